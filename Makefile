@@ -1,0 +1,67 @@
+# Everything happens in the virtual environment .venv, made when it is first needed. `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUST := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+# One interpreter for every build, so that nothing is compiled twice.
+export VIRTUAL_ENV := $(abspath $(VENV))
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install demo test lint test-rust test-python fmt bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(VENV)/.installed ## build with optimization and install into .venv
+
+demo: $(VENV)/.installed ## the main job: index the sample that comes with tiercel, search it, measure it
+	$(BIN)/python -m tiercel demo
+
+test: lint test-rust test-python ## every check
+
+lint: $(VENV)/.dev $(VENV)/.installed ## formats, lints, types, stubs, documentation
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest tiercel._core
+
+test-rust: $(VENV)/.base ## tests of the crates
+	cargo test --workspace --locked
+
+test-python: $(VENV)/.dev $(VENV)/.installed ## tests of the package
+	$(BIN)/python -m pytest
+
+fmt: $(VENV)/.dev ## format everything
+	cargo fmt --all
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.dev $(VENV)/.installed ## benchmarks, beside other engines where they are installed in .venv
+	$(BIN)/python -m pytest benches
+
+clean: ## remove everything that was built
+	rm -rf $(VENV) target dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
+	rm -f python/tiercel/_core*.so python/tiercel/_core*.pyd
+	find python tests benches tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.base: requirements/base.txt
+	@$(PYTHON) -c 'import sys; sys.exit("tiercel needs Python 3.11 or newer: make PYTHON=python3.13 ..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements/base.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.installed: $(RUST) $(VENV)/.base
+	$(BIN)/maturin develop --release --locked
+	@touch $@

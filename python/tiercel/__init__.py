@@ -1,0 +1,71 @@
+"""tiercel: the retrieval engine that a Python service embeds.
+
+>>> import numpy as np, tiercel
+>>> index = tiercel.Index(dim=3)
+>>> index.add(np.eye(3)).tolist()
+[0, 1, 2]
+>>> index.search([0.9, 0.1, 0.0], k=2).ids.tolist()
+[0, 1]
+"""
+
+from typing import TYPE_CHECKING
+
+from tiercel._core import Index, Matches, RangeMatches, __version__, build_profile
+from tiercel.errors import (
+    CorruptionError,
+    DimensionMismatchError,
+    DiskFullError,
+    InvalidInputError,
+    NotFoundError,
+    StorageFailedError,
+    TiercelError,
+)
+
+if TYPE_CHECKING:
+    from tiercel import datasets
+    from tiercel.policy.hardware import hardware
+
+__all__ = [
+    "CorruptionError",
+    "DimensionMismatchError",
+    "DiskFullError",
+    "Index",
+    "InvalidInputError",
+    "Matches",
+    "NotFoundError",
+    "RangeMatches",
+    "StorageFailedError",
+    "TiercelError",
+    "__version__",
+    "datasets",
+    "hardware",
+]
+
+if build_profile == "debug":
+    import warnings
+
+    warnings.warn(
+        "tiercel was compiled without optimization and is many times slower than a release build",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
+def __getattr__(name: str) -> object:
+    # What few programs need is imported when first asked for, so that `import tiercel` stays cheap.
+    if name == "hardware":
+        from tiercel.policy.hardware import hardware
+
+        value: object = hardware
+    elif name == "datasets":
+        import tiercel.datasets
+
+        value = tiercel.datasets
+    else:
+        raise AttributeError(f"module 'tiercel' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,22 @@
+"""What a command has to say, once for programs and once for people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The document that `--json` prints, and the lines that are printed without it."""
+
+    document: dict[str, Any]
+    lines: Iterable[str]
+
+
+def size(count: float) -> str:
+    """Bytes for people: `size(2_621_440)` is `"2.5 MiB"`."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

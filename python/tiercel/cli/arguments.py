@@ -1,0 +1,140 @@
+"""Every command and option of the command line."""
+
+import argparse
+from typing import NoReturn
+
+import tiercel
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    the work failed: a damaged index file, a file that cannot be read or written, a full disk, no memory
+  2    the command line or the data given is wrong: an unknown option, a missing file, another shape, NaN
+  130  interrupted with Ctrl-C
+
+On failure there is one line on stderr, and with --json nothing on stdout.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"tiercel: error: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; `args.command` names the module to run."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(
+        prog="tiercel",
+        description="Nearest-neighbour search in files of vectors (.npy).",
+        epilog=EXIT_CODES,
+        formatter_class=raw,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"tiercel {tiercel.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary, fill in (
+        ("info", "tell about this machine, and about a saved index", _info),
+        ("build", "build an index from vectors and save it", _build),
+        ("search", "search a saved index", _search),
+        ("bench", "measure recall against queries a second", _bench),
+        ("demo", "build and search an index of WordNet glosses that comes with tiercel", _demo),
+    ):
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=EXIT_CODES,
+            formatter_class=raw,
+            allow_abbrev=False,
+        )
+        fill(command)
+        command.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    return parser
+
+
+def _info(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", nargs="?", help="an index that `tiercel build` or `Index.save` wrote")
+
+
+def _build(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("vectors", metavar="VECTORS.npy", help="array of shape (n, dim)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="index to write; an old one is replaced when the new one is complete",
+    )
+    parser.add_argument("--ids", metavar="IDS.npy", help="array of n distinct integers (default: 0, 1, 2, ...)")
+    _index_options(parser)
+    _threads(parser)
+
+
+def _search(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="an index that `tiercel build` or `Index.save` wrote")
+    parser.add_argument("queries", metavar="QUERIES.npy", help="array of shape (n, dim), or (dim,) for one query")
+    parser.add_argument("-k", type=int, default=10, help="results a query (default: 10)")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument(
+        "--recall", type=float, help="wanted recall, above 0 and at most 1; 1 is exact search (default: 0.95)"
+    )
+    effort.add_argument(
+        "--ef-search", type=int, metavar="EF", help="candidates kept during the walk, instead of --recall"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.npz",
+        help="write arrays ids, distances and counts there instead of printing them",
+    )
+    _threads(parser)
+
+
+def _bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "vectors", metavar="VECTORS.npy", nargs="?", help="array of shape (n, dim) (default: the WordNet sample)"
+    )
+    parser.add_argument(
+        "queries",
+        metavar="QUERIES.npy",
+        nargs="?",
+        help="array of shape (q, dim) (default: some of the vectors, left out of the index)",
+    )
+    parser.add_argument("-k", type=int, default=10, help="results a query (default: 10)")
+    parser.add_argument(
+        "--plot", metavar="FILE.png", help="draw the curve, too; needs matplotlib: pip install 'tiercel[plot]'"
+    )
+    _index_options(parser)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of a search (default: 1); the index is built on all cores"
+    )
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    _threads(parser)
+
+
+def _index_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metric", choices=("cosine", "dot", "l2"), default="cosine", help="distance (default: cosine)"
+    )
+    parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are kept (default: f32)")
+    parser.add_argument(
+        "--storage",
+        choices=("auto", "sq4", "sq8", "raw"),
+        default="auto",
+        help="codes that the search runs on (default: auto)",
+    )
+    parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
+    parser.add_argument(
+        "--ef-construction",
+        type=int,
+        default=200,
+        metavar="EF",
+        help="candidates kept while a vector is linked (default: 200)",
+    )
+
+
+def _threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, help="threads to work on (default: all cores that this process may use)")

@@ -1,0 +1,55 @@
+"""Arrays from files and files for answers, with errors that name the argument."""
+
+import os
+import tokenize
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.errors import InvalidInputError
+
+_MAGIC = b"\x93NUMPY"
+# A damaged header fails in numpy's tokenizer, parser or evaluation.
+_DAMAGED = (ValueError, OverflowError, TypeError, SyntaxError, RecursionError, tokenize.TokenError)
+
+
+def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]:
+    """Map a `.npy` file into memory. Pickled objects are refused: a file of data must not run code."""
+    if not Path(path).exists():
+        raise InvalidInputError(f"{argument}: expected a .npy file, got {path}, which does not exist")
+    if Path(path).is_dir():
+        raise InvalidInputError(f"{argument}: expected a .npy file, got the directory {path}")
+    with Path(path).open("rb") as file:
+        magic = file.read(len(_MAGIC))
+    if magic != _MAGIC:
+        raise InvalidInputError(f"{argument}: expected a .npy file, got {path}, which is none")
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except _DAMAGED as error:
+        raise InvalidInputError(f"{argument}: expected a .npy file of numbers, got {path}: {error}") from error
+    if array.ndim not in ranks:
+        expected = " or ".join(str(rank) for rank in ranks)
+        raise InvalidInputError(f"{argument}: expected {expected} dimensions, got {array.ndim}, shape {array.shape}")
+    return array
+
+
+def check_target(path: str, argument: str) -> None:
+    """Complain about a place where nothing can be written before hours are spent on what to write."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise InvalidInputError(f"{argument}: expected a file in a directory that exists, got {path}")
+    if target.exists() and not target.is_file():
+        raise InvalidInputError(f"{argument}: expected a file, got {path}, which is a directory or a device")
+
+
+def save_arrays(path: str, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write a `.npz` archive under a temporary name and rename it, so that a reader never sees half of it."""
+    temporary = Path(f"{path}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

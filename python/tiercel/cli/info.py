@@ -1,0 +1,75 @@
+"""`tiercel info`: this machine, and a saved index."""
+
+import argparse
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tiercel
+from tiercel import Index, _core
+from tiercel.cli.answer import Answer, size
+
+
+def run(args: argparse.Namespace) -> Answer:
+    """Tell versions and hardware, and with a file what is in it."""
+    machine = tiercel.hardware()
+    document: dict[str, Any] = {
+        "version": tiercel.__version__,
+        "build_profile": _core.build_profile,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "hardware": machine.as_dict(),
+    }
+    caches = (
+        f"{name} {_size(value)}"
+        for name, value in (("L1d", machine.cache_l1d), ("L2", machine.cache_l2), ("L3", machine.cache_l3))
+    )
+    lines = [
+        f"tiercel      {tiercel.__version__} ({_core.build_profile})",
+        f"python       {document['python']}, numpy {np.__version__}",
+        f"platform     {document['platform']}",
+        f"cores        {machine.cores} to use, {machine.cores_total or 'unknown'} in the machine",
+        f"memory       {_size(machine.memory_available)} available of {_size(machine.memory_total)}",
+        f"caches       {', '.join(caches)}",
+        f"simd         {machine.simd} in use, of {', '.join(machine.simd_levels)}",
+    ]
+    if args.file is not None:
+        index = Index.load(args.file)
+        document["index"] = describe(index) | {"file": args.file, "file_bytes": Path(args.file).stat().st_size}
+        lines += [f"file         {args.file}, {size(document['index']['file_bytes'])}", *index_lines(index)]
+    return Answer(document, lines)
+
+
+def describe(index: Index) -> dict[str, Any]:
+    """An index as `--json` shows it."""
+    return {
+        "dim": index.dim,
+        "metric": index.metric,
+        "dtype": index.dtype,
+        "m": index.m,
+        "ef_construction": index.ef_construction,
+        "seed": index.seed,
+        "stats": index.stats(),
+    }
+
+
+def index_lines(index: Index) -> list[str]:
+    """An index for people."""
+    stats = index.stats()
+    graph = (
+        f"graph of {stats['linked']:,}, {stats['levels']} levels, mean degree {stats['mean_degree']:.1f}"
+        if stats["linked"]
+        else "scanned"
+    )
+    return [
+        f"vectors      {stats['len']:,} of dim {index.dim}, {index.metric}, {index.dtype}",
+        f"search       {graph}; codes {stats['storage']}",
+        f"in memory    {size(stats['bytes']['total'])}; without the vectors {stats['bytes_per_vector']:.0f} bytes a vector",
+    ]
+
+
+def _size(value: int | None) -> str:
+    return "unknown" if value is None else size(value)

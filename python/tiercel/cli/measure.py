@@ -1,0 +1,47 @@
+"""Recall against exact search, and how fast answers come."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel import Index, Matches
+
+PASSES = 3
+CALLS = 500
+
+
+def recall_at_k(found: Matches, exact: Matches, metric: str) -> float:
+    """Share of the true nearest that were found, over all queries; both answers without a filter, so without padding.
+
+    A result as near as the k-th true one counts although another id holds that place: among equals any choice is right.
+    """
+    last = exact.distances[:, -1:]
+    # The order of a sum differs between a scan of many rows and a comparison of one, and with it the last digits.
+    slack = 1e-5 * np.abs(last) + (1e-6 if metric == "cosine" else 0.0)
+    near = found.distances <= last + slack
+    same = [np.isin(row, true) for row, true in zip(found.ids, exact.ids, strict=True)]
+    return float((near | np.array(same)).mean())
+
+
+def queries_per_second(search: Callable[[], object], queries: int) -> float:
+    """The best of a few passes over all queries in one call: what else runs on the machine can only slow it."""
+    best = min(_seconds(search) for _ in range(PASSES))
+    return queries / max(best, 1e-9)
+
+
+def call_microseconds(index: Index, queries: NDArray[np.float32], k: int, ef_search: int) -> tuple[float, float]:
+    """Median and 99th percentile of one query a call, as a service asks."""
+    times = [
+        _seconds(lambda query=query: index.search(query, k, ef_search=ef_search, threads=1))
+        for query in queries[:CALLS]
+    ]
+    middle, slow = np.percentile(times, [50, 99]) * 1e6
+    return float(middle), float(slow)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,40 @@
+"""The curve of `tiercel bench` as a picture; needs matplotlib, which the extra `plot` installs."""
+# matplotlib leaves parts of its signatures untyped.
+# pyright: reportUnknownMemberType=false
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from tiercel.cli.files import check_target
+from tiercel.errors import InvalidInputError
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def check_plot(path: str) -> None:
+    """Complain before any work is done when the picture could not be drawn."""
+    if find_spec("matplotlib") is None:
+        raise InvalidInputError("--plot needs matplotlib: pip install 'tiercel[plot]'")
+    if Path(path).suffix.lower() not in _SUFFIXES:
+        raise InvalidInputError(f"--plot: expected a name that ends in {', '.join(_SUFFIXES)}, got {path}")
+    check_target(path, "--plot")
+
+
+def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
+    """Draw queries a second over recall, each point with its ef_search."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([row["recall"] for row in curve], [row["qps"] for row in curve], marker="o")
+    for row in curve:
+        axes.annotate(
+            f"{row['ef_search']:.0f}",
+            (row["recall"], row["qps"]),
+            textcoords="offset points",
+            xytext=(4, 4),
+            fontsize=8,
+        )
+    axes.set(xlabel="recall", ylabel="queries a second", yscale="log", title=title)
+    axes.grid(visible=True, which="both", alpha=0.3)
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,74 @@
+"""`tiercel search`: queries in, nearest ids out."""
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel import Index, Matches
+from tiercel.cli.answer import Answer
+from tiercel.cli.files import check_target, load_array, save_arrays
+from tiercel.cli.progress import progress
+
+_BATCH = 4096
+
+
+def run(args: argparse.Namespace) -> Answer:
+    """Search a saved index with the queries of a `.npy` file."""
+    if args.output is not None:
+        check_target(args.output, "--output")
+    queries = np.atleast_2d(load_array(args.queries, "QUERIES.npy", ranks=(1, 2)))
+    index = Index.load(args.file)
+    start = time.perf_counter()
+    found, quality = _search(index, queries, args)
+    seconds = time.perf_counter() - start
+    document = {"queries": len(queries), "k": args.k, "quality": quality, "seconds": seconds}
+    if args.output is None:
+        results = list(_rows(found))
+        return Answer(document | {"results": results}, _table(results))
+    save_arrays(args.output, found)
+    return Answer(
+        document | {"output": args.output},
+        [f"{len(queries):,} queries in {seconds:.2f} s, {quality}; {args.output} holds ids, distances and counts"],
+    )
+
+
+def _search(index: Index, queries: NDArray[Any], args: argparse.Namespace) -> tuple[dict[str, NDArray[Any]], str]:
+    """Search batch by batch; the arrays of all batches together, and `exact` when every batch is."""
+    parts: list[Matches] = []
+    with progress("searching") as report:
+        # An empty file of queries is still searched, for an answer of the right shape.
+        for start in range(0, max(len(queries), 1), _BATCH):
+            batch = queries[start : start + _BATCH]
+            parts.append(
+                index.search(batch, args.k, ef_search=args.ef_search, recall=args.recall, threads=args.threads)
+            )
+            if report is not None:
+                report(start + len(batch), len(queries))
+    arrays: dict[str, NDArray[Any]] = {
+        "ids": np.concatenate([part.ids for part in parts]),
+        "distances": np.concatenate([part.distances for part in parts]),
+        "counts": np.concatenate([part.counts for part in parts]),
+    }
+    return arrays, "exact" if all(part.quality == "exact" for part in parts) else "approximate"
+
+
+def _rows(found: dict[str, NDArray[Any]]) -> Iterator[dict[str, list[Any]]]:
+    for ids, distances, count in zip(found["ids"], found["distances"], found["counts"], strict=True):
+        values = distances[: int(count)].tolist()
+        # A distance too large for float32 is no number that JSON knows.
+        yield {
+            "ids": ids[: int(count)].tolist(),
+            "distances": [value if math.isfinite(value) else None for value in values],
+        }
+
+
+def _table(results: list[dict[str, list[Any]]]) -> Iterator[str]:
+    yield "query\trank\tid\tdistance"
+    for query, row in enumerate(results):
+        for rank, (found, distance) in enumerate(zip(row["ids"], row["distances"], strict=True), start=1):
+            yield f"{query}\t{rank}\t{found}\t{math.inf if distance is None else distance:.6g}"

@@ -1,0 +1,47 @@
+"""Every error that tiercel raises, in one tree rooted at `TiercelError`.
+
+A message names the argument, what was expected and what came. Errors that Python users already catch by a builtin name
+(`ValueError`, `KeyError`, `OSError`) inherit from it too.
+"""
+
+__all__ = [
+    "CorruptionError",
+    "DimensionMismatchError",
+    "DiskFullError",
+    "InvalidInputError",
+    "NotFoundError",
+    "StorageFailedError",
+    "TiercelError",
+]
+
+
+class TiercelError(Exception):
+    """Base of all errors of tiercel."""
+
+
+class InvalidInputError(TiercelError, ValueError):
+    """An argument is not what it must be; nothing was changed."""
+
+
+class DimensionMismatchError(InvalidInputError):
+    """Vectors or queries have another length than the index."""
+
+
+class NotFoundError(TiercelError, KeyError):
+    """An id that must be there is not."""
+
+    def __str__(self) -> str:
+        # KeyError would show the repr of the message.
+        return str(self.args[0]) if self.args else ""
+
+
+class CorruptionError(TiercelError):
+    """A file is damaged, cut short, from a newer version or not a tiercel file."""
+
+
+class StorageFailedError(TiercelError, OSError):
+    """A file could not be read or written."""
+
+
+class DiskFullError(StorageFailedError):
+    """The disk is full (`errno` is ENOSPC); nothing was replaced."""

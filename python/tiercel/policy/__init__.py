@@ -1,0 +1,1 @@
+"""What tiercel decides from measurements: for now, what the machine offers."""

@@ -1,0 +1,151 @@
+//! What can go wrong, an enum an operation. Messages begin with the name of the argument.
+
+use std::io;
+
+use thiserror::Error;
+
+/// A row of vectors or queries that cannot be taken; `argument` is the name of the array.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+pub enum RowError {
+    /// NaN or infinity.
+    #[error("{argument}: expected finite values, got {value} at row {row}, column {column}")]
+    NotFinite {
+        /// Name of the array.
+        argument: &'static str,
+        /// Row of the value.
+        row: usize,
+        /// Column of the value.
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A value beyond half precision in an index that keeps `f16`.
+    #[error("{argument}: expected values within float16 (±65504), got {value} at row {row}, column {column}")]
+    Overflow {
+        /// Name of the array.
+        argument: &'static str,
+        /// Row of the value.
+        row: usize,
+        /// Column of the value.
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A vector without a direction under the cosine metric (zero, or so small or large that its norm is not a number).
+    #[error("{argument}: expected a vector with a direction for the cosine metric, got norm {norm} at row {row}")]
+    NoDirection {
+        /// Name of the array.
+        argument: &'static str,
+        /// The row.
+        row: usize,
+        /// Its norm in float32.
+        norm: f32,
+    },
+}
+
+/// Why vectors were not added. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum AddError {
+    /// A vector cannot be taken.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// An id stands twice in the batch.
+    #[error("ids: expected distinct ids, got {id} at rows {first} and {second}")]
+    Repeated {
+        /// The id.
+        id: u64,
+        /// Row where it stands first.
+        first: usize,
+        /// Row where it stands again.
+        second: usize,
+    },
+    /// An id is already in the index.
+    #[error(
+        "ids: expected new ids, got {id} at row {row}, which is in the index; remove it first to replace its vector"
+    )]
+    Taken {
+        /// The id.
+        id: u64,
+        /// Its row.
+        row: usize,
+    },
+    /// The largest u64 pads short results and is no id.
+    #[error("ids: expected 0 to 2**64 - 2, got 2**64 - 1 at row {row}")]
+    Reserved {
+        /// Its row.
+        row: usize,
+    },
+    /// Counted ids have reached the largest u64.
+    #[error("ids: expected ids to be given, since counting on from {last} would pass 2**64 - 2")]
+    Exhausted {
+        /// The largest id so far.
+        last: u64,
+    },
+    /// More vectors than an index can number.
+    #[error("vectors: expected at most {limit} slots in an index, got {got}")]
+    TooMany {
+        /// The most that fit.
+        limit: usize,
+        /// How many there would be.
+        got: usize,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Why a search has no answer.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum SearchError {
+    /// A query cannot be taken.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// A mask of another length than the index.
+    #[error("filter: expected a mask of length {expected}, one value for each of index.ids, got length {got}")]
+    MaskLength {
+        /// Vectors in the index.
+        expected: usize,
+        /// Length of the mask.
+        got: usize,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The caller asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+/// An id that is not in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("ids: expected ids in the index, got {id}, which is not")]
+pub struct NotFound {
+    /// The id.
+    pub id: u64,
+}
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{what} at byte {offset}")]
+pub struct Corruption {
+    /// What is wrong.
+    pub what: String,
+    /// Where in the file.
+    pub offset: u64,
+}
+
+/// Why an index could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The file is not what it must be.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// `TIERCEL_SIMD` is not usable.
+    #[error(transparent)]
+    Simd(#[from] tiercel_simd::LevelError),
+}

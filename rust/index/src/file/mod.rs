@@ -1,0 +1,17 @@
+//! The file an index is kept in: checksummed sections, written and read as streams. `docs/format.md` describes it.
+
+mod atomic;
+mod layout;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub(crate) use atomic::write_atomically;
+pub(crate) use layout::{Tag, file_len};
+pub(crate) use reader::Reader;
+pub(crate) use writer::Writer;
+
+// Arrays go to the file and come from it as the bytes that they are in memory.
+#[cfg(not(target_endian = "little"))]
+compile_error!("tiercel files are little endian, and so must be the machine");

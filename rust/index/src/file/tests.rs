@@ -1,0 +1,270 @@
+//! What a reader gives back, and what it refuses.
+
+use std::io::{self, Write};
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+use super::layout::{BLOCK, CHECKSUM, ENTRY, FIXED, VERSION, header_len};
+use super::{Reader, Tag, Writer, file_len};
+use crate::errors::{Corruption, LoadError};
+
+/// A section and its payload.
+type Content = (Tag, Vec<u8>);
+
+/// Tags of files in these tests.
+const TAGS: [Tag; 4] = [*b"META", *b"NONE", *b"CODE", *b"LAST"];
+
+fn content(lens: [usize; 4]) -> Vec<Content> {
+    let payload = |len: usize, seed: usize| (0..len).map(|at| (at * 31 + seed * 7 + at / 251) as u8).collect();
+    TAGS.iter().enumerate().map(|(seed, &tag)| (tag, payload(lens[seed], seed))).collect()
+}
+
+/// Write sections, `piece` bytes at a time.
+fn write(sections: &[Content], piece: usize) -> io::Result<Vec<u8>> {
+    let lens: Vec<_> = sections.iter().map(|(tag, payload)| (*tag, payload.len() as u64)).collect();
+    let mut writer = Writer::new(Vec::new(), &lens)?;
+    for (tag, payload) in sections {
+        writer.section(*tag, |out| payload.chunks(piece).try_for_each(|bytes| out.write_all(bytes)))?;
+    }
+    writer.finish()
+}
+
+/// Read sections of the lengths that `sections` have.
+fn read(file: &[u8], sections: &[Content]) -> Result<Vec<Content>, LoadError> {
+    let tags: Vec<Tag> = sections.iter().map(|&(tag, _)| tag).collect();
+    let mut reader = Reader::new(file, file.len() as u64, &tags)?;
+    let read = |(tag, payload): &Content| Ok((*tag, reader.read_vec(*tag, payload.len() as u64)?));
+    let found = sections.iter().map(read).collect::<Result<_, LoadError>>()?;
+    reader.finish()?;
+    Ok(found)
+}
+
+/// What is wrong with a file that must be damaged.
+fn corruption(file: &[u8], sections: &[Content]) -> Corruption {
+    match read(file, sections) {
+        Err(LoadError::Corrupt(corruption)) => corruption,
+        Err(other) => panic!("expected a corruption, got {other}"),
+        Ok(_) => panic!("expected a corruption, got the sections"),
+    }
+}
+
+/// Make the checksum of the header right again after a change.
+fn reseal(file: &mut [u8]) {
+    let count = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
+    let at = header_len(count) - CHECKSUM;
+    let checksum = crc32c::crc32c(&file[..at]);
+    file[at..at + CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 64, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn round_trip(
+        payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 0..6),
+        repeats in prop::sample::select(vec![0, 1, 70, 300]),
+        piece in prop::sample::select(vec![1, 7, 4096, BLOCK, 1 << 20]),
+    ) {
+        let repeated = payloads.iter().map(|payload| payload.repeat(repeats));
+        let sections: Vec<_> = repeated.zip(b'A'..).map(|(payload, letter)| ([letter; 4], payload)).collect();
+        let lens: Vec<_> = sections.iter().map(|(tag, payload)| (*tag, payload.len() as u64)).collect();
+        let file = write(&sections, piece).unwrap();
+        prop_assert_eq!(file.len() as u64, file_len(&lens).unwrap());
+        prop_assert!(read(&file, &sections).unwrap() == sections);
+    }
+
+    #[test]
+    fn any_header_is_read_or_refused(
+        fields in prop::collection::vec((any::<usize>(), any::<u8>()), 1..20),
+    ) {
+        let sections = content([40, 0, 300, 5]);
+        let mut file = write(&sections, BLOCK).unwrap();
+        for (at, value) in fields {
+            file[16 + at % (header_len(TAGS.len()) - CHECKSUM - 16)] = value;
+        }
+        reseal(&mut file);
+        let readable = read(&file, &sections).is_ok();
+        prop_assert_eq!(readable, file == write(&sections, BLOCK).unwrap());
+    }
+}
+
+#[test]
+fn bytes_are_as_documented() {
+    let sections = vec![(*b"ABCD", b"123456789".to_vec()), (*b"EMPT", Vec::new())];
+    let mut expected = b"TIERCEL\0\x01\0\0\0\x02\0\0\0".to_vec();
+    expected.extend([192, 0, 0, 0, 0, 0, 0, 0]);
+    expected.extend(b"ABCD\x80\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0");
+    expected.extend(b"EMPT\xc0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+    expected.extend(crc32c::crc32c(&expected).to_le_bytes());
+    expected.resize(128, 0);
+    expected.extend(b"123456789\x83\x92\x06\xe3");
+    expected.resize(192, 0);
+    assert_eq!(write(&sections, 2).unwrap(), expected);
+}
+
+#[test]
+fn every_flipped_bit_is_found() {
+    let sections = content([40, 0, 300, 5]);
+    let file = write(&sections, BLOCK).unwrap();
+    for bit in 0..file.len() * 8 {
+        let mut damaged = file.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let found = corruption(&damaged, &sections);
+        assert!(found.offset < file.len() as u64, "bit {bit}: {found}");
+    }
+}
+
+#[test]
+fn damage_is_named_by_section_and_block() {
+    let sections = content([40, 0, 2 * BLOCK + 400, 5]);
+    let file = write(&sections, BLOCK).unwrap();
+    let code = 192;
+    let checksums = code + 2 * BLOCK + 400;
+    for (at, what, offset) in [
+        (code, "section CODE, block 0: expected checksum", code),
+        (code + BLOCK - 1, "section CODE, block 0: expected checksum", code),
+        (code + BLOCK, "section CODE, block 1: expected checksum", code + BLOCK),
+        (checksums - 1, "section CODE, block 2: expected checksum", code + 2 * BLOCK),
+        (checksums + 4, "section CODE, block 1: expected checksum", code + BLOCK),
+        (checksums + 12, "section CODE: expected padding of zeros, got 16", checksums + 12),
+        (130, "section META, block 0: expected checksum", 128),
+        (FIXED, "header: expected checksum", 0),
+        (120, "header: expected padding of zeros, got 16", 120),
+    ] {
+        let mut damaged = file.clone();
+        damaged[at] ^= 16;
+        let found = corruption(&damaged, &sections);
+        assert!(found.what.starts_with(what), "byte {at}: {found}");
+        assert_eq!(found.offset, offset as u64, "byte {at}: {found}");
+    }
+    for at in (0..file.len()).step_by(97) {
+        let mut damaged = file.clone();
+        damaged[at] = !damaged[at];
+        corruption(&damaged, &sections);
+    }
+}
+
+#[test]
+fn every_cut_and_every_addition_is_found() {
+    let sections = content([40, 0, 300, 5]);
+    let file = write(&sections, BLOCK).unwrap();
+    for len in 0..file.len() {
+        let found = corruption(&file[..len], &sections);
+        assert!(found.offset <= len as u64, "{len} bytes: {found}");
+    }
+    for more in 1..200 {
+        for byte in [0, 0xff] {
+            let mut longer = file.clone();
+            longer.resize(file.len() + more, byte);
+            assert_eq!(corruption(&longer, &sections).offset, file.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn length_of_the_input_is_checked_though_misjudged() {
+    let sections = content([40, 0, 300, 5]);
+    let file = write(&sections, BLOCK).unwrap();
+    let len = file.len() as u64;
+    let open = |bytes: &[u8]| -> Result<(), LoadError> {
+        let mut reader = Reader::new(bytes, len, &TAGS)?;
+        for (tag, payload) in &sections {
+            reader.read_into(*tag, &mut vec![0; payload.len()])?;
+        }
+        reader.finish()
+    };
+    open(&file).unwrap();
+    for cut in 0..file.len() {
+        let error = open(&file[..cut]).unwrap_err();
+        assert!(error.to_string().starts_with("file: ended while it was read"), "{error}");
+    }
+    let error = open(&[&file[..], &[0]].concat()).unwrap_err();
+    assert_eq!(error.to_string(), format!("file: expected {len} bytes, got more at byte {len}"));
+}
+
+#[test]
+fn huge_counts_are_refused_before_memory_is_taken() {
+    let sections = content([40, 0, 300, 5]);
+    let file = write(&sections, BLOCK).unwrap();
+    let last = FIXED + 3 * ENTRY;
+    for huge in [u64::MAX, u64::MAX - 64, 1 << 63, 1 << 48, 1 << 20] {
+        for at in [16, last + 4, last + 12] {
+            let mut damaged = file.clone();
+            damaged[at..at + 8].copy_from_slice(&huge.to_le_bytes());
+            reseal(&mut damaged);
+            corruption(&damaged, &sections);
+        }
+        let reader = Reader::new(&file[..], file.len() as u64, &TAGS).unwrap();
+        let error = reader.expect_len(*b"CODE", huge, 64).unwrap_err();
+        let expected = format!("section CODE: expected {huge} items of 64 bytes, got 300 bytes at byte 192");
+        assert_eq!(error.to_string(), expected);
+    }
+    for count in [5_u32, 64, 65, u32::MAX] {
+        let mut damaged = file.clone();
+        damaged[12..16].copy_from_slice(&count.to_le_bytes());
+        assert!(corruption(&damaged, &sections).what.starts_with("header: expected"));
+    }
+}
+
+#[test]
+fn foreign_and_newer_files_are_named() {
+    let sections = content([40, 0, 300, 5]);
+    let file = write(&sections, BLOCK).unwrap();
+    let found = corruption(b"\x93NUMPY and then some more bytes", &sections);
+    assert!(found.what.contains("begins with TIERCEL, got \\x93NUMPY "), "{found}");
+    assert_eq!(corruption(b"", &sections).what, "file: expected a tiercel index, got 0 bytes");
+    let mut newer = file.clone();
+    newer[8] = VERSION as u8 + 1;
+    let found = corruption(&newer, &sections);
+    assert!(found.what.contains("expected format version 1, got 2; a newer tiercel wrote the file"), "{found}");
+}
+
+#[test]
+fn sections_other_than_expected_are_named() {
+    let file_of = |tags: &[&Tag]| {
+        let sections: Vec<Content> = tags.iter().map(|tag| (**tag, vec![1, 2, 3])).collect();
+        write(&sections, BLOCK).unwrap()
+    };
+    let [meta, none, code, last] = &TAGS;
+    for (tags, what, index) in [
+        (vec![meta, none, code], "header: section LAST is missing", 3),
+        (vec![meta, code, last], "header: section NONE is missing", 1),
+        (vec![meta, none, last, code], "header: expected section CODE before LAST", 2),
+        (vec![meta, none, none, code, last], "header: section NONE twice", 2),
+        (vec![meta, none, code, last, meta], "header: section META twice", 4),
+        (vec![meta, b"a\xffc\n", code, last], "header: unknown section a\\xffc\\n", 1),
+        (vec![meta, none, code, last, b"more"], "header: unknown section more", 4),
+    ] {
+        let found = corruption(&file_of(&tags), &content([3; 4]));
+        assert_eq!((found.what.as_str(), found.offset), (what, (FIXED + index * ENTRY) as u64));
+    }
+}
+
+#[test]
+fn items_are_read_as_they_were_written() {
+    let numbers = [1_u64, 0, u64::MAX, 1 << 40];
+    let mut writer = Writer::new(Vec::new(), &[(*b"NUMS", 32)]).unwrap();
+    writer.section(*b"NUMS", |out| out.write_all(bytemuck::cast_slice(&numbers))).unwrap();
+    let file = writer.finish().unwrap();
+    let mut reader = Reader::new(&file[..], file.len() as u64, &[*b"NUMS"]).unwrap();
+    assert_eq!(reader.read_vec::<u64>(*b"NUMS", 4).unwrap(), numbers);
+    reader.finish().unwrap();
+}
+
+#[test]
+fn writer_refuses_other_sections_than_it_was_given() {
+    let lens = [(*b"META", 4), (*b"CODE", 8)];
+    let new = || Writer::new(Vec::new(), &lens).unwrap();
+    let message = |result: io::Result<()>| result.unwrap_err().to_string();
+    let two = |out: &mut dyn Write| out.write_all(&[0; 2]);
+    assert_eq!(message(new().section(*b"CODE", |out| two(out))), "expected section META next, got CODE");
+    assert_eq!(message(new().section(*b"META", |out| two(out))), "section META: expected 4 bytes, got 2");
+    let five = new().section(*b"META", |out| out.write_all(&[0; 5]));
+    assert_eq!(message(five), "section META: expected 4 bytes, got more");
+    assert_eq!(message(new().finish().map(drop)), "expected 2 sections, got 0");
+    let many = vec![(*b"MANY", 1); 65];
+    assert_eq!(message(Writer::new(Vec::new(), &many).map(drop)), "expected at most 64 sections, got 65");
+}

@@ -1,0 +1,168 @@
+//! Exact scans: every row compared in full precision, in blocks of queries and rows.
+//!
+//! ```text
+//!             64 rows (from memory once a block of queries)
+//!           +----+----+-- --+----+
+//! 128       |4x4 |    |     |    |   a tile of 4 queries and 4 rows keeps its 16 sums in registers and reads each value
+//! queries   +----+----+-- --+----+   of a row once for 4 queries, and each of a query once for 4 rows
+//! (cached)  |    |    |     |    |
+//!           +----+----+-- --+----+
+//! ```
+//!
+//! The same code answers exact searches and range searches, and computes the ground truth that recall is measured against.
+
+use std::array;
+
+use tiercel_simd::{Isa, Loop};
+
+use crate::best::Best;
+use crate::bitset::Bitset;
+use crate::errors::Interrupted;
+use crate::options::Metric;
+use crate::rows::Rows;
+use crate::space::order;
+use crate::work::Work;
+
+/// Queries of a block.
+pub(crate) const QUERIES: usize = 128;
+
+/// Rows of a block.
+const ROWS: usize = 64;
+
+/// Queries and rows of a tile.
+const TILE: usize = 4;
+
+/// Takes distances as a scan computes them.
+pub(crate) trait Sink {
+    /// Distances above this one are not wanted.
+    fn bound(&self, query: usize) -> f32;
+
+    /// Take a distance that is at most the bound.
+    fn take(&mut self, query: usize, slot: u32, distance: f32);
+}
+
+/// Compare queries (directions, `dim` values each) with all rows, or with the allowed ones.
+pub(crate) struct Scan<'a, K> {
+    pub(crate) rows: &'a Rows,
+    pub(crate) queries: &'a [f32],
+    pub(crate) allowed: Option<&'a Bitset>,
+    pub(crate) sink: &'a mut K,
+    pub(crate) work: &'a Work<'a>,
+}
+
+impl<K: Sink> Loop for Scan<'_, K> {
+    type Output = Result<(), Interrupted>;
+
+    #[inline(always)]
+    fn run<I: Isa>(mut self) -> Self::Output {
+        let sparse = self.allowed.is_some_and(|allowed| allowed.count() * 4 < allowed.len());
+        if sparse || self.queries.len() == self.rows.dim() { self.each_row::<I>() } else { self.each_tile::<I>() }
+    }
+}
+
+impl<K: Sink> Scan<'_, K> {
+    /// Row by row: for one query, or few rows here and there.
+    #[inline(always)]
+    fn each_row<I: Isa>(&mut self) -> Result<(), Interrupted> {
+        let Self { rows, queries, sink, work, .. } = self;
+        let mut visit = |slot: usize| {
+            for (q, query) in queries.chunks_exact(rows.dim()).enumerate() {
+                // SAFETY: `Level::run` checked the instruction set.
+                let distance = unsafe { rows.distance::<I>(query, slot) };
+                if distance <= sink.bound(q) {
+                    sink.take(q, slot as u32, distance);
+                }
+            }
+            if slot.is_multiple_of(ROWS) { work.check() } else { Ok(()) }
+        };
+        match self.allowed {
+            Some(allowed) => allowed.iter().try_for_each(&mut visit),
+            None => (0..rows.len()).try_for_each(&mut visit),
+        }
+    }
+
+    /// Block by block.
+    #[inline(always)]
+    fn each_tile<I: Isa>(&mut self) -> Result<(), Interrupted> {
+        let dim = self.rows.dim();
+        let rows = self.rows;
+        let mut scratch = Vec::new();
+        let count = self.queries.len() / dim;
+        for first in (0..rows.len()).step_by(ROWS) {
+            self.work.check()?;
+            let last = rows.len().min(first + ROWS);
+            let block = rows.block(first, last, &mut scratch);
+            for q in (0..count).step_by(TILE) {
+                for r in (0..last - first).step_by(TILE) {
+                    // A tile that is not full repeats its last query or row.
+                    let row: [usize; TILE] = array::from_fn(|i| (r + i).min(last - first - 1));
+                    let query: [usize; TILE] = array::from_fn(|i| (q + i).min(count - 1));
+                    let row_values = row.map(|row| block[row * dim..(row + 1) * dim].as_ptr());
+                    let query_values = query.map(|query| self.queries[query * dim..(query + 1) * dim].as_ptr());
+                    // SAFETY: every pointer is to `dim` values; `Level::run` checked the instruction set.
+                    let sums = unsafe {
+                        if rows.metric() == Metric::L2 {
+                            I::tile_f32::<true>(query_values, row_values, dim)
+                        } else {
+                            I::tile_f32::<false>(query_values, row_values, dim)
+                        }
+                    };
+                    let whole = (count - q).min(TILE);
+                    for (i, sums) in sums.iter().enumerate().take(whole) {
+                        self.offer(q + i, first, &row, (last - first - r).min(TILE), sums);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hand the distances of a query to a tile's rows on.
+    #[inline(always)]
+    fn offer(&mut self, query: usize, first: usize, row: &[usize; TILE], whole: usize, sums: &[f32; TILE]) {
+        let distances: [f32; TILE] = array::from_fn(|i| self.rows.finish(sums[i], first + row[i]));
+        let bound = self.sink.bound(query);
+        if distances.iter().all(|distance| *distance > bound) {
+            return;
+        }
+        for (distance, row) in distances.into_iter().zip(row).take(whole) {
+            let slot = first + row;
+            if self.allowed.is_none_or(|allowed| allowed.contains(slot)) && distance <= self.sink.bound(query) {
+                self.sink.take(query, slot as u32, distance);
+            }
+        }
+    }
+}
+
+/// The nearest of each query.
+pub(crate) struct Nearest<'a>(pub(crate) &'a mut [Best]);
+
+impl Sink for Nearest<'_> {
+    #[inline(always)]
+    fn bound(&self, query: usize) -> f32 {
+        crate::space::unorder(self.0[query].bound())
+    }
+
+    #[inline(always)]
+    fn take(&mut self, query: usize, slot: u32, distance: f32) {
+        self.0[query].offer(order(distance), slot);
+    }
+}
+
+/// Everything within a distance of each query.
+pub(crate) struct Within {
+    pub(crate) radius: f32,
+    pub(crate) found: Vec<Vec<(f32, u32)>>,
+}
+
+impl Sink for Within {
+    #[inline(always)]
+    fn bound(&self, _: usize) -> f32 {
+        self.radius
+    }
+
+    #[inline(always)]
+    fn take(&mut self, query: usize, slot: u32, distance: f32) {
+        self.found[query].push((distance, slot));
+    }
+}

@@ -1,0 +1,312 @@
+//! Linking vectors into the graph, a batch at a time.
+//!
+//! A batch is planned by all threads on the graph as it stands, each vector by itself, then put in at once. So the graph does
+//! not depend on the number of threads or on their timing, and a search that runs meanwhile sees a whole batch or none of it.
+//! Vectors of a batch do not find each other by walking; each is compared with all others of its batch instead.
+
+use tiercel_simd::{Isa, Level, Loop};
+
+use super::graph::{Graph, Layer, NONE};
+use super::select::Selection;
+use super::walk::{Scratch, descend, walk};
+use crate::errors::Interrupted;
+use crate::pool::{candidate, key_of, slot_of};
+use crate::rows::Rows;
+use crate::space::{Query, Space};
+use crate::work::Work;
+
+/// Most vectors of a batch: comparing each with all others costs a twentieth of the walks.
+const BATCH: usize = 1024;
+
+/// Vectors planned, or rows merged, before a thread looks for more and whether to stop.
+const CHUNK: usize = 16;
+
+/// New rows of one level: what [`Graph::commit`] puts in.
+#[derive(Default)]
+struct LayerPlan {
+    /// Slots that are new in this level.
+    members: Vec<u32>,
+    /// Their numbers in the level below; empty at level 0.
+    below: Vec<u32>,
+    /// Rows of the new nodes, `stride` values each.
+    forward: Vec<u32>,
+    /// How many neighbours at the head of each new row are diverse.
+    diverse: Vec<u32>,
+    /// Nodes whose rows change, in order.
+    targets: Vec<u32>,
+    /// Their rows, `stride` values each.
+    rows: Vec<u32>,
+}
+
+/// What a batch will change.
+pub(crate) struct Plan {
+    layers: Vec<LayerPlan>,
+}
+
+impl Graph {
+    /// How many vectors to link next, of `more` that are not linked: a graph doubles until batches are full.
+    pub(crate) fn next_batch(&self, more: usize) -> usize {
+        more.min(BATCH).min(self.len().max(1))
+    }
+
+    /// Plan to link the `count` slots that follow those in the graph.
+    pub(crate) fn plan<S: Space>(
+        &self,
+        rows: &Rows,
+        space: S,
+        level: Level,
+        count: usize,
+        ef_construction: usize,
+        work: &Work<'_>,
+    ) -> Result<Plan, Interrupted> {
+        let mut layers = self.members(count);
+        let empty: Vec<Layer> = (self.layers.len()..layers.len()).map(|_| Layer::new(self.m)).collect();
+        let context = Context { graph: self, rows, space, empty: &empty, ef: ef_construction };
+        for (at, plan) in layers.iter_mut().enumerate() {
+            plan.forward = vec![NONE; plan.members.len() * context.layer(at).stride];
+            plan.diverse = vec![0; plan.members.len()];
+        }
+        context.forward(&mut layers, level, work)?;
+        for (at, plan) in layers.iter_mut().enumerate() {
+            context.backward(at, plan, level, work)?;
+        }
+        Ok(Plan { layers })
+    }
+
+    /// The new nodes of each level.
+    fn members(&self, count: usize) -> Vec<LayerPlan> {
+        let mut layers = vec![LayerPlan::default()];
+        for slot in self.len()..self.len() + count {
+            let top = self.level(slot as u32);
+            while layers.len() <= top {
+                layers.push(LayerPlan::default());
+            }
+            layers[0].members.push(slot as u32);
+            let mut below = slot as u32;
+            for (at, plan) in layers.iter_mut().enumerate().take(top + 1).skip(1) {
+                let node = self.layers.get(at).map_or(0, Layer::len) + plan.members.len();
+                plan.members.push(slot as u32);
+                plan.below.push(below);
+                below = node as u32;
+            }
+        }
+        layers
+    }
+
+    /// Put a planned batch in.
+    pub(crate) fn commit(&mut self, plan: Plan) {
+        for (at, plan) in plan.layers.into_iter().enumerate() {
+            if at == self.layers.len() {
+                self.layers.push(Layer::new(self.m));
+                // The first node of the highest level is where walks begin.
+                self.entry = 0;
+            }
+            let layer = &mut self.layers[at];
+            layer.links.extend_from_slice(&plan.forward);
+            if at > 0 {
+                layer.members.extend_from_slice(&plan.members);
+                layer.below.extend_from_slice(&plan.below);
+            }
+            for (row, target) in plan.rows.chunks_exact(layer.stride).zip(&plan.targets) {
+                layer.links[*target as usize * layer.stride..][..layer.stride].copy_from_slice(row);
+            }
+        }
+    }
+}
+
+/// The graph as it stands, and levels that the batch begins.
+#[derive(Clone, Copy)]
+struct Context<'a, S> {
+    graph: &'a Graph,
+    rows: &'a Rows,
+    space: S,
+    empty: &'a [Layer],
+    ef: usize,
+}
+
+/// What a thread reuses from one vector to the next.
+#[derive(Default)]
+struct State {
+    scratch: Scratch,
+    selection: Selection,
+    query: Query,
+    vector: Vec<f32>,
+}
+
+impl<S: Space> Context<'_, S> {
+    fn layer(&self, at: usize) -> &Layer {
+        self.graph.layers.get(at).unwrap_or_else(|| &self.empty[at - self.graph.layers.len()])
+    }
+
+    /// Fill the rows of all new nodes.
+    fn forward(&self, layers: &mut [LayerPlan], level: Level, work: &Work<'_>) -> Result<(), Interrupted> {
+        let count = layers[0].members.len();
+        let first = layers[0].members[0];
+        // A vector fills one row in each of its levels: all of them together are one item of the parallel loop.
+        let width: usize = (0..layers.len()).map(|at| self.layer(at).stride + 1).sum();
+        let mut rows = vec![NONE; count * width];
+        let members: Vec<&[u32]> = layers.iter().map(|plan| plan.members.as_slice()).collect();
+        work.fill(&mut rows, width, CHUNK, State::default, |state, item, out| {
+            level.run(Forward { context: self, members: &members, slot: first + item as u32, state, out });
+        })?;
+        let mut start = 0;
+        for (at, plan) in layers.iter_mut().enumerate() {
+            let stride = self.layer(at).stride;
+            for (node, slot) in plan.members.iter().enumerate() {
+                let row = &rows[(slot - first) as usize * width + start..][..=stride];
+                plan.forward[node * stride..][..stride].copy_from_slice(&row[..stride]);
+                plan.diverse[node] = row[stride];
+            }
+            start += stride + 1;
+        }
+        Ok(())
+    }
+
+    /// Merge the links back to new nodes into the rows of their targets.
+    fn backward(&self, at: usize, plan: &mut LayerPlan, level: Level, work: &Work<'_>) -> Result<(), Interrupted> {
+        let layer = self.layer(at);
+        let mut edges: Vec<(u32, u32)> = Vec::new();
+        for (node, row) in plan.forward.chunks_exact(layer.stride).enumerate() {
+            let source = (layer.len() + node) as u32;
+            edges.extend(row.iter().take(plan.diverse[node] as usize).map(|target| (*target, source)));
+        }
+        edges.sort_unstable();
+        let groups: Vec<&[(u32, u32)]> = edges.chunk_by(|a, b| a.0 == b.0).collect();
+        plan.targets = groups.iter().map(|group| group[0].0).collect();
+        let mut rows = vec![NONE; groups.len() * layer.stride];
+        let (members, forward) = (&plan.members, &plan.forward);
+        work.fill(&mut rows, layer.stride, CHUNK, State::default, |state, item, out| {
+            level.run(Merge { context: self, layer, members, forward, edges: groups[item], state, out });
+        })?;
+        plan.rows = rows;
+        Ok(())
+    }
+}
+
+/// Find the neighbours of one new vector in all its levels.
+struct Forward<'a, S: Space> {
+    context: &'a Context<'a, S>,
+    /// New slots by level.
+    members: &'a [&'a [u32]],
+    slot: u32,
+    state: &'a mut State,
+    /// A row and the number of its diverse neighbours, level by level.
+    out: &'a mut [u32],
+}
+
+impl<S: Space> Loop for Forward<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { context, members, slot, state, out } = self;
+        let State { scratch, selection, query, vector } = state;
+        let (graph, space) = (context.graph, context.space);
+        context.rows.direction(slot as usize, vector);
+        space.prepare(vector, query);
+        let top = graph.level(slot);
+        let walked = if graph.len() == 0 { 0 } else { graph.layers.len() };
+        // SAFETY: every slot of the graph and of the batch is in the index; `Level::run` checked the instruction set.
+        unsafe {
+            let mut start =
+                if walked == 0 { (0, 0) } else { descend::<I, S>(graph, space, query, top.min(walked - 1)) };
+            let mut end = out.len();
+            for at in (0..members.len()).rev() {
+                let layer = context.layer(at);
+                let (row, diverse) = {
+                    let out = &mut out[end - layer.stride - 1..end];
+                    end -= layer.stride + 1;
+                    out.split_at_mut(layer.stride)
+                };
+                if at > top {
+                    continue;
+                }
+                if at < walked {
+                    walk::<I, S>(layer, space, query, start, context.ef, scratch, |_| i32::MAX);
+                } else {
+                    scratch.pool.reset(context.ef);
+                }
+                if at > 0
+                    && let Some(nearest) = scratch.pool.entries().first()
+                    && at < walked
+                {
+                    start = (layer.below[slot_of(*nearest) as usize], key_of(*nearest));
+                }
+                for (new, &other) in members[at].iter().enumerate() {
+                    let key = space.key::<I>(query, other);
+                    if other != slot && key < scratch.pool.bound() {
+                        scratch.pool.insert(candidate(key, (layer.len() + new) as u32));
+                    }
+                }
+                selection.candidates.clear();
+                selection.candidates.extend(
+                    scratch.pool.entries().iter().map(|entry| (S::distance(query, key_of(*entry)), slot_of(*entry))),
+                );
+                let slot_of = |node| slot_in(layer, members[at], node);
+                diverse[0] = selection.choose::<I, S>(layer.degree, space, slot_of) as u32;
+                row[..selection.chosen.len()].copy_from_slice(&selection.chosen);
+            }
+        }
+    }
+}
+
+/// The slot of a node of a level or of the batch that is to follow it.
+#[inline(always)]
+fn slot_in(layer: &Layer, members: &[u32], node: u32) -> u32 {
+    match (node as usize).checked_sub(layer.len()) {
+        Some(new) => members[new],
+        None => layer.slot(node),
+    }
+}
+
+/// Add links to new nodes to the row of one target, choosing anew when they do not fit.
+struct Merge<'a, S: Space> {
+    context: &'a Context<'a, S>,
+    layer: &'a Layer,
+    members: &'a [u32],
+    forward: &'a [u32],
+    /// Target and source; the same target in all.
+    edges: &'a [(u32, u32)],
+    state: &'a mut State,
+    out: &'a mut [u32],
+}
+
+impl<S: Space> Loop for Merge<'_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { context, layer, members, forward, edges, state, out } = self;
+        let State { selection, query, .. } = state;
+        let (space, target) = (context.space, edges[0].0);
+        let row = match (target as usize).checked_sub(layer.len()) {
+            Some(new) => &forward[new * layer.stride..][..layer.stride],
+            None => layer.row(target),
+        };
+        let old = &row[..row.iter().position(|other| *other == NONE).unwrap_or(row.len())];
+        let new = edges.iter().map(|edge| edge.1).filter(|source| !old.contains(source));
+        selection.candidates.clear();
+        selection.candidates.extend(old.iter().copied().chain(new).map(|node| (0.0, node)));
+        let nodes = selection.candidates.len();
+        if nodes <= layer.degree {
+            for (out, (_, node)) in out.iter_mut().zip(&selection.candidates) {
+                *out = *node;
+            }
+            return;
+        }
+        let slot_of = |node| slot_in(layer, members, node);
+        space.prepare_slot(slot_of(target), query);
+        for (_, node) in &selection.candidates {
+            space.prefetch::<I>(slot_of(*node));
+        }
+        // SAFETY: nodes of the level and of the batch are in the index; `Level::run` checked the instruction set.
+        unsafe {
+            for (distance, node) in &mut selection.candidates {
+                *distance = S::distance(query, space.key::<I>(query, slot_of(*node)));
+            }
+            selection.candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            selection.choose::<I, S>(layer.degree, space, slot_of);
+        }
+        out[..selection.chosen.len()].copy_from_slice(&selection.chosen);
+    }
+}

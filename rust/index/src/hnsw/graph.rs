@@ -1,0 +1,132 @@
+//! The graph: levels of fixed-size rows of neighbours.
+//!
+//! Every level is a graph of its own with its own numbering of nodes, so that the sparse upper levels are as dense in memory as
+//! level 0, where node numbers are slots:
+//!
+//! ```text
+//! level 2   members [slot, ..]   below [node of level 1, ..]   links [m neighbours | NONE ..] a node
+//! level 1   members [slot, ..]   below [node of level 0, ..]   links [m neighbours | NONE ..] a node
+//! level 0   node = slot                                        links [2 m neighbours | NONE ..] a node, on 64-byte lines
+//! ```
+
+use tiercel_quant::split_mix;
+use tiercel_simd::Buffer;
+
+/// Ends a row that is not full.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// No node is above this level: with m = 2 it is reached by one node in 2^32.
+const MAX_LEVEL: usize = 32;
+
+/// One level of the graph.
+#[derive(Clone)]
+pub(crate) struct Layer {
+    /// Most neighbours of a node.
+    pub(crate) degree: usize,
+    /// Values from one row to the next.
+    pub(crate) stride: usize,
+    /// Rows of neighbours, by node of this level.
+    pub(crate) links: Buffer<u32>,
+    /// Slot of each node; empty at level 0.
+    pub(crate) members: Vec<u32>,
+    /// Number of each node in the level below; empty at level 0.
+    pub(crate) below: Vec<u32>,
+}
+
+impl Layer {
+    pub(crate) fn new(degree: usize) -> Self {
+        let stride = degree.next_multiple_of(16);
+        Self { degree, stride, links: Buffer::new(), members: Vec::new(), below: Vec::new() }
+    }
+
+    /// Nodes of this level.
+    pub(crate) fn len(&self) -> usize {
+        self.links.len() / self.stride
+    }
+
+    /// The row of a node, padding included.
+    #[inline(always)]
+    pub(crate) fn row(&self, node: u32) -> &[u32] {
+        &self.links[node as usize * self.stride..][..self.stride]
+    }
+
+    /// The neighbours of a node.
+    #[inline(always)]
+    pub(crate) fn neighbours(&self, node: u32) -> &[u32] {
+        let row = self.row(node);
+        &row[..row.iter().position(|other| *other == NONE).unwrap_or(row.len())]
+    }
+
+    /// Replace the neighbours of a node.
+    pub(crate) fn set_row(&mut self, node: u32, neighbours: &[u32]) {
+        let row = &mut self.links[node as usize * self.stride..][..self.stride];
+        row[..neighbours.len()].copy_from_slice(neighbours);
+        row[neighbours.len()..].fill(NONE);
+    }
+
+    /// The slot of a node.
+    #[inline(always)]
+    pub(crate) fn slot(&self, node: u32) -> u32 {
+        if self.members.is_empty() { node } else { self.members[node as usize] }
+    }
+
+    /// Memory taken, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.links.bytes() + (self.members.capacity() + self.below.capacity()) * size_of::<u32>()
+    }
+}
+
+/// The graph over the first slots of an index.
+#[derive(Clone)]
+pub(crate) struct Graph {
+    pub(crate) m: usize,
+    pub(crate) seed: u64,
+    /// Level 0 first; not empty.
+    pub(crate) layers: Vec<Layer>,
+    /// Where a walk begins: a node of the last layer. Meaningless while the graph is empty.
+    pub(crate) entry: u32,
+}
+
+impl Graph {
+    pub(crate) fn new(m: usize, seed: u64) -> Self {
+        Self { m, seed, layers: vec![Layer::new(2 * m)], entry: 0 }
+    }
+
+    /// Slots in the graph: those below it.
+    pub(crate) fn len(&self) -> usize {
+        self.layers[0].len()
+    }
+
+    /// The highest level of a slot: level l holds one slot in m^l, drawn from seed and slot alone.
+    pub(crate) fn level(&self, slot: u32) -> usize {
+        let mut state = self.seed ^ (u64::from(slot) << 32 | 0x6c65_7665);
+        let random = split_mix(&mut state);
+        let mut level = 0;
+        let mut share = u64::MAX / self.m as u64;
+        while random < share && level < MAX_LEVEL {
+            level += 1;
+            share /= self.m as u64;
+        }
+        level
+    }
+
+    /// Memory taken, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.layers.iter().map(Layer::bytes).sum()
+    }
+
+    /// Mean number of neighbours at level 0.
+    pub(crate) fn mean_degree(&self) -> f64 {
+        let links = self.layers[0].links.iter().filter(|other| **other != NONE).count();
+        links as f64 / self.len().max(1) as f64
+    }
+
+    /// Give back spare memory.
+    pub(crate) fn shrink(&mut self) {
+        for layer in &mut self.layers {
+            layer.links.shrink();
+            layer.members.shrink_to_fit();
+            layer.below.shrink_to_fit();
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Which candidates become neighbours.
+
+use tiercel_simd::Isa;
+
+use crate::space::{Query, Space};
+
+/// How much nearer to a chosen neighbour than to the node a candidate must be to be left out, as a factor on distances
+/// (squared lengths). A little above 1 keeps some longer links, which shorten walks; 1.1 was best on text embeddings.
+const ALPHA: f32 = 1.1;
+
+/// Candidates and memory of a selection; reused from one to the next.
+#[derive(Default)]
+pub(crate) struct Selection {
+    /// Distance and node, nearest first.
+    pub(crate) candidates: Vec<(f32, u32)>,
+    /// The neighbours chosen: first the diverse ones, nearest first, then the nearest of the rest.
+    pub(crate) chosen: Vec<u32>,
+    passed: Vec<u32>,
+    queries: Vec<Query>,
+}
+
+impl Selection {
+    /// Choose up to `degree` neighbours from the candidates; gives how many of them are diverse.
+    ///
+    /// A candidate nearer to a chosen neighbour than to the node is passed over (Malkov and Yashunin, algorithm 4, with the
+    /// factor of Vamana); what room is left then goes to the nearest of those passed over.
+    ///
+    /// # Safety
+    ///
+    /// The candidates are nodes whose slot, by `slot_of`, is in the index, and the machine has the instruction set.
+    #[inline(always)]
+    pub(crate) unsafe fn choose<I: Isa, S: Space>(
+        &mut self,
+        degree: usize,
+        space: S,
+        slot_of: impl Fn(u32) -> u32,
+    ) -> usize {
+        self.chosen.clear();
+        self.passed.clear();
+        for &(distance, node) in &self.candidates {
+            let slot = slot_of(node);
+            let near = self.chosen.iter().zip(&self.queries).any(|(_, other)| {
+                // SAFETY: as the caller promises.
+                let apart = S::distance(other, unsafe { space.key::<I>(other, slot) });
+                occludes(apart, distance)
+            });
+            if near {
+                self.passed.push(node);
+                continue;
+            }
+            if self.queries.len() == self.chosen.len() {
+                self.queries.push(Query::default());
+            }
+            space.prepare_slot(slot, &mut self.queries[self.chosen.len()]);
+            self.chosen.push(node);
+            if self.chosen.len() == degree {
+                break;
+            }
+        }
+        let diverse = self.chosen.len();
+        self.chosen.extend(self.passed.iter().take(degree - diverse));
+        diverse
+    }
+}
+
+/// Whether a neighbour at distance `apart` from a candidate makes a link of length `distance` to it needless. Under the inner
+/// product distances may be negative, and a factor would mean the opposite: there plain comparison decides.
+#[inline(always)]
+fn occludes(apart: f32, distance: f32) -> bool {
+    if distance > 0.0 && apart > 0.0 { apart * ALPHA < distance } else { apart < distance }
+}

@@ -1,0 +1,26 @@
+//! Vector indexes: an exact flat scan, a scan of codes, and an HNSW graph, behind one [`Index`].
+
+mod best;
+mod bitset;
+mod codes;
+mod errors;
+mod file;
+mod flat;
+mod hnsw;
+mod ids;
+mod index;
+mod link;
+mod options;
+mod persist;
+mod pool;
+mod recall;
+mod rows;
+mod search;
+mod space;
+mod state;
+mod work;
+
+pub use errors::{AddError, Corruption, Interrupted, LoadError, NotFound, RowError, SearchError};
+pub use index::{Filter, Index, Matches, NewError, RangeMatches, SearchSettings, Stats};
+pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Storage};
+pub use work::Work;

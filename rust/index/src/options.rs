@@ -1,0 +1,89 @@
+//! What an index is made with.
+
+use thiserror::Error;
+
+/// Longest vector an index takes: the integer kernels sum in 32 bits.
+pub const MAX_DIM: usize = 32_768;
+
+/// What is smallest for the nearest vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// 1 - cos.
+    Cosine,
+    /// The negated inner product.
+    Dot,
+    /// The squared Euclidean distance.
+    L2,
+}
+
+/// How full vectors are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// 4 bytes a value, as given.
+    F32,
+    /// 2 bytes a value, rounded to half precision.
+    F16,
+}
+
+/// What the search runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// The smallest of the others that ranks the data well.
+    Auto,
+    /// 4-bit codes.
+    Sq4,
+    /// 8-bit codes.
+    Sq8,
+    /// The full vectors.
+    Raw,
+}
+
+/// What an index is made with; fixed for its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Length of every vector, 1 to [`MAX_DIM`].
+    pub dim: usize,
+    /// What is smallest for the nearest vectors.
+    pub metric: Metric,
+    /// How full vectors are kept.
+    pub dtype: Dtype,
+    /// What the search runs on.
+    pub storage: Storage,
+    /// Neighbours of a node in the upper levels, 2 to 512; twice as many at level 0.
+    pub m: usize,
+    /// Candidates kept while a node is linked, 1 to 65536.
+    pub ef_construction: usize,
+    /// Seed of the levels and the rotation.
+    pub seed: u64,
+}
+
+/// An option out of range.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{option}: expected {low} to {high}, got {got}")]
+pub struct OptionsError {
+    /// Name of the option.
+    pub option: &'static str,
+    /// Smallest value it takes.
+    pub low: usize,
+    /// Largest value it takes.
+    pub high: usize,
+    /// The value given.
+    pub got: usize,
+}
+
+impl Options {
+    /// Check every option against its range.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        let ranges = [
+            ("dim", self.dim, 1, MAX_DIM),
+            ("m", self.m, 2, 512),
+            ("ef_construction", self.ef_construction, 1, 65_536),
+        ];
+        for (option, got, low, high) in ranges {
+            if !(low..=high).contains(&got) {
+                return Err(OptionsError { option, low, high, got });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,315 @@
+//! What each section of a file holds, and what must be true of it. `docs/format.md` lists the sections.
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use tiercel_quant::{Bits, Codec, Rotation};
+use tiercel_simd::{Buffer, Level};
+
+use crate::Index;
+use crate::bitset::Bitset;
+use crate::codes::{Codes, geometry, stride};
+use crate::errors::{Corruption, LoadError};
+use crate::file::{Reader, Tag, Writer, file_len, write_atomically};
+use crate::hnsw::Graph;
+use crate::hnsw::graph::{Layer, NONE};
+use crate::ids::Ids;
+use crate::options::{Dtype, Metric, Options, Storage};
+use crate::pool::MAX_SLOTS;
+use crate::rows::Rows;
+use crate::state::{Coding, State};
+
+const META: Tag = *b"META";
+const LEVELS: Tag = *b"LEVL";
+const IDS: Tag = *b"IDS_";
+const DEAD: Tag = *b"DEAD";
+const VECTORS: Tag = *b"VECT";
+const MEAN: Tag = *b"MEAN";
+const CODES: Tag = *b"CODE";
+const BASE: Tag = *b"LNK0";
+const UPPER: Tag = *b"LNKU";
+const TAGS: [Tag; 9] = [META, LEVELS, IDS, DEAD, VECTORS, MEAN, CODES, BASE, UPPER];
+
+/// The META section, field by field in this order, without gaps.
+struct Meta {
+    options: Options,
+    coding: u8,
+    slots: u64,
+    linked: u64,
+    levels: u32,
+    entry: u32,
+    /// The largest u64 stands for "none".
+    next: u64,
+    trained: u64,
+    /// NaN stands for "none".
+    codec_recall: f32,
+    step: f32,
+    build_seconds: f64,
+}
+
+const META_LEN: u64 = 80;
+
+impl Meta {
+    fn of(options: &Options, state: &State) -> Self {
+        let (coding, step) = match &state.coding {
+            Coding::Untrained => (0, 0.0),
+            Coding::Raw => (1, 0.0),
+            Coding::Codes(codes) => (if codes.codec.bits() == Bits::Four { 2 } else { 3 }, codes.codec.step()),
+        };
+        Self {
+            options: options.clone(),
+            coding,
+            slots: state.slots() as u64,
+            linked: state.graph.len() as u64,
+            levels: state.graph.layers.len() as u32,
+            entry: state.graph.entry,
+            next: state.ids.next().unwrap_or(u64::MAX),
+            trained: state.trained as u64,
+            codec_recall: state.codec_recall.unwrap_or(f32::NAN),
+            step,
+            build_seconds: state.build_seconds,
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let options = &self.options;
+        let mut out = Vec::with_capacity(META_LEN as usize);
+        out.extend((options.dim as u32).to_le_bytes());
+        out.extend([options.metric as u8, options.dtype as u8, options.storage as u8, self.coding]);
+        out.extend((options.m as u32).to_le_bytes());
+        out.extend((options.ef_construction as u32).to_le_bytes());
+        out.extend(options.seed.to_le_bytes());
+        out.extend(self.slots.to_le_bytes());
+        out.extend(self.linked.to_le_bytes());
+        out.extend(self.levels.to_le_bytes());
+        out.extend(self.entry.to_le_bytes());
+        out.extend(self.next.to_le_bytes());
+        out.extend(self.trained.to_le_bytes());
+        out.extend(self.codec_recall.to_le_bytes());
+        out.extend(self.step.to_le_bytes());
+        out.extend(self.build_seconds.to_le_bytes());
+        out
+    }
+
+    fn from_bytes(bytes: &[u8; META_LEN as usize]) -> Result<Self, LoadError> {
+        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
+        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        let kind = |at: usize, kinds: u8| {
+            if bytes[at] < kinds {
+                Ok(usize::from(bytes[at]))
+            } else {
+                wrong(META, format!("kind {} at {at}", bytes[at]))
+            }
+        };
+        let options = Options {
+            dim: u32_at(0) as usize,
+            metric: [Metric::Cosine, Metric::Dot, Metric::L2][kind(4, 3)?],
+            dtype: [Dtype::F32, Dtype::F16][kind(5, 2)?],
+            storage: [Storage::Auto, Storage::Sq4, Storage::Sq8, Storage::Raw][kind(6, 4)?],
+            m: u32_at(8) as usize,
+            ef_construction: u32_at(12) as usize,
+            seed: u64_at(16),
+        };
+        options.check().or_else(|error| wrong(META, error))?;
+        let meta = Self {
+            coding: kind(7, 4)? as u8,
+            options,
+            slots: u64_at(24),
+            linked: u64_at(32),
+            levels: u32_at(40),
+            entry: u32_at(44),
+            next: u64_at(48),
+            trained: u64_at(56),
+            codec_recall: f32::from_bits(u32_at(64)),
+            step: f32::from_bits(u32_at(68)),
+            build_seconds: f64::from_bits(u64_at(72)),
+        };
+        if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {
+            return wrong(META, format!("{} slots, {} linked, {} levels", meta.slots, meta.linked, meta.levels));
+        }
+        Ok(meta)
+    }
+}
+
+fn wrong<T>(tag: Tag, what: impl Display) -> Result<T, LoadError> {
+    Err(Corruption { what: format!("section {}: unexpected {what}", tag.escape_ascii()), offset: 0 }.into())
+}
+
+/// The lengths of all sections.
+fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
+    let (mean, codes) = match &state.coding {
+        Coding::Codes(codes) => (size_of_val(codes.codec.mean()), codes.bytes.len()),
+        _ => (0, 0),
+    };
+    let upper = &state.graph.layers[1..];
+    let upper_values: usize = upper.iter().map(|layer| 2 * layer.len() + layer.links.len()).sum();
+    let lengths = [
+        META_LEN as usize,
+        8 * upper.len(),
+        size_of_val(state.ids.by_slot()),
+        size_of_val(state.dead.words()),
+        state.rows.as_bytes().len(),
+        mean,
+        codes,
+        size_of_val(&state.graph.layers[0].links[..]),
+        4 * upper_values,
+    ];
+    std::array::from_fn(|at| (TAGS[at], lengths[at] as u64))
+}
+
+fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
+    let upper = &state.graph.layers[1..];
+    let mut writer = Writer::new(out, &lengths(state))?;
+    writer.section(META, |out| out.write_all(&Meta::of(options, state).to_bytes()))?;
+    writer
+        .section(LEVELS, |out| upper.iter().try_for_each(|layer| out.write_all(&(layer.len() as u64).to_le_bytes())))?;
+    writer.section(IDS, |out| out.write_all(bytemuck::cast_slice(state.ids.by_slot())))?;
+    writer.section(DEAD, |out| out.write_all(bytemuck::cast_slice(state.dead.words())))?;
+    writer.section(VECTORS, |out| out.write_all(state.rows.as_bytes()))?;
+    let codes = match &state.coding {
+        Coding::Codes(codes) => Some(codes),
+        _ => None,
+    };
+    let (mean, bytes) = codes.map_or((&[][..], &[][..]), |codes| (codes.codec.mean(), &codes.bytes[..]));
+    writer.section(MEAN, |out| out.write_all(bytemuck::cast_slice(mean)))?;
+    writer.section(CODES, |out| out.write_all(bytes))?;
+    writer.section(BASE, |out| out.write_all(bytemuck::cast_slice(&state.graph.layers[0].links)))?;
+    writer.section(UPPER, |out| {
+        upper.iter().try_for_each(|layer| {
+            [&layer.members[..], &layer.below, &layer.links]
+                .into_iter()
+                .try_for_each(|values| out.write_all(bytemuck::cast_slice(values)))
+        })
+    })?;
+    writer.finish()
+}
+
+fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
+    let mut reader = Reader::new(input, len, &TAGS)?;
+    let mut bytes = [0; META_LEN as usize];
+    reader.read_into(META, &mut bytes)?;
+    let meta = Meta::from_bytes(&bytes)?;
+    let options = meta.options.clone();
+    let mut state = State::new(&options);
+    let nodes: Vec<u64> = reader.read_vec(LEVELS, u64::from(meta.levels) - 1)?;
+    if nodes.iter().any(|nodes| *nodes > meta.linked) {
+        return wrong(LEVELS, "number of nodes");
+    }
+    let by_slot: Vec<u64> = reader.read_vec(IDS, meta.slots)?;
+    let words: Vec<u64> = reader.read_vec(DEAD, meta.slots.div_ceil(64))?;
+    let Some(dead) = Bitset::from_words(words, by_slot.len()) else { return wrong(DEAD, "slots") };
+    let next = (meta.next != u64::MAX).then_some(meta.next);
+    let Some(ids) = Ids::from_parts(by_slot, |slot| dead.contains(slot), next) else {
+        return wrong(IDS, "ids");
+    };
+    (state.ids, state.dead) = (ids, dead);
+    state.rows = Rows::from_file(&options, |bytes_a_row| {
+        let mut bytes = Buffer::zeroed(reader.expect_len(VECTORS, meta.slots, bytes_a_row)?);
+        reader.read_into(VECTORS, &mut bytes)?;
+        Ok::<_, LoadError>(bytes)
+    })?;
+    state.coding = read_coding(&mut reader, &meta)?;
+    state.codec_recall = (!meta.codec_recall.is_nan()).then_some(meta.codec_recall);
+    state.trained = meta.trained as usize;
+    state.build_seconds = meta.build_seconds;
+    state.graph = read_graph(&mut reader, &meta, &nodes)?;
+    reader.finish()?;
+    Ok((options, state))
+}
+
+fn read_coding(reader: &mut Reader<impl Read>, meta: &Meta) -> Result<Coding, LoadError> {
+    let bits = match meta.coding {
+        2 => Some(Bits::Four),
+        3 => Some(Bits::Eight),
+        _ => None,
+    };
+    let Some(bits) = bits else {
+        reader.read_into(MEAN, &mut [])?;
+        reader.read_into(CODES, &mut [])?;
+        return Ok(if meta.coding == 0 { Coding::Untrained } else { Coding::Raw });
+    };
+    let options = &meta.options;
+    let mean = reader.read_vec(MEAN, options.dim as u64)?;
+    let rotation = Rotation::new(options.dim, options.seed);
+    let codec = Codec::from_parts(bits, geometry(options.metric), rotation, mean, meta.step);
+    let stride = stride(&codec);
+    let mut bytes = Buffer::zeroed(reader.expect_len(CODES, meta.slots, stride)?);
+    reader.read_into(CODES, &mut bytes)?;
+    Ok(Coding::Codes(Codes { codec, bytes, stride }))
+}
+
+fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
+    let mut graph = Graph::new(meta.options.m, meta.options.seed);
+    let base = &mut graph.layers[0];
+    let len = reader.expect_len(BASE, meta.linked, 4 * base.stride)? / 4;
+    base.links = Buffer::zeroed(len);
+    reader.read_into(BASE, bytemuck::cast_slice_mut(&mut base.links))?;
+    let width = 2 + Layer::new(meta.options.m).stride as u64;
+    let values: Vec<u32> = reader.read_vec(UPPER, nodes.iter().sum::<u64>() * width)?;
+    let mut rest = &values[..];
+    for nodes in nodes {
+        let nodes = *nodes as usize;
+        let mut layer = Layer::new(meta.options.m);
+        let (members, tail) = rest.split_at(nodes);
+        let (below, tail) = tail.split_at(nodes);
+        let (links, tail) = tail.split_at(nodes * layer.stride);
+        rest = tail;
+        (layer.members, layer.below) = (members.to_vec(), below.to_vec());
+        layer.links.extend_from_slice(links);
+        graph.layers.push(layer);
+    }
+    graph.entry = meta.entry;
+    if !is_sound(&graph) {
+        return wrong(UPPER, "link to a node that is not there");
+    }
+    Ok(graph)
+}
+
+/// Whether every number in a graph names a node that is there: walks do not check again.
+fn is_sound(graph: &Graph) -> bool {
+    let slots = graph.len();
+    let entry = slots == 0 || (graph.entry as usize) < graph.layers[graph.layers.len() - 1].len();
+    entry
+        && graph.layers.iter().enumerate().all(|(level, layer)| {
+            let nodes = layer.len();
+            let below = level.checked_sub(1).map_or(0, |below| graph.layers[below].len());
+            layer.links.iter().all(|node| *node == NONE || (*node as usize) < nodes)
+                && layer.members.iter().all(|slot| (*slot as usize) < slots)
+                && layer.below.iter().all(|node| (*node as usize) < below)
+        })
+}
+
+impl Index {
+    /// Write the index to a file, which is replaced as a whole or not at all.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let state = self.state.read();
+        write_atomically(path, |out| write(self.options(), &state, out).map(|_| ()))
+    }
+
+    /// Read an index from a file that [`Self::save`] wrote.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let file = File::open(path)?;
+        let len = file.metadata()?.len();
+        Self::read_from(file, len)
+    }
+
+    /// The content of the file that [`Self::save`] would write.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let state = self.state.read();
+        let len = file_len(&lengths(&state)).unwrap_or(0) as usize;
+        write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
+    }
+
+    /// Make an index from [`Self::to_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
+        Self::read_from(bytes, bytes.len() as u64)
+    }
+
+    fn read_from(input: impl Read, len: u64) -> Result<Self, LoadError> {
+        let level = Level::active()?;
+        let (options, state) = read(input, len)?;
+        Ok(Self::from_state(options, level, state))
+    }
+}

@@ -1,0 +1,274 @@
+//! The full vectors, as given.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use tiercel_simd::{Buffer, Isa};
+
+use crate::errors::RowError;
+use crate::options::{Dtype, Metric, Options};
+
+/// The full vectors, one after the other, and what the metric needs to compare them.
+#[derive(Clone)]
+pub(crate) struct Rows {
+    dim: usize,
+    metric: Metric,
+    values: Values,
+    /// 1 / norm of each row under the cosine metric, empty otherwise: rows stay as given, and `get` gives them back so.
+    inverse_norms: Buffer<f32>,
+}
+
+#[derive(Clone)]
+enum Values {
+    F32(Buffer<f32>),
+    F16(Buffer<u16>),
+}
+
+impl Rows {
+    pub(crate) fn new(dim: usize, metric: Metric, dtype: Dtype) -> Self {
+        let values = match dtype {
+            Dtype::F32 => Values::F32(Buffer::new()),
+            Dtype::F16 => Values::F16(Buffer::new()),
+        };
+        Self { dim, metric, values, inverse_norms: Buffer::new() }
+    }
+
+    pub(crate) const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    pub(crate) const fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match &self.values {
+            Values::F32(values) => values.len() / self.dim,
+            Values::F16(values) => values.len() / self.dim,
+        }
+    }
+
+    /// Rows from a file: `read` is told the bytes a row and gives those of all.
+    pub(crate) fn from_file<E>(
+        options: &Options,
+        read: impl FnOnce(usize) -> Result<Buffer<u8>, E>,
+    ) -> Result<Self, E> {
+        let mut rows = Self::new(options.dim, options.metric, options.dtype);
+        rows.values = match options.dtype {
+            Dtype::F32 => Values::F32(read(4 * options.dim)?.cast()),
+            Dtype::F16 => Values::F16(read(2 * options.dim)?.cast()),
+        };
+        rows.measure();
+        Ok(rows)
+    }
+
+    /// Append rows that [`check`] passed.
+    pub(crate) fn push(&mut self, vectors: &[f32]) {
+        match &mut self.values {
+            Values::F32(values) => values.extend_from_slice(vectors),
+            Values::F16(values) => {
+                values.reserve(vectors.len());
+                let mut rounded = vec![0; self.dim];
+                for row in vectors.chunks_exact(self.dim) {
+                    for (half, value) in rounded.iter_mut().zip(row) {
+                        *half = f16::from_f32(*value).to_bits();
+                    }
+                    values.extend_from_slice(&rounded);
+                }
+            }
+        }
+        self.measure();
+    }
+
+    /// Bring what the metric needs beside the vectors up to date.
+    fn measure(&mut self) {
+        if self.metric == Metric::Cosine {
+            let first = self.inverse_norms.len();
+            self.inverse_norms.resize(self.len(), 0.0);
+            let mut row = Vec::new();
+            for slot in first..self.len() {
+                self.vector(slot, &mut row);
+                self.inverse_norms[slot] = (1.0 / norm(&row)) as f32;
+            }
+        }
+    }
+
+    /// Keep the first `len` rows.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        match &mut self.values {
+            Values::F32(values) => values.resize(len * self.dim, 0.0),
+            Values::F16(values) => values.resize(len * self.dim, 0),
+        }
+        if self.metric == Metric::Cosine {
+            self.inverse_norms.resize(len, 0.0);
+        }
+    }
+
+    /// Give back spare memory.
+    pub(crate) fn shrink(&mut self) {
+        match &mut self.values {
+            Values::F32(values) => values.shrink(),
+            Values::F16(values) => values.shrink(),
+        }
+        self.inverse_norms.shrink();
+    }
+
+    /// Memory of the vectors, and of what the metric needs beside them.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        let vectors = match &self.values {
+            Values::F32(values) => values.bytes(),
+            Values::F16(values) => values.bytes(),
+        };
+        (vectors, self.inverse_norms.bytes())
+    }
+
+    /// Copy the vector of a slot, as given.
+    #[inline(always)]
+    pub(crate) fn vector(&self, slot: usize, out: &mut Vec<f32>) {
+        let range = slot * self.dim..(slot + 1) * self.dim;
+        out.resize(self.dim, 0.0);
+        match &self.values {
+            Values::F32(values) => out.copy_from_slice(&values[range]),
+            Values::F16(values) => {
+                for (value, bits) in out.iter_mut().zip(&values[range]) {
+                    *value = f16::from_bits(*bits).to_f32();
+                }
+            }
+        }
+    }
+
+    /// Copy the vector of a slot as the metric compares it: of unit length under cosine.
+    #[inline(always)]
+    pub(crate) fn direction(&self, slot: usize, out: &mut Vec<f32>) {
+        self.vector(slot, out);
+        if self.metric == Metric::Cosine {
+            let inverse = self.inverse_norms[slot];
+            for value in out {
+                *value *= inverse;
+            }
+        }
+    }
+
+    /// Ask for the first cache lines of a slot.
+    #[inline(always)]
+    pub(crate) fn prefetch<I: Isa>(&self, slot: usize, lines: usize) {
+        let (start, bytes) = match &self.values {
+            Values::F32(values) => (values.as_ptr().wrapping_add(slot * self.dim).cast::<u8>(), self.dim * 4),
+            Values::F16(values) => (values.as_ptr().wrapping_add(slot * self.dim).cast::<u8>(), self.dim * 2),
+        };
+        for line in 0..lines.min(bytes.div_ceil(64)) {
+            I::prefetch(start.wrapping_add(line * 64));
+        }
+    }
+
+    /// The distance of a query (of unit length under cosine) to a slot.
+    ///
+    /// # Safety
+    ///
+    /// The machine has the instruction set.
+    #[inline(always)]
+    pub(crate) unsafe fn distance<I: Isa>(&self, query: &[f32], slot: usize) -> f32 {
+        let range = slot * self.dim..(slot + 1) * self.dim;
+        assert_eq!(query.len(), self.dim, "length of the query");
+        let square = self.metric == Metric::L2;
+        let sum = match &self.values {
+            Values::F32(values) => {
+                let (query, row) = (query.as_ptr(), values[range].as_ptr());
+                // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
+                unsafe { if square { I::l2_f32(query, row, self.dim) } else { I::dot_f32(query, row, self.dim) } }
+            }
+            Values::F16(values) => {
+                let (query, row) = (query.as_ptr(), values[range].as_ptr());
+                // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
+                unsafe { if square { I::l2_f16(query, row, self.dim) } else { I::dot_f16(query, row, self.dim) } }
+            }
+        };
+        self.finish(sum, slot)
+    }
+
+    /// The distance that a kernel's sum stands for.
+    #[inline(always)]
+    pub(crate) fn finish(&self, sum: f32, slot: usize) -> f32 {
+        match self.metric {
+            Metric::L2 => sum,
+            // Products that overflow both ways sum to NaN, which has no place in an order.
+            Metric::Dot if sum.is_nan() => f32::INFINITY,
+            Metric::Dot => 0.0 - sum,
+            // Rounding may put the cosine of equal directions a little above 1.
+            Metric::Cosine => (1.0 - sum * self.inverse_norms[slot]).max(0.0),
+        }
+    }
+
+    /// Rows `first..last` as single precision; `scratch` holds them where they are kept otherwise.
+    pub(crate) fn block<'a>(&'a self, first: usize, last: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
+        let range = first * self.dim..last * self.dim;
+        match &self.values {
+            Values::F32(values) => &values[range],
+            Values::F16(values) => {
+                scratch.resize(range.len(), 0.0);
+                let halves: &[f16] = bytemuck::cast_slice(&values[range]);
+                halves.convert_to_f32_slice(scratch);
+                scratch
+            }
+        }
+    }
+
+    /// The bytes of the vectors, for the file.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.values {
+            Values::F32(values) => bytemuck::cast_slice(values),
+            Values::F16(values) => bytemuck::cast_slice(values),
+        }
+    }
+}
+
+/// The norm of a vector, in double precision.
+fn norm(row: &[f32]) -> f64 {
+    row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Check rows before anything is done with them: finite, within the type they are kept in, with a direction under cosine.
+pub(crate) fn check(
+    argument: &'static str,
+    vectors: &[f32],
+    dim: usize,
+    metric: Metric,
+    kept: Dtype,
+) -> Result<(), RowError> {
+    for (row, vector) in vectors.chunks_exact(dim).enumerate() {
+        // A sum is finite only if every value is: one branch a row in the usual case.
+        let overflows = |value: &f32| kept == Dtype::F16 && f16::from_f32(*value).is_infinite();
+        let suspect = vector.iter().fold(0.0f32, |sum, value| sum + value * 0.0) != 0.0
+            || (kept == Dtype::F16 && vector.iter().any(overflows));
+        if suspect && let Some(column) = vector.iter().position(|value| !value.is_finite() || overflows(value)) {
+            let value = vector[column];
+            return Err(if value.is_finite() {
+                RowError::Overflow { argument, row, column, value }
+            } else {
+                RowError::NotFinite { argument, row, column, value }
+            });
+        }
+        if metric == Metric::Cosine {
+            let kept_norm = match kept {
+                Dtype::F32 => norm(vector),
+                Dtype::F16 => norm(&vector.iter().map(|value| f16::from_f32(*value).to_f32()).collect::<Vec<_>>()),
+            };
+            let norm = kept_norm as f32;
+            if !norm.is_finite() || !((1.0 / kept_norm) as f32).is_finite() {
+                return Err(RowError::NoDirection { argument, row, norm });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A query as the metric compares it: of unit length under cosine.
+pub(crate) fn direction(query: &[f32], metric: Metric, out: &mut Vec<f32>) {
+    out.clear();
+    out.extend_from_slice(query);
+    if metric == Metric::Cosine {
+        let inverse = 1.0 / norm(query);
+        for value in out {
+            *value = (f64::from(*value) * inverse) as f32;
+        }
+    }
+}

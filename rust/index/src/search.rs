@@ -1,0 +1,227 @@
+//! Answering queries: choosing between a walk, a scan of codes and an exact scan, and rescoring what they found.
+
+use tiercel_simd::{Isa, Level, Loop};
+
+use crate::best::Best;
+use crate::bitset::Bitset;
+use crate::errors::{Interrupted, SearchError};
+use crate::flat::{Nearest, Scan};
+use crate::hnsw::walk::{Scratch, descend, walk};
+use crate::ids::PADDING;
+use crate::pool::{candidate, slot_of};
+use crate::space::{Query, Space, order, unorder};
+use crate::state::{Coding, OnSpace, State};
+use crate::work::Work;
+
+/// With this many vectors to choose from, an exact scan costs no more than a walk.
+pub(crate) const FEW: usize = 1024;
+
+/// Codes scanned in order for the price of one candidate of a walk, its neighbours' codes fetched from anywhere.
+const SCANNED_PER_CANDIDATE: usize = 30;
+
+/// How to find the neighbours of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// Compare every allowed vector in full precision.
+    Exact,
+    /// Compare every allowed code, then the best in full precision.
+    Scan,
+    /// Walk the graph with so many candidates, then compare the best in full precision.
+    Walk {
+        /// Candidates kept.
+        ef: usize,
+    },
+}
+
+/// One search: what is asked of a state.
+#[derive(Clone, Copy)]
+pub(crate) struct Search<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) level: Level,
+    /// Results a query; not more than `available`.
+    pub(crate) k: usize,
+    pub(crate) plan: Plan,
+    /// The slots that may be found; `None` for all.
+    pub(crate) allowed: Option<&'a Bitset>,
+}
+
+/// What a thread reuses from one query to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    scratch: Scratch,
+    query: Query,
+    best: Best,
+    found: Vec<u64>,
+}
+
+/// A result: id and distance.
+pub(crate) type Hit = (u64, f32);
+
+/// What stands where there is no result.
+pub(crate) const NO_HIT: Hit = (PADDING, f32::INFINITY);
+
+impl Plan {
+    /// The cheapest way that keeps the promise. `ef` is what a search of all vectors would take, `None` for an exact search.
+    pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, available: usize) -> Self {
+        let Some(ef) = ef else { return Self::Exact };
+        if available <= FEW || matches!(state.coding, Coding::Untrained) || rescored(k) * 2 >= available {
+            return Self::Exact;
+        }
+        // Of the nearest vectors only a share is allowed: keep as many more.
+        let ef = ef.max(k).saturating_mul(state.slots()).div_ceil(available);
+        let linked = state.graph.len() * 2 > state.slots();
+        if !linked || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) { Self::Scan } else { Self::Walk { ef } }
+    }
+}
+
+/// Candidates compared in full precision for `k` results: codes put the true ones among twice as many.
+const fn rescored(k: usize) -> usize {
+    2 * k + 8
+}
+
+impl Search<'_> {
+    /// Answer a query (a direction), `k` hits.
+    pub(crate) fn one(
+        &self,
+        query: &[f32],
+        memory: &mut Memory,
+        out: &mut [Hit],
+        work: &Work<'_>,
+    ) -> Result<(), Interrupted> {
+        if self.plan != Plan::Exact {
+            self.state.with_space(Approximate { search: self, query, memory });
+            // Fewer than k: the walk met too few allowed vectors. They exist, so find them.
+            if memory.found.len() >= self.k {
+                self.put(&memory.found, out);
+                return Ok(());
+            }
+        }
+        self.exact(query, std::slice::from_mut(&mut memory.best), out, work)
+    }
+
+    /// Answer queries (directions) exactly, `k` hits each.
+    pub(crate) fn exact(
+        &self,
+        queries: &[f32],
+        best: &mut [Best],
+        out: &mut [Hit],
+        work: &Work<'_>,
+    ) -> Result<(), Interrupted> {
+        for best in &mut *best {
+            best.reset(self.k);
+        }
+        let sink = &mut Nearest(best);
+        self.level.run(Scan { rows: &self.state.rows, queries, allowed: self.allowed, sink, work })?;
+        let dim = self.state.rows.dim();
+        for ((query, best), out) in queries.chunks_exact(dim).zip(best).zip(out.chunks_mut(self.k)) {
+            let mut found = best.sorted().to_vec();
+            self.level.run(Rescore { search: self, query, found: &mut found });
+            self.put(&found, out);
+        }
+        Ok(())
+    }
+
+    /// Write hits; the rest of `out` stays padding.
+    fn put(&self, found: &[u64], out: &mut [Hit]) {
+        for (hit, entry) in out.iter_mut().zip(found) {
+            let key = crate::pool::key_of(*entry);
+            *hit = (self.state.ids.id(slot_of(*entry) as usize), unorder(key));
+        }
+    }
+}
+
+/// Find candidates by walk or scan, and rescore the best.
+struct Approximate<'a, 'b> {
+    search: &'a Search<'b>,
+    query: &'a [f32],
+    memory: &'a mut Memory,
+}
+
+impl OnSpace for Approximate<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Space>(self, space: S) {
+        let Self { search, query, memory } = self;
+        search.level.run(Candidates { search, space, query, memory });
+    }
+}
+
+struct Candidates<'a, 'b, S> {
+    search: &'a Search<'b>,
+    space: S,
+    query: &'a [f32],
+    memory: &'a mut Memory,
+}
+
+impl<S: Space> Loop for Candidates<'_, '_, S> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { search, space, query, memory: Memory { scratch, query: prepared, best, found } } = self;
+        let Search { state, k, allowed, .. } = *search;
+        space.prepare(query, prepared);
+        found.clear();
+        // SAFETY: slots below the length of the state are in the index; `Level::run` checked the instruction set.
+        unsafe {
+            if let Plan::Walk { ef } = search.plan {
+                let start = descend::<I, S>(&state.graph, space, prepared, 0);
+                walk::<I, S>(&state.graph.layers[0], space, prepared, start, ef, scratch, |_| i32::MAX);
+                for slot in state.graph.len()..state.slots() {
+                    scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
+                }
+                let found_by_walk = scratch.pool.entries().iter();
+                let is_allowed =
+                    |entry: &&u64| allowed.is_none_or(|allowed| allowed.contains(slot_of(**entry) as usize));
+                found.extend(found_by_walk.filter(is_allowed).take(rescored(k)));
+            } else {
+                best.reset(rescored(k));
+                let mut offer = |slot: usize| best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                match allowed {
+                    Some(allowed) => allowed.iter().for_each(&mut offer),
+                    None => (0..state.slots()).for_each(&mut offer),
+                }
+                found.extend_from_slice(best.sorted());
+            }
+        }
+        Rescore { search, query, found }.run::<I>();
+    }
+}
+
+/// Replace the keys of candidates by those of their distances in full precision, and keep the nearest `k`.
+struct Rescore<'a, 'b> {
+    search: &'a Search<'b>,
+    query: &'a [f32],
+    found: &'a mut Vec<u64>,
+}
+
+impl Loop for Rescore<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { search, query, found } = self;
+        let rows = &search.state.rows;
+        for entry in found.iter().take(2) {
+            rows.prefetch::<I>(slot_of(*entry) as usize, usize::MAX);
+        }
+        for at in 0..found.len() {
+            if let Some(ahead) = found.get(at + 2) {
+                rows.prefetch::<I>(slot_of(*ahead) as usize, usize::MAX);
+            }
+            let slot = slot_of(found[at]);
+            // SAFETY: `Level::run` checked the instruction set.
+            let distance = unsafe { rows.distance::<I>(query, slot as usize) };
+            found[at] = candidate(order(distance), slot);
+        }
+        found.sort_unstable();
+        found.truncate(search.k);
+    }
+}
+
+impl From<Interrupted> for SearchError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}

@@ -1,0 +1,85 @@
+//! What a walk compares vectors on: codes, or the full vectors.
+
+use tiercel_simd::Isa;
+
+use crate::rows::Rows;
+
+/// A vector made ready to compare others with; reuse one for many, its memory is kept.
+#[derive(Clone, Default)]
+pub(crate) struct Query {
+    /// Set by a space of codes.
+    pub(crate) coded: tiercel_quant::Query,
+    /// Set by the space of full vectors.
+    pub(crate) vector: Vec<f32>,
+}
+
+/// Vectors by slot, compared through integer keys: a smaller key is a smaller distance from the same query.
+pub(crate) trait Space: Copy + Sync {
+    /// Make ready to compare a vector that is not in the index.
+    fn prepare(self, direction: &[f32], query: &mut Query);
+
+    /// Make ready to compare a vector of the index.
+    fn prepare_slot(self, slot: u32, query: &mut Query);
+
+    /// The key of a slot.
+    ///
+    /// # Safety
+    ///
+    /// The slot is in the index, and the machine has the instruction set.
+    unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32;
+
+    /// Ask for the memory of a slot.
+    fn prefetch<I: Isa>(self, slot: u32);
+
+    /// The distance that a key stands for.
+    fn distance(query: &Query, key: i32) -> f32;
+}
+
+/// A float as an integer of the same order. Not for NaN.
+#[inline(always)]
+pub(crate) const fn order(value: f32) -> i32 {
+    let bits = value.to_bits() as i32;
+    if bits < 0 { bits ^ i32::MAX } else { bits }
+}
+
+/// Undo [`order`].
+#[inline(always)]
+pub(crate) const fn unorder(key: i32) -> f32 {
+    f32::from_bits(if key < 0 { key ^ i32::MAX } else { key } as u32)
+}
+
+/// Full vectors, compared in full precision.
+#[derive(Clone, Copy)]
+pub(crate) struct RawSpace<'a>(pub(crate) &'a Rows);
+
+/// Lines of a full vector asked for ahead: the machine's own prefetcher follows once a row is read in order.
+const LINES: usize = 8;
+
+impl Space for RawSpace<'_> {
+    #[inline(always)]
+    fn prepare(self, direction: &[f32], query: &mut Query) {
+        query.vector.clear();
+        query.vector.extend_from_slice(direction);
+    }
+
+    #[inline(always)]
+    fn prepare_slot(self, slot: u32, query: &mut Query) {
+        self.0.direction(slot as usize, &mut query.vector);
+    }
+
+    #[inline(always)]
+    unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32 {
+        // SAFETY: the caller promises the instruction set.
+        order(unsafe { self.0.distance::<I>(&query.vector, slot as usize) })
+    }
+
+    #[inline(always)]
+    fn prefetch<I: Isa>(self, slot: u32) {
+        self.0.prefetch::<I>(slot as usize, LINES);
+    }
+
+    #[inline(always)]
+    fn distance(_: &Query, key: i32) -> f32 {
+        unorder(key)
+    }
+}

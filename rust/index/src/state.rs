@@ -1,0 +1,87 @@
+//! What an index holds, and what its vectors are compared on.
+
+use tiercel_quant::{Bits, Geometry};
+
+use crate::bitset::Bitset;
+use crate::codes::{CodeSpace, Codes, geometry};
+use crate::hnsw::Graph;
+use crate::ids::Ids;
+use crate::options::Options;
+use crate::rows::Rows;
+use crate::space::{RawSpace, Space};
+
+/// What walks and scans compare.
+#[derive(Clone)]
+pub(crate) enum Coding {
+    /// There are too few vectors to fit a codec: every search is exact.
+    Untrained,
+    /// The full vectors.
+    Raw,
+    /// Codes.
+    Codes(Codes),
+}
+
+/// What an index holds. Slots number the vectors in the order they were added.
+#[derive(Clone)]
+pub(crate) struct State {
+    pub(crate) rows: Rows,
+    pub(crate) ids: Ids,
+    /// Slots whose vectors were removed: walked through, never found.
+    pub(crate) dead: Bitset,
+    pub(crate) coding: Coding,
+    /// Share of true neighbours that the codec ranks high enough, as measured when it was fitted.
+    pub(crate) codec_recall: Option<f32>,
+    /// Slots there were when the codec was fitted.
+    pub(crate) trained: usize,
+    /// Over the first slots; those behind are scanned.
+    pub(crate) graph: Graph,
+    pub(crate) build_seconds: f64,
+}
+
+/// Something to do on whatever space an index compares its vectors in.
+pub(crate) trait OnSpace {
+    type Output;
+    fn on<S: Space>(self, space: S) -> Self::Output;
+}
+
+impl State {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            rows: Rows::new(options.dim, options.metric, options.dtype),
+            ids: Ids::new(),
+            dead: Bitset::new(0),
+            coding: Coding::Untrained,
+            codec_recall: None,
+            trained: 0,
+            graph: Graph::new(options.m, options.seed),
+            build_seconds: 0.0,
+        }
+    }
+
+    /// Slots, those of removed vectors among them.
+    pub(crate) fn slots(&self) -> usize {
+        self.ids.slots()
+    }
+
+    /// Do something on the space that vectors are compared in, compiled for each.
+    #[inline(always)]
+    pub(crate) fn with_space<O: OnSpace>(&self, action: O) -> O::Output {
+        match &self.coding {
+            Coding::Untrained | Coding::Raw => action.on(RawSpace(&self.rows)),
+            Coding::Codes(codes) => codes.with_space(self.rows.metric(), action),
+        }
+    }
+}
+
+impl Codes {
+    /// Do something on the space of these codes.
+    #[inline(always)]
+    pub(crate) fn with_space<O: OnSpace>(&self, metric: crate::Metric, action: O) -> O::Output {
+        match (self.codec.bits(), geometry(metric)) {
+            (Bits::Four, Geometry::Product { .. }) => action.on(CodeSpace::<4, false>(self)),
+            (Bits::Four, Geometry::Square) => action.on(CodeSpace::<4, true>(self)),
+            (Bits::Eight, Geometry::Product { .. }) => action.on(CodeSpace::<8, false>(self)),
+            (Bits::Eight, Geometry::Square) => action.on(CodeSpace::<8, true>(self)),
+        }
+    }
+}

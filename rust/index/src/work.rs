@@ -1,0 +1,109 @@
+//! How a call may work: on how many threads, when to stop, whom to tell.
+//!
+//! Threads are scoped: they end with the call, so there is no pool that a fork could leave without threads.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use crate::errors::Interrupted;
+
+/// How a call may work.
+#[derive(Clone, Copy)]
+pub struct Work<'a> {
+    /// Threads to work on, at least 1.
+    pub threads: usize,
+    /// Set by the caller to stop the call.
+    pub stop: &'a AtomicBool,
+    /// Told how much is done of how much, from any thread.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+impl<'a> Work<'a> {
+    /// Work without telling anybody.
+    pub const fn quiet(threads: usize, stop: &'a AtomicBool) -> Self {
+        Self { threads, stop, progress: &|_, _| () }
+    }
+
+    /// An error once the caller asked to stop.
+    pub(crate) fn check(&self) -> Result<(), Interrupted> {
+        if self.stop.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// Call `run` on ranges of up to `chunk` of `0..n`, on up to `threads` threads, until all are done or the caller asks to
+    /// stop. Each thread makes itself a `state` first.
+    pub(crate) fn each_range<S>(
+        &self,
+        n: usize,
+        chunk: usize,
+        state: impl Fn() -> S + Sync,
+        run: impl Fn(&mut S, Range<usize>) + Sync,
+    ) -> Result<(), Interrupted> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut state = state();
+            while self.check().is_ok() {
+                let start = next.fetch_add(chunk, Ordering::Relaxed);
+                if start >= n {
+                    return;
+                }
+                run(&mut state, start..n.min(start + chunk));
+            }
+        };
+        let threads = self.threads.min(n.div_ceil(chunk));
+        if threads <= 1 {
+            work();
+        } else {
+            thread::scope(|scope| {
+                for _ in 1..threads {
+                    scope.spawn(work);
+                }
+                work();
+            });
+        }
+        self.check()
+    }
+
+    /// Fill `out`, `width` values an item, by calling `fill(state, item, values)` for each, `chunk` items at a time.
+    pub(crate) fn fill<T: Send, S>(
+        &self,
+        out: &mut [T],
+        width: usize,
+        chunk: usize,
+        state: impl Fn() -> S + Sync,
+        fill: impl Fn(&mut S, usize, &mut [T]) + Sync,
+    ) -> Result<(), Interrupted> {
+        let parts: Vec<_> = out.chunks_mut(width * chunk).map(|part| parking_lot::Mutex::new(Some(part))).collect();
+        self.each_range(parts.len(), 1, state, |state, range| {
+            for part in range {
+                let values = parts[part].lock().take().unwrap_or_default();
+                for (item, values) in values.chunks_mut(width).enumerate() {
+                    fill(state, part * chunk + item, values);
+                }
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_filled_once_whatever_the_threads() {
+        let stop = AtomicBool::new(false);
+        for threads in [1, 2, 7] {
+            let mut out = vec![0; 3 * 101];
+            let work = Work::quiet(threads, &stop);
+            work.fill(&mut out, 3, 8, || (), |(), item, values| values.iter_mut().for_each(|v| *v += item)).unwrap();
+            assert!(out.iter().enumerate().all(|(at, value)| *value == at / 3));
+        }
+    }
+
+    #[test]
+    fn stops_when_told() {
+        let stop = AtomicBool::new(true);
+        let result = Work::quiet(2, &stop).each_range(100, 1, || (), |(), _| panic!("nothing may run"));
+        assert_eq!(result, Err(Interrupted));
+    }
+}

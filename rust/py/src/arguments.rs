@@ -1,0 +1,185 @@
+//! Arguments other than arrays, checked by hand so that every mistake is an `InvalidInputError` that names the argument.
+
+use std::ffi::OsString;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::thread;
+
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyString};
+use tiercel_index::{Dtype, Metric, Storage};
+
+use crate::errors::{invalid, invalid_because};
+
+/// An argument that may be left out, told apart from one given as None.
+pub(crate) enum Given<'py> {
+    No,
+    Yes(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Given<'py> {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self::Yes(value.to_owned()))
+    }
+}
+
+/// An int as far as 64 bits go.
+pub(crate) enum Whole {
+    /// Below zero.
+    Negative,
+    /// In range.
+    Fits(u64),
+    /// 2**64 or more.
+    Huge,
+}
+
+/// An int or a numpy integer; None for anything else, and for a bool.
+pub(crate) fn whole(value: &Bound<'_, PyAny>) -> PyResult<Option<Whole>> {
+    if value.is_instance_of::<PyBool>() {
+        return Ok(None);
+    }
+    match value.extract::<u64>() {
+        Ok(number) => Ok(Some(Whole::Fits(number))),
+        Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+            Ok(Some(if value.lt(0)? { Whole::Negative } else { Whole::Huge }))
+        }
+        Err(error) if error.is_instance_of::<PyTypeError>(value.py()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An int of at least 1; what is too large for the machine is as good as its largest.
+pub(crate) fn at_least_one(value: &Bound<'_, PyAny>, argument: &str) -> PyResult<usize> {
+    match whole(value)? {
+        Some(Whole::Fits(number)) if number >= 1 => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
+        Some(Whole::Huge) => Ok(usize::MAX),
+        _ => Err(invalid(value.py(), format!("{argument}: expected an int of at least 1, got {}", shown(value)))),
+    }
+}
+
+/// An option whose range the core checks; 0, which is below every range, for what is not an int that fits.
+pub(crate) fn size(given: &Given<'_>, default: usize) -> PyResult<usize> {
+    let Given::Yes(value) = given else { return Ok(default) };
+    match whole(value)? {
+        Some(Whole::Fits(number)) => Ok(usize::try_from(number).unwrap_or(0)),
+        _ => Ok(0),
+    }
+}
+
+/// A seed; 0 unless given.
+pub(crate) fn seed(given: &Given<'_>) -> PyResult<u64> {
+    let Given::Yes(value) = given else { return Ok(0) };
+    let Some(Whole::Fits(seed)) = whole(value)? else {
+        let message = format!("seed: expected an int from 0 to 2**64 - 1, got {}", shown(value));
+        return Err(invalid(value.py(), message));
+    };
+    Ok(seed)
+}
+
+/// Threads to work on; all that this process may use unless given.
+pub(crate) fn threads(value: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+    match value {
+        // More than this is never faster, and may be more than the system lets a process start.
+        Some(value) => Ok(at_least_one(value, "threads")?.min(1024)),
+        None => Ok(thread::available_parallelism().map_or(1, NonZero::get)),
+    }
+}
+
+/// A float or an int; None for anything else, and for a bool.
+pub(crate) fn real(value: &Bound<'_, PyAny>) -> Option<f64> {
+    if value.is_instance_of::<PyBool>() { None } else { value.extract().ok() }
+}
+
+/// A share above 0 and at most 1.
+pub(crate) fn recall(value: &Bound<'_, PyAny>) -> PyResult<f32> {
+    match real(value) {
+        // A share too small for f32 must not become 0.
+        Some(share) if share > 0.0 && share <= 1.0 => Ok((share as f32).max(f32::MIN_POSITIVE)),
+        _ => Err(invalid(value.py(), format!("recall: expected a number above 0 and at most 1, got {}", shown(value)))),
+    }
+}
+
+/// A distance.
+pub(crate) fn radius(value: &Bound<'_, PyAny>) -> PyResult<f32> {
+    match real(value) {
+        Some(radius) if !radius.is_nan() => Ok(radius as f32),
+        _ => Err(invalid(value.py(), format!("radius: expected a number, got {}", shown(value)))),
+    }
+}
+
+/// Names of the metrics.
+pub(crate) const METRICS: &[(&str, Metric)] = &[("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
+/// Names of the dtypes.
+pub(crate) const DTYPES: &[(&str, Dtype)] = &[("f32", Dtype::F32), ("f16", Dtype::F16)];
+/// Names of the storages.
+pub(crate) const STORAGES: &[(&str, Storage)] =
+    &[("auto", Storage::Auto), ("sq4", Storage::Sq4), ("sq8", Storage::Sq8), ("raw", Storage::Raw)];
+
+/// The choice that a string names; the first unless given.
+pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&str, T)]) -> PyResult<T> {
+    let Given::Yes(value) = given else { return Ok(choices[0].1) };
+    let name = value.cast::<PyString>().ok().map(|text| text.to_string_lossy());
+    if let Some((_, choice)) = choices.iter().find(|(known, _)| name.as_deref() == Some(known)) {
+        return Ok(*choice);
+    }
+    let known: Vec<String> = choices.iter().map(|(known, _)| format!("'{known}'")).collect();
+    let message = format!("{argument}: expected {}, got {}", known.join(" or "), shown(value));
+    Err(invalid(value.py(), message))
+}
+
+/// The name of a choice.
+pub(crate) fn name<T: Copy + PartialEq>(choices: &[(&'static str, T)], choice: T) -> &'static str {
+    choices.iter().find(|(_, known)| *known == choice).map_or("", |(name, _)| name)
+}
+
+/// A callable, or None.
+pub(crate) fn progress<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
+    match value {
+        Some(value) if !value.is_callable() => {
+            Err(invalid(value.py(), format!("progress: expected a callable, got {}", shown(value))))
+        }
+        _ => Ok(value),
+    }
+}
+
+/// The path of a file: a str, bytes or an `os.PathLike`.
+pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    let py = value.py();
+    let expected = || format!("path: expected a str or os.PathLike, got {}", shown(value));
+    let text = py.import("os")?.call_method1("fsdecode", (value,));
+    let path: OsString = text.map_err(|cause| invalid_because(py, &expected(), cause))?.extract()?;
+    if path.as_encoded_bytes().contains(&0) {
+        return Err(invalid(py, format!("path: expected no NUL character, got {}", shown(value))));
+    }
+    Ok(path.into())
+}
+
+/// The content of a file: bytes, or anything else that has a buffer.
+pub(crate) fn data<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    let py = value.py();
+    let view = py.import("builtins")?.call_method1("memoryview", (value,)).map_err(|cause| {
+        let message = format!("data: expected bytes, got {}", shown(value));
+        invalid_because(py, &message, cause)
+    })?;
+    Ok(view.call_method0("tobytes")?.cast_into()?)
+}
+
+/// A value for a message: short, and never an exception of its own.
+pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
+    const LONGEST: usize = 60;
+    match value.repr() {
+        Ok(text) if text.len().is_ok_and(|length| length <= LONGEST) => text.to_string_lossy().into_owned(),
+        _ => kind(value),
+    }
+}
+
+/// The type of a value for a message.
+pub(crate) fn kind(value: &Bound<'_, PyAny>) -> String {
+    value.get_type().name().map_or_else(|_| "an object".into(), |name| name.to_string_lossy().into_owned())
+}

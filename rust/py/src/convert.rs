@@ -1,0 +1,137 @@
+//! Vectors and queries: anything that numpy can read, copied into rows of f32.
+
+use numpy::{PyArray2, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods, dtype};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyModule, PySlice};
+
+use crate::arguments::kind;
+use crate::errors::{dimension, invalid, invalid_because};
+
+/// Values converted at a time, so that a large array is not held three times.
+const BLOCK: usize = 1 << 20;
+
+/// Rows of equal length. They are a copy: the caller may change its array while the core works.
+pub(crate) struct Rows {
+    /// All values, row after row.
+    pub(crate) values: Vec<f32>,
+    /// How many rows.
+    pub(crate) count: usize,
+    /// Whether the caller gave one vector, not an array of them.
+    pub(crate) single: bool,
+}
+
+impl Rows {
+    /// Read vectors of length `dim`. NaN and infinity are left for the core to find.
+    pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, dim: usize) -> PyResult<Self> {
+        if let Ok(array) = value.cast::<PyArrayDyn<f32>>()
+            && array.is_c_contiguous()
+        {
+            let (count, single) = layout(array.as_untyped(), argument, dim)?;
+            // What is not aligned takes the long way.
+            if let Ok(values) = array.to_vec() {
+                return Ok(Self { values, count, single });
+            }
+        }
+        let array = as_array(value, argument)?;
+        let element = array.dtype();
+        if !matches!(element.kind(), b'f' | b'i' | b'u') {
+            return Err(invalid(
+                value.py(),
+                format!("{argument}: expected a numeric array, got {}", described(value, &array)),
+            ));
+        }
+        let (count, single) = layout(&array, argument, dim)?;
+        let values = convert(&array, argument, count, dim)?;
+        Ok(Self { values, count, single })
+    }
+}
+
+/// How many rows an array has, and whether it is one vector.
+fn layout(array: &Bound<'_, PyUntypedArray>, argument: &str, dim: usize) -> PyResult<(usize, bool)> {
+    let py = array.py();
+    match *array.shape() {
+        [0] => Ok((0, false)),
+        [length] if length == dim => Ok((1, true)),
+        [count, length] if length == dim => Ok((count, false)),
+        [length] | [_, length] => Err(dimension(py, argument, dim, length)),
+        _ => Err(invalid(py, format!("{argument}: expected a 1-D or 2-D array, got {}-D", array.ndim()))),
+    }
+}
+
+/// Have numpy convert an array to f32, a block of rows at a time.
+fn convert(array: &Bound<'_, PyUntypedArray>, argument: &str, count: usize, dim: usize) -> PyResult<Vec<f32>> {
+    let py = array.py();
+    let table = array.call_method1("reshape", ((count, dim),))?;
+    let step = (BLOCK / dim).max(1);
+    let mut values = Vec::with_capacity(count * dim);
+    for start in (0..count).step_by(step) {
+        py.check_signals()?;
+        let rows = PySlice::new(py, start as isize, (start + step).min(count) as isize, 1);
+        let block = table.get_item(rows)?;
+        let converted = as_f32(&block)?.readonly();
+        let part = converted.as_slice()?;
+        if let Some(place) = part.iter().position(|value| value.is_infinite()) {
+            check_overflow(&block, argument, start, (place / dim, place % dim))?;
+        }
+        values.extend_from_slice(part);
+    }
+    Ok(values)
+}
+
+/// A fresh C-contiguous copy of numpy's.
+fn as_f32<'py>(block: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    let py = block.py();
+    let options = PyDict::new(py);
+    options.set_item("order", "C")?;
+    // Overflow is looked for afterwards, and underflow to zero is right: numpy must neither warn nor raise.
+    let settings = PyDict::new(py);
+    settings.set_item("all", "ignore")?;
+    let silence = numpy(py)?.call_method("errstate", (), Some(&settings))?;
+    silence.call_method0("__enter__")?;
+    let converted = block.call_method("astype", (dtype::<f32>(py),), Some(&options));
+    silence.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
+    Ok(converted?.cast_into()?)
+}
+
+/// Refuse a finite value that became infinite. `place` is the first infinity in a block that begins at row `start`.
+fn check_overflow(block: &Bound<'_, PyAny>, argument: &str, start: usize, place: (usize, usize)) -> PyResult<()> {
+    let py = block.py();
+    let value = block.get_item(place)?;
+    if numpy(py)?.call_method1("isinf", (&value,))?.is_truthy()? {
+        return Ok(());
+    }
+    let (row, column) = (start + place.0, place.1);
+    let limit = f32::MAX;
+    let message =
+        format!("{argument}: expected values within float32 (±{limit:e}), got {value} at row {row}, column {column}");
+    Err(invalid(py, message))
+}
+
+/// The array that numpy makes of a value; the value itself when it is one.
+pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
+    if let Ok(array) = value.cast_exact::<PyUntypedArray>() {
+        return Ok(array.clone());
+    }
+    let py = value.py();
+    // numpy knows `__array__` and sequences; an object with nothing but `__dlpack__` would become an array of one object.
+    let only_dlpack = value.hasattr("__dlpack__")? && !value.hasattr("__array__")?;
+    let read = if only_dlpack { "from_dlpack" } else { "asarray" };
+    let array = numpy(py)?.call_method1(read, (value,)).map_err(|cause| {
+        let message = format!("{argument}: expected a numeric array, got {}", kind(value));
+        invalid_because(py, &message, cause)
+    })?;
+    Ok(array.cast_into()?)
+}
+
+/// What a value is, for a message: the dtype when it is an array of something, else its type.
+pub(crate) fn described(value: &Bound<'_, PyAny>, array: &Bound<'_, PyUntypedArray>) -> String {
+    if array.ndim() == 0 && !value.is_instance_of::<PyUntypedArray>() {
+        kind(value)
+    } else {
+        format!("dtype {}", array.dtype())
+    }
+}
+
+pub(crate) fn numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("numpy")
+}

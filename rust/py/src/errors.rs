@@ -1,0 +1,132 @@
+//! Errors as Python sees them. The classes are Python's (`tiercel.errors`), since they inherit from builtins.
+
+use std::io;
+use std::path::Path;
+
+use pyo3::exceptions::{PyException, PyFileNotFoundError, PyMemoryError};
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
+
+// The same on every platform that has them, and in Python's `errno`.
+const ENOENT: i32 = 2;
+const EIO: i32 = 5;
+const EACCES: i32 = 13;
+const ENOSPC: i32 = 28;
+
+/// An argument is not what it must be.
+pub(crate) fn invalid(py: Python<'_>, message: String) -> PyErr {
+    error(py, "InvalidInputError", (message,))
+}
+
+/// Like [`invalid`], when converting an argument made Python or numpy raise. What is not about the argument is passed on.
+pub(crate) fn invalid_because(py: Python<'_>, message: &str, cause: PyErr) -> PyErr {
+    if !cause.is_instance_of::<PyException>(py) || cause.is_instance_of::<PyMemoryError>(py) {
+        return cause;
+    }
+    let error = invalid(py, format!("{message}: {}", cause.value(py)));
+    error.set_cause(py, Some(cause));
+    error
+}
+
+/// Vectors of the wrong length.
+pub(crate) fn dimension(py: Python<'_>, argument: &str, expected: usize, got: usize) -> PyErr {
+    let message = format!("{argument}: expected vectors of length {expected}, got {got}");
+    error(py, "DimensionMismatchError", (message,))
+}
+
+/// Something that cannot happen, did.
+pub(crate) fn internal(py: Python<'_>, message: &str) -> PyErr {
+    error(py, "TiercelError", (format!("internal error, please report it: {message}"),))
+}
+
+/// A call stopped although no exception asked for it.
+pub(crate) fn interrupted(py: Python<'_>) -> PyErr {
+    internal(py, "interrupted")
+}
+
+/// What `Index.add` refuses.
+pub(crate) fn add(py: Python<'_>, error: &AddError) -> PyErr {
+    match error {
+        AddError::Interrupted => interrupted(py),
+        _ => invalid(py, error.to_string()),
+    }
+}
+
+/// What a search refuses.
+pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
+    match error {
+        SearchError::Interrupted => interrupted(py),
+        _ => invalid(py, error.to_string()),
+    }
+}
+
+/// An id that must be in the index is not.
+pub(crate) fn not_found(py: Python<'_>, missing: NotFound) -> PyErr {
+    error(py, "NotFoundError", (missing.to_string(),))
+}
+
+/// What the constructor refuses; `got` tells what the caller gave for an option.
+pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String) -> PyErr {
+    let message = match error {
+        NewError::Options(range) => {
+            format!("{}: expected an int from {} to {}, got {}", range.option, range.low, range.high, got(range.option))
+        }
+        NewError::Simd(_) => error.to_string(),
+    };
+    invalid(py, message)
+}
+
+/// What loading refuses; `path` is what to call the bytes.
+pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
+    match error {
+        LoadError::Io(io) if io.kind() == io::ErrorKind::NotFound => {
+            PyFileNotFoundError::new_err((ENOENT, reason(&io), path.to_path_buf()))
+        }
+        LoadError::Io(io) => storage(py, &io, path),
+        LoadError::Corrupt(corruption) => {
+            self::error(py, "CorruptionError", (format!("{}: {corruption}", path.display()),))
+        }
+        LoadError::Simd(level) => invalid(py, level.to_string()),
+    }
+}
+
+/// A file could not be read or written.
+pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
+    let errno = errno(io);
+    let class = if errno == ENOSPC { "DiskFullError" } else { "StorageFailedError" };
+    error(py, class, (errno, reason(io), path.to_path_buf()))
+}
+
+/// Python's errno of an error; on Windows, and for errors with a story of their own, by kind.
+fn errno(io: &io::Error) -> i32 {
+    match io.raw_os_error() {
+        Some(errno) if cfg!(unix) => errno,
+        _ => match io.kind() {
+            io::ErrorKind::StorageFull => ENOSPC,
+            io::ErrorKind::NotFound => ENOENT,
+            io::ErrorKind::PermissionDenied => EACCES,
+            _ => EIO,
+        },
+    }
+}
+
+/// The message without the number, which Python shows itself.
+fn reason(io: &io::Error) -> String {
+    let text = io.to_string();
+    let number = io.raw_os_error().map(|code| format!(" (os error {code})")).unwrap_or_default();
+    text.strip_suffix(&number).unwrap_or(&text).to_owned()
+}
+
+/// An instance of a class of `tiercel.errors`.
+fn error<A>(py: Python<'_>, class: &str, arguments: A) -> PyErr
+where
+    A: pyo3::PyErrArguments + Send + Sync + 'static,
+{
+    // Imported when the first error is made: `tiercel` imports this module before it is complete itself.
+    let found = py.import("tiercel.errors").and_then(|module| module.getattr(class));
+    match found.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
+        Ok(class) => PyErr::from_type(class, arguments),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,47 @@
+//! Filters: a mask, or the ids that are allowed.
+
+use numpy::{PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use tiercel_index::Filter;
+
+use crate::convert::{as_array, numpy};
+use crate::errors::invalid;
+use crate::ids::Ids;
+
+const EXPECTED: &str = "a 1-D array of bool or of integers";
+
+/// A filter, copied out of what the caller gave.
+pub(crate) enum Allowed {
+    /// A byte for each of `index.ids`; zero forbids.
+    Mask(Vec<u8>),
+    /// The ids that are allowed.
+    Ids(Vec<u64>),
+}
+
+impl Allowed {
+    pub(crate) fn extract(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let array = as_array(value, "filter")?;
+        if array.ndim() != 1 {
+            let message = format!("filter: expected {EXPECTED}, got {}-D", array.ndim());
+            return Err(invalid(value.py(), message));
+        }
+        if array.dtype().kind() == b'b' {
+            return Ok(Self::Mask(bytes(&array)?));
+        }
+        Ok(Self::Ids(Ids::extract(value, "filter", EXPECTED)?.values))
+    }
+
+    pub(crate) fn as_core(&self) -> Filter<'_> {
+        match self {
+            Self::Mask(mask) => Filter::Mask(mask),
+            Self::Ids(ids) => Filter::Ids(ids),
+        }
+    }
+}
+
+/// The bytes of a bool array. A byte other than 0 and 1 can stand in one, and must not be read as a Rust bool.
+fn bytes(mask: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u8>> {
+    let together = numpy(mask.py())?.call_method1("ascontiguousarray", (mask,))?;
+    let view = together.call_method1("view", (numpy::dtype::<u8>(mask.py()),))?;
+    Ok(view.cast_into::<PyArray1<u8>>()?.to_vec()?)
+}

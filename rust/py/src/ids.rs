@@ -1,0 +1,88 @@
+//! Ids: an int, or any array of integers.
+
+use numpy::{PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyList, PyTuple};
+
+use crate::arguments::{Whole, kind, shown, whole};
+use crate::convert::{as_array, described};
+use crate::errors::invalid;
+
+/// Ids, copied out of what the caller gave.
+pub(crate) struct Ids {
+    /// The ids in order.
+    pub(crate) values: Vec<u64>,
+    /// Whether the caller gave one int, not an array.
+    pub(crate) single: bool,
+}
+
+impl Ids {
+    /// Read ids; `expected` says for messages what the argument takes.
+    pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, expected: &str) -> PyResult<Self> {
+        if value.is_instance_of::<PyInt>() {
+            return Ok(Self { values: vec![one(value, argument, None)?], single: true });
+        }
+        // numpy would round ints above 2**63 in a list of mixed sizes to floats.
+        if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+            return Ok(Self { values: each(value, argument)?, single: false });
+        }
+        let array = as_array(value, argument)?;
+        let values = match (array.ndim(), array.dtype().kind()) {
+            (1, _) if array.len() == 0 => Vec::new(),
+            (0 | 1, b'u') => numbers::<u64>(&array)?,
+            (0 | 1, b'i') => unsigned(&numbers::<i64>(&array)?, &array, argument)?,
+            (1, b'O') => each(&array, argument)?,
+            (0 | 1, _) => {
+                return Err(invalid(
+                    value.py(),
+                    format!("{argument}: expected {expected}, got {}", described(value, &array)),
+                ));
+            }
+            (rank, _) => return Err(invalid(value.py(), format!("{argument}: expected {expected}, got {rank}-D"))),
+        };
+        Ok(Self { values, single: array.ndim() == 0 })
+    }
+}
+
+/// An array of integers of any width and order as integers of 64 bits.
+fn numbers<T: numpy::Element + Copy>(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<T>> {
+    if let Ok(same) = array.cast::<PyArray1<T>>()
+        && let Ok(values) = same.to_vec()
+    {
+        return Ok(values);
+    }
+    let wide = array.call_method1("astype", (numpy::dtype::<T>(array.py()),))?.call_method0("ravel")?;
+    Ok(wide.cast_into::<PyArray1<T>>()?.to_vec()?)
+}
+
+fn unsigned(numbers: &[i64], array: &Bound<'_, PyUntypedArray>, argument: &str) -> PyResult<Vec<u64>> {
+    if let Some(row) = numbers.iter().position(|number| *number < 0) {
+        let place = if array.ndim() == 0 { None } else { Some(row) };
+        return Err(out_of_range(array.py(), argument, &numbers[row].to_string(), place));
+    }
+    Ok(numbers.iter().map(|number| number.cast_unsigned()).collect())
+}
+
+/// The ids of a sequence of ints.
+fn each(values: &Bound<'_, PyAny>, argument: &str) -> PyResult<Vec<u64>> {
+    values.try_iter()?.enumerate().map(|(row, value)| one(&value?, argument, Some(row))).collect()
+}
+
+fn one(value: &Bound<'_, PyAny>, argument: &str, row: Option<usize>) -> PyResult<u64> {
+    match whole(value)? {
+        Some(Whole::Fits(id)) => Ok(id),
+        Some(Whole::Negative | Whole::Huge) => Err(out_of_range(value.py(), argument, &shown(value), row)),
+        None => {
+            let message = format!("{argument}: expected integers, got {}{}", kind(value), at(row));
+            Err(invalid(value.py(), message))
+        }
+    }
+}
+
+fn out_of_range(py: Python<'_>, argument: &str, got: &str, row: Option<usize>) -> PyErr {
+    invalid(py, format!("{argument}: expected integers from 0 to 2**64 - 1, got {got}{}", at(row)))
+}
+
+fn at(row: Option<usize>) -> String {
+    row.map_or_else(String::new, |row| format!(" at row {row}"))
+}

@@ -1,0 +1,491 @@
+//! `tiercel.Index`.
+//!
+//! The core is only called without the GIL, so that a thread that waits for a lock of the core never keeps others from
+//! running Python. Arrays are copied before that, since other threads may change them.
+
+use std::path::Path;
+
+use numpy::{PyArray1, PyArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyType};
+use tiercel_index::{self as core, Options, SearchSettings};
+
+use crate::arguments::{self, Given, Whole, at_least_one, choice, name, shown, size, whole};
+use crate::convert::Rows;
+use crate::errors;
+use crate::filter::Allowed;
+use crate::ids::Ids;
+use crate::matches::Matches;
+use crate::range_matches::RangeMatches;
+use crate::work::{Plan, detached, run};
+
+/// Values that are compared in a few milliseconds.
+const SHORT: usize = 20_000_000;
+/// About the most candidates that a search keeps unless told how many.
+const DEFAULT_EF: usize = 256;
+
+/// Nearest-neighbour index in memory.
+///
+/// Vectors are kept as given; a compact code of each drives the search and the best candidates are compared again in full
+/// precision. A small index is scanned, a large one is a graph (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All
+/// methods may be called from several threads at once; the GIL is released while they work.
+///
+/// Parameters
+/// ----------
+/// dim : int
+///     Length of every vector, 1 to 32768.
+/// metric : {"cosine", "dot", "l2"}
+///     What is smallest for the nearest: 1 - cos, the negated inner product, or the squared Euclidean distance.
+/// dtype : {"f32", "f16"}
+///     How vectors are kept: 4 bytes a value as given, or 2 bytes rounded to half precision.
+/// storage : {"auto", "sq4", "sq8", "raw"}
+///     Codes that the search runs on: 4 or 8 bits a value, or none. "auto" takes the smallest that ranks this data well.
+/// m : int
+///     Neighbours kept for each vector in the upper levels, 2 to 512; twice as many at level 0.
+/// ef_construction : int
+///     Candidates kept while a vector is linked, 1 to 65536.
+/// seed : int
+///     Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build equal graphs, whatever `threads`.
+///
+/// Raises
+/// ------
+/// InvalidInputError
+///     A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an instruction set this machine lacks.
+///
+/// Examples
+/// --------
+/// >>> import numpy as np, tiercel
+/// >>> index = tiercel.Index(dim=3)
+/// >>> index.add(np.eye(3)).tolist()
+/// [0, 1, 2]
+/// >>> index.search([0.9, 0.1, 0.0], k=2).ids.tolist()
+/// [0, 1]
+#[pyclass(frozen, weakref, module = "tiercel")]
+pub(crate) struct Index {
+    core: core::Index,
+}
+
+#[pymethods]
+impl Index {
+    #[new]
+    #[pyo3(
+        signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, seed=Given::No),
+        text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, seed=0)"
+    )]
+    #[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python hands them over")]
+    fn new(
+        py: Python<'_>,
+        dim: Given<'_>,
+        metric: Given<'_>,
+        dtype: Given<'_>,
+        storage: Given<'_>,
+        m: Given<'_>,
+        ef_construction: Given<'_>,
+        seed: Given<'_>,
+    ) -> PyResult<Self> {
+        let options = Options {
+            dim: size(&dim, 0)?,
+            metric: choice(&metric, "metric", arguments::METRICS)?,
+            dtype: choice(&dtype, "dtype", arguments::DTYPES)?,
+            storage: choice(&storage, "storage", arguments::STORAGES)?,
+            m: size(&m, 16)?,
+            ef_construction: size(&ef_construction, 200)?,
+            seed: arguments::seed(&seed)?,
+        };
+        let sizes = [("dim", &dim), ("m", &m), ("ef_construction", &ef_construction)];
+        let got = |option: &str| match sizes.into_iter().find(|(name, _)| *name == option) {
+            Some((_, Given::Yes(value))) => shown(value),
+            _ => "the default".into(),
+        };
+        let core = detached(py, || core::Index::new(options))?.map_err(|error| errors::new(py, &error, got))?;
+        Ok(Self { core })
+    }
+
+    /// Length of every vector.
+    #[getter]
+    fn dim(&self) -> usize {
+        self.core.options().dim
+    }
+
+    /// The metric given at construction.
+    #[getter]
+    fn metric(&self) -> &'static str {
+        name(arguments::METRICS, self.core.options().metric)
+    }
+
+    /// How vectors are kept.
+    #[getter]
+    fn dtype(&self) -> &'static str {
+        name(arguments::DTYPES, self.core.options().dtype)
+    }
+
+    /// The storage given at construction; `stats()["storage"]` tells what is in use.
+    #[getter]
+    fn storage(&self) -> &'static str {
+        name(arguments::STORAGES, self.core.options().storage)
+    }
+
+    /// Neighbours kept for each vector in the upper levels.
+    #[getter]
+    fn m(&self) -> usize {
+        self.core.options().m
+    }
+
+    /// Candidates kept while a vector is linked.
+    #[getter]
+    fn ef_construction(&self) -> usize {
+        self.core.options().ef_construction
+    }
+
+    /// Seed of the levels and the rotation.
+    #[getter]
+    fn seed(&self) -> u64 {
+        self.core.options().seed
+    }
+
+    /// Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy.
+    #[getter]
+    fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        Ok(PyArray1::from_vec(py, detached(py, || self.core.ids())?))
+    }
+
+    /// Add vectors; all of them or, if anything is wrong or the call is interrupted, none.
+    ///
+    /// Parameters
+    /// ----------
+    /// vectors : array of shape (n, dim) or (dim,)
+    ///     Any real dtype, layout and byte order; converted to float32.
+    /// ids : array of n integers, optional
+    ///     Ids, 0 to 2**64 - 2, not yet in the index. Without them ids are counted on from the largest ever given or counted.
+    /// threads : int, optional
+    ///     Threads to work on; by default all cores that this process may use.
+    /// progress : callable, optional
+    ///     Called as `progress(done, total)` in vectors linked, from the calling thread, a few times a second and at the end.
+    ///
+    /// Returns
+    /// -------
+    /// array of uint64, shape (n,)
+    ///     The ids of the new vectors.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
+    ///     cosine, an array that is not numeric or not 1-D or 2-D, an id given twice, taken or out of range, a bad `threads`.
+    /// DimensionMismatchError
+    ///     Vectors of another length than `dim`.
+    #[pyo3(signature = (vectors, ids=None, *, threads=None, progress=None))]
+    fn add<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: &Bound<'py, PyAny>,
+        ids: Option<&Bound<'py, PyAny>>,
+        threads: Option<&Bound<'py, PyAny>>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let threads = arguments::threads(threads)?;
+        let progress = arguments::progress(progress)?;
+        let ids = ids.map(|ids| Ids::extract(ids, "ids", "an array of integers")).transpose()?;
+        let rows = Rows::extract(vectors, "vectors", self.dim())?;
+        if let Some(ids) = &ids
+            && ids.values.len() != rows.count
+        {
+            let message = format!("ids: expected {} ids, one a vector, got {}", rows.count, ids.values.len());
+            return Err(errors::invalid(py, message));
+        }
+        let plan = Plan { threads, long: self.links_long(py, rows.count)?, progress, total: rows.count };
+        let ids = ids.as_ref().map(|ids| ids.values.as_slice());
+        let added = run(
+            py,
+            &plan,
+            |work| self.core.add(rows.values, ids, work),
+            |added| _ = self.core.remove(&added),
+            errors::add,
+        )?;
+        Ok(PyArray1::from_vec(py, added))
+    }
+
+    /// Find the k nearest vectors of each query.
+    ///
+    /// Parameters
+    /// ----------
+    /// queries : array of shape (n, dim) or (dim,)
+    ///     Any real dtype, layout and byte order; converted to float32.
+    /// k : int
+    ///     Results a query, at least 1; more than the index holds gives as many as it holds.
+    /// ef_search : int, optional
+    ///     Candidates kept during the walk, at least 1; raised to k when smaller. Give this or `recall`, not both.
+    /// recall : float, optional
+    ///     Wanted recall@k, above 0 and at most 1; 0.95 when neither is given. 1 is exact search. Below 1 a fixed table
+    ///     chooses `ef_search`; it was measured on text embeddings and is not yet calibrated on the vectors of this index.
+    /// filter : array of bool or of integers, optional
+    ///     Either a mask of shape `(len(index),)` aligned with `index.ids`, or the allowed ids (unknown ones are ignored).
+    /// threads : int, optional
+    ///     Threads to work on; by default all cores that this process may use. One query always runs on the calling thread.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong length, or another argument
+    ///     of the wrong type or out of range.
+    /// DimensionMismatchError
+    ///     Queries of another length than `dim`.
+    ///
+    /// Examples
+    /// --------
+    /// >>> import numpy as np, tiercel
+    /// >>> index = tiercel.Index(dim=2, metric="l2")
+    /// >>> _ = index.add([[0, 0], [3, 4], [6, 8]], ids=[7, 8, 9])
+    /// >>> matches = index.search([0, 0], k=2, filter=[8, 9])
+    /// >>> matches.ids.tolist(), matches.distances.tolist(), matches.quality
+    /// ([8, 9], [25.0, 100.0], 'exact')
+    #[pyo3(signature = (queries, k, *, ef_search=None, recall=None, filter=None, threads=None))]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the Python method")]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        k: &Bound<'py, PyAny>,
+        ef_search: Option<&Bound<'py, PyAny>>,
+        recall: Option<&Bound<'py, PyAny>>,
+        filter: Option<&Bound<'py, PyAny>>,
+        threads: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Matches> {
+        let k = at_least_one(k, "k")?;
+        let ef_search = ef_search.map(|value| at_least_one(value, "ef_search")).transpose()?;
+        let recall = recall.map(arguments::recall).transpose()?;
+        if ef_search.is_some() && recall.is_some() {
+            return Err(errors::invalid(py, "ef_search: expected ef_search or recall, got both".into()));
+        }
+        let filter = filter.map(Allowed::extract).transpose()?;
+        let rows = Rows::extract(queries, "queries", self.dim())?;
+        let exact = recall == Some(1.0);
+        let long = (rows.count > 1 || exact) && {
+            let walked = if exact { usize::MAX } else { ef_search.unwrap_or(DEFAULT_EF).max(k) };
+            self.is_long(rows.count, self.slots(py)?, walked)
+        };
+        let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
+        let settings = SearchSettings { k, ef_search, recall, filter: filter.as_ref().map(Allowed::as_core) };
+        let found = run(py, &plan, |work| self.core.search(&rows.values, &settings, work), drop, errors::search)?;
+        Ok(Matches::new(found, rows.single))
+    }
+
+    /// Find every vector within a distance of each query, exactly.
+    ///
+    /// Parameters
+    /// ----------
+    /// queries : array of shape (n, dim) or (dim,)
+    ///     Any real dtype, layout and byte order; converted to float32.
+    /// radius : float
+    ///     Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
+    /// filter, threads
+    ///     As in `search`.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     As in `search`; or `radius` is NaN.
+    /// DimensionMismatchError
+    ///     Queries of another length than `dim`.
+    #[pyo3(signature = (queries, radius, *, filter=None, threads=None))]
+    fn range_search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: &Bound<'py, PyAny>,
+        radius: &Bound<'py, PyAny>,
+        filter: Option<&Bound<'py, PyAny>>,
+        threads: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<RangeMatches> {
+        let radius = arguments::radius(radius)?;
+        let filter = filter.map(Allowed::extract).transpose()?;
+        let rows = Rows::extract(queries, "queries", self.dim())?;
+        let long = self.is_long(rows.count, self.slots(py)?, usize::MAX);
+        let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
+        let filter = filter.as_ref().map(Allowed::as_core);
+        let search = |work: &core::Work<'_>| self.core.range_search(&rows.values, radius, filter.as_ref(), work);
+        Ok(RangeMatches::new(py, run(py, &plan, search, drop, errors::search)?))
+    }
+
+    /// Remove vectors; returns how many were there. Unknown ids and repeated ones count 0.
+    ///
+    /// Parameters
+    /// ----------
+    /// ids : int, or array of integers
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     `ids` are not integers from 0 to 2**64 - 1.
+    fn remove(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
+        detached(py, || self.core.remove(&ids.values))
+    }
+
+    /// Vectors by id, as they were given (rounded to half precision with dtype "f16").
+    ///
+    /// Parameters
+    /// ----------
+    /// ids : int, or array of n integers
+    ///
+    /// Returns
+    /// -------
+    /// array of float32, shape (dim,) for an int, (n, dim) for an array
+    ///
+    /// Raises
+    /// ------
+    /// NotFoundError
+    ///     An id is not in the index.
+    /// InvalidInputError
+    ///     `ids` are not integers from 0 to 2**64 - 1.
+    fn get<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
+        let vectors = detached(py, || self.core.get(&ids.values))?.map_err(|missing| errors::not_found(py, missing))?;
+        let vectors = PyArray1::from_vec(py, vectors);
+        if ids.single {
+            Ok(vectors.into_any())
+        } else {
+            Ok(vectors.reshape([ids.values.len(), self.dim()])?.into_any())
+        }
+    }
+
+    /// Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
+    ///
+    /// Searches go on meanwhile. Worth a call after the last `add` of a load. `threads` and `progress` as in `add`.
+    #[pyo3(signature = (*, threads=None, progress=None))]
+    fn optimize<'py>(
+        &self,
+        py: Python<'py>,
+        threads: Option<&Bound<'py, PyAny>>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        let threads = arguments::threads(threads)?;
+        let progress = arguments::progress(progress)?;
+        let plan = Plan { threads, long: self.links_long(py, 0)?, progress, total: 0 };
+        run(py, &plan, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
+    }
+
+    /// Write the index to a file; the old content stays until the new one is safely on disk.
+    ///
+    /// Raises
+    /// ------
+    /// StorageFailedError
+    ///     The file cannot be written; `DiskFullError` when the disk is full.
+    fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
+        let path = arguments::path(path)?;
+        detached(py, || self.core.save(&path))?.map_err(|error| errors::storage(py, &error, &path))
+    }
+
+    /// Read an index that `save` wrote.
+    ///
+    /// Raises
+    /// ------
+    /// FileNotFoundError
+    ///     There is no such file.
+    /// StorageFailedError
+    ///     The file cannot be read.
+    /// CorruptionError
+    ///     The file is damaged, cut short, of a newer format or not a tiercel index.
+    #[classmethod]
+    fn load(_class: &Bound<'_, PyType>, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let path = arguments::path(path)?;
+        let loaded = detached(py, || core::Index::load(&path))?;
+        Ok(Self { core: loaded.map_err(|error| errors::load(py, error, &path))? })
+    }
+
+    /// The content of the file that `save` would write.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &detached(py, || self.core.to_bytes())?))
+    }
+
+    /// Make an index from `to_bytes`. Raises `CorruptionError` as `load` does.
+    #[classmethod]
+    fn from_bytes(_class: &Bound<'_, PyType>, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let data = arguments::data(data)?;
+        let bytes = data.as_bytes();
+        let loaded = detached(py, || core::Index::from_bytes(bytes))?;
+        Ok(Self { core: loaded.map_err(|error| errors::load(py, error, Path::new("data")))? })
+    }
+
+    /// Sizes, degrees, levels, instruction set and build time.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = detached(py, || self.core.stats())?;
+        let bytes = PyDict::new(py);
+        for (part, size) in stats.bytes {
+            bytes.set_item(part, size)?;
+        }
+        let all = PyDict::new(py);
+        all.set_item("len", stats.len)?;
+        all.set_item("tombstones", stats.tombstones)?;
+        all.set_item("linked", stats.linked)?;
+        all.set_item("storage", stats.storage)?;
+        all.set_item("codec_recall", stats.codec_recall)?;
+        all.set_item("bytes", bytes)?;
+        all.set_item("bytes_per_vector", stats.bytes_per_vector)?;
+        all.set_item("levels", stats.levels)?;
+        all.set_item("mean_degree", stats.mean_degree)?;
+        all.set_item("simd", stats.simd)?;
+        all.set_item("build_seconds", stats.build_seconds)?;
+        Ok(all)
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        detached(py, || self.core.len())
+    }
+
+    fn __contains__(&self, py: Python<'_>, id: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match whole(id)? {
+            Some(Whole::Fits(id)) => detached(py, || self.core.contains(id)),
+            _ => Ok(false),
+        }
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        PyList::new(py, detached(py, || self.core.ids())?)?.try_iter()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let (count, dim, metric, dtype, storage) =
+            (self.__len__(py)?, self.dim(), self.metric(), self.dtype(), self.storage());
+        Ok(format!(
+            "<tiercel.Index: {count} vectors, dim={dim}, metric='{metric}', dtype='{dtype}', storage='{storage}'>"
+        ))
+    }
+
+    fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
+        Ok(Self { core: detached(py, || self.core.clone())? })
+    }
+
+    fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
+        self.__copy__(py)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
+        Ok((py.get_type::<Self>().getattr("from_bytes")?, (self.to_bytes(py)?,)))
+    }
+}
+
+impl Index {
+    fn slots(&self, py: Python<'_>) -> PyResult<usize> {
+        detached(py, || self.core.slots())
+    }
+
+    /// Whether looking for the neighbours of some vectors may take long, with so many candidates kept.
+    fn is_long(&self, count: usize, slots: usize, candidates: usize) -> bool {
+        let compared = slots.min(candidates.saturating_mul(64));
+        count.saturating_mul(compared).saturating_mul(self.dim()) > SHORT
+    }
+
+    /// Whether a call may take long when it has to link every slot, and as many new ones.
+    fn links_long(&self, py: Python<'_>, new: usize) -> PyResult<bool> {
+        let slots = self.slots(py)?.saturating_add(new);
+        Ok(self.is_long(slots, slots, self.ef_construction()))
+    }
+}
+
+/// One query gains nothing from a second thread.
+fn search_threads(given: Option<&Bound<'_, PyAny>>, queries: usize) -> PyResult<usize> {
+    match given {
+        None if queries <= 1 => Ok(1),
+        _ => arguments::threads(given),
+    }
+}

@@ -1,0 +1,53 @@
+//! The Python module `tiercel._core`.
+
+#![deny(unsafe_code)]
+#![expect(clippy::doc_markdown, reason = "doc comments on what Python sees are its docstrings")]
+
+mod arguments;
+mod convert;
+mod errors;
+mod filter;
+mod ids;
+mod index;
+mod matches;
+mod range_matches;
+mod work;
+
+/// The compiled core of tiercel. Import from `tiercel`, not from here.
+#[pyo3::pymodule(gil_used = false)]
+mod _core {
+    use pyo3::prelude::*;
+    use pyo3::types::PyDict;
+    use tiercel_simd::Level;
+
+    #[pymodule_export]
+    use crate::index::Index;
+    #[pymodule_export]
+    use crate::matches::Matches;
+    #[pymodule_export]
+    use crate::range_matches::RangeMatches;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
+    }
+
+    /// Instruction sets by name, weakest first, and whether this machine has each.
+    #[pyfunction]
+    fn simd_levels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        let levels = PyDict::new(py);
+        for level in Level::ALL {
+            levels.set_item(level.name(), level.is_available())?;
+        }
+        Ok(levels)
+    }
+
+    /// The instruction set a new index would use: the best of the machine, or the one that TIERCEL_SIMD names.
+    ///
+    /// Raises `InvalidInputError` when TIERCEL_SIMD names an unknown one or one that the machine lacks.
+    #[pyfunction]
+    fn simd_level(py: Python<'_>) -> PyResult<&'static str> {
+        Level::active().map(Level::name).map_err(|error| crate::errors::invalid(py, error.to_string()))
+    }
+}

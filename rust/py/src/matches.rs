@@ -1,0 +1,95 @@
+//! The answer of a search.
+
+use numpy::ndarray::ArrayViewD;
+use numpy::{Element, PyArrayDyn};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use tiercel_index as core;
+
+use crate::errors;
+
+/// An array for Python, made when it is first asked for: many callers read the ids alone.
+struct Lazy<T>(PyOnceLock<Py<PyArrayDyn<T>>>);
+
+impl<T: Element + Copy> Lazy<T> {
+    const fn new() -> Self {
+        Self(PyOnceLock::new())
+    }
+
+    fn get(&self, py: Python<'_>, values: &[T], shape: &[usize]) -> PyResult<Py<PyArrayDyn<T>>> {
+        let copy = || match ArrayViewD::from_shape(shape, values) {
+            Ok(view) => Ok(PyArrayDyn::from_array(py, &view).unbind()),
+            Err(mismatch) => Err(errors::internal(py, &mismatch.to_string())),
+        };
+        Ok(self.0.get_or_try_init(py, copy)?.clone_ref(py))
+    }
+}
+
+/// The answer of `Index.search`.
+///
+/// A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
+/// and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
+/// results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
+#[pyclass(frozen, module = "tiercel")]
+pub(crate) struct Matches {
+    found: core::Matches,
+    single: bool,
+    ids: Lazy<u64>,
+    distances: Lazy<f32>,
+    counts: Lazy<u64>,
+}
+
+impl Matches {
+    /// `single` when the answer is for one query that was not in an array.
+    pub(crate) const fn new(found: core::Matches, single: bool) -> Self {
+        Self { found, single, ids: Lazy::new(), distances: Lazy::new(), counts: Lazy::new() }
+    }
+
+    /// The shape of one number a query, and of a row of them a query.
+    fn shape(&self) -> [usize; 2] {
+        [self.found.counts.len(), self.found.k]
+    }
+
+    /// The part of [`Self::shape`] that the caller sees.
+    fn visible(&self) -> usize {
+        usize::from(self.single)
+    }
+}
+
+#[pymethods]
+impl Matches {
+    /// Ids, nearest first; dtype uint64, shape `(k,)` or `(n, k)`.
+    #[getter]
+    fn ids(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<u64>>> {
+        self.ids.get(py, &self.found.ids, &self.shape()[self.visible()..])
+    }
+
+    /// Distances, smallest first; dtype float32, same shape as `ids`.
+    ///
+    /// `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner product. They are computed
+    /// from the stored vectors in full precision, never from codes.
+    #[getter]
+    fn distances(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<f32>>> {
+        self.distances.get(py, &self.found.distances, &self.shape()[self.visible()..])
+    }
+
+    /// How many results of each row are real, not padding; dtype uint64, shape `()` or `(n,)`.
+    #[getter]
+    fn counts(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<u64>>> {
+        self.counts.get(py, &self.found.counts, &self.shape()[self.visible()..1])
+    }
+
+    /// `"exact"` when the whole answer is proven the true nearest, `"approximate"` otherwise.
+    #[getter]
+    const fn quality(&self) -> &'static str {
+        if self.found.exact { "exact" } else { "approximate" }
+    }
+
+    fn __len__(&self) -> usize {
+        self.found.counts.len()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Matches(queries={}, k={}, quality='{}')", self.__len__(), self.found.k, self.quality())
+    }
+}

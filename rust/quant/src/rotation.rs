@@ -1,0 +1,147 @@
+//! A fast random rotation: random signs and Hadamard transforms.
+//!
+//! After it every coordinate of a vector is a mix of all, so that one scale fits all coordinates. A dimension that is not a
+//! power of two is covered by two overlapping transforms of the largest power of two below it, twice over. The result is
+//! the same bits on every machine: sums and products in a fixed order, no fused operations.
+
+/// Times that signs and transforms are applied: after two, every coordinate depends on every other.
+const ROUNDS: usize = 2;
+
+/// Coordinates that one register holds on the widest machines.
+const LANES: usize = 16;
+
+/// A rotation of vectors of one dimension.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rotation {
+    /// `ROUNDS` signs a coordinate.
+    signs: Vec<f32>,
+    dim: usize,
+    /// Length of a transform: the largest power of two up to `dim`.
+    block: usize,
+}
+
+impl Rotation {
+    /// The rotation of a seed.
+    pub fn new(dim: usize, seed: u64) -> Self {
+        let block = if dim == 0 { 1 } else { 1 << dim.ilog2() };
+        let mut state = seed;
+        let signs = (0..ROUNDS * dim).map(|_| if split_mix(&mut state) >> 63 == 0 { 1.0 } else { -1.0 }).collect();
+        Self { signs, dim, block }
+    }
+
+    /// Length of the vectors it rotates.
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Rotate a vector in place.
+    #[inline(always)]
+    pub fn apply(&self, vector: &mut [f32]) {
+        debug_assert_eq!(vector.len(), self.dim);
+        let scale = 1.0 / (self.block as f32).sqrt();
+        for signs in self.signs.chunks_exact(self.dim) {
+            for (value, sign) in vector.iter_mut().zip(signs) {
+                *value *= sign;
+            }
+            hadamard(&mut vector[..self.block], scale);
+            if self.block < self.dim {
+                hadamard(&mut vector[self.dim - self.block..], scale);
+            }
+        }
+    }
+}
+
+/// The next number of a `SplitMix64` sequence (Steele, Lea and Flood 2014).
+#[inline]
+pub fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The Walsh-Hadamard transform of a power of two of values, times `scale`.
+#[inline(always)]
+fn hadamard(values: &mut [f32], scale: f32) {
+    let n = values.len();
+    let mut half = n / 2;
+    while half >= LANES {
+        for pair in values.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
+            for (x, y) in low.iter_mut().zip(high) {
+                (*x, *y) = (*x + *y, *x - *y);
+            }
+        }
+        half /= 2;
+    }
+    if n >= LANES {
+        for lanes in values.as_chunks_mut::<LANES>().0 {
+            *lanes = within_lanes(*lanes, scale);
+        }
+        return;
+    }
+    while half >= 1 {
+        for pair in values.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
+            for (x, y) in low.iter_mut().zip(high) {
+                (*x, *y) = (*x + *y, *x - *y);
+            }
+        }
+        half /= 2;
+    }
+    for value in values {
+        *value *= scale;
+    }
+}
+
+/// The last four steps of the transform, inside one register.
+#[inline(always)]
+fn within_lanes(mut lanes: [f32; LANES], scale: f32) -> [f32; LANES] {
+    for half in [8, 4, 2, 1] {
+        let mut next = [0.0; LANES];
+        for (i, value) in next.iter_mut().enumerate() {
+            // The partner differs in one bit; the upper of a pair gets the difference.
+            let partner = lanes[i ^ half];
+            *value = if i & half == 0 { lanes[i] + partner } else { partner - lanes[i] };
+        }
+        lanes = next;
+    }
+    lanes.map(|value| value * scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_inner_products() {
+        for dim in [1, 2, 3, 15, 16, 17, 31, 100, 128, 384, 768, 1000] {
+            let rotation = Rotation::new(dim, 7);
+            let make = |seed: u64| -> Vec<f32> {
+                let mut state = seed;
+                (0..dim).map(|_| split_mix(&mut state) as f32 / u64::MAX as f32 - 0.5).collect()
+            };
+            let (mut a, mut b) = (make(1), make(2));
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+            let (before, norm) = (dot(&a, &b), dot(&a, &a));
+            rotation.apply(&mut a);
+            rotation.apply(&mut b);
+            assert!((dot(&a, &b) - before).abs() < 1e-4, "dimension {dim}");
+            assert!((dot(&a, &a) - norm).abs() < 1e-4, "dimension {dim}");
+        }
+    }
+
+    #[test]
+    fn spreads_a_single_coordinate() {
+        for dim in [64, 100, 384, 768] {
+            for at in [0, dim / 2, dim - 1] {
+                let mut vector = vec![0.0; dim];
+                vector[at] = 1.0;
+                Rotation::new(dim, 3).apply(&mut vector);
+                let largest = vector.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+                assert!(largest < 0.51, "dimension {dim}, coordinate {at}: {largest}");
+            }
+        }
+    }
+}

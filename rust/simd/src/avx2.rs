@@ -1,0 +1,304 @@
+//! Kernels for AVX2 with FMA and F16C.
+//!
+//! Byte products go through 16-bit lanes: `vpmaddubsw` on full-range codes would saturate.
+
+use core::arch::x86_64::{
+    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_si128,
+    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
+    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
+};
+
+use crate::{Isa, Level, packed::BLOCK, portable::Portable};
+
+/// Kernels for AVX2.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2;
+
+#[inline(always)]
+unsafe fn sum_ps(v: __m256) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    // SAFETY: 8 floats fit the array.
+    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), v) };
+    ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]))
+}
+
+#[inline(always)]
+unsafe fn sum_epi32(v: __m256i) -> i32 {
+    let mut lanes = [0i32; 8];
+    // SAFETY: 8 integers fit the array.
+    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), v) };
+    lanes.iter().sum()
+}
+
+/// A mask of the first `count` of 8 lanes begins `count` before the middle.
+static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Values that load as single precision.
+trait Load: Copy {
+    /// 8 values.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AVX2 and F16C, and `values` is valid for reads of 8 values.
+    unsafe fn load(values: *const Self) -> __m256;
+
+    /// The first `count < 8` values, the rest 0.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AVX2 and F16C, and `values` is valid for reads of `count` values.
+    unsafe fn load_tail(values: *const Self, count: usize) -> __m256;
+}
+
+impl Load for f32 {
+    #[inline(always)]
+    unsafe fn load(values: *const f32) -> __m256 {
+        // SAFETY: the caller promises 8 values.
+        unsafe { _mm256_loadu_ps(values) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_tail(values: *const f32, count: usize) -> __m256 {
+        // SAFETY: 8 lanes fit behind any of the first 9 of the masks; masked lanes are not read.
+        unsafe { _mm256_maskload_ps(values, _mm256_loadu_si256(MASKS.as_ptr().add(8 - count).cast())) }
+    }
+}
+
+/// Half precision.
+impl Load for u16 {
+    #[inline(always)]
+    unsafe fn load(values: *const u16) -> __m256 {
+        // SAFETY: the caller promises 8 values.
+        unsafe { _mm256_cvtph_ps(_mm_loadu_si128(values.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_tail(values: *const u16, count: usize) -> __m256 {
+        let mut lanes = [0u16; 8];
+        // SAFETY: the caller promises `count` values, and the array holds 8.
+        unsafe {
+            core::ptr::copy_nonoverlapping(values, lanes.as_mut_ptr(), count);
+            Self::load(lanes.as_ptr())
+        }
+    }
+}
+
+/// `sum + a * b`, or `sum + (a - b)^2`.
+#[inline(always)]
+unsafe fn step<const L2: bool>(a: __m256, b: __m256, sum: __m256) -> __m256 {
+    // SAFETY: the caller promises FMA.
+    unsafe {
+        if L2 {
+            let difference = _mm256_sub_ps(a, b);
+            _mm256_fmadd_ps(difference, difference, sum)
+        } else {
+            _mm256_fmadd_ps(a, b, sum)
+        }
+    }
+}
+
+/// Sum of `step` over `n` values.
+#[inline(always)]
+unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usize) -> f32 {
+    // SAFETY: indices stay below `n`, which the caller promises behind both.
+    unsafe {
+        let mut sums = [_mm256_setzero_ps(); 4];
+        let mut i = 0;
+        while i + 32 <= n {
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                let at = i + 8 * lane;
+                *sum = step::<L2>(f32::load(a.add(at)), B::load(b.add(at)), *sum);
+            }
+            i += 32;
+        }
+        while i + 8 <= n {
+            sums[0] = step::<L2>(f32::load(a.add(i)), B::load(b.add(i)), sums[0]);
+            i += 8;
+        }
+        if i < n {
+            sums[1] = step::<L2>(f32::load_tail(a.add(i), n - i), B::load_tail(b.add(i), n - i), sums[1]);
+        }
+        sum_ps(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])))
+    }
+}
+
+/// 8 values, or the first `count` and the rest 0.
+#[inline(always)]
+unsafe fn load_up_to(values: *const f32, count: usize) -> __m256 {
+    // SAFETY: the caller promises `count` values.
+    unsafe { if count >= 8 { f32::load(values) } else { f32::load_tail(values, count) } }
+}
+
+/// 16 bytes of a query as 16-bit lanes.
+#[inline(always)]
+unsafe fn widen_i8(values: *const i8) -> __m256i {
+    // SAFETY: the caller promises 16 values.
+    unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(values.cast())) }
+}
+
+/// Squared differences of 32 signed codes and a query, summed in pairs.
+#[inline(always)]
+unsafe fn squares(codes: __m256i, query: *const i8) -> __m256i {
+    // SAFETY: the caller promises 32 values in the query.
+    unsafe {
+        let low = _mm256_sub_epi16(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(codes)), widen_i8(query));
+        let high =
+            _mm256_sub_epi16(_mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(codes)), widen_i8(query.add(16)));
+        _mm256_add_epi32(_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high))
+    }
+}
+
+impl Isa for Avx2 {
+    const LEVEL: Level = Level::Avx2;
+
+    #[inline(always)]
+    unsafe fn dot_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<false, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<true, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn norm_f32(a: *const f32, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<false, _>(a, a, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<false, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<true, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: indices stay below `n`, which the caller promises.
+        unsafe {
+            let mut sums = [_mm256_setzero_si256(); 2];
+            let mut i = 0;
+            while i + 32 <= n {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    let at = i + 16 * lane;
+                    let code = _mm256_cvtepu8_epi16(_mm_loadu_si128(codes.add(at).cast()));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(code, widen_i8(query.add(at))));
+                }
+                i += 32;
+            }
+            sum_epi32(_mm256_add_epi32(sums[0], sums[1])) + Portable::dot_u8i8(codes.add(i), query.add(i), n - i)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: indices stay below `n`, which the caller promises.
+        unsafe {
+            let offset = _mm256_set1_epi16(128);
+            let mut sums = [_mm256_setzero_si256(); 2];
+            let mut i = 0;
+            while i + 32 <= n {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    let at = i + 16 * lane;
+                    let code = _mm256_cvtepu8_epi16(_mm_loadu_si128(codes.add(at).cast()));
+                    let difference = _mm256_sub_epi16(_mm256_sub_epi16(code, offset), widen_i8(query.add(at)));
+                    *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(difference, difference));
+                }
+                i += 32;
+            }
+            sum_epi32(_mm256_add_epi32(sums[0], sums[1])) + Portable::l2_u8i8(codes.add(i), query.add(i), n - i)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: whole blocks stay below `n`, which the caller promises.
+        unsafe {
+            let (low_half, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+            let mut sum = _mm256_setzero_si256();
+            let mut i = 0;
+            while i + BLOCK <= n {
+                for part in [0, 32] {
+                    let pair = _mm256_loadu_si256(codes.add(i / 2 + part).cast());
+                    let low = _mm256_and_si256(pair, low_half);
+                    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(pair), low_half);
+                    let q_low = _mm256_loadu_si256(query.add(i + part).cast());
+                    let q_high = _mm256_loadu_si256(query.add(i + 64 + part).cast());
+                    // Codes are at most 15, so pairs of products stay far from saturation.
+                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(low, q_low), ones));
+                    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(high, q_high), ones));
+                }
+                i += BLOCK;
+            }
+            sum_epi32(sum) + Portable::dot_u4i8(codes.add(i / 2), query.add(i), n - i)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: whole blocks stay below `n`, which the caller promises.
+        unsafe {
+            let (times_eight, sixty) = (_mm256_set1_epi8(0x78), _mm256_set1_epi8(60));
+            let mut sum = _mm256_setzero_si256();
+            let mut i = 0;
+            while i + BLOCK <= n {
+                for part in [0, 32] {
+                    let pair = _mm256_loadu_si256(codes.add(i / 2 + part).cast());
+                    let low = _mm256_sub_epi8(_mm256_and_si256(_mm256_slli_epi16::<3>(pair), times_eight), sixty);
+                    let high = _mm256_sub_epi8(_mm256_and_si256(_mm256_srli_epi16::<1>(pair), times_eight), sixty);
+                    sum = _mm256_add_epi32(sum, squares(low, query.add(i + part)));
+                    sum = _mm256_add_epi32(sum, squares(high, query.add(i + 64 + part)));
+                }
+                i += BLOCK;
+            }
+            sum_epi32(sum) + Portable::l2_u4i8(codes.add(i / 2), query.add(i), n - i)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
+        // SAFETY: as the caller promises.
+        unsafe { crate::portable::hamming(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4] {
+        let mut out = [[0.0; 4]; 4];
+        // Two queries at a time: eight sums, four rows and a query fill the sixteen registers.
+        for half in [0, 2] {
+            // SAFETY: indices stay below `n`, which the caller promises behind every pointer.
+            unsafe {
+                let mut sums = [[_mm256_setzero_ps(); 4]; 2];
+                let mut i = 0;
+                while i < n {
+                    let mut row = [_mm256_setzero_ps(); 4];
+                    for (row, values) in row.iter_mut().zip(rows) {
+                        *row = load_up_to(values.add(i), n - i);
+                    }
+                    for (q, sums) in sums.iter_mut().enumerate() {
+                        let query = load_up_to(queries[half + q].add(i), n - i);
+                        for (sum, row) in sums.iter_mut().zip(row) {
+                            *sum = step::<L2>(query, row, *sum);
+                        }
+                    }
+                    i += 8;
+                }
+                for (out, sum) in out[half..].as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+                    *out = sum_ps(*sum);
+                }
+            }
+        }
+        out
+    }
+}

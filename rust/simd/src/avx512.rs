@@ -1,0 +1,322 @@
+//! Kernels for AVX-512 with VNNI. Tails are masked loads, so every length runs the same code.
+
+use core::arch::x86_64::{
+    __m512, __m512i, _mm256_loadu_si256, _mm256_mask_loadu_epi8, _mm256_maskz_loadu_epi8, _mm256_maskz_loadu_epi16,
+    _mm256_set1_epi8, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_si256, _mm512_cvtepi8_epi16,
+    _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64,
+    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps,
+    _mm512_maskz_mov_epi8, _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16,
+    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_sub_epi8, _mm512_sub_epi16,
+    _mm512_sub_ps,
+};
+
+use crate::{Isa, Level, packed::BLOCK};
+
+/// Kernels for AVX-512.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx512;
+
+/// A mask of the lowest `count` bits.
+#[inline(always)]
+fn lowest(count: usize) -> u64 {
+    if count >= 64 { u64::MAX } else { (1 << count) - 1 }
+}
+
+/// `sum + a * b`, or `sum + (a - b)^2`.
+#[inline(always)]
+unsafe fn step<const L2: bool>(a: __m512, b: __m512, sum: __m512) -> __m512 {
+    // SAFETY: the caller promises AVX-512.
+    unsafe {
+        if L2 {
+            let difference = _mm512_sub_ps(a, b);
+            _mm512_fmadd_ps(difference, difference, sum)
+        } else {
+            _mm512_fmadd_ps(a, b, sum)
+        }
+    }
+}
+
+/// Values that load as single precision.
+trait Load: Copy {
+    /// 16 values, or the first `count` and the rest 0.
+    ///
+    /// # Safety
+    ///
+    /// The machine has AVX-512, and `values` is valid for reads of `count` values.
+    unsafe fn load(values: *const Self, count: usize) -> __m512;
+}
+
+impl Load for f32 {
+    #[inline(always)]
+    unsafe fn load(values: *const f32, count: usize) -> __m512 {
+        // SAFETY: the caller promises `count` values, and masked lanes are not read.
+        unsafe {
+            if count >= 16 { _mm512_loadu_ps(values) } else { _mm512_maskz_loadu_ps(lowest(count) as u16, values) }
+        }
+    }
+}
+
+/// Half precision.
+impl Load for u16 {
+    #[inline(always)]
+    unsafe fn load(values: *const u16, count: usize) -> __m512 {
+        // SAFETY: the caller promises `count` values, and masked lanes are not read.
+        unsafe {
+            _mm512_cvtph_ps(if count >= 16 {
+                _mm256_loadu_si256(values.cast())
+            } else {
+                _mm256_maskz_loadu_epi16(lowest(count) as u16, values.cast())
+            })
+        }
+    }
+}
+
+/// Sum of `step` over `n` values.
+#[inline(always)]
+unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usize) -> f32 {
+    // SAFETY: indices stay below `n`, which the caller promises behind both.
+    unsafe {
+        let mut sums = [_mm512_setzero_ps(); 4];
+        let mut i = 0;
+        while i + 64 <= n {
+            for (lane, sum) in sums.iter_mut().enumerate() {
+                let at = i + 16 * lane;
+                *sum = step::<L2>(f32::load(a.add(at), 16), B::load(b.add(at), 16), *sum);
+            }
+            i += 64;
+        }
+        while i < n {
+            sums[0] = step::<L2>(f32::load(a.add(i), n - i), B::load(b.add(i), n - i), sums[0]);
+            i += 16;
+        }
+        _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])))
+    }
+}
+
+/// 64 bytes, or the first `count` and the rest 0.
+#[inline(always)]
+unsafe fn load_bytes(values: *const i8, count: usize) -> __m512i {
+    // SAFETY: the caller promises `count` bytes, and masked lanes are not read.
+    unsafe {
+        if count >= 64 { _mm512_loadu_si512(values.cast()) } else { _mm512_maskz_loadu_epi8(lowest(count), values) }
+    }
+}
+
+/// Squared differences of 64 signed codes and as many of a query, added to `sum`.
+#[inline(always)]
+unsafe fn add_squares(codes: __m512i, query: __m512i, sum: __m512i) -> __m512i {
+    // SAFETY: the caller promises AVX-512.
+    unsafe {
+        let low = _mm512_sub_epi16(
+            _mm512_cvtepi8_epi16(_mm512_castsi512_si256(codes)),
+            _mm512_cvtepi8_epi16(_mm512_castsi512_si256(query)),
+        );
+        let high = _mm512_sub_epi16(
+            _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64::<1>(codes)),
+            _mm512_cvtepi8_epi16(_mm512_extracti64x4_epi64::<1>(query)),
+        );
+        _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(sum, low, low), high, high)
+    }
+}
+
+/// How a packed block lies: how many codes its low halves and its high halves hold.
+#[derive(Clone, Copy)]
+struct Halves {
+    low: usize,
+    high: usize,
+}
+
+impl Halves {
+    const WHOLE: Self = Self { low: BLOCK / 2, high: BLOCK / 2 };
+
+    #[inline(always)]
+    const fn of_tail(codes: usize) -> Self {
+        Self { low: codes.div_ceil(2), high: codes / 2 }
+    }
+}
+
+/// Products of a packed block and its part of a query, added to `sums`.
+#[inline(always)]
+unsafe fn dot_block(codes: *const u8, query: *const i8, halves: Halves, sums: [__m512i; 2]) -> [__m512i; 2] {
+    // SAFETY: the caller promises AVX-512 and codes and a query of these halves.
+    unsafe {
+        let low_half = _mm512_set1_epi8(15);
+        let pair = load_bytes(codes.cast(), halves.low);
+        let low = _mm512_and_si512(pair, low_half);
+        let high = _mm512_and_si512(_mm512_srli_epi16::<4>(pair), low_half);
+        [
+            _mm512_dpbusd_epi32(sums[0], low, load_bytes(query, halves.low)),
+            _mm512_dpbusd_epi32(sums[1], high, load_bytes(query.add(halves.low), halves.high)),
+        ]
+    }
+}
+
+/// Squared differences of a packed block and its part of a query, added to `sum`.
+#[inline(always)]
+unsafe fn l2_block(codes: *const u8, query: *const i8, halves: Halves, sum: __m512i) -> __m512i {
+    // SAFETY: the caller promises AVX-512 and codes and a query of these halves.
+    unsafe {
+        let (times_eight, sixty) = (_mm512_set1_epi8(0x78), _mm512_set1_epi8(60));
+        let pair = load_bytes(codes.cast(), halves.low);
+        let low = _mm512_sub_epi8(_mm512_and_si512(_mm512_slli_epi16::<3>(pair), times_eight), sixty);
+        let high = _mm512_sub_epi8(_mm512_and_si512(_mm512_srli_epi16::<1>(pair), times_eight), sixty);
+        // Lanes past the end must be 0 on both sides.
+        let low = _mm512_maskz_mov_epi8(lowest(halves.low), low);
+        let high = _mm512_maskz_mov_epi8(lowest(halves.high), high);
+        let sum = add_squares(low, load_bytes(query, halves.low), sum);
+        add_squares(high, load_bytes(query.add(halves.low), halves.high), sum)
+    }
+}
+
+impl Isa for Avx512 {
+    const LEVEL: Level = Level::Avx512;
+
+    #[inline(always)]
+    unsafe fn dot_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<false, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<true, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn norm_f32(a: *const f32, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<false, _>(a, a, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<false, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
+        // SAFETY: as the caller promises.
+        unsafe { sum_steps::<true, _>(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: indices stay below `n`, which the caller promises.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 2];
+            let mut i = 0;
+            while i + 128 <= n {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    let at = i + 64 * lane;
+                    *sum = _mm512_dpbusd_epi32(
+                        *sum,
+                        _mm512_loadu_si512(codes.add(at).cast()),
+                        _mm512_loadu_si512(query.add(at).cast()),
+                    );
+                }
+                i += 128;
+            }
+            while i < n {
+                let (code, q) = (load_bytes(codes.add(i).cast(), n - i), load_bytes(query.add(i), n - i));
+                sums[0] = _mm512_dpbusd_epi32(sums[0], code, q);
+                i += 64;
+            }
+            _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: indices stay below `n`, which the caller promises; masked lanes are not read.
+        unsafe {
+            let offset = _mm512_set1_epi16(128);
+            let mut sum = _mm512_setzero_si512();
+            let mut i = 0;
+            while i + 32 <= n {
+                let code = _mm512_cvtepu8_epi16(_mm256_loadu_si256(codes.add(i).cast()));
+                let q = _mm512_cvtepi8_epi16(_mm256_loadu_si256(query.add(i).cast()));
+                let difference = _mm512_sub_epi16(_mm512_sub_epi16(code, offset), q);
+                sum = _mm512_dpwssd_epi32(sum, difference, difference);
+                i += 32;
+            }
+            if i < n {
+                let mask = lowest(n - i) as u32;
+                // 128 is the zero of a code: lanes past the end differ by nothing.
+                let code = _mm256_mask_loadu_epi8(_mm256_set1_epi8(-128), mask, codes.add(i).cast());
+                let q = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(mask, query.add(i)));
+                let difference = _mm512_sub_epi16(_mm512_sub_epi16(_mm512_cvtepu8_epi16(code), offset), q);
+                sum = _mm512_dpwssd_epi32(sum, difference, difference);
+            }
+            _mm512_reduce_add_epi32(sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: blocks stay below `n`, which the caller promises.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 2];
+            let mut i = 0;
+            while i + BLOCK <= n {
+                sums = dot_block(codes.add(i / 2), query.add(i), Halves::WHOLE, sums);
+                i += BLOCK;
+            }
+            if i < n {
+                sums = dot_block(codes.add(i / 2), query.add(i), Halves::of_tail(n - i), sums);
+            }
+            _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: blocks stay below `n`, which the caller promises.
+        unsafe {
+            let mut sum = _mm512_setzero_si512();
+            let mut i = 0;
+            while i + BLOCK <= n {
+                sum = l2_block(codes.add(i / 2), query.add(i), Halves::WHOLE, sum);
+                i += BLOCK;
+            }
+            if i < n {
+                sum = l2_block(codes.add(i / 2), query.add(i), Halves::of_tail(n - i), sum);
+            }
+            _mm512_reduce_add_epi32(sum)
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
+        // SAFETY: as the caller promises.
+        unsafe { crate::portable::hamming(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4] {
+        // SAFETY: indices stay below `n`, which the caller promises behind every pointer.
+        unsafe {
+            let mut sums = [[_mm512_setzero_ps(); 4]; 4];
+            let mut i = 0;
+            while i < n {
+                let mut row = [_mm512_setzero_ps(); 4];
+                for (row, values) in row.iter_mut().zip(rows) {
+                    *row = f32::load(values.add(i), n - i);
+                }
+                for (sums, query) in sums.iter_mut().zip(queries) {
+                    let query = f32::load(query.add(i), n - i);
+                    for (sum, row) in sums.iter_mut().zip(row) {
+                        *sum = step::<L2>(query, row, *sum);
+                    }
+                }
+                i += 16;
+            }
+            let mut out = [[0.0; 4]; 4];
+            for (out, sum) in out.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+                *out = _mm512_reduce_add_ps(*sum);
+            }
+            out
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Growable arrays aligned to cache lines, on huge pages where the system has them.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+/// A cache line.
+const LINE: usize = 64;
+
+/// A huge page. Arrays of several are aligned to it, so that each random access costs one entry of a small TLB less.
+const HUGE_PAGE: usize = 2 << 20;
+
+/// Plain values that may be made of any bytes, zeros among them.
+///
+/// # Safety
+///
+/// Every bit pattern is a value, there is no padding, and nothing is to be dropped.
+pub unsafe trait Plain: Copy + Send + Sync + 'static {}
+// SAFETY: integers and floats are made of any bits.
+unsafe impl Plain for i8 {}
+// SAFETY: as above.
+unsafe impl Plain for u8 {}
+// SAFETY: as above.
+unsafe impl Plain for u16 {}
+// SAFETY: as above.
+unsafe impl Plain for u32 {}
+// SAFETY: as above.
+unsafe impl Plain for u64 {}
+// SAFETY: as above.
+unsafe impl Plain for f32 {}
+
+/// A growable array whose memory begins on a cache line (a huge page, when it is large).
+///
+/// Memory behind the length is not resident until it is used.
+pub struct Buffer<T: Plain> {
+    data: NonNull<T>,
+    len: usize,
+    capacity: usize,
+}
+
+// SAFETY: a buffer owns plain values; it is as free to move and share as a `Vec` of them.
+unsafe impl<T: Plain> Send for Buffer<T> {}
+// SAFETY: as above.
+unsafe impl<T: Plain> Sync for Buffer<T> {}
+
+impl<T: Plain> Buffer<T> {
+    /// An empty array; no memory is taken.
+    pub const fn new() -> Self {
+        Self { data: NonNull::dangling(), len: 0, capacity: 0 }
+    }
+
+    /// An array of `len` zeros.
+    pub fn zeroed(len: usize) -> Self {
+        let mut buffer = Self::new();
+        buffer.reallocate(len);
+        // SAFETY: the memory holds `len` values, and zeros are values of a plain type.
+        unsafe { buffer.data.as_ptr().write_bytes(0, len) };
+        buffer.len = len;
+        buffer
+    }
+
+    fn layout(capacity: usize) -> Layout {
+        let bytes = capacity.checked_mul(size_of::<T>()).expect("array size fits an address");
+        let align = if bytes >= 2 * HUGE_PAGE { HUGE_PAGE } else { LINE };
+        Layout::from_size_align(bytes, align).expect("array size fits an address")
+    }
+
+    /// Move to memory of `capacity` values, at least the length.
+    fn reallocate(&mut self, capacity: usize) {
+        debug_assert!(capacity >= self.len);
+        let mut moved = Self::new();
+        moved.len = self.len;
+        if capacity > 0 {
+            let layout = Self::layout(capacity);
+            // SAFETY: the layout is not empty: the capacity is above 0 and no plain type is empty.
+            let memory = unsafe { alloc(layout) };
+            moved.data = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+            // Only now: a buffer gives back what its capacity says, also when a panic drops it.
+            moved.capacity = capacity;
+            advise_huge_pages(memory, layout);
+            // SAFETY: both hold at least `len` values and are apart.
+            unsafe { std::ptr::copy_nonoverlapping(self.data.as_ptr(), moved.data.as_ptr(), self.len) };
+        }
+        std::mem::swap(self, &mut moved);
+    }
+
+    /// Make room for `more` values behind the length.
+    pub fn reserve(&mut self, more: usize) {
+        let needed = self.len.checked_add(more).expect("array length fits an address");
+        if needed > self.capacity {
+            self.reallocate(needed.max(self.capacity + self.capacity / 2));
+        }
+    }
+
+    /// Set the length; new values are `value`.
+    pub fn resize(&mut self, len: usize, value: T) {
+        if len > self.len {
+            self.reserve(len - self.len);
+            for at in self.len..len {
+                // SAFETY: `reserve` made room up to `len`.
+                unsafe { self.data.as_ptr().add(at).write(value) };
+            }
+        }
+        self.len = len;
+    }
+
+    /// Append values.
+    pub fn extend_from_slice(&mut self, values: &[T]) {
+        self.reserve(values.len());
+        // SAFETY: `reserve` made room, and `values` cannot overlap memory that this array owns.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), self.data.as_ptr().add(self.len), values.len()) };
+        self.len += values.len();
+    }
+
+    /// The same memory as values of another type; bytes behind the last whole value are dropped.
+    pub fn cast<U: Plain>(self) -> Buffer<U> {
+        let (from, to) = (size_of::<T>(), size_of::<U>());
+        assert!((self.capacity * from).is_multiple_of(to), "memory of whole values");
+        let this = std::mem::ManuallyDrop::new(self);
+        // Memory begins on a cache line, which suits every plain type, and any bytes are a plain value.
+        Buffer { data: this.data.cast(), len: this.len * from / to, capacity: this.capacity * from / to }
+    }
+
+    /// Give back memory behind the length.
+    pub fn shrink(&mut self) {
+        if self.capacity > self.len {
+            self.reallocate(self.len);
+        }
+    }
+
+    /// Memory taken, in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.capacity * size_of::<T>()
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn advise_huge_pages(memory: *mut u8, layout: Layout) {
+    if layout.align() == HUGE_PAGE {
+        // SAFETY: the range was just allocated and is ours; the call is advice and changes no content.
+        unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn advise_huge_pages(_memory: *mut u8, _layout: Layout) {}
+
+impl<T: Plain> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        if self.capacity > 0 {
+            // SAFETY: the memory was allocated with this layout and is given back once.
+            unsafe { dealloc(self.data.as_ptr().cast(), Self::layout(self.capacity)) };
+        }
+    }
+}
+
+impl<T: Plain> Clone for Buffer<T> {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new();
+        copy.extend_from_slice(self);
+        copy
+    }
+}
+
+impl<T: Plain> Default for Buffer<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Plain> Deref for Buffer<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        // SAFETY: `len` values behind the pointer are initialized.
+        unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Plain> DerefMut for Buffer<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: `len` values behind the pointer are initialized, and the array is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_like_a_vec() {
+        let (mut buffer, mut model) = (Buffer::<u32>::new(), Vec::new());
+        for step in 0..300u32 {
+            let values: Vec<u32> = (0..step % 7 * 1000).collect();
+            buffer.extend_from_slice(&values);
+            model.extend_from_slice(&values);
+            if step % 5 == 0 {
+                model.resize(model.len() / 2 + 3, step);
+                buffer.resize(buffer.len() / 2 + 3, step);
+            }
+            assert_eq!(&buffer[..], &model[..]);
+            assert_eq!(buffer.as_ptr() as usize % LINE, 0);
+        }
+        buffer.shrink();
+        assert_eq!(buffer.bytes(), model.len() * 4);
+        assert_eq!(&buffer.clone()[..], &model[..]);
+    }
+
+    #[test]
+    fn keeps_its_values_when_it_moves_to_huge_pages_and_back() {
+        let values: Vec<u64> = (0..3 * HUGE_PAGE as u64 / 8).collect();
+        let mut buffer = Buffer::new();
+        for part in values.chunks(10_000) {
+            buffer.extend_from_slice(part);
+        }
+        assert_eq!(&buffer[..], &values[..]);
+        assert_eq!(buffer.as_ptr() as usize % HUGE_PAGE, 0);
+        buffer.resize(5, 0);
+        buffer.shrink();
+        assert_eq!((&buffer[..], buffer.bytes()), (&values[..5], 40));
+        assert!(Buffer::<u32>::zeroed(values.len()).iter().all(|value| *value == 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "array size fits an address")]
+    fn a_size_past_every_address_panics_and_gives_back_nothing() {
+        Buffer::<u64>::new().reserve(usize::MAX / 4);
+    }
+}

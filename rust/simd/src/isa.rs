@@ -1,0 +1,149 @@
+//! The kernels by name, and how a loop is compiled for an instruction set.
+//!
+//! A loop that calls kernels is a type that implements [`Loop`]. [`Level::run`] compiles it once an instruction set, with
+//! that set enabled for the whole loop, and picks one at run time: kernels inline into the loop, and the choice is made
+//! once a loop and never once a distance.
+//!
+//! Inside a loop, and inside a kernel, neither a kernel nor an instruction of the set stands in a closure or in a function
+//! that is not `#[inline(always)]`: one that the compiler does not inline is compiled without the instruction set, and then
+//! each of its instructions is a call.
+
+use crate::Level;
+
+/// Distance kernels of one instruction set.
+///
+/// Any length and any alignment. Integer kernels give the same integer on every instruction set; float kernels agree with
+/// [`crate::reference`] within [`crate::tolerance`].
+///
+/// # Safety
+///
+/// Every method requires that the machine has the instruction set (a loop inside [`Level::run`] may assume it), and that
+/// the pointers are valid for reads of the lengths that the method documents.
+pub trait Isa: Copy + Send + Sync + 'static {
+    /// Which one it is.
+    const LEVEL: Level;
+
+    /// Sum of `a[i] * b[i]`; both of length `n`.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn dot_f32(a: *const f32, b: *const f32, n: usize) -> f32;
+
+    /// Sum of `(a[i] - b[i])^2`; both of length `n`.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn l2_f32(a: *const f32, b: *const f32, n: usize) -> f32;
+
+    /// Sum of `a[i]^2`; length `n`.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn norm_f32(a: *const f32, n: usize) -> f32;
+
+    /// Sum of `a[i] * b[i]`, `b` in half precision; both of length `n`.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32;
+
+    /// Sum of `(a[i] - b[i])^2`, `b` in half precision; both of length `n`.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn l2_f16(a: *const f32, b: *const u16, n: usize) -> f32;
+
+    /// Sum of `codes[i] * query[i]`; both of length `n`, at most [`crate::MAX_CODES`].
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn dot_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32;
+
+    /// Sum of `(codes[i] - 128 - query[i])^2`; both of length `n`, at most [`crate::MAX_CODES`].
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn l2_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32;
+
+    /// Sum of `codes[i] * query[i]` over `n` 4-bit codes packed as [`crate::packed`] says, at most [`crate::MAX_CODES`].
+    ///
+    /// # Safety
+    /// As for the trait; `codes` has [`crate::packed::bytes`]`(n)` bytes.
+    unsafe fn dot_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32;
+
+    /// Sum of `(8 * codes[i] - 60 - query[i])^2` over `n` 4-bit codes packed as [`crate::packed`] says, at most
+    /// [`crate::MAX_CODES`].
+    ///
+    /// # Safety
+    /// As for the trait; `codes` has [`crate::packed::bytes`]`(n)` bytes.
+    unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32;
+
+    /// Number of bits that differ; both of `n` bytes.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32;
+
+    /// Sums of products (or, with `L2`, of squared differences) of 4 queries with 4 rows, all of length `n`: `out[q][r]`.
+    ///
+    /// # Safety
+    /// As for the trait.
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4];
+
+    /// Ask for the cache line at `address`. Any address is allowed: a prefetch never faults.
+    #[inline(always)]
+    fn prefetch(address: *const u8) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: SSE is part of x86-64, and a prefetch of any address is harmless.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = address;
+    }
+}
+
+/// A loop over kernels, to be compiled for each instruction set.
+pub trait Loop {
+    /// What the loop gives.
+    type Output;
+
+    /// The loop. Mark it `#[inline(always)]`, so that it is compiled inside the function that enables the instruction set.
+    fn run<I: Isa>(self) -> Self::Output;
+}
+
+impl Level {
+    /// Run a loop on this instruction set.
+    ///
+    /// # Panics
+    ///
+    /// When the machine does not have it.
+    #[inline]
+    pub fn run<L: Loop>(self, work: L) -> L::Output {
+        // The standard library caches detection, so this costs a load and a test, once a loop.
+        assert!(self.is_available(), "instruction set {} is not available", self.name());
+        match self {
+            Self::Scalar => work.run::<crate::portable::Portable>(),
+            // SAFETY: availability was checked above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { run_avx2(work) },
+            // SAFETY: availability was checked above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { run_avx512(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => unreachable!("only scalar is available here"),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+fn run_avx2<L: Loop>(work: L) -> L::Output {
+    work.run::<crate::avx2::Avx2>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
+fn run_avx512<L: Loop>(work: L) -> L::Output {
+    work.run::<crate::avx512::Avx512>()
+}

@@ -1,0 +1,84 @@
+//! One distance a call, lengths checked. Loops over many distances use [`Loop`] instead.
+//!
+//! Every function panics when the lengths do not match or the machine lacks the instruction set.
+
+use crate::{Isa, Level, Loop, MAX_CODES, packed};
+
+macro_rules! kernel {
+    ($(#[$doc:meta])* $name:ident($a:ident: $A:ty, $b:ident: $B:ty) -> $R:ty, $fits:expr) => {
+        $(#[$doc])*
+        pub fn $name(level: Level, $a: &[$A], $b: &[$B]) -> $R {
+            struct One<'a>(&'a [$A], &'a [$B]);
+            impl Loop for One<'_> {
+                type Output = $R;
+                #[inline(always)]
+                fn run<I: Isa>(self) -> $R {
+                    // SAFETY: the lengths were checked below, and the instruction set by `Level::run`.
+                    unsafe { I::$name(self.0.as_ptr(), self.1.as_ptr(), self.1.len()) }
+                }
+            }
+            assert!($fits, "lengths {} and {} do not match", $a.len(), $b.len());
+            level.run(One($a, $b))
+        }
+    };
+}
+
+kernel!(
+    /// Sum of `a[i] * b[i]`.
+    dot_f32(a: f32, b: f32) -> f32,
+    a.len() == b.len()
+);
+kernel!(
+    /// Sum of `(a[i] - b[i])^2`.
+    l2_f32(a: f32, b: f32) -> f32,
+    a.len() == b.len()
+);
+kernel!(
+    /// Sum of `a[i] * b[i]`, `b` in half precision.
+    dot_f16(a: f32, b: u16) -> f32,
+    a.len() == b.len()
+);
+kernel!(
+    /// Sum of `(a[i] - b[i])^2`, `b` in half precision.
+    l2_f16(a: f32, b: u16) -> f32,
+    a.len() == b.len()
+);
+kernel!(
+    /// Sum of `codes[i] * query[i]`.
+    dot_u8i8(codes: u8, query: i8) -> i32,
+    codes.len() == query.len() && query.len() <= MAX_CODES
+);
+kernel!(
+    /// Sum of `(codes[i] - 128 - query[i])^2`.
+    l2_u8i8(codes: u8, query: i8) -> i32,
+    codes.len() == query.len() && query.len() <= MAX_CODES
+);
+kernel!(
+    /// Sum of `codes[i] * query[i]` over packed 4-bit codes.
+    dot_u4i8(codes: u8, query: i8) -> i32,
+    codes.len() == packed::bytes(query.len()) && query.len() <= MAX_CODES
+);
+kernel!(
+    /// Sum of `(8 * codes[i] - 60 - query[i])^2` over packed 4-bit codes.
+    l2_u4i8(codes: u8, query: i8) -> i32,
+    codes.len() == packed::bytes(query.len()) && query.len() <= MAX_CODES
+);
+kernel!(
+    /// Number of bits that differ.
+    hamming(a: u8, b: u8) -> u32,
+    a.len() == b.len()
+);
+
+/// Sum of `a[i]^2`.
+pub fn norm_f32(level: Level, a: &[f32]) -> f32 {
+    struct One<'a>(&'a [f32]);
+    impl Loop for One<'_> {
+        type Output = f32;
+        #[inline(always)]
+        fn run<I: Isa>(self) -> f32 {
+            // SAFETY: pointer and length are of one slice, and the instruction set was checked by `Level::run`.
+            unsafe { I::norm_f32(self.0.as_ptr(), self.0.len()) }
+        }
+    }
+    level.run(One(a))
+}

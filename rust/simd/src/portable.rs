@@ -1,0 +1,162 @@
+//! Portable kernels: plain loops over lanes, which the compiler turns into whatever vectors the target has.
+
+use core::slice::from_raw_parts;
+
+use crate::{Isa, Level, packed::BLOCK};
+
+/// Kernels for any machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+/// Lanes of an accumulator: a multiple of every vector width, and enough of them to hide the latency of an addition.
+const LANES: usize = 16;
+
+/// Sum `term` over pairs in `LANES` independent lanes.
+#[inline(always)]
+fn sum_f32<B: Copy>(a: &[f32], b: &[B], term: impl Fn(f32, B) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    // Arrays rather than indices: a check of each index would keep the compiler from vectors.
+    let (a, a_tail) = a.as_chunks::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, x), y) in lanes.iter_mut().zip(a).zip(b) {
+            *sum += term(*x, *y);
+        }
+    }
+    for ((sum, x), y) in lanes.iter_mut().zip(a_tail).zip(b_tail) {
+        *sum += term(*x, *y);
+    }
+    lanes.iter().sum()
+}
+
+/// Half precision as single precision, exactly, without a branch that would keep the compiler from vectors.
+#[inline(always)]
+fn widen(bits: u16) -> f32 {
+    const INFINITY: u32 = 0x7c00 << 13;
+    let sign = u32::from(bits & 0x8000) << 16;
+    let magnitude = u32::from(bits & 0x7fff) << 13;
+    // The product moves the exponent from the bias of 15 to that of 127, and makes subnormal numbers normal.
+    let value = f32::from_bits(magnitude) * f32::from_bits((127 + 127 - 15) << 23);
+    let special = if magnitude >= INFINITY { f32::INFINITY.to_bits() } else { 0 };
+    f32::from_bits(value.to_bits() | special | sign)
+}
+
+/// Sum over a packed row of `term(code, query value)`.
+#[inline(always)]
+fn sum_packed(codes: &[u8], query: &[i8], term: impl Fn(i32, i32) -> i32) -> i32 {
+    let mut sum = 0;
+    for (codes, query) in codes.chunks(BLOCK / 2).zip(query.chunks(BLOCK)) {
+        let (low, high) = query.split_at(codes.len());
+        for (code, q) in codes.iter().zip(low) {
+            sum += term(i32::from(code & 15), i32::from(*q));
+        }
+        for (code, q) in codes.iter().zip(high) {
+            sum += term(i32::from(code >> 4), i32::from(*q));
+        }
+    }
+    sum
+}
+
+/// Number of bits that differ, eight bytes at a time.
+///
+/// # Safety
+///
+/// Both pointers are valid for reads of `n` bytes.
+#[inline(always)]
+pub(crate) unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
+    // SAFETY: the caller promises `n` bytes behind both.
+    let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
+    let (a, a_tail) = a.as_chunks::<8>();
+    let (b, b_tail) = b.as_chunks::<8>();
+    let words: u32 = a.iter().zip(b).map(|(x, y)| (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)).count_ones()).sum();
+    words + a_tail.iter().zip(b_tail).map(|(x, y)| (x ^ y).count_ones()).sum::<u32>()
+}
+
+impl Isa for Portable {
+    const LEVEL: Level = Level::Scalar;
+
+    #[inline(always)]
+    unsafe fn dot_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
+        // SAFETY: the caller promises `n` values behind both.
+        let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
+        sum_f32(a, b, |x, y| x * y)
+    }
+
+    #[inline(always)]
+    unsafe fn l2_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
+        // SAFETY: the caller promises `n` values behind both.
+        let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
+        sum_f32(a, b, |x, y| (x - y) * (x - y))
+    }
+
+    #[inline(always)]
+    unsafe fn norm_f32(a: *const f32, n: usize) -> f32 {
+        // SAFETY: the caller promises `n` values.
+        unsafe { Self::dot_f32(a, a, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
+        // SAFETY: the caller promises `n` values behind both.
+        let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
+        sum_f32(a, b, |x, y| x * widen(y))
+    }
+
+    #[inline(always)]
+    unsafe fn l2_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
+        // SAFETY: the caller promises `n` values behind both.
+        let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
+        sum_f32(a, b, |x, y| (x - widen(y)) * (x - widen(y)))
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: the caller promises `n` values behind both.
+        let (codes, query) = unsafe { (from_raw_parts(codes, n), from_raw_parts(query, n)) };
+        codes.iter().zip(query).map(|(c, q)| i32::from(*c) * i32::from(*q)).sum()
+    }
+
+    #[inline(always)]
+    unsafe fn l2_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: the caller promises `n` values behind both.
+        let (codes, query) = unsafe { (from_raw_parts(codes, n), from_raw_parts(query, n)) };
+        codes
+            .iter()
+            .zip(query)
+            .map(|(c, q)| {
+                let difference = i32::from(*c) - 128 - i32::from(*q);
+                difference * difference
+            })
+            .sum()
+    }
+
+    #[inline(always)]
+    unsafe fn dot_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: the caller promises `n` values, and as many packed codes.
+        let (codes, query) = unsafe { (from_raw_parts(codes, n.div_ceil(2)), from_raw_parts(query, n)) };
+        sum_packed(codes, query, |code, q| code * q)
+    }
+
+    #[inline(always)]
+    unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
+        // SAFETY: the caller promises `n` values, and as many packed codes.
+        let (codes, query) = unsafe { (from_raw_parts(codes, n.div_ceil(2)), from_raw_parts(query, n)) };
+        sum_packed(codes, query, |code, q| (8 * code - 60 - q) * (8 * code - 60 - q))
+    }
+
+    #[inline(always)]
+    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
+        // SAFETY: the caller promises `n` bytes behind both.
+        unsafe { hamming(a, b, n) }
+    }
+
+    #[inline(always)]
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4] {
+        queries.map(|query| {
+            rows.map(|row| {
+                // SAFETY: the caller promises `n` values behind every pointer.
+                unsafe { if L2 { Self::l2_f32(query, row, n) } else { Self::dot_f32(query, row, n) } }
+            })
+        })
+    }
+}

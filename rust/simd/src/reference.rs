@@ -1,0 +1,49 @@
+//! The plainest form of each kernel: what the others are tested against.
+
+use half::f16;
+
+use crate::packed;
+
+/// Sum of products, in double precision.
+pub fn dot_f32(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+}
+
+/// Sum of squared differences, in double precision.
+pub fn l2_f32(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
+}
+
+/// Half precision values as single precision.
+pub fn widen(values: &[u16]) -> Vec<f32> {
+    values.iter().map(|bits| f16::from_bits(*bits).to_f32()).collect()
+}
+
+/// Sum of products of 8-bit codes with a query.
+pub fn dot_u8i8(codes: &[u8], query: &[i8]) -> i32 {
+    codes.iter().zip(query).map(|(c, q)| i32::from(*c) * i32::from(*q)).sum()
+}
+
+/// Sum of squared differences of 8-bit codes, offset by 128, and a query.
+pub fn l2_u8i8(codes: &[u8], query: &[i8]) -> i32 {
+    codes.iter().zip(query).map(|(c, q)| (i32::from(*c) - 128 - i32::from(*q)).pow(2)).sum()
+}
+
+/// Sum of products of packed 4-bit codes with a query.
+pub fn dot_u4i8(codes: &[u8], query: &[i8]) -> i32 {
+    let mut unpacked = vec![0; query.len()];
+    packed::unpack(codes, &mut unpacked);
+    dot_u8i8(&unpacked, query)
+}
+
+/// Sum of squared differences of packed 4-bit codes, as `8 * code - 60`, and a query.
+pub fn l2_u4i8(codes: &[u8], query: &[i8]) -> i32 {
+    let mut unpacked = vec![0; query.len()];
+    packed::unpack(codes, &mut unpacked);
+    unpacked.iter().zip(query).map(|(c, q)| (8 * i32::from(*c) - 60 - i32::from(*q)).pow(2)).sum()
+}
+
+/// Number of bits that differ.
+pub fn hamming(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(x, y)| (x ^ y).count_ones()).sum()
+}

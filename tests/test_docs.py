@@ -1,0 +1,88 @@
+"""The examples of README, of docs/ and of every public docstring do what they show."""
+
+import ast
+import contextlib
+import doctest
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCES = sorted((ROOT / "python" / "tiercel").rglob("*.py*"))
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def run_doctest(source: str, name: str, namespace: dict[str, Any]) -> None:
+    test = doctest.DocTestParser().get_doctest(source, namespace, name, name, 0)
+    output = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(test, out=output.write, clear_globs=False)
+    namespace.update(test.globs)
+    assert runner.failures == 0, output.getvalue()
+
+
+def run_script(source: str, name: str, namespace: dict[str, Any]) -> str:
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(source, name, "exec"), namespace)
+    return output.getvalue()
+
+
+def python_examples(page: Path) -> list[tuple[str, str | None]]:
+    """Python blocks of a page, each with the text block that follows as its output, if one does."""
+    blocks = [match.groups() for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
+    after = [*blocks[1:], ("", "")]
+    return [
+        (source, following if kind == "text" else None)
+        for (language, source), (kind, following) in zip(blocks, after, strict=True)
+        if language == "python"
+    ]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if python_examples(page)], ids=lambda page: page.name)
+def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    for number, (source, expected) in enumerate(python_examples(page), start=1):
+        name = f"{page.name}, example {number}"
+        if ">>>" in source:
+            run_doctest(source, name, namespace)
+        else:
+            output = run_script(source, name, namespace)
+            assert expected is None or output == expected, name
+
+
+def docstrings() -> list[tuple[str, str]]:
+    """Docstrings with examples, of modules and of the stub, by the name of what they document."""
+    found: list[tuple[str, str]] = []
+    for path in SOURCES:
+        if path.suffix not in {".py", ".pyi"}:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                text = ast.get_docstring(node)
+                if text and ">>>" in text:
+                    found.append((f"{path.name}:{getattr(node, 'name', 'module')}", text))
+    return found
+
+
+@pytest.mark.parametrize(("name", "text"), docstrings(), ids=[name for name, _ in docstrings()])
+def test_examples_of_a_docstring_run(name: str, text: str) -> None:
+    run_doctest(text, name, {})
+
+
+@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md")], ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_command_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    for command in ("info", "build", "search", "bench", "demo"):
+        assert f"`tiercel {command}" in text

@@ -1,0 +1,37 @@
+"""The package as a whole: cheap to import, complete, and clear about how it was compiled."""
+
+import importlib
+import importlib.metadata
+import subprocess
+import sys
+
+import pytest
+
+import tiercel
+from tiercel import _core
+
+
+def test_import_brings_nothing_that_it_does_not_need() -> None:
+    script = "import sys, tiercel; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "tiercel._core" in loaded
+    assert not loaded & {"numpy", "argparse", "dataclasses", "json", "ctypes", "matplotlib", "tiercel.cli"}
+
+
+def test_every_public_name_is_there() -> None:
+    for name in tiercel.__all__:
+        assert getattr(tiercel, name) is not None
+    assert set(tiercel.__all__) <= set(dir(tiercel))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        tiercel.no_such_name  # noqa: B018
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    assert tiercel.__version__ == importlib.metadata.version("tiercel") == _core.__version__
+
+
+def test_a_build_without_optimization_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_core, "build_profile", "debug")
+    with pytest.warns(RuntimeWarning, match="without optimization"):
+        importlib.reload(tiercel)
