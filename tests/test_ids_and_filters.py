@@ -76,7 +76,7 @@ def test_ranges_are_ids(ids: Any) -> None:
 
 def test_an_id_that_is_not_there(index: tiercel.Index) -> None:
     assert index.remove([1, 7, 7, 5]) == 1
-    with pytest.raises(tiercel.NotFoundError, match="ids: .*got 7") as error:
+    with pytest.raises(tiercel.NotFoundError, match=r"ids: .*got 7") as error:
         index.get([0, 7])
     assert isinstance(error.value, KeyError)
     with pytest.raises(tiercel.NotFoundError):

@@ -26,7 +26,8 @@ def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    axes.plot([row["recall"] for row in curve], [row["qps"] for row in curve], marker="o")
+    recalls, speeds = [row["recall"] for row in curve], [row["qps"] for row in curve]
+    axes.plot(recalls, speeds, marker="o")
     for row in curve:
         axes.annotate(
             f"{row['ef_search']:.0f}",
@@ -35,6 +36,10 @@ def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
             xytext=(4, 4),
             fontsize=8,
         )
-    axes.set(xlabel="recall", ylabel="queries a second", yscale="log", title=title)
+    axes.set(xlabel="recall", ylabel="queries a second", title=title)
+    if max(speeds) > 4 * min(speeds):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
     axes.grid(visible=True, which="both", alpha=0.3)
     figure.savefig(path, dpi=120)

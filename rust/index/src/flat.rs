@@ -64,21 +64,32 @@ impl<K: Sink> Scan<'_, K> {
     /// Row by row: for one query, or few rows here and there.
     #[inline(always)]
     fn each_row<I: Isa>(&mut self) -> Result<(), Interrupted> {
-        let Self { rows, queries, sink, work, .. } = self;
-        let mut visit = |slot: usize| {
-            for (q, query) in queries.chunks_exact(rows.dim()).enumerate() {
-                // SAFETY: `Level::run` checked the instruction set.
-                let distance = unsafe { rows.distance::<I>(query, slot) };
-                if distance <= sink.bound(q) {
-                    sink.take(q, slot as u32, distance);
+        match self.allowed {
+            Some(allowed) => {
+                for slot in allowed.iter() {
+                    self.each_query::<I>(slot)?;
                 }
             }
-            if slot.is_multiple_of(ROWS) { work.check() } else { Ok(()) }
-        };
-        match self.allowed {
-            Some(allowed) => allowed.iter().try_for_each(&mut visit),
-            None => (0..rows.len()).try_for_each(&mut visit),
+            None => {
+                for slot in 0..self.rows.len() {
+                    self.each_query::<I>(slot)?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Compare all queries with one row.
+    #[inline(always)]
+    fn each_query<I: Isa>(&mut self, slot: usize) -> Result<(), Interrupted> {
+        for (q, query) in self.queries.chunks_exact(self.rows.dim()).enumerate() {
+            // SAFETY: `Level::run` checked the instruction set.
+            let distance = unsafe { self.rows.distance::<I>(query, slot) };
+            if distance <= self.sink.bound(q) {
+                self.sink.take(q, slot as u32, distance);
+            }
+        }
+        if slot.is_multiple_of(ROWS) { self.work.check() } else { Ok(()) }
     }
 
     /// Block by block.

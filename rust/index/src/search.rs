@@ -177,10 +177,17 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
                 found.extend(found_by_walk.filter(is_allowed).take(rescored(k)));
             } else {
                 best.reset(rescored(k));
-                let mut offer = |slot: usize| best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
                 match allowed {
-                    Some(allowed) => allowed.iter().for_each(&mut offer),
-                    None => (0..state.slots()).for_each(&mut offer),
+                    Some(allowed) => {
+                        for slot in allowed.iter() {
+                            best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                        }
+                    }
+                    None => {
+                        for slot in 0..state.slots() as u32 {
+                            best.offer(space.key::<I>(prepared, slot), slot);
+                        }
+                    }
                 }
                 found.extend_from_slice(best.sorted());
             }

@@ -81,7 +81,7 @@ pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String
 pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
     match error {
         LoadError::Io(io) if io.kind() == io::ErrorKind::NotFound => {
-            PyFileNotFoundError::new_err((ENOENT, reason(&io), path.to_path_buf()))
+            PyFileNotFoundError::new_err((ENOENT, reason(&io), path.as_os_str().to_owned()))
         }
         LoadError::Io(io) => storage(py, &io, path),
         LoadError::Corrupt(corruption) => {
@@ -95,7 +95,7 @@ pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
 pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
     let errno = errno(io);
     let class = if errno == ENOSPC { "DiskFullError" } else { "StorageFailedError" };
-    error(py, class, (errno, reason(io), path.to_path_buf()))
+    error(py, class, (errno, reason(io), path.as_os_str().to_owned()))
 }
 
 /// Python's errno of an error; on Windows, and for errors with a story of their own, by kind.

@@ -1,0 +1,74 @@
+//! What the tests share: data from a seed, a model in double precision, and short ways to call an index.
+
+pub(crate) mod data;
+pub(crate) mod model;
+
+use std::sync::atomic::AtomicBool;
+
+use tiercel_index::{Dtype, Filter, Index, Matches, Metric, Options, SearchSettings, Storage, Work};
+
+pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
+
+/// More vectors than this, and an index walks a graph.
+pub(crate) const FLAT: usize = 8192;
+
+/// What an index is made with when a test has no reason for anything else.
+pub(crate) const fn options(dim: usize, metric: Metric) -> Options {
+    Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 200, seed: 0 }
+}
+
+pub(crate) fn new(options: Options) -> Index {
+    Index::new(options).expect("options within their ranges")
+}
+
+/// An index of vectors under counted ids.
+pub(crate) fn built(options: Options, vectors: &[f32]) -> Index {
+    let index = new(options);
+    add(&index, vectors, None);
+    index
+}
+
+pub(crate) fn add(index: &Index, vectors: &[f32], ids: Option<&[u64]>) -> Vec<u64> {
+    quietly(|work| index.add(vectors.to_vec(), ids, work)).expect("vectors that can be added")
+}
+
+pub(crate) fn optimize(index: &Index) {
+    quietly(|work| index.optimize(work)).expect("nobody stops it");
+}
+
+/// Call something that works on two threads and that nobody stops.
+pub(crate) fn quietly<R>(call: impl FnOnce(&Work<'_>) -> R) -> R {
+    call(&Work::quiet(2, &AtomicBool::new(false)))
+}
+
+pub(crate) fn search(index: &Index, queries: &[f32], settings: &SearchSettings<'_>) -> Matches {
+    quietly(|work| index.search(queries, settings, work)).expect("queries that can be searched")
+}
+
+/// The true nearest, as the index finds them.
+pub(crate) fn exact(index: &Index, queries: &[f32], k: usize, filter: Option<Filter<'_>>) -> Matches {
+    let matches = search(index, queries, &SearchSettings { k, recall: Some(1.0), filter, ..SearchSettings::default() });
+    assert!(matches.exact, "recall 1 is exact search");
+    matches
+}
+
+/// The nearest that a walk with `ef` candidates finds.
+pub(crate) fn walked(index: &Index, queries: &[f32], k: usize, ef: usize) -> Matches {
+    let settings = SearchSettings { k, ef_search: Some(ef), ..SearchSettings::default() };
+    let matches = search(index, queries, &settings);
+    assert!(!matches.exact, "a search with {ef} candidates is a walk or a scan of codes");
+    matches
+}
+
+/// Share of results no farther than the true farthest: of equal distances any may be found.
+pub(crate) fn recall(found: &Matches, truth: &Matches) -> f64 {
+    assert_eq!((found.k, &found.counts), (truth.k, &truth.counts));
+    let rows = found.distances.chunks(found.k).zip(truth.distances.chunks(truth.k));
+    let hits: usize = rows
+        .map(|(found, truth)| {
+            let farthest = truth.last().copied().unwrap_or(f32::INFINITY);
+            found.iter().filter(|distance| **distance <= farthest).count()
+        })
+        .sum();
+    hits as f64 / truth.distances.len() as f64
+}

@@ -1,0 +1,1 @@
+//! An index as it is promised to be: a map that is searched one by one, in double precision.

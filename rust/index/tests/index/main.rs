@@ -1,0 +1,4 @@
+//! What an index promises, tested from outside.
+
+mod common;
+mod recall;
