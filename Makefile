@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install demo test lint test-rust test-python fmt bench clean
+.PHONY: help install demo test lint stubs test-rust test-python fmt bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,15 +22,17 @@ install: $(VENV)/.installed ## build with optimization and install into .venv
 demo: $(VENV)/.installed ## the main job: index the sample that comes with tiercel, search it, measure it
 	$(BIN)/python -m tiercel demo
 
-test: lint test-rust test-python ## every check
+test: lint stubs test-rust test-python ## every check
 
-lint: $(VENV)/.dev $(VENV)/.installed ## formats, lints, types, stubs, documentation
+lint: $(VENV)/.dev ## formats, lints, types, documentation
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+stubs: $(VENV)/.dev $(VENV)/.installed ## the stub against the compiled module
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest tiercel._core
 
 test-rust: $(VENV)/.base ## tests of the crates

@@ -96,7 +96,7 @@ FORMS: dict[str, Callable[[np.ndarray], Any]] = {
     "transposed": lambda rows: np.ascontiguousarray(rows.T, dtype=np.float32).T,
     "unaligned": unaligned,
     "read-only": readonly,
-    "matrix": lambda rows: np.ma.masked_array(rows, dtype=np.float32),
+    "masked": lambda rows: np.ma.masked_array(rows, dtype=np.float32),
     "lists": lambda rows: rows.tolist(),
     "lists of floats": lambda rows: rows.astype(float).tolist(),
     "tuple of arrays": tuple,
@@ -308,6 +308,11 @@ def test_overflow_is_found_in_any_block_of_a_large_array() -> None:
     rows[600_000, 2] = 1e300
     with pytest.raises(tiercel.InvalidInputError, match=r"got 1e\+300 at row 600000, column 2"):
         empty().add(rows)
+
+
+def test_an_array_beyond_memory_is_a_memory_error() -> None:
+    with pytest.raises(MemoryError):
+        empty().add(np.broadcast_to(np.float32(1), (2**59, DIM)))
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="long double is double here")

@@ -62,18 +62,20 @@ impl Pool {
         if self.entries.len() < self.limit { i32::MAX } else { key_of(self.entries[self.limit - 1]) }
     }
 
-    /// Put a candidate in its place; the farthest falls out when there is no room.
+    /// Put a candidate in its place; the farthest falls out when there is no room. Tells whether it will be expanded soon.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, entry: u64) {
+    pub(crate) fn insert(&mut self, entry: u64) -> bool {
         let at = self.entries.partition_point(|other| *other < entry);
         if self.entries.len() == self.limit {
             if at == self.limit {
-                return;
+                return false;
             }
             self.entries.pop();
         }
         self.entries.insert(at, entry);
+        let soon = at <= self.cursor + 1;
         self.cursor = self.cursor.min(at);
+        soon
     }
 
     /// The nearest candidate that is not expanded, marked so now.
@@ -91,9 +93,9 @@ impl Pool {
         None
     }
 
-    /// The nearest candidate that is not expanded, if near the cursor.
+    /// The candidates that are not expanded, nearest first.
     #[inline(always)]
-    pub(crate) fn peek_next(&self) -> Option<u64> {
-        self.entries[self.cursor.min(self.entries.len())..].iter().copied().find(|entry| entry & EXPANDED == 0)
+    pub(crate) fn unexpanded(&self) -> impl Iterator<Item = u64> + '_ {
+        self.entries[self.cursor.min(self.entries.len())..].iter().copied().filter(|entry| entry & EXPANDED == 0)
     }
 }

@@ -1,13 +1,14 @@
 //! Vectors and queries: anything that numpy can read, copied into rows of f32.
 
 use numpy::{PyArray2, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods, dtype};
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PySlice};
 
 use crate::arguments::kind;
 use crate::errors::{dimension, invalid, invalid_because};
 
-/// Values converted at a time, so that a large array is not held three times.
+/// Values converted at a time, so that a large array is not held three times and Ctrl-C need not wait for all of it.
 const BLOCK: usize = 1 << 20;
 
 /// Rows of equal length. They are a copy: the caller may change its array while the core works.
@@ -25,6 +26,7 @@ impl Rows {
     pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, dim: usize) -> PyResult<Self> {
         if let Ok(array) = value.cast::<PyArrayDyn<f32>>()
             && array.is_c_contiguous()
+            && array.len() <= BLOCK
         {
             let (count, single) = layout(array.as_untyped(), argument, dim)?;
             // What is not aligned takes the long way.
@@ -33,12 +35,9 @@ impl Rows {
             }
         }
         let array = as_array(value, argument)?;
-        let element = array.dtype();
-        if !matches!(element.kind(), b'f' | b'i' | b'u') {
-            return Err(invalid(
-                value.py(),
-                format!("{argument}: expected a numeric array, got {}", described(value, &array)),
-            ));
+        if !matches!(array.dtype().kind(), b'f' | b'i' | b'u') {
+            let message = format!("{argument}: expected a numeric array, got {}", described(value, &array));
+            return Err(invalid(value.py(), message));
         }
         let (count, single) = layout(&array, argument, dim)?;
         let values = convert(&array, argument, count, dim)?;
@@ -63,24 +62,32 @@ fn convert(array: &Bound<'_, PyUntypedArray>, argument: &str, count: usize, dim:
     let py = array.py();
     let table = array.call_method1("reshape", ((count, dim),))?;
     let step = (BLOCK / dim).max(1);
-    let mut values = Vec::with_capacity(count * dim);
+    let wider = array.dtype().kind() == b'f' && array.dtype().itemsize() > size_of::<f32>();
+    let mut values = Vec::new();
+    // A broadcast array may be larger than memory.
+    values.try_reserve_exact(count * dim).map_err(|error| PyMemoryError::new_err(format!("{argument}: {error}")))?;
     for start in (0..count).step_by(step) {
         py.check_signals()?;
         let rows = PySlice::new(py, start as isize, (start + step).min(count) as isize, 1);
         let block = table.get_item(rows)?;
-        let converted = as_f32(&block)?.readonly();
-        let part = converted.as_slice()?;
-        if let Some(place) = part.iter().position(|value| value.is_infinite()) {
+        let part = as_f32(&block)?.to_vec()?;
+        if let Some(place) = part.iter().position(|value| wider && value.is_infinite()) {
             check_overflow(&block, argument, start, (place / dim, place % dim))?;
         }
-        values.extend_from_slice(part);
+        values.extend_from_slice(&part);
     }
     Ok(values)
 }
 
-/// A fresh C-contiguous copy of numpy's.
+/// The rows as f32 without gaps: themselves, or a copy that numpy makes.
 fn as_f32<'py>(block: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let py = block.py();
+    if let Ok(same) = block.cast::<PyArray2<f32>>()
+        && same.is_c_contiguous()
+        && same.is_aligned()
+    {
+        return Ok(same.clone());
+    }
     let options = PyDict::new(py);
     options.set_item("order", "C")?;
     // Overflow is looked for afterwards, and underflow to zero is right: numpy must neither warn nor raise.

@@ -94,7 +94,6 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     scratch.begin(nodes, layer.stride, ef);
     let Scratch { pool, stamps, stamp, fresh } = scratch;
     let (stamp, stamps) = (*stamp, &mut stamps[..nodes]);
-    let links = layer.links.as_ptr();
     stamps[start.0 as usize] = stamp;
     pool.insert(candidate(start.1, start.0));
     while let Some(next) = pool.expand_next() {
@@ -102,12 +101,6 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             break;
         }
         let node = slot_of(next);
-        if let Some(after) = pool.peek_next() {
-            let row = links.wrapping_add(slot_of(after) as usize * layer.stride);
-            for line in 0..layer.stride / 16 {
-                I::prefetch(row.wrapping_add(16 * line).cast());
-            }
-        }
         let mut count = 0;
         for &other in layer.row(node) {
             if other == NONE {
@@ -126,15 +119,39 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
         for &other in fresh.iter().take(AHEAD) {
             space.prefetch::<I>(layer.slot(other));
         }
+        let mut coming = pool.unexpanded();
+        if let Some(after) = coming.next() {
+            for &other in layer.row(slot_of(after)) {
+                if other == NONE {
+                    break;
+                }
+                if stamps[other as usize] != stamp {
+                    space.prefetch::<I>(layer.slot(other));
+                }
+            }
+        }
+        if let Some(after) = coming.next() {
+            prefetch_row::<I>(layer, slot_of(after));
+        }
+        drop(coming);
         for (at, &other) in fresh.iter().enumerate() {
             if let Some(&ahead) = fresh.get(at + AHEAD) {
                 space.prefetch::<I>(layer.slot(ahead));
             }
             // SAFETY: the node is of the level, whose slots the caller promises are in the index.
             let key = unsafe { space.key::<I>(query, layer.slot(other)) };
-            if key < pool.bound() {
-                pool.insert(candidate(key, other));
+            if key < pool.bound() && pool.insert(candidate(key, other)) {
+                prefetch_row::<I>(layer, other);
             }
         }
+    }
+}
+
+/// Ask for the neighbours of a node.
+#[inline(always)]
+fn prefetch_row<I: Isa>(layer: &Layer, node: u32) {
+    let row = layer.links.as_ptr().wrapping_add(node as usize * layer.stride);
+    for line in 0..layer.stride / 16 {
+        I::prefetch(row.wrapping_add(16 * line).cast());
     }
 }
