@@ -15,6 +15,8 @@ from tiercel import _core
 
 ROWS = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [3, 2, 1]], np.float32)
 
+pytestmark = pytest.mark.usefixtures("simd")
+
 
 @pytest.fixture
 def index() -> tiercel.Index:
@@ -145,7 +147,7 @@ def test_recall_one_is_exact(index: tiercel.Index) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [0, 0.0, -0.5, 1.0000001, 2, np.nan, np.inf, "0.9", [0.9], True, 1j, np.array([0.5, 0.6])]
+    "value", [0, 0.0, -0.5, 1.0000001, 2, np.nan, np.inf, "0.9", [0.9], True, np.True_, 1j, np.array([0.5, 0.6])]
 )
 def test_recall_is_a_share(index: tiercel.Index, value: Any) -> None:
     with pytest.raises(tiercel.InvalidInputError, match="recall: expected a number above 0 and at most 1, got "):

@@ -10,6 +10,8 @@ import pytest
 import tiercel
 
 ROWS = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [3, 2, 1]], np.float32)
+
+pytestmark = pytest.mark.usefixtures("simd")
 LARGEST = 2**64 - 2
 
 

@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 
 import tiercel
-from tiercel._core import simd_levels
 
 DIM = 3
 ROWS = np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9], [3, 2, 1]])
-LEVELS = [name for name, there in simd_levels().items() if there]
 
-
-@pytest.fixture(params=LEVELS, autouse=True)
-def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TIERCEL_SIMD", request.param)
+pytestmark = pytest.mark.usefixtures("simd")
 
 
 @pytest.fixture

@@ -38,6 +38,7 @@ def assert_unharmed(index: tiercel.Index) -> None:
     assert len(index) == len(FEW) + 10
 
 
+@pytest.mark.usefixtures("simd")
 def test_ctrl_c_stops_an_add_and_adds_nothing(index: tiercel.Index) -> None:
     started = threading.Event()
 
@@ -53,6 +54,7 @@ def test_ctrl_c_stops_an_add_and_adds_nothing(index: tiercel.Index) -> None:
     assert_unharmed(index)
 
 
+@pytest.mark.usefixtures("simd")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ctrl_c_stops_a_batch_of_queries(index: tiercel.Index, threads: int) -> None:
     finished = False
@@ -176,6 +178,7 @@ def in_child(index: tiercel.Index, answers: Connection) -> None:
     answers.send((added.tolist(), found.tolist(), index.stats()["len"]))
 
 
+@pytest.mark.usefixtures("simd")
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
 def test_an_index_works_in_a_forked_process(index: tiercel.Index) -> None:
     context = multiprocessing.get_context("fork")

@@ -20,10 +20,10 @@ def progress(label: str) -> Generator[Callable[[int, int], None] | None]:
     def draw(done: int, total: int) -> None:
         nonlocal drawn
         now = time.monotonic()
-        if now - drawn < _PAUSE and done < total:
+        if total == 0 or (now - drawn < _PAUSE and done < total):
             return
         drawn = now
-        share = done / total if total else 1.0
+        share = done / total
         left = f", {(now - start) / share - (now - start):.0f} s left" if 0 < share < 1 else ""
         bar = ("#" * round(share * _WIDTH)).ljust(_WIDTH, ".")
         print(f"\r\x1b[K{label} [{bar}] {done:,} of {total:,}{left}", end="", file=sys.stderr, flush=True)

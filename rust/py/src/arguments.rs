@@ -7,7 +7,7 @@ use std::thread;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyString};
+use pyo3::types::{PyBytes, PyInt, PyString};
 use tiercel_index::{Dtype, Metric, Storage};
 
 use crate::errors::{invalid, invalid_because};
@@ -38,7 +38,7 @@ pub(crate) enum Whole {
 
 /// An int or a numpy integer; None for anything else, and for a bool.
 pub(crate) fn whole(value: &Bound<'_, PyAny>) -> PyResult<Option<Whole>> {
-    if value.is_instance_of::<PyBool>() {
+    if is_bool(value) {
         return Ok(None);
     }
     match value.extract::<u64>() {
@@ -58,6 +58,11 @@ pub(crate) fn at_least_one(value: &Bound<'_, PyAny>, argument: &str) -> PyResult
         Some(Whole::Huge) => Ok(usize::MAX),
         _ => Err(invalid(value.py(), format!("{argument}: expected an int of at least 1, got {}", shown(value)))),
     }
+}
+
+/// Whether a value is a bool, Python's or numpy's, which would pass for an int or a float.
+fn is_bool(value: &Bound<'_, PyAny>) -> bool {
+    !value.is_exact_instance_of::<PyInt>() && matches!(kind(value).as_str(), "bool" | "bool_")
 }
 
 /// An option whose range the core checks; 0, which is below every range, for what is not an int that fits.
@@ -90,7 +95,7 @@ pub(crate) fn threads(value: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
 
 /// A float or an int; None for anything else, and for a bool.
 pub(crate) fn real(value: &Bound<'_, PyAny>) -> Option<f64> {
-    if value.is_instance_of::<PyBool>() { None } else { value.extract().ok() }
+    if is_bool(value) { None } else { value.extract().ok() }
 }
 
 /// A share above 0 and at most 1.

@@ -68,7 +68,8 @@ fn convert(array: &Bound<'_, PyUntypedArray>, argument: &str, count: usize, dim:
     values.try_reserve_exact(count * dim).map_err(|error| PyMemoryError::new_err(format!("{argument}: {error}")))?;
     for start in (0..count).step_by(step) {
         py.check_signals()?;
-        let rows = PySlice::new(py, start as isize, (start + step).min(count) as isize, 1);
+        // `PySlice::new` would leak its numbers.
+        let rows = py.get_type::<PySlice>().call1((start, start + step))?;
         let block = table.get_item(rows)?;
         let part = as_f32(&block)?.to_vec()?;
         if let Some(place) = part.iter().position(|value| wider && value.is_infinite()) {

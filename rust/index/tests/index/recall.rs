@@ -31,6 +31,7 @@ fn queries(vectors: &[f32], dim: usize) -> Vec<f32> {
 }
 
 #[test]
+#[ignore]
 fn probe() {
     for metric in METRICS {
         for (name, dim, v) in [

@@ -1,5 +1,6 @@
 //! What the tests share: data from a seed, a model in double precision, and short ways to call an index.
 
+pub(crate) mod container;
 pub(crate) mod data;
 pub(crate) mod model;
 

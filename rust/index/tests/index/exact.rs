@@ -1,0 +1,76 @@
+//! Exact search gives the true nearest: those that a model in double precision gives.
+
+use tiercel_index::{Dtype, Options};
+
+use crate::common::data::{Random, clustered};
+use crate::common::model::Model;
+use crate::common::{METRICS, built, exact, new, options};
+
+/// One row at a time, a tile that is not full, and more than one block of queries on two threads.
+const QUERIES: [usize; 3] = [1, 7, 131];
+
+/// Not a multiple of any block, and enough for codes, which must not matter.
+const ROWS: usize = 1317;
+
+fn check(options: &Options, rows: usize, k: usize) {
+    let dim = options.dim;
+    let vectors = clustered(rows, dim, 20, 1);
+    let (index, model) = (built(options.clone(), &vectors), Model::of(options, &vectors));
+    for queries in QUERIES {
+        let queries = clustered(queries, dim, 20, 2);
+        model.assert_nearest(&queries, k, |_| true, &exact(&index, &queries, k, None));
+    }
+}
+
+#[test]
+fn equals_the_model_in_every_dimension() {
+    for metric in METRICS {
+        for dtype in [Dtype::F32, Dtype::F16] {
+            for dim in [1, 3, 64, 100, 384] {
+                check(&Options { dtype, ..options(dim, metric) }, ROWS, 10);
+            }
+        }
+    }
+}
+
+#[test]
+fn more_than_there_are_gives_all() {
+    for metric in METRICS {
+        for (rows, k) in [(1, 1), (1, 5), (40, 41), (40, usize::MAX), (ROWS, ROWS), (ROWS, usize::MAX)] {
+            check(&options(5, metric), rows, k);
+        }
+    }
+}
+
+#[test]
+fn an_empty_index_gives_nothing() {
+    for metric in METRICS {
+        let index = new(options(3, metric));
+        let found = exact(&index, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 10, None);
+        assert_eq!((found.k, found.ids, found.distances, found.counts), (0, vec![], vec![], vec![0, 0]));
+    }
+}
+
+#[test]
+fn no_queries_and_no_results_asked_for_give_nothing() {
+    let index = built(options(3, METRICS[0]), &clustered(40, 3, 2, 1));
+    let found = exact(&index, &[], 10, None);
+    assert_eq!((found.k, found.ids, found.counts), (10, vec![], vec![]));
+    let found = exact(&index, &[1.0, 2.0, 3.0], 0, None);
+    assert_eq!((found.k, found.ids, found.counts), (0, vec![], vec![0]));
+}
+
+#[test]
+fn a_vector_is_its_own_nearest() {
+    for dtype in [Dtype::F32, Dtype::F16] {
+        for metric in [METRICS[0], METRICS[2]] {
+            let options = Options { dtype, ..options(17, metric) };
+            let vectors = Random(3).normals(17 * 300);
+            let index = built(options, &vectors);
+            let queries = crate::common::quietly(|_| index.get(&index.ids()).expect("ids of the index"));
+            let found = exact(&index, &queries, 1, None);
+            assert_eq!(found.ids, index.ids());
+            assert!(found.distances.iter().all(|distance| *distance < 1e-6), "{metric:?} {dtype:?}");
+        }
+    }
+}

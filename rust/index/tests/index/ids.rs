@@ -1,0 +1,69 @@
+//! Vectors go by the ids they were given, or by counted ones, and come back as they were given.
+
+use tiercel_index::{Dtype, NotFound, Options};
+
+use crate::common::data::Random;
+use crate::common::model::kept;
+use crate::common::{METRICS, add, built, exact, new, options};
+
+/// Values at the edges of single precision.
+const EDGES: [f32; 6] = [-0.0, f32::MIN_POSITIVE / 8.0, f32::MAX, f32::MIN, 1.0 / 3.0, f32::MIN_POSITIVE];
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn vectors_come_back_bit_for_bit() {
+    for (metric, rows) in [(METRICS[0], 1500), (METRICS[1], 5), (METRICS[2], 1500)] {
+        let mut vectors = Random(1).normals(rows * EDGES.len());
+        if metric != METRICS[0] {
+            vectors[..EDGES.len()].copy_from_slice(&EDGES);
+        }
+        let index = built(options(EDGES.len(), metric), &vectors);
+        assert_eq!(bits(&index.get(&index.ids()).expect("ids of the index")), bits(&vectors));
+    }
+}
+
+#[test]
+fn half_precision_rounds_to_the_nearest() {
+    let vectors = Random(1).normals(50 * 7);
+    let index = built(Options { dtype: Dtype::F16, ..options(7, METRICS[0]) }, &vectors);
+    assert_eq!(index.get(&index.ids()), Ok(kept(&vectors, Dtype::F16)));
+}
+
+#[test]
+fn vectors_are_given_in_the_order_asked_for() {
+    let index = built(options(2, METRICS[2]), &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(index.get(&[2, 0, 2]), Ok(vec![4.0, 5.0, 0.0, 1.0, 4.0, 5.0]));
+    assert_eq!(index.get(&[]), Ok(vec![]));
+    assert_eq!(index.get(&[1, 7]), Err(NotFound { id: 7 }));
+    index.remove(&[1]);
+    assert_eq!(index.get(&[1]), Err(NotFound { id: 1 }));
+}
+
+#[test]
+fn counting_goes_on_from_the_largest_id() {
+    let index = new(options(1, METRICS[2]));
+    assert_eq!(add(&index, &[0.0, 1.0], None), [0, 1]);
+    assert_eq!(add(&index, &[2.0, 3.0], Some(&[40, 7])), [40, 7]);
+    assert_eq!(add(&index, &[4.0], None), [41]);
+    assert_eq!(add(&index, &[5.0], Some(&[20])), [20]);
+    assert_eq!(index.remove(&[41, 7, 7, 99]), 2);
+    assert_eq!(add(&index, &[6.0], None), [42], "the ids of removed vectors are not counted again");
+    assert_eq!(add(&index, &[7.0], Some(&[7])), [7], "but may be given again");
+    assert_eq!(add(&index, &[], None), []);
+    assert_eq!(add(&index, &[], Some(&[])), []);
+    assert_eq!(index.ids(), [0, 1, 40, 20, 42, 7]);
+    assert_eq!((index.len(), index.slots()), (6, 8));
+    assert!(index.contains(20) && !index.contains(41) && !index.contains(u64::MAX));
+    assert_eq!(exact(&index, &[6.6], 3, None).ids, [7, 42, 20]);
+}
+
+#[test]
+fn the_largest_id_can_be_given_and_found() {
+    let index = new(options(1, METRICS[2]));
+    add(&index, &[3.0], Some(&[u64::MAX - 1]));
+    add(&index, &[4.0], Some(&[0]));
+    assert_eq!(exact(&index, &[3.0], 2, None).ids, [u64::MAX - 1, 0]);
+}

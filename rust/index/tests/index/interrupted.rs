@@ -1,0 +1,152 @@
+//! An operation that is stopped leaves the index as it was, and can be tried again.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use tiercel_index::{AddError, Filter, Index, Interrupted, Metric, Options, SearchError, SearchSettings, Storage, Work};
+
+use crate::common::data::clustered;
+use crate::common::{FLAT, add, built, exact, new, optimize, options, search};
+
+const DIM: usize = 8;
+
+fn vectors(rows: usize) -> Vec<f32> {
+    clustered(rows, DIM, 30, 1)
+}
+
+/// What a user can see of an index.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    len: usize,
+    ids: Vec<u64>,
+    vectors: Vec<f32>,
+    exact: Vec<u64>,
+    distances: Vec<f32>,
+    counts: Vec<u64>,
+}
+
+fn seen(index: &Index) -> Seen {
+    let (ids, queries) = (index.ids(), clustered(20, DIM, 30, 2));
+    let found = exact(index, &queries, 10, None);
+    let approximate = search(index, &queries, &SearchSettings { k: 10, ..SearchSettings::default() });
+    assert_eq!(approximate.counts, found.counts);
+    Seen {
+        len: index.len(),
+        vectors: index.get(&ids).expect("ids of the index"),
+        ids,
+        exact: found.ids,
+        distances: found.distances,
+        counts: found.counts,
+    }
+}
+
+/// Stop additions at several points of their progress; `rows` are there before, `more` are added.
+fn stop_additions(options: &Options, rows: usize, more: usize) {
+    let all = vectors(rows + more);
+    let (first, second) = all.split_at(rows * DIM);
+    for at in [0, 1, more / 2, more] {
+        let index = built(options.clone(), first);
+        let before = seen(&index);
+        let stop = AtomicBool::new(false);
+        let progress = |done: usize, _| stop.fetch_or(done >= at, Ordering::Relaxed);
+        let progress = |done, total| drop(progress(done, total));
+        let result = index.add(second.to_vec(), None, &Work { threads: 2, stop: &stop, progress: &progress });
+        if result.is_ok() {
+            assert_eq!(at, more, "stopped at {at} of {more}");
+            continue;
+        }
+        assert_eq!(result, Err(AddError::Interrupted));
+        assert_eq!(seen(&index), before, "stopped at {at} of {more}");
+        let loaded = Index::from_bytes(&index.to_bytes()).expect("what is left of it can be saved and loaded");
+        assert_eq!(seen(&loaded), before);
+        for index in [index, loaded] {
+            let ids: Vec<u64> = (rows as u64..(rows + more) as u64).collect();
+            assert_eq!(add(&index, second, None), ids, "ids are counted as if nothing had been added");
+            assert_eq!(seen(&index).exact, seen(&built(options.clone(), &all)).exact);
+            assert_eq!(index.stats().storage, built(options.clone(), &all).stats().storage);
+        }
+    }
+}
+
+#[test]
+fn additions_to_indexes_of_every_size() {
+    for (rows, more) in [(0, FLAT + 300), (600, FLAT), (1500, 2000), (5000, 5000), (FLAT + 100, 1000)] {
+        for storage in [Storage::Auto, Storage::Raw] {
+            stop_additions(&Options { m: 4, ef_construction: 20, storage, ..options(DIM, Metric::L2) }, rows, more);
+        }
+    }
+}
+
+#[test]
+fn an_addition_that_is_stopped_before_it_begins() {
+    for (rows, more) in [(0, 2000), (600, 1000), (FLAT + 100, 1000)] {
+        let all = vectors(rows + more);
+        let index = built(options(DIM, Metric::Cosine), &all[..rows * DIM]);
+        let before = seen(&index);
+        let stop = AtomicBool::new(true);
+        let result = index.add(all[rows * DIM..].to_vec(), None, &Work::quiet(2, &stop));
+        assert_eq!(result, Err(AddError::Interrupted), "{rows} rows and {more} more");
+        assert_eq!(seen(&index), before, "{rows} rows and {more} more");
+    }
+}
+
+#[test]
+fn an_addition_that_another_thread_stops() {
+    let index = built(options(DIM, Metric::L2), &vectors(1500));
+    let before = seen(&index);
+    let (stop, begun, told) = (AtomicBool::new(false), Barrier::new(2), AtomicBool::new(false));
+    let progress = |done, total| {
+        if done > total / 4 && !told.swap(true, Ordering::Relaxed) {
+            begun.wait();
+        }
+    };
+    let result = thread::scope(|scope| {
+        scope.spawn(|| {
+            begun.wait();
+            stop.store(true, Ordering::Relaxed);
+        });
+        // Large enough to be far from its end when it is told to stop.
+        index.add(vectors(4 * FLAT), None, &Work { threads: 2, stop: &stop, progress: &progress })
+    });
+    assert_eq!(result, Err(AddError::Interrupted));
+    assert_eq!(seen(&index), before);
+}
+
+#[test]
+fn an_optimization() {
+    let stop = AtomicBool::new(true);
+    // The last 200 wait behind the graph.
+    let index = new(options(DIM, Metric::Dot));
+    add(&index, &vectors(FLAT + 500), None);
+    add(&index, &vectors(200), None);
+    assert_eq!(index.stats().linked, FLAT + 500);
+    let before = seen(&index);
+    assert_eq!(index.optimize(&Work::quiet(2, &stop)), Err(Interrupted));
+    assert_eq!(seen(&index), before);
+    optimize(&index);
+    assert_eq!((seen(&index), index.stats().linked), (before, FLAT + 700));
+}
+
+#[test]
+fn a_search() {
+    let stop = AtomicBool::new(true);
+    let work = Work::quiet(2, &stop);
+    for rows in [40, 1500, FLAT + 300] {
+        let index = built(options(DIM, Metric::Cosine), &vectors(rows));
+        let before = seen(&index);
+        let queries = vectors(300);
+        let mask = vec![1; rows];
+        for filter in [None, Some(Filter::Mask(&mask))] {
+            for recall in [None, Some(1.0)] {
+                let settings = SearchSettings { k: 5, recall, filter, ..SearchSettings::default() };
+                assert_eq!(index.search(&queries, &settings, &work), Err(SearchError::Interrupted));
+            }
+            let ranged = index.range_search(&queries, 1.0, filter.as_ref(), &work);
+            assert_eq!(ranged, Err(SearchError::Interrupted));
+        }
+        let one = SearchSettings { k: 5, recall: Some(1.0), ..SearchSettings::default() };
+        assert_eq!(index.search(&queries[..DIM], &one, &work), Err(SearchError::Interrupted));
+        assert_eq!(seen(&index), before);
+    }
+}

@@ -1,0 +1,86 @@
+//! The same vectors, options and seed make the same index, whatever the threads and the instruction set.
+
+use std::env;
+use std::process::Command;
+
+use tiercel_index::{Index, Metric, Options, Storage, Work};
+use tiercel_simd::Level;
+
+use crate::common::container::Container;
+use crate::common::data::clustered;
+use crate::common::{FLAT, METRICS, new, options};
+
+const ROWS: usize = FLAT + 1500;
+const DIM: usize = 20;
+
+/// Tells a child process what [`built_in_a_child`] must build.
+const EXPECTED: &str = "TIERCEL_TEST_EXPECTED";
+
+/// Added in two parts, so that one goes through each way into the graph.
+fn bytes(options: Options, threads: usize) -> Vec<u8> {
+    let vectors = clustered(ROWS, options.dim, 50, 1);
+    let index = new(options);
+    let stop = false.into();
+    for part in [&vectors[..(ROWS - 600) * DIM], &vectors[(ROWS - 600) * DIM..]] {
+        index.add(part.to_vec(), None, &Work::quiet(threads, &stop)).expect("vectors that can be added");
+    }
+    index.optimize(&Work::quiet(threads, &stop)).expect("nobody stops it");
+    assert_eq!(index.stats().linked, ROWS);
+    Container::of(&index.to_bytes()).without_time()
+}
+
+#[test]
+fn whatever_the_threads() {
+    for metric in METRICS {
+        let one = bytes(options(DIM, metric), 1);
+        for threads in [2, 5] {
+            assert!(bytes(options(DIM, metric), threads) == one, "{metric:?}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn another_seed_makes_another_one() {
+    let graph = |seed| {
+        let file = Container::of(&bytes(Options { seed, ..options(DIM, Metric::L2) }, 2));
+        (file.numbers(b"LNK0"), file.section(b"LEVL").to_vec())
+    };
+    let (first, second) = (graph(1), graph(2));
+    assert!(first.0 != second.0 && first.1 != second.1);
+}
+
+/// Checksums of what is built of codes, by metric and storage: sums of integers, the same everywhere.
+fn checksums() -> String {
+    let checksum = |metric, storage| {
+        format!("{metric:?} {storage:?} {:08x}\n", crc32c::crc32c(&bytes(Options { storage, ..options(DIM, metric) }, 2)))
+    };
+    [
+        checksum(Metric::Cosine, Storage::Sq4),
+        checksum(Metric::Cosine, Storage::Sq8),
+        checksum(Metric::L2, Storage::Sq4),
+        checksum(Metric::L2, Storage::Sq8),
+    ]
+    .concat()
+}
+
+/// The other half of [`whatever_the_instruction_set`]; alone, it has nothing to check.
+#[test]
+fn built_in_a_child() {
+    if let Ok(expected) = env::var(EXPECTED) {
+        assert_eq!(checksums(), expected);
+    }
+}
+
+/// In processes of their own, since an environment is for a whole process.
+#[test]
+fn whatever_the_instruction_set() {
+    let expected = checksums();
+    let own = Index::new(options(1, Metric::L2)).expect("options within their ranges").stats().simd;
+    for level in Level::available().filter(|level| level.name() != own) {
+        let mut child = Command::new(env::current_exe().expect("the path of this test"));
+        child.args(["--exact", "same_graph::built_in_a_child"]);
+        let output = child.env(EXPECTED, &expected).env("TIERCEL_SIMD", level.name()).output().expect("the child starts");
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && report.contains("1 passed"), "{level:?}:\n{report}");
+    }
+}

@@ -1,0 +1,101 @@
+"""What all tests share: the instruction sets they run under, and how hypothesis draws its examples."""
+
+import platform
+import sys
+from collections import defaultdict
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import tiercel
+from tiercel._core import simd_levels
+
+# Flags of /proc/cpuinfo that an instruction set takes. Read here once more, so that an error in tiercel's own detection shows.
+AVX2 = {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt"}
+AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
+
+# Tests that ran under each instruction set.
+RAN = pytest.StashKey[defaultdict[str, set[str]]]()
+
+
+def machine_levels() -> list[str]:
+    """Instruction sets that a full run must cover, weakest first."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if sys.platform != "linux" or platform.machine() != "x86_64" or not cpuinfo.exists():
+        return [name for name, there in simd_levels().items() if there]
+    lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
+    flags = next((set(value.split()) for name, _, value in lines if name.strip() == "flags"), set[str]())
+    return ["scalar", *(name for name, needs in [("avx2", AVX2), ("avx512", AVX512)] if needs <= flags)]
+
+
+LEVELS = machine_levels()
+
+
+@pytest.fixture(params=LEVELS)
+def simd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test once under each instruction set of the machine; gives its name."""
+    level: str = request.param
+    monkeypatch.setenv("TIERCEL_SIMD", level)
+    assert tiercel.Index(1).stats()["simd"] == level
+    return level
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="draw many more examples in property tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RAN] = defaultdict(set)
+    # The same examples on every run and every machine, however slow; the environment does not change between examples.
+    fixed = settings(
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+    settings.register_profile("fast", fixed, max_examples=25, stateful_step_count=30)
+    settings.register_profile("long", fixed, max_examples=1000, stateful_step_count=60)
+    settings.load_profile("long" if config.getoption("--long") else "fast")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.when == "call" and not report.skipped and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+        level = item.callspec.params.get("simd")
+        if isinstance(level, str):
+            item.config.stash[RAN][level].add(f"{item.path.name}::{item.originalname}")
+    return report
+
+
+def is_full_run(config: pytest.Config) -> bool:
+    """Whether nobody asked for a part of the tests."""
+    asked = ["keyword", "markexpr", "deselect", "lf", "ignore", "ignore_glob", "collectonly", "stepwise"]
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return whole and not any(config.getoption(option, None) for option in asked)
+
+
+def skipped_levels(ran: dict[str, set[str]]) -> list[str]:
+    """What a run has left out: a line for each instruction set under which fewer tests ran than under the others."""
+    every = set[str]().union(*ran.values())
+    left_out = {level: sorted(every - ran.get(level, set())) for level in LEVELS}
+    lines = [f"{level}: {len(tests)} tests did not run, {tests[0]} first" for level, tests in left_out.items() if tests]
+    return lines if every else ["no test ran under any instruction set"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK and is_full_run(session.config) and skipped_levels(session.config.stash[RAN]):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    lines = skipped_levels(config.stash[RAN]) if is_full_run(config) else []
+    if lines:
+        terminalreporter.section("instruction sets of this machine that were skipped", red=True)
+        for line in lines:
+            terminalreporter.write_line(line)

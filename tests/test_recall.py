@@ -1,0 +1,185 @@
+"""Approximate search finds what it promises: on hard data, at each recall that can be asked for, among few, after deletes."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reference import METRICS, Metric, Truth
+
+import tiercel
+
+# More than are scanned, so that a walk through the graph answers.
+COUNT, DIM, K = 8500, 8, 10
+WORDNET = Path(__file__).parents[2] / "shared" / "data" / "wordnet"
+
+Rng = np.random.Generator
+
+
+def gaussian(rng: Rng, count: int = COUNT) -> np.ndarray:
+    return rng.standard_normal((count, DIM))
+
+
+def clustered(rng: Rng) -> np.ndarray:
+    return 5 * gaussian(rng, 40)[rng.integers(40, size=COUNT)] + 0.3 * gaussian(rng)
+
+
+DATA: dict[str, Callable[[Rng], np.ndarray]] = {
+    "clustered": clustered,
+    "each 20 times": lambda rng: rng.permutation(np.repeat(gaussian(rng, COUNT // 20), 20, axis=0)),
+    "each 500 times, one after the other": lambda rng: np.repeat(gaussian(rng, COUNT // 500), 500, axis=0),
+    "every second equal": lambda rng: np.where(np.arange(COUNT)[:, None] % 2, gaussian(rng), 1.0),
+    "all equal": lambda rng: np.ones((COUNT, DIM)),
+    "one dimension": lambda rng: rng.standard_normal((COUNT, 1)),
+    "on a line": lambda rng: rng.standard_normal((COUNT, 1)) + np.arange(DIM),
+    "two clusters far apart": lambda rng: gaussian(rng) + 100 * np.repeat([[0.0], [1.0]], COUNT // 2, axis=0),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("name", DATA)
+def test_recall_on_hard_data(simd: str, name: str, metric: Metric) -> None:
+    rng = np.random.default_rng(17)
+    vectors = DATA[name](rng).astype(np.float32)
+    near = vectors[rng.choice(COUNT, 100, replace=False)]
+    queries = near + 0.01 * vectors.std() * rng.standard_normal(near.shape).astype(np.float32)
+    index = tiercel.Index(vectors.shape[1], metric)
+    truth = Truth(index.add(vectors), vectors, queries, metric)
+    assert index.stats()["linked"] > COUNT // 2
+    matches = index.search(queries, K, ef_search=200)
+    assert matches.quality == "approximate"
+    recalls = [truth.recall(matches, K)]
+    index.optimize()
+    recalls.append(truth.recall(index.search(queries, K, ef_search=200), K))
+    assert min(recalls) >= 0.95, f"recall before and after optimize: {recalls}"
+
+
+def check_recall(index: tiercel.Index, queries: np.ndarray, truth: Truth) -> None:
+    assert truth.recall(index.search(queries, K), K) >= 0.95
+    for recall in (0.5, 0.9, 0.95, 0.98, 0.99):
+        reached = truth.recall(index.search(queries, K, recall=recall), K)
+        assert reached >= recall
+    truth.check_exact(index.search(queries, K, recall=1), K)
+
+
+@cache
+def sample(metric: Metric) -> tuple[np.ndarray, np.ndarray, Truth]:
+    data = tiercel.datasets.load_wordnet_sample()
+    return data.vectors, data.queries, Truth(np.arange(len(data.vectors)), data.vectors, data.queries, metric)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("storage", ["auto", "sq4", "sq8", "raw"])
+def test_recall_that_is_asked_for_on_the_sample(simd: str, storage: str, metric: Metric) -> None:
+    vectors, queries, truth = sample(metric)
+    index = tiercel.Index(vectors.shape[1], metric, storage=storage)
+    index.add(vectors)
+    check_recall(index, queries, truth)
+
+
+@cache
+def texts() -> tuple[np.ndarray, np.ndarray, Truth]:
+    base = np.load(WORDNET / "base.f16.npy", mmap_mode="r")
+    rows = np.sort(np.random.default_rng(3).choice(len(base), 20_000, replace=False))
+    vectors = base[rows].astype(np.float32)
+    queries = np.load(WORDNET / "queries.f16.npy")[:200].astype(np.float32)
+    return vectors, queries, Truth(np.arange(len(vectors)), vectors, queries, "cosine")
+
+
+@pytest.mark.skipif(not WORDNET.exists(), reason="the wordnet embeddings are not beside the checkout")
+def test_recall_that_is_asked_for_on_text_embeddings(simd: str) -> None:
+    vectors, queries, truth = texts()
+    index = tiercel.Index(vectors.shape[1])
+    index.add(vectors)
+    check_recall(index, queries, truth)
+
+
+@cache
+def built(simd: str, metric: Metric) -> tuple[tiercel.Index, np.ndarray]:
+    """An index of clusters with a graph, and its vectors; not to be changed."""
+    vectors = clustered(np.random.default_rng(23)).astype(np.float32)
+    index = tiercel.Index(DIM, metric)
+    index.add(vectors)
+    assert index.stats()["simd"] == simd
+    return index, vectors
+
+
+@cache
+def asked(metric: Metric) -> tuple[np.ndarray, Truth]:
+    """Queries to that index."""
+    rng = np.random.default_rng(23)
+    vectors = clustered(rng).astype(np.float32)
+    queries = vectors[rng.choice(COUNT, 50, replace=False)] + np.float32(0.01)
+    return queries, Truth(np.arange(COUNT), vectors, queries, metric)
+
+
+# What a filter may have to do with a query, as rows of the index: from those ordered by distance, `count` are allowed.
+KINDS: dict[str, Callable[[np.ndarray, int, Rng], np.ndarray]] = {
+    "unrelated": lambda order, count, rng: rng.permutation(order)[:count],
+    "the nearest": lambda order, count, _: order[:count],
+    "the farthest": lambda order, count, _: order[COUNT - count :],
+    "5 of the nearest, and the farthest": lambda order, count, _: np.delete(order, np.s_[5 : COUNT - count + 5]),
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5, 0.9, 1.0])
+def test_a_filter_leaves_k_results_and_recall(simd: str, share: float, kind: str, metric: Metric) -> None:
+    index, _ = built(simd, metric)
+    queries, truth = asked(metric)
+    count, rng = round(share * COUNT), np.random.default_rng(5)
+    recalls = []
+    for at, query in enumerate(queries[:10]):
+        rows = np.sort(KINDS[kind](np.argsort(truth.distances[at]), count, rng))
+        mask = np.isin(np.arange(COUNT), rows)
+        among = truth.among(rows, slice(at, at + 1))
+        assert index.search(query, K, filter=rows, ef_search=1).counts == min(K, count)
+        matches = index.search(query, K, filter=mask if at % 2 else rows, ef_search=200)
+        recalls.append(among.recall(matches, K))
+    assert np.mean(recalls) >= 0.95
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.5, 0.9, 1.0])
+def test_a_filter_for_a_batch_leaves_recall(simd: str, share: float, metric: Metric) -> None:
+    index, vectors = built(simd, metric)
+    queries, truth = asked(metric)
+    side = np.argsort(vectors[:, 0])
+    # Anything, and two regions of space: a query lies in the allowed one, or outside.
+    for order in (np.random.default_rng(1).permutation(COUNT), side, side[::-1]):
+        rows = np.sort(order[: round(share * COUNT)])
+        assert truth.among(rows).recall(index.search(queries, K, filter=rows, ef_search=200), K) >= 0.95
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_filter_of_fewer_than_k_gives_them_all(simd: str, metric: Metric) -> None:
+    index, _ = built(simd, metric)
+    queries, _ = asked(metric)
+    for count in (0, 1, 3, 9):
+        rows = np.arange(100, 100 + count)
+        matches = index.search(queries, K, filter=rows)
+        assert (matches.counts == count).all()
+        assert all(sorted(row[:count]) == rows.tolist() for row in matches.ids.tolist())
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("which", ["any half", "half of the space", "all but few"])
+def test_deletes_leave_recall(simd: str, which: str, metric: Metric) -> None:
+    index = tiercel.Index.from_bytes(built(simd, metric)[0].to_bytes())
+    vectors = built(simd, metric)[1]
+    queries, truth = asked(metric)
+    rng = np.random.default_rng(29)
+    order = np.argsort(vectors[:, 0]) if which == "half of the space" else rng.permutation(COUNT)
+    left = np.sort(order[: COUNT // 500 if which == "all but few" else COUNT // 2])
+    assert index.remove(np.setdiff1d(np.arange(COUNT), left)) == COUNT - len(left)
+    np.testing.assert_array_equal(index.ids, left)
+    assert truth.among(left).recall(index.search(queries, K, ef_search=200), K) >= 0.95
+    index.optimize()
+    assert truth.among(left).recall(index.search(queries, K, ef_search=200), K) >= 0.95
+    # What comes back is found like the rest.
+    back = np.setdiff1d(np.arange(COUNT), left)[:1000]
+    index.add(vectors[back], ids=back)
+    left = np.concatenate([left, back])
+    assert truth.among(left).recall(index.search(queries, K, ef_search=200), K) >= 0.95
