@@ -43,30 +43,29 @@ def tolerance(queries: NDArray, vectors: NDArray, metric: Metric) -> NDArray[np.
     return (dim / 8 + 8) * ROUNDING * size + 1e-44
 
 
-def positions(ids: NDArray[np.uint64], found: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where each found id stands in `ids`."""
-    order = np.argsort(ids, kind="stable")
-    at = np.searchsorted(ids, found, sorter=order)
-    assert (at < len(ids)).all(), "an id that is not in the index"
-    places = order[at]
-    assert (ids[places] == found).all(), "an id that is not in the index"
-    return places
-
-
 class Truth:
-    """The vectors that a search may find, and how far each query is from each."""
+    """The vectors that a search may find, and how far each query is from each, at least and at most."""
 
-    def __init__(self, ids: NDArray[np.uint64], vectors: NDArray, queries: NDArray, metric: Metric) -> None:
-        self.ids = np.asarray(ids, np.uint64)
-        self.distances = distances(queries, vectors, metric)
-        self.tolerance = tolerance(queries, vectors, metric)
+    def __init__(self, ids: NDArray, vectors: NDArray, queries: NDArray, metric: Metric) -> None:
+        near, slack = distances(queries, vectors, metric), tolerance(queries, vectors, metric)
+        self._set(np.asarray(ids, np.uint64), near - slack, near + slack)
 
-    def among(self, rows: NDArray[np.int64], queries: slice = slice(None)) -> "Truth":
+    def _set(self, ids: NDArray[np.uint64], low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
+        self.ids, self.low, self.high = ids, low, high
+        self._order = np.argsort(ids)
+        self._kth: dict[int, NDArray[np.float64]] = {}
+
+    def among(self, rows: NDArray, queries: slice = slice(None)) -> "Truth":
         """The same for some of the vectors, by their place in `ids`, and some of the queries."""
         some = Truth.__new__(Truth)
-        some.ids = self.ids[rows]
-        some.distances, some.tolerance = self.distances[queries, rows], self.tolerance[queries, rows]
+        some._set(self.ids[rows], self.low[queries, rows], self.high[queries, rows])
         return some
+
+    def places(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Where each found id stands in `ids`."""
+        places = self._order[np.searchsorted(self.ids, found, sorter=self._order).clip(0, len(self.ids) - 1)]
+        assert (self.ids[places] == found).all(), "an id that may not be found"
+        return places
 
     def found(self, matches: tiercel.Matches) -> list[NDArray[np.int64]]:
         """Check what holds for every answer; gives the places in `ids` of each row's results."""
@@ -75,12 +74,10 @@ class Truth:
         for query, count in enumerate(np.atleast_1d(matches.counts).astype(int)):
             assert (ids[query, count:] == PADDING).all()
             assert np.isposinf(distances[query, count:]).all()
-            row = positions(self.ids, ids[query, :count])
+            row, near = self.places(ids[query, :count]), distances[query, :count]
             assert len(set(row.tolist())) == count, "an id twice in one row"
-            near = distances[query, :count]
-            assert (np.diff(near) >= 0).all(), "not nearest first"
-            wrong = np.abs(near - self.distances[query, row]) - self.tolerance[query, row]
-            assert (wrong <= 0).all(), f"a distance beyond its tolerance by {wrong.max()}"
+            assert (near[1:] >= near[:-1]).all(), "not nearest first"
+            assert ((self.low[query, row] <= near) & (near <= self.high[query, row])).all(), "a distance is wrong"
             rows.append(row)
         return rows
 
@@ -89,16 +86,18 @@ class Truth:
         assert matches.quality == "exact"
         for query, row in enumerate(self.found(matches)):
             assert len(row) == min(k, len(self.ids))
-            farthest = np.max(self.distances[query, row] - self.tolerance[query, row], initial=-np.inf)
-            others = np.delete(self.distances[query] + self.tolerance[query], row)
+            others = self.high[query].copy()
+            others[row] = np.inf
+            farthest = np.max(self.low[query, row], initial=-np.inf)
             assert np.min(others, initial=np.inf) >= farthest, "a nearer vector was missed"
 
     def recall(self, matches: tiercel.Matches, k: int) -> float:
         """Share of the k nearest that were found; a vector as near as the k-th counts as one of them."""
         k = min(k, len(self.ids))
+        if k not in self._kth:
+            self._kth[k] = np.partition(self.high, k - 1, axis=1)[:, k - 1]
         hits = 0
         for query, row in enumerate(self.found(matches)):
             assert len(row) == k, f"{len(row)} results where {k} exist"
-            kth = np.partition(self.distances[query] + self.tolerance[query], k - 1)[k - 1]
-            hits += np.count_nonzero(self.distances[query, row] - self.tolerance[query, row] <= kth)
-        return hits / (k * len(self.distances))
+            hits += np.count_nonzero(self.low[query, row] <= self._kth[k][query])
+        return hits / (k * len(self.low))

@@ -1,7 +1,7 @@
 //! The codes of all vectors, row by row, each row on cache lines of its own.
 
 use tiercel_quant::{Bits, Codec, Geometry, Rotation};
-use tiercel_simd::{Buffer, Isa, Level, Loop};
+use tiercel_simd::{Buffer, Isa, Level, Loop, packed};
 
 use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
@@ -98,11 +98,28 @@ impl Loop for Encode<'_> {
     }
 }
 
-/// Vectors compared by their codes: `BITS` 4 or 8, `SQUARE` for the l2 metric.
+/// Vectors compared by their codes: `BITS` 4 or 8, `SQUARE` for the l2 metric, `DIM` the dimension or 0 for any. With the
+/// dimension known, a row is compared without a loop and the query stays in registers from one row to the next.
 #[derive(Clone, Copy)]
-pub(crate) struct CodeSpace<'a, const BITS: u8, const SQUARE: bool>(pub(crate) &'a Codes);
+pub(crate) struct CodeSpace<'a, const BITS: u8, const SQUARE: bool, const DIM: usize>(pub(crate) &'a Codes);
 
-impl<const BITS: u8, const SQUARE: bool> Space for CodeSpace<'_, BITS, SQUARE> {
+impl<const BITS: u8, const SQUARE: bool, const DIM: usize> CodeSpace<'_, BITS, SQUARE, DIM> {
+    #[inline(always)]
+    const fn stride(self) -> usize {
+        match (DIM, BITS) {
+            (0, _) => self.0.stride,
+            (_, 4) => packed::bytes(DIM).next_multiple_of(64),
+            _ => DIM.next_multiple_of(64),
+        }
+    }
+
+    #[inline(always)]
+    fn row(self, slot: u32) -> *const u8 {
+        self.0.bytes.as_ptr().wrapping_add(slot as usize * self.stride())
+    }
+}
+
+impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'_, BITS, SQUARE, DIM> {
     #[inline(always)]
     fn prepare(self, direction: &[f32], query: &mut Query) {
         self.0.codec.prepare(direction, &mut query.coded);
@@ -117,10 +134,12 @@ impl<const BITS: u8, const SQUARE: bool> Space for CodeSpace<'_, BITS, SQUARE> {
     #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32 {
         debug_assert!((slot as usize + 1) * self.0.stride <= self.0.bytes.len());
-        let (codes, n) = (query.coded.codes().as_ptr(), query.coded.codes().len());
+        let codes = query.coded.codes();
+        let n = if DIM == 0 { codes.len() } else { DIM };
+        debug_assert_eq!(n, codes.len());
+        let (row, codes) = (self.row(slot), codes.as_ptr());
         // SAFETY: the caller promises a slot with codes, and the instruction set; a row has codes for `n` values.
         unsafe {
-            let row = self.0.bytes.as_ptr().add(slot as usize * self.0.stride);
             match (BITS, SQUARE) {
                 (4, false) => -I::dot_u4i8(row, codes, n),
                 (4, true) => I::l2_u4i8(row, codes, n),
@@ -132,9 +151,8 @@ impl<const BITS: u8, const SQUARE: bool> Space for CodeSpace<'_, BITS, SQUARE> {
 
     #[inline(always)]
     fn prefetch<I: Isa>(self, slot: u32) {
-        let row = self.0.bytes.as_ptr().wrapping_add(slot as usize * self.0.stride);
-        for line in 0..self.0.stride / 64 {
-            I::prefetch(row.wrapping_add(64 * line));
+        for line in 0..self.stride() / 64 {
+            I::prefetch(self.row(slot).wrapping_add(64 * line));
         }
     }
 

@@ -78,10 +78,10 @@ impl Pool {
         soon
     }
 
-    /// The nearest candidate that is not expanded, marked so now.
+    /// The nearest candidate that is not expanded, if it is among the nearest `breadth`; marked expanded now.
     #[inline(always)]
-    pub(crate) fn expand_next(&mut self) -> Option<u64> {
-        while self.cursor < self.entries.len() {
+    pub(crate) fn expand_next(&mut self, breadth: usize) -> Option<u64> {
+        while self.cursor < self.entries.len().min(breadth) {
             let entry = self.entries[self.cursor];
             if entry & EXPANDED == 0 {
                 self.entries[self.cursor] |= EXPANDED;

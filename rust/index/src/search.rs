@@ -6,7 +6,7 @@ use crate::best::Best;
 use crate::bitset::Bitset;
 use crate::errors::{Interrupted, SearchError};
 use crate::flat::{Nearest, Scan};
-use crate::hnsw::walk::{Scratch, descend, walk};
+use crate::hnsw::walk::{Reach, Scratch, descend, walk};
 use crate::ids::PADDING;
 use crate::pool::{candidate, slot_of};
 use crate::space::{Query, Space, order, unorder};
@@ -167,7 +167,7 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
         unsafe {
             if let Plan::Walk { ef } = search.plan {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
-                walk::<I, S>(&state.graph.layers[0], space, prepared, start, ef, scratch, |_| i32::MAX);
+                walk::<I, S>(&state.graph.layers[0], space, prepared, start, Reach { ef, breadth: ef }, scratch);
                 for slot in state.graph.len()..state.slots() {
                     scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }

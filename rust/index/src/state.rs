@@ -63,7 +63,8 @@ impl State {
         self.ids.slots()
     }
 
-    /// Do something on the space that vectors are compared in, compiled for each.
+    /// Do something on the space that vectors are compared in, compiled for each; the usual dimensions of text
+    /// embeddings are compiled apart.
     #[inline(always)]
     pub(crate) fn with_space<O: OnSpace>(&self, action: O) -> O::Output {
         match &self.coding {
@@ -78,10 +79,19 @@ impl Codes {
     #[inline(always)]
     pub(crate) fn with_space<O: OnSpace>(&self, metric: crate::Metric, action: O) -> O::Output {
         match (self.codec.bits(), geometry(metric)) {
-            (Bits::Four, Geometry::Product { .. }) => action.on(CodeSpace::<4, false>(self)),
-            (Bits::Four, Geometry::Square) => action.on(CodeSpace::<4, true>(self)),
-            (Bits::Eight, Geometry::Product { .. }) => action.on(CodeSpace::<8, false>(self)),
-            (Bits::Eight, Geometry::Square) => action.on(CodeSpace::<8, true>(self)),
+            (Bits::Four, Geometry::Product { .. }) => match self.codec.mean().len() {
+                384 => action.on(CodeSpace::<4, false, 384>(self)),
+                768 => action.on(CodeSpace::<4, false, 768>(self)),
+                1024 => action.on(CodeSpace::<4, false, 1024>(self)),
+                _ => action.on(CodeSpace::<4, false, 0>(self)),
+            },
+            (Bits::Four, Geometry::Square) => action.on(CodeSpace::<4, true, 0>(self)),
+            (Bits::Eight, Geometry::Product { .. }) => match self.codec.mean().len() {
+                384 => action.on(CodeSpace::<8, false, 384>(self)),
+                768 => action.on(CodeSpace::<8, false, 768>(self)),
+                _ => action.on(CodeSpace::<8, false, 0>(self)),
+            },
+            (Bits::Eight, Geometry::Square) => action.on(CodeSpace::<8, true, 0>(self)),
         }
     }
 }

@@ -8,7 +8,7 @@ use tiercel_simd::{Isa, Level, Loop};
 
 use super::graph::{Graph, Layer, NONE};
 use super::select::Selection;
-use super::walk::{Scratch, descend, walk};
+use super::walk::{Reach, Scratch, descend, walk};
 use crate::errors::Interrupted;
 use crate::pool::{candidate, key_of, slot_of};
 use crate::rows::Rows;
@@ -17,6 +17,10 @@ use crate::work::Work;
 
 /// Most vectors of a batch: comparing each with all others costs a twentieth of the walks.
 const BATCH: usize = 1024;
+
+/// Percentage of the candidates of an insertion that are expanded: the farthest only serve to choose from, and what lies
+/// around them is hardly ever chosen.
+const BREADTH: usize = 50;
 
 /// Vectors planned, or rows merged, before a thread looks for more and whether to stop.
 const CHUNK: usize = 16;
@@ -61,7 +65,13 @@ impl Graph {
     ) -> Result<Plan, Interrupted> {
         let mut layers = self.members(count);
         let empty: Vec<Layer> = (self.layers.len()..layers.len()).map(|_| Layer::new(self.m)).collect();
-        let context = Context { graph: self, rows, space, empty: &empty, ef: ef_construction };
+        let context = Context {
+            graph: self,
+            rows,
+            space,
+            empty: &empty,
+            reach: Reach { ef: ef_construction, breadth: (ef_construction * BREADTH).div_ceil(100) },
+        };
         for (at, plan) in layers.iter_mut().enumerate() {
             plan.forward = vec![NONE; plan.members.len() * context.layer(at).stride];
             plan.diverse = vec![0; plan.members.len()];
@@ -121,7 +131,7 @@ struct Context<'a, S> {
     rows: &'a Rows,
     space: S,
     empty: &'a [Layer],
-    ef: usize,
+    reach: Reach,
 }
 
 /// What a thread reuses from one vector to the next.
@@ -222,9 +232,9 @@ impl<S: Space> Loop for Forward<'_, S> {
                     continue;
                 }
                 if at < walked {
-                    walk::<I, S>(layer, space, query, start, context.ef, scratch, |_| i32::MAX);
+                    walk::<I, S>(layer, space, query, start, context.reach, scratch);
                 } else {
-                    scratch.pool.reset(context.ef);
+                    scratch.pool.reset(context.reach.ef);
                 }
                 if at > 0
                     && let Some(nearest) = scratch.pool.entries().first()

@@ -3,7 +3,7 @@
 use tiercel_simd::{Isa, Level, Loop};
 
 use super::graph::{Graph, Layer, NONE};
-use super::walk::{Scratch, descend, walk};
+use super::walk::{Reach, Scratch, descend, walk};
 use crate::bitset::Bitset;
 use crate::errors::Interrupted;
 use crate::pool::slot_of;
@@ -108,7 +108,14 @@ impl<S: Space> Loop for Near<'_, S> {
         // SAFETY: the slots of the graph are in the index; `Level::run` checked the instruction set.
         unsafe {
             let start = descend::<I, S>(self.graph, self.space, &query, 0);
-            walk::<I, S>(&self.graph.layers[0], self.space, &query, start, CANDIDATES, self.scratch, |_| i32::MAX);
+            walk::<I, S>(
+                &self.graph.layers[0],
+                self.space,
+                &query,
+                start,
+                Reach { ef: CANDIDATES, breadth: CANDIDATES },
+                self.scratch,
+            );
         }
         let found = self.scratch.pool.entries().iter().map(|entry| slot_of(*entry));
         found.filter(|found| *found != self.node).collect()

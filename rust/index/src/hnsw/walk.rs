@@ -1,9 +1,13 @@
 //! The walk through a level: what a search and an insertion spend their time on.
+//!
+//! A walk waits for memory more than it computes. So it asks for a node's codes well before it compares them: those of the
+//! neighbours met for the first time, a few ahead of the one at hand, and meanwhile those of the neighbours of the candidate
+//! that will most likely be expanded next, whose row of neighbours was asked for when it became a likely one.
 
 use tiercel_simd::Isa;
 
 use super::graph::{Graph, Layer, NONE};
-use crate::pool::{Pool, candidate, key_of, slot_of};
+use crate::pool::{Pool, candidate, slot_of};
 use crate::space::{Query, Space};
 
 /// Codes asked for ahead of the one being compared: enough to cover the latency of memory, few enough to be kept.
@@ -42,6 +46,10 @@ impl Scratch {
 }
 
 /// From the entry of the graph, walk greedily down to a level; gives the node reached there and its key.
+///
+/// # Safety
+///
+/// The slots of the graph are in the index, and the machine has the instruction set.
 #[inline(always)]
 pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &Query, level: usize) -> (u32, i32) {
     let mut at = graph.layers.len() - 1;
@@ -73,9 +81,16 @@ pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &
     (node, key)
 }
 
-/// Walk through a level from a node: `scratch.pool` then holds the nearest nodes found, up to `ef`.
-///
-/// `patience(pool)` gives the key beyond which a candidate is no longer worth expanding.
+/// How far a walk goes.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach {
+    /// Candidates kept.
+    pub(crate) ef: usize,
+    /// Of those, how many of the nearest are expanded.
+    pub(crate) breadth: usize,
+}
+
+/// Walk through a level from a node and its key: `scratch.pool` then holds the nearest nodes found.
 ///
 /// # Safety
 ///
@@ -86,65 +101,71 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     space: S,
     query: &Query,
     start: (u32, i32),
-    ef: usize,
+    reach: Reach,
     scratch: &mut Scratch,
-    patience: impl Fn(&Pool) -> i32,
 ) {
     let nodes = layer.len();
-    scratch.begin(nodes, layer.stride, ef);
+    scratch.begin(nodes, layer.stride, reach.ef);
     let Scratch { pool, stamps, stamp, fresh } = scratch;
-    let (stamp, stamps) = (*stamp, &mut stamps[..nodes]);
+    let (stamp, stamps, fresh) = (*stamp, &mut stamps[..nodes], &mut fresh[..layer.stride]);
     stamps[start.0 as usize] = stamp;
     pool.insert(candidate(start.1, start.0));
-    while let Some(next) = pool.expand_next() {
-        if key_of(next) > patience(pool) {
-            break;
-        }
-        let node = slot_of(next);
-        let mut count = 0;
-        for &other in layer.row(node) {
-            if other == NONE {
-                break;
-            }
-            // SAFETY: rows hold nodes of the level alone (checked when a file is read), so a stamp is there; `fresh` has
-            // room for a row.
-            unsafe {
-                let met = stamps.get_unchecked_mut(other as usize);
-                *fresh.get_unchecked_mut(count) = other;
-                count += usize::from(*met != stamp);
-                *met = stamp;
-            }
-        }
+    let mut likely = NONE;
+    while let Some(next) = pool.expand_next(reach.breadth) {
+        let count = meet(layer.row(slot_of(next)), stamps, stamp, fresh);
         let fresh = &fresh[..count];
         for &other in fresh.iter().take(AHEAD) {
             space.prefetch::<I>(layer.slot(other));
         }
-        let mut coming = pool.unexpanded();
-        if let Some(after) = coming.next() {
-            for &other in layer.row(slot_of(after)) {
-                if other == NONE {
-                    break;
-                }
-                if stamps[other as usize] != stamp {
+        let mut coming = pool.unexpanded().map(slot_of);
+        if let Some(after) = coming.next().filter(|after| *after != likely) {
+            likely = after;
+            for &other in layer.row(after) {
+                // A missing neighbour is met by nobody, and asking for what lies there would do no harm.
+                if stamps.get(other as usize).is_some_and(|met| *met != stamp) {
                     space.prefetch::<I>(layer.slot(other));
                 }
             }
         }
         if let Some(after) = coming.next() {
-            prefetch_row::<I>(layer, slot_of(after));
+            prefetch_row::<I>(layer, after);
         }
         drop(coming);
+        let mut bound = pool.bound();
         for (at, &other) in fresh.iter().enumerate() {
             if let Some(&ahead) = fresh.get(at + AHEAD) {
                 space.prefetch::<I>(layer.slot(ahead));
             }
             // SAFETY: the node is of the level, whose slots the caller promises are in the index.
             let key = unsafe { space.key::<I>(query, layer.slot(other)) };
-            if key < pool.bound() && pool.insert(candidate(key, other)) {
-                prefetch_row::<I>(layer, other);
+            if key < bound {
+                if pool.insert(candidate(key, other)) {
+                    prefetch_row::<I>(layer, other);
+                }
+                bound = pool.bound();
             }
         }
     }
+}
+
+/// Gather the neighbours of a row that the walk meets for the first time at the front of `fresh`; gives their number.
+#[inline(always)]
+fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
+    let mut count = 0;
+    for &other in row {
+        if other == NONE {
+            break;
+        }
+        // SAFETY: rows hold nodes of the level alone (checked when a file is read), so a stamp is there; `fresh` has room for
+        // a row.
+        unsafe {
+            let met = stamps.get_unchecked_mut(other as usize);
+            *fresh.get_unchecked_mut(count) = other;
+            count += usize::from(*met != stamp);
+            *met = stamp;
+        }
+    }
+    count
 }
 
 /// Ask for the neighbours of a node.

@@ -4,7 +4,9 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use tiercel_index::{AddError, Filter, Index, Interrupted, Metric, Options, SearchError, SearchSettings, Storage, Work};
+use tiercel_index::{
+    AddError, Filter, Index, Interrupted, Metric, Options, SearchError, SearchSettings, Storage, Work,
+};
 
 use crate::common::data::clustered;
 use crate::common::{FLAT, add, built, exact, new, optimize, options, search};

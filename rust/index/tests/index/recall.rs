@@ -2,8 +2,8 @@
 
 use tiercel_index::{Metric, Options, Storage};
 
-use crate::common::data::{clustered, far_apart, of_many_lengths, repeated, shuffled, Random};
-use crate::common::{built, exact, options, recall, walked, FLAT, METRICS};
+use crate::common::data::{Random, clustered, far_apart, of_many_lengths, repeated, shuffled};
+use crate::common::{FLAT, METRICS, built, exact, options, recall, walked};
 
 const ROWS: usize = FLAT + 1000;
 const DIM: usize = 24;
@@ -15,19 +15,32 @@ fn check(name: &str, options: Options, vectors: &[f32], queries: &[f32]) {
     let stats = index.stats();
     assert_eq!((stats.len, stats.linked), (ROWS, ROWS), "{name}: the graph holds all vectors");
     let reached = recall(&walked(&index, queries, 10, 200), &exact(&index, queries, 10, None));
-    eprintln!("{name} {:?} {:?} m {} -> {:?} {}: {reached} in {:?}", options.metric, options.storage, options.m, stats.codec_recall, stats.storage, began.elapsed());
+    eprintln!(
+        "{name} {:?} {:?} m {} -> {:?} {}: {reached} in {:?}",
+        options.metric,
+        options.storage,
+        options.m,
+        stats.codec_recall,
+        stats.storage,
+        began.elapsed()
+    );
 }
 
 fn queries(vectors: &[f32], dim: usize) -> Vec<f32> {
     let mut random = Random(5);
     let rows = vectors.len() / dim;
-    (0..QUERIES).flat_map(|i| {
-        let row = random.below(rows) * dim;
-        let near = i % 2 == 0;
-        let mut q = vectors[row..row + dim].to_vec();
-        if near { let s = q.iter().map(|x| x.abs()).sum::<f32>() / dim as f32; q.iter_mut().for_each(|v| *v += 0.3 * s * random.normal()); }
-        q
-    }).collect()
+    (0..QUERIES)
+        .flat_map(|i| {
+            let row = random.below(rows) * dim;
+            let near = i % 2 == 0;
+            let mut q = vectors[row..row + dim].to_vec();
+            if near {
+                let s = q.iter().map(|x| x.abs()).sum::<f32>() / dim as f32;
+                q.iter_mut().for_each(|v| *v += 0.3 * s * random.normal());
+            }
+            q
+        })
+        .collect()
 }
 
 #[test]
@@ -37,11 +50,28 @@ fn probe() {
         for (name, dim, v) in [
             ("clustered", DIM, clustered(ROWS, DIM, 100, 1)),
             ("uniform", DIM, Random(3).normals(ROWS * DIM)),
-            ("duplicated in order", DIM, repeated(&clustered(ROWS / 50 + 1, DIM, 100, 1), DIM, 50)[..ROWS * DIM].to_vec()),
-            ("duplicated shuffled", DIM, shuffled(&repeated(&clustered(ROWS / 50 + 1, DIM, 100, 1), DIM, 50)[..ROWS * DIM], DIM, 9)),
+            (
+                "duplicated in order",
+                DIM,
+                repeated(&clustered(ROWS / 50 + 1, DIM, 100, 1), DIM, 50)[..ROWS * DIM].to_vec(),
+            ),
+            (
+                "duplicated shuffled",
+                DIM,
+                shuffled(&repeated(&clustered(ROWS / 50 + 1, DIM, 100, 1), DIM, 50)[..ROWS * DIM], DIM, 9),
+            ),
             ("equal", DIM, Random(3).normals(DIM).repeat(ROWS)),
             ("one dim", 1, Random(3).normals(ROWS)),
-            ("line", DIM, { let mut r = Random(3); let d = r.normals(DIM); (0..ROWS).flat_map(|_| { let t = r.normal(); d.iter().map(move |x| x * t).collect::<Vec<_>>() }).collect() }),
+            ("line", DIM, {
+                let mut r = Random(3);
+                let d = r.normals(DIM);
+                (0..ROWS)
+                    .flat_map(|_| {
+                        let t = r.normal();
+                        d.iter().map(move |x| x * t).collect::<Vec<_>>()
+                    })
+                    .collect()
+            }),
             ("far", DIM, far_apart(ROWS, DIM, 4)),
             ("far shuffled", DIM, shuffled(&far_apart(ROWS, DIM, 4), DIM, 4)),
             ("lengths", DIM, of_many_lengths(ROWS, DIM, 4)),
@@ -54,7 +84,9 @@ fn probe() {
                 }
             }
             if name != "equal" {
-                for m in [2, 4] { check(name, Options { m, ..options(dim, metric) }, &v, &q); }
+                for m in [2, 4] {
+                    check(name, Options { m, ..options(dim, metric) }, &v, &q);
+                }
             }
         }
     }

@@ -52,7 +52,10 @@ fn another_seed_makes_another_one() {
 /// Checksums of what is built of codes, by metric and storage: sums of integers, the same everywhere.
 fn checksums() -> String {
     let checksum = |metric, storage| {
-        format!("{metric:?} {storage:?} {:08x}\n", crc32c::crc32c(&bytes(Options { storage, ..options(DIM, metric) }, 2)))
+        format!(
+            "{metric:?} {storage:?} {:08x}\n",
+            crc32c::crc32c(&bytes(Options { storage, ..options(DIM, metric) }, 2))
+        )
     };
     [
         checksum(Metric::Cosine, Storage::Sq4),
@@ -79,7 +82,8 @@ fn whatever_the_instruction_set() {
     for level in Level::available().filter(|level| level.name() != own) {
         let mut child = Command::new(env::current_exe().expect("the path of this test"));
         child.args(["--exact", "same_graph::built_in_a_child"]);
-        let output = child.env(EXPECTED, &expected).env("TIERCEL_SIMD", level.name()).output().expect("the child starts");
+        let output =
+            child.env(EXPECTED, &expected).env("TIERCEL_SIMD", level.name()).output().expect("the child starts");
         let report = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && report.contains("1 passed"), "{level:?}:\n{report}");
     }

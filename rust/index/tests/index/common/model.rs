@@ -129,7 +129,10 @@ fn find(ranked: &[(u64, Distance)], id: u64) -> Distance {
 impl Distance {
     pub(crate) fn assert_near(self, got: f32) {
         let Self { value, tolerance } = self;
-        assert!((f64::from(got) - value).abs() <= tolerance, "distance {got:e}, expected {value:e} within {tolerance:e}");
+        assert!(
+            (f64::from(got) - value).abs() <= tolerance,
+            "distance {got:e}, expected {value:e} within {tolerance:e}"
+        );
     }
 }
 
@@ -142,9 +145,8 @@ pub(crate) fn kept(row: &[f32], dtype: Dtype) -> Vec<f32> {
 }
 
 pub(crate) fn distance(metric: Metric, a: &[f32], b: &[f32]) -> Distance {
-    let sum = |term: fn(f64, f64) -> f64| -> f64 {
-        a.iter().zip(b).map(|(x, y)| term(f64::from(*x), f64::from(*y))).sum()
-    };
+    let sum =
+        |term: fn(f64, f64) -> f64| -> f64 { a.iter().zip(b).map(|(x, y)| term(f64::from(*x), f64::from(*y))).sum() };
     let (product, products) = (sum(|x, y| x * y), sum(|x, y| (x * y).abs()));
     let (value, magnitude) = match metric {
         Metric::Dot => (-product, products),
