@@ -7,6 +7,7 @@ use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
 use crate::rows::Rows;
 use crate::space::{Query, Space};
+use crate::train::Trial;
 use crate::work::Work;
 
 /// Most rows that a codec is fitted to.
@@ -18,6 +19,7 @@ pub(crate) struct Codes {
     pub(crate) codec: Codec,
     pub(crate) bytes: Buffer<u8>,
     pub(crate) stride: usize,
+    pub(crate) trial: Trial,
 }
 
 /// What the integers of the kernels stand for under a metric.
@@ -52,7 +54,7 @@ impl Codes {
         let rotation = Rotation::new(options.dim, options.seed);
         let codec = Codec::train(bits, geometry(options.metric), rotation, &sample);
         let stride = stride(&codec);
-        let mut codes = Self { codec, bytes: Buffer::new(), stride };
+        let mut codes = Self { codec, bytes: Buffer::new(), stride, trial: Trial::default() };
         codes.bytes = codes.encode(rows, 0, level, work)?;
         Ok(codes)
     }
@@ -159,5 +161,15 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
     #[inline(always)]
     fn distance(query: &Query, key: i32) -> f32 {
         query.coded.distance(key)
+    }
+
+    #[inline(always)]
+    fn key_within(query: &Query, distance: f32) -> i32 {
+        query.coded.key(distance)
+    }
+
+    #[inline(always)]
+    fn error(self) -> f32 {
+        self.0.trial.error
     }
 }

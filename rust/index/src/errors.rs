@@ -108,9 +108,29 @@ pub enum SearchError {
         /// Length of the mask.
         got: usize,
     },
+    /// No memory for so many results.
+    #[error("no memory for {count} queries times {k} results")]
+    TooLarge {
+        /// Number of queries.
+        count: usize,
+        /// Results a query.
+        k: usize,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<Interrupted> for AddError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+impl From<Interrupted> for SearchError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
 }
 
 /// The caller asked to stop.

@@ -3,9 +3,9 @@
 //! One writer at a time holds `writer` for the length of an operation; it plans on the state under a shared lock and changes
 //! it under a short exclusive one, so searches go on meanwhile and never see a change half done.
 
-use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use thiserror::Error;
 use tiercel_simd::{Level, LevelError};
 
@@ -15,7 +15,7 @@ use crate::flat::{QUERIES, Scan, Within};
 use crate::link::Linker;
 use crate::options::{Dtype, Options, OptionsError};
 use crate::recall::ef_for;
-use crate::rows;
+use crate::rows::{self, Rows};
 use crate::search::{Hit, Memory, NO_HIT, Plan, Search};
 use crate::state::{Coding, State};
 use crate::work::Work;
@@ -116,6 +116,9 @@ pub struct Stats {
     pub build_seconds: f64,
 }
 
+/// How long a call waits for another writer before it looks whether to stop.
+const PATIENCE: Duration = Duration::from_millis(10);
+
 /// Queries a thread takes at a time.
 const CHUNK: usize = 16;
 
@@ -165,57 +168,51 @@ impl Index {
 
     /// Add vectors, `dim` values each, under given ids (one a vector) or counted ones; all or none.
     pub fn add(&self, vectors: Vec<f32>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
-        let Options { dim, metric, dtype, .. } = self.options;
-        rows::check("vectors", &vectors, dim, metric, dtype)?;
-        let _writer = self.writer.lock();
+        rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
+        let _writer = self.write_alone(work)?;
         let (ids, first, next) = {
             let state = self.state.read();
-            (state.ids.plan(vectors.len() / dim, ids)?, state.slots(), state.ids.next())
+            (state.ids.plan(vectors.len() / self.options.dim, ids)?, state.slots(), state.ids.next())
         };
         if ids.is_empty() {
             return Ok(ids);
         }
-        self.append(&vectors, &ids)?;
+        let rows = Rows::from_vectors(&self.options, &vectors, work)?;
         drop(vectors);
-        self.link_new(first, work).map_err(|_| {
-            self.take_back(first, next);
-            AddError::Interrupted
-        })?;
+        self.append(rows, &ids, work)?;
+        self.link_new(work).inspect_err(|_| self.take_back(first, next))?;
         Ok(ids)
     }
 
-    /// Append vectors that were checked.
-    fn append(&self, vectors: &[f32], ids: &[u64]) -> Result<(), AddError> {
-        let dim = self.options.dim;
-        // The codes come first, so that a vector is never without one.
-        let mut fresh = rows::Rows::new(dim, self.options.metric, self.options.dtype);
-        let codes = {
-            let state = self.state.read();
-            match &state.coding {
-                Coding::Codes(codes) => {
-                    fresh.push(vectors);
-                    let stop = AtomicBool::new(false);
-                    Some(
-                        codes
-                            .encode(&fresh, 0, self.level, &Work::quiet(1, &stop))
-                            .map_err(|_| AddError::Interrupted)?,
-                    )
-                }
-                _ => None,
+    /// Wait until no other call changes the index.
+    fn write_alone(&self, work: &Work<'_>) -> Result<MutexGuard<'_, ()>, Interrupted> {
+        loop {
+            work.check()?;
+            if let Some(guard) = self.writer.try_lock_for(PATIENCE) {
+                return Ok(guard);
             }
+        }
+    }
+
+    /// Append rows.
+    fn append(&self, rows: Rows, ids: &[u64], work: &Work<'_>) -> Result<(), Interrupted> {
+        // The codes come first, so that a vector is never without one.
+        let codes = match &self.state.read().coding {
+            Coding::Codes(codes) => Some(codes.encode(&rows, 0, self.level, work)?),
+            _ => None,
         };
         let mut state = self.state.write();
         if let (Coding::Codes(codes), Some(fresh)) = (&mut state.coding, codes) {
             codes.bytes.extend_from_slice(&fresh);
         }
-        state.rows.push(vectors);
+        state.rows.append(rows);
         state.ids.push(ids);
         let slots = state.slots();
         state.dead.resize(slots);
         Ok(())
     }
 
-    fn link_new(&self, _first: usize, work: &Work<'_>) -> Result<(), Interrupted> {
+    fn link_new(&self, work: &Work<'_>) -> Result<(), Interrupted> {
         let linker = self.linker(work);
         linker.train()?;
         if linker.is_due() { linker.link() } else { Ok(()) }
@@ -241,6 +238,10 @@ impl Index {
         state.rows.truncate(keep);
         state.ids.truncate(keep, next);
         state.dead.resize(keep);
+        if state.trained > first {
+            // The codec was fitted to what is gone: the next addition fits it again.
+            state.trained = 0;
+        }
         if let Coding::Codes(codes) = &mut state.coding {
             let bytes = keep * codes.stride;
             codes.bytes.resize(bytes, 0);
@@ -280,7 +281,7 @@ impl Index {
         work: &Work<'_>,
     ) -> Result<Matches, SearchError> {
         let Options { dim, metric, .. } = self.options;
-        rows::check("queries", queries, dim, metric, Dtype::F32)?;
+        rows::check("queries", queries, &self.options, Dtype::F32, work)??;
         let count = queries.len() / dim;
         let state = self.state.read();
         let k = settings.k.min(state.ids.len());
@@ -292,7 +293,7 @@ impl Index {
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
         let plan = Plan::choose(&state, k, ef, available);
         let search = Search { state: &state, level: self.level, k, plan, allowed: allowed.as_ref() };
-        let mut hits = vec![NO_HIT; count * k];
+        let mut hits = room(count, k)?;
         if plan == Plan::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
             work.fill(
@@ -333,8 +334,8 @@ impl Index {
         filter: Option<&Filter<'_>>,
         work: &Work<'_>,
     ) -> Result<RangeMatches, SearchError> {
-        let Options { dim, metric, .. } = self.options;
-        rows::check("queries", queries, dim, metric, Dtype::F32)?;
+        let dim = self.options.dim;
+        rows::check("queries", queries, &self.options, Dtype::F32, work)??;
         let state = self.state.read();
         let allowed = allowed(&state, filter)?;
         let mut found: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
@@ -361,7 +362,7 @@ impl Index {
 
     /// Link every vector, make each reachable, and give back spare memory.
     pub fn optimize(&self, work: &Work<'_>) -> Result<(), Interrupted> {
-        let _writer = self.writer.lock();
+        let _writer = self.write_alone(work)?;
         let linker = self.linker(work);
         linker.train()?;
         if linker.is_worthwhile() {
@@ -382,10 +383,10 @@ impl Index {
     pub fn stats(&self) -> Stats {
         let state = self.state.read();
         let (vectors, beside) = state.rows.bytes();
-        let (storage, codes) = match &state.coding {
-            Coding::Untrained => ("none", 0),
-            Coding::Raw => ("raw", 0),
-            Coding::Codes(codes) => (codes.name(), codes.bytes.bytes()),
+        let (storage, codes, codec_recall) = match &state.coding {
+            Coding::Untrained => ("none", 0, None),
+            Coding::Raw => ("raw", 0, None),
+            Coding::Codes(codes) => (codes.name(), codes.bytes.bytes(), Some(codes.trial.recall)),
         };
         let parts = [
             ("vectors", vectors),
@@ -400,7 +401,7 @@ impl Index {
             tombstones: state.dead.count(),
             linked: state.graph.len(),
             storage,
-            codec_recall: state.codec_recall,
+            codec_recall,
             bytes: parts.into_iter().chain([("total", total)]).collect(),
             bytes_per_vector: (total - vectors) as f64 / state.slots().max(1) as f64,
             levels: if state.graph.len() == 0 { 0 } else { state.graph.layers.len() },
@@ -461,6 +462,16 @@ fn allowed(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>,
         }
     }
     Ok(Some(allowed))
+}
+
+/// Room for `k` hits a query, all padding.
+fn room(count: usize, k: usize) -> Result<Vec<Hit>, SearchError> {
+    let mut hits = Vec::new();
+    let len = count.checked_mul(k).ok_or(SearchError::TooLarge { count, k })?;
+    // The answer is made of two arrays that together are as large again.
+    hits.try_reserve_exact(len.saturating_mul(2)).map_err(|_| SearchError::TooLarge { count, k })?;
+    hits.resize(len, NO_HIT);
+    Ok(hits)
 }
 
 fn matches(k: usize, hits: &[Hit], exact: bool) -> Matches {

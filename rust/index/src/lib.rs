@@ -18,6 +18,7 @@ mod rows;
 mod search;
 mod space;
 mod state;
+mod train;
 mod work;
 
 pub use errors::{AddError, Corruption, Interrupted, LoadError, NotFound, RowError, SearchError};

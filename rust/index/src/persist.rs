@@ -20,6 +20,7 @@ use crate::options::{Dtype, Metric, Options, Storage};
 use crate::pool::MAX_SLOTS;
 use crate::rows::Rows;
 use crate::state::{Coding, State};
+use crate::train::Trial;
 
 const META: Tag = *b"META";
 const LEVELS: Tag = *b"LEVL";
@@ -43,20 +44,21 @@ struct Meta {
     /// The largest u64 stands for "none".
     next: u64,
     trained: u64,
-    /// NaN stands for "none".
-    codec_recall: f32,
+    trial: Trial,
     step: f32,
     build_seconds: f64,
 }
 
-const META_LEN: u64 = 80;
+const META_LEN: u64 = 84;
 
 impl Meta {
     fn of(options: &Options, state: &State) -> Self {
-        let (coding, step) = match &state.coding {
-            Coding::Untrained => (0, 0.0),
-            Coding::Raw => (1, 0.0),
-            Coding::Codes(codes) => (if codes.codec.bits() == Bits::Four { 2 } else { 3 }, codes.codec.step()),
+        let (coding, step, trial) = match &state.coding {
+            Coding::Untrained => (0, 0.0, Trial::default()),
+            Coding::Raw => (1, 0.0, Trial::default()),
+            Coding::Codes(codes) => {
+                (if codes.codec.bits() == Bits::Four { 2 } else { 3 }, codes.codec.step(), codes.trial)
+            }
         };
         Self {
             options: options.clone(),
@@ -67,7 +69,7 @@ impl Meta {
             entry: state.graph.entry,
             next: state.ids.next().unwrap_or(u64::MAX),
             trained: state.trained as u64,
-            codec_recall: state.codec_recall.unwrap_or(f32::NAN),
+            trial,
             step,
             build_seconds: state.build_seconds,
         }
@@ -87,9 +89,10 @@ impl Meta {
         out.extend(self.entry.to_le_bytes());
         out.extend(self.next.to_le_bytes());
         out.extend(self.trained.to_le_bytes());
-        out.extend(self.codec_recall.to_le_bytes());
+        out.extend(self.trial.recall.to_le_bytes());
         out.extend(self.step.to_le_bytes());
         out.extend(self.build_seconds.to_le_bytes());
+        out.extend(self.trial.error.to_le_bytes());
         out
     }
 
@@ -122,7 +125,7 @@ impl Meta {
             entry: u32_at(44),
             next: u64_at(48),
             trained: u64_at(56),
-            codec_recall: f32::from_bits(u32_at(64)),
+            trial: Trial { recall: f32::from_bits(u32_at(64)), error: f32::from_bits(u32_at(80)) },
             step: f32::from_bits(u32_at(68)),
             build_seconds: f64::from_bits(u64_at(72)),
         };
@@ -211,7 +214,6 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
         Ok::<_, LoadError>(bytes)
     })?;
     state.coding = read_coding(&mut reader, &meta)?;
-    state.codec_recall = (!meta.codec_recall.is_nan()).then_some(meta.codec_recall);
     state.trained = meta.trained as usize;
     state.build_seconds = meta.build_seconds;
     state.graph = read_graph(&mut reader, &meta, &nodes)?;
@@ -237,7 +239,7 @@ fn read_coding(reader: &mut Reader<impl Read>, meta: &Meta) -> Result<Coding, Lo
     let stride = stride(&codec);
     let mut bytes = Buffer::zeroed(reader.expect_len(CODES, meta.slots, stride)?);
     reader.read_into(CODES, &mut bytes)?;
-    Ok(Coding::Codes(Codes { codec, bytes, stride }))
+    Ok(Coding::Codes(Codes { codec, bytes, stride, trial: meta.trial }))
 }
 
 fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {

@@ -1,11 +1,19 @@
 //! The full vectors, as given.
 
+use std::sync::atomic::AtomicBool;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use parking_lot::Mutex;
 use tiercel_simd::{Buffer, Isa};
 
-use crate::errors::RowError;
+use crate::errors::{Interrupted, RowError};
 use crate::options::{Dtype, Metric, Options};
+use crate::work::Work;
+
+/// Values copied, and rows checked, before a thread looks whether to stop.
+const PIECE: usize = 1 << 20;
+const CHECKED: usize = 256;
 
 /// The full vectors, one after the other, and what the metric needs to compare them.
 #[derive(Clone)]
@@ -57,39 +65,57 @@ impl Rows {
             Dtype::F32 => Values::F32(read(4 * options.dim)?.cast()),
             Dtype::F16 => Values::F16(read(2 * options.dim)?.cast()),
         };
-        rows.measure();
+        let stop = AtomicBool::new(false);
+        // Nobody can set this flag: the work is done.
+        let _ = rows.measure(&Work::quiet(1, &stop));
         Ok(rows)
     }
 
-    /// Append rows that [`check`] passed.
-    pub(crate) fn push(&mut self, vectors: &[f32]) {
-        match &mut self.values {
-            Values::F32(values) => values.extend_from_slice(vectors),
-            Values::F16(values) => {
+    /// Rows from vectors that [`check`] passed.
+    pub(crate) fn from_vectors(options: &Options, vectors: &[f32], work: &Work<'_>) -> Result<Self, Interrupted> {
+        let mut rows = Self::new(options.dim, options.metric, options.dtype);
+        match &mut rows.values {
+            Values::F32(values) => {
                 values.reserve(vectors.len());
-                let mut rounded = vec![0; self.dim];
-                for row in vectors.chunks_exact(self.dim) {
-                    for (half, value) in rounded.iter_mut().zip(row) {
-                        *half = f16::from_f32(*value).to_bits();
-                    }
-                    values.extend_from_slice(&rounded);
+                for some in vectors.chunks(PIECE) {
+                    work.check()?;
+                    values.extend_from_slice(some);
                 }
             }
-        }
-        self.measure();
-    }
-
-    /// Bring what the metric needs beside the vectors up to date.
-    fn measure(&mut self) {
-        if self.metric == Metric::Cosine {
-            let first = self.inverse_norms.len();
-            self.inverse_norms.resize(self.len(), 0.0);
-            let mut row = Vec::new();
-            for slot in first..self.len() {
-                self.vector(slot, &mut row);
-                self.inverse_norms[slot] = (1.0 / norm(&row)) as f32;
+            Values::F16(values) => {
+                *values = Buffer::zeroed(vectors.len());
+                work.fill(values, 1, PIECE, || (), |(), item, half| half[0] = f16::from_f32(vectors[item]).to_bits())?;
             }
         }
+        rows.measure(work)?;
+        Ok(rows)
+    }
+
+    /// Append other rows.
+    pub(crate) fn append(&mut self, other: Self) {
+        if self.len() == 0 {
+            *self = other;
+            return;
+        }
+        match (&mut self.values, &other.values) {
+            (Values::F32(values), Values::F32(more)) => values.extend_from_slice(more),
+            (Values::F16(values), Values::F16(more)) => values.extend_from_slice(more),
+            _ => unreachable!("rows of one index are kept alike"),
+        }
+        self.inverse_norms.extend_from_slice(&other.inverse_norms);
+    }
+
+    /// Compute what the metric needs beside the vectors.
+    fn measure(&mut self, work: &Work<'_>) -> Result<(), Interrupted> {
+        if self.metric == Metric::Cosine {
+            let mut inverse_norms = Buffer::zeroed(self.len());
+            work.fill(&mut inverse_norms, 1, 256, Vec::new, |row, slot, inverse| {
+                self.vector(slot, row);
+                inverse[0] = (1.0 / norm(row)) as f32;
+            })?;
+            self.inverse_norms = inverse_norms;
+        }
+        Ok(())
     }
 
     /// Keep the first `len` rows.
@@ -230,11 +256,39 @@ fn norm(row: &[f32]) -> f64 {
 pub(crate) fn check(
     argument: &'static str,
     vectors: &[f32],
-    dim: usize,
-    metric: Metric,
+    options: &Options,
+    kept: Dtype,
+    work: &Work<'_>,
+) -> Result<Result<(), RowError>, Interrupted> {
+    let rows = vectors.len() / options.dim;
+    let first_wrong: Mutex<Option<(usize, RowError)>> = Mutex::new(None);
+    work.each_range(
+        rows,
+        CHECKED,
+        || (),
+        |(), range| {
+            let some = &vectors[range.start * options.dim..range.end * options.dim];
+            if let Err(error) = check_rows(argument, some, range.start, options, kept) {
+                let mut first = first_wrong.lock();
+                if first.is_none_or(|(start, _)| range.start < start) {
+                    *first = Some((range.start, error));
+                }
+            }
+        },
+    )?;
+    Ok(first_wrong.into_inner().map_or(Ok(()), |(_, error)| Err(error)))
+}
+
+/// Check the rows from row `first` on.
+fn check_rows(
+    argument: &'static str,
+    vectors: &[f32],
+    first: usize,
+    options: &Options,
     kept: Dtype,
 ) -> Result<(), RowError> {
-    for (row, vector) in vectors.chunks_exact(dim).enumerate() {
+    for (row, vector) in vectors.chunks_exact(options.dim).enumerate() {
+        let row = first + row;
         // A sum is finite only if every value is: one branch a row in the usual case.
         let overflows = |value: &f32| kept == Dtype::F16 && f16::from_f32(*value).is_infinite();
         let suspect = vector.iter().fold(0.0f32, |sum, value| sum + value * 0.0) != 0.0
@@ -247,7 +301,7 @@ pub(crate) fn check(
                 RowError::NotFinite { argument, row, column, value }
             });
         }
-        if metric == Metric::Cosine {
+        if options.metric == Metric::Cosine {
             let kept_norm = match kept {
                 Dtype::F32 => norm(vector),
                 Dtype::F16 => norm(&vector.iter().map(|value| f16::from_f32(*value).to_f32()).collect::<Vec<_>>()),

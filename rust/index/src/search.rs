@@ -4,11 +4,12 @@ use tiercel_simd::{Isa, Level, Loop};
 
 use crate::best::Best;
 use crate::bitset::Bitset;
-use crate::errors::{Interrupted, SearchError};
+use crate::errors::Interrupted;
 use crate::flat::{Nearest, Scan};
 use crate::hnsw::walk::{Reach, Scratch, descend, walk};
 use crate::ids::PADDING;
-use crate::pool::{candidate, slot_of};
+use crate::pool::{candidate, key_of, slot_of};
+use crate::rows::Rows;
 use crate::space::{Query, Space, order, unorder};
 use crate::state::{Coding, OnSpace, State};
 use crate::work::Work;
@@ -18,6 +19,12 @@ pub(crate) const FEW: usize = 1024;
 
 /// Codes scanned in order for the price of one candidate of a walk, its neighbours' codes fetched from anywhere.
 const SCANNED_PER_CANDIDATE: usize = 30;
+
+/// Full vectors asked for ahead of the one being compared.
+const RESCORED_AHEAD: usize = 2;
+
+/// How far a distance by code may be from the true one and still count, in root mean square errors of the codec.
+const MARGIN: f32 = 2.5;
 
 /// How to find the neighbours of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +122,7 @@ impl Search<'_> {
         let dim = self.state.rows.dim();
         for ((query, best), out) in queries.chunks_exact(dim).zip(best).zip(out.chunks_mut(self.k)) {
             let mut found = best.sorted().to_vec();
-            self.level.run(Rescore { search: self, query, found: &mut found });
+            self.level.run(Rescore { rows: &self.state.rows, query, found: &mut found });
             self.put(&found, out);
         }
         Ok(())
@@ -124,7 +131,7 @@ impl Search<'_> {
     /// Write hits; the rest of `out` stays padding.
     fn put(&self, found: &[u64], out: &mut [Hit]) {
         for (hit, entry) in out.iter_mut().zip(found) {
-            let key = crate::pool::key_of(*entry);
+            let key = key_of(*entry);
             *hit = (self.state.ids.id(slot_of(*entry) as usize), unorder(key));
         }
     }
@@ -192,43 +199,64 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
                 found.extend_from_slice(best.sorted());
             }
         }
-        Rescore { search, query, found }.run::<I>();
+        rescore_likely::<I, S>(search, space, prepared, query, found);
     }
 }
 
-/// Replace the keys of candidates by those of their distances in full precision, and keep the nearest `k`.
-struct Rescore<'a, 'b> {
-    search: &'a Search<'b>,
+/// Compare the candidates that may be among the nearest `k` in full precision, and keep those.
+///
+/// The first `k` by code bound the distance of the `k`-th; what is farther by code, and by more than codes are wrong, is
+/// farther.
+#[inline(always)]
+fn rescore_likely<I: Isa, S: Space>(
+    search: &Search<'_>,
+    space: S,
+    prepared: &Query,
+    query: &[f32],
+    found: &mut Vec<u64>,
+) {
+    let Search { state, k, .. } = *search;
+    let first = found.len().min(k);
+    rescore::<I>(&state.rows, query, &mut found[..first]);
+    let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
+    let limit = S::key_within(prepared, farthest + MARGIN * space.error());
+    let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
+    found.truncate(first + likely);
+    rescore::<I>(&state.rows, query, &mut found[first..]);
+    found.sort_unstable();
+    found.truncate(k);
+}
+
+/// Replace the keys of candidates by those of their distances in full precision.
+#[inline(always)]
+fn rescore<I: Isa>(rows: &Rows, query: &[f32], found: &mut [u64]) {
+    for entry in found.iter().take(RESCORED_AHEAD) {
+        rows.prefetch::<I>(slot_of(*entry) as usize, usize::MAX);
+    }
+    for at in 0..found.len() {
+        if let Some(ahead) = found.get(at + RESCORED_AHEAD) {
+            rows.prefetch::<I>(slot_of(*ahead) as usize, usize::MAX);
+        }
+        let slot = slot_of(found[at]);
+        // SAFETY: `Level::run` checked the instruction set.
+        let distance = unsafe { rows.distance::<I>(query, slot as usize) };
+        found[at] = candidate(order(distance), slot);
+    }
+}
+
+/// Order what an exact scan found by the same distances that every other search gives.
+struct Rescore<'a> {
+    rows: &'a Rows,
     query: &'a [f32],
     found: &'a mut Vec<u64>,
 }
 
-impl Loop for Rescore<'_, '_> {
+impl Loop for Rescore<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let Self { search, query, found } = self;
-        let rows = &search.state.rows;
-        for entry in found.iter().take(2) {
-            rows.prefetch::<I>(slot_of(*entry) as usize, usize::MAX);
-        }
-        for at in 0..found.len() {
-            if let Some(ahead) = found.get(at + 2) {
-                rows.prefetch::<I>(slot_of(*ahead) as usize, usize::MAX);
-            }
-            let slot = slot_of(found[at]);
-            // SAFETY: `Level::run` checked the instruction set.
-            let distance = unsafe { rows.distance::<I>(query, slot as usize) };
-            found[at] = candidate(order(distance), slot);
-        }
-        found.sort_unstable();
-        found.truncate(search.k);
-    }
-}
-
-impl From<Interrupted> for SearchError {
-    fn from(_: Interrupted) -> Self {
-        Self::Interrupted
+        rescore::<I>(self.rows, self.query, self.found);
+        self.found.sort_unstable();
     }
 }

@@ -33,6 +33,12 @@ pub(crate) trait Space: Copy + Sync {
 
     /// The distance that a key stands for.
     fn distance(query: &Query, key: i32) -> f32;
+
+    /// The largest key whose distance is at most `distance`.
+    fn key_within(query: &Query, distance: f32) -> i32;
+
+    /// Root mean square error of the distances that keys stand for.
+    fn error(self) -> f32;
 }
 
 /// A float as an integer of the same order. Not for NaN.
@@ -81,5 +87,15 @@ impl Space for RawSpace<'_> {
     #[inline(always)]
     fn distance(_: &Query, key: i32) -> f32 {
         unorder(key)
+    }
+
+    #[inline(always)]
+    fn key_within(_: &Query, distance: f32) -> i32 {
+        order(distance)
+    }
+
+    #[inline(always)]
+    fn error(self) -> f32 {
+        0.0
     }
 }

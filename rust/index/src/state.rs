@@ -29,8 +29,6 @@ pub(crate) struct State {
     /// Slots whose vectors were removed: walked through, never found.
     pub(crate) dead: Bitset,
     pub(crate) coding: Coding,
-    /// Share of true neighbours that the codec ranks high enough, as measured when it was fitted.
-    pub(crate) codec_recall: Option<f32>,
     /// Slots there were when the codec was fitted.
     pub(crate) trained: usize,
     /// Over the first slots; those behind are scanned.
@@ -51,7 +49,6 @@ impl State {
             ids: Ids::new(),
             dead: Bitset::new(0),
             coding: Coding::Untrained,
-            codec_recall: None,
             trained: 0,
             graph: Graph::new(options.m, options.seed),
             build_seconds: 0.0,

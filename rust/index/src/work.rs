@@ -56,7 +56,10 @@ impl<'a> Work<'a> {
         } else {
             thread::scope(|scope| {
                 for _ in 1..threads {
-                    scope.spawn(work);
+                    // A thread that the system refuses is work for the others.
+                    if thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                        break;
+                    }
                 }
                 work();
             });

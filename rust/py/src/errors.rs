@@ -57,6 +57,7 @@ pub(crate) fn add(py: Python<'_>, error: &AddError) -> PyErr {
 pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
     match error {
         SearchError::Interrupted => interrupted(py),
+        SearchError::TooLarge { .. } => PyMemoryError::new_err(error.to_string()),
         _ => invalid(py, error.to_string()),
     }
 }

@@ -1,10 +1,14 @@
 //! Every node must be reachable: a row holds so many neighbours and no more, so links to a node can all be crowded out.
+//!
+//! The nodes that can be reached form a tree, each hanging from the node that it was first reached from. A link that is not in
+//! the tree can give way to one to a node that is not reached yet, and nothing is lost by it.
+
+use std::collections::BTreeMap;
 
 use tiercel_simd::{Isa, Level, Loop};
 
 use super::graph::{Graph, Layer, NONE};
 use super::walk::{Reach, Scratch, descend, walk};
-use crate::bitset::Bitset;
 use crate::errors::Interrupted;
 use crate::pool::slot_of;
 use crate::rows::Rows;
@@ -14,21 +18,10 @@ use crate::work::Work;
 /// Candidates looked at for a link to an unreachable node.
 const CANDIDATES: usize = 64;
 
-/// New links to nodes that no walk could reach: source, and the row it is to have.
-pub(crate) type Links = Vec<(u32, Vec<u32>)>;
+/// Nodes of level 0 whose rows change, and the rows they are to have.
+pub(crate) type Links = BTreeMap<u32, Vec<u32>>;
 
 impl Graph {
-    /// Nodes of level 0 that can be reached from the entry.
-    fn reachable(&self) -> Bitset {
-        let mut node = self.entry;
-        for layer in self.layers[1..].iter().rev() {
-            node = layer.below[node as usize];
-        }
-        let mut reached = Bitset::new(self.len());
-        spread(&self.layers[0], node, &mut reached);
-        reached
-    }
-
     /// Plan links to all nodes of level 0 that cannot be reached from the entry; empty when all can.
     pub(crate) fn plan_reach<S: Space>(
         &self,
@@ -40,30 +33,17 @@ impl Graph {
         if self.len() == 0 {
             return Ok(Links::new());
         }
-        let mut reached = self.reachable();
-        let mut links = Links::new();
+        let layer = &self.layers[0];
+        let mut tree = Tree { layer, parents: self.reachable(), changed: Links::new(), below: BTreeMap::new() };
         let mut scratch = Scratch::default();
-        let mut taken = Bitset::new(self.len());
-        for node in 0..self.len() {
-            if reached.contains(node) {
-                continue;
+        for node in 0..self.len() as u32 {
+            if tree.parents[node as usize] == NONE {
+                work.check()?;
+                let near = level.run(Near { graph: self, rows, space, node, scratch: &mut scratch });
+                tree.hang(node, &near);
             }
-            work.check()?;
-            let node = node as u32;
-            let search = Near { graph: self, rows, space, node, scratch: &mut scratch };
-            let near = level.run(search);
-            // A row that a link of this plan replaced must keep it.
-            let Some(source) = near.into_iter().find(|near| !taken.contains(*near as usize)) else { continue };
-            taken.insert(source as usize);
-            let layer = &self.layers[0];
-            let mut row = layer.neighbours(source).to_vec();
-            // The last neighbour is the farthest of those that were only filled in.
-            row.truncate(layer.degree - 1);
-            row.push(node);
-            links.push((source, row));
-            spread(layer, node, &mut reached);
         }
-        Ok(links)
+        Ok(tree.changed)
     }
 
     /// Put planned links in.
@@ -72,19 +52,82 @@ impl Graph {
             self.layers[0].set_row(source, &row);
         }
     }
+
+    /// For each node of level 0 that can be reached from the entry, the node it was first reached from, or itself.
+    fn reachable(&self) -> Vec<u32> {
+        let mut roots = vec![self.entry];
+        for layer in self.layers[1..].iter().rev() {
+            let mut parents = vec![NONE; layer.len()];
+            for root in roots {
+                spread(layer, root, root, &mut parents);
+            }
+            let reached = parents.iter().zip(&layer.below).filter(|(parent, _)| **parent != NONE);
+            roots = reached.map(|(_, below)| *below).collect();
+        }
+        let mut parents = vec![NONE; self.len()];
+        for root in roots {
+            spread(&self.layers[0], root, root, &mut parents);
+        }
+        parents
+    }
 }
 
-/// Mark everything that can be reached from a node.
-fn spread(layer: &Layer, from: u32, reached: &mut Bitset) {
-    let mut open = vec![from];
-    reached.insert(from as usize);
-    while let Some(node) = open.pop() {
-        for &other in layer.row(node).iter().take_while(|other| **other != NONE) {
-            if !reached.contains(other as usize) {
-                reached.insert(other as usize);
-                open.push(other);
-            }
+/// Mark a node, reached from `parent`, and everything that can be reached from it.
+fn spread(layer: &Layer, node: u32, parent: u32, parents: &mut [u32]) {
+    let mut open = vec![(node, parent)];
+    while let Some((node, parent)) = open.pop() {
+        if parents[node as usize] == NONE {
+            parents[node as usize] = parent;
+            open.extend(layer.neighbours(node).iter().map(|other| (*other, node)));
         }
+    }
+}
+
+/// The nodes of level 0 that can be reached.
+struct Tree<'a> {
+    layer: &'a Layer,
+    parents: Vec<u32>,
+    changed: Links,
+    /// For a node that was found to be full, one below it where there was room last.
+    below: BTreeMap<u32, u32>,
+}
+
+impl Tree<'_> {
+    fn row(&self, node: u32) -> &[u32] {
+        self.changed.get(&node).map_or_else(|| self.layer.neighbours(node), Vec::as_slice)
+    }
+
+    /// Where a node has room for a link: behind its last, or at one in the second half of its row that is not in the tree.
+    fn room(&self, node: u32) -> Option<usize> {
+        let (row, degree) = (self.row(node), self.layer.degree);
+        if row.len() < degree {
+            return Some(row.len());
+        }
+        (degree / 2..degree).rev().find(|at| self.parents[row[*at] as usize] != node)
+    }
+
+    /// Link a node to the nearest that has room, or to one below the nearest: a leaf of the tree has room.
+    fn hang(&mut self, node: u32, near: &[u32]) {
+        let Some(nearest) = near.first() else { return };
+        let (source, at) = near.iter().find_map(|near| Some((*near, self.room(*near)?))).unwrap_or_else(|| {
+            let mut below = self.below.get(nearest).copied().unwrap_or(*nearest);
+            let at = loop {
+                match self.room(below) {
+                    Some(at) => break at,
+                    None => below = self.row(below)[self.layer.degree - 1],
+                }
+            };
+            self.below.insert(*nearest, below);
+            (below, at)
+        });
+        let mut row = self.row(source).to_vec();
+        row.truncate(self.layer.degree);
+        if at < row.len() {
+            row.remove(at);
+        }
+        row.push(node);
+        self.changed.insert(source, row);
+        spread(self.layer, node, source, &mut self.parents);
     }
 }
 
@@ -108,16 +151,9 @@ impl<S: Space> Loop for Near<'_, S> {
         // SAFETY: the slots of the graph are in the index; `Level::run` checked the instruction set.
         unsafe {
             let start = descend::<I, S>(self.graph, self.space, &query, 0);
-            walk::<I, S>(
-                &self.graph.layers[0],
-                self.space,
-                &query,
-                start,
-                Reach { ef: CANDIDATES, breadth: CANDIDATES },
-                self.scratch,
-            );
+            let reach = Reach { ef: CANDIDATES, breadth: CANDIDATES };
+            walk::<I, S>(&self.graph.layers[0], self.space, &query, start, reach, self.scratch);
         }
-        let found = self.scratch.pool.entries().iter().map(|entry| slot_of(*entry));
-        found.filter(|found| *found != self.node).collect()
+        self.scratch.pool.entries().iter().map(|entry| slot_of(*entry)).collect()
     }
 }

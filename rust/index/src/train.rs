@@ -1,0 +1,161 @@
+//! Choosing and fitting a codec, and trying it on the rows themselves.
+
+use tiercel_quant::Bits;
+use tiercel_simd::{Isa, Level, Loop};
+
+use crate::best::Best;
+use crate::codes::Codes;
+use crate::errors::Interrupted;
+use crate::link::Linker;
+use crate::options::Storage;
+use crate::pool::{key_of, slot_of};
+use crate::rows::Rows;
+use crate::search::FEW;
+use crate::space::{Query, Space, order};
+use crate::state::{Coding, OnSpace};
+
+/// Rows that a codec is tried on, and most rows that they are compared with.
+const TRIALS: usize = 48;
+const COMPARED: usize = 65_536;
+
+/// Neighbours that a trial asks for, and how many by code may be rescored to find them.
+const TRIAL_K: usize = 10;
+const TRIAL_CODES: usize = 20;
+
+/// Share of true neighbours that a codec must find in its trial to be taken.
+const GOOD: f32 = 0.97;
+
+impl Linker<'_> {
+    /// Fit a codec, or fit it again when the index has doubled since.
+    pub(crate) fn train(&self) -> Result<(), Interrupted> {
+        let (coding, slots) = {
+            let state = self.state.read();
+            let slots = state.slots();
+            if slots <= FEW || slots < 2 * state.trained {
+                return Ok(());
+            }
+            let coding = match self.options.storage {
+                Storage::Raw => Coding::Raw,
+                Storage::Sq4 => Coding::Codes(self.codes(&state.rows, Bits::Four)?),
+                Storage::Sq8 => Coding::Codes(self.codes(&state.rows, Bits::Eight)?),
+                Storage::Auto => self.choose(&state.rows)?,
+            };
+            (coding, slots)
+        };
+        let mut state = self.state.write();
+        (state.coding, state.trained) = (coding, slots);
+        Ok(())
+    }
+
+    /// The smallest codes that rank well enough, or none.
+    fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
+        for bits in [Bits::Four, Bits::Eight] {
+            let codes = self.codes(rows, bits)?;
+            if codes.trial.recall >= GOOD {
+                return Ok(Coding::Codes(codes));
+            }
+        }
+        Ok(Coding::Raw)
+    }
+
+    fn codes(&self, rows: &Rows, bits: Bits) -> Result<Codes, Interrupted> {
+        let mut codes = Codes::train(bits, self.options, rows, self.level, self.work)?;
+        codes.trial = self.trial(rows, &codes)?;
+        Ok(codes)
+    }
+
+    /// Search by code for the neighbours of some rows, and compare with the truth.
+    fn trial(&self, rows: &Rows, codes: &Codes) -> Result<Trial, Interrupted> {
+        let step = (rows.len() / TRIALS).max(1);
+        let compared = rows.len().min(COMPARED);
+        let (mut directions, mut row) = (Vec::new(), Vec::new());
+        for slot in (0..rows.len()).step_by(step).take(TRIALS) {
+            rows.direction(slot, &mut row);
+            directions.extend_from_slice(&row);
+        }
+        let mut outcomes = vec![Outcome::default(); directions.len() / rows.dim()];
+        let try_one = |(): &mut (), item: usize, out: &mut [Outcome]| {
+            let query = &directions[item * rows.dim()..][..rows.dim()];
+            out[0] = codes.with_space(self.options.metric, TryOne { level: self.level, rows, query, compared });
+        };
+        self.work.fill(&mut outcomes, 1, 4, || (), try_one)?;
+        let hits: usize = outcomes.iter().map(|outcome| outcome.hits).sum();
+        let squares: f64 = outcomes.iter().map(|outcome| outcome.squares).sum();
+        let tried = outcomes.len() as f64;
+        Ok(Trial {
+            recall: (hits as f64 / (tried * TRIAL_K as f64)) as f32,
+            error: (squares / (tried * TRIAL_CODES as f64)).sqrt() as f32,
+        })
+    }
+}
+
+/// How well codes rank, as measured when they were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Trial {
+    /// Share of the true nearest of some rows that are among twice as many nearest by code.
+    pub(crate) recall: f32,
+    /// Root mean square error of a distance by code, over those nearest.
+    pub(crate) error: f32,
+}
+
+/// What one row's search by code gave.
+#[derive(Clone, Copy, Default)]
+struct Outcome {
+    /// True neighbours found.
+    hits: usize,
+    /// Sum of the squared errors of the distances found.
+    squares: f64,
+}
+
+struct TryOne<'a> {
+    level: Level,
+    rows: &'a Rows,
+    query: &'a [f32],
+    compared: usize,
+}
+
+impl OnSpace for TryOne<'_> {
+    type Output = Outcome;
+
+    fn on<S: Space>(self, space: S) -> Outcome {
+        self.level.run(TryLoop { one: self, space })
+    }
+}
+
+struct TryLoop<'a, S> {
+    one: TryOne<'a>,
+    space: S,
+}
+
+impl<S: Space> Loop for TryLoop<'_, S> {
+    type Output = Outcome;
+
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Outcome {
+        let TryOne { rows, query, compared, .. } = self.one;
+        let step = rows.len() / compared;
+        let mut prepared = Query::default();
+        self.space.prepare(query, &mut prepared);
+        let (mut truth, mut coded) = (Best::default(), Best::default());
+        truth.reset(TRIAL_K);
+        coded.reset(TRIAL_CODES);
+        for slot in (0..compared).map(|at| at * step) {
+            // SAFETY: the slot is below the number of rows, all coded; `Level::run` checked the instruction set.
+            unsafe {
+                truth.offer(order(rows.distance::<I>(query, slot)), slot as u32);
+                coded.offer(self.space.key::<I>(&prepared, slot as u32), slot as u32);
+            }
+        }
+        let farthest = truth.sorted().last().map_or(0, |entry| key_of(*entry));
+        let mut outcome = Outcome::default();
+        for entry in coded.sorted() {
+            // SAFETY: as above.
+            let distance = unsafe { rows.distance::<I>(query, slot_of(*entry) as usize) };
+            // Equal distances count: which of them is found does not matter.
+            outcome.hits += usize::from(order(distance) <= farthest);
+            outcome.squares += f64::from(S::distance(&prepared, key_of(*entry)) - distance).powi(2);
+        }
+        outcome.hits = outcome.hits.min(TRIAL_K);
+        outcome
+    }
+}
