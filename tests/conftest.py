@@ -1,36 +1,16 @@
 """What all tests share: the instruction sets they run under, and how hypothesis draws its examples."""
 
-import platform
-import sys
 from collections import defaultdict
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from machine import LEVELS
 
 import tiercel
-from tiercel._core import simd_levels
-
-# Flags of /proc/cpuinfo that an instruction set takes. Read here once more, so that an error in tiercel's own detection shows.
-AVX2 = {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt"}
-AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
 
 # Tests that ran under each instruction set.
 RAN = pytest.StashKey[defaultdict[str, set[str]]]()
-
-
-def machine_levels() -> list[str]:
-    """Instruction sets that a full run must cover, weakest first."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if sys.platform != "linux" or platform.machine() != "x86_64" or not cpuinfo.exists():
-        return [name for name, there in simd_levels().items() if there]
-    lines = (line.partition(":") for line in cpuinfo.read_text().splitlines())
-    flags = next((set(value.split()) for name, _, value in lines if name.strip() == "flags"), set[str]())
-    return ["scalar", *(name for name, needs in [("avx2", AVX2), ("avx512", AVX512)] if needs <= flags)]
-
-
-LEVELS = machine_levels()
 
 
 @pytest.fixture(params=LEVELS)

@@ -5,16 +5,13 @@ import struct
 BLOCK = 65_536
 
 
-def _table() -> list[int]:
-    values = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F6_3B78 if value & 1 else 0)
-        values.append(value)
-    return values
+def _entry(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F6_3B78 if value & 1 else 0)
+    return value
 
 
-TABLE = _table()
+TABLE = [_entry(value) for value in range(256)]
 
 
 def crc32c(data: bytes) -> bytes:

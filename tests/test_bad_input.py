@@ -150,7 +150,7 @@ FORMS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "uint64": lambda array: array.astype(np.uint64),
     "big-endian float": lambda array: array.astype(">f4"),
     "big-endian int": lambda array: array.astype(">i8"),
-    "columns first": lambda array: np.asfortranarray(array),
+    "columns first": np.asfortranarray,
     "every second row and column": lambda array: np.repeat(np.repeat(array, 2, 0), 2, 1)[::2, ::2],
     "backwards": lambda array: np.ascontiguousarray(array[::-1, ::-1])[::-1, ::-1],
 }

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from reference import METRICS, PADDING, Metric, Truth
 
 import tiercel
@@ -74,7 +81,7 @@ class Model(RuleBasedStateMachine):
     def add_given(self, seed: int, count: int, top: int) -> None:
         # Ids that were removed come back, too.
         drawn = np.random.default_rng(seed + 1).integers(0, top, count, dtype=np.uint64)
-        ids = np.array([id for id in dict.fromkeys(drawn.tolist()) if id not in self.vectors], np.uint64)
+        ids = np.array([one for one in dict.fromkeys(drawn.tolist()) if one not in self.vectors], np.uint64)
         vectors = self.rows(seed, len(ids))
         np.testing.assert_array_equal(self.index.add(vectors, ids), ids)
         self.remember(ids, vectors)
@@ -113,8 +120,8 @@ class Model(RuleBasedStateMachine):
         gone = rng.permutation(self.ids())[: round(share * len(self.vectors))]
         unknown = [self.next, 2**64 - 1]
         assert self.index.remove(np.concatenate([gone, gone[:2], np.array(unknown, np.uint64)])) == len(gone)
-        for id in gone.tolist():
-            del self.vectors[id]
+        for one in gone.tolist():
+            del self.vectors[one]
 
     @rule(seed=SEEDS, k=KS, count=st.integers(1, 5))
     def search_exactly(self, seed: int, k: int, count: int) -> None:
@@ -135,7 +142,9 @@ class Model(RuleBasedStateMachine):
     @rule(seed=SEEDS, k=KS, share=st.sampled_from([0.0, 0.01, 0.3, 0.9, 1.0]), by=st.sampled_from(["mask", "ids"]))
     def search_among_some(self, seed: int, k: int, share: float, by: str) -> None:
         mask = np.random.default_rng(seed).random(len(self.vectors)) < share
-        allowed = mask if by == "mask" else np.append(np.random.default_rng(seed).permutation(self.ids()[mask]), PADDING)
+        allowed = (
+            mask if by == "mask" else np.append(np.random.default_rng(seed).permutation(self.ids()[mask]), PADDING)
+        )
         queries = self.rows(seed, 2)
         truth = self.truth(queries, np.flatnonzero(mask))
         truth.check_exact(self.index.search(queries, k, recall=1, filter=allowed), k)
@@ -162,9 +171,8 @@ class Model(RuleBasedStateMachine):
     @rule(seed=SEEDS)
     def get(self, seed: int) -> None:
         some = np.random.default_rng(seed).permutation(self.ids())[:50]
-        np.testing.assert_array_equal(
-            self.index.get(some), np.array([self.vectors[id] for id in some.tolist()]).reshape(-1, self.dim)
-        )
+        given = np.array([self.vectors[one] for one in some.tolist()]).reshape(-1, self.dim)
+        np.testing.assert_array_equal(self.index.get(some), given)
         with pytest.raises(tiercel.NotFoundError):
             self.index.get([*some[:3], self.next])
 

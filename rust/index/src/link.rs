@@ -52,6 +52,10 @@ impl Linker<'_> {
             self.state.write().graph.commit(plan);
             done += count;
         }
+        // Looking at every link pays once a good part of them is new.
+        if total * 8 >= self.state.read().graph.len() {
+            self.reach()?;
+        }
         self.state.write().build_seconds += began.elapsed().as_secs_f64();
         (self.work.progress)(total, total);
         Ok(())

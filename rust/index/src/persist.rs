@@ -272,7 +272,12 @@ fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Res
 /// Whether every number in a graph names a node that is there: walks do not check again.
 fn is_sound(graph: &Graph) -> bool {
     let slots = graph.len();
-    let entry = slots == 0 || (graph.entry as usize) < graph.layers[graph.layers.len() - 1].len();
+    let entry = if slots == 0 {
+        // The first node to come is the entry, and begins every level itself.
+        graph.layers.len() == 1 && graph.entry == 0
+    } else {
+        (graph.entry as usize) < graph.layers[graph.layers.len() - 1].len()
+    };
     entry
         && graph.layers.iter().enumerate().all(|(level, layer)| {
             let nodes = layer.len();

@@ -18,7 +18,7 @@ use crate::work::Work;
 pub(crate) const FEW: usize = 1024;
 
 /// Codes scanned in order for the price of one candidate of a walk, its neighbours' codes fetched from anywhere.
-const SCANNED_PER_CANDIDATE: usize = 30;
+const SCANNED_PER_CANDIDATE: usize = 48;
 
 /// Full vectors asked for ahead of the one being compared.
 const RESCORED_AHEAD: usize = 2;
