@@ -46,8 +46,10 @@ fmt: $(VENV)/.dev ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.dev $(VENV)/.installed ## benchmarks, beside other engines where they are installed in .venv
-	$(BIN)/python -m pytest benches
+bench: $(VENV)/.dev $(VENV)/.installed ## benchmarks beside what is in .venv; ARGS="--count 10000 -k hnswlib" goes to pytest
+	mkdir -p .benchmarks
+	cargo bench --package tiercel-simd --bench kernels --locked > .benchmarks/kernels.md
+	$(BIN)/python -m pytest benches --benchmark-columns=min,median,rounds --benchmark-json=.benchmarks/latest.json $(ARGS)
 
 clean: ## remove everything that was built
 	rm -rf $(VENV) target dist .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks

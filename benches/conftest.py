@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="directory of base.f16.npy and queries.f16.npy; without one, the sample that comes with tiercel",
     )
     group.addoption("--count", metavar="N", type=int, help="take the first N vectors only")
+
+
+def pytest_configure() -> None:
+    # Every engine that was asked for may be missing; that is no error.
+    warnings.filterwarnings("ignore", message="Not saving anything")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-    settings.register_profile("fast", fixed, max_examples=60, stateful_step_count=30)
+    settings.register_profile("fast", fixed, max_examples=40, stateful_step_count=30)
     settings.register_profile("long", fixed, max_examples=1000, stateful_step_count=60)
     settings.load_profile("long" if config.getoption("--long") else "fast")
 

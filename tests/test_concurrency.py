@@ -71,11 +71,19 @@ class Traffic:
         self.index, self.changes = index, changes
         self.begun = self.done = 0
         self.over = threading.Event()
+        self.answered = threading.Condition()
         self.answers: list[list[Answer]] = [[] for _ in range(SEARCHERS)]
         self.errors: list[BaseException] = []
 
+    def count(self) -> int:
+        return sum(len(answers) for answers in self.answers)
+
     def write(self) -> None:
         for step in self.changes:
+            # However few processors there are, searches come between any two changes.
+            with self.answered:
+                enough = self.count() + SEARCHERS
+                assert self.answered.wait_for(lambda enough=enough: self.errors or self.count() >= enough, timeout=60)
             self.begun += 1
             step.change(self.index)
             self.done += 1
@@ -86,7 +94,9 @@ class Traffic:
         while not self.over.is_set():
             query, chosen, done = turn % len(QUERIES), settings[turn % len(settings)], self.done
             matches = self.index.search(QUERIES[query], K, **chosen)
-            self.answers[number].append(Answer(done, self.begun, query, chosen, matches))
+            with self.answered:
+                self.answers[number].append(Answer(done, self.begun, query, chosen, matches))
+                self.answered.notify_all()
             turn += 7
 
     def guarded(self, call: Callable[..., None], *arguments: int) -> None:
@@ -118,15 +128,16 @@ def test_every_answer_is_true_of_a_state_meanwhile(simd: str, metric: Metric) ->
     assert index.stats()["linked"] > 8192
     everything = Truth(np.arange(len(VECTORS)), VECTORS, QUERIES, metric)
     recalls = []
-    # All are too many to check against every state.
-    for answer in answers[:: max(1, len(answers) // 1500)]:
+    # All may be too many to check.
+    for at in np.random.default_rng(3).permutation(len(answers))[:1500]:
+        answer = answers[at]
         query = slice(answer.query, answer.query + 1)
         possible = [everything.among(state, query) for state in states[answer.done : answer.begun + 1]]
         exact = answer.settings == {"recall": 1}
         assert any(is_answer_of(truth, answer.matches, exact) for truth in possible)
         if not exact:
             recalls.append(max(recall_in(truth, answer.matches) for truth in possible))
-    assert len(recalls) > 100
+    assert len(recalls) >= len(changes)
     assert np.mean(recalls) >= 0.95
 
 

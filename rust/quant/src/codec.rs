@@ -169,7 +169,7 @@ impl Codec {
         match self.bits {
             Bits::Eight => {
                 for ((code, value), mean) in codes.iter_mut().zip(scratch.iter()).zip(&self.mean) {
-                    *code = round(((value - mean) * inverse + zero).clamp(1.0, 255.0)) as u8;
+                    *code = round(within((value - mean) * inverse + zero, 1.0, 255.0)) as u8;
                 }
             }
             Bits::Four => {
@@ -178,7 +178,7 @@ impl Codec {
                 for ((values, mean), codes) in blocks.zip(codes.chunks_mut(packed::BLOCK / 2)) {
                     let unpacked = &mut unpacked[..values.len()];
                     for ((code, value), mean) in unpacked.iter_mut().zip(values).zip(mean) {
-                        *code = round(((value - mean) * inverse + zero).clamp(0.0, 15.0)) as u8;
+                        *code = round(within((value - mean) * inverse + zero, 0.0, 15.0)) as u8;
                     }
                     packed::pack(unpacked, codes);
                 }
@@ -244,7 +244,7 @@ impl Codec {
                 let inverse = 1.0 / scale;
                 let mut sum = 0i32;
                 for (code, value) in query.codes.iter_mut().zip(rotated) {
-                    let rounded = round((value * inverse).clamp(-127.0, 127.0));
+                    let rounded = round(within(value * inverse, -127.0, 127.0));
                     *code = rounded as i8;
                     sum += rounded;
                 }
@@ -254,12 +254,19 @@ impl Codec {
             Geometry::Square => {
                 let inverse = 1.0 / self.unit();
                 for ((code, value), mean) in query.codes.iter_mut().zip(rotated).zip(&self.mean) {
-                    *code = round(((value - mean) * inverse).clamp(-128.0, 127.0)) as i8;
+                    *code = round(within((value - mean) * inverse, -128.0, 127.0)) as i8;
                 }
                 (query.offset, query.scale) = (0.0, self.unit() * self.unit());
             }
         }
     }
+}
+
+/// A value, or the bound that it is beyond. What is not a number, as sums that overflow both ways are not, is the lower one.
+#[inline(always)]
+fn within(value: f32, low: f32, high: f32) -> f32 {
+    // Not `clamp`, which gives back what is not a number.
+    value.max(low).min(high)
 }
 
 /// The nearest integer of a value below 2^22 in size, ties to even: adding this constant leaves no bit for a fraction.

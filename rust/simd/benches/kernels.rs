@@ -1,4 +1,4 @@
-//! Time of a distance by kernel, dimension and instruction set: `cargo bench -p tiercel-simd`.
+//! Time of a distance by kernel, dimension and instruction set: `cargo bench -p tiercel-simd --bench kernels`.
 //!
 //! Every kernel runs as an index runs it, inside a loop compiled for the instruction set, over 256 KiB of rows: they stay
 //! in the second-level cache, so that the kernel is measured and not the memory.
