@@ -81,6 +81,11 @@ class Stats(TypedDict):
     """The codec in use: `"none"` before there are enough vectors to train one, `"raw"` when no codec ranks well enough."""
     codec_recall: float | None
     """Share of the true ten nearest found among the 20 nearest by code on sampled rows, or None without a codec."""
+    graph_recall: float | None
+    """Share of the true ten nearest that walks with 200 candidates found for sampled rows, or None without a graph.
+
+    Below 0.8, or below 0.95 under "dot", searches scan the codes instead of walking.
+    """
     bytes: dict[str, int]
     """Bytes by part: `vectors`, `codes`, `links`, `ids`, `other` and their sum `total`."""
     bytes_per_vector: float

@@ -55,3 +55,42 @@ impl Best {
         &self.entries
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+    use crate::pool::slot_of;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn are_the_first_of_all_once_sorted(
+            limits in prop::collection::vec(0..90usize, 1..4),
+            keys in prop::collection::vec(prop_oneof![-4..4i32, -2000..2000i32, any::<i32>()], 0..700),
+        ) {
+            let mut best = Best::default();
+            for limit in limits {
+                best.reset(limit);
+                for (slot, key) in keys.iter().enumerate() {
+                    best.offer(*key, slot as u32);
+                }
+                // Keys behind that of infinity are of no number.
+                let all = keys.iter().copied().zip(0..).filter(|(key, _)| *key <= order(f32::INFINITY));
+                let mut expected: Vec<(i32, u32)> = all.collect();
+                expected.sort_unstable();
+                expected.truncate(limit.max(1));
+                let bound = best.bound();
+                let sorted = best.sorted().iter().map(|entry| (key_of(*entry), slot_of(*entry)));
+                let sorted: Vec<(i32, u32)> = sorted.collect();
+                prop_assert!(sorted.iter().all(|entry| entry.0 <= bound));
+                prop_assert_eq!(sorted, expected);
+            }
+        }
+    }
+}

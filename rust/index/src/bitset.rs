@@ -80,3 +80,60 @@ impl Bitset {
         self.words.capacity() * size_of::<u64>()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    fn assert_is(bitset: &Bitset, model: &BTreeSet<usize>, len: usize) {
+        assert_eq!((bitset.len(), bitset.count()), (len, model.len()));
+        assert!(bitset.iter().eq(model.iter().copied()));
+        assert!((0..len).all(|slot| bitset.contains(slot) == model.contains(&slot)));
+        assert_eq!(Bitset::from_words(bitset.words().to_vec(), len).as_ref(), Some(bitset));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn is_a_set(
+            mut len in 0..200usize,
+            steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>()), 0..60),
+        ) {
+            let (mut bitset, mut model) = (Bitset::new(len), BTreeSet::new());
+            for (step, at) in steps {
+                match step {
+                    0 => {
+                        len = at.index(200);
+                        bitset.resize(len);
+                        model.retain(|slot| *slot < len);
+                    }
+                    1 if len > 0 => {
+                        bitset.remove(at.index(len));
+                        model.remove(&at.index(len));
+                    }
+                    _ if len > 0 => {
+                        bitset.insert(at.index(len));
+                        model.insert(at.index(len));
+                    }
+                    _ => {}
+                }
+                assert_is(&bitset, &model, len);
+            }
+        }
+    }
+
+    #[test]
+    fn words_that_do_not_fit_are_refused() {
+        for (words, len) in [(vec![], 1), (vec![0], 0), (vec![0, 0], 64), (vec![1 << 63], 63), (vec![0, 2], 65)] {
+            assert_eq!(Bitset::from_words(words, len), None);
+        }
+    }
+}

@@ -139,3 +139,116 @@ impl Ids {
         self.by_slot.capacity() * size_of::<u64>() + self.slots.allocation_size()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    /// Ids by slot, and the slots of those that can be found.
+    #[derive(Default)]
+    struct Model {
+        by_slot: Vec<u64>,
+        slots: HashMap<u64, usize>,
+    }
+
+    impl Model {
+        fn push(&mut self, ids: &[u64]) {
+            for id in ids {
+                self.slots.insert(*id, self.by_slot.len());
+                self.by_slot.push(*id);
+            }
+        }
+
+        fn truncate(&mut self, len: usize) {
+            self.by_slot.truncate(len);
+            self.slots.retain(|_, slot| *slot < len);
+        }
+
+        fn assert_is(&self, ids: &Ids) {
+            assert_eq!(
+                (ids.by_slot(), ids.slots(), ids.len()),
+                (&self.by_slot[..], self.by_slot.len(), self.slots.len())
+            );
+            for (slot, id) in self.by_slot.iter().enumerate() {
+                assert_eq!((ids.id(slot), ids.slot(*id)), (*id, self.slots.get(id).copied()));
+            }
+        }
+
+        fn is_dead(&self, slot: usize) -> bool {
+            self.slots.get(&self.by_slot[slot]) != Some(&slot)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn are_a_map(
+            steps in prop::collection::vec(
+                (0..5u8, 0..20usize, prop::collection::vec(prop_oneof![0..40u64, any::<u64>()], 0..8)), 0..40,
+            ),
+        ) {
+            let (mut ids, mut model) = (Ids::new(), Model::default());
+            for (step, count, some) in steps {
+                match step {
+                    0 => {
+                        for id in some {
+                            prop_assert_eq!(ids.remove(id), model.slots.remove(&id));
+                        }
+                    }
+                    1 => {
+                        let next = ids.next();
+                        if let Ok(planned) = ids.plan(count, None) {
+                            prop_assert!(planned.iter().all(|id| !model.by_slot.contains(id) && *id != PADDING));
+                            let before = ids.slots();
+                            ids.push(&planned);
+                            if count % 2 == 0 {
+                                ids.truncate(before, next);
+                                prop_assert_eq!(ids.next(), next);
+                            } else {
+                                model.push(&planned);
+                            }
+                        }
+                    }
+                    2 => {
+                        let len = count.min(ids.slots());
+                        ids.truncate(len, ids.next());
+                        model.truncate(len);
+                    }
+                    _ => {
+                        let mut distinct = some.clone();
+                        distinct.sort_unstable();
+                        distinct.dedup();
+                        let new = distinct.len() == some.len()
+                            && some.iter().all(|id| *id != PADDING && !model.slots.contains_key(id));
+                        let planned = ids.plan(some.len(), Some(&some));
+                        prop_assert_eq!(planned.is_ok(), new, "{:?}", planned);
+                        if let Ok(planned) = planned {
+                            ids.push(&planned);
+                            model.push(&planned);
+                        }
+                    }
+                }
+                model.assert_is(&ids);
+                let again = Ids::from_parts(ids.by_slot().to_vec(), |slot| model.is_dead(slot), ids.next());
+                model.assert_is(&again.expect("parts of ids"));
+            }
+        }
+    }
+
+    #[test]
+    fn parts_that_are_no_ids_are_refused() {
+        let from = |by_slot: &[u64], next| Ids::from_parts(by_slot.to_vec(), |slot| slot == 2, next).is_some();
+        assert!(from(&[5, 9, 5, 1], Some(10)) && from(&[5, 9, PADDING, 1], None));
+        assert!(!from(&[5, 9, 5, 1], Some(9)), "an id that is yet to be counted");
+        assert!(!from(&[5, 9, 5, 9], Some(10)), "an id twice");
+        assert!(!from(&[5, PADDING, 5, 9], None), "the padding");
+    }
+}

@@ -18,6 +18,7 @@ mod rows;
 mod search;
 mod space;
 mod state;
+mod survey;
 mod train;
 mod work;
 

@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use tiercel_simd::Level;
 
 use crate::errors::Interrupted;
-use crate::hnsw::{build, reach};
+use crate::hnsw::build;
 use crate::options::Options;
 use crate::space::Space;
 use crate::state::{OnSpace, State};
@@ -52,22 +52,12 @@ impl Linker<'_> {
             self.state.write().graph.commit(plan);
             done += count;
         }
-        // Looking at every link pays once a good part of them is new.
-        if total * 8 >= self.state.read().graph.len() {
+        if self.is_survey_due() {
             self.reach()?;
+            self.survey()?;
         }
         self.state.write().build_seconds += began.elapsed().as_secs_f64();
         (self.work.progress)(total, total);
-        Ok(())
-    }
-
-    /// Make every linked vector reachable.
-    pub(crate) fn reach(&self) -> Result<(), Interrupted> {
-        let links = {
-            let state = self.state.read();
-            state.with_space(PlanReach { linker: self, state: &state })?
-        };
-        self.state.write().graph.commit_reach(links);
         Ok(())
     }
 
@@ -90,18 +80,5 @@ impl OnSpace for PlanBatch<'_, '_> {
     fn on<S: Space>(self, space: S) -> Self::Output {
         let Linker { options, level, work, .. } = *self.linker;
         self.state.graph.plan(&self.state.rows, space, level, self.count, options.ef_construction, work)
-    }
-}
-
-struct PlanReach<'a, 'b> {
-    linker: &'a Linker<'b>,
-    state: &'a State,
-}
-
-impl OnSpace for PlanReach<'_, '_> {
-    type Output = Result<reach::Links, Interrupted>;
-
-    fn on<S: Space>(self, space: S) -> Self::Output {
-        self.state.graph.plan_reach(&self.state.rows, space, self.linker.level, self.linker.work)
     }
 }

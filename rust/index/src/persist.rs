@@ -47,9 +47,10 @@ struct Meta {
     trial: Trial,
     step: f32,
     build_seconds: f64,
+    graph_recall: f32,
 }
 
-const META_LEN: u64 = 84;
+const META_LEN: u64 = 88;
 
 impl Meta {
     fn of(options: &Options, state: &State) -> Self {
@@ -72,6 +73,7 @@ impl Meta {
             trial,
             step,
             build_seconds: state.build_seconds,
+            graph_recall: state.graph_recall,
         }
     }
 
@@ -93,6 +95,7 @@ impl Meta {
         out.extend(self.step.to_le_bytes());
         out.extend(self.build_seconds.to_le_bytes());
         out.extend(self.trial.error.to_le_bytes());
+        out.extend(self.graph_recall.to_le_bytes());
         out
     }
 
@@ -128,6 +131,7 @@ impl Meta {
             trial: Trial { recall: f32::from_bits(u32_at(64)), error: f32::from_bits(u32_at(80)) },
             step: f32::from_bits(u32_at(68)),
             build_seconds: f64::from_bits(u64_at(72)),
+            graph_recall: f32::from_bits(u32_at(84)),
         };
         if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {
             return wrong(META, format!("{} slots, {} linked, {} levels", meta.slots, meta.linked, meta.levels));
@@ -216,6 +220,7 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
     state.coding = read_coding(&mut reader, &meta)?;
     state.trained = meta.trained as usize;
     state.build_seconds = meta.build_seconds;
+    (state.graph_recall, state.surveyed) = (meta.graph_recall, meta.linked as usize);
     state.graph = read_graph(&mut reader, &meta, &nodes)?;
     reader.finish()?;
     Ok((options, state))

@@ -99,3 +99,80 @@ impl Pool {
         self.entries[self.cursor.min(self.entries.len())..].iter().copied().filter(|entry| entry & EXPANDED == 0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    /// What a pool is promised to be: sorted keys and slots, and whether each is expanded.
+    #[derive(Default)]
+    struct Model {
+        entries: Vec<(i32, u32, bool)>,
+        limit: usize,
+    }
+
+    impl Model {
+        fn insert(&mut self, key: i32, slot: u32) {
+            self.entries.push((key, slot, false));
+            self.entries.sort_unstable();
+            self.entries.truncate(self.limit);
+        }
+
+        fn expand_next(&mut self, breadth: usize) -> Option<(i32, u32)> {
+            let (key, slot, expanded) = self.entries.iter_mut().take(breadth).find(|entry| !entry.2)?;
+            *expanded = true;
+            Some((*key, *slot))
+        }
+
+        fn assert_is(&self, pool: &Pool) {
+            let entries = |expanded: bool| self.entries.iter().filter(move |entry| expanded || !entry.2);
+            let parts = |entry: u64| (key_of(entry), slot_of(entry));
+            assert!(pool.entries().iter().map(|entry| parts(*entry)).eq(entries(true).map(|entry| (entry.0, entry.1))));
+            assert!(pool.unexpanded().map(parts).eq(entries(false).map(|entry| (entry.0, entry.1))));
+            let full = self.entries.len() == self.limit;
+            assert_eq!(pool.bound(), if full { self.entries[self.limit - 1].0 } else { i32::MAX });
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn is_a_sorted_list(
+            limits in prop::collection::vec(1..20usize, 1..4),
+            steps in prop::collection::vec((prop_oneof![-3..3i32, any::<i32>()], 0..3u8, 1..30usize), 0..80),
+        ) {
+            let mut pool = Pool::default();
+            for limit in limits {
+                pool.reset(limit);
+                let mut model = Model { limit, ..Model::default() };
+                for (slot, (key, expand, breadth)) in steps.iter().enumerate() {
+                    // Slots are distinct and in no order, up to the largest.
+                    let slot = (slot as u32).reverse_bits() >> 1;
+                    model.insert(*key, slot);
+                    pool.insert(candidate(*key, slot));
+                    model.assert_is(&pool);
+                    for _ in 0..*expand {
+                        let next = pool.expand_next(*breadth).map(|entry| (key_of(entry), slot_of(entry)));
+                        prop_assert_eq!(next, model.expand_next(*breadth));
+                        model.assert_is(&pool);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_candidate_is_its_key_and_slot_in_that_order(a in any::<(i32, u32)>(), b in any::<(i32, u32)>()) {
+            let ((a, b), mask) = ((a, b), MAX_SLOTS as u32);
+            let (a, b) = ((a.0, a.1 & mask), (b.0, b.1 & mask));
+            let (first, second) = (candidate(a.0, a.1), candidate(b.0, b.1));
+            prop_assert_eq!((key_of(first), slot_of(first)), a);
+            prop_assert_eq!(first.cmp(&second), a.cmp(&b));
+        }
+    }
+}

@@ -8,6 +8,7 @@ use crate::errors::Interrupted;
 use crate::flat::{Nearest, Scan};
 use crate::hnsw::walk::{Reach, Scratch, descend, walk};
 use crate::ids::PADDING;
+use crate::options::Metric;
 use crate::pool::{candidate, key_of, slot_of};
 use crate::rows::Rows;
 use crate::space::{Query, Space, order, unorder};
@@ -76,9 +77,15 @@ impl Plan {
         }
         // Of the nearest vectors only a share is allowed: keep as many more.
         let ef = ef.max(k).saturating_mul(state.slots()).div_ceil(available);
-        let linked = state.graph.len() * 2 > state.slots();
-        if !linked || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) { Self::Scan } else { Self::Walk { ef } }
+        let walks = state.graph.len() * 2 > state.slots() && is_good(state.graph_recall, state.rows.metric());
+        if !walks || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) { Self::Scan } else { Self::Walk { ef } }
     }
+}
+
+/// Whether a graph found enough when it was surveyed. Under the inner product the neighbours of a vector need not be like it,
+/// and a walk may end far from them; elsewhere this happens to broken graphs alone, while hard data just needs a larger `ef`.
+fn is_good(recall: f32, metric: Metric) -> bool {
+    recall >= if metric == Metric::Dot { 0.95 } else { 0.80 }
 }
 
 /// Candidates compared in full precision for `k` results: codes put the true ones among twice as many.
@@ -219,9 +226,12 @@ fn rescore_likely<I: Isa, S: Space>(
     let first = found.len().min(k);
     rescore::<I>(&state.rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
-    let limit = S::key_within(prepared, farthest + MARGIN * space.error());
-    let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
-    found.truncate(first + likely);
+    // The error was measured among the nearest of all; a filter may leave none of those.
+    if search.allowed.is_none() {
+        let limit = S::key_within(prepared, farthest + MARGIN * space.error());
+        let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
+        found.truncate(first + likely);
+    }
     rescore::<I>(&state.rows, query, &mut found[first..]);
     found.sort_unstable();
     found.truncate(k);

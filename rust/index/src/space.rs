@@ -99,3 +99,32 @@ impl Space for RawSpace<'_> {
         0.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn keys_are_in_the_order_of_their_floats(a in any::<u32>(), b in any::<u32>()) {
+            let (a, b) = (f32::from_bits(a), f32::from_bits(b));
+            prop_assume!(!a.is_nan() && !b.is_nan());
+            prop_assert_eq!(order(a).cmp(&order(b)), a.total_cmp(&b));
+            prop_assert_eq!(unorder(order(a)).to_bits(), a.to_bits());
+        }
+    }
+
+    #[test]
+    fn keys_of_the_extremes() {
+        let ordered = [f32::NEG_INFINITY, f32::MIN, -1.0, -1e-45, -0.0, 0.0, 1e-45, 1.0, f32::MAX, f32::INFINITY];
+        assert!(ordered.map(order).is_sorted());
+        assert_eq!(ordered.map(order).map(unorder).map(f32::to_bits), ordered.map(f32::to_bits));
+    }
+}

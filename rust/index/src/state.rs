@@ -33,6 +33,10 @@ pub(crate) struct State {
     pub(crate) trained: usize,
     /// Over the first slots; those behind are scanned.
     pub(crate) graph: Graph,
+    /// Share of true neighbours that walks found when the graph was last surveyed.
+    pub(crate) graph_recall: f32,
+    /// Slots in the graph then.
+    pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
 }
 
@@ -51,6 +55,8 @@ impl State {
             coding: Coding::Untrained,
             trained: 0,
             graph: Graph::new(options.m, options.seed),
+            graph_recall: 1.0,
+            surveyed: 0,
             build_seconds: 0.0,
         }
     }

@@ -22,6 +22,10 @@ const COMPARED: usize = 65_536;
 const TRIAL_K: usize = 10;
 const TRIAL_CODES: usize = 20;
 
+/// Fewest values of a vector for 4-bit codes: errors of few coordinates do not cancel, and far vectors, which a filter may ask
+/// for, lie beyond the range.
+const FOUR_BIT_DIM: usize = 64;
+
 /// Share of true neighbours that a codec must find in its trial to be taken.
 const GOOD: f32 = 0.97;
 
@@ -49,7 +53,8 @@ impl Linker<'_> {
 
     /// The smallest codes that rank well enough, or none.
     fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
-        for bits in [Bits::Four, Bits::Eight] {
+        let bits = if rows.dim() < FOUR_BIT_DIM { &[Bits::Eight][..] } else { &[Bits::Four, Bits::Eight] };
+        for &bits in bits {
             let codes = self.codes(rows, bits)?;
             if codes.trial.recall >= GOOD {
                 return Ok(Coding::Codes(codes));

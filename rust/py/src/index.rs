@@ -419,6 +419,7 @@ impl Index {
         all.set_item("linked", stats.linked)?;
         all.set_item("storage", stats.storage)?;
         all.set_item("codec_recall", stats.codec_recall)?;
+        all.set_item("graph_recall", stats.graph_recall)?;
         all.set_item("bytes", bytes)?;
         all.set_item("bytes_per_vector", stats.bytes_per_vector)?;
         all.set_item("levels", stats.levels)?;

@@ -16,7 +16,16 @@ pub(crate) struct Selection {
     /// The neighbours chosen: first the diverse ones, nearest first, then the nearest of the rest.
     pub(crate) chosen: Vec<u32>,
     passed: Vec<u32>,
-    queries: Vec<Query>,
+    queries: Vec<Chosen>,
+}
+
+/// A neighbour chosen, made ready to be compared with candidates.
+#[derive(Default)]
+struct Chosen {
+    query: Query,
+    /// Its key from itself. A candidate with the same key is its equal: one of many equals must do, or a row would hold
+    /// nothing else and lead nowhere.
+    own: i32,
 }
 
 impl Selection {
@@ -39,19 +48,26 @@ impl Selection {
         self.passed.clear();
         for &(distance, node) in &self.candidates {
             let slot = slot_of(node);
-            let near = self.chosen.iter().zip(&self.queries).any(|(_, other)| {
+            let mut near = false;
+            for other in &self.queries[..self.chosen.len()] {
                 // SAFETY: as the caller promises.
-                let apart = S::distance(other, unsafe { space.key::<I>(other, slot) });
-                occludes(apart, distance)
-            });
+                let key = unsafe { space.key::<I>(&other.query, slot) };
+                if key == other.own || occludes(S::distance(&other.query, key), distance) {
+                    near = true;
+                    break;
+                }
+            }
             if near {
                 self.passed.push(node);
                 continue;
             }
             if self.queries.len() == self.chosen.len() {
-                self.queries.push(Query::default());
+                self.queries.push(Chosen::default());
             }
-            space.prepare_slot(slot, &mut self.queries[self.chosen.len()]);
+            let chosen = &mut self.queries[self.chosen.len()];
+            space.prepare_slot(slot, &mut chosen.query);
+            // SAFETY: as the caller promises.
+            chosen.own = unsafe { space.key::<I>(&chosen.query, slot) };
             self.chosen.push(node);
             if self.chosen.len() == degree {
                 break;

@@ -69,7 +69,7 @@ impl Scene {
             let queries: Vec<f32> = ids.iter().flat_map(|id| self.row(*id)).copied().collect();
             let truth = exact(&self.index, &queries, K, None);
             self.assert_right(&queries, &truth, removed);
-            self.assert_there(&ids, &truth);
+            assert_there(&ids, &truth);
             let settings = SearchSettings { k: K, ef_search: Some(50), ..SearchSettings::default() };
             self.assert_right(&queries, &search(&self.index, &queries, &settings), removed);
             let few: Vec<u64> = (0..500).map(|_| random.below(LEAVE + STAY + BATCHES * BATCH) as u64).collect();
@@ -78,7 +78,7 @@ impl Scene {
             self.assert_right(&queries, &found, removed);
             assert!(found.ids.iter().all(|id| few.contains(id)), "only what the filter allows");
             let own = Some(Filter::Ids(&ids));
-            self.assert_there(&ids, &search(&self.index, &queries, &SearchSettings { k: 3, filter: own, ..settings }));
+            assert_there(&ids, &search(&self.index, &queries, &SearchSettings { k: 3, filter: own, ..settings }));
         }
     }
 
@@ -97,12 +97,12 @@ impl Scene {
             }
         }
     }
+}
 
-    /// The vectors of ids are found when they are looked for.
-    fn assert_there(&self, ids: &[u64], found: &Matches) {
-        for (id, row) in ids.iter().zip(found.ids.chunks(found.k)) {
-            assert!(row.contains(id), "{id} is missing from {row:?}");
-        }
+/// The vectors of ids are found when they are looked for.
+fn assert_there(ids: &[u64], found: &Matches) {
+    for (id, row) in ids.iter().zip(found.ids.chunks(found.k)) {
+        assert!(row.contains(id), "{id} is missing from {row:?}");
     }
 }
 

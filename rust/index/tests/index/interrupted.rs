@@ -43,39 +43,67 @@ fn seen(index: &Index) -> Seen {
     }
 }
 
-/// Stop additions at several points of their progress; `rows` are there before, `more` are added.
-fn stop_additions(options: &Options, rows: usize, more: usize) {
-    let all = vectors(rows + more);
-    let (first, second) = all.split_at(rows * DIM);
-    for at in [0, 1, more / 2, more] {
-        let index = built(options.clone(), first);
-        let before = seen(&index);
-        let stop = AtomicBool::new(false);
-        let progress = |done: usize, _| stop.fetch_or(done >= at, Ordering::Relaxed);
-        let progress = |done, total| drop(progress(done, total));
-        let result = index.add(second.to_vec(), None, &Work { threads: 2, stop: &stop, progress: &progress });
-        if result.is_ok() {
-            assert_eq!(at, more, "stopped at {at} of {more}");
-            continue;
-        }
-        assert_eq!(result, Err(AddError::Interrupted));
-        assert_eq!(seen(&index), before, "stopped at {at} of {more}");
-        let loaded = Index::from_bytes(&index.to_bytes()).expect("what is left of it can be saved and loaded");
-        assert_eq!(seen(&loaded), before);
-        for index in [index, loaded] {
-            let ids: Vec<u64> = (rows as u64..(rows + more) as u64).collect();
-            assert_eq!(add(&index, second, None), ids, "ids are counted as if nothing had been added");
-            assert_eq!(seen(&index).exact, seen(&built(options.clone(), &all)).exact);
-            assert_eq!(index.stats().storage, built(options.clone(), &all).stats().storage);
+/// Check an addition that may have been stopped: all of it is there, or nothing, and what is left works on.
+fn assert_all_or_nothing(index: &Index, before: &Seen, all: &[f32], result: Result<Vec<u64>, AddError>) {
+    if let Ok(ids) = result {
+        assert_eq!(index.len(), before.len + ids.len());
+        return;
+    }
+    assert_eq!(result, Err(AddError::Interrupted));
+    assert_eq!(seen(index), *before);
+    let loaded = Index::from_bytes(&index.to_bytes()).expect("what is left of it can be saved and loaded");
+    assert_eq!(seen(&loaded), *before);
+    let options = index.options();
+    let whole = built(options.clone(), all);
+    for index in [index, &loaded] {
+        let (rows, total) = (before.len as u64, (all.len() / DIM) as u64);
+        let ids = add(index, &all[before.len * DIM..], None);
+        assert_eq!(ids, (rows..total).collect::<Vec<u64>>(), "ids are counted as if nothing had been added");
+        assert_eq!(seen(index), seen(&whole));
+        assert_eq!(index.stats().storage, whole.stats().storage);
+    }
+}
+
+const SIZES: [(usize, usize); 5] = [(0, FLAT + 300), (600, FLAT), (1500, 3000), (5000, 5000), (FLAT + 100, 1000)];
+
+fn small(storage: Storage) -> Options {
+    Options { m: 4, ef_construction: 20, storage, ..options(DIM, Metric::L2) }
+}
+
+#[test]
+fn additions_stopped_at_several_points_of_their_progress() {
+    for (rows, more) in SIZES {
+        let all = vectors(rows + more);
+        for (storage, at) in [(Storage::Auto, 1), (Storage::Raw, more / 2)] {
+            let index = built(small(storage), &all[..rows * DIM]);
+            let before = seen(&index);
+            let stop = AtomicBool::new(false);
+            let progress = |done: usize, _: usize| {
+                stop.fetch_or(done >= at, Ordering::Relaxed);
+            };
+            let work = Work { threads: 2, stop: &stop, progress: &progress };
+            let result = index.add(all[rows * DIM..].to_vec(), None, &work);
+            assert_all_or_nothing(&index, &before, &all, result);
         }
     }
 }
 
 #[test]
-fn additions_to_indexes_of_every_size() {
-    for (rows, more) in [(0, FLAT + 300), (600, FLAT), (1500, 2000), (5000, 5000), (FLAT + 100, 1000)] {
-        for storage in [Storage::Auto, Storage::Raw] {
-            stop_additions(&Options { m: 4, ef_construction: 20, storage, ..options(DIM, Metric::L2) }, rows, more);
+fn additions_stopped_at_any_time() {
+    for (rows, more) in SIZES {
+        let all = vectors(rows + more);
+        for spins in [100, 100_000] {
+            let index = built(small(Storage::Auto), &all[..rows * DIM]);
+            let before = seen(&index);
+            let stop = AtomicBool::new(false);
+            let result = thread::scope(|scope| {
+                scope.spawn(|| {
+                    (0..spins).for_each(|_| std::hint::spin_loop());
+                    stop.store(true, Ordering::Relaxed);
+                });
+                index.add(all[rows * DIM..].to_vec(), None, &Work::quiet(2, &stop))
+            });
+            assert_all_or_nothing(&index, &before, &all, result);
         }
     }
 }

@@ -2,10 +2,13 @@
 
 mod common;
 mod concurrent;
+mod damaged;
 mod exact;
 mod filters;
+mod hostile;
 mod ids;
 mod interrupted;
+mod model;
 mod range;
 mod reachable;
 mod recall;

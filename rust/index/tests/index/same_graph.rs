@@ -16,6 +16,10 @@ const DIM: usize = 20;
 /// Tells a child process what [`built_in_a_child`] must build.
 const EXPECTED: &str = "TIERCEL_TEST_EXPECTED";
 
+fn small(metric: Metric) -> Options {
+    Options { ef_construction: 60, ..options(DIM, metric) }
+}
+
 /// Added in two parts, so that one goes through each way into the graph.
 fn bytes(options: Options, threads: usize) -> Vec<u8> {
     let vectors = clustered(ROWS, options.dim, 50, 1);
@@ -32,9 +36,9 @@ fn bytes(options: Options, threads: usize) -> Vec<u8> {
 #[test]
 fn whatever_the_threads() {
     for metric in METRICS {
-        let one = bytes(options(DIM, metric), 1);
+        let one = bytes(small(metric), 1);
         for threads in [2, 5] {
-            assert!(bytes(options(DIM, metric), threads) == one, "{metric:?}, {threads} threads");
+            assert!(bytes(small(metric), threads) == one, "{metric:?}, {threads} threads");
         }
     }
 }
@@ -42,8 +46,8 @@ fn whatever_the_threads() {
 #[test]
 fn another_seed_makes_another_one() {
     let graph = |seed| {
-        let file = Container::of(&bytes(Options { seed, ..options(DIM, Metric::L2) }, 2));
-        (file.numbers(b"LNK0"), file.section(b"LEVL").to_vec())
+        let file = Container::of(&bytes(Options { seed, ..small(Metric::L2) }, 2));
+        (file.numbers(*b"LNK0"), file.section(*b"LEVL").to_vec())
     };
     let (first, second) = (graph(1), graph(2));
     assert!(first.0 != second.0 && first.1 != second.1);
@@ -52,18 +56,9 @@ fn another_seed_makes_another_one() {
 /// Checksums of what is built of codes, by metric and storage: sums of integers, the same everywhere.
 fn checksums() -> String {
     let checksum = |metric, storage| {
-        format!(
-            "{metric:?} {storage:?} {:08x}\n",
-            crc32c::crc32c(&bytes(Options { storage, ..options(DIM, metric) }, 2))
-        )
+        format!("{metric:?} {storage:?} {:08x}\n", crc32c::crc32c(&bytes(Options { storage, ..small(metric) }, 2)))
     };
-    [
-        checksum(Metric::Cosine, Storage::Sq4),
-        checksum(Metric::Cosine, Storage::Sq8),
-        checksum(Metric::L2, Storage::Sq4),
-        checksum(Metric::L2, Storage::Sq8),
-    ]
-    .concat()
+    [checksum(Metric::Cosine, Storage::Sq4), checksum(Metric::L2, Storage::Sq8)].concat()
 }
 
 /// The other half of [`whatever_the_instruction_set`]; alone, it has nothing to check.

@@ -5,10 +5,13 @@ const ENTRY: usize = 20;
 const BLOCK: usize = 64 * 1024;
 const ALIGN: usize = 64;
 
+/// Name of a section.
+pub(crate) type Tag = [u8; 4];
+
 /// Sections with their payloads.
 #[derive(Clone)]
 pub(crate) struct Container {
-    sections: Vec<([u8; 4], Vec<u8>)>,
+    sections: Vec<(Tag, Vec<u8>)>,
 }
 
 impl Container {
@@ -41,36 +44,38 @@ impl Container {
         }
         file.extend(crc32c::crc32c(&file).to_le_bytes());
         file.resize(start, 0);
-        sealed.iter().for_each(|section| file.extend(section));
+        for section in &sealed {
+            file.extend(section);
+        }
         file
     }
 
-    pub(crate) fn section(&self, tag: &[u8; 4]) -> &[u8] {
-        &self.sections.iter().find(|(other, _)| other == tag).expect("a section of an index").1
+    pub(crate) fn section(&self, tag: Tag) -> &[u8] {
+        &self.sections.iter().find(|(other, _)| *other == tag).expect("a section of an index").1
     }
 
-    pub(crate) fn section_mut(&mut self, tag: &[u8; 4]) -> &mut Vec<u8> {
-        &mut self.sections.iter_mut().find(|(other, _)| other == tag).expect("a section of an index").1
+    pub(crate) fn section_mut(&mut self, tag: Tag) -> &mut Vec<u8> {
+        &mut self.sections.iter_mut().find(|(other, _)| *other == tag).expect("a section of an index").1
     }
 
     /// Write bytes over those of a section.
-    pub(crate) fn patch(&mut self, tag: &[u8; 4], at: usize, bytes: &[u8]) {
+    pub(crate) fn patch(&mut self, tag: Tag, at: usize, bytes: &[u8]) {
         self.section_mut(tag)[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
     /// A section as numbers.
-    pub(crate) fn numbers(&self, tag: &[u8; 4]) -> Vec<u32> {
+    pub(crate) fn numbers(&self, tag: Tag) -> Vec<u32> {
         let words = self.section(tag).chunks_exact(4);
         words.map(|word| u32::from_le_bytes(word.try_into().expect("4 bytes"))).collect()
     }
 
-    pub(crate) fn tags(&self) -> Vec<[u8; 4]> {
+    pub(crate) fn tags(&self) -> Vec<Tag> {
         self.sections.iter().map(|(tag, _)| *tag).collect()
     }
 
     /// The file without what a clock says.
     pub(crate) fn without_time(mut self) -> Vec<u8> {
-        self.patch(b"META", 72, &[0; 8]);
+        self.patch(*b"META", 72, &[0; 8]);
         self.seal()
     }
 }

@@ -72,7 +72,9 @@ pub(crate) fn of_many_lengths(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
     for row in vectors.chunks_exact_mut(dim) {
         let norm = row.iter().map(|value| value * value).sum::<f32>().sqrt();
         let length = 1000f32.powf(random.unit()) / norm;
-        row.iter_mut().for_each(|value| *value *= length);
+        for value in row {
+            *value *= length;
+        }
     }
     vectors
 }

@@ -63,11 +63,14 @@ pub(crate) fn walked(index: &Index, queries: &[f32], k: usize, ef: usize) -> Mat
 
 /// Share of results no farther than the true farthest: of equal distances any may be found.
 pub(crate) fn recall(found: &Matches, truth: &Matches) -> f64 {
+    /// What rounding makes of equal distances, as a share of them, and of cosine distances in all.
+    const ROUNDING: f32 = 1e-6;
     assert_eq!((found.k, &found.counts), (truth.k, &truth.counts));
     let rows = found.distances.chunks(found.k).zip(truth.distances.chunks(truth.k));
     let hits: usize = rows
         .map(|(found, truth)| {
             let farthest = truth.last().copied().unwrap_or(f32::INFINITY);
+            let farthest = farthest + ROUNDING * (1.0 + farthest.abs());
             found.iter().filter(|distance| **distance <= farthest).count()
         })
         .sum();

@@ -1,0 +1,219 @@
+//! A file whose checksums are right and whose content is not is refused as damaged: never a crash, never more memory than
+//! the file is long.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use tiercel_index::{Filter, Index, LoadError, Metric, Options, SearchSettings, Storage};
+
+use crate::common::container::{Container, Tag};
+use crate::common::data::clustered;
+use crate::common::{FLAT, add, built, exact, optimize, options, search};
+
+const ROWS: usize = FLAT + 64;
+const DIM: usize = 3;
+const REMOVED: u64 = 77;
+
+/// A file with something in every section.
+static WHOLE: LazyLock<Container> = LazyLock::new(|| {
+    let vectors = clustered(ROWS, DIM, 20, 1);
+    let storage = Storage::Sq8;
+    let index = built(Options { m: 2, ef_construction: 20, storage, ..options(DIM, Metric::L2) }, &vectors);
+    assert_eq!(index.remove(&[REMOVED]), 1);
+    let file = Container::of(&index.to_bytes());
+    assert!(file.tags().into_iter().all(|tag| !file.section(tag).is_empty()));
+    file
+});
+
+fn refused(what: &str, file: &Container) {
+    match Index::from_bytes(&file.seal()) {
+        Err(LoadError::Corrupt(_)) => {}
+        Err(other) => panic!("{what}: {other}"),
+        Ok(_) => panic!("{what}: taken for an index"),
+    }
+}
+
+/// The whole file, but for some bytes of a section.
+fn patched(tag: Tag, at: usize, bytes: &[u8]) -> Container {
+    let mut file = WHOLE.clone();
+    file.patch(tag, at, bytes);
+    file
+}
+
+fn number(tag: Tag, at: usize) -> u32 {
+    u32::from_le_bytes(WHOLE.section(tag)[at..at + 4].try_into().expect("4 bytes"))
+}
+
+#[test]
+fn the_container_is_as_documented() {
+    let file = WHOLE.seal();
+    let index = Index::from_bytes(&file).expect("an index");
+    assert!(index.to_bytes() == file);
+    assert_eq!(index.len(), ROWS - 1);
+}
+
+#[test]
+fn options_and_kinds() {
+    for (what, at, values) in [
+        ("dim", 0, &[0, DIM as u32 - 1, DIM as u32 + 1, 32_769, u32::MAX][..]),
+        ("m", 8, &[0, 1, 9, 100, 513, u32::MAX]),
+        ("ef_construction", 12, &[0, 65_537, u32::MAX]),
+    ] {
+        for value in values {
+            refused(&format!("{what} {value}"), &patched(*b"META", at, &value.to_le_bytes()));
+        }
+    }
+    for (what, at, kinds) in [("metric", 4, 3u8), ("dtype", 5, 2), ("storage", 6, 4), ("coding", 7, 4)] {
+        for kind in [kinds, 128, 255] {
+            refused(&format!("{what} {kind}"), &patched(*b"META", at, &[kind]));
+        }
+    }
+    refused("half precision", &patched(*b"META", 5, &[1]));
+    for coding in [0, 1] {
+        refused(&format!("coding {coding} with 8-bit codes"), &patched(*b"META", 7, &[coding]));
+    }
+}
+
+#[test]
+fn counts_that_disagree() {
+    let (rows, levels) = (ROWS as u64, number(*b"META", 40));
+    for (what, at, values) in [
+        ("slots", 24, &[0, 1, rows - 1, rows + 1, rows + 64, 1 << 31, 1 << 40, u64::MAX / 8, u64::MAX][..]),
+        ("linked", 32, &[0, rows - 1, rows + 1, 1 << 32, u64::MAX]),
+        ("next", 48, &[0, rows - 1]),
+        ("trained", 56, &[rows + 1, u64::MAX]),
+    ] {
+        for value in values {
+            refused(&format!("{what} {value}"), &patched(*b"META", at, &value.to_le_bytes()));
+        }
+    }
+    for value in [0, 1, levels - 1, levels + 1, 1 << 31, u32::MAX] {
+        refused(&format!("{value} levels"), &patched(*b"META", 40, &value.to_le_bytes()));
+    }
+    let nodes = u64::from(number(*b"LEVL", 0));
+    for value in [0, nodes - 1, nodes + 1, rows, rows + 1, u64::MAX / 18, u64::MAX] {
+        refused(&format!("{value} nodes at level 1"), &patched(*b"LEVL", 0, &value.to_le_bytes()));
+    }
+}
+
+#[test]
+fn ids_and_tombstones() {
+    let id = |slot: usize| WHOLE.section(*b"IDS_")[8 * slot..8 * slot + 8].to_vec();
+    refused("an id twice", &patched(*b"IDS_", 8 * 40, &id(41)));
+    refused("the padding as an id", &patched(*b"IDS_", 8 * 40, &u64::MAX.to_le_bytes()));
+    refused("an id that is not counted yet", &patched(*b"IDS_", 8 * 40, &(ROWS as u64).to_le_bytes()));
+    // The id of a tombstone may stand again.
+    let file = patched(*b"IDS_", 8 * 40, &id(REMOVED as usize));
+    assert!(Index::from_bytes(&file.seal()).expect("an index").contains(REMOVED));
+    // Its slots do not fill the last word.
+    const { assert!(!(ROWS + 10).is_multiple_of(64)) };
+    let index = Index::from_bytes(&WHOLE.seal()).expect("an index");
+    add(&index, &clustered(10, DIM, 2, 1), None);
+    let mut file = Container::of(&index.to_bytes());
+    let end = file.section(*b"DEAD").len();
+    file.patch(*b"DEAD", end - 1, &[128]);
+    refused("a tombstone without a slot", &file);
+}
+
+#[test]
+fn links_out_of_range() {
+    let stride = 16;
+    let (rows, nodes) = (ROWS as u32, number(*b"LEVL", 0));
+    let upper = nodes as usize * 4;
+    for (what, tag, at, limit) in [
+        ("link", *b"LNK0", 4 * stride * 5, rows),
+        ("link of the last node", *b"LNK0", 4 * stride * (ROWS - 1), rows),
+        ("link behind the end of a row", *b"LNK0", 4 * (stride - 1), rows),
+        ("slot of a node", *b"LNKU", 4 * 3, rows),
+        ("node below", *b"LNKU", upper + 4 * 3, rows),
+        ("link of level 1", *b"LNKU", 2 * upper, nodes),
+    ] {
+        for value in [limit, limit + 1, u32::MAX - 1] {
+            refused(&format!("{what} {value}"), &patched(tag, at, &value.to_le_bytes()));
+        }
+    }
+    refused("no slot of a node", &patched(*b"LNKU", 0, &[255; 4]));
+    refused("no node below", &patched(*b"LNKU", upper, &[255; 4]));
+    let levels = number(*b"META", 40) as usize;
+    let top = number(*b"LEVL", 8 * (levels - 2));
+    for entry in [top, rows, u32::MAX] {
+        refused(&format!("entry {entry}"), &patched(*b"META", 44, &entry.to_le_bytes()));
+    }
+}
+
+#[test]
+fn levels_without_a_graph() {
+    let index = built(options(DIM, Metric::L2), &clustered(100, DIM, 5, 1));
+    for (levels, entry) in [(1, 1), (1, u32::MAX), (2, 0), (5, 0), (5, 77)] {
+        let mut file = Container::of(&index.to_bytes());
+        file.patch(*b"META", 40, &u32::to_le_bytes(levels));
+        file.patch(*b"META", 44, &u32::to_le_bytes(entry));
+        *file.section_mut(*b"LEVL") = vec![0; 8 * (levels as usize - 1)];
+        refused(&format!("{levels} levels, entry {entry}"), &file);
+    }
+}
+
+#[test]
+fn sections_of_other_lengths() {
+    for tag in WHOLE.tags() {
+        let len = WHOLE.section(tag).len();
+        for other in [0, len / 2, len - 1, len + 1, len + 8, 2 * len] {
+            let mut file = WHOLE.clone();
+            file.section_mut(tag).resize(other, 0);
+            refused(&format!("{} of {other} bytes, not {len}", tag.escape_ascii()), &file);
+        }
+    }
+}
+
+/// Do everything that can be done with an index.
+fn use_all(index: &Index) {
+    let queries = clustered(3, DIM, 3, 1);
+    let allowed: Vec<u64> = index.ids().into_iter().step_by(3).collect();
+    for filter in [None, Some(Filter::Ids(&allowed))] {
+        exact(index, &queries, 3, filter);
+        for ef in [1, 100] {
+            search(index, &queries, &SearchSettings { k: 3, ef_search: Some(ef), filter, ..SearchSettings::default() });
+        }
+    }
+    assert!(index.get(&index.ids()).is_ok());
+    let added: Vec<u64> = (1 << 40..(1 << 40) + 300).collect();
+    assert_eq!(add(index, &clustered(300, DIM, 5, 2), Some(&added)), added);
+    assert_eq!(index.remove(&added), 300);
+    optimize(index);
+    assert!(Index::from_bytes(&index.to_bytes()).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 48, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_is_read_can_be_used(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<[u8; 4]>()), 1..6),
+    ) {
+        let mut file = WHOLE.clone();
+        for (section, at, bytes) in changes {
+            let tag = *section.get(&file.tags());
+            let start = at.index(file.section(tag).len() - 3);
+            file.patch(tag, start, &bytes);
+        }
+        match Index::from_bytes(&file.seal()) {
+            Ok(index) => use_all(&index),
+            Err(error) => prop_assert!(matches!(error, LoadError::Corrupt(_)), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn values_that_no_index_would_write_can_be_read() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -1.0, f32::MAX, f32::MIN_POSITIVE / 4.0] {
+        for (tag, at) in [(*b"META", 64), (*b"META", 68), (*b"MEAN", 4), (*b"VECT", 0), (*b"VECT", 4 * DIM * 4000)] {
+            match Index::from_bytes(&patched(tag, at, &value.to_le_bytes()).seal()) {
+                Ok(index) => use_all(&index),
+                Err(error) => assert!(matches!(error, LoadError::Corrupt(_)), "{error}"),
+            }
+        }
+    }
+}

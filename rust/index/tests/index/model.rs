@@ -1,0 +1,158 @@
+//! Any sequence of operations leaves an index that answers as a list of the same vectors would.
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use tiercel_index::{Dtype, Filter, Index, Options, SearchSettings, Storage};
+
+use crate::common::data::{Random, clustered};
+use crate::common::model::Model;
+use crate::common::{FLAT, METRICS, add, exact, new, optimize, options, search};
+
+/// One step of a sequence.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many vectors, under counted ids.
+    Add(usize),
+    /// Vectors under given ids; those that are taken are left out.
+    AddUnder(Vec<u64>),
+    /// Every id that leaves this remainder, modulo this.
+    Remove(u64, u64),
+    /// Some ids, most of them unknown.
+    RemoveThese(Vec<u64>),
+    SaveAndLoad,
+    Clone,
+    Optimize,
+}
+
+struct Pair {
+    index: Index,
+    model: Model,
+    dim: usize,
+    random: Random,
+}
+
+impl Pair {
+    fn new(options: &Options, seed: u64) -> Self {
+        Self { index: new(options.clone()), model: Model::new(options), dim: options.dim, random: Random(seed) }
+    }
+
+    fn vectors(&mut self, rows: usize) -> Vec<f32> {
+        clustered(rows, self.dim, 8, self.random.below(1 << 30) as u64)
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match step {
+            Step::Add(rows) => {
+                let vectors = self.vectors(*rows);
+                let ids = add(&self.index, &vectors, None);
+                assert!(ids.iter().all(|id| !self.model.ids().contains(id)));
+                self.model.add(&ids, &vectors);
+            }
+            Step::AddUnder(ids) => {
+                let mut ids: Vec<u64> = ids.iter().copied().filter(|id| !self.index.contains(*id)).collect();
+                ids.sort_unstable();
+                ids.dedup();
+                let vectors = self.vectors(ids.len());
+                assert_eq!(add(&self.index, &vectors, Some(&ids)), ids);
+                self.model.add(&ids, &vectors);
+            }
+            Step::Remove(modulus, remainder) => {
+                let ids: Vec<u64> = self.model.ids().into_iter().filter(|id| id % modulus == *remainder).collect();
+                assert_eq!(self.index.remove(&ids), self.model.remove(&ids));
+            }
+            Step::RemoveThese(ids) => assert_eq!(self.index.remove(ids), self.model.remove(ids)),
+            Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("what it has saved"),
+            Step::Clone => self.index = self.index.clone(),
+            Step::Optimize => optimize(&self.index),
+        }
+    }
+
+    /// Everything that can be asked gives what the model gives.
+    fn assert_equal(&mut self, queries: usize) {
+        let Self { index, model, .. } = self;
+        assert_eq!((index.len(), index.ids()), (model.len(), model.ids()));
+        assert_eq!(index.get(&model.ids()), Ok(model.vectors()));
+        let queries = self.vectors(queries);
+        let Self { index, model, .. } = self;
+        model.assert_nearest(&queries, 5, |_| true, &exact(index, &queries, 5, None));
+        let allowed = |id: u64| id % 3 == 1;
+        let mask: Vec<u8> = model.ids().into_iter().map(|id| u8::from(allowed(id))).collect();
+        let found = exact(index, &queries, 5, Some(Filter::Mask(&mask)));
+        model.assert_nearest(&queries, 5, allowed, &found);
+        // An approximate answer is full, too, and of vectors that are there.
+        let settings = SearchSettings { k: 5, filter: Some(Filter::Mask(&mask)), ..SearchSettings::default() };
+        let approximate = search(index, &queries, &settings);
+        assert_eq!(approximate.counts, found.counts);
+        assert!(approximate.ids.iter().all(|id| *id == u64::MAX || (allowed(*id) && index.contains(*id))));
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ids = || prop::collection::vec(prop_oneof![0..60u64, any::<u64>().prop_map(|id| id >> 1)], 0..12);
+    prop_oneof![
+        4 => (0..30usize).prop_map(Step::Add),
+        1 => (300..800usize).prop_map(Step::Add),
+        2 => ids().prop_map(Step::AddUnder),
+        2 => (1..6u64, 0..6u64).prop_map(|(modulus, remainder)| Step::Remove(modulus, remainder)),
+        2 => ids().prop_map(Step::RemoveThese),
+        1 => Just(Step::SaveAndLoad),
+        1 => Just(Step::Clone),
+        1 => Just(Step::Optimize),
+    ]
+}
+
+fn any_options() -> impl Strategy<Value = Options> {
+    let dtypes = prop::sample::select(vec![Dtype::F32, Dtype::F16]);
+    let storages = prop::sample::select(vec![Storage::Auto, Storage::Sq4, Storage::Sq8, Storage::Raw]);
+    let metrics = prop::sample::select(METRICS.to_vec());
+    (1..6usize, metrics, dtypes, storages, any::<u64>()).prop_map(|(dim, metric, dtype, storage, seed)| Options {
+        dtype,
+        storage,
+        seed,
+        ..options(dim, metric)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 60, failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_sequence(options in any_options(), steps in prop::collection::vec(step(), 1..16), seed in any::<u64>()) {
+        let mut pair = Pair::new(&options, seed);
+        for step in &steps {
+            pair.apply(step);
+            pair.assert_equal(2);
+        }
+    }
+}
+
+#[test]
+fn a_sequence_that_grows_a_graph() {
+    for metric in METRICS {
+        let mut pair = Pair::new(&Options { m: 4, ef_construction: 30, ..options(5, metric) }, 3);
+        for step in [
+            Step::Add(900),
+            Step::Add(200),
+            Step::Remove(5, 2),
+            Step::Add(FLAT - 900),
+            Step::SaveAndLoad,
+            Step::Remove(7, 1),
+            Step::Add(100),
+            Step::AddUnder((0..300).map(|at| 5 * at + 2).collect()),
+            Step::Clone,
+            Step::Optimize,
+            Step::Add(1500),
+            Step::Remove(2, 0),
+            Step::SaveAndLoad,
+            Step::Remove(3, 0),
+            Step::Remove(1, 0),
+            Step::Add(40),
+        ] {
+            pair.apply(&step);
+            pair.assert_equal(2);
+        }
+        assert!(pair.index.stats().linked > FLAT);
+    }
+}

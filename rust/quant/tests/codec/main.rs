@@ -1,0 +1,99 @@
+//! What codes promise: how near they are to vectors and to distances, and that they are the same everywhere.
+
+use tiercel_quant::{Bits, Codec, Geometry, Query, Rotation, split_mix};
+use tiercel_simd::{Level, kernels, packed};
+
+mod coded;
+mod distances;
+mod extremes;
+mod round_trip;
+mod same_everywhere;
+
+/// Around every block and register.
+const DIMS: [usize; 13] = [1, 2, 3, 63, 64, 65, 100, 127, 128, 129, 384, 385, 1000];
+
+const BITS: [Bits; 2] = [Bits::Four, Bits::Eight];
+
+const GEOMETRIES: [Geometry; 3] = [Geometry::Product { base: 0.0 }, Geometry::Product { base: 1.0 }, Geometry::Square];
+
+/// Rows that a codec is fitted to.
+const SAMPLE: usize = 200;
+
+/// Share of a value by which single precision, over a rotation and a sum, may be off.
+const ROUNDING: f64 = 2e-5;
+
+/// Vectors and the codec that was fitted to them.
+struct Fitted {
+    codec: Codec,
+    rotation: Rotation,
+    rows: Vec<Vec<f32>>,
+}
+
+impl Fitted {
+    /// Vectors of deviation 1 around a centre whose values are as large as `centre`.
+    fn new(dim: usize, bits: Bits, geometry: Geometry, centre: f32) -> Self {
+        let mut seed = dim as u64;
+        let centre = normals(dim, centre, &mut seed);
+        let row = || normals(dim, 1.0, &mut seed).iter().zip(&centre).map(|(value, centre)| value + centre).collect();
+        let rows: Vec<Vec<f32>> = std::iter::repeat_with(row).take(SAMPLE).collect();
+        let rotation = Rotation::new(dim, 7);
+        let codec = Codec::train(bits, geometry, rotation.clone(), &rows.concat());
+        Self { codec, rotation, rows }
+    }
+
+    fn rotated(&self, row: &[f32]) -> Vec<f32> {
+        let mut rotated = row.to_vec();
+        self.rotation.apply(&mut rotated);
+        rotated
+    }
+
+    /// The code of each value, one a byte.
+    fn codes(&self, row: &[f32]) -> Vec<u8> {
+        let codes = encode(&self.codec, row);
+        match self.codec.bits() {
+            Bits::Four => {
+                let mut values = vec![0; row.len()];
+                packed::unpack(&codes, &mut values);
+                values
+            }
+            Bits::Eight => codes,
+        }
+    }
+
+    /// The rotated values that codes stand for.
+    fn decoded(&self, row: &[f32]) -> Vec<f64> {
+        let zero = match self.codec.bits() {
+            Bits::Four => 7.5,
+            Bits::Eight => 128.0,
+        };
+        let values = self.codes(row).into_iter().zip(self.codec.mean());
+        values.map(|(code, mean)| f64::from(*mean) + f64::from(self.codec.step()) * (f64::from(code) - zero)).collect()
+    }
+}
+
+fn encode(codec: &Codec, row: &[f32]) -> Vec<u8> {
+    let mut codes = vec![0; codec.row_bytes()];
+    codec.encode(row, &mut Vec::new(), &mut codes);
+    codes
+}
+
+/// The integer of the kernel that belongs to a codec.
+fn key(codec: &Codec, geometry: Geometry, query: &Query, codes: &[u8]) -> i32 {
+    let (level, query) = (Level::Scalar, query.codes());
+    match (codec.bits(), geometry) {
+        (Bits::Four, Geometry::Product { .. }) => -kernels::dot_u4i8(level, codes, query),
+        (Bits::Eight, Geometry::Product { .. }) => -kernels::dot_u8i8(level, codes, query),
+        (Bits::Four, Geometry::Square) => kernels::l2_u4i8(level, codes, query),
+        (Bits::Eight, Geometry::Square) => kernels::l2_u8i8(level, codes, query),
+    }
+}
+
+/// Values near a normal distribution.
+fn normals(count: usize, deviation: f32, seed: &mut u64) -> Vec<f32> {
+    let mut unit = || (split_mix(seed) >> 40) as f32 / (1u64 << 24) as f32;
+    (0..count).map(|_| deviation * ((0..12).map(|_| unit()).sum::<f32>() - 6.0)).collect()
+}
+
+fn sum(terms: impl Iterator<Item = f64>) -> f64 {
+    terms.sum()
+}
