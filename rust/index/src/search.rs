@@ -27,14 +27,20 @@ const RESCORED_AHEAD: usize = 2;
 /// How far a distance by code may be from the true one and still count, in root mean square errors of the codec.
 const MARGIN: f32 = 2.5;
 
+/// A scan by code keeps at least twice as many as wanted, and so many more.
+const SPARE: usize = 8;
+
 /// How to find the neighbours of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// Compare every allowed vector in full precision.
     Exact,
     /// Compare every allowed code, then the best in full precision.
-    Scan,
-    /// Walk the graph with so many candidates, then compare the best in full precision.
+    Scan {
+        /// Candidates kept.
+        ef: usize,
+    },
+    /// Walk the graph, then compare the best in full precision.
     Walk {
         /// Candidates kept.
         ef: usize,
@@ -72,13 +78,18 @@ impl Plan {
     /// The cheapest way that keeps the promise. `ef` is what a search of all vectors would take, `None` for an exact search.
     pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, available: usize) -> Self {
         let Some(ef) = ef else { return Self::Exact };
-        if available <= FEW || matches!(state.coding, Coding::Untrained) || rescored(k) * 2 >= available {
+        // Of the nearest vectors only a share is allowed: keep as many more.
+        let widened = |ef: usize| ef.saturating_mul(state.slots()).div_ceil(available.max(1));
+        let ef = widened(ef.max(k));
+        if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
-        // Of the nearest vectors only a share is allowed: keep as many more.
-        let ef = ef.max(k).saturating_mul(state.slots()).div_ceil(available);
         let walks = state.graph.len() * 2 > state.slots() && is_good(state.graph_recall, state.rows.metric());
-        if !walks || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) { Self::Scan } else { Self::Walk { ef } }
+        if !walks || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) {
+            Self::Scan { ef: ef.max(widened(2 * k + SPARE)) }
+        } else {
+            Self::Walk { ef }
+        }
     }
 }
 
@@ -86,11 +97,6 @@ impl Plan {
 /// and a walk may end far from them; elsewhere this happens to broken graphs alone, while hard data just needs a larger `ef`.
 fn is_good(recall: f32, metric: Metric) -> bool {
     recall >= if metric == Metric::Dot { 0.95 } else { 0.80 }
-}
-
-/// Candidates compared in full precision for `k` results: codes put the true ones among twice as many.
-const fn rescored(k: usize) -> usize {
-    2 * k + 8
 }
 
 impl Search<'_> {
@@ -174,7 +180,7 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
     #[inline(always)]
     fn run<I: Isa>(self) {
         let Self { search, space, query, memory: Memory { scratch, query: prepared, best, found } } = self;
-        let Search { state, k, allowed, .. } = *search;
+        let Search { state, allowed, .. } = *search;
         space.prepare(query, prepared);
         found.clear();
         // SAFETY: slots below the length of the state are in the index; `Level::run` checked the instruction set.
@@ -188,9 +194,9 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
                 let found_by_walk = scratch.pool.entries().iter();
                 let is_allowed =
                     |entry: &&u64| allowed.is_none_or(|allowed| allowed.contains(slot_of(**entry) as usize));
-                found.extend(found_by_walk.filter(is_allowed).take(rescored(k)));
-            } else {
-                best.reset(rescored(k));
+                found.extend(found_by_walk.filter(is_allowed));
+            } else if let Plan::Scan { ef } = search.plan {
+                best.reset(ef);
                 match allowed {
                     Some(allowed) => {
                         for slot in allowed.iter() {
