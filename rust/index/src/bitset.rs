@@ -14,6 +14,24 @@ impl Bitset {
         Self { words: vec![0; len.div_ceil(64)], len, count: 0 }
     }
 
+    /// The slots that are not in another set.
+    pub(crate) fn without(other: &Self) -> Self {
+        let mut words: Vec<u64> = other.words.iter().map(|word| !word).collect();
+        if let (Some(last), tail @ 1..) = (words.last_mut(), other.len % 64) {
+            *last &= (1 << tail) - 1;
+        }
+        Self { words, len: other.len, count: other.len - other.count }
+    }
+
+    /// The slots whose value is not 0.
+    pub(crate) fn from_mask(mask: &[u8]) -> Self {
+        let word =
+            |values: &[u8]| values.iter().enumerate().fold(0, |word, (at, value)| word | u64::from(*value != 0) << at);
+        let words: Vec<u64> = mask.chunks(64).map(word).collect();
+        let count = words.iter().map(|word| word.count_ones() as usize).sum();
+        Self { words, len: mask.len(), count }
+    }
+
     /// Slots that the set is over.
     pub(crate) const fn len(&self) -> usize {
         self.len

@@ -172,4 +172,9 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
     fn error(self) -> f32 {
         self.0.trial.error
     }
+
+    #[inline(always)]
+    fn can_compare(self, query: &Query) -> bool {
+        !query.coded.is_clipped()
+    }
 }

@@ -121,6 +121,9 @@ pub struct Stats {
 /// How long a call waits for another writer before it looks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(10);
 
+/// Queries by thread that are answered before a waiting writer has its turn.
+const PART: usize = 256;
+
 /// Queries a thread takes at a time.
 const CHUNK: usize = 16;
 
@@ -204,6 +207,8 @@ impl Index {
             _ => None,
         };
         let mut state = self.state.write();
+        // Without memory this panics, before anything has changed.
+        state.rows.reserve(rows.len());
         if let (Coding::Codes(codes), Some(fresh)) = (&mut state.coding, codes) {
             codes.bytes.extend_from_slice(&fresh);
         }
@@ -232,6 +237,7 @@ impl Index {
             return;
         }
         let keep = state.graph.len().max(first);
+        state.checked = state.checked.min(keep);
         for slot in first..keep {
             let id = state.ids.id(slot);
             state.ids.remove(id);
@@ -282,50 +288,70 @@ impl Index {
         settings: &SearchSettings<'_>,
         work: &Work<'_>,
     ) -> Result<Matches, SearchError> {
-        let Options { dim, metric, .. } = self.options;
         rows::check("queries", queries, &self.options, Dtype::F32, work)??;
+        let dim = self.options.dim;
         let count = queries.len() / dim;
-        let state = self.state.read();
-        let k = settings.k.min(state.ids.len());
-        let allowed = allowed(&state, settings.filter.as_ref())?;
-        let available = allowed.as_ref().map_or(state.slots(), Bitset::count);
+        let k = {
+            let state = self.state.read();
+            allowed(&state, settings.filter.as_ref())?;
+            settings.k.min(state.ids.len())
+        };
         if k == 0 || count == 0 {
             return Ok(Matches { k, ids: vec![], distances: vec![], counts: vec![0; count], exact: true });
         }
+        let mut hits = room(count, k)?;
+        let mut exact = true;
+        // A writer waits for a part of a batch, not for all of it.
+        let part = PART * work.threads;
+        for (queries, out) in queries.chunks(part * dim).zip(hits.chunks_mut(part * k)) {
+            exact &= self.search_part(queries, k, settings, out, work)?;
+        }
+        Ok(matches(k, &hits, exact))
+    }
+
+    /// Find `k` hits of each query in the index as it stands; tells whether they are the true nearest.
+    fn search_part(
+        &self,
+        queries: &[f32],
+        k: usize,
+        settings: &SearchSettings<'_>,
+        hits: &mut [Hit],
+        work: &Work<'_>,
+    ) -> Result<bool, SearchError> {
+        let Options { dim, metric, .. } = self.options;
+        let count = queries.len() / dim;
+        let state = self.state.read();
+        let allowed = allowed(&state, settings.filter.as_ref())?;
+        let available = allowed.as_ref().map_or(state.slots(), Bitset::count);
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
         let plan = Plan::choose(&state, k, ef, available);
-        let search = Search { state: &state, level: self.level, k, plan, allowed: allowed.as_ref() };
-        let mut hits = room(count, k)?;
+        let is_filtered = settings.filter.is_some();
+        let search = Search { state: &state, level: self.level, k, plan, allowed: allowed.as_ref(), is_filtered };
         if plan == Plan::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
-            work.fill(
-                &mut hits,
-                k * chunk,
-                1,
-                || (Vec::new(), Vec::new()),
-                |(best, directions), item, out| {
-                    let some = &queries[item * chunk * dim..][..out.len() / k * dim];
-                    self.directions(some, directions);
-                    best.resize_with(out.len() / k, Default::default);
-                    // An interruption shows in `work` itself.
-                    let _ = search.exact(directions, best, out, work);
-                },
-            )?;
+            let scan = |(best, directions): &mut (Vec<_>, Vec<f32>), item: usize, out: &mut [Hit]| {
+                let some = &queries[item * chunk * dim..][..out.len() / k * dim];
+                self.directions(some, directions);
+                best.resize_with(out.len() / k, Default::default);
+                // An interruption shows in `work` itself.
+                let _ = search.exact(directions, best, out, work);
+            };
+            work.fill(hits, k * chunk, 1, Default::default, scan)?;
         } else if count == 1 {
             let mut memory = self.memory();
             let mut direction = Vec::new();
             rows::direction(queries, metric, &mut direction);
-            let done = search.one(&direction, &mut memory, &mut hits, work);
+            let done = search.one(&direction, &mut memory, hits, work);
             self.idle.lock().push(memory);
             done?;
         } else {
             let begin = || (Lent { index: self, memory: self.memory() }, Vec::new());
-            work.fill(&mut hits, k, CHUNK, begin, |(lent, direction), item, out| {
+            work.fill(hits, k, CHUNK, begin, |(lent, direction), item, out| {
                 rows::direction(&queries[item * dim..][..dim], metric, direction);
                 let _ = search.one(direction, &mut lent.memory, out, work);
             })?;
         }
-        Ok(matches(k, &hits, plan == Plan::Exact))
+        Ok(plan == Plan::Exact)
     }
 
     /// Find every vector within a distance of each query, `dim` values each.
@@ -366,13 +392,17 @@ impl Index {
     pub fn optimize(&self, work: &Work<'_>) -> Result<(), Interrupted> {
         let _writer = self.write_alone(work)?;
         let linker = self.linker(work);
-        linker.train()?;
+        linker.fit_anew()?;
         if linker.is_worthwhile() {
             linker.link()?;
-            linker.reach()?;
-            linker.survey()?;
+            linker.survey_anew()?;
         }
         let mut state = self.state.write();
+        if state.ids.len() == 0 {
+            let next = state.ids.next();
+            *state = State::new(&self.options);
+            state.ids.truncate(0, next);
+        }
         state.rows.shrink();
         state.ids.shrink();
         state.graph.shrink();
@@ -449,22 +479,25 @@ impl Drop for Lent<'_> {
 
 /// The slots that may be found; `None` when that is all of them.
 fn allowed(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
-    let mut allowed = Bitset::new(state.slots());
-    match filter {
+    let allowed = match filter {
         None if state.dead.count() == 0 => return Ok(None),
-        None => (0..state.slots()).filter(|slot| !state.dead.contains(*slot)).for_each(|slot| allowed.insert(slot)),
+        None => Bitset::without(&state.dead),
+        Some(Filter::Mask(mask)) if mask.len() != state.ids.len() => {
+            return Err(SearchError::MaskLength { expected: state.ids.len(), got: mask.len() });
+        }
+        Some(Filter::Mask(mask)) if state.dead.count() == 0 => Bitset::from_mask(mask),
         Some(Filter::Mask(mask)) => {
-            let expected = state.ids.len();
-            if mask.len() != expected {
-                return Err(SearchError::MaskLength { expected, got: mask.len() });
-            }
-            let alive = (0..state.slots()).filter(|slot| !state.dead.contains(*slot));
-            alive.zip(*mask).filter(|(_, value)| **value != 0).for_each(|(slot, _)| allowed.insert(slot));
+            let mut allowed = Bitset::new(state.slots());
+            let alive = Bitset::without(&state.dead);
+            alive.iter().zip(*mask).filter(|(_, value)| **value != 0).for_each(|(slot, _)| allowed.insert(slot));
+            allowed
         }
         Some(Filter::Ids(ids)) => {
+            let mut allowed = Bitset::new(state.slots());
             ids.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| allowed.insert(slot));
+            allowed
         }
-    }
+    };
     Ok(Some(allowed))
 }
 

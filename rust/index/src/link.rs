@@ -53,8 +53,7 @@ impl Linker<'_> {
             done += count;
         }
         if self.is_survey_due() {
-            self.reach()?;
-            self.survey()?;
+            self.look_over()?;
         }
         self.state.write().build_seconds += began.elapsed().as_secs_f64();
         (self.work.progress)(total, total);

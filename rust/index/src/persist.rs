@@ -218,7 +218,7 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
         Ok::<_, LoadError>(bytes)
     })?;
     state.coding = read_coding(&mut reader, &meta)?;
-    state.trained = meta.trained as usize;
+    (state.trained, state.checked) = (meta.trained as usize, meta.slots as usize);
     state.build_seconds = meta.build_seconds;
     (state.graph_recall, state.surveyed) = (meta.graph_recall, meta.linked as usize);
     state.graph = read_graph(&mut reader, &meta, &nodes)?;
@@ -287,7 +287,10 @@ fn is_sound(graph: &Graph) -> bool {
         && graph.layers.iter().enumerate().all(|(level, layer)| {
             let nodes = layer.len();
             let below = level.checked_sub(1).map_or(0, |below| graph.layers[below].len());
-            layer.links.iter().all(|node| *node == NONE || (*node as usize) < nodes)
+            let linked = |(at, node): (usize, &u32)| {
+                *node == NONE || ((*node as usize) < nodes && *node as usize != at / layer.stride)
+            };
+            layer.links.iter().enumerate().all(linked)
                 && layer.members.iter().all(|slot| (*slot as usize) < slots)
                 && layer.below.iter().all(|node| (*node as usize) < below)
         })

@@ -91,6 +91,17 @@ impl Rows {
         Ok(rows)
     }
 
+    /// Make room for more rows; none is needed while there are none.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        if self.len() > 0 {
+            match &mut self.values {
+                Values::F32(values) => values.reserve(more * self.dim),
+                Values::F16(values) => values.reserve(more * self.dim),
+            }
+            self.inverse_norms.reserve(more);
+        }
+    }
+
     /// Append other rows.
     pub(crate) fn append(&mut self, other: Self) {
         if self.len() == 0 {

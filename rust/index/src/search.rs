@@ -11,7 +11,7 @@ use crate::ids::PADDING;
 use crate::options::Metric;
 use crate::pool::{candidate, key_of, slot_of};
 use crate::rows::Rows;
-use crate::space::{Query, Space, order, unorder};
+use crate::space::{Query, RawSpace, Space, order, unorder};
 use crate::state::{Coding, OnSpace, State};
 use crate::work::Work;
 
@@ -57,6 +57,8 @@ pub(crate) struct Search<'a> {
     pub(crate) plan: Plan,
     /// The slots that may be found; `None` for all.
     pub(crate) allowed: Option<&'a Bitset>,
+    /// Whether the caller left any out, rather than having removed them.
+    pub(crate) is_filtered: bool,
 }
 
 /// What a thread reuses from one query to the next.
@@ -109,7 +111,11 @@ impl Search<'_> {
         work: &Work<'_>,
     ) -> Result<(), Interrupted> {
         if self.plan != Plan::Exact {
-            self.state.with_space(Approximate { search: self, query, memory });
+            let coded = self.state.with_space(Approximate { search: self, query, memory });
+            if !coded {
+                // Far from everything the codes were fitted to, only the full vectors tell near from far.
+                Approximate { search: self, query, memory }.on(RawSpace(&self.state.rows));
+            }
             // Fewer than k: the walk met too few allowed vectors. They exist, so find them.
             if memory.found.len() >= self.k {
                 self.put(&memory.found, out);
@@ -158,12 +164,13 @@ struct Approximate<'a, 'b> {
 }
 
 impl OnSpace for Approximate<'_, '_> {
-    type Output = ();
+    /// Whether the space can compare the query.
+    type Output = bool;
 
     #[inline(always)]
-    fn on<S: Space>(self, space: S) {
+    fn on<S: Space>(self, space: S) -> bool {
         let Self { search, query, memory } = self;
-        search.level.run(Candidates { search, space, query, memory });
+        search.level.run(Candidates { search, space, query, memory })
     }
 }
 
@@ -175,13 +182,16 @@ struct Candidates<'a, 'b, S> {
 }
 
 impl<S: Space> Loop for Candidates<'_, '_, S> {
-    type Output = ();
+    type Output = bool;
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: Isa>(self) -> bool {
         let Self { search, space, query, memory: Memory { scratch, query: prepared, best, found } } = self;
         let Search { state, allowed, .. } = *search;
         space.prepare(query, prepared);
+        if !space.can_compare(prepared) {
+            return false;
+        }
         found.clear();
         // SAFETY: slots below the length of the state are in the index; `Level::run` checked the instruction set.
         unsafe {
@@ -213,6 +223,7 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
             }
         }
         rescore_likely::<I, S>(search, space, prepared, query, found);
+        true
     }
 }
 
@@ -233,7 +244,7 @@ fn rescore_likely<I: Isa, S: Space>(
     rescore::<I>(&state.rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
     // The error was measured among the nearest of all; a filter may leave none of those.
-    if search.allowed.is_none() {
+    if !search.is_filtered {
         let limit = S::key_within(prepared, farthest + MARGIN * space.error());
         let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
         found.truncate(first + likely);

@@ -39,6 +39,9 @@ pub(crate) trait Space: Copy + Sync {
 
     /// Root mean square error of the distances that keys stand for.
     fn error(self) -> f32;
+
+    /// Whether a query that was made ready can be compared in this space.
+    fn can_compare(self, query: &Query) -> bool;
 }
 
 /// A float as an integer of the same order. Not for NaN.
@@ -97,6 +100,11 @@ impl Space for RawSpace<'_> {
     #[inline(always)]
     fn error(self) -> f32 {
         0.0
+    }
+
+    #[inline(always)]
+    fn can_compare(self, _: &Query) -> bool {
+        true
     }
 }
 

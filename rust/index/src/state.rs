@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(crate) coding: Coding,
     /// Slots there were when the codec was fitted.
     pub(crate) trained: usize,
+    /// Slots there were when the codec was last checked against new vectors.
+    pub(crate) checked: usize,
     /// Over the first slots; those behind are scanned.
     pub(crate) graph: Graph,
     /// Share of true neighbours that walks found when the graph was last surveyed.
@@ -54,6 +56,7 @@ impl State {
             dead: Bitset::new(0),
             coding: Coding::Untrained,
             trained: 0,
+            checked: 0,
             graph: Graph::new(options.m, options.seed),
             graph_recall: 1.0,
             surveyed: 0,

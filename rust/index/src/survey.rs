@@ -25,8 +25,23 @@ impl Linker<'_> {
         state.graph.len() * 8 >= state.surveyed * 9
     }
 
+    /// Look over the graph when any of it is new.
+    pub(crate) fn survey_anew(&self) -> Result<(), Interrupted> {
+        let is_new = {
+            let state = self.state.read();
+            state.graph.len() != state.surveyed
+        };
+        if is_new { self.look_over() } else { Ok(()) }
+    }
+
+    /// Make every vector reachable, and measure what walks find.
+    pub(crate) fn look_over(&self) -> Result<(), Interrupted> {
+        self.reach()?;
+        self.survey()
+    }
+
     /// Make every linked vector reachable.
-    pub(crate) fn reach(&self) -> Result<(), Interrupted> {
+    fn reach(&self) -> Result<(), Interrupted> {
         let links = {
             let state = self.state.read();
             state.with_space(PlanReach { linker: self, state: &state })?
@@ -36,7 +51,7 @@ impl Linker<'_> {
     }
 
     /// Measure what walks find against exact search.
-    pub(crate) fn survey(&self) -> Result<(), Interrupted> {
+    fn survey(&self) -> Result<(), Interrupted> {
         let (recall, linked) = {
             let state = self.state.read();
             (self.measure(&state)?, state.graph.len())
@@ -58,7 +73,7 @@ impl Linker<'_> {
             queries.extend_from_slice(&row);
         }
         let count = queries.len() / dim;
-        let search = |plan| Search { state, level: self.level, k: K, plan, allowed: None };
+        let search = |plan| Search { state, level: self.level, k: K, plan, allowed: None, is_filtered: false };
         let part = count.div_ceil(self.work.threads);
         let mut truth = vec![NO_HIT; count * K];
         self.work.fill(&mut truth, K * part, 1, Vec::<Best>::new, |best, item, out| {

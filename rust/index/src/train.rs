@@ -26,18 +26,60 @@ const TRIAL_CODES: usize = 20;
 /// for, lie beyond the range.
 const FOUR_BIT_DIM: usize = 64;
 
+/// Vectors that come before a codec is checked against them, and most that are looked at.
+const CHECKED: usize = 256;
+
+/// Times the mean squared error that the newest vectors may have, against those that the codec was fitted to.
+const DRIFT: f64 = 2.0;
+
 /// Share of true neighbours that a codec must find in its trial to be taken.
 const GOOD: f32 = 0.97;
 
 impl Linker<'_> {
-    /// Fit a codec, or fit it again when the index has doubled since.
+    /// Fit a codec, or fit it again when the index has doubled since or what came since is unlike what it was fitted to.
     pub(crate) fn train(&self) -> Result<(), Interrupted> {
+        let slots = self.state.read().slots();
+        let doubled = slots >= 2 * self.state.read().trained;
+        if slots > FEW && (doubled || self.has_drifted()) { self.fit() } else { Ok(()) }
+    }
+
+    /// Whether the codec makes far larger errors on the newest vectors than on those it was fitted to.
+    fn has_drifted(&self) -> bool {
+        let state = self.state.read();
+        let (slots, checked) = (state.slots(), state.checked);
+        let Coding::Codes(codes) = &state.coding else { return false };
+        if slots < checked + CHECKED {
+            return false;
+        }
+        let (mut row, mut scratch) = (Vec::new(), Vec::new());
+        let mut error = |from: usize, to: usize| {
+            let step = (to - from).div_ceil(CHECKED).max(1);
+            let of_each = (from..to).step_by(step).map(|slot| {
+                state.rows.direction(slot, &mut row);
+                codes.codec.error(&row, &mut scratch)
+            });
+            of_each.sum::<f64>() / (to - from).div_ceil(step) as f64
+        };
+        let drifted = error(checked, slots) > DRIFT * error(0, state.trained);
+        drop(state);
+        self.state.write().checked = slots;
+        drifted
+    }
+
+    /// Fit a codec again when there is anything it was not fitted to.
+    pub(crate) fn fit_anew(&self) -> Result<(), Interrupted> {
+        let (slots, trained) = {
+            let state = self.state.read();
+            (state.slots(), state.trained)
+        };
+        if slots > FEW && slots != trained { self.fit() } else { Ok(()) }
+    }
+
+    /// Fit a codec to all vectors.
+    fn fit(&self) -> Result<(), Interrupted> {
         let (coding, slots) = {
             let state = self.state.read();
             let slots = state.slots();
-            if slots <= FEW || slots < 2 * state.trained {
-                return Ok(());
-            }
             let coding = match self.options.storage {
                 Storage::Raw => Coding::Raw,
                 Storage::Sq4 => Coding::Codes(self.codes(&state.rows, Bits::Four)?),
@@ -47,7 +89,7 @@ impl Linker<'_> {
             (coding, slots)
         };
         let mut state = self.state.write();
-        (state.coding, state.trained) = (coding, slots);
+        (state.coding, state.trained, state.checked) = (coding, slots, slots);
         Ok(())
     }
 

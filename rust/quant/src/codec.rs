@@ -42,6 +42,9 @@ const FOUR_BIT_RANGE: f32 = 2.6;
 /// 127 is for queries further out than any row.
 const SQUARE_RANGE: f32 = 100.0;
 
+/// Share of the squared length of a query that may lie beyond the grid.
+const CLIPPED: f32 = 0.01;
+
 /// A codec: how vectors become codes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Codec {
@@ -59,9 +62,15 @@ pub struct Query {
     rotated: Buffer<f32>,
     offset: f32,
     scale: f32,
+    clipped: bool,
 }
 
 impl Query {
+    /// Whether the query lies so far from the sample that its codes say little about it.
+    pub const fn is_clipped(&self) -> bool {
+        self.clipped
+    }
+
     /// The codes that the integer kernels take.
     #[inline]
     pub fn codes(&self) -> &[i8] {
@@ -186,6 +195,23 @@ impl Codec {
         }
     }
 
+    /// The squared error that coding a vector makes; `scratch` is memory to reuse.
+    pub fn error(&self, vector: &[f32], scratch: &mut Vec<f32>) -> f64 {
+        scratch.clear();
+        scratch.extend_from_slice(vector);
+        self.rotation.apply(scratch);
+        let (low, high) = match self.bits {
+            Bits::Four => (-7.5, 7.5),
+            Bits::Eight => (-127.0, 127.0),
+        };
+        let error = |(value, mean): (&f32, &f32)| {
+            let steps = (value - mean) / self.step;
+            // Between the levels an error is as likely as any other up to half a step: a twelfth in the mean of squares.
+            f64::from(steps - within(steps, low, high)).powi(2) + 1.0 / 12.0
+        };
+        scratch.iter().zip(&self.mean).map(error).sum::<f64>() * f64::from(self.step).powi(2)
+    }
+
     /// Make ready to compare a vector with codes.
     #[inline(always)]
     pub fn prepare(&self, vector: &[f32], query: &mut Query) {
@@ -253,9 +279,15 @@ impl Codec {
             }
             Geometry::Square => {
                 let inverse = 1.0 / self.unit();
+                let (mut size, mut excess) = (0.0f32, 0.0f32);
                 for ((code, value), mean) in query.codes.iter_mut().zip(rotated).zip(&self.mean) {
-                    *code = round(within((value - mean) * inverse, -128.0, 127.0)) as i8;
+                    let steps = (value - mean) * inverse;
+                    let kept = within(steps, -128.0, 127.0);
+                    *code = round(kept) as i8;
+                    size += steps * steps;
+                    excess += (steps - kept) * (steps - kept);
                 }
+                query.clipped = excess > CLIPPED * size || !size.is_finite();
                 (query.offset, query.scale) = (0.0, self.unit() * self.unit());
             }
         }

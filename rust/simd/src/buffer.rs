@@ -1,6 +1,6 @@
 //! Growable arrays aligned to cache lines, on huge pages where the system has them.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -74,7 +74,8 @@ impl<T: Plain> Buffer<T> {
             let layout = Self::layout(capacity);
             // SAFETY: the layout is not empty: the capacity is above 0 and no plain type is empty.
             let memory = unsafe { alloc(layout) };
-            moved.data = NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout));
+            // A panic, which callers may survive, where a `Vec` would end the process.
+            moved.data = NonNull::new(memory.cast()).unwrap_or_else(|| panic!("no memory for {} bytes", layout.size()));
             // Only now: a buffer gives back what its capacity says, also when a panic drops it.
             moved.capacity = capacity;
             advise_huge_pages(memory, layout);
