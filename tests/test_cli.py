@@ -400,3 +400,11 @@ def test_progress_leaves_json_alone(run: Run, files: dict[str, np.ndarray], monk
     assert code == 0
     assert json.loads(out)["stats"]["len"] == 300
     assert "building" in terminal.getvalue()
+
+
+def test_build_does_not_overwrite_what_it_reads(run: Run, files: dict[str, np.ndarray], tmp_path: Path) -> None:
+    before = (tmp_path / "vectors.npy").read_bytes()
+    code, out, err = run("build", "vectors.npy", "-o", "vectors.npy")
+    assert (code, out) == (2, "")
+    assert "--output: expected another file than those that are read, got vectors.npy" in err
+    assert (tmp_path / "vectors.npy").read_bytes() == before

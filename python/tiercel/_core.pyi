@@ -84,7 +84,7 @@ class Stats(TypedDict):
     graph_recall: float | None
     """Share of the true ten nearest that walks with 200 candidates found for sampled rows, or None without a graph.
 
-    Below 0.8, or below 0.95 under "dot", searches scan the codes instead of walking.
+    Below 0.95 searches scan the codes instead of walking.
     """
     bytes: dict[str, int]
     """Bytes by part: `vectors`, `codes`, `links`, `ids`, `other` and their sum `total`."""

@@ -15,7 +15,7 @@ def run(args: argparse.Namespace) -> Answer:
     """Build an index from a `.npy` file and save it."""
     vectors = load_array(args.vectors, "VECTORS.npy", ranks=(2,))
     ids = None if args.ids is None else load_array(args.ids, "--ids", ranks=(1,))
-    check_target(args.output, "--output")
+    check_target(args.output, "--output", inputs=[args.vectors, args.ids])
     index = Index(vectors.shape[1], args.metric, args.dtype, args.storage, args.m, args.ef_construction)
     start = time.perf_counter()
     with progress("building") as report:

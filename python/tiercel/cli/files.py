@@ -2,6 +2,7 @@
 
 import os
 import tokenize
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,15 @@ def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]
     return array
 
 
-def check_target(path: str, argument: str) -> None:
+def check_target(path: str, argument: str, inputs: Iterable[str | None] = ()) -> None:
     """Complain about a place where nothing can be written before hours are spent on what to write."""
     target = Path(path)
     if not target.parent.is_dir():
         raise InvalidInputError(f"{argument}: expected a file in a directory that exists, got {path}")
     if target.exists() and not target.is_file():
         raise InvalidInputError(f"{argument}: expected a file, got {path}, which is a directory or a device")
+    if target.exists() and any(read is not None and target.samefile(read) for read in inputs):
+        raise InvalidInputError(f"{argument}: expected another file than those that are read, got {path}")
 
 
 def save_arrays(path: str, arrays: dict[str, NDArray[Any]]) -> None:

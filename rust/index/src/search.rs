@@ -8,7 +8,6 @@ use crate::errors::Interrupted;
 use crate::flat::{Nearest, Scan};
 use crate::hnsw::walk::{Reach, Scratch, descend, walk};
 use crate::ids::PADDING;
-use crate::options::Metric;
 use crate::pool::{candidate, key_of, slot_of};
 use crate::rows::Rows;
 use crate::space::{Query, RawSpace, Space, order, unorder};
@@ -26,6 +25,10 @@ const RESCORED_AHEAD: usize = 2;
 
 /// How far a distance by code may be from the true one and still count, in root mean square errors of the codec.
 const MARGIN: f32 = 2.5;
+
+/// Share of true neighbours that walks must have found when the graph was surveyed. Below it the graph is not to be trusted: many
+/// equal vectors, clusters without links between them, or an inner product under which neighbours are not alike.
+const GOOD: f32 = 0.95;
 
 /// A scan by code keeps at least twice as many as wanted, and so many more.
 const SPARE: usize = 8;
@@ -86,19 +89,13 @@ impl Plan {
         if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
-        let walks = state.graph.len() * 2 > state.slots() && is_good(state.graph_recall, state.rows.metric());
+        let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
         if !walks || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) {
             Self::Scan { ef: ef.max(widened(2 * k + SPARE)) }
         } else {
             Self::Walk { ef }
         }
     }
-}
-
-/// Whether a graph found enough when it was surveyed. Under the inner product the neighbours of a vector need not be like it,
-/// and a walk may end far from them; elsewhere this happens to broken graphs alone, while hard data just needs a larger `ef`.
-fn is_good(recall: f32, metric: Metric) -> bool {
-    recall >= if metric == Metric::Dot { 0.95 } else { 0.80 }
 }
 
 impl Search<'_> {
