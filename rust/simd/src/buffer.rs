@@ -117,6 +117,10 @@ impl<T: Plain> Buffer<T> {
     pub fn cast<U: Plain>(self) -> Buffer<U> {
         let (from, to) = (size_of::<T>(), size_of::<U>());
         assert!((self.capacity * from).is_multiple_of(to), "memory of whole values");
+        if self.capacity == 0 {
+            // What stands for the memory of no bytes is not aligned for larger values.
+            return Buffer::new();
+        }
         let this = std::mem::ManuallyDrop::new(self);
         // Memory begins on a cache line, which suits every plain type, and any bytes are a plain value.
         Buffer { data: this.data.cast(), len: this.len * from / to, capacity: this.capacity * from / to }
@@ -187,6 +191,14 @@ impl<T: Plain> DerefMut for Buffer<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_become_values_also_when_there_are_none() {
+        let mut bytes = Buffer::<u8>::zeroed(16);
+        bytes[4] = 1;
+        assert_eq!(&bytes.cast::<u32>()[..], [0, 1, 0, 0]);
+        assert!(Buffer::<u8>::new().cast::<u32>().is_empty());
+    }
 
     #[test]
     fn grows_like_a_vec() {
