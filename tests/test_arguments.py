@@ -290,6 +290,7 @@ def test_stats_have_every_part(index: tiercel.Index) -> None:
         "linked",
         "storage",
         "codec_recall",
+        "graph_recall",
         "bytes",
         "bytes_per_vector",
         "levels",
