@@ -6,7 +6,7 @@ use tiercel_index::{Dtype, Index, LoadError, Options, Storage};
 
 use crate::common::container::Container;
 use crate::common::data::clustered;
-use crate::common::{FLAT, METRICS, add, built, exact, new, options, walked};
+use crate::common::{FLAT, METRICS, add, built, exact, new, optimize, options, walked};
 
 const DIM: usize = 3;
 
@@ -116,6 +116,21 @@ fn what_was_saved_comes_back() {
             assert!(
                 Container::of(&loaded.to_bytes()).without_time() == Container::of(&index.to_bytes()).without_time()
             );
+        }
+    }
+}
+
+#[test]
+fn an_empty_index_comes_back_and_works() {
+    for metric in METRICS {
+        for dtype in [Dtype::F32, Dtype::F16] {
+            let file = new(Options { dtype, ..options(DIM, metric) }).to_bytes();
+            let loaded = Index::from_bytes(&file).expect("an index");
+            assert!(loaded.to_bytes() == file && loaded.clone().to_bytes() == file);
+            optimize(&loaded);
+            assert_eq!(exact(&loaded, &[1.0; DIM], 3, None).counts, [0]);
+            assert_eq!(add(&loaded, &[1.0; DIM], None), [0]);
+            assert_eq!(exact(&loaded, &[1.0; DIM], 3, None).ids, [0]);
         }
     }
 }
