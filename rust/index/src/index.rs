@@ -293,7 +293,7 @@ impl Index {
         let count = queries.len() / dim;
         let k = {
             let state = self.state.read();
-            allowed(&state, settings.filter.as_ref())?;
+            check_filter(&state, settings.filter.as_ref())?;
             settings.k.min(state.ids.len())
         };
         if k == 0 || count == 0 {
@@ -477,14 +477,22 @@ impl Drop for Lent<'_> {
     }
 }
 
+/// An error for a mask that does not fit the index.
+fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), SearchError> {
+    match filter {
+        Some(Filter::Mask(mask)) if mask.len() != state.ids.len() => {
+            Err(SearchError::MaskLength { expected: state.ids.len(), got: mask.len() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The slots that may be found; `None` when that is all of them.
 fn allowed(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
+    check_filter(state, filter)?;
     let allowed = match filter {
         None if state.dead.count() == 0 => return Ok(None),
         None => Bitset::without(&state.dead),
-        Some(Filter::Mask(mask)) if mask.len() != state.ids.len() => {
-            return Err(SearchError::MaskLength { expected: state.ids.len(), got: mask.len() });
-        }
         Some(Filter::Mask(mask)) if state.dead.count() == 0 => Bitset::from_mask(mask),
         Some(Filter::Mask(mask)) => {
             let mut allowed = Bitset::new(state.slots());

@@ -133,6 +133,15 @@ impl Meta {
             build_seconds: f64::from_bits(u64_at(72)),
             graph_recall: f32::from_bits(u32_at(84)),
         };
+        let in_use: &[u8] = match meta.options.storage {
+            Storage::Auto => &[0, 1, 2, 3],
+            Storage::Raw => &[0, 1],
+            Storage::Sq4 => &[0, 2],
+            Storage::Sq8 => &[0, 3],
+        };
+        if !in_use.contains(&meta.coding) {
+            return wrong(META, format!("storage {} in use for {:?}", meta.coding, meta.options.storage));
+        }
         if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {
             return wrong(META, format!("{} slots, {} linked, {} levels", meta.slots, meta.linked, meta.levels));
         }
