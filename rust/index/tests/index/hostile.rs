@@ -76,6 +76,13 @@ fn options_and_kinds() {
 }
 
 #[test]
+fn a_storage_in_use_that_was_not_asked_for() {
+    // At three values a row of either codec takes a line, so that no length tells.
+    refused("4-bit codes where 8-bit ones were asked for", &patched(*b"META", 7, &[2]));
+    refused("8-bit codes where 4-bit ones were asked for", &patched(*b"META", 6, &[1]));
+}
+
+#[test]
 fn counts_that_disagree() {
     let (rows, levels) = (ROWS as u64, number(*b"META", 40));
     for (what, at, values) in [
@@ -140,6 +147,13 @@ fn links_out_of_range() {
     for entry in [top, rows, u32::MAX] {
         refused(&format!("entry {entry}"), &patched(*b"META", 44, &entry.to_le_bytes()));
     }
+}
+
+#[test]
+fn links_of_nodes_to_themselves() {
+    let mut file = WHOLE.clone();
+    file.patch(*b"LNK0", 0, &0u32.to_le_bytes());
+    refused("node 0 linked to itself", &file);
 }
 
 #[test]
