@@ -1,10 +1,10 @@
 //! Exact scans: every row compared in full precision, in blocks of queries and rows.
 //!
 //! ```text
-//!             64 rows (from memory once a block of queries)
+//!             16 KiB of rows (from memory once a block of queries)
 //!           +----+----+-- --+----+
-//! 128       |4x4 |    |     |    |   a tile of 4 queries and 4 rows keeps its 16 sums in registers and reads each value
-//! queries   +----+----+-- --+----+   of a row once for 4 queries, and each of a query once for 4 rows
+//! 126       |6x4 |    |     |    |   a tile of 6 queries and 4 rows keeps its sums in registers and reads each value
+//! queries   +----+----+-- --+----+   of a row once for 3 or 6 queries, and each of a query once for 4 rows
 //! (cached)  |    |    |     |    |
 //!           +----+----+-- --+----+
 //! ```
@@ -23,14 +23,20 @@ use crate::rows::Rows;
 use crate::space::order;
 use crate::work::Work;
 
-/// Queries of a block.
-pub(crate) const QUERIES: usize = 128;
+/// Queries of a block: whole tiles.
+pub(crate) const QUERIES: usize = 42 * HIGH;
 
-/// Rows of a block.
-const ROWS: usize = 64;
+/// Bytes of the rows of a block: with the queries of a tile they stay in the first-level cache.
+const BLOCK: usize = 20 << 10;
 
-/// Queries and rows of a tile.
-const TILE: usize = 4;
+/// Rows that are compared between two looks at whether to stop.
+const UNCHECKED: usize = 64;
+
+/// Queries of a tile.
+const HIGH: usize = 6;
+
+/// Rows of a tile.
+const WIDE: usize = 4;
 
 /// Takes distances as a scan computes them.
 pub(crate) trait Sink {
@@ -89,7 +95,7 @@ impl<K: Sink> Scan<'_, K> {
                 self.sink.take(q, slot as u32, distance);
             }
         }
-        if slot.is_multiple_of(ROWS) { self.work.check() } else { Ok(()) }
+        if slot.is_multiple_of(UNCHECKED) { self.work.check() } else { Ok(()) }
     }
 
     /// Block by block.
@@ -99,15 +105,18 @@ impl<K: Sink> Scan<'_, K> {
         let rows = self.rows;
         let mut scratch = Vec::new();
         let count = self.queries.len() / dim;
-        for first in (0..rows.len()).step_by(ROWS) {
+        // What a query's distances must reach, so that nearly all tiles are done with one comparison a query.
+        let mut least: Vec<f32> = (0..count).map(|q| rows.least_closeness(self.sink.bound(q))).collect();
+        let together = (BLOCK / (WIDE * size_of::<f32>() * dim)).max(1) * WIDE;
+        for first in (0..rows.len()).step_by(together) {
             self.work.check()?;
-            let last = rows.len().min(first + ROWS);
+            let last = rows.len().min(first + together);
             let block = rows.block(first, last, &mut scratch);
-            for q in (0..count).step_by(TILE) {
-                for r in (0..last - first).step_by(TILE) {
+            for q in (0..count).step_by(HIGH) {
+                for r in (0..last - first).step_by(WIDE) {
                     // A tile that is not full repeats its last query or row.
-                    let row: [usize; TILE] = array::from_fn(|i| (r + i).min(last - first - 1));
-                    let query: [usize; TILE] = array::from_fn(|i| (q + i).min(count - 1));
+                    let row: [usize; WIDE] = array::from_fn(|i| (r + i).min(last - first - 1));
+                    let query: [usize; HIGH] = array::from_fn(|i| (q + i).min(count - 1));
                     let row_values = row.map(|row| block[row * dim..(row + 1) * dim].as_ptr());
                     let query_values = query.map(|query| self.queries[query * dim..(query + 1) * dim].as_ptr());
                     // SAFETY: every pointer is to `dim` values; `Level::run` checked the instruction set.
@@ -118,9 +127,14 @@ impl<K: Sink> Scan<'_, K> {
                             I::tile_f32::<false>(query_values, row_values, dim)
                         }
                     };
-                    let whole = (count - q).min(TILE);
-                    for (i, sums) in sums.iter().enumerate().take(whole) {
-                        self.offer(q + i, first, &row, (last - first - r).min(TILE), sums);
+                    let scale: [f32; WIDE] = array::from_fn(|i| rows.scale(first + row[i]));
+                    let whole = (count - q).min(HIGH);
+                    for (sums, q) in sums.iter().zip(q..q + whole) {
+                        // NaN is not less, so it is looked at.
+                        if !(0..WIDE).all(|i| sums[i] * scale[i] < least[q]) {
+                            self.offer(q, first + r, (last - first - r).min(WIDE), sums);
+                            least[q] = rows.least_closeness(self.sink.bound(q));
+                        }
                     }
                 }
             }
@@ -129,15 +143,10 @@ impl<K: Sink> Scan<'_, K> {
     }
 
     /// Hand the distances of a query to a tile's rows on.
-    #[inline(always)]
-    fn offer(&mut self, query: usize, first: usize, row: &[usize; TILE], whole: usize, sums: &[f32; TILE]) {
-        let distances: [f32; TILE] = array::from_fn(|i| self.rows.finish(sums[i], first + row[i]));
-        let bound = self.sink.bound(query);
-        if distances.iter().all(|distance| *distance > bound) {
-            return;
-        }
-        for (distance, row) in distances.into_iter().zip(row).take(whole) {
-            let slot = first + row;
+    #[cold]
+    fn offer(&mut self, query: usize, first: usize, whole: usize, sums: &[f32; WIDE]) {
+        for (slot, sum) in (first..first + whole).zip(sums) {
+            let distance = self.rows.finish(*sum, slot);
             if self.allowed.is_none_or(|allowed| allowed.contains(slot)) && distance <= self.sink.bound(query) {
                 self.sink.take(query, slot as u32, distance);
             }

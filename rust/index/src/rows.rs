@@ -235,6 +235,26 @@ impl Rows {
         }
     }
 
+    /// What a kernel's sum is to be multiplied with to be a *closeness*: larger for nearer, comparable between rows.
+    #[inline(always)]
+    pub(crate) fn scale(&self, slot: usize) -> f32 {
+        match self.metric {
+            Metric::L2 => -1.0,
+            Metric::Dot => 1.0,
+            Metric::Cosine => self.inverse_norms[slot],
+        }
+    }
+
+    /// The least closeness that a distance of at most `bound` can have.
+    #[inline(always)]
+    pub(crate) fn least_closeness(&self, bound: f32) -> f32 {
+        match self.metric {
+            Metric::L2 | Metric::Dot => -bound,
+            // A little less: 1 - cos is rounded.
+            Metric::Cosine => 1.0 - bound - 1e-6,
+        }
+    }
+
     /// Rows `first..last` as single precision; `scratch` holds them where they are kept otherwise.
     pub(crate) fn block<'a>(&'a self, first: usize, last: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
         let range = first * self.dim..last * self.dim;

@@ -31,7 +31,7 @@ const KERNELS: [Kernel; 10] = [
     ("dot u4 x i8", dot_u4i8),
     ("l2 u4 x i8", l2_u4i8),
     ("hamming", hamming),
-    ("tile 4 x 4 f32", tile_f32),
+    ("tile 6 x 4 f32", tile_f32),
 ];
 
 /// A function that measures one query against many rows: the types of both, values of a row, and the call of the kernel.
@@ -79,7 +79,7 @@ measured!(dot_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::dot_u4i8(row,
 measured!(l2_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::l2_u4i8(row, query, dim));
 measured!(hamming, u8, u8, bits, |I, query, row, dim| I::hamming(query, row, bits(dim)));
 
-/// Four queries against four rows at a time, as an exact scan compares a batch.
+/// Six queries against four rows at a time, as an exact scan compares a batch.
 fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
     struct Scan<'a>(&'a [f32], &'a [f32], usize);
     impl Loop for Scan<'_> {
@@ -89,7 +89,7 @@ fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
             let dim = self.2;
             for rows in self.1.chunks_exact(4 * dim) {
                 let (a, b) = (self.0, rows);
-                let queries = [a.as_ptr(), a[dim..].as_ptr(), a[2 * dim..].as_ptr(), a[3 * dim..].as_ptr()];
+                let queries = [0, 1, 2, 3, 4, 5].map(|q| a[q * dim..].as_ptr());
                 let rows = [b.as_ptr(), b[dim..].as_ptr(), b[2 * dim..].as_ptr(), b[3 * dim..].as_ptr()];
                 // SAFETY: all have `dim` values, and `Level::run` checked the instruction set.
                 black_box(unsafe { I::tile_f32::<false>(queries, rows, dim) });
@@ -97,8 +97,8 @@ fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
         }
     }
     let tiles = ROWS_BYTES / size_of::<f32>() / (4 * dim);
-    let (queries, rows) = (Buffer::<f32>::zeroed(4 * dim), Buffer::<f32>::zeroed(tiles * 4 * dim));
-    (dim * size_of::<f32>(), nanoseconds(|| level.run(Scan(&queries, &rows, dim))) / (16 * tiles) as f64)
+    let (queries, rows) = (Buffer::<f32>::zeroed(6 * dim), Buffer::<f32>::zeroed(tiles * 4 * dim));
+    (dim * size_of::<f32>(), nanoseconds(|| level.run(Scan(&queries, &rows, dim))) / (24 * tiles) as f64)
 }
 
 /// Time of one call, in the best of some passes: what else runs on the machine can only slow it.

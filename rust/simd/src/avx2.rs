@@ -3,9 +3,10 @@
 //! Byte products go through 16-bit lanes: `vpmaddubsw` on full-range codes would saturate.
 
 use core::arch::x86_64::{
-    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_si128,
-    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_set1_epi8,
+    __m256, __m256i, _mm_add_ps, _mm_loadu_si128, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
+    _mm256_castps256_ps128, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps,
+    _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps,
+    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_set1_epi8,
     _mm256_set1_epi16, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
     _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
 };
@@ -22,6 +23,19 @@ unsafe fn sum_ps(v: __m256) -> f32 {
     // SAFETY: 8 floats fit the array.
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), v) };
     ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]))
+}
+
+/// The sums of four vectors.
+#[inline(always)]
+unsafe fn sum_each(v: [__m256; 4]) -> [f32; 4] {
+    let mut out = [0.0; 4];
+    // SAFETY: the caller promises AVX; 4 floats fit the array.
+    unsafe {
+        let halves = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+        let sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves));
+        _mm_storeu_ps(out.as_mut_ptr(), sums);
+    }
+    out
 }
 
 #[inline(always)]
@@ -122,13 +136,6 @@ unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usiz
         }
         sum_ps(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])))
     }
-}
-
-/// 8 values, or the first `count` and the rest 0.
-#[inline(always)]
-unsafe fn load_up_to(values: *const f32, count: usize) -> __m256 {
-    // SAFETY: the caller promises `count` values.
-    unsafe { if count >= 8 { f32::load(values) } else { f32::load_tail(values, count) } }
 }
 
 /// 16 bytes of a query as 16-bit lanes.
@@ -273,29 +280,36 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4] {
-        let mut out = [[0.0; 4]; 4];
-        // Two queries at a time: eight sums, four rows and a query fill the sixteen registers.
-        for half in [0, 2] {
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6] {
+        let mut out = [[0.0; 4]; 6];
+        // Three queries at a time: twelve sums, three queries and a row fill the sixteen registers.
+        for half in [0, 3] {
             // SAFETY: indices stay below `n`, which the caller promises behind every pointer.
             unsafe {
-                let mut sums = [[_mm256_setzero_ps(); 4]; 2];
+                let mut sums = [[_mm256_setzero_ps(); 4]; 3];
                 let mut i = 0;
-                while i < n {
-                    let mut row = [_mm256_setzero_ps(); 4];
-                    for (row, values) in row.iter_mut().zip(rows) {
-                        *row = load_up_to(values.add(i), n - i);
-                    }
-                    for (q, sums) in sums.iter_mut().enumerate() {
-                        let query = load_up_to(queries[half + q].add(i), n - i);
-                        for (sum, row) in sums.iter_mut().zip(row) {
-                            *sum = step::<L2>(query, row, *sum);
-                        }
+                while i + 8 <= n {
+                    let a = f32::load(queries[half].add(i));
+                    let b = f32::load(queries[half + 1].add(i));
+                    let c = f32::load(queries[half + 2].add(i));
+                    for (r, row) in rows.iter().enumerate() {
+                        let row = f32::load(row.add(i));
+                        sums[0][r] = step::<L2>(a, row, sums[0][r]);
+                        sums[1][r] = step::<L2>(b, row, sums[1][r]);
+                        sums[2][r] = step::<L2>(c, row, sums[2][r]);
                     }
                     i += 8;
                 }
-                for (out, sum) in out[half..].as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
-                    *out = sum_ps(*sum);
+                if i < n {
+                    for (q, sums) in sums.iter_mut().enumerate() {
+                        let query = f32::load_tail(queries[half + q].add(i), n - i);
+                        for (sum, values) in sums.iter_mut().zip(rows) {
+                            *sum = step::<L2>(query, f32::load_tail(values.add(i), n - i), *sum);
+                        }
+                    }
+                }
+                for (out, sums) in out[half..].iter_mut().zip(sums) {
+                    *out = sum_each(sums);
                 }
             }
         }

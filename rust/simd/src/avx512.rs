@@ -294,10 +294,10 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4] {
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6] {
         // SAFETY: indices stay below `n`, which the caller promises behind every pointer.
         unsafe {
-            let mut sums = [[_mm512_setzero_ps(); 4]; 4];
+            let mut sums = [[_mm512_setzero_ps(); 4]; 6];
             let mut i = 0;
             while i < n {
                 let mut row = [_mm512_setzero_ps(); 4];
@@ -312,7 +312,7 @@ impl Isa for Avx512 {
                 }
                 i += 16;
             }
-            let mut out = [[0.0; 4]; 4];
+            let mut out = [[0.0; 4]; 6];
             for (out, sum) in out.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
                 *out = _mm512_reduce_add_ps(*sum);
             }

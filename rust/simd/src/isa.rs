@@ -84,11 +84,11 @@ pub trait Isa: Copy + Send + Sync + 'static {
     /// As for the trait.
     unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32;
 
-    /// Sums of products (or, with `L2`, of squared differences) of 4 queries with 4 rows, all of length `n`: `out[q][r]`.
+    /// Sums of products (or, with `L2`, of squared differences) of 6 queries with 4 rows, all of length `n`: `out[q][r]`.
     ///
     /// # Safety
     /// As for the trait.
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4];
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6];
 
     /// Ask for the cache line at `address`. Any address is allowed: a prefetch never faults.
     #[inline(always)]

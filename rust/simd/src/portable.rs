@@ -151,7 +151,7 @@ impl Isa for Portable {
     }
 
     #[inline(always)]
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 4], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 4] {
+    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6] {
         queries.map(|query| {
             rows.map(|row| {
                 // SAFETY: the caller promises `n` values behind every pointer.
