@@ -9,6 +9,8 @@ from tiercel.cli.files import check_target
 from tiercel.errors import InvalidInputError
 
 _SUFFIXES = (".png", ".svg", ".pdf")
+# Pixels that a label takes.
+_WIDE, _HIGH = 30, 16
 
 
 def check_plot(path: str) -> None:
@@ -28,18 +30,19 @@ def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
     axes = figure.add_subplot()
     recalls, speeds = [row["recall"] for row in curve], [row["qps"] for row in curve]
     axes.plot(recalls, speeds, marker="o")
-    for row in curve:
-        axes.annotate(
-            f"{row['ef_search']:.0f}",
-            (row["recall"], row["qps"]),
-            textcoords="offset points",
-            xytext=(4, 4),
-            fontsize=8,
-        )
-    axes.set(xlabel="recall", ylabel="queries a second", title=title)
+    axes.set(xlabel="recall (beside each point: ef_search)", ylabel="queries a second", title=title)
     if max(speeds) > 4 * min(speeds):
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
     axes.grid(visible=True, which="both", alpha=0.3)
+    figure.draw_without_rendering()
+    labelled: list[tuple[float, float]] = []
+    for row in curve:
+        x, y = axes.transData.transform((row["recall"], row["qps"]))
+        # A label that would lie on another one says nothing.
+        if all(abs(x - other_x) > _WIDE or abs(y - other_y) > _HIGH for other_x, other_y in labelled):
+            labelled.append((x, y))
+            place = (row["recall"], row["qps"])
+            axes.annotate(f"{row['ef_search']:.0f}", place, textcoords="offset points", xytext=(5, 5), fontsize=8)
     figure.savefig(path, dpi=120)
