@@ -25,4 +25,5 @@ mod work;
 pub use errors::{AddError, Corruption, Interrupted, LoadError, NotFound, RowError, SearchError};
 pub use index::{Filter, Index, Matches, NewError, RangeMatches, SearchSettings, Stats};
 pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Storage};
+pub use rows::check_vectors;
 pub use work::Work;

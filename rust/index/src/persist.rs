@@ -319,6 +319,16 @@ impl Index {
         Self::read_from(file, len)
     }
 
+    /// Write the content of the file to `out`; [`Self::file_len`] bytes while nobody changes the index.
+    pub fn write_to(&self, out: impl Write) -> io::Result<()> {
+        write(self.options(), &self.state.read(), out).map(|_| ())
+    }
+
+    /// Bytes of the file that [`Self::save`] would write now.
+    pub fn file_len(&self) -> u64 {
+        file_len(&lengths(&self.state.read())).unwrap_or(0)
+    }
+
     /// The content of the file that [`Self::save`] would write.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = self.state.read();
@@ -331,7 +341,8 @@ impl Index {
         Self::read_from(bytes, bytes.len() as u64)
     }
 
-    fn read_from(input: impl Read, len: u64) -> Result<Self, LoadError> {
+    /// Make an index from `len` bytes that [`Self::write_to`] wrote.
+    pub fn read_from(input: impl Read, len: u64) -> Result<Self, LoadError> {
         let level = Level::active()?;
         let (options, state) = read(input, len)?;
         Ok(Self::from_state(options, level, state))

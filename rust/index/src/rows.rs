@@ -283,6 +283,11 @@ fn norm(row: &[f32]) -> f64 {
     row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
 }
 
+/// Check vectors, `dim` values each, as [`crate::Index::add`] does before it takes them; `argument` is their name in the error.
+pub fn check_vectors(argument: &'static str, vectors: &[f32], options: &Options) -> Result<(), RowError> {
+    check_rows(argument, vectors, 0, options, options.dtype)
+}
+
 /// Check rows before anything is done with them: finite, within the type they are kept in, with a direction under cosine.
 pub(crate) fn check(
     argument: &'static str,

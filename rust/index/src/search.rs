@@ -83,17 +83,17 @@ impl Plan {
     /// The cheapest way that keeps the promise. `ef` is what a search of all vectors would take, `None` for an exact search.
     pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, available: usize) -> Self {
         let Some(ef) = ef else { return Self::Exact };
-        // Of the nearest vectors only a share is allowed: keep as many more.
-        let widened = |ef: usize| ef.saturating_mul(state.slots()).div_ceil(available.max(1));
-        let ef = widened(ef.max(k));
+        let ef = ef.max(k);
         if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
+        // Of the nodes on a walk only a share is allowed: keep as many more.
+        let walked = ef.saturating_mul(state.slots()).div_ceil(available);
         let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
-        if !walks || available <= ef.saturating_mul(SCANNED_PER_CANDIDATE) {
-            Self::Scan { ef: ef.max(widened(2 * k + SPARE)) }
+        if !walks || available <= walked.saturating_mul(SCANNED_PER_CANDIDATE) {
+            Self::Scan { ef: ef.max(2 * k + SPARE) }
         } else {
-            Self::Walk { ef }
+            Self::Walk { ef: walked }
         }
     }
 }

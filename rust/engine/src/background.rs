@@ -1,0 +1,230 @@
+//! The thread that keeps a collection fast: it moves fresh vectors into the graph, merges text segments, takes out the dead, and
+//! writes checkpoints.
+
+use std::process;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tiercel_index::Index;
+use tiercel_store::Durability;
+
+use crate::checkpoint::checkpoint;
+use crate::collection::Core;
+use crate::errors::WriteError;
+use crate::snapshot::Snapshot;
+use crate::vectors::{Vectors, work};
+
+/// How often it looks whether something is to be done; with `Durability::Interval` the most that a crash can lose.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Fresh vectors, or dead rows, that are dealt with though more come.
+const MANY: usize = 1024;
+/// Rounds without a change after which even a few are dealt with.
+const IDLE: u32 = 3;
+/// Vectors that are copied at a time while an index is built anew.
+const REBUILT: usize = 1 << 16;
+/// Rounds to wait after an error.
+const PENANCE: u32 = 100;
+
+/// Wakes and stops the thread.
+#[derive(Default)]
+pub(crate) struct Signal {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Wanted {
+    work: bool,
+    stop: bool,
+}
+
+impl Signal {
+    /// Say that something was written.
+    pub(crate) fn wake(&self) {
+        self.wanted.lock().work = true;
+        self.changed.notify_one();
+    }
+
+    fn stop(&self) {
+        self.wanted.lock().stop = true;
+        self.changed.notify_one();
+    }
+
+    /// Wait for work, a while at most; tells whether to stop.
+    fn wait(&self) -> bool {
+        let mut wanted = self.wanted.lock();
+        if !wanted.work && !wanted.stop {
+            self.changed.wait_for(&mut wanted, PAUSE);
+        }
+        wanted.work = false;
+        wanted.stop
+    }
+}
+
+/// The thread of a collection.
+pub(crate) struct Background {
+    core: Arc<Core>,
+    thread: Option<JoinHandle<()>>,
+    /// A forked process has no such thread to wait for.
+    process: u32,
+}
+
+impl Background {
+    /// Start the thread.
+    pub(crate) fn start(core: Arc<Core>, durability: Durability, threads: usize) -> Result<Self, String> {
+        let shared = Arc::clone(&core);
+        let thread = thread::Builder::new().name("tiercel".into()).spawn(move || run(&shared, durability, threads));
+        let thread = Some(thread.map_err(|error| error.to_string())?);
+        Ok(Self { core, thread, process: process::id() })
+    }
+
+    /// Whether this process was forked by the one that has the thread. Locks may be held here that nobody will release.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.process != process::id()
+    }
+
+    /// Stop the thread and wait for it.
+    pub(crate) fn stop(&mut self) {
+        self.core.signal.stop();
+        // A panic in the thread is a bug that its own tests must find; nothing is left to do for it here.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn run(core: &Core, durability: Durability, threads: usize) {
+    let (mut sequence, mut idle, mut penance) = (0, 0, 0);
+    let mut synced = Instant::now();
+    while !core.signal.wait() {
+        let now = core.snapshot().sequence;
+        idle = if now == sequence { idle + 1 } else { 0 };
+        sequence = now;
+        penance = u32::saturating_sub(penance, 1);
+        if durability == Durability::Interval && synced.elapsed() >= PAUSE {
+            synced = Instant::now();
+            // If it fails, the store latches, and the next writer is told.
+            let _ = core.store.sync();
+        }
+        if penance == 0
+            && let Err(error) = tidy(core, idle >= IDLE, threads)
+        {
+            core.known.lock().trouble = Some(error.to_string());
+            penance = PENANCE;
+        }
+    }
+}
+
+/// Do what is due.
+fn tidy(core: &Core, idle: bool, threads: usize) -> Result<(), WriteError> {
+    let mut maintenance = core.maintenance.lock();
+    let enough = |count: usize| count >= MANY || (idle && count > 0);
+    if enough(fresh(&core.snapshot())) {
+        move_tails(core, threads)?;
+    }
+    merge_text(core)?;
+    if enough(core.buried.lock().len()) {
+        take_out_dead(core);
+    }
+    if maintenance.is_due(&core.snapshot()) {
+        checkpoint(core, &mut maintenance, threads)?;
+    }
+    Ok(())
+}
+
+fn fresh(snapshot: &Snapshot) -> usize {
+    snapshot.vectors.as_ref().map_or(0, Vectors::fresh)
+}
+
+/// Move the vectors of all tails into the main index. Gives the snapshot of which all vectors are there now.
+pub(crate) fn move_tails(core: &Core, threads: usize) -> Result<Snapshot, WriteError> {
+    let mut sealed = None;
+    core.change(|snapshot| {
+        let full = snapshot.clone();
+        snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
+        sealed = Some(full);
+        Ok(())
+    })
+    .map_err(WriteError::Unsearchable)?;
+    let sealed = sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))?;
+    let Some(vectors) = &sealed.vectors else { return Ok(sealed) };
+    for tail in &vectors.tails {
+        let (rows, values) = living(core, tail)?;
+        vectors
+            .main
+            .add(values, Some(&rows), &work(threads))
+            .map_err(|error| WriteError::Unsearchable(error.to_string()))?;
+    }
+    let moved = &vectors.tails;
+    core.change(|snapshot| {
+        if let Some(vectors) = &mut snapshot.vectors {
+            vectors.tails.retain(|tail| !moved.iter().any(|done| Arc::ptr_eq(done, tail)));
+        }
+        Ok::<_, WriteError>(())
+    })?;
+    Ok(sealed)
+}
+
+/// The rows of a tail that live, and their vectors.
+fn living(core: &Core, tail: &Index) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+    let now = core.snapshot();
+    let mut rows = tail.ids();
+    rows.retain(|row| now.lives(*row as u32));
+    let values = tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
+    Ok((rows, values))
+}
+
+/// Build the main index anew without dead rows, if it has any: their slots come back.
+pub(crate) fn rebuild(core: &Core, threads: usize) -> Result<(), WriteError> {
+    let sealed = move_tails(core, threads)?;
+    take_out_dead(core);
+    let Some(old) = sealed.vectors.map(|vectors| vectors.main).filter(|main| main.slots() > main.len()) else {
+        return Ok(());
+    };
+    let unsearchable = |error: String| WriteError::Unsearchable(error);
+    let new = Index::new(old.options().clone()).map_err(|error| unsearchable(error.to_string()))?;
+    let rows = old.ids();
+    for rows in rows.chunks(REBUILT) {
+        let values = old.get(rows).map_err(|error| unsearchable(error.to_string()))?;
+        new.add(values, Some(rows), &work(threads)).map_err(|error| unsearchable(error.to_string()))?;
+    }
+    let new = Arc::new(new);
+    core.change(|snapshot| {
+        if let Some(vectors) = &mut snapshot.vectors {
+            vectors.main = new;
+        }
+        Ok(())
+    })
+}
+
+/// Merge text segments until there are few.
+pub(crate) fn merge_text(core: &Core) -> Result<(), WriteError> {
+    while let Some(merge) = core.snapshot().text.plan_merge() {
+        let merged = Arc::new(merge.run()?);
+        let mut done = true;
+        core.change(|snapshot| {
+            match snapshot.text.merged(&merge, merged) {
+                Some(text) => snapshot.text = text,
+                // A writer has merged some of them meanwhile.
+                None => done = false,
+            }
+            Ok::<_, WriteError>(())
+        })?;
+        if !done {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Take dead rows out of the main index, so that searches need not look past them.
+pub(crate) fn take_out_dead(core: &Core) {
+    // A search that began before a record was replaced has nothing but the old row.
+    let seen = core.seen_by_all();
+    let dead: Vec<u64> = core.buried.lock().extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
+    let snapshot = core.snapshot();
+    let Some(vectors) = &snapshot.vectors else { return };
+    for index in std::iter::once(&vectors.main).chain(&vectors.tails) {
+        index.remove(&dead);
+    }
+}

@@ -1,0 +1,163 @@
+//! Checkpoints: what searches need, written to immutable files, so that opening reads instead of building.
+//!
+//! ```text
+//! index-<n>   INDX   the main index, as `tiercel_index` writes it: vectors, codes, graph
+//! text-<n>    TEXT   a segment of texts
+//! meta "checkpoint"  {"number", "rows", "index", "texts"}: rows below `rows` are in these files, later ones in the store
+//! ```
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tiercel_store::{Publication, Tag};
+use tiercel_text::Segment;
+
+use crate::background::{merge_text, move_tails};
+use crate::collection::Core;
+use crate::errors::{OpenError, WriteError};
+use crate::snapshot::Snapshot;
+
+pub(crate) const META: &str = "checkpoint";
+pub(crate) const INDEX: Tag = *b"INDX";
+pub(crate) const TEXT: Tag = *b"TEXT";
+
+/// Bytes of fresh vectors in the store from which on a checkpoint is due.
+const FRESH: u64 = 64 << 20;
+/// The whole index is written anew, so it must have grown by a share of itself: then each vector is written a few times in all.
+const SHARE: u64 = 4;
+
+/// What the last checkpoint covers; held by whoever moves, merges or writes.
+#[derive(Default)]
+pub(crate) struct Maintenance {
+    pub(crate) last: Checkpoint,
+    /// The segments that are in files, and the names of those.
+    pub(crate) texts: Vec<(Arc<Segment>, String)>,
+}
+
+/// The content of the meta entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// Counts the files ever written.
+    pub(crate) number: u64,
+    /// Rows below are in the files.
+    pub(crate) rows: u32,
+    pub(crate) index: Option<String>,
+    pub(crate) texts: Vec<String>,
+}
+
+impl Checkpoint {
+    fn to_bytes(&self) -> Vec<u8> {
+        json!({"number": self.number, "rows": self.rows, "index": self.index, "texts": self.texts})
+            .to_string()
+            .into_bytes()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, OpenError> {
+        let read = || {
+            let value: Value = serde_json::from_slice(bytes).ok()?;
+            let name = |value: &Value| Some(value.as_str()?.to_owned());
+            Some(Self {
+                number: value["number"].as_u64()?,
+                rows: u32::try_from(value["rows"].as_u64()?).ok()?,
+                index: if value["index"].is_null() { None } else { Some(name(&value["index"])?) },
+                texts: value["texts"].as_array()?.iter().map(name).collect::<Option<_>>()?,
+            })
+        };
+        read().ok_or(OpenError::Config("has a checkpoint that makes no sense"))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &str> {
+        self.index.iter().chain(&self.texts).map(String::as_str)
+    }
+}
+
+impl Maintenance {
+    /// Whether so much is in the store alone that a checkpoint pays.
+    pub(crate) fn is_due(&self, snapshot: &Snapshot) -> bool {
+        let Some(vectors) = &snapshot.vectors else {
+            return snapshot.rows - self.last.rows > 100_000;
+        };
+        let width = 4 * vectors.main.options().dim as u64;
+        let fresh = u64::from(snapshot.rows - self.last.rows) * width;
+        fresh > FRESH.max(u64::from(self.last.rows) * width / SHARE)
+    }
+
+    /// Whether so much that a clean close should write one.
+    pub(crate) fn is_due_at_close(&self, snapshot: &Snapshot) -> bool {
+        snapshot.rows - self.last.rows > 1024.max(self.last.rows / 16)
+    }
+}
+
+/// Write a checkpoint of everything that was committed when this began.
+pub(crate) fn checkpoint(core: &Core, maintenance: &mut Maintenance, threads: usize) -> Result<(), WriteError> {
+    merge_text(core)?;
+    let sealed = move_tails(core, threads)?;
+    let mut next = Checkpoint { number: maintenance.last.number, rows: sealed.rows, ..Checkpoint::default() };
+    if let Some(vectors) = sealed.vectors.as_ref().filter(|vectors| !vectors.main.is_empty()) {
+        let name = next.name("index");
+        let index = &vectors.main;
+        core.store.write_segment(&name, &[(INDEX, index.file_len())], |file| {
+            file.section(INDEX, |out| index.write_to(out))
+        })?;
+        next.index = Some(name);
+    }
+    let mut texts = Vec::new();
+    for segment in sealed.text.segments() {
+        let there = maintenance.texts.iter().find(|(old, _)| Arc::ptr_eq(old, segment));
+        let name = if let Some((_, name)) = there {
+            name.clone()
+        } else {
+            let (name, bytes) = (next.name("text"), segment.to_bytes());
+            core.store.write_segment(&name, &[(TEXT, bytes.len() as u64)], |file| {
+                file.section(TEXT, |out| out.write_all(&bytes))
+            })?;
+            name
+        };
+        next.texts.push(name.clone());
+        texts.push((Arc::clone(segment), name));
+    }
+    publish(core, &maintenance.last, &next)?;
+    core.known.lock().checkpoint_rows = next.rows;
+    maintenance.last = next;
+    maintenance.texts = texts;
+    Ok(())
+}
+
+impl Checkpoint {
+    fn name(&mut self, kind: &str) -> String {
+        self.number += 1;
+        format!("{kind}-{}", self.number)
+    }
+}
+
+fn publish(core: &Core, last: &Checkpoint, next: &Checkpoint) -> Result<(), WriteError> {
+    let old: Vec<&str> = last.files().collect();
+    let new: Vec<&str> = next.files().collect();
+    let add: Vec<&str> = new.iter().filter(|name| !old.contains(name)).copied().collect();
+    let remove: Vec<&str> = old.iter().filter(|name| !new.contains(name)).copied().collect();
+    let meta = next.to_bytes();
+    let publication =
+        Publication { add: &add, remove: &remove, drop_fresh_below: next.rows, meta: &[(META, meta.as_slice())] };
+    core.store.publish_segments(&publication, |_| {
+        // The old reader would hold the pages that were freed. Nothing here can fail.
+        let _ = core.change(|snapshot| {
+            snapshot.reader = core.store.reader();
+            Ok::<_, WriteError>(())
+        });
+    })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_comes_back() {
+        let checkpoint =
+            Checkpoint { number: 7, rows: 12, index: Some("index-6".into()), texts: vec!["text-7".into()] };
+        assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()).unwrap(), checkpoint);
+        assert_eq!(Checkpoint::from_bytes(&Checkpoint::default().to_bytes()).unwrap(), Checkpoint::default());
+        assert!(Checkpoint::from_bytes(b"{}").is_err());
+    }
+}

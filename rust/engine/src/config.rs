@@ -1,0 +1,140 @@
+//! What a collection is made with, kept in the collection.
+
+use serde_json::{Value, json};
+use tiercel_index::Metric;
+use tiercel_text::{Language, Tokenizer};
+
+use crate::errors::OpenError;
+
+/// The version of what is stored, and the only one that is read.
+const FORMAT: u64 = 1;
+
+/// What a collection is made with; fixed when it is first opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Values of every vector; `None` in a collection without vectors.
+    pub dim: Option<usize>,
+    /// What is smallest for the nearest vectors.
+    pub metric: Metric,
+    /// How texts become terms.
+    pub tokenizer: Tokenizer,
+    /// Names the model that made the vectors.
+    pub fingerprint: Option<String>,
+}
+
+/// What an opener wants; `None` takes what is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Values of every vector.
+    pub dim: Option<usize>,
+    /// What is smallest for the nearest vectors.
+    pub metric: Option<Metric>,
+    /// How texts become terms.
+    pub tokenizer: Option<Tokenizer>,
+    /// Names the model that makes the vectors.
+    pub fingerprint: Option<String>,
+}
+
+const METRICS: [(&str, Metric); 3] = [("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
+
+/// The name of a metric.
+pub fn metric_name(metric: Metric) -> &'static str {
+    METRICS.into_iter().find(|(_, each)| *each == metric).map_or("", |(name, _)| name)
+}
+
+impl Wanted {
+    /// The configuration of a new collection.
+    pub(crate) fn into_config(self) -> Config {
+        Config {
+            dim: self.dim,
+            metric: self.metric.unwrap_or(Metric::Cosine),
+            tokenizer: self.tokenizer.unwrap_or_default(),
+            fingerprint: self.fingerprint,
+        }
+    }
+
+    /// Check that a collection is what is wanted.
+    pub(crate) fn check(&self, config: &Config) -> Result<(), OpenError> {
+        let differs = |option, stored: String, wanted: String| Err(OpenError::Differs { option, stored, wanted });
+        let number = |dim: Option<usize>| dim.map_or("none".into(), |dim| dim.to_string());
+        if self.dim.is_some() && self.dim != config.dim {
+            return differs("dim", number(config.dim), number(self.dim));
+        }
+        if let Some(metric) = self.metric.filter(|metric| *metric != config.metric) {
+            return differs("metric", metric_name(config.metric).into(), metric_name(metric).into());
+        }
+        if let Some(tokenizer) = self.tokenizer.filter(|tokenizer| *tokenizer != config.tokenizer) {
+            let shown = |tokenizer: Tokenizer| format!("{:?}", tokenizer.stemming.map(Language::name));
+            return differs("language", shown(config.tokenizer), shown(tokenizer));
+        }
+        match (&self.fingerprint, &config.fingerprint) {
+            (Some(wanted), Some(stored)) if wanted != stored => differs("embedder", stored.clone(), wanted.clone()),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let language = |language: Option<Language>| language.map(Language::name);
+        json!({
+            "format": FORMAT,
+            "dim": self.dim,
+            "metric": metric_name(self.metric),
+            "stemming": language(self.tokenizer.stemming),
+            "stop_words": language(self.tokenizer.stop_words),
+            "fingerprint": self.fingerprint,
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    /// Read what [`Self::to_bytes`] wrote.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, OpenError> {
+        let value: Value = serde_json::from_slice(bytes).map_err(|_| OpenError::Config("is not JSON"))?;
+        match value["format"].as_u64() {
+            Some(FORMAT) => {}
+            Some(got) => return Err(OpenError::Format { expected: FORMAT, got }),
+            None => return Err(OpenError::Config("has no format")),
+        }
+        let language = |name: &str| match &value[name] {
+            Value::Null => Ok(None),
+            value => {
+                value.as_str().and_then(Language::from_name).map(Some).ok_or(OpenError::Config("has no such language"))
+            }
+        };
+        let metric = METRICS.into_iter().find(|(name, _)| value["metric"].as_str() == Some(name));
+        Ok(Self {
+            dim: value["dim"].as_u64().map(|dim| dim as usize),
+            metric: metric.ok_or(OpenError::Config("has no such metric"))?.1,
+            tokenizer: Tokenizer { stemming: language("stemming")?, stop_words: language("stop_words")? },
+            fingerprint: value["fingerprint"].as_str().map(Into::into),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_comes_back() {
+        let tokenizer = Tokenizer { stemming: Some(Language::German), stop_words: None };
+        let config = Config { dim: Some(384), metric: Metric::L2, tokenizer, fingerprint: Some("model \"x\"".into()) };
+        assert_eq!(Config::from_bytes(&config.to_bytes()).unwrap(), config);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let config = Wanted { dim: Some(3), ..Wanted::default() }.into_config();
+        let error = Wanted { dim: Some(4), ..Wanted::default() }.check(&config).unwrap_err();
+        assert_eq!(error.to_string(), "dim: expected 3, as the collection was made, got 4");
+        assert!(Wanted::default().check(&config).is_ok());
+    }
+
+    #[test]
+    fn a_later_format_is_refused() {
+        let error = Config::from_bytes(br#"{"format": 2}"#).unwrap_err();
+        assert!(matches!(error, OpenError::Format { expected: 1, got: 2 }));
+    }
+}

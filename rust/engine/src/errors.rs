@@ -1,0 +1,130 @@
+//! What can go wrong.
+
+use thiserror::Error;
+use tiercel_index::{OptionsError, RowError};
+use tiercel_store as store;
+
+/// Why a collection was not opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The store was not opened.
+    #[error(transparent)]
+    Store(#[from] store::OpenError),
+    /// The collection was made with something else.
+    #[error("{option}: expected {stored}, as the collection was made, got {wanted}")]
+    Differs {
+        /// What differs.
+        option: &'static str,
+        /// What the collection was made with.
+        stored: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// It was written by a later version.
+    #[error("expected a collection of format {expected}, got format {got}: use a newer tiercel")]
+    Format {
+        /// The format that can be read.
+        expected: u64,
+        /// The format that it has.
+        got: u64,
+    },
+    /// The stored configuration makes no sense.
+    #[error("the configuration {0}")]
+    Config(&'static str),
+    /// An option is out of range.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The instruction set asked for cannot be used.
+    #[error("{0}")]
+    Simd(String),
+    /// A file within the collection is damaged.
+    #[error("{file}: {what}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The background thread was not started.
+    #[error("no thread for the background work: {0}")]
+    Thread(String),
+}
+
+impl From<store::ReadError> for OpenError {
+    fn from(error: store::ReadError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// Why nothing was written.
+#[derive(Clone, Debug, Error)]
+pub enum WriteError {
+    /// A vector cannot be taken.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// An id cannot be taken.
+    #[error("ids: expected 1 to {limit} bytes of UTF-8, got {got} at position {at}")]
+    Id {
+        /// The most bytes.
+        limit: usize,
+        /// The bytes it has.
+        got: usize,
+        /// Which id.
+        at: usize,
+    },
+    /// Vectors for a collection that has none.
+    #[error("vectors: expected none, since the collection was opened without dim, got {got}")]
+    NoVectors {
+        /// How many came.
+        got: usize,
+    },
+    /// Not as many values as the records have vectors.
+    #[error("vectors: expected {expected} values, got {got}")]
+    Length {
+        /// Records with a vector, times their dimension.
+        expected: usize,
+        /// Values that came.
+        got: usize,
+    },
+    /// Texts that cannot be taken.
+    #[error(transparent)]
+    Text(#[from] tiercel_text::BuildError),
+    /// The store did not commit.
+    #[error(transparent)]
+    Commit(#[from] store::CommitError),
+    /// What must be known first could not be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// Something that was written could not be made searchable. The record is safe; opening the collection again finds it.
+    #[error("writes are refused, since the collection must be opened again: {0}")]
+    Unsearchable(String),
+}
+
+/// Why nothing was found.
+#[derive(Clone, Debug, Error)]
+pub enum QueryError {
+    /// A query vector cannot be taken.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// A vector to look for in a collection that has none.
+    #[error("vector: expected none, since the collection was opened without dim")]
+    NoVectors,
+    /// A file is damaged.
+    #[error(transparent)]
+    Corrupt(#[from] store::Corruption),
+    /// The system refused an operation.
+    #[error("{0}")]
+    Io(std::sync::Arc<std::io::Error>),
+    /// No memory, or the like.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<store::ReadError> for QueryError {
+    fn from(error: store::ReadError) -> Self {
+        match error {
+            store::ReadError::Corrupt(corruption) => Self::Corrupt(corruption),
+            store::ReadError::Io(error) => Self::Io(std::sync::Arc::new(error)),
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What a filter is once it is read, and what it says of one record.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::date::Instant;
+use super::errors::FilterError;
+use super::parse;
+use super::value::{field, order, same};
+
+/// A condition on metadata.
+///
+/// There is no other way to one than reading its JSON form, which keeps it within limits: 64 levels, 100,000 conditions and
+/// values, 64 fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    /// Names of the fields, each once; conditions know them by their place here.
+    pub(super) fields: Vec<String>,
+    pub(super) condition: Condition,
+}
+
+/// A tree of conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Condition {
+    /// All hold; with none, it holds for every record.
+    All(Vec<Self>),
+    /// One holds; with none, it holds for no record.
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    Field(usize, Test),
+}
+
+/// What must be so about the value of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Test {
+    Exists,
+    OneOf(Vec<Operand>),
+    Ordered(Relation, Operand),
+    Contains(Operand),
+    StartsWith(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    Less,
+    AtMost,
+    Greater,
+    AtLeast,
+}
+
+/// What a value is compared with.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Operand {
+    Value(Value),
+    Date(Instant),
+}
+
+impl Filter {
+    /// Read a filter from its JSON form; `{}` holds for every record.
+    pub fn parse(form: &Value) -> Result<Self, FilterError> {
+        parse::filter(form)
+    }
+
+    /// The same from text.
+    pub fn from_text(text: &str) -> Result<Self, FilterError> {
+        let form: Value = serde_json::from_str(text).map_err(|error| FilterError::NotJson(error.to_string()))?;
+        Self::parse(&form)
+    }
+
+    /// Names of the fields that the filter looks at, each once.
+    pub fn fields(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(String::as_str)
+    }
+
+    /// Whether a record with this metadata passes. Anything but an object has no fields.
+    pub fn matches(&self, metadata: &Value) -> bool {
+        let values: Vec<Option<&Value>> = match metadata {
+            Value::Object(metadata) => self.fields.iter().map(|name| field(metadata, name)).collect(),
+            _ => vec![None; self.fields.len()],
+        };
+        self.condition.holds(&values)
+    }
+}
+
+impl Condition {
+    fn holds(&self, values: &[Option<&Value>]) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.holds(values)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(values)),
+            Self::Not(part) => !part.holds(values),
+            Self::Field(field, test) => values[*field].is_some_and(|value| test.holds(value)),
+        }
+    }
+}
+
+impl Test {
+    fn holds(&self, value: &Value) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::OneOf(operands) => operands.iter().any(|operand| operand.equals(value)),
+            Self::Ordered(relation, operand) => operand.order_of(value).is_some_and(|order| relation.allows(order)),
+            Self::Contains(operand) => {
+                value.as_array().is_some_and(|elements| elements.iter().any(|element| operand.equals(element)))
+            }
+            Self::StartsWith(beginning) => value.as_str().is_some_and(|text| text.starts_with(beginning)),
+        }
+    }
+}
+
+impl Relation {
+    fn allows(self, order: Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
+        }
+    }
+}
+
+impl Operand {
+    fn equals(&self, value: &Value) -> bool {
+        match self {
+            Self::Value(operand) => same(operand, value),
+            Self::Date(_) => self.order_of(value).is_some_and(Ordering::is_eq),
+        }
+    }
+
+    /// How a value lies to the operand, if both are of one type that has an order.
+    fn order_of(&self, value: &Value) -> Option<Ordering> {
+        match (self, value) {
+            (Self::Value(Value::Number(operand)), Value::Number(value)) => Some(order(value, operand)),
+            (Self::Value(Value::String(operand)), Value::String(value)) => Some(value.cmp(operand)),
+            (Self::Date(operand), Value::String(value)) => Instant::parse(value).map(|value| value.cmp(operand)),
+            _ => None,
+        }
+    }
+}

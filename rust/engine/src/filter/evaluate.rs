@@ -1,0 +1,157 @@
+//! A filter over the indexes of its fields.
+
+use std::borrow::Borrow;
+
+use roaring::RoaringBitmap;
+
+use super::condition::{Condition, Filter, Operand, Relation, Test};
+use super::field::{Field, Span};
+use super::gather::Gather;
+use super::key::{self, Of};
+
+/// A filter together with the indexes of its fields, as they were at one moment.
+#[derive(Debug)]
+pub struct FieldView<'f> {
+    filter: &'f Filter,
+    /// In the order of the filter's fields.
+    fields: Vec<Field>,
+    rows: u32,
+}
+
+impl<'f> FieldView<'f> {
+    pub(super) const fn new(filter: &'f Filter, fields: Vec<Field>, rows: u32) -> Self {
+        Self { filter, fields, rows }
+    }
+
+    /// Rows below this are answered for. [`Filter::matches`] can tell about newer ones.
+    pub const fn rows_covered(&self) -> u32 {
+        self.rows
+    }
+
+    /// The rows below `rows`, of those covered, that pass. Rows of records that are gone are among them.
+    pub fn evaluate(&self, rows: u32) -> RoaringBitmap {
+        self.rows_of(&self.filter.condition, rows.min(self.rows))
+    }
+
+    /// An estimate, in microseconds, of the share of rows that pass: from 0 to 1.
+    ///
+    /// It is exact for one condition, and for both sides of a range. Conditions joined together are taken to be
+    /// independent.
+    pub fn estimate(&self) -> f64 {
+        self.share_of(&self.filter.condition)
+    }
+
+    fn rows_of(&self, condition: &Condition, bound: u32) -> RoaringBitmap {
+        match condition {
+            Condition::All(parts) => {
+                let (ranges, others) = ranges_of(parts);
+                let of_ranges = ranges.iter().map(|(field, span)| self.rows_in(*field, [span], bound));
+                let mut all = of_ranges.chain(others.into_iter().map(|part| self.rows_of(part, bound)));
+                let mut rows = all.next().unwrap_or_else(|| everything(bound));
+                while !rows.is_empty()
+                    && let Some(part) = all.next()
+                {
+                    rows &= part;
+                }
+                rows
+            }
+            Condition::Any(parts) => {
+                parts.iter().fold(RoaringBitmap::new(), |rows, part| rows | self.rows_of(part, bound))
+            }
+            Condition::Not(part) => everything(bound) - self.rows_of(part, bound),
+            Condition::Field(field, test) => self.rows_in(*field, spans(test), bound),
+        }
+    }
+
+    fn rows_in(&self, field: usize, spans: impl IntoIterator<Item = impl Borrow<Span>>, bound: u32) -> RoaringBitmap {
+        let mut rows = Gather::new(bound);
+        for span in spans {
+            self.fields[field].gather(span.borrow(), &mut rows);
+        }
+        rows.finish()
+    }
+
+    fn share_of(&self, condition: &Condition) -> f64 {
+        match condition {
+            Condition::All(parts) => {
+                let (ranges, others) = ranges_of(parts);
+                let of_ranges = ranges.iter().map(|(field, span)| self.share_in(*field, [span]));
+                of_ranges.chain(others.into_iter().map(|part| self.share_of(part))).product()
+            }
+            Condition::Any(parts) => 1.0 - parts.iter().map(|part| 1.0 - self.share_of(part)).product::<f64>(),
+            Condition::Not(part) => 1.0 - self.share_of(part),
+            Condition::Field(field, test) => self.share_in(*field, spans(test)),
+        }
+    }
+
+    fn share_in(&self, field: usize, spans: impl IntoIterator<Item = impl Borrow<Span>>) -> f64 {
+        let count: usize = spans.into_iter().map(|span| self.fields[field].count(span.borrow())).sum();
+        (count as f64 / f64::from(self.rows.max(1))).min(1.0)
+    }
+}
+
+fn everything(bound: u32) -> RoaringBitmap {
+    let mut rows = RoaringBitmap::new();
+    rows.insert_range(..bound);
+    rows
+}
+
+/// Conditions that all must hold, in two parts: ordered comparisons, those of a field with one type put together as the
+/// range that they leave, which is read and estimated as one; and the others.
+fn ranges_of(conditions: &[Condition]) -> (Vec<(usize, Span)>, Vec<&Condition>) {
+    let (mut ranges, mut others) = (Vec::<(usize, Span)>::new(), Vec::new());
+    for condition in conditions {
+        let Condition::Field(field, Test::Ordered(relation, operand)) = condition else {
+            others.push(condition);
+            continue;
+        };
+        let (low, high) = side_of(*relation, key_of(operand, Of::Field));
+        // A string can lie in a range of strings and in one of dates, so these stay apart.
+        match ranges.iter_mut().find(|(of, span)| of == field && span.0[0] == low[0]) {
+            Some((_, span)) => {
+                span.0 = low.max(std::mem::take(&mut span.0));
+                span.1 = high.min(std::mem::take(&mut span.1));
+            }
+            None => ranges.push((*field, (low, high))),
+        }
+    }
+    (ranges, others)
+}
+
+/// The keys of the values that pass a test.
+fn spans(test: &Test) -> Box<dyn Iterator<Item = Span> + '_> {
+    let one = |span: Span| Box::new(std::iter::once(span));
+    match test {
+        Test::Exists => one(span_of(key::EXISTS.to_vec())),
+        Test::OneOf(operands) => Box::new(operands.iter().map(|operand| span_of(key_of(operand, Of::Field)))),
+        Test::Ordered(relation, operand) => one(side_of(*relation, key_of(operand, Of::Field))),
+        Test::Contains(operand) => one(span_of(key_of(operand, Of::Element))),
+        Test::StartsWith(beginning) => {
+            let key = key::value(&beginning.as_str().into(), Of::Field);
+            one((key.clone(), key::after_prefix(key)))
+        }
+    }
+}
+
+fn key_of(operand: &Operand, of: Of) -> Vec<u8> {
+    match operand {
+        Operand::Value(value) => key::value(value, of),
+        Operand::Date(instant) => key::date(*instant, of).to_vec(),
+    }
+}
+
+fn span_of(key: Vec<u8>) -> Span {
+    (key.clone(), key::after(key))
+}
+
+/// The keys of the same kind that lie on this side of a key.
+fn side_of(relation: Relation, key: Vec<u8>) -> Span {
+    let first = vec![key[0]];
+    let end = key::end_of_kind(&key);
+    match relation {
+        Relation::Less => (first, key),
+        Relation::AtMost => (first, key::after(key)),
+        Relation::Greater => (key::after(key), end),
+        Relation::AtLeast => (key, end),
+    }
+}

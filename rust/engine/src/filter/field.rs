@@ -1,0 +1,85 @@
+//! The index of a field: runs that grow by merging.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::gather::Gather;
+use super::key;
+use super::run::{Pairs, Run};
+
+/// A run is cut off at so many pairs or bytes of keys, which bounds the memory of building one.
+const PAIRS: usize = 1 << 24;
+const BYTES: usize = 1 << 28;
+
+/// Keys from the first up and below the second.
+pub(super) type Span = (Vec<u8>, Vec<u8>);
+
+/// The index of a field. Runs are shared, so a copy costs next to nothing and stays as it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Field {
+    /// Each is for rows above those of the one before, and at least twice its size where both fit into one.
+    runs: Vec<Arc<Run>>,
+}
+
+impl Field {
+    /// Put runs in for rows above all others. The work is that of the change, times the logarithm of the whole.
+    pub(super) fn append(&mut self, runs: impl IntoIterator<Item = Arc<Run>>) {
+        for run in runs {
+            let mut last = run;
+            while let Some(before) =
+                self.runs.pop_if(|before| before.size() < 2 * last.size() && before.can_merge(&last))
+            {
+                last = Arc::new(before.merge(&last));
+            }
+            self.runs.push(last);
+        }
+    }
+
+    /// The runs, oldest first.
+    pub(super) fn into_runs(self) -> Vec<Arc<Run>> {
+        self.runs
+    }
+
+    /// Pairs of a key in the span and a row.
+    pub(super) fn count(&self, (low, high): &Span) -> usize {
+        self.runs.iter().map(|run| run.count(run.span(low, high))).sum()
+    }
+
+    /// The rows of the keys in the span.
+    pub(super) fn gather<'r>(&'r self, (low, high): &Span, rows: &mut Gather<'r>) {
+        for run in &self.runs {
+            run.rows(run.span(low, high)).for_each(|part| rows.add(part));
+        }
+    }
+
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.runs.iter().map(|run| run.memory()).sum()
+    }
+}
+
+/// Values of new rows, on their way into an index.
+#[derive(Debug, Default)]
+pub(super) struct NewValues {
+    pairs: Pairs,
+    full: Vec<Arc<Run>>,
+    scratch: Vec<u8>,
+}
+
+impl NewValues {
+    /// Add the value of a row above all others.
+    pub(super) fn push(&mut self, row: u32, value: &Value) {
+        if self.pairs.len() >= PAIRS || self.pairs.bytes() >= BYTES {
+            self.full.push(Arc::new(std::mem::take(&mut self.pairs).into_run()));
+        }
+        key::keys_of(value, &mut self.scratch, |key| self.pairs.push(key, row));
+    }
+
+    pub(super) fn into_runs(mut self) -> Vec<Arc<Run>> {
+        if self.pairs.len() > 0 {
+            self.full.push(Arc::new(self.pairs.into_run()));
+        }
+        self.full
+    }
+}

@@ -1,0 +1,245 @@
+//! The indexes of all fields that filters have asked for.
+//!
+//! Locks, in the order in which they are taken; whoever holds one takes only those below:
+//!
+//! ```text
+//! building   one build at a time, from its first record to its last
+//! writing    changes of the state: an insert, the beginning and the end of a build
+//! state      for the moment of copying or swapping what it holds
+//! ```
+//!
+//! A search takes `state` alone, so it waits for neither of the others unless it has a field to build.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard, RwLock};
+
+use super::condition::Filter;
+use super::errors::MetadataError;
+use super::evaluate::FieldView;
+use super::extract::Wanted;
+use super::field::{Field, NewValues};
+
+/// So many fields are indexed at most: each makes every insert a little slower. More than one filter can name.
+const MAX_FIELDS: usize = 256;
+
+/// Indexes over fields of metadata, for rows that are numbered from 0 on and only ever added.
+///
+/// Rows of records that are gone stay; the caller masks them. When rows are numbered anew, begin with new indexes.
+#[derive(Debug, Default)]
+pub struct FieldIndexes {
+    building: Mutex<()>,
+    writing: Mutex<()>,
+    state: RwLock<State>,
+    /// Counts views, to know which field was unused for longest.
+    clock: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Rows below this are in every index.
+    rows: u32,
+    fields: BTreeMap<String, Indexed>,
+    /// Fields that are being built: here are their rows since the build began.
+    pending: BTreeMap<String, Field>,
+}
+
+type NamedFields = Vec<(String, Field)>;
+
+#[derive(Debug)]
+struct Indexed {
+    field: Field,
+    used: AtomicU64,
+}
+
+impl FieldIndexes {
+    /// No field is indexed yet; `rows` are there already, to be given to builds.
+    pub fn new(rows: u32) -> Self {
+        Self { state: RwLock::new(State { rows, ..State::default() }), ..Self::default() }
+    }
+
+    /// Rows below this are in every index.
+    pub fn rows_covered(&self) -> u32 {
+        self.state.read().rows
+    }
+
+    /// Take in new rows, so that all below `rows` are covered: pairs of a row and its metadata as JSON text. A row that
+    /// is not named has no metadata. On an error nothing is changed.
+    pub fn insert<T: AsRef<str>>(
+        &self,
+        rows: u32,
+        records: impl IntoIterator<Item = (u32, T)>,
+    ) -> Result<(), MetadataError> {
+        let _writing = self.writing.lock();
+        let (mut next, mut indexed, mut pending) = self.state.read().copy();
+        let names = indexed.iter().chain(&pending).map(|(name, _)| name.clone()).collect();
+        let mut new = NewRecords::new(names);
+        for (row, text) in records {
+            if row < next || row >= rows {
+                return Err(MetadataError::Row { row, from: next, to: rows });
+            }
+            new.push(row, text.as_ref())?;
+            next = row + 1;
+        }
+        for ((_, field), values) in indexed.iter_mut().chain(&mut pending).zip(new.values) {
+            field.append(values.into_runs());
+        }
+        // What is replaced is dropped after the lock: freeing much memory takes time.
+        let mut replaced = Vec::new();
+        let mut state = self.state.write();
+        for (name, field) in indexed {
+            replaced.extend(state.fields.get_mut(&name).map(|old| std::mem::replace(&mut old.field, field)));
+        }
+        state.pending.extend(pending);
+        state.rows = state.rows.max(rows);
+        drop(state);
+        Ok(())
+    }
+
+    /// A filter with the indexes of its fields as they are now. `None` when one of them has no index: build it and ask
+    /// again.
+    pub fn view<'f>(&self, filter: &'f Filter) -> Option<FieldView<'f>> {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        let state = self.state.read();
+        let use_of = |name: &str| {
+            let indexed = state.fields.get(name)?;
+            indexed.used.store(now, Ordering::Relaxed);
+            Some(indexed.field.clone())
+        };
+        let fields = filter.fields().map(use_of).collect::<Option<_>>()?;
+        Some(FieldView::new(filter, fields, state.rows))
+    }
+
+    /// Begin to index those of these fields that have no index yet; `None` when all have one.
+    ///
+    /// One build goes on at a time, another caller waits here for its end. Searches and inserts go on.
+    pub fn build<'n>(&self, fields: impl IntoIterator<Item = &'n str>) -> Option<FieldBuild<'_>> {
+        let building = self.building.lock();
+        let _writing = self.writing.lock();
+        let mut state = self.state.write();
+        let missing = fields.into_iter().filter(|name| !state.fields.contains_key(*name));
+        let pending: BTreeMap<String, Field> = missing.map(|name| (name.to_owned(), Field::default())).collect();
+        if pending.is_empty() {
+            return None;
+        }
+        let new = NewRecords::new(pending.keys().cloned().collect());
+        state.pending = pending;
+        Some(FieldBuild { indexes: self, new, rows: state.rows, next: 0, _building: building })
+    }
+
+    /// Names of the fields that are indexed. When there are more than 256, those that no filter has used for longest go.
+    pub fn fields(&self) -> Vec<String> {
+        self.state.read().fields.keys().cloned().collect()
+    }
+
+    /// Memory taken by the indexes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let (_, indexed, pending) = self.state.read().copy();
+        indexed.iter().chain(&pending).map(|(name, field)| name.len() + field.memory()).sum()
+    }
+}
+
+impl State {
+    /// Rows, and the fields that are indexed and those that are being built.
+    fn copy(&self) -> (u32, NamedFields, NamedFields) {
+        let indexed = self.fields.iter().map(|(name, indexed)| (name.clone(), indexed.field.clone())).collect();
+        let pending = self.pending.iter().map(|(name, field)| (name.clone(), field.clone())).collect();
+        (self.rows, indexed, pending)
+    }
+
+    /// Take the field out that was unused for longest.
+    fn evict(&mut self) -> Option<Indexed> {
+        let used = |indexed: &Indexed| indexed.used.load(Ordering::Relaxed);
+        let (name, _) = self.fields.iter().min_by_key(|(_, indexed)| used(indexed))?;
+        let name = name.clone();
+        self.fields.remove(&name)
+    }
+}
+
+/// The indexing of fields over the rows that were there when it began. Dropped before it is finished, it leaves nothing
+/// behind.
+#[derive(Debug)]
+pub struct FieldBuild<'i> {
+    indexes: &'i FieldIndexes,
+    new: NewRecords,
+    rows: u32,
+    /// The least row that can come.
+    next: u32,
+    _building: MutexGuard<'i, ()>,
+}
+
+impl FieldBuild<'_> {
+    /// Rows below this are to be given to [`Self::add`], ascending; those without metadata may be left out.
+    pub const fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Index a record by its metadata as JSON text. One from [`Self::rows`] up is skipped: it comes by an insert.
+    pub fn add(&mut self, row: u32, metadata: &str) -> Result<(), MetadataError> {
+        if row >= self.rows {
+            return Ok(());
+        }
+        if row < self.next {
+            return Err(MetadataError::Row { row, from: self.next, to: self.rows });
+        }
+        self.new.push(row, metadata)?;
+        self.next = row + 1;
+        Ok(())
+    }
+
+    /// Let filters use the fields.
+    pub fn finish(mut self) {
+        let new = std::mem::take(&mut self.new);
+        let mut built = BTreeMap::new();
+        for (name, values) in new.wanted.into_names().into_iter().zip(new.values) {
+            let mut field = Field::default();
+            field.append(values.into_runs());
+            built.insert(name, field);
+        }
+        let _writing = self.indexes.writing.lock();
+        let pending = std::mem::take(&mut self.indexes.state.write().pending);
+        for (name, since) in pending {
+            built.entry(name).or_default().append(since.into_runs());
+        }
+        let now = self.indexes.clock.fetch_add(1, Ordering::Relaxed);
+        let mut evicted = Vec::new();
+        let mut state = self.indexes.state.write();
+        while state.fields.len() + built.len() > MAX_FIELDS {
+            let Some(field) = state.evict() else { break };
+            evicted.push(field);
+        }
+        let built = built.into_iter().map(|(name, field)| (name, Indexed { field, used: AtomicU64::new(now) }));
+        state.fields.extend(built);
+        drop(state);
+    }
+}
+
+impl Drop for FieldBuild<'_> {
+    fn drop(&mut self) {
+        let _writing = self.indexes.writing.lock();
+        self.indexes.state.write().pending.clear();
+    }
+}
+
+/// Values of several fields for new rows.
+#[derive(Debug, Default)]
+struct NewRecords {
+    wanted: Wanted,
+    /// In the order of the wanted names.
+    values: Vec<NewValues>,
+}
+
+impl NewRecords {
+    fn new(names: Vec<String>) -> Self {
+        let values = names.iter().map(|_| NewValues::default()).collect();
+        Self { wanted: Wanted::new(names), values }
+    }
+
+    fn push(&mut self, row: u32, metadata: &str) -> Result<(), MetadataError> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        self.wanted.extract(row, metadata, |at, value| self.values[at].push(row, value))
+    }
+}

@@ -1,0 +1,272 @@
+//! Values as bytes in the order of values, so that every condition is a key to find or a range of keys.
+//!
+//! ```text
+//! 0                              the field is there
+//! 1                              null
+//! 2                              false
+//! 3                              true
+//! 4  float:8 rest:2              a number: the largest float that is not above it, and the rest up to it
+//! 5  UTF-8                       a string
+//! 6  seconds:8 nanos:4           a string that is a date, beside its own key
+//! 7  coded                       a list or an object as a whole, equal for equal ones
+//! 16 + n ...                     the same of an element of a list
+//! ```
+//!
+//! Integers are big endian, and signed ones are shifted to begin at 0.
+
+use serde_json::{Number, Value};
+
+use super::date::Instant;
+use super::value::{float, integer};
+
+/// The key of every row that has the field.
+pub(super) const EXISTS: &[u8] = &[0];
+
+/// Added to the first byte for an element of a list.
+const ELEMENT: u8 = 16;
+
+const NULL: u8 = 1;
+const FALSE: u8 = 2;
+const TRUE: u8 = 3;
+const NUMBER: u8 = 4;
+const STRING: u8 = 5;
+const DATE: u8 = 6;
+const WHOLE: u8 = 7;
+
+/// Whose value a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// The field's own.
+    Field,
+    /// That of an element of its list.
+    Element,
+}
+
+impl Of {
+    fn kind(self, kind: u8) -> u8 {
+        kind + if self == Self::Element { ELEMENT } else { 0 }
+    }
+}
+
+/// Give all keys of a field's value to `push`; `scratch` is where they are written.
+pub(super) fn keys_of(value: &Value, scratch: &mut Vec<u8>, mut push: impl FnMut(&[u8])) {
+    push(EXISTS);
+    keys_of_one(value, Of::Field, scratch, &mut push);
+    for element in value.as_array().into_iter().flatten() {
+        keys_of_one(element, Of::Element, scratch, &mut push);
+    }
+}
+
+fn keys_of_one(value: &Value, of: Of, scratch: &mut Vec<u8>, push: &mut impl FnMut(&[u8])) {
+    scratch.clear();
+    write_value(value, of, scratch);
+    push(scratch);
+    if let Some(instant) = value.as_str().and_then(Instant::parse) {
+        push(&date(instant, of));
+    }
+}
+
+/// The key of a value.
+pub(super) fn value(value: &Value, of: Of) -> Vec<u8> {
+    let mut key = Vec::new();
+    write_value(value, of, &mut key);
+    key
+}
+
+/// The key of a date.
+pub(super) fn date(instant: Instant, of: Of) -> [u8; 13] {
+    let mut key = [of.kind(DATE); 13];
+    key[1..9].copy_from_slice(&((instant.seconds as u64) ^ (1 << 63)).to_be_bytes());
+    key[9..].copy_from_slice(&instant.nanos.to_be_bytes());
+    key
+}
+
+/// The first key above all of one kind.
+pub(super) fn end_of_kind(key: &[u8]) -> Vec<u8> {
+    vec![key[0] + 1]
+}
+
+/// The first key that could stand above a key.
+pub(super) fn after(mut key: Vec<u8>) -> Vec<u8> {
+    key.push(0);
+    key
+}
+
+/// The first key that does not begin with the key of a string.
+pub(super) fn after_prefix(mut key: Vec<u8>) -> Vec<u8> {
+    // No byte of UTF-8 is 255, nor is the kind.
+    if let Some(last) = key.last_mut() {
+        *last += 1;
+    }
+    key
+}
+
+fn write_value(value: &Value, of: Of, key: &mut Vec<u8>) {
+    match value {
+        Value::Null => key.push(of.kind(NULL)),
+        Value::Bool(false) => key.push(of.kind(FALSE)),
+        Value::Bool(true) => key.push(of.kind(TRUE)),
+        Value::Number(number) => {
+            key.push(of.kind(NUMBER));
+            write_number(number, key);
+        }
+        Value::String(text) => {
+            key.push(of.kind(STRING));
+            key.extend_from_slice(text.as_bytes());
+        }
+        Value::Array(_) | Value::Object(_) => {
+            key.push(of.kind(WHOLE));
+            write_whole(value, key);
+        }
+    }
+}
+
+/// Ten bytes in the order of numbers, equal for equal ones whether they are written as integer or float.
+fn write_number(number: &Number, key: &mut Vec<u8>) {
+    let (below, rest) = match integer(number) {
+        Some(integer) => {
+            let near = integer as f64;
+            let below = if near as i128 > integer { near.next_down() } else { near };
+            // Floats below 2^64 are at most 2,048 apart.
+            (below, (integer - below as i128) as u16)
+        }
+        // Adding 0 makes 0.0 of -0.0.
+        None => (float(number) + 0.0, 0),
+    };
+    let bits = below.to_bits();
+    let ordered = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
+    key.extend_from_slice(&ordered.to_be_bytes());
+    key.extend_from_slice(&rest.to_be_bytes());
+}
+
+/// Bytes that are equal for equal values and no others: each part tells its length. They have no order.
+fn write_whole(value: &Value, key: &mut Vec<u8>) {
+    match value {
+        Value::Array(elements) => {
+            key.push(b'[');
+            for element in elements {
+                write_whole(element, key);
+            }
+            key.push(b']');
+        }
+        // The map of serde_json is sorted.
+        Value::Object(entries) => {
+            key.push(b'{');
+            for (name, value) in entries {
+                write_text(name, key);
+                write_whole(value, key);
+            }
+            key.push(b'}');
+        }
+        Value::String(text) => write_text(text, key),
+        _ => write_value(value, Of::Field, key),
+    }
+}
+
+fn write_text(text: &str, key: &mut Vec<u8>) {
+    key.push(b'"');
+    // Seven bits a byte: the first bytes of a key decide most comparisons, and zeros decide none.
+    let mut len = text.len();
+    while len >= 128 {
+        key.push(len as u8 | 128);
+        len >>= 7;
+    }
+    key.push(len as u8);
+    key.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::filter::value::order;
+
+    #[test]
+    fn keys_of_numbers_are_in_their_order() {
+        let mut numbers = vec![
+            json!(0),
+            json!(-0.0),
+            json!(1),
+            json!(1.0),
+            json!(-1),
+            json!(-1.5),
+            json!(5e-324),
+            json!(-5e-324),
+            json!(1e308),
+            json!(-1e308),
+            json!(i64::MIN),
+            json!(i64::MAX),
+            json!(u64::MAX),
+            json!(18_446_744_073_709_551_616.0),
+            json!(9_223_372_036_854_775_808.0),
+            json!(-9_223_372_036_854_775_808.0),
+        ];
+        for power in [52, 53, 54, 60, 62, 63] {
+            let near = 1u64 << power;
+            for number in near - 3..near + 4 {
+                numbers.extend([
+                    json!(number),
+                    json!(number as f64),
+                    json!(-(number as f64)),
+                    json!((number as i64).wrapping_neg()),
+                ]);
+            }
+        }
+        for one in &numbers {
+            for other in &numbers {
+                let (Value::Number(a), Value::Number(b)) = (one, other) else { panic!("not numbers") };
+                assert_eq!(value(one, Of::Field).cmp(&value(other, Of::Field)), order(a, b), "{one} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_wholes_are_equal_for_equal_values_only() {
+        let values = [
+            json!([]),
+            json!([[]]),
+            json!({}),
+            json!([{}]),
+            json!(["a", "b"]),
+            json!(["ab"]),
+            json!(["b", "a"]),
+            json!([1, 2]),
+            json!([12]),
+            json!({"a": 1}),
+            json!({"a": "1"}),
+            json!({"a": [1]}),
+            json!({"a": null}),
+            json!(["]"]),
+            json!({"}": 1}),
+            json!(["x".repeat(125)]),
+            json!({"x".repeat(125): 1}),
+            json!(["x".repeat(300)]),
+            json!([null]),
+            json!([true]),
+            json!({"a": 1, "b": 2}),
+            json!([["a"], "b"]),
+            json!([["a", "b"]]),
+        ];
+        for (at, one) in values.iter().enumerate() {
+            for (other_at, other) in values.iter().enumerate() {
+                assert_eq!(value(one, Of::Field) == value(other, Of::Field), at == other_at, "{one} {other}");
+            }
+        }
+        assert_eq!(value(&json!({"a": [1, {"b": 2.0}]}), Of::Field), value(&json!({"a": [1.0, {"b": 2}]}), Of::Field));
+    }
+
+    #[test]
+    fn bounds_lie_where_they_must() {
+        let key = |text: &str| value(&json!(text), Of::Field);
+        assert!(key("a") < after(key("a")) && after(key("a")) <= key("a\0"));
+        for beginning in ["", "a", "é", "\u{10ffff}"] {
+            let beginning = key(beginning);
+            let longer = [&beginning[..], "\u{10ffff}\u{10ffff}".as_bytes()].concat();
+            assert!(longer < after_prefix(beginning));
+        }
+        assert!(after_prefix(key("a")) <= key("b"));
+        assert!(key("\u{10ffff}") < end_of_kind(&key("")));
+        assert!(end_of_kind(&key("")) < date(Instant { seconds: i64::MIN, nanos: 0 }, Of::Field).to_vec());
+    }
+}

@@ -1,0 +1,268 @@
+//! A run: the keys of a span of rows in order, each with the rows that have it. Immutable.
+//!
+//! ```text
+//! bytes      k0k1k1k1k2k2...      the keys, ascending and distinct, one after the other
+//! key_ends   2  8  12             where each ends
+//! rows       r r r|r|r r          the rows of each key, ascending
+//! row_ends   3  4  6              where those of each end
+//! many       (1, bitmap)          rows of a key that has many of them; it has none in `rows`
+//! ```
+//!
+//! So a value that stands once, as ids do, costs its key and 12 bytes, and one that stands often little more than a bit a
+//! row.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+
+/// So many rows of a key are a bitmap. It may cost some bytes for each 65,536 rows of the collection, also where it has
+/// none.
+const MANY: usize = 1024;
+
+/// Positions are 32 bits.
+const LIMIT: usize = u32::MAX as usize;
+
+/// Keys in order, each with its rows.
+#[derive(Debug, Default)]
+pub(super) struct Run {
+    bytes: Vec<u8>,
+    key_ends: Vec<u32>,
+    rows: Vec<u32>,
+    row_ends: Vec<u32>,
+    many: Vec<(u32, RoaringBitmap)>,
+    /// Pairs of a key and a row.
+    size: usize,
+}
+
+/// Rows of a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rows<'r> {
+    Few(&'r [u32]),
+    Many(&'r RoaringBitmap),
+}
+
+impl Rows<'_> {
+    fn len(self) -> usize {
+        match self {
+            Self::Few(rows) => rows.len(),
+            Self::Many(rows) => rows.len() as usize,
+        }
+    }
+}
+
+impl Run {
+    /// Pairs of a key and a row.
+    pub(super) const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Memory taken, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        let numbers = self.key_ends.capacity() + self.rows.capacity() + self.row_ends.capacity();
+        let many: usize =
+            self.many.iter().map(|(_, rows)| size_of::<(u32, RoaringBitmap)>() + rows.serialized_size()).sum();
+        size_of::<Self>() + self.bytes.capacity() + numbers * size_of::<u32>() + many
+    }
+
+    /// Numbers of the keys from `low` up and below `high`.
+    pub(super) fn span(&self, low: &[u8], high: &[u8]) -> Range<usize> {
+        let start = self.first_from(low, 0);
+        // Most spans are of one key, which is seen at once.
+        let next = start + 1;
+        let end = if next >= self.len() || self.key(next) >= high {
+            start + usize::from(start < self.len() && self.key(start) < high)
+        } else {
+            self.first_from(high, next)
+        };
+        start..end
+    }
+
+    /// Pairs of keys in the span and their rows.
+    pub(super) fn count(&self, span: Range<usize>) -> usize {
+        let few = self.few(span.clone()).len();
+        few + self.many_of(span).map(|rows| rows.len() as usize).sum::<usize>()
+    }
+
+    /// The rows of the keys in the span, in parts.
+    pub(super) fn rows(&self, span: Range<usize>) -> impl Iterator<Item = Rows<'_>> {
+        let few = self.few(span.clone());
+        std::iter::once(Rows::Few(few)).filter(|few| few.len() > 0).chain(self.many_of(span).map(Rows::Many))
+    }
+
+    /// Whether [`Self::merge`] has room for both.
+    pub(super) fn can_merge(&self, newer: &Self) -> bool {
+        self.bytes.len() + newer.bytes.len() <= LIMIT && self.size + newer.size <= LIMIT
+    }
+
+    /// This run and one for rows above all of its rows, as one.
+    pub(super) fn merge(&self, newer: &Self) -> Self {
+        let mut both = Self::with_capacity(self.bytes.len() + newer.bytes.len(), self.len() + newer.len());
+        both.rows.reserve_exact(self.rows.len() + newer.rows.len());
+        let (mut at, mut newer_at) = (0, 0);
+        while at < self.len() && newer_at < newer.len() {
+            let order = self.key(at).cmp(newer.key(newer_at));
+            match order {
+                Ordering::Less => both.push(self.key(at), &[self.rows_of(at)]),
+                Ordering::Greater => both.push(newer.key(newer_at), &[newer.rows_of(newer_at)]),
+                Ordering::Equal => both.push(self.key(at), &[self.rows_of(at), newer.rows_of(newer_at)]),
+            }
+            at += usize::from(order.is_le());
+            newer_at += usize::from(order.is_ge());
+        }
+        for at in at..self.len() {
+            both.push(self.key(at), &[self.rows_of(at)]);
+        }
+        for at in newer_at..newer.len() {
+            both.push(newer.key(at), &[newer.rows_of(at)]);
+        }
+        both.shrink();
+        both
+    }
+
+    fn with_capacity(bytes: usize, keys: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            key_ends: Vec::with_capacity(keys),
+            row_ends: Vec::with_capacity(keys),
+            ..Self::default()
+        }
+    }
+
+    fn shrink(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.key_ends.shrink_to_fit();
+        self.rows.shrink_to_fit();
+        self.row_ends.shrink_to_fit();
+    }
+
+    /// Put a key in that is above all others, with rows that ascend from part to part.
+    fn push(&mut self, key: &[u8], parts: &[Rows<'_>]) {
+        let count = parts.iter().map(|rows| rows.len()).sum::<usize>();
+        if count < MANY {
+            for part in parts {
+                match part {
+                    Rows::Few(rows) => self.rows.extend_from_slice(rows),
+                    Rows::Many(rows) => self.rows.extend(*rows),
+                }
+            }
+        } else {
+            let mut many = RoaringBitmap::new();
+            for part in parts {
+                match part {
+                    Rows::Few(rows) => many.extend(*rows),
+                    Rows::Many(rows) => many |= *rows,
+                }
+            }
+            self.many.push((self.len() as u32, many));
+        }
+        self.size += count;
+        self.bytes.extend_from_slice(key);
+        self.key_ends.push(self.bytes.len() as u32);
+        self.row_ends.push(self.rows.len() as u32);
+    }
+
+    /// Number of keys.
+    fn len(&self) -> usize {
+        self.key_ends.len()
+    }
+
+    fn key(&self, at: usize) -> &[u8] {
+        &self.bytes[start(&self.key_ends, at)..self.key_ends[at] as usize]
+    }
+
+    /// Number of the first key that is not below `key`, searched from `from` on.
+    fn first_from(&self, key: &[u8], from: usize) -> usize {
+        let (mut low, mut high) = (from, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            if self.key(middle) < key {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    fn few(&self, span: Range<usize>) -> &[u32] {
+        &self.rows[start(&self.row_ends, span.start)..start(&self.row_ends, span.end)]
+    }
+
+    fn many_of(&self, span: Range<usize>) -> impl Iterator<Item = &RoaringBitmap> {
+        let from = self.many.partition_point(|(at, _)| (*at as usize) < span.start);
+        self.many[from..].iter().take_while(move |(at, _)| (*at as usize) < span.end).map(|(_, rows)| rows)
+    }
+
+    fn rows_of(&self, at: usize) -> Rows<'_> {
+        let few = self.few(at..at + 1);
+        self.many_of(at..at + 1).next().map_or(Rows::Few(few), Rows::Many)
+    }
+}
+
+/// Where a part begins: at the end of the one before.
+fn start(ends: &[u32], at: usize) -> usize {
+    at.checked_sub(1).map_or(0, |before| ends[before] as usize)
+}
+
+/// Pairs of a key and a row in any order, to be made a run.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    bytes: Vec<u8>,
+    pairs: Vec<Pair>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    /// The first bytes of the key: they decide most comparisons.
+    head: u64,
+    start: u32,
+    len: u32,
+    row: u32,
+}
+
+impl Pair {
+    fn key(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..][..self.len as usize]
+    }
+}
+
+impl Pairs {
+    pub(super) fn push(&mut self, key: &[u8], row: u32) {
+        let mut head = [0; 8];
+        let known = key.len().min(8);
+        head[..known].copy_from_slice(&key[..known]);
+        let (start, len) = (self.bytes.len() as u32, key.len() as u32);
+        self.pairs.push(Pair { head: u64::from_be_bytes(head), start, len, row });
+        self.bytes.extend_from_slice(key);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Bytes of all keys.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The run of these pairs.
+    pub(super) fn into_run(mut self) -> Run {
+        let bytes = &self.bytes;
+        self.pairs.sort_unstable_by(|one, other| {
+            let by_key = one.head.cmp(&other.head).then_with(|| one.key(bytes).cmp(other.key(bytes)));
+            by_key.then(one.row.cmp(&other.row))
+        });
+        let mut run = Run::default();
+        let mut rows = Vec::new();
+        for group in self.pairs.chunk_by(|one, other| one.head == other.head && one.key(bytes) == other.key(bytes)) {
+            rows.clear();
+            rows.extend(group.iter().map(|pair| pair.row));
+            // A list may hold an element twice.
+            rows.dedup();
+            run.push(group[0].key(bytes), &[Rows::Few(&rows)]);
+        }
+        run.shrink();
+        run
+    }
+}

@@ -1,0 +1,36 @@
+//! Collections: records found by vector, text and metadata, kept safely in a directory.
+//!
+//! ```text
+//! Collection   open, write, search, read            what the user calls
+//! Core         store + the newest Snapshot          shared with the thread in the background
+//! Snapshot     stamps, vectors, text, fields        what a search sees; never changes
+//! Background   tails into the graph, merges, checkpoints
+//! ```
+#![forbid(unsafe_code)]
+
+mod background;
+mod checkpoint;
+mod collection;
+mod config;
+mod errors;
+pub mod filter;
+mod fuse;
+mod open;
+mod read;
+mod search;
+mod select;
+mod snapshot;
+mod stamps;
+mod vectors;
+mod write;
+
+pub use collection::Collection;
+pub use config::{Config, Wanted, metric_name};
+pub use errors::{OpenError, QueryError, WriteError};
+pub use fuse::Fusion;
+pub use open::Running;
+pub use read::{Got, Order, Page, Stats};
+pub use search::{Found, Include, Match, Plan, Search, Stage};
+pub use tiercel_store::{CommitError, Corruption, Durability, OpenError as StoreOpenError};
+pub use tiercel_text::{Language, Tokenizer};
+pub use write::{MAX_ID, NewRecord};

@@ -1,0 +1,239 @@
+//! Opening and closing a collection.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use tiercel_index::Index;
+use tiercel_store::{Durability, FreshChunk, Options, OsVfs, Reader, Store, Vfs};
+use tiercel_text::{Segment, TextIndex};
+
+use crate::background::{Background, merge_text, take_out_dead};
+use crate::checkpoint::{Checkpoint, INDEX, META, Maintenance, TEXT, checkpoint};
+use crate::collection::{Collection, Core};
+use crate::config::{Config, Wanted};
+use crate::errors::{OpenError, WriteError};
+use crate::filter::FieldIndexes;
+use crate::snapshot::Snapshot;
+use crate::stamps::Stamps;
+use crate::vectors::{Vectors, options};
+
+const CONFIG: &str = "config";
+
+/// How a collection works while it is open; nothing of it is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Running {
+    /// When a write is on disk.
+    pub durability: Durability,
+    /// Threads of the background work.
+    pub threads: usize,
+}
+
+impl Collection {
+    /// Open the collection in a directory, which is made if there is none.
+    pub fn open(path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
+        Self::open_on(Arc::new(OsVfs), path, wanted, running)
+    }
+
+    /// Open a collection on any file system.
+    pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
+        let store_options = Options { durability: running.durability, ..Options::default() };
+        let exists = Store::exists(&*vfs, path).map_err(tiercel_store::OpenError::from)?;
+        let (store, config) = if exists {
+            let store = Store::open(vfs, path, store_options)?;
+            let bytes = store.reader().meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?;
+            let config = Config::from_bytes(&bytes)?;
+            wanted.check(&config)?;
+            (store, config)
+        } else {
+            let config = wanted.into_config();
+            if let Some(dim) = config.dim {
+                options(dim, config.metric).check()?;
+            }
+            (Store::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
+        };
+        let (snapshot, maintenance) = read(&store, &config)?;
+        let core = Arc::new(Core::new(config, store, snapshot, maintenance));
+        let background =
+            Background::start(Arc::clone(&core), running.durability, running.threads).map_err(OpenError::Thread)?;
+        Ok(Self { core, background, threads: running.threads })
+    }
+
+    /// Finish what is under way, write a checkpoint if it pays, and make everything durable. A collection that is dropped does
+    /// the same, without telling what went wrong.
+    pub fn close(mut self) -> Result<(), WriteError> {
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), WriteError> {
+        if self.background.is_elsewhere() {
+            return Ok(());
+        }
+        self.background.stop();
+        let mut maintenance = self.core.maintenance.lock();
+        if maintenance.is_due_at_close(&self.core.snapshot()) {
+            checkpoint(&self.core, &mut maintenance, self.threads)?;
+            // The vectors that the checkpoint has now were most of the database.
+            self.core.store.compact()?;
+        }
+        Ok(self.core.store.sync()?)
+    }
+
+    /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
+    pub fn settle(&self) -> Result<(), WriteError> {
+        let _maintenance = self.core.maintenance.lock();
+        crate::background::move_tails(&self.core, self.threads)?;
+        merge_text(&self.core)?;
+        take_out_dead(&self.core);
+        Ok(())
+    }
+
+    /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back.
+    pub fn compact(&self) -> Result<(), WriteError> {
+        let mut maintenance = self.core.maintenance.lock();
+        crate::background::rebuild(&self.core, self.threads)?;
+        checkpoint(&self.core, &mut maintenance, self.threads)?;
+        Ok(self.core.store.compact()?)
+    }
+
+    /// Write a checkpoint now.
+    pub fn checkpoint(&self) -> Result<(), WriteError> {
+        checkpoint(&self.core, &mut self.core.maintenance.lock(), self.threads)
+    }
+}
+
+/// Read what searches need.
+fn read(store: &Store, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
+    let reader = store.reader();
+    let last = reader.meta(META)?.map_or_else(|| Ok(Checkpoint::default()), |bytes| Checkpoint::from_bytes(&bytes))?;
+    let rows = reader.next_row();
+    let options = config.dim.map(|dim| options(dim, config.metric));
+    let (index, (stamps, (text, texts))) = both(
+        || options.as_ref().map(|options| read_index(store, &last, options)).transpose(),
+        || {
+            let (stamps, dead) = read_stamps(&reader)?;
+            Ok((stamps, read_texts(store, &reader, &last, &dead, config)?))
+        },
+    )?;
+    let vectors = index.map(|index| read_vectors(index, &reader, &last, &stamps)).transpose()?;
+    let snapshot = Snapshot {
+        sequence: reader.sequence(),
+        rows,
+        live: reader.len(),
+        stamps,
+        vectors,
+        text,
+        fields: Arc::new(FieldIndexes::new(rows)),
+        changed: Arc::default(),
+        reader,
+    };
+    Ok((snapshot, Maintenance { last, texts }))
+}
+
+/// Which rows live, and the others.
+fn read_stamps(reader: &Reader) -> Result<(Stamps, Vec<u32>), OpenError> {
+    let mut stamps = Stamps::default();
+    stamps.grow(reader.next_row());
+    let (mut dead, mut next) = (Vec::new(), 0);
+    reader.scan(0, |row, _| {
+        dead.extend(next..row);
+        next = row + 1;
+        Ok::<_, OpenError>(())
+    })?;
+    dead.extend(next..reader.next_row());
+    for row in &dead {
+        stamps.bury(*row, 0);
+    }
+    Ok((stamps, dead))
+}
+
+/// Run two jobs at once, or one after the other where there is no thread for that.
+fn both<A: Send, B>(
+    one: impl Fn() -> Result<A, OpenError> + Sync,
+    other: impl FnOnce() -> Result<B, OpenError>,
+) -> Result<(A, B), OpenError> {
+    thread::scope(|scope| {
+        let beside = thread::Builder::new().spawn_scoped(scope, &one);
+        let other = other()?;
+        let one = match beside {
+            Ok(beside) => beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => one(),
+        };
+        Ok((one?, other))
+    })
+}
+
+/// The main index of the last checkpoint, or an empty one.
+fn read_index(store: &Store, last: &Checkpoint, options: &tiercel_index::Options) -> Result<Index, OpenError> {
+    let Some(name) = &last.index else {
+        return Index::new(options.clone()).map_err(|error| OpenError::Simd(error.to_string()));
+    };
+    let segment = store.open_segment(name)?;
+    let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
+    let index = Index::read_from(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
+    let index = index.map_err(|error| damaged(error.to_string()))?;
+    if index.options() == options { Ok(index) } else { Err(damaged("an index of another collection".into())) }
+}
+
+/// The vectors that live, from the main index and from the store.
+fn read_vectors(main: Index, reader: &Reader, last: &Checkpoint, stamps: &Stamps) -> Result<Vectors, OpenError> {
+    let damaged = |what: String| OpenError::Damaged { file: "records".into(), what };
+    let lives = |row: &u64| stamps.lives(*row as u32, 0);
+    let dead: Vec<u64> = main.ids().into_iter().filter(|row| !lives(row)).collect();
+    main.remove(&dead);
+    let width = main.options().dim * size_of::<f32>();
+    let mut vectors = Vectors::new(main);
+    reader.fresh(last.rows, |chunk: FreshChunk<'_>| {
+        if chunk.width != width {
+            return Err(damaged(format!("vectors of {} bytes", chunk.width)));
+        }
+        let (mut rows, mut values) = (Vec::new(), Vec::new());
+        for (row, bytes) in chunk.rows().map(u64::from).zip(chunk.vectors.chunks_exact(chunk.width)) {
+            if lives(&row) {
+                rows.push(row);
+                values.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+            }
+        }
+        vectors = vectors.with(&rows, &values).map_err(damaged)?;
+        Ok(())
+    })?;
+    Ok(vectors)
+}
+
+type Texts = (TextIndex, Vec<(Arc<Segment>, String)>);
+
+fn read_texts(
+    store: &Store,
+    reader: &Reader,
+    last: &Checkpoint,
+    dead: &[u32],
+    config: &Config,
+) -> Result<Texts, OpenError> {
+    let mut text = TextIndex::new();
+    let mut files = Vec::new();
+    for name in &last.texts {
+        let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
+        let bytes = store.open_segment(name)?.read(TEXT)?;
+        let segment = Arc::new(Segment::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?);
+        text = text.with(Arc::clone(&segment)).map_err(|error| damaged(error.to_string()))?;
+        files.push((segment, name.clone()));
+    }
+    let mut fresh: Vec<(u32, String)> = Vec::new();
+    reader.scan(last.rows, |row, record| {
+        fresh.extend(record.text.map(|text| (row, text.to_owned())));
+        Ok::<_, OpenError>(())
+    })?;
+    let documents = fresh.iter().map(|(row, text)| (*row, text.as_str()));
+    let damaged =
+        |error: tiercel_text::BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
+    let segment = Segment::build(documents, &config.tokenizer).map_err(damaged)?;
+    text = text.with(Arc::new(segment)).map_err(damaged)?;
+    Ok((text.without(dead), files))
+}
+
+impl Drop for Collection {
+    fn drop(&mut self) {
+        // Whoever wants to know what went wrong calls `close`.
+        let _ = self.finish();
+    }
+}

@@ -1,0 +1,88 @@
+//! When each row died.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use roaring::RoaringBitmap;
+
+/// Rows of a chunk.
+const CHUNK: usize = 1 << 14;
+/// The stamp of a row that lives.
+const ALIVE: u64 = u64::MAX;
+
+/// The sequence number of the batch that removed each row. Clones share the stamps, so a snapshot needs no copy of them: it
+/// asks whether a row died after it was taken.
+///
+/// ```text
+/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ...      a stamp a row, the largest u64 while it lives
+/// ```
+#[derive(Clone, Default)]
+pub(crate) struct Stamps {
+    chunks: Vec<Arc<[AtomicU64]>>,
+}
+
+impl Stamps {
+    /// Make room for rows below `rows`, which live until they are buried.
+    pub(crate) fn grow(&mut self, rows: u32) {
+        while self.chunks.len() * CHUNK < rows as usize {
+            self.chunks.push((0..CHUNK).map(|_| AtomicU64::new(ALIVE)).collect());
+        }
+    }
+
+    /// Say that a row died with batch `sequence`.
+    pub(crate) fn bury(&self, row: u32, sequence: u64) {
+        if let Some(chunk) = self.chunks.get(row as usize / CHUNK) {
+            // Published by the lock through which the next snapshot is reached.
+            chunk[row as usize % CHUNK].fetch_min(sequence, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a row lived when batch `sequence` had been applied.
+    pub(crate) fn lives(&self, row: u32, sequence: u64) -> bool {
+        self.chunks
+            .get(row as usize / CHUNK)
+            .is_some_and(|chunk| chunk[row as usize % CHUNK].load(Ordering::Relaxed) > sequence)
+    }
+
+    /// The rows below `rows` that lived when batch `sequence` had been applied.
+    pub(crate) fn living(&self, rows: u32, sequence: u64) -> RoaringBitmap {
+        let living = (0..rows).filter(|row| self.lives(*row, sequence));
+        RoaringBitmap::from_sorted_iter(living).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_lives_in_snapshots_before_its_death() {
+        let mut stamps = Stamps::default();
+        stamps.grow(20_000);
+        stamps.bury(17_000, 5);
+        assert!(stamps.lives(17_000, 4));
+        assert!(!stamps.lives(17_000, 5));
+        assert!(stamps.lives(16_999, 5));
+        assert_eq!(stamps.living(20_000, 5).len(), 19_999);
+    }
+
+    #[test]
+    fn a_row_dies_once() {
+        let mut stamps = Stamps::default();
+        stamps.grow(1);
+        stamps.bury(0, 3);
+        stamps.bury(0, 9);
+        assert!(!stamps.lives(0, 3));
+    }
+
+    #[test]
+    fn clones_share_what_they_have_in_common() {
+        let mut stamps = Stamps::default();
+        stamps.grow(1);
+        let clone = stamps.clone();
+        stamps.grow(100_000);
+        stamps.bury(0, 1);
+        assert!(!clone.lives(0, 1));
+        assert!(!clone.lives(99_999, 0), "a row that a snapshot does not know does not live in it");
+    }
+}

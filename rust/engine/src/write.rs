@@ -1,0 +1,261 @@
+//! Putting records in, changing and removing them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tiercel_index::check_vectors;
+use tiercel_store::{Applied, Batch, Change};
+use tiercel_text::Segment;
+
+use crate::collection::{Collection, Core};
+use crate::errors::{QueryError, WriteError};
+use crate::filter::{FieldIndexes, Filter};
+use crate::select::select;
+use crate::snapshot::Snapshot;
+use crate::vectors::options;
+
+/// The most bytes of an id.
+pub const MAX_ID: usize = 512;
+
+/// Rows with new metadata from which on the indexes of fields are made anew.
+const CHANGED: u64 = 4096;
+
+/// A record to put in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NewRecord {
+    /// Its id.
+    pub id: String,
+    /// Whether the next of the packed vectors is its own.
+    pub vector: bool,
+    /// Its text.
+    pub text: Option<String>,
+    /// Its metadata: a JSON object, as text.
+    pub metadata: Option<String>,
+}
+
+/// What searches need of a batch that was committed.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    /// For each new row, whether it has a vector.
+    with_vector: Vec<bool>,
+    vectors: Vec<f32>,
+    /// The texts, by place in the batch.
+    segment: Option<Segment>,
+    /// The metadata of each new row.
+    metadata: Vec<Option<String>>,
+    changes_metadata: bool,
+}
+
+impl Collection {
+    /// Put records in, all or none; one that has the id of another takes its place. Of equal ids in `records` the last wins. `vectors`
+    /// holds those of the records that have one, in their order. Gives the number of records that were put in.
+    pub fn upsert(&self, records: Vec<NewRecord>, vectors: Vec<f32>) -> Result<usize, WriteError> {
+        self.check_ids(records.iter().map(|record| record.id.as_str()))?;
+        self.check_vectors(&records, &vectors)?;
+        let (records, vectors) = last_of_each(records, vectors, self.dim());
+        let texts = records.iter().enumerate().filter_map(|(at, record)| Some((at as u32, record.text.as_deref()?)));
+        let segment = Segment::build(texts, &self.core.config.tokenizer)?;
+        let count = records.len();
+        let width = self.dim() * size_of::<f32>();
+        let mut batch =
+            Batch { changes: Vec::with_capacity(count), width, vectors: bytemuck::cast_slice(&vectors).to_vec() };
+        let mut fresh = Fresh { vectors, segment: Some(segment), ..Fresh::default() };
+        for NewRecord { id, vector, text, metadata } in records {
+            fresh.with_vector.push(vector);
+            fresh.metadata.push(metadata.clone());
+            batch.changes.push(Change::Upsert { id, vector, text, metadata: metadata.map(String::into_bytes) });
+        }
+        self.commit(batch, fresh)?;
+        Ok(count)
+    }
+
+    /// Replace the metadata of records, all or none. Gives how many of the ids are there.
+    pub fn set_metadata(&self, records: Vec<(String, Option<String>)>) -> Result<usize, WriteError> {
+        self.check_ids(records.iter().map(|(id, _)| id.as_str()))?;
+        let change = |(id, metadata): (String, Option<String>)| Change::SetMetadata {
+            id,
+            metadata: metadata.map(String::into_bytes),
+        };
+        let batch = Batch { changes: records.into_iter().map(change).collect(), ..Batch::default() };
+        let applied = self.commit(batch, Fresh { changes_metadata: true, ..Fresh::default() })?;
+        Ok(applied.rows.iter().filter(|row| row.new.is_some()).count())
+    }
+
+    /// Remove records, all or none. Gives how many were there.
+    pub fn delete(&self, ids: Vec<String>) -> Result<usize, WriteError> {
+        self.check_ids(ids.iter().map(String::as_str))?;
+        let batch = Batch { changes: ids.into_iter().map(|id| Change::Delete { id }).collect(), ..Batch::default() };
+        let applied = self.commit(batch, Fresh::default())?;
+        Ok(applied.rows.iter().filter(|row| row.old.is_some()).count())
+    }
+
+    /// Remove the records that pass a filter; gives how many.
+    pub fn delete_where(&self, filter: &Filter) -> Result<usize, WriteError> {
+        let snapshot = self.core.snapshot();
+        let rows: Vec<u32> = select(&self.core, &snapshot, filter)?.into_iter().collect();
+        let records = snapshot.reader.records(&rows).map_err(QueryError::from)?;
+        self.delete(records.into_iter().flatten().map(|record| record.id).collect())
+    }
+
+    fn dim(&self) -> usize {
+        self.core.config.dim.unwrap_or(0)
+    }
+
+    fn check_ids<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), WriteError> {
+        if let Some(why) = self.core.failure.lock().clone() {
+            return Err(WriteError::Unsearchable(why));
+        }
+        for (at, id) in ids.enumerate() {
+            if id.is_empty() || id.len() > MAX_ID {
+                return Err(WriteError::Id { limit: MAX_ID, got: id.len(), at });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_vectors(&self, records: &[NewRecord], vectors: &[f32]) -> Result<(), WriteError> {
+        let got = records.iter().filter(|record| record.vector).count();
+        let Some(dim) = self.core.config.dim else {
+            return if got == 0 { Ok(()) } else { Err(WriteError::NoVectors { got }) };
+        };
+        if vectors.len() != got * dim {
+            return Err(WriteError::Length { expected: got * dim, got: vectors.len() });
+        }
+        Ok(check_vectors("vectors", vectors, &options(dim, self.core.config.metric))?)
+    }
+
+    fn commit(&self, batch: Batch, fresh: Fresh) -> Result<Applied, WriteError> {
+        if batch.changes.is_empty() {
+            return Ok(Applied { sequence: self.sequence(), rows: vec![] });
+        }
+        let core = Arc::clone(&self.core);
+        Ok(self.core.store.commit(batch, move |applied| publish(&core, applied, fresh))?)
+    }
+}
+
+/// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
+/// together: the reader has all of them, so what a later one replaced could be found in neither form.
+fn publish(core: &Core, applied: &Applied, fresh: Fresh) {
+    let mut batches = core.unpublished.lock();
+    batches.push((applied.clone(), fresh));
+    if core.store.reader().sequence() > applied.sequence {
+        return;
+    }
+    let batches = std::mem::take(&mut *batches);
+    let metadata: Vec<Option<String>> = batches.iter().flat_map(|(_, fresh)| fresh.metadata.clone()).collect();
+    let apply_one = |snapshot: &mut Snapshot, (applied, fresh)| apply(core, snapshot, &applied, fresh);
+    if let Err(why) = core.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch))) {
+        core.failure.lock().get_or_insert(why);
+        return;
+    }
+    // After the snapshot: a build of indexes that begins in between reads these rows itself.
+    let snapshot = core.snapshot();
+    let first = snapshot.rows - metadata.len() as u32;
+    let covered = snapshot.fields.rows_covered();
+    let records = (first..).zip(&metadata).filter(|(row, _)| *row >= covered);
+    let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
+    if let Err(error) = snapshot.fields.insert(snapshot.rows, records) {
+        core.failure.lock().get_or_insert(error.to_string());
+    }
+    core.signal.wake();
+}
+
+/// Take a committed batch into a snapshot.
+fn apply(core: &Core, snapshot: &mut Snapshot, applied: &Applied, fresh: Fresh) -> Result<(), String> {
+    let (sequence, first) = (applied.sequence, snapshot.rows);
+    let new = if fresh.changes_metadata { 0 } else { fresh.with_vector.len() as u32 };
+    snapshot.sequence = sequence;
+    snapshot.rows = first + new;
+    snapshot.stamps.grow(snapshot.rows);
+    snapshot.reader = core.store.reader();
+    snapshot.live += u64::from(new);
+    let dead: Vec<u32> = applied.rows.iter().filter(|row| row.new != row.old).filter_map(|row| row.old).collect();
+    for row in &dead {
+        snapshot.stamps.bury(*row, sequence);
+    }
+    snapshot.live -= dead.len() as u64;
+    if fresh.changes_metadata {
+        change_metadata(snapshot, applied);
+    }
+    if let Some(vectors) = snapshot.vectors.as_ref().filter(|_| !fresh.vectors.is_empty()) {
+        let with_vector = (u64::from(first)..).zip(&fresh.with_vector).filter(|(_, with)| **with);
+        let rows: Vec<u64> = with_vector.map(|(row, _)| row).collect();
+        snapshot.vectors = Some(vectors.with(&rows, &fresh.vectors)?);
+    }
+    if let Some(segment) = fresh.segment {
+        snapshot.text = with_segment(snapshot, segment.moved(first))?;
+    }
+    if !dead.is_empty() {
+        snapshot.text = snapshot.text.without(&dead);
+        core.buried.lock().extend(dead.iter().map(|row| (u64::from(*row), sequence)));
+    }
+    Ok(())
+}
+
+/// Documents that a writer merges by itself; more is left to the background.
+const MERGED_AT_ONCE: usize = 4096;
+
+fn with_segment(snapshot: &Snapshot, segment: Segment) -> Result<tiercel_text::TextIndex, String> {
+    let mut text = snapshot.text.with(Arc::new(segment)).map_err(|error| error.to_string())?;
+    while let Some(merge) = text.plan_merge().filter(|merge| merge.documents() <= MERGED_AT_ONCE) {
+        let merged = merge.run().map_err(|error| error.to_string())?;
+        let Some(next) = text.merged(&merge, Arc::new(merged)) else { break };
+        text = next;
+    }
+    Ok(text)
+}
+
+fn change_metadata(snapshot: &mut Snapshot, applied: &Applied) {
+    let mut changed = snapshot.changed.as_ref().clone();
+    changed.extend(applied.rows.iter().filter_map(|row| row.new));
+    if changed.len() > CHANGED.max(u64::from(snapshot.rows) / 8) {
+        snapshot.fields = Arc::new(FieldIndexes::new(snapshot.rows));
+        changed.clear();
+    }
+    snapshot.changed = Arc::new(changed);
+}
+
+/// Of records with equal ids keep the last.
+fn last_of_each(records: Vec<NewRecord>, vectors: Vec<f32>, dim: usize) -> (Vec<NewRecord>, Vec<f32>) {
+    let last: HashMap<&str, usize> = records.iter().enumerate().map(|(at, record)| (record.id.as_str(), at)).collect();
+    if last.len() == records.len() {
+        return (records, vectors);
+    }
+    let keep: Vec<bool> = records.iter().enumerate().map(|(at, record)| last[record.id.as_str()] == at).collect();
+    let mut kept_vectors = Vec::new();
+    let mut rest = vectors.as_slice();
+    for (record, keep) in records.iter().zip(&keep).filter(|(record, _)| record.vector) {
+        let (own, later) = rest.split_at(dim);
+        rest = later;
+        if *keep && record.vector {
+            kept_vectors.extend_from_slice(own);
+        }
+    }
+    let kept = records.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(record, _)| record).collect();
+    (kept, kept_vectors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(id: &str, vector: bool, text: &str) -> NewRecord {
+        NewRecord { id: id.into(), vector, text: Some(text.into()), metadata: None }
+    }
+
+    #[test]
+    fn the_last_of_equal_ids_wins() {
+        let records =
+            vec![record("a", true, "1"), record("b", true, "2"), record("a", false, "3"), record("c", true, "4")];
+        let (records, vectors) = last_of_each(records, vec![1.0, 2.0, 4.0], 1);
+        let texts: Vec<_> = records.iter().map(|record| record.text.as_deref().unwrap()).collect();
+        assert_eq!(texts, ["2", "3", "4"]);
+        assert_eq!(vectors, [2.0, 4.0]);
+    }
+
+    #[test]
+    fn different_ids_are_left_alone() {
+        let records = vec![record("a", true, "1"), record("b", false, "2")];
+        assert_eq!(last_of_each(records.clone(), vec![1.0], 1), (records, vec![1.0]));
+    }
+}

@@ -1,0 +1,139 @@
+//! Operations of the disk that fail once and for ever: a call is refused or succeeds, searches go on, and the collection opens again
+//! with what was acknowledged. The long form, `TIERCEL_FAULTS=1`, lets every single operation fail.
+
+use tiercel_engine::{CommitError, QueryError, Search, WriteError};
+use tiercel_store::sim::{Fault, FaultKind, SimVfs};
+
+use crate::model::{Call, Model, act, apply, calls, check, of};
+use crate::{from_environment, open_sim};
+
+/// Do calls while the `nth` operation fails; false if there are not so many.
+fn fail(fault: Fault) -> bool {
+    let vfs = SimVfs::new();
+    let collection = open_sim(&vfs).unwrap();
+    let before = vfs.counts().all;
+    vfs.set_fault(Some(fault));
+    let mut model = Model::new();
+    let mut doubtful = None;
+    for call in calls(1, 16).into_iter().filter(|call| !matches!(call, Call::Reopen)) {
+        let mut after = model.clone();
+        apply(&mut after, &call);
+        match act(&collection, &call) {
+            Ok(()) => model = after,
+            // Nothing is lost by it: with more space the same call succeeds.
+            Err(WriteError::Commit(CommitError::DiskFull)) => assert_eq!(fault.kind, FaultKind::Full, "{fault:?}"),
+            Err(WriteError::Commit(CommitError::Failed { .. } | CommitError::Io(_)))
+                if fault.kind != FaultKind::Full =>
+            {
+                doubtful.get_or_insert(after);
+            }
+            Err(error) => panic!("{fault:?}: {call:?}: {error:?}"),
+        }
+        // Reading a record may be what fails; an answer is never wrong.
+        if let Ok(found) = collection.search(&Search { text: Some("word1 word2"), k: 20, ..Search::default() }) {
+            let expected = model.values().filter(|record| record.word == 1 || record.word == 2);
+            assert_eq!(found.matches.len(), expected.count(), "{fault:?}");
+        }
+    }
+    let reached = vfs.counts().all - before >= fault.nth;
+    vfs.set_fault(None);
+    match of(&collection) {
+        Ok(_) => check(&collection, &model),
+        // A read that failed ends all reads of the records until the collection is opened again.
+        Err(QueryError::Io(_)) if fault.kind != FaultKind::Full => {}
+        Err(error) => panic!("{fault:?}: {error:?}"),
+    }
+    if fault.kind == FaultKind::Full {
+        let call = Call::Upsert(vec![(1, Some([1, 1]), 1)]);
+        act(&collection, &call).unwrap();
+        apply(&mut model, &call);
+    }
+    drop(collection);
+    let collection = open_sim(&vfs).unwrap();
+    let found = of(&collection).unwrap();
+    assert!(found == model || Some(&found) == doubtful.as_ref(), "{fault:?}");
+    check(&collection, &found);
+    assert_eq!(collection.verify().unwrap(), [], "{fault:?}");
+    act(&collection, &Call::Upsert(vec![(2, None, 9)])).unwrap();
+    reached
+}
+
+/// Operations between those that are let fail.
+fn stride() -> usize {
+    if from_environment("TIERCEL_FAULTS").is_some() { 1 } else { 7 }
+}
+
+fn fail_all(kind: FaultKind, forever: bool) {
+    let mut nths = (1 + kind as u64..).step_by(stride());
+    while nths.next().is_some_and(|nth| fail(Fault { nth, forever, kind })) {}
+}
+
+#[test]
+fn a_failure_once() {
+    fail_all(FaultKind::Io, false);
+}
+
+#[test]
+fn a_failure_for_ever() {
+    fail_all(FaultKind::Io, true);
+}
+
+#[test]
+fn a_write_cut_short() {
+    fail_all(FaultKind::ShortWrite, false);
+}
+
+#[test]
+fn a_full_disk_once() {
+    fail_all(FaultKind::Full, false);
+}
+
+#[test]
+fn a_full_disk_for_ever() {
+    fail_all(FaultKind::Full, true);
+}
+
+#[test]
+fn after_a_failed_write_all_others_are_refused_and_searches_go_on() {
+    let vfs = SimVfs::new();
+    let collection = open_sim(&vfs).unwrap();
+    let mut model = Model::new();
+    let calls = [Call::Upsert(vec![(0, Some([1, 2]), 3), (1, None, 4)]), Call::SetMetadata(1, 5)];
+    for call in &calls {
+        act(&collection, call).unwrap();
+        apply(&mut model, call);
+    }
+    check(&collection, &model);
+    vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::Io }));
+    for _ in 0..2 {
+        // The second time the disk works again, but what it holds is not known.
+        let refused = act(&collection, &Call::Delete(vec![0]));
+        assert!(matches!(refused, Err(WriteError::Commit(CommitError::Failed { .. }))), "{refused:?}");
+        check(&collection, &model);
+    }
+}
+
+#[test]
+fn an_opening_that_fails_changes_nothing() {
+    let vfs = SimVfs::new();
+    let collection = open_sim(&vfs).unwrap();
+    let mut model = Model::new();
+    for call in calls(2, 12) {
+        act(&collection, &call).unwrap();
+        apply(&mut model, &call);
+    }
+    collection.checkpoint().unwrap();
+    collection.close().unwrap();
+    for forever in [false, true] {
+        for nth in 1.. {
+            let image = vfs.snapshot();
+            image.set_fault(Some(Fault { nth, forever, kind: FaultKind::Io }));
+            drop(open_sim(&image));
+            image.set_fault(None);
+            check(&open_sim(&image).unwrap(), &model);
+            if image.counts().all < nth {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a user of a collection is promised.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+mod concurrent;
+mod crash;
+mod damage;
+mod failing;
+mod lasting;
+mod model;
+mod searching;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tiercel_engine::{Collection, Durability, Include, NewRecord, OpenError, Running, Search, Wanted};
+use tiercel_store::sim::SimVfs;
+
+/// All that a result can bring along.
+const ALL: Include = Include { text: true, metadata: true, vector: true };
+
+fn open(path: &Path, dim: Option<usize>) -> Collection {
+    let wanted = Wanted { dim, ..Wanted::default() };
+    Collection::open(path, wanted, Running { durability: Durability::Always, threads: 2 }).unwrap()
+}
+
+/// Open the collection on a simulated disk, with vectors of three values.
+fn open_sim(vfs: &SimVfs) -> Result<Collection, OpenError> {
+    let wanted = Wanted { dim: Some(3), ..Wanted::default() };
+    let running = Running { durability: Durability::Always, threads: 1 };
+    Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running)
+}
+
+/// A number from the environment, where the long forms of tests take theirs from.
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn record(id: &str, text: &str, metadata: &str) -> NewRecord {
+    NewRecord { id: id.into(), vector: true, text: Some(text.into()), metadata: Some(metadata.into()) }
+}
+
+/// Three records with vectors along the axes.
+fn animals() -> (Vec<NewRecord>, Vec<f32>) {
+    let records = vec![
+        record("cat", "a cat sleeps", r#"{"legs": 4, "kind": "mammal"}"#),
+        record("hen", "a hen lays eggs", r#"{"legs": 2, "kind": "bird"}"#),
+        record("eel", "an eel sleeps in mud", r#"{"legs": 0, "kind": "fish"}"#),
+    ];
+    (records, vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+}
+
+fn ids(collection: &Collection, search: &Search<'_>) -> Vec<String> {
+    collection.search(search).unwrap().matches.into_iter().map(|found| found.id).collect()
+}

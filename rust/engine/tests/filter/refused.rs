@@ -1,0 +1,110 @@
+//! What is no filter is refused, with its place; nothing that is read as one can do harm.
+
+use serde_json::{Value, json};
+use tiercel_engine::filter::{Filter, FilterError};
+
+fn message(form: &Value) -> String {
+    Filter::parse(form).expect_err("not a filter").to_string()
+}
+
+#[test]
+fn the_place_the_expectation_and_what_came_are_named() {
+    for (form, expected) in [
+        (json!(1), "filter: expected an object, got 1"),
+        (json!([{"a": 1}]), "filter: expected an object, got a list of 1"),
+        (json!({"$and": {"a": 1}}), r#"filter["$and"]: expected a list of filters, got an object"#),
+        (json!({"$or": [{"a": 1}, "b"]}), r#"filter["$or"][1]: expected an object, got the string "b""#),
+        (json!({"$not": [1]}), r#"filter["$not"]: expected an object, got a list of 1"#),
+        (json!({"a": {"$gt": true}}), r#"filter["a"]["$gt"]: expected a number, a string or a date, got true"#),
+        (json!({"a": {"$lt": null}}), r#"filter["a"]["$lt"]: expected a number, a string or a date, got null"#),
+        (json!({"a": {"$lte": [1]}}), r#"filter["a"]["$lte"]: expected a number, a string or a date, got a list of 1"#),
+        (json!({"a": {"$in": "xyz"}}), r#"filter["a"]["$in"]: expected a list of values, got the string "xyz""#),
+        (json!({"a": {"$exists": 1}}), r#"filter["a"]["$exists"]: expected true or false, got 1"#),
+        (json!({"a": {"$startswith": 1}}), r#"filter["a"]["$startswith"]: expected a string, got 1"#),
+        (json!({"a": {"$not": 1}}), r#"filter["a"]["$not"]: expected an object of operators, got 1"#),
+        (json!({"a": {"$not": {}}}), r#"filter["a"]["$not"]: expected an object of operators, got an object"#),
+        (
+            json!({"a": {"$gt": {"$date": "soon"}}}),
+            r#"filter["a"]["$gt"]["$date"]: expected a date in ISO 8601, got the string "soon""#,
+        ),
+        (json!({"a": {"$date": 5}}), r#"filter["a"]["$date"]: expected a date in ISO 8601, got 5"#),
+        (
+            json!({"a": {"$date": "2024-05-01", "$gt": 1}}),
+            r#"filter["a"]: expected a date as an object with nothing but $date, got an object"#,
+        ),
+    ] {
+        assert_eq!(message(&form), expected);
+    }
+}
+
+#[test]
+fn unknown_operators_are_refused_with_those_there_are() {
+    for (form, place, got) in [
+        (json!({"$where": "1"}), r#"filter["$where"]: "#, "$where"),
+        (json!({"$gt": 1}), r#"filter["$gt"]: "#, "$gt"),
+        (json!({"a": {"$regex": "x"}}), r#"filter["a"]["$regex"]: "#, "$regex"),
+        (json!({"a": {"$gt": 1, "b": 2}}), r#"filter["a"]["b"]: "#, "b"),
+        (json!({"a": {"$eq": [{"$date": "2024-05-01"}]}}), r#"filter["a"]["$eq"][0]: "#, "$date"),
+        (json!({"a": {"$in": [{"$gt": 1}]}}), r#"filter["a"]["$in"][0]: "#, "$gt"),
+    ] {
+        let message = message(&form);
+        assert!(message.starts_with(place) && message.ends_with(&format!("got the operator {got}")), "{message}");
+    }
+}
+
+#[test]
+fn long_text_is_cut_in_messages() {
+    let long = "é".repeat(100_000);
+    let message = message(&json!({"$or": [{long.clone(): {"$gt": [long]}}, {"a": {"$exists": "x".repeat(1000)}}]}));
+    assert!(message.len() < 300, "{message}");
+}
+
+#[test]
+fn depth_is_limited_in_groups_in_operators_and_in_values() {
+    let nested =
+        |levels: usize, wrap: &dyn Fn(Value) -> Value, inner: Value| (0..levels).fold(inner, |form, _| wrap(form));
+    for wrap in [
+        &(|form| json!({"$not": form})) as &dyn Fn(Value) -> Value,
+        &|form| json!({"$and": [form]}),
+        &|form| json!({"$or": [{"b": 1}, form]}),
+    ] {
+        assert!(Filter::parse(&nested(63, wrap, json!({"a": 1}))).is_ok());
+        assert!(matches!(
+            Filter::parse(&nested(64, wrap, json!({"a": 1}))),
+            Err(FilterError::TooDeep { limit: 64, .. })
+        ));
+    }
+    let operators = |form: Value| json!({"$not": form});
+    assert!(Filter::parse(&json!({"a": nested(63, &operators, json!({"$gt": 1}))})).is_ok());
+    assert!(Filter::parse(&json!({"a": nested(64, &operators, json!({"$gt": 1}))})).is_err());
+    for wrap in [&(|value| json!([value])) as &dyn Fn(Value) -> Value, &|value| json!({"k": value})] {
+        assert!(Filter::parse(&json!({"a": nested(63, wrap, json!(1))})).is_ok());
+        assert!(Filter::parse(&json!({"a": nested(64, wrap, json!(1))})).is_err());
+    }
+    let text = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(matches!(Filter::from_text(&format!(r#"{{"a": {text}}}"#)), Err(FilterError::NotJson(_))));
+}
+
+#[test]
+fn size_and_number_of_fields_are_limited() {
+    let values: Vec<u32> = (0..100_000).collect();
+    assert!(Filter::parse(&json!({"a": {"$in": values[..99_000]}})).is_ok());
+    for form in [
+        json!({"a": {"$in": values}}),
+        json!({"a": values}),
+        json!({"$or": vec![json!({}); 100_000]}),
+        json!({"$or": vec![json!({"a": {"$not": {"$gt": 1}}}); 34_000]}),
+    ] {
+        assert_eq!(Filter::parse(&form), Err(FilterError::TooLarge { limit: 100_000 }));
+    }
+    let fields = |count: usize| -> Value { (0..count).map(|at| (format!("f{at}"), json!(1))).collect() };
+    assert!(Filter::parse(&fields(64)).is_ok());
+    assert_eq!(Filter::parse(&fields(65)), Err(FilterError::TooManyFields { limit: 64 }));
+}
+
+#[test]
+fn text_that_is_not_json_is_refused() {
+    for text in ["", "{", "{'a': 1}", "{\"a\": NaN}", "{\"a\": 1e999}", "{} {}", "\u{0}"] {
+        assert!(matches!(Filter::from_text(text), Err(FilterError::NotJson(_))), "{text}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong.
+
+use std::io;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+/// What is wrong with a file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{file}: {what} at byte {offset}")]
+pub struct Corruption {
+    /// Name of the file in the directory of the store.
+    pub file: String,
+    /// What is wrong.
+    pub what: String,
+    /// Where in the file.
+    pub offset: u64,
+}
+
+/// Why a store was not opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another opener has it, in this process or another one.
+    #[error("already open{}", .pid.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
+    AlreadyOpen {
+        /// The process, if it can be told.
+        pid: Option<u32>,
+    },
+    /// There is no store in the directory.
+    #[error("no collection there")]
+    NotFound,
+    /// There is one already, so none can be created.
+    #[error("a collection is there already")]
+    Exists,
+    /// A file is not what it must be.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// The system refused an operation.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Why nothing was committed.
+#[derive(Clone, Debug, Error)]
+pub enum CommitError {
+    /// A write or a sync failed, now or earlier. Nothing is known about what of it reached the disk, so all further writes
+    /// are refused until the store is opened again. Reads go on.
+    #[error("writes are refused, since one failed: {why}")]
+    Failed {
+        /// What failed first.
+        why: String,
+    },
+    /// The disk is full. The batch was rolled back; with more space the same call succeeds.
+    #[error("no space left on the disk")]
+    DiskFull,
+    /// The record database is damaged.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// The store was opened by the process that forked this one, and only that one may write.
+    #[error("opened by process {opened_by}, and a forked process must not write")]
+    Forked {
+        /// The process that opened the store.
+        opened_by: u32,
+    },
+    /// The batch is not one.
+    #[error("{0}")]
+    Invalid(String),
+    /// All 2**32 - 1 rows were given out.
+    #[error("no rows left: a collection takes 2**32 - 1 upserts")]
+    RowsExhausted,
+    /// An operation beside the record database failed. Nothing was changed.
+    #[error(transparent)]
+    Io(Arc<io::Error>),
+}
+
+/// Why something was not read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// A file is not what it must be.
+    #[error(transparent)]
+    Corrupt(#[from] Corruption),
+    /// The system refused an operation.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl From<io::Error> for CommitError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::StorageFull { Self::DiskFull } else { Self::Io(Arc::new(error)) }
+    }
+}
+
+impl From<ReadError> for CommitError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Corrupt(corruption) => Self::Corrupt(corruption),
+            ReadError::Io(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Corrupt(corruption) => Self::Corrupt(corruption),
+            ReadError::Io(error) => Self::Io(error),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Group commit: who comes while a commit is on its way waits, and one of those who waited commits for all of them.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+/// Work of any number of threads, done by one at a time for all that wait.
+pub(crate) struct Group<W, R> {
+    state: Mutex<State<W, R>>,
+    changed: Condvar,
+}
+
+struct State<W, R> {
+    waiting: Vec<(W, Slot<R>)>,
+    /// Whether one of the threads works.
+    led: bool,
+}
+
+/// Where a thread finds the result of its work.
+type Slot<R> = Arc<Mutex<Option<R>>>;
+
+impl<W, R: Clone> Group<W, R> {
+    pub(crate) fn new() -> Self {
+        Self { state: Mutex::new(State { waiting: Vec::new(), led: false }), changed: Condvar::new() }
+    }
+
+    /// Have `work` done, by this thread or by another one. `lead` takes the work of all that wait, in the order of their
+    /// coming, and gives their results in this order; should it panic, all of them get `lost`.
+    pub(crate) fn submit(&self, work: W, lost: &R, lead: impl FnOnce(Vec<W>) -> Vec<R>) -> R {
+        let slot = Slot::default();
+        let mut state = self.state.lock();
+        state.waiting.push((work, Arc::clone(&slot)));
+        loop {
+            if let Some(result) = slot.lock().take() {
+                return result;
+            }
+            if !state.led {
+                break;
+            }
+            self.changed.wait(&mut state);
+        }
+        state.led = true;
+        let (work, slots): (Vec<_>, Vec<_>) = std::mem::take(&mut state.waiting).into_iter().unzip();
+        drop(state);
+        let results = panic::catch_unwind(AssertUnwindSafe(|| lead(work)));
+        let mut results = results.unwrap_or_default().into_iter();
+        for slot in slots {
+            *slot.lock() = Some(results.next().unwrap_or_else(|| lost.clone()));
+        }
+        self.state.lock().led = false;
+        self.changed.notify_all();
+        slot.lock().take().unwrap_or_else(|| lost.clone())
+    }
+}

@@ -1,0 +1,443 @@
+//! The file of the record database: pages with checksums, written when they are synced.
+//!
+//! redb checks its pages after a crash and never else, takes for granted that a file which grew has grown on the disk, and
+//! refuses everything after an error. So this lies between it and the file system:
+//!
+//! - Written pages stay in memory until a sync, or until they are many. A commit without durability, which a crash would
+//!   lose anyway, costs no call of the system, and a full disk loses nothing that is in memory.
+//! - A sync writes, in this order: the length of the file, synced, if it grew; the pages; their checksums; the header; then
+//!   it syncs. The header comes last, so that a write that fails before it leaves the old state in the file. Then the header
+//!   is written once more, marked as synced, without waiting for the disk.
+//! - Every page that is read is compared with its checksum. A page that does not match is damaged, with one exception: if
+//!   the header is not marked as synced, the machine may have stopped within that sync, and pages of it may be torn. While
+//!   redb recovers from that, such a page reads as zeros, which redb finds out by checksums of its own, and it goes back to
+//!   the commit before. Pages of that commit are never written again before the next one is synced.
+//! - A failure is kept here and redb is told of success. The store asks before it acknowledges, never shows the commit that
+//!   failed, and readers of earlier ones go on.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use redb::StorageBackend;
+
+use crate::errors::{Corruption, ReadError};
+use crate::pages::{self, Header, PAGE, REDB_HEADER, SECTOR, SUMS};
+use crate::vfs::VfsFile;
+
+/// The most bytes that go to the file in one call.
+const RUN: usize = 1 << 20;
+/// Pages that are held in memory at most, as long as the disk takes them.
+const HELD: usize = (64 << 20) / PAGE;
+
+/// A handle on the file, shared by redb and the store.
+#[derive(Clone, Debug)]
+pub(crate) struct PageFile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    file: Box<dyn VfsFile>,
+    /// What the file is called in errors.
+    name: String,
+    state: RwLock<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    header: Header,
+    /// Checksum of each page from page 1 on.
+    sums: Vec<u32>,
+    /// Pages written since the last sync.
+    dirty: HashMap<u64, Arc<[u8]>>,
+    dirty_sums: BTreeSet<u64>,
+    /// Length of the file.
+    file_len: u64,
+    mode: Mode,
+    /// Whether redb recovers from a sync that was cut short.
+    recovering: bool,
+    health: Health,
+    /// The first damage that was met.
+    damage: Option<Corruption>,
+}
+
+/// What reading and writing mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Write,
+    /// Writes stay in memory and are never synced.
+    Scratch,
+    /// Writes are refused: another handle has taken the place of this one.
+    Sealed,
+}
+
+/// Whether the file can be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Sound,
+    /// A page did not fit. It is still in memory, and the state before is still in the file.
+    Full,
+    /// A write or a sync failed, and nothing is known about the file.
+    Failed(String),
+}
+
+impl PageFile {
+    /// An empty file.
+    pub(crate) fn create(file: Box<dyn VfsFile>, name: &str) -> Self {
+        let header = Header { redb: [0; REDB_HEADER], pages: 0, synced: false };
+        Self::with(file, name, header, Vec::new(), 0, Mode::Write)
+    }
+
+    /// A file that was written before.
+    pub(crate) fn open(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
+        let (header, len, sums) = load(file.as_ref(), name)?;
+        // What a crash left behind the end would be taken for pages that were written.
+        if file.len()? > len {
+            file.set_len(len)?;
+        }
+        Ok(Self::with(file, name, header, sums, len, Mode::Write))
+    }
+
+    /// What is in a file, to be read: it is not written, whatever redb does.
+    pub(crate) fn scratch(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
+        let (header, len, sums) = load(file.as_ref(), name)?;
+        Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
+    }
+
+    fn with(file: Box<dyn VfsFile>, name: &str, header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
+        let state = State {
+            recovering: !header.synced,
+            header,
+            sums,
+            dirty: HashMap::new(),
+            dirty_sums: BTreeSet::new(),
+            file_len,
+            mode,
+            health: Health::Sound,
+            damage: None,
+        };
+        Self(Arc::new(Inner { file, name: name.to_owned(), state: RwLock::new(state) }))
+    }
+
+    /// redb has recovered: from now on every page must match its checksum.
+    pub(crate) fn end_recovery(&self) {
+        self.0.state.write().recovering = false;
+    }
+
+    /// Refuse to write from now on.
+    pub(crate) fn seal(&self) {
+        self.0.state.write().mode = Mode::Sealed;
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.0.state.read().health.clone()
+    }
+
+    pub(crate) fn damage(&self) -> Option<Corruption> {
+        self.0.state.read().damage.clone()
+    }
+
+    /// Bytes that wait for a sync.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.state.read().dirty.len() * PAGE
+    }
+
+    /// Bytes that the file takes on the disk.
+    pub(crate) fn allocated(&self) -> io::Result<u64> {
+        self.0.file.allocated()
+    }
+
+    /// Try again to write what did not fit; after that the file is sound, unless it does not fit again.
+    pub(crate) fn retry(&self) -> Health {
+        {
+            let mut state = self.0.state.write();
+            if state.health != Health::Full {
+                return state.health.clone();
+            }
+            state.health = Health::Sound;
+        }
+        self.flush();
+        self.health()
+    }
+
+    /// Write all that waits, and sync. What fails is found in the health.
+    fn flush(&self) {
+        let (health, mode) = {
+            let state = self.0.state.read();
+            (state.health.clone(), state.mode)
+        };
+        if health != Health::Sound || mode == Mode::Scratch {
+            return;
+        }
+        let written = self.write_pages().and_then(|()| self.write_header(false));
+        let result = match written {
+            // The header in the file is still the one before, which knows nothing of what was written.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(Health::Full),
+            Err(error) => Err(Health::Failed(error.to_string())),
+            Ok(()) => self.sync().map_err(|error| Health::Failed(error.to_string())),
+        };
+        if let Err(health) = result {
+            self.0.state.write().health = health;
+        }
+    }
+
+    /// Make room in memory. No state that the file can be opened in has these pages, so nothing is lost by a crash.
+    fn spill(&self) {
+        {
+            let state = self.0.state.read();
+            if state.dirty.len() <= HELD || state.health != Health::Sound || state.mode == Mode::Scratch {
+                return;
+            }
+        }
+        let written = self.write_pages();
+        let mut state = self.0.state.write();
+        match written {
+            Ok(()) => state.dirty.clear(),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => state.health = Health::Full,
+            Err(error) => state.health = Health::Failed(error.to_string()),
+        }
+    }
+
+    /// The length, the pages and their checksums.
+    fn write_pages(&self) -> io::Result<()> {
+        let Inner { file, state, .. } = &*self.0;
+        let (file_len, target) = {
+            let state = state.read();
+            (state.file_len, pages::file_len(state.header.pages).unwrap_or(0))
+        };
+        if target > file_len {
+            file.set_len(target)?;
+            file.sync()?;
+            state.write().file_len = target;
+        }
+        // Readers find the pages in memory until all is synced.
+        let (mut dirty, sums): (Vec<_>, Vec<_>) = {
+            let state = state.read();
+            let dirty = state.dirty.iter().map(|(page, bytes)| (*page, bytes.clone())).collect();
+            (dirty, state.dirty_sums.iter().map(|&sector| (sector, state.sums_of(sector))).collect())
+        };
+        dirty.sort_unstable_by_key(|(page, _)| *page);
+        let mut run = Run { start: 0, bytes: Vec::with_capacity(RUN.min(dirty.len() * PAGE)) };
+        for (page, bytes) in dirty {
+            run.append(file.as_ref(), pages::page_at(page), &bytes)?;
+        }
+        for (sector, bytes) in sums {
+            let at = pages::sums_at(sector);
+            if at < target {
+                run.append(file.as_ref(), at, &bytes)?;
+            }
+        }
+        run.write(file.as_ref())
+    }
+
+    fn write_header(&self, synced: bool) -> io::Result<()> {
+        let header = Header { synced, ..self.0.state.read().header.clone() };
+        self.0.file.write_at(0, &header.encode())
+    }
+
+    /// The sync, and what may only follow it.
+    fn sync(&self) -> io::Result<()> {
+        let Inner { file, state, .. } = &*self.0;
+        file.sync()?;
+        match self.write_header(true) {
+            // The mark helps to tell damage from a crash; without it nothing is lost.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            result => result?,
+        }
+        let mut state = state.write();
+        state.dirty.clear();
+        state.dirty_sums.clear();
+        let target = pages::file_len(state.header.pages).unwrap_or(0);
+        if target < state.file_len {
+            file.set_len(target)?;
+            state.file_len = target;
+        }
+        Ok(())
+    }
+
+    /// Read whole pages.
+    fn read_pages(&self, first: u64, out: &mut [u8]) -> io::Result<()> {
+        let state = self.0.state.read();
+        let count = (out.len() / PAGE) as u64;
+        if first + count > state.header.pages {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut page = first;
+        while page < first + count {
+            let at = (page - first) as usize * PAGE;
+            if let Some(bytes) = state.dirty.get(&page) {
+                out[at..at + PAGE].copy_from_slice(bytes);
+                page += 1;
+                continue;
+            }
+            let most = pages::contiguous(page).min(first + count - page);
+            let run = (1..most).find(|ahead| state.dirty.contains_key(&(page + ahead))).unwrap_or(most);
+            let out = &mut out[at..at + run as usize * PAGE];
+            let damage = self.read_run(&state, page, out)?;
+            if let Some(damage) = damage {
+                drop(state);
+                let error = io::Error::new(io::ErrorKind::InvalidData, damage.clone());
+                self.0.state.write().damage.get_or_insert(damage);
+                return Err(error);
+            }
+            page += run;
+        }
+        Ok(())
+    }
+
+    /// Read pages that follow one another in the file; returns the first that is damaged.
+    fn read_run(&self, state: &State, first: u64, out: &mut [u8]) -> io::Result<Option<Corruption>> {
+        let at = pages::page_at(first);
+        // A hole at the end that is not on the disk yet.
+        if at >= state.file_len {
+            out.fill(0);
+            return Ok(None);
+        }
+        self.0.file.read_at(at, out)?;
+        for (page, bytes) in (first..).zip(out.chunks_exact_mut(PAGE)) {
+            let (expected, got) = (state.sums[page as usize - 1], pages::checksum(bytes));
+            if expected == got {
+                continue;
+            }
+            if !state.recovering {
+                let what = format!("page {page}: expected checksum {expected:08x}, got {got:08x}");
+                return Ok(Some(Corruption { file: self.0.name.clone(), what, offset: pages::page_at(page) }));
+            }
+            bytes.fill(0);
+        }
+        Ok(None)
+    }
+}
+
+impl State {
+    /// A sector of checksums.
+    fn sums_of(&self, sector: u64) -> Arc<[u8]> {
+        let first = (sector * SUMS) as usize;
+        let sums = (first..first + SUMS as usize).map(|index| self.sums.get(index).copied().unwrap_or(0));
+        sums.flat_map(u32::to_le_bytes).collect()
+    }
+}
+
+/// Gathers what follows one another in the file, so that it goes there in one call.
+struct Run {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    fn append(&mut self, file: &dyn VfsFile, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if at != self.start + self.bytes.len() as u64 || self.bytes.len() + bytes.len() > RUN {
+            self.write(file)?;
+            self.start = at;
+        }
+        self.bytes.extend(bytes);
+        Ok(())
+    }
+
+    fn write(&mut self, file: &dyn VfsFile) -> io::Result<()> {
+        if !self.bytes.is_empty() {
+            file.write_at(self.start, &self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The header of a file, the length it must have, and the checksums of its pages.
+fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u32>), ReadError> {
+    let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
+    let got = file.len()?;
+    let mut bytes = [0; SECTOR];
+    if got < SECTOR as u64 {
+        return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
+    }
+    file.read_at(0, &mut bytes)?;
+    let header = Header::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?;
+    let Some(len) = pages::file_len(header.pages).filter(|&len| len <= got) else {
+        let what = format!("file: expected {} pages, as its header says, got {got} bytes", header.pages);
+        return Err(corrupt(what, got).into());
+    };
+    let count = (header.pages - 1) as usize;
+    let mut sums = Vec::with_capacity(count.next_multiple_of(SUMS as usize));
+    for sector in 0..(count as u64).div_ceil(SUMS) {
+        file.read_at(pages::sums_at(sector), &mut bytes)?;
+        sums.extend(bytes.chunks_exact(4).map(|sum| sum.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum))));
+    }
+    sums.truncate(count);
+    Ok((header, len, sums))
+}
+
+impl StorageBackend for PageFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.state.read().header.pages * PAGE as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if offset == 0 && out.len() <= REDB_HEADER {
+            out.copy_from_slice(&self.0.state.read().header.redb[..out.len()]);
+            return Ok(());
+        }
+        self.read_pages(page_of(offset, out.len())?, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut state = self.0.state.write();
+        if state.mode == Mode::Sealed {
+            return Err(sealed());
+        }
+        let pages = len.div_ceil(PAGE as u64);
+        // A page that is cut off and comes back is one that was never written.
+        for page in pages.max(1)..state.header.pages {
+            if state.sums[page as usize - 1] != 0 {
+                state.dirty_sums.insert(pages::sector_of(page));
+            }
+        }
+        state.dirty.retain(|page, _| *page < pages);
+        state.sums.resize(pages.saturating_sub(1) as usize, 0);
+        state.header.pages = pages;
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.0.state.read().mode == Mode::Sealed {
+            return Err(sealed());
+        }
+        self.flush();
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut state = self.0.state.write();
+        if state.mode == Mode::Sealed {
+            return Err(sealed());
+        }
+        if offset == 0 && data.len() == REDB_HEADER {
+            state.header.redb.copy_from_slice(data);
+            return Ok(());
+        }
+        let first = page_of(offset, data.len())?;
+        for (page, bytes) in (first..).zip(data.chunks_exact(PAGE)) {
+            if page >= state.header.pages {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            state.sums[page as usize - 1] = pages::checksum(bytes);
+            state.dirty.insert(page, bytes.into());
+            state.dirty_sums.insert(pages::sector_of(page));
+        }
+        drop(state);
+        self.spill();
+        Ok(())
+    }
+}
+
+/// The first page of what redb reads or writes, which is whole pages.
+fn page_of(offset: u64, len: usize) -> io::Result<u64> {
+    if offset == 0 || !offset.is_multiple_of(PAGE as u64) || !len.is_multiple_of(PAGE) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected whole pages"));
+    }
+    Ok(offset / PAGE as u64)
+}
+
+fn sealed() -> io::Error {
+    io::Error::other("the file was given up")
+}

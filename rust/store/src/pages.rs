@@ -1,0 +1,149 @@
+//! Where the pages of the record database stand in its file, and where their checksums.
+//!
+//! ```text
+//! page 0       header, of which one sector is used; the rest of the page is never written
+//! page 1       checksums of the next 1,024 pages, u32 each
+//! page 2...    1,024 pages of redb: its pages 1 to 1,024
+//! page 1,026   checksums of the next 1,024 pages
+//! ...
+//!
+//! header       0    320  the header of redb
+//!              320    8  magic: TIERCELR
+//!              328    4  format version, u32: 1
+//!              332    8  pages of redb, its header's page included, u64
+//!              340    1  1: written after all before it was synced; 0: written before the sync
+//!              341  167  zeros
+//!              508    4  CRC32C of the bytes before, u32
+//! ```
+//!
+//! All is little endian. The header is one sector, because a disk writes a sector whole or not at all, and so is a checksum.
+//! The checksum of a page is the CRC32C of its bytes, exclusive-or that of a page of zeros: so a page that was never
+//! written, a hole in the file, has the checksum 0, which is a hole, too.
+
+use std::sync::LazyLock;
+
+/// Bytes of a page, here and in redb.
+pub(crate) const PAGE: usize = 4096;
+/// Bytes that a disk writes whole or not at all.
+pub(crate) const SECTOR: usize = 512;
+/// Pages under one page of checksums.
+const GROUP: u64 = PAGE as u64 / 4;
+/// Checksums in a sector.
+pub(crate) const SUMS: u64 = SECTOR as u64 / 4;
+/// Bytes of redb's header.
+pub(crate) const REDB_HEADER: usize = 320;
+
+const MAGIC: &[u8; 8] = b"TIERCELR";
+const VERSION: u32 = 1;
+
+/// Where a page of redb starts, from its page 1 on.
+pub(crate) fn page_at(page: u64) -> u64 {
+    let index = page - 1;
+    (1 + index / GROUP * (GROUP + 1) + 1 + index % GROUP) * PAGE as u64
+}
+
+/// How many pages from this one on follow one another in the file.
+pub(crate) fn contiguous(page: u64) -> u64 {
+    GROUP - (page - 1) % GROUP
+}
+
+/// Where a sector of checksums starts: sector 0 has those of pages 1 to 128.
+pub(crate) fn sums_at(sector: u64) -> u64 {
+    const SECTORS: u64 = (PAGE / SECTOR) as u64;
+    (1 + sector / SECTORS * (GROUP + 1)) * PAGE as u64 + sector % SECTORS * SECTOR as u64
+}
+
+/// In which sector the checksum of a page is.
+pub(crate) fn sector_of(page: u64) -> u64 {
+    (page - 1) / SUMS
+}
+
+/// Bytes of a file that holds so many pages of redb; `None` for none, or more than a file can hold.
+pub(crate) fn file_len(pages: u64) -> Option<u64> {
+    let data = pages.checked_sub(1)?;
+    let all = data.checked_add(data.div_ceil(GROUP))?.checked_add(1)?;
+    all.checked_mul(PAGE as u64)
+}
+
+/// The checksum of a page.
+pub(crate) fn checksum(page: &[u8]) -> u32 {
+    static ZEROS: LazyLock<u32> = LazyLock::new(|| crc32c::crc32c(&[0; PAGE]));
+    crc32c::crc32c(page) ^ *ZEROS
+}
+
+/// What the header says.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    /// The header of redb.
+    pub(crate) redb: [u8; REDB_HEADER],
+    /// Pages of redb.
+    pub(crate) pages: u64,
+    /// Whether all that was written before it had been synced.
+    pub(crate) synced: bool,
+}
+
+impl Header {
+    pub(crate) fn encode(&self) -> [u8; SECTOR] {
+        let mut bytes = [0; SECTOR];
+        bytes[..REDB_HEADER].copy_from_slice(&self.redb);
+        bytes[320..328].copy_from_slice(MAGIC);
+        bytes[328..332].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[332..340].copy_from_slice(&self.pages.to_le_bytes());
+        bytes[340] = u8::from(self.synced);
+        let checksum = crc32c::crc32c(&bytes[..508]);
+        bytes[508..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// The header in these bytes, or what is wrong with them and where.
+    pub(crate) fn decode(bytes: &[u8; SECTOR]) -> Result<Self, (String, u64)> {
+        let field = |at: usize| bytes[at..].first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        if &bytes[320..328] != MAGIC {
+            let got = bytes[320..328].escape_ascii();
+            return Err((format!("header: expected TIERCELR, got {got}"), 320));
+        }
+        if field(328) != VERSION {
+            return Err((format!("header: expected format version {VERSION}, got {}", field(328)), 328));
+        }
+        let (expected, got) = (field(508), crc32c::crc32c(&bytes[..508]));
+        if expected != got {
+            return Err((format!("header: expected checksum {expected:08x}, got {got:08x}"), 0));
+        }
+        let mut redb = [0; REDB_HEADER];
+        redb.copy_from_slice(&bytes[..REDB_HEADER]);
+        let pages = u64::from(field(332)) | u64::from(field(336)) << 32;
+        Ok(Self { redb, pages, synced: bytes[340] != 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_and_checksums_fill_the_file_without_overlap() {
+        let pages = 3 * GROUP + 7;
+        let mut taken = vec![0_u64];
+        taken.extend((1..pages).map(|page| page_at(page) / PAGE as u64));
+        let sectors = sector_of(pages - 1) + 1;
+        taken.extend((0..sectors).map(|sector| sums_at(sector) / PAGE as u64));
+        taken.sort_unstable();
+        taken.dedup();
+        let all: Vec<u64> = (0..file_len(pages).unwrap() / PAGE as u64).collect();
+        assert_eq!(taken, all);
+        assert_eq!((contiguous(1), contiguous(GROUP), contiguous(GROUP + 1)), (GROUP, 1, GROUP));
+    }
+
+    #[test]
+    fn header_comes_back_and_no_flipped_bit_passes() {
+        let header = Header { redb: [7; REDB_HEADER], pages: 0x1_0000_0003, synced: true };
+        let bytes = header.encode();
+        let read = Header::decode(&bytes).unwrap();
+        assert_eq!((read.redb, read.pages, read.synced), (header.redb, header.pages, true));
+        for bit in 0..8 * SECTOR {
+            let mut bytes = bytes;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(Header::decode(&bytes).is_err(), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The bytes of a record.
+//!
+//! ```text
+//! u8     flags: 1 has a vector, 2 has a text, 4 has metadata
+//! u16    bytes of the id
+//! u32    bytes of the text
+//!        id, text, and metadata up to the end
+//! ```
+
+/// Bytes before the id.
+const FIXED: usize = 7;
+const VECTOR: u8 = 1;
+const TEXT: u8 = 2;
+const METADATA: u8 = 4;
+
+/// A record without its vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: String,
+    /// Whether it has a vector.
+    pub vector: bool,
+    /// Its text.
+    pub text: Option<String>,
+    /// Its metadata.
+    pub metadata: Option<Vec<u8>>,
+}
+
+/// A record where it stands in a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Whether it has a vector.
+    pub vector: bool,
+    /// Its text.
+    pub text: Option<&'a str>,
+    /// Its metadata.
+    pub metadata: Option<&'a [u8]>,
+}
+
+impl<'a> RecordRef<'a> {
+    /// A copy that stays.
+    pub fn to_record(self) -> Record {
+        Record {
+            id: self.id.to_owned(),
+            vector: self.vector,
+            text: self.text.map(str::to_owned),
+            metadata: self.metadata.map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Its bytes, in `out`, which is emptied first.
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+        let flag = |is: bool, flag: u8| if is { flag } else { 0 };
+        let flags =
+            flag(self.vector, VECTOR) | flag(self.text.is_some(), TEXT) | flag(self.metadata.is_some(), METADATA);
+        let text = self.text.unwrap_or_default();
+        out.clear();
+        out.push(flags);
+        out.extend((self.id.len() as u16).to_le_bytes());
+        out.extend((text.len() as u32).to_le_bytes());
+        out.extend(self.id.as_bytes());
+        out.extend(text.as_bytes());
+        out.extend(self.metadata.unwrap_or_default());
+    }
+
+    /// The record that has these bytes; `None` if none has.
+    pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (fixed, rest) = bytes.split_at_checked(FIXED)?;
+        let flags = fixed[0];
+        let id_len = u16::from_le_bytes([fixed[1], fixed[2]]) as usize;
+        let text_len = u32::from_le_bytes([fixed[3], fixed[4], fixed[5], fixed[6]]) as usize;
+        let (id, rest) = rest.split_at_checked(id_len)?;
+        let (text, metadata) = rest.split_at_checked(text_len)?;
+        let (id, text) = (str::from_utf8(id).ok()?, str::from_utf8(text).ok()?);
+        let has = |flag: u8| flags & flag != 0;
+        Some(Self {
+            id,
+            vector: has(VECTOR),
+            text: has(TEXT).then_some(text),
+            metadata: has(METADATA).then_some(metadata),
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Files in memory, and the operations that make them what they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes that are copied when one of them changes.
+const CHUNK: usize = 4096;
+
+/// Content of a file. A copy is cheap; what was never written is zeros and takes nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Content {
+    pub(super) len: u64,
+    chunks: BTreeMap<u64, Arc<[u8; CHUNK]>>,
+}
+
+impl Content {
+    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if offset + out.len() as u64 > self.len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        for_each_chunk(offset, out.len(), |chunk, within, at| {
+            let out = &mut out[at..at + within.len()];
+            match self.chunks.get(&chunk) {
+                Some(bytes) => out.copy_from_slice(&bytes[within]),
+                None => out.fill(0),
+            }
+        });
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
+        self.len = self.len.max(offset + bytes.len() as u64);
+        for_each_chunk(offset, bytes.len(), |chunk, within, at| {
+            let to = self.chunks.entry(chunk).or_insert_with(|| Arc::new([0; CHUNK]));
+            let len = within.len();
+            Arc::make_mut(to)[within].copy_from_slice(&bytes[at..at + len]);
+        });
+    }
+
+    pub(super) fn set_len(&mut self, len: u64) {
+        if len < self.len {
+            self.chunks.split_off(&len.div_ceil(CHUNK as u64));
+            if let Some(last) = self.chunks.get_mut(&(len / CHUNK as u64)) {
+                Arc::make_mut(last)[len as usize % CHUNK..].fill(0);
+            }
+        }
+        self.len = len;
+    }
+
+    /// Bytes that were written.
+    pub(super) fn allocated(&self) -> u64 {
+        (self.chunks.len() * CHUNK) as u64
+    }
+}
+
+/// Visit the chunks of a range: the chunk, the range within it, and where that is in the whole range.
+fn for_each_chunk(offset: u64, len: usize, mut each: impl FnMut(u64, std::ops::Range<usize>, usize)) {
+    let mut at = 0;
+    while at < len {
+        let position = offset + at as u64;
+        let start = (position % CHUNK as u64) as usize;
+        let end = (start + len - at).min(CHUNK);
+        each(position / CHUNK as u64, start..end, at);
+        at += end - start;
+    }
+}
+
+/// Which file, whatever it is called.
+pub(super) type Inode = usize;
+
+/// An operation that a crash may undo until a sync.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Write {
+        file: Inode,
+        offset: u64,
+        bytes: Arc<[u8]>,
+    },
+    SetLen {
+        file: Inode,
+        len: u64,
+    },
+    /// What names stand for from now on, changed at once; `None` for nothing.
+    Names(Vec<(PathBuf, Option<Inode>)>),
+}
+
+/// What a directory tree holds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tree {
+    pub(super) names: BTreeMap<PathBuf, Inode>,
+    pub(super) files: BTreeMap<Inode, Content>,
+    pub(super) dirs: BTreeSet<PathBuf>,
+}
+
+impl Tree {
+    pub(super) fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Write { file, offset, bytes } => self.files.entry(*file).or_default().write(*offset, bytes),
+            Op::SetLen { file, len } => self.files.entry(*file).or_default().set_len(*len),
+            Op::Names(changes) => {
+                for (path, file) in changes {
+                    match file {
+                        Some(file) => {
+                            self.names.insert(path.clone(), *file);
+                            self.files.entry(*file).or_default();
+                        }
+                        None => drop(self.names.remove(path)),
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn apply_all(&mut self, ops: &[Op]) {
+        for op in ops {
+            self.apply(op);
+        }
+    }
+
+    pub(super) fn find(&self, path: &Path) -> io::Result<Inode> {
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Names in a directory.
+    pub(super) fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        if !self.dirs.contains(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inside = self.names.keys().filter(|path| path.parent() == Some(dir));
+        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+    }
+}

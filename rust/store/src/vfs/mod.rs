@@ -1,0 +1,81 @@
+//! Everything that touches a disk, as one trait, so that tests can put a simulated disk under the store.
+
+mod os;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+use thiserror::Error;
+
+pub use os::OsVfs;
+
+/// A file system.
+///
+/// What a call changes survives a power cut only after a sync: of the file for its content and length, of the directory
+/// for names that were made, renamed or removed in it.
+pub trait Vfs: Debug + Send + Sync {
+    /// Open an existing file to read and write it.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+
+    /// Make a file, or empty the one that is there, and open it to read and write it.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+
+    /// Rename a file; one that has the new name is replaced, at no moment is there none.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Remove a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Names of what is in a directory, in any order.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Make a directory unless it is there.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Make the names in a directory survive a power cut.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Lock a file against all other openers until the lock is dropped. The file is made if it is missing and is never
+    /// renamed or removed.
+    fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError>;
+}
+
+/// An open file; closed when it is dropped.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+pub trait VfsFile: Debug + Send + Sync {
+    /// Read `out.len()` bytes; fewer are an error.
+    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;
+
+    /// Write all bytes. On failure any part of them may have been written.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Cut the file, or extend it with zeros.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Bytes that the file takes on the disk: a file with holes takes fewer than its length.
+    fn allocated(&self) -> io::Result<u64>;
+
+    /// Make content and length survive a power cut. After a failure nothing is known about either.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A lock that ends when it is dropped.
+pub trait VfsLock: Debug + Send + Sync {}
+
+/// Why a lock was not taken.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Somebody has it.
+    #[error("locked by another opener")]
+    Held {
+        /// The process that has it, if it can be told.
+        pid: Option<u32>,
+    },
+    /// The file cannot be used.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

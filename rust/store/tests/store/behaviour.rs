@@ -1,0 +1,263 @@
+//! What a caller of a store is promised on a disk that works.
+
+use std::path::Path;
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+
+use crate::model::{ALWAYS, DIR, Model, NEVER, Step, create, do_step, open, steps};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tiercel_store::sim::SimVfs;
+use tiercel_store::{Batch, Change, CommitError, OpenError, OsVfs, ReadError, Store};
+
+fn upsert(id: &str, text: &str) -> Batch {
+    let (id, text) = (id.to_owned(), Some(text.to_owned()));
+    Batch { changes: vec![Change::Upsert { id, vector: false, text, metadata: None }], ..Batch::default() }
+}
+
+#[test]
+fn a_store_is_what_the_model_is() {
+    let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]));
+    let cases = (any::<u64>(), prop::collection::vec(any::<bool>(), 30), any::<bool>());
+    let result = runner.run(&cases, |(seed, reopen, always)| {
+        let vfs = SimVfs::new();
+        let options = if always { ALWAYS } else { NEVER };
+        let mut store = create(&vfs, options);
+        let mut model = Model::default();
+        for (step, reopen) in steps(seed, 30).into_iter().zip(reopen) {
+            if let Step::Commit(batch) = &step {
+                prop_assert_eq!(store.commit(batch.clone(), |_| ()).unwrap(), model.commit(batch));
+            } else {
+                do_step(&store, &step).unwrap();
+                model.apply(&step);
+            }
+            if reopen {
+                store.close().unwrap();
+                store = open(&vfs, options).unwrap();
+            }
+            prop_assert_eq!(Model::of(&store.reader()).unwrap(), model.shown());
+        }
+        prop_assert_eq!(store.verify().unwrap(), []);
+        Ok(())
+    });
+    result.unwrap();
+}
+
+#[test]
+fn threads_share_syncs_and_publish_in_order() {
+    const THREADS: u64 = 8;
+    const EACH: u64 = 40;
+    let vfs = SimVfs::new();
+    let store = Arc::new(create(&vfs, ALWAYS));
+    let before = vfs.counts().syncs;
+    let published = Arc::new(Mutex::new(Vec::new()));
+    let barrier = Arc::new(Barrier::new(THREADS as usize));
+    let threads = (0..THREADS).map(|thread| {
+        let (store, published, barrier) = (store.clone(), published.clone(), barrier.clone());
+        thread::spawn(move || {
+            barrier.wait();
+            for index in 0..EACH {
+                let published = published.clone();
+                let batch = upsert(&format!("{thread}-{index}"), "text");
+                let publish = move |applied: &tiercel_store::Applied| published.lock().unwrap().push(applied.sequence);
+                let applied = store.commit(batch, publish).unwrap();
+                // What is acknowledged can be read.
+                assert!(store.reader().sequence() >= applied.sequence);
+                assert!(store.reader().row(&format!("{thread}-{index}")).unwrap().is_some());
+            }
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        thread.join().unwrap();
+    }
+    let batches = THREADS * EACH;
+    assert_eq!(*published.lock().unwrap(), (1..=batches).collect::<Vec<_>>());
+    let syncs = vfs.counts().syncs - before;
+    assert!(syncs < batches, "{syncs} syncs for {batches} batches");
+}
+
+#[test]
+fn readers_keep_what_they_saw() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let mut kept = Vec::new();
+    let mut model = Model::default();
+    for step in steps(21, 40) {
+        do_step(&store, &step).unwrap();
+        model.apply(&step);
+        kept.push((store.reader(), model.shown()));
+        for (reader, model) in &kept {
+            assert_eq!(Model::of(reader).unwrap(), *model);
+        }
+        kept.drain(..kept.len().saturating_sub(6));
+    }
+}
+
+#[test]
+fn one_opener_at_a_time() {
+    let dir = Scratch::new("lock");
+    let vfs = Arc::new(OsVfs);
+    let store = Store::create(vfs.clone(), &dir.0, ALWAYS, &[("name", b"value")]).unwrap();
+    let Err(OpenError::AlreadyOpen { pid }) = Store::open(vfs.clone(), &dir.0, ALWAYS) else {
+        panic!("expected a lock")
+    };
+    assert_eq!(pid, Some(std::process::id()));
+    drop(store);
+    let store = Store::open(vfs, &dir.0, ALWAYS).unwrap();
+    assert_eq!(store.reader().meta("name").unwrap().unwrap(), b"value");
+}
+
+#[test]
+fn a_store_is_created_once_and_opened_where_it_is() {
+    let vfs = SimVfs::new();
+    assert!(matches!(open(&vfs, ALWAYS), Err(OpenError::NotFound)));
+    create(&vfs, ALWAYS).close().unwrap();
+    let again = Store::create(Arc::new(vfs.clone()), Path::new(DIR), ALWAYS, &[]);
+    assert!(matches!(again, Err(OpenError::Exists)));
+}
+
+#[test]
+fn batches_that_are_none_are_refused() {
+    let store = create(&SimVfs::new(), ALWAYS);
+    let mut lacking = upsert("id", "text");
+    lacking.vectors = vec![0; 12];
+    lacking.width = 12;
+    for batch in [upsert("", "text"), upsert(&"x".repeat(70_000), "text"), lacking] {
+        let result = store.commit(batch, |_| panic!("nothing to publish"));
+        assert!(matches!(result, Err(CommitError::Invalid(_))), "{result:?}");
+    }
+    assert!(store.reader().is_empty());
+    assert_eq!(store.commit(Batch::default(), |_| ()).unwrap().sequence, 1);
+}
+
+#[test]
+fn a_backup_is_a_store() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let mut model = Model::default();
+    for step in steps(31, 30) {
+        do_step(&store, &step).unwrap();
+        model.apply(&step);
+    }
+    store.backup(Path::new("/backup")).unwrap();
+    assert!(matches!(store.backup(Path::new("/backup")), Err(CommitError::Invalid(_))));
+    let backup = Store::open(Arc::new(vfs), Path::new("/backup"), ALWAYS).unwrap();
+    assert_eq!(Model::of(&backup.reader()).unwrap(), model.shown());
+    assert_eq!(backup.verify().unwrap(), []);
+}
+
+#[test]
+fn disk_space_comes_back() {
+    let dir = Scratch::new("space");
+    let store = Store::create(Arc::new(OsVfs), &dir.0, NEVER, &[]).unwrap();
+    let text = "x".repeat(20_000);
+    for index in 0..200 {
+        store.commit(upsert(&format!("{index}"), &text), |_| ()).unwrap();
+    }
+    store.sync().unwrap();
+    let full = store.sizes().unwrap().records;
+    let delete = |index: u32| Change::Delete { id: format!("{index}") };
+    let batch = Batch { changes: (0..200).map(delete).collect(), ..Batch::default() };
+    store.commit(batch, |_| ()).unwrap();
+    store.compact().unwrap();
+    let empty = store.sizes().unwrap().records;
+    assert!(full > 200 * 20_000 && empty < 200_000, "{full} bytes, {empty} when empty");
+}
+
+#[test]
+fn a_view_shows_what_is_synced_and_changes_nothing() {
+    let vfs = SimVfs::new();
+    assert!(matches!(Store::view(&vfs, Path::new(DIR), 1 << 20), Err(OpenError::NotFound)));
+    let store = create(&vfs, ALWAYS);
+    let mut model = Model::default();
+    for step in steps(41, 30) {
+        do_step(&store, &step).unwrap();
+        model.apply(&step);
+        let writes = vfs.counts().writes;
+        let view = Store::view(&vfs, Path::new(DIR), 1 << 20).unwrap();
+        assert_eq!(Model::of(&view).unwrap(), model.shown());
+        drop(view);
+        assert_eq!(vfs.counts().writes, writes);
+    }
+}
+
+/// A view that ages while commits go on is right or says that it is not.
+#[test]
+fn an_aged_view_is_never_wrong() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let mut model = Model::default();
+    let mut views = Vec::new();
+    for step in steps(42, 60) {
+        do_step(&store, &step).unwrap();
+        model.apply(&step);
+        views.push((Store::view(&vfs, Path::new(DIR), 4096).unwrap(), model.shown()));
+        for (view, model) in &views {
+            match Model::of(view) {
+                Ok(found) => assert_eq!(found, *model),
+                Err(ReadError::Corrupt(_)) => {}
+                Err(ReadError::Io(error)) => assert_eq!(error.to_string(), "an earlier read failed"),
+            }
+        }
+        views.drain(..views.len().saturating_sub(8));
+    }
+}
+
+#[test]
+fn segments_hold_what_was_announced_and_nothing_else_is_written() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let sections = [(*b"NONE", 0), (*b"FULL", 65_536), (*b"MORE", 65_537)];
+    let written = store.write_segment("sound", &sections, |writer| {
+        for (tag, len) in sections {
+            writer.section(tag, |out| (0..len).try_for_each(|byte| out.write_all(&[byte as u8])))?;
+        }
+        Ok(())
+    });
+    written.unwrap();
+    let segment = store.open_segment("sound").unwrap();
+    for (tag, len) in sections {
+        let expected: Vec<u8> = (0..len).map(|byte| byte as u8).collect();
+        assert_eq!((segment.len(tag), segment.read(tag).unwrap()), (Some(len), expected));
+    }
+    assert!(matches!(segment.read(*b"MISS"), Err(ReadError::Corrupt(_))));
+    for (tag, bytes) in [(*b"MORE", 1), (*b"NONE", 1)] {
+        let refused = store
+            .write_segment("unsound", &sections, |writer| writer.section(tag, |out| out.write_all(&vec![0; bytes])));
+        assert!(matches!(refused, Err(CommitError::Io(_))), "{refused:?}");
+    }
+    assert!(matches!(store.write_segment("../escape", &[], |_| Ok(())), Err(CommitError::Invalid(_))));
+    assert_eq!(vfs.files().len(), 2);
+}
+
+#[test]
+fn leftovers_are_removed() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    do_step(&store, &Step::Publish("kept".into(), 0)).unwrap();
+    do_step(&store, &Step::Publish("retired".into(), 0)).unwrap();
+    store.write_segment("unnamed", &[], |_| Ok(())).unwrap();
+    do_step(&store, &Step::Retire("retired".into())).unwrap();
+    store.close().unwrap();
+    drop(open(&vfs, ALWAYS).unwrap());
+    let names: Vec<_> = vfs.files().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names, ["/collection/kept.seg", "/collection/records"].map(std::path::PathBuf::from));
+}
+
+/// An empty directory that is removed at the end of a test.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("tiercel-store-{}-{test}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,105 @@
+//! Every operation of the disk fails once and for ever: what fails is refused or rolled back, reads go on, and the store
+//! opens again with what was acknowledged.
+
+use crate::model::{self, ALWAYS, Model, NEVER, create, do_step, open, steps};
+use tiercel_store::sim::{Fault, FaultKind, SimVfs};
+use tiercel_store::{CommitError, Options};
+
+/// Do steps while the `nth` operation fails; false if there are not so many.
+fn fail(seed: u64, options: Options, fault: Fault) -> bool {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, options);
+    let before = vfs.counts().all;
+    vfs.set_fault(Some(fault));
+    let mut model = Model::default();
+    let mut doubtful = None;
+    for step in steps(seed, 14) {
+        let mut after = model.clone();
+        after.apply(&step);
+        match do_step(&store, &step) {
+            Ok(()) => model = after,
+            // Nothing is lost by it: without the fault the same step may succeed.
+            Err(CommitError::DiskFull) => assert_eq!(fault.kind, FaultKind::Full, "{fault:?}"),
+            Err(_) => drop(doubtful.get_or_insert(after)),
+        }
+        // A read may be what fails; it is never wrong.
+        if let Ok(found) = Model::of(&store.reader()) {
+            assert_eq!(found, model.shown(), "{fault:?}");
+        } else {
+            assert!(fault.kind != FaultKind::Full, "{fault:?}");
+        }
+    }
+    let reached = vfs.counts().all - before >= fault.nth;
+    if fault.kind == FaultKind::Full {
+        assert!(doubtful.is_none(), "{fault:?}");
+        vfs.set_fault(None);
+        let step = model::Step::Commit(model::batch(&mut model::Random(9)));
+        do_step(&store, &step).unwrap();
+        model.apply(&step);
+    }
+    drop(store);
+    vfs.set_fault(None);
+    if options.durability == ALWAYS.durability || fault.kind == FaultKind::Full {
+        let store = open(&vfs, ALWAYS).unwrap();
+        let found = Model::of(&store.reader()).unwrap();
+        let possible = [Some(&model), doubtful.as_ref()];
+        assert!(possible.iter().flatten().any(|model| model.shown() == found), "{fault:?}");
+        assert_eq!(store.verify().unwrap(), []);
+        let step = model::Step::Commit(model::batch(&mut model::Random(8)));
+        do_step(&store, &step).unwrap();
+    }
+    reached
+}
+
+fn fail_all(options: Options, kind: FaultKind, forever: bool) {
+    for nth in 1.. {
+        if !fail(1, options, Fault { nth, forever, kind }) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_failure_once() {
+    fail_all(ALWAYS, FaultKind::Io, false);
+}
+
+#[test]
+fn a_failure_for_ever() {
+    fail_all(ALWAYS, FaultKind::Io, true);
+}
+
+#[test]
+fn a_write_cut_short() {
+    fail_all(ALWAYS, FaultKind::ShortWrite, false);
+}
+
+#[test]
+fn a_full_disk_once() {
+    fail_all(ALWAYS, FaultKind::Full, false);
+}
+
+#[test]
+fn a_full_disk_for_ever() {
+    fail_all(ALWAYS, FaultKind::Full, true);
+}
+
+#[test]
+fn a_full_disk_without_durability() {
+    fail_all(NEVER, FaultKind::Full, false);
+    fail_all(NEVER, FaultKind::Full, true);
+}
+
+#[test]
+fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let step = model::Step::Commit(model::batch(&mut model::Random(1)));
+    do_step(&store, &step).unwrap();
+    let shown = Model::of(&store.reader()).unwrap();
+    vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::Io }));
+    assert!(matches!(do_step(&store, &step), Err(CommitError::Failed { .. })));
+    // The disk works again, but what it holds is not known.
+    assert!(matches!(do_step(&store, &step), Err(CommitError::Failed { .. })));
+    assert_eq!(Model::of(&store.reader()).unwrap(), shown);
+}

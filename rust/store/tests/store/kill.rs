@@ -1,0 +1,73 @@
+//! A process that is killed while it commits loses nothing that it acknowledged. The long form takes the number of rounds
+//! from `TIERCEL_KILL_ROUNDS`.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use crate::model::{self, ALWAYS, Model};
+use tiercel_store::{OsVfs, Store};
+
+/// Where the process to be killed works; set for it alone.
+const VICTIM: &str = "TIERCEL_KILL_VICTIM";
+
+/// Every batch can be told from its number.
+fn batch(sequence: u64) -> tiercel_store::Batch {
+    model::batch(&mut model::Random(sequence))
+}
+
+fn open(dir: &Path) -> Store {
+    Store::open(Arc::new(OsVfs), dir, ALWAYS).unwrap()
+}
+
+/// What the killed process runs: batch after batch, each acknowledged by its number on a line.
+#[test]
+fn victim() {
+    let Some(dir) = env::var_os(VICTIM) else { return };
+    let store = open(&PathBuf::from(dir));
+    loop {
+        let applied = store.commit(batch(store.reader().sequence() + 1), |_| ()).unwrap();
+        writeln!(io::stdout(), "acknowledged {}", applied.sequence).unwrap();
+        if applied.sequence.is_multiple_of(40) {
+            store.compact().unwrap();
+        }
+    }
+}
+
+#[test]
+fn killed_processes_lose_nothing() {
+    let rounds = env::var("TIERCEL_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10);
+    let dir = env::temp_dir().join(format!("tiercel-store-{}-kill", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    Store::create(Arc::new(OsVfs), &dir, ALWAYS, &[]).unwrap().close().unwrap();
+    let mut model = Model::default();
+    for round in 0..rounds {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["kill::victim", "--exact", "--nocapture"]).env(VICTIM, &dir);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut acknowledged = model.sequence;
+        let mut left = 1 + model::Random(round).below(60);
+        while let Some(Ok(line)) = lines.next() {
+            // The harness of the tests says something, too, maybe on the same line.
+            let Some((_, number)) = line.split_once("acknowledged ") else { continue };
+            acknowledged = number.parse().unwrap_or(acknowledged);
+            left = left.saturating_sub(1);
+            if left == 0 {
+                child.kill().unwrap();
+            }
+        }
+        child.wait().unwrap();
+        let store = open(&dir);
+        let found = Model::of(&store.reader()).unwrap();
+        assert!(found.sequence >= acknowledged, "round {round}: {acknowledged} acknowledged, {} left", found.sequence);
+        while model.sequence < found.sequence {
+            model.commit(&batch(model.sequence + 1));
+        }
+        assert_eq!(found, model.shown(), "round {round}");
+        assert_eq!(store.verify().unwrap(), []);
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}

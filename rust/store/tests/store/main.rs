@@ -1,0 +1,8 @@
+//! The store against a model: on a disk that works, fails, crashes, and is damaged.
+
+mod behaviour;
+mod crash;
+mod damage;
+mod faults;
+mod kill;
+mod model;

@@ -1,0 +1,203 @@
+//! Builds segments: from texts, and from segments.
+
+use std::cmp::Reverse;
+use std::iter;
+
+use crate::dictionary::{Dictionary, hash};
+use crate::errors::BuildError;
+use crate::postings::{Postings, Runs};
+use crate::segment::{LEFT_OUT, Segment};
+use crate::tokenizer::{Tokenizer, for_each_lower_word};
+use crate::varint::{self, EntryWriter};
+
+/// Bytes of text in a segment: half as many words at most, each of which takes at most 6 bytes in the longest of its
+/// arrays. So all offsets stay under 2^32.
+const MAX_BYTES: usize = 1 << 30;
+/// Terms of all documents of a segment.
+const MAX_TOKENS: u64 = (MAX_BYTES / 2) as u64;
+
+/// Documents on their way to be a segment, whose terms are numbered as they came.
+#[derive(Default)]
+struct Draft {
+    dictionary: Dictionary,
+    rows: Vec<u32>,
+    /// Where the words of each document end.
+    ends: Vec<u32>,
+    /// The terms of all documents, or [`LEFT_OUT`].
+    words: Vec<u32>,
+}
+
+impl Segment {
+    /// Build a segment of documents: their rows, which must rise, and their texts.
+    pub fn build<'a>(
+        documents: impl Iterator<Item = (u32, &'a str)>,
+        tokenizer: &Tokenizer,
+    ) -> Result<Self, BuildError> {
+        let mut draft = Draft::default();
+        // Each different word is stemmed once.
+        let mut words = Dictionary::default();
+        let mut term_of_word = Vec::new();
+        let mut bytes = 0_usize;
+        for (row, text) in documents {
+            bytes = bytes.saturating_add(text.len());
+            if bytes > MAX_BYTES {
+                return Err(BuildError::TooLarge { limit: MAX_BYTES });
+            }
+            for_each_lower_word(text, |_, word| {
+                let term = word.map_or(LEFT_OUT, |word| {
+                    let id = words.add(word) as usize;
+                    if id == term_of_word.len() {
+                        let term = tokenizer.term(word).map_or(LEFT_OUT, |term| draft.dictionary.add(&term));
+                        term_of_word.push(term);
+                    }
+                    term_of_word[id]
+                });
+                draft.words.push(term);
+            });
+            draft.end(row)?;
+        }
+        Ok(draft.into_segment())
+    }
+
+    /// Whether the documents of all `segments` fit in one.
+    pub(crate) fn fit_in_one(segments: &[&Self]) -> bool {
+        let sum = |bytes: fn(&Self) -> usize| segments.iter().map(|segment| bytes(segment)).sum::<usize>();
+        segments.iter().map(|segment| segment.tokens).sum::<u64>() <= MAX_TOKENS
+            && sum(|segment| segment.dictionary.text_bytes()) <= MAX_BYTES
+            && sum(|segment| segment.places.bytes.len()) <= MAX_BYTES
+    }
+
+    /// Build the segment that `build` would of the documents of all `segments` but the dead ones. `dead` gets the number
+    /// of the segment and of the document. The rows must rise from one segment to the next.
+    pub(crate) fn merge(segments: &[&Self], dead: impl Fn(usize, u32) -> bool) -> Result<Self, BuildError> {
+        let mut draft = Draft::default();
+        if !Self::fit_in_one(segments) {
+            return Err(BuildError::TooLarge { limit: MAX_BYTES });
+        }
+        for (number, segment) in segments.iter().enumerate() {
+            let terms: Vec<u32> =
+                (0..segment.terms()).map(|id| draft.dictionary.add(segment.dictionary.term(id as u32))).collect();
+            for (document, row) in segment.rows.iter().enumerate() {
+                if dead(number, document as u32) {
+                    continue;
+                }
+                let places = segment.places(document);
+                draft.words.extend(places.map(|term| if term == LEFT_OUT { term } else { terms[term as usize] }));
+                draft.end(*row)?;
+            }
+        }
+        Ok(draft.into_segment())
+    }
+}
+
+impl Draft {
+    /// End the document of the words appended since the last end.
+    fn end(&mut self, row: u32) -> Result<(), BuildError> {
+        match self.rows.last() {
+            Some(last) if *last >= row => return Err(BuildError::Order { last: *last, got: row }),
+            _ => self.rows.push(row),
+        }
+        self.ends.push(self.words.len() as u32);
+        Ok(())
+    }
+
+    /// The words of each document.
+    fn documents(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.words[start as usize..*end as usize])
+    }
+
+    fn into_segment(mut self) -> Segment {
+        let (dictionary, dfs) = self.number_terms();
+        let mut forward = Runs::default();
+        let mut places = Runs::default();
+        let mut lengths = Vec::with_capacity(self.rows.len());
+        let mut lists = Lists::new(&dfs);
+        let mut sorted = Vec::new();
+        for (document, words) in self.documents().enumerate() {
+            sorted.clear();
+            for word in words {
+                varint::push(&mut places.bytes, u64::from(word.wrapping_add(1)));
+                if *word != LEFT_OUT {
+                    sorted.push(*word);
+                }
+            }
+            places.end();
+            lengths.push(sorted.len() as u32);
+            sorted.sort_unstable();
+            let mut writer = EntryWriter::default();
+            for same in sorted.chunk_by(|a, b| a == b) {
+                writer.push(&mut forward.bytes, same[0], same.len() as u32);
+                lists.push(same[0], document as u32, same.len() as u32);
+            }
+            forward.end();
+        }
+        forward.bytes.shrink_to_fit();
+        places.bytes.shrink_to_fit();
+        let tokens = lengths.iter().map(|length| u64::from(*length)).sum();
+        let postings = lists.into_postings(&dfs, &lengths);
+        Segment { rows: self.rows, lengths, tokens, dictionary, postings, forward, places }
+    }
+
+    /// Number the terms by falling document frequency. Gives the dictionary and the frequencies; terms of no document
+    /// fall away.
+    fn number_terms(&mut self) -> (Dictionary, Vec<u32>) {
+        let mut df_of = vec![0_u32; self.dictionary.len()];
+        let mut last_seen = vec![u32::MAX; self.dictionary.len()];
+        for (document, words) in self.documents().enumerate() {
+            for term in words.iter().filter(|term| **term != LEFT_OUT) {
+                let seen = &mut last_seen[*term as usize];
+                df_of[*term as usize] += u32::from(*seen != document as u32);
+                *seen = document as u32;
+            }
+        }
+        let mut order: Vec<u32> = (0..self.dictionary.len() as u32).filter(|id| df_of[*id as usize] > 0).collect();
+        order.sort_unstable_by_key(|id| (Reverse(df_of[*id as usize]), self.dictionary.term(*id)));
+        let mut dictionary = Dictionary::with_capacity(order.len(), self.dictionary.text_bytes());
+        let mut new_id = last_seen;
+        for id in &order {
+            let term = self.dictionary.term(*id);
+            new_id[*id as usize] = dictionary.add_new(hash(term), term);
+        }
+        for word in self.words.iter_mut().filter(|word| **word != LEFT_OUT) {
+            *word = new_id[*word as usize];
+        }
+        (dictionary, order.iter().map(|id| df_of[*id as usize]).collect())
+    }
+}
+
+/// The lists of all terms, one after the other, as they fill up.
+struct Lists {
+    /// Where the next document of each term goes.
+    next: Vec<u32>,
+    documents: Vec<u32>,
+    tfs: Vec<u32>,
+}
+
+impl Lists {
+    fn new(dfs: &[u32]) -> Self {
+        let mut total = 0;
+        let mut next = Vec::with_capacity(dfs.len());
+        for df in dfs {
+            next.push(total);
+            total += df;
+        }
+        Self { next, documents: vec![0; total as usize], tfs: vec![0; total as usize] }
+    }
+
+    fn push(&mut self, term: u32, document: u32, tf: u32) {
+        let next = &mut self.next[term as usize];
+        self.documents[*next as usize] = document;
+        self.tfs[*next as usize] = tf;
+        *next += 1;
+    }
+
+    fn into_postings(self, dfs: &[u32], lengths: &[u32]) -> Postings {
+        let mut postings = Postings::default();
+        for (end, df) in self.next.iter().zip(dfs) {
+            let range = (end - df) as usize..*end as usize;
+            postings.push(&self.documents[range.clone()], &self.tfs[range], lengths);
+        }
+        postings
+    }
+}

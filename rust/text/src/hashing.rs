@@ -1,0 +1,155 @@
+//! Vectors of texts without a model.
+
+use std::collections::BTreeMap;
+
+use crate::tokenizer::for_each_lower_word;
+
+/// Characters of the parts of words.
+const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
+
+/// Turns texts into unit vectors by the words in them and the parts of those words. It is lexical: texts are near if they
+/// share words or parts of words, whatever they mean.
+///
+/// Each word in lower case, and each of its runs of 3 to 5 characters with a mark at either end of the word, is hashed to
+/// one of the dimensions and to a sign. A word weighs as much as all its runs together, and one that stands in a text n
+/// times the square root of n. The same seed gives the same vector on every machine and in every version.
+///
+/// Opposite signs may cancel, so two texts of no common word are only nearly orthogonal: the more dimensions, the more
+/// nearly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashingEmbedder {
+    dim: usize,
+    seed: u64,
+}
+
+impl HashingEmbedder {
+    /// Vectors of `dim` values, at least one.
+    pub const fn new(dim: usize, seed: u64) -> Self {
+        Self { dim: if dim == 0 { 1 } else { dim }, seed }
+    }
+
+    /// Values of a vector.
+    pub const fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The vector of `text`, of unit length. A text without words has one, too, the same for all of them; it is near no
+    /// other but by chance.
+    pub fn embed(&self, text: &str) -> Vec<f32> {
+        let mut vector = vec![0.0_f64; self.dim];
+        for (word, count) in counted_words(text) {
+            self.add(&mut vector, &word, f64::from(count).sqrt());
+        }
+        let norm = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
+        if norm == 0.0 {
+            // No words, or such as cancel.
+            let mut vector = vec![0.0; self.dim];
+            vector[self.bucket(&[]).0] = 1.0;
+            return vector;
+        }
+        vector.into_iter().map(|value| (value / norm) as f32).collect()
+    }
+
+    /// Add a word and its parts.
+    fn add(&self, vector: &mut [f64], word: &str, weight: f64) {
+        let marked = format!("<{word}>");
+        self.add_one(vector, marked.as_bytes(), weight);
+        let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();
+        let characters = starts.len() - 1;
+        // The word itself was added; a part of all its characters would add it again.
+        let lengths = || PARTS.filter(|length| *length < characters);
+        let parts: usize = lengths().map(|length| characters - length + 1).sum();
+        for length in lengths() {
+            for ends in starts.windows(length + 1) {
+                self.add_one(vector, &marked.as_bytes()[ends[0]..ends[length]], weight / (parts as f64).sqrt());
+            }
+        }
+    }
+
+    fn add_one(&self, vector: &mut [f64], feature: &[u8], weight: f64) {
+        let (at, negative) = self.bucket(feature);
+        vector[at] += if negative { -weight } else { weight };
+    }
+
+    /// The dimension of a feature, and whether it counts negatively.
+    fn bucket(&self, feature: &[u8]) -> (usize, bool) {
+        let hash = hash(feature, self.seed);
+        // The high bits choose the dimension, the lowest one the sign.
+        (((u128::from(hash) * self.dim as u128) >> 64) as usize, hash & 1 == 1)
+    }
+}
+
+/// The words of a text in lower case and how often each occurs, in an order that depends on nothing else: sums depend on
+/// it.
+fn counted_words(text: &str) -> BTreeMap<String, u32> {
+    let mut words = BTreeMap::new();
+    for_each_lower_word(text, |_, word| {
+        let Some(word) = word else { return };
+        if let Some(count) = words.get_mut(word) {
+            *count += 1;
+        } else {
+            words.insert(word.to_owned(), 1);
+        }
+    });
+    words
+}
+
+/// FNV-1a, which is short and fixed for ever, and the finalizer of `SplitMix64`, since FNV mixes its high bits badly.
+fn hash(bytes: &[u8], seed: u64) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
+    for byte in bytes {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    fn cosine(a: &str, b: &str) -> f32 {
+        let embedder = HashingEmbedder::new(384, 0);
+        embedder.embed(a).iter().zip(embedder.embed(b)).map(|(a, b)| a * b).sum()
+    }
+
+    #[test]
+    fn texts_are_near_if_they_share_words_or_parts_of_them() {
+        let shared = cosine("a dog barks at night", "the dog sleeps at night");
+        let parts = cosine("fishing", "fishermen");
+        assert!(cosine("Dogs bark.", "dogs BARK") > 0.999);
+        assert!(shared > 0.4, "{shared}");
+        assert!(parts > 0.1, "{parts}");
+        assert!(cosine("volcano", "spreadsheet") < 0.1);
+    }
+
+    #[test]
+    fn a_text_without_words_has_a_unit_vector() {
+        assert!(cosine("", " \u{1f600} ...") > 0.999);
+        assert!(cosine("", "dog").abs() < 0.3);
+    }
+
+    /// Vectors are kept in files: these must not change.
+    #[test]
+    fn vectors_are_the_same_for_ever() {
+        let vector = HashingEmbedder::new(4, 7).embed("The cat's caf\u{e9}, the cat");
+        let bits: Vec<u32> = vector.iter().map(|value| value.to_bits()).collect();
+        assert_eq!(bits, [1_059_847_928, 1_057_783_608, 3_191_781_935, 3_203_146_663]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_has_a_unit_vector(text in any::<String>(), dim in 0..40_usize, seed in any::<u64>()) {
+            let vector = HashingEmbedder::new(dim, seed).embed(&text);
+            prop_assert_eq!(vector.len(), dim.max(1));
+            let norm: f32 = vector.iter().map(|value| value * value).sum();
+            prop_assert!((norm - 1.0).abs() < 1e-5);
+        }
+    }
+}

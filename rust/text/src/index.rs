@@ -1,0 +1,164 @@
+//! The segments of all documents, and the statistics of the living.
+
+use std::sync::Arc;
+
+use crate::deletions::Deletions;
+use crate::errors::BuildError;
+use crate::segment::Segment;
+
+/// Segments are of one level if their sizes have the same logarithm to this base, and this many of a level are merged.
+const FANOUT: usize = 8;
+
+/// All documents at one moment. A change gives a new value, and a value is cheap to clone: a search that holds one is not
+/// touched by what comes later.
+#[derive(Clone, Debug, Default)]
+pub struct TextIndex {
+    /// In the order of their rows.
+    pub(crate) parts: Vec<Part>,
+    documents: u64,
+    tokens: u64,
+}
+
+/// A segment, and which of its documents are dead.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) deletions: Deletions,
+}
+
+/// Segments that should become one.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    parts: Vec<Part>,
+}
+
+impl TextIndex {
+    /// An index of no documents.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Living documents.
+    pub const fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Terms of all living documents.
+    pub const fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// The segments, in the order of their rows.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = &Arc<Segment>> {
+        self.parts.iter().map(|part| &part.segment)
+    }
+
+    /// Bytes of memory that all segments take, and what is kept of deletions.
+    pub fn memory_bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.segment.memory_bytes() + part.deletions.memory_bytes()).sum()
+    }
+
+    /// With the documents of `segment`, whose rows come after all others. All of them live.
+    pub fn with(&self, segment: Arc<Segment>) -> Result<Self, BuildError> {
+        let Some(first) = segment.rows.first() else { return Ok(self.clone()) };
+        let last = self.parts.last().and_then(|part| part.segment.rows.last());
+        if let Some(last) = last.filter(|last| *last >= first) {
+            return Err(BuildError::Order { last: *last, got: *first });
+        }
+        let mut index = self.clone();
+        index.documents += segment.documents() as u64;
+        index.tokens += segment.tokens;
+        index.parts.push(Part { segment, deletions: Deletions::default() });
+        Ok(index)
+    }
+
+    /// Without the documents of `rows`. Rows that are not there, or were taken out before, change nothing.
+    ///
+    /// A search still gets to see them: which rows live is for its caller to say.
+    #[must_use]
+    pub fn without(&self, rows: &[u32]) -> Self {
+        let mut sorted = rows.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut index = self.clone();
+        let mut rest = sorted.as_slice();
+        for part in &mut index.parts {
+            let end = part.segment.rows.last().map_or(0, |last| rest.partition_point(|row| row <= last));
+            let (own, later) = rest.split_at(end);
+            rest = later;
+            let found = own.iter().filter_map(|row| part.segment.document(*row));
+            let dead: Vec<u32> = found.filter(|document| !part.deletions.contains(*document)).collect();
+            index.documents -= dead.len() as u64;
+            index.tokens -=
+                dead.iter().map(|document| u64::from(part.segment.lengths[*document as usize])).sum::<u64>();
+            part.deletions = part.deletions.with(&part.segment, dead);
+        }
+        index
+    }
+
+    /// What should be merged by now, if anything: eight segments of about one size with the smaller ones among them, or
+    /// one that is mostly dead. So a search meets few segments, and a document is moved as often as the logarithm of
+    /// their number says.
+    pub fn plan_merge(&self) -> Option<Merge> {
+        let highest = self.parts.iter().map(Part::level).max()?;
+        for level in 0..=highest {
+            let is_full = |run: &&[Part]| run.iter().filter(|part| part.level() == level).count() >= FANOUT;
+            let run = self.parts.split(|part| part.level() > level).find(is_full);
+            if let Some(run) = run.filter(|run| Segment::fit_in_one(&segments_of(run))) {
+                return Some(Merge { parts: run.to_vec() });
+            }
+        }
+        let mostly_dead = self.parts.iter().find(|part| {
+            part.deletions.len() * 2 > part.segment.documents() && Segment::fit_in_one(&[&part.segment])
+        })?;
+        Some(Merge { parts: vec![mostly_dead.clone()] })
+    }
+
+    /// With `segment`, which `merge` gave, in place of what it was made of. What was taken out since the plan was made
+    /// stays out. `None` if not all that the plan was made of is still here.
+    pub fn merged(&self, merge: &Merge, segment: Arc<Segment>) -> Option<Self> {
+        let is_first = |part: &Part| merge.parts.first().is_some_and(|first| first.is_of(&part.segment));
+        let first = self.parts.iter().position(is_first)?;
+        let old = self.parts.get(first..first + merge.parts.len())?;
+        if !old.iter().zip(&merge.parts).all(|(now, then)| now.is_of(&then.segment)) {
+            return None;
+        }
+        let mut dead = Vec::new();
+        for (now, then) in old.iter().zip(&merge.parts) {
+            let since = now.deletions.documents().filter(|document| !then.deletions.contains(*document));
+            dead.extend(since.filter_map(|document| segment.document(now.segment.rows[document as usize])));
+        }
+        dead.sort_unstable();
+        let deletions = Deletions::default().with(&segment, dead);
+        let part = Some(Part { segment, deletions }).filter(|part| part.segment.documents() > 0);
+        let mut index = self.clone();
+        index.parts.splice(first..first + merge.parts.len(), part);
+        Some(index)
+    }
+}
+
+impl Part {
+    fn is_of(&self, segment: &Arc<Segment>) -> bool {
+        Arc::ptr_eq(&self.segment, segment)
+    }
+
+    fn level(&self) -> u32 {
+        (self.segment.documents() as u64 + self.segment.tokens).max(1).ilog(FANOUT as u64)
+    }
+}
+
+impl Merge {
+    /// Documents that will be read, a measure of the work.
+    pub fn documents(&self) -> usize {
+        self.parts.iter().map(|part| part.segment.documents()).sum()
+    }
+
+    /// The segment of all documents that were alive when the plan was made.
+    pub fn run(&self) -> Result<Segment, BuildError> {
+        Segment::merge(&segments_of(&self.parts), |part, document| self.parts[part].deletions.contains(document))
+    }
+}
+
+fn segments_of(parts: &[Part]) -> Vec<&Segment> {
+    parts.iter().map(|part| part.segment.as_ref()).collect()
+}

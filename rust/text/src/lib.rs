@@ -1,0 +1,42 @@
+//! Text search: tokens, postings, BM25 with pruning by bounds.
+//!
+//! A [`Tokenizer`] makes terms of texts, [`Segment`]s hold the documents of some rows, a [`TextIndex`] is a list of
+//! segments with the statistics of all that live, a [`Query`] is what is looked for. All of them never change, so they
+//! are shared without locks.
+
+#![forbid(unsafe_code)]
+
+mod best;
+mod bm25;
+mod build;
+mod bytes;
+mod deletions;
+mod dictionary;
+mod errors;
+mod hashing;
+mod highlight;
+mod index;
+mod language;
+mod pack;
+mod postings;
+mod query;
+mod required;
+mod scorer;
+mod search;
+mod segment;
+mod stop_words;
+mod sums;
+mod tokenizer;
+mod varint;
+mod words;
+
+pub use bm25::{B, K1};
+pub use errors::{BuildError, DecodeError};
+pub use hashing::HashingEmbedder;
+pub use highlight::highlight;
+pub use index::{Merge, TextIndex};
+pub use language::Language;
+pub use query::Query;
+pub use search::Hit;
+pub use segment::Segment;
+pub use tokenizer::{MAX_WORD_BYTES, Token, Tokenizer};

@@ -1,0 +1,143 @@
+//! The score of one document, from its own list of terms.
+
+use crate::bm25::Saturation;
+use crate::postings::List;
+use crate::query::{Clause, Occur, Query};
+use crate::segment::Segment;
+
+/// What the terms of a query are worth in a search.
+pub(crate) struct Weights {
+    /// Of each term, once.
+    idf: Vec<f32>,
+    /// Of each term, as often as it is looked for as a word by itself.
+    words: Vec<f32>,
+}
+
+impl Weights {
+    pub(crate) fn new(query: &Query, idf: Vec<f32>) -> Self {
+        let mut words = vec![0.0; idf.len()];
+        for clause in query.clauses.iter().filter(|clause| clause.occur != Occur::Excluded && !clause.is_phrase()) {
+            let term = clause.words[0].term;
+            words[term] += idf[term];
+        }
+        Self { idf, words }
+    }
+}
+
+/// Scores documents of a segment for a query.
+pub(crate) struct Scorer<'a> {
+    pub(crate) segment: &'a Segment,
+    pub(crate) query: &'a Query,
+    pub(crate) saturation: Saturation,
+    weights: &'a Weights,
+    ids: Vec<Option<u32>>,
+    /// The terms that the segment has: (number in the segment, number in the query), rising.
+    known: Vec<(u32, u32)>,
+    /// How often the document that was read last has each term.
+    tfs: Vec<u32>,
+    places: Vec<u32>,
+}
+
+impl<'a> Scorer<'a> {
+    /// `ids` is the number in the segment of each term of the query that it has.
+    pub(crate) fn new(
+        segment: &'a Segment,
+        query: &'a Query,
+        ids: Vec<Option<u32>>,
+        weights: &'a Weights,
+        saturation: Saturation,
+    ) -> Self {
+        let mut known: Vec<_> = (0..).zip(&ids).filter_map(|(term, id)| Some(((*id)?, term))).collect();
+        known.sort_unstable();
+        let tfs = vec![0; ids.len()];
+        Self { segment, query, saturation, weights, ids, known, tfs, places: Vec::new() }
+    }
+
+    /// The terms that are looked for as words by themselves and are in the segment: their weights and their lists.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (f32, List<'a>)> {
+        let terms = self.weights.words.iter().zip(&self.ids).filter(|(weight, _)| **weight > 0.0);
+        terms.filter_map(|(weight, id)| Some((*weight, self.segment.list((*id)?))))
+    }
+
+    /// The list of the rarest word of a clause; `None` if one of its words is not in the segment.
+    pub(crate) fn rarest(&self, clause: &Clause) -> Option<(u32, List<'a>)> {
+        // Terms are numbered by falling frequency.
+        let mut highest = 0;
+        for word in &clause.words {
+            highest = highest.max(self.ids[word.term]?);
+        }
+        Some((highest, self.segment.list(highest)))
+    }
+
+    /// The score of a document, if it is found at all.
+    pub(crate) fn score(&mut self, document: u32) -> Option<f32> {
+        self.read(document);
+        let (query, length) = (self.query, self.segment.lengths[document as usize]);
+        let mut score = 0.0;
+        for clause in query.clauses.iter().filter(|clause| clause.is_phrase() || clause.occur != Occur::Optional) {
+            let holds = self.holds(document, clause);
+            match clause.occur {
+                Occur::Excluded if holds => return None,
+                Occur::Required if !holds => return None,
+                Occur::Required | Occur::Optional if holds && clause.is_phrase() => {
+                    score += self.phrase(clause, length);
+                }
+                _ => {}
+            }
+        }
+        for (weight, tf) in self.weights.words.iter().zip(&self.tfs) {
+            if *tf > 0 {
+                score += weight * self.saturation.part(*tf, length);
+            }
+        }
+        (score > 0.0).then_some(score)
+    }
+
+    /// What a phrase gives to a document, if that has it.
+    pub(crate) fn phrase_score(&mut self, document: u32, clause: &Clause) -> Option<f32> {
+        self.read(document);
+        self.holds(document, clause).then(|| self.phrase(clause, self.segment.lengths[document as usize]))
+    }
+
+    fn phrase(&self, clause: &Clause, length: u32) -> f32 {
+        let part = |term: usize| self.weights.idf[term] * self.saturation.part(self.tfs[term], length);
+        clause.words.iter().map(|word| part(word.term)).sum()
+    }
+
+    /// Read how often a document has each term.
+    #[inline]
+    fn read(&mut self, document: u32) {
+        self.tfs.fill(0);
+        let Some((last, _)) = self.known.last() else { return };
+        let mut known = self.known.iter();
+        let mut wanted = known.next();
+        for (id, tf) in self.segment.forward(document) {
+            while let Some((known_id, term)) = wanted
+                && *known_id <= id
+            {
+                if *known_id == id {
+                    self.tfs[*term as usize] = tf;
+                }
+                wanted = known.next();
+            }
+            if id >= *last {
+                break;
+            }
+        }
+    }
+
+    /// Whether the document that was read has the word, or the words in this order.
+    fn holds(&mut self, document: u32, clause: &Clause) -> bool {
+        if clause.words.iter().any(|word| self.tfs[word.term] == 0) {
+            return false;
+        }
+        if !clause.is_phrase() {
+            return true;
+        }
+        self.places.clear();
+        self.places.extend(self.segment.places(document as usize));
+        let (places, ids) = (&self.places, &self.ids);
+        (0..places.len())
+            .any(|start| clause.words.iter().all(|word| places.get(start + word.offset).copied() == ids[word.term]))
+    }
+}
