@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from tiercel._core import Index, Matches, RangeMatches, __version__, build_profile
 from tiercel.errors import (
+    AlreadyOpenError,
+    ClosedError,
     CorruptionError,
     DimensionMismatchError,
     DiskFullError,
@@ -22,15 +24,24 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
-    from tiercel import datasets
+    from tiercel import datasets, embed
+    from tiercel.collection import Collection, Found, Match, open  # noqa: A004
+    from tiercel.filters import F, Filter
     from tiercel.policy.hardware import hardware
 
 __all__ = [
+    "AlreadyOpenError",
+    "ClosedError",
+    "Collection",
     "CorruptionError",
     "DimensionMismatchError",
     "DiskFullError",
+    "F",
+    "Filter",
+    "Found",
     "Index",
     "InvalidInputError",
+    "Match",
     "Matches",
     "NotFoundError",
     "RangeMatches",
@@ -38,8 +49,20 @@ __all__ = [
     "TiercelError",
     "__version__",
     "datasets",
+    "embed",
     "hardware",
+    "open",
 ]
+
+_LATER = {
+    "Collection": "collection",
+    "F": "filters",
+    "Filter": "filters",
+    "Found": "collection",
+    "Match": "collection",
+    "hardware": "policy.hardware",
+    "open": "collection",
+}
 
 if build_profile == "debug":
     import warnings
@@ -53,14 +76,12 @@ if build_profile == "debug":
 
 def __getattr__(name: str) -> object:
     # What few programs need is imported when first asked for, so that `import tiercel` stays cheap.
-    if name == "hardware":
-        from tiercel.policy.hardware import hardware
+    from importlib import import_module
 
-        value: object = hardware
-    elif name == "datasets":
-        import tiercel.datasets
-
-        value = tiercel.datasets
+    if name in _LATER:
+        value: object = getattr(import_module(f"tiercel.{_LATER[name]}"), name)
+    elif name in {"datasets", "embed"}:
+        value = import_module(f"tiercel.{name}")
     else:
         raise AttributeError(f"module 'tiercel' has no attribute {name!r}")
     globals()[name] = value

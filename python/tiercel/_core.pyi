@@ -1,13 +1,23 @@
 """The compiled core of tiercel. Import from `tiercel`, not from here."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import Literal, Self, TypeAlias, TypedDict, final, type_check_only
+from typing import Any, Literal, Self, TypeAlias, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Index", "Matches", "RangeMatches", "__version__", "build_profile", "simd_level", "simd_levels"]
+__all__ = [
+    "CollectionCore",
+    "HashingEmbedder",
+    "Index",
+    "Matches",
+    "RangeMatches",
+    "__version__",
+    "build_profile",
+    "simd_level",
+    "simd_levels",
+]
 
 _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
@@ -16,6 +26,130 @@ _Quality: TypeAlias = Literal["exact", "approximate"]
 _Progress: TypeAlias = Callable[[int, int], object]
 
 __version__: str
+
+_Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None]
+_Included: TypeAlias = tuple[bool, bool, bool]
+
+@final
+class CollectionCore:
+    """What `tiercel.Collection` calls; use that."""
+
+    def __new__(
+        cls,
+        path: str,
+        dim: int | None,
+        metric: str | None,
+        languages: tuple[str | None, str | None] | None,
+        fingerprint: str | None,
+        durability: str,
+        threads: int,
+    ) -> Self: ...
+    @property
+    def dim(self) -> int | None: ...
+    @property
+    def metric(self) -> str: ...
+    @property
+    def fingerprint(self) -> str | None: ...
+    @property
+    def closed(self) -> bool: ...
+    def __len__(self) -> int: ...
+    def sequence(self) -> int: ...
+    def contains(self, id: str) -> bool: ...
+    def upsert(
+        self,
+        ids: list[str],
+        vectors: ArrayLike | None,
+        with_vector: list[bool] | None,
+        texts: list[str | None] | None,
+        metadata: list[str | None] | None,
+    ) -> int: ...
+    def set_metadata(self, records: list[tuple[str, str | None]]) -> int: ...
+    def delete(self, ids: list[str]) -> int: ...
+    def delete_where(self, filter: str) -> int: ...
+    def get(self, ids: list[str], include: _Included) -> list[_Row | None]: ...
+    def search(
+        self,
+        vector: ArrayLike | None,
+        text: str | None,
+        filter: str | None,
+        k: int,
+        wanted_recall: float | None,
+        rrf_k: float,
+        alpha: float | None,
+        include: _Included,
+        explain: bool,
+    ) -> tuple[Any, ...]: ...
+    def count(self, filter: str | None) -> int: ...
+    def scan(
+        self,
+        filter: str | None,
+        order: tuple[str, bool] | None,
+        limit: int | None,
+        after: str | None,
+        include: _Included,
+    ) -> list[_Row]: ...
+    def checkpoint(self) -> None: ...
+    def settle(self) -> None: ...
+    def compact(self) -> None: ...
+    def backup(self, path: str) -> None: ...
+    def verify(self) -> list[str]: ...
+    def stats(self) -> dict[str, Any]: ...
+    def close(self) -> None: ...
+
+@final
+class HashingEmbedder:
+    """Embedder without a model: unit vectors of the words of a text and of their parts, hashed. It is lexical: texts are near if
+    they share words or parts of words, whatever they mean.
+
+    It needs no download and gives the same vectors on every machine and in every version. Texts without words share one vector.
+
+    Parameters
+    ----------
+    dim : int
+        Length of every vector, 1 to 32768. The longer, the fewer words share a place.
+    seed : int
+        Chooses the places, 0 to 2**64 - 1.
+
+    Raises
+    ------
+    InvalidInputError
+        A parameter is of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> from tiercel.embed import HashingEmbedder
+    >>> embedder = HashingEmbedder(dim=384)
+    >>> dogs, birds = embedder.embed_documents(("a dog barks", "birds sing"))
+    >>> query = embedder.embed_query("barking dogs")
+    >>> bool(query @ dogs > query @ birds)
+    True
+    """
+
+    def __new__(cls, dim: int = 384, seed: int = 0) -> Self: ...
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+    @property
+    def fingerprint(self) -> str:
+        """Names what makes the vectors; equal for equal `dim` and `seed`."""
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts; dtype float32, shape `(len(texts), dim)`.
+
+        Raises
+        ------
+        InvalidInputError
+            `texts` is not a sequence of strings that UTF-8 can hold.
+        """
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The vector of a text; dtype float32, shape `(dim,)`.
+
+        Raises
+        ------
+        InvalidInputError
+            `text` is not a string that UTF-8 can hold.
+        """
+    def __getnewargs__(self) -> tuple[int, int]:
+        """Pickle support."""
 
 @final
 class Matches:

@@ -5,6 +5,8 @@ A message names the argument, what was expected and what came. Errors that Pytho
 """
 
 __all__ = [
+    "AlreadyOpenError",
+    "ClosedError",
     "CorruptionError",
     "DimensionMismatchError",
     "DiskFullError",
@@ -41,6 +43,14 @@ class CorruptionError(TiercelError):
 
 class StorageFailedError(TiercelError, OSError):
     """A file could not be read or written."""
+
+
+class AlreadyOpenError(TiercelError):
+    """Another process, or another object in this one, has the collection open for writing."""
+
+
+class ClosedError(TiercelError, ValueError):
+    """The collection has been closed."""
 
 
 class DiskFullError(StorageFailedError):

@@ -16,7 +16,7 @@ from tiercel.errors import InvalidInputError, TiercelError
 
 __all__ = ["main"]
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            _run(argv)
+            return _run(argv)
         finally:
             _flush()
     except KeyboardInterrupt:
@@ -41,10 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(f"not enough memory: {error}" if str(error) else "not enough memory", FAILED)
     except (TiercelError, OSError) as error:
         return _complain(_describe(error), FAILED)
-    return OK
 
 
-def _run(argv: Sequence[str] | None) -> None:
+def _run(argv: Sequence[str] | None) -> int:
     args = make_parser().parse_args(argv)
     answer = importlib.import_module(f"tiercel.cli.{args.command}").run(args)
     if args.json:
@@ -52,6 +51,7 @@ def _run(argv: Sequence[str] | None) -> None:
     else:
         for line in answer.lines:
             print(line)
+    return answer.code
 
 
 def _flush() -> None:

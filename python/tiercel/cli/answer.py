@@ -11,6 +11,8 @@ class Answer:
 
     document: dict[str, Any]
     lines: Iterable[str]
+    code: int = 0
+    """The exit code."""
 
 
 def size(count: float) -> str:

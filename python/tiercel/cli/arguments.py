@@ -4,11 +4,13 @@ import argparse
 from typing import NoReturn
 
 import tiercel
+from tiercel.cli import collection_arguments as collections
 
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    the work failed: a damaged index file, a file that cannot be read or written, a full disk, no memory
+  1    the work failed: a damaged file, a file that cannot be read or written, a full disk, no memory, a collection
+       that another process has open
   2    the command line or the data given is wrong: an unknown option, a missing file, another shape, NaN
   130  interrupted with Ctrl-C
 
@@ -26,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="tiercel",
-        description="Nearest-neighbour search in files of vectors (.npy).",
+        description="Collections of records in directories, and nearest-neighbour search in files of vectors (.npy).",
         epilog=EXIT_CODES,
         formatter_class=raw,
         allow_abbrev=False,
@@ -38,7 +40,14 @@ def make_parser() -> argparse.ArgumentParser:
         ("build", "build an index from vectors and save it", _build),
         ("search", "search a saved index", _search),
         ("bench", "measure recall against queries a second", _bench),
-        ("demo", "build and search an index of WordNet glosses that comes with tiercel", _demo),
+        ("ingest", "put records from lines of JSON into a collection", collections.ingest),
+        ("query", "search a collection by text, by vector or by both", collections.query),
+        ("stats", "count what is in a collection", collections.directory),
+        ("verify", "read all of a collection and list what is damaged", collections.directory),
+        ("compact", "rebuild a collection without dead records and give disk space back", collections.directory),
+        ("backup", "write a copy of a collection", collections.backup),
+        ("export", "write the records of a collection as lines of JSON", collections.export),
+        ("demo", "index and keep WordNet glosses that come with tiercel, search them, kill a writer", _demo),
     ):
         command = commands.add_parser(
             name,

@@ -1,4 +1,4 @@
-"""`tiercel demo`: real text, real embeddings, an index, and what it finds."""
+"""`tiercel demo`: real text, real embeddings, an index, a collection, and what they find."""
 
 import argparse
 import textwrap
@@ -9,6 +9,7 @@ from typing import Any
 import tiercel
 from tiercel import Index
 from tiercel.cli.answer import Answer
+from tiercel.cli.demo_collection import collection_lines, show_collection
 from tiercel.cli.info import describe, index_lines
 from tiercel.cli.measure import queries_per_second, recall_at_k
 from tiercel.cli.progress import progress
@@ -22,7 +23,7 @@ RECALLS = (0.9, 0.95, 0.99, 1.0)
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Index the WordNet sample, show three queries, measure recall and throughput."""
+    """Index the WordNet sample, show three queries, measure recall and throughput; then keep it in a collection."""
     sample = load_wordnet_sample()
     index = Index(sample.vectors.shape[1], "cosine")
     start = time.perf_counter()
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> Answer:
         "queries": len(sample.queries),
         "relevant_found": int((found.ids == sample.relevant[:, None]).any(axis=1).sum()),
         "searches": list(_searches(index, sample, args.threads)),
+        "collection": show_collection(sample),
     }
     return Answer(document, _lines(index, document))
 
@@ -90,3 +92,5 @@ def _lines(index: Index, document: dict[str, Any]) -> Iterator[str]:
     yield f"{'recall asked':>12}  {f'recall@{K}':>10}  {'QPS':>10}  quality"
     for row in document["searches"]:
         yield f"{row['recall_asked']:>12}  {row['recall']:>10.4f}  {row['qps']:>10,.0f}  {row['quality']}"
+    yield ""
+    yield from collection_lines(document["collection"])

@@ -6,6 +6,7 @@ use std::path::Path;
 use pyo3::exceptions::{PyException, PyFileNotFoundError, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
 use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
 
 // The same on every platform that has them, and in Python's `errno`.
@@ -90,6 +91,59 @@ pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
         }
         LoadError::Simd(level) => invalid(py, level.to_string()),
     }
+}
+
+/// Why a collection was not opened.
+pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
+    use tiercel_engine::StoreOpenError as Store;
+    let named = |what: &dyn std::fmt::Display| (format!("{}: {what}", path.display()),);
+    match problem {
+        OpenError::Store(Store::Io(io)) => storage(py, &io, path),
+        OpenError::Store(Store::AlreadyOpen { pid }) => {
+            let by = pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
+            error(py, "AlreadyOpenError", named(&format!("already open{by}; one process writes at a time")))
+        }
+        OpenError::Options(range) => {
+            invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
+        }
+        OpenError::Differs { .. } | OpenError::Simd(_) => invalid(py, problem.to_string()),
+        OpenError::Thread(why) => internal(py, &why),
+        _ => error(py, "CorruptionError", named(&problem)),
+    }
+}
+
+/// What a write to a collection refuses.
+pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
+    match problem {
+        WriteError::Commit(commit) => self::commit(py, &commit),
+        WriteError::Query(query) => self::query(py, &query),
+        WriteError::Unsearchable(_) => error(py, "StorageFailedError", (EIO, problem.to_string())),
+        _ => invalid(py, problem.to_string()),
+    }
+}
+
+fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
+    match problem {
+        CommitError::DiskFull => error(py, "DiskFullError", (ENOSPC, problem.to_string())),
+        CommitError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
+        CommitError::Invalid(_) => invalid(py, problem.to_string()),
+        _ => error(py, "StorageFailedError", (EIO, problem.to_string())),
+    }
+}
+
+/// What a read of a collection refuses.
+pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
+    match problem {
+        QueryError::Row(_) | QueryError::NoVectors => invalid(py, problem.to_string()),
+        QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
+        QueryError::Io(_) => error(py, "StorageFailedError", (EIO, problem.to_string())),
+        QueryError::Failed(_) => error(py, "TiercelError", (problem.to_string(),)),
+    }
+}
+
+/// A call on a collection that was closed.
+pub(crate) fn closed(py: Python<'_>) -> PyErr {
+    error(py, "ClosedError", ("the collection is closed",))
 }
 
 /// A file could not be read or written.

@@ -4,9 +4,11 @@
 #![expect(clippy::doc_markdown, reason = "doc comments on what Python sees are its docstrings")]
 
 mod arguments;
+mod collection;
 mod convert;
 mod errors;
 mod filter;
+mod hashing;
 mod ids;
 mod index;
 mod matches;
@@ -20,6 +22,10 @@ mod _core {
     use pyo3::types::PyDict;
     use tiercel_simd::Level;
 
+    #[pymodule_export]
+    use crate::collection::CollectionCore;
+    #[pymodule_export]
+    use crate::hashing::HashingEmbedder;
     #[pymodule_export]
     use crate::index::Index;
     #[pymodule_export]

@@ -1,0 +1,13 @@
+"""`tiercel stats`: what is in a collection."""
+
+import argparse
+
+from tiercel.cli.answer import Answer
+from tiercel.cli.collections import collection_lines, describe, open_collection
+
+
+def run(args: argparse.Namespace) -> Answer:
+    """Count records and bytes."""
+    with open_collection(args.directory) as collection:
+        document = describe(collection)
+    return Answer(document, collection_lines(document))

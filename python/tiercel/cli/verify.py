@@ -1,0 +1,16 @@
+"""`tiercel verify`: whether a collection is whole."""
+
+import argparse
+
+from tiercel.cli.answer import Answer
+from tiercel.cli.collections import open_collection
+
+
+def run(args: argparse.Namespace) -> Answer:
+    """Read everything; the exit code is 1 when something is damaged."""
+    with open_collection(args.directory) as collection:
+        damage = collection.verify()
+        records = len(collection)
+    document = {"directory": args.directory, "records": records, "damage": damage}
+    lines = [f"damaged      {each}" for each in damage] or [f"{records:,} records, nothing is damaged"]
+    return Answer(document, lines, code=1 if damage else 0)

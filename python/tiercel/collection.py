@@ -1,0 +1,607 @@
+"""Collections: records kept in a directory, found by vector, text and metadata.
+
+>>> import tempfile, tiercel
+>>> from tiercel import F
+>>> collection = tiercel.open(tempfile.mkdtemp(), dim=2)
+>>> collection.upsert(["cat", "hen"], [[1, 0], [0, 1]], texts=["a cat sleeps", "a hen lays eggs"], metadata=[{"legs": 4}, {"legs": 2}])
+2
+>>> collection.search([0.9, 0.1], k=1)[0].id
+'cat'
+>>> collection.search(text="eggs")[0].id
+'hen'
+>>> collection.search([0.9, 0.1], text="eggs", filter=F("legs") < 4).ids
+['hen']
+>>> collection.close()
+"""
+
+import asyncio
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, final, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tiercel._core import CollectionCore
+from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
+from tiercel.errors import InvalidInputError
+from tiercel.filters import Filter, as_json
+
+__all__ = ["Collection", "Found", "Match", "open"]
+
+Metadata: TypeAlias = Mapping[str, Any]
+Include: TypeAlias = Literal["text", "metadata", "vector"]
+
+MAX_ID: Final = 512
+MAX_TEXT: Final = 64 << 20
+MAX_METADATA: Final = 16 << 20
+MAX_DEPTH: Final = 64
+_INCLUDES: Final = ("text", "metadata", "vector")
+_DURABILITIES: Final = ("always", "interval", "none")
+_METRICS: Final = ("cosine", "dot", "l2")
+
+
+@final
+class Match(NamedTuple):
+    """A record that was found."""
+
+    id: str
+    score: float
+    """Larger is better: the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the vector."""
+    distance: float | None
+    """Distance of the vector, `None` when the record was found by text alone."""
+    text: str | None
+    metadata: dict[str, Any] | None
+    vector: NDArray[np.float32] | None
+
+
+@final
+class Found(Sequence[Match]):
+    """The answer of a search: a sequence of `Match`, best first."""
+
+    __slots__ = ("_distances", "_exact", "_ids", "_metadata", "_plan", "_scores", "_texts", "_vectors")
+
+    def __init__(self, columns: tuple[Any, ...]) -> None:
+        (
+            self._ids,
+            self._scores,
+            self._distances,
+            self._texts,
+            self._metadata,
+            self._vectors,
+            self._exact,
+            self._plan,
+        ) = columns
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids, best first."""
+        return self._ids
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Scores, largest first; dtype float32, shape `(len(found),)`."""
+        return self._scores
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """Distances in the order of `ids`, NaN for records found by text alone; dtype float32, shape `(len(found),)`."""
+        return self._distances
+
+    @property
+    def quality(self) -> Literal["exact", "approximate"]:
+        """`"exact"` when an exact search finds the same, `"approximate"` otherwise."""
+        return "exact" if self._exact else "approximate"
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """How it was found, with `explain=True`: the way, the filter's selectivity, the stages with seconds and counts."""
+        return self._plan
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Match: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Match]: ...
+    def __getitem__(self, index: int | slice) -> Match | list[Match]:
+        if isinstance(index, slice):
+            return [self._match(at) for at in range(len(self))[index]]
+        return self._match(range(len(self))[index])
+
+    def _match(self, at: int) -> Match:
+        distance = float(self._distances[at])
+        metadata = self._metadata[at] if self._metadata is not None else None
+        return Match(
+            self._ids[at],
+            float(self._scores[at]),
+            None if math.isnan(distance) else distance,
+            self._texts[at] if self._texts is not None else None,
+            json.loads(metadata) if metadata is not None else None,
+            self._vectors[at] if self._vectors is not None else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"Found({self._ids!r}, quality={self.quality!r})"
+
+
+@final
+class Collection:
+    """Records in a directory, each with a string id and any of a vector, a text and metadata; made by `tiercel.open`.
+
+    Every method may be called from several threads at once. A search sees the collection as it was when the search began and
+    never waits for a write. A context manager closes the collection at the end.
+    """
+
+    __slots__ = ("__weakref__", "_core", "_embedder", "_path")
+
+    _core: CollectionCore
+    _embedder: Embedder | None
+    _path: str
+
+    def __init__(self) -> None:
+        raise TypeError("Collection: made by tiercel.open")
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._path
+
+    @property
+    def dim(self) -> int | None:
+        """Length of every vector; `None` in a collection without vectors."""
+        return self._core.dim
+
+    @property
+    def metric(self) -> str:
+        """What is smallest for the nearest vectors."""
+        return self._core.metric
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Names the embedder that the collection was made with; `None` if it was made without."""
+        return self._core.fingerprint
+
+    def upsert(
+        self,
+        ids: Iterable[str],
+        vectors: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        texts: Iterable[str | None] | None = None,
+        metadata: Iterable[Metadata | None] | None = None,
+    ) -> int:
+        """Put records in: all of them or, if anything is wrong, none. A record takes the place of an older one with its id, as a whole.
+
+        When this returns, the batch is on disk (as `durability` says) and searches find it.
+
+        Parameters
+        ----------
+        ids
+            Strings of 1 to 512 bytes in UTF-8. Of equal ids the last wins.
+        vectors
+            Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
+            vector are embedded.
+        texts, metadata
+            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each.
+
+        Returns
+        -------
+        int
+            How many records were put in: different ids.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be; the message names the argument and the place.
+        DimensionMismatchError
+            Vectors of another length than `dim`.
+        DiskFullError
+            The disk is full; nothing was changed, and the collection goes on working.
+        StorageFailedError
+            The disk failed. Later writes are refused until the collection is opened again; reads go on.
+        """
+        names = _ids(ids)
+        count = len(names)
+        contents, values = _texts(texts, count), _metadata(metadata, count)
+        if self._embedder is not None and contents is not None:
+            vectors = embed_missing(vectors, contents, self._embedder)
+        rows, with_vector = _vectors(vectors, count)
+        return self._core.upsert(names, rows, with_vector, contents, values)
+
+    def update_metadata(self, ids: Iterable[str], metadata: Iterable[Metadata | None]) -> int:
+        """Replace the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be.
+        """
+        names = _ids(ids)
+        values = _metadata(metadata, len(names)) or [None] * len(names)
+        return self._core.set_metadata(list(zip(names, values, strict=True)))
+
+    def delete(self, ids: Iterable[str] | None = None, *, filter: Filter | Metadata | None = None) -> int:
+        """Remove records by id, or those that pass a filter; returns how many were there.
+
+        Raises
+        ------
+        InvalidInputError
+            Neither or both are given, or one is not what it must be.
+        """
+        if (ids is None) == (filter is None):
+            raise InvalidInputError(
+                "delete: expected ids or filter, got both"
+                if ids is not None
+                else "delete: expected ids or filter, got neither"
+            )
+        if ids is not None:
+            return self._core.delete(_ids(ids))
+        return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
+
+    def get(self, ids: Iterable[str], *, include: Iterable[Include] = _INCLUDES) -> list[Match | None]:
+        """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN."""
+        found = self._core.get(_ids(ids), _include(include))
+        return [_record(row) if row is not None else None for row in found]
+
+    def search(
+        self,
+        vector: ArrayLike | None = None,
+        text: str | None = None,
+        *,
+        filter: Filter | Metadata | None = None,
+        k: int = 10,
+        recall: float | None = None,
+        fusion: Literal["rrf"] = "rrf",
+        rrf_k: float = 5.0,
+        alpha: float | None = None,
+        include: Iterable[Include] = ("text", "metadata"),
+        explain: bool = False,
+    ) -> Found:
+        """Find the best records by vector, by text, or by both.
+
+        Parameters
+        ----------
+        vector
+            Array of shape `(dim,)`: find records with vectors near it.
+        text
+            Words to find (BM25, Robertson and Zaragoza 2009); `"a phrase"` in double quotes, `+required`, `-excluded`. With an
+            embedder and no `vector`, records with vectors near that of the text are found, too.
+        filter
+            Only among the records that pass: an expression of `F`, or its dict form.
+        k
+            Results, at least 1; fewer come back when there are fewer.
+        recall
+            Wanted share of the true nearest by vector, above 0 and at most 1; 0.95 unless given. 1 is exact search.
+        fusion, rrf_k
+            How two rankings become one: reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), 1 / (rrf_k + rank) from each.
+        alpha
+            Instead of ranks sum scores, each scaled to 0 to 1: `alpha` times that of the vector, the rest that of the text.
+        include
+            What each match brings along: any of "text", "metadata", "vector".
+        explain
+            Keep the plan, with times, as `Found.plan`.
+
+        Raises
+        ------
+        InvalidInputError
+            Neither a vector nor a text is given, or an argument is not what it must be.
+        DimensionMismatchError
+            A vector of another length than `dim`.
+        """
+        if vector is None and text is None:
+            raise InvalidInputError("search: expected vector, text or both, got neither")
+        if fusion != "rrf":
+            raise InvalidInputError(f"fusion: expected 'rrf', got {fusion!r}; give alpha for weighted scores")
+        if text is not None and _text(text, "text") and vector is None and self._embedder is not None:
+            vector = query_vector(self._embedder, text)
+        columns = self._core.search(
+            vector,
+            text,
+            None if filter is None else as_json(filter),
+            k,
+            recall,
+            _number(rrf_k, "rrf_k", 0.0, math.inf),
+            None if alpha is None else _number(alpha, "alpha", 0.0, 1.0),
+            _include(include),
+            explain,
+        )
+        return Found(columns)
+
+    def count(self, filter: Filter | Metadata | None = None) -> int:
+        """How many records pass a filter, or are there at all."""
+        return self._core.count(None if filter is None else as_json(filter))
+
+    def scan(
+        self,
+        filter: Filter | Metadata | None = None,
+        *,
+        order_by: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        include: Iterable[Include] = ("text", "metadata"),
+    ) -> list[Match]:
+        """Records in order, without a search; their score is NaN.
+
+        Parameters
+        ----------
+        filter
+            Only those that pass.
+        order_by
+            A field by its dotted name, `"-field"` for largest first; numbers before strings, records without it last. Unless given,
+            the order in which records were written.
+        limit
+            At most so many.
+        after
+            Those after the record with this id: the last of the page before.
+        include
+            As in `search`.
+        """
+        order = None if order_by is None else (order_by.removeprefix("-"), order_by.startswith("-"))
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"limit: expected an int of at least 0, got {limit!r}")
+        rows = self._core.scan(None if filter is None else as_json(filter), order, limit, after, _include(include))
+        return [_record(row) for row in rows]
+
+    def settle(self) -> None:
+        """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""
+        self._core.settle()
+
+    def checkpoint(self) -> None:
+        """Write what searches need to files, so that opening reads instead of building. Happens by itself as the collection grows."""
+        self._core.checkpoint()
+
+    def compact(self) -> None:
+        """Rebuild without dead records and give unused space on disk back."""
+        self._core.compact()
+
+    def verify(self) -> list[str]:
+        """Read everything on disk; returns what is damaged, file by file. An empty list is good news."""
+        return self._core.verify()
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a complete copy to a directory that is new or empty; open it like any collection."""
+        self._core.backup(os.fspath(path))
+
+    def stats(self) -> dict[str, Any]:
+        """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part; the last error of the background."""
+        return self._core.stats()
+
+    def close(self) -> None:
+        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine."""
+        self._core.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._core.closed
+
+    async def aupsert(self, *args: Any, **kwargs: Any) -> int:
+        """`upsert` on a thread of the event loop."""
+        return await asyncio.to_thread(self.upsert, *args, **kwargs)
+
+    async def asearch(self, *args: Any, **kwargs: Any) -> Found:
+        """`search` on a thread of the event loop."""
+        return await asyncio.to_thread(self.search, *args, **kwargs)
+
+    async def adelete(self, *args: Any, **kwargs: Any) -> int:
+        """`delete` on a thread of the event loop."""
+        return await asyncio.to_thread(self.delete, *args, **kwargs)
+
+    async def aget(self, *args: Any, **kwargs: Any) -> list[Match | None]:
+        """`get` on a thread of the event loop."""
+        return await asyncio.to_thread(self.get, *args, **kwargs)
+
+    def __len__(self) -> int:
+        return len(self._core)
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._core.contains(_text(id, "id"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"records={len(self)}"
+        return f"Collection({self._path!r}, dim={self.dim}, metric={self.metric!r}, {state})"
+
+
+def open(  # noqa: A001
+    path: str | os.PathLike[str],
+    dim: int | None = None,
+    metric: Literal["cosine", "dot", "l2"] | None = None,
+    *,
+    embedder: Embedder | None = None,
+    durability: Literal["always", "interval", "none"] = "always",
+    language: str | None = "default",
+    threads: int | None = None,
+) -> Collection:
+    """Open the collection in a directory; it is made if there is none.
+
+    Parameters
+    ----------
+    path
+        The directory.
+    dim
+        Length of every vector, fixed when the collection is made; without it the collection has no vectors.
+    metric
+        What is smallest for the nearest: "cosine" (unless given), "dot" or "l2"; fixed when the collection is made.
+    embedder
+        Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. Its fingerprint is fixed when the collection is made. A
+        collection with embedder may be opened without: then it takes and searches vectors that were made elsewhere.
+    durability
+        What a write waits for. "always": it is on disk, safe from a crash of the process and from power loss. "interval": nothing; it is on
+        disk within 100 ms, and a crash loses at most that. "none": nothing; the system decides. A crash never leaves a part of a batch.
+    language
+        Language of the texts, whose word stems are indexed, without stop words: "english" unless given; `None` for all words as they are.
+    threads
+        Threads of the work in the background; by default all cores that this process may use.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be, or the collection was made with another one.
+    AlreadyOpenError
+        Another process or object has it open.
+    CorruptionError
+        A file is damaged.
+    StorageFailedError
+        The directory cannot be read or written.
+    """
+    name = os.fspath(path)
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"path: expected a str or os.PathLike of one, got {type(name).__name__}")
+    if "\0" in name:
+        raise InvalidInputError("path: expected no NUL character")
+    if metric is not None and metric not in _METRICS:
+        raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
+    if durability not in _DURABILITIES:
+        raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
+    if embedder is not None:
+        dim = check_embedder(embedder, dim)
+    collection = object.__new__(Collection)
+    collection._embedder = embedder  # pyright: ignore[reportPrivateUsage]
+    collection._path = name  # pyright: ignore[reportPrivateUsage]
+    collection._core = CollectionCore(  # pyright: ignore[reportPrivateUsage]
+        name,
+        None if dim is None else _whole(dim, "dim", 1, 32768),
+        metric,
+        None if language == "default" else (language, language),
+        None if embedder is None else embedder.fingerprint,
+        durability,
+        _cores() if threads is None else _whole(threads, "threads", 1, 1024),
+    )
+    if embedder is not None and collection.fingerprint is None:
+        # Nobody knows what made the vectors that are there.
+        collection.close()
+        raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
+    return collection
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _whole(value: object, name: str, low: int, high: int) -> int:
+    # numpy integers have __index__, too; bool does and is not meant.
+    index: Callable[[], int] | None = getattr(value, "__index__", None)
+    number = index() if index is not None and not isinstance(value, bool) else None
+    if number is None or not low <= number <= high:
+        raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {value!r}")
+    return number
+
+
+def _number(value: object, name: str, low: float, high: float) -> float:
+    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    number = float(cast("float", value)) if real else math.nan
+    if not low <= number <= high:
+        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {value!r}")
+    return number
+
+
+def _column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
+    """The values of an argument that has one for each id."""
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"{name}: expected a list, one an id, got {type(cast('object', values)).__name__}")
+    column = list(values)
+    if count is not None and len(column) != count:
+        raise InvalidInputError(f"{name}: expected {count}, one an id, got {len(column)}")
+    return column
+
+
+def _text(value: object, place: str) -> str:
+    """A string that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{place}: expected a str, got {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{place}: expected Unicode text, got a lone surrogate at character {error.start}"
+        ) from None
+    return value
+
+
+def _ids(ids: Iterable[str]) -> list[str]:
+    names = _column(ids, "ids", None)
+    for at, name in enumerate(names):
+        size = len(_text(name, f"ids[{at}]").encode())
+        if not 1 <= size <= MAX_ID:
+            raise InvalidInputError(f"ids[{at}]: expected 1 to {MAX_ID} bytes of UTF-8, got {size}")
+    return names
+
+
+def _vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
+    """What the core is to read, and which ids have a vector if not all or none."""
+    if vectors is None or not isinstance(vectors, list | tuple):
+        return vectors, None
+    rows = cast("Sequence[Any]", vectors)
+    if all(row is not None for row in rows):
+        return rows, None
+    _column(rows, "vectors", count)
+    there = [row for row in rows if row is not None]
+    return there or None, [row is not None for row in rows]
+
+
+def _texts(texts: Iterable[str | None] | None, count: int) -> list[str | None] | None:
+    if texts is None:
+        return None
+    column = _column(texts, "texts", count)
+    for at, text in enumerate(column):
+        if text is not None and len(_text(text, f"texts[{at}]")) > MAX_TEXT:
+            raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {len(text)}")
+    return column
+
+
+def _metadata(metadata: Iterable[Metadata | None] | None, count: int) -> list[str | None] | None:
+    if metadata is None:
+        return None
+    column = _column(metadata, "metadata", count)
+    return [None if each is None else _object(each, f"metadata[{at}]") for at, each in enumerate(column)]
+
+
+def _object(value: object, place: str) -> str:
+    """Metadata as JSON."""
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
+    try:
+        text = json.dumps(dict(cast("Metadata", value)), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"{place}: expected what JSON can hold: {error}") from None
+    _text(text, place)
+    if len(text) > MAX_METADATA:
+        raise InvalidInputError(f"{place}: expected at most {MAX_METADATA} characters of JSON, got {len(text)}")
+    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(cast("Metadata", value)) > MAX_DEPTH:
+        raise InvalidInputError(f"{place}: expected at most {MAX_DEPTH} levels within each other")
+    return text
+
+
+def _depth(value: object) -> int:
+    levels, depth = [value], 0
+    while levels:
+        depth += 1
+        inner: list[object] = []
+        for each in levels:
+            if isinstance(each, Mapping):
+                inner.extend(cast("Metadata", each).values())
+            elif isinstance(each, list | tuple):
+                inner.extend(cast("Sequence[object]", each))
+        levels = inner
+    return depth
+
+
+def _include(include: Iterable[str]) -> tuple[bool, bool, bool]:
+    names = (include,) if isinstance(include, str) else tuple(include)
+    for name in names:
+        if name not in _INCLUDES:
+            raise InvalidInputError(f"include: expected any of 'text', 'metadata', 'vector', got {name!r}")
+    return "text" in names, "metadata" in names, "vector" in names
+
+
+def _record(row: tuple[str, str | None, str | None, Any]) -> Match:
+    id_, text, metadata, vector = row
+    return Match(id_, math.nan, None, text, None if metadata is None else json.loads(metadata), vector)

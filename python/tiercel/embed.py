@@ -1,0 +1,369 @@
+"""Embedders: what makes vectors of texts.
+
+A collection that is opened with one embeds the texts that come without a vector, and searches a text by words and by vector.
+
+>>> import tempfile, tiercel
+>>> from tiercel.embed import HashingEmbedder
+>>> collection = tiercel.open(tempfile.mkdtemp(), embedder=HashingEmbedder())
+>>> collection.upsert(["cat", "hen"], texts=["a cat sleeps", "a hen lays eggs"])
+2
+>>> collection.search(text="sleeping")[0].id
+'cat'
+>>> collection.close()
+
+Packages of models are imported when their embedder is made, never before.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any, Final, Protocol, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel._core import HashingEmbedder
+from tiercel.errors import InvalidInputError
+
+__all__ = [
+    "Embedder",
+    "FastEmbedEmbedder",
+    "HashingEmbedder",
+    "LangChainEmbedder",
+    "LlamaIndexEmbedder",
+    "Model2VecEmbedder",
+    "SentenceTransformersEmbedder",
+    "from_callable",
+]
+
+BATCH: Final = 256
+"""Documents that a model gets at a time, so that memory is bounded and Ctrl-C is noticed between batches."""
+MAX_DIM: Final = 32768
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts. A collection calls it from whatever thread calls the collection."""
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what makes the vectors: the model and all that changes its vectors. A collection refuses another one."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts to be found; dtype float32, shape `(len(texts), dim)`."""
+        ...
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The vector of a text to search with; dtype float32, shape `(dim,)`."""
+        ...
+
+
+class _Adapter(ABC):
+    """Hands texts to a model in batches and checks the vectors that come back."""
+
+    def __init__(self, dim: int, fingerprint: str) -> None:
+        _check(dim, fingerprint)
+        self._dim = dim
+        self._fingerprint = fingerprint
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return self._dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Names what makes the vectors."""
+        return self._fingerprint
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts to be found; dtype float32, shape `(len(texts), dim)`."""
+        vectors = np.empty((len(texts), self._dim), np.float32)
+        for start in range(0, len(texts), BATCH):
+            batch = list(texts[start : start + BATCH])
+            made = _checked(self._documents(batch), (len(batch), self._dim), type(self).__name__, start)
+            vectors[start : start + BATCH] = made
+        return vectors
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The vector of a text to search with; dtype float32, shape `(dim,)`."""
+        return self._checked(self._query(text), (self._dim,))
+
+    def _checked(self, vectors: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return _checked(vectors, shape, type(self).__name__)
+
+    @abstractmethod
+    def _documents(self, texts: list[str]) -> object: ...
+
+    @abstractmethod
+    def _query(self, text: str) -> object: ...
+
+
+@final
+class CallableEmbedder(_Adapter):
+    """What `from_callable` makes."""
+
+    def __init__(self, function: Callable[[list[str]], object], dim: int, fingerprint: str) -> None:
+        super().__init__(dim, fingerprint)
+        if not callable(function):
+            raise InvalidInputError(f"function: expected a callable, got {type(function).__name__}")
+        self._function = function
+
+    def _documents(self, texts: list[str]) -> object:
+        return self._function(texts)
+
+    def _query(self, text: str) -> object:
+        return self._checked(self._function([text]), (1, self.dim))[0]
+
+
+def from_callable(function: Callable[[list[str]], object], dim: int, fingerprint: str) -> CallableEmbedder:
+    """Make an embedder of a function from a list of texts to their vectors, for documents and queries alike.
+
+    Parameters
+    ----------
+    function
+        Gets at most 256 texts at a time; returns an array of shape `(len(texts), dim)`, or lists of numbers.
+    dim
+        Length of every vector.
+    fingerprint
+        Names the model and all that changes its vectors.
+
+    Examples
+    --------
+    >>> from tiercel.embed import from_callable
+    >>> embedder = from_callable(lambda texts: [[len(text), 1] for text in texts], dim=2, fingerprint="length")
+    >>> embedder.embed_documents(["a", "abc"]).tolist()
+    [[1.0, 1.0], [3.0, 1.0]]
+    """
+    return CallableEmbedder(function, dim, fingerprint)
+
+
+class _Loaded(_Adapter):
+    """A model that runs in this process: it is loaded by name and its vectors tell their length."""
+
+    def __init__(self, model: Any, fingerprint: str | None, package: str, load: Callable[[str], Any]) -> None:
+        if fingerprint is None:
+            if not isinstance(model, str):
+                raise InvalidInputError("fingerprint: expected a str, since the model is not given by name, got None")
+            fingerprint = f"{package}/{model}"
+        self._model: Any = load(model) if isinstance(model, str) else model
+        super().__init__(np.asarray(self._query("length")).size, fingerprint)
+
+
+@final
+class SentenceTransformersEmbedder(_Loaded):
+    """A model of the package sentence-transformers.
+
+    Parameters
+    ----------
+    model
+        Name or path of a model, or a `SentenceTransformer`. Prompts of the model for queries and documents are used.
+    fingerprint
+        Names what makes the vectors; the name of the model unless given.
+    """
+
+    def __init__(self, model: str | Any, fingerprint: str | None = None) -> None:
+        # The tokenizer is changed by each call: another thread would find it borrowed.
+        self._lock = Lock()
+        super().__init__(model, fingerprint, "sentence-transformers", self._load)
+
+    @staticmethod
+    def _load(name: str) -> Any:
+        return _module("sentence_transformers", "sentence-transformers").SentenceTransformer(name)
+
+    def _documents(self, texts: list[str]) -> object:
+        return self._encode("encode_document", texts)
+
+    def _query(self, text: str) -> object:
+        return self._encode("encode_query", text)
+
+    def _encode(self, method: str, texts: list[str] | str) -> object:
+        # Before version 5 there was one method for both.
+        encode = getattr(self._model, method, self._model.encode)
+        with self._lock:
+            return encode(texts, show_progress_bar=False, convert_to_numpy=True)
+
+
+@final
+class FastEmbedEmbedder(_Loaded):
+    """A model of the package fastembed.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or a `TextEmbedding`.
+    fingerprint
+        Names what makes the vectors; the name of the model unless given.
+    """
+
+    def __init__(self, model: str | Any, fingerprint: str | None = None) -> None:
+        super().__init__(model, fingerprint, "fastembed", self._load)
+
+    @staticmethod
+    def _load(name: str) -> Any:
+        return _module("fastembed", "fastembed").TextEmbedding(model_name=name)
+
+    def _documents(self, texts: list[str]) -> object:
+        return list(self._model.passage_embed(texts))
+
+    def _query(self, text: str) -> object:
+        return next(iter(self._model.query_embed(text)))
+
+
+@final
+class Model2VecEmbedder(_Loaded):
+    """A static model of the package model2vec: the mean of the vectors of tokens, fast and without a GPU.
+
+    Parameters
+    ----------
+    model
+        Name or path of a model, or a `StaticModel`.
+    fingerprint
+        Names what makes the vectors; the name of the model unless given.
+    """
+
+    def __init__(self, model: str | Any, fingerprint: str | None = None) -> None:
+        super().__init__(model, fingerprint, "model2vec", self._load)
+
+    @staticmethod
+    def _load(name: str) -> Any:
+        return _module("model2vec", "model2vec").StaticModel.from_pretrained(name)
+
+    def _documents(self, texts: list[str]) -> object:
+        return self._model.encode(texts)
+
+    def _query(self, text: str) -> object:
+        return self._model.encode([text])[0]
+
+
+@final
+class LangChainEmbedder(_Adapter):
+    """An `Embeddings` object of LangChain.
+
+    Parameters
+    ----------
+    embeddings
+        Has the methods `embed_documents` and `embed_query`.
+    dim, fingerprint
+        As in `from_callable`: the object tells neither.
+    """
+
+    def __init__(self, embeddings: Any, dim: int, fingerprint: str) -> None:
+        super().__init__(dim, fingerprint)
+        self._embeddings = _with_methods(embeddings, "embed_documents", "embed_query")
+
+    def _documents(self, texts: list[str]) -> object:
+        return self._embeddings.embed_documents(texts)
+
+    def _query(self, text: str) -> object:
+        return self._embeddings.embed_query(text)
+
+
+@final
+class LlamaIndexEmbedder(_Adapter):
+    """A `BaseEmbedding` object of LlamaIndex.
+
+    Parameters
+    ----------
+    embeddings
+        Has the methods `get_text_embedding_batch` and `get_query_embedding`.
+    dim, fingerprint
+        As in `from_callable`: the object tells neither.
+    """
+
+    def __init__(self, embeddings: Any, dim: int, fingerprint: str) -> None:
+        super().__init__(dim, fingerprint)
+        self._embeddings = _with_methods(embeddings, "get_text_embedding_batch", "get_query_embedding")
+
+    def _documents(self, texts: list[str]) -> object:
+        return self._embeddings.get_text_embedding_batch(texts)
+
+    def _query(self, text: str) -> object:
+        return self._embeddings.get_query_embedding(text)
+
+
+def check_embedder(embedder: Any, dim: object) -> int:
+    """Refuse what is no embedder, or not of the length that is asked for, before anything is done; gives the length."""
+    _with_methods(embedder, "embed_documents", "embed_query", argument="embedder")
+    for name in ("dim", "fingerprint"):
+        if not hasattr(embedder, name):
+            raise InvalidInputError(f"embedder: expected an object with {name}, got {type(embedder).__name__}")
+    _check(embedder.dim, embedder.fingerprint)
+    if dim is not None and dim != embedder.dim:
+        raise InvalidInputError(f"dim: expected {embedder.dim}, as the embedder has, got {dim!r}")
+    return embedder.dim
+
+
+def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder) -> Any:
+    """The vectors of records, and those of the texts that came without one."""
+    rows = _with_gaps(vectors, len(texts))
+    wanted = {at: text for at, text in enumerate(texts) if rows is not None and text is not None and rows[at] is None}
+    if rows is None or not wanted:
+        return vectors
+    made = embedder.embed_documents(list(wanted.values()))
+    made = _checked(made, (len(wanted), embedder.dim), type(embedder).__name__)
+    if len(wanted) == len(rows):
+        return made
+    for at, vector in zip(wanted, made, strict=True):
+        rows[at] = vector
+    return rows
+
+
+def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
+    """One a record, None where there is none; None for an array, which has no gaps, and for what is of the wrong length."""
+    if vectors is None:
+        return [None] * count
+    if not isinstance(vectors, list | tuple):
+        return None
+    rows = list(cast("Sequence[Any]", vectors))
+    return rows if len(rows) == count else None
+
+
+def query_vector(embedder: Embedder, text: str) -> NDArray[np.float32]:
+    """The vector of a query, whoever wrote the embedder."""
+    return _checked(embedder.embed_query(text), (embedder.dim,), type(embedder).__name__)
+
+
+def _check(dim: object, fingerprint: object) -> None:
+    if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
+        raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {dim!r}")
+    if not isinstance(fingerprint, str) or not fingerprint:
+        raise InvalidInputError(f"fingerprint: expected a str that is not empty, got {fingerprint!r}")
+
+
+def _checked(vectors: object, shape: tuple[int, ...], source: str, start: int = 0) -> NDArray[np.float32]:
+    """What a model returned for the texts from `start` on as float32, if its shape is right and its values are finite."""
+    try:
+        with np.errstate(over="ignore"):
+            array = np.asarray(vectors, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{source}: expected numbers of shape {shape}: {error}") from error
+    if array.shape != shape:
+        raise InvalidInputError(f"{source}: expected an array of shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        row = start + int(np.argwhere(~np.isfinite(np.atleast_2d(array)))[0][0])
+        raise InvalidInputError(f"{source}: expected finite values, got NaN or infinity for text {row}")
+    return array
+
+
+def _with_methods(value: Any, *names: str, argument: str = "embeddings") -> Any:
+    for name in names:
+        if not callable(getattr(value, name, None)):
+            raise InvalidInputError(f"{argument}: expected an object with {name}, got {type(value).__name__}")
+    return value
+
+
+def _module(name: str, package: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # What the package itself misses is another story.
+        if error.name != name:
+            raise
+        raise ImportError(f"{name} is not installed: pip install {package}", name=name) from error

@@ -1,0 +1,381 @@
+"""Conditions on metadata: which records a search, a count or a deletion is about.
+
+>>> from tiercel.filters import F
+>>> recent = (F("year") >= 2020) & (F("lang") == "en")
+>>> recent
+(F('year') >= 2020) & (F('lang') == 'en')
+>>> recent.to_dict()
+{'$and': [{'year': {'$gte': 2020}}, {'lang': {'$eq': 'en'}}]}
+
+The dictionary form is Mongo's and can be given in place of the expression.
+
+Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so `1 == 1.0`; strings by code point.
+A `date` or `datetime` compares with those strings of the metadata that are dates in ISO 8601, as points in time: a date without a
+time is its midnight, a time without an offset is UTC. Ordered comparisons hold within one type alone.
+
+`!=` and `~` are the plain opposite, for every record: `F("lang") != "en"` holds where there is no `lang`, too. So a filter and its
+opposite part the records in two; add `& F("lang").exists()` to ask for both.
+"""
+
+import copy
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Any, Final, cast, final
+
+from tiercel.errors import InvalidInputError
+
+__all__ = ["F", "Filter", "as_json"]
+
+_MAX_DEPTH: Final = 64
+_COMPARISONS: Final = {"$eq": "==", "$ne": "!=", "$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
+_METHODS: Final = {"$in": "in_", "$exists": "exists", "$contains": "contains", "$startswith": "startswith"}
+
+
+@final
+class Filter:
+    """A condition on metadata, made from `F`; join filters with `&`, `|` and `~`. It never changes.
+
+    Examples
+    --------
+    >>> from tiercel.filters import F
+    >>> ~(F("tags").contains("draft") | (F("year") < 2020))
+    ~(F('tags').contains('draft') | (F('year') < 2020))
+    """
+
+    __slots__ = ("_depth", "_form")
+
+    _form: dict[str, Any]
+    _depth: int
+
+    def __init__(self) -> None:
+        raise TypeError('Filter: made from F, as in F("lang") == "en"')
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same condition as a dictionary that `json.dumps` accepts, in the manner of Mongo.
+
+        Examples
+        --------
+        >>> from datetime import date
+        >>> from tiercel.filters import F
+        >>> (~(F("published") > date(2024, 5, 1))).to_dict()
+        {'$not': {'published': {'$gt': {'$date': '2024-05-01'}}}}
+        """
+        return copy.deepcopy(self._form)
+
+    def __and__(self, other: "Filter") -> "Filter":
+        return _joined("$and", self, other)
+
+    def __or__(self, other: "Filter") -> "Filter":
+        return _joined("$or", self, other)
+
+    def __invert__(self) -> "Filter":
+        return _filter({"$not": self._form}, self._depth + 1)
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            "a filter has no truth value: join filters with & | ~ instead of and, or, not,"
+            " and write a < b < c as (a < b) & (b < c)"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        # As text, since Python holds 1 and True for equal.
+        return _dumped(self._form) == _dumped(other._form) if isinstance(other, Filter) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(_dumped(self._form))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _filter, (self._form, self._depth)
+
+    def __repr__(self) -> str:
+        return _shown(self._form)
+
+
+@final
+class F:
+    """A field of the metadata, to be compared; keys of objects within objects are joined by dots.
+
+    Parameters
+    ----------
+    name
+        `"year"`, or `"author.name"` for the `name` in an object `author`.
+
+    Examples
+    --------
+    >>> from tiercel.filters import F
+    >>> F("lang") == "en"
+    F('lang') == 'en'
+    >>> F("author.name").startswith("Mc")
+    F('author.name').startswith('Mc')
+    """
+
+    __slots__ = ("_name",)
+
+    _name: str
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name or name.startswith("$"):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(
+                f"name: expected the name of a field, not empty and without a leading $, got {name!r}"
+            )
+        self._name = _text(name, "name")
+
+    def __eq__(self, value: object) -> Filter:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._compared("$eq", value)
+
+    def __ne__(self, value: object) -> Filter:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._compared("$ne", value)
+
+    def __lt__(self, value: object) -> Filter:
+        return self._ordered("$lt", value)
+
+    def __le__(self, value: object) -> Filter:
+        return self._ordered("$lte", value)
+
+    def __gt__(self, value: object) -> Filter:
+        return self._ordered("$gt", value)
+
+    def __ge__(self, value: object) -> Filter:
+        return self._ordered("$gte", value)
+
+    # Fields that are equal would have to be found by ==, which makes a filter.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def in_(self, values: Iterable[object]) -> Filter:
+        """Hold where the field has one of these values.
+
+        Examples
+        --------
+        >>> from tiercel.filters import F
+        >>> F("lang").in_(["en", "de"])
+        F('lang').in_(['en', 'de'])
+        """
+        kind = _kind(values)
+        if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"{self._place('$in')}: expected an iterable of values, got {kind}")
+        operands = [_operand(value, self._place("$in")) for value in values]
+        if isinstance(values, (set, frozenset)):
+            # The same set makes the same filter.
+            operands.sort(key=_dumped)
+        return self._is("$in", operands)
+
+    def exists(self) -> Filter:
+        """Hold where the field is there, be it null.
+
+        Examples
+        --------
+        >>> from tiercel.filters import F
+        >>> ~F("lang").exists()
+        ~F('lang').exists()
+        """
+        return self._is("$exists", True)
+
+    def contains(self, value: object) -> Filter:
+        """Hold where the field is a list with this element.
+
+        Examples
+        --------
+        >>> from tiercel.filters import F
+        >>> F("tags").contains("rust")
+        F('tags').contains('rust')
+        """
+        return self._compared("$contains", value)
+
+    def startswith(self, beginning: str) -> Filter:
+        """Hold where the field is a string that begins so.
+
+        Examples
+        --------
+        >>> from tiercel.filters import F
+        >>> F("path").startswith("docs/")
+        F('path').startswith('docs/')
+        """
+        if not isinstance(beginning, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"{self._place('$startswith')}: expected a string, got {_kind(beginning)}")
+        return self._is("$startswith", _text(beginning, self._place("$startswith")))
+
+    def __repr__(self) -> str:
+        return f"F({self._name!r})"
+
+    def _compared(self, operator: str, value: object) -> Filter:
+        return self._is(operator, _operand(value, self._place(operator)))
+
+    def _ordered(self, operator: str, value: object) -> Filter:
+        operand = _operand(value, self._place(operator))
+        is_scalar = isinstance(operand, (int, float, str)) and not isinstance(operand, bool)
+        if not is_scalar and not _is_date(operand):
+            raise InvalidInputError(
+                f"{self._place(operator)}: expected a number, a string or a date, got {_kind(value)}"
+            )
+        return self._is(operator, operand)
+
+    def _is(self, operator: str, operand: object) -> Filter:
+        return _filter({self._name: {operator: operand}}, 1)
+
+    def _place(self, operator: str) -> str:
+        sign = _COMPARISONS.get(operator)
+        return f"F({self._name!r}) {sign}" if sign else f"F({self._name!r}).{_METHODS[operator]}"
+
+
+def as_json(filter: Filter | Mapping[str, Any]) -> str:
+    """The filter as JSON, from an expression or from the dictionary form.
+
+    Dates and numpy scalars may stand in a dictionary, too. Whether it is a filter is found out when it is used.
+
+    Raises
+    ------
+    InvalidInputError
+        A value is not JSON; the message names its place.
+
+    Examples
+    --------
+    >>> from tiercel.filters import F, as_json
+    >>> as_json({"year": {"$gte": 2020}}) == as_json(F("year") >= 2020)
+    True
+    """
+    if isinstance(filter, Filter):
+        return _dumped(filter._form)  # pyright: ignore[reportPrivateUsage]
+    if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"filter: expected a Filter or a dictionary, got {_kind(filter)}")
+    return _dumped(_plain(filter, "filter", 0))
+
+
+def _filter(form: dict[str, Any], depth: int) -> Filter:
+    if depth > _MAX_DEPTH:
+        raise InvalidInputError(f"filter: expected at most {_MAX_DEPTH} levels within each other")
+    made = object.__new__(Filter)
+    made._form = form  # pyright: ignore[reportPrivateUsage]
+    made._depth = depth  # pyright: ignore[reportPrivateUsage]
+    return made
+
+
+def _joined(operator: str, one: Filter, other: object) -> Filter:
+    """Both under one operator; parts of the same operator side by side rather than within each other."""
+    if not isinstance(other, Filter):
+        return NotImplemented
+    parts: list[dict[str, Any]] = []
+    depth = 0
+    for part in (one, other):
+        form, levels = part._form, part._depth  # pyright: ignore[reportPrivateUsage]
+        parts += form.get(operator, [form])
+        depth = max(depth, levels if operator in form else levels + 1)
+    return _filter({operator: parts}, depth)
+
+
+def _dumped(form: object) -> str:
+    return json.dumps(form, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _operand(value: object, place: str) -> Any:
+    """A value that a field is compared with. A dictionary is a value as a whole, so nothing in it may look like an operator."""
+    plain = _plain(value, place, 0)
+    if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
+        raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
+    return plain
+
+
+def _plain(value: object, place: str, depth: int) -> Any:
+    """The value as JSON has it; dates become {"$date": ...}."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, place)
+    if isinstance(value, (int, float)):
+        return _number(value, place)
+    if isinstance(value, (datetime, date)):
+        return {"$date": value.isoformat()}
+    if depth > _MAX_DEPTH:
+        raise InvalidInputError(f"{place}: expected at most {_MAX_DEPTH} levels within each other")
+    if isinstance(value, (list, tuple)):
+        elements = cast("list[object]", value)
+        return [_plain(element, f"{place}[{at}]", depth + 1) for at, element in enumerate(elements)]
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[object, object]", value)
+        return {_key(key, place): _plain(entry, f"{place}[{key!r}]", depth + 1) for key, entry in entries.items()}
+    return _from_numpy(value, place)
+
+
+def _number(value: float, place: str) -> float:
+    # Without subclasses, so that an enumeration is written as its number.
+    number = int(value) if isinstance(value, int) else float(value)
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:
+        finite = False
+    if not finite:
+        got = "a larger integer" if isinstance(number, int) else repr(number)
+        raise InvalidInputError(f"{place}: expected a finite number in the range of a float, got {got}")
+    return number
+
+
+def _text(value: str, place: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"{place}: expected text without lone surrogates, got one at {error.start}") from None
+    return str.__str__(value)
+
+
+def _key(key: object, place: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidInputError(f"{place}: expected strings as keys, got {_kind(key)}")
+    return _text(key, place)
+
+
+def _from_numpy(value: object, place: str) -> Any:
+    # Only what is not plain gets here, so that most filters need no numpy.
+    import numpy as np
+
+    kind, scalar = type(value), cast("Any", value)
+    if issubclass(kind, np.datetime64) and not np.isnat(scalar):
+        # Finer units than those of datetime would come out as a bare integer.
+        return _plain(scalar.astype("datetime64[us]").item(), place, 0)
+    if issubclass(kind, np.bool_):
+        return bool(scalar)
+    if issubclass(kind, (np.integer, np.floating)):
+        return _number(int(scalar) if issubclass(kind, np.integer) else float(scalar), place)
+    raise InvalidInputError(
+        f"{place}: expected a value of JSON (None, bool, number, str, list, dict) or a date, got {_kind(value)}"
+    )
+
+
+def _is_date(operand: object) -> bool:
+    return isinstance(operand, dict) and "$date" in operand
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _shown(form: dict[str, Any]) -> str:
+    """The expression that makes this form: one entry an object, as filters here are made."""
+    ((name, inner),) = form.items()
+    if name == "$not":
+        return f"~{_in_parentheses(inner)}"
+    if name in {"$and", "$or"}:
+        return {"$and": " & ", "$or": " | "}[name].join(_in_parentheses(part) for part in inner)
+    ((operator, operand),) = inner.items()
+    field = f"F({name!r})"
+    if operator == "$exists":
+        return f"{field}.exists()"
+    if operator in _COMPARISONS:
+        return f"{field} {_COMPARISONS[operator]} {_shown_operand(operand)}"
+    return f"{field}.{_METHODS[operator]}({_shown_operand(operand)})"
+
+
+def _in_parentheses(form: dict[str, Any]) -> str:
+    ((name, inner),) = form.items()
+    # A call and ~ bind more tightly than any operator.
+    loose = name in {"$and", "$or"} or (name != "$not" and not _COMPARISONS.keys().isdisjoint(inner))
+    return f"({_shown(form)})" if loose else _shown(form)
+
+
+def _shown_operand(operand: Any) -> str:
+    if isinstance(operand, list):
+        return f"[{', '.join(_shown_operand(value) for value in cast('list[Any]', operand))}]"
+    if _is_date(operand):
+        text = cast("dict[str, str]", operand)["$date"]
+        return f"{'datetime' if 'T' in text else 'date'}.fromisoformat({text!r})"
+    return repr(operand)

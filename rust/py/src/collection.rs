@@ -1,0 +1,375 @@
+//! `tiercel._core.CollectionCore`: what `tiercel.Collection` calls.
+//!
+//! Names, strings and metadata have been checked in Python; arrays are checked here. The core is only called without the GIL.
+
+use std::path::PathBuf;
+
+use numpy::PyArray1;
+use parking_lot::RwLock;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use tiercel_engine::filter::Filter;
+use tiercel_engine::{
+    Collection, Durability, Found, Fusion, Got, Include, Language, NewRecord, Order, Page, QueryError, Running, Search,
+    Tokenizer, Wanted, WriteError, metric_name,
+};
+
+use crate::arguments::{METRICS, at_least_one, recall};
+use crate::convert::Rows;
+use crate::errors;
+use crate::work::detached;
+
+/// What `tiercel.Collection` calls; use that.
+#[pyclass(frozen, weakref, module = "tiercel._core")]
+pub(crate) struct CollectionCore {
+    /// `None` once it is closed.
+    collection: RwLock<Option<Collection>>,
+    dim: Option<usize>,
+    metric: &'static str,
+    fingerprint: Option<String>,
+}
+
+/// A record as Python gets it: id, text, metadata as JSON, vector.
+type Row<'py> = (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>);
+
+/// What is found: ids, scores, distances, texts, metadata as JSON, vectors, whether exact, and the plan if wanted.
+type Columns<'py> = (
+    Vec<String>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<f32>>,
+    Option<Vec<Option<String>>>,
+    Option<Vec<Option<Bound<'py, PyString>>>>,
+    Option<Vec<Option<Bound<'py, PyArray1<f32>>>>>,
+    bool,
+    Option<Bound<'py, PyDict>>,
+);
+
+#[pymethods]
+#[expect(clippy::needless_pass_by_value, reason = "as Python hands them over")]
+impl CollectionCore {
+    #[new]
+    #[expect(clippy::too_many_arguments, reason = "the options of a collection")]
+    fn new(
+        py: Python<'_>,
+        path: PathBuf,
+        dim: Option<usize>,
+        metric: Option<&str>,
+        languages: Option<(Option<String>, Option<String>)>,
+        fingerprint: Option<String>,
+        durability: &str,
+        threads: usize,
+    ) -> PyResult<Self> {
+        let metric =
+            metric.and_then(|name| METRICS.iter().find(|(known, _)| *known == name)).map(|(_, metric)| *metric);
+        let language = |name: String| Language::from_name(&name).ok_or_else(|| unknown(py, &name));
+        let tokenizer = match languages {
+            Some((stemming, stop_words)) => Some(Tokenizer {
+                stemming: stemming.map(language).transpose()?,
+                stop_words: stop_words.map(language).transpose()?,
+            }),
+            None => None,
+        };
+        let durability = match durability {
+            "interval" => Durability::Interval,
+            "none" => Durability::None,
+            _ => Durability::Always,
+        };
+        let wanted = Wanted { dim, metric, tokenizer, fingerprint };
+        let running = Running { durability, threads };
+        let opened = detached(py, || Collection::open(&path, wanted, running))?;
+        let collection = opened.map_err(|error| errors::open(py, error, &path))?;
+        let config = collection.config();
+        let (dim, metric, fingerprint) = (config.dim, metric_name(config.metric), config.fingerprint.clone());
+        Ok(Self { collection: RwLock::new(Some(collection)), dim, metric, fingerprint })
+    }
+
+    #[getter]
+    fn dim(&self) -> Option<usize> {
+        self.dim
+    }
+
+    #[getter]
+    fn metric(&self) -> &'static str {
+        self.metric
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.call(py, |collection| collection.len() as usize)
+    }
+
+    fn sequence(&self, py: Python<'_>) -> PyResult<u64> {
+        self.call(py, Collection::sequence)
+    }
+
+    fn contains(&self, py: Python<'_>, id: &str) -> PyResult<bool> {
+        self.query(py, |collection| collection.contains(id))
+    }
+
+    fn upsert(
+        &self,
+        py: Python<'_>,
+        ids: Vec<String>,
+        vectors: Option<&Bound<'_, PyAny>>,
+        with_vector: Option<Vec<bool>>,
+        texts: Option<Vec<Option<String>>>,
+        metadata: Option<Vec<Option<String>>>,
+    ) -> PyResult<usize> {
+        let count = ids.len();
+        let with_vector = with_vector.unwrap_or_else(|| vec![vectors.is_some(); count]);
+        let wanted = with_vector.iter().filter(|with| **with).count();
+        let values = match vectors {
+            Some(vectors) if self.dim.is_some() || wanted > 0 => self.rows(vectors, "vectors", wanted)?,
+            _ => Vec::new(),
+        };
+        let mut texts = texts.unwrap_or_else(|| vec![None; count]).into_iter();
+        let mut metadata = metadata.unwrap_or_else(|| vec![None; count]).into_iter();
+        let record =
+            |(id, vector)| NewRecord { id, vector, text: texts.next().flatten(), metadata: metadata.next().flatten() };
+        let records = ids.into_iter().zip(with_vector).map(record).collect();
+        self.write(py, |collection| collection.upsert(records, values))
+    }
+
+    fn set_metadata(&self, py: Python<'_>, records: Vec<(String, Option<String>)>) -> PyResult<usize> {
+        self.write(py, |collection| collection.set_metadata(records))
+    }
+
+    fn delete(&self, py: Python<'_>, ids: Vec<String>) -> PyResult<usize> {
+        self.write(py, |collection| collection.delete(ids))
+    }
+
+    fn delete_where(&self, py: Python<'_>, filter: &str) -> PyResult<usize> {
+        let filter = parse(py, filter)?;
+        self.write(py, |collection| collection.delete_where(&filter))
+    }
+
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        ids: Vec<String>,
+        include: (bool, bool, bool),
+    ) -> PyResult<Vec<Option<Row<'py>>>> {
+        let include = included(include);
+        let got = self.query(py, |collection| collection.get(&ids, include))?;
+        got.into_iter().map(|got| got.map(|got| row(py, got)).transpose()).collect()
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parameters of a search")]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        vector: Option<&Bound<'py, PyAny>>,
+        text: Option<String>,
+        filter: Option<&str>,
+        k: &Bound<'py, PyAny>,
+        wanted_recall: Option<&Bound<'py, PyAny>>,
+        rrf_k: f32,
+        alpha: Option<f32>,
+        include: (bool, bool, bool),
+        explain: bool,
+    ) -> PyResult<Columns<'py>> {
+        let k = at_least_one(k, "k")?;
+        let recall = wanted_recall.map(recall).transpose()?;
+        let filter = filter.map(|filter| parse(py, filter)).transpose()?;
+        let vector = vector.map(|vector| self.rows(vector, "vector", 1)).transpose()?;
+        let fusion = alpha.map_or(Fusion::Rrf { k: rrf_k }, |alpha| Fusion::Weighted { alpha });
+        let found = self.query(py, |collection| {
+            collection.search(&Search {
+                vector: vector.as_deref(),
+                text: text.as_deref(),
+                filter: filter.as_ref(),
+                k,
+                recall,
+                fusion,
+                include: included(include),
+            })
+        })?;
+        columns(py, found, included(include), explain)
+    }
+
+    fn count(&self, py: Python<'_>, filter: Option<&str>) -> PyResult<u64> {
+        let filter = filter.map(|filter| parse(py, filter)).transpose()?;
+        self.query(py, |collection| collection.count(filter.as_ref()))
+    }
+
+    fn scan<'py>(
+        &self,
+        py: Python<'py>,
+        filter: Option<&str>,
+        order: Option<(String, bool)>,
+        limit: Option<usize>,
+        after: Option<&str>,
+        include: (bool, bool, bool),
+    ) -> PyResult<Vec<Row<'py>>> {
+        let filter = filter.map(|filter| parse(py, filter)).transpose()?;
+        let order = order.map(|(field, descending)| Order { field, descending });
+        let page = Page { filter: filter.as_ref(), order, limit, after, include: included(include) };
+        let got = self.query(py, |collection| collection.scan(&page))?;
+        got.into_iter().map(|got| row(py, got)).collect()
+    }
+
+    fn checkpoint(&self, py: Python<'_>) -> PyResult<()> {
+        self.write(py, Collection::checkpoint)
+    }
+
+    fn settle(&self, py: Python<'_>) -> PyResult<()> {
+        self.write(py, Collection::settle)
+    }
+
+    fn compact(&self, py: Python<'_>) -> PyResult<()> {
+        self.write(py, Collection::compact)
+    }
+
+    fn backup(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        self.write(py, |collection| collection.backup(&path))
+    }
+
+    fn verify(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let damage = self.query(py, Collection::verify)?;
+        Ok(damage.iter().map(ToString::to_string).collect())
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let stats = self.query(py, Collection::stats)?;
+        let out = PyDict::new(py);
+        out.set_item("records", stats.records)?;
+        out.set_item("rows", stats.rows)?;
+        out.set_item("sequence", stats.sequence)?;
+        out.set_item("fresh_vectors", stats.fresh_vectors)?;
+        out.set_item("checkpoint_rows", stats.checkpoint_rows)?;
+        out.set_item("text_segments", stats.text_segments)?;
+        let memory = PyDict::new(py);
+        memory.set_item("text", stats.text_bytes)?;
+        memory.set_item("fields", stats.field_bytes)?;
+        for (part, bytes) in stats.index.iter().flat_map(|index| &index.bytes).filter(|(part, _)| *part != "total") {
+            memory.set_item(*part, bytes)?;
+        }
+        out.set_item("memory", memory)?;
+        let disk = PyDict::new(py);
+        disk.set_item("records", stats.disk_records)?;
+        disk.set_item("segments", stats.disk_segments)?;
+        out.set_item("disk", disk)?;
+        out.set_item("storage", stats.index.as_ref().map(|index| index.storage))?;
+        out.set_item("trouble", stats.trouble)?;
+        Ok(out)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let closed = detached(py, || self.collection.write().take().map_or(Ok(()), Collection::close))?;
+        closed.map_err(|error| errors::write(py, error))
+    }
+
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        detached(py, || self.collection.read().is_none())
+    }
+}
+
+impl CollectionCore {
+    fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&Collection) -> T + Send) -> PyResult<T> {
+        detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py))
+    }
+
+    fn query<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl FnOnce(&Collection) -> Result<T, QueryError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, job)?.map_err(|error| errors::query(py, &error))
+    }
+
+    fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl FnOnce(&Collection) -> Result<T, WriteError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, job)?.map_err(|error| errors::write(py, error))
+    }
+
+    /// Read as many vectors as expected.
+    fn rows(&self, value: &Bound<'_, PyAny>, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
+        let py = value.py();
+        let Some(dim) = self.dim else {
+            let message = format!("{argument}: expected none, since the collection was opened without dim");
+            return Err(errors::invalid(py, message));
+        };
+        let rows = Rows::extract(value, argument, dim)?;
+        if rows.count == expected {
+            return Ok(rows.values);
+        }
+        let expected =
+            if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one an id") };
+        Err(errors::invalid(py, format!("{argument}: expected {expected}, got {}", rows.count)))
+    }
+}
+
+fn unknown(py: Python<'_>, language: &str) -> PyErr {
+    let known: Vec<&str> = Language::ALL.iter().map(|language| language.name()).collect();
+    errors::invalid(py, format!("language: expected None or one of {}, got '{language}'", known.join(", ")))
+}
+
+fn parse(py: Python<'_>, filter: &str) -> PyResult<Filter> {
+    Filter::from_text(filter).map_err(|error| errors::invalid(py, error.to_string()))
+}
+
+const fn included((text, metadata, vector): (bool, bool, bool)) -> Include {
+    Include { text, metadata, vector }
+}
+
+fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
+    let vector = got.vector.map(|vector| PyArray1::from_vec(py, vector));
+    Ok((got.id, got.text, json(py, got.metadata)?, vector))
+}
+
+/// JSON as a string of Python.
+fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, PyString>>> {
+    let text = metadata.map(String::from_utf8).transpose();
+    let text = text.map_err(|_| errors::internal(py, "metadata that is not UTF-8"))?;
+    Ok(text.map(|text| PyString::new(py, &text)))
+}
+
+fn columns(py: Python<'_>, found: Found, include: Include, explain: bool) -> PyResult<Columns<'_>> {
+    let count = found.matches.len();
+    let mut ids = Vec::with_capacity(count);
+    let (mut scores, mut distances) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut texts, mut metadata, mut vectors) = (Vec::new(), Vec::new(), Vec::new());
+    for each in found.matches {
+        ids.push(each.id);
+        scores.push(each.score);
+        distances.push(each.distance.unwrap_or(f32::NAN));
+        texts.push(each.text);
+        metadata.push(json(py, each.metadata)?);
+        vectors.push(each.vector.map(|vector| PyArray1::from_vec(py, vector)));
+    }
+    let plan = if explain {
+        let plan = PyDict::new(py);
+        plan.set_item("way", found.plan.way)?;
+        plan.set_item("selectivity", found.plan.selectivity)?;
+        let stages = PyList::empty(py);
+        for stage in found.plan.stages {
+            let entry = PyDict::new(py);
+            entry.set_item("name", stage.name)?;
+            entry.set_item("seconds", stage.seconds)?;
+            entry.set_item("count", stage.count)?;
+            stages.append(entry)?;
+        }
+        plan.set_item("stages", stages)?;
+        Some(plan)
+    } else {
+        None
+    };
+    Ok((
+        ids,
+        PyArray1::from_vec(py, scores),
+        PyArray1::from_vec(py, distances),
+        include.text.then_some(texts),
+        include.metadata.then_some(metadata),
+        include.vector.then_some(vectors),
+        found.exact,
+        plan,
+    ))
+}
