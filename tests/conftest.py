@@ -1,5 +1,6 @@
 """What all tests share: the instruction sets they run under, and how hypothesis draws its examples."""
 
+import signal
 from collections import defaultdict
 from collections.abc import Generator
 
@@ -27,6 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell has what it runs in the background ignore Ctrl-C, which tests raise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[RAN] = defaultdict(set)
     # The same examples on every run and every machine, however slow; the environment does not change between examples.
     fixed = settings(
