@@ -247,6 +247,8 @@ def test_places_that_are_no_collection(tmp_path: Path) -> None:
     file.write_text("not a directory")
     with pytest.raises((tiercel.StorageFailedError, tiercel.CorruptionError)):
         tiercel.open(file, dim=3)
+    with pytest.raises(tiercel.InvalidInputError, match="path: expected a str"):
+        tiercel.open(3)  # pyright: ignore[reportArgumentType]
     with pytest.raises(tiercel.InvalidInputError, match="NUL"):
         tiercel.open("a\0b", dim=3)
     with pytest.raises(tiercel.InvalidInputError, match="dim"):

@@ -18,27 +18,34 @@ import asyncio
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tiercel._core import CollectionCore
+from tiercel.checks import (
+    INCLUDES,
+    Metadata,
+    cores,
+    given_vectors,
+    included,
+    number,
+    record_ids,
+    record_metadata,
+    record_texts,
+    unicode_text,
+    whole,
+)
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 
 __all__ = ["Collection", "Found", "Match", "open"]
 
-Metadata: TypeAlias = Mapping[str, Any]
 Include: TypeAlias = Literal["text", "metadata", "vector"]
 
-MAX_ID: Final = 512
-MAX_TEXT: Final = 64 << 20
-MAX_METADATA: Final = 16 << 20
-MAX_DEPTH: Final = 64
-_INCLUDES: Final = ("text", "metadata", "vector")
 _DURABILITIES: Final = ("always", "interval", "none")
 _METRICS: Final = ("cosine", "dot", "l2")
 
@@ -202,12 +209,12 @@ class Collection:
         StorageFailedError
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
-        names = _ids(ids)
+        names = record_ids(ids)
         count = len(names)
-        contents, values = _texts(texts, count), _metadata(metadata, count)
+        contents, values = record_texts(texts, count), record_metadata(metadata, count)
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
-        rows, with_vector = _vectors(vectors, count)
+        rows, with_vector = given_vectors(vectors, count)
         return self._core.upsert(names, rows, with_vector, contents, values)
 
     def update_metadata(self, ids: Iterable[str], metadata: Iterable[Metadata | None]) -> int:
@@ -218,8 +225,8 @@ class Collection:
         InvalidInputError
             An argument is not what it must be.
         """
-        names = _ids(ids)
-        values = _metadata(metadata, len(names)) or [None] * len(names)
+        names = record_ids(ids)
+        values = record_metadata(metadata, len(names)) or [None] * len(names)
         return self._core.set_metadata(list(zip(names, values, strict=True)))
 
     def delete(self, ids: Iterable[str] | None = None, *, filter: Filter | Metadata | None = None) -> int:
@@ -237,12 +244,12 @@ class Collection:
                 else "delete: expected ids or filter, got neither"
             )
         if ids is not None:
-            return self._core.delete(_ids(ids))
+            return self._core.delete(record_ids(ids))
         return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
-    def get(self, ids: Iterable[str], *, include: Iterable[Include] = _INCLUDES) -> list[Match | None]:
+    def get(self, ids: Iterable[str], *, include: Iterable[Include] = INCLUDES) -> list[Match | None]:
         """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN."""
-        found = self._core.get(_ids(ids), _include(include))
+        found = self._core.get(record_ids(ids), included(include))
         return [_record(row) if row is not None else None for row in found]
 
     def search(
@@ -294,7 +301,7 @@ class Collection:
             raise InvalidInputError("search: expected vector, text or both, got neither")
         if fusion != "rrf":
             raise InvalidInputError(f"fusion: expected 'rrf', got {fusion!r}; give alpha for weighted scores")
-        if text is not None and _text(text, "text") and vector is None and self._embedder is not None:
+        if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
             vector = query_vector(self._embedder, text)
         columns = self._core.search(
             vector,
@@ -302,9 +309,9 @@ class Collection:
             None if filter is None else as_json(filter),
             k,
             recall,
-            _number(rrf_k, "rrf_k", 0.0, math.inf),
-            None if alpha is None else _number(alpha, "alpha", 0.0, 1.0),
-            _include(include),
+            number(rrf_k, "rrf_k", 0.0, math.inf),
+            None if alpha is None else number(alpha, "alpha", 0.0, 1.0),
+            included(include),
             explain,
         )
         return Found(columns)
@@ -341,7 +348,7 @@ class Collection:
         order = None if order_by is None else (order_by.removeprefix("-"), order_by.startswith("-"))
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"limit: expected an int of at least 0, got {limit!r}")
-        rows = self._core.scan(None if filter is None else as_json(filter), order, limit, after, _include(include))
+        rows = self._core.scan(None if filter is None else as_json(filter), order, limit, after, included(include))
         return [_record(row) for row in rows]
 
     def settle(self) -> None:
@@ -397,7 +404,7 @@ class Collection:
         return len(self._core)
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self._core.contains(_text(id, "id"))
+        return isinstance(id, str) and self._core.contains(unicode_text(id, "id"))
 
     def __enter__(self) -> Self:
         return self
@@ -452,7 +459,7 @@ def open(  # noqa: A001
     StorageFailedError
         The directory cannot be read or written.
     """
-    name = os.fspath(path)
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else path  # pyright: ignore[reportUnnecessaryIsInstance]
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"path: expected a str or os.PathLike of one, got {type(name).__name__}")
     if "\0" in name:
@@ -468,138 +475,18 @@ def open(  # noqa: A001
     collection._path = name  # pyright: ignore[reportPrivateUsage]
     collection._core = CollectionCore(  # pyright: ignore[reportPrivateUsage]
         name,
-        None if dim is None else _whole(dim, "dim", 1, 32768),
+        None if dim is None else whole(dim, "dim", 1, 32768),
         metric,
         None if language == "default" else (language, language),
         None if embedder is None else embedder.fingerprint,
         durability,
-        _cores() if threads is None else _whole(threads, "threads", 1, 1024),
+        cores() if threads is None else whole(threads, "threads", 1, 1024),
     )
     if embedder is not None and collection.fingerprint is None:
         # Nobody knows what made the vectors that are there.
         collection.close()
         raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
     return collection
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _whole(value: object, name: str, low: int, high: int) -> int:
-    # numpy integers have __index__, too; bool does and is not meant.
-    index: Callable[[], int] | None = getattr(value, "__index__", None)
-    number = index() if index is not None and not isinstance(value, bool) else None
-    if number is None or not low <= number <= high:
-        raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {value!r}")
-    return number
-
-
-def _number(value: object, name: str, low: float, high: float) -> float:
-    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    number = float(cast("float", value)) if real else math.nan
-    if not low <= number <= high:
-        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {value!r}")
-    return number
-
-
-def _column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
-    """The values of an argument that has one for each id."""
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"{name}: expected a list, one an id, got {type(cast('object', values)).__name__}")
-    column = list(values)
-    if count is not None and len(column) != count:
-        raise InvalidInputError(f"{name}: expected {count}, one an id, got {len(column)}")
-    return column
-
-
-def _text(value: object, place: str) -> str:
-    """A string that UTF-8 can hold."""
-    if not isinstance(value, str):
-        raise InvalidInputError(f"{place}: expected a str, got {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(
-            f"{place}: expected Unicode text, got a lone surrogate at character {error.start}"
-        ) from None
-    return value
-
-
-def _ids(ids: Iterable[str]) -> list[str]:
-    names = _column(ids, "ids", None)
-    for at, name in enumerate(names):
-        size = len(_text(name, f"ids[{at}]").encode())
-        if not 1 <= size <= MAX_ID:
-            raise InvalidInputError(f"ids[{at}]: expected 1 to {MAX_ID} bytes of UTF-8, got {size}")
-    return names
-
-
-def _vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
-    """What the core is to read, and which ids have a vector if not all or none."""
-    if vectors is None or not isinstance(vectors, list | tuple):
-        return vectors, None
-    rows = cast("Sequence[Any]", vectors)
-    if all(row is not None for row in rows):
-        return rows, None
-    _column(rows, "vectors", count)
-    there = [row for row in rows if row is not None]
-    return there or None, [row is not None for row in rows]
-
-
-def _texts(texts: Iterable[str | None] | None, count: int) -> list[str | None] | None:
-    if texts is None:
-        return None
-    column = _column(texts, "texts", count)
-    for at, text in enumerate(column):
-        if text is not None and len(_text(text, f"texts[{at}]")) > MAX_TEXT:
-            raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {len(text)}")
-    return column
-
-
-def _metadata(metadata: Iterable[Metadata | None] | None, count: int) -> list[str | None] | None:
-    if metadata is None:
-        return None
-    column = _column(metadata, "metadata", count)
-    return [None if each is None else _object(each, f"metadata[{at}]") for at, each in enumerate(column)]
-
-
-def _object(value: object, place: str) -> str:
-    """Metadata as JSON."""
-    if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
-    try:
-        text = json.dumps(dict(cast("Metadata", value)), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{place}: expected what JSON can hold: {error}") from None
-    _text(text, place)
-    if len(text) > MAX_METADATA:
-        raise InvalidInputError(f"{place}: expected at most {MAX_METADATA} characters of JSON, got {len(text)}")
-    if text.count("{") + text.count("[") > MAX_DEPTH and _depth(cast("Metadata", value)) > MAX_DEPTH:
-        raise InvalidInputError(f"{place}: expected at most {MAX_DEPTH} levels within each other")
-    return text
-
-
-def _depth(value: object) -> int:
-    levels, depth = [value], 0
-    while levels:
-        depth += 1
-        inner: list[object] = []
-        for each in levels:
-            if isinstance(each, Mapping):
-                inner.extend(cast("Metadata", each).values())
-            elif isinstance(each, list | tuple):
-                inner.extend(cast("Sequence[object]", each))
-        levels = inner
-    return depth
-
-
-def _include(include: Iterable[str]) -> tuple[bool, bool, bool]:
-    names = (include,) if isinstance(include, str) else tuple(include)
-    for name in names:
-        if name not in _INCLUDES:
-            raise InvalidInputError(f"include: expected any of 'text', 'metadata', 'vector', got {name!r}")
-    return "text" in names, "metadata" in names, "vector" in names
 
 
 def _record(row: tuple[str, str | None, str | None, Any]) -> Match:
