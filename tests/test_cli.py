@@ -5,18 +5,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import Run, runner
 
 import tiercel
-from tiercel.cli import main, measure
+from tiercel.cli import measure
 from tiercel.cli.progress import progress
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -24,16 +22,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """Run a command in an empty directory; give its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(measure, "SECONDS", 0.0)
-
-    def command(*args: str) -> tuple[int, str, str]:
-        try:
-            code = main(args)
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
+    return runner(capsys)
 
 
 @pytest.fixture

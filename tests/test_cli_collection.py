@@ -3,19 +3,16 @@
 import gzip
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import Run, runner
 
 import tiercel
-from tiercel.cli import main
 from tiercel.cli.demo_collection import collection_lines, show_collection
 from tiercel.cli.ingest import BATCH
-
-Run = Callable[..., tuple[int, str, str]]
 
 RECORDS: list[dict[str, Any]] = [
     {"id": "cat", "text": "a cat sleeps", "metadata": {"legs": 4}, "vector": [1, 0, 0]},
@@ -30,16 +27,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     """Run a command in a directory that holds `zoo.jsonl`; give its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     lines("zoo.jsonl", RECORDS)
-
-    def command(*args: str) -> tuple[int, str, str]:
-        try:
-            code = main(args)
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return command
+    return runner(capsys)
 
 
 @pytest.fixture
