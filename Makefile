@@ -32,13 +32,13 @@ lint: $(VENV)/.dev ## formats, lints, types, documentation
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-stubs: $(VENV)/.dev $(VENV)/.installed ## the stub against the compiled module
+stubs: $(VENV)/.dev $(VENV)/.checked ## the stub against the compiled module
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest tiercel._core
 
 test-rust: $(VENV)/.base ## tests of the crates
 	cargo test --workspace --locked
 
-test-python: $(VENV)/.dev $(VENV)/.installed ## tests of the package
+test-python: $(VENV)/.dev $(VENV)/.checked ## tests of the package
 	$(BIN)/python -m pytest
 
 fmt: $(VENV)/.dev ## format everything
@@ -66,6 +66,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
 	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
 	@touch $@
 
+# The two builds take the same place: making one undoes the other.
 $(VENV)/.installed: $(RUST) $(VENV)/.base
+	@rm -f $(VENV)/.checked
 	$(BIN)/maturin develop --release --locked
+	@touch $@
+
+# With assertions and checks of overflow, and of the same compiled crates as `cargo test`.
+$(VENV)/.checked: $(RUST) $(VENV)/.base
+	@rm -f $(VENV)/.installed
+	$(BIN)/maturin develop --locked
 	@touch $@

@@ -1,5 +1,6 @@
 """What all tests share: the instruction sets they run under, and how hypothesis draws its examples."""
 
+import os
 import signal
 from collections import defaultdict
 from collections.abc import Generator
@@ -28,6 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Programs that tests start run the same build.
+    os.environ["PYTHONWARNINGS"] = "ignore:tiercel was built for tests:RuntimeWarning"
     # A shell has what it runs in the background ignore Ctrl-C, which tests raise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[RAN] = defaultdict(set)

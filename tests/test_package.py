@@ -31,7 +31,7 @@ def test_version_is_that_of_the_distribution() -> None:
     assert tiercel.__version__ == importlib.metadata.version("tiercel") == _core.__version__
 
 
-def test_a_build_without_optimization_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_for_tests_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_core, "build_profile", "debug")
-    with pytest.warns(RuntimeWarning, match="without optimization"):
+    with pytest.warns(RuntimeWarning, match="built for tests"):
         importlib.reload(tiercel)

@@ -68,7 +68,7 @@ if build_profile == "debug":
     import warnings
 
     warnings.warn(
-        "tiercel was compiled without optimization and is many times slower than a release build",
+        "tiercel was built for tests, with checks and less optimization: slower than a release build",
         RuntimeWarning,
         stacklevel=2,
     )
