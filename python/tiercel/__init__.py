@@ -25,8 +25,9 @@ from tiercel.errors import (
 
 if TYPE_CHECKING:
     from tiercel import datasets, embed
-    from tiercel.collection import Collection, Found, Match, open  # noqa: A004
+    from tiercel.collection import Collection, open  # noqa: A004
     from tiercel.filters import F, Filter
+    from tiercel.found import Found, Match
     from tiercel.policy.hardware import hardware
 
 __all__ = [
@@ -58,8 +59,8 @@ _LATER = {
     "Collection": "collection",
     "F": "filters",
     "Filter": "filters",
-    "Found": "collection",
-    "Match": "collection",
+    "Found": "found",
+    "Match": "found",
     "hardware": "policy.hardware",
     "open": "collection",
 }

@@ -15,14 +15,12 @@
 """
 
 import asyncio
-import json
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias, cast, final, overload
+from typing import Any, Final, Literal, Self, cast, final
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tiercel._core import CollectionCore
 from tiercel.checks import (
@@ -41,98 +39,12 @@ from tiercel.checks import (
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
+from tiercel.found import Found, Include, Match, record
 
-__all__ = ["Collection", "Found", "Match", "open"]
-
-Include: TypeAlias = Literal["text", "metadata", "vector"]
+__all__ = ["Collection", "open"]
 
 _DURABILITIES: Final = ("always", "interval", "none")
 _METRICS: Final = ("cosine", "dot", "l2")
-
-
-@final
-class Match(NamedTuple):
-    """A record that was found."""
-
-    id: str
-    score: float
-    """Larger is better: the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the vector."""
-    distance: float | None
-    """Distance of the vector, `None` when the record was found by text alone."""
-    text: str | None
-    metadata: dict[str, Any] | None
-    vector: NDArray[np.float32] | None
-
-
-@final
-class Found(Sequence[Match]):
-    """The answer of a search: a sequence of `Match`, best first."""
-
-    __slots__ = ("_distances", "_exact", "_ids", "_metadata", "_plan", "_scores", "_texts", "_vectors")
-
-    def __init__(self, columns: tuple[Any, ...]) -> None:
-        (
-            self._ids,
-            self._scores,
-            self._distances,
-            self._texts,
-            self._metadata,
-            self._vectors,
-            self._exact,
-            self._plan,
-        ) = columns
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids, best first."""
-        return self._ids
-
-    @property
-    def scores(self) -> NDArray[np.float32]:
-        """Scores, largest first; dtype float32, shape `(len(found),)`."""
-        return self._scores
-
-    @property
-    def distances(self) -> NDArray[np.float32]:
-        """Distances in the order of `ids`, NaN for records found by text alone; dtype float32, shape `(len(found),)`."""
-        return self._distances
-
-    @property
-    def quality(self) -> Literal["exact", "approximate"]:
-        """`"exact"` when an exact search finds the same, `"approximate"` otherwise."""
-        return "exact" if self._exact else "approximate"
-
-    @property
-    def plan(self) -> dict[str, Any] | None:
-        """How it was found, with `explain=True`: the way, the filter's selectivity, the stages with seconds and counts."""
-        return self._plan
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    @overload
-    def __getitem__(self, index: int) -> Match: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Match]: ...
-    def __getitem__(self, index: int | slice) -> Match | list[Match]:
-        if isinstance(index, slice):
-            return [self._match(at) for at in range(len(self))[index]]
-        return self._match(range(len(self))[index])
-
-    def _match(self, at: int) -> Match:
-        distance = float(self._distances[at])
-        metadata = self._metadata[at] if self._metadata is not None else None
-        return Match(
-            self._ids[at],
-            float(self._scores[at]),
-            None if math.isnan(distance) else distance,
-            self._texts[at] if self._texts is not None else None,
-            json.loads(metadata) if metadata is not None else None,
-            self._vectors[at] if self._vectors is not None else None,
-        )
-
-    def __repr__(self) -> str:
-        return f"Found({self._ids!r}, quality={self.quality!r})"
 
 
 @final
@@ -250,7 +162,7 @@ class Collection:
     def get(self, ids: Iterable[str], *, include: Iterable[Include] = INCLUDES) -> list[Match | None]:
         """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN."""
         found = self._core.get(record_ids(ids), included(include))
-        return [_record(row) if row is not None else None for row in found]
+        return [record(row) if row is not None else None for row in found]
 
     def search(
         self,
@@ -349,7 +261,7 @@ class Collection:
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"limit: expected an int of at least 0, got {limit!r}")
         rows = self._core.scan(None if filter is None else as_json(filter), order, limit, after, included(include))
-        return [_record(row) for row in rows]
+        return [record(row) for row in rows]
 
     def settle(self) -> None:
         """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""
@@ -487,8 +399,3 @@ def open(  # noqa: A001
         collection.close()
         raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
     return collection
-
-
-def _record(row: tuple[str, str | None, str | None, Any]) -> Match:
-    id_, text, metadata, vector = row
-    return Match(id_, math.nan, None, text, None if metadata is None else json.loads(metadata), vector)

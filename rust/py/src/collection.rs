@@ -4,19 +4,19 @@
 
 use std::path::PathBuf;
 
-use numpy::PyArray1;
 use parking_lot::RwLock;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::PyDict;
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{
-    Collection, Durability, Found, Fusion, Got, Include, Language, NewRecord, Order, Page, QueryError, Running, Search,
-    Tokenizer, Wanted, WriteError, metric_name,
+    Collection, Durability, Fusion, Language, NewRecord, Order, Page, QueryError, Running, Search, Tokenizer, Wanted,
+    WriteError, metric_name,
 };
 
 use crate::arguments::{METRICS, at_least_one, recall};
 use crate::convert::Rows;
 use crate::errors;
+use crate::found::{Columns, Row, columns, included, row};
 use crate::work::detached;
 
 /// What `tiercel.Collection` calls; use that.
@@ -28,21 +28,6 @@ pub(crate) struct CollectionCore {
     metric: &'static str,
     fingerprint: Option<String>,
 }
-
-/// A record as Python gets it: id, text, metadata as JSON, vector.
-type Row<'py> = (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>);
-
-/// What is found: ids, scores, distances, texts, metadata as JSON, vectors, whether exact, and the plan if wanted.
-type Columns<'py> = (
-    Vec<String>,
-    Bound<'py, PyArray1<f32>>,
-    Bound<'py, PyArray1<f32>>,
-    Option<Vec<Option<String>>>,
-    Option<Vec<Option<Bound<'py, PyString>>>>,
-    Option<Vec<Option<Bound<'py, PyArray1<f32>>>>>,
-    bool,
-    Option<Bound<'py, PyDict>>,
-);
 
 #[pymethods]
 #[expect(clippy::needless_pass_by_value, reason = "as Python hands them over")]
@@ -314,62 +299,4 @@ fn unknown(py: Python<'_>, language: &str) -> PyErr {
 
 fn parse(py: Python<'_>, filter: &str) -> PyResult<Filter> {
     Filter::from_text(filter).map_err(|error| errors::invalid(py, error.to_string()))
-}
-
-const fn included((text, metadata, vector): (bool, bool, bool)) -> Include {
-    Include { text, metadata, vector }
-}
-
-fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
-    let vector = got.vector.map(|vector| PyArray1::from_vec(py, vector));
-    Ok((got.id, got.text, json(py, got.metadata)?, vector))
-}
-
-/// JSON as a string of Python.
-fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, PyString>>> {
-    let text = metadata.map(String::from_utf8).transpose();
-    let text = text.map_err(|_| errors::internal(py, "metadata that is not UTF-8"))?;
-    Ok(text.map(|text| PyString::new(py, &text)))
-}
-
-fn columns(py: Python<'_>, found: Found, include: Include, explain: bool) -> PyResult<Columns<'_>> {
-    let count = found.matches.len();
-    let mut ids = Vec::with_capacity(count);
-    let (mut scores, mut distances) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut texts, mut metadata, mut vectors) = (Vec::new(), Vec::new(), Vec::new());
-    for each in found.matches {
-        ids.push(each.id);
-        scores.push(each.score);
-        distances.push(each.distance.unwrap_or(f32::NAN));
-        texts.push(each.text);
-        metadata.push(json(py, each.metadata)?);
-        vectors.push(each.vector.map(|vector| PyArray1::from_vec(py, vector)));
-    }
-    let plan = if explain {
-        let plan = PyDict::new(py);
-        plan.set_item("way", found.plan.way)?;
-        plan.set_item("selectivity", found.plan.selectivity)?;
-        let stages = PyList::empty(py);
-        for stage in found.plan.stages {
-            let entry = PyDict::new(py);
-            entry.set_item("name", stage.name)?;
-            entry.set_item("seconds", stage.seconds)?;
-            entry.set_item("count", stage.count)?;
-            stages.append(entry)?;
-        }
-        plan.set_item("stages", stages)?;
-        Some(plan)
-    } else {
-        None
-    };
-    Ok((
-        ids,
-        PyArray1::from_vec(py, scores),
-        PyArray1::from_vec(py, distances),
-        include.text.then_some(texts),
-        include.metadata.then_some(metadata),
-        include.vector.then_some(vectors),
-        found.exact,
-        plan,
-    ))
 }

@@ -8,6 +8,7 @@ mod collection;
 mod convert;
 mod errors;
 mod filter;
+mod found;
 mod hashing;
 mod ids;
 mod index;

@@ -1,0 +1,104 @@
+"""What a collection gives back: records, and what a search found."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Found", "Include", "Match", "record"]
+
+Include: TypeAlias = Literal["text", "metadata", "vector"]
+
+
+@final
+class Match(NamedTuple):
+    """A record that was found."""
+
+    id: str
+    score: float
+    """Larger is better: the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the vector."""
+    distance: float | None
+    """Distance of the vector, `None` when the record was found by text alone."""
+    text: str | None
+    metadata: dict[str, Any] | None
+    vector: NDArray[np.float32] | None
+
+
+@final
+class Found(Sequence[Match]):
+    """The answer of a search: a sequence of `Match`, best first."""
+
+    __slots__ = ("_distances", "_exact", "_ids", "_metadata", "_plan", "_scores", "_texts", "_vectors")
+
+    def __init__(self, columns: tuple[Any, ...]) -> None:
+        (
+            self._ids,
+            self._scores,
+            self._distances,
+            self._texts,
+            self._metadata,
+            self._vectors,
+            self._exact,
+            self._plan,
+        ) = columns
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids, best first."""
+        return self._ids
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Scores, largest first; dtype float32, shape `(len(found),)`."""
+        return self._scores
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """Distances in the order of `ids`, NaN for records found by text alone; dtype float32, shape `(len(found),)`."""
+        return self._distances
+
+    @property
+    def quality(self) -> Literal["exact", "approximate"]:
+        """`"exact"` when an exact search finds the same, `"approximate"` otherwise."""
+        return "exact" if self._exact else "approximate"
+
+    @property
+    def plan(self) -> dict[str, Any] | None:
+        """How it was found, with `explain=True`: the way, the filter's selectivity, the stages with seconds and counts."""
+        return self._plan
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Match: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Match]: ...
+    def __getitem__(self, index: int | slice) -> Match | list[Match]:
+        if isinstance(index, slice):
+            return [self._match(at) for at in range(len(self))[index]]
+        return self._match(range(len(self))[index])
+
+    def _match(self, at: int) -> Match:
+        distance = float(self._distances[at])
+        metadata = self._metadata[at] if self._metadata is not None else None
+        return Match(
+            self._ids[at],
+            float(self._scores[at]),
+            None if math.isnan(distance) else distance,
+            self._texts[at] if self._texts is not None else None,
+            json.loads(metadata) if metadata is not None else None,
+            self._vectors[at] if self._vectors is not None else None,
+        )
+
+    def __repr__(self) -> str:
+        return f"Found({self._ids!r}, quality={self.quality!r})"
+
+
+def record(row: tuple[str, str | None, str | None, Any]) -> Match:
+    """A record as the core gives it, read without a search."""
+    id_, text, metadata, vector = row
+    return Match(id_, math.nan, None, text, None if metadata is None else json.loads(metadata), vector)

@@ -1,0 +1,84 @@
+//! Records and what a search found, as Python gets them.
+
+use numpy::PyArray1;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString};
+use tiercel_engine::{Found, Got, Include};
+
+use crate::errors;
+
+/// A record as Python gets it: id, text, metadata as JSON, vector.
+pub(crate) type Row<'py> = (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>);
+
+/// What is found: ids, scores, distances, texts, metadata as JSON, vectors, whether exact, and the plan if wanted.
+pub(crate) type Columns<'py> = (
+    Vec<String>,
+    Bound<'py, PyArray1<f32>>,
+    Bound<'py, PyArray1<f32>>,
+    Option<Vec<Option<String>>>,
+    Option<Vec<Option<Bound<'py, PyString>>>>,
+    Option<Vec<Option<Bound<'py, PyArray1<f32>>>>>,
+    bool,
+    Option<Bound<'py, PyDict>>,
+);
+
+/// What each record brings along.
+pub(crate) const fn included((text, metadata, vector): (bool, bool, bool)) -> Include {
+    Include { text, metadata, vector }
+}
+
+/// A record that was read.
+pub(crate) fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
+    let vector = got.vector.map(|vector| PyArray1::from_vec(py, vector));
+    Ok((got.id, got.text, json(py, got.metadata)?, vector))
+}
+
+/// JSON as a string of Python.
+fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, PyString>>> {
+    let text = metadata.map(String::from_utf8).transpose();
+    let text = text.map_err(|_| errors::internal(py, "metadata that is not UTF-8"))?;
+    Ok(text.map(|text| PyString::new(py, &text)))
+}
+
+/// What a search found.
+pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: bool) -> PyResult<Columns<'_>> {
+    let count = found.matches.len();
+    let mut ids = Vec::with_capacity(count);
+    let (mut scores, mut distances) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    let (mut texts, mut metadata, mut vectors) = (Vec::new(), Vec::new(), Vec::new());
+    for each in found.matches {
+        ids.push(each.id);
+        scores.push(each.score);
+        distances.push(each.distance.unwrap_or(f32::NAN));
+        texts.push(each.text);
+        metadata.push(json(py, each.metadata)?);
+        vectors.push(each.vector.map(|vector| PyArray1::from_vec(py, vector)));
+    }
+    let plan = if explain {
+        let plan = PyDict::new(py);
+        plan.set_item("way", found.plan.way)?;
+        plan.set_item("selectivity", found.plan.selectivity)?;
+        let stages = PyList::empty(py);
+        for stage in found.plan.stages {
+            let entry = PyDict::new(py);
+            entry.set_item("name", stage.name)?;
+            entry.set_item("seconds", stage.seconds)?;
+            entry.set_item("count", stage.count)?;
+            stages.append(entry)?;
+        }
+        plan.set_item("stages", stages)?;
+        Some(plan)
+    } else {
+        None
+    };
+    Ok((
+        ids,
+        PyArray1::from_vec(py, scores),
+        PyArray1::from_vec(py, distances),
+        include.text.then_some(texts),
+        include.metadata.then_some(metadata),
+        include.vector.then_some(vectors),
+        found.exact,
+        plan,
+    ))
+}
