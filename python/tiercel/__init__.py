@@ -25,9 +25,10 @@ from tiercel.errors import (
 
 if TYPE_CHECKING:
     from tiercel import datasets, embed
-    from tiercel.collection import Collection, open  # noqa: A004
+    from tiercel.collection import Collection
     from tiercel.filters import F, Filter
     from tiercel.found import Found, Match
+    from tiercel.opening import open  # noqa: A004
     from tiercel.policy.hardware import hardware
 
 __all__ = [
@@ -62,7 +63,7 @@ _LATER = {
     "Found": "found",
     "Match": "found",
     "hardware": "policy.hardware",
-    "open": "collection",
+    "open": "opening",
 }
 
 if build_profile == "debug":

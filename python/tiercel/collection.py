@@ -18,7 +18,7 @@ import asyncio
 import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal, Self, cast, final
+from typing import Any, Literal, Self, cast, final
 
 from numpy.typing import ArrayLike
 
@@ -26,7 +26,6 @@ from tiercel._core import CollectionCore
 from tiercel.checks import (
     INCLUDES,
     Metadata,
-    cores,
     given_vectors,
     included,
     number,
@@ -34,17 +33,13 @@ from tiercel.checks import (
     record_metadata,
     record_texts,
     unicode_text,
-    whole,
 )
-from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
+from tiercel.embed import Embedder, embed_missing, query_vector
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 
-__all__ = ["Collection", "open"]
-
-_DURABILITIES: Final = ("always", "interval", "none")
-_METRICS: Final = ("cosine", "dot", "l2")
+__all__ = ["Collection"]
 
 
 @final
@@ -63,6 +58,12 @@ class Collection:
 
     def __init__(self) -> None:
         raise TypeError("Collection: made by tiercel.open")
+
+    @classmethod
+    def _opened(cls, path: str, core: CollectionCore, embedder: Embedder | None) -> Self:
+        made = object.__new__(cls)
+        made._path, made._core, made._embedder = path, core, embedder
+        return made
 
     @property
     def path(self) -> str:
@@ -327,75 +328,3 @@ class Collection:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"
         return f"Collection({self._path!r}, dim={self.dim}, metric={self.metric!r}, {state})"
-
-
-def open(  # noqa: A001
-    path: str | os.PathLike[str],
-    dim: int | None = None,
-    metric: Literal["cosine", "dot", "l2"] | None = None,
-    *,
-    embedder: Embedder | None = None,
-    durability: Literal["always", "interval", "none"] = "always",
-    language: str | None = "default",
-    threads: int | None = None,
-) -> Collection:
-    """Open the collection in a directory; it is made if there is none.
-
-    Parameters
-    ----------
-    path
-        The directory.
-    dim
-        Length of every vector, fixed when the collection is made; without it the collection has no vectors.
-    metric
-        What is smallest for the nearest: "cosine" (unless given), "dot" or "l2"; fixed when the collection is made.
-    embedder
-        Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. Its fingerprint is fixed when the collection is made. A
-        collection with embedder may be opened without: then it takes and searches vectors that were made elsewhere.
-    durability
-        What a write waits for. "always": it is on disk, safe from a crash of the process and from power loss. "interval": nothing; it is on
-        disk within 100 ms, and a crash loses at most that. "none": nothing; the system decides. A crash never leaves a part of a batch.
-    language
-        Language of the texts, whose word stems are indexed, without stop words: "english" unless given; `None` for all words as they are.
-    threads
-        Threads of the work in the background; by default all cores that this process may use.
-
-    Raises
-    ------
-    InvalidInputError
-        An argument is not what it must be, or the collection was made with another one.
-    AlreadyOpenError
-        Another process or object has it open.
-    CorruptionError
-        A file is damaged.
-    StorageFailedError
-        The directory cannot be read or written.
-    """
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else path  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"path: expected a str or os.PathLike of one, got {type(name).__name__}")
-    if "\0" in name:
-        raise InvalidInputError("path: expected no NUL character")
-    if metric is not None and metric not in _METRICS:
-        raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
-    if durability not in _DURABILITIES:
-        raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
-    if embedder is not None:
-        dim = check_embedder(embedder, dim)
-    collection = object.__new__(Collection)
-    collection._embedder = embedder  # pyright: ignore[reportPrivateUsage]
-    collection._path = name  # pyright: ignore[reportPrivateUsage]
-    collection._core = CollectionCore(  # pyright: ignore[reportPrivateUsage]
-        name,
-        None if dim is None else whole(dim, "dim", 1, 32768),
-        metric,
-        None if language == "default" else (language, language),
-        None if embedder is None else embedder.fingerprint,
-        durability,
-        cores() if threads is None else whole(threads, "threads", 1, 1024),
-    )
-    if embedder is not None and collection.fingerprint is None:
-        # Nobody knows what made the vectors that are there.
-        collection.close()
-        raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
-    return collection

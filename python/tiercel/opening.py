@@ -1,0 +1,84 @@
+"""Opening a collection."""
+
+import os
+from typing import Final, Literal
+
+from tiercel._core import CollectionCore
+from tiercel.checks import cores, whole
+from tiercel.collection import Collection
+from tiercel.embed import Embedder, check_embedder
+from tiercel.errors import InvalidInputError
+
+__all__ = ["open"]
+
+_DURABILITIES: Final = ("always", "interval", "none")
+_METRICS: Final = ("cosine", "dot", "l2")
+
+
+def open(  # noqa: A001
+    path: str | os.PathLike[str],
+    dim: int | None = None,
+    metric: Literal["cosine", "dot", "l2"] | None = None,
+    *,
+    embedder: Embedder | None = None,
+    durability: Literal["always", "interval", "none"] = "always",
+    language: str | None = "default",
+    threads: int | None = None,
+) -> Collection:
+    """Open the collection in a directory; it is made if there is none.
+
+    Parameters
+    ----------
+    path
+        The directory.
+    dim
+        Length of every vector, fixed when the collection is made; without it the collection has no vectors.
+    metric
+        What is smallest for the nearest: "cosine" (unless given), "dot" or "l2"; fixed when the collection is made.
+    embedder
+        Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. Its fingerprint is fixed when the collection is made. A
+        collection with embedder may be opened without: then it takes and searches vectors that were made elsewhere.
+    durability
+        What a write waits for. "always": it is on disk, safe from a crash of the process and from power loss. "interval": nothing; it is on
+        disk within 100 ms, and a crash loses at most that. "none": nothing; the system decides. A crash never leaves a part of a batch.
+    language
+        Language of the texts, whose word stems are indexed, without stop words: "english" unless given; `None` for all words as they are.
+    threads
+        Threads of the work in the background; by default all cores that this process may use.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be, or the collection was made with another one.
+    AlreadyOpenError
+        Another process or object has it open.
+    CorruptionError
+        A file is damaged.
+    StorageFailedError
+        The directory cannot be read or written.
+    """
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else path  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"path: expected a str or os.PathLike of one, got {type(name).__name__}")
+    if "\0" in name:
+        raise InvalidInputError("path: expected no NUL character")
+    if metric is not None and metric not in _METRICS:
+        raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
+    if durability not in _DURABILITIES:
+        raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
+    if embedder is not None:
+        dim = check_embedder(embedder, dim)
+    core = CollectionCore(
+        name,
+        None if dim is None else whole(dim, "dim", 1, 32768),
+        metric,
+        None if language == "default" else (language, language),
+        None if embedder is None else embedder.fingerprint,
+        durability,
+        cores() if threads is None else whole(threads, "threads", 1, 1024),
+    )
+    if embedder is not None and core.fingerprint is None:
+        # Nobody knows what made the vectors that are there.
+        core.close()
+        raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
+    return Collection._opened(name, core, embedder)  # pyright: ignore[reportPrivateUsage]
