@@ -47,28 +47,35 @@ class Collection:
     """Records in a directory, each with a string id and any of a vector, a text and metadata; made by `tiercel.open`.
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
-    never waits for a write. A context manager closes the collection at the end.
+    never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
+    `mode="r"` raises `InvalidInputError`.
     """
 
-    __slots__ = ("__weakref__", "_core", "_embedder", "_path")
+    __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
 
     _core: CollectionCore
     _embedder: Embedder | None
+    _mode: Literal["rw", "r"]
     _path: str
 
     def __init__(self) -> None:
         raise TypeError("Collection: made by tiercel.open")
 
     @classmethod
-    def _opened(cls, path: str, core: CollectionCore, embedder: Embedder | None) -> Self:
+    def _opened(cls, path: str, mode: Literal["rw", "r"], core: CollectionCore, embedder: Embedder | None) -> Self:
         made = object.__new__(cls)
-        made._path, made._core, made._embedder = path, core, embedder
+        made._path, made._mode, made._core, made._embedder = path, mode, core, embedder
         return made
 
     @property
     def path(self) -> str:
         """The directory."""
         return self._path
+
+    @property
+    def mode(self) -> Literal["rw", "r"]:
+        """What it is open for: "rw" to read and write, "r" to read alone."""
+        return self._mode
 
     @property
     def dim(self) -> int | None:
@@ -263,6 +270,24 @@ class Collection:
             raise InvalidInputError(f"limit: expected an int of at least 0, got {limit!r}")
         rows = self._core.scan(None if filter is None else as_json(filter), order, limit, after, included(include))
         return [record(row) for row in rows]
+
+    def refresh(self) -> bool:
+        """Go on to the newest state that the writer has published: its last checkpoint or clean close; tells whether anything has changed.
+
+        Only a collection that is open with `mode="r"` can fall behind. It holds both states in memory while it reads the newer one,
+        and searches go on meanwhile. When the writer has gone on so far that what a read needs is no longer on disk, the
+        collection refreshes by itself and answers from the newer state.
+
+        Raises
+        ------
+        CorruptionError
+            A file is damaged; the collection stays where it is.
+        StorageFailedError
+            The directory cannot be read, or another collection has taken its place.
+        FileNotFoundError
+            The collection is gone.
+        """
+        return self._core.refresh()
 
     def settle(self) -> None:
         """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""

@@ -13,6 +13,7 @@ __all__ = ["open"]
 
 _DURABILITIES: Final = ("always", "interval", "none")
 _METRICS: Final = ("cosine", "dot", "l2")
+_MODES: Final = ("rw", "r")
 
 
 def open(  # noqa: A001
@@ -22,10 +23,11 @@ def open(  # noqa: A001
     *,
     embedder: Embedder | None = None,
     durability: Literal["always", "interval", "none"] = "always",
+    mode: Literal["rw", "r"] = "rw",
     language: str | None = "default",
     threads: int | None = None,
 ) -> Collection:
-    """Open the collection in a directory; it is made if there is none.
+    """Open the collection in a directory; it is made if there is none, unless `mode` is "r".
 
     Parameters
     ----------
@@ -41,6 +43,10 @@ def open(  # noqa: A001
     durability
         What a write waits for. "always": it is on disk, safe from a crash of the process and from power loss. "interval": nothing; it is on
         disk within 100 ms, and a crash loses at most that. "none": nothing; the system decides. A crash never leaves a part of a batch.
+    mode
+        "rw": to read and write, by one process at a time. "r": to read alone, by any number of processes, while another one may write.
+        Such a reader takes no lock, changes nothing in the directory and refuses writes. It shows the last checkpoint, or clean close,
+        or creation, until `Collection.refresh` takes it to a newer one.
     language
         Language of the texts, whose word stems are indexed, without stop words: "english" unless given; `None` for all words as they are.
     threads
@@ -50,6 +56,8 @@ def open(  # noqa: A001
     ------
     InvalidInputError
         An argument is not what it must be, or the collection was made with another one.
+    FileNotFoundError
+        There is no collection to read, with `mode="r"`.
     AlreadyOpenError
         Another process or object has it open.
     CorruptionError
@@ -66,6 +74,8 @@ def open(  # noqa: A001
         raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
     if durability not in _DURABILITIES:
         raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
+    if mode not in _MODES:
+        raise InvalidInputError(f"mode: expected 'rw' or 'r', got {mode!r}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
     core = CollectionCore(
@@ -76,9 +86,10 @@ def open(  # noqa: A001
         None if embedder is None else embedder.fingerprint,
         durability,
         cores() if threads is None else whole(threads, "threads", 1, 1024),
+        mode == "r",
     )
     if embedder is not None and core.fingerprint is None:
         # Nobody knows what made the vectors that are there.
         core.close()
         raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
-    return Collection._opened(name, core, embedder)  # pyright: ignore[reportPrivateUsage]
+    return Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]

@@ -11,10 +11,10 @@ use tiercel_index::Index;
 use tiercel_store::Durability;
 
 use crate::checkpoint::checkpoint;
-use crate::collection::Core;
 use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
 use crate::vectors::{Vectors, work};
+use crate::writer::Writer;
 
 /// How often it looks whether something is to be done; with `Durability::Interval` the most that a crash can lose.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -65,7 +65,7 @@ impl Signal {
 
 /// The thread of a collection.
 pub(crate) struct Background {
-    core: Arc<Core>,
+    writer: Arc<Writer>,
     thread: Option<JoinHandle<()>>,
     /// A forked process has no such thread to wait for.
     process: u32,
@@ -73,11 +73,11 @@ pub(crate) struct Background {
 
 impl Background {
     /// Start the thread.
-    pub(crate) fn start(core: Arc<Core>, durability: Durability, threads: usize) -> Result<Self, String> {
-        let shared = Arc::clone(&core);
-        let thread = thread::Builder::new().name("tiercel".into()).spawn(move || run(&shared, durability, threads));
+    pub(crate) fn start(writer: Arc<Writer>, durability: Durability) -> Result<Self, String> {
+        let shared = Arc::clone(&writer);
+        let thread = thread::Builder::new().name("tiercel".into()).spawn(move || run(&shared, durability));
         let thread = Some(thread.map_err(|error| error.to_string())?);
-        Ok(Self { core, thread, process: process::id() })
+        Ok(Self { writer, thread, process: process::id() })
     }
 
     /// Whether this process was forked by the one that has the thread. Locks may be held here that nobody will release.
@@ -87,47 +87,47 @@ impl Background {
 
     /// Stop the thread and wait for it.
     pub(crate) fn stop(&mut self) {
-        self.core.signal.stop();
+        self.writer.signal.stop();
         // A panic in the thread is a bug that its own tests must find; nothing is left to do for it here.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 
-fn run(core: &Core, durability: Durability, threads: usize) {
+fn run(writer: &Writer, durability: Durability) {
     let (mut sequence, mut idle, mut penance) = (0, 0, 0);
     let mut synced = Instant::now();
-    while !core.signal.wait() {
-        let now = core.snapshot().sequence;
+    while !writer.signal.wait() {
+        let now = writer.snapshot().sequence;
         idle = if now == sequence { idle + 1 } else { 0 };
         sequence = now;
         penance = u32::saturating_sub(penance, 1);
         if durability == Durability::Interval && synced.elapsed() >= PAUSE {
             synced = Instant::now();
             // If it fails, the store latches, and the next writer is told.
-            let _ = core.store.sync();
+            let _ = writer.store.sync();
         }
         if penance == 0
-            && let Err(error) = tidy(core, idle >= IDLE, threads)
+            && let Err(error) = tidy(writer, idle >= IDLE)
         {
-            core.known.lock().trouble = Some(error.to_string());
+            *writer.trouble.lock() = Some(error.to_string());
             penance = PENANCE;
         }
     }
 }
 
 /// Do what is due.
-fn tidy(core: &Core, idle: bool, threads: usize) -> Result<(), WriteError> {
-    let mut maintenance = core.maintenance.lock();
+fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
+    let mut maintenance = writer.maintenance.lock();
     let enough = |count: usize| count >= MANY || (idle && count > 0);
-    if enough(fresh(&core.snapshot())) {
-        move_tails(core, threads)?;
+    if enough(fresh(&writer.snapshot())) {
+        move_tails(writer)?;
     }
-    merge_text(core)?;
-    if enough(core.buried.lock().len()) {
-        take_out_dead(core);
+    merge_text(writer)?;
+    if enough(writer.buried.lock().len()) {
+        take_out_dead(writer);
     }
-    if maintenance.is_due(&core.snapshot()) {
-        checkpoint(core, &mut maintenance, threads)?;
+    if maintenance.is_due(&writer.snapshot()) {
+        checkpoint(writer, &mut maintenance)?;
     }
     Ok(())
 }
@@ -137,26 +137,27 @@ fn fresh(snapshot: &Snapshot) -> usize {
 }
 
 /// Move the vectors of all tails into the main index. Gives the snapshot of which all vectors are there now.
-pub(crate) fn move_tails(core: &Core, threads: usize) -> Result<Snapshot, WriteError> {
+pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
     let mut sealed = None;
-    core.change(|snapshot| {
-        let full = snapshot.clone();
-        snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
-        sealed = Some(full);
-        Ok(())
-    })
-    .map_err(WriteError::Unsearchable)?;
+    writer
+        .change(|snapshot| {
+            let full = snapshot.clone();
+            snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
+            sealed = Some(full);
+            Ok(())
+        })
+        .map_err(WriteError::Unsearchable)?;
     let sealed = sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))?;
     let Some(vectors) = &sealed.vectors else { return Ok(sealed) };
     for tail in &vectors.tails {
-        let (rows, values) = living(core, tail)?;
+        let (rows, values) = living(writer, tail)?;
         vectors
             .main
-            .add(values, Some(&rows), &work(threads))
+            .add(values, Some(&rows), &work(writer.threads))
             .map_err(|error| WriteError::Unsearchable(error.to_string()))?;
     }
     let moved = &vectors.tails;
-    core.change(|snapshot| {
+    writer.change(|snapshot| {
         if let Some(vectors) = &mut snapshot.vectors {
             vectors.tails.retain(|tail| !moved.iter().any(|done| Arc::ptr_eq(done, tail)));
         }
@@ -166,8 +167,8 @@ pub(crate) fn move_tails(core: &Core, threads: usize) -> Result<Snapshot, WriteE
 }
 
 /// The rows of a tail that live, and their vectors.
-fn living(core: &Core, tail: &Index) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
-    let now = core.snapshot();
+fn living(writer: &Writer, tail: &Index) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+    let now = writer.snapshot();
     let mut rows = tail.ids();
     rows.retain(|row| now.lives(*row as u32));
     let values = tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
@@ -175,9 +176,9 @@ fn living(core: &Core, tail: &Index) -> Result<(Vec<u64>, Vec<f32>), WriteError>
 }
 
 /// Build the main index anew without dead rows, if it has any: their slots come back.
-pub(crate) fn rebuild(core: &Core, threads: usize) -> Result<(), WriteError> {
-    let sealed = move_tails(core, threads)?;
-    take_out_dead(core);
+pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
+    let sealed = move_tails(writer)?;
+    take_out_dead(writer);
     let Some(old) = sealed.vectors.map(|vectors| vectors.main).filter(|main| main.slots() > main.len()) else {
         return Ok(());
     };
@@ -186,10 +187,10 @@ pub(crate) fn rebuild(core: &Core, threads: usize) -> Result<(), WriteError> {
     let rows = old.ids();
     for rows in rows.chunks(REBUILT) {
         let values = old.get(rows).map_err(|error| unsearchable(error.to_string()))?;
-        new.add(values, Some(rows), &work(threads)).map_err(|error| unsearchable(error.to_string()))?;
+        new.add(values, Some(rows), &work(writer.threads)).map_err(|error| unsearchable(error.to_string()))?;
     }
     let new = Arc::new(new);
-    core.change(|snapshot| {
+    writer.change(|snapshot| {
         if let Some(vectors) = &mut snapshot.vectors {
             vectors.main = new;
         }
@@ -198,11 +199,11 @@ pub(crate) fn rebuild(core: &Core, threads: usize) -> Result<(), WriteError> {
 }
 
 /// Merge text segments until there are few.
-pub(crate) fn merge_text(core: &Core) -> Result<(), WriteError> {
-    while let Some(merge) = core.snapshot().text.plan_merge() {
+pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
+    while let Some(merge) = writer.snapshot().text.plan_merge() {
         let merged = Arc::new(merge.run()?);
         let mut done = true;
-        core.change(|snapshot| {
+        writer.change(|snapshot| {
             match snapshot.text.merged(&merge, merged) {
                 Some(text) => snapshot.text = text,
                 // A writer has merged some of them meanwhile.
@@ -218,11 +219,11 @@ pub(crate) fn merge_text(core: &Core) -> Result<(), WriteError> {
 }
 
 /// Take dead rows out of the main index, so that searches need not look past them.
-pub(crate) fn take_out_dead(core: &Core) {
+pub(crate) fn take_out_dead(writer: &Writer) {
     // A search that began before a record was replaced has nothing but the old row.
-    let seen = core.seen_by_all();
-    let dead: Vec<u64> = core.buried.lock().extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
-    let snapshot = core.snapshot();
+    let seen = writer.seen_by_all();
+    let dead: Vec<u64> = writer.buried.lock().extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
+    let snapshot = writer.snapshot();
     let Some(vectors) = &snapshot.vectors else { return };
     for index in std::iter::once(&vectors.main).chain(&vectors.tails) {
         index.remove(&dead);

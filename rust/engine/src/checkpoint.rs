@@ -9,15 +9,15 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tiercel_store::{Publication, Tag};
+use tiercel_store::{Publication, Reader, Tag};
 use tiercel_text::Segment;
 
 use crate::background::{merge_text, move_tails};
-use crate::collection::Core;
 use crate::errors::{OpenError, WriteError};
 use crate::snapshot::Snapshot;
+use crate::writer::Writer;
 
-pub(crate) const META: &str = "checkpoint";
+const META: &str = "checkpoint";
 pub(crate) const INDEX: Tag = *b"INDX";
 pub(crate) const TEXT: Tag = *b"TEXT";
 
@@ -52,7 +52,7 @@ impl Checkpoint {
             .into_bytes()
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, OpenError> {
+    fn from_bytes(bytes: &[u8]) -> Result<Self, OpenError> {
         let read = || {
             let value: Value = serde_json::from_slice(bytes).ok()?;
             let name = |value: &Value| Some(value.as_str()?.to_owned());
@@ -69,6 +69,11 @@ impl Checkpoint {
     fn files(&self) -> impl Iterator<Item = &str> {
         self.index.iter().chain(&self.texts).map(String::as_str)
     }
+}
+
+/// The last checkpoint that a reader shows.
+pub(crate) fn last_checkpoint(reader: &Reader) -> Result<Checkpoint, OpenError> {
+    reader.meta(META)?.map_or_else(|| Ok(Checkpoint::default()), |bytes| Checkpoint::from_bytes(&bytes))
 }
 
 impl Maintenance {
@@ -89,14 +94,14 @@ impl Maintenance {
 }
 
 /// Write a checkpoint of everything that was committed when this began.
-pub(crate) fn checkpoint(core: &Core, maintenance: &mut Maintenance, threads: usize) -> Result<(), WriteError> {
-    merge_text(core)?;
-    let sealed = move_tails(core, threads)?;
+pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
+    merge_text(writer)?;
+    let sealed = move_tails(writer)?;
     let mut next = Checkpoint { number: maintenance.last.number, rows: sealed.rows, ..Checkpoint::default() };
     if let Some(vectors) = sealed.vectors.as_ref().filter(|vectors| !vectors.main.is_empty()) {
         let name = next.name("index");
         let index = &vectors.main;
-        core.store.write_segment(&name, &[(INDEX, index.file_len())], |file| {
+        writer.store.write_segment(&name, &[(INDEX, index.file_len())], |file| {
             file.section(INDEX, |out| index.write_to(out))
         })?;
         next.index = Some(name);
@@ -108,7 +113,7 @@ pub(crate) fn checkpoint(core: &Core, maintenance: &mut Maintenance, threads: us
             name.clone()
         } else {
             let (name, bytes) = (next.name("text"), segment.to_bytes());
-            core.store.write_segment(&name, &[(TEXT, bytes.len() as u64)], |file| {
+            writer.store.write_segment(&name, &[(TEXT, bytes.len() as u64)], |file| {
                 file.section(TEXT, |out| out.write_all(&bytes))
             })?;
             name
@@ -116,8 +121,7 @@ pub(crate) fn checkpoint(core: &Core, maintenance: &mut Maintenance, threads: us
         next.texts.push(name.clone());
         texts.push((Arc::clone(segment), name));
     }
-    publish(core, &maintenance.last, &next)?;
-    core.known.lock().checkpoint_rows = next.rows;
+    publish(writer, &maintenance.last, &next)?;
     maintenance.last = next;
     maintenance.texts = texts;
     Ok(())
@@ -130,7 +134,7 @@ impl Checkpoint {
     }
 }
 
-fn publish(core: &Core, last: &Checkpoint, next: &Checkpoint) -> Result<(), WriteError> {
+fn publish(writer: &Writer, last: &Checkpoint, next: &Checkpoint) -> Result<(), WriteError> {
     let old: Vec<&str> = last.files().collect();
     let new: Vec<&str> = next.files().collect();
     let add: Vec<&str> = new.iter().filter(|name| !old.contains(name)).copied().collect();
@@ -138,10 +142,10 @@ fn publish(core: &Core, last: &Checkpoint, next: &Checkpoint) -> Result<(), Writ
     let meta = next.to_bytes();
     let publication =
         Publication { add: &add, remove: &remove, drop_fresh_below: next.rows, meta: &[(META, meta.as_slice())] };
-    core.store.publish_segments(&publication, |_| {
+    writer.store.publish_segments(&publication, |_| {
         // The old reader would hold the pages that were freed. Nothing here can fail.
-        let _ = core.change(|snapshot| {
-            snapshot.reader = core.store.reader();
+        let _ = writer.change(|snapshot| {
+            snapshot.reader = writer.store.reader();
             Ok::<_, WriteError>(())
         });
     })?;

@@ -45,6 +45,9 @@ pub enum OpenError {
         /// What is wrong with it.
         what: String,
     },
+    /// Another collection has taken the place of the one that was opened.
+    #[error("another collection is in the directory now: open it again")]
+    Replaced,
     /// The background thread was not started.
     #[error("no thread for the background work: {0}")]
     Thread(String),
@@ -98,6 +101,9 @@ pub enum WriteError {
     /// Something that was written could not be made searchable. The record is safe; opening the collection again finds it.
     #[error("writes are refused, since the collection must be opened again: {0}")]
     Unsearchable(String),
+    /// The collection is open for reading.
+    #[error("the collection is open for reading: expected mode \"rw\" for what changes it, got \"r\"")]
+    ReadOnly,
 }
 
 /// Why nothing was found.
@@ -125,6 +131,25 @@ impl From<store::ReadError> for QueryError {
         match error {
             store::ReadError::Corrupt(corruption) => Self::Corrupt(corruption),
             store::ReadError::Io(error) => Self::Io(std::sync::Arc::new(error)),
+        }
+    }
+}
+
+impl From<store::OpenError> for QueryError {
+    fn from(error: store::OpenError) -> Self {
+        match error {
+            store::OpenError::Corrupt(corruption) => Self::Corrupt(corruption),
+            store::OpenError::Io(error) => Self::Io(std::sync::Arc::new(error)),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<OpenError> for QueryError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => error.into(),
+            error => Self::Failed(error.to_string()),
         }
     }
 }

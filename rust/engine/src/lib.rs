@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! Collection   open, write, search, read            what the user calls
-//! Core         store + the newest Snapshot          shared with the thread in the background
+//! Core         the newest Snapshot                  what searches need
+//! Writer       store + what publishes snapshots     shared with the thread in the background; not there in a reader
+//! Viewer       takes newer snapshots from the disk  of a collection that is open for reading
 //! Snapshot     stamps, vectors, text, fields        what a search sees; never changes
 //! Background   tails into the graph, merges, checkpoints
 //! ```
@@ -22,7 +24,9 @@ mod select;
 mod snapshot;
 mod stamps;
 mod vectors;
+mod view;
 mod write;
+mod writer;
 
 pub use collection::Collection;
 pub use config::{Config, Wanted, metric_name};

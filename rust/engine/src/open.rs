@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::thread;
 
 use tiercel_index::Index;
-use tiercel_store::{Durability, FreshChunk, Options, OsVfs, Reader, Store, Vfs};
+use tiercel_store::{Durability, FreshChunk, Options, OsVfs, ReadError, Reader, Segment as File, Store, Vfs};
 use tiercel_text::{Segment, TextIndex};
 
 use crate::background::{Background, merge_text, take_out_dead};
-use crate::checkpoint::{Checkpoint, INDEX, META, Maintenance, TEXT, checkpoint};
-use crate::collection::{Collection, Core};
+use crate::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, checkpoint, last_checkpoint};
+use crate::collection::{Access, Collection, Core};
 use crate::config::{Config, Wanted};
 use crate::errors::{OpenError, WriteError};
 use crate::filter::FieldIndexes;
 use crate::snapshot::Snapshot;
 use crate::stamps::Stamps;
 use crate::vectors::{Vectors, options};
+use crate::writer::Writer;
 
 const CONFIG: &str = "config";
 
@@ -41,8 +42,7 @@ impl Collection {
         let exists = Store::exists(&*vfs, path).map_err(tiercel_store::OpenError::from)?;
         let (store, config) = if exists {
             let store = Store::open(vfs, path, store_options)?;
-            let bytes = store.reader().meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?;
-            let config = Config::from_bytes(&bytes)?;
+            let config = config_of(&store.reader())?;
             wanted.check(&config)?;
             (store, config)
         } else {
@@ -52,11 +52,11 @@ impl Collection {
             }
             (Store::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
         };
-        let (snapshot, maintenance) = read(&store, &config)?;
-        let core = Arc::new(Core::new(config, store, snapshot, maintenance));
-        let background =
-            Background::start(Arc::clone(&core), running.durability, running.threads).map_err(OpenError::Thread)?;
-        Ok(Self { core, background, threads: running.threads })
+        let (snapshot, maintenance) = read(store.reader(), &|name| store.open_segment(name), &config)?;
+        let core = Arc::new(Core::new(config, snapshot));
+        let writer = Arc::new(Writer::new(Arc::clone(&core), store, maintenance, running.threads));
+        let background = Background::start(Arc::clone(&writer), running.durability).map_err(OpenError::Thread)?;
+        Ok(Self { core, access: Access::Write(writer, background) })
     }
 
     /// Finish what is under way, write a checkpoint if it pays, and make everything durable. A collection that is dropped does
@@ -66,53 +66,63 @@ impl Collection {
     }
 
     fn finish(&mut self) -> Result<(), WriteError> {
-        if self.background.is_elsewhere() {
+        let Access::Write(writer, background) = &mut self.access else { return Ok(()) };
+        if background.is_elsewhere() {
             return Ok(());
         }
-        self.background.stop();
-        let mut maintenance = self.core.maintenance.lock();
-        if maintenance.is_due_at_close(&self.core.snapshot()) {
-            checkpoint(&self.core, &mut maintenance, self.threads)?;
+        background.stop();
+        let mut maintenance = writer.maintenance.lock();
+        if maintenance.is_due_at_close(&writer.snapshot()) {
+            checkpoint(writer, &mut maintenance)?;
             // The vectors that the checkpoint has now were most of the database.
-            self.core.store.compact()?;
+            writer.store.compact()?;
         }
-        Ok(self.core.store.sync()?)
+        Ok(writer.store.sync()?)
     }
 
     /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
     pub fn settle(&self) -> Result<(), WriteError> {
-        let _maintenance = self.core.maintenance.lock();
-        crate::background::move_tails(&self.core, self.threads)?;
-        merge_text(&self.core)?;
-        take_out_dead(&self.core);
+        let writer = self.writer()?;
+        let _maintenance = writer.maintenance.lock();
+        crate::background::move_tails(writer)?;
+        merge_text(writer)?;
+        take_out_dead(writer);
         Ok(())
     }
 
     /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back.
     pub fn compact(&self) -> Result<(), WriteError> {
-        let mut maintenance = self.core.maintenance.lock();
-        crate::background::rebuild(&self.core, self.threads)?;
-        checkpoint(&self.core, &mut maintenance, self.threads)?;
-        Ok(self.core.store.compact()?)
+        let writer = self.writer()?;
+        let mut maintenance = writer.maintenance.lock();
+        crate::background::rebuild(writer)?;
+        checkpoint(writer, &mut maintenance)?;
+        Ok(writer.store.compact()?)
     }
 
     /// Write a checkpoint now.
     pub fn checkpoint(&self) -> Result<(), WriteError> {
-        checkpoint(&self.core, &mut self.core.maintenance.lock(), self.threads)
+        let writer = self.writer()?;
+        checkpoint(writer, &mut writer.maintenance.lock())
     }
 }
 
+/// Opens a segment file by its name.
+type Files<'a> = &'a (dyn Fn(&str) -> Result<File, ReadError> + Sync);
+
+pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
+    Config::from_bytes(&reader.meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?)
+}
+
 /// Read what searches need.
-fn read(store: &Store, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
-    let reader = store.reader();
-    let last = reader.meta(META)?.map_or_else(|| Ok(Checkpoint::default()), |bytes| Checkpoint::from_bytes(&bytes))?;
+pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
+    let last = last_checkpoint(&reader)?;
     let rows = reader.next_row();
     let options = config.dim.map(|dim| options(dim, config.metric));
     let (index, (stamps, (text, texts))) = both(
-        || options.as_ref().map(|options| read_index(store, &last, options)).transpose(),
+        || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
         || {
             let (stamps, dead) = read_stamps(&reader)?;
-            Ok((stamps, read_texts(store, &reader, &last, &dead, config)?))
+            Ok((stamps, read_texts(files, &reader, &last, &dead, config)?))
         },
     )?;
     let vectors = index.map(|index| read_vectors(index, &reader, &last, &stamps)).transpose()?;
@@ -164,11 +174,11 @@ fn both<A: Send, B>(
 }
 
 /// The main index of the last checkpoint, or an empty one.
-fn read_index(store: &Store, last: &Checkpoint, options: &tiercel_index::Options) -> Result<Index, OpenError> {
+fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Options) -> Result<Index, OpenError> {
     let Some(name) = &last.index else {
         return Index::new(options.clone()).map_err(|error| OpenError::Simd(error.to_string()));
     };
-    let segment = store.open_segment(name)?;
+    let segment = files(name)?;
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
     let index = Index::read_from(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
     let index = index.map_err(|error| damaged(error.to_string()))?;
@@ -203,20 +213,20 @@ fn read_vectors(main: Index, reader: &Reader, last: &Checkpoint, stamps: &Stamps
 type Texts = (TextIndex, Vec<(Arc<Segment>, String)>);
 
 fn read_texts(
-    store: &Store,
+    files: Files<'_>,
     reader: &Reader,
     last: &Checkpoint,
     dead: &[u32],
     config: &Config,
 ) -> Result<Texts, OpenError> {
     let mut text = TextIndex::new();
-    let mut files = Vec::new();
+    let mut written = Vec::new();
     for name in &last.texts {
         let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
-        let bytes = store.open_segment(name)?.read(TEXT)?;
+        let bytes = files(name)?.read(TEXT)?;
         let segment = Arc::new(Segment::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?);
         text = text.with(Arc::clone(&segment)).map_err(|error| damaged(error.to_string()))?;
-        files.push((segment, name.clone()));
+        written.push((segment, name.clone()));
     }
     let mut fresh: Vec<(u32, String)> = Vec::new();
     reader.scan(last.rows, |row, record| {
@@ -228,7 +238,7 @@ fn read_texts(
         |error: tiercel_text::BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
     let segment = Segment::build(documents, &config.tokenizer).map_err(damaged)?;
     text = text.with(Arc::new(segment)).map_err(damaged)?;
-    Ok((text.without(dead), files))
+    Ok((text.without(dead), written))
 }
 
 impl Drop for Collection {

@@ -6,7 +6,8 @@ use serde_json::Value;
 use tiercel_index as index;
 use tiercel_store::Record;
 
-use crate::collection::Collection;
+use crate::checkpoint::last_checkpoint;
+use crate::collection::{Access, Collection};
 use crate::errors::{QueryError, WriteError};
 use crate::filter::Filter;
 use crate::search::Include;
@@ -126,11 +127,12 @@ impl Collection {
     /// What is known of the collection.
     pub fn stats(&self) -> Result<Stats, QueryError> {
         let snapshot = self.core.snapshot();
-        let sizes = self.core.store.sizes().map_err(|error| QueryError::Io(error.into()))?;
-        let (checkpoint_rows, trouble) = {
-            let known = self.core.known.lock();
-            (known.checkpoint_rows, known.trouble.clone())
+        let (sizes, trouble) = match &self.access {
+            Access::Write(writer, _) => (writer.store.sizes(), writer.trouble.lock().clone()),
+            Access::Read(viewer) => (viewer.view.sizes(), None),
         };
+        let sizes = sizes.map_err(|error| QueryError::Io(error.into()))?;
+        let checkpoint_rows = last_checkpoint(&snapshot.reader).map_err(QueryError::from)?.rows;
         Ok(Stats {
             records: snapshot.live,
             rows: snapshot.rows,
@@ -149,12 +151,15 @@ impl Collection {
 
     /// Read everything on disk; gives what is damaged.
     pub fn verify(&self) -> Result<Vec<tiercel_store::Corruption>, QueryError> {
-        Ok(self.core.store.verify()?)
+        match &self.access {
+            Access::Write(writer, _) => Ok(writer.store.verify()?),
+            Access::Read(viewer) => Ok(viewer.view.verify()?),
+        }
     }
 
     /// Write a complete copy of what is committed to a directory that is new or empty.
     pub fn backup(&self, directory: &std::path::Path) -> Result<(), WriteError> {
-        Ok(self.core.store.backup(directory)?)
+        Ok(self.writer()?.store.backup(directory)?)
     }
 }
 

@@ -7,12 +7,13 @@ use tiercel_index::check_vectors;
 use tiercel_store::{Applied, Batch, Change};
 use tiercel_text::Segment;
 
-use crate::collection::{Collection, Core};
+use crate::collection::Collection;
 use crate::errors::{QueryError, WriteError};
 use crate::filter::{FieldIndexes, Filter};
 use crate::select::select;
 use crate::snapshot::Snapshot;
 use crate::vectors::options;
+use crate::writer::Writer;
 
 /// The most bytes of an id.
 pub const MAX_ID: usize = 512;
@@ -91,7 +92,8 @@ impl Collection {
 
     /// Remove the records that pass a filter; gives how many.
     pub fn delete_where(&self, filter: &Filter) -> Result<usize, WriteError> {
-        let snapshot = self.core.snapshot();
+        // A reader is told before it searches.
+        let snapshot = self.writer()?.snapshot();
         let rows: Vec<u32> = select(&self.core, &snapshot, filter)?.into_iter().collect();
         let records = snapshot.reader.records(&rows).map_err(QueryError::from)?;
         self.delete(records.into_iter().flatten().map(|record| record.id).collect())
@@ -102,7 +104,7 @@ impl Collection {
     }
 
     fn check_ids<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), WriteError> {
-        if let Some(why) = self.core.failure.lock().clone() {
+        if let Some(why) = self.writer()?.failure.lock().clone() {
             return Err(WriteError::Unsearchable(why));
         }
         for (at, id) in ids.enumerate() {
@@ -128,46 +130,47 @@ impl Collection {
         if batch.changes.is_empty() {
             return Ok(Applied { sequence: self.sequence(), rows: vec![] });
         }
-        let core = Arc::clone(&self.core);
-        Ok(self.core.store.commit(batch, move |applied| publish(&core, applied, fresh))?)
+        let writer = self.writer()?;
+        let shared = Arc::clone(writer);
+        Ok(writer.store.commit(batch, move |applied| publish(&shared, applied, fresh))?)
     }
 }
 
 /// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
 /// together: the reader has all of them, so what a later one replaced could be found in neither form.
-fn publish(core: &Core, applied: &Applied, fresh: Fresh) {
-    let mut batches = core.unpublished.lock();
+fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
+    let mut batches = writer.unpublished.lock();
     batches.push((applied.clone(), fresh));
-    if core.store.reader().sequence() > applied.sequence {
+    if writer.store.reader().sequence() > applied.sequence {
         return;
     }
     let batches = std::mem::take(&mut *batches);
     let metadata: Vec<Option<String>> = batches.iter().flat_map(|(_, fresh)| fresh.metadata.clone()).collect();
-    let apply_one = |snapshot: &mut Snapshot, (applied, fresh)| apply(core, snapshot, &applied, fresh);
-    if let Err(why) = core.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch))) {
-        core.failure.lock().get_or_insert(why);
+    let apply_one = |snapshot: &mut Snapshot, (applied, fresh)| apply(writer, snapshot, &applied, fresh);
+    if let Err(why) = writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch))) {
+        writer.failure.lock().get_or_insert(why);
         return;
     }
     // After the snapshot: a build of indexes that begins in between reads these rows itself.
-    let snapshot = core.snapshot();
+    let snapshot = writer.snapshot();
     let first = snapshot.rows - metadata.len() as u32;
     let covered = snapshot.fields.rows_covered();
     let records = (first..).zip(&metadata).filter(|(row, _)| *row >= covered);
     let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
     if let Err(error) = snapshot.fields.insert(snapshot.rows, records) {
-        core.failure.lock().get_or_insert(error.to_string());
+        writer.failure.lock().get_or_insert(error.to_string());
     }
-    core.signal.wake();
+    writer.signal.wake();
 }
 
 /// Take a committed batch into a snapshot.
-fn apply(core: &Core, snapshot: &mut Snapshot, applied: &Applied, fresh: Fresh) -> Result<(), String> {
+fn apply(writer: &Writer, snapshot: &mut Snapshot, applied: &Applied, fresh: Fresh) -> Result<(), String> {
     let (sequence, first) = (applied.sequence, snapshot.rows);
     let new = if fresh.changes_metadata { 0 } else { fresh.with_vector.len() as u32 };
     snapshot.sequence = sequence;
     snapshot.rows = first + new;
     snapshot.stamps.grow(snapshot.rows);
-    snapshot.reader = core.store.reader();
+    snapshot.reader = writer.store.reader();
     snapshot.live += u64::from(new);
     let dead: Vec<u32> = applied.rows.iter().filter(|row| row.new != row.old).filter_map(|row| row.old).collect();
     for row in &dead {
@@ -187,7 +190,7 @@ fn apply(core: &Core, snapshot: &mut Snapshot, applied: &Applied, fresh: Fresh) 
     }
     if !dead.is_empty() {
         snapshot.text = snapshot.text.without(&dead);
-        core.buried.lock().extend(dead.iter().map(|row| (u64::from(*row), sequence)));
+        writer.buried.lock().extend(dead.iter().map(|row| (u64::from(*row), sequence)));
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ pub(crate) struct CollectionCore {
     dim: Option<usize>,
     metric: &'static str,
     fingerprint: Option<String>,
+    path: PathBuf,
 }
 
 #[pymethods]
@@ -43,6 +44,7 @@ impl CollectionCore {
         fingerprint: Option<String>,
         durability: &str,
         threads: usize,
+        read_only: bool,
     ) -> PyResult<Self> {
         let metric =
             metric.and_then(|name| METRICS.iter().find(|(known, _)| *known == name)).map(|(_, metric)| *metric);
@@ -61,11 +63,13 @@ impl CollectionCore {
         };
         let wanted = Wanted { dim, metric, tokenizer, fingerprint };
         let running = Running { durability, threads };
-        let opened = detached(py, || Collection::open(&path, wanted, running))?;
+        let opened = detached(py, || {
+            if read_only { Collection::view(&path, wanted) } else { Collection::open(&path, wanted, running) }
+        })?;
         let collection = opened.map_err(|error| errors::open(py, error, &path))?;
         let config = collection.config();
         let (dim, metric, fingerprint) = (config.dim, metric_name(config.metric), config.fingerprint.clone());
-        Ok(Self { collection: RwLock::new(Some(collection)), dim, metric, fingerprint })
+        Ok(Self { collection: RwLock::new(Some(collection)), dim, metric, fingerprint, path })
     }
 
     #[getter]
@@ -201,6 +205,10 @@ impl CollectionCore {
         self.write(py, Collection::checkpoint)
     }
 
+    fn refresh(&self, py: Python<'_>) -> PyResult<bool> {
+        self.call(py, Collection::refresh)?.map_err(|error| errors::open(py, error, &self.path))
+    }
+
     fn settle(&self, py: Python<'_>) -> PyResult<()> {
         self.write(py, Collection::settle)
     }
@@ -259,12 +267,8 @@ impl CollectionCore {
         detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py))
     }
 
-    fn query<T: Send>(
-        &self,
-        py: Python<'_>,
-        job: impl FnOnce(&Collection) -> Result<T, QueryError> + Send,
-    ) -> PyResult<T> {
-        self.call(py, job)?.map_err(|error| errors::query(py, &error))
+    fn query<T: Send>(&self, py: Python<'_>, job: impl Fn(&Collection) -> Result<T, QueryError> + Send) -> PyResult<T> {
+        self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error))
     }
 
     fn write<T: Send>(

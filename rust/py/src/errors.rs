@@ -99,6 +99,9 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
     let named = |what: &dyn std::fmt::Display| (format!("{}: {what}", path.display()),);
     match problem {
         OpenError::Store(Store::Io(io)) => storage(py, &io, path),
+        OpenError::Store(Store::NotFound) => {
+            PyFileNotFoundError::new_err((ENOENT, "no collection there", path.as_os_str().to_owned()))
+        }
         OpenError::Store(Store::AlreadyOpen { pid }) => {
             let by = pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
             error(py, "AlreadyOpenError", named(&format!("already open{by}; one process writes at a time")))
@@ -108,6 +111,7 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
         }
         OpenError::Differs { .. } | OpenError::Simd(_) => invalid(py, problem.to_string()),
         OpenError::Thread(why) => internal(py, &why),
+        OpenError::Replaced => error(py, "StorageFailedError", (EIO, problem.to_string(), path.as_os_str().to_owned())),
         _ => error(py, "CorruptionError", named(&problem)),
     }
 }
@@ -117,7 +121,9 @@ pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
     match problem {
         WriteError::Commit(commit) => self::commit(py, &commit),
         WriteError::Query(query) => self::query(py, &query),
-        WriteError::Unsearchable(_) => error(py, "StorageFailedError", (EIO, problem.to_string())),
+        WriteError::Unsearchable(_) => {
+            error(py, "StorageFailedError", (EIO, problem.to_string()))
+        }
         _ => invalid(py, problem.to_string()),
     }
 }

@@ -33,6 +33,7 @@ pub mod sim;
 mod store;
 mod tables;
 mod vfs;
+mod view;
 mod writer;
 
 pub use batch::{Applied, Batch, Change, RowChange};
@@ -42,4 +43,5 @@ pub use reader::Reader;
 pub use record::{Record, RecordRef};
 pub use segment::{SectionReader, Segment, SegmentWriter, Tag};
 pub use store::{Durability, Options, Publication, Sizes, Store};
-pub use vfs::{LockError, OsVfs, Vfs, VfsFile, VfsLock};
+pub use vfs::{LockError, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock};
+pub use view::View;

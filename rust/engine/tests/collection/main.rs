@@ -9,6 +9,7 @@ mod failing;
 mod lasting;
 mod model;
 mod searching;
+mod viewing;
 
 use std::path::Path;
 use std::sync::Arc;

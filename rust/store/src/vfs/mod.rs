@@ -1,6 +1,7 @@
 //! Everything that touches a disk, as one trait, so that tests can put a simulated disk under the store.
 
 mod os;
+mod read_only;
 
 use std::fmt::Debug;
 use std::io;
@@ -9,6 +10,7 @@ use std::path::Path;
 use thiserror::Error;
 
 pub use os::OsVfs;
+pub use read_only::ReadOnlyVfs;
 
 /// A file system.
 ///

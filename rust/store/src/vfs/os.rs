@@ -74,7 +74,7 @@ impl Vfs for OsVfs {
 }
 
 #[derive(Debug)]
-struct OsFile(File);
+pub(super) struct OsFile(pub(super) File);
 
 impl VfsFile for OsFile {
     #[cfg(unix)]

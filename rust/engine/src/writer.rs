@@ -1,0 +1,73 @@
+//! What a collection that is open for writing has besides what searches need.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tiercel_store::{Applied, Store};
+
+use crate::background::Signal;
+use crate::checkpoint::Maintenance;
+use crate::collection::Core;
+use crate::snapshot::Snapshot;
+use crate::write::Fresh;
+
+/// What writers and the background thread share.
+pub(crate) struct Writer {
+    pub(crate) core: Arc<Core>,
+    pub(crate) store: Store,
+    /// Held while a new snapshot is made of the current one: older ones that searches still hold.
+    changing: Mutex<Vec<Weak<Snapshot>>>,
+    /// Batches of the transaction that is being published, until the last of them has come.
+    pub(crate) unpublished: Mutex<Vec<(Applied, Fresh)>>,
+    /// Rows that died and are still in an index, and the batches that they died with.
+    pub(crate) buried: Mutex<Vec<(u64, u64)>>,
+    /// Why writes are refused.
+    pub(crate) failure: Mutex<Option<String>>,
+    pub(crate) signal: Signal,
+    pub(crate) maintenance: Mutex<Maintenance>,
+    /// The last error of the background.
+    pub(crate) trouble: Mutex<Option<String>>,
+    /// Threads of the background work, and of what is done at once in its place.
+    pub(crate) threads: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(core: Arc<Core>, store: Store, maintenance: Maintenance, threads: usize) -> Self {
+        Self {
+            core,
+            store,
+            changing: Mutex::default(),
+            unpublished: Mutex::default(),
+            buried: Mutex::new(Vec::new()),
+            failure: Mutex::new(None),
+            signal: Signal::default(),
+            maintenance: Mutex::new(maintenance),
+            trouble: Mutex::new(None),
+            threads,
+        }
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.core.snapshot()
+    }
+
+    /// Publish what `change` makes of the newest snapshot. If it fails, nothing changes.
+    pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
+        let mut older = self.changing.lock();
+        let mut next = Snapshot::clone(&self.snapshot());
+        change(&mut next)?;
+        // The old snapshot may free much memory: not under the lock of searches.
+        let old = self.core.replace(next);
+        older.retain(|snapshot| snapshot.strong_count() > 0);
+        older.push(Arc::downgrade(&old));
+        Ok(())
+    }
+
+    /// The last batch that all snapshots have, those that searches still hold among them.
+    pub(crate) fn seen_by_all(&self) -> u64 {
+        let older = self.changing.lock();
+        let newest = self.snapshot().sequence;
+        older.iter().filter_map(Weak::upgrade).map(|snapshot| snapshot.sequence).fold(newest, u64::min)
+    }
+}

@@ -1,0 +1,130 @@
+//! Readers beside a writer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tiercel_engine::{Collection, OpenError, Search, StoreOpenError, Wanted, WriteError};
+use tiercel_store::sim::SimVfs;
+
+use crate::{ALL, animals, ids, open, open_sim, record};
+
+const SLEEPS: Search<'_> = Search { text: Some("sleeps"), k: 9, ..EMPTY };
+const EMPTY: Search<'_> = Search {
+    vector: None,
+    text: None,
+    filter: None,
+    k: 0,
+    recall: None,
+    fusion: tiercel_engine::Fusion::Rrf { k: 5.0 },
+    include: ALL,
+};
+
+fn view(path: &Path) -> Collection {
+    Collection::view(path, Wanted::default()).unwrap()
+}
+
+#[test]
+fn a_reader_stays_where_it_is_until_it_is_refreshed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (records, vectors) = animals();
+    let zoo = open(directory.path(), Some(3));
+    zoo.upsert(records, vectors).unwrap();
+    zoo.checkpoint().unwrap();
+    let (one, other) = (view(directory.path()), view(directory.path()));
+    zoo.upsert(vec![record("owl", "an owl sleeps", "{}")], vec![1.0; 3]).unwrap();
+    zoo.delete(vec!["cat".into()]).unwrap();
+    zoo.checkpoint().unwrap();
+    assert_eq!(ids(&one, &SLEEPS), ["cat", "eel"]);
+    assert_eq!(one.len(), 3);
+    assert!(one.refresh().unwrap());
+    assert!(!one.refresh().unwrap());
+    assert_eq!(ids(&one, &SLEEPS), ["owl", "eel"]);
+    assert_eq!(one.get(&["owl".into()], ALL).unwrap(), zoo.get(&["owl".into()], ALL).unwrap());
+    assert_eq!(one.stats().unwrap().checkpoint_rows, 4);
+    assert!(one.verify().unwrap().is_empty());
+    assert_eq!(other.len(), 3);
+    assert!(!zoo.refresh().unwrap());
+}
+
+#[test]
+fn a_reader_answers_however_far_the_writer_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let zoo = open(directory.path(), Some(3));
+    let put = |round: usize| {
+        let text = format!("round {round} {}", "x".repeat(3000));
+        let ids = (0..20).map(|at| record(&format!("r{at}"), &text, "{}")).collect();
+        zoo.upsert(ids, vec![1.0; 60]).unwrap();
+    };
+    put(0);
+    zoo.checkpoint().unwrap();
+    let reader = view(directory.path());
+    for round in 1..8 {
+        put(round);
+        if round % 3 == 0 {
+            zoo.compact().unwrap()
+        } else {
+            zoo.checkpoint().unwrap()
+        }
+        let found = reader.read(|reader| reader.search(&Search { text: Some("round"), k: 50, ..EMPTY })).unwrap();
+        let texts: Vec<_> = found.matches.iter().map(|found| found.text.as_deref().unwrap()).collect();
+        assert_eq!(texts.len(), 20);
+        assert!(texts.iter().all(|text| text == &texts[0]), "records of different batches");
+        assert!(reader.read(Collection::verify).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_reader_changes_nothing() {
+    let vfs = SimVfs::default();
+    let zoo = open_sim(&vfs).unwrap();
+    let (records, vectors) = animals();
+    zoo.upsert(records.clone(), vectors.clone()).unwrap();
+    zoo.checkpoint().unwrap();
+    zoo.settle().unwrap();
+    let before = (vfs.counts().writes, vfs.counts().syncs);
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), Wanted::default()).unwrap();
+    assert_eq!(ids(&reader, &SLEEPS), ["cat", "eel"]);
+    let refused = [
+        reader.upsert(records, vectors).err(),
+        reader.set_metadata(vec![("cat".into(), None)]).err(),
+        reader.delete(vec!["cat".into()]).err(),
+        reader.checkpoint().err(),
+        reader.compact().err(),
+        reader.settle().err(),
+    ];
+    for error in refused {
+        assert!(matches!(error, Some(WriteError::ReadOnly)), "{error:?}");
+    }
+    reader.close().unwrap();
+    assert_eq!((vfs.counts().writes, vfs.counts().syncs), before);
+}
+
+#[test]
+fn there_must_be_something_to_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("missing");
+    for path in [directory.path(), &missing] {
+        let error = Collection::view(path, Wanted::default()).err().unwrap();
+        assert!(matches!(error, OpenError::Store(StoreOpenError::NotFound)), "{error}");
+    }
+    assert!(!missing.exists());
+}
+
+#[test]
+fn a_reader_says_what_is_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (records, vectors) = animals();
+    let zoo = open(directory.path(), Some(3));
+    zoo.upsert(records, vectors).unwrap();
+    zoo.checkpoint().unwrap();
+    zoo.close().unwrap();
+    let reader = view(directory.path());
+    let segment = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segment.filter(|path| path.extension().is_some_and(|end| end == "seg")).max().unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    assert_eq!(reader.verify().unwrap().len(), 1);
+    assert!(Collection::view(directory.path(), Wanted::default()).is_err());
+}

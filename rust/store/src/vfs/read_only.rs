@@ -1,0 +1,51 @@
+//! The file system of the machine, to be read.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::os::{OsFile, OsVfs};
+use super::{LockError, Vfs, VfsFile, VfsLock};
+
+/// The file system of the machine, of which nothing is changed: files are opened to be read, and all else is refused. So files and
+/// directories that this user may not write can be used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadOnlyVfs;
+
+impl Vfs for ReadOnlyVfs {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        Ok(Box::new(OsFile(File::open(path)?)))
+    }
+
+    fn create(&self, _: &Path) -> io::Result<Box<dyn VfsFile>> {
+        Err(refused())
+    }
+
+    fn rename(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(refused())
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Err(refused())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        OsVfs.list(dir)
+    }
+
+    fn create_dir(&self, _: &Path) -> io::Result<()> {
+        Err(refused())
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Err(refused())
+    }
+
+    fn lock(&self, _: &Path) -> Result<Box<dyn VfsLock>, LockError> {
+        Err(refused().into())
+    }
+}
+
+fn refused() -> io::Error {
+    io::ErrorKind::ReadOnlyFilesystem.into()
+}

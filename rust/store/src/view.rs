@@ -1,0 +1,103 @@
+//! A store that is read while another process may write it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::copy;
+use crate::database::FILE;
+use crate::errors::{Corruption, OpenError, ReadError};
+use crate::reader::Reader;
+use crate::segment::{self, Segment};
+use crate::store::{Sizes, Store};
+use crate::vfs::Vfs;
+
+/// So often at most the files are read again because a writer may have come in between.
+const LOOKS: usize = 10;
+
+/// The directory of a collection, to be read. It takes no lock and changes nothing.
+#[derive(Clone, Debug)]
+pub struct View {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    cache_bytes: usize,
+}
+
+impl View {
+    /// The store in a directory; `cache_bytes` of memory hold pages of the record database.
+    pub fn new(vfs: Arc<dyn Vfs>, dir: &Path, cache_bytes: usize) -> Self {
+        Self { vfs, dir: dir.to_owned(), cache_bytes }
+    }
+
+    /// The newest records that can be read, as [`Store::view`] gives them.
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        Store::view(&*self.vfs, &self.dir, self.cache_bytes)
+    }
+
+    /// Open a segment file.
+    pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
+        Segment::open(&*self.vfs, &self.dir, name)
+    }
+
+    /// Read everything and return what is damaged. What a writer replaces meanwhile looks damaged once; what is damaged looks the
+    /// same twice.
+    pub fn verify(&self) -> Result<Vec<Corruption>, OpenError> {
+        let mut found = self.look()?;
+        for _ in 1..LOOKS {
+            if found.is_empty() {
+                break;
+            }
+            let again = self.look()?;
+            if again == found {
+                break;
+            }
+            found = again;
+        }
+        Ok(found)
+    }
+
+    fn look(&self) -> Result<Vec<Corruption>, OpenError> {
+        let mut found = Vec::new();
+        let mut note = |error| match error {
+            OpenError::Corrupt(corruption) => {
+                if !found.contains(&corruption) {
+                    found.push(corruption);
+                }
+                Ok(())
+            }
+            error => Err(error),
+        };
+        if let Err(error) = copy::verify_records(&*self.vfs, &self.dir.join(FILE)) {
+            note(error.into())?;
+        }
+        match self.reader().and_then(|reader| Ok(reader.segments()?)) {
+            Ok(names) => {
+                for name in names {
+                    let read = self.open_segment(&name).and_then(|segment| segment.verify());
+                    read.or_else(|error| note(error.into()))?;
+                }
+            }
+            Err(error) => note(error)?,
+        }
+        Ok(found)
+    }
+
+    /// Bytes on the disk.
+    pub fn sizes(&self) -> io::Result<Sizes> {
+        let mut sizes = Sizes::default();
+        for name in self.vfs.list(&self.dir)? {
+            let part = match &*name {
+                FILE => &mut sizes.records,
+                name if name.ends_with(segment::SUFFIX) => &mut sizes.segments,
+                _ => continue,
+            };
+            match self.vfs.open(&self.dir.join(&name)) {
+                Ok(file) => *part += file.allocated()?,
+                // A writer has removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sizes)
+    }
+}
