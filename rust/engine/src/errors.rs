@@ -101,6 +101,9 @@ pub enum WriteError {
     /// Something that was written could not be made searchable. The record is safe; opening the collection again finds it.
     #[error("writes are refused, since the collection must be opened again: {0}")]
     Unsearchable(String),
+    /// This batch was written and could not be made searchable.
+    #[error("the batch is on disk, but not searchable until the collection is opened again: {0}")]
+    Unpublished(String),
     /// The collection is open for reading.
     #[error("the collection is open for reading: expected mode \"rw\" for what changes it, got \"r\"")]
     ReadOnly,

@@ -132,13 +132,22 @@ impl Collection {
         }
         let writer = self.writer()?;
         let shared = Arc::clone(writer);
-        Ok(writer.store.commit(batch, move |applied| publish(&shared, applied, fresh))?)
+        let applied = writer.store.commit(batch, move |applied| publish(&shared, applied, fresh))?;
+        if self.sequence() < applied.sequence {
+            let why = writer.failure.lock().clone();
+            return Err(WriteError::Unpublished(why.unwrap_or_else(|| "a panic".into())));
+        }
+        Ok(applied)
     }
 }
 
 /// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
 /// together: the reader has all of them, so what a later one replaced could be found in neither form.
 fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
+    if writer.failure.lock().is_some() {
+        // Without the rows of the batch that is missing, later ones would get other numbers than they have in the store.
+        return;
+    }
     let mut batches = writer.unpublished.lock();
     batches.push((applied.clone(), fresh));
     if writer.store.reader().sequence() > applied.sequence {
@@ -240,7 +249,11 @@ fn last_of_each(records: Vec<NewRecord>, vectors: Vec<f32>, dim: usize) -> (Vec<
 
 #[cfg(test)]
 mod tests {
+    use tiercel_store::Durability;
+
     use super::*;
+    use crate::config::Wanted;
+    use crate::open::Running;
 
     fn record(id: &str, vector: bool, text: &str) -> NewRecord {
         NewRecord { id: id.into(), vector, text: Some(text.into()), metadata: None }
@@ -260,5 +273,28 @@ mod tests {
     fn different_ids_are_left_alone() {
         let records = vec![record("a", true, "1"), record("b", false, "2")];
         assert_eq!(last_of_each(records.clone(), vec![1.0], 1), (records, vec![1.0]));
+    }
+
+    #[test]
+    fn a_batch_that_cannot_be_shown_is_an_error_and_is_there_after_opening_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let wanted = || Wanted { dim: Some(2), ..Wanted::default() };
+        let running = Running { durability: Durability::Always, threads: 1 };
+        let collection = Collection::open(directory.path(), wanted(), running).unwrap();
+        collection.upsert(vec![record("a", true, "one")], vec![1.0, 0.0]).unwrap();
+        let change = Change::Upsert { id: "b".into(), vector: false, text: Some("two".into()), metadata: None };
+        // A vector that the index refuses, as it does any for which there is no memory.
+        let fresh =
+            Fresh { with_vector: vec![true], vectors: vec![0.0, 0.0], metadata: vec![None], ..Fresh::default() };
+        let error = collection.commit(Batch { changes: vec![change], ..Batch::default() }, fresh).unwrap_err();
+        assert!(matches!(error, WriteError::Unpublished(_)), "{error}");
+        assert!(error.to_string().starts_with("the batch is on disk, but not searchable until"), "{error}");
+        let refused = collection.upsert(vec![record("c", false, "three")], vec![]).unwrap_err();
+        assert!(matches!(refused, WriteError::Unsearchable(_)), "{refused}");
+        assert_eq!(collection.len(), 1);
+        collection.close().unwrap();
+        let collection = Collection::open(directory.path(), wanted(), running).unwrap();
+        assert_eq!(collection.len(), 2);
+        assert!(collection.contains("b").unwrap());
     }
 }

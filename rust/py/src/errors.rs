@@ -121,7 +121,7 @@ pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
     match problem {
         WriteError::Commit(commit) => self::commit(py, &commit),
         WriteError::Query(query) => self::query(py, &query),
-        WriteError::Unsearchable(_) => {
+        WriteError::Unsearchable(_) | WriteError::Unpublished(_) => {
             error(py, "StorageFailedError", (EIO, problem.to_string()))
         }
         _ => invalid(py, problem.to_string()),
