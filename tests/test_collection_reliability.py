@@ -1,11 +1,7 @@
-"""What is acknowledged lasts: processes that are killed, forked, or come second, and directories that are not as they should be.
-
-The long form takes the number of kills from `TIERCEL_KILLS`.
-"""
+"""What is acknowledged lasts: processes that are forked or come second, and directories that are not as they should be."""
 
 import multiprocessing
 import os
-import random
 import subprocess
 import sys
 import threading
@@ -15,20 +11,6 @@ from pathlib import Path
 import pytest
 
 import tiercel
-
-KILLS = int(os.environ.get("TIERCEL_KILLS", "10"))
-
-# Says each id once its record is acknowledged.
-UPSERTS = """
-import sys, tiercel
-path, first = sys.argv[1], int(sys.argv[2])
-collection = tiercel.open(path, dim=2)
-for number in range(first, first + 100_000):
-    collection.upsert([f"id{number}"], [[1, number]], [f"word{number}"], [{"number": number}])
-    if number % 50 == 49:
-        collection.checkpoint()
-    print(number, flush=True)
-"""
 
 OPENS = """
 import sys, tiercel
@@ -44,40 +26,6 @@ def zoo(tmp_path: Path):
     with tiercel.open(tmp_path / "zoo", dim=3) as collection:
         collection.upsert(["cat", "hen"], [[1, 0, 0], [0, 1, 0]], ["a cat sleeps", "a hen lays eggs"])
         yield collection
-
-
-def assert_whole(collection: tiercel.Collection, acknowledged: int) -> int:
-    """Everything acknowledged is there, and at most one record more; returns how many."""
-    count = len(collection)
-    assert acknowledged <= count <= acknowledged + 1
-    for number, record in enumerate(collection.get([f"id{number}" for number in range(count)])):
-        assert record is not None, number
-        assert record.vector is not None, number
-        assert (record.text, record.metadata) == (f"word{number}", {"number": number})
-        assert record.vector.tolist() == [1, number]
-    if count:
-        last = count - 1
-        assert len(collection.search([1, 0], k=count + 1, recall=1)) == count
-        assert collection.search(text=f"word{last}").ids == [f"id{last}"]
-        assert collection.count({"number": last}) == 1
-    assert collection.verify() == []
-    return count
-
-
-def test_a_process_that_is_killed_loses_nothing_acknowledged(tmp_path: Path) -> None:
-    rng = random.Random(1)
-    count = 0
-    for _ in range(KILLS):
-        arguments = [sys.executable, "-c", UPSERTS, str(tmp_path), str(count)]
-        with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as child:
-            assert child.stdout is not None
-            said = [child.stdout.readline() for _ in range(rng.randrange(1, 80))]
-            child.kill()
-            # What it said between the last line that was read and its death was acknowledged, too.
-            said += child.stdout.readlines()
-        acknowledged = max(int(line) for line in said if line.endswith("\n")) + 1
-        with tiercel.open(tmp_path, dim=2) as collection:
-            count = assert_whole(collection, acknowledged)
 
 
 def test_a_second_process_is_told_who_has_it(zoo: tiercel.Collection) -> None:

@@ -1,0 +1,195 @@
+"""Rounds of writers that end suddenly: each time a collection must hold what was acknowledged, and nothing in part."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from history import DIM, History, Wrong
+from outcome import Outcome, Progress
+
+import tiercel
+
+Durability: TypeAlias = Literal["always", "interval", "none"]
+# Mistakes that must be found: batches acknowledged before they are on disk, and a system that syncs nothing.
+Plant: TypeAlias = Literal["early", "no-sync"]
+NO_SYNC = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync,fdatasync,sync_file_range:retval=0"]
+
+# Rounds in which one collection goes through crash after crash.
+CHAIN = 10
+WRITERS = 3
+# Few records are replaced again and again; of many a graph is made.
+SLOTS = (60, 6000)
+
+
+class Place(Protocol):
+    """Where a collection lies while its writer is killed."""
+
+    root: Path
+
+    def crash(self, rng: random.Random) -> None:
+        """Lose what a crash loses besides the process."""
+
+    def recover(self) -> None:
+        """Make the files readable again. The writer is dead."""
+
+
+class Kept:
+    """A place that loses nothing but the process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def crash(self, rng: random.Random) -> None:
+        pass
+
+    def recover(self) -> None:
+        pass
+
+
+class Victim:
+    """A process that writes until it is killed."""
+
+    def __init__(self, directory: Path, durability: Durability, history: History, plant: Plant | None) -> None:
+        first = history.writers[0]
+        numbers = [first.seed, first.slots, *history.done]
+        durability = "none" if plant == "early" else durability
+        command = [sys.executable, Path(__file__).with_name("writer.py"), directory, durability, *map(str, numbers)]
+        if plant == "no-sync":
+            command = [*NO_SYNC, *command]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True)
+        self._said: list[bytes] = []
+
+    def wait(self, acknowledgements: int) -> None:
+        """Wait for so many batches."""
+        assert self._process.stdout is not None
+        while len(self._said) < acknowledgements:
+            if not (line := self._process.stdout.readline()):
+                _, why = self._process.communicate()
+                raise Wrong("the writer ended by itself: " + why.decode()[-500:])
+            self._said.append(line)
+
+    def kill(self) -> dict[int, int]:
+        """Kill it; gives the number of batches after which each writer was."""
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            # What traces the writer must not outlive it, nor the other way round.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        rest, _ = self._process.communicate()
+        lines = b"".join([*self._said, rest]).decode().splitlines()
+        return {int(writer): int(batch) + 1 for writer, batch in (line.split() for line in lines)}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How crashes are made and judged."""
+
+    rounds: int
+    seed: int
+    durability: Durability
+    plant: Plant | None
+    keep: Path | None
+
+
+class Crashes:
+    """Crash after crash in a place."""
+
+    def __init__(self, name: str, place: Place, options: Options) -> None:
+        self.outcome = Outcome(name, options.seed)
+        self._place = place
+        self._options = options
+        self._chains = itertools.count()
+        self._directory = place.root
+        self._begin()
+
+    def run(self, progress: Progress) -> Outcome:
+        """Crash as often as wanted."""
+        rounds = self._options.rounds
+        for number in range(rounds):
+            if number % CHAIN == 0 and number:
+                self._begin()
+            try:
+                self._round(random.Random(f"{self.outcome.seed}/{number}"))
+            except (Wrong, tiercel.TiercelError) as error:
+                self._keep_failure(number)
+                self.outcome.failures.append(f"round {number}: {type(error).__name__}: {error}")
+                self._begin()
+            self.outcome.count("rounds")
+            if progress is not None:
+                progress(number + 1, rounds)
+        if self._options.plant is not None:
+            self.outcome.judge_plant(self._options.plant)
+        return self.outcome
+
+    def _begin(self) -> None:
+        """Begin with an empty collection."""
+        chain = next(self._chains)
+        if chain:
+            shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory = self._place.root / f"collection-{chain}"
+        self._history = History(WRITERS, self.outcome.seed + chain, SLOTS[chain % len(SLOTS)])
+
+    def _round(self, rng: random.Random) -> None:
+        victim = Victim(self._directory, self._options.durability, self._history, self._options.plant)
+        try:
+            if rng.random() < 0.2:
+                # Somewhere while it starts, opens, and recovers from the crash before.
+                time.sleep(rng.uniform(0, 0.5))
+            else:
+                victim.wait(rng.randrange(1, 60))
+                time.sleep(rng.uniform(0, 0.02))
+            self._place.crash(rng)
+        finally:
+            acknowledged = victim.kill()
+            self._place.recover()
+        before = sum(self._history.done)
+        self._check(acknowledged)
+        self.outcome.count("batches", sum(self._history.done) - before)
+
+    def _check(self, acknowledged: dict[int, int]) -> None:
+        """Look at a copy, so that the next writer finds the collection as the crash left it."""
+        with tempfile.TemporaryDirectory(prefix="tiercel-") as scratch:
+            copy = Path(scratch) / "copy"
+            # The writer makes the directory; a crash may come before.
+            if self._directory.exists():
+                shutil.copytree(self._directory, copy)
+            with tiercel.open(copy, dim=DIM) as collection:
+                self._history.check(collection, acknowledged, all_of_it=self._options.durability == "always")
+
+    def _keep_failure(self, number: int) -> None:
+        if self._options.keep is not None and self._directory.exists():
+            outcome = self.outcome
+            shutil.copytree(self._directory, self._options.keep / f"{outcome.name}-{outcome.seed}-{number}")
+
+
+def kill(options: Options, progress: Progress) -> Outcome:
+    """Kill the process with SIGKILL."""
+    with tempfile.TemporaryDirectory(prefix="tiercel-") as directory:
+        return Crashes("kill", Kept(Path(directory)), options).run(progress)
+
+
+def power_cut(options: Options, progress: Progress) -> Outcome:
+    """Cut the power of a disk."""
+    if sys.platform == "win32":
+        return Outcome("power-cut", options.seed, skipped="there is no ext4 on this system")
+    from disk import Disk, mounts_of_own, why_not
+
+    if (why := why_not()) is not None:
+        return Outcome("power-cut", options.seed, skipped=why)
+    mounts_of_own()
+    with tempfile.TemporaryDirectory(prefix="tiercel-") as directory:
+        disk = Disk(Path(directory))
+        try:
+            return Crashes("power-cut", disk, options).run(progress)
+        finally:
+            disk.unmount()

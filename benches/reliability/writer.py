@@ -1,0 +1,38 @@
+"""The process that is to be killed: threads that write without end and say so after each batch.
+
+    python benches/reliability/writer.py DIRECTORY DURABILITY SEED SLOTS FIRST...
+
+FIRST is the number of the first batch of each thread. After a batch a line `thread batch` goes to stdout.
+"""
+
+import contextlib
+import itertools
+import os
+import sys
+import threading
+
+from history import DIM, Writer
+
+import tiercel
+
+
+def write(collection: tiercel.Collection, writer: Writer, first: int) -> None:
+    """Write until the disk or the reader of stdout is gone."""
+    with contextlib.suppress(tiercel.StorageFailedError, tiercel.CorruptionError, BrokenPipeError):
+        for batch in itertools.count(first):
+            writer.write(collection, batch)
+            # One system call, so that lines of threads never mix and none waits in a buffer.
+            os.write(1, f"{writer.number} {batch}\n".encode())
+
+
+def main() -> None:
+    """Start the threads; a disk that is gone ends them."""
+    path, durability, seed, slots, *firsts = sys.argv[1:]
+    collection = tiercel.open(path, dim=DIM, durability=durability)
+    for number, first in enumerate(firsts):
+        writer = Writer(number, int(seed), int(slots))
+        threading.Thread(target=write, args=(collection, writer, int(first))).start()
+
+
+if __name__ == "__main__":
+    main()
