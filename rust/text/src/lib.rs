@@ -10,6 +10,7 @@ mod best;
 mod bm25;
 mod build;
 mod bytes;
+mod constraints;
 mod deletions;
 mod dictionary;
 mod errors;
@@ -31,6 +32,7 @@ mod varint;
 mod words;
 
 pub use bm25::{B, K1};
+pub use constraints::Constraints;
 pub use errors::{BuildError, DecodeError};
 pub use hashing::HashingEmbedder;
 pub use highlight::highlight;

@@ -54,6 +54,16 @@ impl Clause {
 impl Query {
     /// Read a query.
     pub fn parse(text: &str, tokenizer: &Tokenizer) -> Self {
+        Self::read(text, tokenizer, Occur::Optional)
+    }
+
+    /// Read a query of which everything in quotes is required, unless it is excluded.
+    pub fn parse_strict(text: &str, tokenizer: &Tokenizer) -> Self {
+        Self::read(text, tokenizer, Occur::Required)
+    }
+
+    /// `quoted_occur` is how quotes without a sign are taken.
+    fn read(text: &str, tokenizer: &Tokenizer, quoted_occur: Occur) -> Self {
         let mut query = Self::default();
         let mut rest = text.trim_start();
         while !rest.is_empty() {
@@ -67,6 +77,7 @@ impl Query {
             let chunk;
             if let Some((inner, after)) = quoted.and_then(|quoted| quoted.split_once('"')) {
                 (chunk, rest) = (inner, after);
+                let occur = if occur == Occur::Optional { quoted_occur } else { occur };
                 query.push(occur, *tokenizer, chunk, true);
             } else {
                 let open = quoted.unwrap_or(rest);
@@ -81,6 +92,11 @@ impl Query {
     /// Whether it looks for nothing.
     pub fn is_empty(&self) -> bool {
         self.clauses.iter().all(|clause| clause.occur == Occur::Excluded)
+    }
+
+    /// Whether something is required or excluded.
+    pub fn constrains(&self) -> bool {
+        self.clauses.iter().any(|clause| clause.occur != Occur::Optional)
     }
 
     /// The number of a term, if it is in the query.
@@ -157,6 +173,16 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parsed(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn quotes_are_required_where_the_query_is_strict() {
+        let strict = |text| Query::parse_strict(text, &Tokenizer::PLAIN).clauses;
+        assert_eq!(
+            strict("\"red wine\" a \"b\" -\"c\""),
+            Query::parse("+\"red wine\" a +\"b\" -\"c\"", &Tokenizer::PLAIN).clauses
+        );
+        assert!(!Query::parse_strict("12\" wide-open", &Tokenizer::PLAIN).constrains());
     }
 
     #[test]

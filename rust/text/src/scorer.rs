@@ -93,6 +93,12 @@ impl<'a> Scorer<'a> {
         (score > 0.0).then_some(score)
     }
 
+    /// Whether a document has the word, or the words in this order.
+    pub(crate) fn has(&mut self, document: u32, clause: &Clause) -> bool {
+        self.read(document);
+        self.holds(document, clause)
+    }
+
     /// What a phrase gives to a document, if that has it.
     pub(crate) fn phrase_score(&mut self, document: u32, clause: &Clause) -> Option<f32> {
         self.read(document);

@@ -59,15 +59,15 @@ impl TextIndex {
 
 /// A term of a query in a segment.
 #[derive(Clone, Copy)]
-struct Term {
-    id: u32,
+pub(crate) struct Term {
+    pub(crate) id: u32,
     /// Living documents that have it.
     frequency: u32,
 }
 
 impl Part {
     /// What the segment knows of each term of a query.
-    fn terms(&self, query: &Query) -> Vec<Option<Term>> {
+    pub(crate) fn terms(&self, query: &Query) -> Vec<Option<Term>> {
         let term = |(number, hash): (u32, &u64)| {
             let (id, df) = self.segment.term(*hash, query.terms.term(number))?;
             Some(Term { id, frequency: df.saturating_sub(self.deletions.document_frequency(id)) })

@@ -1,5 +1,6 @@
 //! Any sequence of changes leaves an index that finds what the reference finds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -138,6 +139,36 @@ impl Model {
         let query = Query::parse(&written(clauses), &self.tokenizer);
         let hits = self.index.search(&query, k, |row| self.reference.has(row) && row % every == 0);
         check(&hits, &self.reference.scores(clauses, self.tokenizer, |row| row % every == 0), k);
+        self.constraints(clauses);
+    }
+
+    /// What a strict query requires and excludes is what the reference finds by each clause alone.
+    fn constraints(&self, clauses: &[Clause]) {
+        let query = Query::parse_strict(&written(clauses), &self.tokenizer);
+        let found = self.index.constraints(&query);
+        let alone = |(_, words): &Clause| {
+            let scores = self.reference.scores(&[(Sign::None, words.clone())], self.tokenizer, |_| true);
+            scores.into_keys().collect::<BTreeSet<u32>>()
+        };
+        let living = |rows: &[u32]| -> BTreeSet<u32> {
+            assert!(rows.is_sorted_by(|a, b| a < b), "{rows:?}");
+            rows.iter().copied().filter(|row| self.reference.has(*row)).collect()
+        };
+        let counts = |clause: &&Clause| !self.tokenizer.tokens(&clause.1.join(" ")).is_empty();
+        let mut required = clauses.iter().filter(counts).filter(|(sign, words)| match sign {
+            Sign::Plus => true,
+            Sign::None => words.len() > 1,
+            Sign::Minus => false,
+        });
+        let all = required.next().map(|first| required.fold(alone(first), |all, clause| &all & &alone(clause)));
+        assert_eq!(found.required.as_deref().map(living), all);
+        let excluded = clauses.iter().filter(|(sign, _)| *sign == Sign::Minus);
+        let any = excluded.filter(counts).fold(BTreeSet::new(), |any, clause| &any | &alone(clause));
+        assert_eq!(living(&found.excluded), any);
+        assert_eq!(
+            query.constrains(),
+            found.required.is_some() || clauses.iter().filter(counts).any(|(sign, _)| *sign == Sign::Minus)
+        );
     }
 }
 

@@ -1,0 +1,66 @@
+//! Which documents a query lets through by its signs and quotes, whatever their scores.
+
+use crate::bm25::Saturation;
+use crate::index::TextIndex;
+use crate::query::{Clause, Occur, Query};
+use crate::required::for_each_document;
+use crate::scorer::{Scorer, Weights};
+
+/// What a query requires and excludes, as rows. The dead are among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Constraints {
+    /// Rows of the documents that have all that is required, rising; `None` if nothing is.
+    pub required: Option<Vec<u32>>,
+    /// Rows of the documents that have something that is excluded, rising.
+    pub excluded: Vec<u32>,
+}
+
+impl TextIndex {
+    /// The rows that a query requires and excludes.
+    pub fn constraints(&self, query: &Query) -> Constraints {
+        let of = |occur| query.clauses.iter().filter(move |clause| clause.occur == occur);
+        let (required, excluded): (Vec<_>, Vec<_>) = (of(Occur::Required).collect(), of(Occur::Excluded).collect());
+        let mut found = Constraints { required: (!required.is_empty()).then(Vec::new), excluded: Vec::new() };
+        // Scores are not asked for, so no term needs a weight.
+        let weights = Weights::new(query, vec![0.0; query.hashes.len()]);
+        for part in &self.parts {
+            let ids = part.terms(query).into_iter().map(|term| term.map(|term| term.id)).collect();
+            let mut scorer = Scorer::new(&part.segment, query, ids, &weights, Saturation::new(1.0));
+            if let Some(rows) = &mut found.required {
+                rows.extend(with_all(&mut scorer, &required));
+            }
+            found.excluded.extend(with_any(&mut scorer, &excluded));
+        }
+        found
+    }
+}
+
+fn with_all(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
+    let lists: Option<Vec<_>> = clauses.iter().map(|clause| scorer.rarest(clause)).collect();
+    // Terms are numbered by falling frequency.
+    let rarest = lists.and_then(|lists| lists.into_iter().max_by_key(|(term, _)| *term));
+    let mut rows = Vec::new();
+    if let Some((_, list)) = rarest {
+        for_each_document(list, |document| {
+            if clauses.iter().all(|clause| scorer.has(document, clause)) {
+                rows.push(scorer.segment.rows[document as usize]);
+            }
+        });
+    }
+    rows
+}
+
+fn with_any(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
+    let mut rows = Vec::new();
+    for clause in clauses {
+        let Some((_, list)) = scorer.rarest(clause) else { continue };
+        for_each_document(list, |document| {
+            if !clause.is_phrase() || scorer.has(document, clause) {
+                rows.push(scorer.segment.rows[document as usize]);
+            }
+        });
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    rows
+}
