@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
@@ -112,7 +113,9 @@ def json_object(value: object, place: str) -> str:
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
     try:
-        text = json.dumps(dict(cast("Metadata", value)), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(
+            dict(cast("Metadata", value)), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_date
+        )
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{place}: expected what JSON can hold: {error}") from None
     unicode_text(text, place)
@@ -121,6 +124,13 @@ def json_object(value: object, place: str) -> str:
     if text.count("{") + text.count("[") > MAX_DEPTH and levels_of(cast("Metadata", value)) > MAX_DEPTH:
         raise InvalidInputError(f"{place}: expected at most {MAX_DEPTH} levels within each other")
     return text
+
+
+def _date(value: object) -> str:
+    """What JSON has no form for: dates are written as filters read them."""
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def levels_of(value: object) -> int:

@@ -38,6 +38,7 @@ from tiercel.embed import Embedder, embed_missing, query_vector
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
+from tiercel.schema import types_of_names
 
 __all__ = ["Collection"]
 
@@ -92,6 +93,11 @@ class Collection:
         """Names the embedder that the collection was made with; `None` if it was made without."""
         return self._core.fingerprint
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """Types of fields of the metadata, as the collection was made; empty if it was made without."""
+        return types_of_names(self._core.schema)
+
     def upsert(
         self,
         ids: Iterable[str],
@@ -111,7 +117,8 @@ class Collection:
             Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
             vector are embedded.
         texts, metadata
-            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each.
+            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
+            schema if there is one. A `date` or `datetime` becomes its string in ISO 8601.
 
         Returns
         -------

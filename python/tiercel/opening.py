@@ -8,6 +8,7 @@ from tiercel.checks import cores, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
+from tiercel.schema import Schema, names_of_types
 
 __all__ = ["open"]
 
@@ -22,6 +23,7 @@ def open(  # noqa: A001
     metric: Literal["cosine", "dot", "l2"] | None = None,
     *,
     embedder: Embedder | None = None,
+    schema: Schema | None = None,
     durability: Literal["always", "interval", "none"] = "always",
     mode: Literal["rw", "r"] = "rw",
     language: str | None = "default",
@@ -40,6 +42,9 @@ def open(  # noqa: A001
     embedder
         Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. Its fingerprint is fixed when the collection is made. A
         collection with embedder may be opened without: then it takes and searches vectors that were made elsewhere.
+    schema
+        Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`; fixed when
+        the collection is made. Metadata that do not agree are refused, and so are filters that compare a field with another type.
     durability
         What a write waits for. "always": it is on disk, safe from a crash of the process and from power loss. "interval": nothing; it is on
         disk within 100 ms, and a crash loses at most that. "none": nothing; the system decides. A crash never leaves a part of a batch.
@@ -87,6 +92,7 @@ def open(  # noqa: A001
         durability,
         cores() if threads is None else whole(threads, "threads", 1, 1024),
         mode == "r",
+        None if schema is None else names_of_types(schema),
     )
     if embedder is not None and core.fingerprint is None:
         # Nobody knows what made the vectors that are there.

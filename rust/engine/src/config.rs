@@ -1,10 +1,11 @@
 //! What a collection is made with, kept in the collection.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tiercel_index::Metric;
 use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::OpenError;
+use crate::filter::{FieldType, Schema};
 
 /// The version of what is stored, and the only one that is read.
 const FORMAT: u64 = 1;
@@ -20,6 +21,8 @@ pub struct Config {
     pub tokenizer: Tokenizer,
     /// Names the model that made the vectors.
     pub fingerprint: Option<String>,
+    /// Types of fields of metadata.
+    pub schema: Schema,
 }
 
 /// What an opener wants; `None` takes what is there.
@@ -33,6 +36,8 @@ pub struct Wanted {
     pub tokenizer: Option<Tokenizer>,
     /// Names the model that makes the vectors.
     pub fingerprint: Option<String>,
+    /// Types of fields of metadata.
+    pub schema: Option<Schema>,
 }
 
 const METRICS: [(&str, Metric); 3] = [("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
@@ -50,6 +55,7 @@ impl Wanted {
             metric: self.metric.unwrap_or(Metric::Cosine),
             tokenizer: self.tokenizer.unwrap_or_default(),
             fingerprint: self.fingerprint,
+            schema: self.schema.unwrap_or_default(),
         }
     }
 
@@ -67,6 +73,9 @@ impl Wanted {
             let shown = |tokenizer: Tokenizer| format!("{:?}", tokenizer.stemming.map(Language::name));
             return differs("language", shown(config.tokenizer), shown(tokenizer));
         }
+        if let Some((stored, wanted)) = self.schema.as_ref().and_then(|schema| config.schema.difference(schema)) {
+            return differs("schema", stored, wanted);
+        }
         match (&self.fingerprint, &config.fingerprint) {
             (Some(wanted), Some(stored)) if wanted != stored => differs("embedder", stored.clone(), wanted.clone()),
             _ => Ok(()),
@@ -77,6 +86,8 @@ impl Wanted {
 impl Config {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let language = |language: Option<Language>| language.map(Language::name);
+        let schema: Map<String, Value> =
+            self.schema.fields().map(|(name, kind)| (name.to_owned(), kind.to_string().into())).collect();
         json!({
             "format": FORMAT,
             "dim": self.dim,
@@ -84,6 +95,7 @@ impl Config {
             "stemming": language(self.tokenizer.stemming),
             "stop_words": language(self.tokenizer.stop_words),
             "fingerprint": self.fingerprint,
+            "schema": schema,
         })
         .to_string()
         .into_bytes()
@@ -103,12 +115,17 @@ impl Config {
                 value.as_str().and_then(Language::from_name).map(Some).ok_or(OpenError::Config("has no such language"))
             }
         };
+        let typed = |(name, kind): (&String, &Value)| {
+            let kind = kind.as_str().and_then(FieldType::from_name).ok_or(OpenError::Config("has no such type"))?;
+            Ok((name.clone(), kind))
+        };
         let metric = METRICS.into_iter().find(|(name, _)| value["metric"].as_str() == Some(name));
         Ok(Self {
             dim: value["dim"].as_u64().map(|dim| dim as usize),
             metric: metric.ok_or(OpenError::Config("has no such metric"))?.1,
             tokenizer: Tokenizer { stemming: language("stemming")?, stop_words: language("stop_words")? },
             fingerprint: value["fingerprint"].as_str().map(Into::into),
+            schema: value["schema"].as_object().into_iter().flatten().map(typed).collect::<Result<_, OpenError>>()?,
         })
     }
 }
@@ -120,7 +137,9 @@ mod tests {
     #[test]
     fn a_configuration_comes_back() {
         let tokenizer = Tokenizer { stemming: Some(Language::German), stop_words: None };
-        let config = Config { dim: Some(384), metric: Metric::L2, tokenizer, fingerprint: Some("model \"x\"".into()) };
+        let schema = Schema::from_iter([("tags".to_owned(), FieldType::from_name("list[str]").unwrap())]);
+        let fingerprint = Some("model \"x\"".into());
+        let config = Config { dim: Some(384), metric: Metric::L2, tokenizer, fingerprint, schema };
         assert_eq!(Config::from_bytes(&config.to_bytes()).unwrap(), config);
     }
 
@@ -129,6 +148,12 @@ mod tests {
         let config = Wanted { dim: Some(3), ..Wanted::default() }.into_config();
         let error = Wanted { dim: Some(4), ..Wanted::default() }.check(&config).unwrap_err();
         assert_eq!(error.to_string(), "dim: expected 3, as the collection was made, got 4");
+        let year = |kind| Some(Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]));
+        let typed = Wanted { schema: year("int"), ..Wanted::default() }.into_config();
+        let error = Wanted { schema: year("str"), ..Wanted::default() }.check(&typed).unwrap_err();
+        let message = r#"schema: expected "year": int, as the collection was made, got "year": str"#;
+        assert_eq!(error.to_string(), message);
+        assert!(Wanted::default().check(&typed).is_ok());
         assert!(Wanted::default().check(&config).is_ok());
     }
 

@@ -4,6 +4,8 @@ use thiserror::Error;
 use tiercel_index::{OptionsError, RowError};
 use tiercel_store as store;
 
+use crate::filter::SchemaError;
+
 /// Why a collection was not opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -104,6 +106,9 @@ pub enum WriteError {
     /// This batch was written and could not be made searchable.
     #[error("the batch is on disk, but not searchable until the collection is opened again: {0}")]
     Unpublished(String),
+    /// Metadata that does not agree with the schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The collection is open for reading.
     #[error("the collection is open for reading: expected mode \"rw\" for what changes it, got \"r\"")]
     ReadOnly,
@@ -118,6 +123,9 @@ pub enum QueryError {
     /// A vector to look for in a collection that has none.
     #[error("vector: expected none, since the collection was opened without dim")]
     NoVectors,
+    /// A filter that does not agree with the schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// A file is damaged.
     #[error(transparent)]
     Corrupt(#[from] store::Corruption),

@@ -9,6 +9,7 @@ use crate::snapshot::Snapshot;
 
 /// The living rows of a snapshot that pass a filter.
 pub(crate) fn select(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, QueryError> {
+    core.config.schema.check_filter(filter)?;
     let view = loop {
         if let Some(view) = snapshot.fields.view(filter) {
             break view;

@@ -53,6 +53,8 @@ impl Collection {
     pub fn upsert(&self, records: Vec<NewRecord>, vectors: Vec<f32>) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|record| record.id.as_str()))?;
         self.check_vectors(&records, &vectors)?;
+        let metadata = records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref()));
+        self.core.config.schema.check_metadata(metadata)?;
         let (records, vectors) = last_of_each(records, vectors, self.dim());
         let texts = records.iter().enumerate().filter_map(|(at, record)| Some((at as u32, record.text.as_deref()?)));
         let segment = Segment::build(texts, &self.core.config.tokenizer)?;
@@ -73,6 +75,8 @@ impl Collection {
     /// Replace the metadata of records, all or none. Gives how many of the ids are there.
     pub fn set_metadata(&self, records: Vec<(String, Option<String>)>) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|(id, _)| id.as_str()))?;
+        let metadata = records.iter().map(|(id, metadata)| (id.as_str(), metadata.as_deref()));
+        self.core.config.schema.check_metadata(metadata)?;
         let change = |(id, metadata): (String, Option<String>)| Change::SetMetadata {
             id,
             metadata: metadata.map(String::into_bytes),

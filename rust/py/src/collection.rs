@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use tiercel_engine::filter::Filter;
+use tiercel_engine::filter::{FieldType, Filter, Schema};
 use tiercel_engine::{
     Collection, Durability, Fusion, Language, NewRecord, Order, Page, QueryError, Running, Search, Tokenizer, Wanted,
     WriteError, metric_name,
@@ -27,6 +27,7 @@ pub(crate) struct CollectionCore {
     dim: Option<usize>,
     metric: &'static str,
     fingerprint: Option<String>,
+    schema: Schema,
     path: PathBuf,
 }
 
@@ -45,6 +46,7 @@ impl CollectionCore {
         durability: &str,
         threads: usize,
         read_only: bool,
+        schema: Option<Vec<(String, String)>>,
     ) -> PyResult<Self> {
         let metric =
             metric.and_then(|name| METRICS.iter().find(|(known, _)| *known == name)).map(|(_, metric)| *metric);
@@ -61,7 +63,12 @@ impl CollectionCore {
             "none" => Durability::None,
             _ => Durability::Always,
         };
-        let wanted = Wanted { dim, metric, tokenizer, fingerprint };
+        let typed = |(field, name): (String, String)| {
+            let kind = FieldType::from_name(&name);
+            Ok((field, kind.ok_or_else(|| errors::internal(py, &format!("the type {name}")))?))
+        };
+        let schema = schema.map(|fields| fields.into_iter().map(typed).collect::<PyResult<_>>()).transpose()?;
+        let wanted = Wanted { dim, metric, tokenizer, fingerprint, schema };
         let running = Running { durability, threads };
         let opened = detached(py, || {
             if read_only { Collection::view(&path, wanted) } else { Collection::open(&path, wanted, running) }
@@ -69,7 +76,8 @@ impl CollectionCore {
         let collection = opened.map_err(|error| errors::open(py, error, &path))?;
         let config = collection.config();
         let (dim, metric, fingerprint) = (config.dim, metric_name(config.metric), config.fingerprint.clone());
-        Ok(Self { collection: RwLock::new(Some(collection)), dim, metric, fingerprint, path })
+        let schema = config.schema.clone();
+        Ok(Self { collection: RwLock::new(Some(collection)), dim, metric, fingerprint, schema, path })
     }
 
     #[getter]
@@ -85,6 +93,11 @@ impl CollectionCore {
     #[getter]
     fn fingerprint(&self) -> Option<&str> {
         self.fingerprint.as_deref()
+    }
+
+    #[getter]
+    fn schema(&self) -> Vec<(&str, String)> {
+        self.schema.fields().map(|(name, kind)| (name, kind.to_string())).collect()
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

@@ -66,6 +66,7 @@ mod indexes;
 mod key;
 mod parse;
 mod run;
+mod schema;
 mod value;
 
 pub use condition::Filter;
@@ -73,3 +74,4 @@ pub use errors::{FilterError, MetadataError};
 pub use evaluate::FieldView;
 pub use indexes::{FieldBuild, FieldIndexes};
 pub use roaring::RoaringBitmap;
+pub use schema::{FieldType, Schema, SchemaError};

@@ -246,7 +246,7 @@ fn all(mut parts: Vec<Condition>) -> Condition {
     }
 }
 
-fn describe(value: &Value) -> String {
+pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Array(elements) => format!("a list of {}", elements.len()),
         Value::Object(_) => "an object".to_owned(),

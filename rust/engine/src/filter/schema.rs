@@ -1,0 +1,320 @@
+//! Types of fields of metadata, and what does not agree with them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::condition::{Condition, Filter, Operand, Test};
+use super::date::Instant;
+use super::extract::Wanted;
+use super::parse::describe;
+
+/// The types of some fields; a field that is not named may hold anything. `null` and a missing field agree with every type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Schema(BTreeMap<String, FieldType>);
+
+/// What a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FieldType {
+    kind: Kind,
+    is_list: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Bool,
+    Int,
+    Float,
+    Str,
+    Date,
+}
+
+const KINDS: [(&str, Kind); 5] =
+    [("bool", Kind::Bool), ("int", Kind::Int), ("float", Kind::Float), ("str", Kind::Str), ("date", Kind::Date)];
+
+/// What does not agree with a schema.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SchemaError {
+    /// The value of a field.
+    #[error("metadata[{at}][{field:?}]: expected {expected}, as the schema says, got {got}, in the record {id:?}")]
+    Metadata {
+        /// Which record of the batch.
+        at: usize,
+        /// Its id.
+        id: String,
+        /// The field by its dotted name.
+        field: String,
+        /// Its type.
+        expected: FieldType,
+        /// What came.
+        got: String,
+    },
+    /// Metadata that cannot be read.
+    #[error("metadata[{at}]: expected a JSON object: {why}")]
+    NotJson {
+        /// Which record of the batch.
+        at: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// A condition that never holds.
+    #[error("filter[{field:?}]: expected what {expected} can be, as the schema says, got {got}")]
+    Filter {
+        /// The field by its dotted name.
+        field: String,
+        /// Its type.
+        expected: FieldType,
+        /// What came.
+        got: String,
+    },
+}
+
+impl FieldType {
+    /// The type of this name: `bool`, `int`, `float`, `str`, `date`, or one of them in `list[...]`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let element = name.strip_prefix("list[").and_then(|rest| rest.strip_suffix(']'));
+        let kind = KINDS.into_iter().find(|(known, _)| *known == element.unwrap_or(name))?.1;
+        Some(Self { kind, is_list: element.is_some() })
+    }
+
+    /// Whether a record may hold this value.
+    fn holds(self, value: &Value) -> bool {
+        match value {
+            Value::Null => true,
+            Value::Array(elements) if self.is_list => elements.iter().all(|element| self.kind.holds(element)),
+            value => !self.is_list && self.kind.holds(value),
+        }
+    }
+
+    /// What of a condition can never be so.
+    fn contradiction(self, test: &Test) -> Option<String> {
+        let other = |operand: &Operand| (!self.equals(operand)).then(|| operand.describe());
+        let scalar = Self { is_list: false, ..self };
+        match test {
+            Test::Exists => None,
+            Test::OneOf(operands) => operands.iter().find_map(other),
+            Test::Ordered(..) if self.is_list || self.kind == Kind::Bool => Some("<, <=, > or >=".into()),
+            Test::Ordered(_, operand) => other(operand),
+            Test::Contains(_) if !self.is_list => Some("contains".into()),
+            Test::Contains(operand) => (!scalar.equals(operand)).then(|| operand.describe()),
+            Test::StartsWith(_) if self.is_list || !matches!(self.kind, Kind::Str | Kind::Date) => {
+                Some("startswith".into())
+            }
+            Test::StartsWith(_) => None,
+        }
+    }
+
+    /// Whether a value of this type can be equal to an operand.
+    fn equals(self, operand: &Operand) -> bool {
+        match operand {
+            Operand::Date(_) => !self.is_list && self.kind == Kind::Date,
+            // Numbers are compared as numbers.
+            Operand::Value(Value::Number(_)) => !self.is_list && matches!(self.kind, Kind::Int | Kind::Float),
+            Operand::Value(value) => self.holds(value),
+        }
+    }
+}
+
+impl fmt::Display for FieldType {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = KINDS.into_iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
+        if self.is_list { write!(formatter, "list[{name}]") } else { formatter.write_str(name) }
+    }
+}
+
+impl Kind {
+    fn holds(self, value: &Value) -> bool {
+        match self {
+            Self::Bool => value.is_boolean(),
+            Self::Int => value.is_i64() || value.is_u64(),
+            Self::Float => value.is_number(),
+            Self::Str => value.is_string(),
+            Self::Date => value.as_str().is_some_and(|text| Instant::parse(text).is_some()),
+        }
+    }
+}
+
+impl Operand {
+    fn describe(&self) -> String {
+        match self {
+            Self::Value(value) => describe(value),
+            Self::Date(_) => "a date".into(),
+        }
+    }
+}
+
+impl Schema {
+    /// The fields and their types.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, FieldType)> {
+        self.0.iter().map(|(name, kind)| (name.as_str(), *kind))
+    }
+
+    /// Whether no field has a type.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What one says of the first field on which they differ, and the other.
+    pub(crate) fn difference(&self, other: &Self) -> Option<(String, String)> {
+        let said = |name: &str, kind: Option<&FieldType>| match kind {
+            Some(kind) => format!("{name:?}: {kind}"),
+            None => format!("no {name:?}"),
+        };
+        let mut names = self.0.keys().chain(other.0.keys());
+        let name = names.find(|name| self.0.get(*name) != other.0.get(*name))?;
+        Some((said(name, self.0.get(name)), said(name, other.0.get(name))))
+    }
+
+    /// Check metadata of a batch: ids, and metadata as JSON text.
+    pub(crate) fn check_metadata<'a>(
+        &self,
+        records: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<(), SchemaError> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let wanted = Wanted::new(self.0.keys().cloned().collect());
+        let fields: Vec<_> = self.fields().collect();
+        for (at, (id, metadata)) in records.enumerate() {
+            let mut wrong = None;
+            let read = metadata.map(|text| {
+                wanted.extract(0, text, |place, value| {
+                    let (field, expected) = fields[place];
+                    if wrong.is_none() && !expected.holds(value) {
+                        let (id, field, got) = (id.to_owned(), field.to_owned(), describe(value));
+                        wrong = Some(SchemaError::Metadata { at, id, field, expected, got });
+                    }
+                })
+            });
+            read.transpose().map_err(|error| SchemaError::NotJson { at, why: error.to_string() })?;
+            wrong.map_or(Ok(()), Err)?;
+        }
+        Ok(())
+    }
+
+    /// Check that every condition of a filter can hold.
+    pub(crate) fn check_filter(&self, filter: &Filter) -> Result<(), SchemaError> {
+        if self.is_empty() { Ok(()) } else { self.check_condition(filter, &filter.condition) }
+    }
+
+    fn check_condition(&self, filter: &Filter, condition: &Condition) -> Result<(), SchemaError> {
+        match condition {
+            Condition::All(parts) | Condition::Any(parts) => {
+                parts.iter().try_for_each(|part| self.check_condition(filter, part))
+            }
+            Condition::Not(part) => self.check_condition(filter, part),
+            Condition::Field(at, test) => {
+                let field = &filter.fields[*at];
+                let Some(&expected) = self.0.get(field) else { return Ok(()) };
+                match expected.contradiction(test) {
+                    Some(got) => Err(SchemaError::Filter { field: field.clone(), expected, got }),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl FromIterator<(String, FieldType)> for Schema {
+    fn from_iter<I: IntoIterator<Item = (String, FieldType)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> Schema {
+        let fields = [
+            ("year", "int"),
+            ("score", "float"),
+            ("born", "date"),
+            ("tags", "list[str]"),
+            ("a.b", "str"),
+            ("ok", "bool"),
+        ];
+        fields.into_iter().map(|(name, kind)| (name.to_owned(), FieldType::from_name(kind).unwrap())).collect()
+    }
+
+    fn refused(metadata: &str) -> Option<String> {
+        let records = [("x", None), ("y", Some(metadata))];
+        schema().check_metadata(records.into_iter()).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn metadata_agrees_or_the_place_is_named() {
+        let fine =
+            r#"{"year": 3, "score": 1, "born": "2024-05-01", "tags": ["a"], "a": {"b": "c"}, "ok": true, "other": 1}"#;
+        assert_eq!(refused(fine), None);
+        assert_eq!(refused(r#"{"year": null, "tags": [], "score": 0.5, "a": 3}"#), None);
+        let message =
+            r#"metadata[1]["year"]: expected int, as the schema says, got the string "2020", in the record "y""#;
+        assert_eq!(refused(r#"{"year": "2020"}"#).unwrap(), message);
+        for wrong in [
+            r#"{"year": true}"#,
+            r#"{"year": 1.0}"#,
+            r#"{"ok": 1}"#,
+            r#"{"score": true}"#,
+            r#"{"born": "yesterday"}"#,
+            r#"{"tags": "a"}"#,
+            r#"{"tags": ["a", 1]}"#,
+            r#"{"a": {"b": 1}}"#,
+            r#"{"a.b": 1}"#,
+            "{",
+        ] {
+            assert!(refused(wrong).is_some(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn conditions_that_never_hold_are_refused() {
+        let check = |text: &str| schema().check_filter(&Filter::from_text(text).unwrap());
+        for fine in [
+            r#"{"year": 2020, "score": {"$gt": 1}, "born": {"$lt": {"$date": "2024-05-01"}}}"#,
+            r#"{"born": "2024-05-01", "tags": {"$contains": "a"}, "a.b": {"$startswith": "x"}}"#,
+            r#"{"$or": [{"tags": ["a", "b"]}, {"year": {"$in": [1, null, 1.5]}}, {"ok": {"$ne": true}}]}"#,
+            r#"{"tags": {"$exists": true}, "other": {"$gt": "x"}, "born": {"$startswith": "2024"}}"#,
+        ] {
+            assert_eq!(check(fine), Ok(()), "{fine}");
+        }
+        let message = r#"filter["year"]: expected what int can be, as the schema says, got the string "2020""#;
+        assert_eq!(check(r#"{"$not": {"year": "2020"}}"#).unwrap_err().to_string(), message);
+        for wrong in [
+            r#"{"year": {"$in": [1, "2"]}}"#,
+            r#"{"year": true}"#,
+            r#"{"year": {"$contains": 1}}"#,
+            r#"{"year": {"$startswith": "1"}}"#,
+            r#"{"year": {"$gt": {"$date": "2024-05-01"}}}"#,
+            r#"{"tags": "a"}"#,
+            r#"{"tags": {"$gt": "a"}}"#,
+            r#"{"tags": {"$contains": 1}}"#,
+            r#"{"born": "tomorrow"}"#,
+            r#"{"ok": {"$lt": 1}}"#,
+            r#"{"$and": [{"$nor": [{"a.b": 1}]}]}"#,
+        ] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn differences_are_named() {
+        let other = |kind| Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]);
+        assert_eq!(other("int").difference(&other("int")), None);
+        let difference = other("int").difference(&other("str")).unwrap();
+        assert_eq!(difference, (r#""year": int"#.into(), r#""year": str"#.into()));
+        assert_eq!(Schema::default().difference(&other("str")).unwrap().0, r#"no "year""#);
+    }
+
+    #[test]
+    fn names_of_types_come_back() {
+        for name in ["int", "list[date]", "bool", "list[float]"] {
+            assert_eq!(FieldType::from_name(name).unwrap().to_string(), name);
+        }
+        for name in ["", "list", "list[]", "list[list[int]]", "dict"] {
+            assert_eq!(FieldType::from_name(name), None);
+        }
+    }
+}
