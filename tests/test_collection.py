@@ -1,6 +1,7 @@
 """What `tiercel.Collection` promises its users."""
 
 import asyncio
+import inspect
 import math
 import threading
 from datetime import date
@@ -172,14 +173,43 @@ def test_the_plan_is_told(zoo: tiercel.Collection) -> None:
     assert zoo.search([1, 0, 0]).plan is None
 
 
-def test_async_twins(zoo: tiercel.Collection) -> None:
-    async def main() -> list[str]:
-        await zoo.aupsert(["owl"], [[1, 1, 0]], ["hoots"])
-        await zoo.adelete(["cat"])
-        assert await zoo.aget(["cat"]) == [None]
-        return (await zoo.asearch(text="hoots")).ids
+def test_every_method_has_an_async_twin() -> None:
+    methods = {name for name, member in vars(tiercel.Collection).items() if inspect.isfunction(member)}
+    waiting = {
+        name
+        for name in methods
+        if not name.startswith("_") and not inspect.iscoroutinefunction(vars(tiercel.Collection)[name])
+    }
+    assert waiting >= {"upsert", "update_metadata", "delete", "get", "search", "count", "scan", "refresh", "close"}
+    for name in waiting:
+        method, twin = getattr(tiercel.Collection, name), getattr(tiercel.Collection, f"a{name}")
+        assert inspect.signature(twin) == inspect.signature(method)
+        assert twin.__qualname__ == f"Collection.a{name}"
 
-    assert asyncio.run(main()) == ["owl"]
+
+def test_async_twins_do_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with tiercel.open(tmp_path / "zoo", dim=3) as zoo:
+            assert await zoo.aupsert(IDS, VECTORS, texts=TEXTS, metadata=METADATA) == 3
+            found, count = await asyncio.gather(zoo.asearch(text="eggs"), zoo.acount(F("legs") > 0))
+            assert (found.ids, count) == (["hen"], 2)
+            assert await zoo.aupdate_metadata(["hen"], [{"legs": 0}]) == 1
+            assert [match.id for match in await zoo.ascan({"legs": 0}, limit=1)] == ["hen"]
+            assert await zoo.adelete(["cat"]) == 1
+            assert await zoo.aget(["cat"]) == [None]
+            await zoo.asettle()
+            await zoo.acheckpoint()
+            await zoo.acompact()
+            await zoo.abackup(tmp_path / "copy")
+            assert (await zoo.averify(), await zoo.arefresh(), (await zoo.astats())["records"]) == ([], False, 2)
+            with pytest.raises(tiercel.InvalidInputError, match="ids: expected a list"):
+                await zoo.adelete("abc")
+        assert zoo.closed
+        async with tiercel.open(tmp_path / "copy", mode="r") as copy:
+            assert len(copy) == 2
+            await copy.aclose()
+
+    asyncio.run(main())
 
 
 LONE = "a\ud800"

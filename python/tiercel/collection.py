@@ -14,7 +14,6 @@
 >>> collection.close()
 """
 
-import asyncio
 import math
 import os
 from collections.abc import Iterable, Sequence
@@ -39,6 +38,7 @@ from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.schema import types_of_names
+from tiercel.twins import twin
 
 __all__ = ["Collection"]
 
@@ -49,7 +49,8 @@ class Collection:
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
     never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
-    `mode="r"` raises `InvalidInputError`.
+    `mode="r"` raises `InvalidInputError`. Every method has a twin for `asyncio`, named with an `a` before: `await collection.asearch(…)`
+    does the same on a thread of the event loop.
     """
 
     __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
@@ -329,21 +330,21 @@ class Collection:
         """Whether it has been closed."""
         return self._core.closed
 
-    async def aupsert(self, *args: Any, **kwargs: Any) -> int:
-        """`upsert` on a thread of the event loop."""
-        return await asyncio.to_thread(self.upsert, *args, **kwargs)
-
-    async def asearch(self, *args: Any, **kwargs: Any) -> Found:
-        """`search` on a thread of the event loop."""
-        return await asyncio.to_thread(self.search, *args, **kwargs)
-
-    async def adelete(self, *args: Any, **kwargs: Any) -> int:
-        """`delete` on a thread of the event loop."""
-        return await asyncio.to_thread(self.delete, *args, **kwargs)
-
-    async def aget(self, *args: Any, **kwargs: Any) -> list[Match | None]:
-        """`get` on a thread of the event loop."""
-        return await asyncio.to_thread(self.get, *args, **kwargs)
+    aupsert = twin(upsert)
+    aupdate_metadata = twin(update_metadata)
+    adelete = twin(delete)
+    aget = twin(get)
+    asearch = twin(search)
+    acount = twin(count)
+    ascan = twin(scan)
+    arefresh = twin(refresh)
+    asettle = twin(settle)
+    acheckpoint = twin(checkpoint)
+    acompact = twin(compact)
+    averify = twin(verify)
+    abackup = twin(backup)
+    astats = twin(stats)
+    aclose = twin(close)
 
     def __len__(self) -> int:
         return len(self._core)
@@ -356,6 +357,12 @@ class Collection:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"
