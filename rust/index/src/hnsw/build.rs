@@ -186,7 +186,8 @@ impl<S: Space> Context<'_, S> {
         let mut rows = vec![NONE; groups.len() * layer.stride];
         let (members, forward) = (&plan.members, &plan.forward);
         work.fill(&mut rows, layer.stride, CHUNK, State::default, |state, item, out| {
-            level.run(Merge { context: self, layer, members, forward, edges: groups[item], state, out });
+            let coming = &groups[item + 1..groups.len().min(item + 3)];
+            level.run(Merge { context: self, layer, members, forward, edges: groups[item], coming, state, out });
         })?;
         plan.rows = rows;
         Ok(())
@@ -277,6 +278,8 @@ struct Merge<'a, S: Space> {
     forward: &'a [u32],
     /// Target and source; the same target in all.
     edges: &'a [(u32, u32)],
+    /// Those of the targets after this one, whose memory is asked for meanwhile.
+    coming: &'a [&'a [(u32, u32)]],
     state: &'a mut State,
     out: &'a mut [u32],
 }
@@ -286,13 +289,28 @@ impl<S: Space> Loop for Merge<'_, S> {
 
     #[inline(always)]
     fn run<I: Isa>(self) {
-        let Self { context, layer, members, forward, edges, state, out } = self;
+        let Self { context, layer, members, forward, edges, coming, state, out } = self;
         let State { selection, query, .. } = state;
         let (space, target) = (context.space, edges[0].0);
-        let row = match (target as usize).checked_sub(layer.len()) {
+        let row_of = |target: u32| match (target as usize).checked_sub(layer.len()) {
             Some(new) => &forward[new * layer.stride..][..layer.stride],
             None => layer.row(target),
         };
+        let slot_of = |node| slot_in(layer, members, node);
+        for (ahead, edges) in coming.iter().enumerate() {
+            let row = row_of(edges[0].0);
+            if ahead == 0 {
+                // Its row was asked for by the one before.
+                for &node in row.iter().take_while(|node| **node != NONE) {
+                    space.prefetch::<I>(slot_of(node));
+                }
+            } else {
+                for line in row.chunks(16) {
+                    I::prefetch(line.as_ptr().cast());
+                }
+            }
+        }
+        let row = row_of(target);
         let old = &row[..row.iter().position(|other| *other == NONE).unwrap_or(row.len())];
         let new = edges.iter().map(|edge| edge.1).filter(|source| !old.contains(source));
         selection.candidates.clear();
@@ -304,7 +322,6 @@ impl<S: Space> Loop for Merge<'_, S> {
             }
             return;
         }
-        let slot_of = |node| slot_in(layer, members, node);
         space.prepare_slot(slot_of(target), query);
         for (_, node) in &selection.candidates {
             space.prefetch::<I>(slot_of(*node));
