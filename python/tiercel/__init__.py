@@ -24,12 +24,13 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
-    from tiercel import datasets, embed
+    from tiercel import datasets, embed, rerank
     from tiercel.collection import Collection
     from tiercel.filters import F, Filter
     from tiercel.found import Found, Match
     from tiercel.opening import open  # noqa: A004
     from tiercel.policy.hardware import hardware
+    from tiercel.search import Expand
 
 __all__ = [
     "AlreadyOpenError",
@@ -38,6 +39,7 @@ __all__ = [
     "CorruptionError",
     "DimensionMismatchError",
     "DiskFullError",
+    "Expand",
     "F",
     "Filter",
     "Found",
@@ -54,10 +56,12 @@ __all__ = [
     "embed",
     "hardware",
     "open",
+    "rerank",
 ]
 
 _LATER = {
     "Collection": "collection",
+    "Expand": "search",
     "F": "filters",
     "Filter": "filters",
     "Found": "found",
@@ -82,7 +86,7 @@ def __getattr__(name: str) -> object:
 
     if name in _LATER:
         value: object = getattr(import_module(f"tiercel.{_LATER[name]}"), name)
-    elif name in {"datasets", "embed"}:
+    elif name in {"datasets", "embed", "rerank"}:
         value = import_module(f"tiercel.{name}")
     else:
         raise AttributeError(f"module 'tiercel' has no attribute {name!r}")

@@ -28,7 +28,7 @@ _Progress: TypeAlias = Callable[[int, int], object]
 __version__: str
 
 _Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None]
-_Included: TypeAlias = tuple[bool, bool, bool]
+_Included: TypeAlias = tuple[bool, bool, bool, bool]
 
 @final
 class CollectionCore:
@@ -75,14 +75,17 @@ class CollectionCore:
         self,
         vector: ArrayLike | None,
         text: str | None,
-        filter: str | None,
-        k: int,
-        wanted_recall: float | None,
-        rrf_k: float,
-        alpha: float | None,
-        include: _Included,
-        explain: bool,
+        options: tuple[Any, ...],
+        reranker: Callable[[int, list[str]], list[float]] | None,
     ) -> tuple[Any, ...]: ...
+    def search_many(
+        self,
+        vectors: ArrayLike | None,
+        texts: list[str] | None,
+        options: tuple[Any, ...],
+        reranker: Callable[[int, list[str]], list[float]] | None,
+        threads: int,
+    ) -> list[tuple[Any, ...]]: ...
     def count(self, filter: str | None) -> int: ...
     def scan(
         self,

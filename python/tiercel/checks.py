@@ -18,6 +18,7 @@ MAX_TEXT: Final = 64 << 20
 MAX_METADATA: Final = 16 << 20
 MAX_DEPTH: Final = 64
 INCLUDES: Final = ("text", "metadata", "vector")
+SEARCH_INCLUDES: Final = (*INCLUDES, "highlights")
 
 
 def cores() -> int:
@@ -148,10 +149,18 @@ def levels_of(value: object) -> int:
     return depth
 
 
-def included(include: Iterable[str]) -> tuple[bool, bool, bool]:
-    """Whether text, metadata and vectors are wanted."""
+def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[bool, bool, bool, bool]:
+    """Whether text, metadata, vectors and highlights are wanted."""
     names = (include,) if isinstance(include, str) else tuple(include)
     for name in names:
-        if name not in INCLUDES:
-            raise InvalidInputError(f"include: expected any of 'text', 'metadata', 'vector', got {name!r}")
-    return "text" in names, "metadata" in names, "vector" in names
+        if name not in known:
+            expected = ", ".join(map(repr, known))
+            raise InvalidInputError(f"include: expected any of {expected}, got {name!r}")
+    return "text" in names, "metadata" in names, "vector" in names, "highlights" in names
+
+
+def query_texts(texts: Iterable[str]) -> list[str]:
+    """Texts to search for."""
+    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"texts: expected a list, got {type(cast('object', texts)).__name__}")
+    return [unicode_text(text, f"texts[{at}]") for at, text in enumerate(texts)]

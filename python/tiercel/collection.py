@@ -14,10 +14,9 @@
 >>> collection.close()
 """
 
-import math
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self, cast, final
+from typing import Any, Literal, Self, Unpack, cast, final
 
 from numpy.typing import ArrayLike
 
@@ -25,19 +24,23 @@ from tiercel._core import CollectionCore
 from tiercel.checks import (
     INCLUDES,
     Metadata,
+    cores,
     given_vectors,
     included,
-    number,
+    query_texts,
     record_ids,
     record_metadata,
     record_texts,
     unicode_text,
+    whole,
 )
-from tiercel.embed import Embedder, embed_missing, query_vector
+from tiercel.embed import Embedder, embed_missing, query_vector, query_vectors
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
+from tiercel.rerank import Reranker, scored_by
 from tiercel.schema import types_of_names
+from tiercel.search import Expand, SearchOptions, options
 from tiercel.twins import twin
 
 __all__ = ["Collection"]
@@ -191,10 +194,16 @@ class Collection:
         fusion: Literal["rrf"] = "rrf",
         rrf_k: float = 5.0,
         alpha: float | None = None,
-        include: Iterable[Include] = ("text", "metadata"),
+        expand: Expand | None = None,
+        rerank: Reranker | None = None,
+        rerank_depth: int | None = None,
+        mmr: float | None = None,
+        include: Iterable[Include | Literal["highlights"]] = ("text", "metadata"),
         explain: bool = False,
     ) -> Found:
         """Find the best records by vector, by text, or by both.
+
+        The rankings by vector and by text are fused; then come `expand`, `rerank` and `mmr`, in this order, and the best `k` are given.
 
         Parameters
         ----------
@@ -202,7 +211,8 @@ class Collection:
             Array of shape `(dim,)`: find records with vectors near it.
         text
             Words to find (BM25, Robertson and Zaragoza 2009); `"a phrase"` in double quotes, `+required`, `-excluded`. With an
-            embedder and no `vector`, records with vectors near that of the text are found, too.
+            embedder and no `vector`, records with vectors near that of the text are found, too. Where there is a vector, given or
+            embedded, what the text requires, excludes and quotes holds for every result.
         filter
             Only among the records that pass: an expression of `F`, or its dict form.
         k
@@ -213,36 +223,89 @@ class Collection:
             How two rankings become one: reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), 1 / (rrf_k + rank) from each.
         alpha
             Instead of ranks sum scores, each scaled to 0 to 1: `alpha` times that of the vector, the rest that of the text.
+        expand
+            Go on to records that the found ones lead to, see `tiercel.Expand`.
+        rerank
+            Any callable `(query, texts) -> scores`, such as those of `tiercel.rerank`. It sees the texts of the best candidates; these get
+            its scores and its order. Records without a text come last, in the order they had, their score minus infinity.
+        rerank_depth
+            Candidates that `rerank` sees, 1 to 100,000 and never less than `k`; 4 k, at least 100, unless given.
+        mmr
+            Choose for diversity, from 1 for none to 0: maximal marginal relevance (Carbonell and Goldstein 1998). The next result is the
+            candidate d with the largest `mmr * relevance(d) - (1 - mmr) * max(cos(d, s) for s in results so far)`. Relevance is the score,
+            scaled to 0 to 1 over the candidates; a record without a vector has a cosine of 0 with all. Candidates are the best 4 k, at
+            least 100, or those that were reranked; scores stay as they were.
         include
-            What each match brings along: any of "text", "metadata", "vector".
+            What each match brings along: any of "text", "metadata", "vector", "highlights".
         explain
             Keep the plan, with times, as `Found.plan`.
 
         Raises
         ------
         InvalidInputError
-            Neither a vector nor a text is given, or an argument is not what it must be.
+            Neither a vector nor a text is given, or an argument or what `rerank` returned is not what it must be.
         DimensionMismatchError
             A vector of another length than `dim`.
         """
         if vector is None and text is None:
             raise InvalidInputError("search: expected vector, text or both, got neither")
-        if fusion != "rrf":
-            raise InvalidInputError(f"fusion: expected 'rrf', got {fusion!r}; give alpha for weighted scores")
+        chosen = options(
+            filter=filter,
+            k=k,
+            recall=recall,
+            fusion=fusion,
+            rrf_k=rrf_k,
+            alpha=alpha,
+            expand=expand,
+            rerank=rerank,
+            rerank_depth=rerank_depth,
+            mmr=mmr,
+            include=include,
+            explain=explain,
+        )
+        reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
             vector = query_vector(self._embedder, text)
-        columns = self._core.search(
-            vector,
-            text,
-            None if filter is None else as_json(filter),
-            k,
-            recall,
-            number(rrf_k, "rrf_k", 0.0, math.inf),
-            None if alpha is None else number(alpha, "alpha", 0.0, 1.0),
-            included(include),
-            explain,
-        )
-        return Found(columns)
+        return Found(self._core.search(vector, text, chosen, reranker))
+
+    def search_many(
+        self,
+        vectors: ArrayLike | None = None,
+        texts: Iterable[str] | None = None,
+        *,
+        threads: int | None = None,
+        **options_: Unpack[SearchOptions],
+    ) -> list[Found]:
+        """Search for many vectors, many texts, or pairs of both; each answer is that of `search`. All see the collection at one moment.
+
+        Parameters
+        ----------
+        vectors
+            Array of shape `(n, dim)`.
+        texts
+            `n` strings. With an embedder and no `vectors`, records with vectors near those of the texts are found, too.
+        threads
+            Threads to work on; by default all cores that this process may use.
+        options_
+            Those of `search`. `rerank` is called for one query after the other.
+
+        Raises
+        ------
+        InvalidInputError
+            Neither vectors nor texts are given, they differ in number, or an argument is not what it must be.
+        DimensionMismatchError
+            Vectors of another length than `dim`.
+        """
+        if vectors is None and texts is None:
+            raise InvalidInputError("search_many: expected vectors, texts or both, got neither")
+        chosen = options(**options_)
+        rerank = options_.get("rerank")
+        contents = None if texts is None else query_texts(texts)
+        reranker = None if rerank is None else scored_by(rerank, contents)
+        workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
+        if contents is not None and vectors is None and self._embedder is not None:
+            vectors = query_vectors(self._embedder, contents)
+        return [Found(columns) for columns in self._core.search_many(vectors, contents, chosen, reranker, workers)]
 
     def count(self, filter: Filter | Metadata | None = None) -> int:
         """How many records pass a filter, or are there at all."""
@@ -335,6 +398,7 @@ class Collection:
     adelete = twin(delete)
     aget = twin(get)
     asearch = twin(search)
+    asearch_many = twin(search_many)
     acount = twin(count)
     ascan = twin(scan)
     arefresh = twin(refresh)

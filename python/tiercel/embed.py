@@ -175,7 +175,7 @@ class SentenceTransformersEmbedder(_Loaded):
 
     @staticmethod
     def _load(name: str) -> Any:
-        return _module("sentence_transformers", "sentence-transformers").SentenceTransformer(name)
+        return needed_module("sentence_transformers", "sentence-transformers").SentenceTransformer(name)
 
     def _documents(self, texts: list[str]) -> object:
         return self._encode("encode_document", texts)
@@ -207,7 +207,7 @@ class FastEmbedEmbedder(_Loaded):
 
     @staticmethod
     def _load(name: str) -> Any:
-        return _module("fastembed", "fastembed").TextEmbedding(model_name=name)
+        return needed_module("fastembed", "fastembed").TextEmbedding(model_name=name)
 
     def _documents(self, texts: list[str]) -> object:
         return list(self._model.passage_embed(texts))
@@ -233,7 +233,7 @@ class Model2VecEmbedder(_Loaded):
 
     @staticmethod
     def _load(name: str) -> Any:
-        return _module("model2vec", "model2vec").StaticModel.from_pretrained(name)
+        return needed_module("model2vec", "model2vec").StaticModel.from_pretrained(name)
 
     def _documents(self, texts: list[str]) -> object:
         return self._model.encode(texts)
@@ -330,6 +330,14 @@ def query_vector(embedder: Embedder, text: str) -> NDArray[np.float32]:
     return _checked(embedder.embed_query(text), (embedder.dim,), type(embedder).__name__)
 
 
+def query_vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
+    """The vectors of queries; dtype float32, shape `(len(texts), dim)`."""
+    vectors = np.empty((len(texts), embedder.dim), np.float32)
+    for at, text in enumerate(texts):
+        vectors[at] = query_vector(embedder, text)
+    return vectors
+
+
 def _check(dim: object, fingerprint: object) -> None:
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
         raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {dim!r}")
@@ -359,11 +367,12 @@ def _with_methods(value: Any, *names: str, argument: str = "embeddings") -> Any:
     return value
 
 
-def _module(name: str, package: str) -> Any:
+def needed_module(name: str, package: str) -> Any:
+    """A module that the base install does not need."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # What the package itself misses is another story.
-        if error.name != name:
+        if not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise ImportError(f"{name} is not installed: pip install {package}", name=name) from error
+        raise ImportError(f"{error.name} is not installed: pip install {package}", name=error.name) from error

@@ -19,19 +19,22 @@ class Match(NamedTuple):
 
     id: str
     score: float
-    """Larger is better: the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the vector."""
+    """Larger is better: the reranker's, the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the
+    vector; less by every step of `expand`."""
     distance: float | None
-    """Distance of the vector, `None` when the record was found by text alone."""
+    """Distance of the vector, `None` when the record was not found by that."""
     text: str | None
     metadata: dict[str, Any] | None
     vector: NDArray[np.float32] | None
+    highlights: list[tuple[int, int]] | None = None
+    """Where the words that the query looks for stand in the text, in its order: begin and end in characters."""
 
 
 @final
 class Found(Sequence[Match]):
     """The answer of a search: a sequence of `Match`, best first."""
 
-    __slots__ = ("_distances", "_exact", "_ids", "_metadata", "_plan", "_scores", "_texts", "_vectors")
+    __slots__ = ("_distances", "_exact", "_highlights", "_ids", "_metadata", "_plan", "_scores", "_texts", "_vectors")
 
     def __init__(self, columns: tuple[Any, ...]) -> None:
         (
@@ -41,6 +44,7 @@ class Found(Sequence[Match]):
             self._texts,
             self._metadata,
             self._vectors,
+            self._highlights,
             self._exact,
             self._plan,
         ) = columns
@@ -52,12 +56,12 @@ class Found(Sequence[Match]):
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """Scores, largest first; dtype float32, shape `(len(found),)`."""
+        """Scores, largest first unless `mmr` chose; dtype float32, shape `(len(found),)`."""
         return self._scores
 
     @property
     def distances(self) -> NDArray[np.float32]:
-        """Distances in the order of `ids`, NaN for records found by text alone; dtype float32, shape `(len(found),)`."""
+        """Distances in the order of `ids`, NaN for records that were not found by vector; dtype float32, shape `(len(found),)`."""
         return self._distances
 
     @property
@@ -67,7 +71,9 @@ class Found(Sequence[Match]):
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """How it was found, with `explain=True`: the way, the filter's selectivity, the stages with seconds and counts."""
+        """How it was found, with `explain=True`: the way, the filter's selectivity and whether an earlier search had
+        found its rows, the stages with seconds and counts.
+        """
         return self._plan
 
     def __len__(self) -> int:
@@ -92,6 +98,7 @@ class Found(Sequence[Match]):
             self._texts[at] if self._texts is not None else None,
             json.loads(metadata) if metadata is not None else None,
             self._vectors[at] if self._vectors is not None else None,
+            self._highlights[at] if self._highlights is not None else None,
         )
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use crate::background::Background;
 use crate::config::Config;
 use crate::errors::WriteError;
+use crate::plan::Filters;
 use crate::snapshot::Snapshot;
 use crate::view::Viewer;
 use crate::writer::Writer;
@@ -25,6 +26,7 @@ pub struct Collection {
 pub(crate) struct Core {
     pub(crate) config: Config,
     current: RwLock<Arc<Snapshot>>,
+    pub(crate) filters: Filters,
 }
 
 /// What a collection is open for.
@@ -35,7 +37,7 @@ pub(crate) enum Access {
 
 impl Core {
     pub(crate) fn new(config: Config, first: Snapshot) -> Self {
-        Self { config, current: RwLock::new(Arc::new(first)) }
+        Self { config, current: RwLock::new(Arc::new(first)), filters: Filters::default() }
     }
 
     /// The newest snapshot.

@@ -1,10 +1,10 @@
 //! What can go wrong.
 
 use thiserror::Error;
-use tiercel_index::{OptionsError, RowError};
+use tiercel_index::{Interrupted, OptionsError, RowError, SearchError};
 use tiercel_store as store;
 
-use crate::filter::SchemaError;
+use crate::filter::{FilterError, SchemaError};
 
 /// Why a collection was not opened.
 #[derive(Debug, Error)]
@@ -126,6 +126,12 @@ pub enum QueryError {
     /// A filter that does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// The filter is none.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// A file is damaged.
     #[error(transparent)]
     Corrupt(#[from] store::Corruption),
@@ -135,6 +141,22 @@ pub enum QueryError {
     /// No memory, or the like.
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<Interrupted> for QueryError {
+    fn from(_: Interrupted) -> Self {
+        Self::Interrupted
+    }
+}
+
+impl From<SearchError> for QueryError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Row(row) => Self::Row(row),
+            SearchError::Interrupted => Self::Interrupted,
+            other => Self::Failed(other.to_string()),
+        }
+    }
 }
 
 impl From<store::ReadError> for QueryError {

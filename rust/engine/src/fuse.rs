@@ -29,7 +29,12 @@ impl Default for Fusion {
 /// A row and its score: larger is better.
 pub(crate) type Scored = (u32, f32);
 
-/// Fuse two rankings, each best first, into the best `k`; of equal scores the smaller row is first.
+/// Put larger scores first; of equal ones the smaller row.
+pub(crate) fn sort(scored: &mut [Scored]) {
+    scored.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+}
+
+/// Fuse two rankings, each best first, into the best `k`.
 pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: usize) -> Vec<Scored> {
     let mut scores: HashMap<u32, f32> = HashMap::with_capacity(by_vector.len() + by_text.len());
     let mut add = |row: u32, score: f32| *scores.entry(row).or_default() += score;
@@ -53,7 +58,7 @@ pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: 
         }
     }
     let mut fused: Vec<Scored> = scores.into_iter().collect();
-    fused.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    sort(&mut fused);
     fused.truncate(k);
     fused
 }

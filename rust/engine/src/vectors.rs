@@ -41,6 +41,8 @@ pub(crate) struct Near<'a> {
     pub(crate) recall: Option<f32>,
     /// The rows that may be found.
     pub(crate) allowed: Option<&'a [u64]>,
+    /// Set to stop the search.
+    pub(crate) stop: &'a AtomicBool,
 }
 
 /// The options of the main index.
@@ -131,10 +133,7 @@ fn search_one(
     loop {
         let settings =
             SearchSettings { k, ef_search: None, recall: near.recall, filter: near.allowed.map(Filter::Ids) };
-        let matches = index.search(near.query, &settings, &work(1)).map_err(|error| match error {
-            tiercel_index::SearchError::Row(row) => QueryError::Row(row),
-            other => QueryError::Failed(other.to_string()),
-        })?;
+        let matches = index.search(near.query, &settings, &Work::quiet(1, near.stop))?;
         let count = matches.counts.first().map_or(0, |count| *count as usize);
         let pairs = matches.ids.iter().zip(&matches.distances).take(count);
         found.extend(pairs.map(|(row, distance)| (*row as u32, *distance)).filter(|(row, _)| lives(*row)));
@@ -143,7 +142,7 @@ fn search_one(
             return Ok(matches.exact);
         }
         found.truncate(before);
-        k = k * 4 + 16;
+        k = k.saturating_mul(4).saturating_add(16);
     }
 }
 
@@ -158,7 +157,8 @@ mod tests {
     }
 
     fn near(k: usize) -> Near<'static> {
-        Near { query: &[0.0, 0.0], k, recall: None, allowed: None }
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Near { query: &[0.0, 0.0], k, recall: None, allowed: None, stop: &NEVER }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl<'a> Work<'a> {
     }
 
     /// Fill `out`, `width` values an item, by calling `fill(state, item, values)` for each, `chunk` items at a time.
-    pub(crate) fn fill<T: Send, S>(
+    pub fn fill<T: Send, S>(
         &self,
         out: &mut [T],
         width: usize,

@@ -9,15 +9,17 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tiercel_engine::filter::{FieldType, Filter, Schema};
 use tiercel_engine::{
-    Collection, Durability, Fusion, Language, NewRecord, Order, Page, QueryError, Running, Search, Tokenizer, Wanted,
-    WriteError, metric_name,
+    Collection, Durability, Language, NewRecord, Order, Page, QueryError, Running, Tokenizer, Wanted, WriteError,
+    metric_name,
 };
+use tiercel_index::Work;
 
-use crate::arguments::{METRICS, at_least_one, recall};
+use crate::arguments::METRICS;
 use crate::convert::Rows;
 use crate::errors;
 use crate::found::{Columns, Row, columns, included, row};
-use crate::work::detached;
+use crate::query::{Asked, Options, rerank};
+use crate::work::{Plan, detached, run};
 
 /// What `tiercel.Collection` calls; use that.
 #[pyclass(frozen, weakref, module = "tiercel._core")]
@@ -153,44 +155,68 @@ impl CollectionCore {
         &self,
         py: Python<'py>,
         ids: Vec<String>,
-        include: (bool, bool, bool),
+        include: (bool, bool, bool, bool),
     ) -> PyResult<Vec<Option<Row<'py>>>> {
         let include = included(include);
         let got = self.query(py, |collection| collection.get(&ids, include))?;
         got.into_iter().map(|got| got.map(|got| row(py, got)).transpose()).collect()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parameters of a search")]
     fn search<'py>(
         &self,
         py: Python<'py>,
         vector: Option<&Bound<'py, PyAny>>,
         text: Option<String>,
-        filter: Option<&str>,
-        k: &Bound<'py, PyAny>,
-        wanted_recall: Option<&Bound<'py, PyAny>>,
-        rrf_k: f32,
-        alpha: Option<f32>,
-        include: (bool, bool, bool),
-        explain: bool,
+        options: Options<'py>,
+        reranker: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Columns<'py>> {
-        let k = at_least_one(k, "k")?;
-        let recall = wanted_recall.map(recall).transpose()?;
-        let filter = filter.map(|filter| parse(py, filter)).transpose()?;
+        let asked = Asked::of(options)?;
         let vector = vector.map(|vector| self.rows(vector, "vector", 1)).transpose()?;
-        let fusion = alpha.map_or(Fusion::Rrf { k: rrf_k }, |alpha| Fusion::Weighted { alpha });
-        let found = self.query(py, |collection| {
-            collection.search(&Search {
-                vector: vector.as_deref(),
-                text: text.as_deref(),
-                filter: filter.as_ref(),
-                k,
-                recall,
-                fusion,
-                include: included(include),
-            })
-        })?;
-        columns(py, found, included(include), explain)
+        let search = asked.search(vector.as_deref(), text.as_deref(), reranker.is_some());
+        let found = match reranker {
+            None => self.query(py, |collection| collection.search(&search))?,
+            Some(reranker) => {
+                let mut candidates = self.query(py, |collection| collection.candidates(&search))?;
+                rerank(&mut candidates, reranker, 0)?;
+                self.query(py, |collection| collection.results(&search, candidates))?
+            }
+        };
+        columns(py, found, asked.include, asked.explain)
+    }
+
+    fn search_many<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: Option<&Bound<'py, PyAny>>,
+        texts: Option<Vec<String>>,
+        options: Options<'py>,
+        reranker: Option<&Bound<'py, PyAny>>,
+        threads: usize,
+    ) -> PyResult<Vec<Columns<'py>>> {
+        let asked = Asked::of(options)?;
+        let vectors = vectors.map(|vectors| self.queries(vectors, texts.as_ref().map(Vec::len))).transpose()?;
+        let (vectors, texts) = (vectors.as_deref(), texts.as_deref());
+        let like = asked.search(None, None, reranker.is_some());
+        let found = match reranker {
+            None => self.long(py, threads, |collection, work| collection.search_many(vectors, texts, &like, work))?,
+            Some(reranker) => {
+                let first =
+                    |collection: &Collection, work: &Work<'_>| collection.candidates_many(vectors, texts, &like, work);
+                let mut all = self.long(py, threads, first)?;
+                for (at, candidates) in all.iter_mut().enumerate() {
+                    rerank(candidates, reranker, at)?;
+                }
+                let last = |collection: &Collection| {
+                    all.into_iter().map(|candidates| collection.results(&like, candidates)).collect()
+                };
+                self.query::<Vec<_>>(py, last)?
+            }
+        };
+        let each = |found| {
+            py.check_signals()?;
+            columns(py, found, asked.include, asked.explain)
+        };
+        found.into_iter().map(each).collect()
     }
 
     fn count(&self, py: Python<'_>, filter: Option<&str>) -> PyResult<u64> {
@@ -205,7 +231,7 @@ impl CollectionCore {
         order: Option<(String, bool)>,
         limit: Option<usize>,
         after: Option<&str>,
-        include: (bool, bool, bool),
+        include: (bool, bool, bool, bool),
     ) -> PyResult<Vec<Row<'py>>> {
         let filter = filter.map(|filter| parse(py, filter)).transpose()?;
         let order = order.map(|(field, descending)| Order { field, descending });
@@ -290,6 +316,41 @@ impl CollectionCore {
         job: impl FnOnce(&Collection) -> Result<T, WriteError> + Send,
     ) -> PyResult<T> {
         self.call(py, job)?.map_err(|error| errors::write(py, error))
+    }
+
+    /// A query that may take long: Ctrl-C stops it.
+    fn long<T: Send>(
+        &self,
+        py: Python<'_>,
+        threads: usize,
+        job: impl FnOnce(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
+    ) -> PyResult<T> {
+        let plan = Plan { threads, long: true, progress: None, total: 0 };
+        let open = |work: &Work<'_>| {
+            let collection = self.collection.read();
+            job(collection.as_ref().ok_or(None)?, work).map_err(Some)
+        };
+        run(py, &plan, open, drop, |py, error| match error {
+            Some(error) => errors::query(py, error),
+            None => errors::closed(py),
+        })
+    }
+
+    /// Read the vectors of queries, as many as there are texts.
+    fn queries(&self, value: &Bound<'_, PyAny>, texts: Option<usize>) -> PyResult<Vec<f32>> {
+        let py = value.py();
+        let Some(dim) = self.dim else { return self.rows(value, "vectors", 0) };
+        let rows = Rows::extract(value, "vectors", dim)?;
+        if rows.single {
+            return Err(errors::invalid(py, "vectors: expected a 2-D array, got one vector; search takes that".into()));
+        }
+        match texts {
+            Some(texts) if texts != rows.count => {
+                let message = format!("vectors: expected {texts}, one a text, got {}", rows.count);
+                Err(errors::invalid(py, message))
+            }
+            _ => Ok(rows.values),
+        }
     }
 
     /// Read as many vectors as expected.

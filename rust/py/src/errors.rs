@@ -140,7 +140,10 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
 /// What a read of a collection refuses.
 pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
     match problem {
-        QueryError::Row(_) | QueryError::NoVectors | QueryError::Schema(_) => invalid(py, problem.to_string()),
+        QueryError::Row(_) | QueryError::NoVectors | QueryError::Filter(_) | QueryError::Schema(_) => {
+            invalid(py, problem.to_string())
+        }
+        QueryError::Interrupted => interrupted(py),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         QueryError::Io(_) => error(py, "StorageFailedError", (EIO, problem.to_string())),
         QueryError::Failed(_) => error(py, "TiercelError", (problem.to_string(),)),

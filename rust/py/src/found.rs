@@ -3,14 +3,14 @@
 use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
-use tiercel_engine::{Found, Got, Include};
+use tiercel_engine::{Found, Got, Include, Plan};
 
 use crate::errors;
 
 /// A record as Python gets it: id, text, metadata as JSON, vector.
 pub(crate) type Row<'py> = (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>);
 
-/// What is found: ids, scores, distances, texts, metadata as JSON, vectors, whether exact, and the plan if wanted.
+/// What is found: ids, scores, distances, texts, metadata as JSON, vectors, highlights, whether exact, and the plan if wanted.
 pub(crate) type Columns<'py> = (
     Vec<String>,
     Bound<'py, PyArray1<f32>>,
@@ -18,13 +18,14 @@ pub(crate) type Columns<'py> = (
     Option<Vec<Option<String>>>,
     Option<Vec<Option<Bound<'py, PyString>>>>,
     Option<Vec<Option<Bound<'py, PyArray1<f32>>>>>,
+    Option<Vec<Vec<(usize, usize)>>>,
     bool,
     Option<Bound<'py, PyDict>>,
 );
 
 /// What each record brings along.
-pub(crate) const fn included((text, metadata, vector): (bool, bool, bool)) -> Include {
-    Include { text, metadata, vector }
+pub(crate) const fn included((text, metadata, vector, highlights): (bool, bool, bool, bool)) -> Include {
+    Include { text, metadata, vector, highlights }
 }
 
 /// A record that was read.
@@ -45,7 +46,7 @@ pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: b
     let count = found.matches.len();
     let mut ids = Vec::with_capacity(count);
     let (mut scores, mut distances) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut texts, mut metadata, mut vectors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut texts, mut metadata, mut vectors, mut highlights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for each in found.matches {
         ids.push(each.id);
         scores.push(each.score);
@@ -53,24 +54,9 @@ pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: b
         texts.push(each.text);
         metadata.push(json(py, each.metadata)?);
         vectors.push(each.vector.map(|vector| PyArray1::from_vec(py, vector)));
+        highlights.push(each.highlights.unwrap_or_default());
     }
-    let plan = if explain {
-        let plan = PyDict::new(py);
-        plan.set_item("way", found.plan.way)?;
-        plan.set_item("selectivity", found.plan.selectivity)?;
-        let stages = PyList::empty(py);
-        for stage in found.plan.stages {
-            let entry = PyDict::new(py);
-            entry.set_item("name", stage.name)?;
-            entry.set_item("seconds", stage.seconds)?;
-            entry.set_item("count", stage.count)?;
-            stages.append(entry)?;
-        }
-        plan.set_item("stages", stages)?;
-        Some(plan)
-    } else {
-        None
-    };
+    let plan = explain.then(|| explained(py, found.plan)).transpose()?;
     Ok((
         ids,
         PyArray1::from_vec(py, scores),
@@ -78,7 +64,26 @@ pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: b
         include.text.then_some(texts),
         include.metadata.then_some(metadata),
         include.vector.then_some(vectors),
+        include.highlights.then_some(highlights),
         found.exact,
         plan,
     ))
+}
+
+/// How a search went, for `Found.plan`.
+fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
+    let out = PyDict::new(py);
+    out.set_item("way", plan.way)?;
+    out.set_item("selectivity", plan.selectivity)?;
+    out.set_item("cached", plan.cached)?;
+    let stages = PyList::empty(py);
+    for stage in plan.stages {
+        let entry = PyDict::new(py);
+        entry.set_item("name", stage.name)?;
+        entry.set_item("seconds", stage.seconds)?;
+        entry.set_item("count", stage.count)?;
+        stages.append(entry)?;
+    }
+    out.set_item("stages", stages)?;
+    Ok(out)
 }

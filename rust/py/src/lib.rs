@@ -13,6 +13,7 @@ mod hashing;
 mod ids;
 mod index;
 mod matches;
+mod query;
 mod range_matches;
 mod work;
 

@@ -54,16 +54,16 @@ impl Clause {
 impl Query {
     /// Read a query.
     pub fn parse(text: &str, tokenizer: &Tokenizer) -> Self {
-        Self::read(text, tokenizer, Occur::Optional)
+        Self::read(text, *tokenizer, Occur::Optional)
     }
 
     /// Read a query of which everything in quotes is required, unless it is excluded.
     pub fn parse_strict(text: &str, tokenizer: &Tokenizer) -> Self {
-        Self::read(text, tokenizer, Occur::Required)
+        Self::read(text, *tokenizer, Occur::Required)
     }
 
     /// `quoted_occur` is how quotes without a sign are taken.
-    fn read(text: &str, tokenizer: &Tokenizer, quoted_occur: Occur) -> Self {
+    fn read(text: &str, tokenizer: Tokenizer, quoted_occur: Occur) -> Self {
         let mut query = Self::default();
         let mut rest = text.trim_start();
         while !rest.is_empty() {
@@ -78,11 +78,11 @@ impl Query {
             if let Some((inner, after)) = quoted.and_then(|quoted| quoted.split_once('"')) {
                 (chunk, rest) = (inner, after);
                 let occur = if occur == Occur::Optional { quoted_occur } else { occur };
-                query.push(occur, *tokenizer, chunk, true);
+                query.push(occur, tokenizer, chunk, true);
             } else {
                 let open = quoted.unwrap_or(rest);
                 (chunk, rest) = open.split_at(open.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(open.len()));
-                query.push(occur, *tokenizer, chunk, occur != Occur::Optional);
+                query.push(occur, tokenizer, chunk, occur != Occur::Optional);
             }
             rest = rest.trim_start();
         }

@@ -75,3 +75,4 @@ pub use evaluate::FieldView;
 pub use indexes::{FieldBuild, FieldIndexes};
 pub use roaring::RoaringBitmap;
 pub use schema::{FieldType, Schema, SchemaError};
+pub(crate) use value::field;

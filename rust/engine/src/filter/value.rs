@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Number, Value};
 
 /// The value of a field by its name: a key, or keys of objects within objects joined by dots.
-pub(super) fn field<'v>(metadata: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+pub(crate) fn field<'v>(metadata: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     let (mut object, mut name) = (metadata, name);
     loop {
         if let Some(value) = object.get(name) {

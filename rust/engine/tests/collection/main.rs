@@ -9,6 +9,7 @@ mod failing;
 mod lasting;
 mod model;
 mod searching;
+mod stages;
 mod viewing;
 
 use std::path::Path;
@@ -18,7 +19,7 @@ use tiercel_engine::{Collection, Durability, Include, NewRecord, OpenError, Runn
 use tiercel_store::sim::SimVfs;
 
 /// All that a result can bring along.
-const ALL: Include = Include { text: true, metadata: true, vector: true };
+const ALL: Include = Include { text: true, metadata: true, vector: true, highlights: false };
 
 fn open(path: &Path, dim: Option<usize>) -> Collection {
     let wanted = Wanted { dim, ..Wanted::default() };

@@ -50,9 +50,10 @@ fn results_bring_what_was_asked_for() {
 fn through_filters() {
     let (_directory, zoo) = zoo();
     let legs = filter(&json!({"legs": {"$gte": 2}}));
-    let search = Search { vector: Some(&[0.0, 0.0, 1.0]), k: 3, filter: Some(&legs), ..Search::default() };
+    let search =
+        Search { vector: Some(&[0.0, 0.0, 1.0]), k: 3, filter: Some(r#"{"legs": {"$gte": 2}}"#), ..Search::default() };
     assert_eq!(zoo.search(&search).unwrap().matches.len(), 2);
-    let search = Search { text: Some("sleeps"), k: 3, filter: Some(&legs), ..Search::default() };
+    let search = Search { text: Some("sleeps"), k: 3, filter: Some(r#"{"legs": {"$gte": 2}}"#), ..Search::default() };
     assert_eq!(ids(&zoo, &search), ["cat"]);
     assert_eq!(zoo.count(Some(&legs)).unwrap(), 2);
 }

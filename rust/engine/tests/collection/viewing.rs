@@ -8,16 +8,9 @@ use tiercel_store::sim::SimVfs;
 
 use crate::{ALL, animals, ids, open, open_sim, record};
 
-const SLEEPS: Search<'_> = Search { text: Some("sleeps"), k: 9, ..EMPTY };
-const EMPTY: Search<'_> = Search {
-    vector: None,
-    text: None,
-    filter: None,
-    k: 0,
-    recall: None,
-    fusion: tiercel_engine::Fusion::Rrf { k: 5.0 },
-    include: ALL,
-};
+fn sleeps() -> Search<'static> {
+    Search { text: Some("sleeps"), k: 9, include: ALL, ..Search::default() }
+}
 
 fn view(path: &Path) -> Collection {
     Collection::view(path, Wanted::default()).unwrap()
@@ -34,11 +27,11 @@ fn a_reader_stays_where_it_is_until_it_is_refreshed() {
     zoo.upsert(vec![record("owl", "an owl sleeps", "{}")], vec![1.0; 3]).unwrap();
     zoo.delete(vec!["cat".into()]).unwrap();
     zoo.checkpoint().unwrap();
-    assert_eq!(ids(&one, &SLEEPS), ["cat", "eel"]);
+    assert_eq!(ids(&one, &sleeps()), ["cat", "eel"]);
     assert_eq!(one.len(), 3);
     assert!(one.refresh().unwrap());
     assert!(!one.refresh().unwrap());
-    assert_eq!(ids(&one, &SLEEPS), ["owl", "eel"]);
+    assert_eq!(ids(&one, &sleeps()), ["owl", "eel"]);
     assert_eq!(one.get(&["owl".into()], ALL).unwrap(), zoo.get(&["owl".into()], ALL).unwrap());
     assert_eq!(one.stats().unwrap().checkpoint_rows, 4);
     assert!(one.verify().unwrap().is_empty());
@@ -83,7 +76,7 @@ fn a_reader_changes_nothing() {
     zoo.settle().unwrap();
     let before = (vfs.counts().writes, vfs.counts().syncs);
     let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), Wanted::default()).unwrap();
-    assert_eq!(ids(&reader, &SLEEPS), ["cat", "eel"]);
+    assert_eq!(ids(&reader, &sleeps()), ["cat", "eel"]);
     let refused = [
         reader.upsert(records, vectors).err(),
         reader.set_metadata(vec![("cat".into(), None)]).err(),

@@ -1,0 +1,108 @@
+"""Rerankers: models that read a query and a text together, and put what was found in a better order.
+
+A reranker is any callable `(query, texts) -> scores`, one number a text, larger for better; `Collection.search` takes it as `rerank`.
+
+>>> import tempfile, tiercel
+>>> collection = tiercel.open(tempfile.mkdtemp())
+>>> collection.upsert(["long", "short"], texts=["an eel, a long fish", "an eel"])
+2
+>>> collection.search(text="eel", rerank=lambda query, texts: [-len(text) for text in texts]).ids
+['short', 'long']
+>>> collection.close()
+
+Packages of models are imported when their reranker is made, never before.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import Any, Protocol, cast, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tiercel.embed import needed_module
+from tiercel.errors import InvalidInputError
+
+__all__ = ["FastEmbedReranker", "Reranker", "SentenceTransformersReranker", "scored_by"]
+
+
+class Reranker(Protocol):
+    """Scores texts for a query. It is called from the thread that called the collection, which is not locked meanwhile."""
+
+    def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
+        """Scores of the texts, in their order; shape `(len(texts),)`, finite, larger for better."""
+        ...
+
+
+@final
+class SentenceTransformersReranker:
+    """A cross-encoder of the package sentence-transformers.
+
+    Parameters
+    ----------
+    model
+        Name or path of a model, or a `CrossEncoder` that gives one score a pair.
+    """
+
+    def __init__(self, model: str | Any) -> None:
+        # The tokenizer is changed by each call: another thread would find it borrowed.
+        self._lock = Lock()
+        if isinstance(model, str):
+            model = needed_module("sentence_transformers", "sentence-transformers").CrossEncoder(model)
+        self._model: Any = model
+
+    def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
+        """Scores of the texts, in their order."""
+        with self._lock:
+            return self._model.predict([(query, text) for text in texts], show_progress_bar=False)
+
+
+@final
+class FastEmbedReranker:
+    """A cross-encoder of the package fastembed.
+
+    Parameters
+    ----------
+    model
+        Name of a model, or a `TextCrossEncoder`.
+    """
+
+    def __init__(self, model: str | Any) -> None:
+        if isinstance(model, str):
+            model = needed_module("fastembed.rerank.cross_encoder", "fastembed").TextCrossEncoder(model_name=model)
+        self._model: Any = model
+
+    def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
+        """Scores of the texts, in their order."""
+        return list(self._model.rerank(query, list(texts)))
+
+
+def scored_by(reranker: Reranker, queries: Sequence[str] | None) -> Callable[[int, list[str]], list[float]]:
+    """Have `reranker` score texts for the query with a number, and refuse what are no scores of them."""
+    if queries is None:
+        raise InvalidInputError("rerank: expected a text to search for, got a vector alone")
+
+    def scored(at: int, texts: list[str]) -> list[float]:
+        scores = _numbers(reranker(queries[at], texts), len(texts))
+        if scores.shape != (len(texts),):
+            raise InvalidInputError(f"rerank: expected {len(texts)} scores, one a text, got shape {scores.shape}")
+        if not np.isfinite(scores).all():
+            wrong = int(np.flatnonzero(~np.isfinite(scores))[0])
+            raise InvalidInputError(f"rerank: expected finite scores, got {scores[wrong]} for text {wrong}")
+        return scores.tolist()
+
+    return scored
+
+
+def _numbers(returned: Any, count: int) -> NDArray[np.float32]:
+    """What a reranker returned as an array: it may be one, or anything to iterate over."""
+    values: Any = returned if hasattr(returned, "__array__") or not isinstance(returned, Iterable) else [*returned]
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"rerank: expected {count} numbers: {error}") from error
+    if array.dtype.kind not in "fiu" and array.size:
+        got = f"values of type {array.dtype}" if array.ndim else type(cast("object", returned)).__name__
+        raise InvalidInputError(f"rerank: expected {count} numbers, got {got}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)

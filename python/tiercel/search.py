@@ -1,0 +1,121 @@
+"""What a search can be asked for: the stages after its rankings, and how all of it is handed to the core."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict, final
+
+from tiercel.checks import SEARCH_INCLUDES, Metadata, included, number, unicode_text, whole
+from tiercel.errors import InvalidInputError
+from tiercel.filters import Filter, as_json
+from tiercel.found import Include
+from tiercel.rerank import Reranker
+
+__all__ = ["Expand", "SearchOptions", "options"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Expand:
+    """Go on from the records that were found, to those that they lead to.
+
+    A record that is reached gets `decay ** hops * score` from each record it is reached from, `hops` the fewest steps between them, and
+    the best of these counts; a score below zero is divided by `decay ** hops`. A found record keeps its own score. Filter and text
+    constraints hold for every record on the way. A search goes on from at most 1,000 records, the best first, and reaches at most 10,000.
+
+    Parameters
+    ----------
+    field
+        Go to the ids in this field of the metadata, by its dotted name: a string or a list of strings. Unknown ids lead nowhere.
+    neighbours
+        Instead, go to so many of those with the nearest vectors, 1 to 256.
+    hops
+        Steps to go, 1 to 16.
+    decay
+        What is left of a score after a step, above 0 and at most 1.
+
+    Examples
+    --------
+    >>> import tempfile, tiercel
+    >>> collection = tiercel.open(tempfile.mkdtemp())
+    >>> pages = [{"links": ["b"]}, {"links": "a"}]
+    >>> collection.upsert(["a", "b"], texts=["eels", "more on that"], metadata=pages)
+    2
+    >>> collection.search(text="eels", expand=tiercel.Expand(field="links")).ids
+    ['a', 'b']
+    >>> collection.close()
+    """
+
+    field: str | None = None
+    neighbours: int | None = None
+    hops: int = 1
+    decay: float = 0.5
+
+    def __post_init__(self) -> None:
+        if (self.field is None) == (self.neighbours is None):
+            got = "neither" if self.field is None else "both"
+            raise InvalidInputError(f"Expand: expected field or neighbours, got {got}")
+        if self.field is not None and not unicode_text(self.field, "field"):
+            raise InvalidInputError("field: expected the name of a field, got an empty str")
+        if self.neighbours is not None:
+            whole(self.neighbours, "neighbours", 1, 256)
+        whole(self.hops, "hops", 1, 16)
+        if number(self.decay, "decay", 0.0, 1.0) < 2**-100:
+            raise InvalidInputError(f"decay: expected a number above 0 and at most 1, got {self.decay!r}")
+
+
+class SearchOptions(TypedDict, total=False):
+    """The options of `Collection.search`, which `search_many` takes, too."""
+
+    filter: Filter | Metadata | None
+    k: int
+    recall: float | None
+    fusion: Literal["rrf"]
+    rrf_k: float
+    alpha: float | None
+    expand: Expand | None
+    rerank: Reranker | None
+    rerank_depth: int | None
+    mmr: float | None
+    include: Iterable[Include | Literal["highlights"]]
+    explain: bool
+
+
+def options(
+    *,
+    filter: Filter | Metadata | None = None,
+    k: int = 10,
+    recall: float | None = None,
+    fusion: Literal["rrf"] = "rrf",
+    rrf_k: float = 5.0,
+    alpha: float | None = None,
+    expand: Expand | None = None,
+    rerank: Reranker | None = None,
+    rerank_depth: int | None = None,
+    mmr: float | None = None,
+    include: Iterable[Include | Literal["highlights"]] = ("text", "metadata"),
+    explain: bool = False,
+) -> tuple[Any, ...]:
+    """The options of a search, checked, in the order in which the core takes them; `k` and `recall` are checked there."""
+    if fusion != "rrf":
+        raise InvalidInputError(f"fusion: expected 'rrf', got {fusion!r}; give alpha for weighted scores")
+    if expand is not None and not isinstance(expand, Expand):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"expand: expected a tiercel.Expand, got {type(expand).__name__}")
+    if rerank is not None and not callable(rerank):
+        raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
+    if rerank_depth is not None:
+        if rerank is None:
+            raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {rerank_depth!r} alone")
+        rerank_depth = whole(rerank_depth, "rerank_depth", 1, 100_000)
+    return (
+        None if filter is None else as_json(filter),
+        k,
+        recall,
+        number(rrf_k, "rrf_k", 0.0, math.inf),
+        None if alpha is None else number(alpha, "alpha", 0.0, 1.0),
+        included(include, SEARCH_INCLUDES),
+        None if expand is None else (expand.field, expand.neighbours or 0, expand.hops, expand.decay),
+        None if mmr is None else number(mmr, "mmr", 0.0, 1.0),
+        rerank_depth,
+        explain,
+    )

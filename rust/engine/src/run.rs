@@ -1,0 +1,263 @@
+//! One search, from its rankings to the records.
+//!
+//! ```text
+//! filter, constraints -> rows that may be found
+//! vector, text        -> a ranking each
+//! fusion              -> one ranking
+//! expand              -> with what it leads to
+//! rerank, mmr         -> in another order
+//! records             -> the best k
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Instant;
+
+use tiercel_index::Metric;
+use tiercel_text::{Query, highlight};
+
+use crate::collection::Core;
+use crate::errors::QueryError;
+use crate::expand::{self, Reach};
+use crate::fuse::{Scored, fuse};
+use crate::mmr;
+use crate::plan::{Depths, Passing, Plan, Way, among_all};
+use crate::scope::Scope;
+use crate::search::{Found, Match, Search};
+use crate::snapshot::Snapshot;
+use crate::vectors::{Near, Neighbour};
+
+/// A search of one snapshot.
+pub(crate) struct Run<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+    pub(crate) search: &'a Search<'a>,
+    /// The rows that pass its filter, if it has one.
+    pub(crate) passing: Option<Passing>,
+    /// Set to stop it.
+    pub(crate) stop: &'a AtomicBool,
+    /// Whether it may take a second thread.
+    pub(crate) alone: bool,
+}
+
+/// What the rankings of a search gave, of which later stages make the results.
+pub struct Candidates {
+    snapshot: Arc<Snapshot>,
+    /// Best first.
+    scored: Vec<Scored>,
+    /// Distances of those that were found by vector.
+    near: Vec<Neighbour>,
+    query: Option<Query>,
+    exact: bool,
+    plan: Plan,
+}
+
+/// The nearest by vector, and whether they are the true ones.
+type Nearest = (Vec<Neighbour>, bool);
+
+impl Run<'_> {
+    /// Rank, fuse and expand.
+    pub(crate) fn candidates(&self, mut plan: Plan) -> Result<Candidates, QueryError> {
+        let Search { vector, text, .. } = *self.search;
+        let tokenizer = &self.core.config.tokenizer;
+        let parse = if vector.is_some() { Query::parse_strict } else { Query::parse };
+        let query = text.map(|text| parse(text, tokenizer));
+        let scope = self.scope(query.as_ref(), &mut plan);
+        let depths = Depths::of(self.search, scope.count());
+        let way = Way::of(vector, query.as_ref(), scope.count());
+        plan.way = way.name();
+        let (mut scored, (near, mut exact)) = match way {
+            Way::Nothing => (Vec::new(), (Vec::new(), true)),
+            Way::Vector(vector) => {
+                let nearest = self.near(vector, depths.ranking, &scope, &mut plan)?;
+                (self.scores(&nearest.0), nearest)
+            }
+            Way::Text(query) => (self.by_text(query, depths.ranking, &scope, &mut plan), (Vec::new(), true)),
+            Way::Hybrid(vector, query) => self.hybrid(vector, query, depths, &scope, &mut plan)?,
+        };
+        if let Some(how) = self.search.expand {
+            let begin = Instant::now();
+            let reach = Reach { snapshot: self.snapshot, scope: &scope, recall: self.search.recall, stop: self.stop };
+            exact &= expand::expand(&mut scored, how, &reach)?;
+            plan.note("expand", begin, scored.len());
+        }
+        if let Some(depth) = self.search.rerank {
+            scored.truncate(depth.max(self.search.k));
+        }
+        Ok(Candidates { snapshot: Arc::clone(self.snapshot), scored, near, query, exact, plan })
+    }
+
+    /// The rows that may be found. The constraints of a text rule its own ranking already, so they matter where there is another way
+    /// to be found.
+    fn scope(&self, query: Option<&Query>, plan: &mut Plan) -> Scope<'_> {
+        let mut scope = Scope::new(self.snapshot, self.passing.clone());
+        let otherwise = self.search.vector.is_some() || self.search.expand.is_some();
+        if let Some(query) = query.filter(|query| otherwise && query.constrains()) {
+            let begin = Instant::now();
+            scope.narrow(self.snapshot.text.constraints(query));
+            plan.note("constraints", begin, scope.count());
+        }
+        scope
+    }
+
+    fn near(&self, query: &[f32], k: usize, scope: &Scope<'_>, plan: &mut Plan) -> Result<Nearest, QueryError> {
+        let begin = Instant::now();
+        let nearest = nearest(self.snapshot, scope, query, k, self.search.recall, self.stop)?;
+        plan.note("vector", begin, nearest.0.len());
+        Ok(nearest)
+    }
+
+    fn by_text(&self, query: &Query, k: usize, scope: &Scope<'_>, plan: &mut Plan) -> Vec<Scored> {
+        let begin = Instant::now();
+        let hits = self.snapshot.text.search(query, k, |row| scope.holds(row));
+        plan.note("text", begin, hits.len());
+        hits.into_iter().map(|hit| (hit.row, hit.score)).collect()
+    }
+
+    /// Both, then fused.
+    fn hybrid(
+        &self,
+        vector: &[f32],
+        query: &Query,
+        depths: Depths,
+        scope: &Scope<'_>,
+        plan: &mut Plan,
+    ) -> Result<(Vec<Scored>, Nearest), QueryError> {
+        let mut of_text = Plan::default();
+        let (nearest, by_text) = thread::scope(|scoped| {
+            let by_text = || self.by_text(query, depths.ranking, scope, &mut of_text);
+            let beside = self.alone.then(|| thread::Builder::new().spawn_scoped(scoped, by_text));
+            let nearest = self.near(vector, depths.ranking, scope, plan);
+            let by_text = beside
+                .and_then(Result::ok)
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (nearest, by_text)
+        });
+        // Not beside others, or without a thread: one after the other.
+        let by_text = by_text.unwrap_or_else(|| self.by_text(query, depths.ranking, scope, &mut of_text));
+        plan.stages.append(&mut of_text.stages);
+        let nearest = nearest?;
+        let begin = Instant::now();
+        let fused = fuse(&self.scores(&nearest.0), &by_text, self.search.fusion, depths.fused);
+        plan.note("fusion", begin, fused.len());
+        Ok((fused, nearest))
+    }
+
+    /// Distances as scores.
+    fn scores(&self, nearest: &[Neighbour]) -> Vec<Scored> {
+        let highest = if self.core.config.metric == Metric::Cosine { 1.0 } else { 0.0 };
+        nearest.iter().map(|(row, distance)| (*row, highest - distance)).collect()
+    }
+}
+
+/// The nearest rows that may be found, by the way that their share suggests.
+pub(crate) fn nearest(
+    snapshot: &Snapshot,
+    scope: &Scope<'_>,
+    query: &[f32],
+    k: usize,
+    recall: Option<f32>,
+    stop: &AtomicBool,
+) -> Result<Nearest, QueryError> {
+    let Some(vectors) = &snapshot.vectors else { return Ok((Vec::new(), true)) };
+    let near = Near { query, k, recall, allowed: None, stop };
+    let Some(only) = scope.only() else { return vectors.search(&near, |row| scope.holds(row)) };
+    if let Some(more) = among_all(k, scope.share()) {
+        let (mut found, exact) = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
+        found.retain(|(row, _)| only.contains(*row));
+        if found.len() >= k {
+            found.truncate(k);
+            return Ok((found, exact));
+        }
+    }
+    let ids: Vec<u64> = only.iter().map(u64::from).collect();
+    vectors.search(&Near { allowed: Some(&ids), ..near }, |row| only.contains(row))
+}
+
+impl Candidates {
+    /// The texts of the candidates, best first; `None` for a record without.
+    pub fn texts(&self) -> Result<Vec<Option<String>>, QueryError> {
+        let records = self.snapshot.reader.records(&self.rows())?;
+        Ok(records.into_iter().map(|record| record?.text).collect())
+    }
+
+    /// Put the candidates in the order of other scores, one each; those without come last, in the order they had.
+    pub fn rerank(&mut self, scores: &[Option<f32>], begin: Instant) {
+        for ((_, score), new) in self.scored.iter_mut().zip(scores) {
+            *score = new.unwrap_or(f32::NEG_INFINITY);
+        }
+        self.scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+        self.plan.note("rerank", begin, self.scored.len());
+    }
+
+    /// The results.
+    pub(crate) fn finish(mut self, core: &Core, search: &Search<'_>) -> Result<Found, QueryError> {
+        if let Some(lambda) = search.mmr {
+            let begin = Instant::now();
+            let get = |row| self.snapshot.vectors.as_ref().and_then(|vectors| vectors.get(row));
+            self.scored = mmr::choose(&self.scored, get, lambda, search.k);
+            self.plan.note("mmr", begin, self.scored.len());
+        }
+        self.scored.truncate(search.k);
+        let begin = Instant::now();
+        let matches = self.matches(core, search)?;
+        self.plan.note("records", begin, matches.len());
+        Ok(Found { matches, exact: self.exact, plan: self.plan })
+    }
+
+    fn rows(&self) -> Vec<u32> {
+        self.scored.iter().map(|(row, _)| *row).collect()
+    }
+
+    fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<Vec<Match>, QueryError> {
+        let records = self.snapshot.reader.records(&self.rows())?;
+        self.near.sort_unstable_by_key(|(row, _)| *row);
+        let distance = |row: u32| {
+            let at = self.near.binary_search_by_key(&row, |(near, _)| *near).ok()?;
+            Some(self.near[at].1)
+        };
+        let include = search.include;
+        let vectors = self.snapshot.vectors.as_ref().filter(|_| include.vector);
+        let lit = |text: Option<&str>| match (&self.query, text) {
+            (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &core.config.tokenizer)),
+            _ => Vec::new(),
+        };
+        let whole = |((row, score), record): (&Scored, Option<tiercel_store::Record>)| {
+            // A record that a later batch of the same commit removed is gone already.
+            let record = record?;
+            Some(Match {
+                id: record.id,
+                score: *score,
+                distance: distance(*row),
+                highlights: include.highlights.then(|| lit(record.text.as_deref())),
+                text: record.text.filter(|_| include.text),
+                metadata: record.metadata.filter(|_| include.metadata),
+                vector: vectors.and_then(|vectors| vectors.get(*row)),
+            })
+        };
+        Ok(self.scored.iter().zip(records).filter_map(whole).collect())
+    }
+}
+
+/// Ranges of bytes of a text, in its order, as ranges of characters.
+fn in_characters(text: &str, ranges: &[std::ops::Range<usize>]) -> Vec<(usize, usize)> {
+    let (mut bytes, mut characters) = (0, 0);
+    let mut to = |end: usize| {
+        characters += text[bytes..end].chars().count();
+        bytes = end;
+        characters
+    };
+    ranges.iter().map(|range| (to(range.start), to(range.end))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_counted_not_bytes() {
+        assert_eq!(in_characters("a \u{e9}\u{1f600}b c", &[2..4, 8..9, 10..11]), [(2, 3), (4, 5), (6, 7)]);
+        assert_eq!(in_characters("", &[]), []);
+    }
+}

@@ -1,0 +1,92 @@
+//! What a search asks for, as `tiercel.Collection` hands it over: names, strings and numbers have been checked in Python.
+
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use tiercel_engine::{Candidates, Expand, Fusion, Include, Search, Walk, deep};
+
+use crate::arguments::{at_least_one, recall};
+use crate::errors;
+use crate::found::included;
+use crate::work::detached;
+
+/// The options of a search, in the order of `tiercel.search.options`.
+#[derive(FromPyObject)]
+pub(crate) struct Options<'py>(
+    Option<String>,
+    Bound<'py, PyAny>,
+    Option<Bound<'py, PyAny>>,
+    f32,
+    Option<f32>,
+    (bool, bool, bool, bool),
+    Option<(Option<String>, usize, usize, f32)>,
+    Option<f32>,
+    Option<usize>,
+    bool,
+);
+
+/// The same, checked.
+pub(crate) struct Asked {
+    filter: Option<String>,
+    k: usize,
+    recall: Option<f32>,
+    fusion: Fusion,
+    pub(crate) include: Include,
+    expand: Option<Expand>,
+    mmr: Option<f32>,
+    rerank_depth: Option<usize>,
+    pub(crate) explain: bool,
+}
+
+impl Asked {
+    pub(crate) fn of(options: Options<'_>) -> PyResult<Self> {
+        let Options(filter, k, wanted_recall, rrf_k, alpha, include, expand, mmr, rerank_depth, explain) = options;
+        let expand = expand.map(|(field, neighbours, hops, decay)| {
+            let walk = field.map_or(Walk::Neighbours(neighbours), Walk::Field);
+            Expand { walk, hops, decay }
+        });
+        Ok(Self {
+            filter,
+            k: at_least_one(&k, "k")?,
+            recall: wanted_recall.as_ref().map(recall).transpose()?,
+            fusion: alpha.map_or(Fusion::Rrf { k: rrf_k }, |alpha| Fusion::Weighted { alpha }),
+            include: included(include),
+            expand,
+            mmr,
+            rerank_depth,
+            explain,
+        })
+    }
+
+    /// A search for a vector, a text or both; `reranks` tells whether a reranker is to see its candidates.
+    pub(crate) fn search<'a>(&'a self, vector: Option<&'a [f32]>, text: Option<&'a str>, reranks: bool) -> Search<'a> {
+        Search {
+            vector,
+            text,
+            filter: self.filter.as_deref(),
+            k: self.k,
+            recall: self.recall,
+            fusion: self.fusion,
+            expand: self.expand.as_ref(),
+            rerank: reranks.then(|| self.rerank_depth.unwrap_or_else(|| deep(self.k))),
+            mmr: self.mmr,
+            include: self.include,
+        }
+    }
+}
+
+/// Have `reranker(at, texts)` score the candidates of the query with this number. No lock is held meanwhile: it may do what it likes.
+pub(crate) fn rerank(candidates: &mut Candidates, reranker: &Bound<'_, PyAny>, at: usize) -> PyResult<()> {
+    let (py, begin) = (reranker.py(), Instant::now());
+    let texts = detached(py, || candidates.texts())?.map_err(|error| errors::query(py, &error))?;
+    let has_text: Vec<bool> = texts.iter().map(Option::is_some).collect();
+    let given: Vec<String> = texts.into_iter().flatten().collect();
+    let mut scores = Vec::new();
+    if !given.is_empty() {
+        scores = reranker.call1((at, given))?.extract::<Vec<f32>>()?;
+    }
+    let mut scores = scores.into_iter();
+    let scores: Vec<Option<f32>> = has_text.into_iter().map(|has| if has { scores.next() } else { None }).collect();
+    candidates.rerank(&scores, begin);
+    Ok(())
+}

@@ -1,0 +1,113 @@
+"""What the words of a query do beside ranking: what they require of every result, and where they stand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_embed import Letters
+
+import tiercel
+from tiercel import F
+
+TEXTS = {
+    "red": "red wine, then more wine",
+    "white": "white wine",
+    "mud": "an eel sleeps in mud",
+    "turned": "wine red as mud",
+    "bare": None,
+}
+
+
+@pytest.fixture
+def cellar(tmp_path: Path):
+    with tiercel.open(tmp_path, dim=2) as collection:
+        collection.upsert([*TEXTS], [[1, at] for at in range(5)], list(TEXTS.values()), [{"at": at} for at in range(5)])
+        yield collection
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("wine", {"red", "white", "turned", "mud", "bare"}),
+        ("the sleeping", {"red", "white", "turned", "mud", "bare"}),
+        ("wine -mud", {"red", "white", "bare"}),
+        ("-mud", {"red", "white", "bare"}),
+        ("+wine", {"red", "white", "turned"}),
+        ("+wines -white", {"red", "turned"}),
+        ('"red wine" mud', {"red"}),
+        ('"mud"', {"mud", "turned"}),
+        ('-"red wine"', {"white", "turned", "mud", "bare"}),
+        ('+wine "in mud"', {"turned"}),
+        ("+nothing", set()),
+        ('12" wide-open', {"red", "white", "turned", "mud", "bare"}),
+    ],
+)
+def test_signs_and_quotes_hold_for_what_is_found_by_vector(
+    cellar: tiercel.Collection, text: str, expected: set[str]
+) -> None:
+    assert set(cellar.search([1, 1], text).ids) == expected
+    later = cellar.search([1, 1], text, filter=F("at") >= 2, k=9)
+    assert set(later.ids) == {name for name in expected if [*TEXTS].index(name) >= 2}
+    assert set(cellar.search_many([[1, 1]], [text])[0].ids) == expected
+
+
+def test_constraints_are_of_the_records_as_they_are_now(cellar: tiercel.Collection) -> None:
+    cellar.upsert(["mud", "new"], [[1, 0], [1, 1]], ["a clean eel", "more mud"])
+    cellar.delete(["turned"])
+    assert set(cellar.search([1, 1], "eel -mud").ids) == {"red", "white", "bare", "mud"}
+    assert cellar.search([1, 1], "+mud").ids == ["new"]
+
+
+def test_with_an_embedder_a_text_alone_keeps_to_its_constraints(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        collection.upsert(["cat", "eel"], texts=["a cat sleeps", "an eel sleeps in mud"])
+        assert set(collection.search(text="sleeps").ids) == {"cat", "eel"}
+        assert collection.search(text="sleeps -mud").ids == ["cat"]
+        assert collection.search(text='"in mud"').ids == ["eel"]
+        assert [found.ids for found in collection.search_many(texts=["sleeps -mud", "+mud"])] == [["cat"], ["eel"]]
+        plan = collection.search(text="sleeps -mud", explain=True).plan
+        assert plan is not None
+        assert next(stage["name"] for stage in plan["stages"]) == "constraints"
+
+
+def lit(match: Any) -> list[str]:
+    return [match.text[start:end] for start, end in match.highlights]
+
+
+def test_highlights_are_the_words_that_matched(cellar: tiercel.Collection) -> None:
+    include = ("text", "highlights")
+    found = {match.id: match for match in cellar.search(text='wines "sleeps in mud" -white', include=include)}
+    assert lit(found["red"]) == ["wine", "wine"]
+    assert found["red"].highlights == [(4, 8), (20, 24)]
+    assert lit(found["mud"]) == ["sleeps", "in", "mud"] or lit(found["mud"]) == ["sleeps", "mud"]
+    assert lit(found["turned"]) == ["wine"]
+
+
+def test_highlights_count_characters_of_a_python_string(cellar: tiercel.Collection) -> None:
+    text = "\U0001f377 caf\u00e9 \u6771\u4eac: WINE, wines \u1e9e"
+    cellar.upsert(["odd"], texts=[text])
+    match = cellar.search(
+        text="wine caf\u00e9 \u4eac", filter={"$not": {"at": {"$exists": True}}}, include=["text", "highlights"]
+    )[0]
+    assert lit(match) == ["caf\u00e9", "\u4eac", "WINE", "wines"]
+    only = cellar.search(text="caf\u00e9", include="highlights")[0]
+    assert only.text is None
+    assert only.highlights == [(2, 6)]
+
+
+def test_highlights_where_there_is_nothing_to_light(cellar: tiercel.Collection) -> None:
+    assert [match.highlights for match in cellar.search([1, 1], include=["highlights"])] == [[]] * 5
+    found = {match.id: match.highlights for match in cellar.search([1, 1], "wine", include=["highlights"])}
+    assert found["mud"] == found["bare"] == []
+    assert found["white"] == [(6, 10)]
+    assert cellar.search([1, 1], "wine")[0].highlights is None
+
+
+def test_records_that_are_read_have_no_highlights(cellar: tiercel.Collection) -> None:
+    for read in (cellar.get, cellar.scan):
+        arguments: list[Any] = [["red"]] if read == cellar.get else []
+        with pytest.raises(
+            tiercel.InvalidInputError, match="include: expected any of 'text', 'metadata', 'vector', got 'highlights'"
+        ):
+            read(*arguments, include=["highlights"])  # pyright: ignore[reportArgumentType]
+    assert cellar.get(["red"])[0].highlights is None  # pyright: ignore[reportOptionalMemberAccess]
