@@ -155,15 +155,6 @@ def test_what_it_was_made_with_is_checked(zoo: tiercel.Collection) -> None:
         tiercel.open(zoo.path, metric="l2")
 
 
-def test_a_closed_collection_says_so(zoo: tiercel.Collection) -> None:
-    zoo.close()
-    zoo.close()
-    assert zoo.closed
-    for call in (lambda: len(zoo), lambda: zoo.search([1, 0, 0]), lambda: zoo.upsert(["a"], [[1, 0, 0]])):
-        with pytest.raises(tiercel.ClosedError, match="closed"):
-            call()
-
-
 def test_the_plan_is_told(zoo: tiercel.Collection) -> None:
     plan = zoo.search([1, 0, 0], "cat", filter={"legs": 4}, explain=True).plan
     assert plan is not None
@@ -215,42 +206,6 @@ def test_async_twins_do_the_same(tmp_path: Path) -> None:
 LONE = "a\ud800"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((["a"], [[1, 2]]), "vectors: expected vectors of length 3, got 2"),
-        ((["a"], [[1, 2, math.nan]]), "vectors: expected finite values, got NaN at row 0, column 2"),
-        ((["a"], [[0, 0, 0]]), "vectors"),
-        ((["a"], np.eye(3)), "vectors: expected 1 vectors, one an id, got 3"),
-        ((["a"], [None, [1, 0, 0]]), "vectors: expected 1, one an id, got 2"),
-        (([""],), r"ids\[0\]: expected 1 to 512 bytes of UTF-8, got 0"),
-        ((["a", "é" * 257],), r"ids\[1\]: expected 1 to 512 bytes of UTF-8, got 514"),
-        (([1],), r"ids\[0\]: expected a str, got int"),
-        (("abc",), "ids: expected a list"),
-        (([LONE],), r"ids\[0\]: expected Unicode text"),
-        ((["a"], None, [LONE]), r"texts\[0\]: expected Unicode text, got a lone surrogate at character 1"),
-        ((["a"], None, [b"x"]), r"texts\[0\]: expected a str, got bytes"),
-        ((["a"], None, ["x", "y"]), "texts: expected 1, one an id, got 2"),
-        ((["a"], None, None, [{"x": {1}}]), r"metadata\[0\]: expected what JSON can hold"),
-        ((["a"], None, None, [{"x": math.nan}]), r"metadata\[0\]: expected what JSON can hold"),
-        ((["a"], None, None, [[1]]), r"metadata\[0\]: expected a dict, got list"),
-    ],
-)
-def test_bad_input_changes_nothing(zoo: tiercel.Collection, arguments: tuple[object, ...], message: str) -> None:
-    with pytest.raises(tiercel.InvalidInputError, match=message):
-        zoo.upsert(*arguments)  # pyright: ignore[reportArgumentType]
-    assert len(zoo) == 3
-
-
-def test_metadata_within_metadata_has_an_end(zoo: tiercel.Collection) -> None:
-    deep: dict[str, object] = {}
-    for _ in range(100):
-        deep = {"in": deep}
-    with pytest.raises(tiercel.InvalidInputError, match="at most 64 levels"):
-        zoo.upsert(["a"], metadata=[deep])
-    assert zoo.upsert(["a"], metadata=[{"long": "x" * 1_000_000}]) == 1
-
-
 def test_bad_searches(zoo: tiercel.Collection) -> None:
     for call, message in (
         (zoo.search, "expected vector, text or both"),
@@ -270,22 +225,6 @@ def test_bad_searches(zoo: tiercel.Collection) -> None:
     ):
         with pytest.raises(tiercel.InvalidInputError, match=message):
             call()
-
-
-def test_places_that_are_no_collection(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("not a directory")
-    with pytest.raises((tiercel.StorageFailedError, tiercel.CorruptionError)):
-        tiercel.open(file, dim=3)
-    with pytest.raises(tiercel.InvalidInputError, match="path: expected a str"):
-        tiercel.open(3)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(tiercel.InvalidInputError, match="NUL"):
-        tiercel.open("a\0b", dim=3)
-    with pytest.raises(tiercel.InvalidInputError, match="dim"):
-        tiercel.open(tmp_path / "c", dim=0)
-    with pytest.raises(tiercel.InvalidInputError, match="language: expected None or one of arabic"):
-        tiercel.open(tmp_path / "c", language="klingon")
-    assert not (tmp_path / "c").exists()
 
 
 def test_empty_batches_and_empty_collections(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, TypeAlias, cast
@@ -17,6 +18,7 @@ MAX_ID: Final = 512
 MAX_TEXT: Final = 64 << 20
 MAX_METADATA: Final = 16 << 20
 MAX_DEPTH: Final = 64
+MAX_LIMIT: Final = 2**63 - 1
 INCLUDES: Final = ("text", "metadata", "vector")
 SEARCH_INCLUDES: Final = (*INCLUDES, "highlights")
 
@@ -105,8 +107,36 @@ def record_metadata(metadata: Iterable[Metadata | None] | None, count: int) -> l
     """Metadata as JSON, one an id or none at all."""
     if metadata is None:
         return None
+    return given_metadata(metadata, count)
+
+
+def given_metadata(metadata: Iterable[Metadata | None], count: int) -> list[str | None]:
+    """Metadata as JSON, one an id."""
     listed = column(metadata, "metadata", count)
     return [None if each is None else json_object(each, f"metadata[{at}]") for at, each in enumerate(listed)]
+
+
+def path_name(value: object, name: str) -> str:
+    """A path that the system can be asked for."""
+    found = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, str | os.PathLike) else value
+    if not isinstance(found, str):
+        raise InvalidInputError(f"{name}: expected a str or os.PathLike of one, got {type(found).__name__}")
+    try:
+        encoded = os.fsencode(found)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"{name}: expected a path, got a lone surrogate at character {error.start}") from None
+    if 0 in encoded:
+        raise InvalidInputError(f"{name}: expected no NUL character")
+    return found
+
+
+def sort_order(order_by: object) -> tuple[str, bool]:
+    """The field to order by, and whether largest first."""
+    text = unicode_text(order_by, "order_by")
+    field = text.removeprefix("-")
+    if not field:
+        raise InvalidInputError(f"order_by: expected the name of a field, got {text!r}")
+    return field, text.startswith("-")
 
 
 def json_object(value: object, place: str) -> str:
@@ -122,9 +152,30 @@ def json_object(value: object, place: str) -> str:
     unicode_text(text, place)
     if len(text) > MAX_METADATA:
         raise InvalidInputError(f"{place}: expected at most {MAX_METADATA} characters of JSON, got {len(text)}")
-    if text.count("{") + text.count("[") > MAX_DEPTH and levels_of(cast("Metadata", value)) > MAX_DEPTH:
-        raise InvalidInputError(f"{place}: expected at most {MAX_DEPTH} levels within each other")
+    check_levels(cast("Metadata", value), place)
     return text
+
+
+def check_levels(value: object, place: str) -> None:
+    """What `json.dumps` lets pass: many levels, keys that it would turn into strings, numbers that no filter could read."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for each in level:
+            if isinstance(each, Mapping):
+                entries = cast("Mapping[object, object]", each)
+                if not all(isinstance(key, str) for key in entries):
+                    raise InvalidInputError(f"{place}: expected strings as keys, got {list(entries)}")
+                inner.extend(entries.values())
+            elif isinstance(each, list | tuple):
+                inner.extend(cast("Sequence[object]", each))
+            elif isinstance(each, int) and abs(each) > sys.float_info.max:
+                raise InvalidInputError(f"{place}: expected numbers in the range of a float, got a larger integer")
+        if not inner:
+            return
+        level = inner
+    if any(isinstance(each, Mapping | list | tuple) for each in level):
+        raise InvalidInputError(f"{place}: expected at most {MAX_DEPTH} levels within each other")
 
 
 def _date(value: object) -> str:
@@ -134,23 +185,10 @@ def _date(value: object) -> str:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def levels_of(value: object) -> int:
-    """How deep objects and lists lie within each other."""
-    levels, depth = [value], 0
-    while levels:
-        depth += 1
-        inner: list[object] = []
-        for each in levels:
-            if isinstance(each, Mapping):
-                inner.extend(cast("Metadata", each).values())
-            elif isinstance(each, list | tuple):
-                inner.extend(cast("Sequence[object]", each))
-        levels = inner
-    return depth
-
-
 def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[bool, bool, bool, bool]:
     """Whether text, metadata, vectors and highlights are wanted."""
+    if not isinstance(include, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"include: expected a list, got {type(cast('object', include)).__name__}")
     names = (include,) if isinstance(include, str) else tuple(include)
     for name in names:
         if name not in known:

@@ -23,14 +23,18 @@ from numpy.typing import ArrayLike
 from tiercel._core import CollectionCore
 from tiercel.checks import (
     INCLUDES,
+    MAX_LIMIT,
     Metadata,
     cores,
+    given_metadata,
     given_vectors,
     included,
+    path_name,
     query_texts,
     record_ids,
     record_metadata,
     record_texts,
+    sort_order,
     unicode_text,
     whole,
 )
@@ -157,7 +161,7 @@ class Collection:
             An argument is not what it must be.
         """
         names = record_ids(ids)
-        values = record_metadata(metadata, len(names)) or [None] * len(names)
+        values = given_metadata(metadata, len(names))
         return self._core.set_metadata(list(zip(names, values, strict=True)))
 
     def delete(self, ids: Iterable[str] | None = None, *, filter: Filter | Metadata | None = None) -> int:
@@ -335,11 +339,21 @@ class Collection:
             Those after the record with this id: the last of the page before.
         include
             As in `search`.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be.
+        NotFoundError
+            There is no record with the id `after`; it has been removed, perhaps.
         """
-        order = None if order_by is None else (order_by.removeprefix("-"), order_by.startswith("-"))
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidInputError(f"limit: expected an int of at least 0, got {limit!r}")
-        rows = self._core.scan(None if filter is None else as_json(filter), order, limit, after, included(include))
+        rows = self._core.scan(
+            None if filter is None else as_json(filter),
+            None if order_by is None else sort_order(order_by),
+            None if limit is None else whole(limit, "limit", 0, MAX_LIMIT),
+            None if after is None else unicode_text(after, "after"),
+            included(include),
+        )
         return [record(row) for row in rows]
 
     def refresh(self) -> bool:
@@ -378,7 +392,7 @@ class Collection:
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a complete copy to a directory that is new or empty; open it like any collection."""
-        self._core.backup(os.fspath(path))
+        self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
         """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part; the last error of the background."""

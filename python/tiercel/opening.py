@@ -4,7 +4,7 @@ import os
 from typing import Final, Literal
 
 from tiercel._core import CollectionCore
-from tiercel.checks import cores, whole
+from tiercel.checks import cores, path_name, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
@@ -70,17 +70,15 @@ def open(  # noqa: A001
     StorageFailedError
         The directory cannot be read or written.
     """
-    name = os.fspath(path) if isinstance(path, str | os.PathLike) else path  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"path: expected a str or os.PathLike of one, got {type(name).__name__}")
-    if "\0" in name:
-        raise InvalidInputError("path: expected no NUL character")
+    name = path_name(path, "path")
     if metric is not None and metric not in _METRICS:
         raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
     if durability not in _DURABILITIES:
         raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
     if mode not in _MODES:
         raise InvalidInputError(f"mode: expected 'rw' or 'r', got {mode!r}")
+    if language is not None:
+        unicode_text(language, "language")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
     core = CollectionCore(

@@ -123,6 +123,9 @@ pub enum QueryError {
     /// A vector to look for in a collection that has none.
     #[error("vector: expected none, since the collection was opened without dim")]
     NoVectors,
+    /// There is no record to go on from.
+    #[error("after: expected the id of a record, got {0:?}, which is none")]
+    NotFound(String),
     /// A filter that does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -104,19 +104,24 @@ impl Collection {
             Some(filter) => select(&self.core, &snapshot, filter)?.into_iter().collect(),
             None => snapshot.stamps.living(snapshot.rows, snapshot.sequence).into_iter().collect(),
         };
+        // The last record of the page before need not pass the filter any more: what counts is where it would stand.
+        let after = page.after.map(|id| snapshot.reader.get(id)?.ok_or_else(|| QueryError::NotFound(id.into())));
+        let after = after.transpose()?;
         if let Some(order) = &page.order {
-            let mut keyed = Vec::with_capacity(rows.len());
+            let keyed = |row, record: &Record| (key(record.metadata.as_deref(), &order.field), row);
+            let in_order =
+                |a: &Keyed, b: &Keyed| compare(a.0.as_ref(), b.0.as_ref(), order.descending).then(a.1.cmp(&b.1));
+            let mut sorted = Vec::with_capacity(rows.len());
             for row in rows {
-                let metadata = snapshot.reader.record(row)?.and_then(|record| record.metadata);
-                keyed.push((key(metadata.as_deref(), &order.field), row));
+                sorted.extend(snapshot.reader.record(row)?.map(|record| keyed(row, &record)));
             }
-            keyed.sort_by(|a, b| compare(a.0.as_ref(), b.0.as_ref(), order.descending).then(a.1.cmp(&b.1)));
-            rows = keyed.into_iter().map(|(_, row)| row).collect();
-        }
-        if let Some(after) = page.after {
-            let row = snapshot.reader.row(after)?;
-            let at = row.and_then(|row| rows.iter().position(|each| *each == row));
-            rows.drain(..at.map_or(0, |at| at + 1));
+            sorted.sort_by(in_order);
+            if let Some(after) = after.map(|(row, record)| keyed(row, &record)) {
+                sorted.drain(..sorted.partition_point(|each| in_order(each, &after).is_le()));
+            }
+            rows = sorted.into_iter().map(|(_, row)| row).collect();
+        } else if let Some((after, _)) = after {
+            rows.drain(..rows.partition_point(|row| *row <= after));
         }
         rows.truncate(page.limit.unwrap_or(usize::MAX));
         let records = snapshot.reader.records(&rows)?;
@@ -172,6 +177,9 @@ fn got(snapshot: &Snapshot, row: u32, record: Record, include: Include) -> Got {
         vector: vectors.and_then(|vectors| vectors.get(row)),
     }
 }
+
+/// The value that a record is ordered by, and its row.
+type Keyed = (Option<Value>, u32);
 
 /// The value of a field by its dotted name.
 fn key(metadata: Option<&[u8]>, field: &str) -> Option<Value> {

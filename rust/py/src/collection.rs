@@ -257,7 +257,7 @@ impl CollectionCore {
     }
 
     fn backup(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        self.write(py, |collection| collection.backup(&path))
+        self.call(py, |collection| collection.backup(&path))?.map_err(|error| errors::backup(py, error, &path))
     }
 
     fn verify(&self, py: Python<'_>) -> PyResult<Vec<String>> {

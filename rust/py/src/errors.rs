@@ -128,11 +128,20 @@ pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
     }
 }
 
+/// Why no copy was written.
+pub(crate) fn backup(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr {
+    match problem {
+        WriteError::Commit(CommitError::Io(io)) => storage(py, &io, path),
+        _ => write(py, problem),
+    }
+}
+
 fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
     match problem {
         CommitError::DiskFull => error(py, "DiskFullError", (ENOSPC, problem.to_string())),
         CommitError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         CommitError::Invalid(_) => invalid(py, problem.to_string()),
+        CommitError::Io(io) => error(py, "StorageFailedError", (errno(io), reason(io))),
         _ => error(py, "StorageFailedError", (EIO, problem.to_string())),
     }
 }
@@ -143,6 +152,7 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
         QueryError::Row(_) | QueryError::NoVectors | QueryError::Filter(_) | QueryError::Schema(_) => {
             invalid(py, problem.to_string())
         }
+        QueryError::NotFound(_) => error(py, "NotFoundError", (problem.to_string(),)),
         QueryError::Interrupted => interrupted(py),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         QueryError::Io(_) => error(py, "StorageFailedError", (EIO, problem.to_string())),
