@@ -187,9 +187,28 @@ def test_a_mistyped_name_makes_no_collection(run: Run, command: list[str]) -> No
 
 def test_a_collection_that_is_open_is_one_line(zoo: Run) -> None:
     with tiercel.open("zoo"):
-        code, out, err = zoo("stats", "zoo", "--json")
+        code, out, err = zoo("compact", "zoo", "--json")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "already open" in err
+
+
+def test_what_only_reads_works_beside_a_writer(zoo: Run) -> None:
+    with tiercel.open("zoo") as writer:
+        writer.upsert(["fox"], texts=["a fox sleeps"])
+        writer.checkpoint()
+        assert [each["id"] for each in document(zoo("query", "zoo", "fox", "--json"))["results"]] == ["fox"]
+        stats = document(zoo("stats", "zoo", "--json"))
+        assert (stats["stats"]["records"], stats["mode"], stats["schema"]) == (5, "r", {})
+        assert "as of        the last checkpoint" in zoo("stats", "zoo")[1]
+        assert document(zoo("verify", "zoo", "--json"))["damage"] == []
+        assert len(zoo("export", "zoo")[1].splitlines()) == 5
+    assert document(zoo("stats", "zoo", "--json"))["mode"] == "rw"
+
+
+def test_stats_tell_the_schema(run: Run) -> None:
+    tiercel.open("typed", schema={"year": int, "tags": list[str]}).close()
+    assert document(run("stats", "typed", "--json"))["schema"] == {"tags": "list[str]", "year": "int"}
+    assert "schema       tags: list[str], year: int" in run("stats", "typed")[1]
 
 
 def test_stats_compact_and_backup(zoo: Run) -> None:

@@ -1,11 +1,13 @@
 """What the commands on collections share."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
 import tiercel
-from tiercel import Collection, InvalidInputError
+from tiercel import AlreadyOpenError, Collection, InvalidInputError, StorageFailedError
 from tiercel.cli.answer import size
+from tiercel.schema import names_of_types
 
 # The database of records, without which a directory is no collection.
 _RECORDS = "records"
@@ -18,6 +20,18 @@ def open_collection(directory: str) -> Collection:
     return tiercel.open(directory)
 
 
+def open_to_read(directory: str) -> Collection:
+    """Open a collection that is there: with all that is in it or, beside a writer or where nobody may write, as of its last checkpoint."""
+    try:
+        return open_collection(directory)
+    except AlreadyOpenError:
+        pass
+    except StorageFailedError as error:
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            raise
+    return tiercel.open(directory, mode="r")
+
+
 def describe(collection: Collection) -> dict[str, Any]:
     """A collection as `--json` shows it."""
     return {
@@ -25,6 +39,8 @@ def describe(collection: Collection) -> dict[str, Any]:
         "dim": collection.dim,
         "metric": collection.metric,
         "embedder": collection.fingerprint,
+        "schema": dict(names_of_types(collection.schema)),
+        "mode": collection.mode,
         "stats": collection.stats(),
     }
 
@@ -39,6 +55,10 @@ def collection_lines(document: dict[str, Any]) -> list[str]:
         f"on disk      {_sizes(stats['disk'])}",
         f"in memory    {_sizes(stats['memory'])}",
     ]
+    if document["schema"]:
+        lines.append(f"schema       {', '.join(f'{field}: {name}' for field, name in document['schema'].items())}")
+    if document["mode"] == "r":
+        lines.append("as of        the last checkpoint of the process that has it open")
     return lines + ([f"trouble      {stats['trouble']}"] if stats["trouble"] else [])
 
 

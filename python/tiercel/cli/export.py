@@ -3,9 +3,9 @@
 import argparse
 from collections.abc import Iterator
 
-from tiercel import Collection, InvalidInputError
+from tiercel import Collection, InvalidInputError, TiercelError
 from tiercel.cli.answer import Answer
-from tiercel.cli.collections import open_collection
+from tiercel.cli.collections import open_to_read
 from tiercel.cli.files import check_target
 from tiercel.cli.jsonl import dump, new_file
 from tiercel.cli.progress import progress
@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> Answer:
     check_target(args.output, "--output")
     written = 0
     with (
-        open_collection(args.directory) as collection,
+        open_to_read(args.directory) as collection,
         progress("exporting") as report,
         new_file(args.output) as file,
     ):
@@ -36,12 +36,15 @@ def run(args: argparse.Namespace) -> Answer:
 
 
 def _printed(directory: str) -> Iterator[str]:
-    with open_collection(directory) as collection:
+    with open_to_read(directory) as collection:
         yield from _records(collection)
 
 
 def _records(collection: Collection) -> Iterator[str]:
     last: str | None = None
+    sequence = collection.stats()["sequence"]
     while page := collection.scan(after=last, limit=_PAGE, include=["text", "metadata", "vector"]):
+        if collection.stats()["sequence"] != sequence:
+            raise TiercelError("export: the process that has the collection open went on too far meanwhile; try again")
         yield from map(dump, page)
         last = page[-1].id

@@ -9,7 +9,7 @@ from typing import Any
 
 from tiercel import Collection, Found, InvalidInputError
 from tiercel.cli.answer import Answer
-from tiercel.cli.collections import open_collection
+from tiercel.cli.collections import open_to_read
 from tiercel.cli.files import load_array
 from tiercel.embed import HashingEmbedder
 
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> Answer:
     if args.text is None and vector is None:
         raise InvalidInputError("query: expected TEXT, --vector or both, got neither")
     filter_ = None if args.filter is None else _filter(args.filter)
-    with open_collection(args.directory) as collection:
+    with open_to_read(args.directory) as collection:
         if vector is None and args.text is not None:
             vector = _hashed(collection, args.text)
         found = collection.search(vector, args.text, filter=filter_, k=args.k, explain=args.explain)

@@ -3,11 +3,11 @@
 import argparse
 
 from tiercel.cli.answer import Answer
-from tiercel.cli.collections import collection_lines, describe, open_collection
+from tiercel.cli.collections import collection_lines, describe, open_to_read
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Count records and bytes."""
-    with open_collection(args.directory) as collection:
+    with open_to_read(args.directory) as collection:
         document = describe(collection)
     return Answer(document, collection_lines(document))

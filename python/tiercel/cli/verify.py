@@ -3,12 +3,12 @@
 import argparse
 
 from tiercel.cli.answer import Answer
-from tiercel.cli.collections import open_collection
+from tiercel.cli.collections import open_to_read
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Read everything; the exit code is 1 when something is damaged."""
-    with open_collection(args.directory) as collection:
+    with open_to_read(args.directory) as collection:
         damage = collection.verify()
         records = len(collection)
     document = {"directory": args.directory, "records": records, "damage": damage}
