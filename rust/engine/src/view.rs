@@ -26,12 +26,12 @@ pub(crate) struct Viewer {
 impl Collection {
     /// Open the collection in a directory for reading: nothing in the directory is changed, no lock is taken, and a writer in another
     /// process goes on. It shows the last checkpoint, or clean close, or creation, until it is refreshed.
-    pub fn view(path: &Path, wanted: Wanted) -> Result<Self, OpenError> {
+    pub fn view(path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
         Self::view_on(Arc::new(ReadOnlyVfs), path, wanted)
     }
 
     /// Open a collection on any file system for reading.
-    pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: Wanted) -> Result<Self, OpenError> {
+    pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
         let view = View::new(vfs, path, Options::default().cache_bytes);
         let (config, snapshot) = steady(OpenError::is_damage, || newest(&view))?;
         wanted.check(&config)?;

@@ -73,7 +73,7 @@ impl CollectionCore {
         let wanted = Wanted { dim, metric, tokenizer, fingerprint, schema };
         let running = Running { durability, threads };
         let opened = detached(py, || {
-            if read_only { Collection::view(&path, wanted) } else { Collection::open(&path, wanted, running) }
+            if read_only { Collection::view(&path, &wanted) } else { Collection::open(&path, wanted, running) }
         })?;
         let collection = opened.map_err(|error| errors::open(py, error, &path))?;
         let config = collection.config();

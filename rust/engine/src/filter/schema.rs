@@ -93,7 +93,6 @@ impl FieldType {
         let other = |operand: &Operand| (!self.equals(operand)).then(|| operand.describe());
         let scalar = Self { is_list: false, ..self };
         match test {
-            Test::Exists => None,
             Test::OneOf(operands) => operands.iter().find_map(other),
             Test::Ordered(..) if self.is_list || self.kind == Kind::Bool => Some("<, <=, > or >=".into()),
             Test::Ordered(_, operand) => other(operand),
@@ -102,7 +101,7 @@ impl FieldType {
             Test::StartsWith(_) if self.is_list || !matches!(self.kind, Kind::Str | Kind::Date) => {
                 Some("startswith".into())
             }
-            Test::StartsWith(_) => None,
+            Test::Exists | Test::StartsWith(_) => None,
         }
     }
 

@@ -13,7 +13,7 @@ fn sleeps() -> Search<'static> {
 }
 
 fn view(path: &Path) -> Collection {
-    Collection::view(path, Wanted::default()).unwrap()
+    Collection::view(path, &Wanted::default()).unwrap()
 }
 
 #[test]
@@ -54,9 +54,9 @@ fn a_reader_answers_however_far_the_writer_goes_on() {
     for round in 1..8 {
         put(round);
         if round % 3 == 0 {
-            zoo.compact().unwrap()
+            zoo.compact().unwrap();
         } else {
-            zoo.checkpoint().unwrap()
+            zoo.checkpoint().unwrap();
         }
         let found = reader.read(|reader| reader.search(&Search { text: Some("round"), k: 50, ..EMPTY })).unwrap();
         let texts: Vec<_> = found.matches.iter().map(|found| found.text.as_deref().unwrap()).collect();
@@ -75,7 +75,7 @@ fn a_reader_changes_nothing() {
     zoo.checkpoint().unwrap();
     zoo.settle().unwrap();
     let before = (vfs.counts().writes, vfs.counts().syncs);
-    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
     assert_eq!(ids(&reader, &sleeps()), ["cat", "eel"]);
     let refused = [
         reader.upsert(records, vectors).err(),
@@ -97,7 +97,7 @@ fn there_must_be_something_to_read() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     for path in [directory.path(), &missing] {
-        let error = Collection::view(path, Wanted::default()).err().unwrap();
+        let error = Collection::view(path, &Wanted::default()).err().unwrap();
         assert!(matches!(error, OpenError::Store(StoreOpenError::NotFound)), "{error}");
     }
     assert!(!missing.exists());
@@ -119,5 +119,5 @@ fn a_reader_says_what_is_damaged() {
     bytes[middle] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     assert_eq!(reader.verify().unwrap().len(), 1);
-    assert!(Collection::view(directory.path(), Wanted::default()).is_err());
+    assert!(Collection::view(directory.path(), &Wanted::default()).is_err());
 }
