@@ -58,6 +58,14 @@ def parser() -> argparse.ArgumentParser:
         lambda given, bar: crashes.power_cut(crash_options(given), bar),
     )
     add_crash_options(cut, 100, ["early", "no-sync"])
+
+    def run_model(given: argparse.Namespace, bar: Progress) -> Outcome:
+        from model import model
+
+        return model(given.steps, given.seed, bar)
+
+    steps = add("model", "any sequence of calls beside a dictionary and numpy; needs hypothesis", run_model)
+    steps.add_argument("--steps", type=int, default=100_000, help="calls (default: %(default)s)")
     return top
 
 

@@ -1,0 +1,14 @@
+"""Any sequence of calls to a collection answers as a dictionary searched with numpy and plain Python would."""
+
+from collection_machine import Machine
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+
+def test_any_sequence_of_calls() -> None:
+    run_state_machine_as_test(Machine)
+
+
+def test_any_sequence_of_calls_beside_a_graph() -> None:
+    few = settings(max_examples=settings.default.max_examples // 20, stateful_step_count=20)
+    run_state_machine_as_test(lambda: Machine(many=True), settings=few)
