@@ -13,6 +13,7 @@ from pathlib import Path
 
 import crashes
 from outcome import Outcome, Progress
+from soak import soak
 
 from tiercel.cli.progress import progress
 
@@ -66,6 +67,13 @@ def parser() -> argparse.ArgumentParser:
 
     steps = add("model", "any sequence of calls beside a dictionary and numpy; needs hypothesis", run_model)
     steps.add_argument("--steps", type=int, default=100_000, help="calls (default: %(default)s)")
+
+    def run_soak(given: argparse.Namespace, bar: Progress) -> Outcome:
+        return soak(given.seconds, given.threads, given.seed, bar)
+
+    mixed = add("soak", "threads that do everything at once, and what memory and files they take", run_soak)
+    mixed.add_argument("--seconds", type=int, default=60, help="(default: %(default)s)")
+    mixed.add_argument("--threads", type=int, default=8, help="(default: %(default)s)")
     return top
 
 
