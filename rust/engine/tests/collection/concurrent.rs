@@ -7,7 +7,8 @@ use std::thread;
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Match, NewRecord, Search};
 
-use crate::{ALL, from_environment, open};
+use crate::long::size;
+use crate::{ALL, open};
 
 const WRITERS: usize = 4;
 /// Records of a writer.
@@ -162,7 +163,7 @@ fn run(filler: usize, rounds: u64, maintain: impl Fn(&Collection) + Sync) {
 }
 
 fn rounds(short: u64) -> u64 {
-    from_environment("TIERCEL_ROUNDS").unwrap_or(short)
+    size("TIERCEL_ROUNDS").unwrap_or(short)
 }
 
 #[test]

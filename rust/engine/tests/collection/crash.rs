@@ -1,11 +1,12 @@
 //! A power cut after any operation of the disk: what was acknowledged is found in every way, the call under way as a whole or not
 //! at all, and the collection goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`.
 
-use tiercel_engine::{Collection, OpenError};
-use tiercel_store::sim::{Bug, SimVfs};
+use tiercel_engine::{Collection, Durability, OpenError};
+use tiercel_store::sim::{Bug, Replay, SimVfs};
 
+use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};
-use crate::{from_environment, open_sim};
+use crate::{open_sim, open_sim_with};
 
 /// Calls on a disk that was recorded, and what the collection held after each.
 struct Recorded {
@@ -13,21 +14,31 @@ struct Recorded {
     models: Vec<Model>,
 }
 
+/// A mistake for these tests to find.
+#[derive(Clone, Copy)]
+enum Mistake {
+    Disk(Bug),
+    /// Calls return before what they wrote is on disk.
+    Early,
+}
+
 /// Do calls on a disk that is recorded. Mark `n` stands where `n` calls had returned, the opening among them: what the thread in
 /// the background does at the same time does not move it.
-fn record(seed: u8, bug: Option<Bug>) -> Recorded {
+fn record(seed: u64, mistake: Option<Mistake>) -> Recorded {
     let vfs = SimVfs::new();
     vfs.record();
-    if let Some(bug) = bug {
+    if let Some(Mistake::Disk(bug)) = mistake {
         vfs.plant(bug);
     }
-    let mut collection = open_sim(&vfs).unwrap();
+    let durability = if matches!(mistake, Some(Mistake::Early)) { Durability::None } else { Durability::Always };
+    let open = || open_sim_with(&vfs, 3, durability).unwrap();
+    let mut collection = open();
     let mut models = vec![Model::new()];
     vfs.mark(1);
     for call in calls(seed, 30) {
         if let Call::Reopen = call {
             collection.close().unwrap();
-            collection = open_sim(&vfs).unwrap();
+            collection = open();
         }
         act(&collection, &call).unwrap();
         let mut model = models[models.len() - 1].clone();
@@ -39,26 +50,35 @@ fn record(seed: u8, bug: Option<Bug>) -> Recorded {
     Recorded { vfs, models }
 }
 
-/// Look at about so many images of a recording; gives how many are wrong.
-fn wrong(seed: u8, recorded: &Recorded, images: u64) -> u64 {
+/// Look at just so many images of a recording, spread over all of it; gives how many are not as `is_right` wants them.
+pub(crate) fn wrong(
+    vfs: &SimVfs,
+    seed: u64,
+    images: u64,
+    tally: &mut Tally,
+    mut is_right: impl FnMut(&SimVfs, &Replay) -> bool,
+) -> u64 {
     let mut events = 0;
-    let mut replay = recorded.vfs.replay();
+    let mut replay = vfs.replay();
     while replay.step() {
         events += 1;
     }
-    let (stride, each) = ((events / images).max(1), images.div_ceil(events));
-    let (mut replay, mut event, mut wrong) = (recorded.vfs.replay(), 0, 0);
-    while replay.step() {
-        event += 1;
-        if (event + u64::from(seed)).is_multiple_of(stride) {
-            let images = (0..each).map(|image| replay.image(u64::from(seed) ^ (event << 20) ^ (image << 50)));
-            wrong += images.filter(|image| !is_right(image, &recorded.models, replay.mark() as usize)).count() as u64;
+    let (mut replay, mut looked, mut wrong) = (vfs.replay(), 0, 0);
+    for event in 1..=events {
+        replay.step();
+        // Of images fewer than events, each seed takes other ones.
+        let due = (images * event + seed * 7 % events) / events;
+        while looked < due.min(images) {
+            looked += 1;
+            let image = replay.image(seed ^ (event << 20) ^ (looked << 44));
+            wrong += u64::from(!is_right(&image, &replay));
+            tally.add();
         }
     }
     wrong
 }
 
-/// Whether an image holds what it may after `mark` calls, and can be used.
+/// Whether an image holds what it may after the calls that had returned, and can be used.
 fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     let Ok(collection) = open_sim(image) else { return false };
     let Ok(mut model) = of(&collection) else { return false };
@@ -83,22 +103,39 @@ fn goes_on(collection: Collection, image: &SimVfs, model: &mut Model) -> Result<
     Ok(())
 }
 
+fn wrong_of(recorded: &Recorded, seed: u64, images: u64, tally: &mut Tally) -> u64 {
+    let models = &recorded.models;
+    wrong(&recorded.vfs, seed, images, tally, |image, replay| is_right(image, models, replay.mark() as usize))
+}
+
 #[test]
 fn nothing_acknowledged_is_lost_and_no_call_is_there_in_part() {
     const EACH: u64 = 150;
-    let images = from_environment("TIERCEL_CRASH_IMAGES").unwrap_or(2 * EACH);
-    for round in 0..images.div_ceil(EACH) {
-        let seed = round as u8;
-        assert_eq!(wrong(seed, &record(seed, None), EACH), 0, "seed {seed}");
+    let asked = size("TIERCEL_CRASH_IMAGES");
+    let rounds = asked.unwrap_or(2 * EACH).div_ceil(EACH);
+    let mut tally = Tally::new("images", rounds * EACH, asked.is_some());
+    for seed in seed()..seed() + rounds {
+        assert_eq!(wrong_of(&record(seed, None), seed, EACH, &mut tally), 0, "seed {seed}");
     }
+}
+
+/// Whether images are wrong when a mistake is planted.
+fn finds(mistake: Mistake) -> bool {
+    let mut tally = Tally::new("images with a mistake", 0, false);
+    wrong_of(&record(3, Some(mistake)), 3, 100, &mut tally) > 0
 }
 
 #[test]
 fn harness_finds_a_sync_that_is_skipped() {
-    assert!(wrong(3, &record(3, Some(Bug::SkipSync)), 100) > 0);
+    assert!(finds(Mistake::Disk(Bug::SkipSync)));
 }
 
 #[test]
 fn harness_finds_a_sync_of_the_directory_that_is_skipped() {
-    assert!(wrong(3, &record(3, Some(Bug::SkipSyncDir)), 100) > 0);
+    assert!(finds(Mistake::Disk(Bug::SkipSyncDir)));
+}
+
+#[test]
+fn harness_finds_an_acknowledgement_that_comes_too_early() {
+    assert!(finds(Mistake::Early));
 }

@@ -1,5 +1,5 @@
-//! Bits that flip and files that are cut: opening or reading says so, or every answer is right; never a panic. The long form takes
-//! the number of positions in a file from `TIERCEL_DAMAGE_SAMPLES`.
+//! Bits that flip and files that are cut: opening or reading says so, or every answer is right; never a panic. The long form flips
+//! every bit and cuts at every length; `TIERCEL_DAMAGE=7` leaves out those whose place is no multiple of 7.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,9 @@ use tiercel_engine::{OpenError, QueryError, StoreOpenError};
 use tiercel_store::Vfs;
 use tiercel_store::sim::SimVfs;
 
+use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};
-use crate::{from_environment, open_sim};
+use crate::open_sim;
 
 /// A collection with a checkpoint and changes after it.
 fn collection() -> (SimVfs, Model) {
@@ -40,13 +41,15 @@ fn is_told(vfs: &SimVfs, model: &Model, what: &str) -> bool {
     !collection.verify().unwrap().is_empty()
 }
 
-/// Places in a file: in its first bytes, and spread over those that were ever written.
+/// Where to damage a file of `len` bytes. In the short form, in its first bytes and spread over those that were ever written.
 fn places(vfs: &SimVfs, path: &Path, len: u64) -> Vec<u64> {
-    let samples = from_environment("TIERCEL_DAMAGE_SAMPLES").unwrap_or(150);
+    if let Some(stride) = size("TIERCEL_DAMAGE") {
+        return (seed() % stride.max(1)..len).step_by(stride.max(1) as usize).collect();
+    }
     let mut content = vec![0; len as usize];
     vfs.open(path).unwrap().read_at(0, &mut content).unwrap();
     let written: Vec<u64> = (0..len).filter(|at| content[*at as usize] != 0).collect();
-    let spread = written.iter().step_by((written.len() / samples as usize).max(1));
+    let spread = written.iter().step_by((written.len() / 150).max(1));
     (0..len.min(200)).step_by(7).chain(spread.copied()).collect()
 }
 
@@ -60,12 +63,19 @@ fn files(vfs: &SimVfs) -> Vec<(PathBuf, u64)> {
 #[test]
 fn bits_that_flip() {
     let (vfs, model) = collection();
-    for (path, len) in files(&vfs) {
+    let long = size("TIERCEL_DAMAGE").is_some();
+    let places: Vec<_> = files(&vfs).into_iter().map(|(path, len)| (places(&vfs, &path, len), path)).collect();
+    let total = places.iter().map(|(places, _)| places.len() as u64).sum::<u64>() * if long { 8 } else { 1 };
+    let mut tally = Tally::new("bits", total, long);
+    for (places, path) in places {
         let mut told = 0;
-        for at in places(&vfs, &path, len) {
-            let vfs = vfs.snapshot();
-            vfs.flip(&path, 8 * at + at % 8).unwrap();
-            told += u64::from(is_told(&vfs, &model, &format!("{path:?}, byte {at}")));
+        for at in places {
+            for bit in if long { 0..8 } else { at % 8..at % 8 + 1 } {
+                let vfs = vfs.snapshot();
+                vfs.flip(&path, 8 * at + bit).unwrap();
+                told += u64::from(is_told(&vfs, &model, &format!("{path:?}, byte {at}, bit {bit}")));
+                tally.add();
+            }
         }
         assert!(told > 20, "{path:?}: {told}");
     }
@@ -74,11 +84,15 @@ fn bits_that_flip() {
 #[test]
 fn files_that_are_cut() {
     let (vfs, model) = collection();
-    for (path, len) in files(&vfs) {
-        for len in places(&vfs, &path, len) {
+    let places: Vec<_> = files(&vfs).into_iter().map(|(path, len)| (places(&vfs, &path, len), path)).collect();
+    let total = places.iter().map(|(places, _)| places.len() as u64).sum();
+    let mut tally = Tally::new("cuts", total, size("TIERCEL_DAMAGE").is_some());
+    for (places, path) in places {
+        for len in places {
             let vfs = vfs.snapshot();
             vfs.cut(&path, len).unwrap();
             assert!(is_told(&vfs, &model, &format!("{path:?}, cut to {len}")));
+            tally.add();
         }
     }
 }

@@ -1,24 +1,25 @@
 //! Operations of the disk that fail once and for ever: a call is refused or succeeds, searches go on, and the collection opens again
-//! with what was acknowledged. The long form, `TIERCEL_FAULTS=1`, lets every single operation fail.
+//! with what was acknowledged. The long form, `TIERCEL_FAULTS=1`, lets every single operation of more calls fail.
 
 use tiercel_engine::{CommitError, QueryError, Search, WriteError};
 use tiercel_store::sim::{Fault, FaultKind, SimVfs};
 
+use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};
-use crate::{from_environment, open_sim};
+use crate::open_sim;
 
 /// Do calls while the `nth` operation fails; false if there are not so many.
-fn fail(fault: Fault) -> bool {
+fn fail(calls: &[Call], fault: Fault) -> bool {
     let vfs = SimVfs::new();
     let collection = open_sim(&vfs).unwrap();
     let before = vfs.counts().all;
     vfs.set_fault(Some(fault));
     let mut model = Model::new();
     let mut doubtful = None;
-    for call in calls(1, 16).into_iter().filter(|call| !matches!(call, Call::Reopen)) {
+    for call in calls {
         let mut after = model.clone();
-        apply(&mut after, &call);
-        match act(&collection, &call) {
+        apply(&mut after, call);
+        match act(&collection, call) {
             Ok(()) => model = after,
             // Nothing is lost by it: with more space the same call succeeds.
             Err(WriteError::Commit(CommitError::DiskFull)) => assert_eq!(fault.kind, FaultKind::Full, "{fault:?}"),
@@ -58,39 +59,42 @@ fn fail(fault: Fault) -> bool {
     reached
 }
 
-/// Operations between those that are let fail.
-fn stride() -> usize {
-    if from_environment("TIERCEL_FAULTS").is_some() { 1 } else { 7 }
-}
-
-fn fail_all(kind: FaultKind, forever: bool) {
-    let mut nths = (1 + kind as u64..).step_by(stride());
-    while nths.next().is_some_and(|nth| fail(Fault { nth, forever, kind })) {}
+fn fail_all(what: &'static str, kind: FaultKind, forever: bool) {
+    let long = size("TIERCEL_FAULTS").is_some();
+    let (count, stride) = if long { (40, 1) } else { (16, 7) };
+    let calls: Vec<Call> = calls(1 + seed(), count).into_iter().filter(|call| !matches!(call, Call::Reopen)).collect();
+    let mut tally = Tally::new(what, 0, long);
+    for nth in (1 + kind as u64..).step_by(stride) {
+        if !fail(&calls, Fault { nth, forever, kind }) {
+            break;
+        }
+        tally.add();
+    }
 }
 
 #[test]
 fn a_failure_once() {
-    fail_all(FaultKind::Io, false);
+    fail_all("failures once", FaultKind::Io, false);
 }
 
 #[test]
 fn a_failure_for_ever() {
-    fail_all(FaultKind::Io, true);
+    fail_all("failures for ever", FaultKind::Io, true);
 }
 
 #[test]
 fn a_write_cut_short() {
-    fail_all(FaultKind::ShortWrite, false);
+    fail_all("writes cut short", FaultKind::ShortWrite, false);
 }
 
 #[test]
 fn a_full_disk_once() {
-    fail_all(FaultKind::Full, false);
+    fail_all("full disks once", FaultKind::Full, false);
 }
 
 #[test]
 fn a_full_disk_for_ever() {
-    fail_all(FaultKind::Full, true);
+    fail_all("full disks for ever", FaultKind::Full, true);
 }
 
 #[test]

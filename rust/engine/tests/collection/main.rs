@@ -4,9 +4,11 @@
 
 mod concurrent;
 mod crash;
+mod crash_large;
 mod damage;
 mod failing;
 mod lasting;
+mod long;
 mod model;
 mod searching;
 mod stages;
@@ -28,14 +30,13 @@ fn open(path: &Path, dim: Option<usize>) -> Collection {
 
 /// Open the collection on a simulated disk, with vectors of three values.
 fn open_sim(vfs: &SimVfs) -> Result<Collection, OpenError> {
-    let wanted = Wanted { dim: Some(3), ..Wanted::default() };
-    let running = Running { durability: Durability::Always, threads: 1 };
-    Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running)
+    open_sim_with(vfs, 3, Durability::Always)
 }
 
-/// A number from the environment, where the long forms of tests take theirs from.
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
+fn open_sim_with(vfs: &SimVfs, dim: usize, durability: Durability) -> Result<Collection, OpenError> {
+    let wanted = Wanted { dim: Some(dim), ..Wanted::default() };
+    let running = Running { durability, threads: 1 };
+    Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running)
 }
 
 fn record(id: &str, text: &str, metadata: &str) -> NewRecord {

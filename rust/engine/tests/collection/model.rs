@@ -37,8 +37,10 @@ fn call() -> impl Strategy<Value = Call> {
 }
 
 /// So many calls, the same ones for a seed.
-pub(crate) fn calls(seed: u8, count: usize) -> Vec<Call> {
-    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]);
+pub(crate) fn calls(seed: u64, count: usize) -> Vec<Call> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(ProptestConfig::default(), random);
     vec(call(), count).new_tree(&mut runner).unwrap().current()
 }
