@@ -10,21 +10,93 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import crashes
+from cargo import Tests, cargo
 from outcome import Outcome, Progress
 from soak import soak
 
 from tiercel.cli.progress import progress
 
+Given: TypeAlias = argparse.Namespace
+Run: TypeAlias = Callable[[Given, Progress], Outcome]
 
-def crash_options(arguments: argparse.Namespace) -> crashes.Options:
+
+def run_crash(given: Given, bar: Progress) -> Outcome:
+    images: int = given.images
+    sizes = {"TIERCEL_CRASH_IMAGES": images}
+    large = {"TIERCEL_CRASH_LARGE_IMAGES": max(images // 100, 1)}
+    suites = [Tests("store", "store", "crash::", sizes), Tests("engine", "collection", "crash", sizes | large)]
+    return cargo("crash", given.seed, suites, bar)
+
+
+def run_flip(given: Given, bar: Progress) -> Outcome:
+    places = {"TIERCEL_DAMAGE": given.every}
+    return cargo("flip", given.seed, [Tests("engine", "collection", "damage::", places)], bar)
+
+
+def run_fail(given: Given, bar: Progress) -> Outcome:
+    suites = [
+        Tests("store", "store", "faults::", {}),
+        Tests("engine", "collection", "failing::", {"TIERCEL_FAULTS": 1}),
+    ]
+    return cargo("fail", given.seed, suites, bar)
+
+
+def run_model(given: Given, bar: Progress) -> Outcome:
+    # The others do without hypothesis.
+    from model import model
+
+    return model(given.steps, given.seed, bar)
+
+
+def run_soak(given: Given, bar: Progress) -> Outcome:
+    return soak(given.seconds, given.threads, given.seed, bar)
+
+
+def run_kill(given: Given, bar: Progress) -> Outcome:
+    return crashes.kill(crash_options(given), bar)
+
+
+def run_power_cut(given: Given, bar: Progress) -> Outcome:
+    return crashes.power_cut(crash_options(given), bar)
+
+
+def crash_options(given: Given) -> crashes.Options:
+    return crashes.Options(given.rounds, given.seed, given.durability, given.plant, given.keep)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The words of the command line."""
+    top = argparse.ArgumentParser(prog="run.py", description="Tests of what lasts, as long as wanted.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, help: str, run: Run, **sizes: int) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help, description=help)
+        for size, default in sizes.items():
+            command.add_argument(f"--{size}", type=int, default=default, metavar="N", help=f"(default: {default:,})")
+        command.add_argument(
+            "--seed", type=int, default=1, metavar="N", help="another one draws other cases (default: 1)"
+        )
+        command.add_argument("--json", action="store_true", help="print the outcome as JSON")
+        command.set_defaults(run=run)
+        return command
+
+    add("crash", "power cuts of a simulated disk at every operation; needs cargo", run_crash, images=100_000)
+    add("flip", "every bit flipped, every file cut at every length; with --every 9, each ninth byte", run_flip, every=1)
+    add("fail", "every operation of a simulated disk fails once and for ever; needs cargo", run_fail)
+    add("model", "any sequence of calls beside a dictionary and numpy; needs hypothesis", run_model, steps=100_000)
+    add("soak", "threads that do everything at once, and what they take", run_soak, seconds=60, threads=8)
+    kill = add("kill", "kill a process that writes", run_kill, rounds=300)
+    cut = add("power-cut", "cut the power of a real disk; needs root and loop devices", run_power_cut, rounds=100)
+    add_crash_options(kill, ["early"])
+    add_crash_options(cut, ["early", "no-sync"])
+    return top
+
+
+def add_crash_options(command: argparse.ArgumentParser, plants: Sequence[str]) -> None:
     """What `kill` and `power-cut` have in common."""
-    return crashes.Options(arguments.rounds, arguments.seed, arguments.durability, arguments.plant, arguments.keep)
-
-
-def add_crash_options(command: argparse.ArgumentParser, rounds: int, plants: Sequence[str]) -> None:
-    command.add_argument("--rounds", type=int, default=rounds, help="crashes (default: %(default)s)")
     command.add_argument(
         "--durability",
         choices=["always", "interval", "none"],
@@ -39,54 +111,16 @@ def add_crash_options(command: argparse.ArgumentParser, rounds: int, plants: Seq
     command.add_argument("--keep", type=Path, metavar="DIR", help="copy collections that are found wrong into DIR")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The words of the command line."""
-    top = argparse.ArgumentParser(prog="run.py", description="Tests of what lasts, as long as wanted.")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, help: str, run: Callable[[argparse.Namespace, Progress], Outcome]) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help, description=help)
-        command.add_argument("--seed", type=int, default=1, help="another one draws other cases (default: 1)")
-        command.add_argument("--json", action="store_true", help="print the outcome as JSON")
-        command.set_defaults(run=run)
-        return command
-
-    kill = add("kill", "kill a process that writes", lambda given, bar: crashes.kill(crash_options(given), bar))
-    add_crash_options(kill, 300, ["early"])
-    cut = add(
-        "power-cut",
-        "cut the power of a disk that is written to; needs root and loop devices",
-        lambda given, bar: crashes.power_cut(crash_options(given), bar),
-    )
-    add_crash_options(cut, 100, ["early", "no-sync"])
-
-    def run_model(given: argparse.Namespace, bar: Progress) -> Outcome:
-        from model import model
-
-        return model(given.steps, given.seed, bar)
-
-    steps = add("model", "any sequence of calls beside a dictionary and numpy; needs hypothesis", run_model)
-    steps.add_argument("--steps", type=int, default=100_000, help="calls (default: %(default)s)")
-
-    def run_soak(given: argparse.Namespace, bar: Progress) -> Outcome:
-        return soak(given.seconds, given.threads, given.seed, bar)
-
-    mixed = add("soak", "threads that do everything at once, and what memory and files they take", run_soak)
-    mixed.add_argument("--seconds", type=int, default=60, help="(default: %(default)s)")
-    mixed.add_argument("--threads", type=int, default=8, help="(default: %(default)s)")
-    return top
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; 0 if all was well, 1 if not."""
-    arguments = parser().parse_args(words)
+    given = parser().parse_args(words)
     # Ended from outside, it still cleans up.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
-    with progress(arguments.command) as bar:
-        outcome: Outcome = arguments.run(arguments, bar)
+    with progress(given.command) as bar:
+        outcome: Outcome = given.run(given, bar)
     outcome.seconds = round(time.monotonic() - began, 1)
-    print(json.dumps(outcome.as_dict()) if arguments.json else outcome.summary())
+    print(json.dumps(outcome.as_dict()) if given.json else outcome.summary())
     return 1 if outcome.failures else 0
 
 

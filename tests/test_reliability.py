@@ -32,3 +32,9 @@ def test_a_power_cut_loses_nothing_acknowledged() -> None:
 
 def test_a_mistake_is_found_by_power_cuts() -> None:
     assert outcome_of("power-cut", "--rounds", "4", "--plant", "early")["counts"]["caught"] > 0
+
+
+def test_threads_that_do_everything_at_once_are_not_mixed_up() -> None:
+    counts = outcome_of("soak", "--seconds", "2", "--threads", "8")["counts"]
+    assert counts["upsert some"] > 0
+    assert counts["by text"] > 0
