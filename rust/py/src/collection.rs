@@ -178,7 +178,7 @@ impl CollectionCore {
             Some(reranker) => {
                 let mut candidates = self.query(py, |collection| collection.candidates(&search))?;
                 rerank(&mut candidates, reranker, 0)?;
-                self.query(py, |collection| collection.results(&search, candidates))?
+                self.finish(py, |collection| collection.results(&search, candidates))?
             }
         };
         columns(py, found, asked.include, asked.explain)
@@ -209,7 +209,7 @@ impl CollectionCore {
                 let last = |collection: &Collection| {
                     all.into_iter().map(|candidates| collection.results(&like, candidates)).collect()
                 };
-                self.query::<Vec<_>>(py, last)?
+                self.finish::<Vec<_>>(py, last)?
             }
         };
         let each = |found| {
@@ -310,6 +310,15 @@ impl CollectionCore {
         self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error))
     }
 
+    /// The end of a query that has its candidates, which are of one state: there is no other to turn to.
+    fn finish<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl FnOnce(&Collection) -> Result<T, QueryError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, job)?.map_err(|error| errors::query(py, &error))
+    }
+
     fn write<T: Send>(
         &self,
         py: Python<'_>,
@@ -323,12 +332,12 @@ impl CollectionCore {
         &self,
         py: Python<'_>,
         threads: usize,
-        job: impl FnOnce(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
+        job: impl Fn(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
     ) -> PyResult<T> {
         let plan = Plan { threads, long: true, progress: None, total: 0 };
         let open = |work: &Work<'_>| {
             let collection = self.collection.read();
-            job(collection.as_ref().ok_or(None)?, work).map_err(Some)
+            collection.as_ref().ok_or(None)?.read(|collection| job(collection, work)).map_err(Some)
         };
         run(py, &plan, open, drop, |py, error| match error {
             Some(error) => errors::query(py, error),
