@@ -14,7 +14,8 @@ from peers.store import EF_CONSTRUCTION, EFFORTS, M, flat
 class Lance:
     about = (
         f"IVF_HNSW_SQ with one partition, m={M}, ef_construction={EF_CONSTRUCTION}, and refine_factor=2; a bitmap index on "
-        "the filtered field; `add` of 1,000 (an upsert costs more), then `optimize` and `create_index`"
+        "the filtered field; `merge_insert` of 1,000 (`add`, which looks for no older record, is twice as fast), then `optimize` "
+        "and `create_index`"
     )
     efforts = EFFORTS
 
@@ -32,7 +33,8 @@ class Lance:
         rows = [flat(each) for each in metadata]
         columns = {name: [row[name] for row in rows] for name in ("pos", "words", "n_words", "offset")}
         packed = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-        self._table.add(pa.table({"id": ids, "vector": packed, "text": texts, **columns}, schema=self._schema))
+        batch = pa.table({"id": ids, "vector": packed, "text": texts, **columns}, schema=self._schema)
+        self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(batch)
 
     def settle(self) -> None:
         self._table.optimize()

@@ -1,4 +1,4 @@
-"""What is asked of a store. All of them build the same graph: M = 16, ef_construction = 200."""
+"""What is asked of a store, and the graph that those beside tiercel build."""
 
 from collections.abc import Sequence
 from pathlib import Path
