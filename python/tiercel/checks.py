@@ -144,9 +144,7 @@ def json_object(value: object, place: str) -> str:
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
     try:
-        text = json.dumps(
-            dict(cast("Metadata", value)), ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_date
-        )
+        text = _AS_JSON.encode(dict(cast("Metadata", value)))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"{place}: expected what JSON can hold: {error}") from None
     unicode_text(text, place)
@@ -183,6 +181,10 @@ def _date(value: object) -> str:
     if isinstance(value, date):
         return value.isoformat()
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+# Made once: `json.dumps` makes one a call for any but its own settings.
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_date)
 
 
 def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[bool, bool, bool, bool]:
