@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MANY: usize = 1024;
 /// Rounds without a change after which even a few are dealt with.
 const IDLE: u32 = 3;
+/// Tails that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
+/// of vectors, and what is moved is copied before.
+const MOVED: usize = 4;
 /// Vectors that are copied at a time while an index is built anew.
 const REBUILT: usize = 1 << 16;
 /// Rounds to wait after an error.
@@ -149,8 +152,8 @@ pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
         .map_err(WriteError::Unsearchable)?;
     let sealed = sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))?;
     let Some(vectors) = &sealed.vectors else { return Ok(sealed) };
-    for tail in &vectors.tails {
-        let (rows, values) = living(writer, tail)?;
+    for tails in vectors.tails.chunks(MOVED) {
+        let (rows, values) = living(writer, tails)?;
         vectors
             .main
             .add(values, Some(&rows), &work(writer.threads))
@@ -166,13 +169,17 @@ pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
     Ok(sealed)
 }
 
-/// The rows of a tail that live, and their vectors.
-fn living(writer: &Writer, tail: &Index) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+/// The rows of tails that live, and their vectors.
+fn living(writer: &Writer, tails: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
     let now = writer.snapshot();
-    let mut rows = tail.ids();
-    rows.retain(|row| now.lives(*row as u32));
-    let values = tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?;
-    Ok((rows, values))
+    let (mut all, mut values) = (Vec::new(), Vec::new());
+    for tail in tails {
+        let mut rows = tail.ids();
+        rows.retain(|row| now.lives(*row as u32));
+        values.extend(tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?);
+        all.extend(rows);
+    }
+    Ok((all, values))
 }
 
 /// Build the main index anew without dead rows, if it has any: their slots come back.
