@@ -182,7 +182,9 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
     let index = Index::read_from(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
     let index = index.map_err(|error| damaged(error.to_string()))?;
-    if index.options() == options { Ok(index) } else { Err(damaged("an index of another collection".into())) }
+    // How a graph is built may differ from one version to the next: it is read as it is.
+    let of = |options: &tiercel_index::Options| (options.dim, options.metric, options.dtype);
+    if of(index.options()) == of(options) { Ok(index) } else { Err(damaged("an index of another collection".into())) }
 }
 
 /// The vectors that live, from the main index and from the store.
