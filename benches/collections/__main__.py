@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--sample", action="store_true", help="the sample, though there is a DIR")
         sub.add_argument("--count", type=int, metavar="N", help="take N documents only")
         sub.add_argument("--times", type=int, metavar="N", default=1, help="take so many copies of each document")
-        sub.add_argument("--queries", type=int, metavar="N", default=2000 if command == "rows" else 500)
+        sub.add_argument("--queries", type=int, metavar="N", default=2000 if command == "rows" else 300)
         if command == "rows":
             sub.add_argument("--tail", type=int, metavar="MIB", default=64, help="vectors written before the kill")
         sub.add_argument("--only", nargs="+", choices=list(names), metavar="NAME", help=", ".join(names))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import chromadb
+from chromadb.api.client import SharedSystemClient
 from chromadb.config import Settings
 from data import RARE, K, Vectors
 from numpy.typing import NDArray
@@ -21,12 +22,14 @@ class Chroma:
         return chromadb.PersistentClient(str(path), settings=Settings(anonymized_telemetry=False))
 
     def create(self, path: Path, dim: int) -> None:
+        self._path = path
         graph = {"space": "cosine", "max_neighbors": M, "ef_construction": EF_CONSTRUCTION}
         self._collection = self._client(path).create_collection(
             "records", configuration={"hnsw": graph}, embedding_function=None
         )
 
     def open(self, path: Path) -> tuple[int, int]:
+        self._path = path
         self._collection = self._client(path).get_collection("records", embedding_function=None)
         dim = len(self._collection.peek(1)["embeddings"][0])
         return self._collection.count(), dim
@@ -38,7 +41,12 @@ class Chroma:
         """It is indexed when it is acknowledged."""
 
     def exert(self, effort: float) -> None:
+        if self._collection.configuration["hnsw"]["ef_search"] == effort:
+            return
         self._collection.modify(configuration={"hnsw": {"ef_search": effort}})
+        # A graph that is loaded keeps the effort that it was loaded with.
+        SharedSystemClient.clear_system_cache()
+        self._collection = self._client(self._path).get_collection("records", embedding_function=None)
 
     def search(self, query: NDArray[Any], *, filtered: bool, whole: bool) -> list[str]:
         wanted = ["distances", "documents", "metadatas"] if whole else ["distances"]

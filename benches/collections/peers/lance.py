@@ -18,6 +18,7 @@ class Lance:
         "and `create_index`"
     )
     efforts = EFFORTS
+    _ef = 100
 
     def create(self, path: Path, dim: int) -> None:
         fields = {"id": pa.string(), "vector": pa.list_(pa.float32(), dim), "text": pa.string(), "pos": pa.string()}

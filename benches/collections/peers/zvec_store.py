@@ -28,6 +28,7 @@ class Zvec:
         "index on the filtered field; `upsert` of 1,000, then `optimize` and `flush`"
     )
     efforts = EFFORTS
+    _param = HnswQueryParam(ef=100, is_using_refiner=True)
 
     def create(self, path: Path, dim: int) -> None:
         graph = HnswIndexParam(MetricType.COSINE, m=M, ef_construction=EF_CONSTRUCTION, quantize_type=QuantizeType.INT8)
