@@ -310,7 +310,7 @@ impl CollectionCore {
         self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error))
     }
 
-    /// The end of a query that has its candidates, which are of one state: there is no other to turn to.
+    /// The end of a query that has begun, in the state in which it began.
     fn finish<T: Send>(
         &self,
         py: Python<'_>,
@@ -335,7 +335,7 @@ impl CollectionCore {
         job: impl Fn(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
     ) -> PyResult<T> {
         let plan = Plan { threads, long: true, progress: None, total: 0 };
-        let open = |work: &Work<'_>| {
+        let open = move |work: &Work<'_>| {
             let collection = self.collection.read();
             collection.as_ref().ok_or(None)?.read(|collection| job(collection, work)).map_err(Some)
         };

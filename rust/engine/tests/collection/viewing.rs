@@ -58,8 +58,9 @@ fn a_reader_answers_however_far_the_writer_goes_on() {
         } else {
             zoo.checkpoint().unwrap();
         }
-        let found =
-            reader.read(|reader| reader.search(&Search { text: Some("round"), k: 50, ..Search::default() })).unwrap();
+        let found = reader
+            .read(|reader| reader.search(&Search { text: Some("round"), k: 50, include: ALL, ..Search::default() }))
+            .unwrap();
         let texts: Vec<_> = found.matches.iter().map(|found| found.text.as_deref().unwrap()).collect();
         assert_eq!(texts.len(), 20);
         assert!(texts.iter().all(|text| text == &texts[0]), "records of different batches");
