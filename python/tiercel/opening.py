@@ -46,8 +46,9 @@ def open(  # noqa: A001
         Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`; fixed when
         the collection is made. Metadata that do not agree are refused, and so are filters that compare a field with another type.
     durability
-        What a write waits for. "always": it is on disk, safe from a crash of the process and from power loss. "interval": nothing; it is on
-        disk within 100 ms, and a crash loses at most that. "none": nothing; the system decides. A crash never leaves a part of a batch.
+        What a write waits for. "always": it is on disk, safe from power loss. "interval": the system has it, safe from a crash of the
+        process; it is on disk within 100 ms, and power loss takes at most that. "none": as "interval", but the system decides when it is on
+        disk. Nothing leaves a part of a batch.
     mode
         "rw": to read and write, by one process at a time. "r": to read alone, by any number of processes, while another one may write.
         Such a reader takes no lock, changes nothing in the directory and refuses writes. It shows the last checkpoint, or clean close,

@@ -4,7 +4,7 @@
 use std::process;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tiercel_index::Index;
@@ -18,6 +18,8 @@ use crate::writer::Writer;
 
 /// How often it looks whether something is to be done; with `Durability::Interval` the most that a crash can lose.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of memory of changes from which on they are put into the record database.
+const UNAPPLIED: usize = 16 << 20;
 /// Fresh vectors, or dead rows, that are dealt with though more come.
 const MANY: usize = 1024;
 /// Rounds without a change after which even a few are dealt with.
@@ -66,49 +68,71 @@ impl Signal {
     }
 }
 
-/// The thread of a collection.
+/// The threads of a collection: one that works, and with `Durability::Interval` one that syncs, since work may take long.
 pub(crate) struct Background {
     writer: Arc<Writer>,
-    thread: Option<JoinHandle<()>>,
+    /// Stops the thread that syncs.
+    ticking: Arc<Signal>,
+    threads: Vec<JoinHandle<()>>,
     /// A forked process has no such thread to wait for.
     process: u32,
 }
 
 impl Background {
-    /// Start the thread.
+    /// Start the threads.
     pub(crate) fn start(writer: Arc<Writer>, durability: Durability) -> Result<Self, String> {
-        let shared = Arc::clone(&writer);
-        let thread = thread::Builder::new().name("tiercel".into()).spawn(move || run(&shared, durability));
-        let thread = Some(thread.map_err(|error| error.to_string())?);
-        Ok(Self { writer, thread, process: process::id() })
+        let mut started = Self { writer, ticking: Arc::default(), threads: Vec::new(), process: process::id() };
+        let writer = Arc::clone(&started.writer);
+        started.spawn(move || run(&writer))?;
+        if durability == Durability::Interval {
+            let (writer, ticking) = (Arc::clone(&started.writer), Arc::clone(&started.ticking));
+            started.spawn(move || sync(&writer, &ticking))?;
+        }
+        Ok(started)
     }
 
-    /// Whether this process was forked by the one that has the thread. Locks may be held here that nobody will release.
+    fn spawn(&mut self, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
+        match thread::Builder::new().name("tiercel".into()).spawn(run) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => {
+                self.stop();
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this process was forked by the one that has the threads. Locks may be held here that nobody will release.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.process != process::id()
     }
 
-    /// Stop the thread and wait for it.
+    /// Stop the threads and wait for them.
     pub(crate) fn stop(&mut self) {
         self.writer.signal.stop();
-        // A panic in the thread is a bug that its own tests must find; nothing is left to do for it here.
-        let _ = self.thread.take().map(JoinHandle::join);
+        self.ticking.stop();
+        for thread in self.threads.drain(..) {
+            // A panic in a thread is a bug that its own tests must find; nothing is left to do for it here.
+            let _ = thread.join();
+        }
     }
 }
 
-fn run(writer: &Writer, durability: Durability) {
+/// Sync at an interval.
+fn sync(writer: &Writer, ticking: &Signal) {
+    while !ticking.wait() {
+        // If it fails, the store latches, and the next writer is told.
+        let _ = writer.store.sync();
+    }
+}
+
+fn run(writer: &Writer) {
     let (mut sequence, mut idle, mut penance) = (0, 0, 0);
-    let mut synced = Instant::now();
     while !writer.signal.wait() {
         let now = writer.snapshot().sequence;
         idle = if now == sequence { idle + 1 } else { 0 };
         sequence = now;
         penance = u32::saturating_sub(penance, 1);
-        if durability == Durability::Interval && synced.elapsed() >= PAUSE {
-            synced = Instant::now();
-            // If it fails, the store latches, and the next writer is told.
-            let _ = writer.store.sync();
-        }
         if penance == 0
             && let Err(error) = tidy(writer, idle >= IDLE)
         {
@@ -121,6 +145,9 @@ fn run(writer: &Writer, durability: Durability) {
 /// Do what is due.
 fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     let mut maintenance = writer.maintenance.lock();
+    if writer.store.unapplied() >= UNAPPLIED {
+        apply(writer)?;
+    }
     let enough = |count: usize| count >= MANY || (idle && count > 0);
     if enough(fresh(&writer.snapshot())) {
         move_tails(writer)?;
@@ -129,9 +156,21 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     if enough(writer.buried.lock().len()) {
         take_out_dead(writer);
     }
-    if maintenance.is_due(&writer.snapshot()) {
+    if maintenance.is_due(&writer.snapshot(), writer.store.log_bytes()) {
         checkpoint(writer, &mut maintenance)?;
     }
+    Ok(())
+}
+
+/// Put what is in the log into the record database.
+pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
+    writer.store.apply(|| {
+        // The old reader would hold what is in memory. Nothing here can fail.
+        let _ = writer.change(|snapshot| {
+            snapshot.reader = writer.store.reader();
+            Ok::<_, WriteError>(())
+        });
+    })?;
     Ok(())
 }
 

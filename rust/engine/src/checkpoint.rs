@@ -77,14 +77,13 @@ pub(crate) fn last_checkpoint(reader: &Reader) -> Result<Checkpoint, OpenError> 
 }
 
 impl Maintenance {
-    /// Whether so much is in the store alone that a checkpoint pays.
-    pub(crate) fn is_due(&self, snapshot: &Snapshot) -> bool {
-        let Some(vectors) = &snapshot.vectors else {
-            return snapshot.rows - self.last.rows > 100_000;
-        };
-        let width = 4 * vectors.main.options().dim as u64;
-        let fresh = u64::from(snapshot.rows - self.last.rows) * width;
-        fresh > FRESH.max(u64::from(self.last.rows) * width / SHARE)
+    /// Whether so much is in the store alone that a checkpoint pays, or its log has become long.
+    pub(crate) fn is_due(&self, snapshot: &Snapshot, log: u64) -> bool {
+        let width = snapshot.vectors.as_ref().map_or(0, |vectors| 4 * vectors.main.options().dim as u64);
+        let rows = snapshot.rows - self.last.rows;
+        let much = FRESH.max(u64::from(self.last.rows) * width / SHARE);
+        let fresh = if width == 0 { rows > 100_000 } else { u64::from(rows) * width > much };
+        fresh || log > 2 * much
     }
 
     /// Whether so much that a clean close should write one.

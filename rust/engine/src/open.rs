@@ -96,7 +96,9 @@ impl Collection {
         let mut maintenance = writer.maintenance.lock();
         crate::background::rebuild(writer)?;
         checkpoint(writer, &mut maintenance)?;
-        Ok(writer.store.compact()?)
+        writer.store.compact()?;
+        // Or the old file would stay for as long as nothing is written.
+        crate::background::apply(writer)
     }
 
     /// Write a checkpoint now.

@@ -71,7 +71,7 @@ pub struct Stats {
     pub text_bytes: usize,
     /// Bytes of memory of the indexes over metadata.
     pub field_bytes: usize,
-    /// Bytes on disk: the record database.
+    /// Bytes on disk: the record database and its log.
     pub disk_records: u64,
     /// Bytes on disk: the files of the checkpoint.
     pub disk_segments: u64,
@@ -147,7 +147,7 @@ impl Collection {
             text_segments: snapshot.text.segments().len(),
             text_bytes: snapshot.text.memory_bytes(),
             field_bytes: snapshot.fields.bytes(),
-            disk_records: sizes.records,
+            disk_records: sizes.records + sizes.log,
             disk_segments: sizes.segments,
             index: snapshot.vectors.as_ref().map(|vectors| vectors.main.stats()),
             trouble,

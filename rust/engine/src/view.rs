@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tiercel_store::{OpenError as StoreError, Options, ReadOnlyVfs, Vfs, View};
+use tiercel_store::{OpenError as StoreError, Options, ReadOnlyVfs, Vfs, View, is_outdated};
 
 use crate::collection::{Access, Collection, Core};
 use crate::config::{Config, Wanted};
@@ -113,13 +113,19 @@ fn steady<T, E: Display>(is_damage: impl Fn(&E) -> bool, mut attempt: impl FnMut
 }
 
 impl OpenError {
-    const fn is_damage(&self) -> bool {
-        matches!(self, Self::Store(StoreError::Corrupt(_)) | Self::Damaged { .. })
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(StoreError::Io(error)) => is_outdated(error),
+            error => matches!(error, Self::Store(StoreError::Corrupt(_)) | Self::Damaged { .. }),
+        }
     }
 }
 
 impl QueryError {
-    const fn is_damage(&self) -> bool {
-        matches!(self, Self::Corrupt(_))
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Io(error) => is_outdated(error),
+            error => matches!(error, Self::Corrupt(_)),
+        }
     }
 }

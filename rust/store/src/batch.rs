@@ -65,11 +65,6 @@ const MAX_ID: usize = u16::MAX as usize;
 const MAX_FIELD: usize = 1 << 30;
 
 impl Batch {
-    /// How many rows it takes.
-    pub(crate) fn upserts(&self) -> usize {
-        self.changes.iter().filter(|change| matches!(change, Change::Upsert { .. })).count()
-    }
-
     /// Check what can be told without the store.
     pub(crate) fn check(&self) -> Result<(), CommitError> {
         let mut vectors = 0;

@@ -6,18 +6,23 @@ use std::sync::Arc;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
+use crate::base::Base;
 use crate::database::{Db, FILE};
 use crate::errors::{Corruption, ReadError};
+use crate::log::{self, FIRST, LogHeader};
 use crate::page_file::{Health, PageFile};
 use crate::reader::Reader;
 use crate::record::RecordRef;
+use crate::replay;
 use crate::segment::{Segment, SegmentWriter};
 use crate::store::TEMPORARY;
-use crate::tables::{FRESH, IDS, META, RECORDS, SEGMENTS};
+use crate::tables::{Counters, IDS, META, RECORDS, SEGMENTS};
 use crate::vfs::{Vfs, VfsFile};
 
 /// Cache of a database that is read or written from front to back.
 const CACHE: usize = 16 << 20;
+/// Bytes of a log file that are copied at a time.
+const CHUNK: u64 = 1 << 20;
 
 /// Write a file through `write`. When this returns, the file is whole and on disk; when it fails, nothing has its name,
 /// unless it was the directory that could not be synced.
@@ -42,7 +47,7 @@ pub(crate) fn create(
 ) -> Result<(), ReadError> {
     let path = dir.join(FILE);
     let temporary = temporary(&path);
-    let result = fill_file(vfs, &temporary, fill);
+    let result = fill_file(vfs, &temporary, 1, fill);
     place(vfs, &temporary, &path, result)
 }
 
@@ -50,9 +55,10 @@ pub(crate) fn create(
 fn fill_file(
     vfs: &dyn Vfs,
     path: &Path,
+    number: u32,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let file = PageFile::create(vfs.create(path)?, FILE);
+    let file = PageFile::create(vfs.create(path)?, FILE, number);
     let db = Db::new(file.clone(), CACHE)?;
     db.run(|| {
         let transaction = db.begin_write()?;
@@ -67,15 +73,21 @@ fn fill_file(
     }
 }
 
-/// Copy the records that a reader shows into a database of their own in another directory.
+/// Copy the record database below a reader into one of its own in another directory.
 pub(crate) fn copy_records(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<(), ReadError> {
-    create(vfs, dir, |transaction| copy_tables(reader, transaction))
+    create(vfs, dir, |transaction| copy_tables(reader.base(), reader.counters(), transaction))
 }
 
-/// Copy the records that a reader shows to a file beside theirs, and return its name.
-pub(crate) fn copy_aside(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<PathBuf, ReadError> {
+/// Copy the record database, with these counters, to a file of this number beside its own, and return its name.
+pub(crate) fn copy_aside(
+    vfs: &dyn Vfs,
+    base: &Base,
+    counters: Counters,
+    number: u32,
+    dir: &Path,
+) -> Result<PathBuf, ReadError> {
     let path = temporary(&dir.join(FILE));
-    match fill_file(vfs, &path, |transaction| copy_tables(reader, transaction)) {
+    match fill_file(vfs, &path, number, |transaction| copy_tables(base, counters, transaction)) {
         Ok(()) => Ok(path),
         Err(error) => {
             let _ = vfs.remove(&path);
@@ -84,24 +96,47 @@ pub(crate) fn copy_aside(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<P
     }
 }
 
-fn copy_tables(reader: &Reader, transaction: &WriteTransaction) -> Result<(), redb::Error> {
-    copy_table(reader, transaction, IDS)?;
-    copy_table(reader, transaction, RECORDS)?;
-    copy_table(reader, transaction, FRESH)?;
-    copy_table(reader, transaction, META)?;
-    copy_table(reader, transaction, SEGMENTS)
+fn copy_tables(base: &Base, counters: Counters, transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    copy_table(base, transaction, IDS)?;
+    copy_table(base, transaction, RECORDS)?;
+    copy_table(base, transaction, META)?;
+    copy_table(base, transaction, SEGMENTS)?;
+    counters.write(transaction)
 }
 
 fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
-    reader: &Reader,
+    base: &Base,
     transaction: &WriteTransaction,
     definition: TableDefinition<'_, K, V>,
 ) -> Result<(), redb::Error> {
-    let from = reader.table(definition)?;
+    let from = base.table(definition)?;
     let mut to = transaction.open_table(definition)?;
     for entry in from.iter()? {
         let (key, value) = entry?;
         to.insert(key.value(), value.value())?;
+    }
+    Ok(())
+}
+
+/// Copy the log files that a reader needs to another directory.
+pub(crate) fn copy_log(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<(), ReadError> {
+    let files = reader.files();
+    let needed = files.iter().skip(1).take_while(|file| file.before < reader.sequence()).count();
+    for (index, file) in files[..=needed].iter().enumerate() {
+        let end = replay::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
+        let header = LogHeader { synced: end, ended: index < needed, ..LogHeader::new(file.number, file.before) };
+        write_file(vfs, &dir.join(log::file_name(file.number)), |to| {
+            to.write_at(0, &header.encode())?;
+            let mut at = FIRST;
+            let mut bytes = Vec::new();
+            while at < end {
+                bytes.resize((end - at).min(CHUNK) as usize, 0);
+                file.file.read_at(at, &mut bytes)?;
+                to.write_at(at, &bytes)?;
+                at += bytes.len() as u64;
+            }
+            Ok::<_, ReadError>(())
+        })?;
     }
     Ok(())
 }
@@ -119,14 +154,18 @@ pub(crate) fn copy_segment(vfs: &dyn Vfs, segment: &Segment, path: &Path) -> Res
     })
 }
 
-/// Read the record database without writing to it: as its last sync left it.
-pub(crate) fn view_records(vfs: &dyn Vfs, path: &Path, cache_bytes: usize) -> Result<Reader, ReadError> {
-    Reader::new(&Arc::new(Db::new(PageFile::scratch(vfs.open(path)?, FILE)?, cache_bytes)?))
+/// Read the record database without writing to it: as the last transaction left it.
+fn view_records(vfs: &dyn Vfs, path: &Path, cache_bytes: usize) -> Result<Base, ReadError> {
+    Base::new(&Arc::new(Db::new(PageFile::scratch(vfs.open(path)?, FILE)?, cache_bytes)?))
 }
 
-/// Read every page of the record database that is in use, and every record in it.
+/// Read the record database in a file.
 pub(crate) fn verify_records(vfs: &dyn Vfs, path: &Path) -> Result<(), ReadError> {
-    let reader = view_records(vfs, path, CACHE)?;
+    verify(&Reader::of_base(Arc::new(view_records(vfs, path, CACHE)?), Arc::new([])))
+}
+
+/// Read all that a reader shows.
+pub(crate) fn verify(reader: &Reader) -> Result<(), ReadError> {
     let mut ids = 0;
     reader.scan(0, |row, record: RecordRef<'_>| {
         ids += 1;

@@ -76,6 +76,7 @@ fn guard<T>(file: &PageFile, work: impl FnOnce() -> Result<T, redb::Error>) -> R
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     match (result, file.damage()) {
         (Ok(Ok(value)), _) => Ok(value),
+        (_, Some(_)) if file.is_outdated() => Err(ReadError::outdated()),
         (_, Some(damage)) => Err(damage.into()),
         (Ok(Err(redb::Error::Io(error))), None) if error.kind() == io::ErrorKind::InvalidData => {
             Err(corrupt(format!("expected a record database, got {error}")).into())

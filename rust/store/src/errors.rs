@@ -84,6 +84,26 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
+impl ReadError {
+    /// What a view that is too old is told: see [`crate::Store::view`].
+    pub(crate) fn outdated() -> Self {
+        io::Error::new(OUTDATED, "the collection has changed since it was opened for reading; open it again").into()
+    }
+
+    /// Whether a view is too old, see [`is_outdated`].
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Io(error) if is_outdated(error))
+    }
+}
+
+/// Whether an error says that a view is too old: what it shows has been overwritten. A new view works.
+pub fn is_outdated(error: &io::Error) -> bool {
+    error.kind() == OUTDATED
+}
+
+/// The kind that the system uses for files that are not what they were when they were opened.
+const OUTDATED: io::ErrorKind = io::ErrorKind::StaleNetworkFileHandle;
+
 impl From<io::Error> for CommitError {
     fn from(error: io::Error) -> Self {
         if error.kind() == io::ErrorKind::StorageFull { Self::DiskFull } else { Self::Io(Arc::new(error)) }

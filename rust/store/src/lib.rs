@@ -5,39 +5,55 @@
 //!
 //! ```text
 //! Store        batches, group commit, snapshots, publication of segments, backup
-//! redb         transactions over B-trees, in one file           segment   immutable files of checksummed sections
-//! PageFile     pages with checksums, written at a sync
+//! Writer       commits: to the log and to the overlay, in memory, where readers find what is in the log alone
+//! Records      redb: the records, by transactions over B-trees, in one file; views for other processes
+//! log          what was committed, in files that are only added to          segment   immutable files of checksummed sections
+//! PageFile     under redb: pages with checksums, written at a sync
 //! Vfs          the operations of a file system: OsVfs, and SimVfs in tests
 //! ```
 //!
-//! What is promised. When [`Store::commit`] returns and durability is [`Durability::Always`], the batch survives a crash of
-//! the process and of the machine, whole. With the others, what was committed since the last [`Store::sync`] may be lost in
-//! a crash of either kind, latest batches first and never a part of one. A disk that is full refuses a batch and nothing
+//! A commit is one append to the log and, if it must be durable, one sync. [`Store::apply`] puts what has gathered into the record
+//! database, ordered by key, in one transaction. The vectors stay in the log until segments have them. Opening reads the
+//! log on top of the database.
+//!
+//! What is promised. When [`Store::commit`] returns, the batch survives a crash of the process, whole; and of the machine, if
+//! durability is [`Durability::Always`]. With the others, what was committed since the last [`Store::sync`] may be lost in
+//! a crash of the machine, latest batches first and never a part of one. A disk that is full refuses a batch and nothing
 //! else. After any other failed write or sync, writes are refused and reads go on. Damage is found when it is read, and
 //! named; it is never served.
 #![forbid(unsafe_code)]
 
+mod base;
 mod batch;
 mod copy;
 mod database;
 mod errors;
 mod fresh;
 mod group;
+mod log;
+mod log_batch;
+mod log_writer;
+mod maintain;
+mod overlay;
 mod page_file;
 mod pages;
 mod reader;
 mod record;
+mod records;
+mod replay;
 mod segment;
 #[cfg(feature = "sim")]
 pub mod sim;
+mod stage;
 mod store;
 mod tables;
 mod vfs;
 mod view;
+mod view_file;
 mod writer;
 
 pub use batch::{Applied, Batch, Change, RowChange};
-pub use errors::{CommitError, Corruption, OpenError, ReadError};
+pub use errors::{CommitError, Corruption, OpenError, ReadError, is_outdated};
 pub use fresh::FreshChunk;
 pub use reader::Reader;
 pub use record::{Record, RecordRef};

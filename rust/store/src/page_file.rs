@@ -3,8 +3,7 @@
 //! redb checks its pages after a crash and never else, takes for granted that a file which grew has grown on the disk, and
 //! refuses everything after an error. So this lies between it and the file system:
 //!
-//! - Written pages stay in memory until a sync, or until they are many. A commit without durability, which a crash would
-//!   lose anyway, costs no call of the system, and a full disk loses nothing that is in memory.
+//! - Written pages stay in memory until a sync, or until they are many: a full disk loses nothing that is in memory.
 //! - A sync writes, in this order: the length of the file, synced, if it grew; the pages; their checksums; the header; then
 //!   it syncs. The header comes last, so that a write that fails before it leaves the old state in the file. Then the header
 //!   is written once more, marked as synced, without waiting for the disk.
@@ -12,24 +11,28 @@
 //!   the header is not marked as synced, the machine may have stopped within that sync, and pages of it may be torn. While
 //!   redb recovers from that, such a page reads as zeros, which redb finds out by checksums of its own, and it goes back to
 //!   the commit before. Pages of that commit are never written again before the next one is synced.
-//! - A failure is kept here and redb is told of success. The store asks before it acknowledges, never shows the commit that
+//! - A read that fails is tried again, since a disk or a network may come back.
+//! - A failed write is kept here and redb is told of success. The store asks before it acknowledges, never shows the commit that
 //!   failed, and readers of earlier ones go on.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
 
 use crate::errors::{Corruption, ReadError};
-use crate::pages::{self, Header, PAGE, REDB_HEADER, SECTOR, SUMS};
+use crate::pages::{self, Header, PAGE, REDB_HEADER, SUMS};
 use crate::vfs::VfsFile;
 
 /// The most bytes that go to the file in one call.
 const RUN: usize = 1 << 20;
 /// Pages that are held in memory at most, as long as the disk takes them.
 const HELD: usize = (64 << 20) / PAGE;
+
+/// How often a read is tried.
+const READS: usize = 3;
 
 /// A handle on the file, shared by redb and the store.
 #[derive(Clone, Debug)]
@@ -41,11 +44,18 @@ struct Inner {
     /// What the file is called in errors.
     name: String,
     state: RwLock<State>,
+    /// Pages that were read, while somebody wants to know them.
+    seen: Option<Mutex<KeptPages>>,
 }
+
+/// Pages by number.
+pub(crate) type KeptPages = BTreeMap<u64, Arc<[u8]>>;
 
 #[derive(Debug)]
 struct State {
     header: Header,
+    /// The header as the last sync left it.
+    synced: Header,
     /// Checksum of each page from page 1 on.
     sums: Vec<u32>,
     /// Pages written since the last sync.
@@ -65,7 +75,7 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Write,
-    /// Writes stay in memory and are never synced.
+    /// Writes stay in memory and are never synced: another handle may write to the file.
     Scratch,
     /// Writes are refused: another handle has taken the place of this one.
     Sealed,
@@ -82,15 +92,15 @@ pub(crate) enum Health {
 }
 
 impl PageFile {
-    /// An empty file.
-    pub(crate) fn create(file: Box<dyn VfsFile>, name: &str) -> Self {
-        let header = Header { redb: [0; REDB_HEADER], pages: 0, synced: false };
+    /// An empty file, with a number that says which it is of those that bear its name one after another.
+    pub(crate) fn create(file: Box<dyn VfsFile>, name: &str, number: u32) -> Self {
+        let header = Header { redb: [0; REDB_HEADER], pages: 0, synced: false, file: number, views: 0 };
         Self::with(file, name, header, Vec::new(), 0, Mode::Write)
     }
 
     /// A file that was written before.
     pub(crate) fn open(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
-        let (header, len, sums) = load(file.as_ref(), name)?;
+        let (header, len, sums) = pages::load(file.as_ref(), name)?;
         // What a crash left behind the end would be taken for pages that were written.
         if file.len()? > len {
             file.set_len(len)?;
@@ -100,13 +110,59 @@ impl PageFile {
 
     /// What is in a file, to be read: it is not written, whatever redb does.
     pub(crate) fn scratch(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
-        let (header, len, sums) = load(file.as_ref(), name)?;
+        let (header, len, sums) = pages::load(file.as_ref(), name)?;
         Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
+    }
+
+    /// What was in a file when it had another header, to be read; these pages are as they were then.
+    pub(crate) fn at(file: Box<dyn VfsFile>, name: &str, header: Header, kept: KeptPages) -> Result<Self, ReadError> {
+        let (_, len, mut sums) = pages::load(file.as_ref(), name)?;
+        sums.resize(sums.len().max(header.pages as usize), 0);
+        let pages = Self::with(file, name, header, sums, len, Mode::Scratch);
+        pages.0.state.write().dirty.extend(kept);
+        Ok(pages)
+    }
+
+    /// Remember the pages that are read.
+    pub(crate) fn watched(self) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { seen: Some(Mutex::default()), ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
+    /// The pages that were read so far.
+    pub(crate) fn seen(&self) -> KeptPages {
+        self.0.seen.as_ref().map(|seen| seen.lock().clone()).unwrap_or_default()
+    }
+
+    /// The header as the last sync left it.
+    pub(crate) fn header(&self) -> Header {
+        self.0.state.read().synced.clone()
+    }
+
+    /// Note in the file that so many views more were made.
+    pub(crate) fn count_views(&self, more: u64) -> io::Result<()> {
+        let header = {
+            let mut state = self.0.state.write();
+            state.header.views += more;
+            state.synced.views += more;
+            state.synced.encode()
+        };
+        self.0.file.write_at(0, &header)
+    }
+
+    /// Whether pages that the header needs may have been written since: then they are not damaged, but newer.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let mode = self.0.state.read().mode;
+        mode == Mode::Scratch
+            && pages::read_header(self.0.file.as_ref(), &self.0.name).is_ok_and(|now| self.header().is_outdated(&now))
     }
 
     fn with(file: Box<dyn VfsFile>, name: &str, header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
         let state = State {
             recovering: !header.synced,
+            synced: Header { synced: true, ..header.clone() },
             header,
             sums,
             dirty: HashMap::new(),
@@ -116,7 +172,7 @@ impl PageFile {
             health: Health::Sound,
             damage: None,
         };
-        Self(Arc::new(Inner { file, name: name.to_owned(), state: RwLock::new(state) }))
+        Self(Arc::new(Inner { file, name: name.to_owned(), state: RwLock::new(state), seen: None }))
     }
 
     /// redb has recovered: from now on every page must match its checksum.
@@ -137,27 +193,9 @@ impl PageFile {
         self.0.state.read().damage.clone()
     }
 
-    /// Bytes that wait for a sync.
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.state.read().dirty.len() * PAGE
-    }
-
     /// Bytes that the file takes on the disk.
     pub(crate) fn allocated(&self) -> io::Result<u64> {
         self.0.file.allocated()
-    }
-
-    /// Try again to write what did not fit; after that the file is sound, unless it does not fit again.
-    pub(crate) fn retry(&self) -> Health {
-        {
-            let mut state = self.0.state.write();
-            if state.health != Health::Full {
-                return state.health.clone();
-            }
-            state.health = Health::Sound;
-        }
-        self.flush();
-        self.health()
     }
 
     /// Write all that waits, and sync. What fails is found in the health.
@@ -247,6 +285,7 @@ impl PageFile {
         let mut state = state.write();
         state.dirty.clear();
         state.dirty_sums.clear();
+        state.synced = Header { synced: true, ..state.header.clone() };
         let target = pages::file_len(state.header.pages).unwrap_or(0);
         if target < state.file_len {
             file.set_len(target)?;
@@ -293,7 +332,7 @@ impl PageFile {
             out.fill(0);
             return Ok(None);
         }
-        self.0.file.read_at(at, out)?;
+        self.read_again(at, out)?;
         for (page, bytes) in (first..).zip(out.chunks_exact_mut(PAGE)) {
             let (expected, got) = (state.sums[page as usize - 1], pages::checksum(bytes));
             if expected == got {
@@ -306,6 +345,18 @@ impl PageFile {
             bytes.fill(0);
         }
         Ok(None)
+    }
+
+    /// Read, and again if it fails: redb refuses everything after an error, and some pass.
+    fn read_again(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        let mut result = self.0.file.read_at(at, out);
+        for _ in 1..READS {
+            if result.is_ok() {
+                break;
+            }
+            result = self.0.file.read_at(at, out);
+        }
+        result
     }
 }
 
@@ -343,30 +394,6 @@ impl Run {
     }
 }
 
-/// The header of a file, the length it must have, and the checksums of its pages.
-fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u32>), ReadError> {
-    let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
-    let got = file.len()?;
-    let mut bytes = [0; SECTOR];
-    if got < SECTOR as u64 {
-        return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
-    }
-    file.read_at(0, &mut bytes)?;
-    let header = Header::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?;
-    let Some(len) = pages::file_len(header.pages).filter(|&len| len <= got) else {
-        let what = format!("file: expected {} pages, as its header says, got {got} bytes", header.pages);
-        return Err(corrupt(what, got).into());
-    };
-    let count = (header.pages - 1) as usize;
-    let mut sums = Vec::with_capacity(count.next_multiple_of(SUMS as usize));
-    for sector in 0..(count as u64).div_ceil(SUMS) {
-        file.read_at(pages::sums_at(sector), &mut bytes)?;
-        sums.extend(bytes.chunks_exact(4).map(|sum| sum.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum))));
-    }
-    sums.truncate(count);
-    Ok((header, len, sums))
-}
-
 impl StorageBackend for PageFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.state.read().header.pages * PAGE as u64)
@@ -377,7 +404,12 @@ impl StorageBackend for PageFile {
             out.copy_from_slice(&self.0.state.read().header.redb[..out.len()]);
             return Ok(());
         }
-        self.read_pages(page_of(offset, out.len())?, out)
+        let first = page_of(offset, out.len())?;
+        self.read_pages(first, out)?;
+        if let Some(seen) = &self.0.seen {
+            seen.lock().extend((first..).zip(out.chunks_exact(PAGE).map(Arc::from)));
+        }
+        Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -9,10 +9,13 @@
 //!
 //! header       0    320  the header of redb
 //!              320    8  magic: TIERCELR
-//!              328    4  format version, u32: 1
+//!              328    4  format version, u32: 2
 //!              332    8  pages of redb, its header's page included, u64
 //!              340    1  1: written after all before it was synced; 0: written before the sync
-//!              341  167  zeros
+//!              341    3  zeros
+//!              344    4  number of the file, u32: each compaction writes another one
+//!              348    8  how often a view was made, u64; pages of the last two are not written, see `view_file`
+//!              356  152  zeros
 //!              508    4  CRC32C of the bytes before, u32
 //! ```
 //!
@@ -21,6 +24,9 @@
 //! written, a hole in the file, has the checksum 0, which is a hole, too.
 
 use std::sync::LazyLock;
+
+use crate::errors::{Corruption, ReadError};
+use crate::vfs::VfsFile;
 
 /// Bytes of a page, here and in redb.
 pub(crate) const PAGE: usize = 4096;
@@ -34,7 +40,7 @@ pub(crate) const SUMS: u64 = SECTOR as u64 / 4;
 pub(crate) const REDB_HEADER: usize = 320;
 
 const MAGIC: &[u8; 8] = b"TIERCELR";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where a page of redb starts, from its page 1 on.
 pub(crate) fn page_at(page: u64) -> u64 {
@@ -72,7 +78,7 @@ pub(crate) fn checksum(page: &[u8]) -> u32 {
 }
 
 /// What the header says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The header of redb.
     pub(crate) redb: [u8; REDB_HEADER],
@@ -80,9 +86,18 @@ pub(crate) struct Header {
     pub(crate) pages: u64,
     /// Whether all that was written before it had been synced.
     pub(crate) synced: bool,
+    /// Number of the file.
+    pub(crate) file: u32,
+    /// How often a view was made.
+    pub(crate) views: u64,
 }
 
 impl Header {
+    /// Whether pages that this header needs may have been written when the header of the file is `now`.
+    pub(crate) fn is_outdated(&self, now: &Self) -> bool {
+        self.file != now.file || now.views.saturating_sub(self.views) >= 2
+    }
+
     pub(crate) fn encode(&self) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         bytes[..REDB_HEADER].copy_from_slice(&self.redb);
@@ -90,6 +105,8 @@ impl Header {
         bytes[328..332].copy_from_slice(&VERSION.to_le_bytes());
         bytes[332..340].copy_from_slice(&self.pages.to_le_bytes());
         bytes[340] = u8::from(self.synced);
+        bytes[344..348].copy_from_slice(&self.file.to_le_bytes());
+        bytes[348..356].copy_from_slice(&self.views.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..508]);
         bytes[508..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -111,9 +128,40 @@ impl Header {
         }
         let mut redb = [0; REDB_HEADER];
         redb.copy_from_slice(&bytes[..REDB_HEADER]);
-        let pages = u64::from(field(332)) | u64::from(field(336)) << 32;
-        Ok(Self { redb, pages, synced: bytes[340] != 0 })
+        let long = |at: usize| u64::from(field(at)) | u64::from(field(at + 4)) << 32;
+        Ok(Self { redb, pages: long(332), synced: bytes[340] != 0, file: field(344), views: long(348) })
     }
+}
+
+/// The header of a file.
+pub(crate) fn read_header(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> {
+    let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
+    let got = file.len()?;
+    let mut bytes = [0; SECTOR];
+    if got < SECTOR as u64 {
+        return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
+    }
+    file.read_at(0, &mut bytes)?;
+    Ok(Header::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?)
+}
+
+/// The header of a file, the length it must have, and the checksums of its pages.
+pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u32>), ReadError> {
+    let header = read_header(file, name)?;
+    let got = file.len()?;
+    let mut bytes = [0; SECTOR];
+    let Some(len) = file_len(header.pages).filter(|&len| len <= got) else {
+        let what = format!("file: expected {} pages, as its header says, got {got} bytes", header.pages);
+        return Err(Corruption { file: name.to_owned(), what, offset: got }.into());
+    };
+    let count = (header.pages - 1) as usize;
+    let mut sums = Vec::with_capacity(count.next_multiple_of(SUMS as usize));
+    for sector in 0..(count as u64).div_ceil(SUMS) {
+        file.read_at(sums_at(sector), &mut bytes)?;
+        sums.extend(bytes.chunks_exact(4).map(|sum| sum.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum))));
+    }
+    sums.truncate(count);
+    Ok((header, len, sums))
 }
 
 #[cfg(test)]
@@ -136,10 +184,10 @@ mod tests {
 
     #[test]
     fn header_comes_back_and_no_flipped_bit_passes() {
-        let header = Header { redb: [7; REDB_HEADER], pages: 0x1_0000_0003, synced: true };
+        let header =
+            Header { redb: [7; REDB_HEADER], pages: 0x1_0000_0003, synced: true, file: 5, views: 0x2_0000_0001 };
         let bytes = header.encode();
-        let read = Header::decode(&bytes).unwrap();
-        assert_eq!((read.redb, read.pages, read.synced), (header.redb, header.pages, true));
+        assert_eq!(Header::decode(&bytes).unwrap(), header);
         for bit in 0..8 * SECTOR {
             let mut bytes = bytes;
             bytes[bit / 8] ^= 1 << (bit % 8);

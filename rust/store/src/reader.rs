@@ -1,38 +1,48 @@
-//! Snapshots of the record database.
+//! Snapshots of what is committed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
-
-use crate::database::{Db, FILE};
+use crate::base::Base;
+use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
 use crate::fresh::FreshChunk;
+use crate::log_writer::LogFiles;
+use crate::overlay::{Bytes, Layer};
 use crate::record::{Record, RecordRef};
-use crate::tables::{COUNTERS, Counters, FRESH, IDS, META, RECORDS, SEGMENTS};
+use crate::replay;
+use crate::tables::Counters;
 
 /// The records as one commit left them. A copy is cheap. What a snapshot shows is kept on the disk for as long as it lives.
 #[derive(Clone)]
 pub struct Reader(Arc<Snapshot>);
 
 struct Snapshot {
-    /// Declared before the database, so that it ends before it.
-    transaction: ReadTransaction,
+    base: Arc<Base>,
+    /// What is not in the base, oldest first.
+    layers: Vec<Arc<Layer>>,
+    files: LogFiles,
     counters: Counters,
-    db: Arc<Db>,
 }
 
 impl Reader {
-    /// What is committed now.
-    pub(crate) fn new(db: &Arc<Db>) -> Result<Self, ReadError> {
-        let counters = db.run(|| Counters::read(&db.begin_read()?))?;
-        Self::counting(db, counters)
+    /// What the record database holds, with the log that belongs to it.
+    pub(crate) fn of_base(base: Arc<Base>, files: LogFiles) -> Self {
+        let counters = base.counters();
+        Self::new(base, Vec::new(), files, counters)
     }
 
-    /// What is committed now, whose counters are known.
-    pub(crate) fn counting(db: &Arc<Db>, counters: Counters) -> Result<Self, ReadError> {
-        let transaction = db.run(|| db.begin_read())?;
-        Ok(Self(Arc::new(Snapshot { transaction, counters, db: Arc::clone(db) })))
+    pub(crate) fn new(base: Arc<Base>, layers: Vec<Arc<Layer>>, files: LogFiles, counters: Counters) -> Self {
+        Self(Arc::new(Snapshot { base, layers, files, counters }))
+    }
+
+    pub(crate) fn base(&self) -> &Arc<Base> {
+        &self.0.base
+    }
+
+    pub(crate) fn files(&self) -> &LogFiles {
+        &self.0.files
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -61,7 +71,8 @@ impl Reader {
 
     /// The row of an id.
     pub fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {
-        self.0.db.run(|| Ok(self.table(IDS)?.get(id)?.map(|row| row.value())))
+        let fresh = self.0.layers.iter().rev().find_map(|layer| layer.read().row(id, self.sequence()));
+        fresh.map_or_else(|| self.0.base.row(id), Ok)
     }
 
     /// The record of an id, and its row.
@@ -75,23 +86,26 @@ impl Reader {
 
     /// The record in a row.
     pub fn record(&self, row: u32) -> Result<Option<Record>, ReadError> {
-        Ok(self.records(&[row])?.pop().flatten())
+        let decode = |bytes: &[u8]| RecordRef::decode(bytes).map(RecordRef::to_record).ok_or_else(|| no_record(row));
+        match self.fresh_record(row) {
+            Some(record) => record.map(|bytes| decode(&bytes)).transpose(),
+            None => self.0.base.record(row, decode)?.transpose(),
+        }
+    }
+
+    /// The bytes of the record in a row.
+    pub(crate) fn bytes(&self, row: u32) -> Result<Option<Bytes>, ReadError> {
+        self.fresh_record(row).map_or_else(|| self.0.base.record(row, |bytes| Bytes::from(bytes)), Ok)
+    }
+
+    /// The record of a row that is not as the base has it.
+    fn fresh_record(&self, row: u32) -> Option<Option<Bytes>> {
+        self.0.layers.iter().rev().find_map(|layer| layer.read().record(row, self.sequence()))
     }
 
     /// The records in these rows, in the order of the rows.
     pub fn records(&self, rows: &[u32]) -> Result<Vec<Option<Record>>, ReadError> {
-        let found = self.0.db.run(|| {
-            let table = self.table(RECORDS)?;
-            let get = |&row: &u32| {
-                if row == COUNTERS {
-                    return Ok(None);
-                }
-                let record = |bytes: &[u8]| RecordRef::decode(bytes).map(RecordRef::to_record).ok_or(row);
-                Ok(table.get(row)?.map(|bytes| record(bytes.value())))
-            };
-            rows.iter().map(get).collect::<Result<Vec<_>, redb::Error>>()
-        })?;
-        found.into_iter().map(|record| record.transpose().map_err(no_record)).collect()
+        rows.iter().map(|row| self.record(*row)).collect()
     }
 
     /// Visit the records from a row on, ascending; the first error of `each` ends it.
@@ -100,54 +114,42 @@ impl Reader {
         from: u32,
         mut each: impl FnMut(u32, RecordRef<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.visit(RECORDS, from, |row, bytes| each(row, RecordRef::decode(bytes).ok_or_else(|| no_record(row))?))
+        let mut each = |row, bytes: &[u8]| each(row, RecordRef::decode(bytes).ok_or_else(|| no_record(row))?);
+        let mut fresh = BTreeMap::new();
+        for layer in &self.0.layers {
+            layer.collect(from, self.sequence(), &mut fresh);
+        }
+        let mut fresh = fresh.into_iter().peekable();
+        self.0.base.scan(from, |row, bytes| {
+            while let Some((row, record)) = fresh.next_if(|(fresh, _)| *fresh < row) {
+                record.map_or(Ok(()), |bytes| each(row, &bytes))?;
+            }
+            match fresh.next_if(|(fresh, _)| *fresh == row) {
+                Some((_, record)) => record.map_or(Ok(()), |bytes| each(row, &bytes)),
+                None => each(row, bytes),
+            }
+        })?;
+        fresh.try_for_each(|(row, record)| record.map_or(Ok(()), |bytes| each(row, &bytes)))
     }
 
-    /// Visit the chunks of vectors that are in no segment, from that with this first row on; the first error of `each` ends
-    /// it. Rows of records that are gone are among them.
+    /// Visit the vectors of rows from this one on that are in no segment, a chunk a batch; the first error of `each` ends it.
+    /// Rows of records that are gone are among them.
     pub fn fresh<E: From<ReadError>>(
         &self,
         from: u32,
-        mut each: impl FnMut(FreshChunk<'_>) -> Result<(), E>,
+        each: impl FnMut(FreshChunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.visit(FRESH, from, |row, bytes| {
-            let chunk = FreshChunk::decode(bytes);
-            each(chunk.ok_or_else(|| corrupt(format!("row {row}: expected a chunk of vectors")))?)
-        })
+        replay::fresh(&self.0.files, from.max(self.0.counters.covered), self.sequence(), each)
     }
 
     /// What is kept under a name.
     pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
-        self.0.db.run(|| Ok(self.table(META)?.get(name)?.map(|bytes| bytes.value().to_vec())))
+        self.0.base.meta(name)
     }
 
     /// Names of the segments, ascending.
     pub fn segments(&self) -> Result<Vec<String>, ReadError> {
-        self.0.db.run(|| {
-            let table = self.table(SEGMENTS)?;
-            table.range::<&str>(..)?.map(|entry| Ok(entry?.0.value().to_owned())).collect()
-        })
-    }
-
-    pub(crate) fn table<K: redb::Key, V: redb::Value>(
-        &self,
-        definition: TableDefinition<'_, K, V>,
-    ) -> Result<ReadOnlyTable<K, V>, redb::Error> {
-        Ok(self.0.transaction.open_table(definition)?)
-    }
-
-    fn visit<E: From<ReadError>>(
-        &self,
-        definition: TableDefinition<'_, u32, &'static [u8]>,
-        from: u32,
-        mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let db = &self.0.db;
-        let mut entries = db.run(|| Ok(self.table(definition)?.range(from..COUNTERS)?))?;
-        while let Some((row, bytes)) = db.run(|| Ok(entries.next().transpose()?))? {
-            each(row.value(), bytes.value())?;
-        }
-        Ok(())
+        self.0.base.segments()
     }
 }
 
@@ -157,7 +159,7 @@ impl fmt::Debug for Reader {
     }
 }
 
-fn no_record(row: u32) -> ReadError {
+pub(crate) fn no_record(row: u32) -> ReadError {
     corrupt(format!("row {row}: expected a record"))
 }
 

@@ -50,13 +50,24 @@ impl<'a> RecordRef<'a> {
         }
     }
 
-    /// Its bytes, in `out`, which is emptied first.
-    pub(crate) fn encode(self, out: &mut Vec<u8>) {
+    /// How many bytes it has.
+    pub(crate) fn encoded_len(self) -> usize {
+        FIXED + self.id.len() + self.text.map_or(0, str::len) + self.metadata.map_or(0, <[u8]>::len)
+    }
+
+    /// Its bytes.
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.encoded_len());
+        self.encode_onto(&mut out);
+        out
+    }
+
+    /// Append its bytes.
+    pub(crate) fn encode_onto(self, out: &mut Vec<u8>) {
         let flag = |is: bool, flag: u8| if is { flag } else { 0 };
         let flags =
             flag(self.vector, VECTOR) | flag(self.text.is_some(), TEXT) | flag(self.metadata.is_some(), METADATA);
         let text = self.text.unwrap_or_default();
-        out.clear();
         out.push(flags);
         out.extend((self.id.len() as u16).to_le_bytes());
         out.extend((text.len() as u32).to_le_bytes());

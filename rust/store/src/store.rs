@@ -12,12 +12,15 @@ use parking_lot::{Mutex, RwLock};
 use crate::batch::{Applied, Batch};
 use crate::copy;
 use crate::database::FILE;
-use crate::errors::{CommitError, Corruption, OpenError, ReadError};
-use crate::fresh::FreshChunk;
+use crate::errors::{CommitError, OpenError, ReadError};
 use crate::group::Group;
+use crate::log::{self, LogHeader};
+use crate::log_writer::{self, failed};
 use crate::reader::Reader;
+use crate::records::Records;
+use crate::replay;
 use crate::segment::{self, Segment, SegmentWriter, Tag};
-use crate::tables::{self, FRESH, META, SEGMENTS};
+use crate::tables::{self, META, SEGMENTS};
 use crate::vfs::{LockError, Vfs, VfsLock};
 use crate::writer::Writer;
 
@@ -25,16 +28,18 @@ use crate::writer::Writer;
 const LOCK: &str = "LOCK";
 /// Ending of a file that is being written.
 pub(crate) const TEMPORARY: &str = ".tmp";
+/// The most memory for what is in the log alone; then commits wait until it is in the record database.
+const UNAPPLIED: usize = 64 << 20;
 
-/// What a commit survives when it returns.
+/// What a commit survives when it returns. A crash of the process, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// A crash of the process and of the machine.
+    /// A crash of the machine, too.
     #[default]
     Always,
-    /// Neither, until the next [`Store::sync`], which the owner of the store calls at an interval.
+    /// A crash of the machine from the next [`Store::sync`] on, which the owner of the store calls at an interval.
     Interval,
-    /// Neither, until a sync that somebody asks for.
+    /// A crash of the machine from a sync on that somebody asks for.
     None,
 }
 
@@ -60,7 +65,7 @@ pub struct Publication<'a> {
     pub add: &'a [&'a str],
     /// Segments that do no longer; their files are removed.
     pub remove: &'a [&'a str],
-    /// Chunks of fresh vectors all of whose rows are below are dropped: a segment has them.
+    /// The vectors of rows below are in segments now, and need not be kept elsewhere.
     pub drop_fresh_below: u32,
     /// Entries to keep under these names.
     pub meta: &'a [(&'a str, &'a [u8])],
@@ -71,6 +76,8 @@ pub struct Publication<'a> {
 pub struct Sizes {
     /// Of the record database.
     pub records: u64,
+    /// Of the log.
+    pub log: u64,
     /// Of the segments.
     pub segments: u64,
 }
@@ -80,16 +87,18 @@ type Job = (Batch, Publish);
 
 /// The directory of a collection, open to read and write.
 pub struct Store {
-    vfs: Arc<dyn Vfs>,
-    dir: PathBuf,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dir: PathBuf,
     durability: Durability,
     /// Only this process may write: a forked one has copies of everything in memory.
     opened_by: u32,
-    writer: Mutex<Writer>,
+    /// Taken before the writer by who takes both.
+    pub(crate) records: Mutex<Records>,
+    pub(crate) writer: Mutex<Writer>,
     waiting: Group<Job, Result<Applied, CommitError>>,
     published: RwLock<Reader>,
-    /// Taken to remove segment files, shared to copy them.
-    files: RwLock<()>,
+    /// Taken to remove segment files, shared to copy them; never waited for while others are held.
+    pub(crate) files: RwLock<()>,
     _lock: Box<dyn VfsLock>,
 }
 
@@ -113,6 +122,11 @@ impl Store {
         if Self::exists(&*vfs, dir)? {
             return Err(OpenError::Exists);
         }
+        for name in vfs.list(dir)?.iter().filter(|name| log::number_of(name).is_some()) {
+            vfs.remove(&dir.join(name))?;
+        }
+        log_writer::create(&*vfs, dir, LogHeader::new(1, 0))?;
+        // The records come last: without them the directory is no store.
         copy::create(&*vfs, dir, |transaction| {
             tables::create(transaction)?;
             let mut table = transaction.open_table(META)?;
@@ -133,36 +147,18 @@ impl Store {
         Self::open_locked(vfs, dir, options, lock)
     }
 
-    /// The records in a directory as the last sync left them, for a process that only reads. It takes no lock and writes
-    /// nothing, and reads the whole file to be sure that it is whole.
-    ///
-    /// While another process writes, a view ages: after two more commits, pages that it has not read may be in use for
-    /// something else. That is found, and comes as damage, which a new view will not have.
-    pub fn view(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Reader, OpenError> {
-        /// So often a writer may come in between.
-        const ATTEMPTS: usize = 10;
-        if !Self::exists(vfs, dir)? {
-            return Err(OpenError::NotFound);
-        }
-        let path = dir.join(FILE);
-        let mut result = copy::view_records(vfs, &path, cache_bytes);
-        for _ in 1..ATTEMPTS {
-            if !matches!(result, Err(ReadError::Corrupt(_))) {
-                break;
-            }
-            result = copy::view_records(vfs, &path, cache_bytes);
-        }
-        Ok(result?)
-    }
-
     fn open_locked(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, lock: Box<dyn VfsLock>) -> Result<Self, OpenError> {
-        let writer = Writer::open(Arc::clone(&vfs), dir.join(FILE), options.cache_bytes)?;
-        let reader = writer.reader()?;
+        let records = Records::open(Arc::clone(&vfs), dir.join(FILE), options.cache_bytes)?;
+        let base = records.base();
+        let replayed = replay::replay(&vfs, dir, &Reader::of_base(Arc::clone(base), Arc::new([])))?;
+        let writer = Writer::new(Arc::clone(base), replayed);
+        let reader = writer.reader().clone();
         let store = Self {
             vfs,
             dir: dir.to_owned(),
             durability: options.durability,
             opened_by: process::id(),
+            records: Mutex::new(records),
             writer: Mutex::new(writer),
             waiting: Group::new(),
             published: RwLock::new(reader),
@@ -173,9 +169,9 @@ impl Store {
         Ok(store)
     }
 
-    /// Commit a batch, together with those that other threads commit meanwhile: in one transaction with one sync.
+    /// Commit a batch, together with those that other threads commit meanwhile: in one piece of the log with one sync.
     ///
-    /// `publish` runs once the batch is as durable as was asked for and before any batch of the transaction is acknowledged:
+    /// `publish` runs once the batch is as durable as was asked for and before any batch of the group is acknowledged:
     /// in the order of the batches, never two at once, maybe on the thread of another caller. It must not write to the
     /// store. After an error it has not run, and nothing is changed.
     pub fn commit(
@@ -191,39 +187,101 @@ impl Store {
 
     fn commit_group(&self, jobs: Vec<Job>) -> Vec<Result<Applied, CommitError>> {
         let (batches, publishers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-        let mut writer = self.writer.lock();
-        let result = writer.transact(self.durability == Durability::Always, |transaction, counters| {
-            let mut tables = tables::Writer::new(transaction, *counters)?;
-            let mut apply = |batch: &Batch| {
-                if batch.upserts() > tables.rows_left() {
-                    return Ok(Err(CommitError::RowsExhausted));
-                }
-                tables.apply(batch).map(Ok)
-            };
-            let results = batches.iter().map(&mut apply).collect::<Result<Vec<_>, redb::Error>>()?;
-            *counters = tables.finish()?;
-            Ok(results)
-        });
-        self.publish(&mut writer);
-        match result {
-            Ok(results) => {
-                for (result, publish) in results.iter().zip(publishers) {
-                    let Ok(applied) = result else { continue };
-                    // Whose publication fails shows something else than what is committed.
-                    if panic::catch_unwind(AssertUnwindSafe(|| publish(applied))).is_err() {
-                        let _ = writer.fail("a publication panicked");
-                    }
-                }
-                results
-            }
+        match self.write_group(&batches, publishers) {
+            Ok(results) => results,
             Err(error) => batches.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 
-    /// Make everything that was committed survive a crash.
+    fn write_group(
+        &self,
+        batches: &[Batch],
+        publishers: Vec<Publish>,
+    ) -> Result<Vec<Result<Applied, CommitError>>, CommitError> {
+        if self.unapplied() > UNAPPLIED {
+            self.apply(|| ())?;
+        }
+        let mut writer = self.writer.lock();
+        let results = writer.commit(batches, self.durability == Durability::Always)?;
+        *self.published.write() = writer.reader().clone();
+        for (result, publish) in results.iter().zip(publishers) {
+            let Ok(applied) = result else { continue };
+            // Whose publication fails shows something else than what is committed.
+            if panic::catch_unwind(AssertUnwindSafe(|| publish(applied))).is_err() {
+                let _ = writer.latch::<()>(Err(CommitError::Failed { why: "a publication panicked".to_owned() }));
+            }
+        }
+        Ok(results)
+    }
+
+    /// Make everything that was committed survive a crash of the machine. Commits go on meanwhile.
     pub fn sync(&self) -> Result<(), CommitError> {
         self.check_process()?;
-        self.writer.lock().sync()
+        let (file, end) = {
+            let writer = self.writer.lock();
+            writer.ready()?;
+            if !writer.log.is_ahead() {
+                return Ok(());
+            }
+            writer.log.last()
+        };
+        let synced = file.file.sync();
+        let mut writer = self.writer.lock();
+        let marked = match synced {
+            Ok(()) => writer.log.mark(&file, end),
+            Err(error) => Err(error),
+        };
+        writer.latch(marked.map_err(failed))
+    }
+
+    /// Bytes of memory of what is in the log and not yet in the record database, about.
+    pub fn unapplied(&self) -> usize {
+        self.writer.lock().unapplied()
+    }
+
+    /// Bytes of the log.
+    pub fn log_bytes(&self) -> u64 {
+        self.writer.lock().log.bytes()
+    }
+
+    /// Put what is in the log into the record database. Commits go on meanwhile. `publish` runs when readers have it from
+    /// there, in the order of commits like that of [`Store::commit`].
+    pub fn apply(&self, publish: impl FnOnce()) -> Result<(), CommitError> {
+        self.check_process()?;
+        self.apply_to(&mut self.records.lock())?;
+        let _writer = self.writer.lock();
+        publish();
+        Ok(())
+    }
+
+    pub(crate) fn apply_to(&self, records: &mut Records) -> Result<(), CommitError> {
+        let Some(frozen) = self.writer.lock().freeze()? else { return Ok(()) };
+        let result = records.transact(|transaction| {
+            for layer in &frozen.layers {
+                tables::apply(transaction, &layer.read())?;
+            }
+            frozen.counters.write(transaction)
+        });
+        let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
+        self.install(records, applied, result, |_| ())
+    }
+
+    /// Show what a transaction on the record database has left, with which the first `applied` layers are in it.
+    pub(crate) fn install(
+        &self,
+        records: &Records,
+        applied: usize,
+        result: Result<(), CommitError>,
+        publish: impl FnOnce(u64),
+    ) -> Result<(), CommitError> {
+        let mut writer = self.writer.lock();
+        writer.install(Arc::clone(records.base()), applied);
+        let reader = writer.reader().clone();
+        let sequence = reader.sequence();
+        *self.published.write() = reader;
+        writer.latch(result)?;
+        publish(sequence);
+        Ok(())
     }
 
     /// Keep entries under these names; they are durable when this returns.
@@ -258,8 +316,15 @@ impl Store {
     ) -> Result<(), CommitError> {
         self.check_process()?;
         publication.add.iter().try_for_each(|name| check_name(name))?;
-        let mut writer = self.writer.lock();
-        let result = writer.transact(true, |transaction, counters| {
+        let mut records = self.records.lock();
+        if publication.drop_fresh_below > 0 {
+            self.writer.lock().begin_file()?;
+        }
+        self.apply_to(&mut records)?;
+        let mut counters = records.base().counters();
+        counters.covered = counters.covered.max(publication.drop_fresh_below);
+        counters.log = self.writer.lock().log.first_needed(counters.sequence, counters.covered);
+        let result = records.transact(|transaction| {
             let mut segments = transaction.open_table(SEGMENTS)?;
             for name in publication.remove {
                 segments.remove(*name)?;
@@ -271,14 +336,13 @@ impl Store {
             for (name, bytes) in publication.meta {
                 meta.insert(*name, *bytes)?;
             }
-            let below = publication.drop_fresh_below;
-            let keep = |_, bytes: &[u8]| FreshChunk::decode(bytes).is_none_or(|chunk| chunk.last_row() >= below);
-            transaction.open_table(FRESH)?.retain_in(..below, keep)?;
-            Ok(counters.sequence)
+            counters.write(transaction)
         });
-        self.publish(&mut writer);
-        publish(result?);
-        drop(writer);
+        if result.is_ok() {
+            records.renew_view();
+        }
+        self.install(&records, 0, result, publish)?;
+        drop(records);
         let _files = self.files.write();
         for name in publication.remove {
             // What is left here is found and removed at the next opening.
@@ -297,104 +361,37 @@ impl Store {
         self.published.read().clone()
     }
 
-    /// Read everything and return what is damaged. Commits wait meanwhile.
-    pub fn verify(&self) -> Result<Vec<Corruption>, ReadError> {
-        let mut found = Vec::new();
-        let mut note = |result: Result<(), ReadError>| match result {
-            Err(ReadError::Corrupt(corruption)) => {
-                found.push(corruption);
-                Ok(())
-            }
-            result => result,
-        };
-        {
-            let mut writer = self.writer.lock();
-            // What cannot be synced is not on the disk, and what is there is to be read.
-            let _ = writer.sync();
-            note(copy::verify_records(&*self.vfs, &self.dir.join(FILE)))?;
-        }
-        let _files = self.files.read();
-        for name in self.reader().segments()? {
-            note(self.open_segment(&name).and_then(|segment| segment.verify()))?;
-        }
-        Ok(found)
-    }
-
-    /// Copy the store, as it is now, to a directory that is empty or not there. Commits go on meanwhile.
-    pub fn backup(&self, dir: &Path) -> Result<(), CommitError> {
-        self.vfs.create_dir(dir)?;
-        if !self.vfs.list(dir)?.is_empty() {
-            return Err(CommitError::Invalid("path: expected an empty directory".to_owned()));
-        }
-        let _files = self.files.read();
-        let reader = self.reader();
-        for name in reader.segments()? {
-            copy::copy_segment(&*self.vfs, &self.open_segment(&name)?, &dir.join(segment::file_name(&name)))?;
-        }
-        // The records come last: without them the directory is no store.
-        copy::copy_records(&*self.vfs, &reader, dir)?;
-        if let Some(parent) = dir.parent() {
-            self.vfs.sync_dir(if parent == Path::new("") { Path::new(".") } else { parent })?;
-        }
-        Ok(())
-    }
-
-    /// Write the record database anew without the space that is free in it. Commits wait meanwhile; readers that exist keep
-    /// the old file until they end.
-    pub fn compact(&self) -> Result<(), CommitError> {
-        self.check_process()?;
-        let mut writer = self.writer.lock();
-        writer.sync()?;
-        let copy = copy::copy_aside(&*self.vfs, &self.reader(), &self.dir)?;
-        // From here on the old file may be gone, or come back after a crash: no way leads back to it.
-        let renamed = self.vfs.rename(&copy, &self.dir.join(FILE)).and_then(|()| self.vfs.sync_dir(&self.dir));
-        if let Err(error) = renamed {
-            return Err(writer.fail(&error.to_string()));
-        }
-        let result = writer.reopen();
-        self.publish(&mut writer);
-        result
-    }
-
-    /// Bytes on the disk.
-    pub fn sizes(&self) -> io::Result<Sizes> {
-        let records = self.writer.lock().db().file().allocated()?;
-        let _files = self.files.read();
-        let mut segments = 0;
-        for name in self.reader().segments().map_err(|error| io::Error::other(error.to_string()))? {
-            segments += self.vfs.open(&self.dir.join(segment::file_name(&name)))?.allocated()?;
-        }
-        Ok(Sizes { records, segments })
-    }
-
     /// Sync, and close the files. Readers that are left get errors.
     pub fn close(self) -> Result<(), CommitError> {
         if process::id() != self.opened_by {
             return Ok(());
         }
-        let mut writer = self.writer.lock();
-        writer.sync()?;
-        writer.close()
+        self.end()
     }
 
-    /// Show what the writer has committed.
-    fn publish(&self, writer: &mut Writer) {
-        if let Some(reader) = writer.take_reader() {
-            *self.published.write() = reader;
+    fn end(&self) -> Result<(), CommitError> {
+        let mut records = self.records.lock();
+        self.writer.lock().sync()?;
+        match self.apply_to(&mut records) {
+            // It is safe where it is.
+            Ok(()) | Err(CommitError::DiskFull) => records.close(),
+            error => error,
         }
     }
 
-    fn check_process(&self) -> Result<(), CommitError> {
+    pub(crate) fn check_process(&self) -> Result<(), CommitError> {
         if process::id() == self.opened_by { Ok(()) } else { Err(CommitError::Forked { opened_by: self.opened_by }) }
     }
 
-    /// Remove what a crash left: files that were being written, and segments that the store does not name.
+    /// Remove what a crash left: files that were being written, and those that the store does not name.
     fn remove_leftovers(&self) -> Result<(), OpenError> {
-        let named = self.reader().segments()?;
+        let reader = self.reader();
+        let named = reader.segments()?;
         for name in self.vfs.list(&self.dir)? {
             let segment = name.strip_suffix(segment::SUFFIX);
             let unnamed = segment.is_some_and(|segment| !named.iter().any(|named| named == segment));
-            if unnamed || name.ends_with(TEMPORARY) {
+            let passed = log::number_of(&name).is_some_and(|number| number < reader.counters().log);
+            if unnamed || passed || name.ends_with(TEMPORARY) {
                 self.vfs.remove(&self.dir.join(name))?;
             }
         }
@@ -404,13 +401,11 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        let writer = self.writer.get_mut();
         if process::id() == self.opened_by {
             // Who wants to know calls `close`.
-            let _ = writer.sync();
-            let _ = writer.close();
+            let _ = self.end();
         } else {
-            writer.db().file().seal();
+            self.records.get_mut().db().file().seal();
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::copy;
 use crate::database::FILE;
-use crate::errors::{Corruption, OpenError, ReadError};
+use crate::errors::{Corruption, OpenError, ReadError, is_outdated};
+use crate::log;
 use crate::reader::Reader;
 use crate::segment::{self, Segment};
 use crate::store::{Sizes, Store};
@@ -65,13 +66,16 @@ impl View {
                 }
                 Ok(())
             }
+            // The next look takes a newer state.
+            OpenError::Io(error) if is_outdated(&error) => {
+                found.push(Corruption { file: FILE.to_owned(), what: error.to_string(), offset: 0 });
+                Ok(())
+            }
             error => Err(error),
         };
-        if let Err(error) = copy::verify_records(&*self.vfs, &self.dir.join(FILE)) {
-            note(error.into())?;
-        }
-        match self.reader().and_then(|reader| Ok(reader.segments()?)) {
-            Ok(names) => {
+        match self.reader().and_then(|reader| Ok((reader.segments()?, reader))) {
+            Ok((names, reader)) => {
+                copy::verify(&reader).or_else(|error| note(error.into()))?;
                 for name in names {
                     let read = self.open_segment(&name).and_then(|segment| segment.verify());
                     read.or_else(|error| note(error.into()))?;
@@ -89,6 +93,7 @@ impl View {
             let part = match &*name {
                 FILE => &mut sizes.records,
                 name if name.ends_with(segment::SUFFIX) => &mut sizes.segments,
+                name if log::number_of(name).is_some() => &mut sizes.log,
                 _ => continue,
             };
             match self.vfs.open(&self.dir.join(&name)) {

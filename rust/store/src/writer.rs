@@ -1,181 +1,154 @@
-//! Transactions on the record database, and what happens when one fails.
+//! Commits: to the log, and to what readers see.
 
-use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use redb::{Durability, WriteTransaction};
-
-use crate::database::{Db, FILE};
-use crate::errors::{CommitError, ReadError};
-use crate::page_file::{Health, PageFile};
+use crate::base::Base;
+use crate::batch::{Applied, Batch};
+use crate::errors::CommitError;
+use crate::log;
+use crate::log_batch;
+use crate::log_writer::{LogWriter, failed};
+use crate::overlay::Layer;
 use crate::reader::Reader;
+use crate::replay::Replayed;
+use crate::stage::Stage;
 use crate::tables::Counters;
-use crate::vfs::Vfs;
 
-/// Commits without durability are synced when so much waits in memory.
-const MOST_WAITING: usize = 32 << 20;
-
-/// The one that writes.
+/// The one that commits.
+#[derive(Debug)]
 pub(crate) struct Writer {
-    vfs: Arc<dyn Vfs>,
-    path: PathBuf,
-    cache_bytes: usize,
-    db: Arc<Db>,
+    pub(crate) log: LogWriter,
+    base: Arc<Base>,
+    /// What is not in the base, oldest first; the last one is added to.
+    layers: Vec<Arc<Layer>>,
     counters: Counters,
-    /// Whether there are commits that were not synced.
-    pending: bool,
+    /// What is committed.
+    reader: Reader,
     /// Why writes are refused.
     failed: Option<CommitError>,
-    /// What is committed, until it has been published.
-    reader: Option<Reader>,
+}
+
+/// Layers that nothing is added to any more.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) layers: Vec<Arc<Layer>>,
+    /// As they were after the last batch in them.
+    pub(crate) counters: Counters,
 }
 
 impl Writer {
-    pub(crate) fn open(vfs: Arc<dyn Vfs>, path: PathBuf, cache_bytes: usize) -> Result<Self, ReadError> {
-        let db = Arc::new(Db::new(PageFile::open(vfs.open(&path)?, FILE)?, cache_bytes)?);
-        let reader = Reader::new(&db)?;
-        let counters = reader.counters();
-        Ok(Self { vfs, path, cache_bytes, db, counters, pending: false, failed: None, reader: None })
-    }
-
-    pub(crate) fn db(&self) -> &Db {
-        &self.db
+    /// Go on behind what the log had on top of the base.
+    pub(crate) fn new(base: Arc<Base>, replayed: Replayed) -> Self {
+        let Replayed { log, changes, counters } = replayed;
+        let layer = Layer::default();
+        layer.add(changes);
+        let layers = vec![Arc::new(layer)];
+        let reader = Reader::new(Arc::clone(&base), layers.clone(), log.files(), counters);
+        Self { log, base, layers, counters, reader, failed: None }
     }
 
     /// What is committed.
-    pub(crate) fn reader(&self) -> Result<Reader, ReadError> {
-        Reader::new(&self.db)
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.reader
     }
 
-    /// What was committed since it was last asked for.
-    pub(crate) fn take_reader(&mut self) -> Option<Reader> {
-        self.reader.take()
+    /// Bytes of memory of what is not in the base.
+    pub(crate) fn unapplied(&self) -> usize {
+        self.layers.iter().map(|layer| layer.bytes()).sum()
     }
 
-    /// Refuse all further writes.
-    pub(crate) fn fail(&mut self, why: &str) -> CommitError {
-        self.refuse(CommitError::Failed { why: why.to_owned() })
+    /// Check that writes are not refused.
+    pub(crate) fn ready(&self) -> Result<(), CommitError> {
+        self.failed.clone().map_or(Ok(()), Err)
     }
 
-    /// Commit what `change` does. On failure nothing is changed.
-    pub(crate) fn transact<T>(
+    /// Refuse all further writes, unless the disk is full, which passes.
+    pub(crate) fn latch<T>(&mut self, result: Result<T, CommitError>) -> Result<T, CommitError> {
+        if let Err(error @ CommitError::Failed { .. }) = &result {
+            self.failed.get_or_insert(error.clone());
+        }
+        result
+    }
+
+    /// Commit batches as one group. On failure nothing is changed; the inner errors are those of single batches.
+    pub(crate) fn commit(
         &mut self,
+        batches: &[Batch],
         durable: bool,
-        change: impl FnOnce(&WriteTransaction, &mut Counters) -> Result<T, redb::Error>,
-    ) -> Result<T, CommitError> {
+    ) -> Result<Vec<Result<Applied, CommitError>>, CommitError> {
         self.ready()?;
-        if durable {
-            // Else a full disk would take back what was acknowledged, together with this.
-            self.sync()?;
+        if self.log.is_full() {
+            self.begin_file()?;
         }
-        let mut counters = self.counters;
-        let value = self.run(durable, |transaction| change(transaction, &mut counters))?;
-        match self.db.file().health() {
-            Health::Sound => {}
-            // Nobody was promised that it is on the disk, and in memory it is.
-            Health::Full if !durable => {}
-            Health::Full => {
-                self.reopen()?;
-                return Err(CommitError::DiskFull);
+        let mut stage = Stage::new(&self.reader);
+        let mut results = Vec::with_capacity(batches.len());
+        let mut group = log::begin_group();
+        let mut count = 0;
+        let mut vectors = false;
+        for batch in batches {
+            let result = stage.apply(&batch.changes)?;
+            if result.is_ok() {
+                log_batch::encode(batch, &mut group);
+                count += 1;
+                vectors |= !batch.vectors.is_empty();
             }
-            Health::Failed(why) => return Err(self.refuse(CommitError::Failed { why })),
+            results.push(result);
         }
-        self.reader = Some(Reader::counting(&self.db, counters).map_err(|error| self.refuse(error.into()))?);
+        if count == 0 {
+            return Ok(results);
+        }
+        let (changes, counters) = (stage.changes, stage.counters);
+        log::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
+        let mut written = self.log.append(&group, if vectors { counters.next_row } else { 0 });
+        if durable && written.is_ok() {
+            written = self.log.sync().map_err(failed);
+        }
+        self.latch(written)?;
+        self.layers[self.layers.len() - 1].add(changes);
         self.counters = counters;
-        self.pending |= !durable;
-        if self.db.file().waiting() > MOST_WAITING {
-            // The commit stands in any case; what fails is met again by the next one.
-            let _ = self.sync();
-        }
-        Ok(value)
+        self.show();
+        Ok(results)
     }
 
-    /// Sync what was committed without durability. While the disk is full it stays in memory.
+    /// Begin another log file.
+    pub(crate) fn begin_file(&mut self) -> Result<(), CommitError> {
+        self.ready()?;
+        let rotated = self.log.rotate(self.counters.sequence).map_err(failed);
+        self.latch(rotated)
+    }
+
+    /// Sync what was committed.
     pub(crate) fn sync(&mut self) -> Result<(), CommitError> {
         self.ready()?;
-        if !self.pending {
-            return Ok(());
+        let synced = self.log.sync().map_err(failed);
+        self.latch(synced)
+    }
+
+    /// What is not in the base, all of which is synced; nothing will be added to it. `None` if that is nothing.
+    pub(crate) fn freeze(&mut self) -> Result<Option<Frozen>, CommitError> {
+        self.sync()?;
+        if self.counters.sequence == self.base.counters().sequence {
+            return Ok(None);
         }
-        self.run(true, |_| Ok(()))?;
-        match self.db.file().health() {
-            Health::Sound => {
-                self.pending = false;
-                Ok(())
-            }
-            Health::Full => Err(CommitError::DiskFull),
-            Health::Failed(why) => Err(self.refuse(CommitError::Failed { why })),
+        // There may be layers that could not be applied before.
+        if self.layers.last().is_none_or(|last| last.bytes() > 0) {
+            self.layers.push(Arc::default());
         }
+        let layers = self.layers[..self.layers.len() - 1].to_vec();
+        Ok(Some(Frozen { layers, counters: self.counters }))
     }
 
-    /// Take up the state that is in the file, and leave the old handle to the readers it has.
-    pub(crate) fn reopen(&mut self) -> Result<(), CommitError> {
-        self.db.file().seal();
-        let reopened = Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes);
-        let reopened = reopened.and_then(|writer| Ok((writer.reader()?, writer)));
-        let (reader, writer) = reopened.map_err(|error| self.refuse(CommitError::Failed { why: error.to_string() }))?;
-        *self = writer;
-        self.reader = Some(reader);
-        Ok(())
+    /// Go on from another base, which has the first `applied` layers.
+    pub(crate) fn install(&mut self, base: Arc<Base>, applied: usize) {
+        self.layers.drain(..applied);
+        let Counters { log, covered, .. } = base.counters();
+        self.counters = Counters { log, covered, ..self.counters };
+        self.log.remove_before(log);
+        self.base = base;
+        self.show();
     }
 
-    /// Close the database; everything is synced.
-    pub(crate) fn close(&mut self) -> Result<(), CommitError> {
-        self.ready()?;
-        self.db.close();
-        match self.db.file().health() {
-            // What does not fit only makes the next opening quick.
-            Health::Sound | Health::Full => Ok(()),
-            Health::Failed(why) => Err(CommitError::Failed { why }),
-        }
-    }
-
-    /// Check that writes are not refused, and try again what did not fit.
-    fn ready(&mut self) -> Result<(), CommitError> {
-        if let Some(error) = &self.failed {
-            return Err(error.clone());
-        }
-        match self.db.file().health() {
-            Health::Sound => Ok(()),
-            Health::Failed(why) => Err(self.refuse(CommitError::Failed { why })),
-            Health::Full => match self.db.file().retry() {
-                Health::Sound => {
-                    self.pending = false;
-                    Ok(())
-                }
-                Health::Full => Err(CommitError::DiskFull),
-                Health::Failed(why) => Err(self.refuse(CommitError::Failed { why })),
-            },
-        }
-    }
-
-    fn run<T>(
-        &mut self,
-        durable: bool,
-        change: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, CommitError> {
-        let db = &self.db;
-        let result = db.run(|| {
-            let mut transaction = db.begin_write()?;
-            transaction.set_durability(if durable { Durability::Immediate } else { Durability::None })?;
-            let value = change(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
-        });
-        // redb refuses everything after an error, and only a read can give one: writes fail in the page file.
-        result.map_err(|error| match CommitError::from(error) {
-            CommitError::Io(error) => self.refuse(CommitError::Failed { why: error.to_string() }),
-            error => self.refuse(error),
-        })
-    }
-
-    fn refuse(&mut self, error: CommitError) -> CommitError {
-        self.failed.get_or_insert(error).clone()
-    }
-}
-
-impl fmt::Debug for Writer {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Writer").field("path", &self.path).field("failed", &self.failed).finish_non_exhaustive()
+    fn show(&mut self) {
+        self.reader = Reader::new(Arc::clone(&self.base), self.layers.clone(), self.log.files(), self.counters);
     }
 }

@@ -80,6 +80,8 @@ pub enum FaultKind {
 pub enum Bug {
     /// Files are never synced.
     SkipSync,
+    /// Files whose names begin like this are never synced.
+    SkipSyncOf(&'static str),
     /// Directories are never synced.
     SkipSyncDir,
 }
@@ -180,6 +182,19 @@ impl Disk {
             self.fault = None;
         }
         Err(kind)
+    }
+
+    /// Whether the mistake is made of not syncing a file.
+    fn skips_sync(&self, inode: Inode) -> bool {
+        let is_named = |prefix| {
+            let mut names = self.tree.names.iter().filter(|(_, named)| **named == inode);
+            names.any(|(path, _)| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        };
+        match self.bug {
+            Some(Bug::SkipSync) => true,
+            Some(Bug::SkipSyncOf(prefix)) => is_named(prefix),
+            _ => false,
+        }
     }
 
     fn note(&mut self, event: Event) {
@@ -317,7 +332,7 @@ impl VfsFile for SimFile {
         let mut disk = self.disk.lock();
         disk.counts.syncs += 1;
         disk.count(false).map_err(error)?;
-        if disk.bug != Some(Bug::SkipSync) {
+        if !disk.skips_sync(self.inode) {
             disk.note(Event::Sync(self.inode));
         }
         Ok(())

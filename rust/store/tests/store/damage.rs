@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{self, ALWAYS, Model, SECTION, Step, content, create, do_step, open, steps};
 use tiercel_store::sim::SimVfs;
-use tiercel_store::{OpenError, ReadError, Vfs};
+use tiercel_store::{OpenError, ReadError, Store, Vfs};
 
 /// A store that was closed, or one whose process was killed.
 fn store(closed: bool) -> (SimVfs, Model) {
@@ -34,7 +34,7 @@ fn is_found(vfs: &SimVfs, model: &Model, what: &str) -> bool {
         Err(ReadError::Corrupt(_)) => return true,
         Err(error) => panic!("{what}: {error:?}"),
     };
-    assert_eq!(found, model.shown(), "{what}");
+    assert_eq!(found, *model, "{what}");
     for name in &found.segments {
         match store.open_segment(name).and_then(|segment| segment.read(SECTION)) {
             Ok(bytes) => assert!(bytes == content(name), "{what}"),
@@ -92,13 +92,56 @@ fn flipped_bits() {
 fn files_cut_short() {
     for closed in [true, false] {
         let (vfs, model) = store(closed);
-        for (path, len) in files(&vfs) {
+        // Who writes makes another view.
+        for (path, len) in files(&vfs).into_iter().filter(|(path, _)| !path.ends_with("view")) {
             for len in positions(&vfs, &path, len, samples() / 3) {
                 let vfs = vfs.snapshot();
                 vfs.cut(&path, len).unwrap();
                 assert!(is_found(&vfs, &model, &format!("closed: {closed}, {path:?}, cut to {len}")));
             }
         }
+    }
+}
+
+/// What other processes read: right, or found to be damaged.
+#[test]
+fn damaged_views() {
+    let (vfs, model) = store(true);
+    let dir = Path::new("/collection");
+    let check = |vfs: &SimVfs, what: &str| match Store::view(vfs, dir, 1 << 20) {
+        Ok(view) => match Model::of(&view) {
+            Ok(found) => assert_eq!(found, model, "{what}"),
+            Err(ReadError::Corrupt(_)) => {}
+            Err(error) => panic!("{what}: {error:?}"),
+        },
+        Err(OpenError::Corrupt(_)) => {}
+        Err(error) => panic!("{what}: {error:?}"),
+    };
+    for (path, len) in files(&vfs) {
+        for at in positions(&vfs, &path, len, samples()) {
+            let flipped = vfs.snapshot();
+            flipped.flip(&path, 8 * at + at % 8).unwrap();
+            check(&flipped, &format!("{path:?}, byte {at}"));
+            let cut = vfs.snapshot();
+            cut.cut(&path, at).unwrap();
+            check(&cut, &format!("{path:?}, cut to {at}"));
+        }
+    }
+}
+
+#[test]
+fn a_log_file_that_is_missing_is_named() {
+    for name in ["log-1", "log-2"] {
+        let vfs = SimVfs::new();
+        let store = create(&vfs, ALWAYS);
+        let step = Step::Commit(model::batch(&mut model::Random(1)));
+        for step in [step.clone(), Step::Compact, step] {
+            do_step(&store, &step).unwrap();
+        }
+        store.close().unwrap();
+        vfs.remove(&Path::new("/collection").join(name)).unwrap();
+        let Err(OpenError::Corrupt(corruption)) = open(&vfs, ALWAYS) else { panic!("expected corruption") };
+        assert_eq!(corruption.file, name);
     }
 }
 

@@ -7,45 +7,62 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::model::{self, ALWAYS, Model};
-use tiercel_store::{OsVfs, Store};
+use crate::model::{self, ALWAYS, Model, NEVER};
+use tiercel_store::{Options, OsVfs, Store};
 
 /// Where the process to be killed works; set for it alone.
 const VICTIM: &str = "TIERCEL_KILL_VICTIM";
+/// Set if its commits are not synced.
+const UNSYNCED: &str = "TIERCEL_KILL_UNSYNCED";
 
 /// Every batch can be told from its number.
 fn batch(sequence: u64) -> tiercel_store::Batch {
     model::batch(&mut model::Random(sequence))
 }
 
-fn open(dir: &Path) -> Store {
-    Store::open(Arc::new(OsVfs), dir, ALWAYS).unwrap()
+fn open(dir: &Path, options: Options) -> Store {
+    Store::open(Arc::new(OsVfs), dir, options).unwrap()
 }
 
 /// What the killed process runs: batch after batch, each acknowledged by its number on a line.
 #[test]
 fn victim() {
     let Some(dir) = env::var_os(VICTIM) else { return };
-    let store = open(&PathBuf::from(dir));
+    let options = if env::var_os(UNSYNCED).is_some() { NEVER } else { ALWAYS };
+    let store = open(&PathBuf::from(dir), options);
     loop {
         let applied = store.commit(batch(store.reader().sequence() + 1), |_| ()).unwrap();
         writeln!(io::stdout(), "acknowledged {}", applied.sequence).unwrap();
-        if applied.sequence.is_multiple_of(40) {
-            store.compact().unwrap();
+        match applied.sequence % 40 {
+            0 => store.compact().unwrap(),
+            20 => store.apply(|| ()).unwrap(),
+            _ => {}
         }
     }
 }
 
 #[test]
 fn killed_processes_lose_nothing() {
+    kill(false);
+}
+
+#[test]
+fn killed_processes_lose_nothing_that_was_not_synced() {
+    kill(true);
+}
+
+fn kill(unsynced: bool) {
     let rounds = env::var("TIERCEL_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(10);
-    let dir = env::temp_dir().join(format!("tiercel-store-{}-kill", std::process::id()));
+    let dir = env::temp_dir().join(format!("tiercel-store-{}-kill-{unsynced}", std::process::id()));
     let _ = std::fs::remove_dir_all(&dir);
     Store::create(Arc::new(OsVfs), &dir, ALWAYS, &[]).unwrap().close().unwrap();
     let mut model = Model::default();
     for round in 0..rounds {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["kill::victim", "--exact", "--nocapture"]).env(VICTIM, &dir);
+        if unsynced {
+            command.env(UNSYNCED, "1");
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut acknowledged = model.sequence;
@@ -60,13 +77,13 @@ fn killed_processes_lose_nothing() {
             }
         }
         child.wait().unwrap();
-        let store = open(&dir);
+        let store = open(&dir, ALWAYS);
         let found = Model::of(&store.reader()).unwrap();
         assert!(found.sequence >= acknowledged, "round {round}: {acknowledged} acknowledged, {} left", found.sequence);
         while model.sequence < found.sequence {
             model.commit(&batch(model.sequence + 1));
         }
-        assert_eq!(found, model.shown(), "round {round}");
+        assert_eq!(found, model, "round {round}");
         assert_eq!(store.verify().unwrap(), []);
     }
     std::fs::remove_dir_all(&dir).unwrap();

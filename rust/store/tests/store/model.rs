@@ -25,8 +25,6 @@ pub(crate) struct Model {
     pub(crate) rows: BTreeMap<String, u32>,
     /// By row; those of dead rows stay until they are dropped.
     pub(crate) fresh: BTreeMap<u32, Vec<u8>>,
-    /// The rows of the chunks of a batch, each of which is dropped as a whole.
-    pub(crate) batches: Vec<Vec<u32>>,
     pub(crate) segments: Vec<String>,
     pub(crate) meta: Option<Vec<u8>>,
 }
@@ -39,6 +37,8 @@ pub(crate) enum Step {
     Publish(String, u32),
     /// Remove a segment.
     Retire(String),
+    /// Put what is in the log into the record database.
+    Apply,
     Compact,
     Sync,
 }
@@ -46,7 +46,6 @@ pub(crate) enum Step {
 impl Model {
     pub(crate) fn commit(&mut self, batch: &Batch) -> Applied {
         let mut vectors = batch.vectors.chunks_exact(batch.width.max(1));
-        let mut with_vector = Vec::new();
         let mut rows = Vec::new();
         for change in &batch.changes {
             rows.push(match change {
@@ -60,7 +59,6 @@ impl Model {
                     self.records.insert(row, record);
                     if *vector {
                         self.fresh.insert(row, vectors.next().unwrap().to_vec());
-                        with_vector.push(row);
                     }
                     RowChange { old, new: Some(row) }
                 }
@@ -78,7 +76,6 @@ impl Model {
                 }
             });
         }
-        self.batches.push(with_vector);
         self.sequence += 1;
         Applied { sequence: self.sequence, rows }
     }
@@ -90,17 +87,15 @@ impl Model {
                 self.segments.push(name.clone());
                 self.segments.sort();
                 self.segments.dedup();
-                for rows in self.batches.iter().filter(|rows| rows.last().is_some_and(|last| last < below)) {
-                    self.fresh.retain(|row, _| !rows.contains(row));
-                }
+                self.fresh.retain(|row, _| row >= below);
                 self.meta = Some(name.clone().into_bytes());
             }
             Step::Retire(name) => self.segments.retain(|segment| segment != name),
-            Step::Compact | Step::Sync => {}
+            Step::Apply | Step::Compact | Step::Sync => {}
         }
     }
 
-    /// What a reader shows. `batches` cannot be told from it.
+    /// What a reader shows.
     pub(crate) fn of(reader: &Reader) -> Result<Self, ReadError> {
         let mut model = Self { sequence: reader.sequence(), next_row: reader.next_row(), ..Self::default() };
         reader.scan(0, |row, record| -> Result<(), ReadError> {
@@ -120,10 +115,6 @@ impl Model {
         model.segments = reader.segments()?;
         model.meta = reader.meta("last")?;
         Ok(model)
-    }
-
-    pub(crate) fn shown(&self) -> Self {
-        Self { batches: Vec::new(), ..self.clone() }
     }
 }
 
@@ -154,6 +145,7 @@ pub(crate) fn do_step(store: &Store, step: &Step) -> Result<(), CommitError> {
         Step::Retire(name) => {
             store.publish_segments(&Publication { remove: &[name], ..Publication::default() }, |_| ())
         }
+        Step::Apply => store.apply(|| ()),
         Step::Compact => store.compact(),
         Step::Sync => store.sync(),
     }
@@ -209,7 +201,8 @@ pub(crate) fn steps(seed: u64, count: usize) -> Vec<Step> {
             0 => Step::Publish(format!("part-{}", steps.len()), model.next_row / 2),
             1 if !model.segments.is_empty() => Step::Retire(model.segments[0].clone()),
             2 if steps.len().is_multiple_of(3) => Step::Compact,
-            3 => Step::Sync,
+            3 if steps.len().is_multiple_of(2) => Step::Sync,
+            3 => Step::Apply,
             _ => Step::Commit(batch(&mut random)),
         };
         model.apply(&step);

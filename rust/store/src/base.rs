@@ -1,0 +1,83 @@
+//! What the record database holds, as one of its transactions left it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
+
+use crate::database::Db;
+use crate::errors::ReadError;
+use crate::tables::{Counters, IDS, META, RECORDS, SEGMENTS};
+
+/// An immutable state of the record database; what it shows is kept on the disk for as long as it lives.
+pub(crate) struct Base {
+    // The tables and the transaction are declared before the database, so that they end before it.
+    ids: ReadOnlyTable<&'static str, u32>,
+    records: ReadOnlyTable<u32, &'static [u8]>,
+    transaction: ReadTransaction,
+    counters: Counters,
+    db: Arc<Db>,
+}
+
+impl Base {
+    /// What is committed now.
+    pub(crate) fn new(db: &Arc<Db>) -> Result<Self, ReadError> {
+        db.run(|| {
+            let transaction = db.begin_read()?;
+            let (ids, records) = (transaction.open_table(IDS)?, transaction.open_table(RECORDS)?);
+            let counters = Counters::read(&transaction)?;
+            Ok(Self { ids, records, transaction, counters, db: Arc::clone(db) })
+        })
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The row of an id.
+    pub(crate) fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {
+        self.db.run(|| Ok(self.ids.get(id)?.map(|row| row.value())))
+    }
+
+    /// What `with` makes of the bytes of the record in a row.
+    pub(crate) fn record<T>(&self, row: u32, with: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, ReadError> {
+        self.db.run(|| Ok(self.records.get(row)?.map(|bytes| with(bytes.value()))))
+    }
+
+    /// Visit the bytes of records from a row on, ascending; the first error of `each` ends it.
+    pub(crate) fn scan<E: From<ReadError>>(
+        &self,
+        from: u32,
+        mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut entries = self.db.run(|| Ok(self.records.range(from..)?))?;
+        while let Some((row, bytes)) = self.db.run(|| Ok(entries.next().transpose()?))? {
+            each(row.value(), bytes.value())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        self.db.run(|| Ok(self.table(META)?.get(name)?.map(|bytes| bytes.value().to_vec())))
+    }
+
+    pub(crate) fn segments(&self) -> Result<Vec<String>, ReadError> {
+        self.db.run(|| {
+            let table = self.table(SEGMENTS)?;
+            table.range::<&str>(..)?.map(|entry| Ok(entry?.0.value().to_owned())).collect()
+        })
+    }
+
+    pub(crate) fn table<K: redb::Key, V: redb::Value>(
+        &self,
+        definition: TableDefinition<'_, K, V>,
+    ) -> Result<ReadOnlyTable<K, V>, redb::Error> {
+        Ok(self.transaction.open_table(definition)?)
+    }
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Base").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}

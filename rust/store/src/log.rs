@@ -1,0 +1,237 @@
+//! The log: what was committed, in the order of commits, in files `log-<n>` that are only added to.
+//!
+//! ```text
+//! header   0     8  magic: TIERCELL
+//!          8     4  format version, u32: 1
+//!          12    8  number of the file, n, u64
+//!          20    8  sequence number of the last batch before it, u64
+//!          28    8  the bytes of the file that have been synced, u64
+//!          36    1  1: the log goes on in file n + 1
+//!          37  471  zeros
+//!          508   4  CRC32C of the bytes before, u32
+//! group    0     8  length of its batches in bytes, u64
+//!          8     8  sequence number of its first batch, u64
+//!          16    4  number of its batches, u32
+//!          20    4  the row of its first upsert, u32
+//!          24    4  CRC32C of the 24 bytes before and of its batches, u32
+//!          28       the batches, see `log_batch`
+//! group    ...
+//! ```
+//!
+//! A group is what was committed together: its batches are there all or none. After a sync the header is written once more,
+//! without waiting for the disk, to say how far it went: below that place everything must be sound, and is damaged if it is
+//! not; what is torn behind it was never acknowledged as durable. The header is one sector, because a disk writes a sector
+//! whole or not at all.
+
+use std::io;
+
+use crate::errors::{Corruption, ReadError};
+use crate::pages::SECTOR;
+use crate::vfs::VfsFile;
+
+/// Start of the name of a log file; its number follows.
+const PREFIX: &str = "log-";
+const MAGIC: &[u8; 8] = b"TIERCELL";
+const VERSION: u32 = 1;
+/// Where the first group starts.
+pub(crate) const FIRST: u64 = SECTOR as u64;
+/// Bytes of a group before its batches.
+pub(crate) const GROUP: usize = 28;
+
+/// What the header of a log file says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogHeader {
+    pub(crate) number: u64,
+    /// Sequence number of the last batch before the file.
+    pub(crate) before: u64,
+    /// Bytes that have been synced.
+    pub(crate) synced: u64,
+    /// Whether there is a next file.
+    pub(crate) ended: bool,
+}
+
+impl LogHeader {
+    /// That of a file without groups.
+    pub(crate) fn new(number: u64, before: u64) -> Self {
+        Self { number, before, synced: FIRST, ended: false }
+    }
+
+    pub(crate) fn encode(&self) -> [u8; SECTOR] {
+        let mut bytes = [0; SECTOR];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.number.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.before.to_le_bytes());
+        bytes[28..36].copy_from_slice(&self.synced.to_le_bytes());
+        bytes[36] = u8::from(self.ended);
+        let checksum = crc32c::crc32c(&bytes[..508]);
+        bytes[508..].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    /// The header in these bytes, or what is wrong with them and where.
+    fn decode(bytes: &[u8; SECTOR]) -> Result<Self, (String, u64)> {
+        if &bytes[..8] != MAGIC {
+            return Err((format!("header: expected TIERCELL, got {}", bytes[..8].escape_ascii()), 0));
+        }
+        let (version, expected, got) = (u32_at(bytes, 8), u32_at(bytes, 508), crc32c::crc32c(&bytes[..508]));
+        if version != VERSION {
+            return Err((format!("header: expected format version {VERSION}, got {version}"), 8));
+        }
+        if expected != got {
+            return Err((format!("header: expected checksum {expected:08x}, got {got:08x}"), 0));
+        }
+        Ok(Self {
+            number: u64_at(bytes, 12),
+            before: u64_at(bytes, 20),
+            synced: u64_at(bytes, 28),
+            ended: bytes[36] != 0,
+        })
+    }
+}
+
+/// The name of a log file.
+pub(crate) fn file_name(number: u64) -> String {
+    format!("{PREFIX}{number}")
+}
+
+/// The number of the log file that has this name.
+pub(crate) fn number_of(name: &str) -> Option<u64> {
+    let number = name.strip_prefix(PREFIX)?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
+/// A log file, open to be read and added to.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    pub(crate) file: Box<dyn VfsFile>,
+    pub(crate) number: u64,
+    /// Sequence number of the last batch before it.
+    pub(crate) before: u64,
+}
+
+/// A group that was read; its checksum was compared.
+#[derive(Debug)]
+pub(crate) struct LoggedGroup {
+    /// Number of its first batch.
+    pub(crate) sequence: u64,
+    /// How many batches it has.
+    pub(crate) count: u32,
+    /// The row of its first upsert.
+    pub(crate) first_row: u32,
+    pub(crate) batches: Vec<u8>,
+    /// Where it starts.
+    pub(crate) start: u64,
+    /// Where the next group starts.
+    pub(crate) end: u64,
+}
+
+impl LoggedGroup {
+    /// Number of its last batch.
+    pub(crate) fn last(&self) -> u64 {
+        self.sequence + u64::from(self.count) - 1
+    }
+}
+
+impl LogFile {
+    /// Read the header of a file, which must be the one with this number.
+    pub(crate) fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
+        let corrupt = |what, offset| Corruption { file: file_name(number), what, offset };
+        let mut bytes = [0; SECTOR];
+        let got = file.len()?;
+        if got < FIRST {
+            return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
+        }
+        file.read_at(0, &mut bytes)?;
+        let header = LogHeader::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?;
+        if header.number != number {
+            return Err(corrupt(format!("header: expected number {number}, got {}", header.number), 12).into());
+        }
+        Ok((Self { file, number, before: header.before }, header))
+    }
+
+    /// Read the group at `at` in a file of `len` bytes, which must be the next one after the batch `after`.
+    pub(crate) fn group(&self, at: u64, len: u64, after: u64) -> Result<LoggedGroup, ReadError> {
+        let mut fixed = [0; GROUP];
+        if len.saturating_sub(at) < GROUP as u64 {
+            return Err(self.corrupt("expected a group", at));
+        }
+        self.file.read_at(at, &mut fixed)?;
+        let (length, sequence) = (u64_at(&fixed, 0), u64_at(&fixed, 8));
+        let start = at + GROUP as u64;
+        if length > len - start {
+            return Err(self.corrupt("expected a group within the file", at));
+        }
+        let mut batches = Vec::new();
+        let size = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        batches.try_reserve_exact(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        batches.resize(size, 0);
+        self.file.read_at(start, &mut batches)?;
+        if checksum(&fixed, &batches) != u32_at(&fixed, 24) {
+            return Err(self.corrupt("expected a group that matches its checksum", at));
+        }
+        let (count, first_row) = (u32_at(&fixed, 16), u32_at(&fixed, 20));
+        if sequence != after + 1 || count == 0 {
+            return Err(self.corrupt(&format!("expected batch {}, got {count} from {sequence} on", after + 1), at));
+        }
+        Ok(LoggedGroup { sequence, count, first_row, batches, start: at, end: start + length })
+    }
+
+    pub(crate) fn corrupt(&self, what: &str, offset: u64) -> ReadError {
+        Corruption { file: file_name(self.number), what: what.to_owned(), offset }.into()
+    }
+}
+
+/// Room for the fixed part of a group, to put batches behind it.
+pub(crate) fn begin_group() -> Vec<u8> {
+    vec![0; GROUP]
+}
+
+/// Fill in the fixed part of a group that has all its batches.
+pub(crate) fn end_group(group: &mut [u8], sequence: u64, count: u32, first_row: u32) {
+    let length = (group.len() - GROUP) as u64;
+    group[..8].copy_from_slice(&length.to_le_bytes());
+    group[8..16].copy_from_slice(&sequence.to_le_bytes());
+    group[16..20].copy_from_slice(&count.to_le_bytes());
+    group[20..24].copy_from_slice(&first_row.to_le_bytes());
+    let (fixed, batches) = group.split_at_mut(GROUP);
+    let checksum = checksum(fixed, batches);
+    fixed[24..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+fn checksum(fixed: &[u8], batches: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&fixed[..24]), batches)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_comes_back_and_no_flipped_bit_passes() {
+        let header = LogHeader { number: 7, before: 1 << 40, synced: 12_345, ended: true };
+        let bytes = header.encode();
+        assert_eq!(LogHeader::decode(&bytes), Ok(header));
+        for bit in 0..8 * SECTOR {
+            let mut bytes = bytes;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(LogHeader::decode(&bytes).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn names_have_one_form() {
+        assert_eq!(number_of(&file_name(12)), Some(12));
+        for name in ["log-", "log-01", "log-+1", "log-1.tmp", "log--1", "LOG-1"] {
+            assert_eq!(number_of(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Adding to the log.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::copy;
+use crate::errors::CommitError;
+use crate::log::{self, FIRST, LogFile, LogHeader};
+use crate::vfs::Vfs;
+
+/// Bytes from which on a log file is ended and the next one begun.
+const FULL: u64 = 32 << 20;
+
+/// The files of the log, oldest first.
+pub(crate) type LogFiles = Arc<[Arc<LogFile>]>;
+
+/// The one that adds to the log.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    /// The last one is added to.
+    parts: Vec<Part>,
+    /// Of the last one.
+    header: LogHeader,
+    /// The files as readers get them.
+    shared: LogFiles,
+}
+
+/// A file of the log.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) file: Arc<LogFile>,
+    /// All rows with a vector in it are below.
+    pub(crate) rows: u32,
+    /// Where its groups end.
+    pub(crate) end: u64,
+}
+
+impl LogWriter {
+    /// Go on behind what was read: at least one file, of which the last one has this header.
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, parts: Vec<Part>, header: LogHeader) -> Self {
+        let shared = share(&parts);
+        Self { vfs, dir, parts, header, shared }
+    }
+
+    fn part(&self) -> &Part {
+        &self.parts[self.parts.len() - 1]
+    }
+
+    /// The files of the log.
+    pub(crate) fn files(&self) -> LogFiles {
+        Arc::clone(&self.shared)
+    }
+
+    /// The file that is added to, and where its groups end.
+    pub(crate) fn last(&self) -> (Arc<LogFile>, u64) {
+        (Arc::clone(&self.part().file), self.part().end)
+    }
+
+    /// Whether there are groups that were not synced.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.header.synced < self.part().end
+    }
+
+    /// Whether the file that is added to should be ended.
+    pub(crate) fn is_full(&self) -> bool {
+        self.part().end >= FULL
+    }
+
+    /// Append a group that has vectors of rows below `rows`. A full disk changes nothing; after any other failure nothing is
+    /// known about the file.
+    pub(crate) fn append(&mut self, group: &[u8], rows: u32) -> Result<(), CommitError> {
+        let Part { file, end, .. } = self.part();
+        match file.file.write_at(*end, group) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                file.file.set_len(*end).map_err(failed)?;
+                return Err(CommitError::DiskFull);
+            }
+            Err(error) => return Err(failed(error)),
+        }
+        if let Some(part) = self.parts.last_mut() {
+            part.end += group.len() as u64;
+            part.rows = part.rows.max(rows);
+        }
+        Ok(())
+    }
+
+    /// Cut off what is behind the last group, for good.
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
+        let (file, end) = self.last();
+        file.file.set_len(end)?;
+        file.file.sync()?;
+        self.mark(&file, end)
+    }
+
+    /// Sync all groups.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.is_ahead() {
+            let (file, end) = self.last();
+            file.file.sync()?;
+            self.mark(&file, end)?;
+        }
+        Ok(())
+    }
+
+    /// Note that a file has been synced up to `end`.
+    pub(crate) fn mark(&mut self, file: &LogFile, end: u64) -> io::Result<()> {
+        if file.number == self.header.number && end > self.header.synced {
+            self.header.synced = end;
+            self.write_header()?;
+        }
+        Ok(())
+    }
+
+    fn write_header(&self) -> io::Result<()> {
+        match self.part().file.file.write_at(0, &self.header.encode()) {
+            // The mark helps to tell damage from a crash; without it nothing is lost.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+            result => result,
+        }
+    }
+
+    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or the disk is full.
+    pub(crate) fn rotate(&mut self, sequence: u64) -> io::Result<()> {
+        if self.part().end == FIRST {
+            return Ok(());
+        }
+        self.sync()?;
+        let header = LogHeader::new(self.header.number + 1, sequence);
+        let file = match create(&*self.vfs, &self.dir, header) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && !self.has(header.number)? => return Ok(()),
+            file => file?,
+        };
+        self.header.ended = true;
+        self.write_header()?;
+        self.parts.push(Part { file: Arc::new(file), rows: 0, end: FIRST });
+        self.header = header;
+        self.shared = share(&self.parts);
+        Ok(())
+    }
+
+    /// Whether there is a file of this number.
+    fn has(&self, number: u64) -> io::Result<bool> {
+        Ok(self.vfs.list(&self.dir)?.contains(&log::file_name(number)))
+    }
+
+    /// Number of the first file that is needed when the batches up to `sequence` are in the record database and the vectors of
+    /// rows below `covered` in segments.
+    pub(crate) fn first_needed(&self, sequence: u64, covered: u32) -> u64 {
+        let passed =
+            self.parts.windows(2).take_while(|pair| pair[1].file.before <= sequence && pair[0].rows <= covered);
+        self.parts[passed.count()].file.number
+    }
+
+    /// Remove the files before this one, which nothing names any more.
+    pub(crate) fn remove_before(&mut self, number: u64) {
+        for part in self.parts.extract_if(.., |part| part.file.number < number) {
+            // What is left here is found and removed at the next opening.
+            let _ = self.vfs.remove(&self.dir.join(log::file_name(part.file.number)));
+        }
+        self.shared = share(&self.parts);
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.end).sum()
+    }
+}
+
+/// Make a log file without groups.
+pub(crate) fn create(vfs: &dyn Vfs, dir: &Path, header: LogHeader) -> io::Result<LogFile> {
+    let path = dir.join(log::file_name(header.number));
+    copy::write_file(vfs, &path, |file| file.write_at(0, &header.encode()))?;
+    Ok(LogFile { file: vfs.open(&path)?, number: header.number, before: header.before })
+}
+
+fn share(parts: &[Part]) -> LogFiles {
+    parts.iter().map(|part| Arc::clone(&part.file)).collect()
+}
+
+/// After this nothing is known about what is on the disk.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+pub(crate) fn failed(error: io::Error) -> CommitError {
+    CommitError::Failed { why: error.to_string() }
+}

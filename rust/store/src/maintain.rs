@@ -1,0 +1,123 @@
+//! What is done to a store as a whole: looking at it, copying it, making it small, telling its size.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::copy;
+use crate::database::FILE;
+use crate::errors::{CommitError, Corruption, OpenError, ReadError};
+use crate::reader::Reader;
+use crate::replay;
+use crate::segment;
+use crate::store::{Sizes, Store};
+use crate::vfs::Vfs;
+use crate::view_file;
+
+impl Store {
+    /// The records in a directory for a process that only reads: as the last publication of segments, the last opening to
+    /// write, or the last clean close left them. It takes no lock and writes nothing.
+    ///
+    /// While another process writes, a view stays as it is until two more have been made; the opening of a writer counts for
+    /// two. Then pages that it has not read may be in use for something else. That is found, and comes as an error for which
+    /// [`ReadError::is_outdated`] holds.
+    pub fn view(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Reader, OpenError> {
+        /// So often a writer may come in between.
+        const ATTEMPTS: usize = 10;
+        if !Self::exists(vfs, dir)? {
+            return Err(OpenError::NotFound);
+        }
+        let mut result = view_file::open(vfs, dir, cache_bytes);
+        for _ in 1..ATTEMPTS {
+            match &result {
+                Err(ReadError::Corrupt(_)) => {}
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.is_outdated() => {}
+                _ => break,
+            }
+            result = view_file::open(vfs, dir, cache_bytes);
+        }
+        Ok(result?)
+    }
+
+    /// Read everything and return what is damaged. Commits go on meanwhile.
+    pub fn verify(&self) -> Result<Vec<Corruption>, ReadError> {
+        let mut found = Vec::new();
+        let mut note = |result: Result<(), ReadError>| match result {
+            Err(ReadError::Corrupt(corruption)) => {
+                found.push(corruption);
+                Ok(())
+            }
+            result => result,
+        };
+        {
+            let _records = self.records.lock();
+            let (files, end) = {
+                let writer = self.writer.lock();
+                (writer.log.files(), writer.log.last().1)
+            };
+            note(copy::verify_records(&*self.vfs, &self.dir.join(FILE)))?;
+            note(replay::verify(&*self.vfs, &self.dir, &files, end))?;
+        }
+        let _files = self.files.read();
+        for name in self.reader().segments()? {
+            note(self.open_segment(&name).and_then(|segment| segment.verify()))?;
+        }
+        Ok(found)
+    }
+
+    /// Copy the store, as it is now, to a directory that is empty or not there. Commits go on meanwhile.
+    pub fn backup(&self, dir: &Path) -> Result<(), CommitError> {
+        self.check_process()?;
+        self.vfs.create_dir(dir)?;
+        if !self.vfs.list(dir)?.is_empty() {
+            return Err(CommitError::Invalid("path: expected an empty directory".to_owned()));
+        }
+        let _files = self.files.read();
+        let reader = {
+            let mut records = self.records.lock();
+            self.apply_to(&mut records)?;
+            Reader::of_base(Arc::clone(records.base()), self.writer.lock().log.files())
+        };
+        for name in reader.segments()? {
+            copy::copy_segment(&*self.vfs, &self.open_segment(&name)?, &dir.join(segment::file_name(&name)))?;
+        }
+        copy::copy_log(&*self.vfs, &reader, dir)?;
+        // The records come last: without them the directory is no store.
+        copy::copy_records(&*self.vfs, &reader, dir)?;
+        if let Some(parent) = dir.parent() {
+            self.vfs.sync_dir(if parent == Path::new("") { Path::new(".") } else { parent })?;
+        }
+        Ok(())
+    }
+
+    /// Write the record database anew without the space that is free in it. Commits go on meanwhile; readers that exist keep
+    /// the old file until they end.
+    pub fn compact(&self) -> Result<(), CommitError> {
+        self.check_process()?;
+        let mut records = self.records.lock();
+        self.writer.lock().begin_file()?;
+        self.apply_to(&mut records)?;
+        let mut counters = records.base().counters();
+        counters.log = self.writer.lock().log.first_needed(counters.sequence, counters.covered);
+        let number = records.db().file().header().file.wrapping_add(1);
+        let copy = copy::copy_aside(&*self.vfs, records.base(), counters, number, &self.dir)?;
+        // From here on the old file may be gone, or come back after a crash: no way leads back to it.
+        let renamed = self.vfs.rename(&copy, &self.dir.join(FILE)).and_then(|()| self.vfs.sync_dir(&self.dir));
+        let reopened = renamed.map_err(ReadError::from).and_then(|()| records.reopen());
+        let result = reopened.map_err(|error| CommitError::Failed { why: error.to_string() });
+        self.install(&records, 0, result, |_| ())
+    }
+
+    /// Bytes on the disk.
+    pub fn sizes(&self) -> io::Result<Sizes> {
+        let records = self.records.lock().db().file().allocated()?;
+        let log = self.log_bytes();
+        let _files = self.files.read();
+        let mut segments = 0;
+        for name in self.reader().segments().map_err(|error| io::Error::other(error.to_string()))? {
+            segments += self.vfs.open(&self.dir.join(segment::file_name(&name)))?.allocated()?;
+        }
+        Ok(Sizes { records, log, segments })
+    }
+}

@@ -1,0 +1,135 @@
+//! Transactions on the record database, and what happens when one fails.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Durability, WriteTransaction};
+
+use crate::base::Base;
+use crate::database::{Db, FILE};
+use crate::errors::{CommitError, ReadError};
+use crate::page_file::{Health, PageFile};
+use crate::vfs::Vfs;
+use crate::view_file::{self, VIEW};
+
+/// Views whose pages stay as they are.
+const KEPT: u64 = 2;
+
+/// The record database, open to be written.
+#[derive(Debug)]
+pub(crate) struct Records {
+    vfs: Arc<dyn Vfs>,
+    path: PathBuf,
+    cache_bytes: usize,
+    db: Arc<Db>,
+    base: Arc<Base>,
+    /// The last views, whose pages must stay as they are.
+    views: VecDeque<Arc<Base>>,
+    /// Whether the handle must be given up, since redb refuses everything after an error.
+    broken: bool,
+}
+
+impl Records {
+    pub(crate) fn open(vfs: Arc<dyn Vfs>, path: PathBuf, cache_bytes: usize) -> Result<Self, ReadError> {
+        let db = Arc::new(Db::new(PageFile::open(vfs.open(&path)?, FILE)?, cache_bytes)?);
+        let base = Arc::new(Base::new(&db)?);
+        let mut records = Self { vfs, path, cache_bytes, db, base, views: VecDeque::new(), broken: false };
+        records.forget_views()?;
+        records.renew_view();
+        Ok(records)
+    }
+
+    /// Nothing has held the pages of earlier views since the database was open before.
+    fn forget_views(&self) -> io::Result<()> {
+        match self.db.file().count_views(KEPT) {
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => match self.vfs.remove(&self.dir().join(VIEW)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+            result => result,
+        }
+    }
+
+    /// Let other processes see what is committed now. If that cannot be written, they go on seeing what they saw.
+    pub(crate) fn renew_view(&mut self) {
+        let mut header = self.db.file().header();
+        header.views += 1;
+        let written = view_file::write(&*self.vfs, self.dir(), header);
+        if written.is_ok() && self.db.file().count_views(1).is_ok() {
+            self.views.push_back(Arc::clone(&self.base));
+            if self.views.len() as u64 > KEPT {
+                self.views.pop_front();
+            }
+        }
+    }
+
+    fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// What is committed.
+    pub(crate) fn base(&self) -> &Arc<Base> {
+        &self.base
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Commit what `change` does; it is on the disk then. On failure nothing is changed, but the base may be another handle
+    /// on the same state.
+    pub(crate) fn transact(
+        &mut self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), CommitError> {
+        if self.broken {
+            self.reopen()?;
+        }
+        let db = &self.db;
+        let result = db.run(|| {
+            let mut transaction = db.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            // A crash must not cost a walk through all pages at the next opening.
+            transaction.set_quick_repair(true);
+            change(&transaction)?;
+            Ok(transaction.commit()?)
+        });
+        match (db.file().health(), result) {
+            (Health::Failed(why), _) => Err(CommitError::Failed { why }),
+            (Health::Full, _) => {
+                self.broken = true;
+                self.reopen()?;
+                Err(CommitError::DiskFull)
+            }
+            (Health::Sound, Err(error)) => {
+                self.broken = true;
+                Err(error.into())
+            }
+            (Health::Sound, Ok(())) => {
+                self.base = Arc::new(Base::new(&self.db)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Take up the state that is in the file, and leave the old handle to the readers it has.
+    pub(crate) fn reopen(&mut self) -> Result<(), ReadError> {
+        self.db.file().seal();
+        *self = Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)?;
+        Ok(())
+    }
+
+    /// Close the database. Readers that are left get errors.
+    pub(crate) fn close(&mut self) -> Result<(), CommitError> {
+        self.db.close();
+        // Nothing is written any more.
+        let _ = view_file::write(&*self.vfs, self.dir(), self.db.file().header());
+        match self.db.file().health() {
+            // What does not fit only makes the next opening quick.
+            Health::Sound | Health::Full => Ok(()),
+            Health::Failed(why) => Err(CommitError::Failed { why }),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Reading the log: all of it when a store is opened, and the vectors in it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::errors::{Corruption, ReadError};
+use crate::fresh::FreshChunk;
+use crate::log::{self, FIRST, LogFile, LogHeader, LoggedGroup};
+use crate::log_batch::{self, LoggedBatch};
+use crate::log_writer::{LogFiles, LogWriter, Part};
+use crate::overlay::Changes;
+use crate::reader::Reader;
+use crate::stage::Stage;
+use crate::tables::Counters;
+use crate::vfs::Vfs;
+
+/// The log, and what of it is not in the record database.
+pub(crate) struct Replayed {
+    pub(crate) log: LogWriter,
+    pub(crate) changes: Changes,
+    pub(crate) counters: Counters,
+}
+
+/// Read the log on top of what a reader of the record database shows. What a crash left of a group that was never synced is
+/// cut off; everything else is on the disk when this returns.
+pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, reader: &Reader) -> Result<Replayed, ReadError> {
+    let opened = open_files(&**vfs, dir, reader.counters().log)?;
+    let mut stage = Stage::new(reader);
+    let mut parts = Vec::with_capacity(opened.len());
+    let mut place = Place { after: opened[0].0.before, end: FIRST };
+    let mut torn = false;
+    for (index, (file, header)) in opened.iter().enumerate() {
+        let len = file.file.len()?;
+        let mut rows = 0;
+        let sound = if index + 1 < opened.len() { len } else { header.synced };
+        place = walk(file, place.after, len, sound, |group| {
+            replay_group(file, group, &mut stage, reader.sequence(), &mut rows)
+        })?;
+        torn = place.end < len;
+        parts.push(Part { file: Arc::clone(file), rows, end: place.end });
+    }
+    if place.after < reader.sequence() {
+        let what = format!("expected batches up to {}, got {}", reader.sequence(), place.after);
+        let (file, _) = &opened[opened.len() - 1];
+        return Err(file.corrupt(&what, place.end));
+    }
+    let (changes, counters, header) = (stage.changes, stage.counters, opened[opened.len() - 1].1);
+    let mut log = LogWriter::new(Arc::clone(vfs), dir.to_owned(), parts, header);
+    if torn {
+        log.cut()?;
+    }
+    log.sync()?;
+    Ok(Replayed { log, changes, counters })
+}
+
+/// The files of the log from this one on, oldest first: at least one.
+pub(crate) fn open_files(vfs: &dyn Vfs, dir: &Path, first: u64) -> Result<Vec<(Arc<LogFile>, LogHeader)>, ReadError> {
+    let mut numbers: Vec<u64> = vfs.list(dir)?.iter().filter_map(|name| log::number_of(name)).collect();
+    numbers.retain(|number| *number >= first);
+    numbers.sort_unstable();
+    let mut files = Vec::with_capacity(numbers.len());
+    let mut expected = Some(first);
+    for number in numbers {
+        if expected != Some(number) {
+            break;
+        }
+        let (file, header) = LogFile::open(vfs.open(&dir.join(log::file_name(number)))?, number)?;
+        files.push((Arc::new(file), header));
+        expected = Some(number + 1);
+    }
+    // The last one says whether it is the last one.
+    match files.last() {
+        Some((_, header)) if !header.ended => Ok(files),
+        _ => {
+            let number = files.last().map_or(first, |(file, _)| file.number + 1);
+            let what = "expected a part of the log, got no file".to_owned();
+            Err(Corruption { file: log::file_name(number), what, offset: 0 }.into())
+        }
+    }
+}
+
+/// How far a file was read: the last batch, and where its group ends.
+struct Place {
+    after: u64,
+    end: u64,
+}
+
+/// Visit the groups of a file of `len` bytes behind batch `after`. Behind `sound` a group that is not whole is the end; before,
+/// it is damage.
+fn walk(
+    file: &LogFile,
+    after: u64,
+    len: u64,
+    sound: u64,
+    mut each: impl FnMut(&LoggedGroup) -> Result<(), ReadError>,
+) -> Result<Place, ReadError> {
+    if file.before != after {
+        return Err(file.corrupt(&format!("header: expected batch {after} before it, got {}", file.before), 20));
+    }
+    let mut place = Place { after, end: FIRST };
+    while place.end < len {
+        let group = match file.group(place.end, len, place.after) {
+            Err(ReadError::Corrupt(_)) if place.end >= sound => break,
+            group => group?,
+        };
+        each(&group)?;
+        place = Place { after: group.last(), end: group.end };
+    }
+    if place.end < sound {
+        return Err(file.corrupt(&format!("file: expected {sound} bytes, as its header says, got {len}"), len));
+    }
+    Ok(place)
+}
+
+fn replay_group(
+    file: &LogFile,
+    group: &LoggedGroup,
+    stage: &mut Stage<'_>,
+    applied: u64,
+    rows: &mut u32,
+) -> Result<(), ReadError> {
+    for_each_batch(file, group, |sequence, first, batch| {
+        *rows = batch.rows(first).last().map_or(*rows, |row| row + 1);
+        if sequence <= applied {
+            return Ok(());
+        }
+        let (row, changes) = (stage.counters.next_row, batch.changes());
+        let (Some(changes), true) = (changes, row == first) else {
+            return Err(file.corrupt(&format!("batch {sequence}: expected changes from row {row} on"), group.start));
+        };
+        match stage.apply(&changes)? {
+            Ok(_) => Ok(()),
+            Err(error) => Err(file.corrupt(&format!("batch {sequence}: {error}"), group.start)),
+        }
+    })
+}
+
+/// Visit the batches of a group: the number of each, its first row, and what it is.
+fn for_each_batch<E: From<ReadError>>(
+    file: &LogFile,
+    group: &LoggedGroup,
+    mut each: impl FnMut(u64, u32, &LoggedBatch<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut rest = group.batches.as_slice();
+    let mut first = group.first_row;
+    for sequence in group.sequence..=group.last() {
+        let batch = log_batch::decode(&mut rest);
+        let batch = batch.ok_or_else(|| file.corrupt(&format!("batch {sequence}: expected one"), group.start))?;
+        each(sequence, first, &batch)?;
+        first = first.saturating_add(batch.upserts());
+    }
+    Ok(())
+}
+
+/// Visit the groups of a file up to batch `until` or the begin of the next file; gives where they end.
+fn read<E: From<ReadError>>(
+    file: &LogFile,
+    next: Option<&LogFile>,
+    until: u64,
+    mut each: impl FnMut(&LoggedGroup) -> Result<(), E>,
+) -> Result<u64, E> {
+    let last = next.map_or(until, |next| next.before.min(until));
+    let mut place = Place { after: file.before, end: FIRST };
+    while place.after < last {
+        let len = file.file.len().map_err(ReadError::from)?;
+        let group = file.group(place.end, len, place.after)?;
+        each(&group)?;
+        place = Place { after: group.last(), end: group.end };
+    }
+    Ok(place.end)
+}
+
+/// Where the groups of a file up to batch `until` end.
+pub(crate) fn end(file: &LogFile, next: Option<&LogFile>, until: u64) -> Result<u64, ReadError> {
+    read(file, next, until, |_| Ok(()))
+}
+
+/// Visit the vectors of rows from `from` on in batches up to `until`, a chunk a batch.
+pub(crate) fn fresh<E: From<ReadError>>(
+    files: &LogFiles,
+    from: u32,
+    until: u64,
+    mut each: impl FnMut(FreshChunk<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    for (index, file) in files.iter().enumerate() {
+        let next = files.get(index + 1).map(|next| &**next);
+        read(file, next, until, |group| {
+            for_each_batch(file, group, |_, first, batch| {
+                let rows = batch.rows(first);
+                let skipped = rows.partition_point(|row| *row < from);
+                let (rows, vectors) = (&rows[skipped..], &batch.vectors[skipped * batch.width..]);
+                if rows.is_empty() { Ok(()) } else { each(FreshChunk { rows, width: batch.width, vectors }) }
+            })
+        })?;
+    }
+    Ok(())
+}
+
+/// Read the files of the log up to `end` in the last one.
+pub(crate) fn verify(vfs: &dyn Vfs, dir: &Path, files: &LogFiles, end: u64) -> Result<(), ReadError> {
+    let mut after = files[0].before;
+    for (index, file) in files.iter().enumerate() {
+        let (file, _) = LogFile::open(vfs.open(&dir.join(log::file_name(file.number)))?, file.number)?;
+        let len = if index + 1 < files.len() { file.file.len()? } else { end };
+        after = walk(&file, after, len, len, |group| for_each_batch(&file, group, |_, _, _| Ok(())))?.after;
+    }
+    Ok(())
+}

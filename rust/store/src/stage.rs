@@ -1,0 +1,82 @@
+//! What batches change, worked out before anything is written.
+
+use crate::batch::{Applied, Change, RowChange};
+use crate::errors::{CommitError, ReadError};
+use crate::overlay::{Bytes, Changes};
+use crate::reader::{Reader, no_record};
+use crate::record::RecordRef;
+use crate::tables::{Counters, MAX_ROWS};
+
+/// Batches on top of what is committed; dropped if they cannot be.
+pub(crate) struct Stage<'a> {
+    below: &'a Reader,
+    pub(crate) counters: Counters,
+    pub(crate) changes: Changes,
+}
+
+impl<'a> Stage<'a> {
+    pub(crate) fn new(below: &'a Reader) -> Self {
+        Self { below, counters: below.counters(), changes: Changes::default() }
+    }
+
+    /// Apply a batch. The inner error is that of this batch alone, which has changed nothing then.
+    pub(crate) fn apply(&mut self, changes: &[Change]) -> Result<Result<Applied, CommitError>, ReadError> {
+        let upserts = changes.iter().filter(|change| matches!(change, Change::Upsert { .. })).count();
+        if upserts > (MAX_ROWS - self.counters.next_row) as usize {
+            return Ok(Err(CommitError::RowsExhausted));
+        }
+        self.counters.sequence += 1;
+        let rows = changes.iter().map(|change| self.change(change)).collect::<Result<_, _>>()?;
+        Ok(Ok(Applied { sequence: self.counters.sequence, rows }))
+    }
+
+    fn change(&mut self, change: &Change) -> Result<RowChange, ReadError> {
+        match change {
+            Change::Upsert { id, vector, text, metadata } => {
+                let record = RecordRef { id, vector: *vector, text: text.as_deref(), metadata: metadata.as_deref() };
+                self.upsert(record)
+            }
+            Change::SetMetadata { id, metadata } => self.set_metadata(id, metadata.as_deref()),
+            Change::Delete { id } => self.delete(id),
+        }
+    }
+
+    fn upsert(&mut self, record: RecordRef<'_>) -> Result<RowChange, ReadError> {
+        let (sequence, row, old) = (self.counters.sequence, self.counters.next_row, self.row(record.id)?);
+        self.counters.next_row += 1;
+        match old {
+            Some(old) => self.changes.set_record(sequence, old, None),
+            None => self.counters.records += 1,
+        }
+        self.changes.set_row(sequence, record.id, Some(row));
+        self.changes.set_record(sequence, row, Some(record.encode().into()));
+        Ok(RowChange { old, new: Some(row) })
+    }
+
+    fn set_metadata(&mut self, id: &str, metadata: Option<&[u8]>) -> Result<RowChange, ReadError> {
+        let Some(row) = self.row(id)? else { return Ok(RowChange { old: None, new: None }) };
+        let bytes = self.record(row)?.ok_or_else(|| no_record(row))?;
+        let old = RecordRef::decode(&bytes).ok_or_else(|| no_record(row))?;
+        let new = RecordRef { metadata, ..old }.encode();
+        self.changes.set_record(self.counters.sequence, row, Some(new.into()));
+        Ok(RowChange { old: Some(row), new: Some(row) })
+    }
+
+    fn delete(&mut self, id: &str) -> Result<RowChange, ReadError> {
+        let old = self.row(id)?;
+        if let Some(old) = old {
+            self.changes.set_row(self.counters.sequence, id, None);
+            self.changes.set_record(self.counters.sequence, old, None);
+            self.counters.records -= 1;
+        }
+        Ok(RowChange { old, new: None })
+    }
+
+    fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {
+        self.changes.row(id, self.counters.sequence).map_or_else(|| self.below.row(id), Ok)
+    }
+
+    fn record(&self, row: u32) -> Result<Option<Bytes>, ReadError> {
+        self.changes.record(row, self.counters.sequence).map_or_else(|| self.below.bytes(row), Ok)
+    }
+}
