@@ -74,19 +74,22 @@ class Victim:
         assert self._process.stdout is not None
         while len(self._said) < acknowledgements:
             if not (line := self._process.stdout.readline()):
-                _, why = self._process.communicate()
-                raise Wrong("the writer ended by itself: " + why.decode()[-500:])
+                assert self._process.stderr is not None
+                raise Wrong("the writer ended by itself: " + self._process.stderr.read().decode()[-500:])
             self._said.append(line)
 
     def kill(self) -> dict[int, int]:
         """Kill it; gives the number of batches after which each writer was."""
         if sys.platform == "win32":
             self._process.kill()
-        else:
+        elif self._process.poll() is None:
             # What traces the writer must not outlive it, nor the other way round.
             os.killpg(self._process.pid, signal.SIGKILL)
-        rest, _ = self._process.communicate()
-        lines = b"".join([*self._said, rest]).decode().splitlines()
+        # Not by `communicate`, which would pass over lines that the last `readline` has taken out of the pipe.
+        with self._process:
+            assert self._process.stdout is not None
+            self._said += self._process.stdout.readlines()
+        lines = b"".join(self._said).decode().splitlines()
         return {int(writer): int(batch) + 1 for writer, batch in (line.split() for line in lines)}
 
 
