@@ -45,11 +45,17 @@ class Record(NamedTuple):
 RECORDS = st.builds(Record, st.none() | VECTORS, st.none() | TEXTS, st.none() | METADATA)
 
 
+def is_allowed(text: str | None, query: tuple[set[str], set[str], set[str]]) -> bool:
+    """Whether a text has what a query requires and nothing that it excludes."""
+    _, required, excluded = query
+    words = set((text or "").split())
+    return required <= words and not excluded & words
+
+
 def has_words(text: str | None, query: tuple[set[str], set[str], set[str]]) -> bool:
     """Whether a query finds a text."""
-    some, required, excluded = query
-    words = set((text or "").split())
-    return required <= words and not excluded & words and bool(required or some & words)
+    some, required, _ = query
+    return is_allowed(text, query) and bool(required or some & set((text or "").split()))
 
 
 def as_query(query: tuple[set[str], set[str], set[str]]) -> str:
@@ -179,7 +185,7 @@ class Machine(RuleBasedStateMachine):
         expected = {
             id_
             for id_, record in self.passing(filter).items()
-            if record.vector is not None or has_words(record.text, query)
+            if is_allowed(record.text, query) and (record.vector is not None or has_words(record.text, query))
         }
         assert sorted(found.ids) == sorted(expected)
         for match in found:
