@@ -34,6 +34,8 @@ class Place(Protocol):
     """Where a collection lies while its writer is killed."""
 
     root: Path
+    keeps_writes: bool
+    """Whether a crash loses nothing that was written, synced or not."""
 
     def crash(self, rng: random.Random) -> None:
         """Lose what a crash loses besides the process."""
@@ -44,6 +46,8 @@ class Place(Protocol):
 
 class Kept:
     """A place that loses nothing but the process."""
+
+    keeps_writes = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -167,7 +171,8 @@ class Crashes:
             if self._directory.exists():
                 shutil.copytree(self._directory, copy)
             with tiercel.open(copy, dim=DIM) as collection:
-                self._history.check(collection, acknowledged, all_of_it=self._options.durability == "always")
+                all_of_it = self._place.keeps_writes or self._options.durability == "always"
+                self._history.check(collection, acknowledged, all_of_it=all_of_it)
 
     def _keep_failure(self, number: int) -> None:
         if self._options.keep is not None and self._directory.exists():

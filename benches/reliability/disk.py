@@ -61,6 +61,8 @@ def mounts_of_own() -> None:
 class Disk:
     """A disk in a directory, mounted at `root`; the process should have mounts of its own, so that they end with it."""
 
+    keeps_writes = False
+
     def __init__(self, directory: Path) -> None:
         self.outer, self.root = directory / "outer", directory / "inner"
         self.outer_image, self.inner_image = directory / "outer.img", self.outer / "inner.img"

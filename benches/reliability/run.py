@@ -90,23 +90,24 @@ def parser() -> argparse.ArgumentParser:
     add("soak", "threads that do everything at once, and what they take", run_soak, seconds=60, threads=8)
     kill = add("kill", "kill a process that writes", run_kill, rounds=300)
     cut = add("power-cut", "cut the power of a real disk; needs root and loop devices", run_power_cut, rounds=100)
-    add_crash_options(kill, ["early"])
-    add_crash_options(cut, ["early", "no-sync"])
+    add_crash_options(kill)
+    add_crash_options(cut)
+    cut.add_argument(
+        "--plant",
+        choices=["early", "no-sync"],
+        help="a mistake that must be found: early, acknowledged before it is on disk; no-sync, nothing is synced (by strace)",
+    )
+    kill.set_defaults(plant=None)
     return top
 
 
-def add_crash_options(command: argparse.ArgumentParser, plants: Sequence[str]) -> None:
+def add_crash_options(command: argparse.ArgumentParser) -> None:
     """What `kill` and `power-cut` have in common."""
     command.add_argument(
         "--durability",
         choices=["always", "interval", "none"],
         default="always",
         help="what the writer opens with; judged by what that promises",
-    )
-    command.add_argument(
-        "--plant",
-        choices=plants,
-        help="a mistake that must be found: early, acknowledged before it is on disk; no-sync, nothing is synced (by strace)",
     )
     command.add_argument("--keep", type=Path, metavar="DIR", help="copy collections that are found wrong into DIR")
 
