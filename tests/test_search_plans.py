@@ -1,5 +1,6 @@
 """What the planner promises: right answers by every way, and plans that never outlive what they were made of."""
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,24 @@ def test_threads_that_write_find_what_they_wrote(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     assert not wrong
+
+
+def test_a_reader_takes_no_plan_along_to_another_state(tmp_path: Path) -> None:
+    pets = {"pet": True}
+
+    def write(count: int) -> None:
+        with tiercel.open(tmp_path / "zoo", dim=2) as zoo:
+            zoo.upsert(map(str, range(count)), np.ones((count, 2)), metadata=[{"pet": at > 0} for at in range(count)])
+
+    write(3)
+    with tiercel.open(tmp_path / "zoo", mode="r") as reader:
+        assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2"}
+        write(4)
+        assert reader.refresh()
+        assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2", "3"}
+        # As many batches, other records.
+        shutil.rmtree(tmp_path / "zoo")
+        write(2)
+        write(5)
+        assert reader.refresh()
+        assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2", "3", "4"}

@@ -4,7 +4,7 @@
 //! rows that pass. Both are kept for the filters that were asked lately, by their own text; the rows count for as long as no batch has
 //! changed the collection.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use tiercel_text::Query;
 
 use crate::collection::Core;
 use crate::errors::QueryError;
-use crate::filter::Filter;
+use crate::filter::{FieldIndexes, Filter};
 use crate::search::Search;
 use crate::select::select;
 use crate::snapshot::Snapshot;
@@ -111,10 +111,11 @@ impl Depths {
 /// From this share on, the rows that a filter leaves are picked from a longer ranking of all.
 const BROAD: f64 = 0.25;
 
-/// How many of the nearest of all to ask for, so that most likely `k` of them are of a given share; `None` if the index should look at
-/// that share alone.
-pub(crate) fn among_all(k: usize, share: f64) -> Option<usize> {
-    (share >= BROAD).then(|| (k as f64 * 1.25 / share) as usize + 8)
+/// How many of the nearest of all to ask for, one try after the other, to find `k` of a given share. When none is left, and for a small
+/// share at once, the index looks at that share alone: the query may be far from it.
+pub(crate) fn among_all(k: usize, share: f64) -> impl Iterator<Item = usize> {
+    let likely = (k as f64 * 1.25 / share) as usize + 8;
+    [likely, likely.saturating_mul(4)].into_iter().filter(move |_| share >= BROAD)
 }
 
 /// Filters that are kept, and the longest.
@@ -133,16 +134,32 @@ pub(crate) struct Filters {
 struct Known {
     text: Box<str>,
     filter: Arc<Filter>,
-    /// The rows that pass, and the last batch that they were found with.
     rows: Passing,
+    moment: Moment,
+}
+
+/// What the rows that pass depend on: the last batch and, where another collection can take the place of this one on the disk, which
+/// one it was read from.
+struct Moment {
     sequence: u64,
+    fields: Weak<FieldIndexes>,
+}
+
+impl Moment {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self { sequence: snapshot.sequence, fields: Arc::downgrade(&snapshot.fields) }
+    }
+
+    fn is_of(&self, snapshot: &Snapshot) -> bool {
+        self.sequence == snapshot.sequence && std::ptr::eq(self.fields.as_ptr(), Arc::as_ptr(&snapshot.fields))
+    }
 }
 
 impl Filters {
     /// The living rows of a snapshot that pass a filter, and the plan of a search through it so far.
     pub(crate) fn passing(&self, core: &Core, snapshot: &Snapshot, text: &str) -> Result<(Passing, Plan), QueryError> {
         let begin = Instant::now();
-        let (filter, known) = match self.recall(text, snapshot.sequence) {
+        let (filter, known) = match self.recall(text, snapshot) {
             Some(known) => known,
             None => (Arc::new(Filter::from_text(text)?), None),
         };
@@ -151,7 +168,7 @@ impl Filters {
             rows
         } else {
             let rows = Arc::new(select(core, snapshot, &filter)?);
-            self.keep(Known { text: text.into(), filter, rows: Arc::clone(&rows), sequence: snapshot.sequence });
+            self.keep(Known { text: text.into(), filter, rows: Arc::clone(&rows), moment: Moment::of(snapshot) });
             rows
         };
         plan.note("filter", begin, rows.len() as usize);
@@ -159,13 +176,13 @@ impl Filters {
         Ok((rows, plan))
     }
 
-    /// A filter by its text, and its rows if they are those of this batch.
-    fn recall(&self, text: &str, sequence: u64) -> Option<(Arc<Filter>, Option<Passing>)> {
+    /// A filter by its text, and its rows if they are those of this moment.
+    fn recall(&self, text: &str, snapshot: &Snapshot) -> Option<(Arc<Filter>, Option<Passing>)> {
         let mut all = self.known.lock();
         let at = all.iter().rposition(|known| *known.text == *text)?;
         all[at..].rotate_left(1);
         let known = all.last()?;
-        Some((Arc::clone(&known.filter), (known.sequence == sequence).then(|| Arc::clone(&known.rows))))
+        Some((Arc::clone(&known.filter), known.moment.is_of(snapshot).then(|| Arc::clone(&known.rows))))
     }
 
     fn keep(&self, new: Known) {
@@ -173,17 +190,11 @@ impl Filters {
             return;
         }
         let mut all = self.known.lock();
-        match all.iter_mut().find(|known| known.text == new.text) {
-            // A search that began long ago knows less.
-            Some(known) if known.sequence > new.sequence => {}
-            Some(known) => *known = new,
-            None => {
-                if all.len() == FILTERS {
-                    all.remove(0);
-                }
-                all.push(new);
-            }
+        let at = all.iter().position(|known| known.text == new.text);
+        if at.is_some() || all.len() == FILTERS {
+            all.remove(at.unwrap_or(0));
         }
+        all.push(new);
     }
 }
 
@@ -221,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_broad_share_is_picked_from_a_longer_ranking() {
-        assert_eq!(among_all(10, 0.5), Some(33));
-        assert_eq!(among_all(10, 0.2), None);
+        assert!(among_all(10, 0.5).eq([33, 132]));
+        assert_eq!(among_all(10, 0.2).count(), 0);
     }
 }

@@ -9,12 +9,14 @@
 //! records             -> the best k
 //! ```
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
 use tiercel_index::Metric;
+use tiercel_store::Record;
 use tiercel_text::{Query, highlight};
 
 use crate::collection::Core;
@@ -48,6 +50,8 @@ pub struct Candidates {
     scored: Vec<Scored>,
     /// Distances of those that were found by vector.
     near: Vec<Neighbour>,
+    /// Their records, if a reranker is to see them.
+    records: HashMap<u32, Record>,
     query: Option<Query>,
     exact: bool,
     plan: Plan,
@@ -82,10 +86,14 @@ impl Run<'_> {
             exact &= expand::expand(&mut scored, how, &reach)?;
             plan.note("expand", begin, scored.len());
         }
+        let mut records = HashMap::new();
         if let Some(depth) = self.search.rerank {
             scored.truncate(depth.max(self.search.k));
+            let rows = rows(&scored);
+            let read = self.snapshot.reader.records(&rows)?;
+            records.extend(rows.into_iter().zip(read).filter_map(|(row, record)| Some((row, record?))));
         }
-        Ok(Candidates { snapshot: Arc::clone(self.snapshot), scored, near, query, exact, plan })
+        Ok(Candidates { snapshot: Arc::clone(self.snapshot), scored, near, records, query, exact, plan })
     }
 
     /// The rows that may be found. The constraints of a text rule its own ranking already, so they matter where there is another way
@@ -163,7 +171,7 @@ pub(crate) fn nearest(
     let Some(vectors) = &snapshot.vectors else { return Ok((Vec::new(), true)) };
     let near = Near { query, k, recall, allowed: None, stop };
     let Some(only) = scope.only() else { return vectors.search(&near, |row| scope.holds(row)) };
-    if let Some(more) = among_all(k, scope.share()) {
+    for more in among_all(k, scope.share()) {
         let (mut found, exact) = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
         found.retain(|(row, _)| only.contains(*row));
         if found.len() >= k {
@@ -177,9 +185,8 @@ pub(crate) fn nearest(
 
 impl Candidates {
     /// The texts of the candidates, best first; `None` for a record without.
-    pub fn texts(&self) -> Result<Vec<Option<String>>, QueryError> {
-        let records = self.snapshot.reader.records(&self.rows())?;
-        Ok(records.into_iter().map(|record| record?.text).collect())
+    pub fn texts(&self) -> Vec<Option<String>> {
+        self.scored.iter().map(|(row, _)| self.records.get(row)?.text.clone()).collect()
     }
 
     /// Put the candidates in the order of other scores, one each; those without come last, in the order they had.
@@ -206,12 +213,12 @@ impl Candidates {
         Ok(Found { matches, exact: self.exact, plan: self.plan })
     }
 
-    fn rows(&self) -> Vec<u32> {
-        self.scored.iter().map(|(row, _)| *row).collect()
-    }
-
     fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<Vec<Match>, QueryError> {
-        let records = self.snapshot.reader.records(&self.rows())?;
+        let records = if search.rerank.is_some() {
+            self.scored.iter().map(|(row, _)| self.records.remove(row)).collect()
+        } else {
+            self.snapshot.reader.records(&rows(&self.scored))?
+        };
         self.near.sort_unstable_by_key(|(row, _)| *row);
         let distance = |row: u32| {
             let at = self.near.binary_search_by_key(&row, |(near, _)| *near).ok()?;
@@ -223,7 +230,7 @@ impl Candidates {
             (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &core.config.tokenizer)),
             _ => Vec::new(),
         };
-        let whole = |((row, score), record): (&Scored, Option<tiercel_store::Record>)| {
+        let whole = |((row, score), record): (&Scored, Option<Record>)| {
             // A record that a later batch of the same commit removed is gone already.
             let record = record?;
             Some(Match {
@@ -238,6 +245,10 @@ impl Candidates {
         };
         Ok(self.scored.iter().zip(records).filter_map(whole).collect())
     }
+}
+
+fn rows(scored: &[Scored]) -> Vec<u32> {
+    scored.iter().map(|(row, _)| *row).collect()
 }
 
 /// Ranges of bytes of a text, in its order, as ranges of characters.

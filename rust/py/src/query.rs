@@ -6,9 +6,7 @@ use pyo3::prelude::*;
 use tiercel_engine::{Candidates, Expand, Fusion, Include, Search, Walk, deep};
 
 use crate::arguments::{at_least_one, recall};
-use crate::errors;
 use crate::found::included;
-use crate::work::detached;
 
 /// The options of a search, in the order of `tiercel.search.options`.
 #[derive(FromPyObject)]
@@ -77,8 +75,8 @@ impl Asked {
 
 /// Have `reranker(at, texts)` score the candidates of the query with this number. No lock is held meanwhile: it may do what it likes.
 pub(crate) fn rerank(candidates: &mut Candidates, reranker: &Bound<'_, PyAny>, at: usize) -> PyResult<()> {
-    let (py, begin) = (reranker.py(), Instant::now());
-    let texts = detached(py, || candidates.texts())?.map_err(|error| errors::query(py, &error))?;
+    let begin = Instant::now();
+    let texts = candidates.texts();
     let has_text: Vec<bool> = texts.iter().map(Option::is_some).collect();
     let given: Vec<String> = texts.into_iter().flatten().collect();
     let mut scores = Vec::new();
