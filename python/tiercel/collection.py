@@ -238,7 +238,7 @@ class Collection:
             Choose for diversity, from 1 for none to 0: maximal marginal relevance (Carbonell and Goldstein 1998). The next result is the
             candidate d with the largest `mmr * relevance(d) - (1 - mmr) * max(cos(d, s) for s in results so far)`. Relevance is the score,
             scaled to 0 to 1 over the candidates; a record without a vector has a cosine of 0 with all. Candidates are the best 4 k, at
-            least 100, or those that were reranked; scores stay as they were.
+            least 100, or those that were reranked; beyond the first 4,096 they keep their order. Scores stay as they were.
         include
             What each match brings along: any of "text", "metadata", "vector", "highlights".
         explain

@@ -22,7 +22,9 @@ fn main() {
     std::fs::create_dir_all(&dir).unwrap();
     let (p50, p99) = plain_sync(&dir);
     println!("plain write of 4 KiB and sync: p50 {p50:.3} ms, p99 {p99:.3} ms\n");
-    println!("| durability | ids | records/s, batches of 1,000 | one record p50, ms | p99, ms | bytes a record, without vector |");
+    println!(
+        "| durability | ids | records/s, batches of 1,000 | one record p50, ms | p99, ms | bytes a record, without vector |"
+    );
     println!("|---|---|---|---|---|---|");
     for durability in [Durability::Always, Durability::Interval, Durability::None] {
         for random in [false, true] {

@@ -27,7 +27,7 @@ pub(crate) struct LoggedBatch<'a> {
 
 /// Append a batch to a group.
 pub(crate) fn encode(batch: &Batch, group: &mut Vec<u8>) {
-    let vectors = if batch.width == 0 { 0 } else { batch.vectors.len() / batch.width };
+    let vectors = batch.vectors.len().checked_div(batch.width).unwrap_or(0);
     let width = if vectors == 0 { 0 } else { batch.width };
     group.extend((batch.changes.len() as u32).to_le_bytes());
     group.extend((width as u32).to_le_bytes());

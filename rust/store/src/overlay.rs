@@ -8,8 +8,12 @@ use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-/// Versions of one thing: the batch that made each, ascending, and `None` where it was removed.
-type History<T> = Vec<(u64, Option<T>)>;
+/// What a batch made of a thing; `None` where it was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version<T>(pub(crate) Option<T>);
+
+/// Versions of one thing, and the batch that made each, ascending.
+type History<T> = Vec<(u64, Version<T>)>;
 
 /// The bytes of a record, as they stand in the record database.
 pub(crate) type Bytes = Arc<[u8]>;
@@ -29,23 +33,23 @@ impl Changes {
     pub(crate) fn set_row(&mut self, sequence: u64, id: &str, row: Option<u32>) {
         self.bytes += id.len() + ENTRY;
         match self.ids.get_mut(id) {
-            Some(history) => history.push((sequence, row)),
-            None => drop(self.ids.insert(id.into(), vec![(sequence, row)])),
+            Some(history) => history.push((sequence, Version(row))),
+            None => drop(self.ids.insert(id.into(), vec![(sequence, Version(row))])),
         }
     }
 
     pub(crate) fn set_record(&mut self, sequence: u64, row: u32, record: Option<Bytes>) {
         self.bytes += record.as_ref().map_or(0, |record| record.len()) + ENTRY;
-        self.rows.entry(row).or_default().push((sequence, record));
+        self.rows.entry(row).or_default().push((sequence, Version(record)));
     }
 
     /// The row of an id after batch `sequence`; `None` if no batch up to it changed that.
-    pub(crate) fn row(&self, id: &str, sequence: u64) -> Option<Option<u32>> {
+    pub(crate) fn row(&self, id: &str, sequence: u64) -> Option<Version<u32>> {
         at(self.ids.get(id)?, sequence).copied()
     }
 
     /// The record of a row after batch `sequence`; `None` if no batch up to it changed that.
-    pub(crate) fn record(&self, row: u32, sequence: u64) -> Option<Option<Bytes>> {
+    pub(crate) fn record(&self, row: u32, sequence: u64) -> Option<Version<Bytes>> {
         at(self.rows.get(&row)?, sequence).cloned()
     }
 
@@ -61,14 +65,14 @@ impl Changes {
 
     /// The last row of each id that changed, by id.
     pub(crate) fn last_rows(&self) -> Vec<(&str, Option<u32>)> {
-        let mut ids: Vec<_> = self.ids.iter().filter_map(|(id, history)| Some((&**id, history.last()?.1))).collect();
+        let mut ids: Vec<_> = self.ids.iter().filter_map(|(id, history)| Some((&**id, history.last()?.1.0))).collect();
         ids.sort_unstable_by_key(|(id, _)| *id);
         ids
     }
 
     /// The last record of each row that changed, by row.
     pub(crate) fn last_records(&self) -> impl Iterator<Item = (u32, Option<&Bytes>)> {
-        self.rows.iter().filter_map(|(row, history)| Some((*row, history.last()?.1.as_ref())))
+        self.rows.iter().filter_map(|(row, history)| Some((*row, history.last()?.1.0.as_ref())))
     }
 }
 
@@ -94,13 +98,14 @@ impl Layer {
     /// The records of rows from `from` on that changed up to batch `sequence`, `None` for those that are gone.
     pub(crate) fn collect(&self, from: u32, sequence: u64, into: &mut BTreeMap<u32, Option<Bytes>>) {
         let changes = self.0.read();
-        let seen = changes.rows.range(from..).filter_map(|(row, history)| Some((*row, at(history, sequence)?.clone())));
+        let seen =
+            changes.rows.range(from..).filter_map(|(row, history)| Some((*row, at(history, sequence)?.0.clone())));
         into.extend(seen);
     }
 }
 
 /// The version that was the last one after batch `sequence`.
-fn at<T>(history: &History<T>, sequence: u64) -> Option<&Option<T>> {
+fn at<T>(history: &History<T>, sequence: u64) -> Option<&Version<T>> {
     history.iter().rev().find(|(made, _)| *made <= sequence).map(|(_, version)| version)
 }
 
@@ -122,9 +127,9 @@ mod tests {
         later.set_row(8, "a", Some(9));
         later.set_record(8, 9, Some(record(9)));
         layer.add(later);
-        let rows: Vec<_> = (4..9).map(|sequence| layer.read().row("a", sequence)).collect();
+        let rows: Vec<_> = (4..9).map(|sequence| layer.read().row("a", sequence).map(|row| row.0)).collect();
         assert_eq!(rows, [None, Some(Some(1)), Some(Some(1)), Some(None), Some(Some(9))]);
-        assert_eq!(layer.read().record(1, 6), Some(Some(record(1))));
+        assert_eq!(layer.read().record(1, 6), Some(Version(Some(record(1)))));
         let mut seen = BTreeMap::new();
         layer.collect(0, 7, &mut seen);
         assert_eq!(seen, BTreeMap::from([(1, None)]));

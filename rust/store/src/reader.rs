@@ -9,7 +9,7 @@ use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
 use crate::fresh::FreshChunk;
 use crate::log_writer::LogFiles;
-use crate::overlay::{Bytes, Layer};
+use crate::overlay::{Bytes, Layer, Version};
 use crate::record::{Record, RecordRef};
 use crate::replay;
 use crate::tables::Counters;
@@ -72,7 +72,7 @@ impl Reader {
     /// The row of an id.
     pub fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {
         let fresh = self.0.layers.iter().rev().find_map(|layer| layer.read().row(id, self.sequence()));
-        fresh.map_or_else(|| self.0.base.row(id), Ok)
+        fresh.map_or_else(|| self.0.base.row(id), |version| Ok(version.0))
     }
 
     /// The record of an id, and its row.
@@ -88,18 +88,19 @@ impl Reader {
     pub fn record(&self, row: u32) -> Result<Option<Record>, ReadError> {
         let decode = |bytes: &[u8]| RecordRef::decode(bytes).map(RecordRef::to_record).ok_or_else(|| no_record(row));
         match self.fresh_record(row) {
-            Some(record) => record.map(|bytes| decode(&bytes)).transpose(),
+            Some(Version(record)) => record.map(|bytes| decode(&bytes)).transpose(),
             None => self.0.base.record(row, decode)?.transpose(),
         }
     }
 
     /// The bytes of the record in a row.
     pub(crate) fn bytes(&self, row: u32) -> Result<Option<Bytes>, ReadError> {
-        self.fresh_record(row).map_or_else(|| self.0.base.record(row, |bytes| Bytes::from(bytes)), Ok)
+        let fresh = self.fresh_record(row);
+        fresh.map_or_else(|| self.0.base.record(row, |bytes| Bytes::from(bytes)), |version| Ok(version.0))
     }
 
     /// The record of a row that is not as the base has it.
-    fn fresh_record(&self, row: u32) -> Option<Option<Bytes>> {
+    fn fresh_record(&self, row: u32) -> Option<Version<Bytes>> {
         self.0.layers.iter().rev().find_map(|layer| layer.read().record(row, self.sequence()))
     }
 

@@ -56,7 +56,7 @@ impl Records {
     pub(crate) fn renew_view(&mut self) {
         let mut header = self.db.file().header();
         header.views += 1;
-        let written = view_file::write(&*self.vfs, self.dir(), header);
+        let written = view_file::write(&*self.vfs, self.dir(), &header);
         if written.is_ok() && self.db.file().count_views(1).is_ok() {
             self.views.push_back(Arc::clone(&self.base));
             if self.views.len() as u64 > KEPT {
@@ -125,7 +125,7 @@ impl Records {
     pub(crate) fn close(&mut self) -> Result<(), CommitError> {
         self.db.close();
         // Nothing is written any more.
-        let _ = view_file::write(&*self.vfs, self.dir(), self.db.file().header());
+        let _ = view_file::write(&*self.vfs, self.dir(), &self.db.file().header());
         match self.db.file().health() {
             // What does not fit only makes the next opening quick.
             Health::Sound | Health::Full => Ok(()),

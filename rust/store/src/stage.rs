@@ -73,10 +73,10 @@ impl<'a> Stage<'a> {
     }
 
     fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {
-        self.changes.row(id, self.counters.sequence).map_or_else(|| self.below.row(id), Ok)
+        self.changes.row(id, self.counters.sequence).map_or_else(|| self.below.row(id), |version| Ok(version.0))
     }
 
     fn record(&self, row: u32) -> Result<Option<Bytes>, ReadError> {
-        self.changes.record(row, self.counters.sequence).map_or_else(|| self.below.bytes(row), Ok)
+        self.changes.record(row, self.counters.sequence).map_or_else(|| self.below.bytes(row), |version| Ok(version.0))
     }
 }

@@ -32,8 +32,8 @@ pub(crate) const VIEW: &str = "view";
 const CACHE: usize = 1 << 20;
 
 /// Say that a view begins at a header that the records file has now.
-pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: Header) -> Result<(), ReadError> {
-    let header = Header { synced: true, ..header };
+pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), ReadError> {
+    let header = Header { synced: true, ..header.clone() };
     let file = PageFile::at(vfs.open(&dir.join(FILE))?, FILE, header.clone(), KeptPages::new())?.watched();
     drop(Db::new(file.clone(), CACHE)?);
     let mut bytes = header.encode().to_vec();

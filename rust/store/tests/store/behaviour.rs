@@ -225,7 +225,9 @@ fn a_view_ages_and_is_never_wrong() {
             do_step(&store, &step).unwrap();
             model.apply(&step);
         }
-        views.iter_mut().for_each(|(.., later)| *later += 1 + u32::from(reopened));
+        for (.., later) in &mut views {
+            *later += 1 + u32::from(reopened);
+        }
         views.push((view(&vfs).unwrap(), model.clone(), 0));
         // What was read is in memory: each is read once, some soon.
         for (view, model, later) in views.extract_if(.., |(_, model, later)| *later > model.sequence as u32 % 2 * 3) {

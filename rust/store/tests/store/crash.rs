@@ -77,7 +77,7 @@ fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     };
     let Ok(found) = Model::of(&store.reader()) else { return false };
     let possible = &models[mark.saturating_sub(1)..models.len().min(mark + 1)];
-    if !possible.iter().any(|model| *model == found) {
+    if !possible.contains(&found) {
         return false;
     }
     let whole = |name: &String| {
@@ -178,7 +178,7 @@ fn without_durability_an_earlier_state_is_left() {
         let store = open(&image, NEVER).unwrap();
         let found = Model::of(&store.reader()).unwrap();
         let from = replay.mark() as usize - 1;
-        assert!(models[from..].iter().any(|model| *model == found), "image {seed}");
+        assert!(models[from..].contains(&found), "image {seed}");
     }
 }
 
