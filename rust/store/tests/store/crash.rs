@@ -1,5 +1,5 @@
 //! A power cut after any operation: what was acknowledged is there, the step under way as a whole or not at all, and the
-//! store goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`.
+//! store goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`, and others for another `TIERCEL_SEED`.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ struct Outcome {
     wrong: u64,
 }
 
-fn images() -> u64 {
-    std::env::var("TIERCEL_CRASH_IMAGES").ok().and_then(|images| images.parse().ok()).unwrap_or(2_000)
+fn from_environment(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
 }
 
 /// Do the steps on a disk that is recorded, and look at about so many images of it.
@@ -100,7 +100,9 @@ fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
 #[test]
 fn nothing_acknowledged_is_lost_and_no_batch_is_there_in_part() {
     const EACH: u64 = 1_000;
-    for seed in 0..images().div_ceil(EACH) {
+    let first = from_environment("TIERCEL_SEED", 0) << 32;
+    for round in 0..from_environment("TIERCEL_CRASH_IMAGES", 2_000).div_ceil(EACH) {
+        let seed = first + round;
         let outcome = crash(seed, ALWAYS, EACH, None);
         assert!(outcome.images >= EACH);
         assert_eq!(outcome.wrong, 0, "seed {seed}: {outcome:?}");
