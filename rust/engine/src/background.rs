@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const UNAPPLIED: usize = 16 << 20;
 /// Fresh vectors, or dead rows, that are dealt with though more come.
 const MANY: usize = 1024;
+/// Dead rows that are left where they are, however few live.
+const SPARE: u64 = 8192;
 /// Rounds without a change after which even a few are dealt with.
 const IDLE: u32 = 3;
 /// Tails that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
@@ -154,8 +156,9 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     }
     merge_text(writer)?;
     if enough(writer.buried.lock().len()) {
-        take_out_dead(writer);
+        take_out_dead(writer)?;
     }
+    fill_up(writer)?;
     if maintenance.is_due(&writer.snapshot(), writer.store.log_bytes()) {
         checkpoint(writer, &mut maintenance)?;
     }
@@ -224,7 +227,11 @@ fn living(writer: &Writer, tails: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>),
 /// Build the main index anew without dead rows, if it has any: their slots come back.
 pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
     let sealed = move_tails(writer)?;
-    take_out_dead(writer);
+    take_out_dead(writer)?;
+    writer.change(|snapshot| {
+        snapshot.renew_fields();
+        Ok::<_, WriteError>(())
+    })?;
     let Some(old) = sealed.vectors.map(|vectors| vectors.main).filter(|main| main.slots() > main.len()) else {
         return Ok(());
     };
@@ -264,14 +271,30 @@ pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Take dead rows out of the main index, so that searches need not look past them.
-pub(crate) fn take_out_dead(writer: &Writer) {
+/// Take dead rows out of the main index, so that searches need not look past them, and give memory of theirs back.
+pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
     // A search that began before a record was replaced has nothing but the old row.
     let seen = writer.seen_by_all();
     let dead: Vec<u64> = writer.buried.lock().extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
-    let snapshot = writer.snapshot();
-    let Some(vectors) = &snapshot.vectors else { return };
-    for index in std::iter::once(&vectors.main).chain(&vectors.tails) {
+    for index in writer.snapshot().vectors.iter().flat_map(Vectors::indexes) {
         index.remove(&dead);
     }
+    writer.change(|snapshot| {
+        snapshot.stamps.forget(seen);
+        if is_mostly_dead(u64::from(snapshot.rows - snapshot.rows_before_fields), snapshot.live) {
+            snapshot.renew_fields();
+        }
+        Ok(())
+    })
+}
+
+/// Whether so much has to do with the dead that making it anew pays.
+const fn is_mostly_dead(all: u64, live: u64) -> bool {
+    all > 2 * live + SPARE
+}
+
+/// Build the main index anew if most of it is rows that were taken out.
+pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
+    let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
+    if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer) } else { Ok(()) }
 }

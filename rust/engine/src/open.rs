@@ -8,7 +8,7 @@ use tiercel_index::Index;
 use tiercel_store::{Durability, FreshChunk, Options, OsVfs, ReadError, Reader, Segment as File, Store, Vfs};
 use tiercel_text::{Segment, TextIndex};
 
-use crate::background::{Background, merge_text, take_out_dead};
+use crate::background::{Background, fill_up, merge_text, take_out_dead};
 use crate::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, checkpoint, last_checkpoint};
 use crate::collection::{Access, Collection, Core};
 use crate::config::{Config, Wanted};
@@ -86,8 +86,8 @@ impl Collection {
         let _maintenance = writer.maintenance.lock();
         crate::background::move_tails(writer)?;
         merge_text(writer)?;
-        take_out_dead(writer);
-        Ok(())
+        take_out_dead(writer)?;
+        fill_up(writer)
     }
 
     /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back.
@@ -136,6 +136,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
         vectors,
         text,
         fields: Arc::new(FieldIndexes::new(rows)),
+        rows_before_fields: rows,
         changed: Arc::default(),
         reader,
     };

@@ -25,6 +25,8 @@ pub(crate) struct Snapshot {
     pub(crate) vectors: Option<Vectors>,
     pub(crate) text: TextIndex,
     pub(crate) fields: Arc<FieldIndexes>,
+    /// The rows that there were when `fields` was made.
+    pub(crate) rows_before_fields: u32,
     /// Rows whose metadata was replaced after `fields` had taken them in.
     pub(crate) changed: Arc<RoaringBitmap>,
     pub(crate) reader: Reader,
@@ -34,5 +36,12 @@ impl Snapshot {
     /// Whether a row is one of its living records.
     pub(crate) fn lives(&self, row: u32) -> bool {
         row < self.rows && self.stamps.lives(row, self.sequence)
+    }
+
+    /// Begin with new indexes over metadata, which are built of the living records when a filter asks for them.
+    pub(crate) fn renew_fields(&mut self) {
+        self.fields = Arc::new(FieldIndexes::new(self.rows));
+        self.rows_before_fields = self.rows;
+        self.changed = Arc::default();
     }
 }

@@ -15,6 +15,7 @@ const ALIVE: u64 = u64::MAX;
 ///
 /// ```text
 /// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ...      a stamp a row, the largest u64 while it lives
+///          [ ]                                                all its rows are dead to every snapshot
 /// ```
 #[derive(Clone, Default)]
 pub(crate) struct Stamps {
@@ -31,17 +32,27 @@ impl Stamps {
 
     /// Say that a row died with batch `sequence`.
     pub(crate) fn bury(&self, row: u32, sequence: u64) {
-        if let Some(chunk) = self.chunks.get(row as usize / CHUNK) {
+        if let Some(stamp) = self.stamp(row) {
             // Published by the lock through which the next snapshot is reached.
-            chunk[row as usize % CHUNK].fetch_min(sequence, Ordering::Relaxed);
+            stamp.fetch_min(sequence, Ordering::Relaxed);
         }
     }
 
     /// Whether a row lived when batch `sequence` had been applied.
     pub(crate) fn lives(&self, row: u32, sequence: u64) -> bool {
-        self.chunks
-            .get(row as usize / CHUNK)
-            .is_some_and(|chunk| chunk[row as usize % CHUNK].load(Ordering::Relaxed) > sequence)
+        self.stamp(row).is_some_and(|stamp| stamp.load(Ordering::Relaxed) > sequence)
+    }
+
+    fn stamp(&self, row: u32) -> Option<&AtomicU64> {
+        self.chunks.get(row as usize / CHUNK)?.get(row as usize % CHUNK)
+    }
+
+    /// Give the memory of chunks back whose rows had all died when batch `sequence` had been applied, which every snapshot has.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        let is_dead = |chunk: &[AtomicU64]| chunk.iter().all(|stamp| stamp.load(Ordering::Relaxed) <= sequence);
+        for chunk in self.chunks.iter_mut().filter(|chunk| is_dead(chunk)) {
+            *chunk = Arc::default();
+        }
     }
 
     /// The rows below `rows` that lived when batch `sequence` had been applied.
@@ -73,6 +84,23 @@ mod tests {
         stamps.bury(0, 3);
         stamps.bury(0, 9);
         assert!(!stamps.lives(0, 3));
+    }
+
+    #[test]
+    fn rows_that_are_dead_to_all_take_no_memory() {
+        let mut stamps = Stamps::default();
+        stamps.grow(2 * CHUNK as u32);
+        for row in 0..CHUNK as u32 {
+            stamps.bury(row, u64::from(row));
+        }
+        stamps.bury(CHUNK as u32, 1);
+        stamps.forget(CHUNK as u64 - 2);
+        assert_eq!(stamps.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [CHUNK, CHUNK]);
+        stamps.forget(CHUNK as u64 - 1);
+        assert_eq!(stamps.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [0, CHUNK]);
+        stamps.bury(0, 1);
+        assert!(!stamps.lives(0, CHUNK as u64));
+        assert_eq!(stamps.living(2 * CHUNK as u32, CHUNK as u64).min(), Some(CHUNK as u32 + 1));
     }
 
     #[test]

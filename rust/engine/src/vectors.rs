@@ -100,7 +100,8 @@ impl Vectors {
         self.indexes().find_map(|index| index.get(&[u64::from(row)]).ok())
     }
 
-    fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+    /// All of them.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
         std::iter::once(&self.main).chain(&self.tails)
     }
 

@@ -9,7 +9,7 @@ use tiercel_text::Segment;
 
 use crate::collection::Collection;
 use crate::errors::{QueryError, WriteError};
-use crate::filter::{FieldIndexes, Filter};
+use crate::filter::Filter;
 use crate::select::select;
 use crate::snapshot::Snapshot;
 use crate::vectors::options;
@@ -225,10 +225,10 @@ fn change_metadata(snapshot: &mut Snapshot, applied: &Applied) {
     let mut changed = snapshot.changed.as_ref().clone();
     changed.extend(applied.rows.iter().filter_map(|row| row.new));
     if changed.len() > CHANGED.max(u64::from(snapshot.rows) / 8) {
-        snapshot.fields = Arc::new(FieldIndexes::new(snapshot.rows));
-        changed.clear();
+        snapshot.renew_fields();
+    } else {
+        snapshot.changed = Arc::new(changed);
     }
-    snapshot.changed = Arc::new(changed);
 }
 
 /// Of records with equal ids keep the last.

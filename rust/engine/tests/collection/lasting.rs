@@ -1,5 +1,6 @@
 //! What lasts: closing, opening, checkpoints, crashes.
 
+use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Durability, OpenError, Running, Search, Wanted};
 
 use crate::{ALL, animals, ids, open, record};
@@ -69,6 +70,26 @@ fn thousands_go_into_the_graph_and_come_back() {
     assert_eq!(collection.search(&near).unwrap().matches, before);
     let text = Search { text: Some("word7"), k: 500, ..Search::default() };
     assert_eq!(collection.search(&text).unwrap().matches.len(), 240);
+}
+
+#[test]
+fn records_that_are_replaced_again_and_again_give_their_memory_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let collection = open(directory.path(), Some(2));
+    let filter = Filter::from_text(r#"{"round": {"$gte": 0}}"#).unwrap();
+    let mut bytes = Vec::new();
+    for round in 0..40 {
+        let new = |id| record(&format!("r{id}"), "again", &format!(r#"{{"round": {}}}"#, 1000 * round + id));
+        let records = (0..1000).map(new).collect();
+        collection.upsert(records, (0..2000).map(|value| 1.0 + value as f32).collect()).unwrap();
+        collection.settle().unwrap();
+        assert_eq!(collection.count(Some(&filter)).unwrap(), 1000);
+        let stats = collection.stats().unwrap();
+        bytes.push(stats.field_bytes);
+        assert!(stats.index.unwrap().tombstones <= 10_000, "round {round}");
+    }
+    assert!(bytes[20..].iter().max() <= bytes[..20].iter().max(), "{bytes:?}");
+    assert_eq!(ids(&collection, &Search { text: Some("again"), k: 2000, ..Search::default() }).len(), 1000);
 }
 
 #[test]
