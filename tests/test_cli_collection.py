@@ -233,6 +233,18 @@ def test_verify_tells_damage_and_fails(zoo: Run, monkeypatch: pytest.MonkeyPatch
     assert zoo("verify", "zoo") == (1, "damaged      records: page 3\n", "")
 
 
+def test_verify_tells_damage_that_keeps_a_collection_from_opening(zoo: Run) -> None:
+    records = Path("zoo/records")
+    damaged = bytearray(records.read_bytes())
+    damaged[0] ^= 1
+    records.write_bytes(damaged)
+    code, out, err = zoo("verify", "zoo", "--json")
+    assert (code, err) == (1, "")
+    (damage,) = json.loads(out)["damage"]
+    assert "records" in damage
+    assert zoo("verify", "zoo")[0] == 1
+
+
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
 def test_export_is_what_ingest_reads(zoo: Run, name: str) -> None:
     assert document(zoo("export", "zoo", "-o", name, "--json")) == {"directory": "zoo", "output": name, "records": 4}

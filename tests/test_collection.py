@@ -100,6 +100,7 @@ def test_upsert_replaces_as_a_whole_and_the_last_of_equal_ids_wins(zoo: tiercel.
 
 def test_metadata_is_replaced(zoo: tiercel.Collection) -> None:
     assert zoo.update_metadata(["cat", "nobody"], [{"legs": 3}, {}]) == 1
+    assert zoo.update_metadata(["hen", "hen"], [{"legs": 9}, {"legs": 2}]) == 1
     assert zoo.count({"legs": 3}) == 1
     cat = zoo.get(["cat"])[0]
     assert cat is not None

@@ -4,13 +4,18 @@ import argparse
 
 from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
+from tiercel.errors import CorruptionError
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Read everything; the exit code is 1 when something is damaged."""
-    with open_to_read(args.directory) as collection:
-        damage = collection.verify()
-        records = len(collection)
+    try:
+        with open_to_read(args.directory) as collection:
+            damage = collection.verify()
+            records = len(collection)
+    except CorruptionError as error:
+        # So damaged that it does not open: this is what it met first.
+        damage, records = [str(error)], None
     document = {"directory": args.directory, "records": records, "damage": damage}
-    lines = [f"damaged      {each}" for each in damage] or [f"{records:,} records, nothing is damaged"]
+    lines = [f"damaged      {each}" for each in damage] or [f"{records or 0:,} records, nothing is damaged"]
     return Answer(document, lines, code=1 if damage else 0)

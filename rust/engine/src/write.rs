@@ -1,6 +1,6 @@
 //! Putting records in, changing and removing them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tiercel_index::check_vectors;
@@ -83,7 +83,8 @@ impl Collection {
         };
         let batch = Batch { changes: records.into_iter().map(change).collect(), ..Batch::default() };
         let applied = self.commit(batch, Fresh { changes_metadata: true, ..Fresh::default() })?;
-        Ok(applied.rows.iter().filter(|row| row.new.is_some()).count())
+        let there: HashSet<u32> = applied.rows.iter().filter_map(|row| row.new).collect();
+        Ok(there.len())
     }
 
     /// Remove records, all or none. Gives how many were there.
