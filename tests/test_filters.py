@@ -151,6 +151,7 @@ def test_values_to_choose_from_can_be_any_iterable() -> None:
         (lambda: F("a") > None, r"F\('a'\) >: expected a number, a string or a date, got NoneType"),
         (lambda: F("a") >= [1], r"F\('a'\) >=: expected a number, a string or a date, got list"),
         (lambda: F("a") >= {"k": 1}, r"F\('a'\) >=: expected a number, a string or a date, got dict"),
+        (lambda: F("a").in_(np.array(3)), r"F\('a'\)\.in_: expected an iterable of values, got"),
         (lambda: F("a").in_("xyz"), r"F\('a'\)\.in_: expected an iterable of values, got str"),
         (lambda: F("a").in_(3), r"F\('a'\)\.in_: expected an iterable of values, got int"),
         (lambda: F("a").in_([1, b""]), r"F\('a'\)\.in_: expected a value of JSON .* got bytes"),

@@ -363,6 +363,9 @@ def test_expansions_that_are_none(make: Callable[[], Expand], message: str) -> N
         ({"rerank": "model"}, "rerank: expected a callable"),
         ({"rerank_depth": 10}, "rerank_depth: expected rerank beside it, got 10 alone"),
         ({"rerank": shortest, "rerank_depth": 0}, "rerank_depth: expected an int from 1 to 100000, got 0"),
+        ({"rerank": shortest, "rerank_depth": np.array([1])}, "rerank_depth: expected an int"),
+        ({"explain": None}, "explain: expected a bool, got NoneType"),
+        ({"include": np.array(3)}, "include: expected a list, got ndarray"),
         ({"include": ["score"]}, "include: expected any of 'text', 'metadata', 'vector', 'highlights', got 'score'"),
     ],
 )

@@ -2,11 +2,12 @@
 
 import json
 import math
+import operator
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 
@@ -30,9 +31,11 @@ def cores() -> int:
 
 def whole(value: object, name: str, low: int, high: int) -> int:
     """An int, numpy's among them, from `low` to `high`."""
-    # numpy integers have __index__, too; bool does and is not meant.
-    index: Callable[[], int] | None = getattr(value, "__index__", None)
-    found = index() if index is not None and not isinstance(value, bool) else None
+    # numpy integers have __index__, too; arrays have one that fails, bool has one and is not meant.
+    try:
+        found = None if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
+    except TypeError:
+        found = None
     if found is None or not low <= found <= high:
         raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {value!r}")
     return found
@@ -47,11 +50,22 @@ def number(value: object, name: str, low: float, high: float) -> float:
     return found
 
 
+def items(values: object) -> list[Any] | None:
+    """What is in a list or the like; `None` for text, a mapping, and what cannot be gone through, as an array without dimensions."""
+    if isinstance(values, str | bytes | Mapping):
+        return None
+    try:
+        iterator = iter(cast("Iterable[Any]", values))
+    except TypeError:
+        return None
+    return list(iterator)
+
+
 def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
     """The values of an argument that has one for each id."""
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"{name}: expected a list, one an id, got {type(cast('object', values)).__name__}")
-    listed = list(values)
+    listed = items(values)
+    if listed is None:
+        raise InvalidInputError(f"{name}: expected a list, one an id, got {type(values).__name__}")
     if count is not None and len(listed) != count:
         raise InvalidInputError(f"{name}: expected {count}, one an id, got {len(listed)}")
     return listed
@@ -197,9 +211,9 @@ _AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separato
 
 def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[bool, bool, bool, bool]:
     """Whether text, metadata, vectors and highlights are wanted."""
-    if not isinstance(include, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"include: expected a list, got {type(cast('object', include)).__name__}")
-    names = (include,) if isinstance(include, str) else tuple(include)
+    names = [include] if isinstance(include, str) else items(include)
+    if names is None:
+        raise InvalidInputError(f"include: expected a list, got {type(include).__name__}")
     for name in names:
         if name not in known:
             expected = ", ".join(map(repr, known))
@@ -209,6 +223,7 @@ def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[b
 
 def query_texts(texts: Iterable[str]) -> list[str]:
     """Texts to search for."""
-    if isinstance(texts, str | bytes | Mapping) or not isinstance(texts, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"texts: expected a list, got {type(cast('object', texts)).__name__}")
-    return [unicode_text(text, f"texts[{at}]") for at, text in enumerate(texts)]
+    listed = items(texts)
+    if listed is None:
+        raise InvalidInputError(f"texts: expected a list, got {type(texts).__name__}")
+    return [unicode_text(text, f"texts[{at}]") for at, text in enumerate(listed)]

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import Any, Final, cast, final
 
+from tiercel.checks import items
 from tiercel.errors import InvalidInputError
 
 __all__ = ["F", "Filter", "as_json"]
@@ -153,9 +154,10 @@ class F:
         F('lang').in_(['en', 'de'])
         """
         kind = _kind(values)
-        if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        listed = items(values)
+        if listed is None:
             raise InvalidInputError(f"{self._place('$in')}: expected an iterable of values, got {kind}")
-        operands = [_operand(value, self._place("$in")) for value in values]
+        operands = [_operand(value, self._place("$in")) for value in listed]
         if isinstance(values, (set, frozenset)):
             # The same set makes the same filter.
             operands.sort(key=_dumped)

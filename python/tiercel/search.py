@@ -103,6 +103,8 @@ def options(
         raise InvalidInputError(f"expand: expected a tiercel.Expand, got {type(expand).__name__}")
     if rerank is not None and not callable(rerank):
         raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
+    if not isinstance(explain, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"explain: expected a bool, got {type(explain).__name__}")
     if rerank_depth is not None:
         if rerank is None:
             raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {rerank_depth!r} alone")
