@@ -1,17 +1,15 @@
 //! Exact scans: every row compared in full precision, in blocks of queries and rows.
 //!
 //! ```text
-//!             16 KiB of rows (from memory once a block of queries)
-//!           +----+----+-- --+----+
-//! 126       |6x4 |    |     |    |   a tile of 6 queries and 4 rows keeps its sums in registers and reads each value
-//! queries   +----+----+-- --+----+   of a row once for 3 or 6 queries, and each of a query once for 4 rows
-//! (cached)  |    |    |     |    |
-//!           +----+----+-- --+----+
+//!            256 queries, value by value, 16 or 32 at a time: a panel
+//!            +--------+--------+--------+-- --+
+//! rows, once | 6 x 16 |        |        |     |   a tile keeps the sums of its rows with the queries of a panel in
+//! from       +--------+--------+--------+-- --+   registers, and reads each value of a row once for all of the panel
+//! memory     |        |        |        |     |
+//!            +--------+--------+--------+-- --+
 //! ```
 //!
 //! The same code answers exact searches and range searches, and computes the ground truth that recall is measured against.
-
-use std::array;
 
 use tiercel_simd::{Isa, Loop};
 
@@ -23,20 +21,14 @@ use crate::rows::Rows;
 use crate::space::order;
 use crate::work::Work;
 
-/// Queries of a block: whole tiles.
-pub(crate) const QUERIES: usize = 42 * HIGH;
+/// Queries of a block: whole panels, which stay in the second-level cache for vectors of usual length.
+pub(crate) const QUERIES: usize = 256;
 
-/// Bytes of the rows of a block: with the queries of a tile they stay in the first-level cache.
-const BLOCK: usize = 20 << 10;
+/// Bytes of the rows of a block, which every panel is compared with before the next.
+const BLOCK: usize = 64 << 10;
 
 /// Rows that are compared between two looks at whether to stop.
 const UNCHECKED: usize = 64;
-
-/// Queries of a tile.
-const HIGH: usize = 6;
-
-/// Rows of a tile.
-const WIDE: usize = 4;
 
 /// Takes distances as a scan computes them.
 pub(crate) trait Sink {
@@ -62,7 +54,9 @@ impl<K: Sink> Loop for Scan<'_, K> {
     #[inline(always)]
     fn run<I: Isa>(mut self) -> Self::Output {
         let sparse = self.allowed.is_some_and(|allowed| allowed.count() * 4 < allowed.len());
-        if sparse || self.queries.len() == self.rows.dim() { self.each_row::<I>() } else { self.each_tile::<I>() }
+        // A panel costs the same however few of its queries are real.
+        let few = 3 * self.queries.len() < I::WIDE * self.rows.dim();
+        if sparse || few { self.each_row::<I>() } else { self.each_tile::<I>() }
     }
 }
 
@@ -101,39 +95,40 @@ impl<K: Sink> Scan<'_, K> {
     /// Block by block.
     #[inline(always)]
     fn each_tile<I: Isa>(&mut self) -> Result<(), Interrupted> {
-        let dim = self.rows.dim();
-        let rows = self.rows;
+        let (rows, dim) = (self.rows, self.rows.dim());
+        let panels = panels(self.queries, dim, I::WIDE);
+        let mut least = self.least(panels.len() / dim);
+        let mut sums = vec![0.0; I::HIGH * I::WIDE];
         let mut scratch = Vec::new();
-        let count = self.queries.len() / dim;
-        // What a query's distances must reach, so that nearly all tiles are done with one comparison a query.
-        let mut least: Vec<f32> = (0..count).map(|q| rows.least_closeness(self.sink.bound(q))).collect();
-        let together = (BLOCK / (WIDE * size_of::<f32>() * dim)).max(1) * WIDE;
+        let together = (BLOCK / (I::HIGH * size_of::<f32>() * dim)).max(1) * I::HIGH;
         for first in (0..rows.len()).step_by(together) {
             self.work.check()?;
             let last = rows.len().min(first + together);
             let block = rows.block(first, last, &mut scratch);
-            for q in (0..count).step_by(HIGH) {
-                for r in (0..last - first).step_by(WIDE) {
-                    // A tile that is not full repeats its last query or row.
-                    let row: [usize; WIDE] = array::from_fn(|i| (r + i).min(last - first - 1));
-                    let query: [usize; HIGH] = array::from_fn(|i| (q + i).min(count - 1));
-                    let row_values = row.map(|row| block[row * dim..(row + 1) * dim].as_ptr());
-                    let query_values = query.map(|query| self.queries[query * dim..(query + 1) * dim].as_ptr());
-                    // SAFETY: every pointer is to `dim` values; `Level::run` checked the instruction set.
-                    let sums = unsafe {
+            for (p, panel) in panels.chunks_exact(I::WIDE * dim).enumerate() {
+                let least = &mut least[p * I::WIDE..][..I::WIDE];
+                for (t, tile) in block.chunks(I::HIGH * dim).enumerate() {
+                    let (values, count, out) = (tile.as_ptr(), tile.len() / dim, sums.as_mut_ptr());
+                    // SAFETY: the tile holds `count` rows, the panel `WIDE` queries, of `dim` values, and the sums have
+                    // room for `HIGH` rows; `Level::run` checked the instruction set.
+                    unsafe {
                         if rows.metric() == Metric::L2 {
-                            I::tile_f32::<true>(query_values, row_values, dim)
+                            I::tile_f32::<true>(values, count, panel.as_ptr(), dim, out);
                         } else {
-                            I::tile_f32::<false>(query_values, row_values, dim)
+                            I::tile_f32::<false>(values, count, panel.as_ptr(), dim, out);
                         }
-                    };
-                    let scale: [f32; WIDE] = array::from_fn(|i| rows.scale(first + row[i]));
-                    let whole = (count - q).min(HIGH);
-                    for (sums, q) in sums.iter().zip(q..q + whole) {
-                        // NaN is not less, so it is looked at.
-                        if !(0..WIDE).all(|i| sums[i] * scale[i] < least[q]) {
-                            self.offer(q, first + r, (last - first - r).min(WIDE), sums);
-                            least[q] = rows.least_closeness(self.sink.bound(q));
+                    }
+                    for (r, sums) in sums.chunks_exact(I::WIDE).take(count).enumerate() {
+                        let slot = first + t * I::HIGH + r;
+                        let scale = rows.scale(slot);
+                        // All of them rather than up to the first: the compiler makes vectors of it. NaN is not less, so
+                        // it is looked at.
+                        let mut far = true;
+                        for (sum, least) in sums.iter().zip(&*least) {
+                            far &= sum * scale < *least;
+                        }
+                        if !far {
+                            self.offer(p * I::WIDE, slot, sums, least);
                         }
                     }
                 }
@@ -142,16 +137,41 @@ impl<K: Sink> Scan<'_, K> {
         Ok(())
     }
 
-    /// Hand the distances of a query to a tile's rows on.
+    /// What the closeness to each query must reach; nothing does for queries that only fill a panel.
+    fn least(&self, padded: usize) -> Vec<f32> {
+        let count = self.queries.len() / self.rows.dim();
+        let bound = |q| if q < count { self.rows.least_closeness(self.sink.bound(q)) } else { f32::INFINITY };
+        (0..padded).map(bound).collect()
+    }
+
+    /// Hand the distances of a row to the queries of a panel on.
     #[cold]
-    fn offer(&mut self, query: usize, first: usize, whole: usize, sums: &[f32; WIDE]) {
-        for (slot, sum) in (first..first + whole).zip(sums) {
-            let distance = self.rows.finish(*sum, slot);
-            if self.allowed.is_none_or(|allowed| allowed.contains(slot)) && distance <= self.sink.bound(query) {
-                self.sink.take(query, slot as u32, distance);
+    fn offer(&mut self, first: usize, slot: usize, sums: &[f32], least: &mut [f32]) {
+        let (rows, count) = (self.rows, self.queries.len() / self.rows.dim());
+        if self.allowed.is_some_and(|allowed| !allowed.contains(slot)) {
+            return;
+        }
+        for ((sum, least), q) in sums.iter().zip(least).zip(first..count) {
+            let distance = rows.finish(*sum, slot);
+            if distance <= self.sink.bound(q) {
+                self.sink.take(q, slot as u32, distance);
+                *least = rows.least_closeness(self.sink.bound(q));
             }
         }
     }
+}
+
+/// Queries value by value, `wide` at a time; zeros fill the last panel.
+fn panels(queries: &[f32], dim: usize, wide: usize) -> Vec<f32> {
+    let count = queries.len() / dim;
+    let mut panels = vec![0.0; count.next_multiple_of(wide) * dim];
+    for (q, query) in queries.chunks_exact(dim).enumerate() {
+        let start = q / wide * wide * dim + q % wide;
+        for (at, value) in panels[start..].iter_mut().step_by(wide).zip(query) {
+            *at = *value;
+        }
+    }
+    panels
 }
 
 /// The nearest of each query.

@@ -31,7 +31,7 @@ const KERNELS: [Kernel; 10] = [
     ("dot u4 x i8", dot_u4i8),
     ("l2 u4 x i8", l2_u4i8),
     ("hamming", hamming),
-    ("tile 6 x 4 f32", tile_f32),
+    ("tile f32", tile_f32),
 ];
 
 /// A function that measures one query against many rows: the types of both, values of a row, and the call of the kernel.
@@ -79,26 +79,32 @@ measured!(dot_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::dot_u4i8(row,
 measured!(l2_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::l2_u4i8(row, query, dim));
 measured!(hamming, u8, u8, bits, |I, query, row, dim| I::hamming(query, row, bits(dim)));
 
-/// Six queries against four rows at a time, as an exact scan compares a batch.
+/// A panel of queries against a tile of rows at a time, as an exact scan compares a batch.
 fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
-    struct Scan<'a>(&'a [f32], &'a [f32], usize);
+    struct Scan<'a>(&'a [f32], usize);
     impl Loop for Scan<'_> {
-        type Output = ();
+        /// Pairs compared.
+        type Output = usize;
         #[inline(always)]
-        fn run<I: Isa>(self) {
-            let dim = self.2;
-            for rows in self.1.chunks_exact(4 * dim) {
-                let (a, b) = (self.0, rows);
-                let queries = [0, 1, 2, 3, 4, 5].map(|q| a[q * dim..].as_ptr());
-                let rows = [b.as_ptr(), b[dim..].as_ptr(), b[2 * dim..].as_ptr(), b[3 * dim..].as_ptr()];
-                // SAFETY: all have `dim` values, and `Level::run` checked the instruction set.
-                black_box(unsafe { I::tile_f32::<false>(queries, rows, dim) });
+        fn run<I: Isa>(self) -> usize {
+            let dim = self.1;
+            let (queries, mut out) = (Buffer::<f32>::zeroed(I::WIDE * dim), vec![0.0; I::HIGH * I::WIDE]);
+            let tiles = self.0.chunks_exact(I::HIGH * dim);
+            let pairs = tiles.len() * I::HIGH * I::WIDE;
+            for rows in tiles {
+                // SAFETY: rows, queries and sums have these lengths, and `Level::run` checked the instruction set.
+                unsafe { I::tile_f32::<false>(rows.as_ptr(), I::HIGH, queries.as_ptr(), dim, out.as_mut_ptr()) };
+                black_box(&out);
             }
+            pairs
         }
     }
-    let tiles = ROWS_BYTES / size_of::<f32>() / (4 * dim);
-    let (queries, rows) = (Buffer::<f32>::zeroed(6 * dim), Buffer::<f32>::zeroed(tiles * 4 * dim));
-    (dim * size_of::<f32>(), nanoseconds(|| level.run(Scan(&queries, &rows, dim))) / (24 * tiles) as f64)
+    let rows = Buffer::<f32>::zeroed(ROWS_BYTES / size_of::<f32>() / dim * dim);
+    let pairs = level.run(Scan(&rows, dim));
+    let time = nanoseconds(|| {
+        level.run(Scan(&rows, dim));
+    });
+    (dim * size_of::<f32>(), time / pairs as f64)
 }
 
 /// Time of one call, in the best of some passes: what else runs on the machine can only slow it.

@@ -3,12 +3,11 @@
 //! Byte products go through 16-bit lanes: `vpmaddubsw` on full-range codes would saturate.
 
 use core::arch::x86_64::{
-    __m256, __m256i, _mm_add_ps, _mm_loadu_si128, _mm_storeu_ps, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256,
-    _mm256_castps256_ps128, _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps,
-    _mm256_extractf128_ps, _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_hadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_set1_epi8,
-    _mm256_set1_epi16, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srli_epi16, _mm256_storeu_ps,
-    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
+    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_si128,
+    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srli_epi16,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
 };
 
 use crate::{Isa, Level, packed::BLOCK, portable::Portable};
@@ -23,19 +22,6 @@ unsafe fn sum_ps(v: __m256) -> f32 {
     // SAFETY: 8 floats fit the array.
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), v) };
     ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]))
-}
-
-/// The sums of four vectors.
-#[inline(always)]
-unsafe fn sum_each(v: [__m256; 4]) -> [f32; 4] {
-    let mut out = [0.0; 4];
-    // SAFETY: the caller promises AVX; 4 floats fit the array.
-    unsafe {
-        let halves = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
-        let sums = _mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves));
-        _mm_storeu_ps(out.as_mut_ptr(), sums);
-    }
-    out
 }
 
 #[inline(always)]
@@ -154,6 +140,27 @@ unsafe fn squares(codes: __m256i, query: *const i8) -> __m256i {
         let high =
             _mm256_sub_epi16(_mm256_cvtepi8_epi16(_mm256_extracti128_si256::<1>(codes)), widen_i8(query.add(16)));
         _mm256_add_epi32(_mm256_madd_epi16(low, low), _mm256_madd_epi16(high, high))
+    }
+}
+
+/// Sums of `step` of `HIGH` rows with two vectors of queries. Twelve sums, two of queries and a value of a row fill the sixteen registers.
+#[inline(always)]
+unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *const f32, n: usize, out: *mut f32) {
+    // SAFETY: the caller promises `HIGH` rows and 16 queries of `n` values, and room for the sums.
+    unsafe {
+        let mut sums = [[_mm256_setzero_ps(); 2]; HIGH];
+        for i in 0..n {
+            let query = [_mm256_loadu_ps(queries.add(16 * i)), _mm256_loadu_ps(queries.add(16 * i + 8))];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let value = _mm256_set1_ps(*rows.add(r * n + i));
+                sums[0] = step::<L2>(value, query[0], sums[0]);
+                sums[1] = step::<L2>(value, query[1], sums[1]);
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            _mm256_storeu_ps(out.add(16 * r), sums[0]);
+            _mm256_storeu_ps(out.add(16 * r + 8), sums[1]);
+        }
     }
 }
 
@@ -279,40 +286,20 @@ impl Isa for Avx2 {
         unsafe { crate::portable::hamming(a, b, n) }
     }
 
+    const HIGH: usize = 6;
+    const WIDE: usize = 16;
+
     #[inline(always)]
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6] {
-        let mut out = [[0.0; 4]; 6];
-        // Three queries at a time: twelve sums, three queries and a row fill the sixteen registers.
-        for half in [0, 3] {
-            // SAFETY: indices stay below `n`, which the caller promises behind every pointer.
-            unsafe {
-                let mut sums = [[_mm256_setzero_ps(); 4]; 3];
-                let mut i = 0;
-                while i + 8 <= n {
-                    let a = f32::load(queries[half].add(i));
-                    let b = f32::load(queries[half + 1].add(i));
-                    let c = f32::load(queries[half + 2].add(i));
-                    for (r, row) in rows.iter().enumerate() {
-                        let row = f32::load(row.add(i));
-                        sums[0][r] = step::<L2>(a, row, sums[0][r]);
-                        sums[1][r] = step::<L2>(b, row, sums[1][r]);
-                        sums[2][r] = step::<L2>(c, row, sums[2][r]);
-                    }
-                    i += 8;
-                }
-                if i < n {
-                    for (q, sums) in sums.iter_mut().enumerate() {
-                        let query = f32::load_tail(queries[half + q].add(i), n - i);
-                        for (sum, values) in sums.iter_mut().zip(rows) {
-                            *sum = step::<L2>(query, f32::load_tail(values.add(i), n - i), *sum);
-                        }
-                    }
-                }
-                for (out, sums) in out[half..].iter_mut().zip(sums) {
-                    *out = sum_each(sums);
+    unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            if count == Self::HIGH {
+                tile::<L2, { Self::HIGH }>(rows, queries, n, out);
+            } else {
+                for r in 0..count {
+                    tile::<L2, 1>(rows.add(r * n), queries, n, out.add(r * Self::WIDE));
                 }
             }
         }
-        out
     }
 }

@@ -6,8 +6,8 @@ use core::arch::x86_64::{
     _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64,
     _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps,
     _mm512_maskz_mov_epi8, _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_sub_epi8, _mm512_sub_epi16,
-    _mm512_sub_ps,
+    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_ps,
+    _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
 };
 
 use crate::{Isa, Level, packed::BLOCK};
@@ -168,6 +168,27 @@ unsafe fn l2_block(codes: *const u8, query: *const i8, halves: Halves, sum: __m5
     }
 }
 
+/// Sums of `step` of `HIGH` rows with two vectors of queries. Twenty-four sums, two of queries and a value of a row stay within the thirty-two registers.
+#[inline(always)]
+unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *const f32, n: usize, out: *mut f32) {
+    // SAFETY: the caller promises `HIGH` rows and 32 queries of `n` values, and room for the sums.
+    unsafe {
+        let mut sums = [[_mm512_setzero_ps(); 2]; HIGH];
+        for i in 0..n {
+            let query = [_mm512_loadu_ps(queries.add(32 * i)), _mm512_loadu_ps(queries.add(32 * i + 16))];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let value = _mm512_set1_ps(*rows.add(r * n + i));
+                sums[0] = step::<L2>(value, query[0], sums[0]);
+                sums[1] = step::<L2>(value, query[1], sums[1]);
+            }
+        }
+        for (r, sums) in sums.iter().enumerate() {
+            _mm512_storeu_ps(out.add(32 * r), sums[0]);
+            _mm512_storeu_ps(out.add(32 * r + 16), sums[1]);
+        }
+    }
+}
+
 impl Isa for Avx512 {
     const LEVEL: Level = Level::Avx512;
 
@@ -293,30 +314,20 @@ impl Isa for Avx512 {
         unsafe { crate::portable::hamming(a, b, n) }
     }
 
+    const HIGH: usize = 12;
+    const WIDE: usize = 32;
+
     #[inline(always)]
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6] {
-        // SAFETY: indices stay below `n`, which the caller promises behind every pointer.
+    unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32) {
+        // SAFETY: as the caller promises.
         unsafe {
-            let mut sums = [[_mm512_setzero_ps(); 4]; 6];
-            let mut i = 0;
-            while i < n {
-                let mut row = [_mm512_setzero_ps(); 4];
-                for (row, values) in row.iter_mut().zip(rows) {
-                    *row = f32::load(values.add(i), n - i);
+            if count == Self::HIGH {
+                tile::<L2, { Self::HIGH }>(rows, queries, n, out);
+            } else {
+                for r in 0..count {
+                    tile::<L2, 1>(rows.add(r * n), queries, n, out.add(r * Self::WIDE));
                 }
-                for (sums, query) in sums.iter_mut().zip(queries) {
-                    let query = f32::load(query.add(i), n - i);
-                    for (sum, row) in sums.iter_mut().zip(row) {
-                        *sum = step::<L2>(query, row, *sum);
-                    }
-                }
-                i += 16;
             }
-            let mut out = [[0.0; 4]; 6];
-            for (out, sum) in out.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
-                *out = _mm512_reduce_add_ps(*sum);
-            }
-            out
         }
     }
 }

@@ -84,11 +84,18 @@ pub trait Isa: Copy + Send + Sync + 'static {
     /// As for the trait.
     unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32;
 
-    /// Sums of products (or, with `L2`, of squared differences) of 6 queries with 4 rows, all of length `n`: `out[q][r]`.
+    /// Most rows of a tile.
+    const HIGH: usize;
+
+    /// Queries of a tile.
+    const WIDE: usize;
+
+    /// Sums of products (or, with `L2`, of squared differences) of `count` rows with `WIDE` queries, all of length `n`:
+    /// `out[r * WIDE + q]`. `rows` holds them one after the other; `queries` the first value of each, then the second.
     ///
     /// # Safety
-    /// As for the trait.
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6];
+    /// As for the trait; `count` is at most `HIGH`, and `out` is valid for writes of `count * WIDE` values.
+    unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32);
 
     /// Ask for the cache line at `address`. Any address is allowed: a prefetch never faults.
     #[inline(always)]

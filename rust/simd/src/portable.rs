@@ -150,13 +150,22 @@ impl Isa for Portable {
         unsafe { hamming(a, b, n) }
     }
 
+    const HIGH: usize = 4;
+    const WIDE: usize = 8;
+
     #[inline(always)]
-    unsafe fn tile_f32<const L2: bool>(queries: [*const f32; 6], rows: [*const f32; 4], n: usize) -> [[f32; 4]; 6] {
-        queries.map(|query| {
-            rows.map(|row| {
-                // SAFETY: the caller promises `n` values behind every pointer.
-                unsafe { if L2 { Self::l2_f32(query, row, n) } else { Self::dot_f32(query, row, n) } }
-            })
-        })
+    unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32) {
+        // SAFETY: the caller promises these lengths.
+        let (rows, queries) = unsafe { (from_raw_parts(rows, count * n), from_raw_parts(queries, n * Self::WIDE)) };
+        for r in 0..count {
+            let mut sums = [0.0f32; Self::WIDE];
+            for (value, queries) in rows[r * n..][..n].iter().zip(queries.as_chunks::<{ Self::WIDE }>().0) {
+                for (sum, query) in sums.iter_mut().zip(queries) {
+                    *sum += if L2 { (value - query) * (value - query) } else { value * query };
+                }
+            }
+            // SAFETY: the caller promises room for `count` times as many.
+            unsafe { out.add(r * Self::WIDE).cast::<[f32; Self::WIDE]>().write_unaligned(sums) };
+        }
     }
 }

@@ -1,27 +1,41 @@
-//! Tiles of six queries and four rows give the sums that one pair at a time gives.
+//! Tiles of rows and queries give the sums that one pair at a time gives.
 
 use tiercel_simd::{Isa, Level, Loop, reference};
 
 use crate::guarded::{Guarded, Place};
 use crate::{Sum, at_every_level, unit};
 
-type Four<'a> = [&'a [f32]; 4];
-type Six<'a> = [&'a [f32]; 6];
+/// Rows of a test: more than a whole tile of any instruction set.
+const ROWS: usize = 15;
 
+/// Sums of `count` rows with the queries of a panel, whose values `query` tells by query and index.
 struct Tile<'a, const L2: bool> {
-    queries: Six<'a>,
-    rows: Four<'a>,
+    rows: &'a [f32],
+    count: usize,
+    queries: &'a mut Guarded<f32>,
+    query: fn(usize, usize) -> f32,
 }
 
 impl<const L2: bool> Loop for Tile<'_, L2> {
-    type Output = [[f32; 4]; 6];
+    /// The sums of each row.
+    type Output = Vec<Vec<f32>>;
     #[expect(clippy::inline_always, reason = "compiled inside the function that enables the instruction set")]
     #[inline(always)]
-    fn run<I: Isa>(self) -> [[f32; 4]; 6] {
-        let n = self.rows[0].len();
-        assert!(self.queries.iter().chain(&self.rows).all(|values| values.len() == n));
-        // SAFETY: all lengths are `n`, and `Level::run` checked the instruction set.
-        unsafe { I::tile_f32::<L2>(self.queries.map(<[f32]>::as_ptr), self.rows.map(<[f32]>::as_ptr), n) }
+    fn run<I: Isa>(self) -> Vec<Vec<f32>> {
+        let n = self.rows.len() / self.count;
+        let panel: Vec<f32> = (0..n * I::WIDE).map(|at| (self.query)(at % I::WIDE, at / I::WIDE)).collect();
+        let panel = self.queries.put(&panel, Place::End(0));
+        let mut sums = Vec::new();
+        for first in (0..self.count).step_by(I::HIGH) {
+            let count = I::HIGH.min(self.count - first);
+            // Not numbers, so that a sum that was not written shows.
+            let mut out = vec![f32::NAN; count * I::WIDE];
+            let rows = self.rows[first * n..(first + count) * n].as_ptr();
+            // SAFETY: rows, panel and sums have the lengths that are promised, and `Level::run` checked the instruction set.
+            unsafe { I::tile_f32::<L2>(rows, count, panel.as_ptr(), n, out.as_mut_ptr()) };
+            sums.extend(out.chunks_exact(I::WIDE).map(<[f32]>::to_vec));
+        }
+        sums
     }
 }
 
@@ -34,38 +48,9 @@ fn expected<const L2: bool>(query: &[f32], row: &[f32]) -> Sum {
     Sum { value, magnitude: terms.sum(), n: row.len() }
 }
 
-fn check<const L2: bool>(level: Level, queries: Six, rows: Four, expected: &[[Sum; 4]; 6]) {
-    let got = level.run(Tile::<L2> { queries, rows });
-    for (got, expected) in got.iter().flatten().zip(expected.iter().flatten()) {
-        expected.assert_near(*got, level, if L2 { "tile_f32, l2" } else { "tile_f32, dot" });
-    }
-}
-
 /// Short lengths all, then some around those of real vectors.
 fn lengths() -> impl Iterator<Item = usize> {
-    (0..=200).chain([256, 383, 384, 385, 768, 1023, 1100, 4096, 4111])
-}
-
-/// Six queries and four rows, each in guarded memory of its own.
-struct Vectors([Guarded<f32>; 10]);
-
-impl Vectors {
-    fn new() -> Self {
-        Self(std::array::from_fn(|_| Guarded::new(4111, f32::NAN)))
-    }
-
-    /// Vectors of `n` values each of a number and an index; the first is at the end of its memory, each other one
-    /// `spread` further from it than the one before.
-    fn put(&mut self, n: usize, spread: usize, value: impl Fn(usize, usize) -> f32) -> (Six<'_>, Four<'_>) {
-        let mut number = 0;
-        let [a, b, c, d, e, f, g, h, i, j] = self.0.each_mut().map(|memory| {
-            let values: Vec<f32> = (0..n).map(|i| value(number, i)).collect();
-            let place = Place::End(number * spread);
-            number += 1;
-            memory.put(&values, place)
-        });
-        ([a, b, c, d, e, f], [g, h, i, j])
-    }
+    (1..=70).chain([256, 383, 384, 385, 768, 1023, 1100])
 }
 
 /// The same number for the same vector and index.
@@ -73,44 +58,63 @@ fn of(vector: usize, index: usize) -> f32 {
     unit(10_000 * vector + index)
 }
 
+/// Values of a row, and of a query, by number and index.
+type Values = [fn(usize, usize) -> f32; 2];
+
+/// Compare a level's sums with those of the reference.
+fn check<const L2: bool>(level: Level, rows: &[f32], count: usize, queries: &mut Guarded<f32>, query: Values) {
+    let n = rows.len() / count;
+    let sums = level.run(Tile::<L2> { rows, count, queries, query: query[1] });
+    assert_eq!(sums.len(), count, "rows of sums");
+    for (row, sums) in rows.chunks_exact(n).zip(&sums) {
+        for (q, sum) in sums.iter().enumerate() {
+            let query: Vec<f32> = (0..n).map(|i| query[1](q, i)).collect();
+            expected::<L2>(&query, row).assert_near(*sum, level, if L2 { "tile_f32, l2" } else { "tile_f32, dot" });
+        }
+    }
+}
+
 #[test]
 fn tiles_of_every_length() {
-    let values: [fn(usize, usize) -> f32; 4] = [
-        of,
-        |vector, i| 1e17 * of(vector, i),
-        |vector, i| 1e-20 * of(vector, i),
+    let values: [Values; 4] = [
+        [of, |query, i| of(100 + query, i)],
+        [|row, i| 1e17 * of(row, i), |query, i| 1e17 * of(100 + query, i)],
+        [|row, i| 1e-20 * of(row, i), |query, i| 1e-20 * of(100 + query, i)],
         // Vectors that hardly differ: each square cancels.
-        |vector, i| 1e4 + of(0, i) + 0.01 * vector as f32,
+        [|row, i| 1e4 + of(0, i) + 0.01 * row as f32, |query, i| 1e4 + of(0, i) + 0.02 * query as f32],
     ];
-    let mut vectors = Vectors::new();
+    let (mut rows, mut queries) = (Guarded::new(1100 * ROWS, f32::NAN), Guarded::new(1100 * 64, f32::NAN));
     for n in lengths() {
         for value in values {
-            for spread in [0, 3] {
-                let (queries, rows) = vectors.put(n, spread, value);
-                let dot = queries.map(|query| rows.map(|row| expected::<false>(query, row)));
-                let l2 = queries.map(|query| rows.map(|row| expected::<true>(query, row)));
-                at_every_level(|level| {
-                    check::<false>(level, queries, rows, &dot);
-                    check::<true>(level, queries, rows, &l2);
-                });
-            }
+            // Full tiles, and one that is not.
+            let count = 1 + n % ROWS;
+            let some: Vec<f32> = (0..count * n).map(|at| value[0](at / n, at % n)).collect();
+            let rows = rows.put(&some, Place::End(0));
+            at_every_level(|level| {
+                check::<false>(level, rows, count, &mut queries, value);
+                check::<true>(level, rows, count, &mut queries, value);
+            });
         }
     }
 }
 
 #[test]
 fn nan_stays_in_its_row_and_column() {
-    let mut vectors = Vectors::new();
-    for n in 1..=200 {
-        let (queries, rows) = vectors.put(n, 0, |vector, i| {
-            // The second query begins with NaN, the fourth row ends with it.
-            if (vector, i) == (1, 0) || (vector, i) == (9, n - 1) { f32::NAN } else { of(vector, i) }
-        });
+    let mut queries = Guarded::new(64 * 70, f32::NAN);
+    // The second query begins with NaN, the fourth row ends with it.
+    let query = |query, i| if (query, i) == (1, 0) { f32::NAN } else { of(100 + query, i) };
+    for n in 1..=70 {
+        let mut rows: Vec<f32> = (0..ROWS * n).map(|at| of(at / n, at % n)).collect();
+        rows[4 * n - 1] = f32::NAN;
         at_every_level(|level| {
-            let (dot, l2) = (level.run(Tile::<false> { queries, rows }), level.run(Tile::<true> { queries, rows }));
-            for (q, r) in (0..6).flat_map(|q| (0..4).map(move |r| (q, r))) {
-                let expected = q == 1 || r == 3;
-                assert_eq!((dot[q][r].is_nan(), l2[q][r].is_nan()), (expected, expected), "{:?}", (level, n, q, r));
+            let rows = &rows[..];
+            let dot = level.run(Tile::<false> { rows, count: ROWS, queries: &mut queries, query });
+            let l2 = level.run(Tile::<true> { rows, count: ROWS, queries: &mut queries, query });
+            for (r, (dot, l2)) in dot.iter().zip(&l2).enumerate() {
+                for (q, (dot, l2)) in dot.iter().zip(l2).enumerate() {
+                    let expected = q == 1 || r == 3;
+                    assert_eq!((dot.is_nan(), l2.is_nan()), (expected, expected), "{:?}", (level, n, q, r));
+                }
             }
         });
     }
