@@ -6,8 +6,8 @@ use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
 use crate::common::{METRICS, built, exact, new, options};
 
-/// One row at a time, a tile that is not full, and more than one block of queries on two threads.
-const QUERIES: [usize; 3] = [1, 7, 131];
+/// One row at a time, panels that are not full, and more than one block of queries on two threads.
+const QUERIES: [usize; 4] = [1, 7, 131, 530];
 
 /// Not a multiple of any block, and enough for codes, which must not matter.
 const ROWS: usize = 1317;
