@@ -1,0 +1,14 @@
+//! What can go wrong while a tier is opened. What goes wrong later is a miss, and counted.
+
+use std::io;
+
+/// A tier cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another tier, of this process or of another, has it open.
+    #[error("already open")]
+    AlreadyOpen,
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}

@@ -1,0 +1,85 @@
+//! Keys: text or bytes, which are never equal to each other.
+
+use std::hash::{Hash, Hasher};
+
+use quick_cache::Equivalent;
+
+/// What a key is made of. Text and the bytes that it is written in are two keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// UTF-8.
+    Text,
+    /// Bytes.
+    Bytes,
+}
+
+/// A key that a tier keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    kind: Kind,
+    bytes: Box<[u8]>,
+}
+
+/// A key that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyRef<'a> {
+    /// What it is made of.
+    pub kind: Kind,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> KeyRef<'a> {
+    /// A key of text.
+    pub fn text(text: &'a str) -> Self {
+        Self { kind: Kind::Text, bytes: text.as_bytes() }
+    }
+
+    /// A key of bytes.
+    pub const fn bytes(bytes: &'a [u8]) -> Self {
+        Self { kind: Kind::Bytes, bytes }
+    }
+
+    /// A copy to keep.
+    pub fn to_key(self) -> Key {
+        Key { kind: self.kind, bytes: self.bytes.into() }
+    }
+
+    /// The key as one string of bytes: the kind, then the bytes.
+    pub(crate) fn encoded(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1 + self.bytes.len());
+        out.push(self.kind as u8);
+        out.extend_from_slice(self.bytes);
+        out
+    }
+
+    /// The key that was [`encoded`](Self::encoded).
+    pub(crate) fn decoded(encoded: &'a [u8]) -> Option<Self> {
+        let (kind, bytes) = encoded.split_first()?;
+        let kind = match kind {
+            0 => Kind::Text,
+            1 => Kind::Bytes,
+            _ => return None,
+        };
+        (kind == Kind::Bytes || str::from_utf8(bytes).is_ok()).then_some(Self { kind, bytes })
+    }
+}
+
+impl Key {
+    /// The key, to ask with.
+    pub fn borrow(&self) -> KeyRef<'_> {
+        KeyRef { kind: self.kind, bytes: &self.bytes }
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrow().hash(state);
+    }
+}
+
+impl Equivalent<Key> for KeyRef<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self == key.borrow()
+    }
+}

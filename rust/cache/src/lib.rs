@@ -1,0 +1,18 @@
+//! Cache tiers: bytes by key, in memory and in an embedded store.
+//!
+//! Every tier stands behind one trait, [`Tier`], and is of use alone. A tier may forget any value at any time, to keep to its
+//! size or because what it kept is damaged; it never gives a value that was not put under the key it is asked for.
+
+mod errors;
+mod frame;
+mod key;
+mod memory;
+mod shares;
+mod store;
+mod tier;
+
+pub use errors::OpenError;
+pub use key::{Key, KeyRef, Kind};
+pub use memory::Memory;
+pub use store::Store;
+pub use tier::{Counts, Put, Tier};

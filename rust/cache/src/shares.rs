@@ -1,0 +1,51 @@
+//! Who stays and who goes: the policy of `quick_cache` over weights in bytes.
+//!
+//! ```text
+//! new -> cold --used again--> hot       97% of the room is for entries that were used again; keys of those that
+//!         |                    |        left are remembered for a while, and come back as hot
+//!         +------> gone <------+
+//! ```
+//!
+//! The room is divided among shards that know nothing of each other, so a shard holds no entry larger than its part.
+
+use std::hash::Hash;
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
+
+/// Part of the room for entries that were used again.
+const HOT: f64 = 0.97;
+
+/// Keys remembered after they left, as a share of those that there is room for.
+const REMEMBERED: f64 = 0.5;
+
+/// An entry is rarely smaller, so there are no more of them than this gives.
+const USUAL: u64 = 1 << 10;
+
+/// Room that a shard must have before there is another one.
+const ROOM: u64 = 64 << 20;
+
+/// Most shards.
+const SHARDS: u64 = 64;
+
+/// A cache of so many bytes, and the most that one entry may take.
+pub(crate) fn shared<K, V, W, L>(bytes: u64, weighter: W, lifecycle: L) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
+where
+    K: Eq + Hash,
+    V: Clone,
+    W: Weighter<K, V> + Clone,
+    L: Lifecycle<K, V> + Clone,
+{
+    let shards = (bytes / ROOM).clamp(1, SHARDS).next_power_of_two();
+    let options = OptionsBuilder::new()
+        .shards(shards as usize)
+        .hot_allocation(HOT)
+        .ghost_allocation(REMEMBERED)
+        .estimated_items_capacity((bytes / USUAL).clamp(1 << 10, 1 << 32) as usize)
+        .weight_capacity(bytes)
+        .build()
+        .unwrap_or_else(|_| unreachable!("all options are set"));
+    let cache = Cache::with_options(options, weighter, DefaultHashBuilder::default(), lifecycle);
+    let most = (cache.shard_capacity() as f64 * HOT) as u64;
+    (cache, most)
+}

@@ -1,0 +1,276 @@
+//! Values in an embedded store: a file that outlives the process.
+//!
+//! ```text
+//! put, delete --> pending --when it is large--> one transaction --> file
+//!                    |                               |
+//! get -----> shares -+-> found? ----- no ------------+--> found in the file?
+//!            (who is there)
+//! ```
+//!
+//! Who stays is decided in memory, by the policy of the memory tier over the sizes of the entries. What a crash loses is the
+//! latest writes: the file is then as after some earlier transaction. Nothing that a damaged file gives is believed: values
+//! carry checksums, and a file that cannot be opened is set aside.
+
+mod file;
+mod pending;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::{Mutex, RwLock};
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+
+use crate::frame::framed;
+use crate::shares::shared;
+use crate::{Counts, Key, KeyRef, OpenError, Put, Tier};
+use file::{File, Found};
+use pending::{Pending, Waiting};
+
+/// Bytes that wait before they are written in one transaction.
+const TOGETHER: u64 = 1 << 20;
+
+/// What an entry takes beside its key and its framed value: its places in two trees of the file.
+const OVERHEAD: u64 = 64;
+
+/// A tier in a file.
+pub struct Store {
+    shares: Cache<Key, u64, Bytes, DefaultHashBuilder, Left>,
+    most: u64,
+    /// Changes of `shares` and `pending` go together, under this lock.
+    pending: RwLock<Pending>,
+    /// Taken before `pending` by who writes to the file.
+    file: Mutex<File>,
+    reader: RwLock<Option<file::Reader>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    puts: AtomicU64,
+    evictions: AtomicU64,
+    refused: AtomicU64,
+    damaged: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// Bytes that an entry takes; its weight is kept with it.
+fn weight(key: KeyRef<'_>, value: usize) -> u64 {
+    key.bytes.len() as u64 + framed(value) + OVERHEAD
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Key, u64> for Bytes {
+    fn weight(&self, _: &Key, bytes: &u64) -> u64 {
+        *bytes
+    }
+}
+
+/// Hands out the keys that left, and the one that was replaced.
+#[derive(Clone)]
+struct Left;
+
+impl Lifecycle<Key, u64> for Left {
+    type RequestState = Vec<Key>;
+
+    fn on_evict(&self, state: &mut Vec<Key>, key: Key, _: u64) {
+        state.push(key);
+    }
+}
+
+impl Store {
+    /// A tier of so many bytes in a directory, which is made if it is not there.
+    pub fn open(directory: &Path, bytes: u64) -> Result<Self, OpenError> {
+        let (shares, most) = shared(bytes, Bytes, Left);
+        let (file, damaged) = File::open(directory)?;
+        let store = Self {
+            shares,
+            most,
+            pending: RwLock::default(),
+            reader: RwLock::new(file.reader().ok()),
+            file: Mutex::new(file),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            puts: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            damaged: AtomicU64::new(u64::from(damaged)),
+            failures: AtomicU64::new(0),
+        };
+        store.remember();
+        Ok(store)
+    }
+
+    /// Write what waits, and sync the file.
+    pub fn flush(&self) {
+        let mut file = self.file.lock();
+        self.write_pending(&mut file, true);
+    }
+
+    /// Take up what the file holds; what is more than there is room for goes.
+    fn remember(&self) {
+        let entries = self.reader.read().as_ref().map(file::Reader::entries);
+        match entries {
+            Some(Ok(entries)) => {
+                let mut pending = self.pending.write();
+                for (key, bytes) in entries {
+                    self.share(&mut pending, key, bytes);
+                }
+            }
+            Some(Err(_)) | None => self.forget_all(),
+        }
+    }
+
+    /// Count an entry in, and those that it drives out off.
+    fn share(&self, pending: &mut Pending, key: Key, bytes: u64) {
+        if bytes > self.most {
+            pending.set(key, None);
+            return;
+        }
+        let mut left = Vec::new();
+        self.shares.insert_with_lifecycle(key.clone(), bytes, &mut left);
+        for gone in left {
+            if gone != key {
+                self.evictions.fetch_add(1, Relaxed);
+                pending.set(gone, None);
+            }
+        }
+    }
+
+    /// Write what waits in one transaction; what cannot be written is lost and counted.
+    fn write_pending(&self, file: &mut File, sync: bool) -> bool {
+        let changes = self.pending.write().begin();
+        if changes.is_empty() && !sync {
+            return true;
+        }
+        let written = file.write(&changes, sync);
+        let mut pending = self.pending.write();
+        if written.is_ok() {
+            *self.reader.write() = file.reader().ok();
+        } else {
+            self.failures.fetch_add(1, Relaxed);
+            for key in changes.keys().filter(|key| !pending.is_waiting(key)) {
+                self.shares.remove(key);
+            }
+            *self.reader.write() = None;
+            if let Ok(damaged) = file.open_again() {
+                self.damaged.fetch_add(u64::from(damaged), Relaxed);
+                *self.reader.write() = file.reader().ok();
+            }
+        }
+        pending.end();
+        written.is_ok()
+    }
+
+    fn forget_all(&self) {
+        let mut file = self.file.lock();
+        let mut pending = self.pending.write();
+        self.shares.clear();
+        *pending = Pending::default();
+        // Readers hold pages of the file.
+        *self.reader.write() = None;
+        if file.clear().is_err() {
+            self.failures.fetch_add(1, Relaxed);
+            let _ = file.open_again();
+        }
+        *self.reader.write() = file.reader().ok();
+    }
+
+    /// The value of a key that is there, unless the file fails.
+    fn value(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
+        match self.pending.read().get(key) {
+            Waiting::Value(value) => return Some(value),
+            Waiting::Deleted => return None,
+            Waiting::No => {}
+        }
+        match self.reader.read().as_ref().map_or(Found::Nothing, |reader| reader.get(key)) {
+            Found::Value(value) => Some(value),
+            Found::Damaged => {
+                self.damaged.fetch_add(1, Relaxed);
+                self.delete(key);
+                None
+            }
+            Found::Nothing => None,
+        }
+    }
+}
+
+impl Tier for Store {
+    fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
+        let value = self.shares.get(&key).and_then(|_| self.value(key));
+        if value.is_some() { &self.hits } else { &self.misses }.fetch_add(1, Relaxed);
+        value
+    }
+
+    fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
+        let bytes = weight(key, value.len());
+        if bytes > self.most {
+            self.delete(key);
+            self.refused.fetch_add(1, Relaxed);
+            return Put::TooLarge { bytes, most: self.most };
+        }
+        let waiting = {
+            let mut pending = self.pending.write();
+            self.share(&mut pending, key.to_key(), bytes);
+            pending.set(key.to_key(), Some(value));
+            pending.bytes()
+        };
+        self.puts.fetch_add(1, Relaxed);
+        if waiting < TOGETHER {
+            return Put::Kept;
+        }
+        // One writes and the others go on, until too much waits.
+        let file = if waiting < 4 * TOGETHER { self.file.try_lock() } else { Some(self.file.lock()) };
+        let written = file.is_none_or(|mut file| self.write_pending(&mut file, false));
+        if written { Put::Kept } else { Put::Failed }
+    }
+
+    fn delete(&self, key: KeyRef<'_>) -> bool {
+        let mut pending = self.pending.write();
+        let was_there = self.shares.remove(&key).is_some();
+        if was_there {
+            pending.set(key.to_key(), None);
+        }
+        was_there
+    }
+
+    fn contains(&self, key: KeyRef<'_>) -> bool {
+        self.shares.contains_key(&key)
+    }
+
+    fn len(&self) -> usize {
+        self.shares.len()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.shares.weight()
+    }
+
+    fn clear(&self) {
+        self.forget_all();
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.shares.iter().map(|(key, _)| key).collect()
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            hits: self.hits.load(Relaxed),
+            misses: self.misses.load(Relaxed),
+            puts: self.puts.load(Relaxed),
+            evictions: self.evictions.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            damaged: self.damaged.load(Relaxed),
+            failures: self.failures.load(Relaxed),
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.flush();
+        // A reader that is left would keep the file from being closed.
+        *self.reader.write() = None;
+    }
+}

@@ -1,0 +1,80 @@
+//! What every tier can do.
+
+use std::sync::Arc;
+
+use crate::{Key, KeyRef};
+
+/// Bytes by key.
+pub trait Tier: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>>;
+
+    /// The values of keys, in their order.
+    fn get_many(&self, keys: &[KeyRef<'_>]) -> Vec<Option<Arc<[u8]>>> {
+        keys.iter().map(|key| self.get(*key)).collect()
+    }
+
+    /// Keep a value under a key, in place of the one that is there.
+    fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put;
+
+    /// Forget a key; tells whether it was there.
+    fn delete(&self, key: KeyRef<'_>) -> bool;
+
+    /// Whether the key is there. This is no use of it: what is evicted next stays the same.
+    fn contains(&self, key: KeyRef<'_>) -> bool;
+
+    /// Keys that are there.
+    fn len(&self) -> usize;
+
+    /// Whether no key is there.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that count against the size of the tier.
+    fn bytes(&self) -> u64;
+
+    /// Forget everything.
+    fn clear(&self);
+
+    /// Every key, in no order.
+    fn keys(&self) -> Vec<Key>;
+
+    /// What happened so far.
+    fn counts(&self) -> Counts;
+}
+
+/// What became of a value that was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It is kept, until something else needs the room.
+    Kept,
+    /// It is larger than anything that the tier keeps. An earlier value of the key is gone, for it is outdated.
+    TooLarge {
+        /// Bytes that it would have taken.
+        bytes: u64,
+        /// Most that an entry may take.
+        most: u64,
+    },
+    /// The disk refuses. An earlier value of the key is gone.
+    Failed,
+}
+
+/// What happened in a tier since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Values found.
+    pub hits: u64,
+    /// Keys that were not there.
+    pub misses: u64,
+    /// Values kept.
+    pub puts: u64,
+    /// Values removed to make room.
+    pub evictions: u64,
+    /// Values too large to be kept.
+    pub refused: u64,
+    /// Values or files that were damaged: each was a miss.
+    pub damaged: u64,
+    /// Reads and writes that the disk refused: each was a miss, or a value not kept.
+    pub failures: u64,
+}

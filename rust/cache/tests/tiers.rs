@@ -1,0 +1,271 @@
+//! Every tier against a dictionary, and what each promises beside.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tempfile::{TempDir, tempdir};
+use tiercel_cache::{Key, KeyRef, Kind, Memory, OpenError, Put, Store, Tier};
+
+fn value(bytes: &[u8]) -> Arc<[u8]> {
+    bytes.into()
+}
+
+fn store(directory: &Path, bytes: u64) -> Store {
+    Store::open(directory, bytes).expect("a store that can be opened")
+}
+
+/// Every kind of tier, with so much room.
+fn every_tier(bytes: u64) -> (Vec<Box<dyn Tier>>, TempDir) {
+    let directory = tempdir().expect("a directory");
+    let file = store(directory.path(), bytes);
+    (vec![Box::new(Memory::new(bytes)), Box::new(file)], directory)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, usize),
+    Delete(u8),
+    Get(u8),
+    Clear,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..40u8, 0..3000usize).prop_map(|(key, length)| Step::Put(key, length)),
+        3 => (0..40u8).prop_map(Step::Delete),
+        8 => (0..40u8).prop_map(Step::Get),
+        1 => Just(Step::Clear),
+    ]
+}
+
+/// The value that step number `n` puts.
+fn content(n: usize, length: usize) -> Vec<u8> {
+    (0..length).map(|i| (n * 31 + i * 7) as u8).collect()
+}
+
+fn key(number: u8) -> (Kind, Vec<u8>) {
+    // Text and bytes that are written alike are two keys.
+    let kind = if number.is_multiple_of(2) { Kind::Text } else { Kind::Bytes };
+    (kind, format!("key {}", number / 2).into_bytes())
+}
+
+/// What a tier may say of a key, beside a dictionary: the latest value, or nothing.
+fn check(tier: &dyn Tier, model: &HashMap<u8, Vec<u8>>, number: u8, may_forget: bool) {
+    let (kind, bytes) = key(number);
+    let key = KeyRef { kind, bytes: &bytes };
+    let there = tier.contains(key);
+    let got = tier.get(key);
+    assert_eq!(got.is_some(), there, "get and contains of {number}");
+    match (got, model.get(&number)) {
+        (Some(got), Some(expected)) => assert!(*got == **expected, "an older value of {number}"),
+        (Some(_), None) => panic!("a value of {number}, which was deleted"),
+        (None, Some(_)) => assert!(may_forget, "nothing of {number}"),
+        (None, None) => {}
+    }
+}
+
+fn run(tier: &dyn Tier, steps: &[Step], may_forget: bool) -> HashMap<u8, Vec<u8>> {
+    let mut model = HashMap::new();
+    for (n, step) in steps.iter().enumerate() {
+        match *step {
+            Step::Put(number, length) => {
+                let (kind, bytes) = key(number);
+                let put = tier.put(KeyRef { kind, bytes: &bytes }, value(&content(n, length)));
+                assert_eq!(put, Put::Kept);
+                model.insert(number, content(n, length));
+            }
+            Step::Delete(number) => {
+                let (kind, bytes) = key(number);
+                let was_there = tier.delete(KeyRef { kind, bytes: &bytes });
+                assert!(was_there == model.remove(&number).is_some() || may_forget);
+            }
+            Step::Get(number) => check(tier, &model, number, may_forget),
+            Step::Clear => {
+                tier.clear();
+                model.clear();
+                assert_eq!((tier.len(), tier.bytes()), (0, 0));
+            }
+        }
+    }
+    for number in 0..40 {
+        check(tier, &model, number, may_forget);
+    }
+    assert!(may_forget || tier.len() == model.len());
+    assert_eq!(tier.keys().len(), tier.len());
+    model
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_tier_with_room_is_a_dictionary(steps in prop::collection::vec(step(), 1..300)) {
+        let (tiers, _directory) = every_tier(1 << 20);
+        for tier in &tiers {
+            run(&**tier, &steps, false);
+        }
+    }
+
+    #[test]
+    fn a_tier_without_room_forgets_and_never_lies(steps in prop::collection::vec(step(), 1..300)) {
+        let (tiers, _directory) = every_tier(20_000);
+        for tier in &tiers {
+            run(&**tier, &steps, true);
+            prop_assert!(tier.bytes() <= 20_000, "{} bytes", tier.bytes());
+        }
+    }
+
+    #[test]
+    fn a_store_that_is_opened_again_holds_the_same(steps in prop::collection::vec(step(), 1..200)) {
+        let directory = tempdir().expect("a directory");
+        let model = run(&store(directory.path(), 1 << 20), &steps, false);
+        let again = store(directory.path(), 1 << 20);
+        for number in 0..40 {
+            check(&again, &model, number, false);
+        }
+        prop_assert_eq!(again.len(), model.len());
+        prop_assert_eq!(again.counts().damaged, 0);
+    }
+}
+
+#[test]
+fn what_is_too_large_is_said_and_takes_the_old_value_along() {
+    let (tiers, _directory) = every_tier(10_000);
+    for tier in &tiers {
+        let key = KeyRef::text("large");
+        assert_eq!(tier.put(key, value(b"small")), Put::Kept);
+        let put = tier.put(key, value(&vec![0; 20_000]));
+        assert!(matches!(put, Put::TooLarge { bytes, most } if bytes > 20_000 && most <= 10_000), "{put:?}");
+        assert_eq!(tier.get(key), None);
+        assert_eq!(tier.counts().refused, 1);
+    }
+}
+
+#[test]
+fn values_and_keys_may_be_empty_or_long() {
+    let (tiers, _directory) = every_tier(1 << 20);
+    let long = vec![b'k'; 64 << 10];
+    for tier in &tiers {
+        for key in [KeyRef::text(""), KeyRef::bytes(b""), KeyRef::bytes(&long)] {
+            assert_eq!(tier.put(key, value(b"")), Put::Kept);
+            assert_eq!(tier.get(key).as_deref(), Some(&b""[..]));
+        }
+        assert_eq!(tier.len(), 3);
+    }
+}
+
+#[test]
+fn counts_tell_what_happened() {
+    let (tiers, _directory) = every_tier(5_000);
+    for tier in &tiers {
+        for n in 0..100_u8 {
+            tier.put(KeyRef::bytes(&[n]), value(&[n; 400]));
+        }
+        let hits = (0..100_u8).filter(|n| tier.get(KeyRef::bytes(&[*n])).is_some()).count() as u64;
+        let counts = tier.counts();
+        assert_eq!((counts.puts, counts.hits, counts.misses), (100, hits, 100 - hits));
+        assert_eq!(counts.evictions, 100 - tier.len() as u64);
+        assert!(hits > 0 && hits < 100, "{hits} hits");
+    }
+}
+
+#[test]
+fn a_second_store_in_a_directory_is_refused() {
+    let directory = tempdir().expect("a directory");
+    let first = store(directory.path(), 1 << 20);
+    assert!(matches!(Store::open(directory.path(), 1 << 20), Err(OpenError::AlreadyOpen)));
+    drop(first);
+    store(directory.path(), 1 << 20);
+}
+
+/// A closed store of 30 values.
+fn filled() -> TempDir {
+    let directory = tempdir().expect("a directory");
+    let tier = store(directory.path(), 1 << 20);
+    for n in 0..30_u8 {
+        assert_eq!(tier.put(KeyRef::bytes(&[n]), value(&content(n.into(), 2000))), Put::Kept);
+    }
+    directory
+}
+
+/// Open what may be damaged; every value is right or not there. Gives how many there are, and the damage counted.
+fn readable(directory: &Path) -> (usize, u64) {
+    let tier = store(directory, 1 << 20);
+    let mut found = 0;
+    for n in 0..30_u8 {
+        if let Some(got) = tier.get(KeyRef::bytes(&[n])) {
+            assert!(*got == *content(n.into(), 2000), "value {n} is wrong");
+            found += 1;
+        }
+    }
+    assert_eq!(tier.put(KeyRef::text("new"), value(b"value")), Put::Kept);
+    assert_eq!(tier.get(KeyRef::text("new")).as_deref(), Some(&b"value"[..]));
+    (found, tier.counts().damaged)
+}
+
+#[test]
+fn a_flipped_byte_is_a_miss_and_never_a_wrong_value() {
+    let directory = filled();
+    let path = directory.path().join("values");
+    let whole = fs::read(&path).expect("a file");
+    let mut missed = 0;
+    // Pages of values and of trees, and everything of the header.
+    let places = (0..512).step_by(8).chain((512..whole.len()).step_by(8191));
+    for place in places {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x10;
+        fs::write(&path, &damaged).expect("a file that can be written");
+        let (found, _) = readable(directory.path());
+        missed += 30 - found;
+    }
+    assert!(missed > 0, "no byte of a value was hit");
+}
+
+#[test]
+fn a_file_that_is_cut_or_foreign_is_set_aside_and_counted() {
+    let directory = filled();
+    let path = directory.path().join("values");
+    let whole = fs::read(&path).expect("a file");
+    for content in [&whole[..100], &whole[..whole.len() / 2], b"something else", &vec![0xff; 70_000]] {
+        fs::write(&path, content).expect("a file that can be written");
+        assert_eq!(readable(directory.path()), (0, 1), "{} bytes", content.len());
+        assert_eq!(fs::read(directory.path().join("values.damaged")).expect("what was set aside").len(), content.len());
+    }
+}
+
+#[test]
+fn a_smaller_store_keeps_what_fits() {
+    let directory = filled();
+    let tier = store(directory.path(), 20_000);
+    assert!(tier.bytes() <= 20_000 && tier.len() > 3, "{} keys of {} bytes", tier.len(), tier.bytes());
+}
+
+#[test]
+fn many_threads_see_whole_values() {
+    let (tiers, _directory) = every_tier(200_000);
+    for tier in &tiers {
+        let tier = &**tier;
+        std::thread::scope(|scope| {
+            for thread in 0..4_u8 {
+                scope.spawn(move || {
+                    for n in 0..2000_usize {
+                        let number = (n * 7 % 100) as u8;
+                        if n.is_multiple_of(3) {
+                            tier.put(KeyRef::bytes(&[number]), value(&[number ^ thread; 1000]));
+                        } else if n.is_multiple_of(41) {
+                            tier.delete(KeyRef::bytes(&[number]));
+                        } else if let Some(got) = tier.get(KeyRef::bytes(&[number])) {
+                            assert!(got.len() == 1000 && got.iter().all(|byte| *byte == got[0]));
+                            assert!(got[0] ^ number < 4, "the value of another key");
+                        }
+                    }
+                });
+            }
+        });
+        let keys: Vec<Key> = tier.keys();
+        assert_eq!(keys.len(), tier.len());
+    }
+}
