@@ -1,7 +1,7 @@
 //! Exact scans: every row compared in full precision, in blocks of queries and rows.
 //!
 //! ```text
-//!            256 queries, value by value, 16 or 32 at a time: a panel
+//!            256 queries, value by value, 8 to 32 at a time: a panel
 //!            +--------+--------+--------+-- --+
 //! rows, once | 6 x 16 |        |        |     |   a tile keeps the sums of its rows with the queries of a panel in
 //! from       +--------+--------+--------+-- --+   registers, and reads each value of a row once for all of the panel
