@@ -82,6 +82,14 @@ class Victim:
                 raise Wrong("the writer ended by itself: " + self._process.stderr.read().decode()[-500:])
             self._said.append(line)
 
+    def freeze(self) -> None:
+        """Stop it wherever it is: what the kernel does for it goes on, but it hears of nothing any more."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        # From when one thread has stopped, each other one stops before it leaves the kernel.
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        while stat.read_text().rpartition(")")[2].split()[0] not in "TtZ":
+            pass
+
     def kill(self) -> dict[int, int]:
         """Kill it; gives the number of batches after which each writer was."""
         if sys.platform == "win32":
@@ -155,6 +163,8 @@ class Crashes:
             else:
                 victim.wait(rng.randrange(1, 60))
                 time.sleep(rng.uniform(0, 0.02))
+            if not self._place.keeps_writes:
+                victim.freeze()
             self._place.crash(rng)
         finally:
             acknowledged = victim.kill()

@@ -14,6 +14,7 @@ import random
 import shutil
 import struct
 import subprocess
+import time
 from pathlib import Path
 
 # _IOR('X', 125, __u32), and its argument EXT4_GOING_FLAGS_NOLOGFLUSH.
@@ -28,6 +29,8 @@ MS_PRIVATE_ALL = 0x44000
 OUTER_BYTES = 384 << 20
 INNER_BYTES = 256 << 20
 RANGE = 1 << 20
+# How often it is tried before it is an error.
+UNMOUNTS = 100
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -96,7 +99,12 @@ class Disk:
     def unmount(self) -> None:
         """Unmount both; their loop devices go with them."""
         for path in (self.root, self.outer):
-            if path.is_mount():
+            # Whoever looks at loop devices, to find a free one, holds for a moment what is below the inner file system.
+            for _ in range(UNMOUNTS):
+                if not path.is_mount() or run("umount", path, check=False) == 0:
+                    break
+                time.sleep(0.02)
+            else:
                 run("umount", path)
 
     def _mount(self, image: Path, path: Path) -> None:
