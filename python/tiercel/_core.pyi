@@ -2,17 +2,23 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
-from typing import Any, Literal, Self, TypeAlias, TypedDict, final, type_check_only
+from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, final, overload, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Buffer, disjoint_base
+
+from tiercel.cache.tiers import TierStats
 
 __all__ = [
     "CollectionCore",
     "HashingEmbedder",
     "Index",
     "Matches",
+    "MemoryCore",
     "RangeMatches",
+    "StoreCore",
+    "TierCore",
     "__version__",
     "build_profile",
     "simd_level",
@@ -24,6 +30,10 @@ _Dtype: TypeAlias = Literal["f32", "f16"]
 _Storage: TypeAlias = Literal["auto", "sq4", "sq8", "raw"]
 _Quality: TypeAlias = Literal["exact", "approximate"]
 _Progress: TypeAlias = Callable[[int, int], object]
+_Key: TypeAlias = str | bytes
+# The property of this name hides the type within the class.
+_Content: TypeAlias = bytes
+_T = TypeVar("_T")
 
 __version__: str
 
@@ -491,6 +501,59 @@ class Index:
         """An independent copy."""
     def __reduce__(self) -> tuple[Callable[[bytes], Index], tuple[bytes]]:
         """Pickle support, through `to_bytes`."""
+
+@disjoint_base
+class TierCore:
+    """What every tier can do: bytes by key."""
+
+    def __getitem__(self, key: _Key, /) -> _Content:
+        """Return self[key]."""
+    def __setitem__(self, key: _Key, value: Buffer, /) -> None:
+        """Set self[key] to value."""
+    def __delitem__(self, key: _Key, /) -> None:
+        """Delete self[key]."""
+    def __contains__(self, key: object, /) -> bool:
+        """Whether a key is there; False for anything that is neither a str nor bytes."""
+    def __len__(self) -> int:
+        """Number of keys."""
+    def __iter__(self) -> Iterator[_Key]:
+        """The keys as of now, in no order."""
+    @overload
+    def get(self, key: _Key, default: None = None) -> _Content | None: ...
+    @overload
+    def get(self, key: _Key, default: _Content) -> _Content: ...
+    @overload
+    def get(self, key: _Key, default: _T) -> _Content | _T: ...
+    def get_many(self, keys: Sequence[_Key]) -> list[_Content | None]:
+        """The values of keys, in their order; None for each that is not there."""
+    def put(self, key: _Key, value: Buffer) -> bool:
+        """Keep a value under a key; False if it is too large for the tier, or the disk refuses."""
+    def delete(self, key: _Key) -> bool:
+        """Forget a key; tells whether it was there."""
+    def clear(self) -> None:
+        """Forget everything."""
+    @property
+    def bytes(self) -> int:
+        """Bytes that count against the size of the tier."""
+    def stats(self) -> TierStats:
+        """What is there, and what happened since the tier was made."""
+
+class MemoryCore(TierCore):
+    """What `tiercel.cache.Memory` calls; use that."""
+
+    def __new__(cls, bytes: int) -> Self: ...
+
+class StoreCore(TierCore):
+    """What `tiercel.cache.Store` calls; use that."""
+
+    def __new__(cls, path: str | PathLike[str], bytes: int) -> Self: ...
+    def flush(self) -> None:
+        """Write what waits, and sync the file."""
+    def close(self) -> None:
+        """Write what waits, and close the file. Doing it again changes nothing."""
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
 
 def simd_levels() -> dict[str, bool]:
     """Instruction sets by name, weakest first, and whether this machine has each."""

@@ -46,11 +46,11 @@ class StorageFailedError(TiercelError, OSError):
 
 
 class AlreadyOpenError(TiercelError):
-    """Another process, or another object in this one, has the collection open for writing."""
+    """Another process, or another object in this one, has the collection or the tier open for writing."""
 
 
 class ClosedError(TiercelError, ValueError):
-    """The collection has been closed."""
+    """The collection or the tier has been closed."""
 
 
 class DiskFullError(StorageFailedError):

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import tiercel
 from tiercel.cli import collection_arguments as collections
+from tiercel.cli.cache_arguments import cache
 
 EXIT_CODES = """\
 exit codes:
@@ -47,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
         ("compact", "rebuild a collection without dead records and give disk space back", collections.directory),
         ("backup", "write a copy of a collection", collections.backup),
         ("export", "write the records of a collection as lines of JSON", collections.export),
+        ("cache", "look into a store of a cache, or replay a trace of accesses", cache),
         ("demo", "index and keep WordNet glosses that come with tiercel, search them, kill a writer", _demo),
     ):
         command = commands.add_parser(

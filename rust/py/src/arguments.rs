@@ -162,14 +162,14 @@ pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     Ok(path.into())
 }
 
-/// The content of a file: bytes, or anything else that has a buffer.
-pub(crate) fn data<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+/// Bytes, or anything else that has a buffer.
+pub(crate) fn data<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(bytes.clone());
     }
     let py = value.py();
     let view = py.import("builtins")?.call_method1("memoryview", (value,)).map_err(|cause| {
-        let message = format!("data: expected bytes, got {}", shown(value));
+        let message = format!("{argument}: expected bytes, got {}", shown(value));
         invalid_because(py, &message, cause)
     })?;
     Ok(view.call_method0("tobytes")?.cast_into()?)

@@ -303,7 +303,7 @@ impl CollectionCore {
 
 impl CollectionCore {
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&Collection) -> T + Send) -> PyResult<T> {
-        detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py))
+        detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py, "collection"))
     }
 
     fn query<T: Send>(&self, py: Python<'_>, job: impl Fn(&Collection) -> Result<T, QueryError> + Send) -> PyResult<T> {
@@ -341,7 +341,7 @@ impl CollectionCore {
         };
         run(py, &plan, open, drop, |py, error| match error {
             Some(error) => errors::query(py, error),
-            None => errors::closed(py),
+            None => errors::closed(py, "collection"),
         })
     }
 

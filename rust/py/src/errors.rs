@@ -160,9 +160,20 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
     }
 }
 
-/// A call on a collection that was closed.
-pub(crate) fn closed(py: Python<'_>) -> PyErr {
-    error(py, "ClosedError", ("the collection is closed",))
+/// A call on what was closed.
+pub(crate) fn closed(py: Python<'_>, what: &str) -> PyErr {
+    error(py, "ClosedError", (format!("the {what} is closed"),))
+}
+
+/// Why a tier of a cache was not opened.
+pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, path: &Path) -> PyErr {
+    match problem {
+        tiercel_cache::OpenError::AlreadyOpen => {
+            let message = format!("{}: already open; one tier uses a directory at a time", path.display());
+            error(py, "AlreadyOpenError", (message,))
+        }
+        tiercel_cache::OpenError::Io(io) => storage(py, io, path),
+    }
 }
 
 /// A file could not be read or written.

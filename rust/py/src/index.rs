@@ -400,7 +400,7 @@ impl Index {
     /// Make an index from `to_bytes`. Raises `CorruptionError` as `load` does.
     #[classmethod]
     fn from_bytes(_class: &Bound<'_, PyType>, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let data = arguments::data(data)?;
+        let data = arguments::data(data, "data")?;
         let bytes = data.as_bytes();
         let loaded = detached(py, || core::Index::from_bytes(bytes))?;
         Ok(Self { core: loaded.map_err(|error| errors::load(py, error, Path::new("data")))? })

@@ -15,6 +15,7 @@ mod index;
 mod matches;
 mod query;
 mod range_matches;
+mod tier;
 mod work;
 
 /// Threads of many callers that allocate and free large arrays leave the system's allocator with memory that it cannot give
@@ -39,6 +40,8 @@ mod _core {
     use crate::matches::Matches;
     #[pymodule_export]
     use crate::range_matches::RangeMatches;
+    #[pymodule_export]
+    use crate::tier::{MemoryCore, StoreCore, TierCore};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

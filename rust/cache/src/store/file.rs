@@ -24,11 +24,12 @@ const PAGES: usize = 64 << 20;
 /// Transactions from one sync to the next. Pages that are free again can be used after a sync alone.
 const UNSYNCED: u32 = 16;
 
-/// An open database, or none after a failure.
+/// An open database, or none after a failure or when it was closed.
 pub(super) struct File {
     path: PathBuf,
     database: Option<Database>,
     unsynced: u32,
+    closed: bool,
 }
 
 /// What the file says, or nothing that is of use.
@@ -46,11 +47,27 @@ impl File {
         fs::create_dir_all(directory)?;
         let path = directory.join(NAME);
         let (database, damaged) = open_or_set_aside(&path)?;
-        Ok((Self { path, database: Some(database), unsynced: 0 }, damaged))
+        Ok((Self { path, database: Some(database), unsynced: 0, closed: false }, damaged))
+    }
+
+    /// Close the file for good.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        let database = self.database.take();
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(database)));
+    }
+
+    /// Leave the file to the process that opened it.
+    pub(super) fn leave(&mut self) {
+        self.closed = true;
+        std::mem::forget(self.database.take());
     }
 
     /// Open the file after a failure, as [`open`](Self::open) does.
     pub(super) fn open_again(&mut self) -> Result<bool, OpenError> {
+        if self.closed {
+            return Ok(false);
+        }
         // A database that failed may panic once more on its way.
         let before = self.database.take();
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(before)));
@@ -61,6 +78,9 @@ impl File {
 
     /// Write changes in one transaction.
     pub(super) fn write(&mut self, changes: &Changes, sync: bool) -> Result<(), Refused> {
+        if self.closed {
+            return Err(Refused);
+        }
         if self.database.is_none() {
             self.open_again().map_err(|_| Refused)?;
         }
@@ -119,8 +139,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
-        let database = self.database.take();
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(database)));
+        self.close();
     }
 }
 

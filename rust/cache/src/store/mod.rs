@@ -15,8 +15,9 @@ mod file;
 mod pending;
 
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
@@ -34,8 +35,10 @@ const TOGETHER: u64 = 1 << 20;
 /// What an entry takes beside its key and its framed value: its places in two trees of the file.
 const OVERHEAD: u64 = 64;
 
-/// A tier in a file.
+/// A tier in a file. In a forked process it has nothing and keeps nothing: the file belongs to the process that opened it.
 pub struct Store {
+    opened_by: u32,
+    closed: AtomicBool,
     shares: Cache<Key, u64, Bytes, DefaultHashBuilder, Left>,
     most: u64,
     /// Changes of `shares` and `pending` go together, under this lock.
@@ -84,6 +87,8 @@ impl Store {
         let (shares, most) = shared(bytes, Bytes, Left);
         let (file, damaged) = File::open(directory)?;
         let store = Self {
+            opened_by: process::id(),
+            closed: AtomicBool::new(false),
             shares,
             most,
             pending: RwLock::default(),
@@ -103,8 +108,30 @@ impl Store {
 
     /// Write what waits, and sync the file.
     pub fn flush(&self) {
+        if !self.is_open() {
+            return;
+        }
         let mut file = self.file.lock();
         self.write_pending(&mut file, true);
+    }
+
+    /// Write what waits, and close the file: from now on nothing is there, and nothing is kept.
+    pub fn close(&self) {
+        if !self.is_open() {
+            return;
+        }
+        let mut file = self.file.lock();
+        self.write_pending(&mut file, true);
+        self.closed.store(true, Relaxed);
+        // A reader that is left would keep the file from being closed.
+        *self.reader.write() = None;
+        file.close();
+    }
+
+    /// Whether there is a file to use. No lock may be taken before this is known: in a forked process one may be held by a
+    /// thread that is not there.
+    fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed) && process::id() == self.opened_by
     }
 
     /// Take up what the file holds; what is more than there is room for goes.
@@ -197,12 +224,18 @@ impl Store {
 
 impl Tier for Store {
     fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
+        if !self.is_open() {
+            return None;
+        }
         let value = self.shares.get(&key).and_then(|_| self.value(key));
         if value.is_some() { &self.hits } else { &self.misses }.fetch_add(1, Relaxed);
         value
     }
 
     fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
+        if !self.is_open() {
+            return Put::Failed;
+        }
         let bytes = weight(key, value.len());
         if bytes > self.most {
             self.delete(key);
@@ -226,6 +259,9 @@ impl Tier for Store {
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
+        if !self.is_open() {
+            return false;
+        }
         let mut pending = self.pending.write();
         let was_there = self.shares.remove(&key).is_some();
         if was_there {
@@ -235,23 +271,25 @@ impl Tier for Store {
     }
 
     fn contains(&self, key: KeyRef<'_>) -> bool {
-        self.shares.contains_key(&key)
+        self.is_open() && self.shares.contains_key(&key)
     }
 
     fn len(&self) -> usize {
-        self.shares.len()
+        if self.is_open() { self.shares.len() } else { 0 }
     }
 
     fn bytes(&self) -> u64 {
-        self.shares.weight()
+        if self.is_open() { self.shares.weight() } else { 0 }
     }
 
     fn clear(&self) {
-        self.forget_all();
+        if self.is_open() {
+            self.forget_all();
+        }
     }
 
     fn keys(&self) -> Vec<Key> {
-        self.shares.iter().map(|(key, _)| key).collect()
+        if self.is_open() { self.shares.iter().map(|(key, _)| key).collect() } else { Vec::new() }
     }
 
     fn counts(&self) -> Counts {
@@ -269,8 +307,11 @@ impl Tier for Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        self.flush();
-        // A reader that is left would keep the file from being closed.
-        *self.reader.write() = None;
+        if process::id() == self.opened_by {
+            self.close();
+        } else {
+            std::mem::forget(self.reader.get_mut().take());
+            self.file.get_mut().leave();
+        }
     }
 }

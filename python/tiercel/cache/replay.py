@@ -1,0 +1,97 @@
+"""What a memory tier of some size makes of a trace of accesses, beside a plain LRU of the same size."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from tiercel.cache.tiers import Memory
+from tiercel.cache.traces import Trace
+
+__all__ = ["Replayed", "replay"]
+
+Progress: TypeAlias = Callable[[int, int], None] | None
+
+# Requests between two reports of progress.
+_PAUSE = 65536
+# Bytes of every value where a trace does not tell.
+_VALUE = 1024
+
+
+class Replayed(NamedTuple):
+    """How many of the requests of a trace were found."""
+
+    requests: int
+    hits: int
+    """By `Memory`."""
+    lru_hits: int
+    """By a cache that drops what was not used for longest."""
+
+
+def replay(trace: Trace, size: int, *, progress: Progress = None) -> Replayed:
+    """Ask for every key of a trace, and put what is not there.
+
+    Parameters
+    ----------
+    trace : Trace
+    size : int
+        Bytes, if the trace tells the size of what was asked for, otherwise keys. The memory tier counts its bookkeeping against bytes,
+        too; the LRU, which is there to compare with, does not.
+    progress : callable, optional
+        Called now and then as `progress(done, total)`.
+
+    Returns
+    -------
+    Replayed
+    """
+    unique, requests = np.unique(trace.keys, return_inverse=True)
+    keys = [int(key).to_bytes(8, "little", signed=True) for key in unique]
+    order = requests.tolist()
+    if trace.sizes is None:
+        measure = Memory(1 << 20)
+        measure.put(keys[0], bytes(_VALUE))
+        memory, sizes, lru_sizes = Memory(size * measure.bytes), [_VALUE] * len(order), [1] * len(order)
+    else:
+        memory, sizes = Memory(size), trace.sizes.tolist()
+        lru_sizes = sizes
+    total = 2 * len(order)
+    hits = _memory(memory, keys, _told(order, sizes, 0, total, progress))
+    return Replayed(len(order), hits, _lru(size, _told(order, lru_sizes, len(order), total, progress)))
+
+
+def _told(order: list[int], sizes: list[int], done: int, total: int, progress: Progress) -> Iterator[tuple[int, int]]:
+    """Requests and their sizes, with reports of progress in between."""
+    for start in range(0, len(order), _PAUSE):
+        yield from zip(order[start : start + _PAUSE], sizes[start : start + _PAUSE], strict=True)
+        if progress is not None:
+            progress(done + min(start + _PAUSE, len(order)), total)
+
+
+def _memory(memory: Memory, keys: list[bytes], requests: Iterator[tuple[int, int]]) -> int:
+    content = memoryview(bytes(_VALUE))
+    hits = 0
+    for request, size in requests:
+        key = keys[request]
+        if memory.get(key) is not None:
+            hits += 1
+            continue
+        if size > len(content):
+            content = memoryview(bytes(2 * size))
+        memory.put(key, content[:size])
+    return hits
+
+
+def _lru(room: int, requests: Iterator[tuple[int, int]]) -> int:
+    there: OrderedDict[int, int] = OrderedDict()
+    hits = taken = 0
+    for request, size in requests:
+        if request in there:
+            there.move_to_end(request)
+            hits += 1
+        elif size <= room:
+            there[request] = size
+            taken += size
+            while taken > room:
+                taken -= there.popitem(last=False)[1]
+    return hits

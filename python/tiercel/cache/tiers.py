@@ -1,0 +1,122 @@
+"""The tiers of a cache."""
+
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Self, TypeAlias, TypedDict
+
+from tiercel._core import MemoryCore, StoreCore, TierCore
+
+__all__ = ["Key", "Memory", "Store", "Tier", "TierStats"]
+
+Key: TypeAlias = str | bytes
+
+
+class TierStats(TypedDict):
+    """What is in a tier, and what happened since it was made."""
+
+    entries: int
+    """Keys that are there."""
+    bytes: int
+    """Bytes that count against the size: of values, keys and their bookkeeping."""
+    hits: int
+    """Values found."""
+    misses: int
+    """Keys asked for that were not there."""
+    puts: int
+    """Values kept."""
+    evictions: int
+    """Values removed to make room."""
+    refused: int
+    """Values too large to be kept."""
+    damaged: int
+    """Values or files that were damaged: each was a miss."""
+    failures: int
+    """Reads and writes that the disk refused: each was a miss, or a value not kept."""
+
+
+class Tier(TierCore, MutableMapping[Key, bytes]):
+    """What every tier can do: a `MutableMapping` of keys, `str` or `bytes`, to bytes.
+
+    Reading an absent key by `tier[key]` raises `KeyError`, by `tier.get(key)` gives None. A key of another type raises
+    `InvalidInputError`, as does a value that has no buffer. `tier[key] = value` raises `InvalidInputError` for a value that is too large
+    for the tier; `tier.put(key, value)` tells so by False.
+    """
+
+    __slots__ = ()
+
+
+class Memory(MemoryCore, Tier):
+    """A tier in memory.
+
+    Who stays is decided by how recently and how often a value was used (the policy of quick_cache, a CLOCK with two rings and a memory of
+    keys that left), so one pass over many keys does not drive out those that are used again and again.
+
+    Parameters
+    ----------
+    bytes : int
+        Size, of values, keys and about 100 bytes of bookkeeping an entry. An entry may take 85% of it; from 256 MiB on the room is
+        divided into parts of 128 MiB or more, and an entry may take 85% of a part.
+
+    Raises
+    ------
+    InvalidInputError
+        `bytes` is not an int from 1 to 2**64 - 1.
+
+    Examples
+    --------
+    >>> from tiercel.cache import Memory
+    >>> memory = Memory(1 << 20)
+    >>> memory.put("small", b"x"), memory.put("large", bytes(2 << 20))
+    (True, False)
+    >>> memory.get("small"), memory.get("large"), len(memory)
+    (b'x', None, 1)
+    """
+
+    __slots__ = ()
+
+
+class Store(StoreCore, Tier):
+    """A tier in a directory, which outlives the process.
+
+    Values are written together, about a mebibyte at a time, and synced now and then: what a crash loses is the latest writes,
+    and what they replaced or deleted may be back. A damaged value is a miss; a file that cannot be opened is set aside as
+    `values.damaged` and begun anew. Both are counted in `stats()`. A forked process finds nothing in it and keeps nothing.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A directory; it is made if it is missing.
+    bytes : int
+        Size, of values, keys and about 100 bytes of bookkeeping an entry; the file takes more, up to about twice of it. What is there
+        beyond it when the tier is opened goes.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+    AlreadyOpenError
+        Another process, or another `Store` in this one, has the directory open.
+    StorageFailedError, DiskFullError
+        The directory or the file cannot be made, read or written. Later such errors are misses, and counted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tiercel.cache import Store
+    >>> with tempfile.TemporaryDirectory() as directory:
+    ...     with Store(directory, 64 << 20) as store:
+    ...         store["greeting"] = b"hello"
+    ...     with Store(directory, 64 << 20) as store:
+    ...         store["greeting"]
+    b'hello'
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,236 @@
+//! The tiers of `tiercel.cache`: what they have in common, and a class for each.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use pyo3::exceptions::PyKeyError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use tiercel_cache::{Key, KeyRef, Kind, Memory, OpenError, Put, Store, Tier};
+
+use crate::arguments::{self, Whole, shown, whole};
+use crate::errors::{closed, invalid, store_open};
+use crate::work::detached;
+
+/// What every tier can do: bytes by key.
+#[pyclass(subclass, frozen, weakref, module = "tiercel._core")]
+pub(crate) struct TierCore {
+    tier: Arc<dyn Tier>,
+    /// The same tier, if it has a file: then calls wait for a disk, and it can be closed.
+    store: Option<Arc<Store>>,
+    closed: AtomicBool,
+}
+
+/// What `tiercel.cache.Memory` calls; use that.
+#[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
+pub(crate) struct MemoryCore;
+
+/// What `tiercel.cache.Store` calls; use that.
+#[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
+pub(crate) struct StoreCore;
+
+impl TierCore {
+    fn new(tier: Arc<dyn Tier>, store: Option<Arc<Store>>) -> Self {
+        Self { tier, store, closed: AtomicBool::new(false) }
+    }
+
+    /// The tier, without the GIL where it may wait for a disk. What is in memory is quicker than to let go of the GIL, and a
+    /// process that forks meanwhile would leave its child with locks of threads that are not there.
+    fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&dyn Tier) -> T + Send) -> PyResult<T> {
+        if self.store.is_none() {
+            return Ok(job(&*self.tier));
+        }
+        if self.closed.load(Relaxed) {
+            return Err(closed(py, "tier"));
+        }
+        detached(py, || job(&*self.tier))
+    }
+
+    fn keep(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Put> {
+        let (given, value) = (asked(key)?, content(value)?);
+        self.call(key.py(), |tier| tier.put(given, value))
+    }
+}
+
+#[pymethods]
+impl TierCore {
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        let given = asked(key)?;
+        match self.call(key.py(), |tier| tier.get(given))? {
+            Some(value) => Ok(PyBytes::new(key.py(), &value)),
+            None => Err(PyKeyError::new_err(key.clone().unbind())),
+        }
+    }
+
+    fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Put::TooLarge { bytes, most } = self.keep(key, value)? else { return Ok(()) };
+        let expected = format!("at most {most} bytes together with its key and bookkeeping");
+        Err(invalid(key.py(), format!("value: expected {expected}, got {bytes}")))
+    }
+
+    fn __delitem__(&self, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.delete(key)? { Ok(()) } else { Err(PyKeyError::new_err(key.clone().unbind())) }
+    }
+
+    /// Whether a key is there; False for anything that is neither a str nor bytes.
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        if !key.is_instance_of::<PyString>() && !key.is_instance_of::<PyBytes>() {
+            return Ok(false);
+        }
+        let given = asked(key)?;
+        self.call(key.py(), |tier| tier.contains(given))
+    }
+
+    /// Number of keys.
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.call(py, |tier| tier.len())
+    }
+
+    /// The keys as of now, in no order.
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let keys = self.call(py, |tier| tier.keys())?;
+        Ok(PyList::new(py, keys.iter().map(|key| told(py, key)))?.try_iter()?.into_any())
+    }
+
+    /// The value of a key, or `default`.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let given = asked(key)?;
+        let value = self.call(key.py(), |tier| tier.get(given))?;
+        Ok(value.map_or(default, |value| Some(PyBytes::new(key.py(), &value).into_any())))
+    }
+
+    /// The values of keys, in their order; None for each that is not there.
+    #[expect(clippy::needless_pass_by_value, reason = "as Python hands it over")]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let given = keys.iter().map(asked).collect::<PyResult<Vec<_>>>()?;
+        let values = self.call(py, |tier| tier.get_many(&given))?;
+        Ok(values.into_iter().map(|value| value.map(|value| PyBytes::new(py, &value))).collect())
+    }
+
+    /// Keep a value under a key; False if it is too large for the tier, or the disk refuses.
+    fn put(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.keep(key, value)? == Put::Kept)
+    }
+
+    /// Forget a key; tells whether it was there.
+    fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let given = asked(key)?;
+        self.call(key.py(), |tier| tier.delete(given))
+    }
+
+    /// Forget everything.
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.call(py, |tier| tier.clear())
+    }
+
+    /// Bytes that count against the size of the tier.
+    #[getter]
+    fn bytes(&self, py: Python<'_>) -> PyResult<u64> {
+        self.call(py, |tier| tier.bytes())
+    }
+
+    /// What is there, and what happened since the tier was made.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let (entries, bytes, counts) = self.call(py, |tier| (tier.len(), tier.bytes(), tier.counts()))?;
+        let stats = PyDict::new(py);
+        stats.set_item("entries", entries)?;
+        stats.set_item("bytes", bytes)?;
+        stats.set_item("hits", counts.hits)?;
+        stats.set_item("misses", counts.misses)?;
+        stats.set_item("puts", counts.puts)?;
+        stats.set_item("evictions", counts.evictions)?;
+        stats.set_item("refused", counts.refused)?;
+        stats.set_item("damaged", counts.damaged)?;
+        stats.set_item("failures", counts.failures)?;
+        Ok(stats)
+    }
+}
+
+#[pymethods]
+impl MemoryCore {
+    #[new]
+    fn new(bytes: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        let tier = Memory::new(room(bytes)?);
+        Ok(PyClassInitializer::from(TierCore::new(Arc::new(tier), None)).add_subclass(Self))
+    }
+}
+
+#[pymethods]
+impl StoreCore {
+    #[new]
+    fn new(path: &Bound<'_, PyAny>, bytes: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
+        let (py, path, bytes) = (path.py(), arguments::path(path)?, room(bytes)?);
+        let opened: Result<Store, OpenError> = detached(py, || Store::open(&path, bytes))?;
+        let store = Arc::new(opened.map_err(|error| store_open(py, &error, &path))?);
+        let tier: Arc<dyn Tier> = Arc::<Store>::clone(&store);
+        Ok(PyClassInitializer::from(TierCore::new(tier, Some(store))).add_subclass(Self))
+    }
+
+    /// Write what waits, and sync the file.
+    fn flush(this: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, core) = (this.py(), this.as_super().get());
+        let Some(store) = core.store.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
+            return Err(closed(py, "tier"));
+        };
+        detached(py, || store.flush())
+    }
+
+    /// Write what waits, and close the file. Doing it again changes nothing.
+    fn close(this: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, core) = (this.py(), this.as_super().get());
+        core.closed.store(true, Relaxed);
+        core.store.as_ref().map_or(Ok(()), |store| detached(py, || store.close()))
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(this: &Bound<'_, Self>) -> bool {
+        this.as_super().get().closed.load(Relaxed)
+    }
+}
+
+/// A key that is asked for.
+fn asked<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<KeyRef<'a>> {
+    if let Ok(text) = key.cast::<PyString>() {
+        return match text.to_str() {
+            Ok(text) => Ok(KeyRef::text(text)),
+            Err(cause) => {
+                Err(crate::errors::invalid_because(key.py(), "key: expected text that UTF-8 can hold", cause))
+            }
+        };
+    }
+    match key.cast::<PyBytes>() {
+        Ok(bytes) => Ok(KeyRef::bytes(bytes.as_bytes())),
+        Err(_) => Err(invalid(key.py(), format!("key: expected str or bytes, got {}", shown(key)))),
+    }
+}
+
+/// A key that is there, as it was given.
+fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
+    let KeyRef { kind, bytes } = key.borrow();
+    match kind {
+        Kind::Text => PyString::new(py, &String::from_utf8_lossy(bytes)).into_any(),
+        Kind::Bytes => PyBytes::new(py, bytes).into_any(),
+    }
+}
+
+fn content(value: &Bound<'_, PyAny>) -> PyResult<Arc<[u8]>> {
+    Ok(arguments::data(value, "value")?.as_bytes().into())
+}
+
+/// The size of a tier.
+fn room(bytes: &Bound<'_, PyAny>) -> PyResult<u64> {
+    match whole(bytes)? {
+        Some(Whole::Fits(number)) if number >= 1 => Ok(number),
+        _ => Err(invalid(bytes.py(), format!("bytes: expected an int from 1 to 2**64 - 1, got {}", shown(bytes)))),
+    }
+}

@@ -1,0 +1,169 @@
+"""Traces of accesses, what a memory tier makes of them, and the commands that look into a store."""
+
+import json
+import lzma
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import Run, runner
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiercel
+from tiercel.cache import Store
+from tiercel.cache.replay import replay
+from tiercel.cache.traces import Trace, read_trace
+
+TRACES = Path(__file__).parents[2] / "shared" / "data" / "traces"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in an empty directory; give its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    return runner(capsys)
+
+
+def plain_lru(keys: list[int], sizes: list[int], room: int) -> int:
+    """Hits of an LRU, written another way: a list, the latest use last."""
+    there: list[tuple[int, int]] = []
+    hits = 0
+    for key, size in zip(keys, sizes, strict=True):
+        entry = next((entry for entry in there if entry[0] == key), None)
+        if entry is not None:
+            hits += 1
+            there.remove(entry)
+            there.append(entry)
+        elif size <= room:
+            there.append((key, size))
+            while sum(size for _, size in there) > room:
+                there.pop(0)
+    return hits
+
+
+@given(requests=st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9)), min_size=1), room=st.integers(1, 40))
+def test_the_lru_is_an_lru(requests: list[tuple[int, int]], room: int) -> None:
+    keys, sizes = (list(column) for column in zip(*requests, strict=True))
+    for given_sizes, used in ((None, [1] * len(keys)), (np.array(sizes), sizes)):
+        replayed = replay(Trace(np.array(keys), given_sizes), room)
+        assert replayed.lru_hits == plain_lru(keys, used, room)
+        assert replayed.requests == len(keys)
+
+
+def test_what_fits_is_missed_once() -> None:
+    replayed = replay(Trace(np.tile(np.arange(50), 4), None), 100)
+    assert replayed == (200, 150, 150)
+
+
+def test_progress_goes_to_the_end() -> None:
+    told: list[tuple[int, int]] = []
+    replay(Trace(np.zeros(100_000, np.int64), None), 1, progress=lambda done, total: told.append((done, total)))
+    assert told == [(65_536, 200_000), (100_000, 200_000), (165_536, 200_000), (200_000, 200_000)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "keys", "sizes"),
+    [
+        ("a.trace", struct.pack(">3i", 5, -1, 5), [5, -1, 5], None),
+        ("a.trace.xz", lzma.compress(struct.pack(">2i", 5, 6)), [5, 6], None),
+        ("a.lis", b"10 3 0 1\n7 1 0 2\n20 0 0 3\n", [10, 11, 12, 7], None),
+        ("a.txt", b"3\n1\n3\n", [3, 1, 3], None),
+        ("a.oracleGeneral.bin", struct.pack("<IQIq", 0, 9, 512, -1) * 2, [9, 9], [512, 512]),
+    ],
+)
+def test_every_format_is_read(
+    name: str, content: bytes, keys: list[int], sizes: list[int] | None, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    trace = read_trace(tmp_path / name)
+    assert trace.keys.tolist() == keys
+    assert (None if trace.sizes is None else trace.sizes.tolist()) == sizes
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.trace", b"123"),
+        ("a.trace", b""),
+        ("a.trace.xz", b"no xz"),
+        ("a.trace.xz", lzma.compress(bytes(64))[:30]),
+        ("a.trace.zst", b"no zstd"),
+        ("a.lis", b"1 2 3"),
+        ("a.lis", b"1 -2 3 4"),
+        ("a.txt", b"one"),
+        ("a.txt", b"99999999999999999999"),
+        ("a.oracleGeneral.bin", bytes(25)),
+    ],
+)
+def test_what_is_no_trace_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(tiercel.CorruptionError, match=name):
+        read_trace(tmp_path / name)
+
+
+def test_zstd_is_read_if_it_can_be(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(b"1 2 1"))
+    assert read_trace(tmp_path / "a.txt.zst").keys.tolist() == [1, 2, 1]
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"1")
+    with pytest.raises(tiercel.InvalidInputError, match=r"expected a name that ends in \.trace"):
+        read_trace(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "lru_hits"),
+    # Hits that others found with an LRU.
+    [("cache2k-web12.trace.xz", 137, 37_954), ("cache2k-web12.trace.xz", 1375, 65_474)],
+)
+def test_a_memory_tier_finds_more_than_an_lru(name: str, size: int, lru_hits: int) -> None:
+    if not (TRACES / name).exists():
+        pytest.skip("the traces are not here")
+    replayed = replay(read_trace(TRACES / name), size)
+    assert replayed.lru_hits == lru_hits
+    assert replayed.hits > lru_hits
+
+
+def test_replay_prints_both(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1 2 1 2 3 1 2 3")
+    code, out, err = run("cache", "replay", "a.txt", "--size", "2", "8")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "8 requests"
+    assert out.splitlines()[3].split() == ["8", "62.50%", "62.50%"]
+    code, out, err = run("cache", "replay", "a.txt", "--size", "8", "--json")
+    assert json.loads(out)["sizes"] == [{"size": 8, "hits": 5, "lru_hits": 5, "requests": 8}]
+
+
+@pytest.mark.parametrize(
+    "words", [["a.txt", "--size", "0"], ["a.txt"], ["absent.txt", "--size", "1"], ["a.csv", "--size", "1"]]
+)
+def test_replay_refuses_in_one_line(run: Run, tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "a.txt").write_text("1")
+    (tmp_path / "a.csv").write_text("1")
+    code, out, err = run("cache", "replay", *words)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+
+
+def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
+    with Store(tmp_path / "store", 1 << 20) as store:
+        store.update({"a": b"0123456789" * 10, "b": b"2"})
+    assert json.loads(run("cache", "stats", "store", "--json")[1])["entries"] == 2
+    assert run("cache", "verify", "store")[:2] == (0, "2 values, none is damaged\n")
+    file = tmp_path / "store" / "values"
+    content = bytearray(file.read_bytes())
+    content[content.index(b"0123456789") + 5] ^= 1
+    file.write_bytes(content)
+    assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
+    assert run("cache", "clear", "store")[:2] == (0, "1 values forgotten\n")
+    assert "entries      0" in run("cache", "stats", "store")[1]
+
+
+def test_a_directory_without_a_store_is_left_alone(run: Run, tmp_path: Path) -> None:
+    for action in ("stats", "verify", "clear"):
+        code, out, err = run("cache", action, ".")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert not list(tmp_path.iterdir())
