@@ -35,6 +35,8 @@ def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
+    # matplotlib leaves room beyond the points, where no recall is.
+    axes.set_xlim(right=min(axes.get_xlim()[1], 1 + (1 - axes.get_xlim()[0]) / 50))
     axes.grid(visible=True, which="both", alpha=0.3)
     figure.draw_without_rendering()
     labelled: list[tuple[float, float]] = []
