@@ -36,7 +36,7 @@ def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
     else:
         axes.set_ylim(bottom=0)
     # matplotlib leaves room beyond the points, where no recall is.
-    axes.set_xlim(right=min(axes.get_xlim()[1], 1 + (1 - axes.get_xlim()[0]) / 50))
+    axes.set_xlim(right=min(axes.get_xlim()[1], 1 + (1 - axes.get_xlim()[0]) / 20))
     axes.grid(visible=True, which="both", alpha=0.3)
     figure.draw_without_rendering()
     labelled: list[tuple[float, float]] = []
