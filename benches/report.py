@@ -136,6 +136,14 @@ SECTIONS = [
         [ENGINE, BEST, MEDIAN, MEGABYTES],
     ),
     Section(
+        "cache",
+        "Tiers of a cache",
+        "Nanoseconds a call from Python, the loop around it counted in; values of 1,024 bytes in memory and of 1,500 in a store; the best of "
+        "five passes. The dict hands out the object that was put; a store's put counts in what it writes.",
+        lambda row: (info(row, "what"), info(row, "ns")),
+        [text("what", "what"), ENGINE, text("ns a call", "ns", "{:,.0f}")],
+    ),
+    Section(
         "import",
         "Import",
         "A whole process, from start to end, that imports the module and nothing else. tiercel and hnswlib import numpy when "

@@ -1,0 +1,151 @@
+"""Tiers of a cache, one call at a time: what is there is read again and again, what is new is put."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines import is_installed
+from pytest_benchmark.fixture import BenchmarkFixture
+
+ROOM = 64 << 20
+ENTRIES = 10_000
+THREADS = 8
+PASSES = 5
+
+Get = Callable[[str], Any]
+Put = Callable[[str, bytes], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A cache, and its calls."""
+
+    get: Get
+    put: Put
+    close: Callable[[], Any] = lambda: None
+
+
+def memory(_: Path) -> Opened:
+    from tiercel.cache import Memory
+
+    tier = Memory(ROOM)
+    return Opened(tier.get, tier.put)
+
+
+def plain_dict(_: Path) -> Opened:
+    there: dict[str, bytes] = {}
+    return Opened(there.get, there.__setitem__)
+
+
+def cachetools(_: Path) -> Opened:
+    from cachetools import LRUCache
+
+    cache: Any = LRUCache(maxsize=ENTRIES)
+    return Opened(cache.get, cache.__setitem__)
+
+
+def theine(_: Path) -> Opened:
+    from theine import Cache
+
+    cache: Any = Cache(ENTRIES)
+    return Opened(cache.get, cache.set)
+
+
+def store(path: Path) -> Opened:
+    from tiercel.cache import Store
+
+    tier = Store(path, 1 << 30)
+    return Opened(tier.get, tier.put, tier.close)
+
+
+def diskcache(path: Path) -> Opened:
+    from diskcache import Cache
+
+    cache: Any = Cache(str(path))
+    return Opened(cache.get, cache.set, cache.close)
+
+
+# What must be importable, and what opens it.
+CACHES: dict[str, dict[str, tuple[str, Callable[[Path], Opened]]]] = {
+    "memory": {
+        "tiercel": ("tiercel", memory),
+        "cachetools": ("cachetools", cachetools),
+        "theine": ("theine", theine),
+        "dict": ("builtins", plain_dict),
+    },
+    "store": {"tiercel": ("tiercel", store), "diskcache": ("diskcache", diskcache)},
+}
+BYTES = {"memory": 1024, "store": 1500}
+NAMES = [(kind, name) for kind, caches in CACHES.items() for name in caches]
+
+
+@pytest.fixture
+def opened(kind: str, name: str, tmp_path: Path) -> Iterator[Opened]:
+    module, make = CACHES[kind][name]
+    if not is_installed(module):
+        pytest.skip(f"{module} is not installed")
+    cache = make(tmp_path)
+    yield cache
+    cache.close()
+
+
+def note(benchmark: BenchmarkFixture, kind: str, name: str, what: str, calls: int) -> None:
+    nanoseconds = benchmark.stats.stats.min / calls * 1e9
+    benchmark.extra_info.update(engine=name, what=f"{kind}, {what}", ns=nanoseconds)
+
+
+@pytest.mark.benchmark(group="cache")
+@pytest.mark.parametrize(("kind", "name"), NAMES)
+def bench_get(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
+    """Keys that are there, in an order that repeats; half as many as fit."""
+    keys = [f"key {number}" for number in range(ENTRIES // 2)]
+    for key in keys:
+        opened.put(key, bytes(BYTES[kind]))
+
+    def read(get: Get = opened.get) -> None:
+        for key in keys:
+            get(key)
+
+    benchmark.pedantic(read, rounds=PASSES, iterations=4, warmup_rounds=1)
+    note(benchmark, kind, name, "get", len(keys))
+
+
+@pytest.mark.benchmark(group="cache")
+@pytest.mark.parametrize(("kind", "name"), NAMES)
+def bench_put(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
+    """Keys that are new, or were put a pass ago; what is written in the background is counted in."""
+    keys = [f"key {number}" for number in range(ENTRIES // 2)]
+    value = bytes(BYTES[kind])
+
+    def write(put: Put = opened.put) -> None:
+        for key in keys:
+            put(key, value)
+
+    benchmark.pedantic(write, rounds=PASSES, iterations=1)
+    note(benchmark, kind, name, "put", len(keys))
+
+
+@pytest.mark.benchmark(group="cache")
+@pytest.mark.parametrize(("kind", "name"), NAMES)
+def bench_get_by_threads(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
+    """The same keys, read by eight threads at once: time of a call of all of them together."""
+    keys = [f"key {number}" for number in range(ENTRIES // 2)]
+    for key in keys:
+        opened.put(key, bytes(BYTES[kind]))
+
+    def read(get: Get = opened.get) -> None:
+        for key in keys:
+            get(key)
+
+    def together() -> None:
+        threads = [threading.Thread(target=read) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    benchmark.pedantic(together, rounds=PASSES, warmup_rounds=1)
+    note(benchmark, kind, name, f"get by {THREADS} threads", THREADS * len(keys))
