@@ -160,6 +160,15 @@ def test_a_tier_keeps_to_its_size(make: Make) -> None:
     assert 500 < stats["entries"] == 5000 - stats["evictions"]
 
 
+def test_a_tier_tells_what_is_in_it(make: Make) -> None:
+    tier = make(MIB)
+    tier["a"] = bytes(1000)
+    assert repr(tier) == f"<{type(tier).__name__}: 1 keys, {tier.bytes:,} bytes>"
+    if isinstance(tier, Store):
+        tier.close()
+        assert repr(tier) == "<Store: closed>"
+
+
 key_of = st.sampled_from(["a", "b", "c", b"a", b"b", ""])
 steps = st.lists(st.tuples(st.sampled_from(["put", "delete", "get", "pop", "clear"]), key_of, st.binary(max_size=200)))
 

@@ -44,6 +44,9 @@ class Tier(TierCore, MutableMapping[Key, bytes]):
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {len(self):,} keys, {self.bytes:,} bytes>"
+
 
 class Memory(MemoryCore, Tier):
     """A tier in memory.
@@ -112,6 +115,9 @@ class Store(StoreCore, Tier):
     """
 
     __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<Store: closed>" if self.closed else super().__repr__()
 
     def __enter__(self) -> Self:
         return self
