@@ -107,6 +107,10 @@ def test_zstd_is_read_if_it_can_be(tmp_path: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
     (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(b"1 2 1"))
     assert read_trace(tmp_path / "a.txt.zst").keys.tolist() == [1, 2, 1]
+    whole = zstandard.ZstdCompressor().compress(b"1 2 1 " * 100_000)
+    (tmp_path / "a.txt.zst").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(tiercel.CorruptionError, match="got the first part of one"):
+        read_trace(tmp_path / "a.txt.zst")
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
@@ -139,7 +143,14 @@ def test_replay_prints_both(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["a.txt", "--size", "0"], ["a.txt"], ["absent.txt", "--size", "1"], ["a.csv", "--size", "1"]]
+    "words",
+    [
+        ["a.txt", "--size", "0"],
+        ["a.txt", "--size", str(2**64)],
+        ["a.txt"],
+        ["absent.txt", "--size", "1"],
+        ["a.csv", "--size", "1"],
+    ],
 )
 def test_replay_refuses_in_one_line(run: Run, tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "a.txt").write_text("1")
@@ -160,6 +171,23 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
     assert run("cache", "clear", "store")[:2] == (0, "1 values forgotten\n")
     assert "entries      0" in run("cache", "stats", "store")[1]
+
+
+def test_looking_drops_nothing(run: Run, tmp_path: Path) -> None:
+    with Store(tmp_path / "store", 200 << 20) as store:
+        assert store.put("large", bytes(120 << 20))
+        store.update({str(number): b"x" for number in range(100)})
+    for _ in range(2):
+        assert json.loads(run("cache", "stats", "store", "--json")[1])["entries"] == 101
+    assert run("cache", "verify", "store")[:2] == (0, "101 values, none is damaged\n")
+
+
+def test_a_foreign_file_is_left_alone(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "values").write_text("mine")
+    for action in ("stats", "verify", "clear"):
+        code, out, err = run("cache", action, ".")
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["values"]
 
 
 def test_a_directory_without_a_store_is_left_alone(run: Run, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The compiled core of tiercel. Import from `tiercel`, not from here."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, final, overload, type_check_only
 
@@ -524,7 +524,7 @@ class TierCore:
     def get(self, key: _Key, default: _Content) -> _Content: ...
     @overload
     def get(self, key: _Key, default: _T) -> _Content | _T: ...
-    def get_many(self, keys: Sequence[_Key]) -> list[_Content | None]:
+    def get_many(self, keys: Iterable[_Key]) -> list[_Content | None]:
         """The values of keys, in their order; None for each that is not there."""
     def put(self, key: _Key, value: Buffer) -> bool:
         """Keep a value under a key; False if it is too large for the tier, or the disk refuses."""

@@ -1,6 +1,6 @@
 """The tiers of a cache."""
 
-from collections.abc import MutableMapping
+from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from types import TracebackType
 from typing import Self, TypeAlias, TypedDict
 
@@ -34,6 +34,18 @@ class TierStats(TypedDict):
     """Reads and writes that the disk refused: each was a miss, or a value not kept."""
 
 
+class _Items(ItemsView[Key, bytes]):
+    def __iter__(self) -> Iterator[tuple[Key, bytes]]:
+        for key in self._mapping:
+            if (value := self._mapping.get(key)) is not None:
+                yield key, value
+
+
+class _Values(ValuesView[bytes]):
+    def __iter__(self) -> Iterator[bytes]:
+        return (value for _, value in _Items(self._mapping))
+
+
 class Tier(TierCore, MutableMapping[Key, bytes]):
     """What every tier can do: a `MutableMapping` of keys, `str` or `bytes`, to bytes.
 
@@ -43,6 +55,14 @@ class Tier(TierCore, MutableMapping[Key, bytes]):
     """
 
     __slots__ = ()
+
+    def items(self) -> ItemsView[Key, bytes]:
+        """Keys and values. Keys that leave while they are walked through are passed over."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[bytes]:
+        """Values. Those that leave while they are walked through are passed over."""
+        return _Values(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self):,} keys, {self.bytes:,} bytes>"
@@ -81,17 +101,18 @@ class Memory(MemoryCore, Tier):
 class Store(StoreCore, Tier):
     """A tier in a directory, which outlives the process.
 
-    Values are written together, about a mebibyte at a time, and synced now and then: what a crash loses is the latest writes,
-    and what they replaced or deleted may be back. A damaged value is a miss; a file that cannot be opened is set aside as
-    `values.damaged` and begun anew. Both are counted in `stats()`. A forked process finds nothing in it and keeps nothing.
+    Values are written together, about a mebibyte at a time, and synced every sixteen mebibytes or so: what a crash loses is what was written
+    since, and what that replaced or deleted may be back. A damaged value is a miss; a file that cannot be opened is set aside as
+    `values.damaged` and begun anew. After a write that the disk refuses everything is forgotten. All of it is counted in `stats()`. A forked
+    process finds nothing in it and keeps nothing, but holds the directory open while it lives.
 
     Parameters
     ----------
     path : str or os.PathLike
         A directory; it is made if it is missing.
     bytes : int
-        Size, of values, keys and about 100 bytes of bookkeeping an entry; the file takes more, up to about twice of it. What is there
-        beyond it when the tier is opened goes.
+        Size, of values, keys and about 100 bytes of bookkeeping an entry; the file takes more, up to five times of it where much is
+        replaced, and more for values of many mebibytes. What is there beyond it when the tier is opened goes.
 
     Raises
     ------

@@ -70,11 +70,14 @@ def _decompress(name: str, content: bytes) -> tuple[str, bytes]:
         zstandard: Any = import_module("zstandard")
     except ImportError as error:
         raise InvalidInputError(f"{name}: to read it, pip install zstandard") from error
+    reader = zstandard.ZstdDecompressor().decompressobj()
     try:
-        with zstandard.ZstdDecompressor().stream_reader(content) as reader:
-            return name.removesuffix(".zst"), reader.read()
+        content = reader.decompress(content)
     except zstandard.ZstdError as error:
         raise CorruptionError(f"{name}: {error}") from error
+    if not reader.eof:
+        raise CorruptionError(f"{name}: expected a whole file, got the first part of one")
+    return name.removesuffix(".zst"), content
 
 
 def _parse(name: str, content: bytes) -> Trace:

@@ -1,6 +1,7 @@
 """`tiercel cache`: what is in a store, and what a tier would make of a trace."""
 
 import argparse
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from tiercel.cache.replay import replay
 from tiercel.cache.traces import read_trace
 from tiercel.cli.answer import Answer
 from tiercel.cli.progress import progress
-from tiercel.errors import InvalidInputError
+from tiercel.errors import InvalidInputError, StorageFailedError
 
 # The file that a store keeps its values in.
 _FILE = "values"
+# What a file of redb begins with.
+_MAGIC = b"redb"
+# Keys of a kibibyte, or bytes.
+_MOST = 1 << 48
 
 
 def run(args: argparse.Namespace) -> Answer:
@@ -29,8 +34,11 @@ def run(args: argparse.Namespace) -> Answer:
 
 def _open(directory: str) -> Store:
     file = Path(directory) / _FILE
-    # A larger store than the file can hold, so that opening it drops nothing.
-    return Store(directory, max(4 * file.stat().st_size, 1 << 20))
+    with file.open("rb") as content:
+        if content.read(len(_MAGIC)) != _MAGIC:
+            raise InvalidInputError(f"{file}: expected a file of tiercel.cache.Store, got another one")
+    # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
+    return Store(directory, max(64 * file.stat().st_size, 1 << 20))
 
 
 def _stats(args: argparse.Namespace) -> Answer:
@@ -52,12 +60,14 @@ def _stats(args: argparse.Namespace) -> Answer:
 def _verify(args: argparse.Namespace) -> Answer:
     with _open(args.directory) as store:
         keys = list(store)
+        missing = 0
         with progress("verify") as report:
             for number, key in enumerate(keys):
-                store.get(key)
+                missing += store.get(key) is None
                 if report is not None:
                     report(number + 1, len(keys))
-        damaged = store.stats()["damaged"]
+        # What was damaged when it was opened is counted, too.
+        damaged = max(store.stats()["damaged"], missing)
     document = {"directory": args.directory, "values": len(keys), "damaged": damaged}
     lines = [f"{len(keys):,} values, {f'{damaged:,} damaged' if damaged else 'none is damaged'}"]
     return Answer(document, lines, code=1 if damaged else 0)
@@ -67,12 +77,16 @@ def _clear(args: argparse.Namespace) -> Answer:
     with _open(args.directory) as store:
         entries = len(store)
         store.clear()
+        failed = store.stats()["failures"] > 0
+    if failed:
+        raise StorageFailedError(errno.EIO, "the file could not be begun anew", args.directory)
     return Answer({"directory": args.directory, "forgotten": entries}, [f"{entries:,} values forgotten"])
 
 
 def _replay(args: argparse.Namespace) -> Answer:
-    if min(args.size) < 1:
-        raise InvalidInputError(f"size: expected an int of at least 1, got {min(args.size)}")
+    for size in args.size:
+        if not 1 <= size <= _MOST:
+            raise InvalidInputError(f"--size: expected an int from 1 to {_MOST}, got {size}")
     trace = read_trace(args.trace)
     unit = "keys" if trace.sizes is None else "bytes"
     rows: list[dict[str, Any]] = []

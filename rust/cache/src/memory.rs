@@ -81,8 +81,9 @@ impl Tier for Memory {
             return Put::TooLarge { bytes, most: self.most };
         }
         let mut left = Vec::new();
-        self.cache.insert_with_lifecycle(key.to_key(), value, &mut left);
-        let evicted = left.iter().filter(|(gone, _)| gone.borrow() != key).count();
+        self.cache.insert_with_lifecycle(key.to_key(), Arc::clone(&value), &mut left);
+        // The policy may let go of what has just come; an earlier value of the key was not evicted, but replaced.
+        let evicted = left.iter().filter(|(gone, old)| gone.borrow() != key || Arc::ptr_eq(old, &value)).count();
         self.evictions.fetch_add(evicted as u64, Relaxed);
         self.puts.fetch_add(1, Relaxed);
         Put::Kept

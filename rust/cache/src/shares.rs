@@ -24,13 +24,13 @@ const REMEMBERED: f64 = 1.0;
 const USUAL: u64 = 1 << 10;
 
 /// Most entries that room is made for at once; tables grow.
-const TABLE: u64 = 1 << 24;
+const TABLE: u64 = 1 << 22;
 
 /// Room that a shard must have before there is another one.
 const ROOM: u64 = 128 << 20;
 
 /// Most shards.
-const SHARDS: u64 = 64;
+const SHARDS: u64 = 16;
 
 /// A cache of so many bytes, and the most that one entry may take.
 pub(crate) fn shared<K, V, W, L>(bytes: u64, weighter: W, lifecycle: L) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)

@@ -269,3 +269,66 @@ fn many_threads_see_whole_values() {
         assert_eq!(keys.len(), tier.len());
     }
 }
+
+#[test]
+fn damage_beside_a_writer_is_no_deadlock() {
+    let directory = filled();
+    let path = directory.path().join("values");
+    let mut bytes = fs::read(&path).expect("a file");
+    for n in 0..30_usize {
+        let value = content(n, 2000);
+        let place = bytes.windows(2000).position(|window| window == &value[..]).expect("the value in the file");
+        bytes[place + 1000] ^= 1;
+    }
+    fs::write(&path, &bytes).expect("a file that can be written");
+    let tier = store(directory.path(), 1 << 20);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..200 {
+                tier.put(KeyRef::text("new"), value(b"value"));
+                tier.flush();
+            }
+        });
+        for n in 0..30_u8 {
+            assert_eq!(tier.get(KeyRef::bytes(&[n])), None);
+        }
+    });
+    assert_eq!((tier.counts().damaged, tier.len()), (30, 1));
+}
+
+#[test]
+fn a_damaged_key_is_counted_and_goes() {
+    let directory = tempdir().expect("a directory");
+    drop((0..9_u8).fold(store(directory.path(), 1 << 20), |tier, n| {
+        tier.put(KeyRef::text(&format!("a long key, number {n}")), value(&[n; 50]));
+        tier
+    }));
+    let path = directory.path().join("values");
+    let whole = fs::read(&path).expect("a file");
+    let key = b"a long key, number 4";
+    let places: Vec<_> = (0..whole.len() - key.len()).filter(|at| whole[*at..].starts_with(key)).collect();
+    assert!(places.len() >= 2, "one in each table");
+    for place in places {
+        let mut damaged = whole.clone();
+        damaged[place + 3] ^= 1;
+        fs::write(&path, damaged).expect("a file that can be written");
+        let tier = store(directory.path(), 1 << 20);
+        let keys = tier.keys();
+        let found = keys.iter().filter(|key| tier.get(key.borrow()).is_some()).count();
+        // Others may be behind it in the order of keys, and not be found either.
+        assert!(found > 0);
+        assert_eq!((tier.len(), tier.counts().damaged), (found, (keys.len() - found) as u64));
+    }
+}
+
+#[test]
+fn what_was_cleared_stays_away() {
+    let directory = filled();
+    {
+        let tier = store(directory.path(), 1 << 20);
+        tier.clear();
+        assert_eq!(tier.put(KeyRef::text("new"), value(b"value")), Put::Kept);
+    }
+    let tier = store(directory.path(), 1 << 20);
+    assert_eq!(tier.keys(), [KeyRef::text("new").to_key()]);
+}

@@ -172,6 +172,9 @@ pub(crate) fn data<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<B
         let message = format!("{argument}: expected bytes, got {}", shown(value));
         invalid_because(py, &message, cause)
     })?;
+    if view.getattr("format")?.extract::<String>()?.contains('O') {
+        return Err(invalid(py, format!("{argument}: expected bytes, got a buffer of Python objects")));
+    }
     Ok(view.call_method0("tobytes")?.cast_into()?)
 }
 

@@ -12,6 +12,9 @@ use crate::arguments::{self, Whole, shown, whole};
 use crate::errors::{closed, invalid, store_open};
 use crate::work::detached;
 
+/// Bytes of a value for which there may be no memory.
+const LARGE: usize = 1 << 20;
+
 /// What every tier can do: bytes by key.
 #[pyclass(subclass, frozen, weakref, module = "tiercel._core")]
 pub(crate) struct TierCore {
@@ -57,7 +60,7 @@ impl TierCore {
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let given = asked(key)?;
         match self.call(key.py(), |tier| tier.get(given))? {
-            Some(value) => Ok(PyBytes::new(key.py(), &value)),
+            Some(value) => handed(key.py(), &value),
             None => Err(PyKeyError::new_err(key.clone().unbind())),
         }
     }
@@ -101,19 +104,20 @@ impl TierCore {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let given = asked(key)?;
         let value = self.call(key.py(), |tier| tier.get(given))?;
-        Ok(value.map_or(default, |value| Some(PyBytes::new(key.py(), &value).into_any())))
+        value.map_or(Ok(default), |value| Ok(Some(handed(key.py(), &value)?.into_any())))
     }
 
     /// The values of keys, in their order; None for each that is not there.
-    #[expect(clippy::needless_pass_by_value, reason = "as Python hands it over")]
-    fn get_many<'py>(
-        &self,
-        py: Python<'py>,
-        keys: Vec<Bound<'py, PyAny>>,
-    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
-        let given = keys.iter().map(asked).collect::<PyResult<Vec<_>>>()?;
+    fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let py = keys.py();
+        let expected = || invalid(py, format!("keys: expected an iterable of str or bytes, got {}", shown(keys)));
+        if keys.is_instance_of::<PyString>() || keys.is_instance_of::<PyBytes>() {
+            return Err(expected());
+        }
+        let all = keys.try_iter().map_err(|_| expected())?.collect::<PyResult<Vec<_>>>()?;
+        let given = all.iter().map(asked).collect::<PyResult<Vec<_>>>()?;
         let values = self.call(py, |tier| tier.get_many(&given))?;
-        Ok(values.into_iter().map(|value| value.map(|value| PyBytes::new(py, &value))).collect())
+        values.into_iter().map(|value| value.map(|value| handed(py, &value)).transpose()).collect()
     }
 
     /// Keep a value under a key; False if it is too large for the tier, or the disk refuses.
@@ -221,6 +225,18 @@ fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
         Kind::Text => PyString::new(py, &String::from_utf8_lossy(bytes)).into_any(),
         Kind::Bytes => PyBytes::new(py, bytes).into_any(),
     }
+}
+
+/// A value as Python gets it.
+fn handed<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    if value.len() < LARGE {
+        return Ok(PyBytes::new(py, value));
+    }
+    // Raises `MemoryError` if there is no room for it.
+    PyBytes::new_with(py, value.len(), |bytes| {
+        bytes.copy_from_slice(value);
+        Ok(())
+    })
 }
 
 fn content(value: &Bound<'_, PyAny>) -> PyResult<Arc<[u8]>> {

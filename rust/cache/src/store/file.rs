@@ -1,6 +1,6 @@
 //! The file of a store: a redb database of frames by key, and of the bytes that each entry takes.
 
-use std::fs;
+use std::fs::{self, TryLockError};
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use crate::{Key, KeyRef, OpenError, frame};
 
 const NAME: &str = "values";
 const DAMAGED: &str = "values.damaged";
+/// Locked by who has the directory open: the lock of the database is gone for a moment while a damaged one is set aside.
+const LOCK: &str = "LOCK";
 
 const FRAMES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("frames");
 const SIZES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("sizes");
@@ -21,15 +23,16 @@ const SIZES: TableDefinition<'_, &[u8], u64> = TableDefinition::new("sizes");
 /// Memory for pages that were read.
 const PAGES: usize = 64 << 20;
 
-/// Transactions from one sync to the next. Pages that are free again can be used after a sync alone.
-const UNSYNCED: u32 = 16;
+/// Bytes written from one sync to the next. Pages that are free again can be used after a sync alone.
+const UNSYNCED: u64 = 16 << 20;
 
 /// An open database, or none after a failure or when it was closed.
 pub(super) struct File {
     path: PathBuf,
     database: Option<Database>,
-    unsynced: u32,
+    unsynced: u64,
     closed: bool,
+    lock: Option<fs::File>,
 }
 
 /// What the file says, or nothing that is of use.
@@ -44,10 +47,19 @@ impl<E: Into<redb::Error>> From<E> for Refused {
 impl File {
     /// Open the file of a directory, and tell whether a damaged one was set aside for a new one.
     pub(super) fn open(directory: &Path) -> Result<(Self, bool), OpenError> {
-        fs::create_dir_all(directory)?;
+        // Wherever the process goes later, the file stays where it is.
+        let directory = std::path::absolute(directory)?;
+        fs::create_dir_all(&directory)?;
+        let lock =
+            fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::AlreadyOpen),
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
         let path = directory.join(NAME);
         let (database, damaged) = open_or_set_aside(&path)?;
-        Ok((Self { path, database: Some(database), unsynced: 0, closed: false }, damaged))
+        Ok((Self { path, database: Some(database), unsynced: 0, closed: false, lock: Some(lock) }, damaged))
     }
 
     /// Close the file for good.
@@ -55,6 +67,7 @@ impl File {
         self.closed = true;
         let database = self.database.take();
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(database)));
+        self.lock = None;
     }
 
     /// Leave the file to the process that opened it.
@@ -63,28 +76,30 @@ impl File {
         std::mem::forget(self.database.take());
     }
 
-    /// Open the file after a failure, as [`open`](Self::open) does.
-    pub(super) fn open_again(&mut self) -> Result<bool, OpenError> {
-        if self.closed {
-            return Ok(false);
-        }
+    /// Begin with an empty file. There is none if the disk refuses; then this is to be tried again.
+    pub(super) fn start_anew(&mut self) -> Result<(), Refused> {
         // A database that failed may panic once more on its way.
         let before = self.database.take();
         let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(before)));
-        let (database, damaged) = open_or_set_aside(&self.path)?;
-        self.database = Some(database);
-        Ok(damaged)
-    }
-
-    /// Write changes in one transaction.
-    pub(super) fn write(&mut self, changes: &Changes, sync: bool) -> Result<(), Refused> {
         if self.closed {
             return Err(Refused);
         }
-        if self.database.is_none() {
-            self.open_again().map_err(|_| Refused)?;
+        // What is in the old file is outdated in part, and must never be seen again.
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                fs::OpenOptions::new().write(true).truncate(true).open(&self.path).map_err(|_| Refused)?;
+            }
+            _ => {}
         }
-        let sync = sync || self.unsynced + 1 >= UNSYNCED;
+        let (database, _) = open_or_set_aside(&self.path).map_err(|_| Refused)?;
+        self.database = Some(database);
+        self.unsynced = 0;
+        Ok(())
+    }
+
+    /// Write changes of so many bytes in one transaction.
+    pub(super) fn write(&mut self, changes: &Changes, bytes: u64, sync: bool) -> Result<(), Refused> {
+        let sync = sync || self.unsynced + bytes >= UNSYNCED;
         let database = self.database.as_ref().ok_or(Refused)?;
         guard(|| {
             let mut transaction = database.begin_write()?;
@@ -107,23 +122,7 @@ impl File {
             transaction.commit()?;
             Ok(())
         })?;
-        self.unsynced = if sync { 0 } else { self.unsynced + 1 };
-        Ok(())
-    }
-
-    /// Remove every entry.
-    pub(super) fn clear(&mut self) -> Result<(), Refused> {
-        let database = self.database.as_ref().ok_or(Refused)?;
-        guard(|| {
-            let transaction = database.begin_write()?;
-            transaction.delete_table(FRAMES)?;
-            transaction.delete_table(SIZES)?;
-            transaction.open_table(FRAMES)?;
-            transaction.open_table(SIZES)?;
-            transaction.commit()?;
-            Ok(())
-        })?;
-        self.unsynced = 0;
+        self.unsynced = if sync { 0 } else { self.unsynced + bytes };
         Ok(())
     }
 
@@ -149,11 +148,12 @@ pub(super) struct Reader {
     sizes: ReadOnlyTable<&'static [u8], u64>,
 }
 
-/// What the file has of a key.
+/// What there is of a key.
 pub(super) enum Found {
     Value(Arc<[u8]>),
+    Deleted,
+    /// No whole value.
     Damaged,
-    Nothing,
 }
 
 impl Reader {
@@ -164,8 +164,7 @@ impl Reader {
         });
         match found {
             Ok(Some(Some(value))) => Found::Value(value),
-            Ok(None) => Found::Nothing,
-            Ok(Some(None)) | Err(_) => Found::Damaged,
+            Ok(Some(None) | None) | Err(_) => Found::Damaged,
         }
     }
 

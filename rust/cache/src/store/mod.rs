@@ -137,87 +137,107 @@ impl Store {
     /// Take up what the file holds; what is more than there is room for goes.
     fn remember(&self) {
         let entries = self.reader.read().as_ref().map(file::Reader::entries);
-        match entries {
-            Some(Ok(entries)) => {
-                let mut pending = self.pending.write();
-                for (key, bytes) in entries {
-                    self.share(&mut pending, key, bytes);
-                }
+        if let Some(Ok(entries)) = entries {
+            let mut pending = self.pending.write();
+            for (key, bytes) in entries {
+                self.share(&mut pending, key.borrow(), bytes);
             }
-            Some(Err(_)) | None => self.forget_all(),
+        } else {
+            self.damaged.fetch_add(1, Relaxed);
+            self.forget_all();
         }
     }
 
-    /// Count an entry in, and those that it drives out off.
-    fn share(&self, pending: &mut Pending, key: Key, bytes: u64) {
-        if bytes > self.most {
-            pending.set(key, None);
-            return;
-        }
+    /// Count an entry in, and those that it drives out off; tells whether it stays.
+    fn share(&self, pending: &mut Pending, key: KeyRef<'_>, bytes: u64) -> bool {
         let mut left = Vec::new();
-        self.shares.insert_with_lifecycle(key.clone(), bytes, &mut left);
+        if bytes > self.most {
+            left.push(key.to_key());
+        } else {
+            self.shares.insert_with_lifecycle(key.to_key(), bytes, &mut left);
+        }
+        // The policy may let go of what has just come; an entry of the key that was replaced leaves, too.
+        let stays = self.shares.contains_key(&key);
         for gone in left {
-            if gone != key {
-                self.evictions.fetch_add(1, Relaxed);
+            if gone.borrow() != key || !stays {
                 pending.set(gone, None);
+                self.evictions.fetch_add(1, Relaxed);
             }
         }
+        stays
     }
 
-    /// Write what waits in one transaction; what cannot be written is lost and counted.
+    /// Write what waits in one transaction. If that cannot be done, everything is forgotten: the transactions that were not synced are
+    /// undone, so the file has older values than were put.
     fn write_pending(&self, file: &mut File, sync: bool) -> bool {
-        let changes = self.pending.write().begin();
+        let (changes, bytes) = self.pending.write().begin();
         if changes.is_empty() && !sync {
             return true;
         }
-        let written = file.write(&changes, sync);
-        let mut pending = self.pending.write();
-        if written.is_ok() {
-            *self.reader.write() = file.reader().ok();
-        } else {
+        if file.write(&changes, bytes, sync).is_err() {
             self.failures.fetch_add(1, Relaxed);
-            for key in changes.keys().filter(|key| !pending.is_waiting(key)) {
-                self.shares.remove(key);
-            }
-            *self.reader.write() = None;
-            if let Ok(damaged) = file.open_again() {
-                self.damaged.fetch_add(u64::from(damaged), Relaxed);
-                *self.reader.write() = file.reader().ok();
-            }
+            self.start_anew(file);
+            return false;
         }
+        let mut pending = self.pending.write();
+        *self.reader.write() = file.reader().ok();
         pending.end();
-        written.is_ok()
+        true
     }
 
     fn forget_all(&self) {
-        let mut file = self.file.lock();
+        self.start_anew(&mut self.file.lock());
+    }
+
+    /// Begin with an empty file.
+    fn start_anew(&self, file: &mut File) {
         let mut pending = self.pending.write();
         self.shares.clear();
         *pending = Pending::default();
         // Readers hold pages of the file.
         *self.reader.write() = None;
-        if file.clear().is_err() {
+        if file.start_anew().is_err() {
             self.failures.fetch_add(1, Relaxed);
-            let _ = file.open_again();
         }
         *self.reader.write() = file.reader().ok();
     }
 
-    /// The value of a key that is there, unless the file fails.
-    fn value(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
-        match self.pending.read().get(key) {
-            Waiting::Value(value) => return Some(value),
-            Waiting::Deleted => return None,
-            Waiting::No => {}
+    /// The value of a key that takes so many bytes, unless it is damaged or has just left.
+    fn value(&self, key: KeyRef<'_>, bytes: u64) -> Option<Arc<[u8]>> {
+        match self.look(key, &self.pending.read()) {
+            Found::Value(value) if weight(key, value.len()) == bytes => return Some(value),
+            Found::Deleted => return None,
+            _ => {}
         }
-        match self.reader.read().as_ref().map_or(Found::Nothing, |reader| reader.get(key)) {
-            Found::Value(value) => Some(value),
-            Found::Damaged => {
-                self.damaged.fetch_add(1, Relaxed);
-                self.delete(key);
-                None
-            }
-            Found::Nothing => None,
+        // It may have left or been replaced since it was seen; with `pending` held, nothing moves.
+        let pending = self.pending.read();
+        let bytes = self.shares.peek(&key)?;
+        match self.look(key, &pending) {
+            Found::Value(value) if weight(key, value.len()) == bytes => return Some(value),
+            Found::Deleted => return None,
+            _ => drop(pending),
+        }
+        self.damaged.fetch_add(1, Relaxed);
+        self.delete(key);
+        None
+    }
+
+    /// Write if so much waits that it pays; tells whether the disk took it.
+    fn write_if_much(&self, waiting: u64) -> bool {
+        if waiting < TOGETHER {
+            return true;
+        }
+        // One writes and the others go on, until too much waits.
+        let file = if waiting < 4 * TOGETHER { self.file.try_lock() } else { Some(self.file.lock()) };
+        file.is_none_or(|mut file| self.write_pending(&mut file, false))
+    }
+
+    /// What waits, or what the file has.
+    fn look(&self, key: KeyRef<'_>, pending: &Pending) -> Found {
+        match pending.get(key) {
+            Waiting::Value(value) => Found::Value(value),
+            Waiting::Deleted => Found::Deleted,
+            Waiting::No => self.reader.read().as_ref().map_or(Found::Deleted, |reader| reader.get(key)),
         }
     }
 }
@@ -227,7 +247,7 @@ impl Tier for Store {
         if !self.is_open() {
             return None;
         }
-        let value = self.shares.get(&key).and_then(|_| self.value(key));
+        let value = self.shares.get(&key).and_then(|bytes| self.value(key, bytes));
         if value.is_some() { &self.hits } else { &self.misses }.fetch_add(1, Relaxed);
         value
     }
@@ -244,29 +264,28 @@ impl Tier for Store {
         }
         let waiting = {
             let mut pending = self.pending.write();
-            self.share(&mut pending, key.to_key(), bytes);
-            pending.set(key.to_key(), Some(value));
+            if self.share(&mut pending, key, bytes) {
+                pending.set(key.to_key(), Some(value));
+            }
             pending.bytes()
         };
         self.puts.fetch_add(1, Relaxed);
-        if waiting < TOGETHER {
-            return Put::Kept;
-        }
-        // One writes and the others go on, until too much waits.
-        let file = if waiting < 4 * TOGETHER { self.file.try_lock() } else { Some(self.file.lock()) };
-        let written = file.is_none_or(|mut file| self.write_pending(&mut file, false));
-        if written { Put::Kept } else { Put::Failed }
+        if self.write_if_much(waiting) { Put::Kept } else { Put::Failed }
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
         if !self.is_open() {
             return false;
         }
-        let mut pending = self.pending.write();
-        let was_there = self.shares.remove(&key).is_some();
-        if was_there {
-            pending.set(key.to_key(), None);
-        }
+        let (was_there, waiting) = {
+            let mut pending = self.pending.write();
+            let was_there = self.shares.remove(&key).is_some();
+            if was_there {
+                pending.set(key.to_key(), None);
+            }
+            (was_there, pending.bytes())
+        };
+        self.write_if_much(waiting);
         was_there
     }
 

@@ -24,8 +24,8 @@ pub(super) enum Waiting {
     No,
 }
 
-/// What a deletion takes until it is written.
-const DELETION: u64 = 64;
+/// What a change takes beside its key and its value until it is written.
+const CHANGE: u64 = 64;
 
 impl Pending {
     pub(super) fn get(&self, key: KeyRef<'_>) -> Waiting {
@@ -37,7 +37,8 @@ impl Pending {
     }
 
     pub(super) fn set(&mut self, key: Key, value: Option<Arc<[u8]>>) {
-        let bytes = |value: &Option<Arc<[u8]>>| DELETION + value.as_ref().map_or(0, |value| value.len() as u64);
+        let key_len = key.borrow().bytes.len() as u64;
+        let bytes = |value: &Option<Arc<[u8]>>| CHANGE + key_len + value.as_ref().map_or(0, |value| value.len() as u64);
         self.bytes += bytes(&value);
         if let Some(before) = self.waiting.insert(key, value) {
             self.bytes -= bytes(&before);
@@ -49,19 +50,13 @@ impl Pending {
         self.bytes
     }
 
-    /// Whether there is a change of the key that is not being written yet.
-    pub(super) fn is_waiting(&self, key: &Key) -> bool {
-        self.waiting.contains_key(key)
-    }
-
-    /// Begin to write what waits. It is found here until [`end`](Self::end).
-    pub(super) fn begin(&mut self) -> Arc<Changes> {
-        self.bytes = 0;
+    /// Begin to write what waits, and tell its bytes. It is found here until [`end`](Self::end).
+    pub(super) fn begin(&mut self) -> (Arc<Changes>, u64) {
         self.writing = Arc::new(std::mem::take(&mut self.waiting));
-        Arc::clone(&self.writing)
+        (Arc::clone(&self.writing), std::mem::take(&mut self.bytes))
     }
 
-    /// What was being written is in the file, or lost.
+    /// What was being written is in the file.
     pub(super) fn end(&mut self) {
         self.writing = Arc::default();
     }
