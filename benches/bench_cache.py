@@ -92,6 +92,19 @@ def opened(kind: str, name: str, tmp_path: Path) -> Iterator[Opened]:
     cache.close()
 
 
+def read(get: Get, keys: list[str]) -> None:
+    for key in keys:
+        get(key)
+
+
+def filled(opened: Opened, kind: str) -> list[str]:
+    """Keys that are there, half as many as fit."""
+    keys = [f"key {number}" for number in range(ENTRIES // 2)]
+    for key in keys:
+        opened.put(key, bytes(BYTES[kind]))
+    return keys
+
+
 def note(benchmark: BenchmarkFixture, kind: str, name: str, what: str, calls: int) -> None:
     nanoseconds = benchmark.stats.stats.min / calls * 1e9
     benchmark.extra_info.update(engine=name, what=f"{kind}, {what}", ns=nanoseconds)
@@ -100,16 +113,9 @@ def note(benchmark: BenchmarkFixture, kind: str, name: str, what: str, calls: in
 @pytest.mark.benchmark(group="cache")
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def bench_get(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
-    """Keys that are there, in an order that repeats; half as many as fit."""
-    keys = [f"key {number}" for number in range(ENTRIES // 2)]
-    for key in keys:
-        opened.put(key, bytes(BYTES[kind]))
-
-    def read(get: Get = opened.get) -> None:
-        for key in keys:
-            get(key)
-
-    benchmark.pedantic(read, rounds=PASSES, iterations=4, warmup_rounds=1)
+    """Keys that are there, in an order that repeats."""
+    keys = filled(opened, kind)
+    benchmark.pedantic(read, (opened.get, keys), rounds=PASSES, iterations=4, warmup_rounds=1)
     note(benchmark, kind, name, "get", len(keys))
 
 
@@ -132,16 +138,10 @@ def bench_put(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str)
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def bench_get_by_threads(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
     """The same keys, read by eight threads at once: time of a call of all of them together."""
-    keys = [f"key {number}" for number in range(ENTRIES // 2)]
-    for key in keys:
-        opened.put(key, bytes(BYTES[kind]))
-
-    def read(get: Get = opened.get) -> None:
-        for key in keys:
-            get(key)
+    keys = filled(opened, kind)
 
     def together() -> None:
-        threads = [threading.Thread(target=read) for _ in range(THREADS)]
+        threads = [threading.Thread(target=read, args=(opened.get, keys)) for _ in range(THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:
