@@ -5,6 +5,9 @@ system. There it waits in the page cache of the outer one until the inner one as
 volatile cache of the inner one's disk. To cut the power is to shut the outer file system down at once (`EXT4_IOC_SHUTDOWN` without
 a flush of its journal): from then on nothing is written any more, and both caches are lost. Then both are mounted again, as after a
 power cut, and replay their journals.
+
+A power cut stops the processor together with the disk, so who writes must be stopped before: a process that outlives its disk may
+be told that a sync went well which failed. A program of nothing but `pwrite` and `fdatasync` was, once in some nine hundred cuts.
 """
 
 import ctypes
