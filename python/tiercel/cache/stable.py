@@ -1,0 +1,199 @@
+"""Keys of calls: the same in every process, for calls that are the same.
+
+>>> from tiercel.cache.stable import stable_key
+>>> def area(width, height=1): ...
+>>> stable_key(area, (2,), {}) == stable_key(area, (), {"height": 1, "width": 2})
+True
+>>> stable_key(area, (2,), {}) == stable_key(area, (2.0,), {})
+False
+"""
+
+import datetime as dt
+import hashlib
+import inspect
+import math
+import pathlib
+import struct
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum, Flag
+from functools import lru_cache
+from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from tiercel.cache.arrays import array_head
+from tiercel.checks import MAX_DEPTH
+from tiercel.errors import InvalidInputError
+
+__all__ = ["stable_key"]
+
+# What is hashed is a tree of values. Each is its tag, the length of its body (u64) and its body, which may hold further values:
+# whoever reads it from the left finds one way to read it, so that different trees are different bytes.
+_SIZE: Final = struct.Struct("<Q")
+_VERSION: Final = b"tiercel call 1"
+
+
+def stable_key(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    """The key of a call: 32 bytes, the same in every process and on every machine for the same call.
+
+    Arguments are put in the places of the function's signature and defaults are filled in, so it does not matter how they are passed.
+    They are the same if they are of the same type and equal; 1, 1.0, True and "1" are four arguments. The order of dicts and sets does not
+    count. What else the function depends on is no part of the key: what it captures, global variables, its code.
+
+    Parameters
+    ----------
+    function
+        Known by its module (its file, if it was started as a program) and qualified name. The object of a bound method is an argument.
+    args, kwargs
+        What it is called with: None, bool, int, float, str, bytes, tuple, list, dict, set, frozenset, members of an Enum, dataclasses,
+        dates and times, UUIDs, paths, numpy arrays and numbers, and what is made of these, 64 levels deep.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is of another type, which is named, or the function is not made by def.
+    TypeError
+        The function cannot be called so.
+    """
+    if inspect.ismethod(function):
+        function, args = function.__func__, (function.__self__, *args)
+    name, signature = _known(function)
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    parts = [name]
+    for argument, value in bound.arguments.items():
+        try:
+            parts += (_text(argument), _value(value, MAX_DEPTH))
+        except _MisfitError as error:
+            raise InvalidInputError(f"{argument}: {error}") from None
+    return hashlib.blake2b(b"".join(parts), digest_size=32, person=_VERSION).digest()
+
+
+class _MisfitError(Exception):
+    """A value without a form that is the same in every process."""
+
+
+@lru_cache(maxsize=1024)
+def _known(function: Callable[..., Any]) -> tuple[bytes, inspect.Signature]:
+    # Other callables may hold what their name does not tell.
+    if not inspect.isfunction(function) or "<lambda>" in function.__qualname__:
+        raise InvalidInputError(f"function: expected one with a name, made by def, got {function!r}")
+    return _name(function), inspect.signature(function)
+
+
+def _name(named: Any) -> bytes:
+    """Module and qualified name of a function or class."""
+    module: str | None = named.__module__
+    if module in {None, "__main__", "__mp_main__"}:
+        # Every program has a module of this name, and what it calls itself depends on how it was started.
+        module = getattr(sys.modules["__main__"], "__file__", None)
+    return _text(module or "") + _text(named.__qualname__)
+
+
+def _value(value: object, levels: int) -> bytes:
+    if (form := _FORMS.get(type(value))) is not None:
+        return form(value)
+    if not levels:
+        raise _MisfitError(f"expected at most {MAX_DEPTH} levels within each other")
+    if (within := _CONTAINERS.get(type(value))) is not None:
+        return within(value, levels - 1)
+    if isinstance(value, Enum):
+        # Flags that are set together may have no name.
+        member = _int(value.value) if isinstance(value, Flag) else _text(value.name)
+        return _tagged(b"E", _name(type(value)), member)
+    if is_dataclass(value) and not isinstance(value, _BUILTIN):
+        named = ((field.name, getattr(value, field.name)) for field in fields(value))
+        return _tagged(b"D", _name(type(value)), *(_text(name) + _value(each, levels - 1) for name, each in named))
+    if type(value) is np.ndarray:
+        return _array(b"A", cast("np.ndarray[Any, Any]", value))
+    if isinstance(value, np.generic):
+        return _array(b"G", cast("np.generic[Any]", value))
+    raise _MisfitError(f"expected a value that is the same in every process, got {type(value).__name__}")
+
+
+def _tagged(tag: bytes, *body: bytes) -> bytes:
+    return b"".join((tag, _SIZE.pack(sum(map(len, body))), *body))
+
+
+def _text(text: str) -> bytes:
+    # Names of files may hold what is no Unicode.
+    return _tagged(b"s", text.encode("utf-8", "surrogatepass"))
+
+
+def _int(value: int) -> bytes:
+    return _tagged(b"i", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
+
+
+def _float(value: float) -> bytes:
+    # One NaN, whatever its sign, which depends on the processor.
+    return _tagged(b"f", b"nan" if math.isnan(value) else struct.pack("<d", value))
+
+
+def _zone(value: dt.datetime | dt.time) -> bytes:
+    zone = value.tzinfo
+    # A zone that was read from a file has no key, one of another class no text that is the same everywhere.
+    name = zone.key if isinstance(zone, ZoneInfo) else str(zone)
+    if not name or type(zone) not in {type(None), dt.timezone, ZoneInfo}:
+        raise _MisfitError(f"expected a time in a zone with a name, got one in {type(zone).__name__}")
+    return _text(type(zone).__name__) + _text(name)
+
+
+def _time(tag: bytes, value: Any) -> bytes:
+    return _tagged(tag, _text(value.isoformat()), _int(value.fold), _zone(value))
+
+
+def _duration(value: dt.timedelta) -> bytes:
+    return _tagged(b"d", _int(value.days), _int(value.seconds), _int(value.microseconds))
+
+
+def _path(value: pathlib.PurePath) -> bytes:
+    return _tagged(b"P", _text(type(value).__name__), _text(str(value)))
+
+
+def _array(tag: bytes, value: "np.ndarray[Any, Any] | np.generic[Any]") -> bytes:
+    try:
+        return _tagged(tag, _tagged(b"h", array_head(value)), value.tobytes())
+    except InvalidInputError as error:
+        raise _MisfitError(str(error)) from None
+
+
+_FORMS: Final[dict[type, Callable[[Any], bytes]]] = {
+    type(None): lambda _: _tagged(b"N"),
+    bool: lambda value: _tagged(b"B", b"1" if value else b"0"),
+    int: _int,
+    float: _float,
+    str: _text,
+    bytes: lambda value: _tagged(b"b", value),
+    dt.date: lambda value: _tagged(b"t", _text(value.isoformat())),
+    dt.time: lambda value: _time(b"o", value),
+    dt.datetime: lambda value: _time(b"T", value),
+    dt.timedelta: _duration,
+    uuid.UUID: lambda value: _tagged(b"u", value.bytes),
+    pathlib.PosixPath: _path,
+    pathlib.WindowsPath: _path,
+    pathlib.PurePosixPath: _path,
+    pathlib.PureWindowsPath: _path,
+}
+
+
+def _each(values: Iterable[object], levels: int) -> list[bytes]:
+    return [_value(each, levels) for each in values]
+
+
+def _pairs(value: dict[object, object], levels: int) -> list[bytes]:
+    return sorted(_value(key, levels) + _value(each, levels) for key, each in value.items())
+
+
+_CONTAINERS: Final[dict[type, Callable[[Any, int], bytes]]] = {
+    tuple: lambda value, levels: _tagged(b"(", *_each(value, levels)),
+    list: lambda value, levels: _tagged(b"[", *_each(value, levels)),
+    set: lambda value, levels: _tagged(b"{", *sorted(_each(value, levels))),
+    frozenset: lambda value, levels: _tagged(b"<", *sorted(_each(value, levels))),
+    dict: lambda value, levels: _tagged(b":", *_pairs(value, levels)),
+}
+# What such a class holds besides the fields of a dataclass would not count.
+_BUILTIN: Final = (type, *_FORMS, *_CONTAINERS)

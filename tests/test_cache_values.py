@@ -1,0 +1,234 @@
+"""Values as bytes that come back as they were."""
+
+import enum
+import json
+import math
+import os
+import pickle
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+import tiercel
+from tiercel.cache.values import Codec, DamagedValueError
+
+PLAIN = Codec()
+PICKLE = Codec("pickle (unsafe)")
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
+json_values = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+fields = [("id", ">i8"), ("at", "M8[us]"), ("name", "U3"), ("more", [("x", "f2", (2,)), ("ok", "?")])]
+dtypes = npst.scalar_dtypes() | st.sampled_from([np.dtype(fields), np.dtype("S2")])
+arrays = npst.arrays(dtypes, npst.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal, of equal types, all the way down."""
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict):
+        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
+    return (
+        left == right and math.copysign(1, left) == math.copysign(1, right)
+        if isinstance(left, float)
+        else left == right
+    )
+
+
+@given(value=json_values | st.binary())
+def test_plain_values_come_back_as_they_were(value: Any) -> None:
+    assert same(PLAIN.decode(PLAIN.encode(value)), value)
+
+
+def test_no_number_and_infinity_come_back() -> None:
+    assert PLAIN.decode(PLAIN.encode([math.inf, -math.inf])) == [math.inf, -math.inf]
+    assert math.isnan(PLAIN.decode(PLAIN.encode(math.nan)))
+
+
+@given(array=arrays)
+def test_arrays_come_back_as_they_were(array: np.ndarray) -> None:
+    back = PLAIN.decode(PLAIN.encode(array))
+    assert type(back) is np.ndarray
+    assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
+    assert back.flags.writeable
+    assert back.flags.owndata
+    assert back.flags.aligned
+
+
+def test_arrays_in_any_order_of_memory() -> None:
+    array = np.arange(24.0).reshape(4, 6)
+    for view in (array.T, array[::2, ::-1], np.asfortranarray(array), array.astype(">f4"), array[0, 0:0]):
+        back = PLAIN.decode(PLAIN.encode(view))
+        assert (back.tolist(), back.dtype) == (view.tolist(), view.dtype)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.float32(1.5),
+        np.float64(-0.0),
+        np.int64(2**62),
+        np.uint8(7),
+        np.bool_(True),
+        np.datetime64("2020-01-01", "ns"),
+    ],
+    ids=repr,
+)
+def test_numbers_of_numpy_come_back_as_such(value: np.generic) -> None:
+    back = PLAIN.decode(PLAIN.encode(value))
+    assert (type(back), back.dtype, back.tobytes()) == (type(value), value.dtype, value.tobytes())
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Title(str):
+    __slots__ = ()
+
+
+class Point(NamedTuple):
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("value", "named", "advice"),
+    [
+        ((1, 2), "got tuple", "make it a list"),
+        ([1, {"a": (2,)}], "got tuple", "make it a list"),
+        ({1}, "got set", "make it a list"),
+        (Point(1), "got Point", "make it a list"),
+        (bytearray(b"a"), "got bytearray", "make it bytes"),
+        ({1: "a"}, "keys .* got int", "choose another codec"),
+        ({True: "a"}, "keys .* got bool", "choose another codec"),
+        ({None: "a"}, "keys .* got NoneType", "choose another codec"),
+        (Colour.RED, "got Colour", "make it a plain int"),
+        ([Title("a")], "got Title", "make it a plain str"),
+        ({Title("a"): 1}, "keys .* got Title", ""),
+        ([np.float64(1)], "got float64", "make it a plain float"),
+        ([b"a"], "got bytes", "choose another codec"),
+        ([np.zeros(2)], "got ndarray", "choose another codec"),
+        (np.ma.zeros(2), "got MaskedArray", "choose another codec"),
+        (np.str_("a"), "got str_", "make it a plain str"),
+        (np.array([None]), "without padding, got dtype object", ""),
+        (np.zeros(2, np.dtype([("a", "u1"), ("b", "f4")], align=True)), "without padding", ""),
+        (np.zeros(2, [("a", "O")]), "without padding", ""),
+        (np.zeros(2, [(("title", "a"), "f4")]), "without padding", ""),
+        ("\ud800", "lone surrogate at character 0", ""),
+        (["\ud800\udc00"], "lone surrogate", ""),
+        (10**5000, "value: ", ""),
+        (1j, "got complex", "choose another codec"),
+        (object(), "got object", "choose another codec"),
+        (json.loads("[" * 70 + "]" * 70), "at most 64 levels", ""),
+    ],
+    ids=range(26),
+)
+def test_what_would_come_back_as_something_else_is_refused(value: Any, named: str, advice: str) -> None:
+    with pytest.raises(tiercel.InvalidInputError, match=f"value: .*{named.removeprefix('value: ')}.*{advice}"):
+        PLAIN.encode(value)
+
+
+def test_a_list_that_holds_itself_is_refused() -> None:
+    endless: list[Any] = []
+    endless += [endless, endless]
+    with pytest.raises(tiercel.InvalidInputError, match="levels"):
+        PLAIN.encode(endless)
+
+
+def test_another_codec_is_refused() -> None:
+    with pytest.raises(tiercel.InvalidInputError, match="codec: expected 'plain', 'msgpack' or"):
+        Codec("pickle")  # pyright: ignore[reportArgumentType]
+
+
+@given(value=json_values | arrays | st.binary(), data=st.data())
+def test_damaged_bytes_are_told_or_are_a_value(value: Any, data: st.DataObject) -> None:
+    content = bytearray(PLAIN.encode(value))
+    at = data.draw(st.integers(0, len(content) - 1))
+    content[at] = data.draw(st.integers(0, 255))
+    for damaged in (bytes(content), bytes(content[:at])):
+        try:
+            PLAIN.decode(damaged)
+        except DamagedValueError:
+            continue
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        b"s\xff",
+        b"j",
+        b"j[1",
+        b"j" + b"[" * 100_000,
+        b"a",
+        b"a\xff\xff\xff\xff[]",
+        b'a\x0f\x00\x00\x00["<f8",[1,1,1]]',
+        b'a\x10\x00\x00\x00["<f8",[9999999]]',
+        b'a\x0b\x00\x00\x00["|O",[1]]' + bytes(8),
+        b'a\x0d\x00\x00\x00["<f8",[0.5]]' + bytes(4),
+        b'a\x0b\x00\x00\x00["<f8",[-1]]',
+        b"p" + pickle.dumps(1),
+    ],
+)
+def test_bytes_that_no_codec_wrote_are_told(content: bytes) -> None:
+    with pytest.raises(DamagedValueError, match="expected bytes of the codec 'plain'"):
+        PLAIN.decode(content)
+
+
+class Trap:
+    """Runs a function wherever its pickle is read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (os.putenv, ("TIERCEL_TRAP", "1"))
+
+
+def test_only_the_codec_for_pickles_reads_pickles() -> None:
+    assert PICKLE.decode(PICKLE.encode((1, {2: Colour.RED}))) == (1, {2: Colour.RED})
+    assert type(PICKLE.decode(PICKLE.encode(np.zeros(2)))) is np.ndarray
+    with pytest.raises(DamagedValueError):
+        PLAIN.decode(PICKLE.encode((1, 2)))
+    with pytest.raises(DamagedValueError):
+        PICKLE.decode(PICKLE.encode((1, 2))[:-3])
+    with pytest.raises(tiercel.InvalidInputError, match="expected what pickle takes, got function"):
+        PICKLE.encode(lambda: None)
+
+
+def test_msgpack_keeps_what_json_does_not() -> None:
+    pytest.importorskip("msgpack")
+    codec = Codec("msgpack")
+    for value in ({1: "a", b"k": [b"v", None, 1.5, True]}, [2**64 - 1, -(2**63)], "text", b"bytes"):
+        assert same(codec.decode(codec.encode(value)), value)
+    assert codec.decode(codec.encode(np.arange(3))).tolist() == [0, 1, 2]
+    for value in ((1, 2), [bytearray(b"a")], {(1,): 2}, [2**64], ["\ud800"], [Colour.RED], object()):
+        with pytest.raises(tiercel.InvalidInputError, match="value: "):
+            codec.encode(value)
+    for damaged in (
+        b"",
+        b"m",
+        b"m\xdf\xff\xff\xff\xff",
+        b"m\x81\x90\x01",
+        codec.encode({"a": [1]})[:-1],
+        PICKLE.encode((1,)),
+    ):
+        with pytest.raises(DamagedValueError):
+            codec.decode(damaged)
+
+
+def test_msgpack_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgpack", None)
+    with pytest.raises(ImportError, match="pip install msgpack"):
+        Codec("msgpack")
