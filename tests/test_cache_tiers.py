@@ -185,6 +185,24 @@ def test_a_tier_tells_what_is_in_it(make: Make) -> None:
         assert repr(tier) == "<Store: closed>"
 
 
+def test_what_is_driven_out_is_handed_out(make: Make) -> None:
+    tier, model = make(20_000), dict[str | bytes, bytes]()
+    evicted = 0
+    for number in range(300):
+        key, value = f"key {number * 7 % 90}", bytes([number % 256]) * (number * 13 % 1500)
+        model[key] = value
+        kept, gone = tier.put_evicting(key, value)
+        assert kept
+        evicted += len(gone)
+        for key, value in gone:
+            assert model.pop(key) == value
+    assert dict(tier) == model
+    assert tier.stats()["evictions"] == evicted > 100
+    assert tier.put_evicting("large", bytes(50_000)) == (False, [])
+    with pytest.raises(tiercel.InvalidInputError, match="key: expected"):
+        tier.put_evicting(5, b"")  # pyright: ignore[reportArgumentType]
+
+
 key_of = st.sampled_from(["a", "b", "c", b"a", b"b", ""])
 steps = st.lists(st.tuples(st.sampled_from(["put", "delete", "get", "pop", "clear"]), key_of, st.binary(max_size=200)))
 

@@ -17,12 +17,15 @@ __all__ = [
     "Matches",
     "MemoryCore",
     "RangeMatches",
+    "Sketch",
     "StoreCore",
     "TierCore",
     "__version__",
     "build_profile",
+    "seal",
     "simd_level",
     "simd_levels",
+    "unseal",
 ]
 
 _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
@@ -528,6 +531,11 @@ class TierCore:
         """The values of keys, in their order; None for each that is not there."""
     def put(self, key: _Key, value: Buffer) -> bool:
         """Keep a value under a key; False if it is too large for the tier, or the disk refuses."""
+    def put_evicting(self, key: _Key, value: Buffer) -> tuple[bool, list[tuple[_Key, _Content]]]:
+        """`put`, and the keys and values that had to leave to make room.
+
+        Not the value that was replaced, but this one if the tier lets go of it at once. A value that is refused drives nothing out.
+        """
     def delete(self, key: _Key) -> bool:
         """Forget a key; tells whether it was there."""
     def clear(self) -> None:
@@ -554,6 +562,47 @@ class StoreCore(TierCore):
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
+
+@final
+class Sketch:
+    """How often keys were seen lately, by estimate: never too low for what was added since the last halving, up to 15.
+
+    Parameters
+    ----------
+    width : int
+        Keys to tell apart, 1 to 2**28; each takes two bytes. After ten times as many additions all counts are halved, and again whenever
+        half as many more have come.
+
+    Raises
+    ------
+    InvalidInputError
+        `width` is not such an int.
+
+    Examples
+    --------
+    >>> from tiercel._core import Sketch
+    >>> sketch = Sketch(1000)
+    >>> sketch.add("a"), sketch.add("a"), sketch.count("a"), sketch.count("b")
+    (1, 2, 2, 0)
+    """
+
+    def __new__(cls, width: int) -> Self: ...
+    def add(self, key: _Key) -> int:
+        """Count a key, and give the estimate with this time."""
+    def count(self, key: _Key) -> int:
+        """The estimate of how often a key was added."""
+
+def seal(key: _Key, value: Buffer, level: int | None = None) -> bytes:
+    """A value with what tells whether it is whole and whose it is, compressed at a level of zstd if that makes it smaller.
+
+    Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
+    """
+
+def unseal(key: _Key, frame: Buffer) -> bytes | None:
+    """The value of what `seal` gave; None if it is not whole, or is that of another key.
+
+    Raises `InvalidInputError` for a key or a frame of another kind.
+    """
 
 def simd_levels() -> dict[str, bool]:
     """Instruction sets by name, weakest first, and whether this machine has each."""

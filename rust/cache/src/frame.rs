@@ -1,51 +1,60 @@
 //! How a value lies outside of memory: with what tells whether it is whole, and whose it is.
 //!
 //! ```text
-//!  0      4         8           16       24        28       32
-//!  +------+---------+-----------+--------+---------+--------+-------
-//!  | TCLV | version | digest of | length | 0       | CRC32C | value
-//!  |      |         | the key   |        |         |        |
-//!  +------+---------+-----------+--------+---------+--------+-------
-//!   little endian; the checksum is that of the 28 bytes before it and of the value
+//!  0      4         8           16       24      25   28       32
+//!  +------+---------+-----------+--------+-------+----+--------+------
+//!  | TCLV | version | digest of | length | codec | 0  | CRC32C | body
+//!  |      |         | the key   |        |       |    |        |
+//!  +------+---------+-----------+--------+-------+----+--------+------
+//!   little endian; the length is that of the value, the body is the value as the codec writes it (0: as it is, 1: zstd),
+//!   the checksum is that of the 28 bytes before it and of the body
 //! ```
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use crate::KeyRef;
+use crate::packing::{Codec, pack, unpack};
 
 const MAGIC: [u8; 4] = *b"TCLV";
 const VERSION: u32 = 1;
 const HEADER: usize = 32;
 
-/// Bytes of a frame around a value of so many.
-pub(crate) fn framed(value: usize) -> u64 {
-    (HEADER + value) as u64
+/// Bytes of a frame around a body of so many.
+pub(crate) fn framed(body: usize) -> u64 {
+    (HEADER + body) as u64
 }
 
-/// A value in its frame.
-pub(crate) fn write(key: KeyRef<'_>, value: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEADER + value.len());
-    out.extend_from_slice(&head(key, value.len()));
-    let sum = crc32c::crc32c_append(crc32c::crc32c(&out), value);
+/// A value in its frame, at a level of zstd if that makes it smaller.
+pub fn seal(key: KeyRef<'_>, value: &[u8], level: Option<i32>) -> Vec<u8> {
+    let (codec, body) = pack(value, level);
+    let mut out = Vec::with_capacity(HEADER + body.len());
+    out.extend_from_slice(&head(key, value.len() as u64, codec));
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&out), &body);
     out.extend_from_slice(&sum.to_le_bytes());
-    out.extend_from_slice(value);
+    out.extend_from_slice(&body);
     out
 }
 
 /// The value of a frame, if it is whole and the key's.
-pub(crate) fn read(key: KeyRef<'_>, frame: &[u8]) -> Option<Arc<[u8]>> {
-    let (header, value) = frame.split_at_checked(HEADER)?;
+pub fn unseal<'a>(key: KeyRef<'_>, frame: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+    let (header, body) = frame.split_at_checked(HEADER)?;
     let (head_read, sum) = header.split_at(HEADER - 4);
-    let expected = crc32c::crc32c_append(crc32c::crc32c(head_read), value);
-    (head_read == head(key, value.len()) && sum == expected.to_le_bytes()).then(|| value.into())
+    let length = u64::from_le_bytes(head_read[16..24].try_into().ok()?);
+    let codec = Codec::of(head_read[24])?;
+    let expected = crc32c::crc32c_append(crc32c::crc32c(head_read), body);
+    if head_read != head(key, length, codec) || sum != expected.to_le_bytes() {
+        return None;
+    }
+    unpack(codec, body, length)
 }
 
-fn head(key: KeyRef<'_>, length: usize) -> [u8; HEADER - 4] {
+fn head(key: KeyRef<'_>, length: u64, codec: Codec) -> [u8; HEADER - 4] {
     let mut out = [0; HEADER - 4];
     out[..4].copy_from_slice(&MAGIC);
     out[4..8].copy_from_slice(&VERSION.to_le_bytes());
     out[8..16].copy_from_slice(&digest(key));
-    out[16..24].copy_from_slice(&(length as u64).to_le_bytes());
+    out[16..24].copy_from_slice(&length.to_le_bytes());
+    out[24] = codec as u8;
     out
 }
 
@@ -67,30 +76,45 @@ mod tests {
     #[test]
     fn a_value_comes_back_whole() {
         for value in [&b""[..], b"a", &[7; 5000]] {
-            let frame = write(KEY, value);
+            let frame = seal(KEY, value, None);
             assert_eq!(frame.len() as u64, framed(value.len()));
-            assert_eq!(read(KEY, &frame).as_deref(), Some(value));
+            assert_eq!(unseal(KEY, &frame).as_deref(), Some(value));
+            assert_eq!(unseal(KEY, &seal(KEY, value, Some(3))).as_deref(), Some(value));
         }
+        assert!(seal(KEY, &[7; 5000], Some(3)).len() < 100);
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_seen() {
-        let frame = write(KEY, b"some value");
-        for bit in 0..frame.len() * 8 {
-            let mut damaged = frame.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(read(KEY, &damaged), None, "bit {bit}");
+        for level in [None, Some(3)] {
+            let frame = seal(KEY, b"some value of some value of some value of some value", level);
+            for bit in 0..frame.len() * 8 {
+                let mut damaged = frame.clone();
+                damaged[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(unseal(KEY, &damaged), None, "bit {bit}");
+            }
+            for length in 0..frame.len() {
+                assert_eq!(unseal(KEY, &frame[..length]), None, "{length} bytes");
+            }
         }
-        for length in 0..frame.len() {
-            assert_eq!(read(KEY, &frame[..length]), None, "{length} bytes");
+    }
+
+    #[test]
+    fn a_length_that_is_not_the_value_s_is_seen_although_the_checksum_fits() {
+        for (level, length) in [(None, 4999_u64), (Some(3), 4999), (Some(3), 5001), (Some(3), 1 << 40)] {
+            let mut frame = seal(KEY, &[7; 5000], level);
+            frame[16..24].copy_from_slice(&length.to_le_bytes());
+            let sum = crc32c::crc32c_append(crc32c::crc32c(&frame[..28]), &frame[32..]);
+            frame[28..32].copy_from_slice(&sum.to_le_bytes());
+            assert_eq!(unseal(KEY, &frame), None, "{length}");
         }
     }
 
     #[test]
     fn the_value_of_another_key_is_not_given() {
-        let frame = write(KEY, b"some value");
+        let frame = seal(KEY, b"some value", None);
         for key in [KeyRef::bytes(b"kez"), KeyRef::text("key"), KeyRef::bytes(b"")] {
-            assert_eq!(read(key, &frame), None, "{key:?}");
+            assert_eq!(unseal(key, &frame), None, "{key:?}");
         }
     }
 }

@@ -1,18 +1,24 @@
 //! Cache tiers: bytes by key, in memory and in an embedded store.
 //!
 //! Every tier stands behind one trait, [`Tier`], and is of use alone. A tier may forget any value at any time, to keep to its
-//! size or because what it kept is damaged; it never gives a value that was not put under the key it is asked for.
+//! size or because what it kept is damaged; it never gives a value that was not put under the key it is asked for. [`seal`] and [`unseal`] make the frame that a value needs
+//! outside of memory, and [`Sketch`] tells which keys are asked for often.
 
 mod errors;
 mod frame;
 mod key;
 mod memory;
+mod packing;
 mod shares;
+mod sketch;
 mod store;
+mod tally;
 mod tier;
 
 pub use errors::OpenError;
+pub use frame::{seal, unseal};
 pub use key::{Key, KeyRef, Kind};
 pub use memory::Memory;
+pub use sketch::Sketch;
 pub use store::Store;
-pub use tier::{Counts, Put, Tier};
+pub use tier::{Counts, Evicted, Put, Tier};

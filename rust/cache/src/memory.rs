@@ -1,26 +1,22 @@
 //! Values in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::shares::shared;
-use crate::{Counts, Key, KeyRef, Put, Tier};
+use crate::tally::Tally;
+use crate::{Counts, Evicted, Key, KeyRef, Put, Tier};
 
 /// What an entry takes beside its key and its value: their headers, and its place in a table.
 const OVERHEAD: u64 = 96;
 
 /// A tier in memory. Reads take no lock that writers of other keys hold for long, and scale with threads.
 pub struct Memory {
-    cache: Cache<Key, Arc<[u8]>, Bytes, DefaultHashBuilder, Evicted>,
+    cache: Cache<Key, Arc<[u8]>, Bytes, DefaultHashBuilder, Left>,
     most: u64,
-    evictions: AtomicU64,
-    hits: AtomicU64,
-    misses: AtomicU64,
-    puts: AtomicU64,
-    refused: AtomicU64,
+    tally: Tally,
 }
 
 /// Bytes that an entry takes.
@@ -39,11 +35,11 @@ impl Weighter<Key, Arc<[u8]>> for Bytes {
 
 /// Hands out what leaves, and what is replaced.
 #[derive(Clone)]
-struct Evicted;
+struct Left;
 
-impl Lifecycle<Key, Arc<[u8]>> for Evicted {
+impl Lifecycle<Key, Arc<[u8]>> for Left {
     /// What left, dropped after the lock of the shard is.
-    type RequestState = Vec<(Key, Arc<[u8]>)>;
+    type RequestState = Evicted;
 
     fn on_evict(&self, state: &mut Self::RequestState, key: Key, value: Arc<[u8]>) {
         state.push((key, value));
@@ -53,40 +49,32 @@ impl Lifecycle<Key, Arc<[u8]>> for Evicted {
 impl Memory {
     /// A tier of so many bytes, keys and bookkeeping among them.
     pub fn new(bytes: u64) -> Self {
-        let (cache, most) = shared(bytes, Bytes, Evicted);
-        Self {
-            cache,
-            most,
-            evictions: AtomicU64::new(0),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-            puts: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        }
+        let (cache, most) = shared(bytes, Bytes, Left);
+        Self { cache, most, tally: Tally::default() }
     }
 }
 
 impl Tier for Memory {
     fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
         let value = self.cache.get(&key);
-        if value.is_some() { &self.hits } else { &self.misses }.fetch_add(1, Relaxed);
+        self.tally.asked(value.is_some());
         value
     }
 
-    fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
+    fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
         let bytes = weight(key, value.len());
         if bytes > self.most {
             self.cache.remove(&key);
-            self.refused.fetch_add(1, Relaxed);
-            return Put::TooLarge { bytes, most: self.most };
+            self.tally.refused.one();
+            return (Put::TooLarge { bytes, most: self.most }, Evicted::new());
         }
-        let mut left = Vec::new();
+        let mut left = Evicted::new();
         self.cache.insert_with_lifecycle(key.to_key(), Arc::clone(&value), &mut left);
         // The policy may let go of what has just come; an earlier value of the key was not evicted, but replaced.
-        let evicted = left.iter().filter(|(gone, old)| gone.borrow() != key || Arc::ptr_eq(old, &value)).count();
-        self.evictions.fetch_add(evicted as u64, Relaxed);
-        self.puts.fetch_add(1, Relaxed);
-        Put::Kept
+        left.retain(|(gone, old)| gone.borrow() != key || Arc::ptr_eq(old, &value));
+        self.tally.evictions.add(left.len() as u64);
+        self.tally.puts.one();
+        (Put::Kept, left)
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
@@ -114,13 +102,6 @@ impl Tier for Memory {
     }
 
     fn counts(&self) -> Counts {
-        Counts {
-            hits: self.hits.load(Relaxed),
-            misses: self.misses.load(Relaxed),
-            puts: self.puts.load(Relaxed),
-            evictions: self.evictions.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            ..Counts::default()
-        }
+        self.tally.counts()
     }
 }

@@ -15,7 +15,13 @@ pub trait Tier: Send + Sync {
     }
 
     /// Keep a value under a key, in place of the one that is there.
-    fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put;
+    fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
+        self.put_evicting(key, value).0
+    }
+
+    /// The same, and hand out what had to leave to make room: not the value that was replaced, but the one that has just come, if
+    /// that is the one to leave. Those that cannot be read are left out.
+    fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted);
 
     /// Forget a key; tells whether it was there.
     fn delete(&self, key: KeyRef<'_>) -> bool;
@@ -43,6 +49,9 @@ pub trait Tier: Send + Sync {
     /// What happened so far.
     fn counts(&self) -> Counts;
 }
+
+/// Keys and values that had to leave a tier.
+pub type Evicted = Vec<(Key, Arc<[u8]>)>;
 
 /// What became of a value that was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

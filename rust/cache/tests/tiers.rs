@@ -173,6 +173,33 @@ fn counts_tell_what_happened() {
 }
 
 #[test]
+fn what_is_driven_out_is_handed_out_and_nothing_else_is() {
+    let (tiers, _directory) = every_tier(20_000);
+    for tier in &tiers {
+        let mut model: HashMap<Key, Arc<[u8]>> = HashMap::new();
+        let mut handed = 0;
+        for n in 0..500_usize {
+            let name = [(n * 7 % 90) as u8];
+            let (key, value) = (KeyRef::bytes(&name), value(&content(n, n * 13 % 1500)));
+            model.insert(key.to_key(), Arc::clone(&value));
+            let (put, evicted) = tier.put_evicting(key, value);
+            assert_eq!(put, Put::Kept);
+            handed += evicted.len() as u64;
+            for (gone, value) in evicted {
+                assert_eq!(model.remove(&gone), Some(value), "the latest value of {gone:?}");
+            }
+        }
+        assert!(handed > 100, "{handed}");
+        assert_eq!((tier.counts().evictions, tier.len()), (handed, model.len()));
+        for (key, value) in model {
+            assert_eq!(tier.get(key.borrow()), Some(value));
+        }
+        let (put, evicted) = tier.put_evicting(KeyRef::text("large"), value(&vec![0; 30_000]));
+        assert!(matches!(put, Put::TooLarge { .. }) && evicted.is_empty());
+    }
+}
+
+#[test]
 fn a_second_store_in_a_directory_is_refused() {
     let directory = tempdir().expect("a directory");
     let first = store(directory.path(), 1 << 20);

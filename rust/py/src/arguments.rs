@@ -93,6 +93,15 @@ pub(crate) fn threads(value: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
     }
 }
 
+/// A level of zstd; none unless given.
+pub(crate) fn level(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
+    let Some(value) = value else { return Ok(None) };
+    match whole(value)? {
+        Some(Whole::Fits(level @ 1..=22)) => Ok(Some(level as i32)),
+        _ => Err(invalid(value.py(), format!("level: expected None or an int from 1 to 22, got {}", shown(value)))),
+    }
+}
+
 /// A float or an int; None for anything else, and for a bool.
 pub(crate) fn real(value: &Bound<'_, PyAny>) -> Option<f64> {
     if is_bool(value) { None } else { value.extract().ok() }

@@ -15,6 +15,8 @@ mod index;
 mod matches;
 mod query;
 mod range_matches;
+mod seal;
+mod sketch;
 mod tier;
 mod work;
 
@@ -40,6 +42,10 @@ mod _core {
     use crate::matches::Matches;
     #[pymodule_export]
     use crate::range_matches::RangeMatches;
+    #[pymodule_export]
+    use crate::seal::{seal, unseal};
+    #[pymodule_export]
+    use crate::sketch::Sketch;
     #[pymodule_export]
     use crate::tier::{MemoryCore, StoreCore, TierCore};
 

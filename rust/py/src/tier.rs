@@ -32,6 +32,9 @@ pub(crate) struct MemoryCore;
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct StoreCore;
 
+/// Whether a value was kept, and what it drove out.
+type PutEvicting<'py> = (bool, Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>);
+
 impl TierCore {
     fn new(tier: Arc<dyn Tier>, store: Option<Arc<Store>>) -> Self {
         Self { tier, store, closed: AtomicBool::new(false) }
@@ -125,6 +128,15 @@ impl TierCore {
         Ok(self.keep(key, value)? == Put::Kept)
     }
 
+    /// `put`, and the keys and values that had to leave to make room: not the value that was replaced, but this one if the tier lets go
+    /// of it at once. A value that is refused drives nothing out.
+    fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
+        let (py, given, value) = (key.py(), asked(key)?, content(value)?);
+        let (put, evicted) = self.call(py, |tier| tier.put_evicting(given, value))?;
+        let evicted = evicted.iter().map(|(key, value)| Ok((told(py, key), handed(py, value)?)));
+        Ok((put == Put::Kept, evicted.collect::<PyResult<_>>()?))
+    }
+
     /// Forget a key; tells whether it was there.
     fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let given = asked(key)?;
@@ -203,7 +215,7 @@ impl StoreCore {
 }
 
 /// A key that is asked for.
-fn asked<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<KeyRef<'a>> {
+pub(crate) fn asked<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<KeyRef<'a>> {
     if let Ok(text) = key.cast::<PyString>() {
         return match text.to_str() {
             Ok(text) => Ok(KeyRef::text(text)),
@@ -228,7 +240,7 @@ fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
 }
 
 /// A value as Python gets it.
-fn handed<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+pub(crate) fn handed<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     if value.len() < LARGE {
         return Ok(PyBytes::new(py, value));
     }

@@ -111,7 +111,7 @@ impl File {
                     let key = key.borrow();
                     let encoded = key.encoded();
                     if let Some(value) = value {
-                        frames.insert(&encoded[..], &frame::write(key, value)[..])?;
+                        frames.insert(&encoded[..], &frame::seal(key, value, None)[..])?;
                         sizes.insert(&encoded[..], weight(key, value.len()))?;
                     } else {
                         frames.remove(&encoded[..])?;
@@ -160,7 +160,7 @@ impl Reader {
     pub(super) fn get(&self, key: KeyRef<'_>) -> Found {
         let found = guard(|| {
             let frame = self.frames.get(&key.encoded()[..])?;
-            Ok(frame.map(|frame| frame::read(key, frame.value())))
+            Ok(frame.map(|frame| frame::unseal(key, frame.value()).map(Arc::from)))
         });
         match found {
             Ok(Some(Some(value))) => Found::Value(value),

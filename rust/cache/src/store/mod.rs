@@ -17,7 +17,7 @@ mod pending;
 use std::path::Path;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::{Mutex, RwLock};
 use quick_cache::sync::Cache;
@@ -25,7 +25,8 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use crate::frame::framed;
 use crate::shares::shared;
-use crate::{Counts, Key, KeyRef, OpenError, Put, Tier};
+use crate::tally::Tally;
+use crate::{Counts, Evicted, Key, KeyRef, OpenError, Put, Tier};
 use file::{File, Found};
 use pending::{Pending, Waiting};
 
@@ -46,13 +47,7 @@ pub struct Store {
     /// Taken before `pending` by who writes to the file.
     file: Mutex<File>,
     reader: RwLock<Option<file::Reader>>,
-    hits: AtomicU64,
-    misses: AtomicU64,
-    puts: AtomicU64,
-    evictions: AtomicU64,
-    refused: AtomicU64,
-    damaged: AtomicU64,
-    failures: AtomicU64,
+    tally: Tally,
 }
 
 /// Bytes that an entry takes; its weight is kept with it.
@@ -94,14 +89,9 @@ impl Store {
             pending: RwLock::default(),
             reader: RwLock::new(file.reader().ok()),
             file: Mutex::new(file),
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-            puts: AtomicU64::new(0),
-            evictions: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            damaged: AtomicU64::new(u64::from(damaged)),
-            failures: AtomicU64::new(0),
+            tally: Tally::default(),
         };
+        store.tally.damaged.add(u64::from(damaged));
         store.remember();
         Ok(store)
     }
@@ -140,16 +130,16 @@ impl Store {
         if let Some(Ok(entries)) = entries {
             let mut pending = self.pending.write();
             for (key, bytes) in entries {
-                self.share(&mut pending, key.borrow(), bytes);
+                self.share(&mut pending, key.borrow(), bytes, None);
             }
         } else {
-            self.damaged.fetch_add(1, Relaxed);
+            self.tally.damaged.one();
             self.forget_all();
         }
     }
 
-    /// Count an entry in, and those that it drives out off; tells whether it stays.
-    fn share(&self, pending: &mut Pending, key: KeyRef<'_>, bytes: u64) -> bool {
+    /// Count an entry in, and those that it drives out off; tells whether it stays. Their values are added to `evicted`.
+    fn share(&self, pending: &mut Pending, key: KeyRef<'_>, bytes: u64, mut evicted: Option<&mut Evicted>) -> bool {
         let mut left = Vec::new();
         if bytes > self.most {
             left.push(key.to_key());
@@ -160,8 +150,14 @@ impl Store {
         let stays = self.shares.contains_key(&key);
         for gone in left {
             if gone.borrow() != key || !stays {
+                if let Some(evicted) = &mut evicted
+                    && gone.borrow() != key
+                    && let Found::Value(value) = self.look(gone.borrow(), pending)
+                {
+                    evicted.push((gone.clone(), value));
+                }
                 pending.set(gone, None);
-                self.evictions.fetch_add(1, Relaxed);
+                self.tally.evictions.one();
             }
         }
         stays
@@ -175,7 +171,7 @@ impl Store {
             return true;
         }
         if file.write(&changes, bytes, sync).is_err() {
-            self.failures.fetch_add(1, Relaxed);
+            self.tally.failures.one();
             self.start_anew(file);
             return false;
         }
@@ -197,7 +193,7 @@ impl Store {
         // Readers hold pages of the file.
         *self.reader.write() = None;
         if file.start_anew().is_err() {
-            self.failures.fetch_add(1, Relaxed);
+            self.tally.failures.one();
         }
         *self.reader.write() = file.reader().ok();
     }
@@ -217,7 +213,7 @@ impl Store {
             Found::Deleted => return None,
             _ => drop(pending),
         }
-        self.damaged.fetch_add(1, Relaxed);
+        self.tally.damaged.one();
         self.delete(key);
         None
     }
@@ -230,6 +226,30 @@ impl Store {
         // One writes and the others go on, until too much waits.
         let file = if waiting < 4 * TOGETHER { self.file.try_lock() } else { Some(self.file.lock()) };
         file.is_none_or(|mut file| self.write_pending(&mut file, false))
+    }
+
+    /// Keep a value, and add to `evicted` what has to leave.
+    fn keep(&self, key: KeyRef<'_>, value: Arc<[u8]>, mut evicted: Option<&mut Evicted>) -> Put {
+        if !self.is_open() {
+            return Put::Failed;
+        }
+        let bytes = weight(key, value.len());
+        if bytes > self.most {
+            self.delete(key);
+            self.tally.refused.one();
+            return Put::TooLarge { bytes, most: self.most };
+        }
+        let waiting = {
+            let mut pending = self.pending.write();
+            if self.share(&mut pending, key, bytes, evicted.as_deref_mut()) {
+                pending.set(key.to_key(), Some(value));
+            } else if let Some(evicted) = evicted {
+                evicted.push((key.to_key(), value));
+            }
+            pending.bytes()
+        };
+        self.tally.puts.one();
+        if self.write_if_much(waiting) { Put::Kept } else { Put::Failed }
     }
 
     /// What waits, or what the file has.
@@ -248,29 +268,18 @@ impl Tier for Store {
             return None;
         }
         let value = self.shares.get(&key).and_then(|bytes| self.value(key, bytes));
-        if value.is_some() { &self.hits } else { &self.misses }.fetch_add(1, Relaxed);
+        self.tally.asked(value.is_some());
         value
     }
 
     fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
-        if !self.is_open() {
-            return Put::Failed;
-        }
-        let bytes = weight(key, value.len());
-        if bytes > self.most {
-            self.delete(key);
-            self.refused.fetch_add(1, Relaxed);
-            return Put::TooLarge { bytes, most: self.most };
-        }
-        let waiting = {
-            let mut pending = self.pending.write();
-            if self.share(&mut pending, key, bytes) {
-                pending.set(key.to_key(), Some(value));
-            }
-            pending.bytes()
-        };
-        self.puts.fetch_add(1, Relaxed);
-        if self.write_if_much(waiting) { Put::Kept } else { Put::Failed }
+        self.keep(key, value, None)
+    }
+
+    fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
+        let mut evicted = Evicted::new();
+        let put = self.keep(key, value, Some(&mut evicted));
+        (put, evicted)
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
@@ -312,15 +321,7 @@ impl Tier for Store {
     }
 
     fn counts(&self) -> Counts {
-        Counts {
-            hits: self.hits.load(Relaxed),
-            misses: self.misses.load(Relaxed),
-            puts: self.puts.load(Relaxed),
-            evictions: self.evictions.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            damaged: self.damaged.load(Relaxed),
-            failures: self.failures.load(Relaxed),
-        }
+        self.tally.counts()
     }
 }
 

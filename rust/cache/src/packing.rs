@@ -1,0 +1,93 @@
+//! Values made smaller by zstd, and back.
+
+use std::borrow::Cow;
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// As it is.
+    Plain = 0,
+    /// One frame of zstd.
+    Zstd = 1,
+}
+
+/// The most that a byte can unpack to. A block of zstd gives 128 KiB at most and takes four bytes at least, of one byte repeated.
+const MOST: usize = (128 << 10) / 4;
+
+impl Codec {
+    pub(crate) fn of(byte: u8) -> Option<Self> {
+        [Self::Plain, Self::Zstd].into_iter().find(|codec| *codec as u8 == byte)
+    }
+}
+
+/// A value at a level of zstd, or as it is if that is not larger.
+pub(crate) fn pack(value: &[u8], level: Option<i32>) -> (Codec, Cow<'_, [u8]>) {
+    match level.map(|level| zstd::bulk::compress(value, level)) {
+        Some(Ok(body)) if body.len() < value.len() => (Codec::Zstd, body.into()),
+        _ => (Codec::Plain, value.into()),
+    }
+}
+
+/// The value of so many bytes that was packed. Nothing larger is made on the way, and nothing at all for a length that cannot be true.
+pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64) -> Option<Cow<'_, [u8]>> {
+    let length = usize::try_from(length).ok()?;
+    if codec == Codec::Plain {
+        return (body.len() == length).then_some(body.into());
+    }
+    if length > body.len().saturating_mul(MOST) {
+        return None;
+    }
+    let mut value = Vec::new();
+    value.try_reserve_exact(length).ok()?;
+    zstd::bulk::Decompressor::new().ok()?.decompress_to_buffer(body, &mut value).ok()?;
+    (value.len() == length).then_some(value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(value: &[u8]) -> Vec<u8> {
+        let (codec, body) = pack(value, Some(3));
+        assert_eq!(codec, Codec::Zstd);
+        body.into_owned()
+    }
+
+    #[test]
+    fn a_value_comes_back_from_every_level() {
+        let text: Vec<u8> = (0..20_000_u32).flat_map(|n| (n / 100).to_string().into_bytes()).collect();
+        for level in [None, Some(1), Some(3), Some(19), Some(22)] {
+            let (codec, body) = pack(&text, level);
+            assert_eq!((codec == Codec::Zstd, body.len() < text.len()), (level.is_some(), level.is_some()));
+            assert_eq!(unpack(codec, &body, text.len() as u64).as_deref(), Some(&text[..]));
+        }
+    }
+
+    #[test]
+    fn what_does_not_get_smaller_stays_as_it_is() {
+        for value in [&b""[..], b"a", b"0123456789abcdef"] {
+            assert_eq!(pack(value, Some(19)), (Codec::Plain, value.into()));
+        }
+    }
+
+    #[test]
+    fn the_most_that_zstd_can_give_is_taken_and_more_is_refused() {
+        // The densest frame there is: blocks of one byte repeated, 128 KiB each.
+        let zeros = vec![0; 32 << 20];
+        let body = packed(&zeros);
+        assert!(zeros.len() > body.len() * MOST / 2, "{} bytes", body.len());
+        assert_eq!(unpack(Codec::Zstd, &body, zeros.len() as u64).map(|value| value.len()), Some(zeros.len()));
+        for length in [zeros.len() as u64 * 3, 1 << 62, u64::MAX] {
+            assert_eq!(unpack(Codec::Zstd, &body, length), None, "{length}");
+        }
+    }
+
+    #[test]
+    fn another_length_than_the_true_one_is_refused() {
+        let body = packed(&[7; 5000]);
+        for length in [0, 1, 4999, 5001, 10_000] {
+            assert_eq!(unpack(Codec::Zstd, &body, length), None, "{length}");
+        }
+        assert_eq!(unpack(Codec::Plain, &body, body.len() as u64 + 1), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! `seal` and `unseal`: values for tiers that are written in Python.
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tiercel_cache as cache;
+
+use crate::arguments;
+use crate::tier::{asked, handed};
+use crate::work::detached;
+
+/// Bytes of a value that are quicker to seal than the GIL is to let go of.
+const SHORT: usize = 16 << 10;
+
+/// A value with what tells whether it is whole and whose it is, compressed at a level of zstd if that makes it smaller.
+///
+/// Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
+#[pyfunction]
+#[pyo3(signature = (key, value, level=None))]
+pub(crate) fn seal<'py>(
+    key: &Bound<'py, PyAny>,
+    value: &Bound<'py, PyAny>,
+    level: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (given, value, level) = (asked(key)?, arguments::data(value, "value")?, arguments::level(level)?);
+    let value = value.as_bytes();
+    let frame = work(key.py(), value.len(), || cache::seal(given, value, level))?;
+    handed(key.py(), &frame)
+}
+
+/// The value of what `seal` gave; None if it is not whole, or is that of another key.
+///
+/// Raises `InvalidInputError` for a key or a frame of another kind.
+#[pyfunction]
+pub(crate) fn unseal<'py>(key: &Bound<'py, PyAny>, frame: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let (given, frame) = (asked(key)?, arguments::data(frame, "frame")?);
+    let frame = frame.as_bytes();
+    let value = work(key.py(), frame.len(), || cache::unseal(given, frame))?;
+    value.map(|value| handed(key.py(), &value)).transpose()
+}
+
+fn work<T: Send>(py: Python<'_>, bytes: usize, job: impl FnOnce() -> T + Send) -> PyResult<T> {
+    if bytes < SHORT { Ok(job()) } else { detached(py, job) }
+}
