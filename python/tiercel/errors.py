@@ -8,10 +8,12 @@ __all__ = [
     "AlreadyOpenError",
     "ClosedError",
     "CorruptionError",
+    "DeadlineExceededError",
     "DimensionMismatchError",
     "DiskFullError",
     "InvalidInputError",
     "NotFoundError",
+    "RecursiveLoadError",
     "StorageFailedError",
     "TiercelError",
 ]
@@ -51,6 +53,14 @@ class AlreadyOpenError(TiercelError):
 
 class ClosedError(TiercelError, ValueError):
     """The collection or the tier has been closed."""
+
+
+class DeadlineExceededError(TiercelError, TimeoutError):
+    """What was waited for took longer than the caller was willing to wait."""
+
+
+class RecursiveLoadError(TiercelError, RuntimeError):
+    """A loader asks the cache for the key that it is to load."""
 
 
 class DiskFullError(StorageFailedError):

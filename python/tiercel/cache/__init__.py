@@ -11,6 +11,21 @@ may forget any value at any time, to keep to its size or because what it kept is
 the key it is asked for.
 """
 
+from tiercel.cache.cache import Cache, CacheStats
+from tiercel.cache.level import LevelStats
+from tiercel.cache.rebalance import Rebalanced
+from tiercel.cache.shared import Answer
 from tiercel.cache.tiers import Key, Memory, Store, Tier, TierStats
 
-__all__ = ["Key", "Memory", "Store", "Tier", "TierStats"]
+__all__ = [
+    "Answer",
+    "Cache",
+    "CacheStats",
+    "Key",
+    "LevelStats",
+    "Memory",
+    "Rebalanced",
+    "Store",
+    "Tier",
+    "TierStats",
+]

@@ -64,6 +64,13 @@ class Tier(TierCore, MutableMapping[Key, bytes]):
         """Values. Those that leave while they are walked through are passed over."""
         return _Values(self)
 
+    def flush(self) -> bool:
+        """Have everything where it outlives the process, if the tier does; tells whether it is there."""
+        return True
+
+    def close(self) -> None:
+        """Give back what the tier holds of the system. Doing it again changes nothing."""
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self):,} keys, {self.bytes:,} bytes>"
 

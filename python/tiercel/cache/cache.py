@@ -1,0 +1,465 @@
+"""A cache over tiers."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, cast, final
+
+from tiercel.cache.batches import Batch, BatchLoader
+from tiercel.cache.keys import key_name, key_of
+from tiercel.cache.level import AnyTier, LevelStats
+from tiercel.cache.loads import Load, Loader
+from tiercel.cache.memoize import memoized
+from tiercel.cache.rebalance import Rebalanced, rebalance
+from tiercel.cache.shared import Answer, Shared
+from tiercel.cache.terms import LONG, Terms, given_name, given_seconds, given_tags
+from tiercel.cache.tiers import Key
+from tiercel.cache.values import Codec, CodecName
+from tiercel.cache.views import Items, Values
+from tiercel.checks import items, number, whole
+from tiercel.errors import ClosedError, InvalidInputError
+from tiercel.twins import twin
+
+__all__ = ["Cache", "CacheStats"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+# What a caller leaves out is as the cache was made.
+_AS_MADE: Any = object()
+
+
+class CacheStats(TypedDict):
+    """What happened in a cache, all of its namespaces together."""
+
+    loads: int
+    """Values loaded."""
+    load_failures: int
+    """Loads that failed."""
+    waits: int
+    """Callers that waited for another one's load."""
+    deadlines: int
+    """Callers that waited too long."""
+    stale_served: int
+    """Values given past their time."""
+    tiers: list[LevelStats]
+    """Of each tier, first to last."""
+
+
+@final
+class Cache(MutableMapping[Key, Any]):
+    """Values by key in tiers, the fastest first.
+
+    A value that is put goes to the first tier, and what that drives out comes down to the next one in the background, if it is worth its place
+    (seconds to load x how often it was asked for / bytes). What is asked for a second time is copied up again. Keys are `str` or `bytes`.
+
+    Parameters
+    ----------
+    tiers : sequence
+        `Memory`, `Store`, `Files`, `Object`, `Redis`, or any object with `get`, `put` and `delete` of bytes by text, first to last. They belong to the cache: it
+        closes them.
+    ttl : float, optional
+        Seconds that a value is given; for as long as there is room by default.
+    idle_ttl : float, optional
+        Seconds that a value is given since it was last used, to an eighth.
+    jitter : float
+        The largest part of `ttl` that is taken off by chance, from 0 to 1, so that what was put together does not expire together.
+    stale : float
+        Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background.
+    fail_safe : float
+        Seconds past its time in which `get_or_load` gives a value if loading it anew fails or takes too long.
+    timeout : float
+        Seconds that `get_or_load` waits for another caller who loads the same key.
+    codec : {"plain", "msgpack", "pickle (unsafe)"}
+        What values may be: bytes, str, numpy arrays and what JSON can hold; or what msgpack can; or anything, at the risk that whoever can write to
+        a tier runs code in this process.
+    queue_bytes : int
+        The most that waits to come down to a tier; what has waited longest is dropped.
+    seed : int
+        Of the jitter.
+    clock : callable
+        Gives the time in nanoseconds.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+
+    Examples
+    --------
+    >>> from tiercel.cache import Cache, Memory
+    >>> with Cache([Memory(64 << 20)], ttl=60) as cache:
+    ...     cache["greeting"] = {"text": "hello"}
+    ...     cache.get_or_load("greeting", lambda key: {"text": "loaded"})
+    {'text': 'hello'}
+    """
+
+    __slots__ = ("__weakref__", "_namespace", "_shared", "_terms", "_timeout")
+
+    def __init__(
+        self,
+        tiers: Sequence[Any],
+        *,
+        ttl: float | None = None,
+        idle_ttl: float | None = None,
+        jitter: float = 0.0,
+        stale: float = 0.0,
+        fail_safe: float = 0.0,
+        timeout: float = 30.0,
+        codec: CodecName = "plain",
+        queue_bytes: int = 64 << 20,
+        seed: int = 0,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._terms = Terms(
+            given_seconds(ttl, "ttl"),
+            given_seconds(idle_ttl, "idle_ttl"),
+            number(jitter, "jitter", 0, 1),
+            number(stale, "stale", 0, LONG),
+            number(fail_safe, "fail_safe", 0, LONG),
+        )
+        self._timeout = number(timeout, "timeout", 0, 1e9)
+        room = whole(queue_bytes, "queue_bytes", 1, 2**63 - 1)
+        chosen = Codec(codec)
+        self._shared = Shared(_given_tiers(tiers), room, chosen, whole(seed, "seed", 0, 2**64 - 1), clock)
+        self._namespace = self._shared.namespace("")
+
+    # Values.
+
+    def __getitem__(self, key: Key) -> Any:
+        answer = self._answer(key)
+        if answer is None:
+            raise KeyError(key)
+        return answer.value
+
+    def get(self, key: Key, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        answer = self._answer(key)
+        return default if answer is None else answer.value
+
+    def get_many(self, keys: Iterable[Key]) -> list[Any]:
+        """The values of keys, in their order; None for each that is not there."""
+        shared = self._shared
+        names = [self._name(key) for key in _given_keys(keys)]
+        found = shared.ladder.find_many(names, self._namespace, shared.clock())
+        answers = [None if seen is None else shared.open(seen) for seen, _ in found]
+        return [None if answer is None else answer.value for answer in answers]
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        if not self.put(key, value):
+            raise InvalidInputError("value: expected one that a tier can keep, got one that is too large for each")
+
+    def put(
+        self,
+        key: Key,
+        value: Any,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        cost: float = 0.0,
+    ) -> bool:
+        """Keep a value; False if it is too large for every tier, or the only tier that would take it fails.
+
+        `ttl` and `idle_ttl` are in seconds, and as the cache was made by default; `tags` are names by which values can be invalidated together; `cost` is
+        how many seconds it took to make the value.
+        """
+        name, terms = self._name(key), self._given(ttl, idle_ttl, tags)
+        cost = number(cost, "cost", 0, 3e38)
+        data = self._shared.seal(value, terms, self._namespace.epoch, self._shared.ticks.next(), cost)
+        return self._shared.ladder.write(name, data)
+
+    def __delitem__(self, key: Key) -> None:
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def delete(self, key: Key) -> bool:
+        """Forget a key in all tiers; tells whether it was there."""
+        was_there = key in self
+        self._shared.ladder.delete(self._name(key))
+        return was_there
+
+    def __contains__(self, key: object) -> bool:
+        """Whether a value would be given; this is no use of it."""
+        if not isinstance(key, str | bytes):
+            return False
+        return self._shared.ladder.peek(self._name(key), self._namespace, self._shared.clock()) is not None
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys as of now, in no order; each is looked up, so this is slow where much lies in slow tiers."""
+        self._check_open()
+        for name in self._shared.ladder.names():
+            key = key_of(self._namespace.prefix, name)
+            if key is not None and key in self:
+                yield key
+
+    def __len__(self) -> int:
+        """Number of keys, found by going through them."""
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    def items(self) -> Items[Any]:
+        """Keys and values. Keys that leave while they are walked through are passed over."""
+        return Items(self)
+
+    def values(self) -> Values[Any]:
+        """Values. Those that leave while they are walked through are passed over."""
+        return Values(self)
+
+    # Loading.
+
+    def get_or_load(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = _AS_MADE,
+    ) -> Any:
+        """The value of a key; if no tier has it, what `loader(key)` returns, which is kept.
+
+        Of all who ask for a key at once, one loads it. If that fails, one of the others tries again; if that fails, too, all of them get the error.
+        What was loaded while the key was written, deleted or invalidated is given to those who asked before, and not kept.
+
+        Raises
+        ------
+        DeadlineExceededError
+            Another caller was loading the key for `timeout` seconds.
+        RecursiveLoadError
+            The loader asks for the key that it is to load.
+        """
+        return self.fetch(key, loader, ttl=ttl, idle_ttl=idle_ttl, tags=tags, timeout=timeout).value
+
+    def fetch(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = _AS_MADE,
+    ) -> Answer:
+        """As `get_or_load`, with where the value comes from, and whether it is past its time."""
+        return self._load(key, self._given(ttl, idle_ttl, tags), timeout).run(_given_loader(loader))
+
+    def get_many_or_load(
+        self,
+        keys: Iterable[Key],
+        loader: BatchLoader,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = _AS_MADE,
+    ) -> list[Any]:
+        """The values of keys, in their order; `loader(missing)` is called once with the keys that nobody has or loads, each once, and returns a mapping
+        from them or a list in their order.
+        """
+        wanted = _given_keys(keys)
+        answers = self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).run(_given_loader(loader))
+        return [answers[key].value for key in wanted]
+
+    async def aget_or_load(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = _AS_MADE,  # noqa: ASYNC109
+    ) -> Any:
+        """`get_or_load` as a coroutine; the loader may be a coroutine function."""
+        return (await self.afetch(key, loader, ttl=ttl, idle_ttl=idle_ttl, tags=tags, timeout=timeout)).value
+
+    async def afetch(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = _AS_MADE,  # noqa: ASYNC109
+    ) -> Answer:
+        """`fetch` as a coroutine; the loader may be a coroutine function."""
+        return await self._load(key, self._given(ttl, idle_ttl, tags), timeout).arun(_given_loader(loader))
+
+    async def aget_many_or_load(
+        self,
+        keys: Iterable[Key],
+        loader: BatchLoader,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = _AS_MADE,  # noqa: ASYNC109
+    ) -> list[Any]:
+        """`get_many_or_load` as a coroutine; the loader may be a coroutine function."""
+        wanted = _given_keys(keys)
+        answers = await self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).arun(_given_loader(loader))
+        return [answers[key].value for key in wanted]
+
+    aget = twin(get)
+    aget_many = twin(get_many)
+    aput = twin(put)
+    adelete = twin(delete)
+
+    def memoize(
+        self, *, ttl: float | None = _AS_MADE, idle_ttl: float | None = _AS_MADE, tags: Iterable[str] = ()
+    ) -> Callable[[_Function], _Function]:
+        """A decorator: what a function returns is kept under the function's name and its arguments.
+
+        The function may be a coroutine function. Arguments may be numbers, text, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates, paths and numpy arrays; the
+        same call has the same key in every process. `function.cache_key(*args, **kwargs)` is the key.
+
+        Examples
+        --------
+        >>> from tiercel.cache import Cache, Memory
+        >>> cache = Cache([Memory(1 << 20)])
+        >>> @cache.memoize(ttl=60)
+        ... def square(x):
+        ...     print("computed")
+        ...     return x * x
+        >>> square(4), square(x=4)
+        computed
+        (16, 16)
+        """
+        terms = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": given_tags(tags)}
+        self._given(ttl, idle_ttl, ())
+        return memoized(self, **terms)
+
+    # Invalidation.
+
+    def namespace(self, name: str) -> "Cache":
+        """The same cache with keys of their own, which are invalidated together: one a tenant, say, or one a version of a model."""
+        given_name(name, "name")
+        view = object.__new__(Cache)
+        view._shared, view._terms, view._timeout = self._shared, self._terms, self._timeout
+        view._namespace = self._shared.namespace(name)
+        return view
+
+    def invalidate(self) -> bool:
+        """Make all values of the namespace invalid, however many there are.
+
+        From now on none of them is given. Tells whether that holds after a crash, too: whether every tier that outlives the process has it on its disk.
+        """
+        self._check_open()
+        return self._namespace.invalidate()
+
+    def invalidate_tags(self, *tags: str) -> bool:
+        """Make the values of the namespace invalid that have one of the tags; tells whether that holds after a crash, too."""
+        self._check_open()
+        return self._namespace.invalidate_tags(given_tags(tags))
+
+    def clear(self) -> None:
+        """Forget all values of the namespace: `invalidate`."""
+        self.invalidate()
+
+    # The whole.
+
+    def stats(self) -> CacheStats:
+        """What happened so far, in all namespaces."""
+        self._check_open()
+        levels = self._shared.ladder.levels
+        return cast("CacheStats", {**self._shared.counts(), "tiers": [level.stats() for level in levels]})
+
+    def optimize(self) -> Rebalanced:
+        """Remove what is too old, and copy to the first tier what was used most lately; tells what was moved."""
+        self._check_open()
+        return rebalance(self._shared)
+
+    def flush(self) -> bool:
+        """Give what the first tier has to the next one, too, and have everything on the tiers' disks; tells whether it is there."""
+        self._check_open()
+        self._shared.ladder.copy_down()
+        kept = self._shared.keep_records()
+        for level in self._shared.ladder.levels:
+            kept &= level.tier.flush() is not False
+        return kept
+
+    def close(self) -> None:
+        """Flush, and close the tiers. Doing it again changes nothing."""
+        if not self._shared.closed:
+            self.flush()
+            self._shared.closed = True
+            for level in self._shared.ladder.levels:
+                level.tier.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        tiers = " > ".join(type(level.tier).__name__ for level in self._shared.ladder.levels)
+        return f"<Cache: {'closed' if self._shared.closed else tiers}>"
+
+    def _check_open(self) -> None:
+        if self._shared.closed:
+            raise ClosedError("the cache has been closed")
+
+    def _name(self, key: Key) -> bytes:
+        self._check_open()
+        return key_name(self._namespace.prefix, key)
+
+    def _answer(self, key: Key) -> Answer | None:
+        shared = self._shared
+        seen, _ = shared.ladder.find(self._name(key), self._namespace, shared.clock())
+        return None if seen is None else shared.open(seen)
+
+    def _given(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> Terms:
+        terms = self._terms
+        if ttl is _AS_MADE and idle_ttl is _AS_MADE and tags == ():
+            return terms
+        return terms._replace(
+            ttl=terms.ttl if ttl is _AS_MADE else given_seconds(ttl, "ttl"),
+            idle_ttl=terms.idle_ttl if idle_ttl is _AS_MADE else given_seconds(idle_ttl, "idle_ttl"),
+            tags=given_tags(tags),
+        )
+
+    def _load(self, key: Key, terms: Terms, timeout: float) -> Load:
+        wait = self._timeout if timeout is _AS_MADE else number(timeout, "timeout", 0, 1e9)
+        return Load(self._shared, self._namespace, key, self._name(key), terms, wait)
+
+    def _batch(self, keys: Sequence[Key], terms: Terms, timeout: float) -> Batch:
+        return Batch([self._load(key, terms, timeout) for key in dict.fromkeys(keys)])
+
+
+def _given_tiers(tiers: Sequence[Any]) -> list[AnyTier]:
+    listed = items(tiers)
+    if not listed:
+        raise InvalidInputError(f"tiers: expected a list of tiers, got {tiers!r}")
+    return [_given_tier(tier, f"tiers[{at}]") for at, tier in enumerate(listed)]
+
+
+def _given_tier(tier: Any, place: str) -> AnyTier:
+    if hasattr(tier, "put_evicting"):
+        return tier
+    if all(callable(getattr(tier, name, None)) for name in ("get", "put", "delete")):
+        from tiercel.cache.outside import Wrapped
+
+        return Wrapped(tier)
+    raise InvalidInputError(
+        f"{place}: expected a tier, or an object with get, put and delete, got {type(tier).__name__}"
+    )
+
+
+def _given_keys(keys: Iterable[Key]) -> list[Key]:
+    listed = items(keys)
+    if listed is None:
+        raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {type(keys).__name__}")
+    return listed
+
+
+def _given_loader(loader: Any) -> Any:
+    if not callable(loader):
+        raise InvalidInputError(f"loader: expected a function, got {type(loader).__name__}")
+    return loader

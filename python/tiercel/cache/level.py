@@ -1,0 +1,245 @@
+"""A tier in its place in a cache: what was asked of it, and what waits to come down to it."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from time import perf_counter_ns
+from typing import Any, Final, Protocol, TypeAlias, TypedDict, cast, final
+
+from tiercel._core import TierCore
+from tiercel.cache.tiers import Key, Memory
+
+__all__ = ["AnyTier", "Latency", "Level", "LevelStats", "Waiting", "as_name"]
+
+# The property of this name hides the type within the class.
+_Content: TypeAlias = bytes
+# A bucket for each power of two of nanoseconds; the last one holds everything over 4 minutes.
+_BUCKETS: Final = 39
+
+
+class AnyTier(Protocol):
+    """What a cache needs of a tier."""
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that count against its size."""
+        ...
+
+    def __contains__(self, key: object, /) -> bool: ...
+    def __iter__(self) -> Iterator[Key]: ...
+    def get(self, key: Key, /) -> _Content | None:
+        """The value of a key."""
+        ...
+
+    def get_many(self, keys: Iterable[Key], /) -> list[_Content | None]:
+        """The values of keys."""
+        ...
+
+    def put(self, key: Key, value: _Content, /) -> bool:
+        """Keep a value; tells whether it does."""
+        ...
+
+    def put_evicting(self, key: Key, value: _Content, /) -> tuple[bool, list[tuple[Key, _Content]]]:
+        """Keep a value, and hand out what it drives out."""
+        ...
+
+    def delete(self, key: Key, /) -> bool:
+        """Forget a key."""
+        ...
+
+    def stats(self) -> Mapping[str, Any]:
+        """What the tier counts."""
+        ...
+
+    def flush(self) -> bool:
+        """Have everything where it outlives the process."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+class Latency(TypedDict):
+    """How long reads took, in seconds: each is at least as long as that share of the reads took, and less than twice as long."""
+
+    p50: float
+    p95: float
+    p99: float
+    buckets: dict[float, int]
+    """Reads, one for many keys that are asked for together, by the time that they took less than."""
+
+
+class LevelStats(TypedDict):
+    """What happened at a tier of a cache."""
+
+    tier: str
+    hits: int
+    """Values found here, and given."""
+    misses: int
+    stale: int
+    """Values found here that were too old, or invalidated."""
+    promoted: int
+    """Values copied from here to the first tier."""
+    demoted: int
+    """Values that came down to here."""
+    declined: int
+    """Values not worth their place here."""
+    dropped: int
+    """Values that would have come down, but for too many that wait."""
+    waiting: int
+    """Values and deletions on their way down to here."""
+    latency: Latency
+    own: Mapping[str, Any]
+    """What the tier itself counts."""
+
+
+@final
+class Waiting:
+    """What is to become of a key in a tier."""
+
+    __slots__ = ("data", "replaces")
+
+    def __init__(self, data: bytes | None, *, replaces: bool) -> None:
+        self.data = data
+        """What is to be put; None for a key that is to be deleted."""
+        self.replaces = replaces
+        """Whether the tier may have something else under the key, which must not stay."""
+
+
+class Level:
+    """A tier, and the queue before it. What is in the queue is as if it were done: readers look there first.
+
+    One thread at a time works off the queues of a cache; nobody else changes a tier below the first one. `lock` is that of the queue, and for the first
+    tier that of the tier; who holds it may take that of the next level.
+    """
+
+    def __init__(self, tier: AnyTier, room: int) -> None:
+        self.tier = tier
+        self.lasts = not isinstance(tier, Memory)
+        self.is_near = isinstance(tier, TierCore)
+        """Whether asking what is there costs no call to anything outside of the process."""
+        self.lock = threading.Lock()
+        self.waiting: OrderedDict[bytes, Waiting] = OrderedDict()
+        self._waiting_bytes = 0
+        self._room = room
+        self._counting = threading.Lock()
+        self.hits = self.misses = self.stale = self.promoted = self.demoted = self.declined = self.dropped = 0
+        self._latencies = [0] * (_BUCKETS + 1)
+
+    def look(self, name: bytes) -> bytes | None:
+        """What is here under a name."""
+        begun = perf_counter_ns()
+        data = self.peek(name)
+        self._looked(begun, 0 if data is None else 1, 1)
+        return data
+
+    def look_many(self, names: list[bytes]) -> list[bytes | None]:
+        """What is here under each of these names, with one question to the tier."""
+        if not names:
+            return []
+        begun = perf_counter_ns()
+        waiting = {name: waits.data for name in names if (waits := self.waiting.get(name)) is not None}
+        asked = [name for name in names if name not in waiting] if waiting else names
+        found = {**dict(zip(asked, self.tier.get_many(asked), strict=True)), **waiting}
+        self._looked(begun, sum(data is not None for data in found.values()), len(names))
+        return [found[name] for name in names]
+
+    def _looked(self, begun: int, hits: int, looks: int) -> None:
+        took = min((perf_counter_ns() - begun).bit_length(), _BUCKETS)
+        with self._counting:
+            self._latencies[took] += 1
+            self.hits += hits
+            self.misses += looks - hits
+
+    def peek(self, name: bytes) -> bytes | None:
+        """The same, not counted as a use of this level."""
+        waits = self.waiting.get(name) if self.waiting else None
+        return self.tier.get(name) if waits is None else waits.data
+
+    def count(self, **more: int) -> None:
+        """Add to what is counted."""
+        with self._counting:
+            for what, number in more.items():
+                setattr(self, what, getattr(self, what) + number)
+
+    def may_have(self, name: bytes) -> bool:
+        """Whether there may be something under a name."""
+        return not self.is_near or name in self.waiting or name in self.tier
+
+    def push(self, name: bytes, data: bytes | None) -> None:
+        """Let a value or a deletion wait. The lock is held."""
+        before = self._pop(name)
+        self._set(name, Waiting(data, replaces=data is None or (before is not None and before.replaces)))
+        dropped = 0
+        while self._waiting_bytes > self._room and (oldest := self._oldest_value()) is not None:
+            there = self._pop(oldest)
+            dropped += 1
+            if there is not None and there.replaces:
+                self._set(oldest, Waiting(None, replaces=True))
+        if dropped:
+            self.count(dropped=dropped)
+
+    def settle(self, name: bytes, done: Waiting) -> None:
+        """Something was done, and waits no longer, unless something else has come for the key."""
+        with self.lock:
+            if self.waiting.get(name) is done:
+                self._pop(name)
+
+    def renew(self) -> None:
+        """Go on in a forked process."""
+        self.lock, self._counting = threading.Lock(), threading.Lock()
+
+    def _oldest_value(self) -> bytes | None:
+        return next((name for name, waits in self.waiting.items() if waits.data is not None), None)
+
+    def _set(self, name: bytes, waits: Waiting) -> None:
+        self.waiting[name] = waits
+        self._waiting_bytes += len(name) + len(waits.data or b"")
+
+    def _pop(self, name: bytes) -> Waiting | None:
+        waits = self.waiting.pop(name, None)
+        if waits is not None:
+            self._waiting_bytes -= len(name) + len(waits.data or b"")
+        return waits
+
+    def names(self) -> Iterator[bytes]:
+        """The keys that are here, as of now."""
+        with self.lock:
+            waiting = {name: waits.data is not None for name, waits in self.waiting.items()}
+        yield from (name for name, is_value in waiting.items() if is_value)
+        yield from (name for name in map(as_name, self.tier) if name not in waiting)
+
+    def stats(self) -> LevelStats:
+        """What happened here so far."""
+        with self._counting:
+            counts: Any = {
+                what: getattr(self, what)
+                for what in ("hits", "misses", "stale", "promoted", "demoted", "declined", "dropped")
+            }
+            latencies = list(self._latencies)
+        # A value that was too old was found, but not given.
+        counts["hits"] -= counts["stale"]
+        more = {"waiting": len(self.waiting), "latency": _latency(latencies), "own": self.tier.stats()}
+        return cast("LevelStats", {"tier": type(self.tier).__name__, **counts, **more})
+
+
+def as_name(key: Key) -> bytes:
+    """A key of a tier. A cache has no others than bytes; what else is there is nothing of its own."""
+    return key if isinstance(key, bytes) else key.encode()
+
+
+def _latency(buckets: list[int]) -> Latency:
+    bounds = [2.0**at / 1e9 for at in range(len(buckets))]
+    total = sum(buckets)
+
+    def quantile(share: float) -> float:
+        seen = 0
+        for bound, number in zip(bounds, buckets, strict=True):
+            seen += number
+            if total and seen >= share * total:
+                return bound
+        return 0.0
+
+    found = {bound: number for bound, number in zip(bounds, buckets, strict=True) if number}
+    return {"p50": quantile(0.5), "p95": quantile(0.95), "p99": quantile(0.99), "buckets": found}

@@ -1,0 +1,235 @@
+"""How a value is loaded that no tier has."""
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic, perf_counter
+from typing import Any, NamedTuple
+
+from tiercel.cache.envelope import SECOND, unpack
+from tiercel.cache.flights import Crashed, Flight
+from tiercel.cache.ladder import Seen
+from tiercel.cache.namespaces import Namespace
+from tiercel.cache.shared import Answer, Shared
+from tiercel.cache.terms import Terms
+from tiercel.cache.tiers import Key
+from tiercel.errors import DeadlineExceededError, InvalidInputError, RecursiveLoadError
+
+__all__ = ["Load", "Loader", "refuse_coroutine"]
+
+Loader = Callable[[Any], Any]
+
+
+class Load(NamedTuple):
+    """A key that somebody wants."""
+
+    shared: Shared
+    namespace: Namespace
+    key: Key
+    name: bytes
+    terms: Terms
+    timeout: float
+    """Seconds to wait for others that load the key."""
+
+    def run(self, loader: Loader) -> Answer:
+        """The value from a tier, or loaded by the caller or by another one who wants it."""
+        answer, stale = self.find()
+        if answer is not None:
+            if answer.stale:
+                self.renew(loader)
+            return answer
+        until, crashed = monotonic() + self.timeout, None
+        while True:
+            flight, leads = self.join(crashed)
+            if leads:
+                return self.landed_before(flight) or self._lead(flight, loader, stale)
+            try:
+                return self._landed(flight.landed.result(max(0.0, until - monotonic())))
+            except TimeoutError as error:
+                return self._late(flight, error, stale)
+            except Crashed:
+                crashed = flight
+
+    async def arun(self, loader: Loader) -> Answer:
+        """The same on an event loop; the loader may be a coroutine function."""
+        answer, stale = await asyncio.to_thread(self.find)
+        if answer is not None:
+            if answer.stale and (flight := self._renewal()) is not None:
+                _keep(asyncio.ensure_future(self._alead_quietly(flight, loader)))
+            return answer
+        until, crashed = monotonic() + self.timeout, None
+        while True:
+            flight, leads = self.join(crashed)
+            if leads:
+                return self.landed_before(flight) or await self._alead(flight, loader, stale)
+            try:
+                landing = asyncio.shield(asyncio.wrap_future(flight.landed))
+                return self._landed(await asyncio.wait_for(landing, max(0.0, until - monotonic())))
+            except TimeoutError as error:
+                return self._late(flight, error, stale)
+            except Crashed:
+                crashed = flight
+
+    def find(self) -> tuple[Answer | None, Seen | None]:
+        """An answer, or else what may stand in for it."""
+        now = self.shared.clock()
+        return self.judge(*self.shared.ladder.find(self.name, self.namespace, now), now)
+
+    def judge(self, seen: Seen | None, stale: Seen | None, now: int) -> tuple[Answer | None, Seen | None]:
+        """What was found as an answer, or else what may stand in for it."""
+        if seen is not None and (answer := self.shared.open(seen)) is not None:
+            return answer, None
+        if stale is not None and now < stale.envelope.end + int(self.terms.stale * SECOND):
+            answer = self.shared.open(stale, stale=True)
+            if answer is not None:
+                self.shared.count("stale_served")
+                return answer, None
+        return None, stale
+
+    def join(self, crashed: Flight | None = None) -> tuple[Flight, bool]:
+        """The flight of the key, or the one that takes up the crashed one, and whether the caller leads it."""
+        shared = self.shared
+        new = shared.flight(self.namespace, self.name, self.terms.tags, is_second=crashed is not None)
+        leads = False
+        try:
+            if crashed is None:
+                flight, leads = shared.flights.join(new, self._is_valid)
+            else:
+                flight, leads = shared.flights.take_up(crashed, new)
+        finally:
+            if not leads:
+                shared.ladder.watches.end(new.watch)
+        if not leads:
+            shared.count("waits")
+        return flight, leads
+
+    def landed_before(self, flight: Flight) -> Answer | None:
+        """The value, if another flight landed since it was looked for."""
+        shared = self.shared
+        seen = shared.ladder.peek_nearby(self.name, self.namespace, shared.clock())
+        answer = None if seen is None else shared.open(seen)
+        if seen is not None and answer is not None:
+            shared.ladder.watches.end(flight.watch)
+            shared.flights.land(flight, seen.data)
+        return answer
+
+    def _is_valid(self, flight: Flight) -> bool:
+        """Whether nothing was invalidated that the value of a flight belongs to."""
+        if flight.epoch != self.namespace.epoch:
+            return False
+        return self.namespace.allows_tags((*flight.tags, *self.terms.tags), flight.begun)
+
+    def renew(self, loader: Loader) -> None:
+        """Load a value anew, on a thread of its own, that was given though it is old."""
+        flight = self._renewal()
+        if flight is not None:
+            threading.Thread(target=self._lead_quietly, args=(flight, loader), daemon=True).start()
+
+    def _renewal(self) -> Flight | None:
+        """A flight to lead; None if somebody leads one."""
+        flight, leads = self.join()
+        return flight if leads else None
+
+    def _lead(self, flight: Flight, loader: Loader, stale: Seen | None) -> Answer:
+        begun = perf_counter()
+        try:
+            with self.shared.flights.loading((self.name,)):
+                value = loader(self.key)
+            refuse_coroutine(value, "aget_or_load")
+            return self.land(flight, value, perf_counter() - begun)
+        except BaseException as error:  # noqa: BLE001
+            return self.crash(flight, error, stale)
+
+    async def _alead(self, flight: Flight, loader: Loader, stale: Seen | None) -> Answer:
+        begun = perf_counter()
+        try:
+            with self.shared.flights.loading((self.name,)):
+                value = loader(self.key)
+                if inspect.isawaitable(value):
+                    value = await value
+            took = perf_counter() - begun
+            return await asyncio.to_thread(self.land, flight, value, took)
+        except BaseException as error:  # noqa: BLE001
+            return self.crash(flight, error, stale)
+
+    def _lead_quietly(self, flight: Flight, loader: Loader) -> None:
+        """Nobody waits for what comes of it: a failure is counted."""
+        with suppress(Exception):
+            self._lead(flight, loader, None)
+
+    async def _alead_quietly(self, flight: Flight, loader: Loader) -> None:
+        with suppress(Exception):
+            await self._alead(flight, loader, None)
+
+    def land(self, flight: Flight, value: Any, cost: float) -> Answer:
+        """Keep what was loaded, unless it is outdated, and hand it out."""
+        shared = self.shared
+        data = shared.seal(value, self.terms, flight.epoch, flight.begun, cost)
+        if self._is_valid(flight):
+            shared.ladder.write(self.name, data, flight.watch)
+        shared.ladder.watches.end(flight.watch)
+        shared.flights.land(flight, data)
+        shared.count("loads")
+        return Answer(value, None, stale=False, age=cost)
+
+    def crash(self, flight: Flight, error: BaseException, stale: Seen | None) -> Answer:
+        """Hand out that it failed. Whoever has something that may stand in for it, gets that."""
+        self.give_up(flight, error)
+        answer = self.stand_in(error, stale)
+        if answer is None:
+            raise error
+        return answer
+
+    def give_up(self, flight: Flight, error: BaseException) -> None:
+        """Hand out that it failed."""
+        self.shared.ladder.watches.end(flight.watch)
+        self.shared.flights.crash(flight, error)
+        self.shared.count("load_failures")
+
+    def stand_in(self, error: BaseException, stale: Seen | None) -> Answer | None:
+        """What is given in place of what could not be loaded. A mistake of the caller, or an interruption, is never covered up."""
+        if isinstance(error, RecursiveLoadError | InvalidInputError) or not isinstance(error, Exception):
+            return None
+        answer = None if stale is None else self.shared.open(stale, stale=True)
+        if answer is not None:
+            self.shared.count("stale_served")
+        return answer
+
+    def _landed(self, data: bytes) -> Answer:
+        parsed = unpack(data)
+        if parsed is None:
+            raise AssertionError("a flight lands what was packed")
+        envelope, start = parsed
+        age = max(0, self.shared.clock() - envelope.written) / SECOND
+        return Answer(self.shared.codec.decode(data[start:]), None, stale=False, age=age)
+
+    def _late(self, flight: Flight, cause: TimeoutError, stale: Seen | None) -> Answer:
+        """Whoever has waited long enough goes; the next one who wants the key loads it anew."""
+        self.shared.flights.abandon(flight)
+        self.shared.count("deadlines")
+        answer = self.stand_in(cause, stale)
+        if answer is None:
+            raise DeadlineExceededError(
+                f"timeout: expected the key {self.key!r} to be loaded by another caller within {self.timeout} s, got nothing"
+            ) from cause
+        return answer
+
+
+# Tasks that nobody else holds: the event loop does not.
+_TASKS: set[asyncio.Future[None]] = set()
+
+
+def _keep(task: asyncio.Future[None]) -> None:
+    _TASKS.add(task)
+    task.add_done_callback(_TASKS.discard)
+
+
+def refuse_coroutine(value: Any, instead: str) -> None:
+    """A coroutine is no value."""
+    if inspect.isawaitable(value):
+        if inspect.iscoroutine(value):
+            # One that is not run warns when it is dropped.
+            value.close()
+        raise InvalidInputError(f"loader: expected a plain function, got a coroutine: await {instead}")

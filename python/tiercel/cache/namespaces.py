@@ -1,0 +1,124 @@
+"""Namespaces, and what of them was invalidated.
+
+A namespace has an epoch, which every value carries: a new epoch makes all of its values invalid at once. A tag has the moment when it was
+invalidated: values that are older, and have the tag, are invalid. Each tier that outlives the process has a record of both, and has it on
+its disk before an invalidation is acknowledged. A tier may lose the record as it may lose any value: then the namespace begins a new epoch,
+and nothing old is given.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, cast
+
+from tiercel.cache.envelope import Envelope
+from tiercel.cache.keys import prefix_of, record_name
+from tiercel.cache.level import Level
+
+__all__ = ["Namespace", "Ticks"]
+
+# Tags whose invalidation is remembered one by one; the older half of more is remembered as one moment for all tags.
+_TAGS: Final = 1024
+
+
+class Ticks:
+    """Moments in nanoseconds, each later than the one before."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.now = clock
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        """The next moment."""
+        with self._lock:
+            self._last = max(self._last + 1, self.now())
+            return self._last
+
+    def leave_behind(self, moment: int) -> None:
+        """Give only later moments from now on: the clock may have been set back."""
+        with self._lock:
+            self._last = max(self._last, moment)
+
+
+class Namespace:
+    """What is valid in a namespace."""
+
+    def __init__(self, name: str, levels: Sequence[Level], ticks: Ticks) -> None:
+        self.name = name
+        self.prefix = prefix_of(name)
+        self._levels = levels
+        self._ticks = ticks
+        self._lock = threading.Lock()
+        self._record = record_name(name)
+        self.epoch, self._floor, self._tags = self._read()
+        ticks.leave_behind(max(self.epoch, self._floor, *self._tags.values()))
+        self.keep()
+
+    def allows(self, envelope: Envelope) -> bool:
+        """Whether nothing of the kind was invalidated since."""
+        if envelope.epoch != self.epoch:
+            return False
+        return not envelope.tags or self.allows_tags(envelope.tags, envelope.written)
+
+    def allows_tags(self, tags: Iterable[str], written: int) -> bool:
+        """Whether none of these tags was invalidated since."""
+        return written > self._floor and all(written > self._tags.get(tag, 0) for tag in tags)
+
+    def invalidate(self) -> bool:
+        """Begin a new epoch; tells whether every tier has it on its disk."""
+        with self._lock:
+            self.epoch = self._ticks.next()
+            self._floor, self._tags = 0, {}
+        return self.keep(anew=True)
+
+    def invalidate_tags(self, tags: Sequence[str]) -> bool:
+        """Make what has one of the tags invalid; tells whether every tier has it on its disk."""
+        with self._lock:
+            moment = self._ticks.next()
+            known = {**self._tags, **dict.fromkeys(tags, moment)}
+            floor = self._floor
+            if len(known) > _TAGS:
+                oldest_first = sorted(known.items(), key=lambda item: item[1])
+                floor = max(floor, oldest_first[-_TAGS // 2][1])
+                known = dict(oldest_first[-_TAGS // 2 :])
+            self._floor, self._tags = floor, known
+        return self.keep(anew=True)
+
+    def keep(self, *, anew: bool = False) -> bool:
+        """Give the record to the tiers that do not have it, or to all; tells whether they have it on their disks."""
+        kept = True
+        for level in self._levels:
+            if level.lasts and (anew or self._record not in level.tier):
+                # What is read here is as new as the newest invalidation, whichever of two is written last.
+                with level.lock:
+                    kept &= level.tier.put(self._record, self._written())
+                kept &= level.tier.flush() is not False
+        return kept
+
+    def _written(self) -> bytes:
+        with self._lock:
+            return json.dumps({"epoch": self.epoch, "floor": self._floor, "tags": self._tags}).encode()
+
+    def _read(self) -> tuple[int, int, dict[str, int]]:
+        records = [level.tier.get(self._record) for level in self._levels if level.lasts]
+        found = [state for record in records if record is not None and (state := _parsed(record)) is not None]
+        if not found:
+            return self._ticks.next(), 0, {}
+        epoch = max(state[0] for state in found)
+        floor, tags = 0, dict[str, int]()
+        for other, later, moments in found:
+            # What an older record says of tags is of values of an older epoch.
+            if other == epoch:
+                floor = max(floor, later)
+                for tag, moment in moments.items():
+                    tags[tag] = max(moment, tags.get(tag, 0))
+        return epoch, floor, tags
+
+
+def _parsed(record: bytes) -> tuple[int, int, dict[str, int]] | None:
+    try:
+        state = cast("dict[str, Any]", json.loads(record))
+        return int(state["epoch"]), int(state["floor"]), {str(tag): int(at) for tag, at in state["tags"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

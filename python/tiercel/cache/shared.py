@@ -1,0 +1,94 @@
+"""What all namespaces of a cache have in common, and how a value becomes what its tiers keep."""
+
+import threading
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Final, NamedTuple, final
+
+from tiercel.cache.envelope import Envelope, pack
+from tiercel.cache.flights import Flight, Flights
+from tiercel.cache.ladder import Ladder, Seen
+from tiercel.cache.level import AnyTier
+from tiercel.cache.namespaces import Namespace, Ticks
+from tiercel.cache.terms import Terms
+from tiercel.cache.values import Codec, DamagedValueError
+
+__all__ = ["Answer", "Shared"]
+
+_COUNTED: Final[Sequence[str]] = ("loads", "load_failures", "waits", "deadlines", "stale_served")
+
+
+class Answer(NamedTuple):
+    """A value, and where it comes from."""
+
+    value: Any
+    tier: str | None
+    """The class of the tier that had it; None if it was loaded."""
+    stale: bool
+    """Whether it is past its time: it is being loaded anew, or could not be."""
+    age: float
+    """Seconds since what it comes from was read."""
+
+
+@final
+class Shared:
+    """The parts of a cache."""
+
+    def __init__(self, tiers: Sequence[AnyTier], room: int, codec: Codec, seed: int, clock: Callable[[], int]) -> None:
+        self.ladder = Ladder(tiers, room)
+        self.flights = Flights()
+        self.ticks = Ticks(clock)
+        self.clock = clock
+        self.codec = codec
+        self.closed = False
+        self._random = Random(seed)  # noqa: S311
+        self._lock = threading.Lock()
+        self._namespaces: dict[str, Namespace] = {}
+        self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
+
+    def namespace(self, name: str) -> Namespace:
+        """A namespace, the same object each time."""
+        with self._lock:
+            known = self._namespaces.get(name)
+            if known is None:
+                known = self._namespaces[name] = Namespace(name, self.ladder.levels, self.ticks)
+            return known
+
+    def keep_records(self) -> bool:
+        """Give the tiers what is known of namespaces, where they have lost it."""
+        with self._lock:
+            namespaces = list(self._namespaces.values())
+        kept = True
+        for namespace in namespaces:
+            kept &= namespace.keep()
+        return kept
+
+    def flight(self, namespace: Namespace, name: bytes, tags: tuple[str, ...], *, is_second: bool) -> Flight:
+        """A flight that begins now."""
+        return Flight(self.ladder.watches.begin(name), namespace.epoch, self.ticks.next(), tags, is_second=is_second)
+
+    def seal(self, value: Any, terms: Terms, epoch: int, written: int, cost: float = 0.0) -> bytes:
+        """A value as tiers keep it."""
+        now = self.clock()
+        fresh, grace, idle = terms.until(now, self._random.random() if terms.jitter else 0.0)
+        return pack(Envelope(cost, epoch, written, fresh, grace, idle, now, terms.tags), self.codec.encode(value))
+
+    def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
+        """What a tier kept as an answer; None if its bytes are no value."""
+        try:
+            value = self.codec.decode(seen.data[seen.start :])
+        except DamagedValueError:
+            return None
+        level = self.ladder.levels[seen.level]
+        age = max(0, self.clock() - seen.envelope.written) / 1e9
+        return Answer(value, type(level.tier).__name__, stale, age)
+
+    def count(self, what: str) -> None:
+        """Count one more of what happened."""
+        with self._lock:
+            self._counts[what] += 1
+
+    def counts(self) -> dict[str, int]:
+        """What happened so far."""
+        with self._lock:
+            return dict(self._counts)

@@ -1,0 +1,65 @@
+"""Whether somebody has written a key since it was read by one who is going to write it.
+
+A write begins, changes the tiers one after the other, and ends. What was read before or meanwhile may be outdated then, so nobody who looked
+at the key before the end may write what was seen.
+"""
+
+import threading
+from typing import final
+
+__all__ = ["Watch", "Watches"]
+
+
+@final
+class Watch:
+    """One reader's look at a key."""
+
+    __slots__ = ("crossed", "name")
+
+    def __init__(self, name: bytes) -> None:
+        self.name = name
+        self.crossed = False
+        """Whether the key was written or deleted since."""
+
+
+class Watches:
+    """The watches of a cache, any number a key, and the keys that are being written."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: dict[bytes, list[Watch]] = {}
+        self._writers: dict[bytes, int] = {}
+
+    def begin(self, name: bytes) -> Watch:
+        """Look at a key. This comes before it is read."""
+        watch = Watch(name)
+        with self._lock:
+            watch.crossed = name in self._writers
+            self._watches.setdefault(name, []).append(watch)
+        return watch
+
+    def end(self, watch: Watch) -> None:
+        """No longer look; doing it again changes nothing."""
+        with self._lock:
+            there = self._watches.get(watch.name, [])
+            if watch in there:
+                there.remove(watch)
+            if not there:
+                self._watches.pop(watch.name, None)
+
+    def begin_write(self, name: bytes, mine: Watch | None = None) -> bool:
+        """Begin to write a key; False, and nothing begins, if what the writer found is outdated."""
+        with self._lock:
+            if mine is not None and mine.crossed:
+                return False
+            for watch in self._watches.get(name, ()):
+                watch.crossed = True
+            self._writers[name] = self._writers.get(name, 0) + 1
+            return True
+
+    def end_write(self, name: bytes) -> None:
+        """The tiers have what was written."""
+        with self._lock:
+            self._writers[name] -= 1
+            if not self._writers[name]:
+                del self._writers[name]
