@@ -12,6 +12,7 @@ from tiercel.cache.tiers import TierStats
 
 __all__ = [
     "CollectionCore",
+    "Glance",
     "HashingEmbedder",
     "Index",
     "Matches",
@@ -22,9 +23,11 @@ __all__ = [
     "TierCore",
     "__version__",
     "build_profile",
+    "pack_envelope",
     "seal",
     "simd_level",
     "simd_levels",
+    "unpack_envelope",
     "unseal",
 ]
 
@@ -40,6 +43,7 @@ _T = TypeVar("_T")
 
 __version__: str
 
+_Envelope: TypeAlias = tuple[float, int, int, int, int, int, int, list[str]]
 _Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None]
 _Included: TypeAlias = tuple[bool, bool, bool, bool]
 
@@ -562,6 +566,25 @@ class StoreCore(TierCore):
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
+
+def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
+    """An envelope with its value: cost, epoch, written, fresh until, grace, idle, touched, tags."""
+
+def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
+    """What `pack_envelope` was given but the value, and where the value begins; None for what is no envelope."""
+
+@final
+class Glance:
+    """A quick look into a memory tier, for values that need no more than that: without tags, without an idle time, of the epoch of
+    their namespace and within their time.
+    """
+
+    def __new__(cls, memory: MemoryCore, sketch: Sketch) -> Self: ...
+    def look(self, name: _Key, epoch: int, now: int) -> bytes | None:
+        """Count the key in the sketch, and give the value, if the tier has it and it may be given."""
+
+    def took(self) -> list[int]:
+        """Looks that gave a value: those at place n took less than 2**n nanoseconds and not less than half of that."""
 
 @final
 class Sketch:

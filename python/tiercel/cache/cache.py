@@ -14,7 +14,7 @@ from tiercel.cache.rebalance import Rebalanced, rebalance
 from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.terms import LONG, Terms, given_name, given_seconds, given_tags
 from tiercel.cache.tiers import Key
-from tiercel.cache.values import Codec, CodecName
+from tiercel.cache.values import Codec, CodecName, DamagedValueError
 from tiercel.cache.views import Items, Values
 from tiercel.checks import items, number, whole
 from tiercel.errors import ClosedError, InvalidInputError
@@ -23,6 +23,7 @@ from tiercel.twins import twin
 __all__ = ["Cache", "CacheStats"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_ABSENT: Any = object()
 # What a caller leaves out is as the cache was made.
 _AS_MADE: Any = object()
 
@@ -125,14 +126,24 @@ class Cache(MutableMapping[Key, Any]):
     # Values.
 
     def __getitem__(self, key: Key) -> Any:
-        answer = self._answer(key)
-        if answer is None:
+        value = self.get(key, _ABSENT)
+        if value is _ABSENT:
             raise KeyError(key)
-        return answer.value
+        return value
 
     def get(self, key: Key, default: Any = None) -> Any:
         """The value of a key, or `default`."""
-        answer = self._answer(key)
+        shared = self._shared
+        name = self._name(key)
+        now = shared.clock()
+        data = shared.ladder.glance(name, self._namespace.epoch, now)
+        if data is not None:
+            try:
+                return shared.codec.decode(data)
+            except DamagedValueError:
+                return default
+        seen, _ = shared.ladder.find(name, self._namespace, now)
+        answer = None if seen is None else shared.open(seen)
         return default if answer is None else answer.value
 
     def get_many(self, keys: Iterable[Key]) -> list[Any]:
@@ -364,13 +375,17 @@ class Cache(MutableMapping[Key, Any]):
     def stats(self) -> CacheStats:
         """What happened so far, in all namespaces."""
         self._check_open()
-        levels = self._shared.ladder.levels
-        return cast("CacheStats", {**self._shared.counts(), "tiers": [level.stats() for level in levels]})
+        return cast("CacheStats", {**self._shared.counts(), "tiers": self._shared.ladder.stats()})
 
     def optimize(self) -> Rebalanced:
         """Remove what is too old, and copy to the first tier what was used most lately; tells what was moved."""
         self._check_open()
         return rebalance(self._shared)
+
+    def settle(self) -> None:
+        """Let everything come down that the tiers have driven out, and wait for it."""
+        self._check_open()
+        self._shared.ladder.work()
 
     def flush(self) -> bool:
         """Give what the first tier has to the next one, too, and have everything on the tiers' disks; tells whether it is there."""
@@ -409,11 +424,6 @@ class Cache(MutableMapping[Key, Any]):
     def _name(self, key: Key) -> bytes:
         self._check_open()
         return key_name(self._namespace.prefix, key)
-
-    def _answer(self, key: Key) -> Answer | None:
-        shared = self._shared
-        seen, _ = shared.ladder.find(self._name(key), self._namespace, shared.clock())
-        return None if seen is None else shared.open(seen)
 
     def _given(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> Terms:
         terms = self._terms

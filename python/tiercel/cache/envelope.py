@@ -1,30 +1,22 @@
 """What a cache writes around a value, so that every tier tells by itself whether it may still be given.
 
-    0      1   2         4      8       16        24      32     40     48        56
-    +------+---+---------+------+-------+---------+-------+------+------+---------+------+------
-    | kind | 0 | bytes   | cost | epoch | written | fresh | grace| idle | touched | tags | value
-    |      |   | of tags |      |       |         | until |      |      |         |      |
-    +------+---+---------+------+-------+---------+-------+------+------+---------+------+------
-     little endian; times in nanoseconds; a tag is its length in two bytes and its UTF-8
-
 `epoch` is that of the namespace, and `written` the moment, when what the value comes from was begun to be read. So a value that was loaded
-while its namespace or one of its tags was invalidated is never given, wherever it comes to lie.
+while its namespace or one of its tags was invalidated is never given, wherever it comes to lie. How an envelope is laid out stands in
+`rust/cache/src/envelope.rs`.
 """
 
-import struct
 from typing import Final, NamedTuple
+
+from tiercel._core import pack_envelope, unpack_envelope
 
 __all__ = ["FOREVER", "SECOND", "Envelope", "pack", "unpack"]
 
 FOREVER: Final = 2**64 - 1
 SECOND: Final = 10**9
-_KIND: Final = 1
-_HEAD: Final = struct.Struct("<BBHfQQQQQQ")
-_LENGTH: Final = struct.Struct("<H")
 
 
 class Envelope(NamedTuple):
-    """What is known of a value."""
+    """What is known of a value; moments and times in nanoseconds."""
 
     cost: float
     """Seconds that it took to load."""
@@ -38,7 +30,7 @@ class Envelope(NamedTuple):
     """How long it may lie unused; 0 for any time."""
     touched: int
     """When it was last seen to be used."""
-    tags: tuple[str, ...]
+    tags: list[str]
 
     @property
     def end(self) -> int:
@@ -56,33 +48,10 @@ class Envelope(NamedTuple):
 
 def pack(envelope: Envelope, value: bytes) -> bytes:
     """An envelope with its value."""
-    cost, epoch, written, fresh, grace, idle, touched, tags = envelope
-    labels = b"".join(_LENGTH.pack(len(tag)) + tag for tag in (tag.encode() for tag in tags)) if tags else b""
-    return _HEAD.pack(_KIND, 0, len(labels), cost, epoch, written, fresh, grace, idle, touched) + labels + value
+    return pack_envelope(envelope, value)
 
 
 def unpack(data: bytes) -> tuple[Envelope, int] | None:
     """The envelope, and where the value begins; None for what is none."""
-    if len(data) < _HEAD.size:
-        return None
-    kind, zero, size, cost, epoch, written, fresh, grace, idle, touched = _HEAD.unpack_from(data)
-    start = _HEAD.size + size
-    if kind != _KIND or zero or start > len(data):
-        return None
-    tags = _tags(data[_HEAD.size : start]) if size else ()
-    return None if tags is None else (Envelope(cost, epoch, written, fresh, grace, idle, touched, tags), start)
-
-
-def _tags(labels: bytes) -> tuple[str, ...] | None:
-    tags: list[str] = []
-    at = 0
-    try:
-        while at < len(labels):
-            (size,) = _LENGTH.unpack_from(labels, at)
-            at += _LENGTH.size + size
-            if at > len(labels):
-                return None
-            tags.append(labels[at - size : at].decode())
-    except (struct.error, UnicodeDecodeError):
-        return None
-    return tuple(tags)
+    found = unpack_envelope(data)
+    return None if found is None else (Envelope(*found[0]), found[1])

@@ -18,12 +18,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple, final
 from weakref import WeakSet
 
-from tiercel._core import Sketch
+from tiercel._core import Glance, Sketch
 from tiercel.cache.admission import Admission
 from tiercel.cache.envelope import Envelope, pack, unpack
-from tiercel.cache.level import AnyTier, Level, Waiting, as_name
+from tiercel.cache.level import AnyTier, Level, LevelStats, Waiting, as_name
 from tiercel.cache.namespaces import Namespace
-from tiercel.cache.tiers import Key
+from tiercel.cache.tiers import Key, Memory
 from tiercel.cache.watches import Watch, Watches
 
 __all__ = ["SIGHTS", "Ladder", "Seen"]
@@ -55,15 +55,23 @@ class Ladder:
         self.levels = [Level(tier, room) for tier in tiers]
         self.watches = Watches()
         self.sketch = Sketch(_SKETCH)
+        first = tiers[0]
+        self._glance = Glance(first, self.sketch) if isinstance(first, Memory) else None
         self._admission = [Admission(self.sketch) for _ in tiers]
         self._working = threading.RLock()
         self._starting = threading.Lock()
         self._worker: threading.Thread | None = None
         _LADDERS.add(self)
 
+    def glance(self, name: bytes, epoch: int, now: int) -> bytes | None:
+        """A value of the first tier, without its envelope, if that is quick to tell; the key is counted as asked for."""
+        if self._glance is None:
+            self.sketch.add(name)
+            return None
+        return self._glance.look(name, epoch, now)
+
     def find(self, name: bytes, namespace: Namespace, now: int) -> tuple[Seen | None, Seen | None]:
-        """A value that may be given, and else one that may stand in for it, or none of them."""
-        sights = self.sketch.add(name)
+        """A value that may be given, and else one that may stand in for it, or none of them. The key has been counted as asked for."""
         seen, stale = self._judge(0, self.levels[0].look(name), namespace, now)
         if seen is not None:
             self._touch(seen, name, now)
@@ -75,7 +83,7 @@ class Ladder:
                 seen, older = self._judge(at, level.look(name), namespace, now)
                 stale = stale or older
                 if seen is not None:
-                    if sights >= SIGHTS:
+                    if self.sketch.count(name) >= SIGHTS:
                         self._promote(seen, watch, now)
                     return seen, None
         return None, stale
@@ -156,6 +164,11 @@ class Ladder:
             return True
         finally:
             self.watches.end_write(name)
+
+    def stats(self) -> list[LevelStats]:
+        """What happened at each tier so far."""
+        glances = [] if self._glance is None else self._glance.took()
+        return [level.stats(glances if at == 0 else []) for at, level in enumerate(self.levels)]
 
     def names(self) -> Iterator[bytes]:
         """Every key once."""

@@ -1,15 +1,19 @@
-"""What a memory tier of some size makes of a trace of accesses, beside a plain LRU of the same size."""
+"""What tiers of some size make of a trace of accesses, beside a plain LRU of the same size."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from tiercel.cache.tiers import Memory
+from tiercel.cache.cache import Cache
+from tiercel.cache.tiers import Memory, Store, Tier
 from tiercel.cache.traces import Trace
+from tiercel.errors import InvalidInputError
 
-__all__ = ["Replayed", "replay"]
+__all__ = ["Replayed", "TwoTiers", "replay", "replay_two_tiers"]
 
 Progress: TypeAlias = Callable[[int, int], None] | None
 
@@ -17,6 +21,8 @@ Progress: TypeAlias = Callable[[int, int], None] | None
 _PAUSE = 65536
 # Bytes of every value where a trace does not tell.
 _VALUE = 1024
+# The same where nothing but their number counts.
+_SMALL = 64
 
 
 class Replayed(NamedTuple):
@@ -58,6 +64,78 @@ def replay(trace: Trace, size: int, *, progress: Progress = None) -> Replayed:
     total = 2 * len(order)
     hits = _memory(memory, keys, _told(order, sizes, 0, total, progress))
     return Replayed(len(order), hits, _lru(size, _told(order, lru_sizes, len(order), total, progress)))
+
+
+class TwoTiers(NamedTuple):
+    """How many of the requests of a trace were found in a memory above a store."""
+
+    requests: int
+    first_hits: int
+    """By the memory."""
+    hits: int
+    """By both."""
+    first_lru_hits: int
+    """By an LRU as large as the memory."""
+    lru_hits: int
+    """By an LRU as large as the store."""
+
+
+def replay_two_tiers(trace: Trace, size: int, below: int, *, progress: Progress = None) -> TwoTiers:
+    """Ask a `Cache` of a memory tier above a store for every key of a trace, and put what is not there.
+
+    Parameters
+    ----------
+    trace : Trace
+        Without sizes.
+    size, below : int
+        Keys that the memory and the store have room for.
+    progress : callable, optional
+        Called now and then as `progress(done, total)`.
+
+    Returns
+    -------
+    TwoTiers
+
+    Raises
+    ------
+    InvalidInputError
+        The trace tells sizes.
+    """
+    if trace.sizes is not None:
+        raise InvalidInputError("trace: expected one without sizes for two tiers")
+    unique, requests = np.unique(trace.keys, return_inverse=True)
+    keys = [int(key).to_bytes(8, "little", signed=True) for key in unique]
+    order = requests.tolist()
+    total = 3 * len(order)
+    ones = [1] * len(order)
+    with TemporaryDirectory() as directory:
+        found = _two_tiers(Path(directory), size, below, _told(order, ones, 0, total, progress), keys)
+    first = _lru(size, _told(order, ones, len(order), total, progress))
+    return TwoTiers(len(order), *found, first, _lru(below, _told(order, ones, 2 * len(order), total, progress)))
+
+
+def _two_tiers(
+    directory: Path, size: int, below: int, requests: Iterator[tuple[int, int]], keys: list[bytes]
+) -> tuple[int, int]:
+    """Hits of the first tier, and of both."""
+    value = bytes(_SMALL)
+    first = size * _entry(Memory(1 << 20), value)
+    second = below * _entry(Store(directory / "measure", 1 << 20), value)
+    hits = {"Memory": 0, "Store": 0, None: 0}
+    with Cache([Memory(first), Store(directory / "store", second)]) as cache:
+        for request, _ in requests:
+            hits[cache.fetch(keys[request], lambda _: value).tier] += 1
+            # At once, so that the same trace gives the same figures.
+            cache.settle()
+    return hits["Memory"], hits["Memory"] + hits["Store"]
+
+
+def _entry(tier: Tier, value: bytes) -> int:
+    """Bytes that an entry of a cache takes in a tier."""
+    with Cache([tier]) as cache:
+        before = tier.bytes
+        cache[bytes(8)] = value
+        return tier.bytes - before
 
 
 def _told(order: list[int], sizes: list[int], done: int, total: int, progress: Progress) -> Iterator[tuple[int, int]]:

@@ -71,7 +71,7 @@ class Shared:
         """A value as tiers keep it."""
         now = self.clock()
         fresh, grace, idle = terms.until(now, self._random.random() if terms.jitter else 0.0)
-        return pack(Envelope(cost, epoch, written, fresh, grace, idle, now, terms.tags), self.codec.encode(value))
+        return pack(Envelope(cost, epoch, written, fresh, grace, idle, now, list(terms.tags)), self.codec.encode(value))
 
     def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
         """What a tier kept as an answer; None if its bytes are no value."""

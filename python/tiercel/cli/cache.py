@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tiercel.cache import Store
-from tiercel.cache.replay import replay
-from tiercel.cache.traces import read_trace
+from tiercel.cache.replay import replay, replay_two_tiers
+from tiercel.cache.traces import Trace, read_trace
 from tiercel.cli.answer import Answer
 from tiercel.cli.progress import progress
 from tiercel.errors import InvalidInputError, StorageFailedError
@@ -84,20 +84,27 @@ def _clear(args: argparse.Namespace) -> Answer:
 
 
 def _replay(args: argparse.Namespace) -> Answer:
-    for size in args.size:
-        if not 1 <= size <= _MOST:
-            raise InvalidInputError(f"--size: expected an int from 1 to {_MOST}, got {size}")
+    for name, sizes in (("--size", args.size), ("--below", [] if args.below is None else [args.below])):
+        for size in sizes:
+            if not 1 <= size <= _MOST:
+                raise InvalidInputError(f"{name}: expected an int from 1 to {_MOST}, got {size}")
     trace = read_trace(args.trace)
     unit = "keys" if trace.sizes is None else "bytes"
-    rows: list[dict[str, Any]] = []
-    for size in args.size:
-        with progress(f"replay {size:,} {unit}") as report:
-            requests, hits, lru_hits = replay(trace, size, progress=report)
-        rows.append({"size": size, "hits": hits, "lru_hits": lru_hits, "requests": requests})
+    rows = [_replayed(trace, size, args.below, unit) for size in args.size]
     document = {"trace": args.trace, "requests": len(trace.keys), "unit": unit, "sizes": rows}
-    lines = [f"{len(trace.keys):,} requests", f"{unit:>15}  {'memory':>8}  {'LRU':>8}"]
+    names = {"hits": "memory", "lru_hits": "LRU"}
+    if args.below is not None:
+        document["below"] = args.below
+        names = {"first_hits": "memory", "first_lru_hits": "LRU", "hits": "both", "lru_hits": f"LRU of {args.below:,}"}
+    lines = [f"{len(trace.keys):,} requests", f"{unit:>15}" + "".join(f"  {name:>12}" for name in names.values())]
     lines += [
-        f"{row['size']:>15,}  {row['hits'] / row['requests']:>8.2%}  {row['lru_hits'] / row['requests']:>8.2%}"
-        for row in rows
+        f"{row['size']:>15,}" + "".join(f"  {row[name] / row['requests']:>12.2%}" for name in names) for row in rows
     ]
     return Answer(document, lines)
+
+
+def _replayed(trace: Trace, size: int, below: int | None, unit: str) -> dict[str, Any]:
+    with progress(f"replay {size:,} {unit}") as report:
+        if below is None:
+            return {"size": size, **replay(trace, size, progress=report)._asdict()}
+        return {"size": size, **replay_two_tiers(trace, size, below, progress=report)._asdict()}

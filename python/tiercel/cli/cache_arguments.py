@@ -11,7 +11,7 @@ def cache(parser: argparse.ArgumentParser) -> None:
         ("stats", "count what is in a store", _directory),
         ("verify", "read every value of a store and count those that are damaged", _directory),
         ("clear", "forget everything in a store", _directory),
-        ("replay", "tell how much of a trace of accesses a memory tier finds, beside an LRU", _replay),
+        ("replay", "tell how much of a trace of accesses a memory tier finds, or two tiers, beside an LRU", _replay),
     ):
         action = actions.add_parser(
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
@@ -37,4 +37,10 @@ def _replay(parser: argparse.ArgumentParser) -> None:
         required=True,
         nargs="+",
         help="keys that there is room for, or bytes if the trace tells sizes; several are tried one after the other",
+    )
+    parser.add_argument(
+        "--below",
+        metavar="N",
+        type=int,
+        help="a store for so many keys below the memory; the LRU of both is as large as the store",
     )

@@ -4,6 +4,7 @@
 //! size or because what it kept is damaged; it never gives a value that was not put under the key it is asked for. [`seal`] and [`unseal`] make the frame that a value needs
 //! outside of memory, and [`Sketch`] tells which keys are asked for often.
 
+mod envelope;
 mod errors;
 mod frame;
 mod key;
@@ -15,6 +16,7 @@ mod store;
 mod tally;
 mod tier;
 
+pub use envelope::{Envelope, Opened};
 pub use errors::OpenError;
 pub use frame::{seal, unseal};
 pub use key::{Key, KeyRef, Kind};

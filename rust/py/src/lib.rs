@@ -6,6 +6,7 @@
 mod arguments;
 mod collection;
 mod convert;
+mod envelope;
 mod errors;
 mod filter;
 mod found;
@@ -34,6 +35,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::collection::CollectionCore;
+    #[pymodule_export]
+    use crate::envelope::{Glance, pack_envelope, unpack_envelope};
     #[pymodule_export]
     use crate::hashing::HashingEmbedder;
     #[pymodule_export]

@@ -34,6 +34,12 @@ pub(crate) struct Sketch {
     core: cache::Sketch,
 }
 
+impl Sketch {
+    pub(crate) fn core(&self) -> &cache::Sketch {
+        &self.core
+    }
+}
+
 #[pymethods]
 impl Sketch {
     #[new]

@@ -36,6 +36,10 @@ pub(crate) struct StoreCore;
 type PutEvicting<'py> = (bool, Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>);
 
 impl TierCore {
+    pub(crate) fn tier(&self) -> Arc<dyn Tier> {
+        Arc::clone(&self.tier)
+    }
+
     fn new(tier: Arc<dyn Tier>, store: Option<Arc<Store>>) -> Self {
         Self { tier, store, closed: AtomicBool::new(false) }
     }

@@ -1,0 +1,88 @@
+//! What `tiercel.cache.Cache` writes around values: packing, unpacking, and the quick look into a memory tier.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyBytes;
+use tiercel_cache::{Envelope, Opened, Tier};
+
+use crate::arguments;
+use crate::errors::invalid;
+use crate::sketch::Sketch;
+use crate::tier::{MemoryCore, asked, handed};
+
+/// A bucket for each power of two of nanoseconds.
+const BUCKETS: usize = 40;
+
+type Fields<Tag> = (f32, u64, u64, u64, u64, u64, u64, Vec<Tag>);
+
+/// An envelope with its value: cost, epoch, written, fresh until, grace, idle, touched, tags.
+#[pyfunction]
+pub(crate) fn pack_envelope<'py>(
+    py: Python<'py>,
+    fields: Fields<PyBackedStr>,
+    value: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let (cost, epoch, written, fresh, grace, idle, touched, tags) = fields;
+    let value = arguments::data(value, "value")?;
+    let envelope = Envelope { cost, epoch, written, fresh, grace, idle, touched };
+    let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
+    match envelope.pack(&tags, value.as_bytes()) {
+        Some(packed) => handed(py, &packed),
+        None => Err(invalid(py, "tags: expected at most 65,535 bytes together".to_owned())),
+    }
+}
+
+/// What `pack_envelope` was given but the value, and where the value begins; None for what is no envelope.
+#[pyfunction]
+pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Fields<&'a str>, usize)> {
+    let data = data.as_bytes();
+    let opened = Opened::read(data)?;
+    let Envelope { cost, epoch, written, fresh, grace, idle, touched } = opened.envelope;
+    let fields = (cost, epoch, written, fresh, grace, idle, touched, opened.tags()?);
+    Some((fields, data.len() - opened.value.len()))
+}
+
+/// A quick look into a memory tier, for values that need no more than that: without tags, without an idle time, of the epoch
+/// of their namespace and within their time.
+#[pyclass(frozen, module = "tiercel._core")]
+pub(crate) struct Glance {
+    memory: Arc<dyn Tier>,
+    sketch: Py<Sketch>,
+    /// Looks that gave a value, by the logarithm of their nanoseconds.
+    took: [AtomicU64; BUCKETS],
+}
+
+#[pymethods]
+impl Glance {
+    #[new]
+    fn new(memory: &Bound<'_, MemoryCore>, sketch: Py<Sketch>) -> Self {
+        let memory = memory.as_super().get().tier();
+        Self { memory, sketch, took: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    /// Count the key in the sketch, and give the value, if the tier has it and it may be given.
+    fn look<'py>(&self, name: &Bound<'py, PyAny>, epoch: u64, now: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let begun = Instant::now();
+        let key = asked(name)?;
+        self.sketch.get().core().add(key);
+        let Some(data) = self.memory.get(key) else { return Ok(None) };
+        let Some(opened) = Opened::read(&data) else { return Ok(None) };
+        if !opened.is_plain() || opened.envelope.epoch != epoch || now >= opened.envelope.fresh {
+            return Ok(None);
+        }
+        let value = handed(name.py(), opened.value)?;
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let bucket = (u64::BITS - took.leading_zeros()) as usize;
+        self.took[bucket.min(BUCKETS - 1)].fetch_add(1, Relaxed);
+        Ok(Some(value))
+    }
+
+    /// Looks that gave a value: those at place n took less than 2**n nanoseconds and not less than half of that.
+    fn took(&self) -> Vec<u64> {
+        self.took.iter().map(|looks| looks.load(Relaxed)).collect()
+    }
+}
