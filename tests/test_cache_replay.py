@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import tiercel
 from tiercel.cache import Store
-from tiercel.cache.replay import replay
+from tiercel.cache.replay import replay, replay_two_tiers
 from tiercel.cache.traces import Trace, read_trace
 
 TRACES = Path(__file__).parents[2] / "shared" / "data" / "traces"
@@ -55,6 +55,24 @@ def test_the_lru_is_an_lru(requests: list[tuple[int, int]], room: int) -> None:
 def test_what_fits_is_missed_once() -> None:
     replayed = replay(Trace(np.tile(np.arange(50), 4), None), 100)
     assert replayed == (200, 150, 150)
+
+
+def test_two_tiers_find_what_one_of_them_has() -> None:
+    # Ten keys again and again among many that come once.
+    keys = np.arange(4000)
+    keys[::2] = 10_000 + np.arange(2000) % 10
+    found = replay_two_tiers(Trace(keys, None), 5, 100)
+    assert found == replay_two_tiers(Trace(keys, None), 5, 100), "the same figures each time"
+    assert found.requests == 4000
+    assert found.lru_hits == plain_lru(keys.tolist(), [1] * 4000, 100) == 1990
+    assert found.first_lru_hits == plain_lru(keys.tolist(), [1] * 4000, 5)
+    assert found.hits == 1990
+    assert found.first_hits > 0
+
+
+def test_two_tiers_take_no_sizes() -> None:
+    with pytest.raises(tiercel.InvalidInputError, match="trace: expected one without sizes"):
+        replay_two_tiers(Trace(np.arange(3), np.arange(1, 4)), 1, 1)
 
 
 def test_progress_goes_to_the_end() -> None:
@@ -138,6 +156,9 @@ def test_replay_prints_both(run: Run, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == "8 requests"
     assert out.splitlines()[3].split() == ["8", "62.50%", "62.50%"]
+    code, out, err = run("cache", "replay", "a.txt", "--size", "1", "--below", "3")
+    assert out.splitlines()[1].split() == ["keys", "memory", "LRU", "both", "LRU", "of", "3"]
+    assert out.splitlines()[2].split()[-1] == "62.50%"
     code, out, err = run("cache", "replay", "a.txt", "--size", "8", "--json")
     assert json.loads(out)["sizes"] == [{"size": 8, "hits": 5, "lru_hits": 5, "requests": 8}]
 
@@ -147,6 +168,7 @@ def test_replay_prints_both(run: Run, tmp_path: Path) -> None:
     [
         ["a.txt", "--size", "0"],
         ["a.txt", "--size", str(2**64)],
+        ["a.txt", "--size", "1", "--below", "0"],
         ["a.txt"],
         ["absent.txt", "--size", "1"],
         ["a.csv", "--size", "1"],

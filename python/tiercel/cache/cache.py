@@ -136,12 +136,9 @@ class Cache(MutableMapping[Key, Any]):
         shared = self._shared
         name = self._name(key)
         now = shared.clock()
-        data = shared.ladder.glance(name, self._namespace.epoch, now)
-        if data is not None:
-            try:
-                return shared.codec.decode(data)
-            except DamagedValueError:
-                return default
+        value = self._glance(name, now)
+        if value is not _ABSENT:
+            return value
         seen, _ = shared.ladder.find(name, self._namespace, now)
         answer = None if seen is None else shared.open(seen)
         return default if answer is None else answer.value
@@ -241,7 +238,9 @@ class Cache(MutableMapping[Key, Any]):
         RecursiveLoadError
             The loader asks for the key that it is to load.
         """
-        return self.fetch(key, loader, ttl=ttl, idle_ttl=idle_ttl, tags=tags, timeout=timeout).value
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), _given_loader(loader)
+        value = self._glance(load.name, self._shared.clock())
+        return load.run(given).value if value is _ABSENT else value
 
     def fetch(
         self,
@@ -254,7 +253,9 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,
     ) -> Answer:
         """As `get_or_load`, with where the value comes from, and whether it is past its time."""
-        return self._load(key, self._given(ttl, idle_ttl, tags), timeout).run(_given_loader(loader))
+        load = self._load(key, self._given(ttl, idle_ttl, tags), timeout)
+        self._shared.ladder.sketch.add(load.name)
+        return load.run(_given_loader(loader))
 
     def get_many_or_load(
         self,
@@ -284,7 +285,9 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,  # noqa: ASYNC109
     ) -> Any:
         """`get_or_load` as a coroutine; the loader may be a coroutine function."""
-        return (await self.afetch(key, loader, ttl=ttl, idle_ttl=idle_ttl, tags=tags, timeout=timeout)).value
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), _given_loader(loader)
+        value = self._glance(load.name, self._shared.clock())
+        return (await load.arun(given)).value if value is _ABSENT else value
 
     async def afetch(
         self,
@@ -297,7 +300,9 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,  # noqa: ASYNC109
     ) -> Answer:
         """`fetch` as a coroutine; the loader may be a coroutine function."""
-        return await self._load(key, self._given(ttl, idle_ttl, tags), timeout).arun(_given_loader(loader))
+        load = self._load(key, self._given(ttl, idle_ttl, tags), timeout)
+        self._shared.ladder.sketch.add(load.name)
+        return await load.arun(_given_loader(loader))
 
     async def aget_many_or_load(
         self,
@@ -424,6 +429,14 @@ class Cache(MutableMapping[Key, Any]):
     def _name(self, key: Key) -> bytes:
         self._check_open()
         return key_name(self._namespace.prefix, key)
+
+    def _glance(self, name: bytes, now: int) -> Any:
+        """A value of the first tier, if that is quick to tell."""
+        data = self._shared.ladder.glance(name, self._namespace.epoch, now)
+        try:
+            return _ABSENT if data is None else self._shared.codec.decode(data)
+        except DamagedValueError:
+            return _ABSENT
 
     def _given(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> Terms:
         terms = self._terms

