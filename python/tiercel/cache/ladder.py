@@ -142,28 +142,25 @@ class Ladder:
 
     def write(self, name: bytes, data: bytes, mine: Watch | None = None) -> bool:
         """Put a value in place of what any tier has, unless what it was made of is outdated; tells whether a tier keeps it."""
-        if not self.watches.begin_write(name, mine):
-            return False
-        try:
-            if self._put_first(name, data):
+        with self._writing(name, mine):
+            kept = self._put_first(name, data, mine)
+            if kept is None:
+                return False
+            if kept:
                 self._delete_below(name, 1)
                 return True
             return self._put_below(name, data)
-        finally:
-            self.watches.end_write(name)
 
     def delete(self, name: bytes, mine: Watch | None = None) -> bool:
         """Delete a key from all tiers, unless it was written since it was looked at."""
-        if not self.watches.begin_write(name, mine):
-            return False
-        try:
-            first = self.levels[0]
+        first = self.levels[0]
+        with self._writing(name, mine):
             with first.lock:
+                if mine is not None and mine.crossed:
+                    return False
                 first.tier.delete(name)
             self._delete_below(name, 1)
             return True
-        finally:
-            self.watches.end_write(name)
 
     def stats(self) -> list[LevelStats]:
         """What happened at each tier so far."""
@@ -207,16 +204,21 @@ class Ladder:
         first = self.levels[0]
         with self._watch(name) as watch:
             data = first.tier.get(name)
-            if data is None or not self.watches.begin_write(name, watch):
-                return False
-            try:
-                with first.lock:
-                    if not stays:
-                        first.tier.delete(name)
-                    self._queue(1, [(name, data)])
+            with self._writing(name, watch), first.lock:
+                if data is None or watch.crossed:
+                    return False
+                if not stays:
+                    first.tier.delete(name)
+                self._queue(1, [(name, data)])
                 return True
-            finally:
-                self.watches.end_write(name)
+
+    @contextmanager
+    def _writing(self, name: bytes, mine: Watch | None) -> Generator[None]:
+        self.watches.begin_write(name, mine)
+        try:
+            yield
+        finally:
+            self.watches.end_write(name)
 
     @contextmanager
     def _watch(self, name: bytes) -> Generator[Watch]:
@@ -233,12 +235,8 @@ class Ladder:
             self.levels[seen.level].count(promoted=1)
 
     def _copy_up(self, data: bytes, watch: Watch) -> bool:
-        if not self.watches.begin_write(watch.name, watch):
-            return False
-        try:
-            return self._put_first(watch.name, data)
-        finally:
-            self.watches.end_write(watch.name)
+        with self._writing(watch.name, watch):
+            return self._put_first(watch.name, data, watch) is True
 
     def _touch(self, seen: Seen, name: bytes, now: int) -> None:
         """Mark a value as used that must not lie unused for long."""
@@ -248,9 +246,12 @@ class Ladder:
             if self.levels[0].tier.get(name) == seen.data:
                 self.write(name, _touched(seen, now), watch)
 
-    def _put_first(self, name: bytes, data: bytes) -> bool:
+    def _put_first(self, name: bytes, data: bytes, mine: Watch | None) -> bool | None:
+        """Put into the first tier; None, and nothing is changed, if what the value was made of is outdated."""
         first = self.levels[0]
         with first.lock:
+            if mine is not None and mine.crossed:
+                return None
             kept, evicted = first.tier.put_evicting(name, data)
             if len(self.levels) > 1:
                 self._queue(1, evicted)
@@ -259,17 +260,19 @@ class Ladder:
         return kept
 
     def _put_below(self, name: bytes, data: bytes) -> bool:
-        """Put what the first tier does not take into one that does."""
+        """Put what the first tier does not take into one that does. It may be larger than any queue: so long, the key waits as deleted."""
         with self._working:
             for at, level in enumerate(self.levels[1:], 1):
                 with level.lock:
-                    level.push(name, data)
-                    waits = level.waiting[name]
-                if self._put(at, name, data):
-                    level.settle(name, waits)
-                    self._delete_below(name, at + 1)
-                    return True
-                self._delete(at, name, waits)
+                    level.push(name, None)
+                with level.moved(name) as (_, waits):
+                    if waits is None:
+                        return False
+                    if self._put(at, name, data):
+                        level.settle(name, waits)
+                        self._delete_below(name, at + 1)
+                        return True
+                    self._delete(at, name, waits)
         return False
 
     def _delete_below(self, name: bytes, at: int) -> None:
@@ -316,21 +319,19 @@ class Ladder:
             done += 1
 
     def _step(self, at: int, level: Level) -> None:
-        with level.lock:
-            name, waits = next(iter(level.waiting.items()), (b"", None))
-        if waits is None:
-            return
-        if waits.data is None:
-            self._delete(at, name, waits)
-            return
-        if level.is_near and not waits.replaces and name in level.tier:
-            level.settle(name, waits)
-        elif self._admission[at].admits(name, waits.data) and self._put(at, name, waits.data):
-            level.count(demoted=1)
-            level.settle(name, waits)
-        else:
-            level.count(declined=1)
-            self._delete(at, name, waits)
+        with level.moved() as (name, waits):
+            if waits is None:
+                return
+            if waits.data is None:
+                self._delete(at, name, waits)
+            elif level.is_near and not waits.replaces and name in level.tier:
+                level.settle(name, waits)
+            elif self._admission[at].admits(name, waits.data) and self._put(at, name, waits.data):
+                level.count(demoted=1)
+                level.settle(name, waits)
+            else:
+                level.count(declined=1)
+                self._delete(at, name, waits)
 
     def _delete(self, at: int, name: bytes, waits: Waiting) -> None:
         level = self.levels[at]
@@ -342,11 +343,12 @@ class Ladder:
         """Put into a tier below the first, and let what it drives out go on."""
         level = self.levels[at]
         kept, evicted = level.tier.put_evicting(name, data)
-        for gone, old in evicted:
-            self._admission[at].evicted(as_name(gone), old)
-        if evicted and at + 1 < len(self.levels):
-            # What waits for such a key is newer than what is driven out.
-            self._queue(at + 1, [(gone, old) for gone, old in evicted if gone not in level.waiting])
+        with level.lock:
+            for gone, old in evicted:
+                self._admission[at].evicted(as_name(gone), old)
+            if at + 1 < len(self.levels):
+                # What waits for such a key is newer than what is driven out.
+                self._queue(at + 1, [(gone, old) for gone, old in evicted if gone not in level.waiting])
         return kept
 
     def renew(self) -> None:

@@ -2,7 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import zip_longest
 from time import perf_counter_ns
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, cast, final
@@ -107,6 +108,10 @@ class Waiting:
         self.replaces = replaces
         """Whether the tier may have something else under the key, which must not stay."""
 
+    def size(self, name: bytes) -> int:
+        """Bytes that wait."""
+        return len(name) + len(self.data or b"")
+
 
 class Level:
     """A tier, and the queue before it. What is in the queue is as if it were done: readers look there first.
@@ -120,6 +125,7 @@ class Level:
         self.lasts = not isinstance(tier, Memory)
         self.is_near = isinstance(tier, TierCore)
         """Whether asking what is there costs no call to anything outside of the process."""
+        self._moving = False
         self.lock = threading.Lock()
         self.waiting: OrderedDict[bytes, Waiting] = OrderedDict()
         self._waiting_bytes = 0
@@ -165,21 +171,35 @@ class Level:
                 setattr(self, what, getattr(self, what) + number)
 
     def may_have(self, name: bytes) -> bool:
-        """Whether there may be something under a name."""
-        return not self.is_near or name in self.waiting or name in self.tier
+        """Whether there may be something under a name. The lock is held."""
+        return self._moving or not self.is_near or name in self.waiting or name in self.tier
 
     def push(self, name: bytes, data: bytes | None) -> None:
         """Let a value or a deletion wait. The lock is held."""
-        before = self._pop(name)
+        before = self.waiting.get(name)
         self._set(name, Waiting(data, replaces=data is None or (before is not None and before.replaces)))
         dropped = 0
         while self._waiting_bytes > self._room and (oldest := self._oldest_value()) is not None:
-            there = self._pop(oldest)
             dropped += 1
-            if there is not None and there.replaces:
+            if self.waiting[oldest].replaces:
                 self._set(oldest, Waiting(None, replaces=True))
+            else:
+                self._pop(oldest)
         if dropped:
             self.count(dropped=dropped)
+
+    @contextmanager
+    def moved(self, name: bytes | None = None) -> Generator[tuple[bytes, Waiting | None]]:
+        """What has waited longest, or waits for a key, while it is worked off. So long, nobody can tell what the tier has."""
+        with self.lock:
+            name = next(iter(self.waiting), b"") if name is None else name
+            waits = self.waiting.get(name)
+            self._moving = True
+        try:
+            yield name, waits
+        finally:
+            with self.lock:
+                self._moving = False
 
     def settle(self, name: bytes, done: Waiting) -> None:
         """Something was done, and waits no longer, unless something else has come for the key."""
@@ -195,14 +215,14 @@ class Level:
         return next((name for name, waits in self.waiting.items() if waits.data is not None), None)
 
     def _set(self, name: bytes, waits: Waiting) -> None:
+        """In one step, or a reader would see what is below."""
+        before = self.waiting.get(name)
         self.waiting[name] = waits
-        self._waiting_bytes += len(name) + len(waits.data or b"")
+        self.waiting.move_to_end(name)
+        self._waiting_bytes += waits.size(name) - (0 if before is None else before.size(name))
 
-    def _pop(self, name: bytes) -> Waiting | None:
-        waits = self.waiting.pop(name, None)
-        if waits is not None:
-            self._waiting_bytes -= len(name) + len(waits.data or b"")
-        return waits
+    def _pop(self, name: bytes) -> None:
+        self._waiting_bytes -= self.waiting.pop(name).size(name)
 
     def names(self) -> Iterator[bytes]:
         """The keys that are here, as of now."""

@@ -117,9 +117,7 @@ class Load(NamedTuple):
 
     def _is_valid(self, flight: Flight) -> bool:
         """Whether nothing was invalidated that the value of a flight belongs to."""
-        if flight.epoch != self.namespace.epoch:
-            return False
-        return self.namespace.allows_tags((*flight.tags, *self.terms.tags), flight.begun)
+        return self.namespace.allows_load(flight.epoch, flight.begun, (*flight.tags, *self.terms.tags))
 
     def renew(self, loader: Loader) -> None:
         """Load a value anew, on a thread of its own, that was given though it is old."""

@@ -9,7 +9,7 @@ and nothing old is given.
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from tiercel.cache.envelope import Envelope
 from tiercel.cache.keys import prefix_of, record_name
@@ -41,6 +41,19 @@ class Ticks:
             self._last = max(self._last, moment)
 
 
+class _State(NamedTuple):
+    """What is valid, at some moment."""
+
+    epoch: int
+    floor: int
+    """Values with tags are invalid that are not younger than this."""
+    tags: dict[str, int]
+    """When tags were invalidated."""
+
+    def allows_tags(self, tags: Iterable[str], written: int) -> bool:
+        return written > self.floor and all(written > self.tags.get(tag, 0) for tag in tags)
+
+
 class Namespace:
     """What is valid in a namespace."""
 
@@ -51,38 +64,45 @@ class Namespace:
         self._ticks = ticks
         self._lock = threading.Lock()
         self._record = record_name(name)
-        self.epoch, self._floor, self._tags = self._read()
-        ticks.leave_behind(max(self.epoch, self._floor, *self._tags.values()))
+        # Replaced as a whole, so that nobody reads parts of two.
+        self._state = self._read()
+        ticks.leave_behind(max(self._state.epoch, self._state.floor, *self._state.tags.values()))
         self.keep()
 
-    def allows(self, envelope: Envelope) -> bool:
-        """Whether nothing of the kind was invalidated since."""
-        if envelope.epoch != self.epoch:
-            return False
-        return not envelope.tags or self.allows_tags(envelope.tags, envelope.written)
+    @property
+    def epoch(self) -> int:
+        """What every valid value carries."""
+        return self._state.epoch
 
-    def allows_tags(self, tags: Iterable[str], written: int) -> bool:
-        """Whether none of these tags was invalidated since."""
-        return written > self._floor and all(written > self._tags.get(tag, 0) for tag in tags)
+    def allows(self, envelope: Envelope) -> bool:
+        """Whether nothing that a value belongs to was invalidated since it was written."""
+        state = self._state
+        if envelope.epoch != state.epoch:
+            return False
+        return not envelope.tags or state.allows_tags(envelope.tags, envelope.written)
+
+    def allows_load(self, epoch: int, begun: int, tags: Iterable[str]) -> bool:
+        """The same of what is being loaded; tags are those of the load and of whoever wants its value."""
+        state = self._state
+        return epoch == state.epoch and state.allows_tags(tags, begun)
 
     def invalidate(self) -> bool:
         """Begin a new epoch; tells whether every tier has it on its disk."""
         with self._lock:
-            self.epoch = self._ticks.next()
-            self._floor, self._tags = 0, {}
+            self._state = _State(self._ticks.next(), 0, {})
         return self.keep(anew=True)
 
     def invalidate_tags(self, tags: Sequence[str]) -> bool:
         """Make what has one of the tags invalid; tells whether every tier has it on its disk."""
         with self._lock:
             moment = self._ticks.next()
-            known = {**self._tags, **dict.fromkeys(tags, moment)}
-            floor = self._floor
+            epoch, floor, known = self._state
+            known = {**known, **dict.fromkeys(tags, moment)}
             if len(known) > _TAGS:
                 oldest_first = sorted(known.items(), key=lambda item: item[1])
                 floor = max(floor, oldest_first[-_TAGS // 2][1])
                 known = dict(oldest_first[-_TAGS // 2 :])
-            self._floor, self._tags = floor, known
+            self._state = _State(epoch, floor, known)
         return self.keep(anew=True)
 
     def keep(self, *, anew: bool = False) -> bool:
@@ -92,33 +112,30 @@ class Namespace:
             if level.lasts and (anew or self._record not in level.tier):
                 # What is read here is as new as the newest invalidation, whichever of two is written last.
                 with level.lock:
-                    kept &= level.tier.put(self._record, self._written())
+                    kept &= level.tier.put(self._record, json.dumps(self._state._asdict()).encode())
                 kept &= level.tier.flush() is not False
         return kept
 
-    def _written(self) -> bytes:
-        with self._lock:
-            return json.dumps({"epoch": self.epoch, "floor": self._floor, "tags": self._tags}).encode()
-
-    def _read(self) -> tuple[int, int, dict[str, int]]:
+    def _read(self) -> _State:
         records = [level.tier.get(self._record) for level in self._levels if level.lasts]
         found = [state for record in records if record is not None and (state := _parsed(record)) is not None]
         if not found:
-            return self._ticks.next(), 0, {}
-        epoch = max(state[0] for state in found)
+            return _State(self._ticks.next(), 0, {})
+        epoch = max(state.epoch for state in found)
         floor, tags = 0, dict[str, int]()
-        for other, later, moments in found:
+        for state in found:
             # What an older record says of tags is of values of an older epoch.
-            if other == epoch:
-                floor = max(floor, later)
-                for tag, moment in moments.items():
+            if state.epoch == epoch:
+                floor = max(floor, state.floor)
+                for tag, moment in state.tags.items():
                     tags[tag] = max(moment, tags.get(tag, 0))
-        return epoch, floor, tags
+        return _State(epoch, floor, tags)
 
 
-def _parsed(record: bytes) -> tuple[int, int, dict[str, int]] | None:
+def _parsed(record: bytes) -> _State | None:
     try:
         state = cast("dict[str, Any]", json.loads(record))
-        return int(state["epoch"]), int(state["floor"]), {str(tag): int(at) for tag, at in state["tags"].items()}
+        tags = {str(tag): int(moment) for tag, moment in state["tags"].items()}
+        return _State(int(state["epoch"]), int(state["floor"]), tags)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -1,7 +1,8 @@
 """Whether somebody has written a key since it was read by one who is going to write it.
 
-A write begins, changes the tiers one after the other, and ends. What was read before or meanwhile may be outdated then, so nobody who looked
-at the key before the end may write what was seen.
+A write begins, changes the tiers one after the other, the first one first, and ends. What was read before or meanwhile may be outdated then, so
+nobody who looked at the key before the end may write what was seen. Whoever writes what was seen begins a write, too, and asks whether it
+is outdated while nobody else can change the first tier: a write that begins later comes after it in all tiers.
 """
 
 import threading
@@ -47,15 +48,12 @@ class Watches:
             if not there:
                 self._watches.pop(watch.name, None)
 
-    def begin_write(self, name: bytes, mine: Watch | None = None) -> bool:
-        """Begin to write a key; False, and nothing begins, if what the writer found is outdated."""
+    def begin_write(self, name: bytes, mine: Watch | None = None) -> None:
+        """Begin to write a key: what others have seen of it is outdated."""
         with self._lock:
-            if mine is not None and mine.crossed:
-                return False
             for watch in self._watches.get(name, ()):
-                watch.crossed = True
+                watch.crossed |= watch is not mine
             self._writers[name] = self._writers.get(name, 0) + 1
-            return True
 
     def end_write(self, name: bytes) -> None:
         """The tiers have what was written."""
