@@ -135,6 +135,12 @@ def test_codes_are_wrong_by_half_a_scale_at_most(vectors: np.ndarray) -> None:
     assert cache.stats()["max_error"] == pytest.approx(max(errors[lengths > 0] / lengths[lengths > 0], default=0))
 
 
+@pytest.mark.parametrize("value", [np.finfo(np.float32).max, np.finfo(np.float32).smallest_subnormal, 0.0], ids=str)
+def test_the_largest_and_the_smallest_numbers_have_codes(value: float) -> None:
+    cache = given_vectors(np.array([[value, -value]], np.float32), Tier(), "sq8")
+    assert cache.embed_query("0").tolist() == pytest.approx([value, -value], rel=1e-6, abs=1e-38)
+
+
 @given(vectors=matrices)
 def test_f32_keeps_every_bit(vectors: np.ndarray) -> None:
     cache, texts = given_vectors(vectors, Tier(), "f32"), [str(row) for row in range(len(vectors))]
