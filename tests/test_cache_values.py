@@ -181,6 +181,8 @@ def test_damaged_bytes_are_told_or_are_a_value(value: Any, data: st.DataObject) 
         b'a\x0b\x00\x00\x00["|O",[1]]' + bytes(8),
         b'a\x0d\x00\x00\x00["<f8",[0.5]]' + bytes(4),
         b'a\x0b\x00\x00\x00["<f8",[-1]]',
+        b'a\x0c\x00\x00\x00["|S0",[99]]',
+        b'a\x0b\x00\x00\x00["<f8",[0]]' + bytes(8),
         b"p" + pickle.dumps(1),
     ],
 )

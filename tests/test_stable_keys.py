@@ -66,6 +66,7 @@ NOON = dt.datetime.fromisoformat("2024-01-05T12:00")
 NIGHT = dt.datetime(2024, 10, 27, 2, 30, tzinfo=ZONE)
 # All of them different, though Python finds some of them equal.
 DIFFERENT: list[Any] = [
+    *(["a", "b"], ["asb"], ([], []), ([[]],), NOON.replace(fold=1)),
     *(None, True, False, 1, 0, -1, 255, 256, 2**70, 1.0, 0.0, -0.0, math.inf, math.nan, "", "1", "\ud800", b"", b"1"),
     *(
         (),

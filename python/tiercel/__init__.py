@@ -28,6 +28,7 @@ from tiercel.errors import (
 if TYPE_CHECKING:
     from tiercel import datasets, embed, rerank
     from tiercel.collection import Collection
+    from tiercel.embedding_cache import EmbeddingCache
     from tiercel.filters import F, Filter
     from tiercel.found import Found, Match
     from tiercel.opening import open  # noqa: A004
@@ -42,6 +43,7 @@ __all__ = [
     "DeadlineExceededError",
     "DimensionMismatchError",
     "DiskFullError",
+    "EmbeddingCache",
     "Expand",
     "F",
     "Filter",
@@ -65,6 +67,7 @@ __all__ = [
 
 _LATER = {
     "Collection": "collection",
+    "EmbeddingCache": "embedding_cache",
     "Expand": "search",
     "F": "filters",
     "Filter": "filters",

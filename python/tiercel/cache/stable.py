@@ -41,8 +41,8 @@ def stable_key(function: Callable[..., Any], args: Sequence[Any], kwargs: Mappin
     """The key of a call: 32 bytes, the same in every process and on every machine for the same call.
 
     Arguments are put in the places of the function's signature and defaults are filled in, so it does not matter how they are passed.
-    They are the same if they are of the same type and equal; 1, 1.0, True and "1" are four arguments. The order of dicts and sets does not
-    count. What else the function depends on is no part of the key: what it captures, global variables, its code.
+    They are the same if nothing tells them apart: 1, 1.0, True and "1" are four arguments, 0.0 and -0.0 two. The order of dicts and sets
+    does not count. What else the function depends on is no part of the key: what it captures, global variables, its code.
 
     Parameters
     ----------

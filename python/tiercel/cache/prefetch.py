@@ -1,0 +1,275 @@
+"""Loads what is likely to be asked for next, while nobody asks for anything.
+
+>>> from tiercel.cache.prefetch import Prefetcher
+>>> cache = {}
+>>> def load(key):
+...     cache[key] = b"page of " + key.encode()
+...     return len(cache[key])
+>>> prefetcher = Prefetcher(cache, load, idle=0)
+>>> for _ in range(20):
+...     for key in ["menu", "dish", "price", "wine", "bill"]:
+...         prefetcher.record(key, hit=key in cache)
+>>> prefetcher.predict("menu")[0].key
+'dish'
+>>> prefetcher.close()
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Container
+from typing import Final, TypedDict
+
+from tiercel.cache.associations import Associations, Prediction
+from tiercel.cache.tiers import Key
+from tiercel.checks import number
+
+__all__ = ["PrefetchStats", "Prefetcher"]
+
+_JUDGED: Final = 256
+"""Prefetches by which a prefetcher judges itself."""
+_WAITING: Final = 64
+"""Predictions that wait to be loaded."""
+_LINGER: Final = 1.0
+"""Seconds that the worker waits for more before it ends: starting a thread costs a request as much as many hits."""
+
+
+class PrefetchStats(TypedDict):
+    """What a prefetcher did, and what it was good for."""
+
+    requests: int
+    """Requests that were recorded."""
+    misses: int
+    """Requests that found nothing."""
+    prefetched: int
+    """Keys that were loaded before they were asked for."""
+    bytes: int
+    """Bytes of them."""
+    used: int
+    """Those that were then asked for, and were there."""
+    wasted: int
+    """Those that were not asked for within the window, had left by then, or could not be loaded."""
+    failures: int
+    """Loads that raised."""
+    precision: float | None
+    """Share of the last 256 prefetches that were used; None before the first one is decided."""
+    coverage: float | None
+    """Share of the requests that would have been misses that found what was prefetched; None before the first such request."""
+    off: bool
+    """Whether it has switched itself off, since more than half of the last 256 prefetches were wasted, or was closed."""
+
+
+class _Budget:
+    """So much a second, and what a second brings at once. More may be spent than is there, and is then waited for."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._left = rate
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be spent."""
+        self._left = min(self._rate, self._left + (now - self._at) * self._rate)
+        self._at = now
+        # A little longer than until nothing is owed, when there would still be nothing to spend.
+        return 0.0 if self._left > 0 else 1e-3 - self._left / self._rate
+
+    def spend(self, amount: float) -> None:
+        self._left -= amount
+
+
+def _on_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="tiercel-prefetch", daemon=True).start()
+
+
+class Prefetcher:
+    """Learns which keys follow which from the requests of a cache, and loads those that are likely to be next.
+
+    It loads only while there are no requests, within a budget, and only what has followed at least 80% of the time, by the lower bound of a
+    confidence interval (see `Associations`). It compares what it loaded with what was then asked for, and switches itself off when more than
+    half of 256 prefetches were for nothing. Its thread starts with the first prediction and ends after a second without work.
+
+    Parameters
+    ----------
+    cache
+        Tells by `key in cache` what need not be loaded.
+    load
+        Loads a key into the cache and gives the number of its bytes. It must not record a request. What it raises is counted.
+    idle
+        Seconds without a request after which loading begins.
+    loads_per_second, bytes_per_second
+        What may be loaded in a second.
+    associations
+        The model; one of its own unless given.
+    clock, start
+        What tells the time in seconds, and what runs the worker.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+    """
+
+    def __init__(
+        self,
+        cache: Container[Key],
+        load: Callable[[Key], int],
+        *,
+        idle: float = 0.02,
+        loads_per_second: float = 100,
+        bytes_per_second: float = 16 << 20,
+        associations: Associations | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        start: Callable[[Callable[[], None]], object] = _on_a_thread,
+    ) -> None:
+        self._cache: Final = cache
+        self._load: Final = load
+        self._idle: Final = number(idle, "idle", 0, 3600)
+        self._associations: Final = Associations() if associations is None else associations
+        self._clock: Final = clock
+        self._start: Final = start
+        now = clock()
+        self._loads: Final = _Budget(number(loads_per_second, "loads_per_second", 1e-3, 1e9), now)
+        self._bytes: Final = _Budget(number(bytes_per_second, "bytes_per_second", 1, 1e15), now)
+        self._lock: Final = threading.Lock()
+        self._woken: Final = threading.Event()
+        # The process whose worker runs: that of a parent does not run in its forked children.
+        self._process: int | None = None
+        self._asked = now
+        # Keys with the number of the last request that may ask for them, of predictions and of what was loaded; the newest come last.
+        self._waiting: OrderedDict[Key, int] = OrderedDict()
+        self._there: OrderedDict[Key, int] = OrderedDict()
+        self._verdicts: deque[bool] = deque(maxlen=_JUDGED)
+        self._off = False
+        self._requests = self._misses = self._prefetched = self._volume = self._used = self._wasted = self._failures = 0
+
+    def record(self, key: Key, hit: bool) -> None:
+        """Note a request, and whether the key was found."""
+        with self._lock:
+            self._requests += 1
+            self._misses += not hit
+            self._asked = self._clock()
+            if self._off:
+                return
+            while self._there and next(iter(self._there.values())) < self._requests:
+                self._there.popitem(last=False)
+                self._judge(used=False)
+            if self._there.pop(key, None) is not None:
+                self._judge(used=hit)
+            self._waiting.pop(key, None)
+            self._associations.record(key)
+            self._expect(self._associations.predict())
+            begin = bool(self._waiting) and self._process != os.getpid()
+            if begin:
+                self._process = os.getpid()
+        if begin:
+            self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self._start(self._work)
+        except RuntimeError:
+            # No thread is to be had, as while Python ends: requests go on, and the next one tries again.
+            self._process = None
+
+    def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
+        """Keys that are likely to follow a key, or the last one that was asked for, the most likely first."""
+        with self._lock:
+            return self._associations.predict(key, limit)
+
+    def stats(self) -> PrefetchStats:
+        """What was prefetched, what it was good for, and whether it goes on."""
+        with self._lock:
+            verdicts, missing = self._verdicts, self._used + self._misses
+            return PrefetchStats(
+                requests=self._requests,
+                misses=self._misses,
+                prefetched=self._prefetched,
+                bytes=self._volume,
+                used=self._used,
+                wasted=self._wasted,
+                failures=self._failures,
+                precision=sum(verdicts) / len(verdicts) if verdicts else None,
+                coverage=self._used / missing if missing else None,
+                off=self._off,
+            )
+
+    def close(self) -> None:
+        """Load nothing more. A load that has begun goes on to its end. Doing it again changes nothing."""
+        with self._lock:
+            self._switch_off()
+
+    def step(self) -> float | None:
+        """Load one key if it is time for it. Gives the seconds until the next step may do something; None if none is needed."""
+        with self._lock:
+            now = self._clock()
+            if self._waiting and next(reversed(self._waiting.values())) <= self._requests:
+                # The newest comes too late, and so do all.
+                self._waiting.clear()
+            quiet = now - self._asked
+            if self._off or (not self._waiting and quiet >= _LINGER):
+                self._process = None
+                return None
+            if not self._waiting:
+                return _LINGER - quiet
+            wait = max(self._idle - quiet, self._loads.wait(now), self._bytes.wait(now))
+            # Less than the rounding of differences of times is nothing.
+            if wait > 1e-6:
+                return wait
+            key, _ = self._waiting.popitem()
+        self._prefetch(key)
+        return 0.0
+
+    def _prefetch(self, key: Key) -> None:
+        """Load a key, without the lock: requests go on meanwhile, for this key, too."""
+        size = failures = 0
+        try:
+            if key in self._cache:
+                return
+            with self._lock:
+                if self._there.pop(key, None) is not None:
+                    # It has left the cache since it was loaded.
+                    self._judge(used=False)
+                self._there[key] = self._requests + self._associations.window
+            size = int(self._load(key))
+        except Exception:  # noqa: BLE001 - loaders and caches raise what they like, and nobody has called
+            failures = 1
+        with self._lock:
+            self._loads.spend(1)
+            self._bytes.spend(size)
+            self._failures += failures
+            self._prefetched += 1 - failures
+            self._volume += size
+            if failures and self._there.pop(key, None) is not None:
+                self._judge(used=False)
+
+    def _expect(self, predictions: list[Prediction]) -> None:
+        """Have predictions wait, the most likely of the last request in front."""
+        if predictions and not self._waiting:
+            self._woken.set()
+        for prediction in reversed(predictions):
+            self._waiting.pop(prediction.key, None)
+            self._waiting[prediction.key] = self._requests + self._associations.window
+        while len(self._waiting) > _WAITING:
+            self._waiting.popitem(last=False)
+
+    def _judge(self, *, used: bool) -> None:
+        self._verdicts.append(used)
+        self._used += used
+        self._wasted += not used
+        # So many that the rest of them cannot make up for it any more.
+        if self._verdicts.count(False) > _JUDGED // 2:
+            self._switch_off()
+
+    def _switch_off(self) -> None:
+        self._off = True
+        self._waiting.clear()
+        self._there.clear()
+        self._woken.set()
+
+    def _work(self) -> None:
+        while (seconds := self.step()) is not None:
+            if seconds:
+                self._woken.wait(seconds)
+                self._woken.clear()

@@ -1,0 +1,244 @@
+"""An embedder that remembers."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import compress
+from typing import Final, Protocol, TypeAlias, TypedDict, cast, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.checks import query_texts, unicode_text
+from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
+from tiercel.embedding_cache.codes import VectorCodec, VectorDtype, largest_error
+from tiercel.embedding_cache.flights import Flights
+from tiercel.errors import InvalidInputError
+from tiercel.twins import twin
+
+__all__ = ["EmbeddingCache", "EmbeddingStats", "VectorTier"]
+
+_Embed: TypeAlias = Callable[[list[str]], NDArray[np.float32]]
+_Hash: TypeAlias = "hashlib.blake2b"
+
+
+class VectorTier(Protocol):
+    """Where vectors are kept: `tiercel.cache.Memory`, `tiercel.cache.Store` or anything with these methods."""
+
+    def get_many(self, keys: Iterable[bytes], /) -> Sequence[bytes | None]:
+        """The values of keys, in their order; None for each that is not there."""
+        ...
+
+    def put(self, key: bytes, value: bytes, /) -> object:
+        """Keep a value under a key; False if it is not kept."""
+        ...
+
+
+class EmbeddingStats(TypedDict):
+    """What happened since an embedding cache was made."""
+
+    texts: int
+    """Texts asked for."""
+    hits: int
+    """Of these, those found in the tier."""
+    waited: int
+    """Of these, those that another caller was embedding at the time, equal ones of a batch once."""
+    embedded: int
+    """Texts that the embedder was given, equal ones of a batch once."""
+    calls: int
+    """Calls of the embedder."""
+    seconds: float
+    """Seconds spent in them."""
+    bytes: int
+    """Bytes of vectors that were given to the tier and kept."""
+    failures: int
+    """Reads that the tier failed at, values that it did not keep, and values it gave that are no vector: each was a miss."""
+    max_error: float
+    """The largest length of an error as a part of the length of its vector, over all that were embedded; 0 with "f32"."""
+
+
+@final
+class EmbeddingCache:
+    """An embedder that asks another one for the vectors of new texts alone.
+
+    The texts of a batch that are not in the tier go to the embedder in one call, equal ones once. Threads that ask for the same new text
+    at the same time embed it once. What a tier fails to give is embedded, what it fails to keep is returned all the same.
+
+    With `dtype="sq8"` vectors are kept, and returned, as 8-bit codes with one scale a vector: largest value / 127. A value is wrong by half of
+    that at most, and `stats()["max_error"]` tells the largest error of a whole vector. The first call returns what the second one will, so
+    no answer depends on what was cached. `dtype="f32"` keeps and returns what the embedder made, bit for bit, in four times the room.
+
+    Parameters
+    ----------
+    embedder : tiercel.embed.Embedder
+        Makes the vectors. Queries and documents are kept apart.
+    tier : VectorTier
+        Keeps them: `tiercel.cache.Memory`, `tiercel.cache.Store`, or an object with `get_many(keys)` and `put(key, value)`. It may hold
+        other things, too, and vectors of other models: the fingerprint is part of the key.
+    dtype : {"sq8", "f32"}
+        How they are kept.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+
+    Examples
+    --------
+    >>> import tempfile, tiercel
+    >>> from tiercel.cache import Memory
+    >>> from tiercel.embed import HashingEmbedder
+    >>> embedder = tiercel.EmbeddingCache(HashingEmbedder(dim=8), Memory(1 << 20))
+    >>> with tiercel.open(tempfile.mkdtemp(), embedder=embedder) as collection:
+    ...     collection.upsert(["cat", "other cat"], texts=["a cat sleeps", "a cat sleeps"])
+    2
+    >>> embedder.stats()["embedded"], embedder.fingerprint
+    (1, 'tiercel-hashing-1/dim=8/seed=0/sq8')
+    """
+
+    def __init__(self, embedder: Embedder, tier: VectorTier, *, dtype: VectorDtype = "sq8") -> None:
+        self._dim: Final = check_embedder(embedder, None)
+        for name in ("get_many", "put"):
+            if not callable(getattr(tier, name, None)):
+                raise InvalidInputError(f"tier: expected an object with {name}, got {type(tier).__name__}")
+        self._codec: Final = VectorCodec(self._dim, dtype)
+        self._embedder: Final = embedder
+        self._tier: Final = tier
+        self._fingerprint: Final = embedder.fingerprint if dtype == "f32" else f"{embedder.fingerprint}/{dtype}"
+        self._documents: Final = _model("document", embedder.fingerprint, self._dim, dtype)
+        self._queries: Final = _model("query", embedder.fingerprint, self._dim, dtype)
+        self._flights: Final = Flights()
+        self._lock: Final = threading.Lock()
+        self._stats: Final = EmbeddingStats(
+            texts=0, hits=0, waited=0, embedded=0, calls=0, seconds=0.0, bytes=0, failures=0, max_error=0.0
+        )
+
+    @property
+    def dim(self) -> int:
+        """Length of every vector."""
+        return self._dim
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the embedder; with "sq8" and `/sq8`, for codes change the vectors. A collection refuses the one for the other."""
+        return self._fingerprint
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts to be found; dtype float32, shape `(len(texts), dim)`.
+
+        Raises `InvalidInputError` if `texts` is no list of `str` or the embedder returns anything but finite vectors of its length, which
+        are not kept, and what the embedder raises.
+        """
+        return self._vectors(query_texts(texts), self._documents, self._embed_documents)
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """The vector of a text to search with; dtype float32, shape `(dim,)`. Raises what `embed_documents` does."""
+        return self._vectors([unicode_text(text, "text")], self._queries, self._embed_query)[0]
+
+    aembed_documents = twin(embed_documents)
+    aembed_query = twin(embed_query)
+
+    def stats(self) -> EmbeddingStats:
+        """What was asked for, found and embedded since the cache was made, and how wrong codes were."""
+        with self._lock:
+            return self._stats.copy()
+
+    def _embed_documents(self, texts: list[str]) -> NDArray[np.float32]:
+        return embed_missing(None, texts, self._embedder)
+
+    def _embed_query(self, texts: list[str]) -> NDArray[np.float32]:
+        return query_vector(self._embedder, texts[0])[None]
+
+    def _vectors(self, texts: list[str], model: _Hash, embed: _Embed) -> NDArray[np.float32]:
+        keys = [_key(model, text) for text in texts]
+        # Equal texts have one place.
+        missing = dict(zip(keys, texts, strict=True))
+        landed = self._flights.landed
+        values = self._read(list(missing))
+        self._count(texts=len(texts), hits=sum(key in values for key in keys))
+        while missing := {key: text for key, text in missing.items() if key not in values}:
+            mine, theirs = self._flights.take(missing)
+            if mine:
+                values |= self._lead({key: missing[key] for key in mine}, landed, embed)
+            for key, flight in theirs.items():
+                # Nothing comes from one who has failed: the next round asks again.
+                if (value := flight.future.result()) is not None:
+                    values[key] = value
+                    self._count(waited=1)
+        return self._codec.decode([values[key] for key in keys])
+
+    def _lead(self, mine: dict[bytes, str], landed: int, embed: _Embed) -> dict[bytes, bytes]:
+        """Make values for all who wait for them."""
+        made: dict[bytes, bytes] = {}
+        try:
+            # Another caller may have put some since they were looked for.
+            if self._flights.landed != landed:
+                made = self._read(list(mine))
+                self._count(waited=len(made))
+            new = {key: text for key, text in mine.items() if key not in made}
+            if new:
+                made |= self._embedded(new, embed)
+        finally:
+            self._flights.land(mine, made)
+        return made
+
+    def _embedded(self, new: dict[bytes, str], embed: _Embed) -> dict[bytes, bytes]:
+        began = time.perf_counter()
+        vectors = embed(list(new.values()))
+        seconds = time.perf_counter() - began
+        values = self._codec.encode(vectors)
+        self._count(embedded=len(new), calls=1, seconds=seconds)
+        error = largest_error(vectors, self._codec.decode(values))
+        with self._lock:
+            self._stats["max_error"] = max(self._stats["max_error"], error)
+        made = dict(zip(new, values, strict=True))
+        self._keep(made)
+        return made
+
+    def _read(self, keys: list[bytes]) -> dict[bytes, bytes]:
+        """What the tier has of keys. It may be anybody's, and far away: whatever goes wrong there is a miss."""
+        if not keys:
+            return {}
+        try:
+            values: list[object] = list(self._tier.get_many(keys))
+        except Exception:  # noqa: BLE001 - tiers raise what they like
+            values = []
+        if len(values) != len(keys):
+            self._count(failures=1)
+            return {}
+        there = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+        found = {
+            key: value for key, value in there.items() if isinstance(value, bytes) and len(value) == self._codec.size
+        }
+        sound = self._codec.sound(list(found.values()))
+        found = dict(compress(found.items(), sound))
+        self._count(failures=len(there) - len(found))
+        return found
+
+    def _keep(self, made: Mapping[bytes, bytes]) -> None:
+        kept = 0
+        # After an error no more is tried: each try may take until its time is out.
+        with suppress(Exception):
+            for key, value in made.items():
+                kept += self._tier.put(key, value) is not False
+        self._count(bytes=kept * self._codec.size, failures=len(made) - kept)
+
+    def _count(self, **more: float) -> None:
+        counts = cast("dict[str, float]", self._stats)
+        with self._lock:
+            for name, number in more.items():
+                counts[name] += number
+
+
+def _model(*described: object) -> _Hash:
+    """The beginning of the hash of every text for one model, which no text can continue to that of another."""
+    name = hashlib.blake2b(repr(described).encode()).digest()
+    return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 1")
+
+
+def _key(model: _Hash, text: str) -> bytes:
+    hashed = model.copy()
+    hashed.update(text.encode())
+    return hashed.digest()

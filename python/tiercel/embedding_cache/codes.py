@@ -1,0 +1,69 @@
+"""Vectors as bytes: as they are, or in 8 bits a value."""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.errors import InvalidInputError
+
+__all__ = ["VectorCodec", "VectorDtype", "largest_error"]
+
+VectorDtype: TypeAlias = Literal["sq8", "f32"]
+
+_LARGEST: Final = np.float32(127)
+_TINY: Final = np.finfo(np.float32).tiny
+
+
+class VectorCodec:
+    """Makes bytes of vectors, all of one length, and vectors of the bytes.
+
+    With "sq8" a value becomes the nearest of 255 multiples of a scale, from -127 to 127; the scale is what takes the largest value of the
+    vector to 127. The error of a value is at most half the scale, and rounding of float32. With "f32" there is none.
+    """
+
+    def __init__(self, dim: int, dtype: VectorDtype) -> None:
+        if dtype not in get_args(VectorDtype):
+            raise InvalidInputError(f"dtype: expected 'sq8' or 'f32', got {dtype!r}")
+        self._coded: Final = dtype == "sq8"
+        layout = [("scale", "<f4"), ("codes", "i1", (dim,))] if self._coded else [("values", "<f4", (dim,))]
+        self._layout: np.dtype[Any] = np.dtype(layout)
+
+    @property
+    def size(self) -> int:
+        """Bytes of a vector."""
+        return self._layout.itemsize
+
+    def encode(self, vectors: NDArray[np.float32]) -> list[bytes]:
+        """The bytes of each vector; the vectors are finite, their shape is `(n, dim)`."""
+        rows = np.empty(len(vectors), self._layout)
+        if self._coded:
+            # Rounded down, for 127 times a scale that was rounded up may be infinite. Below the smallest normal number steps would
+            # be too coarse to hold a scale.
+            exact = np.abs(vectors).max(axis=1) / _LARGEST
+            rows["scale"] = np.maximum(np.nextafter(exact, np.float32(0)), _TINY)
+            rows["codes"] = np.rint(vectors / rows["scale"][:, None])
+        else:
+            rows["values"] = vectors
+        return [row.tobytes() for row in rows]
+
+    def sound(self, values: Sequence[bytes]) -> list[bool]:
+        """Whether the bytes of each vector, `size` of them, are those of finite numbers."""
+        rows = np.frombuffer(b"".join(values), self._layout)
+        finite = np.isfinite(rows["scale"]) if self._coded else np.isfinite(rows["values"]).all(axis=1)
+        return cast("list[bool]", finite.tolist())
+
+    def decode(self, values: Sequence[bytes]) -> NDArray[np.float32]:
+        """The vectors of sound bytes; shape `(n, dim)`, in memory of their own."""
+        rows = np.frombuffer(b"".join(values), self._layout)
+        if not self._coded:
+            return rows["values"].astype(np.float32)
+        return rows["codes"] * rows["scale"][:, None].astype(np.float32)
+
+
+def largest_error(vectors: NDArray[np.float32], decoded: NDArray[np.float32]) -> float:
+    """The largest length of an error, as a part of the length of its vector."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    errors = np.linalg.norm(vectors.astype(np.float64) - decoded, axis=1)
+    return float(np.max(errors / np.where(lengths > 0, lengths, 1), initial=0))

@@ -1,0 +1,455 @@
+"""An embedder that remembers: what comes out is the same whether or not it was cached, and no text is embedded twice."""
+
+import asyncio
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+import tiercel
+from tiercel import EmbeddingCache
+from tiercel.cache import Memory, Store
+from tiercel.embed import HashingEmbedder, from_callable
+
+MIB = 1 << 20
+WAIT = 20  # seconds until a test that hangs fails
+
+
+class Embedder:
+    """Remembers what it was asked for, and may be stopped on the way."""
+
+    dim = 8
+    fingerprint = "model"
+
+    def __init__(self, before: Callable[[list[str]], object] = lambda texts: None) -> None:
+        self.asked: list[list[str]] = []
+        self.before = before
+
+    def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked.append(list(texts))
+        self.before(list(texts))
+        return np.array([vector(text) for text in texts], np.float32)
+
+    def embed_query(self, text: str) -> np.ndarray:
+        return -self.embed_documents([text])[0]
+
+
+def vector(text: str) -> list[float]:
+    return [len(text) + 0.1, *(text.count(letter) / 3 for letter in "abcdefg")]
+
+
+class Tier(dict[bytes, bytes]):
+    """The least that a tier has."""
+
+    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self[key] = value
+
+
+texts_of = st.lists(st.sampled_from(["", "a", "b", "ab", "cab", "ключ", "a\0b"]), max_size=8)
+
+
+@pytest.mark.parametrize("dtype", ["sq8", "f32"])
+@given(batches=st.lists(texts_of, max_size=6))
+def test_only_new_texts_are_embedded_and_in_their_order(dtype: Any, batches: list[list[str]]) -> None:
+    embedder, known = Embedder(), set[str]()
+    cache = EmbeddingCache(embedder, Tier(), dtype=dtype)
+    alone = EmbeddingCache(Embedder(), Memory(1), dtype=dtype)
+    for batch in batches:
+        embedder.asked.clear()
+        vectors = cache.embed_documents(batch)
+        new = list(dict.fromkeys(text for text in batch if text not in known))
+        assert embedder.asked == ([new] if new else [])
+        assert (vectors.dtype, vectors.shape) == (np.float32, (len(batch), 8))
+        assert vectors.tolist() == [alone.embed_documents([text])[0].tolist() for text in batch]
+        known.update(batch)
+    stats = cache.stats()
+    assert (stats["texts"], stats["embedded"], stats["waited"]) == (sum(map(len, batches)), len(known), 0)
+
+
+def test_queries_and_documents_are_kept_apart() -> None:
+    embedder = Embedder()
+    cache = EmbeddingCache(embedder, Memory(MIB), dtype="f32")
+    for _ in range(2):
+        assert cache.embed_documents(["a"]).tolist() == [(-cache.embed_query("a")).tolist()]
+    assert embedder.asked == [["a"], ["a"]]
+
+
+def constant(fill: int, dim: int, fingerprint: str) -> tiercel.embed.Embedder:
+    return from_callable(lambda texts: [[fill] * dim] * len(texts), dim, fingerprint)
+
+
+def test_models_and_dtypes_share_a_tier_and_nothing_else() -> None:
+    tier = Memory(MIB)
+    models: list[tuple[int, str, Any]] = [(4, "one", "sq8"), (4, "one", "f32"), (4, "two", "sq8")]
+    models += [(4, "one/sq8", "f32"), (16, "one", "f32")]
+    caches = [
+        EmbeddingCache(constant(fill, dim, name), tier, dtype=dtype)
+        for fill, (dim, name, dtype) in enumerate(models, 1)
+    ]
+    for _ in range(2):
+        assert [round(float(cache.embed_query("a")[0]), 4) for cache in caches] == [1, 2, 3, 4, 5]
+    assert [cache.stats()["hits"] for cache in caches] == [1] * 5
+
+
+def test_what_a_cache_is_named() -> None:
+    assert EmbeddingCache(Embedder(), Tier()).fingerprint == "model/sq8"
+    assert EmbeddingCache(Embedder(), Tier(), dtype="f32").fingerprint == "model"
+    assert EmbeddingCache(Embedder(), Tier()).dim == 8
+
+
+floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+matrices = st.integers(1, 5).flatmap(
+    lambda dim: npst.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(dim)), elements=floats)
+)
+
+
+def given_vectors(vectors: np.ndarray, tier: Any, dtype: Any) -> EmbeddingCache:
+    """A cache over an embedder that gives row 3 for the text "3"."""
+    embedder = from_callable(lambda texts: vectors[[int(text) for text in texts]], vectors.shape[1], "rows")
+    return EmbeddingCache(embedder, tier, dtype=dtype)
+
+
+@given(vectors=matrices)
+def test_codes_are_wrong_by_half_a_scale_at_most(vectors: np.ndarray) -> None:
+    cache, texts = given_vectors(vectors, Tier(), "sq8"), [str(row) for row in range(len(vectors))]
+    first = cache.embed_documents(texts)
+    assert np.isfinite(first).all()
+    assert cache.embed_documents(texts).tobytes() == first.tobytes()
+    exact = vectors.astype(np.float64)
+    scales = np.maximum(np.abs(exact).max(axis=1, keepdims=True) / 127, np.finfo(np.float32).tiny)
+    assert (np.abs(exact - first) <= scales * (0.5 + 1e-4)).all()
+    lengths = np.linalg.norm(exact, axis=1)
+    errors = np.linalg.norm(exact - first, axis=1)
+    assert cache.stats()["max_error"] == pytest.approx(max(errors[lengths > 0] / lengths[lengths > 0], default=0))
+
+
+@pytest.mark.parametrize("value", [np.finfo(np.float32).max, np.finfo(np.float32).smallest_subnormal, 0.0], ids=str)
+def test_the_largest_and_the_smallest_numbers_have_codes(value: float) -> None:
+    cache = given_vectors(np.array([[value, -value]], np.float32), Tier(), "sq8")
+    assert cache.embed_query("0").tolist() == pytest.approx([value, -value], rel=1e-6, abs=1e-38)
+
+
+@given(vectors=matrices)
+def test_f32_keeps_every_bit(vectors: np.ndarray) -> None:
+    cache, texts = given_vectors(vectors, Tier(), "f32"), [str(row) for row in range(len(vectors))]
+    for _ in range(2):
+        assert cache.embed_documents(texts).tobytes() == vectors.tobytes()
+    assert cache.stats()["max_error"] == 0
+    assert cache.stats()["bytes"] == vectors.nbytes
+
+
+def test_codes_take_a_quarter_of_the_room() -> None:
+    tier = Tier()
+    cache = EmbeddingCache(HashingEmbedder(), tier)
+    cache.embed_documents(["a cat"])
+    assert [len(value) for value in tier.values()] == [384 + 4] == [cache.stats()["bytes"]]
+
+
+def test_vectors_can_be_written_to() -> None:
+    cache = EmbeddingCache(Embedder(), Memory(MIB), dtype="f32")
+    for _ in range(2):
+        vectors = cache.embed_documents(["a", "a"])
+        vectors[0] = 7
+        assert vectors[1].tolist() != vectors[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ([[1, np.nan]], "finite"),
+        ([[1, np.inf]], "finite"),
+        ([[1, 2, 3]], "shape"),
+        (None, "expected"),
+        ([[1, 1e300]], "finite"),
+    ],
+)
+def test_what_is_no_vector_is_refused_and_not_kept(returned: Any, message: str) -> None:
+    class Broken:
+        dim, fingerprint = 2, "broken"
+
+        def embed_documents(self, texts: Sequence[str]) -> Any:
+            return returned
+
+        def embed_query(self, text: str) -> Any:
+            return returned and returned[0]
+
+    tier = Tier()
+    cache = EmbeddingCache(Broken(), tier)
+    for call in (lambda: cache.embed_documents(["a"]), lambda: cache.embed_query("a")):
+        with pytest.raises(tiercel.InvalidInputError, match=message):
+            call()
+    assert not tier
+    assert cache.stats()["embedded"] == 0
+
+
+@pytest.mark.parametrize("dtype", ["sq8", "f32"])
+@pytest.mark.parametrize(
+    "damage", [lambda v: v[:-1], lambda v: v + b"x", lambda v: b"", lambda v: b"\xff" * len(v), lambda v: "text"]
+)
+def test_a_value_that_is_no_vector_is_a_miss(dtype: Any, damage: Callable[[bytes], Any]) -> None:
+    embedder, tier = Embedder(), Tier()
+    cache = EmbeddingCache(embedder, tier, dtype=dtype)
+    expected = cache.embed_documents(["a", "b"]).tolist()
+    key = next(iter(tier))
+    tier[key] = damage(tier[key])
+    embedder.asked.clear()
+    assert cache.embed_documents(["a", "b"]).tolist() == expected
+    assert embedder.asked == [["a"]]
+    assert cache.stats()["failures"] == 1
+    assert cache.embed_documents(["a", "b"]).tolist() == expected
+    assert cache.stats()["embedded"] == 3
+
+
+class Failing(Tier):
+    """Fails at what it is told to."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at = at
+
+    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        if self.at == "get":
+            raise ConnectionError("no tier today")
+        return super().get_many(keys)[: 0 if self.at == "short" else None]
+
+    def put(self, key: bytes, value: bytes) -> Any:
+        if self.at == "put":
+            raise ConnectionError("no tier today")
+        return False if self.at == "full" else super().put(key, value)
+
+
+@pytest.mark.parametrize(("at", "failures"), [("get", 2), ("short", 2), ("put", 4), ("full", 4)])
+def test_a_tier_that_fails_is_counted_and_no_more(at: str, failures: int) -> None:
+    cache = EmbeddingCache(Embedder(), Failing(at), dtype="f32")
+    for _ in range(2):
+        assert cache.embed_documents(["a", "b"]).tolist() == np.array([vector("a"), vector("b")], np.float32).tolist()
+    stats = cache.stats()
+    assert (stats["failures"], stats["hits"], stats["embedded"]) == (failures, 0, 4)
+
+
+def test_a_closed_store_is_a_tier_that_fails(tmp_path: Path) -> None:
+    with Store(tmp_path, MIB) as store:
+        cache = EmbeddingCache(Embedder(), store)
+        expected = cache.embed_query("a").tolist()
+    assert cache.embed_query("a").tolist() == expected
+
+
+def test_vectors_outlive_the_process_in_a_store(tmp_path: Path) -> None:
+    for known in (0, 1):
+        embedder = Embedder()
+        with Store(tmp_path, MIB) as store:
+            EmbeddingCache(embedder, store).embed_documents(["a", "b"])
+        assert embedder.asked == [["a", "b"]][known:]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda cache: cache.embed_documents("text"), "texts: expected a list, got str"),
+        (lambda cache: cache.embed_documents(["a", 5]), r"texts\[1\]: expected a str, got int"),
+        (lambda cache: cache.embed_documents(["\ud800"]), r"texts\[0\]: expected Unicode text"),
+        (lambda cache: cache.embed_query(None), "text: expected a str, got NoneType"),
+        (lambda cache: EmbeddingCache(Embedder(), {}), "tier: expected an object with get_many, got dict"),
+        (lambda cache: EmbeddingCache(Embedder(), Tier(), dtype="sq4"), "dtype: expected 'sq8' or 'f32', got 'sq4'"),
+        (lambda cache: EmbeddingCache("model", Tier()), "embedder: expected an object with embed_documents, got str"),
+    ],
+)
+def test_bad_input(call: Callable[[Any], object], message: str) -> None:
+    embedder = Embedder()
+    with pytest.raises(tiercel.InvalidInputError, match=message):
+        call(EmbeddingCache(embedder, Tier()))
+    assert not embedder.asked
+
+
+def test_what_the_embedder_raises_is_raised_and_the_next_call_asks_again() -> None:
+    def refuse(texts: list[str]) -> None:
+        if len(embedder.asked) == 1:
+            raise ConnectionError("no model today")
+
+    embedder = Embedder(refuse)
+    cache = EmbeddingCache(embedder, Tier())
+    with pytest.raises(ConnectionError, match="no model today"):
+        cache.embed_documents(["a"])
+    assert cache.embed_documents(["a"]).shape == (1, 8)
+
+
+def run(*works: Callable[[], object]) -> list[object]:
+    """What works on threads of their own return or raise."""
+    results: list[object] = [None] * len(works)
+
+    def keep(at: int, work: Callable[[], object]) -> None:
+        try:
+            results[at] = work()
+        except Exception as error:  # noqa: BLE001 - it is what the test looks at
+            results[at] = error
+
+    threads = [threading.Thread(target=keep, args=each, daemon=True) for each in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+        assert not thread.is_alive()
+    return results
+
+
+class Watched(Tier):
+    """Lets callers go on when so many have looked."""
+
+    def __init__(self, callers: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(callers)
+        self.looked = threading.local()
+
+    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
+        found = super().get_many(keys)
+        if not getattr(self.looked, "once", False):
+            self.looked.once = True
+            self.barrier.wait(WAIT)
+        return found
+
+
+def test_threads_that_miss_the_same_text_embed_it_once() -> None:
+    embedder = Embedder()
+    cache = EmbeddingCache(embedder, Watched(16))
+    results = run(*[lambda: cache.embed_documents(["a", "b"]).tolist()] * 16)
+    assert results == [results[0]] * 16
+    assert embedder.asked == [["a", "b"]]
+    stats = cache.stats()
+    assert (stats["texts"], stats["embedded"], stats["waited"], stats["hits"]) == (32, 2, 30, 0)
+
+
+def test_batches_that_overlap_in_any_order_do_not_wait_for_each_other_forever() -> None:
+    embedder = Embedder()
+    cache = EmbeddingCache(embedder, Tier(), dtype="f32")
+    every = [f"text {number}" for number in range(40)]
+
+    def ask(seed: int) -> list[list[str]]:
+        rng, wrong = np.random.default_rng(seed), list[list[str]]()
+        for _ in range(20):
+            batch = [every[number] for number in rng.permutation(40)[:10]]
+            if cache.embed_documents(batch).tolist() != np.array([vector(text) for text in batch], np.float32).tolist():
+                wrong.append(batch)
+        return wrong
+
+    assert run(*[lambda seed=seed: ask(seed) for seed in range(8)]) == [[]] * 8
+    assert sorted(text for batch in embedder.asked for text in batch) == sorted(every)
+
+
+def test_those_who_wait_for_one_who_fails_try_themselves() -> None:
+    def refuse(texts: list[str]) -> None:
+        if len(embedder.asked) == 1:
+            raise ConnectionError("no model today")
+
+    embedder = Embedder(refuse)
+    cache = EmbeddingCache(embedder, Watched(16))
+    results = run(*[lambda: cache.embed_documents(["a"]).shape] * 16)
+    assert [str(result) for result in results if isinstance(result, Exception)] == ["no model today"]
+    assert results.count((1, 8)) == 15
+    assert embedder.asked == [["a"], ["a"]]
+
+
+def test_what_arrives_while_a_caller_looks_is_not_embedded_again() -> None:
+    class Late(Tier):
+        """Finds nothing at first, and by the time it says so the text is there."""
+
+        late = True
+
+        def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
+            found = super().get_many(keys)
+            if self.late:
+                self.late = False
+                cache.embed_documents(["a"])
+            return found
+
+    embedder = Embedder()
+    cache = EmbeddingCache(embedder, Late())
+    assert cache.embed_documents(["a", "b"]).shape == (2, 8)
+    assert embedder.asked == [["a"], ["b"]]
+
+
+def test_an_embedder_that_asks_its_own_cache_is_told() -> None:
+    embedder = Embedder(lambda texts: cache.embed_documents(texts) if len(embedder.asked) == 1 else None)
+    cache = EmbeddingCache(embedder, Tier())
+    with pytest.raises(tiercel.InvalidInputError, match="expected one that does not ask its own cache"):
+        cache.embed_documents(["a"])
+    assert cache.embed_documents(["a"]).shape == (1, 8)
+
+
+def test_coroutines_share_what_is_being_embedded() -> None:
+    embedder = Embedder()
+    cache = EmbeddingCache(embedder, Tier())
+
+    async def ask() -> list[np.ndarray]:
+        return await asyncio.gather(*(cache.aembed_query("a") for _ in range(9)), cache.aembed_documents(["b"]))
+
+    results = asyncio.run(ask())
+    assert {tuple(each.tolist()) for each in results[:9]} == {tuple(cache.embed_query("a").tolist())}
+    assert sorted(embedder.asked) == [["a"], ["b"]]
+
+
+def ask_and_tell(cache: EmbeddingCache, answer: Connection) -> None:
+    answer.send(cache.embed_documents(["a"]).shape)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_does_not_wait_for_threads_of_its_parent() -> None:
+    began, go_on, parent = threading.Event(), threading.Event(), os.getpid()
+
+    def wait(texts: list[str]) -> None:
+        if os.getpid() == parent:
+            began.set()
+            go_on.wait(WAIT)
+
+    cache = EmbeddingCache(Embedder(wait), Tier())
+    thread = threading.Thread(target=cache.embed_documents, args=[["a"]])
+    thread.start()
+    assert began.wait(WAIT)
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=ask_and_tell, args=(cache, there))
+    process.start()
+    try:
+        assert here.poll(WAIT)
+        assert here.recv() == (1, 8)
+    finally:
+        go_on.set()
+        process.kill()
+        process.join()
+        thread.join()
+
+
+def test_a_collection_takes_it_as_its_embedder(tmp_path: Path) -> None:
+    embedder = Embedder()
+    with tiercel.open(tmp_path / "codes", embedder=EmbeddingCache(embedder, Memory(MIB))) as collection:
+        collection.upsert(["one", "two", "three"], texts=["a cat", "a hen", "a cat"])
+        expected = collection.search(text="a cat").ids
+        assert collection.search(text="a cat").ids == expected
+    assert embedder.asked == [["a cat", "a hen"], ["a cat"]]
+    with pytest.raises(
+        tiercel.InvalidInputError, match="embedder: expected model/sq8, as the collection was made, got model"
+    ):
+        tiercel.open(tmp_path / "codes", embedder=embedder)
+    tiercel.open(tmp_path / "floats", embedder=embedder).close()
+    tiercel.open(tmp_path / "floats", embedder=EmbeddingCache(embedder, Memory(MIB), dtype="f32")).close()
+
+
+def test_a_cache_tells_what_it_did() -> None:
+    cache = EmbeddingCache(HashingEmbedder(dim=64), Memory(MIB))
+    cache.embed_documents(["a cat", "a hen", "a cat"])
+    cache.embed_documents(["a hen", "a hen", "an eel"])
+    stats = cache.stats()
+    assert 0 < stats.pop("seconds") < WAIT
+    assert 0 < stats.pop("max_error") < 0.03
+    assert stats == {"texts": 6, "hits": 2, "waited": 0, "embedded": 3, "calls": 2, "bytes": 3 * 68, "failures": 0}
