@@ -6,7 +6,10 @@
 
 mod errors;
 mod frame;
+mod journal;
 mod key;
+mod lock;
+mod log;
 mod memory;
 mod packing;
 mod shares;
