@@ -186,7 +186,7 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
         store.update({"a": b"0123456789" * 10, "b": b"2"})
     assert json.loads(run("cache", "stats", "store", "--json")[1])["entries"] == 2
     assert run("cache", "verify", "store")[:2] == (0, "2 values, none is damaged\n")
-    file = tmp_path / "store" / "values"
+    file = tmp_path / "store" / "log-1"
     content = bytearray(file.read_bytes())
     content[content.index(b"0123456789") + 5] ^= 1
     file.write_bytes(content)
@@ -205,11 +205,11 @@ def test_looking_drops_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_foreign_file_is_left_alone(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "values").write_text("mine")
+    (tmp_path / "synced").write_text("mine")
     for action in ("stats", "verify", "clear"):
         code, out, err = run("cache", action, ".")
         assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert [path.name for path in tmp_path.iterdir()] == ["values"]
+    assert [path.name for path in tmp_path.iterdir()] == ["synced"]
 
 
 def test_a_directory_without_a_store_is_left_alone(run: Run, tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ def test_a_flipped_bit_is_a_counted_miss(tmp_path: Path) -> None:
     value = b"0123456789" * 100
     with Store(tmp_path, MIB) as store:
         store["a"] = value
-    path = tmp_path / "values"
+    path = tmp_path / "log-1"
     content = bytearray(path.read_bytes())
     content[content.index(value) + 500] ^= 1
     path.write_bytes(content)
@@ -304,18 +304,18 @@ def test_a_flipped_bit_is_a_counted_miss(tmp_path: Path) -> None:
 
 
 def test_what_is_no_store_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "values").write_bytes(b"something else" * 1000)
+    (tmp_path / "log-1").write_bytes(b"something else" * 1000)
     with Store(tmp_path, MIB) as store:
         assert (len(store), store.stats()["damaged"]) == (0, 1)
         store["a"] = b"1"
-    assert (tmp_path / "values.damaged").read_bytes().startswith(b"something else")
+    assert (tmp_path / "log-1.damaged").read_bytes().startswith(b"something else")
 
 
 def test_a_damaged_value_is_passed_over_by_items(tmp_path: Path) -> None:
     values = {f"key {number}": bytes([number]) * 300 for number in range(9)}
     with Store(tmp_path, MIB) as store:
         store.update(values)
-    path = tmp_path / "values"
+    path = tmp_path / "log-1"
     content = bytearray(path.read_bytes())
     content[content.index(values["key 4"]) + 100] ^= 1
     path.write_bytes(content)
@@ -355,6 +355,51 @@ with Store(sys.argv[1], 1 << 30) as again:
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
 def test_a_disk_that_refuses_brings_no_older_value_back(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], check=True)
+
+
+KILLED = """
+import sys
+from tiercel.cache import Store
+
+store = Store(sys.argv[1], 4 << 20)
+for round in range(10**9):
+    for key in range(50):
+        store[str(key)] = round.to_bytes(8, "little") * 500
+    del store["49"]
+    if round % 20 == 0:
+        assert store.flush()
+        print(round, flush=True)
+"""
+
+
+def test_a_killed_process_loses_nothing_that_it_flushed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(4):
+            flushed = int(process.stdout.readline())
+        process.kill()
+    with Store(tmp_path, 4 << 20) as store:
+        assert (len(store) >= 49, store.stats()["damaged"]) == (True, 0)
+        for key in range(49):
+            value = store[str(key)]
+            assert value == value[:8] * 500
+            assert int.from_bytes(value[:8], "little") >= flushed
+        # It was put in each round, and deleted at its end.
+        value = store.get("49")
+        assert value is None or int.from_bytes(value[:8], "little") > flushed
+
+
+def test_a_store_compresses_at_a_level(tmp_path: Path) -> None:
+    text = b"a line that is like the others\n" * 1000
+    with Store(tmp_path, MIB, level=3) as store:
+        store["a"] = text
+        assert store["a"] == text
+        assert store.flush()
+        assert store.bytes < 1000
+    with Store(tmp_path, MIB) as store:
+        assert store["a"] == text
+    with pytest.raises(tiercel.InvalidInputError, match="level: expected None or an int from 1 to 22, got 23"):
+        Store(tmp_path, MIB, 23)
 
 
 def test_a_store_stays_in_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -558,11 +558,14 @@ class MemoryCore(TierCore):
 class StoreCore(TierCore):
     """What `tiercel.cache.Store` calls; use that."""
 
-    def __new__(cls, path: str | PathLike[str], bytes: int) -> Self: ...
-    def flush(self) -> None:
-        """Write what waits, and sync the file."""
+    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
+    def flush(self) -> bool:
+        """Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
+
+        False if the disk refuses; then everything is forgotten.
+        """
     def close(self) -> None:
-        """Write what waits, and close the file. Doing it again changes nothing."""
+        """Write what waits, and close the files. Doing it again changes nothing."""
     @property
     def closed(self) -> bool:
         """Whether it was closed."""

@@ -108,18 +108,21 @@ class Memory(MemoryCore, Tier):
 class Store(StoreCore, Tier):
     """A tier in a directory, which outlives the process.
 
-    Values are written together, about a mebibyte at a time, and synced every sixteen mebibytes or so: what a crash loses is what was written
-    since, and what that replaced or deleted may be back. A damaged value is a miss; a file that cannot be opened is set aside as
-    `values.damaged` and begun anew. After a write that the disk refuses everything is forgotten. All of it is counted in `stats()`. A forked
-    process finds nothing in it and keeps nothing, but holds the directory open while it lives.
+    Values are written together, about a mebibyte at a time, and synced every sixteen mebibytes or so, and by `flush()` and `close()`: what a crash
+    loses is what was written since, and what that replaced or deleted may be back. A damaged value is a miss; damage that may hide what was replaced
+    or deleted takes along everything that is older, and the file is set aside as `log-<number>.damaged`. After a write that the disk refuses
+    everything is forgotten. All of it is counted in `stats()`. A forked process finds nothing in it and keeps nothing, but holds the directory
+    open while it lives.
 
     Parameters
     ----------
     path : str or os.PathLike
         A directory; it is made if it is missing.
     bytes : int
-        Size, of values, keys and about 100 bytes of bookkeeping an entry; the file takes more, up to five times of it where much is
-        replaced, and more for values of many mebibytes. What is there beyond it when the tier is opened goes.
+        Size, of values as they are written, keys and about 100 bytes of bookkeeping an entry; the files take up to about twice as much, and two
+        mebibytes. What is there beyond it when the tier is opened goes.
+    level : int, optional
+        Level of zstd, 1 to 22, that values are compressed with where that makes them smaller. None, the default, keeps them as they are.
 
     Raises
     ------

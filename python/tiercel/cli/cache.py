@@ -13,10 +13,9 @@ from tiercel.cli.answer import Answer
 from tiercel.cli.progress import progress
 from tiercel.errors import InvalidInputError, StorageFailedError
 
-# The file that a store keeps its values in.
-_FILE = "values"
-# What a file of redb begins with.
-_MAGIC = b"redb"
+# A file of every store, and what it begins with.
+_FILE = "synced"
+_MAGIC = b"TCLS"
 # Keys of a kibibyte, or bytes.
 _MOST = 1 << 48
 
@@ -38,7 +37,11 @@ def _open(directory: str) -> Store:
         if content.read(len(_MAGIC)) != _MAGIC:
             raise InvalidInputError(f"{file}: expected a file of tiercel.cache.Store, got another one")
     # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
-    return Store(directory, max(64 * file.stat().st_size, 1 << 20))
+    return Store(directory, max(64 * _file_bytes(directory), 1 << 20))
+
+
+def _file_bytes(directory: str) -> int:
+    return sum(file.stat().st_size for file in Path(directory).iterdir() if file.is_file())
 
 
 def _stats(args: argparse.Namespace) -> Answer:
@@ -48,11 +51,11 @@ def _stats(args: argparse.Namespace) -> Answer:
         "directory": args.directory,
         "entries": stats["entries"],
         "bytes": stats["bytes"],
-        "file_bytes": (Path(args.directory) / _FILE).stat().st_size,
+        "file_bytes": _file_bytes(args.directory),
     }
     lines = [
         f"entries      {stats['entries']:,}",
-        f"bytes        {stats['bytes']:,}, in a file of {document['file_bytes']:,}",
+        f"bytes        {stats['bytes']:,}, in files of {document['file_bytes']:,}",
     ]
     return Answer(document, lines)
 

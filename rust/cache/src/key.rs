@@ -53,6 +53,11 @@ impl<'a> KeyRef<'a> {
         out
     }
 
+    /// Bytes of the key as it is [`encoded`](Self::encoded).
+    pub(crate) fn encoded_len(self) -> u64 {
+        1 + self.bytes.len() as u64
+    }
+
     /// The key that was [`encoded`](Self::encoded).
     pub(crate) fn decoded(encoded: &'a [u8]) -> Option<Self> {
         let (kind, bytes) = encoded.split_first()?;

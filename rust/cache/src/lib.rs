@@ -7,7 +7,10 @@
 mod envelope;
 mod errors;
 mod frame;
+mod journal;
 mod key;
+mod lock;
+mod log;
 mod memory;
 mod packing;
 mod shares;

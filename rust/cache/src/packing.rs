@@ -1,6 +1,11 @@
 //! Values made smaller by zstd, and back.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+
+use zstd::bulk::{Compressor, Decompressor};
 
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +19,54 @@ pub(crate) enum Codec {
 /// The most that a byte can unpack to. A block of zstd gives 128 KiB at most and takes four bytes at least, of one byte repeated.
 const MOST: usize = (128 << 10) / 4;
 
+/// Bytes of a value that is compressed with tables that stay: they are small then, and making them takes longer than using them.
+const SMALL: usize = 64 << 10;
+
+thread_local! {
+    /// Tables for a level.
+    static COMPRESSOR: RefCell<Option<(i32, Compressor<'static>)>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 impl Codec {
     pub(crate) fn of(byte: u8) -> Option<Self> {
         [Self::Plain, Self::Zstd].into_iter().find(|codec| *codec as u8 == byte)
     }
 }
 
+/// A value as it is written.
+#[derive(Clone)]
+pub(crate) struct Packed {
+    pub(crate) codec: Codec,
+    /// Bytes of the value.
+    pub(crate) length: u64,
+    pub(crate) body: Arc<[u8]>,
+}
+
+impl Packed {
+    pub(crate) fn new(value: Arc<[u8]>, level: Option<i32>) -> Self {
+        let length = value.len() as u64;
+        let packed = match pack(&value, level) {
+            (Codec::Zstd, body) => Some(body.into()),
+            (Codec::Plain, _) => None,
+        };
+        match packed {
+            Some(body) => Self { codec: Codec::Zstd, length, body },
+            None => Self { codec: Codec::Plain, length, body: value },
+        }
+    }
+
+    pub(crate) fn value(&self) -> Option<Arc<[u8]>> {
+        match self.codec {
+            Codec::Plain => Some(Arc::clone(&self.body)),
+            Codec::Zstd => unpack(self.codec, &self.body, self.length).map(Arc::from),
+        }
+    }
+}
+
 /// A value at a level of zstd, or as it is if that is not larger.
 pub(crate) fn pack(value: &[u8], level: Option<i32>) -> (Codec, Cow<'_, [u8]>) {
-    match level.map(|level| zstd::bulk::compress(value, level)) {
+    match level.map(|level| compress(value, level)) {
         Some(Ok(body)) if body.len() < value.len() => (Codec::Zstd, body.into()),
         _ => (Codec::Plain, value.into()),
     }
@@ -39,8 +83,26 @@ pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64) -> Option<Cow<'_, [
     }
     let mut value = Vec::new();
     value.try_reserve_exact(length).ok()?;
-    zstd::bulk::Decompressor::new().ok()?.decompress_to_buffer(body, &mut value).ok()?;
+    decompress(body, &mut value).ok()?;
     (value.len() == length).then_some(value.into())
+}
+
+fn compress(value: &[u8], level: i32) -> io::Result<Vec<u8>> {
+    if value.len() > SMALL {
+        return zstd::bulk::compress(value, level);
+    }
+    COMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some((of, compressor)) if *of == level => compressor.compress(value),
+        _ => kept.insert((level, Compressor::new(level)?)).1.compress(value),
+    })
+}
+
+/// Fill the room that there is, and no more.
+fn decompress(body: &[u8], value: &mut Vec<u8>) -> io::Result<usize> {
+    DECOMPRESSOR.with_borrow_mut(|kept| match kept {
+        Some(decompressor) => decompressor.decompress_to_buffer(body, value),
+        None => kept.insert(Decompressor::new()?).decompress_to_buffer(body, value),
+    })
 }
 
 #[cfg(test)]

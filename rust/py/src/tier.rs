@@ -187,16 +187,22 @@ impl MemoryCore {
 #[pymethods]
 impl StoreCore {
     #[new]
-    fn new(path: &Bound<'_, PyAny>, bytes: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
-        let (py, path, bytes) = (path.py(), arguments::path(path)?, room(bytes)?);
-        let opened: Result<Store, OpenError> = detached(py, || Store::open(&path, bytes))?;
+    #[pyo3(signature = (path, bytes, level=None))]
+    fn new(
+        path: &Bound<'_, PyAny>,
+        bytes: &Bound<'_, PyAny>,
+        level: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let (py, path, bytes, level) = (path.py(), arguments::path(path)?, room(bytes)?, arguments::level(level)?);
+        let opened: Result<Store, OpenError> = detached(py, || Store::open(&path, bytes, level))?;
         let store = Arc::new(opened.map_err(|error| store_open(py, &error, &path))?);
         let tier: Arc<dyn Tier> = Arc::<Store>::clone(&store);
         Ok(PyClassInitializer::from(TierCore::new(tier, Some(store))).add_subclass(Self))
     }
 
-    /// Write what waits, and sync the file.
-    fn flush(this: &Bound<'_, Self>) -> PyResult<()> {
+    /// Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True. False if the disk refuses;
+    /// then everything is forgotten.
+    fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(store) = core.store.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
             return Err(closed(py, "tier"));
@@ -204,7 +210,7 @@ impl StoreCore {
         detached(py, || store.flush())
     }
 
-    /// Write what waits, and close the file. Doing it again changes nothing.
+    /// Write what waits, and close the files. Doing it again changes nothing.
     fn close(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, core) = (this.py(), this.as_super().get());
         core.closed.store(true, Relaxed);

@@ -1,0 +1,209 @@
+//! Changes on their way to a log, and the log kept small.
+//!
+//! ```text
+//! put, delete --> queue --when much waits--> log
+//!                                             |  ^
+//! what lives in the oldest segment, again:    +--+
+//! ```
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::lock::Lock;
+use crate::log::{Log, Lost, Place};
+use crate::packing::Packed;
+use crate::{Key, KeyRef, OpenError};
+
+/// Bytes that wait before they are written.
+pub(crate) const TOGETHER: u64 = 1 << 20;
+
+/// How much more of the oldest segment is gone through than was written. All that lives there may have to be written again, so
+/// the log grows by an eighth of it meanwhile.
+const FASTER: u64 = 8;
+
+/// What a change takes beside its key and its value until it is written.
+const CHANGE: u64 = 64;
+
+/// Where the value of a key is: in memory until it is written, then in the log.
+pub(crate) struct Slot(Mutex<State>);
+
+#[derive(Clone)]
+enum State {
+    Waiting(Packed),
+    Written(Place),
+}
+
+impl Slot {
+    pub(crate) fn waiting(packed: Packed) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Waiting(packed))))
+    }
+
+    fn written(place: Place) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State::Written(place))))
+    }
+
+    /// The value, which is that of a key.
+    pub(crate) fn value(&self, key: KeyRef<'_>) -> Result<Arc<[u8]>, Lost> {
+        let state = self.0.lock().clone();
+        match state {
+            State::Waiting(packed) => packed.value().ok_or(Lost::Refused),
+            State::Written(place) => place.value(key),
+        }
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        match &*self.0.lock() {
+            State::Waiting(packed) => Some(packed.clone()),
+            State::Written(_) => None,
+        }
+    }
+
+    fn is_at(&self, place: &Place) -> bool {
+        matches!(&*self.0.lock(), State::Written(there) if there.is(place))
+    }
+
+    fn settle(&self, place: Place) {
+        *self.0.lock() = State::Written(place);
+    }
+}
+
+/// Changes that wait to be written, in their order.
+#[derive(Default)]
+pub(crate) struct Queue {
+    changes: Vec<Change>,
+    bytes: u64,
+}
+
+struct Change {
+    key: Key,
+    /// None for a key that was deleted.
+    slot: Option<Arc<Slot>>,
+}
+
+impl Queue {
+    /// A key has a value of so many packed bytes.
+    pub(crate) fn put(&mut self, key: Key, slot: Arc<Slot>, bytes: u64) {
+        self.add(key, Some(slot), bytes);
+    }
+
+    /// A key has no value.
+    pub(crate) fn delete(&mut self, key: Key) {
+        self.add(key, None, 0);
+    }
+
+    fn add(&mut self, key: Key, slot: Option<Arc<Slot>>, bytes: u64) {
+        self.bytes += CHANGE + key.borrow().bytes.len() as u64 + bytes;
+        self.changes.push(Change { key, slot });
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Who knows the keys.
+pub(crate) trait Index {
+    /// Where the value of a key is.
+    fn slot(&self, key: KeyRef<'_>) -> Option<Arc<Slot>>;
+
+    /// A value is not to be had; the key may have another one by now.
+    fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost);
+}
+
+/// The log of a tier.
+pub(crate) struct Journal {
+    log: Log,
+    /// How far the oldest segment has been gone through.
+    cleaned: Option<u64>,
+    _lock: Lock,
+}
+
+/// What an opened journal had.
+pub(crate) struct Content {
+    /// The keys that have a value, how many packed bytes it has, and where it is; the oldest first.
+    pub(crate) slots: Vec<(Key, u64, Arc<Slot>)>,
+    /// Parts of it that were damaged.
+    pub(crate) damaged: u64,
+}
+
+impl Journal {
+    /// Open the log of a directory, with segments of so many bytes.
+    pub(crate) fn open(directory: &Path, lock: Lock, segment: u64) -> Result<(Self, Content), OpenError> {
+        let (log, content) = Log::open(directory, segment)?;
+        let slots = content.places.into_iter().map(|(key, place)| {
+            let bytes = place.packed(key.borrow());
+            (key, bytes, Slot::written(place))
+        });
+        let slots = slots.collect();
+        Ok((Self { log, cleaned: None, _lock: lock }, Content { slots, damaged: content.damaged }))
+    }
+
+    /// Write what waits, and keep the log to about so many bytes.
+    pub(crate) fn write(&mut self, queue: Queue, index: &impl Index, most: u64) -> io::Result<()> {
+        let mut written = Vec::new();
+        for Change { key, slot } in queue.changes {
+            let Some(slot) = slot else {
+                self.log.delete(key.borrow())?;
+                continue;
+            };
+            // What was replaced or deleted meanwhile need not be written: what took its place comes later in the queue.
+            let is_current = index.slot(key.borrow()).is_some_and(|current| Arc::ptr_eq(&current, &slot));
+            if let Some(packed) = slot.packed().filter(|_| is_current) {
+                let place = self.log.put(key.borrow(), &packed)?;
+                written.push((slot, place));
+            }
+        }
+        self.log.write()?;
+        for (slot, place) in written {
+            slot.settle(place);
+        }
+        self.clean(index, most, FASTER * queue.bytes)
+    }
+
+    /// Everything that was written is on disk for good when this returns.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.log.sync()
+    }
+
+    /// Forget everything, for good when this returns.
+    pub(crate) fn begin_anew(&mut self) -> io::Result<()> {
+        self.cleaned = None;
+        self.log.begin_anew()
+    }
+
+    /// Go through so many bytes of the oldest segments while the log is larger than it may be: what lives there is written again.
+    fn clean(&mut self, index: &impl Index, most: u64, mut budget: u64) -> io::Result<()> {
+        while budget > 0 && self.log.bytes() > most {
+            let Some(part) = self.log.oldest(self.cleaned, budget)? else { break };
+            budget = budget.saturating_sub(part.bytes);
+            self.move_living(index, part.values)?;
+            if part.is_last {
+                // Until it is synced elsewhere, what lived there is nowhere else.
+                self.log.sync()?;
+                self.log.remove_oldest()?;
+            }
+            self.cleaned = (!part.is_last).then_some(part.next);
+        }
+        Ok(())
+    }
+
+    fn move_living(&mut self, index: &impl Index, values: Vec<(Key, Place)>) -> io::Result<()> {
+        let mut moved = Vec::new();
+        for (key, place) in values {
+            let Some(slot) = index.slot(key.borrow()).filter(|slot| slot.is_at(&place)) else { continue };
+            match place.record(key.borrow()) {
+                Ok(record) => moved.push((slot, self.log.put_again(record)?)),
+                Err(why) => index.lose(key.borrow(), &slot, &why),
+            }
+        }
+        self.log.write()?;
+        for (slot, place) in moved {
+            slot.settle(place);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,278 @@
+//! A log: what was put and deleted, in order, in files that are only added to.
+//!
+//! ```text
+//! directory/  log-7   log-8   log-9   synced
+//!             oldest          newest, written to; `synced` tells up to where it is on disk for good
+//! ```
+//!
+//! **What a crash can do.** Records are written in order, and synced together. A crash leaves everything up to the place that `synced`
+//! names, and behind it whatever part of the newest segment reached the disk: records are believed there as far as they are whole, one
+//! after the other, and the rest is cut off. A segment is synced before the next one is begun. The oldest one is removed, and the
+//! directory synced, when what lived in it has been written again and synced; a deletion may go with it, for what it deleted went
+//! before it. Beginning anew makes another `synced`, with another number of the log, and that alone makes the segments that are there
+//! foreign.
+//!
+//! **What damage can do.** The checksum of a record's head is bound to its place, and `synced` and the numbers of the segments tell what
+//! must be there. A damaged value is a value less. A record whose key is damaged may have replaced or deleted anything that is older:
+//! all of that is dropped. Where a head is damaged, a file cut, missing or foreign, the rest of that segment is dropped, too, and the
+//! file is set aside as `log-7.damaged`. If `synced` itself cannot be believed, nothing is. So a value that was replaced or deleted
+//! before the last sync does not come back, unless files of an earlier time are put in the place of all.
+
+mod disk;
+mod record;
+mod recover;
+mod segment;
+mod synced;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::packing::{Codec, Packed};
+use crate::{Key, KeyRef};
+use record::{Head, Kind, Record};
+use segment::{Next, START, Scan, Segment};
+use synced::Synced;
+
+pub(crate) use disk::sync_directory;
+pub(crate) use record::{Lost, Place};
+
+/// What the names of segments begin with.
+const NAME: &str = "log";
+
+/// Bytes gathered before they are written.
+const TOGETHER: usize = 1 << 20;
+
+/// Bytes written from one sync to the next.
+const UNSYNCED: u64 = 16 << 20;
+
+/// An open log. After an error it is to be begun anew.
+pub(crate) struct Log {
+    directory: PathBuf,
+    /// Bytes of a segment.
+    most: u64,
+    synced: Synced,
+    /// The oldest first; the last is written to.
+    segments: VecDeque<Kept>,
+    /// What is to be written at the end of the last segment.
+    buffer: Vec<u8>,
+    unsynced: u64,
+    /// Whether a file was made since the directory was synced.
+    is_new: bool,
+}
+
+struct Kept {
+    segment: Arc<Segment>,
+    length: u64,
+}
+
+/// What an opened log had.
+pub(crate) struct Content {
+    /// The place of the value of each key, the oldest first.
+    pub(crate) places: Vec<(Key, Place)>,
+    /// Segments and records that were damaged.
+    pub(crate) damaged: u64,
+}
+
+/// A part of the oldest segment, for who cleans up.
+pub(crate) struct Part {
+    /// Values that were written there, dead or alive.
+    pub(crate) values: Vec<(Key, Place)>,
+    /// Bytes of the part.
+    pub(crate) bytes: u64,
+    /// Where the next one begins.
+    pub(crate) next: u64,
+    /// Whether the segment ends with it.
+    pub(crate) is_last: bool,
+}
+
+impl Log {
+    /// Open the log of a directory, with segments of so many bytes, and begin one where there is none.
+    pub(crate) fn open(directory: &Path, most: u64) -> io::Result<(Self, Content)> {
+        let directory = directory.to_path_buf();
+        let Some(synced) = Synced::open(&directory)? else {
+            // Nothing tells whether what is there is all.
+            let was_there = Synced::is_there(&directory)? || !recover::segments(&directory)?.is_empty();
+            recover::set_newest_aside(&directory)?;
+            let log = Self::begin(directory, most)?;
+            return Ok((log, Content { places: Vec::new(), damaged: u64::from(was_there) }));
+        };
+        let found = recover::recover(&directory, &synced)?;
+        let damaged = found.damaged;
+        if found.segments.is_empty() {
+            return Ok((Self::begin(directory, most)?, Content { places: Vec::new(), damaged }));
+        }
+        let mut log = Self { segments: found.segments, ..Self::empty(directory, most, synced) };
+        if found.is_full {
+            log.add_segment()?;
+        }
+        let mut places: Vec<_> = found.places.into_iter().collect();
+        places.sort_unstable_by_key(|(_, place)| (place.segment.number(), place.offset));
+        Ok((log, Content { places, damaged }))
+    }
+
+    fn empty(directory: PathBuf, most: u64, synced: Synced) -> Self {
+        Self { directory, most, synced, segments: VecDeque::new(), buffer: Vec::new(), unsynced: 0, is_new: true }
+    }
+
+    /// A log without anything, in place of what may be in the directory.
+    fn begin(directory: PathBuf, most: u64) -> io::Result<Self> {
+        for (_, path) in recover::segments(&directory)? {
+            // What cannot be removed is foreign to the new log, and only takes room.
+            let _ = fs::remove_file(path);
+        }
+        let synced = Synced::create(&directory)?;
+        let mut log = Self::empty(directory, most, synced);
+        log.add_segment()?;
+        sync_directory(&log.directory)?;
+        Ok(log)
+    }
+
+    /// Forget everything, for good when this returns.
+    pub(crate) fn begin_anew(&mut self) -> io::Result<()> {
+        self.segments.clear();
+        *self = Self::begin(self.directory.clone(), self.most)?;
+        Ok(())
+    }
+
+    /// Bytes of all segments.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|kept| kept.length).sum::<u64>() + self.buffer.len() as u64
+    }
+
+    /// Add the value of a key. It can be read when it was [written](Self::write).
+    pub(crate) fn put(&mut self, key: KeyRef<'_>, packed: &Packed) -> io::Result<Place> {
+        let key = key.encoded();
+        let head = Head::of(Kind::Value, &key, packed.codec, packed.length, &packed.body);
+        self.add(head, &key, &packed.body)
+    }
+
+    /// Add that a key has no value.
+    pub(crate) fn delete(&mut self, key: KeyRef<'_>) -> io::Result<()> {
+        let key = key.encoded();
+        self.add(Head::of(Kind::Deletion, &key, Codec::Plain, 0, &[]), &key, &[]).map(drop)
+    }
+
+    fn add(&mut self, head: Head, key: &[u8], body: &[u8]) -> io::Result<Place> {
+        let place = self.room(head.length())?;
+        self.buffer.extend_from_slice(&head.encode(place.segment.seed(), place.offset));
+        self.buffer.extend_from_slice(key);
+        self.buffer.extend_from_slice(body);
+        Ok(place)
+    }
+
+    /// Add a record once more.
+    pub(crate) fn put_again(&mut self, record: Record) -> io::Result<Place> {
+        let place = self.room(record.length())?;
+        self.buffer.extend_from_slice(&record.moved_to(&place));
+        Ok(place)
+    }
+
+    /// A place for a record of so many bytes: what comes next into the buffer.
+    fn room(&mut self, length: u64) -> io::Result<Place> {
+        if self.buffer.len() >= TOGETHER {
+            self.write()?;
+        }
+        let end = self.end()?;
+        if end > START && end + length > self.most {
+            self.end_segment()?;
+        }
+        let offset = self.end()?;
+        let segment = Arc::clone(&self.last()?.segment);
+        Ok(Place { segment, offset, length })
+    }
+
+    /// The segment that is written to; none if beginning anew has failed.
+    fn last(&mut self) -> io::Result<&mut Kept> {
+        self.segments.back_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Where the next record begins.
+    fn end(&mut self) -> io::Result<u64> {
+        Ok(self.last()?.length + self.buffer.len() as u64)
+    }
+
+    fn end_segment(&mut self) -> io::Result<()> {
+        let (offset, seed) = (self.end()?, self.last()?.segment.seed());
+        self.buffer.extend_from_slice(&Head::of(Kind::End, &[], Codec::Plain, 0, &[]).encode(seed, offset));
+        self.sync()?;
+        self.add_segment()
+    }
+
+    fn add_segment(&mut self) -> io::Result<()> {
+        let number = self.segments.back().map_or(1, |kept| kept.segment.number() + 1);
+        let segment = Arc::new(Segment::create(&self.directory, self.synced.log, number)?);
+        self.segments.push_back(Kept { segment, length: START });
+        self.is_new = true;
+        Ok(())
+    }
+
+    /// Write what was added, and sync it if much was written since the last sync.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        let buffer = std::mem::take(&mut self.buffer);
+        let last = self.last()?;
+        last.segment.write(&buffer, last.length)?;
+        last.length += buffer.len() as u64;
+        self.unsynced += buffer.len() as u64;
+        // Memory for one large value is not kept.
+        if buffer.capacity() <= 4 * TOGETHER {
+            self.buffer = buffer;
+            self.buffer.clear();
+        }
+        if self.unsynced >= UNSYNCED { self.sync_written() } else { Ok(()) }
+    }
+
+    /// What was added is on disk for good when this returns.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.write()?;
+        if self.unsynced > 0 || self.is_new { self.sync_written() } else { Ok(()) }
+    }
+
+    fn sync_written(&mut self) -> io::Result<()> {
+        let Kept { segment, length } = self.last()?;
+        let (segment, length) = (Arc::clone(segment), *length);
+        segment.sync()?;
+        if self.is_new {
+            sync_directory(&self.directory)?;
+        }
+        self.synced.write(segment.number(), length)?;
+        (self.unsynced, self.is_new) = (0, false);
+        Ok(())
+    }
+
+    /// A part of about so many bytes of the oldest segment, from an offset on or from its beginning; none if it is written to.
+    pub(crate) fn oldest(&self, from: Option<u64>, bytes: u64) -> io::Result<Option<Part>> {
+        let Some(kept) = self.segments.front().filter(|_| self.segments.len() > 1) else { return Ok(None) };
+        let from = from.unwrap_or(START);
+        let mut scan = Scan::from(&kept.segment, from)?;
+        let mut values = Vec::new();
+        let is_last = loop {
+            match scan.next()? {
+                Next::Record { offset, head, key } if head.kind == Kind::Value => {
+                    let place = Place { segment: Arc::clone(&kept.segment), offset, length: head.length() };
+                    values.push((key, place));
+                }
+                Next::Record { .. } | Next::Nobodys => {}
+                // Behind damage, nothing can be found.
+                Next::End | Next::Nothing => break true,
+            }
+            if scan.at() - from >= bytes {
+                break false;
+            }
+        };
+        Ok(Some(Part { values, bytes: scan.at() - from, next: scan.at(), is_last }))
+    }
+
+    /// Remove the oldest segment.
+    pub(crate) fn remove_oldest(&mut self) -> io::Result<()> {
+        if let Some(kept) = self.segments.pop_front() {
+            kept.segment.remove()?;
+            sync_directory(&self.directory)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! What a log consists of: records, each of a key and of its value or of its end.
+//!
+//! ```text
+//!  0      4      5       6         8        16       24       32       36       40       44
+//!  +------+------+-------+---------+--------+--------+--------+--------+--------+--------+-----+------
+//!  | TCLR | kind | codec | version | key    | body   | value  | CRC32C | CRC32C | CRC32C | key | body
+//!  |      |      |       |         | length | length | length | of key | of     | of the |     |
+//!  |      |      |       |         |        |        |        |        | body   | head   |     |
+//!  +------+------+-------+---------+--------+--------+--------+--------+--------+--------+-----+------
+//!   little endian; the key is its kind (0: text, 1: bytes) and its bytes; the body is the value as the codec writes it
+//! ```
+//!
+//! The checksum of the head begins with the log, the segment and the place in it, so a record that lies anywhere else, such as
+//! in another record's value or where a page was put in the place of another, is none.
+
+use std::io;
+use std::sync::Arc;
+
+use super::segment::Segment;
+use crate::KeyRef;
+use crate::packing::{Codec, unpack};
+
+pub(super) const HEAD: usize = 44;
+/// Where the checksum of the head is.
+const SUM: usize = HEAD - 4;
+
+const MAGIC: [u8; 4] = *b"TCLR";
+const VERSION: u16 = 1;
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// No more records come in this segment.
+    End = 0,
+    /// The key has no value.
+    Deletion = 1,
+    /// The key has this value.
+    Value = 2,
+}
+
+/// The head of a record.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) kind: Kind,
+    codec: Codec,
+    key: u64,
+    body: u64,
+    value: u64,
+    key_sum: u32,
+    body_sum: u32,
+}
+
+impl Head {
+    pub(super) fn of(kind: Kind, key: &[u8], codec: Codec, value: u64, body: &[u8]) -> Self {
+        Self {
+            kind,
+            codec,
+            key: key.len() as u64,
+            body: body.len() as u64,
+            value,
+            key_sum: crc32c::crc32c(key),
+            body_sum: crc32c::crc32c(body),
+        }
+    }
+
+    /// The bytes of the head of a record at an offset of a segment.
+    pub(super) fn encode(&self, seed: u32, offset: u64) -> [u8; HEAD] {
+        let mut out = [0; HEAD];
+        out[..4].copy_from_slice(&MAGIC);
+        out[4] = self.kind as u8;
+        out[5] = self.codec as u8;
+        out[6..8].copy_from_slice(&VERSION.to_le_bytes());
+        out[8..16].copy_from_slice(&self.key.to_le_bytes());
+        out[16..24].copy_from_slice(&self.body.to_le_bytes());
+        out[24..32].copy_from_slice(&self.value.to_le_bytes());
+        out[32..36].copy_from_slice(&self.key_sum.to_le_bytes());
+        out[36..SUM].copy_from_slice(&self.body_sum.to_le_bytes());
+        let sum = crc32c::crc32c_append(crc32c::crc32c_append(seed, &offset.to_le_bytes()), &out[..SUM]);
+        out[SUM..].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+
+    /// The head of a record, if there is one at this offset of the segment.
+    pub(super) fn decode(bytes: &[u8], seed: u32, offset: u64) -> Option<Self> {
+        let four = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let eight = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let head = Self {
+            kind: [Kind::End, Kind::Deletion, Kind::Value]
+                .into_iter()
+                .find(|kind| bytes.get(4) == Some(&(*kind as u8)))?,
+            codec: Codec::of(*bytes.get(5)?)?,
+            key: eight(8)?,
+            body: eight(16)?,
+            value: eight(24)?,
+            key_sum: four(32)?,
+            body_sum: four(36)?,
+        };
+        (head.encode(seed, offset)[..] == *bytes.get(..HEAD)?).then_some(head)
+    }
+
+    /// Bytes up to the body.
+    pub(super) fn lead(&self) -> u64 {
+        self.key.saturating_add(HEAD as u64)
+    }
+
+    /// Bytes of the record.
+    pub(super) fn length(&self) -> u64 {
+        self.lead().saturating_add(self.body)
+    }
+
+    /// The key of a record whose first bytes these are, if it is whole.
+    pub(super) fn key<'a>(&self, lead: &'a [u8]) -> Option<KeyRef<'a>> {
+        let key = lead.get(HEAD..)?;
+        if crc32c::crc32c(key) == self.key_sum { KeyRef::decoded(key) } else { None }
+    }
+}
+
+/// A record in memory, head, key and body.
+pub(crate) struct Record {
+    head: Head,
+    bytes: Vec<u8>,
+}
+
+/// Why a record is not to be had.
+pub(crate) enum Lost {
+    /// It is not what was written.
+    Damaged,
+    /// The system cannot read it, or there is no memory for it.
+    Refused,
+}
+
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Damaged } else { Self::Refused }
+    }
+}
+
+impl Record {
+    pub(super) fn length(&self) -> u64 {
+        self.head.length()
+    }
+
+    /// The record as it is at another place.
+    pub(super) fn moved_to(mut self, place: &Place) -> Vec<u8> {
+        self.bytes[..HEAD].copy_from_slice(&self.head.encode(place.segment.seed(), place.offset));
+        self.bytes
+    }
+}
+
+/// Where a record is.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(super) segment: Arc<Segment>,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+impl Place {
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.offset == other.offset && Arc::ptr_eq(&self.segment, &other.segment)
+    }
+
+    /// Bytes of the packed value of a key.
+    pub(crate) fn packed(&self, key: KeyRef<'_>) -> u64 {
+        self.length - HEAD as u64 - key.encoded_len()
+    }
+
+    /// The record of a key, if it is whole.
+    pub(crate) fn record(&self, key: KeyRef<'_>) -> Result<Record, Lost> {
+        let bytes = self.segment.bytes(self.offset, self.length)?;
+        let head = Head::decode(&bytes, self.segment.seed(), self.offset).ok_or(Lost::Damaged)?;
+        let (lead, body) = bytes.split_at_checked(head.lead() as usize).ok_or(Lost::Damaged)?;
+        let whole = head.length() == self.length && crc32c::crc32c(body) == head.body_sum;
+        if !whole || head.key(lead) != Some(key) {
+            return Err(Lost::Damaged);
+        }
+        Ok(Record { head, bytes })
+    }
+
+    /// The value of a key, if it is whole.
+    pub(crate) fn value(&self, key: KeyRef<'_>) -> Result<Arc<[u8]>, Lost> {
+        let Record { head, bytes } = self.record(key)?;
+        let body = &bytes[head.lead() as usize..];
+        unpack(head.codec, body, head.value).map(Arc::from).ok_or(Lost::Damaged)
+    }
+}

@@ -1,0 +1,178 @@
+//! A file of a log.
+//!
+//! ```text
+//!  0      4         8        16       24       28
+//!  +------+---------+--------+--------+--------+--------- - - ---------
+//!  | TCLG | version | log    | number | CRC32C | record   record   ...
+//!  +------+---------+--------+--------+--------+--------- - - ---------
+//!   little endian; the log is told by a random number, so that files of another are not taken for its own
+//! ```
+//!
+//! A segment is only added to. One that is full ends with a record that says so.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::NAME;
+use super::disk::{read_at, write_at};
+use super::record::{HEAD, Head, Kind};
+use crate::Key;
+
+const MAGIC: [u8; 4] = *b"TCLG";
+const VERSION: u32 = 1;
+/// Bytes before the first record.
+pub(super) const START: u64 = 28;
+/// Bytes read at once by who goes through a segment.
+const CHUNK: u64 = 1 << 20;
+
+pub(crate) struct Segment {
+    number: u64,
+    /// The checksum of the log and the number, with which those of records begin.
+    seed: u32,
+    path: PathBuf,
+    file: File,
+}
+
+fn start(log: u64, number: u64) -> [u8; START as usize] {
+    let mut out = [0; START as usize];
+    out[..4].copy_from_slice(&MAGIC);
+    out[4..8].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..16].copy_from_slice(&log.to_le_bytes());
+    out[16..24].copy_from_slice(&number.to_le_bytes());
+    let sum = crc32c::crc32c(&out[..24]);
+    out[24..].copy_from_slice(&sum.to_le_bytes());
+    out
+}
+
+impl Segment {
+    /// The path of a segment.
+    pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
+        directory.join(format!("{NAME}-{number}"))
+    }
+
+    /// A new segment, in place of what may be there.
+    pub(super) fn create(directory: &Path, log: u64, number: u64) -> io::Result<Self> {
+        let path = Self::path(directory, number);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        write_at(&file, &start(log, number), 0)?;
+        Ok(Self::new(log, number, path, file))
+    }
+
+    /// A segment that is there; none if it is not this one of this log.
+    pub(super) fn open(directory: &Path, log: u64, number: u64) -> io::Result<Option<Self>> {
+        let path = Self::path(directory, number);
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let mut found = [0; START as usize];
+        match read_at(&file, &mut found, 0) {
+            Ok(()) => Ok((found == start(log, number)).then(|| Self::new(log, number, path, file))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(log: u64, number: u64, path: PathBuf, file: File) -> Self {
+        let seed = crc32c::crc32c_append(crc32c::crc32c(&log.to_le_bytes()), &number.to_le_bytes());
+        Self { number, seed, path, file }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn seed(&self) -> u32 {
+        self.seed
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        write_at(&self.file, bytes, offset)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    pub(super) fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    pub(super) fn cut(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    /// Take the file away. Who has this segment can still read it.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.path)
+    }
+
+    /// Bytes that are there.
+    pub(super) fn bytes(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
+        bytes.resize(length, 0);
+        read_at(&self.file, &mut bytes, offset)?;
+        Ok(bytes)
+    }
+}
+
+/// Goes through the records of a segment.
+pub(super) struct Scan<'a> {
+    segment: &'a Segment,
+    /// Where the next record is.
+    at: u64,
+    end: u64,
+    chunk: Vec<u8>,
+    chunk_at: u64,
+}
+
+/// What comes next in a segment.
+pub(super) enum Next {
+    /// A record, at an offset.
+    Record { offset: u64, head: Head, key: Key },
+    /// A record of which nobody knows whose it is.
+    Nobodys,
+    /// The segment is full, and ends here.
+    End,
+    /// No record: the file ends, or is damaged.
+    Nothing,
+}
+
+impl<'a> Scan<'a> {
+    /// From a record on, up to the end of the file.
+    pub(super) fn from(segment: &'a Segment, at: u64) -> io::Result<Self> {
+        Ok(Self { segment, at, end: segment.length()?, chunk: Vec::new(), chunk_at: 0 })
+    }
+
+    /// Where the next record begins.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    pub(super) fn next(&mut self) -> io::Result<Next> {
+        let (offset, seed) = (self.at, self.segment.seed);
+        let head = self.bytes(HEAD as u64)?.and_then(|bytes| Head::decode(bytes, seed, offset));
+        let Some(head) = head.filter(|head| head.length() <= self.end - offset) else { return Ok(Next::Nothing) };
+        let key = self.bytes(head.lead())?.and_then(|lead| Some(head.key(lead)?.to_key()));
+        self.at += head.length();
+        Ok(match (head.kind, key) {
+            (Kind::End, _) => Next::End,
+            (_, Some(key)) => Next::Record { offset, head, key },
+            (_, None) => Next::Nobodys,
+        })
+    }
+
+    /// So many bytes from here on, if there are.
+    fn bytes(&mut self, length: u64) -> io::Result<Option<&[u8]>> {
+        if length > self.end - self.at {
+            return Ok(None);
+        }
+        let there = self.chunk_at + self.chunk.len() as u64;
+        if self.at < self.chunk_at || self.at + length > there {
+            self.chunk = self.segment.bytes(self.at, length.max(CHUNK).min(self.end - self.at))?;
+            self.chunk_at = self.at;
+        }
+        let from = (self.at - self.chunk_at) as usize;
+        Ok(Some(&self.chunk[from..from + length as usize]))
+    }
+}

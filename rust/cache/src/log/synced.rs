@@ -1,0 +1,100 @@
+//! How far a log is on disk for good.
+//!
+//! ```text
+//!  0                          512
+//!  +--------------------------+--------------------------+
+//!  | slot                     | slot                     |      written in turn, each in a sector of its own
+//!  +--------------------------+--------------------------+
+//!
+//!  slot:  0      4         8     16      24        32       40
+//!         +------+---------+-----+-------+---------+--------+--------+
+//!         | TCLS | version | log | turn  | segment | offset | CRC32C |     little endian
+//!         +------+---------+-----+-------+---------+--------+--------+
+//! ```
+//!
+//! Written after each sync of the log, and then synced itself: what is missing before that place is damage, what is missing
+//! behind it is what a crash leaves.
+
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+
+use super::disk::{read_at, write_at};
+
+const NAME: &str = "synced";
+const MAGIC: [u8; 4] = *b"TCLS";
+const VERSION: u32 = 1;
+const SLOT: usize = 44;
+const SECTOR: u64 = 512;
+
+/// The file of the places, and the latest of them.
+pub(super) struct Synced {
+    file: File,
+    turn: u64,
+    pub(super) log: u64,
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+}
+
+impl Synced {
+    /// The latest place that is written; none if there is no such file, or what it says cannot be trusted.
+    pub(super) fn open(directory: &Path) -> io::Result<Option<Self>> {
+        let file = match OpenOptions::new().read(true).write(true).open(directory.join(NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut latest: Option<[u64; 4]> = None;
+        for slot in 0..2 {
+            let mut bytes = [0; SLOT];
+            match read_at(&file, &mut bytes, slot * SECTOR) {
+                Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+                _ => {}
+            }
+            latest = latest.into_iter().chain(decode(&bytes)).max_by_key(|fields| fields[1]);
+        }
+        Ok(latest.map(|[log, turn, segment, offset]| Self { file, turn, log, segment, offset }))
+    }
+
+    /// Whether there is a file, whatever is in it.
+    pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
+        directory.join(NAME).try_exists()
+    }
+
+    /// A file that says that nothing of a new log is synced, in place of what may be there.
+    pub(super) fn create(directory: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(directory.join(NAME))?;
+        let log = RandomState::new().hash_one(std::process::id());
+        let mut synced = Self { file, turn: 0, log, segment: 0, offset: 0 };
+        synced.write(0, 0)?;
+        Ok(synced)
+    }
+
+    /// Everything up to an offset of a segment is synced.
+    pub(super) fn write(&mut self, segment: u64, offset: u64) -> io::Result<()> {
+        (self.turn, self.segment, self.offset) = (self.turn + 1, segment, offset);
+        write_at(&self.file, &self.encode(), self.turn % 2 * SECTOR)?;
+        self.file.sync_data()
+    }
+
+    fn encode(&self) -> [u8; SLOT] {
+        let mut out = [0; SLOT];
+        out[..4].copy_from_slice(&MAGIC);
+        out[4..8].copy_from_slice(&VERSION.to_le_bytes());
+        for (place, field) in out[8..40].chunks_exact_mut(8).zip([self.log, self.turn, self.segment, self.offset]) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+        let sum = crc32c::crc32c(&out[..40]);
+        out[40..].copy_from_slice(&sum.to_le_bytes());
+        out
+    }
+}
+
+/// Log, turn, segment and offset.
+fn decode(bytes: &[u8; SLOT]) -> Option<[u64; 4]> {
+    let whole = bytes[..4] == MAGIC
+        && bytes[4..8] == VERSION.to_le_bytes()
+        && bytes[40..] == crc32c::crc32c(&bytes[..40]).to_le_bytes();
+    let field = |number: usize| Some(u64::from_le_bytes(bytes[8 + number * 8..][..8].try_into().ok()?));
+    if whole { Some([field(0)?, field(1)?, field(2)?, field(3)?]) } else { None }
+}

@@ -1,0 +1,188 @@
+//! What a store promises beside what every tier does: its size on disk, what is flushed, compression, and damage.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tempfile::{TempDir, tempdir};
+use tiercel_cache::{KeyRef, Put, Store, Tier};
+
+fn store(directory: &Path, bytes: u64) -> Store {
+    Store::open(directory, bytes, None).expect("a store that can be opened")
+}
+
+/// Bytes that differ from step to step, and do not compress.
+fn content(number: u64, length: usize) -> Arc<[u8]> {
+    let mut state = number;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn file_bytes(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).expect("a directory");
+    entries.map(|entry| entry.expect("an entry").metadata().expect("its length").len()).sum()
+}
+
+fn segments(directory: &Path) -> Vec<u64> {
+    let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+    let mut numbers: Vec<u64> = entries.filter_map(|name| name.to_str()?.strip_prefix("log-")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn files_stay_small_while_all_is_replaced_again_and_again() {
+    let (directory, bytes) = (tempdir().expect("a directory"), 4 << 20);
+    let tier = store(directory.path(), bytes);
+    let (mut model, mut most) = (HashMap::new(), 0);
+    for n in 0..12_000_u64 {
+        // Half of the keys are put once and stay; the others are put all the time.
+        let key = if n < 1000 { n } else { 1000 + n * 7 % 500 };
+        let value = content(n, 1500 + (n % 1000) as usize);
+        assert_eq!(tier.put(KeyRef::bytes(&key.to_le_bytes()), Arc::clone(&value)), Put::Kept);
+        model.insert(key, value);
+        if n % 500 == 0 {
+            most = most.max(file_bytes(directory.path()));
+        }
+    }
+    assert!(most > bytes && most <= 2 * bytes + (2 << 20), "{most} bytes");
+    drop(tier);
+    assert!(segments(directory.path())[0] > 5, "no segment was removed");
+    let tier = store(directory.path(), bytes);
+    assert!(tier.len() > 1000);
+    for (key, value) in model {
+        assert!(tier.get(KeyRef::bytes(&key.to_le_bytes())).is_none_or(|got| got == value), "an older value of {key}");
+    }
+    assert_eq!(tier.counts().damaged, 0);
+}
+
+#[test]
+fn large_values_keep_files_small_too() {
+    let (directory, bytes) = (tempdir().expect("a directory"), 16 << 20);
+    let tier = store(directory.path(), bytes);
+    for n in 0..30_u64 {
+        assert_eq!(tier.put(KeyRef::bytes(&[(n % 3) as u8]), content(n, 4 << 20)), Put::Kept);
+        let there = file_bytes(directory.path());
+        assert!(there <= 2 * bytes + (8 << 20), "{there} bytes");
+    }
+    drop(tier);
+    let tier = store(directory.path(), bytes);
+    for n in 27..30_u64 {
+        assert_eq!(tier.get(KeyRef::bytes(&[(n % 3) as u8])), Some(content(n, 4 << 20)));
+    }
+}
+
+/// What is in a directory now, as a crash would leave it: the store is still open.
+fn image(directory: &Path) -> TempDir {
+    let copy = tempdir().expect("a directory");
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let entry = entry.expect("an entry");
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("a copy");
+    }
+    copy
+}
+
+#[test]
+fn what_was_flushed_is_there_after_a_crash() {
+    let directory = tempdir().expect("a directory");
+    let tier = store(directory.path(), 8 << 20);
+    for round in 0..3_u64 {
+        for n in 0..600_u64 {
+            tier.put(KeyRef::bytes(&n.to_le_bytes()), content(n + round, 2000));
+        }
+        tier.delete(KeyRef::bytes(&round.to_le_bytes()));
+        assert!(tier.flush());
+        let image = image(directory.path());
+        let again = store(image.path(), 8 << 20);
+        for n in 0..600_u64 {
+            let expected = (n != round).then(|| content(n + round, 2000));
+            assert_eq!(again.get(KeyRef::bytes(&n.to_le_bytes())), expected, "{n} of round {round}");
+        }
+        assert_eq!(again.counts().damaged, 0);
+    }
+    assert!(!{
+        tier.close();
+        tier.flush()
+    });
+}
+
+#[test]
+fn a_crash_after_clear_brings_nothing_back() {
+    let directory = tempdir().expect("a directory");
+    let tier = store(directory.path(), 8 << 20);
+    for n in 0..100_u8 {
+        tier.put(KeyRef::bytes(&[n]), content(n.into(), 20_000));
+    }
+    assert!(tier.flush());
+    let before = image(directory.path());
+    tier.clear();
+    let after = image(directory.path());
+    // The directory may still name files that were removed.
+    for number in segments(before.path()) {
+        let (from, to) = (before.path().join(format!("log-{number}")), after.path().join(format!("log-{number}")));
+        if !to.exists() {
+            fs::copy(from, to).expect("a copy");
+        }
+    }
+    let again = store(after.path(), 8 << 20);
+    assert_eq!((again.len(), again.counts().damaged), (0, 0));
+}
+
+#[test]
+fn values_are_compressed_at_a_level_and_read_at_any() {
+    let directory = tempdir().expect("a directory");
+    let text: Arc<[u8]> = b"a line of text that is like the others\n".repeat(100).into();
+    let tier = Store::open(directory.path(), 1 << 20, Some(3)).expect("a store");
+    for n in 0..100_u8 {
+        assert_eq!(tier.put(KeyRef::bytes(&[n]), Arc::clone(&text)), Put::Kept);
+        assert_eq!(tier.get(KeyRef::bytes(&[n])), Some(Arc::clone(&text)));
+    }
+    assert!(tier.bytes() < 50_000, "{} bytes", tier.bytes());
+    drop(tier);
+    assert!(file_bytes(directory.path()) < 50_000);
+    let tier = store(directory.path(), 1 << 20);
+    assert_eq!(tier.put(KeyRef::text("plain"), Arc::clone(&text)), Put::Kept);
+    for key in tier.keys() {
+        assert_eq!(tier.get(key.borrow()), Some(Arc::clone(&text)));
+    }
+    assert_eq!((tier.len(), tier.counts().damaged), (101, 0));
+}
+
+#[test]
+fn damage_in_an_old_segment_leaves_what_is_newer() {
+    let directory = tempdir().expect("a directory");
+    let tier = store(directory.path(), 16 << 20);
+    for n in 0..5000_u64 {
+        tier.put(KeyRef::bytes(&n.to_le_bytes()), content(n, 1000));
+    }
+    drop(tier);
+    let numbers = segments(directory.path());
+    assert!(numbers.len() > 4);
+    let path = directory.path().join(format!("log-{}", numbers[1]));
+    let whole = fs::read(&path).expect("a file");
+    fs::write(&path, &whole[..whole.len() / 2]).expect("a file that can be written");
+    let tier = store(directory.path(), 16 << 20);
+    assert!(tier.len() > 2000 && tier.len() < 4000, "{} keys", tier.len());
+    for n in 0..5000_u64 {
+        assert!(tier.get(KeyRef::bytes(&n.to_le_bytes())).is_none_or(|got| got == content(n, 1000)));
+    }
+    assert_eq!(tier.counts().damaged, 1);
+    let aside = directory.path().join(format!("log-{}.damaged", numbers[1]));
+    assert_eq!(fs::read(aside).expect("what was set aside"), &whole[..whole.len() / 2]);
+    drop(tier);
+    assert_eq!(store(directory.path(), 16 << 20).counts().damaged, 0);
+}
+
+#[test]
+fn without_the_record_of_syncs_nothing_is_believed() {
+    let directory = tempdir().expect("a directory");
+    store(directory.path(), 1 << 20).put(KeyRef::text("a"), content(1, 100));
+    fs::remove_file(directory.path().join("synced")).expect("a file");
+    let tier = store(directory.path(), 1 << 20);
+    assert_eq!((tier.len(), tier.counts().damaged), (0, 1));
+    assert!(directory.path().join("log-1.damaged").exists());
+}
