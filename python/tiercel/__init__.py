@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tiercel.opening import open  # noqa: A004
     from tiercel.policy.hardware import hardware
     from tiercel.search import Expand
+    from tiercel.semantic import QueryCache, SemanticCache
 
 __all__ = [
     "AlreadyOpenError",
@@ -48,7 +49,9 @@ __all__ = [
     "Match",
     "Matches",
     "NotFoundError",
+    "QueryCache",
     "RangeMatches",
+    "SemanticCache",
     "StorageFailedError",
     "TiercelError",
     "__version__",
@@ -66,6 +69,8 @@ _LATER = {
     "Filter": "filters",
     "Found": "found",
     "Match": "found",
+    "QueryCache": "semantic",
+    "SemanticCache": "semantic",
     "hardware": "policy.hardware",
     "open": "opening",
 }
