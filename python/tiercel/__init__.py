@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tiercel.opening import open  # noqa: A004
     from tiercel.policy.hardware import hardware
     from tiercel.search import Expand
+    from tiercel.semantic import QueryCache, SemanticCache
 
 __all__ = [
     "AlreadyOpenError",
@@ -53,8 +54,10 @@ __all__ = [
     "Match",
     "Matches",
     "NotFoundError",
+    "QueryCache",
     "RangeMatches",
     "RecursiveLoadError",
+    "SemanticCache",
     "StorageFailedError",
     "TiercelError",
     "__version__",
@@ -73,6 +76,8 @@ _LATER = {
     "Filter": "filters",
     "Found": "found",
     "Match": "found",
+    "QueryCache": "semantic",
+    "SemanticCache": "semantic",
     "hardware": "policy.hardware",
     "open": "opening",
 }

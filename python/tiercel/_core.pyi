@@ -34,7 +34,7 @@ __all__ = [
 _Metric: TypeAlias = Literal["cosine", "dot", "l2"]
 _Dtype: TypeAlias = Literal["f32", "f16"]
 _Storage: TypeAlias = Literal["auto", "sq4", "sq8", "raw"]
-_Quality: TypeAlias = Literal["exact", "approximate"]
+_Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 _Progress: TypeAlias = Callable[[int, int], object]
 _Key: TypeAlias = str | bytes
 # The property of this name hides the type within the class.
@@ -46,6 +46,8 @@ __version__: str
 _Envelope: TypeAlias = tuple[float, int, int, int, int, int, int, list[str]]
 _Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None]
 _Included: TypeAlias = tuple[bool, bool, bool, bool]
+# What was read from the disk, the last batch, the number of rows.
+_Moment: TypeAlias = tuple[int, int, int]
 
 @final
 class CollectionCore:
@@ -103,6 +105,19 @@ class CollectionCore:
         reranker: Callable[[int, list[str]], list[float]] | None,
         threads: int,
     ) -> list[tuple[Any, ...]]: ...
+    def moment(self) -> _Moment: ...
+    def nearest(
+        self, vector: ArrayLike, filter: str | None, k: int
+    ) -> tuple[NDArray[np.uint32], NDArray[np.float32], tuple[float, float], _Moment]: ...
+    def search_among(
+        self,
+        vector: ArrayLike,
+        options: tuple[Any, ...],
+        rows: NDArray[np.uint32],
+        since: _Moment,
+        limit: int,
+        is_filtered: bool,
+    ) -> tuple[tuple[Any, ...], _Moment, tuple[float, float]] | None: ...
     def count(self, filter: str | None) -> int: ...
     def scan(
         self,
@@ -200,7 +215,13 @@ class Matches:
         """How many results of each row are real, not padding; dtype uint64, shape `()` or `(n,)`."""
     @property
     def quality(self) -> _Quality:
-        """`"exact"` when the whole answer is proven the true nearest, `"approximate"` otherwise."""
+        """`"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
+        the same, `"approximate"` otherwise.
+        """
+    def _with_quality(self, quality: _Quality) -> Matches:
+        """The same answer under another quality, with arrays of its own."""
+    def __copy__(self) -> Matches:
+        """The same answer, with arrays of its own."""
     def __len__(self) -> int:
         """Number of queries answered (1 for a 1-D query)."""
 
@@ -331,6 +352,9 @@ class Index:
     def seed(self) -> int:
         """Seed of the levels and the rotation."""
     @property
+    def version(self) -> int:
+        """A number that grows with every change: while it stays, the index holds the same vectors."""
+    @property
     def ids(self) -> NDArray[np.uint64]:
         """Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy."""
     def add(
@@ -412,6 +436,20 @@ class Index:
         >>> matches.ids.tolist(), matches.distances.tolist(), matches.quality
         ([8, 9], [25.0, 100.0], 'exact')
         """
+    def _search_among(
+        self,
+        query: ArrayLike,
+        k: int,
+        candidates: ArrayLike,
+        since: int,
+        limit: int,
+        filter: ArrayLike | None = None,
+    ) -> tuple[Matches, int] | None:
+        """What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
+        that they are of; None when that may be more than `limit`.
+        """
+    def _norms(self) -> tuple[float, float]:
+        """What `SemanticCache` calls: the smallest and the largest norm of all vectors; infinity and 0 under l2."""
     def range_search(
         self, queries: ArrayLike, radius: float, *, filter: ArrayLike | None = None, threads: int | None = None
     ) -> RangeMatches:

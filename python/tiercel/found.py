@@ -1,16 +1,18 @@
 """What a collection gives back: records, and what a search found."""
 
+import copy
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, final, overload
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Found", "Include", "Match", "record"]
+__all__ = ["Found", "Include", "Match", "Quality", "record"]
 
 Include: TypeAlias = Literal["text", "metadata", "vector"]
+Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 
 
 @final
@@ -34,7 +36,9 @@ class Match(NamedTuple):
 class Found(Sequence[Match]):
     """The answer of a search: a sequence of `Match`, best first."""
 
-    __slots__ = ("_distances", "_exact", "_highlights", "_ids", "_metadata", "_plan", "_scores", "_texts", "_vectors")
+    __slots__ = ("_distances", "_highlights", "_ids", "_metadata", "_plan", "_quality", "_scores", "_texts", "_vectors")
+
+    _quality: Quality
 
     def __init__(self, columns: tuple[Any, ...]) -> None:
         (
@@ -45,9 +49,10 @@ class Found(Sequence[Match]):
             self._metadata,
             self._vectors,
             self._highlights,
-            self._exact,
+            exact,
             self._plan,
         ) = columns
+        self._quality = "exact" if exact else "approximate"
 
     @property
     def ids(self) -> list[str]:
@@ -65,9 +70,14 @@ class Found(Sequence[Match]):
         return self._distances
 
     @property
-    def quality(self) -> Literal["exact", "approximate"]:
-        """`"exact"` when an exact search finds the same, `"approximate"` otherwise."""
-        return "exact" if self._exact else "approximate"
+    def quality(self) -> Quality:
+        """`"exact"` when an exact search finds the same, `"certified"` when a `SemanticCache` has proven that, `"approximate"` otherwise."""
+        return self._quality
+
+    def _with_quality(self, quality: Quality) -> Self:  # pyright: ignore[reportUnusedFunction]
+        """The answer itself, under another quality from now on."""
+        self._quality = quality
+        return self
 
     @property
     def plan(self) -> dict[str, Any] | None:
@@ -100,6 +110,13 @@ class Found(Sequence[Match]):
             self._vectors[at] if self._vectors is not None else None,
             self._highlights[at] if self._highlights is not None else None,
         )
+
+    def __copy__(self) -> Self:
+        """The same answer, with lists and arrays of its own."""
+        copied = object.__new__(type(self))
+        for name in self.__slots__:
+            setattr(copied, name, copy.deepcopy(getattr(self, name)))
+        return copied
 
     def __repr__(self) -> str:
         return f"Found({self._ids!r}, quality={self.quality!r})"

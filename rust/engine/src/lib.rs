@@ -10,6 +10,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod among;
 mod background;
 mod checkpoint;
 mod collection;
@@ -33,6 +34,7 @@ mod view;
 mod write;
 mod writer;
 
+pub use among::{List, Moment, Norms};
 pub use collection::Collection;
 pub use config::{Config, Wanted, metric_name};
 pub use errors::{OpenError, QueryError, WriteError};

@@ -14,7 +14,7 @@ use crate::collection::{Access, Collection, Core};
 use crate::config::{Config, Wanted};
 use crate::errors::{OpenError, WriteError};
 use crate::filter::FieldIndexes;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, next_reading};
 use crate::stamps::Stamps;
 use crate::vectors::{Vectors, options};
 use crate::writer::Writer;
@@ -129,7 +129,9 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     )?;
     let vectors = index.map(|index| read_vectors(index, &reader, &last, &stamps)).transpose()?;
     let snapshot = Snapshot {
+        reading: next_reading(),
         sequence: reader.sequence(),
+        metadata_sequence: reader.sequence(),
         rows,
         live: reader.len(),
         stamps,

@@ -161,13 +161,13 @@ impl Collection {
         found.into_iter().flatten().collect()
     }
 
-    fn check(&self, argument: &'static str, vectors: &[f32]) -> Result<(), QueryError> {
+    pub(crate) fn check(&self, argument: &'static str, vectors: &[f32]) -> Result<(), QueryError> {
         let Config { dim, metric, .. } = self.core.config;
         Ok(check_vectors(argument, vectors, &options(dim.ok_or(QueryError::NoVectors)?, metric))?)
     }
 
     /// The rows that pass the filter of a search, and its plan so far.
-    fn plan(&self, snapshot: &Snapshot, search: &Search<'_>) -> Result<(Option<Passing>, Plan), QueryError> {
+    pub(crate) fn plan(&self, snapshot: &Snapshot, search: &Search<'_>) -> Result<(Option<Passing>, Plan), QueryError> {
         let Some(filter) = search.filter else { return Ok((None, Plan::default())) };
         let (passing, plan) = self.core.filters.passing(&self.core, snapshot, filter)?;
         Ok((Some(passing), plan))

@@ -1,6 +1,7 @@
 //! What a search sees.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use roaring::RoaringBitmap;
 use tiercel_store::Reader;
@@ -14,8 +15,13 @@ use crate::vectors::Vectors;
 /// does not hold them up.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
+    /// Numbers what was read from the disk, by opening or by going on to a newer state: row numbers and sequences of one such reading
+    /// mean nothing in another, for another collection may lie there.
+    pub(crate) reading: u64,
     /// The last batch that it has.
     pub(crate) sequence: u64,
+    /// The last batch that changed metadata of rows that were there.
+    pub(crate) metadata_sequence: u64,
     /// All its rows are below.
     pub(crate) rows: u32,
     /// Records that live.
@@ -30,6 +36,12 @@ pub(crate) struct Snapshot {
     /// Rows whose metadata was replaced after `fields` had taken them in.
     pub(crate) changed: Arc<RoaringBitmap>,
     pub(crate) reader: Reader,
+}
+
+/// A number for a new reading of what is on the disk.
+pub(crate) fn next_reading() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Snapshot {

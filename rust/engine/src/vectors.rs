@@ -95,6 +95,12 @@ impl Vectors {
         self.tails.iter().map(|tail| tail.len()).sum()
     }
 
+    /// The smallest and the largest norm, of the dead, too; infinity and 0 without vectors, and under l2.
+    pub(crate) fn norms(&self) -> (f64, f64) {
+        let wider = |(least, most): (f64, f64), (low, high): (f64, f64)| (least.min(low), most.max(high));
+        self.indexes().map(|index| index.norms()).fold((f64::INFINITY, 0.0), wider)
+    }
+
     /// The vector of a row.
     pub(crate) fn get(&self, row: u32) -> Option<Vec<f32>> {
         self.indexes().find_map(|index| index.get(&[u64::from(row)]).ok())

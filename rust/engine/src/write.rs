@@ -192,6 +192,7 @@ fn apply(writer: &Writer, snapshot: &mut Snapshot, applied: &Applied, fresh: Fre
     }
     snapshot.live -= dead.len() as u64;
     if fresh.changes_metadata {
+        snapshot.metadata_sequence = sequence;
         change_metadata(snapshot, applied);
     }
     if let Some(vectors) = snapshot.vectors.as_ref().filter(|_| !fresh.vectors.is_empty()) {

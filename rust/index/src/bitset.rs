@@ -53,6 +53,12 @@ impl Bitset {
         self.len = len;
     }
 
+    /// Keep the slots that another set over as many has, too.
+    pub(crate) fn intersect(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+        self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
+    }
+
     #[inline]
     pub(crate) fn contains(&self, slot: usize) -> bool {
         self.words[slot / 64] >> (slot % 64) & 1 == 1

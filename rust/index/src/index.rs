@@ -3,6 +3,7 @@
 //! One writer at a time holds `writer` for the length of an operation; it plans on the state under a shared lock and changes
 //! it under a short exclusive one, so searches go on meanwhile and never see a change half done.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -23,9 +24,11 @@ use crate::work::Work;
 /// Nearest-neighbour index in memory.
 pub struct Index {
     options: Options,
-    level: Level,
+    pub(crate) level: Level,
     pub(crate) state: RwLock<State>,
     writer: Mutex<()>,
+    /// See [`Index::version`]. Changed under the exclusive lock of `state` alone, so under a shared one it is that of the state.
+    version: AtomicU64,
     /// Memory of walks that no search uses now.
     idle: Mutex<Vec<Memory>>,
 }
@@ -136,7 +139,14 @@ impl Index {
     }
 
     pub(crate) fn from_state(options: Options, level: Level, state: State) -> Self {
-        Self { options, level, state: RwLock::new(state), writer: Mutex::new(()), idle: Mutex::new(Vec::new()) }
+        Self {
+            options,
+            level,
+            state: RwLock::new(state),
+            writer: Mutex::default(),
+            version: AtomicU64::default(),
+            idle: Mutex::default(),
+        }
     }
 
     /// What it was made with.
@@ -157,6 +167,19 @@ impl Index {
     /// Slots, those of removed vectors among them: what a scan costs.
     pub fn slots(&self) -> usize {
         self.state.read().slots()
+    }
+
+    /// Grows by one with every vector that is added or removed, and when an addition is taken back: equal versions of an index
+    /// are equal contents. Whatever was added since a version is in the last slots, and not in more of them than it has grown by:
+    /// an addition takes as many slots as it grows, and taking it back only makes those fewer.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The smallest and the largest norm of all vectors that were ever in the index since it was made or loaded; infinity and 0 when
+    /// there were none, and under l2.
+    pub fn norms(&self) -> (f64, f64) {
+        self.state.read().rows.norms()
     }
 
     /// Whether an id is in the index.
@@ -214,6 +237,7 @@ impl Index {
         }
         state.rows.append(rows);
         state.ids.push(ids);
+        self.version.fetch_add(ids.len() as u64, Ordering::Release);
         let slots = state.slots();
         state.dead.resize(slots);
         Ok(())
@@ -232,8 +256,9 @@ impl Index {
     /// Undo an addition that was interrupted: drop the slots from `first` on, or bury those that are linked already.
     fn take_back(&self, first: usize, next: Option<u64>) {
         let mut state = self.state.write();
+        self.version.fetch_add(1, Ordering::Release);
         if first == 0 {
-            *state = State::new(&self.options);
+            *state = State { rows: state.rows.emptied(), ..State::new(&self.options) };
             return;
         }
         let keep = state.graph.len().max(first);
@@ -267,6 +292,7 @@ impl Index {
                 removed += 1;
             }
         }
+        self.version.fetch_add(removed as u64, Ordering::Release);
         removed
     }
 
@@ -400,7 +426,7 @@ impl Index {
         let mut state = self.state.write();
         if state.ids.len() == 0 {
             let next = state.ids.next();
-            *state = State::new(&self.options);
+            *state = State { rows: state.rows.emptied(), ..State::new(&self.options) };
             state.ids.truncate(0, next);
         }
         state.rows.shrink();
@@ -488,7 +514,7 @@ fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), Search
 }
 
 /// The slots that may be found; `None` when that is all of them.
-fn allowed(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
+pub(crate) fn allowed(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
     check_filter(state, filter)?;
     let allowed = match filter {
         None if state.dead.count() == 0 => return Ok(None),
@@ -519,7 +545,7 @@ fn room(count: usize, k: usize) -> Result<Vec<Hit>, SearchError> {
     Ok(hits)
 }
 
-fn matches(k: usize, hits: &[Hit], exact: bool) -> Matches {
+pub(crate) fn matches(k: usize, hits: &[Hit], exact: bool) -> Matches {
     let counts =
         hits.chunks_exact(k).map(|row| row.iter().take_while(|hit| hit.0 != NO_HIT.0).count() as u64).collect();
     let (ids, distances) = hits.iter().copied().unzip();

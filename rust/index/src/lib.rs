@@ -1,5 +1,6 @@
 //! Vector indexes: an exact flat scan, a scan of codes, and an HNSW graph, behind one [`Index`].
 
+mod among;
 mod best;
 mod bitset;
 mod codes;
@@ -22,6 +23,7 @@ mod survey;
 mod train;
 mod work;
 
+pub use among::Among;
 pub use errors::{AddError, Corruption, Interrupted, LoadError, NotFound, RowError, SearchError};
 pub use index::{Filter, Index, Matches, NewError, RangeMatches, SearchSettings, Stats};
 pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Storage};

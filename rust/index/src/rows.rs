@@ -23,7 +23,12 @@ pub(crate) struct Rows {
     values: Values,
     /// 1 / norm of each row under the cosine metric, empty otherwise: rows stay as given, and `get` gives them back so.
     inverse_norms: Buffer<f32>,
+    /// The smallest and the largest norm of all rows that there ever were; of none under l2.
+    norms: (f64, f64),
 }
+
+/// The norms of no rows.
+const NO_NORMS: (f64, f64) = (f64::INFINITY, 0.0);
 
 #[derive(Clone)]
 enum Values {
@@ -37,7 +42,7 @@ impl Rows {
             Dtype::F32 => Values::F32(Buffer::new()),
             Dtype::F16 => Values::F16(Buffer::new()),
         };
-        Self { dim, metric, values, inverse_norms: Buffer::new() }
+        Self { dim, metric, values, inverse_norms: Buffer::new(), norms: NO_NORMS }
     }
 
     pub(crate) const fn dim(&self) -> usize {
@@ -104,8 +109,9 @@ impl Rows {
 
     /// Append other rows.
     pub(crate) fn append(&mut self, other: Self) {
+        self.norms = (self.norms.0.min(other.norms.0), self.norms.1.max(other.norms.1));
         if self.len() == 0 {
-            *self = other;
+            *self = Self { norms: self.norms, ..other };
             return;
         }
         match (&mut self.values, &other.values) {
@@ -118,15 +124,31 @@ impl Rows {
 
     /// Compute what the metric needs beside the vectors.
     fn measure(&mut self, work: &Work<'_>) -> Result<(), Interrupted> {
+        if self.metric == Metric::L2 {
+            return Ok(());
+        }
+        let mut norms = vec![0.0; self.len()];
+        work.fill(&mut norms, 1, 256, Vec::new, |row, slot, out| {
+            self.vector(slot, row);
+            out[0] = norm(row);
+        })?;
+        self.norms = norms.iter().fold(NO_NORMS, |(least, most), norm| (norm.min(least), norm.max(most)));
         if self.metric == Metric::Cosine {
-            let mut inverse_norms = Buffer::zeroed(self.len());
-            work.fill(&mut inverse_norms, 1, 256, Vec::new, |row, slot, inverse| {
-                self.vector(slot, row);
-                inverse[0] = (1.0 / norm(row)) as f32;
-            })?;
-            self.inverse_norms = inverse_norms;
+            let inverse: Vec<f32> = norms.iter().map(|norm| (1.0 / norm) as f32).collect();
+            self.inverse_norms.extend_from_slice(&inverse);
         }
         Ok(())
+    }
+
+    /// The smallest and the largest norm of all rows that there ever were; of none under l2.
+    pub(crate) const fn norms(&self) -> (f64, f64) {
+        self.norms
+    }
+
+    /// The same without rows.
+    pub(crate) fn emptied(&self) -> Self {
+        let dtype = if matches!(self.values, Values::F32(_)) { Dtype::F32 } else { Dtype::F16 };
+        Self { norms: self.norms, ..Self::new(self.dim, self.metric, dtype) }
     }
 
     /// Keep the first `len` rows.

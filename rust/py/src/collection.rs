@@ -4,13 +4,14 @@
 
 use std::path::PathBuf;
 
+use numpy::{PyArray1, PyArrayMethods};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tiercel_engine::filter::{FieldType, Filter, Schema};
 use tiercel_engine::{
-    Collection, Durability, Language, NewRecord, Order, Page, QueryError, Running, Tokenizer, Wanted, WriteError,
-    metric_name,
+    Collection, Durability, Language, Moment, NewRecord, Norms, Order, Page, QueryError, Running, Search, Tokenizer,
+    Wanted, WriteError, metric_name,
 };
 use tiercel_index::Work;
 
@@ -20,6 +21,17 @@ use crate::errors;
 use crate::found::{Columns, Row, columns, included, row};
 use crate::query::{Asked, Options, rerank};
 use crate::work::{Plan, detached, run};
+
+/// A state of a collection as Python gets it: reading, sequence, rows.
+type When = (u64, u64, u32);
+/// A list of nearest rows as Python gets it: rows, distances, the smallest and the largest norm, when.
+type Listed<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>, Norms, When);
+/// What was found among a list, when, and the smallest and the largest norm.
+type Among<'py> = (Columns<'py>, When, Norms);
+
+const fn when(moment: Moment) -> When {
+    (moment.reading, moment.sequence, moment.rows)
+}
 
 /// What `tiercel.Collection` calls; use that.
 #[pyclass(frozen, weakref, module = "tiercel._core")]
@@ -217,6 +229,45 @@ impl CollectionCore {
             columns(py, found, asked.include, asked.explain)
         };
         found.into_iter().map(each).collect()
+    }
+
+    fn moment(&self, py: Python<'_>) -> PyResult<When> {
+        self.call(py, |collection| when(collection.moment()))
+    }
+
+    fn nearest<'py>(
+        &self,
+        py: Python<'py>,
+        vector: &Bound<'py, PyAny>,
+        filter: Option<&str>,
+        k: usize,
+    ) -> PyResult<Listed<'py>> {
+        let vector = self.rows(vector, "vector", 1)?;
+        let search = Search { vector: Some(&vector), filter, k, ..Search::default() };
+        let list = self.query(py, |collection| collection.list(&search))?;
+        let (rows, distances) = (PyArray1::from_vec(py, list.rows), PyArray1::from_vec(py, list.distances));
+        Ok((rows, distances, list.norms, when(list.moment)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a search, and what it is among")]
+    fn search_among<'py>(
+        &self,
+        py: Python<'py>,
+        vector: &Bound<'py, PyAny>,
+        options: Options<'py>,
+        rows: &Bound<'py, PyArray1<u32>>,
+        since: When,
+        limit: u32,
+        is_filtered: bool,
+    ) -> PyResult<Option<Among<'py>>> {
+        let asked = Asked::of(options)?;
+        let vector = self.rows(vector, "vector", 1)?;
+        let search = asked.search(Some(&vector), None, false);
+        let rows = rows.to_vec()?;
+        let since = Moment { reading: since.0, sequence: since.1, rows: since.2 };
+        let among = |collection: &Collection| collection.search_among(&search, &rows, since, limit, is_filtered);
+        let Some((found, moment, norms)) = self.query(py, among)? else { return Ok(None) };
+        Ok(Some((columns(py, found, asked.include, asked.explain)?, when(moment), norms)))
     }
 
     fn count(&self, py: Python<'_>, filter: Option<&str>) -> PyResult<u64> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyType};
-use tiercel_index::{self as core, Options, SearchSettings};
+use tiercel_index::{self as core, Among, Options, SearchSettings};
 
 use crate::arguments::{self, Given, Whole, at_least_one, choice, name, shown, size, whole};
 use crate::convert::Rows;
@@ -143,6 +143,12 @@ impl Index {
         self.core.options().seed
     }
 
+    /// A number that grows with every change: while it stays, the index holds the same vectors.
+    #[getter]
+    fn version(&self) -> u64 {
+        self.core.version()
+    }
+
     /// Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
@@ -268,6 +274,36 @@ impl Index {
         let settings = SearchSettings { k, ef_search, recall, filter: filter.as_ref().map(Allowed::as_core) };
         let found = run(py, &plan, |work| self.core.search(&rows.values, &settings, work), drop, errors::search)?;
         Ok(Matches::new(found, rows.single))
+    }
+
+    /// What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
+    /// that they are of; None when that may be more than `limit`.
+    #[pyo3(signature = (query, k, candidates, since, limit, filter=None))]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the Python method")]
+    fn _search_among<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Bound<'py, PyAny>,
+        k: usize,
+        candidates: &Bound<'py, PyAny>,
+        since: u64,
+        limit: usize,
+        filter: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Option<(Matches, u64)>> {
+        let filter = filter.map(Allowed::extract).transpose()?;
+        let rows = Rows::extract(query, "query", self.dim())?;
+        let candidates = Ids::extract(candidates, "candidates", "an array of integers")?.values;
+        let long = self.is_long(1, candidates.len().saturating_add(limit), usize::MAX);
+        let plan = Plan { threads: 1, long, progress: None, total: 0 };
+        let filter = filter.as_ref().map(Allowed::as_core);
+        let among = Among { k, candidates: &candidates, since, limit, filter };
+        let found = run(py, &plan, |work| self.core.search_among(&rows.values, &among, work), drop, errors::search)?;
+        Ok(found.map(|(found, version)| (Matches::new(found, true), version)))
+    }
+
+    /// What `SemanticCache` calls: the smallest and the largest norm of all vectors; infinity and 0 under l2.
+    fn _norms(&self, py: Python<'_>) -> PyResult<(f64, f64)> {
+        detached(py, || self.core.norms())
     }
 
     /// Find every vector within a distance of each query, exactly.

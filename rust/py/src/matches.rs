@@ -1,5 +1,7 @@
 //! The answer of a search.
 
+use std::sync::Arc;
+
 use numpy::ndarray::ArrayViewD;
 use numpy::{Element, PyArrayDyn};
 use pyo3::prelude::*;
@@ -32,8 +34,10 @@ impl<T: Element + Copy> Lazy<T> {
 /// results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
 #[pyclass(frozen, module = "tiercel")]
 pub(crate) struct Matches {
-    found: core::Matches,
+    /// Shared by copies, which have arrays of their own.
+    found: Arc<core::Matches>,
     single: bool,
+    quality: &'static str,
     ids: Lazy<u64>,
     distances: Lazy<f32>,
     counts: Lazy<u64>,
@@ -41,8 +45,13 @@ pub(crate) struct Matches {
 
 impl Matches {
     /// `single` when the answer is for one query that was not in an array.
-    pub(crate) const fn new(found: core::Matches, single: bool) -> Self {
-        Self { found, single, ids: Lazy::new(), distances: Lazy::new(), counts: Lazy::new() }
+    pub(crate) fn new(found: core::Matches, single: bool) -> Self {
+        let quality = if found.exact { "exact" } else { "approximate" };
+        Self::copy_of(Arc::new(found), single, quality)
+    }
+
+    const fn copy_of(found: Arc<core::Matches>, single: bool, quality: &'static str) -> Self {
+        Self { found, single, quality, ids: Lazy::new(), distances: Lazy::new(), counts: Lazy::new() }
     }
 
     /// The shape of one number a query, and of a row of them a query.
@@ -79,10 +88,22 @@ impl Matches {
         self.counts.get(py, &self.found.counts, &self.shape()[self.visible()..1])
     }
 
-    /// `"exact"` when the whole answer is proven the true nearest, `"approximate"` otherwise.
+    /// `"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
+    /// the same, `"approximate"` otherwise.
     #[getter]
     const fn quality(&self) -> &'static str {
-        if self.found.exact { "exact" } else { "approximate" }
+        self.quality
+    }
+
+    /// The same answer under another quality, with arrays of its own.
+    fn _with_quality(&self, py: Python<'_>, quality: &str) -> PyResult<Self> {
+        let known = ["exact", "certified", "approximate"].into_iter().find(|known| *known == quality);
+        let quality = known.ok_or_else(|| errors::internal(py, &format!("the quality {quality}")))?;
+        Ok(Self::copy_of(Arc::clone(&self.found), self.single, quality))
+    }
+
+    fn __copy__(&self) -> Self {
+        Self::copy_of(Arc::clone(&self.found), self.single, self.quality)
     }
 
     fn __len__(&self) -> usize {
@@ -90,6 +111,6 @@ impl Matches {
     }
 
     fn __repr__(&self) -> String {
-        format!("Matches(queries={}, k={}, quality='{}')", self.__len__(), self.found.k, self.quality())
+        format!("Matches(queries={}, k={}, quality='{}')", self.__len__(), self.found.k, self.quality)
     }
 }

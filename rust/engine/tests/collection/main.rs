@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
+mod among;
 mod concurrent;
 mod crash;
 mod crash_large;

@@ -1,5 +1,6 @@
 //! What an index promises, tested from outside.
 
+mod among;
 mod common;
 mod concurrent;
 mod damaged;

@@ -1,0 +1,401 @@
+"""Answers of searches, for queries that are near to earlier ones: exact, certified or approximate."""
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from random import Random
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypedDict, cast, final, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tiercel._core import Index, Matches
+from tiercel.checks import MAX_LIMIT, Metadata, number, unicode_text, whole
+from tiercel.collection import Collection
+from tiercel.filters import Filter
+from tiercel.found import Found, Include, Quality
+from tiercel.semantic.certify import Outside, apart, limit, outside
+from tiercel.semantic.gate import Gate, content_words
+from tiercel.semantic.payloads import PayloadCache
+from tiercel.semantic.shelves import Entry, Shelves
+from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
+from tiercel.semantic.vectors import Metric, has_direction, one_vector
+from tiercel.semantic.verify import Control, wilson
+
+__all__ = ["SemanticCache", "SemanticStats"]
+
+# Users whose thresholds and word counts are remembered.
+USERS: Final = 1000
+
+
+class SemanticStats(TypedDict):
+    """What a `SemanticCache` has done."""
+
+    exact: int
+    """Answers to a query that was asked before, of an index or collection that has not changed since."""
+    certified: int
+    """Answers proven to be those of an exact search."""
+    approximate: int
+    """Answers of a query that was near enough."""
+    misses: int
+    """Answers that took an exact search."""
+    verified: int
+    """Approximate answers that were compared with the truth, and given as that; they count as misses, too."""
+    wrong: int
+    """Those of them that were not the true nearest."""
+    overlap: float
+    """Share of the true nearest that the verified ones had, on average; 1 if there were none."""
+    false_rate: tuple[float, float]
+    """Share of approximate answers that are wrong: the interval that it lies in, 95% of the time."""
+    thresholds: dict[str, float]
+    """How far apart queries of a user may be to share an answer, for users who lately asked for approximate ones; negative for never."""
+    entries: int
+    """Queries whose lists are kept."""
+    bytes: int
+    """Bytes of these, about."""
+
+
+# A user, and a filter.
+_Namespace: TypeAlias = tuple[str, str | None]
+
+
+class _Kept(NamedTuple):
+    """A list, and what is known of all that is not in it."""
+
+    listed: List
+    outside: Outside
+
+
+class _Near(NamedTuple):
+    """An entry near a query."""
+
+    namespace: _Namespace
+    entry: Entry[_Kept]
+    distance: float
+
+
+@final
+class SemanticCache(Generic[Answer]):
+    """Search an index or a collection, and answer near queries from the lists of earlier ones.
+
+    Each exact search keeps its `keep` nearest. A later query is answered from such a list, its distances computed anew, what was added and
+    removed since taken into account. The answer has a `quality`: `"exact"` for the same query of the same content, or one that was searched;
+    `"certified"` when it is proven to be what an exact search finds; `"approximate"` only if `threshold` or `max_error` is given.
+    All methods may be called from several threads at once.
+
+    Parameters
+    ----------
+    target
+        A `tiercel.Index`, or a `tiercel.Collection` with vectors.
+    keep
+        Nearest that are kept of a search, at least 1. The more, the farther a query may be and have its answer proven.
+    entries, bytes
+        The most queries, and about the most bytes, that are kept. What has not been used for longest goes.
+    threshold
+        Answer from a query that is no farther away, in the metric of the target (under dot, of the cosine), though nothing is proven.
+    max_error
+        Or up to where no more than this share of such answers is wrong, as far as answers that were compared with the truth tell: of that,
+        the upper end of the 95% interval counts. `threshold` beside it is the most. Every search that was needed is such a comparison.
+    verify
+        Share of approximate answers that are compared with the truth.
+    seed
+        Chooses which.
+
+    Raises
+    ------
+    InvalidInputError
+        A parameter is of the wrong type or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np, tiercel
+    >>> index = tiercel.Index(dim=8)
+    >>> vectors = np.random.default_rng(7).normal(size=(5000, 8))
+    >>> _ = index.add(vectors)
+    >>> cache = tiercel.SemanticCache(index)
+    >>> query = vectors[0] + 0.1
+    >>> cache.search(query, k=5).quality
+    'exact'
+    >>> near = cache.search(query + 0.001, k=5)
+    >>> near.quality, bool((near.ids == index.search(query + 0.001, k=5, recall=1).ids).all())
+    ('certified', True)
+    """
+
+    payloads = PayloadCache
+    """A cache of anything by query vector, such as the answers of a language model."""
+
+    @overload
+    def __init__(
+        self: "SemanticCache[Matches]",
+        target: Index,
+        *,
+        keep: int = ...,
+        entries: int = ...,
+        bytes: int = ...,
+        threshold: float | None = ...,
+        max_error: float | None = ...,
+        verify: float = ...,
+        seed: int = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "SemanticCache[Found]",
+        target: Collection,
+        *,
+        keep: int = ...,
+        entries: int = ...,
+        bytes: int = ...,
+        threshold: float | None = ...,
+        max_error: float | None = ...,
+        verify: float = ...,
+        seed: int = ...,
+    ) -> None: ...
+    def __init__(
+        self,
+        target: Index | Collection,
+        *,
+        keep: int = 200,
+        entries: int = 10_000,
+        bytes: int = 256 << 20,
+        threshold: float | None = None,
+        max_error: float | None = None,
+        verify: float = 0.05,
+        seed: int = 0,
+    ) -> None:
+        self._target = cast("Target[Answer]", target_of(target))
+        self._keep = whole(keep, "keep", 1, 1_000_000)
+        self._threshold = None if threshold is None else number(threshold, "threshold", 0.0, math.inf)
+        self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
+        self._verify = number(verify, "verify", 0.0, 1.0)
+        self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
+        room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
+        self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
+        self._users: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
+        self._overlap = 0.0
+
+    def search(
+        self,
+        query: ArrayLike,
+        k: int = 10,
+        *,
+        filter: ArrayLike | Filter | Metadata | None = None,
+        user: str = "",
+        text: str | None = None,
+        include: Iterable[Include] | None = None,
+    ) -> Answer:
+        """Find the k nearest vectors, from what earlier searches found if that will do, else by exact search.
+
+        Parameters
+        ----------
+        query
+            Array of shape `(dim,)`.
+        k
+            Results, at least 1.
+        filter
+            As the target takes it. Lists that were made without a filter serve any; others serve the same filter.
+        user
+            User, tenant or whatever must be kept apart: an answer never comes from a query of another one.
+        text
+            The text of the query. An approximate answer is given only if its words differ in nothing that matters, see
+            `tiercel.semantic.gate`.
+        include
+            What each match of a collection brings along: any of "text", "metadata", "vector"; text and metadata unless given.
+
+        Returns
+        -------
+        Matches or Found
+            As the target gives it, with a `quality`.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be.
+        DimensionMismatchError
+            A query of another length than `dim`.
+        """
+        target = self._target
+        vector = one_vector(query, "query", target.dim, target.metric)
+        k = whole(k, "k", 1, MAX_LIMIT)
+        unicode_text(user, "user")
+        words = None if text is None else content_words(unicode_text(text, "text"))
+        asked = target.asked(vector, filter, include)
+        if target.metric == "dot" and not has_direction(vector):
+            self._count("misses")
+            return target.exact(asked, k)
+        namespaces: list[_Namespace] = [(user, None)]
+        if asked.key is not None:
+            namespaces.append((user, asked.key))
+        answer = self._again(asked, k, namespaces)
+        if answer is not None:
+            return answer
+        near = self._nearest(vector, namespaces)
+        answer = self._proven(asked, k, near)
+        if answer is not None:
+            return answer
+        if self._threshold is None and self._max_error is None:
+            return self._searched(asked, k, namespaces[-1], words)[0]
+        return self._close_enough(asked, k, near, namespaces[-1], words)
+
+    def stats(self) -> SemanticStats:
+        """What was answered and how, and how good the approximate answers were."""
+        with self._lock:
+            counts = dict(self._counts)
+            overlap = self._overlap / counts["verified"] if counts["verified"] else 1.0
+            thresholds = {user: control.threshold for user, (control, _) in self._users.items()}
+        return cast(
+            "SemanticStats",
+            {
+                **counts,
+                "overlap": overlap,
+                "false_rate": wilson(counts["wrong"], counts["verified"]),
+                "thresholds": thresholds,
+                "entries": len(self._shelves),
+                "bytes": self._shelves.memory,
+            },
+        )
+
+    def clear(self) -> None:
+        """Forget all lists; what was learned of thresholds stays."""
+        self._shelves.clear()
+
+    def _again(self, asked: Asked, k: int, namespaces: list[_Namespace]) -> Answer | None:
+        """The answer from the list of this very query."""
+        for namespace in namespaces:
+            entry = self._shelves.equal(namespace, asked.vector)
+            answer = None if entry is None else self._from(asked, k, _Near(namespace, entry, 0.0))
+            if answer is not None:
+                return answer
+        return None
+
+    def _nearest(self, vector: NDArray[np.float32], namespaces: list[_Namespace]) -> list[_Near]:
+        found = [
+            _Near(name, entry, distance)
+            for name in namespaces
+            for distance, entry in self._shelves.nearest(name, vector)
+        ]
+        return sorted(found, key=lambda near: near.distance)
+
+    def _proven(self, asked: Asked, k: int, near: list[_Near]) -> Answer | None:
+        """The answer from the list that reaches farthest beyond the query."""
+        metric = self._target.metric
+        spare = [
+            (each.entry.content.outside.reach - reached(metric, each.distance), at) for at, each in enumerate(near)
+        ]
+        # What a rejected list costs is little beside a search; a second one proves more only if the first counts no more.
+        for margin, at in sorted(spare, reverse=True)[:2]:
+            answer = self._from(asked, k, near[at]) if margin > 0.0 else None
+            if answer is not None:
+                return answer
+        return None
+
+    def _from(self, asked: Asked, k: int, near: _Near) -> Answer | None:
+        """The answer from a list, if that is proven."""
+        entry = near.entry
+        found = self._among(asked, k, near)
+        if found is None:
+            return None
+        quality = self._quality(asked, k, entry, found)
+        if quality is None:
+            return None
+        self._count(quality)
+        self._shelves.use(near.namespace, entry)
+        return self._target.labelled(found.answer, quality)
+
+    def _among(self, asked: Asked, k: int, near: _Near) -> Among[Answer] | None:
+        found = self._target.among(asked, k, near.entry.content.listed)
+        if found is None:
+            self._shelves.drop(near.namespace, near.entry)
+        return found
+
+    def _quality(
+        self, asked: Asked, k: int, entry: Entry[_Kept], found: Among[Answer]
+    ) -> Literal["exact", "certified"] | None:
+        """What is known of the k nearest of a list: `None` if others may be nearer."""
+        listed, outside_ = entry.content
+        is_same = np.array_equal(entry.query, asked.vector)
+        is_all = listed.farthest == math.inf
+        if not is_all and len(found.distances) < k:
+            return None
+        # Equal moments are equal contents: the list is what a search finds now.
+        if is_same and found.moment == listed.moment:
+            return "exact"
+        if is_all:
+            return "certified"
+        metric = self._target.metric
+        away = apart(metric, entry.query, asked.vector)
+        below = limit(metric, asked.vector, outside_, away=away, norms=found.norms)
+        return "certified" if float(found.distances[-1]) < below else None
+
+    def _searched(
+        self, asked: Asked, k: int, namespace: _Namespace, words: frozenset[str] | None
+    ) -> tuple[Answer, Among[Answer] | None]:
+        """The answer of an exact search, the list of which is kept."""
+        self._count("misses")
+        target = self._target
+        listed = target.listed(asked, max(self._keep, k))
+        known = outside(target.metric, asked.vector, listed.farthest, listed.norms)
+        if known is not None:
+            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes)
+            self._shelves.put(namespace, entry)
+            found = target.among(asked, k, listed)
+            quality = None if found is None else self._quality(asked, k, entry, found)
+            if found is not None and quality is not None:
+                return target.labelled(found.answer, quality), found
+        return target.exact(asked, k), None
+
+    def _close_enough(
+        self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: frozenset[str] | None
+    ) -> Answer:
+        """The answer from the nearest query whose text allows that, or the truth."""
+        control, gate = self._user(namespace[0])
+        if words is not None:
+            gate.show(words)
+        close = next((each for each in near if gate.lets_pass(words, each.entry.words)), None)
+        guess = None
+        if close is not None and (control.allows(close.distance) or control.learns(close.distance)):
+            guess = self._among(asked, k, close)
+        if close is None or guess is None or len(guess.distances) < k:
+            return self._searched(asked, k, namespace, words)[0]
+        would_answer = control.allows(close.distance)
+        if would_answer and not control.verifies():
+            self._count("approximate")
+            self._shelves.use(close.namespace, close.entry)
+            return self._target.labelled(guess.answer, "approximate")
+        answer, truth = self._searched(asked, k, namespace, words)
+        # Of two moments, nothing could be told.
+        if truth is not None and truth.moment == guess.moment:
+            overlap = shared(guess.distances, truth.distances)
+            with self._lock:
+                control.note(close.distance, wrong=overlap < 1.0)
+                if would_answer:
+                    self._counts["verified"] += 1
+                    self._counts["wrong"] += overlap < 1.0
+                    self._overlap += overlap
+        return answer
+
+    def _user(self, user: str) -> tuple[Control, Gate]:
+        with self._lock:
+            if user not in self._users:
+                ceiling = math.inf if self._threshold is None else self._threshold
+                self._users[user] = Control(ceiling, self._max_error, self._verify, self._random), Gate()
+                if len(self._users) > USERS:
+                    self._users.popitem(last=False)
+            self._users.move_to_end(user)
+            return self._users[user]
+
+    def _count(self, what: Quality | Literal["misses"]) -> None:
+        with self._lock:
+            self._counts[what] += 1
+
+
+def reached(metric: Metric, distance: float) -> float:
+    """A distance between queries in the unit of `Outside.reach`, about."""
+    return math.sqrt(max(0.0, distance)) if metric == "l2" else math.acos(min(1.0, max(-1.0, 1.0 - distance)))
+
+
+def shared(guess: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """Share of the true nearest that an answer has, by their distances: of equal ones any may stand there."""
+    return 1.0 if len(truth) == 0 else float(np.count_nonzero(guess <= truth[-1])) / len(truth)

@@ -1,0 +1,53 @@
+"""Queries of caches: one vector each, looked at before anything is done with it."""
+
+import math
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tiercel.errors import DimensionMismatchError, InvalidInputError
+
+__all__ = ["Metric", "has_direction", "norm", "one_vector"]
+
+Metric: TypeAlias = Literal["cosine", "dot", "l2"]
+
+LONGEST: Final = float(np.finfo(np.float32).max)
+SHORTEST: Final = 1 / LONGEST
+
+
+def one_vector(value: ArrayLike, name: str, dim: int, metric: Metric) -> NDArray[np.float32]:
+    """One vector of length `dim` as float32, a copy: finite, and with a direction under cosine."""
+    try:
+        given: NDArray[Any] = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        message = f"{name}: expected a numeric array of shape ({dim},), got {type(value).__name__}"
+        raise InvalidInputError(message) from error
+    if given.dtype.kind not in "fiu":
+        raise InvalidInputError(f"{name}: expected a numeric array of shape ({dim},), got dtype {given.dtype}")
+    if given.ndim != 1:
+        raise InvalidInputError(f"{name}: expected a 1-D array of shape ({dim},), got {given.ndim}-D")
+    if len(given) != dim:
+        raise DimensionMismatchError(f"{name}: expected vectors of length {dim}, got {len(given)}")
+    with np.errstate(all="ignore"):
+        vector = given.astype(np.float32)
+    # A sum is finite only if every value is.
+    if not np.isfinite(vector.sum(dtype=np.float64)):
+        column = int(np.flatnonzero(~np.isfinite(vector))[0])
+        raise InvalidInputError(f"{name}: expected finite values of float32, got {given[column]} at column {column}")
+    if metric == "cosine" and not has_direction(vector):
+        raise InvalidInputError(
+            f"{name}: expected a vector with a direction under cosine, got one of norm {norm(vector)}"
+        )
+    return vector
+
+
+def norm(vector: NDArray[np.float32]) -> float:
+    """The length of a vector, in double precision."""
+    wide = vector.astype(np.float64)
+    return math.sqrt(wide @ wide)
+
+
+def has_direction(vector: NDArray[np.float32]) -> bool:
+    """Whether a vector can be made one of unit length in single precision, as an index does under cosine."""
+    return SHORTEST < norm(vector) < LONGEST

@@ -1,0 +1,59 @@
+//! Exact search among a few vectors: what a cache of answers asks for.
+
+use crate::bitset::Bitset;
+use crate::errors::SearchError;
+use crate::index::{Filter, Index, Matches, allowed, matches};
+use crate::options::Dtype;
+use crate::rows;
+use crate::search::{Memory, NO_HIT, Plan, Search};
+use crate::work::Work;
+
+/// What to search among.
+#[derive(Clone, Copy, Debug)]
+pub struct Among<'a> {
+    /// Results wanted.
+    pub k: usize,
+    /// The ids of some vectors; unknown ones are ignored.
+    pub candidates: &'a [u64],
+    /// An [`Index::version`]: what was added since is searched, too.
+    pub since: u64,
+    /// The most that may have been added.
+    pub limit: usize,
+    /// Which of all these may be found.
+    pub filter: Option<Filter<'a>>,
+}
+
+impl Index {
+    /// Find the nearest of some vectors and of all that were added since a version, in full precision. Gives them, with the version that
+    /// they are of; `None` when too many were added.
+    pub fn search_among(
+        &self,
+        query: &[f32],
+        among: &Among<'_>,
+        work: &Work<'_>,
+    ) -> Result<Option<(Matches, u64)>, SearchError> {
+        rows::check("query", query, self.options(), Dtype::F32, work)??;
+        // All of it under one lock: what is added next is in neither the version nor the slots.
+        let state = self.state.read();
+        let version = self.version();
+        let added = version.checked_sub(among.since).and_then(|added| usize::try_from(added).ok());
+        let Some(added) = added.filter(|added| *added <= among.limit) else { return Ok(None) };
+        let mut some = Bitset::new(state.slots());
+        among.candidates.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| some.insert(slot));
+        let fresh = state.slots().saturating_sub(added)..state.slots();
+        fresh.filter(|slot| !state.dead.contains(*slot)).for_each(|slot| some.insert(slot));
+        if let Some(allowed) = allowed(&state, among.filter.as_ref())?.filter(|_| among.filter.is_some()) {
+            some.intersect(&allowed);
+        }
+        let k = among.k.min(state.ids.len());
+        if k == 0 {
+            return Ok(Some((Matches { k, ids: vec![], distances: vec![], counts: vec![0], exact: true }, version)));
+        }
+        let (level, plan, allowed) = (self.level, Plan::Exact, Some(&some));
+        let search = Search { state: &state, level, k, plan, allowed, is_filtered: true };
+        let (mut direction, mut hits) = (Vec::new(), vec![NO_HIT; k]);
+        rows::direction(query, self.options().metric, &mut direction);
+        search.one(&direction, &mut Memory::default(), &mut hits, work)?;
+        Ok(Some((matches(k, &hits, true), version)))
+    }
+}

@@ -1,0 +1,190 @@
+"""Approximate answers: only for who wants them, never across texts that differ in what matters, and measured."""
+
+import numpy as np
+import pytest
+
+import tiercel
+from tiercel.semantic.gate import Gate, content_words
+from tiercel.semantic.verify import Control, farthest_right, wilson
+
+DIM = 16
+
+
+def clustered(count: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((50, DIM))
+    return (centres[rng.integers(0, 50, count)] + 0.4 * rng.standard_normal((count, DIM))).astype(np.float32)
+
+
+@pytest.fixture
+def index() -> tiercel.Index:
+    index = tiercel.Index(DIM)
+    index.add(clustered(3000, 1))
+    return index
+
+
+QUERY = clustered(1, 2)[0]
+# Too far for a proof, and near enough to share most of an answer.
+OFF = QUERY + 0.5 * np.abs(QUERY).mean() * np.random.default_rng(3).standard_normal(DIM)
+
+
+def test_nothing_is_approximate_unless_asked_for(index: tiercel.Index) -> None:
+    cache = tiercel.SemanticCache(index, keep=20)
+    cache.search(QUERY, 10)
+    assert cache.search(OFF, 10).quality == "exact"
+    assert cache.stats()["misses"] == 2
+    assert cache.stats()["thresholds"] == {}
+
+
+def test_a_near_query_is_answered_within_the_threshold(index: tiercel.Index) -> None:
+    cosine = float(QUERY @ OFF / np.linalg.norm(QUERY) / np.linalg.norm(OFF))
+    for threshold, quality in [(1 - cosine + 1e-4, "approximate"), (1 - cosine - 1e-4, "exact")]:
+        cache = tiercel.SemanticCache(index, keep=20, threshold=threshold, verify=0)
+        cache.search(QUERY, 10)
+        matches = cache.search(OFF, 10)
+        assert matches.quality == quality
+        # Distances are those of the query that was asked.
+        exact = index.search(OFF, 3000, recall=1)
+        true = dict(zip(exact.ids.tolist(), exact.distances.tolist(), strict=True))
+        assert matches.distances.tolist() == [true[id_] for id_ in matches.ids.tolist()]
+
+
+def test_texts_that_differ_in_what_matters_share_no_answer(index: tiercel.Index) -> None:
+    cache = tiercel.SemanticCache(index, keep=20, threshold=1.0, verify=0)
+    cache.search(QUERY, 10, text="How do I enable the printer?")
+    for text, quality in [
+        ("how to enable a printer", "approximate"),
+        ("How do I disable the printer?", "exact"),
+        (None, "exact"),
+    ]:
+        assert cache.search(OFF, 10, text=text, user="").quality == quality
+        cache.clear()
+        cache.search(QUERY, 10, text="How do I enable the printer?")
+    assert cache.search(QUERY, 10, text="How do I disable the printer?").quality == "exact"
+
+
+def test_proofs_need_no_text(index: tiercel.Index) -> None:
+    cache = tiercel.SemanticCache(index, threshold=1.0)
+    cache.search(QUERY, 10, text="enable")
+    assert cache.search(QUERY + 1e-4, 10, text="disable").quality == "certified"
+
+
+def test_a_share_is_verified_and_counted(index: tiercel.Index) -> None:
+    def run(seed: int) -> tuple[list[str], dict[str, object]]:
+        cache = tiercel.SemanticCache(index, keep=20, threshold=2.0, verify=0.5, seed=seed)
+        cache.search(QUERY, 10)
+        rng = np.random.default_rng(4)
+        qualities = [cache.search(QUERY + 0.3 * rng.standard_normal(DIM), 10).quality for _ in range(60)]
+        return qualities, dict(cache.stats())
+
+    qualities, stats = run(1)
+    assert run(1) == (qualities, stats), "the same seed, the same answers"
+    assert run(2)[0] != qualities
+    verified, wrong = stats["verified"], stats["wrong"]
+    assert qualities.count("exact") == verified == stats["misses"] - 1  # type: ignore[operator]
+    assert 15 <= verified <= 45  # type: ignore[operator]
+    assert 0 < wrong <= verified  # type: ignore[operator]
+    assert stats["false_rate"] == wilson(wrong, verified)  # type: ignore[arg-type]
+    assert 0.0 < stats["overlap"] < 1.0  # type: ignore[operator]
+
+
+def test_a_target_of_errors_moves_the_threshold(index: tiercel.Index) -> None:
+    cache = tiercel.SemanticCache(index, keep=60, max_error=0.05, verify=0.1)
+    rng = np.random.default_rng(5)
+    queries = clustered(40, 6)
+    wrong = approximate = 0
+    for round_ in range(2500):
+        query = queries[round_ % 40] + rng.choice([0.02, 0.05, 0.1, 0.8]) * rng.standard_normal(DIM)
+        matches = cache.search(query, 5)
+        if round_ < 60:
+            assert matches.quality != "approximate", "nothing is known yet"
+        if matches.quality == "approximate":
+            approximate += 1
+            wrong += not np.array_equal(matches.distances, index.search(query, 5, recall=1).distances)
+    assert 0.0 < cache.stats()["thresholds"][""] < 0.5
+    assert approximate > 20
+    assert wrong / approximate <= 0.1
+    # What is kept is forgotten, what was learned is not.
+    cache.clear()
+    assert cache.stats()["thresholds"][""] > 0.0
+    assert cache.search(queries[0], 5, user="bob").quality == "exact"
+
+
+def test_wilson_holds_at_the_ends() -> None:
+    assert wilson(0, 0) == (0.0, 1.0)
+    assert wilson(0, 188)[1] > 0.02 > wilson(0, 189)[1]
+    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson(100, 100) == pytest.approx((0.963, 1.0), abs=1e-3)
+
+
+def test_the_threshold_is_the_farthest_that_labels_allow() -> None:
+    right = [(0.001 * at, False) for at in range(300)]
+    assert farthest_right(right, 0.02) == pytest.approx(0.299)
+    assert farthest_right(right[:188], 0.02) == -1.0
+    assert farthest_right([*right, *[(0.5, True)] * 10], 0.02) == pytest.approx(0.299)
+    # Labels of one distance are all counted, or none.
+    assert farthest_right([*right, *[(0.299, True)] * 10], 0.02) == pytest.approx(0.298)
+    assert farthest_right([(0.0, True)] * 300, 0.02) == -1.0
+
+
+def test_a_threshold_that_was_given_stays() -> None:
+    from random import Random
+
+    control = Control(0.2, None, 0.0, Random(1))
+    for _ in range(300):
+        control.note(0.1, wrong=True)
+    assert control.threshold == 0.2
+    assert control.allows(0.2)
+    assert not control.allows(0.21)
+    assert not control.learns(0.1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Is the shop open on Sunday?", "Is the shop not open on Sunday?"),
+        ("I can log in", "I can't log in"),
+        ("payments with a card", "payments without a card"),
+        ("How do I increase the limit?", "How do I decrease the limit?"),
+        ("Is the test reliable?", "Is the test unreliable?"),
+        ("population of Ghent in 1990", "population of Ghent in 1991"),
+        ("version 2.1 of the driver", "version 2.2 of the driver"),
+        ("capital of Mali", "capital of Malta"),
+        ("convert pounds to euros", "convert euros to yen"),
+    ],
+)
+def test_opposites_numbers_and_rare_words_do_not_pass(one: str, other: str) -> None:
+    gate = Gate()
+    # All of these words are common by now, but for the last ones.
+    for text in (one, other):
+        for _ in range(100 if "capital" not in text and "convert" not in text else 1):
+            gate.show(content_words(text))
+    assert not gate.lets_pass(content_words(one), content_words(other))
+    assert not gate.lets_pass(content_words(other), content_words(one))
+    assert gate.lets_pass(content_words(one), content_words(one))
+
+
+def test_grammar_and_common_words_pass() -> None:
+    gate = Gate()
+    assert gate.lets_pass(
+        content_words("What's the capital of Mali?"), content_words("please tell me the capital of MALI")
+    )
+    assert not gate.lets_pass(content_words("city capital Mali"), content_words("capital Mali"))
+    for at in range(100):
+        gate.show(content_words(f"city {at}" if at % 3 else "town"))
+    assert gate.lets_pass(content_words("city capital Mali"), content_words("capital Mali"))
+
+
+def test_a_text_beside_none_does_not_pass() -> None:
+    gate = Gate()
+    assert gate.lets_pass(None, None)
+    assert not gate.lets_pass(None, frozenset())
+    assert not gate.lets_pass(frozenset(), None)
+
+
+def test_the_gate_forgets_words_that_were_seen_once() -> None:
+    gate = Gate()
+    for at in range(60_000):
+        gate.show(frozenset((f"w{at}", "often")))
+    assert len(gate._counts) <= 50_000
+    assert gate.lets_pass(frozenset(("often",)), frozenset())
