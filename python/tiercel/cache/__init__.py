@@ -11,6 +11,19 @@ may forget any value at any time, to keep to its size or because what it kept is
 the key it is asked for.
 """
 
+from tiercel.cache.outside import AgentFS, Object, Outside, OutsideStats, Redis, Wrapped
 from tiercel.cache.tiers import Key, Memory, Store, Tier, TierStats
 
-__all__ = ["Key", "Memory", "Store", "Tier", "TierStats"]
+__all__ = [
+    "AgentFS",
+    "Key",
+    "Memory",
+    "Object",
+    "Outside",
+    "OutsideStats",
+    "Redis",
+    "Store",
+    "Tier",
+    "TierStats",
+    "Wrapped",
+]
