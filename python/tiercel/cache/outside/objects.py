@@ -110,7 +110,8 @@ class Object(Outside):
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        self._obstore.put(self._store, name, content)
+        # In one request: of a broken upload in parts, the parts would stay and cost.
+        self._obstore.put(self._store, name, content, use_multipart=False)
 
     def _remove(self, names: list[str]) -> None:
         try:
