@@ -382,7 +382,11 @@ class Outside(MutableMapping[Key, bytes], ABC):
             self._doubts.settle(name, number)
             return answer
 
-        call = self._ask(change)[0]
+        try:
+            call = self._ask(change)[0]
+        finally:
+            # No more than that unless it is known that it ended, or never began; after an interruption it may run yet.
+            self._doubts.leave(name, number)
         if call.state == "answered":
             return call.answer
         if not call.underway:

@@ -4,10 +4,11 @@ A write or a deletion that failed may have been done, may not have been, and may
 buffer somewhere. So each value carries a stamp of who wrote it and the number of that write, and each write and deletion has three ends:
 
 ```text
-                        +-- settled: the key is believed again; if older ones were open, their values are not, from now on
-  begun: the key is ----+
-  in doubt, a miss      +-- lost: still in doubt, until a later one is settled; the tier sees to that when it answers again
-                        +-- neither, while it runs
+           +-- settled: the key is believed; the values of older ones that are open are not, from now on
+           |
+  begun ---+-- lost: the key is in doubt, a miss, until a later one is settled; the tier sees to that when it answers again
+           |
+           +-- left while it runs: the key is in doubt until this one, or a later one, is settled or lost
 ```
 """
 
@@ -29,8 +30,8 @@ class Doubts:
         self._lock = threading.Lock()
         self._writer = os.urandom(STAMP - 8)
         self._number = 0
-        # Numbers that are not settled, by name, in their order.
-        self._open: dict[str, list[int]] = {}
+        # Numbers that are not settled, by name, in their order, and whether who began them knows no more than we do.
+        self._open: dict[str, dict[int, bool]] = {}
         # Names of these to be settled by the tier; a dictionary because it keeps its order.
         self._lost: dict[str, None] = {}
         # The oldest number that is believed, by name and of all names.
@@ -46,18 +47,18 @@ class Doubts:
             if len(self._open) >= MOST and name not in self._open:
                 self._distrust()
                 self._number += 1
-            self._open.setdefault(name, []).append(self._number)
+            self._open.setdefault(name, {})[self._number] = False
             return self._number
 
     def settle(self, name: str, number: int) -> None:
         """It was done."""
         with self._lock:
-            numbers = self._open.get(name, [])
+            numbers = self._open.get(name, {})
             if number not in numbers:
                 return
-            if numbers[0] < number:
+            if min(numbers) < number:
                 self._raise_floor(name, number)
-            if newer := [each for each in numbers if each > number]:
+            if newer := {each: given_up for each, given_up in numbers.items() if each > number}:
                 self._open[name] = newer
                 return
             del self._open[name]
@@ -66,8 +67,15 @@ class Doubts:
     def lose(self, name: str, number: int) -> None:
         """It may have been done or not, and nobody knows."""
         with self._lock:
-            if number in self._open.get(name, []):
+            if number in self._open.get(name, {}):
+                self._open[name][number] = True
                 self._lost[name] = None
+
+    def leave(self, name: str, number: int) -> None:
+        """It may be done later; nobody waits for it."""
+        with self._lock:
+            if number in self._open.get(name, {}):
+                self._open[name][number] = True
 
     def take_lost(self, most: int) -> list[tuple[str, int]]:
         """Names to be deleted, each with the number of that deletion, which begins."""
@@ -92,7 +100,7 @@ class Doubts:
 
     @property
     def any(self) -> bool:
-        """Whether anything is in doubt."""
+        """Whether anything is open or in doubt."""
         return bool(self._open or self._alone_since)
 
     @property
@@ -102,12 +110,13 @@ class Doubts:
 
     def doubted(self, name: str) -> bool:
         """Whether nothing under this name is believed."""
-        return name in self._open
+        with self._lock:
+            return self._in_doubt(name)
 
     def believed(self, name: str, stamp: bytes) -> bool:
         """Whether a value with this stamp may be given."""
         with self._lock:
-            if name in self._open:
+            if self._in_doubt(name):
                 return False
             if stamp[:-8] != self._writer:
                 return not self._alone_since
@@ -123,6 +132,9 @@ class Doubts:
         if self._open or self._floors or self._alone_since:
             child.begin_clear()
         return child
+
+    def _in_doubt(self, name: str) -> bool:
+        return any(self._open.get(name, {}).values())
 
     def _raise_floor(self, name: str, number: int) -> None:
         self._floors.pop(name, None)
