@@ -114,16 +114,14 @@ class Object(Outside):
         self._obstore.put(self._store, name, content, use_multipart=False)
 
     def _remove(self, names: list[str]) -> None:
-        try:
-            self._obstore.delete(self._store, names)
-        except FileNotFoundError:
+        if len(names) > 1:
             # Some stores stop at the first that is not there.
-            for name in names:
-                self._remove_one(name)
-
-    def _remove_one(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._obstore.delete(self._store, name)
+            with contextlib.suppress(FileNotFoundError):
+                self._obstore.delete(self._store, names)
+                return
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self._obstore.delete(self._store, name)
 
     def _start(self, name: str, length: int) -> bytes:
         return bytes(self._obstore.get_range(self._store, name, start=0, length=length))
