@@ -13,19 +13,28 @@ the key it is asked for.
 
 from tiercel.cache.cache import Cache, CacheStats
 from tiercel.cache.level import LevelStats
+from tiercel.cache.outside import AgentFS, Object, Outside, OutsideStats, Redis, Wrapped
+from tiercel.cache.prefetch import Prefetcher
 from tiercel.cache.rebalance import Rebalanced
 from tiercel.cache.shared import Answer
 from tiercel.cache.tiers import Key, Memory, Store, Tier, TierStats
 
 __all__ = [
+    "AgentFS",
     "Answer",
     "Cache",
     "CacheStats",
     "Key",
     "LevelStats",
     "Memory",
+    "Object",
+    "Outside",
+    "OutsideStats",
+    "Prefetcher",
     "Rebalanced",
+    "Redis",
     "Store",
     "Tier",
     "TierStats",
+    "Wrapped",
 ]
