@@ -398,7 +398,7 @@ class Cache(MutableMapping[Key, Any]):
         self._shared.ladder.copy_down()
         kept = self._shared.keep_records()
         for level in self._shared.ladder.levels:
-            kept &= level.tier.flush() is not False
+            kept &= level.tier.flush()
         return kept
 
     def close(self) -> None:

@@ -113,7 +113,7 @@ class Namespace:
                 # What is read here is as new as the newest invalidation, whichever of two is written last.
                 with level.lock:
                     kept &= level.tier.put(self._record, json.dumps(self._state._asdict()).encode())
-                kept &= level.tier.flush() is not False
+                kept &= level.tier.flush()
         return kept
 
     def _read(self) -> _State:
