@@ -366,3 +366,26 @@ def test_memoized_functions_are_computed_once(cache: Cache, clock: Clock) -> Non
     assert cache.delete(add.cache_key(1))  # pyright: ignore[reportFunctionMemberAccess]
     with pytest.raises(tiercel.InvalidInputError, match="one"):
         add(object())  # pyright: ignore[reportArgumentType]
+
+
+def test_prefetch_loads_what_comes_next_while_nobody_asks(cache: Cache) -> None:
+    load = Counted()
+    session = ["menu", "dish", "price", "wine", "bill"]
+    prefetcher = cache.prefetch(load, idle=0)
+    for _ in range(20):
+        for key in session:
+            cache.get_or_load(key, load)
+    assert cache.predict("menu")[0].key == "dish"
+    cache.clear()
+    load.asked.clear()
+    assert cache.get_or_load("menu", load) == "loaded menu"
+    until(lambda: "dish" in cache)
+    assert "dish" in load.asked
+    until(lambda: prefetcher.stats()["prefetched"] > 0)
+    assert cache.get_or_load("dish", lambda _: "not asked") == "loaded dish"
+    assert prefetcher.stats()["used"] >= 1
+    with pytest.raises(tiercel.InvalidInputError, match="loader: expected the only one"):
+        cache.prefetch(load)
+    prefetcher.close()
+    cache.prefetch(load)
+    assert cache.namespace("other").predict() == []

@@ -9,11 +9,14 @@ and nothing old is given.
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from tiercel.cache.envelope import Envelope
 from tiercel.cache.keys import prefix_of, record_name
 from tiercel.cache.level import Level
+
+if TYPE_CHECKING:
+    from tiercel.cache.prefetch import Prefetcher
 
 __all__ = ["Namespace", "Ticks"]
 
@@ -64,6 +67,7 @@ class Namespace:
         self._ticks = ticks
         self._lock = threading.Lock()
         self._record = record_name(name)
+        self.prefetcher: Prefetcher | None = None
         # Replaced as a whole, so that nobody reads parts of two.
         self._state = self._read()
         ticks.leave_behind(max(self._state.epoch, self._state.floor, *self._state.tags.values()))

@@ -54,6 +54,14 @@ class Shared:
                 known = self._namespaces[name] = Namespace(name, self.ladder.levels, self.ticks)
             return known
 
+    def close_prefetchers(self) -> None:
+        """Load nothing any more that nobody has asked for."""
+        with self._lock:
+            prefetchers = [namespace.prefetcher for namespace in self._namespaces.values()]
+        for prefetcher in prefetchers:
+            if prefetcher is not None:
+                prefetcher.close()
+
     def keep_records(self) -> bool:
         """Give the tiers what is known of namespaces, where they have lost it."""
         with self._lock:
