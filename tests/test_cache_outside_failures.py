@@ -2,7 +2,7 @@
 
 import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -284,7 +284,7 @@ def test_a_trial_that_finds_no_thread_has_failed() -> None:
 
     asking = threading.Thread(target=guard.ask, args=[*[fail] * 5, *[hang] * 8])
     asking.start()
-    until(lambda: len(guard._pool._jobs) == 5)
+    until(lambda: (len(guard._running), len(guard._pool._jobs)) == (8, 5))
     failing.set()
     assert all(running.acquire(timeout=LONG) for _ in range(8))
     assert guard.breaker == "open"
@@ -506,9 +506,19 @@ def use(tier: Any, answer: Connection) -> None:
     answer.send((tier.get("parent"), kept, tier.get("child")))
 
 
+def use_another(answer: Connection) -> None:
+    """A tier that is made in a forked process."""
+    with Object("memory:///") as tier:
+        answer.send((tier.put("a", b"1"), tier.get("a"), tier.stats()["failures"]))
+
+
 def forked(tier: Any) -> Any:
+    return answer_of(use, tier)
+
+
+def answer_of(work: Callable[..., None], *args: Any) -> Any:
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=use, args=(tier, there))
+    process = multiprocessing.get_context("fork").Process(target=work, args=(*args, there))
     process.start()
     answer = here.recv()
     process.join()
@@ -526,6 +536,7 @@ def test_a_forked_process_goes_on_with_a_shelf_and_without_an_object_store(shelf
         tier["parent"] = store["parent"] = b"1"
         assert forked(tier) == (b"1", True, b"2")
         assert forked(store) == (None, False, None)
+        assert answer_of(use_another) == (False, None, 1)
         assert dict(tier) == dict(store) == {"parent": b"1"}
 
 
