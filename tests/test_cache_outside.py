@@ -184,6 +184,16 @@ def test_clear_forgets_everything_and_no_more(make: Make) -> None:
     assert tier.flush()
 
 
+def test_thousands_of_keys_are_listed_and_cleared() -> None:
+    with Object("memory:///", **PATIENT) as tier:
+        keys = {f"{number}" for number in range(2500)}
+        tier.update(dict.fromkeys(keys, b"1"))
+        assert (set(tier), len(tier)) == (keys, 2500)
+        assert set(tier.values()) == {b"1"}
+        tier.clear()
+        assert len(tier) == 0
+
+
 def test_pop_and_popitem(make: Make) -> None:
     tier = make(0)
     tier.update({"a": b"1", "b": b"2"})

@@ -2,19 +2,19 @@
 
 import multiprocessing
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from outside import LONG, SHORT, Clock, Shelf, on_shelf, rest, until
+from outside import LONG, SHORT, Clock, Failure, Shelf, impatient, on_shelf, rest, until
 
 import tiercel
 from tiercel.cache import Object, Wrapped
 from tiercel.cache.outside import base, doubts
-from tiercel.cache.outside.guard import Breaker
+from tiercel.cache.outside.guard import Breaker, Guard
 
 
 @pytest.fixture
@@ -136,11 +136,11 @@ def test_what_another_key_has_is_not_given(shelf: Shelf) -> None:
 
 
 def test_a_slow_call_is_a_miss_and_goes_on(shelf: Shelf) -> None:
-    tier = on_shelf(shelf, soft=SHORT)
+    tier = on_shelf(shelf)
     tier["a"] = b"1"
     shelf.mode = "hangs"
-    assert tier.get("a") is None
-    assert tier.put("b", b"2") is False
+    with impatient(tier):
+        assert (tier.get("a"), tier.put("b", b"2")) == (None, False)
     assert (tier.stats()["timeouts"], tier.stats()["failures"], tier.stats()["breaker"]) == (2, 2, "closed")
     shelf.release()
     until(lambda: tier.get("b") == b"2")
@@ -148,11 +148,12 @@ def test_a_slow_call_is_a_miss_and_goes_on(shelf: Shelf) -> None:
 
 
 def test_a_write_that_lands_after_a_newer_one_is_not_given(shelf: Shelf) -> None:
-    tier = on_shelf(shelf, soft=SHORT)
+    tier = on_shelf(shelf)
     tier["a"] = b"1"
     gate = shelf._gate
     shelf.mode = "hangs"
-    assert not tier.put("a", b"2")
+    with impatient(tier):
+        assert not tier.put("a", b"2")
     assert tier.get("a") is None
     shelf.mode = "works"
     assert tier.put("a", b"3")
@@ -203,6 +204,109 @@ def test_what_is_in_doubt_is_deleted_when_the_tier_answers(shelf: Shelf) -> None
     assert tier.flush()
 
 
+def test_what_could_not_be_deleted_is_deleted_later(shelf: Shelf) -> None:
+    tier = on_shelf(shelf)
+    tier["a"] = b"1"
+    shelf.mode, shelf.spared = "fails", {"get"}
+    tier["a"] = b"2"
+    tier.get("b")
+    rest(tier)
+    assert shelf.rows
+    shelf.mode = "works"
+    tier.get("b")
+    rest(tier)
+    assert not shelf.rows
+
+
+def test_what_was_never_tried_is_deleted_later(shelf: Shelf) -> None:
+    clock = Clock()
+    tier = on_shelf(shelf, clock=clock)
+    tier["a"] = b"1"
+    shelf.mode = "fails"
+    for _ in range(5):
+        tier.get("b")
+    shelf.mode = "works"
+    tier["a"] = b"2"
+    assert (tier.stats()["breaker"], len(shelf.rows)) == ("open", 1)
+    clock.now += 1
+    assert not tier.delete("b")
+    assert tier.flush()
+    assert not shelf.rows
+
+
+def test_what_is_in_doubt_counts_as_not_there(shelf: Shelf) -> None:
+    tier = on_shelf(shelf)
+    tier["a"] = b"1"
+    shelf.mode = "fails"
+    tier["a"] = b"2"
+    shelf.mode, shelf.spared = "hangs", {"get", "delete"}
+    assert ("a" in tier, tier.get("a"), tier.delete("a")) == (False, None, False)
+
+
+def test_a_read_that_ends_after_a_failed_write_is_a_miss(shelf: Shelf) -> None:
+    tier, answers = on_shelf(shelf), list[bytes | None]()
+    tier["a"] = b"1"
+    shelf.mode = "hangs"
+    reader = threading.Thread(target=lambda: answers.append(tier.get("a")))
+    reader.start()
+    assert shelf.hanging.acquire(timeout=LONG)
+    shelf.mode = "fails"
+    tier["a"] = b"2"
+    shelf.release()
+    reader.join()
+    assert answers == [None]
+
+
+def test_a_key_stays_in_doubt_until_the_newest_write_is_settled() -> None:
+    known = doubts.Doubts()
+    first, second = known.begin("a"), known.begin("a")
+    known.lose("a", second)
+    known.settle("a", first)
+    assert known.doubted("a")
+    assert [name for name, _ in known.take_lost(9)] == ["a"]
+    third = known.begin("a")
+    known.settle("a", third)
+    assert not known.doubted("a")
+    assert [known.believed("a", known.stamp(number)) for number in (first, second, third)] == [False, False, True]
+
+
+def test_a_trial_that_finds_no_thread_has_failed() -> None:
+    clock, failing, hanging, running = Clock(), threading.Event(), threading.Event(), threading.Semaphore(0)
+    guard = Guard(LONG, LONG, clock)
+
+    def fail() -> None:
+        failing.wait(LONG)
+        raise Failure
+
+    def hang() -> None:
+        running.release()
+        hanging.wait(LONG)
+
+    asking = threading.Thread(target=guard.ask, args=[*[fail] * 5, *[hang] * 8])
+    asking.start()
+    until(lambda: (len(guard._running), len(guard._pool._jobs)) == (8, 5))
+    failing.set()
+    assert all(running.acquire(timeout=LONG) for _ in range(8))
+    assert guard.breaker == "open"
+    clock.now += 1
+    guard._soft = SHORT
+    assert (guard.ask(hang)[0].state, guard.breaker) == ("never", "open")
+    hanging.set()
+    asking.join()
+
+
+def test_the_key_of_another_name_is_not_listed(shelf: Shelf) -> None:
+    tier = on_shelf(shelf)
+    tier["a" * 200] = b"1"
+    ((name, content),) = shelf.rows.items()
+    shelf.rows |= {
+        name[:-1] + ("0" if name[-1] == "1" else "1"): content,
+        "d-" + "0" * 64: b"\xff" * 10,
+        "t-ff": content,
+    }
+    assert list(tier) == ["a" * 200]
+
+
 def test_flush_tells_whether_something_is_in_doubt(shelf: Shelf) -> None:
     tier = on_shelf(shelf)
     tier["a"] = b"1"
@@ -216,13 +320,11 @@ def test_flush_tells_whether_something_is_in_doubt(shelf: Shelf) -> None:
 
 
 def test_when_all_threads_hang_calls_are_misses_at_once(shelf: Shelf) -> None:
-    tier = on_shelf(shelf, soft=SHORT)
+    tier = on_shelf(shelf)
     shelf.mode = "hangs"
-    assert tier.get_many([str(number) for number in range(8)]) == [None] * 8
+    with impatient(tier):
+        until(lambda: tier.get("a") is None and len(shelf.calls) == 8)
     calls = len(shelf.calls)
-    assert calls == 8
-    impatient = tier._guard
-    impatient._soft = LONG
     assert (tier.get("a"), tier.put("a", b"1")) == (None, False)
     assert len(shelf.calls) == calls
     shelf.release()
@@ -232,11 +334,12 @@ def test_when_all_threads_hang_calls_are_misses_at_once(shelf: Shelf) -> None:
 
 def test_a_call_beyond_the_hard_limit_has_failed(shelf: Shelf) -> None:
     clock = Clock()
-    tier = on_shelf(shelf, soft=SHORT, hard=10, clock=clock)
+    tier = on_shelf(shelf, clock=clock)
     shelf.mode = "hangs"
-    tier.get_many([str(number) for number in range(5)])
+    with impatient(tier):
+        until(lambda: tier.get("a") is None and len(shelf.calls) == 5)
     assert tier.stats()["breaker"] == "closed"
-    clock.now += 10
+    clock.now += LONG
     shelf.mode = "works"
     assert tier.get("a") is None
     assert tier.stats()["breaker"] == "open"
@@ -403,9 +506,19 @@ def use(tier: Any, answer: Connection) -> None:
     answer.send((tier.get("parent"), kept, tier.get("child")))
 
 
+def use_another(answer: Connection) -> None:
+    """A tier that is made in a forked process."""
+    with Object("memory:///") as tier:
+        answer.send((tier.put("a", b"1"), tier.get("a"), tier.stats()["failures"]))
+
+
 def forked(tier: Any) -> Any:
+    return answer_of(use, tier)
+
+
+def answer_of(work: Callable[..., None], *args: Any) -> Any:
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=use, args=(tier, there))
+    process = multiprocessing.get_context("fork").Process(target=work, args=(*args, there))
     process.start()
     answer = here.recv()
     process.join()
@@ -423,6 +536,7 @@ def test_a_forked_process_goes_on_with_a_shelf_and_without_an_object_store(shelf
         tier["parent"] = store["parent"] = b"1"
         assert forked(tier) == (b"1", True, b"2")
         assert forked(store) == (None, False, None)
+        assert answer_of(use_another) == (False, None, 1)
         assert dict(tier) == dict(store) == {"parent": b"1"}
 
 

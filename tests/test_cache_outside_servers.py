@@ -8,9 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import LONG, SHORT, Clock, Proxy, Server, free_port, ministack, moto, redis, redis_programs, rest, until
+from outside import (
+    LONG,
+    Clock,
+    Proxy,
+    Server,
+    free_port,
+    impatient,
+    ministack,
+    moto,
+    redis,
+    redis_programs,
+    rest,
+    until,
+)
 
 from tiercel.cache import Object, Redis
+from tiercel.cache.outside import objects
 
 VALUE = b"0123456789" * 1000
 
@@ -56,13 +70,13 @@ def options(port: int) -> dict[str, Any]:
     }
 
 
-def in_bucket(port: int, clock: Clock | None = None, *, soft: float = LONG, prefix: str = "place") -> Object:
+def in_bucket(port: int, clock: Clock | None = None, *, prefix: str = "place") -> Object:
     """A tier in the bucket; the clock is that of its breaker."""
 
     class InBucket(Object):
         _clock = staticmethod(clock or Clock())
 
-    return InBucket(f"s3://bucket/{prefix}", level=None, soft=soft, hard=LONG, options=options(port))
+    return InBucket(f"s3://bucket/{prefix}", level=None, soft=LONG, hard=LONG, options=options(port))
 
 
 def test_an_object_store_keeps_lists_and_deletes(s3: Server) -> None:
@@ -86,11 +100,12 @@ def test_an_object_store_keeps_lists_and_deletes(s3: Server) -> None:
         assert tier.stats()["failures"] == 0
 
 
-def test_more_objects_than_a_page_has_are_listed_and_cleared(s3: Server) -> None:
+def test_more_objects_than_a_page_has_are_listed_and_cleared(s3: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "PAGE", 10)
     with in_bucket(s3.port, prefix="many") as tier:
-        keys = {f"{number}" for number in range(1010)}
+        keys = {f"{number}" for number in range(35)}
         tier.update(dict.fromkeys(keys, b"1"))
-        assert (set(tier), len(tier)) == (keys, 1010)
+        assert (set(tier), len(tier)) == (keys, 35)
         tier.clear()
         assert len(tier) == 0
 
@@ -112,7 +127,7 @@ def test_a_failing_object_store_is_a_miss(proxy: Proxy, mode: str) -> None:
         tier["b"] = VALUE
         proxy.mode = mode
         assert tier.get("a") is None
-        assert (tier.stats()["failures"], tier.stats()["damaged"]) == ((0, 1) if mode == "flips" else (1, 0))
+        assert tier.stats()["damaged" if mode == "flips" else "failures"] == 1
         tier.put("b", b"new")
         tier.delete("c")
         rest(tier)
@@ -140,14 +155,15 @@ def test_a_request_that_lands_late_brings_no_older_value(proxy: Proxy) -> None:
 
 
 def test_a_hanging_object_store_is_a_miss(proxy: Proxy) -> None:
-    with in_bucket(proxy.server_address[1], soft=SHORT) as tier:
-        until(lambda: tier.put("a", b"1"))
+    with in_bucket(proxy.server_address[1]) as tier:
+        tier["a"] = b"1"
         proxy.mode = "hangs"
-        assert (tier.get("a"), tier.put("b", b"2")) == (None, False)
-        assert tier.stats()["timeouts"] >= 2
+        with impatient(tier):
+            assert (tier.get("a"), tier.put("b", b"2")) == (None, False)
+        assert tier.stats()["timeouts"] == 2
         proxy.release()
         until(lambda: tier.get("b") == b"2")
-        until(lambda: tier.get("a") == b"1")
+        assert tier["a"] == b"1"
 
 
 def test_an_object_store_that_is_gone_is_a_miss_at_once(proxy: Proxy) -> None:
@@ -195,11 +211,11 @@ def test_two_processes_share_a_bucket(s3: Server) -> None:
         assert tier.stats()["damaged"] == 0
 
 
-def in_redis(server: Server, clock: Clock, *, soft: float = LONG, prefix: str = "tiercel:") -> Redis:
+def in_redis(server: Server, clock: Clock, *, prefix: str = "tiercel:") -> Redis:
     class InRedis(Redis):
         _clock = staticmethod(clock)
 
-    return InRedis(f"redis://127.0.0.1:{server.port}", prefix=prefix, soft=soft, hard=LONG)
+    return InRedis(f"redis://127.0.0.1:{server.port}", prefix=prefix, soft=LONG, hard=LONG)
 
 
 def test_redis_that_is_killed_and_started_again(redis_server: Server) -> None:
@@ -223,10 +239,11 @@ def test_redis_that_is_killed_and_started_again(redis_server: Server) -> None:
 
 def test_redis_that_hangs(redis_server: Server) -> None:
     clock = Clock()
-    with in_redis(redis_server, clock, soft=0.2) as tier:
-        until(lambda: tier.put("a", b"1"))
+    with in_redis(redis_server, clock) as tier:
+        tier["a"] = b"1"
         redis_server.pause(True)
-        assert (tier.get("a"), tier.put("a", b"2")) == (None, False)
+        with impatient(tier):
+            assert (tier.get("a"), tier.put("a", b"2")) == (None, False)
         assert tier.get("a") is None
         redis_server.pause(False)
         until(lambda: tier.get("a") == b"2")

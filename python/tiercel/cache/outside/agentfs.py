@@ -53,8 +53,10 @@ class AgentFS(Wrapped):
 
     def close(self) -> None:
         """Let go of the database; what lies there stays. Doing it again changes nothing."""
-        super().close()
-        self._object.close()
+        if not self.closed:
+            super().close()
+            # As every call: what hangs is left.
+            self._guard.ask(self._object.close, patient=True)
 
 
 class _Files:
@@ -96,7 +98,7 @@ class _Files:
             return []
 
     def close(self) -> None:
-        if self._own and self._loop.is_running():
+        if self._own:
             self._run(self._agent.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
 

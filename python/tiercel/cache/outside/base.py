@@ -279,12 +279,17 @@ class Outside(MutableMapping[Key, bytes], ABC):
     def flush(self) -> bool:
         """Delete what is in doubt, as far as that is possible; tells whether nothing is in doubt."""
         self._check_open()
-        while lost := self._doubts.take_lost(AT_ONCE):
-            try:
+        if not self._healing.acquire(timeout=self._limits[1]):
+            return False
+        lost: list[tuple[str, int]] = []
+        try:
+            while lost := self._doubts.take_lost(AT_ONCE):
                 self._patiently(partial(self._heal, lost))
-            except _UnansweredError:
-                self._lose(lost)
-                break
+        except _UnansweredError:
+            pass
+        finally:
+            self._lose(lost)
+            self._healing.release()
         return not self._doubts.any
 
     def close(self) -> None:
