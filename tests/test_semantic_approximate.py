@@ -127,6 +127,13 @@ def test_the_threshold_is_the_farthest_that_labels_allow() -> None:
     assert farthest_right([(0.0, True)] * 300, 0.02) == -1.0
 
 
+def test_many_that_are_near_do_not_speak_for_a_few_that_are_far() -> None:
+    near = [(0.00001 * at, False) for at in range(900)]
+    far = [(0.1 + 0.001 * at, at % 3 == 0) for at in range(15)]
+    assert wilson(5, 915)[1] < 0.02
+    assert farthest_right([*near, *far], 0.02) == pytest.approx(0.102)
+
+
 def test_a_threshold_that_was_given_stays() -> None:
     from random import Random
 

@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Sequence
+from itertools import accumulate
 from random import Random
 from typing import Final, final
 
@@ -10,6 +11,8 @@ __all__ = ["Control", "wilson"]
 
 # Labels that are kept of a namespace: old ones tell of data and questions that may have changed.
 LABELS: Final = 1000
+# The farthest labels, which are looked at by themselves, too.
+EDGE: Final = 50
 
 
 def wilson(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
@@ -68,15 +71,22 @@ class Control:
 
 
 def farthest_right(labels: Sequence[tuple[float, bool]], max_error: float) -> float:
-    """The largest distance of a label up to which no more than `max_error` are wrong, at the upper end of the interval; -1 if none."""
+    """The largest distance of a label up to which no more than `max_error` are wrong, at the upper end of the interval; -1 if none.
+
+    Nor may more than this share be wrong of the farthest of these: many that are near would speak for a few that are far.
+    """
     in_order = sorted(labels)
-    wrong = sum(is_wrong for _, is_wrong in in_order)
+    wrong = [0, *accumulate(is_wrong for _, is_wrong in in_order)]
     farther = math.inf
     for count in range(len(in_order), 0, -1):
-        distance, is_wrong = in_order[count - 1]
+        distance = in_order[count - 1][0]
+        edge = min(count, EDGE)
         # Labels of one distance count together.
-        if distance < farther and wilson(wrong, count)[1] <= max_error:
+        if (
+            distance < farther
+            and wrong[count] - wrong[count - edge] <= max_error * edge
+            and wilson(wrong[count], count)[1] <= max_error
+        ):
             return distance
-        wrong -= is_wrong
         farther = distance
     return -1.0

@@ -1,0 +1,244 @@
+"""Measure the semantic cache: how fast a near query is found, how often an answer is certified, and whether it is right.
+
+python benches/semantic.py [--data DIR] [--queries N] [--cached N] [--json FILE] [--plot FILE]
+
+Every answer is compared with an exact search, ids and distances; where ids differ, in double precision. Queries are moved in random
+directions: the data has no vectors of texts with words left out.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from workload import unit
+
+import tiercel
+from tiercel.semantic.shelves import Entry, Shelves
+
+WORDNET = Path(__file__).resolve().parents[2] / "shared" / "data" / "wordnet"
+K = 10
+NOISES = (0.01, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3)
+KEEPS = (50, 200, 1000)
+
+Vectors = NDArray[np.float32]
+
+
+def moved(queries: Vectors, noise: float, seed: int) -> Vectors:
+    """Queries moved in a random direction, by a share of their length."""
+    steps = np.random.default_rng(seed).standard_normal(queries.shape)
+    steps *= noise * np.linalg.norm(queries, axis=1, keepdims=True) / np.linalg.norm(steps, axis=1, keepdims=True)
+    return (queries + steps).astype(np.float32)
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, float]:
+    began = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - began
+
+
+def microseconds(seconds: list[float]) -> dict[str, float]:
+    return {f"p{q}": float(np.percentile(seconds, q)) * 1e6 for q in (50, 99)}
+
+
+def truth(index: tiercel.Index, queries: Vectors) -> list[tuple[list[int], Vectors]]:
+    """The ten nearest of each query, by one exact search of the whole batch."""
+    found = index.search(queries, K, recall=1)
+    return [(ids.tolist(), near) for ids, near in zip(found.ids, found.distances, strict=True)]
+
+
+def is_right(matches: tiercel.Matches, true: tuple[list[int], Vectors], query: Vectors, vectors: Vectors) -> bool:
+    """Whether an answer has the true distances. Where ids differ, they must be equally far but for rounding, in double precision."""
+    ids, near = true
+    if matches.ids.tolist() == ids:
+        return bool(np.allclose(matches.distances, near, rtol=1e-4, atol=1e-6))
+    exact = 1 - vectors[np.concatenate([matches.ids.astype(int), ids])].astype(np.float64) @ query / np.linalg.norm(
+        query
+    )
+    return bool(np.abs(np.sort(exact[:K]) - np.sort(exact[K:])).max() < 1e-6)
+
+
+def lookups(queries: Vectors, vectors: Vectors, cached: int) -> dict[str, Any]:
+    """Finding the nearest of many cached queries: unit vectors of the data, and their near ones as queries."""
+    # Room for a third more: two thirds are old by then, as they are in a cache that has been filled for long.
+    shelves: Shelves[None] = Shelves(vectors.shape[1], "cosine", 4 * cached // 3, 1 << 40)
+    many = moved(vectors[np.arange(cached) % len(vectors)], 0.3, 9)
+    _, seconds = timed(lambda: [shelves.put("", Entry(row, None, None, 0)) for row in many])
+    chosen = np.linspace(0, cached - 1, len(queries)).astype(int)
+    right, times = 0, []
+    for at, query in zip(chosen, moved(many[chosen], 0.05, 8), strict=True):
+        nearest, took = timed(lambda query=query: shelves.nearest("", query))
+        right += any(np.array_equal(entry.query, many[at]) for _, entry in nearest)
+        times.append(took)
+    return {"cached": cached, **microseconds(times), "found": right / len(chosen), "put": seconds / cached * 1e6}
+
+
+def shares(index: tiercel.Index, queries: Vectors, vectors: Vectors) -> Iterator[dict[str, Any]]:
+    """How many near queries are certified, by how far they are and how many were kept."""
+    for keep in KEEPS:
+        cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries))
+        for query in queries:
+            cache.search(query, K)
+        for noise in NOISES:
+            near = moved(queries, noise, int(noise * 1000))
+            true = truth(index, near)
+            certified = wrong = 0
+            for at, query in enumerate(near):
+                matches = cache.search(query, K, user="")
+                if matches.quality == "certified":
+                    certified += 1
+                    wrong += not is_right(matches, true[at], query, vectors)
+            yield {"keep": keep, "noise": noise, "share": certified / len(near), "wrong": wrong}
+
+
+def follow_ups(index: tiercel.Index, queries: Vectors, vectors: Vectors, noise: float) -> dict[str, Any]:
+    """Each query, and five more near it: what a conversation asks again in other words."""
+    cache = tiercel.SemanticCache(index, keep=200, entries=10 * len(queries))
+    counts: dict[str, int] = {}
+    times: dict[str, list[float]] = {"certified": [], "exact": [], "search": []}
+    wrong = 0
+    for query in queries:
+        cache.search(query, K)
+    for round_ in range(5):
+        near = moved(queries, noise, 100 + round_)
+        true = truth(index, near)
+        for at, query in enumerate(near):
+            matches, took = timed(lambda query=query: cache.search(query, K))
+            counts[matches.quality] = counts.get(matches.quality, 0) + 1
+            times[matches.quality].append(took)
+            wrong += not is_right(matches, true[at], query, vectors)
+        for query in near[:40]:
+            times["search"].append(timed(lambda query=query: index.search(query, K, recall=1))[1])
+    search, certified = microseconds(times["search"]), microseconds(times["certified"])
+    return {
+        "noise": noise,
+        "asked": 5 * len(queries),
+        "certified": counts.get("certified", 0) / (5 * len(queries)),
+        "wrong": wrong,
+        "certified_p50": certified["p50"],
+        "certified_p99": certified["p99"],
+        "miss_p50": microseconds(times["exact"])["p50"] if times["exact"] else None,
+        "search_p50": search["p50"],
+        "faster": search["p50"] / certified["p50"],
+    }
+
+
+def approximate(index: tiercel.Index, queries: Vectors) -> dict[str, Any]:
+    """With a target of errors: near queries of all distances, until a threshold is learned, and what it lets pass."""
+    cache = tiercel.SemanticCache(index, keep=200, entries=10 * len(queries), max_error=0.02)
+    for query in queries:
+        cache.search(query, K)
+    rng = np.random.default_rng(6)
+    given = wrong = 0
+    for round_ in range(4):
+        near = moved(queries, float(rng.choice(NOISES[3:])), round_)
+        true = truth(index, near)
+        for at, query in enumerate(near):
+            matches = cache.search(query, K)
+            if matches.quality == "approximate":
+                given += 1
+                wrong += float(matches.distances[-1]) > float(true[at][1][-1]) + 1e-6
+    stats = cache.stats()
+    return {"given": given, "wrong": wrong / max(1, given), "threshold": stats["thresholds"][""], "stats": stats}
+
+
+def table(headings: list[str], rows: list[list[str]]) -> None:
+    print("| " + " | ".join(headings) + " |", "|" + "---|" * len(headings), sep="\n")
+    print(*("| " + " | ".join(row) + " |" for row in rows), sep="\n", end="\n\n")
+
+
+def show(results: dict[str, Any]) -> None:
+    found = results["lookup"]
+    print(
+        f"Lookup among {found['cached']:,} cached queries: p50 {found['p50']:.0f} µs, p99 {found['p99']:.0f} µs, "
+        f"the near one found {found['found']:.1%}; a put {found['put']:.0f} µs\n"
+    )
+    by = {(row["keep"], row["noise"]): row for row in results["shares"]}
+    table(
+        ["distance of the query", *(f"certified of {keep} kept" for keep in KEEPS), "wrong"],
+        [
+            [
+                f"{noise:g}",
+                *(f"{by[keep, noise]['share']:.1%}" for keep in KEEPS),
+                str(sum(by[keep, noise]["wrong"] for keep in KEEPS)),
+            ]
+            for noise in NOISES
+        ],
+    )
+    table(
+        ["distance", "asked", "certified", "wrong", "certified p50, µs", "p99", "exact search p50", "times faster"],
+        [
+            [
+                f"{row['noise']:g}", f"{row['asked']:,}", f"{row['certified']:.1%}", str(row["wrong"]), f"{row['certified_p50']:.0f}",
+                f"{row['certified_p99']:.0f}", f"{row['search_p50']:,.0f}", f"{row['faster']:.0f}",
+            ]
+            for row in results["follow_ups"]
+        ],
+    )  # fmt: skip
+    row = results["approximate"]
+    print(
+        f"max_error=0.02: {row['given']:,} approximate answers, {row['wrong']:.2%} not the true ten; threshold {row['threshold']:.4f}"
+    )
+
+
+def plot(results: dict[str, Any], path: Path) -> None:
+    """Certified share over distance, a line for each number kept."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for keep in KEEPS:
+        rows = [row for row in results["shares"] if row["keep"] == keep]
+        axes.plot(
+            [row["noise"] for row in rows], [100 * row["share"] for row in rows], marker="o", label=f"{keep:,} kept"
+        )
+    axes.set(
+        xlabel="distance of the query from the earlier one, as a share of its length",
+        ylabel="certified, %",
+        ylim=(-2, 102),
+        xlim=0,
+    )
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the semantic cache.")
+    parser.add_argument("--data", type=Path, default=WORDNET, help="where base.f16.npy and queries.f16.npy are")
+    parser.add_argument("--queries", type=int, default=2000, help="queries that are asked")
+    parser.add_argument("--share-queries", type=int, default=500, help="queries of the table of shares")
+    parser.add_argument("--count", type=int, help="take so many vectors only")
+    parser.add_argument("--cached", type=int, default=100_000, help="queries among which near ones are looked up")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--plot", type=Path, help="draw certified share over distance there; needs matplotlib")
+    parser.add_argument("--from-json", type=Path, help="show figures that were written before")
+    given = parser.parse_args()
+    if given.from_json:
+        results = json.loads(given.from_json.read_text())
+    else:
+        vectors = unit(np.load(given.data / "base.f16.npy")[: given.count])
+        queries = unit(np.load(given.data / "queries.f16.npy")[: given.queries])
+        index = tiercel.Index(vectors.shape[1], storage="raw", m=4, ef_construction=10)
+        for some in np.array_split(vectors, max(1, len(vectors) // 8000)):
+            index.add(some)
+        results = {
+            "vectors": len(vectors),
+            "lookup": lookups(queries, vectors, given.cached),
+            "shares": list(shares(index, queries[: given.share_queries], vectors)),
+            "follow_ups": [follow_ups(index, queries, vectors, noise) for noise in (0.05, 0.1)],
+            "approximate": approximate(index, queries),
+        }
+    show(results)
+    if given.json:
+        given.json.write_text(json.dumps(results, indent=1))
+    if given.plot:
+        plot(results, given.plot)
+
+
+if __name__ == "__main__":
+    main()
