@@ -154,4 +154,4 @@ class TieredMachine(CacheMachine):
 TestCacheMachine = CacheMachine.TestCase
 TestCacheMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestTieredMachine = TieredMachine.TestCase
-TestTieredMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestTieredMachine.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
