@@ -141,10 +141,13 @@ def test_a_slow_call_is_a_miss_and_goes_on(shelf: Shelf) -> None:
     shelf.mode = "hangs"
     with impatient(tier):
         assert (tier.get("a"), tier.put("b", b"2")) == (None, False)
-    assert (tier.stats()["timeouts"], tier.stats()["failures"], tier.stats()["breaker"]) == (2, 2, "closed")
+    # On a busy machine the second call may not even have begun.
+    assert 1 <= tier.stats()["timeouts"] <= tier.stats()["failures"] == 2
+    assert tier.stats()["breaker"] == "closed"
     shelf.release()
-    until(lambda: tier.get("b") == b"2")
-    assert tier.get("a") == b"1"
+    until(lambda: tier.get("a") == b"1")
+    assert tier.put("b", b"3")
+    assert tier.get("b") == b"3"
 
 
 def test_a_write_that_lands_after_a_newer_one_is_not_given(shelf: Shelf) -> None:

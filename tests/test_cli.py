@@ -177,8 +177,12 @@ def test_demo_shows_queries_recall_and_throughput(run: Run) -> None:
     assert found["examples"][0]["results"][0]["relevant"]
     assert found["searches"][-1] | {"qps": 0} == {"recall_asked": 1.0, "recall": 1.0, "qps": 0, "quality": "exact"}
     assert all(row["recall"] >= 0.9 and row["qps"] > 0 for row in found["searches"])
+    asked = [(each["quality"], each["from_cache"]) for each in found["cache"]["asked"]]
+    assert asked == [("exact", False), ("exact", True), ("certified", True)]
+    assert found["cache"]["equals_exact_search"]
     code, out, err = run("demo")
     assert (code, err) == (0, "")
+    assert "a near one      certified  from the cache" in out
     assert "0.653 * twig: branch out in a twiglike manner" in out
     assert "recall@10" in out
 

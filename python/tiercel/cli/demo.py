@@ -1,4 +1,4 @@
-"""`tiercel demo`: real text, real embeddings, an index, a collection, and what they find."""
+"""`tiercel demo`: real text, real embeddings, an index, a collection, a cache of answers, and what they find."""
 
 import argparse
 import textwrap
@@ -9,6 +9,7 @@ from typing import Any
 import tiercel
 from tiercel import Index
 from tiercel.cli.answer import Answer
+from tiercel.cli.demo_cache import cache_lines, show_cache
 from tiercel.cli.demo_collection import collection_lines, show_collection
 from tiercel.cli.info import describe, index_lines
 from tiercel.cli.measure import queries_per_second, recall_at_k
@@ -23,7 +24,7 @@ RECALLS = (0.9, 0.95, 0.99, 1.0)
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Index the WordNet sample, show three queries, measure recall and throughput; then keep it in a collection."""
+    """Index the WordNet sample, show three queries, measure recall and throughput; then keep it in a collection, and answer from a cache."""
     sample = load_wordnet_sample()
     index = Index(sample.vectors.shape[1], "cosine")
     start = time.perf_counter()
@@ -41,6 +42,7 @@ def run(args: argparse.Namespace) -> Answer:
         "relevant_found": int((found.ids == sample.relevant[:, None]).any(axis=1).sum()),
         "searches": list(_searches(index, sample, args.threads)),
         "collection": show_collection(sample),
+        "cache": show_cache(index, sample),
     }
     return Answer(document, _lines(index, document))
 
@@ -94,3 +96,5 @@ def _lines(index: Index, document: dict[str, Any]) -> Iterator[str]:
         yield f"{row['recall_asked']:>12}  {row['recall']:>10.4f}  {row['qps']:>10,.0f}  {row['quality']}"
     yield ""
     yield from collection_lines(document["collection"])
+    yield ""
+    yield from cache_lines(document["cache"])
