@@ -35,6 +35,13 @@ def memory(_: Path) -> Opened:
     return Opened(tier.get, tier.put)
 
 
+def over_tiers(_: Path) -> Opened:
+    from tiercel.cache import Cache, Memory
+
+    cache = Cache([Memory(ROOM)])
+    return Opened(cache.get, cache.put, cache.close)
+
+
 def plain_dict(_: Path) -> Opened:
     there: dict[str, bytes] = {}
     return Opened(there.get, there.__setitem__)
@@ -72,6 +79,7 @@ def diskcache(path: Path) -> Opened:
 CACHES: dict[str, dict[str, tuple[str, Callable[[Path], Opened]]]] = {
     "memory": {
         "tiercel": ("tiercel", memory),
+        "tiercel-cache": ("tiercel", over_tiers),
         "cachetools": ("cachetools", cachetools),
         "theine": ("theine", theine),
         "dict": ("builtins", plain_dict),
