@@ -8,6 +8,8 @@ from caching import SECOND, Clock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from outside import Clock as BreakerClock
+from outside import Shelf, on_shelf
 
 from tiercel.cache import Cache, Memory, Store
 
@@ -39,6 +41,7 @@ class CacheMachine(RuleBasedStateMachine):
     """Everything a caller can do, in any order, in a cache that forgets nothing for want of room."""
 
     forgets = False
+    fails = False
 
     @initialize()
     def open(self) -> None:
@@ -68,7 +71,8 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(space=SPACES, key=KEYS, size=SIZES, ttl=TIMES, idle=TIMES, tags=TAGS)
     def put(self, space: str, key: Any, size: int, ttl: Any, idle: Any, tags: list[str]) -> None:
         value = self.value(size)
-        assert self.cache.namespace(space).put(key, value, ttl=ttl, idle_ttl=idle, tags=tags)
+        kept = self.cache.namespace(space).put(key, value, ttl=ttl, idle_ttl=idle, tags=tags)
+        assert kept or (self.fails and size > 2000)
         self.known[space, key] = Known(value, self.clock.now, ttl, idle, tags)
 
     @rule(space=SPACES, key=KEYS)
@@ -151,7 +155,48 @@ class TieredMachine(CacheMachine):
         self.cache = self.make()
 
 
+class OutsideMachine(CacheMachine):
+    """The same above something outside of the process that fails in every way, and comes back."""
+
+    forgets = True
+    fails = True
+
+    def make(self) -> Cache:
+        self.shelf, self.breaker = Shelf(), BreakerClock()
+        return Cache([Memory(2500), on_shelf(self.shelf, clock=self.breaker)], clock=self.clock, queue_bytes=5000)
+
+    @rule(mode=st.sampled_from(["works", "fails", "loses", "late", "damages", "mixes up", "forgets"]))
+    def change(self, mode: str) -> None:
+        self.shelf.mode = mode
+
+    @rule()
+    def land(self) -> None:
+        self.shelf.land()
+
+    @rule()
+    def recover(self) -> None:
+        self.breaker.now += 100
+        self.cache.settle()
+
+    @rule(space=SPACES)
+    def invalidate(self, space: str) -> None:
+        kept = self.cache.namespace(space).invalidate()
+        assert kept or self.shelf.calls
+        self.known = {name: known for name, known in self.known.items() if name[0] != space}
+
+    @rule(space=SPACES, tag=st.sampled_from(["red", "blue"]))
+    def invalidate_tag(self, space: str, tag: str) -> None:
+        self.cache.namespace(space).invalidate_tags(tag)
+        self.known = {name: known for name, known in self.known.items() if name[0] != space or tag not in known.tags}
+
+    def teardown(self) -> None:
+        self.shelf.mode = "works"
+        super().teardown()
+
+
 TestCacheMachine = CacheMachine.TestCase
 TestCacheMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestTieredMachine = TieredMachine.TestCase
 TestTieredMachine.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
+TestOutsideMachine = OutsideMachine.TestCase
+TestOutsideMachine.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
