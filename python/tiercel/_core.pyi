@@ -12,8 +12,10 @@ from tiercel.cache.tiers import TierStats
 
 __all__ = [
     "CollectionCore",
+    "FilesCore",
     "HashingEmbedder",
     "Index",
+    "LastingCore",
     "Matches",
     "MemoryCore",
     "RangeMatches",
@@ -551,10 +553,9 @@ class MemoryCore(TierCore):
 
     def __new__(cls, bytes: int) -> Self: ...
 
-class StoreCore(TierCore):
-    """What `tiercel.cache.Store` calls; use that."""
+class LastingCore(TierCore):
+    """What tiers that outlive the process can do beside."""
 
-    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
     def flush(self) -> bool:
         """Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
 
@@ -565,6 +566,16 @@ class StoreCore(TierCore):
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
+
+class StoreCore(LastingCore):
+    """What `tiercel.cache.Store` calls; use that."""
+
+    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
+
+class FilesCore(LastingCore):
+    """What `tiercel.cache.Files` calls; use that."""
+
+    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3) -> Self: ...
 
 @final
 class Sketch:

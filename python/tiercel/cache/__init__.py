@@ -11,6 +11,6 @@ may forget any value at any time, to keep to its size or because what it kept is
 the key it is asked for.
 """
 
-from tiercel.cache.tiers import Key, Memory, Store, Tier, TierStats
+from tiercel.cache.tiers import Files, Key, Lasting, Memory, Store, Tier, TierStats
 
-__all__ = ["Key", "Memory", "Store", "Tier", "TierStats"]
+__all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
