@@ -63,6 +63,7 @@ fn equal_contents_are_kept_once() {
     for name in &names[1..] {
         assert!(tier.delete(KeyRef::text(name)));
     }
+    assert!(tier.bytes() < 10_000 + 200, "{} bytes", tier.bytes());
     assert_eq!(tier.get(KeyRef::text(&names[0])), Some(content(7, 10_000)));
     assert_eq!(tier.put(KeyRef::text(&names[0]), content(8, 100)), Put::Kept);
     assert_eq!((tier.len(), blobs(directory.path()).len()), (1, 1));
