@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiercel
-from tiercel.cache import Store
+from tiercel.cache import Files, Store
 from tiercel.cache.replay import replay, replay_two_tiers
 from tiercel.cache.traces import Trace, read_trace
 
@@ -193,6 +193,20 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
     assert run("cache", "clear", "store")[:2] == (0, "1 values forgotten\n")
     assert "entries      0" in run("cache", "stats", "store")[1]
+
+
+def test_files_are_looked_into(run: Run, tmp_path: Path) -> None:
+    with Files(tmp_path / "files", 1 << 20) as files:
+        files.update({"a": b"0123456789" * 10, "b": b"2", "c": b"2"})
+    assert json.loads(run("cache", "stats", "files", "--json")[1])["entries"] == 3
+    assert run("cache", "verify", "files")[:2] == (0, "3 values, none is damaged\n")
+    file = min(tmp_path.glob("files/blobs/*/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert run("cache", "verify", "files")[0] == 1
+    assert run("cache", "clear", "files")[:2] == (0, "1 values forgotten\n")
+    assert not list(tmp_path.glob("files/blobs/*/*"))
 
 
 def test_looking_drops_nothing(run: Run, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tiercel
-from tiercel.cache import Memory, Store, Tier
+from tiercel.cache import Files, Lasting, Memory, Store, Tier
 
 mapping_tests = pytest.importorskip("test.mapping_tests")
 
@@ -23,17 +23,21 @@ MIB = 1 << 20
 Make = Callable[[int], Tier]
 
 
-@pytest.fixture(params=["memory", "store"])
+LASTING = pytest.mark.parametrize("kind", [Store, Files])
+Kind = type[Store] | type[Files]
+
+
+@pytest.fixture(params=[Memory, Store, Files])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Makes tiers of so many bytes."""
-    stores: list[Store] = []
+    made: list[Store | Files] = []
 
-    def store(size: int) -> Store:
-        stores.append(Store(tmp_path / str(len(stores)), size))
-        return stores[-1]
+    def lasting(size: int) -> Tier:
+        made.append(request.param(tmp_path / str(len(made)), size, level=None))
+        return made[-1]
 
-    yield Memory if request.param == "memory" else store
-    for each in stores:
+    yield Memory if request.param is Memory else lasting
+    for each in made:
         each.close()
 
 
@@ -49,6 +53,12 @@ class EncodingMemory(Memory):
 
 
 class EncodingStore(Store):
+    """Takes text for its bytes."""
+
+    __setitem__ = put_text
+
+
+class EncodingFiles(Files):
     """Takes text for its bytes."""
 
     __setitem__ = put_text
@@ -70,6 +80,15 @@ class TestStoreIsAMapping(TestMemoryIsAMapping):
     def _stores(self, tmp_path: Path) -> None:
         numbers = iter(range(1000))
         self.type2test = lambda: EncodingStore(tmp_path / str(next(numbers)), MIB)
+
+
+class TestFilesAreAMapping(TestMemoryIsAMapping):
+    """The same of a tier of files."""
+
+    @pytest.fixture(autouse=True)
+    def _stores(self, tmp_path: Path) -> None:
+        numbers = iter(range(1000))
+        self.type2test = lambda: EncodingFiles(tmp_path / str(next(numbers)), MIB)
 
 
 def test_text_and_bytes_are_two_keys(make: Make) -> None:
@@ -152,7 +171,7 @@ def test_other_values_are_refused(make: Make, value: Any) -> None:
 
 @pytest.mark.parametrize("size", [0, -1, 2**64, 1.5, "1", None, True], ids=repr)
 def test_other_sizes_are_refused(size: Any, tmp_path: Path) -> None:
-    for make in (Memory, lambda size: Store(tmp_path, size)):
+    for make in (Memory, lambda size: Store(tmp_path, size), lambda size: Files(tmp_path, size)):
         with pytest.raises(tiercel.InvalidInputError, match="bytes: expected an int from 1 to"):
             make(size)
 
@@ -180,9 +199,9 @@ def test_a_tier_tells_what_is_in_it(make: Make) -> None:
     tier = make(MIB)
     tier["a"] = bytes(1000)
     assert repr(tier) == f"<{type(tier).__name__}: 1 keys, {tier.bytes:,} bytes>"
-    if isinstance(tier, Store):
+    if isinstance(tier, Lasting):
         tier.close()
-        assert repr(tier) == "<Store: closed>"
+        assert repr(tier) == f"<{type(tier).__name__}: closed>"
 
 
 def test_what_is_driven_out_is_handed_out(make: Make) -> None:
@@ -247,16 +266,18 @@ def test_threads_do_not_mix_up_values(make: Make) -> None:
     assert not wrong
 
 
-def test_a_store_outlives_its_process(tmp_path: Path) -> None:
-    with Store(tmp_path, MIB) as store:
+@LASTING
+def test_a_lasting_tier_outlives_its_process(kind: Kind, tmp_path: Path) -> None:
+    with kind(tmp_path, MIB) as store:
         store.update({"a": b"1", b"b": b"2"})
         store["a"] = b"3"
-    with Store(tmp_path, MIB) as store:
+    with kind(tmp_path, MIB) as store:
         assert dict(store) == {"a": b"3", b"b": b"2"}
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
-    store = Store(tmp_path, MIB)
+@LASTING
+def test_a_closed_tier_says_so(kind: Kind, tmp_path: Path) -> None:
+    store = kind(tmp_path, MIB)
     store["a"] = b"1"
     assert not store.closed
     store.close()
@@ -274,18 +295,20 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
             call()
 
 
-def test_a_store_is_opened_once(tmp_path: Path) -> None:
-    with Store(tmp_path, MIB) as store:
+@LASTING
+def test_a_directory_is_opened_once(kind: Kind, tmp_path: Path) -> None:
+    with kind(tmp_path, MIB) as store:
         store["a"] = b"1"
         with pytest.raises(tiercel.AlreadyOpenError, match="already open"):
-            Store(tmp_path, MIB)
+            kind(tmp_path, MIB)
         assert store["a"] == b"1"
 
 
-def test_a_directory_that_cannot_be_is_refused(tmp_path: Path) -> None:
+@LASTING
+def test_a_directory_that_cannot_be_is_refused(kind: Kind, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(tiercel.StorageFailedError):
-        Store(tmp_path / "file", MIB)
+        kind(tmp_path / "file", MIB)
 
 
 def test_a_flipped_bit_is_a_counted_miss(tmp_path: Path) -> None:
@@ -325,12 +348,30 @@ def test_a_damaged_value_is_passed_over_by_items(tmp_path: Path) -> None:
         assert sorted(store.values()) == sorted(values.values())
 
 
+def test_equal_values_are_kept_once(tmp_path: Path) -> None:
+    value = bytes(range(256)) * 1000
+    with Files(tmp_path, MIB, level=None) as files:
+        for number in range(10):
+            files[f"key {number}"] = value
+        assert (len(files), files.bytes < 300_000) == (10, True)
+        (blob,) = (path for path in tmp_path.glob("blobs/*/*"))
+        content = bytearray(blob.read_bytes())
+        content[5000] ^= 1
+        blob.write_bytes(content)
+        assert files.get("key 3") is None
+        assert (len(files), files.stats()["damaged"], files.stats()["misses"]) == (0, 1, 1)
+        assert not blob.exists()
+        files["key 3"] = value
+        assert files["key 3"] == value
+
+
 FULL_DISK = """
 import os, resource, signal, sys
-from tiercel.cache import Store
+from tiercel import cache
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-store = Store(sys.argv[1], 1 << 30)
+Kind = getattr(cache, sys.argv[2])
+store = Kind(sys.argv[1], 1 << 30)
 store["k"], store["gone"] = b"old", b"x"
 store.flush()
 store["k"], store["fresh"] = b"new", b"f"
@@ -345,7 +386,7 @@ assert store.stats()["failures"] > 0
 assert all(store.get(key) is not None for key in store), len(store)
 store["after"] = b"1"
 store.close()
-with Store(sys.argv[1], 1 << 30) as again:
+with Kind(sys.argv[1], 1 << 30) as again:
     assert again.get("k") in (None, b"new"), again.get("k")
     assert again.get("gone") is None
     assert again["after"] == b"1"
@@ -353,15 +394,17 @@ with Store(sys.argv[1], 1 << 30) as again:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
-def test_a_disk_that_refuses_brings_no_older_value_back(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path)], check=True)
+@LASTING
+def test_a_disk_that_refuses_brings_no_older_value_back(kind: Kind, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path), kind.__name__], check=True)
 
 
 KILLED = """
 import sys
-from tiercel.cache import Store
+from tiercel import cache
 
-store = Store(sys.argv[1], 4 << 20)
+Kind = getattr(cache, sys.argv[2])
+store = Kind(sys.argv[1], 4 << 20)
 for round in range(10**9):
     for key in range(50):
         store[str(key)] = round.to_bytes(8, "little") * 500
@@ -372,40 +415,46 @@ for round in range(10**9):
 """
 
 
-def test_a_killed_process_loses_nothing_that_it_flushed(tmp_path: Path) -> None:
-    with subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+@LASTING
+def test_a_killed_process_loses_nothing_that_it_flushed(kind: Kind, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path), kind.__name__], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for _ in range(4):
             flushed = int(process.stdout.readline())
         process.kill()
-    with Store(tmp_path, 4 << 20) as store:
-        assert (len(store) >= 49, store.stats()["damaged"]) == (True, 0)
-        for key in range(49):
-            value = store[str(key)]
-            assert value == value[:8] * 500
-            assert int.from_bytes(value[:8], "little") >= flushed
-        # It was put in each round, and deleted at its end.
-        value = store.get("49")
-        assert value is None or int.from_bytes(value[:8], "little") > flushed
+    with kind(tmp_path, 4 << 20) as store:
+        assert store.stats()["damaged"] == 0
+        for key in range(50):
+            value = store.get(str(key))
+            # The last one is put in each round, and deleted at its end; files go as soon as what is in them is replaced.
+            if value is None:
+                assert key == 49 or kind is Files
+            else:
+                assert value == value[:8] * 500
+                assert int.from_bytes(value[:8], "little") >= flushed + (key == 49)
 
 
-def test_a_store_compresses_at_a_level(tmp_path: Path) -> None:
+@LASTING
+def test_a_lasting_tier_compresses_at_a_level(kind: Kind, tmp_path: Path) -> None:
     text = b"a line that is like the others\n" * 1000
-    with Store(tmp_path, MIB, level=3) as store:
+    with kind(tmp_path, MIB, level=3) as store:
         store["a"] = text
         assert store["a"] == text
         assert store.flush()
         assert store.bytes < 1000
-    with Store(tmp_path, MIB) as store:
+    with kind(tmp_path, MIB) as store:
         assert store["a"] == text
     with pytest.raises(tiercel.InvalidInputError, match="level: expected None or an int from 1 to 22, got 23"):
-        Store(tmp_path, MIB, 23)
+        kind(tmp_path, MIB, 23)
 
 
-def test_a_store_stays_in_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@LASTING
+def test_a_lasting_tier_stays_in_its_directory(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
-    store = Store("store", MIB)
+    store = kind("store", MIB)
     monkeypatch.chdir(tmp_path / "elsewhere")
     store["a"] = b"1"
     store.clear()
@@ -429,6 +478,6 @@ def test_a_forked_process_has_a_memory_of_its_own_and_no_store(make: Make) -> No
     process.start()
     answer = here.recv()
     process.join()
-    assert answer == ((None, False, None) if isinstance(tier, Store) else (b"1", True, b"2"))
+    assert answer == ((None, False, None) if isinstance(tier, Lasting) else (b"1", True, b"2"))
     assert process.exitcode == 0
     assert dict(tier) == {"parent": b"1"}

@@ -12,9 +12,11 @@ from tiercel.cache.tiers import TierStats
 
 __all__ = [
     "CollectionCore",
+    "FilesCore",
     "Glance",
     "HashingEmbedder",
     "Index",
+    "LastingCore",
     "Matches",
     "MemoryCore",
     "RangeMatches",
@@ -593,10 +595,9 @@ class MemoryCore(TierCore):
 
     def __new__(cls, bytes: int) -> Self: ...
 
-class StoreCore(TierCore):
-    """What `tiercel.cache.Store` calls; use that."""
+class LastingCore(TierCore):
+    """What tiers that outlive the process can do beside."""
 
-    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
     def flush(self) -> bool:
         """Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
 
@@ -608,6 +609,16 @@ class StoreCore(TierCore):
     def closed(self) -> bool:
         """Whether it was closed."""
 
+class StoreCore(LastingCore):
+    """What `tiercel.cache.Store` calls; use that."""
+
+    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
+
+class FilesCore(LastingCore):
+    """What `tiercel.cache.Files` calls; use that."""
+
+    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3) -> Self: ...
+
 def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
     """An envelope with its value: cost, epoch, written, fresh until, grace, idle, touched, tags."""
 
@@ -616,8 +627,8 @@ def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
 
 @final
 class Glance:
-    """A quick look into a memory tier, for values that need no more than that: without tags, without an idle time, of the epoch of
-    their namespace and within their time.
+    """A quick look into a memory tier, for values that need no more than that: without tags, without an idle time, of the epoch
+    of their namespace and within their time.
     """
 
     def __new__(cls, memory: MemoryCore, sketch: Sketch) -> Self: ...

@@ -17,14 +17,16 @@ from tiercel.cache.outside import AgentFS, Object, Outside, OutsideStats, Redis,
 from tiercel.cache.prefetch import Prefetcher
 from tiercel.cache.rebalance import Rebalanced
 from tiercel.cache.shared import Answer
-from tiercel.cache.tiers import Key, Memory, Store, Tier, TierStats
+from tiercel.cache.tiers import Files, Key, Lasting, Memory, Store, Tier, TierStats
 
 __all__ = [
     "AgentFS",
     "Answer",
     "Cache",
     "CacheStats",
+    "Files",
     "Key",
+    "Lasting",
     "LevelStats",
     "Memory",
     "Object",

@@ -4,9 +4,9 @@ from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from types import TracebackType
 from typing import Self, TypeAlias, TypedDict
 
-from tiercel._core import MemoryCore, StoreCore, TierCore
+from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
 
-__all__ = ["Key", "Memory", "Store", "Tier", "TierStats"]
+__all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
 
 Key: TypeAlias = str | bytes
 
@@ -105,14 +105,33 @@ class Memory(MemoryCore, Tier):
     __slots__ = ()
 
 
-class Store(StoreCore, Tier):
+class Lasting(LastingCore, Tier):
+    """A tier that outlives the process: `Store` and `Files`. A context manager that closes it.
+
+    A closed tier raises `ClosedError`. A forked process finds nothing in it and keeps nothing, but holds the directory open while it lives.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: closed>" if self.closed else super().__repr__()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Store(StoreCore, Lasting):
     """A tier in a directory, which outlives the process.
 
     Values are written together, about a mebibyte at a time, and synced every sixteen mebibytes or so, and by `flush()` and `close()`: what a crash
     loses is what was written since, and what that replaced or deleted may be back. A damaged value is a miss; damage that may hide what was replaced
     or deleted takes along everything that is older, and the file is set aside as `log-<number>.damaged`. After a write that the disk refuses
-    everything is forgotten. All of it is counted in `stats()`. A forked process finds nothing in it and keeps nothing, but holds the directory
-    open while it lives.
+    everything is forgotten. All of it is counted in `stats()`.
 
     Parameters
     ----------
@@ -147,13 +166,42 @@ class Store(StoreCore, Tier):
 
     __slots__ = ()
 
-    def __repr__(self) -> str:
-        return "<Store: closed>" if self.closed else super().__repr__()
 
-    def __enter__(self) -> Self:
-        return self
+class Files(FilesCore, Lasting):
+    """A tier of files in a directory, for large values: compressed, and equal ones kept once.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+    Each content is a file that is named by its BLAKE3 hash, under `blobs`; a log, in `ledger`, tells which key has which. Who stays is decided by
+    content: one that has to leave takes all of its keys along. The log is synced as that of a `Store` is, the contents by `flush()` and
+    `close()` alone: what a crash loses is what was put since, and what that replaced. A damaged content is a miss, counted in `stats()`, and removed with its keys.
+    When a content cannot be written, its key has no value; when the log cannot, everything is forgotten.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A directory; it is made if it is missing.
+    bytes : int
+        Size, of files of contents, keys and about 160 bytes of bookkeeping a key. What is there beyond it when the tier is opened goes. The log
+        takes up to about twice as much as its keys, and two mebibytes.
+    level : int or None
+        Level of zstd, 1 to 22, that contents are compressed with where that makes them smaller; None keeps them as they are.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+    AlreadyOpenError
+        Another process, or another `Files` in this one, has the directory open.
+    StorageFailedError, DiskFullError
+        The directory or a file cannot be made, read or written. Later such errors are misses, and counted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tiercel.cache import Files
+    >>> with tempfile.TemporaryDirectory() as directory, Files(directory, 1 << 30) as files:
+    ...     files["one"] = files["other"] = b"a line, again " * 10_000
+    ...     len(files), files.bytes < 1000
+    (2, True)
+    """
+
+    __slots__ = ()

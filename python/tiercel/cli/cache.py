@@ -1,4 +1,4 @@
-"""`tiercel cache`: what is in a store, and what a tier would make of a trace."""
+"""`tiercel cache`: what is in a store or in files, and what a tier would make of a trace."""
 
 import argparse
 import errno
@@ -6,15 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tiercel.cache import Store
+from tiercel.cache import Files, Store
 from tiercel.cache.replay import replay, replay_two_tiers
 from tiercel.cache.traces import Trace, read_trace
 from tiercel.cli.answer import Answer
 from tiercel.cli.progress import progress
 from tiercel.errors import InvalidInputError, StorageFailedError
 
-# A file of every store, and what it begins with.
-_FILE = "synced"
+# A file that each kind of tier has, and what it begins with.
+_KINDS: dict[str, type[Store | Files]] = {"synced": Store, "ledger/synced": Files}
 _MAGIC = b"TCLS"
 # Keys of a kibibyte, or bytes.
 _MOST = 1 << 48
@@ -31,17 +31,19 @@ def run(args: argparse.Namespace) -> Answer:
     return actions[args.action](args)
 
 
-def _open(directory: str) -> Store:
-    file = Path(directory) / _FILE
+def _open(directory: str) -> Store | Files:
+    path = Path(directory)
+    file = next((path / name for name in _KINDS if (path / name).exists()), path / "synced")
     with file.open("rb") as content:
         if content.read(len(_MAGIC)) != _MAGIC:
-            raise InvalidInputError(f"{file}: expected a file of tiercel.cache.Store, got another one")
+            raise InvalidInputError(f"{file}: expected a file of tiercel.cache, got another one")
     # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
-    return Store(directory, max(64 * _file_bytes(directory), 1 << 20))
+    kind = _KINDS[file.relative_to(path).as_posix()]
+    return kind(directory, max(64 * _file_bytes(directory), 1 << 20))
 
 
 def _file_bytes(directory: str) -> int:
-    return sum(file.stat().st_size for file in Path(directory).iterdir() if file.is_file())
+    return sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file())
 
 
 def _stats(args: argparse.Namespace) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel import Index, SemanticCache
+from tiercel import Index, Matches, SemanticCache
 from tiercel.datasets import WordnetSample
 
 # A question that is about something, and how far the next one is from it, in its own length.
@@ -33,7 +33,7 @@ def show_cache(index: Index, sample: WordnetSample) -> dict[str, Any]:
     }
 
 
-def _ask(cache: SemanticCache, name: str, query: NDArray[np.float32]) -> dict[str, Any]:
+def _ask(cache: SemanticCache[Matches], name: str, query: NDArray[np.float32]) -> dict[str, Any]:
     before = cache.stats()
     start = time.perf_counter()
     found = cache.search(query, K)

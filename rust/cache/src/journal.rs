@@ -17,11 +17,8 @@ use crate::log::{Log, Lost, Place};
 use crate::packing::Packed;
 use crate::{Key, KeyRef, OpenError};
 
-/// Bytes that wait before they are written.
-pub(crate) const TOGETHER: u64 = 1 << 20;
-
-/// How much more of the oldest segment is gone through than was written. All that lives there may have to be written again, so
-/// the log grows by an eighth of it meanwhile.
+/// How much more of the oldest segment is gone through than was written. All that lives there may have to be written
+/// again, so the log grows by an eighth of it meanwhile.
 const FASTER: u64 = 8;
 
 /// What a change takes beside its key and its value until it is written.
@@ -175,7 +172,8 @@ impl Journal {
         self.log.begin_anew()
     }
 
-    /// Go through so many bytes of the oldest segments while the log is larger than it may be: what lives there is written again.
+    /// Go through so many bytes of the oldest segments while the log is larger than it may be: what lives there is
+    /// written again.
     fn clean(&mut self, index: &impl Index, most: u64, mut budget: u64) -> io::Result<()> {
         while budget > 0 && self.log.bytes() > most {
             let Some(part) = self.log.oldest(self.cleaned, budget)? else { break };

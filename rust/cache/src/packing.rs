@@ -16,10 +16,12 @@ pub(crate) enum Codec {
     Zstd = 1,
 }
 
-/// The most that a byte can unpack to. A block of zstd gives 128 KiB at most and takes four bytes at least, of one byte repeated.
+/// The most that a byte can unpack to. A block of zstd gives 128 KiB at most and takes four bytes at least, of one byte
+/// repeated.
 const MOST: usize = (128 << 10) / 4;
 
-/// Bytes of a value that is compressed with tables that stay: they are small then, and making them takes longer than using them.
+/// Bytes of a value that is compressed with tables that stay: they are small then, and making them takes longer than
+/// using them.
 const SMALL: usize = 64 << 10;
 
 thread_local! {
@@ -72,7 +74,8 @@ pub(crate) fn pack(value: &[u8], level: Option<i32>) -> (Codec, Cow<'_, [u8]>) {
     }
 }
 
-/// The value of so many bytes that was packed. Nothing larger is made on the way, and nothing at all for a length that cannot be true.
+/// The value of so many bytes that was packed. Nothing larger is made on the way, and nothing at all for a length that
+/// cannot be true.
 pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64) -> Option<Cow<'_, [u8]>> {
     let length = usize::try_from(length).ok()?;
     if codec == Codec::Plain {

@@ -1,11 +1,13 @@
-//! How often keys were seen lately, by estimate: a count-min sketch that ages (`TinyLFU`; Einziger, Friedman and Manes 2017).
+//! How often keys were seen lately, by estimate: a count-min sketch that ages (`TinyLFU`; Einziger, Friedman and Manes
+//! 2017).
 //!
 //! ```text
 //! block (a cache line):  | row 0   | row 1   | row 2   | row 3   |     a row: 32 counters of 4 bits
 //! ```
 //!
-//! A key has one block, and there a counter in each row. The smallest of the four is the estimate: others that share all four
-//! can make it too large, never too small. Only the counters that are smallest grow, which spoils less for others.
+//! A key has one block, and there a counter in each row. The smallest of the four is the estimate: others that share
+//! all four can make it too large, never too small. Only the counters that are smallest grow, which spoils less for
+//! others.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -46,8 +48,8 @@ struct Place {
 }
 
 impl Sketch {
-    /// A sketch of rows that have so many counters or some more: two bytes for each of them. As many as there are keys to tell apart
-    /// make it a good one.
+    /// A sketch of rows that have so many counters or some more: two bytes for each of them. As many as there are keys
+    /// to tell apart make it a good one.
     pub fn new(width: usize) -> Self {
         let blocks = width.div_ceil(ROW).max(1);
         let most = SAMPLE * (blocks * ROW) as u64;
@@ -55,8 +57,8 @@ impl Sketch {
         Self { counters: Mutex::new(Counters { blocks, additions: 0, most }) }
     }
 
-    /// Count a key, and give the estimate with this time: 15 at most. After as many additions as ten times the width, all counts and the
-    /// number of additions are halved.
+    /// Count a key, and give the estimate with this time: 15 at most. After as many additions as ten times the width,
+    /// all counts and the number of additions are halved.
     pub fn add(&self, key: KeyRef<'_>) -> u8 {
         let mut counters = self.counters.lock();
         let place = counters.place(key);

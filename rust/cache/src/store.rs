@@ -6,39 +6,40 @@
 //! get ------------> +-- in memory until it is written, then there
 //! ```
 //!
-//! Who stays is decided in memory, by the policy of the memory tier over the sizes of the entries; all keys are there. What a crash
-//! loses is the latest writes: the store is then as after some earlier one, and at least as after the last sync.
+//! Who stays is decided in memory, by the policy of the memory tier over the sizes of the entries; all keys are there.
+//! What a crash loses is the latest writes: the store is then as after some earlier one, and at least as after the last
+//! sync.
 
 use std::fs;
+use std::io;
 use std::path::Path;
-use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::journal::{Index, Journal, Queue, Slot, TOGETHER};
+use crate::journal::{Index, Journal, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::Lost;
+use crate::opened::{Opened, Tended};
 use crate::packing::Packed;
 use crate::shares::shared;
 use crate::tally::Tally;
-use crate::{Counts, Evicted, Key, KeyRef, OpenError, Put, Tier};
+use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
 
 /// What an entry takes beside its key and its value: its places in memory and the head of its record.
 const OVERHEAD: u64 = 96;
 
-/// The least that a segment of the log is large, and its part of the store: enough of them to give room back in small steps, and
-/// not so many that a process may not have them open.
+/// The least that a segment of the log is large, and its part of the store: enough of them to give room back in small
+/// steps, and not so many that a process may not have them open.
 const SEGMENT: u64 = 1 << 20;
 const SEGMENTS: u64 = 32;
 
-/// A tier in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the process that opened it.
+/// A tier in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the process
+/// that opened it.
 pub struct Store {
-    opened_by: u32,
-    closed: AtomicBool,
+    opened: Opened,
     level: Option<i32>,
     /// Bytes that the log may take before its dead records are cleared away.
     log_most: u64,
@@ -47,8 +48,6 @@ pub struct Store {
     tally: Tally,
     /// Changes of `shares` and of the queue go together, under this lock.
     queue: Mutex<Queue>,
-    /// Taken before `queue` by who writes to the log; none when it was closed.
-    journal: Mutex<Option<Journal>>,
 }
 
 #[derive(Clone)]
@@ -85,8 +84,8 @@ impl Lifecycle<Key, Entry> for Left {
 }
 
 impl Store {
-    /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of zstd where that makes
-    /// them smaller.
+    /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of
+    /// zstd where that makes them smaller.
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         // Wherever the process goes later, the files stay where they are.
         let directory = std::path::absolute(directory)?;
@@ -95,47 +94,21 @@ impl Store {
         let (journal, content) = Journal::open(&directory, lock, (bytes / SEGMENTS).max(SEGMENT))?;
         let (shares, most) = shared(bytes, Bytes, Left);
         let store = Self {
-            opened_by: process::id(),
-            closed: AtomicBool::new(false),
+            opened: Opened::new(journal),
             level,
             log_most: bytes.saturating_add(bytes / 4 * 3),
             shares,
             most,
             tally: Tally::default(),
             queue: Mutex::default(),
-            journal: Mutex::new(Some(journal)),
         };
         store.tally.damaged.add(content.damaged);
         for (key, bytes, slot) in content.slots {
             store.remember(&key, weight(key.borrow(), bytes), slot);
         }
-        store.write_if_much(store.queue.lock().bytes());
+        let waiting = store.queue.lock().bytes();
+        store.opened.write_if_much(&store, waiting);
         Ok(store)
-    }
-
-    /// Write what waits, and sync the log; tells whether what was put and deleted before is on disk now. If it is not, everything is
-    /// forgotten.
-    pub fn flush(&self) -> bool {
-        self.is_open() && self.write(self.journal.lock().as_mut(), true)
-    }
-
-    /// Write what waits, and close the log: from now on nothing is there, and nothing is kept.
-    pub fn close(&self) {
-        if !self.is_open() {
-            return;
-        }
-        let mut journal = self.journal.lock();
-        self.write(journal.as_mut(), true);
-        self.closed.store(true, Relaxed);
-        *journal = None;
-        // Entries hold files open.
-        self.forget();
-    }
-
-    /// Whether there is a log to use. No lock may be taken before this is known: in a forked process one may be held by a thread
-    /// that is not there.
-    fn is_open(&self) -> bool {
-        !self.closed.load(Relaxed) && process::id() == self.opened_by
     }
 
     /// Take up an entry of the log, unless there is no room for it.
@@ -166,7 +139,7 @@ impl Store {
 
     /// Keep a value; gives what had to leave, too.
     fn keep(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Vec<(Key, Entry)>) {
-        if !self.is_open() {
+        if !self.opened.is_open() {
             return (Put::Failed, Vec::new());
         }
         let packed = Packed::new(value, self.level);
@@ -185,43 +158,7 @@ impl Store {
             (left, queue.bytes())
         };
         self.tally.puts.one();
-        (if self.write_if_much(waiting) { Put::Kept } else { Put::Failed }, left)
-    }
-
-    /// Write if so much waits that it pays; tells whether the disk took it.
-    fn write_if_much(&self, waiting: u64) -> bool {
-        if waiting < TOGETHER {
-            return true;
-        }
-        // One writes and the others go on, until too much waits.
-        let journal = if waiting < 4 * TOGETHER { self.journal.try_lock() } else { Some(self.journal.lock()) };
-        journal.is_none_or(|mut journal| self.write(journal.as_mut(), false))
-    }
-
-    /// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
-    fn write(&self, journal: Option<&mut Journal>, sync: bool) -> bool {
-        let Some(journal) = journal else { return false };
-        let queue = std::mem::take(&mut *self.queue.lock());
-        let written = journal.write(queue, self, self.log_most);
-        if written.and_then(|()| if sync { journal.sync() } else { Ok(()) }).is_ok() {
-            return true;
-        }
-        self.tally.failures.one();
-        self.begin_anew(journal);
-        false
-    }
-
-    fn begin_anew(&self, journal: &mut Journal) {
-        self.forget();
-        if journal.begin_anew().is_err() {
-            self.tally.failures.one();
-        }
-    }
-
-    fn forget(&self) {
-        let mut queue = self.queue.lock();
-        self.shares.clear();
-        *queue = Queue::default();
+        (if self.opened.write_if_much(self, waiting) { Put::Kept } else { Put::Failed }, left)
     }
 }
 
@@ -231,10 +168,7 @@ impl Index for Store {
     }
 
     fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost) {
-        match why {
-            Lost::Damaged => self.tally.damaged.one(),
-            Lost::Refused => self.tally.failures.one(),
-        }
+        self.tally.lost(why);
         let mut queue = self.queue.lock();
         if self.shares.remove_if(&key, |entry| Arc::ptr_eq(&entry.slot, slot)).is_some() {
             queue.delete(key.to_key());
@@ -242,9 +176,37 @@ impl Index for Store {
     }
 }
 
+impl Tended for Store {
+    fn take(&self) -> Queue {
+        std::mem::take(&mut *self.queue.lock())
+    }
+
+    fn log_most(&self) -> u64 {
+        self.log_most
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn forget(&self) {
+        let mut queue = self.queue.lock();
+        self.shares.clear();
+        *queue = Queue::default();
+    }
+
+    fn let_go(&self) {
+        self.forget();
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
 impl Tier for Store {
     fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
-        if !self.is_open() {
+        if !self.opened.is_open() {
             return None;
         }
         let value = self
@@ -266,7 +228,7 @@ impl Tier for Store {
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
-        if !self.is_open() {
+        if !self.opened.is_open() {
             return false;
         }
         let (was_there, waiting) = {
@@ -277,37 +239,42 @@ impl Tier for Store {
             }
             (was_there, queue.bytes())
         };
-        self.write_if_much(waiting);
+        self.opened.write_if_much(self, waiting);
         was_there
     }
 
     fn contains(&self, key: KeyRef<'_>) -> bool {
-        self.is_open() && self.shares.contains_key(&key)
+        self.opened.is_open() && self.shares.contains_key(&key)
     }
 
     fn len(&self) -> usize {
-        if self.is_open() { self.shares.len() } else { 0 }
+        if self.opened.is_open() { self.shares.len() } else { 0 }
     }
 
     fn bytes(&self) -> u64 {
-        if self.is_open() { self.shares.weight() } else { 0 }
+        if self.opened.is_open() { self.shares.weight() } else { 0 }
     }
 
     fn clear(&self) {
-        if !self.is_open() {
-            return;
-        }
-        if let Some(journal) = self.journal.lock().as_mut() {
-            self.begin_anew(journal);
-        }
+        self.opened.clear(self);
     }
 
     fn keys(&self) -> Vec<Key> {
-        if self.is_open() { self.shares.iter().map(|(key, _)| key).collect() } else { Vec::new() }
+        if self.opened.is_open() { self.shares.iter().map(|(key, _)| key).collect() } else { Vec::new() }
     }
 
     fn counts(&self) -> Counts {
         self.tally.counts()
+    }
+}
+
+impl Lasting for Store {
+    fn flush(&self) -> bool {
+        self.opened.flush(self)
+    }
+
+    fn close(&self) {
+        self.opened.close(self);
     }
 }
 

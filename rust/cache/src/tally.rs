@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Counts;
+use crate::log::Lost;
 
 /// Counters of a tier, which threads add to at once.
 #[derive(Default)]
@@ -38,6 +39,15 @@ impl Tally {
     /// A key was asked for.
     pub(crate) fn asked(&self, found: bool) {
         if found { &self.hits } else { &self.misses }.one();
+    }
+
+    /// A value was not to be had.
+    pub(crate) fn lost(&self, why: &Lost) {
+        match why {
+            Lost::Damaged => &self.damaged,
+            Lost::Refused => &self.failures,
+        }
+        .one();
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -19,8 +19,8 @@ pub trait Tier: Send + Sync {
         self.put_evicting(key, value).0
     }
 
-    /// The same, and hand out what had to leave to make room: not the value that was replaced, but the one that has just come, if
-    /// that is the one to leave. Those that cannot be read are left out.
+    /// The same, and hand out what had to leave to make room: not the value that was replaced, but the one that has just
+    /// come, if that is the one to leave. Those that cannot be read are left out.
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted);
 
     /// Forget a key; tells whether it was there.
@@ -48,6 +48,16 @@ pub trait Tier: Send + Sync {
 
     /// What happened so far.
     fn counts(&self) -> Counts;
+}
+
+/// A tier that outlives the process.
+pub trait Lasting: Tier {
+    /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now. If it is not,
+    /// everything is forgotten.
+    fn flush(&self) -> bool;
+
+    /// Write what waits, and close the files: from now on nothing is there, and nothing is kept.
+    fn close(&self);
 }
 
 /// Keys and values that had to leave a tier.

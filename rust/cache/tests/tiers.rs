@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
-use tiercel_cache::{Key, KeyRef, Kind, Memory, OpenError, Put, Store, Tier};
+use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Memory, OpenError, Put, Store, Tier};
 
 fn value(bytes: &[u8]) -> Arc<[u8]> {
     bytes.into()
@@ -17,11 +17,24 @@ fn store(directory: &Path, bytes: u64) -> Store {
     Store::open(directory, bytes, None).expect("a store that can be opened")
 }
 
+fn files(directory: &Path, bytes: u64) -> Files {
+    Files::open(directory, bytes, Some(3)).expect("a tier of files that can be opened")
+}
+
+type Open = fn(&Path, u64) -> Result<Box<dyn Lasting>, OpenError>;
+
+/// Every kind of tier that outlives the process.
+const LASTING: [Open; 2] = [
+    |directory, bytes| Ok(Box::new(Store::open(directory, bytes, None)?)),
+    |directory, bytes| Ok(Box::new(Files::open(directory, bytes, Some(3))?)),
+];
+
 /// Every kind of tier, with so much room.
 fn every_tier(bytes: u64) -> (Vec<Box<dyn Tier>>, TempDir) {
     let directory = tempdir().expect("a directory");
-    let file = store(directory.path(), bytes);
-    (vec![Box::new(Memory::new(bytes)), Box::new(file)], directory)
+    let store = store(&directory.path().join("store"), bytes);
+    let files = files(&directory.path().join("files"), bytes);
+    (vec![Box::new(Memory::new(bytes)), Box::new(store), Box::new(files)], directory)
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +57,16 @@ fn step() -> impl Strategy<Value = Step> {
 /// The value that step number `n` puts.
 fn content(n: usize, length: usize) -> Vec<u8> {
     (0..length).map(|i| (n * 31 + i * 7) as u8).collect()
+}
+
+/// Bytes that do not get smaller.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn key(number: u8) -> (Kind, Vec<u8>) {
@@ -119,15 +142,17 @@ proptest! {
     }
 
     #[test]
-    fn a_store_that_is_opened_again_holds_the_same(steps in prop::collection::vec(step(), 1..200)) {
-        let directory = tempdir().expect("a directory");
-        let model = run(&store(directory.path(), 1 << 20), &steps, false);
-        let again = store(directory.path(), 1 << 20);
-        for number in 0..40 {
-            check(&again, &model, number, false);
+    fn a_tier_that_is_opened_again_holds_the_same(steps in prop::collection::vec(step(), 1..200)) {
+        for open in LASTING {
+            let directory = tempdir().expect("a directory");
+            let model = run(&*open(directory.path(), 1 << 20).expect("a tier"), &steps, false);
+            let again = open(directory.path(), 1 << 20).expect("a tier");
+            for number in 0..40 {
+                check(&*again, &model, number, false);
+            }
+            prop_assert_eq!(again.len(), model.len());
+            prop_assert_eq!(again.counts().damaged, 0);
         }
-        prop_assert_eq!(again.len(), model.len());
-        prop_assert_eq!(again.counts().damaged, 0);
     }
 }
 
@@ -137,7 +162,7 @@ fn what_is_too_large_is_said_and_takes_the_old_value_along() {
     for tier in &tiers {
         let key = KeyRef::text("large");
         assert_eq!(tier.put(key, value(b"small")), Put::Kept);
-        let put = tier.put(key, value(&vec![0; 20_000]));
+        let put = tier.put(key, value(&noise(20_000)));
         assert!(matches!(put, Put::TooLarge { bytes, most } if bytes > 20_000 && most <= 10_000), "{put:?}");
         assert_eq!(tier.get(key), None);
         assert_eq!(tier.counts().refused, 1);
@@ -194,18 +219,20 @@ fn what_is_driven_out_is_handed_out_and_nothing_else_is() {
         for (key, value) in model {
             assert_eq!(tier.get(key.borrow()), Some(value));
         }
-        let (put, evicted) = tier.put_evicting(KeyRef::text("large"), value(&vec![0; 30_000]));
+        let (put, evicted) = tier.put_evicting(KeyRef::text("large"), value(&noise(30_000)));
         assert!(matches!(put, Put::TooLarge { .. }) && evicted.is_empty());
     }
 }
 
 #[test]
-fn a_second_store_in_a_directory_is_refused() {
-    let directory = tempdir().expect("a directory");
-    let first = store(directory.path(), 1 << 20);
-    assert!(matches!(Store::open(directory.path(), 1 << 20, None), Err(OpenError::AlreadyOpen)));
-    drop(first);
-    store(directory.path(), 1 << 20);
+fn a_second_tier_in_a_directory_is_refused() {
+    for open in LASTING {
+        let directory = tempdir().expect("a directory");
+        let first = open(directory.path(), 1 << 20).expect("a tier");
+        assert!(matches!(open(directory.path(), 1 << 20), Err(OpenError::AlreadyOpen)));
+        drop(first);
+        assert!(open(directory.path(), 1 << 20).is_ok());
+    }
 }
 
 /// A closed store of 30 values.
@@ -348,12 +375,29 @@ fn a_damaged_key_is_counted_and_goes() {
 
 #[test]
 fn what_was_cleared_stays_away() {
-    let directory = filled();
-    {
-        let tier = store(directory.path(), 1 << 20);
+    for open in LASTING {
+        let directory = tempdir().expect("a directory");
+        let tier = open(directory.path(), 1 << 20).expect("a tier");
+        for n in 0..30_u8 {
+            tier.put(KeyRef::bytes(&[n]), value(&[n; 100]));
+        }
+        assert!(tier.flush());
         tier.clear();
         assert_eq!(tier.put(KeyRef::text("new"), value(b"value")), Put::Kept);
+        drop(tier);
+        assert_eq!(open(directory.path(), 1 << 20).expect("a tier").keys(), [KeyRef::text("new").to_key()]);
     }
-    let tier = store(directory.path(), 1 << 20);
-    assert_eq!(tier.keys(), [KeyRef::text("new").to_key()]);
+}
+
+#[test]
+fn nothing_is_in_a_tier_that_was_closed() {
+    for open in LASTING {
+        let directory = tempdir().expect("a directory");
+        let tier = open(directory.path(), 1 << 20).expect("a tier");
+        tier.put(KeyRef::text("a"), value(b"value"));
+        tier.close();
+        assert_eq!(tier.put(KeyRef::text("b"), value(b"value")), Put::Failed);
+        assert_eq!((tier.get(KeyRef::text("a")), tier.len(), tier.bytes(), tier.flush()), (None, 0, 0, false));
+        assert_eq!(open(directory.path(), 1 << 20).expect("a tier").keys(), [KeyRef::text("a").to_key()]);
+    }
 }

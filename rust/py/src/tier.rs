@@ -1,26 +1,30 @@
 //! The tiers of `tiercel.cache`: what they have in common, and a class for each.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
-use tiercel_cache::{Key, KeyRef, Kind, Memory, OpenError, Put, Store, Tier};
+use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Memory, OpenError, Put, Store, Tier};
 
-use crate::arguments::{self, Whole, shown, whole};
+use crate::arguments::{self, Given, Whole, shown, whole};
 use crate::errors::{closed, invalid, store_open};
 use crate::work::detached;
 
 /// Bytes of a value for which there may be no memory.
 const LARGE: usize = 1 << 20;
 
+/// The level of zstd of files unless given.
+const LEVEL: i32 = 3;
+
 /// What every tier can do: bytes by key.
 #[pyclass(subclass, frozen, weakref, module = "tiercel._core")]
 pub(crate) struct TierCore {
     tier: Arc<dyn Tier>,
-    /// The same tier, if it has a file: then calls wait for a disk, and it can be closed.
-    store: Option<Arc<Store>>,
+    /// The same tier, if it has files: then calls wait for a disk, and it can be closed.
+    lasting: Option<Arc<dyn Lasting>>,
     closed: AtomicBool,
 }
 
@@ -28,9 +32,17 @@ pub(crate) struct TierCore {
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct MemoryCore;
 
-/// What `tiercel.cache.Store` calls; use that.
+/// What tiers that outlive the process can do beside.
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
+pub(crate) struct LastingCore;
+
+/// What `tiercel.cache.Store` calls; use that.
+#[pyclass(subclass, frozen, extends = LastingCore, module = "tiercel._core")]
 pub(crate) struct StoreCore;
+
+/// What `tiercel.cache.Files` calls; use that.
+#[pyclass(subclass, frozen, extends = LastingCore, module = "tiercel._core")]
+pub(crate) struct FilesCore;
 
 /// Whether a value was kept, and what it drove out.
 type PutEvicting<'py> = (bool, Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>);
@@ -40,14 +52,14 @@ impl TierCore {
         Arc::clone(&self.tier)
     }
 
-    fn new(tier: Arc<dyn Tier>, store: Option<Arc<Store>>) -> Self {
-        Self { tier, store, closed: AtomicBool::new(false) }
+    fn new(tier: Arc<dyn Tier>, lasting: Option<Arc<dyn Lasting>>) -> Self {
+        Self { tier, lasting, closed: AtomicBool::new(false) }
     }
 
     /// The tier, without the GIL where it may wait for a disk. What is in memory is quicker than to let go of the GIL, and a
     /// process that forks meanwhile would leave its child with locks of threads that are not there.
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&dyn Tier) -> T + Send) -> PyResult<T> {
-        if self.store.is_none() {
+        if self.lasting.is_none() {
             return Ok(job(&*self.tier));
         }
         if self.closed.load(Relaxed) {
@@ -132,8 +144,9 @@ impl TierCore {
         Ok(self.keep(key, value)? == Put::Kept)
     }
 
-    /// `put`, and the keys and values that had to leave to make room: not the value that was replaced, but this one if the tier lets go
-    /// of it at once. A value that is refused drives nothing out.
+    /// `put`, and the keys and values that had to leave to make room.
+    ///
+    /// Not the value that was replaced, but this one if the tier lets go of it at once. A value that is refused drives nothing out.
     fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
         let (py, given, value) = (key.py(), asked(key)?, content(value)?);
         let (put, evicted) = self.call(py, |tier| tier.put_evicting(given, value))?;
@@ -193,28 +206,56 @@ impl StoreCore {
         bytes: &Bound<'_, PyAny>,
         level: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let (py, path, bytes, level) = (path.py(), arguments::path(path)?, room(bytes)?, arguments::level(level)?);
-        let opened: Result<Store, OpenError> = detached(py, || Store::open(&path, bytes, level))?;
-        let store = Arc::new(opened.map_err(|error| store_open(py, &error, &path))?);
-        let tier: Arc<dyn Tier> = Arc::<Store>::clone(&store);
-        Ok(PyClassInitializer::from(TierCore::new(tier, Some(store))).add_subclass(Self))
+        let level = arguments::level(level)?;
+        Ok(lasting(path, bytes, |path, bytes| Store::open(path, bytes, level))?.add_subclass(Self))
     }
+}
 
-    /// Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True. False if the disk refuses;
-    /// then everything is forgotten.
+#[pymethods]
+impl FilesCore {
+    #[new]
+    #[pyo3(signature = (path, bytes, level=Given::No), text_signature = "(path, bytes, level=3)")]
+    #[expect(clippy::needless_pass_by_value, reason = "as Python hands them over")]
+    fn new(path: &Bound<'_, PyAny>, bytes: &Bound<'_, PyAny>, level: Given<'_>) -> PyResult<PyClassInitializer<Self>> {
+        let level = match &level {
+            Given::No => Some(LEVEL),
+            Given::Yes(level) => arguments::level(Some(level).filter(|level| !level.is_none()))?,
+        };
+        Ok(lasting(path, bytes, |path, bytes| Files::open(path, bytes, level))?.add_subclass(Self))
+    }
+}
+
+/// Open a tier of so many bytes in a directory.
+fn lasting<T: Lasting + 'static>(
+    path: &Bound<'_, PyAny>,
+    bytes: &Bound<'_, PyAny>,
+    open: impl FnOnce(&Path, u64) -> Result<T, OpenError> + Send,
+) -> PyResult<PyClassInitializer<LastingCore>> {
+    let (py, path, bytes) = (path.py(), arguments::path(path)?, room(bytes)?);
+    let opened = detached(py, || open(&path, bytes))?;
+    let tier = Arc::new(opened.map_err(|error| store_open(py, &error, &path))?);
+    let core = TierCore::new(Arc::<T>::clone(&tier), Some(tier));
+    Ok(PyClassInitializer::from(core).add_subclass(LastingCore))
+}
+
+#[pymethods]
+impl LastingCore {
+    /// Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
+    ///
+    /// False if the disk refuses; then everything is forgotten.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
-        let Some(store) = core.store.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
+        let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
             return Err(closed(py, "tier"));
         };
-        detached(py, || store.flush())
+        detached(py, || tier.flush())
     }
 
     /// Write what waits, and close the files. Doing it again changes nothing.
     fn close(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, core) = (this.py(), this.as_super().get());
         core.closed.store(true, Relaxed);
-        core.store.as_ref().map_or(Ok(()), |store| detached(py, || store.close()))
+        core.lasting.as_ref().map_or(Ok(()), |tier| detached(py, || tier.close()))
     }
 
     /// Whether it was closed.

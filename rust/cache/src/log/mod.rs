@@ -5,18 +5,19 @@
 //!             oldest          newest, written to; `synced` tells up to where it is on disk for good
 //! ```
 //!
-//! **What a crash can do.** Records are written in order, and synced together. A crash leaves everything up to the place that `synced`
-//! names, and behind it whatever part of the newest segment reached the disk: records are believed there as far as they are whole, one
-//! after the other, and the rest is cut off. A segment is synced before the next one is begun. The oldest one is removed, and the
-//! directory synced, when what lived in it has been written again and synced; a deletion may go with it, for what it deleted went
-//! before it. Beginning anew makes another `synced`, with another number of the log, and that alone makes the segments that are there
-//! foreign.
+//! **What a crash can do.** Records are written in order, and synced together. A crash leaves everything up to the
+//! place that `synced` names, and behind it whatever part of the newest segment reached the disk: records are believed
+//! there as far as they are whole, one after the other, and the rest is cut off. A segment is synced before the next
+//! one is begun. The oldest one is removed, and the directory synced, when what lived in it has been written again and
+//! synced; a deletion may go with it, for what it deleted went before it. Beginning anew makes another `synced`, with
+//! another number of the log, and that alone makes the segments that are there foreign.
 //!
-//! **What damage can do.** The checksum of a record's head is bound to its place, and `synced` and the numbers of the segments tell what
-//! must be there. A damaged value is a value less. A record whose key is damaged may have replaced or deleted anything that is older:
-//! all of that is dropped. Where a head is damaged, a file cut, missing or foreign, the rest of that segment is dropped, too, and the
-//! file is set aside as `log-7.damaged`. If `synced` itself cannot be believed, nothing is. So a value that was replaced or deleted
-//! before the last sync does not come back, unless files of an earlier time are put in the place of all.
+//! **What damage can do.** The checksum of a record's head is bound to its place, and `synced` and the numbers of the
+//! segments tell what must be there. A damaged value is a value less. A record whose key is damaged may have replaced
+//! or deleted anything that is older: all of that is dropped. Where a head is damaged, a file cut, missing or foreign,
+//! the rest of that segment is dropped, too, and the file is set aside as `log-7.damaged`. If `synced` itself cannot be
+//! believed, nothing is. So a value that was replaced or deleted before the last sync does not come back, unless files
+//! of an earlier time are put in the place of all.
 
 mod disk;
 mod record;
@@ -244,7 +245,8 @@ impl Log {
         Ok(())
     }
 
-    /// A part of about so many bytes of the oldest segment, from an offset on or from its beginning; none if it is written to.
+    /// A part of about so many bytes of the oldest segment, from an offset on or from its beginning; none if it is
+    /// written to.
     pub(crate) fn oldest(&self, from: Option<u64>, bytes: u64) -> io::Result<Option<Part>> {
         let Some(kept) = self.segments.front().filter(|_| self.segments.len() > 1) else { return Ok(None) };
         let from = from.unwrap_or(START);

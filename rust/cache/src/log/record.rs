@@ -10,8 +10,8 @@
 //!   little endian; the key is its kind (0: text, 1: bytes) and its bytes; the body is the value as the codec writes it
 //! ```
 //!
-//! The checksum of the head begins with the log, the segment and the place in it, so a record that lies anywhere else, such as
-//! in another record's value or where a page was put in the place of another, is none.
+//! The checksum of the head begins with the log, the segment and the place in it, so a record that lies anywhere else,
+//! such as in another record's value or where a page was put in the place of another, is none.
 
 use std::io;
 use std::sync::Arc;

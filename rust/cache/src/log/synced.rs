@@ -12,8 +12,8 @@
 //!         +------+---------+-----+-------+---------+--------+--------+
 //! ```
 //!
-//! Written after each sync of the log, and then synced itself: what is missing before that place is damage, what is missing
-//! behind it is what a crash leaves.
+//! Written after each sync of the log, and then synced itself: what is missing before that place is damage, what is
+//! missing behind it is what a crash leaves.
 
 use std::fs::{File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};

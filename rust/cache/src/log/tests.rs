@@ -208,7 +208,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 20, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_crash_loses_nothing_that_was_synced(steps in steps(), [kept, hole] in [0.0..1.0_f64, 0.0..1.0_f64], garbage in prop::collection::vec(any::<u8>(), 0..99)) {
+    fn a_crash_loses_nothing_that_was_synced(
+        steps in steps(),
+        [kept, hole] in [0.0..1.0_f64, 0.0..1.0_f64],
+        garbage in prop::collection::vec(any::<u8>(), 0..99),
+    ) {
         let mut tried = Tried::new(1600);
         steps.iter().enumerate().for_each(|(number, step)| tried.step(number, step));
         // Some of what was not synced reached the disk, and garbage where a page was not written.

@@ -1,0 +1,186 @@
+//! Contents in files that are named by their hash.
+//!
+//! ```text
+//! blobs/ab/ab12...    a content, by its BLAKE3 hash in hexadecimal
+//! blobs/ab/tmp-7      one that is being written
+//!
+//!  0      4         8        16      17   20       24
+//!  +------+---------+--------+-------+----+--------+------
+//!  | TCLB | version | length | codec | 0  | CRC32C | body
+//!  +------+---------+--------+-------+----+--------+------
+//!   little endian; the length is that of the content, the body is the content as the codec writes it, the checksum is that of
+//!   the 20 bytes before it and of the body
+//! ```
+
+use std::borrow::Cow;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use blake3::Hash;
+use hashbrown::{HashMap, HashSet};
+
+use crate::log::{Lost, sync_directory};
+use crate::packing::{Codec, Packed, unpack};
+
+const MAGIC: [u8; 4] = *b"TCLB";
+const VERSION: u32 = 1;
+const HEADER: usize = 24;
+
+/// More contents than this are synced with all of the file system, where that can be.
+#[cfg(target_os = "linux")]
+const FEW: usize = 16;
+
+/// The contents of a directory.
+pub(super) struct Blobs {
+    directory: PathBuf,
+    temporary: AtomicU64,
+}
+
+/// Bytes of the file of a content.
+pub(super) fn file_bytes(packed: &Packed) -> u64 {
+    (HEADER + packed.body.len()) as u64
+}
+
+impl Blobs {
+    /// The contents of a directory, which is made if it is not there, and the bytes of the file of each. What a crash
+    /// left half written is removed.
+    pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashMap<Hash, u64>)> {
+        fs::create_dir_all(&directory)?;
+        let mut found = HashMap::new();
+        for part in fs::read_dir(&directory)? {
+            let part = part?;
+            if !part.file_type()?.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(part.path())? {
+                let entry = entry?;
+                match entry.file_name().to_str().and_then(|name| Hash::from_hex(name).ok()) {
+                    Some(hash) => drop(found.insert(hash, entry.metadata()?.len())),
+                    None => fs::remove_file(entry.path())?,
+                }
+            }
+        }
+        Ok((Self { directory, temporary: AtomicU64::new(0) }, found))
+    }
+
+    fn path(&self, hash: Hash) -> PathBuf {
+        let name = hash.to_hex();
+        self.directory.join(&name[..2]).join(name.as_str())
+    }
+
+    /// Write a content, not yet under its name.
+    pub(super) fn write(&self, hash: Hash, packed: &Packed) -> io::Result<Written> {
+        let path = self.path(hash);
+        let part = path.parent().unwrap_or(&self.directory);
+        if let Err(error) = fs::create_dir(part)
+            && error.kind() != io::ErrorKind::AlreadyExists
+        {
+            return Err(error);
+        }
+        let temporary = part.join(format!("tmp-{}", self.temporary.fetch_add(1, Relaxed)));
+        let written = Written { temporary, path, bytes: file_bytes(packed) };
+        let mut file = File::create_new(&written.temporary)?;
+        file.write_all(&header(packed.codec, packed.length, &packed.body))?;
+        file.write_all(&packed.body)?;
+        Ok(written)
+    }
+
+    /// The file of a content, to be read later.
+    pub(super) fn file(&self, hash: Hash) -> io::Result<File> {
+        File::open(self.path(hash))
+    }
+
+    /// A content, if it is whole.
+    pub(super) fn read(&self, hash: Hash) -> Result<Arc<[u8]>, Lost> {
+        match self.file(hash) {
+            Ok(file) => read(file, hash),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Lost::Damaged),
+            Err(_) => Err(Lost::Refused),
+        }
+    }
+
+    /// Remove a content. If that fails, the next opening does it: no key has it any more.
+    pub(super) fn remove(&self, hash: Hash) {
+        let _ = fs::remove_file(self.path(hash));
+    }
+
+    /// Contents are on disk for good when this returns. Those that are not there any more are passed over.
+    pub(super) fn sync(&self, hashes: &HashSet<Hash>) -> io::Result<()> {
+        // One wait in place of many.
+        #[cfg(target_os = "linux")]
+        if hashes.len() > FEW {
+            return Ok(rustix::fs::syncfs(File::open(&self.directory)?)?);
+        }
+        let mut parts = HashSet::new();
+        for hash in hashes {
+            let path = self.path(*hash);
+            match File::options().write(true).open(&path) {
+                Ok(file) => file.sync_all()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            }
+            parts.extend(path.parent().map(Path::to_path_buf));
+        }
+        if !parts.is_empty() {
+            parts.insert(self.directory.clone());
+        }
+        parts.iter().try_for_each(|part| sync_directory(part))
+    }
+}
+
+/// A content under a name of its own, which goes unless it is placed.
+pub(super) struct Written {
+    temporary: PathBuf,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Written {
+    /// Bytes of the file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Give the content its name.
+    pub(super) fn place(self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        // Nothing is there if it was placed.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+/// The content of a file, if it is whole.
+pub(super) fn read(mut file: File, hash: Hash) -> Result<Arc<[u8]>, Lost> {
+    let length = usize::try_from(file.metadata()?.len()).map_err(|_| Lost::Refused)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(|_| Lost::Refused)?;
+    file.read_to_end(&mut bytes)?;
+    let content = unpacked(&bytes).filter(|content| blake3::hash(content) == hash).ok_or(Lost::Damaged)?;
+    Ok(content.into())
+}
+
+fn unpacked(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (head, body) = bytes.split_at_checked(HEADER)?;
+    let length = u64::from_le_bytes(head[8..16].try_into().ok()?);
+    let codec = Codec::of(head[16])?;
+    if *head == header(codec, length, body) { unpack(codec, body, length) } else { None }
+}
+
+fn header(codec: Codec, length: u64, body: &[u8]) -> [u8; HEADER] {
+    let mut out = [0; HEADER];
+    out[..4].copy_from_slice(&MAGIC);
+    out[4..8].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..16].copy_from_slice(&length.to_le_bytes());
+    out[16] = codec as u8;
+    let sum = crc32c::crc32c_append(crc32c::crc32c(&out[..20]), body);
+    out[20..].copy_from_slice(&sum.to_le_bytes());
+    out
+}

@@ -1,0 +1,383 @@
+//! Values in files, equal ones once.
+//!
+//! ```text
+//! directory/  LOCK
+//!             ledger/      a log: key -> hash of its content
+//!             blobs/ab/    the contents, by their hash
+//! ```
+//!
+//! Who stays is decided by content: one that has to leave takes all of its keys along. The ledger is what counts: a
+//! file that no key refers to is removed by the next opening, and a key whose content did not reach the disk before a
+//! crash is dropped, as is one whose content was removed when it was replaced, and what replaced it did not reach the
+//! disk. A flush syncs the contents first, and then the ledger.
+
+mod blobs;
+mod ledger;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use blake3::Hash;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+
+use crate::journal::{Index, Journal, Queue, Slot};
+use crate::lock::Lock;
+use crate::log::{Lost, sync_directory};
+use crate::opened::{Opened, Tended};
+use crate::packing::Packed;
+use crate::shares::shared;
+use crate::tally::Tally;
+use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
+use blobs::{Blobs, Written, file_bytes};
+use ledger::{Ledger, RECORDED, read_record, recorded, weight};
+
+/// The ledger's segments: the part of the tier that one is large, the least and the most.
+const SEGMENTS: u64 = 32;
+const SMALLEST: u64 = 1 << 20;
+const LARGEST: u64 = 16 << 20;
+
+/// A tier of files in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the
+/// process that opened it.
+pub struct Files {
+    opened: Opened,
+    level: Option<i32>,
+    shares: Cache<Hash, u64, Bytes, DefaultHashBuilder, Left>,
+    most: u64,
+    tally: Tally,
+    /// Changes of `shares` and of the names of contents go together with it, under this lock.
+    ledger: Mutex<Ledger>,
+    blobs: Blobs,
+}
+
+#[derive(Clone)]
+struct Bytes;
+
+impl Weighter<Hash, u64> for Bytes {
+    fn weight(&self, _: &Hash, bytes: &u64) -> u64 {
+        *bytes
+    }
+}
+
+/// Hands out the contents that left, and the one that was replaced.
+#[derive(Clone)]
+struct Left;
+
+impl Lifecycle<Hash, u64> for Left {
+    type RequestState = Vec<Hash>;
+
+    fn on_evict(&self, state: &mut Vec<Hash>, hash: Hash, _: u64) {
+        state.push(hash);
+    }
+}
+
+/// A content that had to leave, and the keys that had it.
+struct Gone {
+    hash: Hash,
+    keys: Vec<Key>,
+    /// It can still be read, although its name is gone.
+    file: Option<File>,
+}
+
+impl Files {
+    /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of
+    /// zstd where that makes them smaller.
+    pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
+        // Wherever the process goes later, the files stay where they are.
+        let directory = std::path::absolute(directory)?;
+        let of_ledger = directory.join("ledger");
+        fs::create_dir_all(&of_ledger)?;
+        let lock = Lock::take(&directory)?;
+        let (journal, content) = Journal::open(&of_ledger, lock, (bytes / SEGMENTS).clamp(SMALLEST, LARGEST))?;
+        let (blobs, there) = Blobs::open(directory.join("blobs"))?;
+        sync_directory(&directory)?;
+        let (shares, most) = shared(bytes, Bytes, Left);
+        let opened = Opened::new(journal);
+        let files = Self { opened, level, shares, most, tally: Tally::default(), ledger: Mutex::default(), blobs };
+        files.tally.damaged.add(content.damaged);
+        let waiting = {
+            let mut ledger = files.ledger.lock();
+            for (key, _, slot) in content.slots {
+                files.remember(&mut ledger, key, slot, &there);
+            }
+            there.into_keys().filter(|hash| ledger.bytes(*hash).is_none()).for_each(|hash| files.blobs.remove(hash));
+            ledger.queue.bytes()
+        };
+        files.opened.write_if_much(&files, waiting);
+        Ok(files)
+    }
+
+    /// Take up a key of the ledger, unless its content is not there or there is no room for it.
+    fn remember(&self, ledger: &mut Ledger, key: Key, slot: Arc<Slot>, there: &HashMap<Hash, u64>) {
+        let record = slot.value(key.borrow());
+        if record.is_err() {
+            self.tally.damaged.one();
+        }
+        let found = record.ok().and_then(|record| read_record(&record));
+        let Some((hash, bytes)) = found.filter(|(hash, bytes)| there.get(hash) == Some(bytes)) else {
+            return ledger.queue.delete(key);
+        };
+        if ledger.weight_with(hash, bytes, key.borrow()) > self.most {
+            self.tally.evictions.one();
+            return ledger.queue.delete(key);
+        }
+        let bytes = ledger.add(key, hash, bytes, slot);
+        self.weigh(ledger, hash, bytes);
+    }
+
+    /// A content and its keys weigh so much now; gives what has to leave for it, maybe itself.
+    fn weigh(&self, ledger: &mut Ledger, hash: Hash, bytes: u64) -> Vec<Gone> {
+        let mut left = Vec::new();
+        self.shares.insert_with_lifecycle(hash, bytes, &mut left);
+        left.retain(|gone| *gone != hash || !self.shares.contains_key(&hash));
+        left.into_iter().map(|hash| self.leave(ledger, hash)).collect()
+    }
+
+    /// A content has to leave with its keys.
+    fn leave(&self, ledger: &mut Ledger, hash: Hash) -> Gone {
+        let gone = Gone { hash, keys: ledger.take_content(hash), file: self.blobs.file(hash).ok() };
+        self.blobs.remove(hash);
+        for key in &gone.keys {
+            ledger.queue.delete(key.clone());
+        }
+        self.tally.evictions.add(gone.keys.len() as u64);
+        gone
+    }
+
+    /// Take its content from a key, and remove it if no other key has it; gives what has to leave, and tells whether
+    /// the key was there.
+    fn release(&self, ledger: &mut Ledger, key: KeyRef<'_>) -> (bool, Vec<Gone>) {
+        match ledger.take(key) {
+            None => (false, Vec::new()),
+            Some((hash, Some(bytes))) => (true, self.weigh(ledger, hash, bytes)),
+            Some((hash, None)) => {
+                self.shares.remove(&hash);
+                self.blobs.remove(hash);
+                (true, Vec::new())
+            }
+        }
+    }
+
+    /// Keep a value; gives what had to leave, too.
+    fn keep(&self, key: KeyRef<'_>, value: &Arc<[u8]>) -> (Put, Vec<Gone>) {
+        if !self.opened.is_open() {
+            return (Put::Failed, Vec::new());
+        }
+        let hash = blake3::hash(value);
+        let (gone, waiting) = loop {
+            // Others go on while a content is written.
+            let is_there = self.ledger.lock().bytes(hash).is_some();
+            let written = if is_there { Ok(None) } else { self.write(key, hash, value).map(Some) };
+            match written.and_then(|written| self.commit(key, hash, written)) {
+                Ok(Some(kept)) => break kept,
+                // It was there, and has left since.
+                Ok(None) => {}
+                Err(put) => return (self.turn_away(key, put), Vec::new()),
+            }
+        };
+        self.tally.puts.one();
+        (if self.opened.write_if_much(self, waiting) { Put::Kept } else { Put::Failed }, gone)
+    }
+
+    /// Write a content, or tell why it is not kept.
+    fn write(&self, key: KeyRef<'_>, hash: Hash, value: &Arc<[u8]>) -> Result<Written, Put> {
+        let packed = Packed::new(Arc::clone(value), self.level);
+        self.fits(file_bytes(&packed) + weight(key))?;
+        self.blobs.write(hash, &packed).map_err(|_| Put::Failed)
+    }
+
+    fn fits(&self, bytes: u64) -> Result<(), Put> {
+        if bytes <= self.most { Ok(()) } else { Err(Put::TooLarge { bytes, most: self.most }) }
+    }
+
+    /// Give a key a content, which is there or was written; gives what has to leave for it, and how much waits to be
+    /// written to the ledger. None if the content is not there any more.
+    fn commit(&self, key: KeyRef<'_>, hash: Hash, written: Option<Written>) -> Result<Option<(Vec<Gone>, u64)>, Put> {
+        let ledger = &mut *self.ledger.lock();
+        let was_there = ledger.bytes(hash);
+        let Some(bytes) = was_there.or(written.as_ref().map(Written::bytes)) else { return Ok(None) };
+        self.fits(ledger.weight_with(hash, bytes, key))?;
+        if let Some(written) = written.filter(|_| was_there.is_none()) {
+            written.place().map_err(|_| Put::Failed)?;
+            ledger.note_written(hash);
+        }
+        if ledger.hash(key) == Some(hash) {
+            self.shares.get(&hash);
+            return Ok(Some((Vec::new(), 0)));
+        }
+        let (_, mut gone) = self.release(ledger, key);
+        if was_there.is_some() && ledger.bytes(hash).is_none() {
+            return Ok(None);
+        }
+        let slot = Slot::waiting(recorded(hash, bytes));
+        let bytes = ledger.add(key.to_key(), hash, bytes, Arc::clone(&slot));
+        ledger.queue.put(key.to_key(), slot, RECORDED);
+        gone.extend(self.weigh(ledger, hash, bytes));
+        Ok(Some((gone, ledger.queue.bytes())))
+    }
+
+    /// A value is not kept; an earlier one of the key is outdated.
+    fn turn_away(&self, key: KeyRef<'_>, put: Put) -> Put {
+        if put == Put::Failed { &self.tally.failures } else { &self.tally.refused }.one();
+        self.delete(key);
+        put
+    }
+
+    /// The value of a key that could not be read: it may have left or been replaced meanwhile. With the ledger held,
+    /// nothing moves.
+    fn read_again(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
+        let mut ledger = self.ledger.lock();
+        let hash = ledger.hash(key)?;
+        match self.blobs.read(hash) {
+            Ok(value) => return Some(value),
+            Err(Lost::Refused) => self.tally.failures.one(),
+            Err(Lost::Damaged) => {
+                self.tally.damaged.one();
+                self.shares.remove(&hash);
+                self.blobs.remove(hash);
+                for key in ledger.take_content(hash) {
+                    ledger.queue.delete(key);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Index for Files {
+    fn slot(&self, key: KeyRef<'_>) -> Option<Arc<Slot>> {
+        self.ledger.lock().slot(key).cloned()
+    }
+
+    fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost) {
+        self.tally.lost(why);
+        let mut ledger = self.ledger.lock();
+        if ledger.slot(key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+            self.release(&mut ledger, key);
+            ledger.queue.delete(key.to_key());
+        }
+    }
+}
+
+impl Tended for Files {
+    fn take(&self) -> Queue {
+        std::mem::take(&mut self.ledger.lock().queue)
+    }
+
+    fn log_most(&self) -> u64 {
+        self.ledger.lock().record_bytes() / 4 * 7
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let unsynced = self.ledger.lock().take_unsynced();
+        self.blobs.sync(&unsynced)
+    }
+
+    fn forget(&self) {
+        let mut ledger = self.ledger.lock();
+        ledger.contents().for_each(|hash| self.blobs.remove(hash));
+        self.shares.clear();
+        *ledger = Ledger::default();
+    }
+
+    fn let_go(&self) {
+        let mut ledger = self.ledger.lock();
+        self.shares.clear();
+        *ledger = Ledger::default();
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.tally
+    }
+}
+
+impl Tier for Files {
+    fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
+        if !self.opened.is_open() {
+            return None;
+        }
+        let hash = self.ledger.lock().hash(key);
+        let value = hash.and_then(|hash| {
+            self.shares.get(&hash);
+            self.blobs.read(hash).ok().or_else(|| self.read_again(key))
+        });
+        self.tally.asked(value.is_some());
+        value
+    }
+
+    fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
+        self.keep(key, &value).0
+    }
+
+    fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
+        let (put, gone) = self.keep(key, &value);
+        let mut evicted = Evicted::new();
+        for Gone { hash, keys, file } in gone {
+            if let Some(Ok(value)) = file.map(|file| blobs::read(file, hash)) {
+                evicted.extend(keys.into_iter().map(|key| (key, Arc::clone(&value))));
+            }
+        }
+        (put, evicted)
+    }
+
+    fn delete(&self, key: KeyRef<'_>) -> bool {
+        if !self.opened.is_open() {
+            return false;
+        }
+        let (was_there, waiting) = {
+            let mut ledger = self.ledger.lock();
+            let (was_there, _) = self.release(&mut ledger, key);
+            if was_there {
+                ledger.queue.delete(key.to_key());
+            }
+            (was_there, ledger.queue.bytes())
+        };
+        self.opened.write_if_much(self, waiting);
+        was_there
+    }
+
+    fn contains(&self, key: KeyRef<'_>) -> bool {
+        self.opened.is_open() && self.ledger.lock().hash(key).is_some()
+    }
+
+    fn len(&self) -> usize {
+        if self.opened.is_open() { self.ledger.lock().len() } else { 0 }
+    }
+
+    fn bytes(&self) -> u64 {
+        if self.opened.is_open() { self.shares.weight() } else { 0 }
+    }
+
+    fn clear(&self) {
+        self.opened.clear(self);
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        if self.opened.is_open() { self.ledger.lock().keys().cloned().collect() } else { Vec::new() }
+    }
+
+    fn counts(&self) -> Counts {
+        self.tally.counts()
+    }
+}
+
+impl Lasting for Files {
+    fn flush(&self) -> bool {
+        self.opened.flush(self)
+    }
+
+    fn close(&self) {
+        self.opened.close(self);
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // In a forked process this does nothing.
+        self.close();
+    }
+}

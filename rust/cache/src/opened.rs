@@ -1,0 +1,110 @@
+//! The journal of a tier while the tier is open, and what becomes of it when the disk refuses.
+
+use std::io;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use crate::journal::{Index, Journal, Queue};
+use crate::tally::Tally;
+
+/// Bytes that wait before they are written.
+const TOGETHER: u64 = 1 << 20;
+
+/// What a tier with a journal is beside its keys.
+pub(crate) trait Tended: Index {
+    /// What waits to be written, which waits no longer.
+    fn take(&self) -> Queue;
+
+    /// Bytes that the log may take.
+    fn log_most(&self) -> u64;
+
+    /// What the journal refers to is on disk for good when this returns.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Forget every key, what waits, and what is kept beside the journal.
+    fn forget(&self);
+
+    /// Forget every key in memory alone, at the end.
+    fn let_go(&self);
+
+    fn tally(&self) -> &Tally;
+}
+
+/// A journal that belongs to the process that opened it.
+pub(crate) struct Opened {
+    by: u32,
+    closed: AtomicBool,
+    /// None when it was closed. Taken before every lock of the tier.
+    journal: Mutex<Option<Journal>>,
+}
+
+impl Opened {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self { by: process::id(), closed: AtomicBool::new(false), journal: Mutex::new(Some(journal)) }
+    }
+
+    /// Whether there is a journal to use. No lock may be taken before this is known: in a forked process one may be
+    /// held by a thread that is not there.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.load(Relaxed) && process::id() == self.by
+    }
+
+    /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now.
+    pub(crate) fn flush(&self, tier: &impl Tended) -> bool {
+        self.is_open() && write(self.journal.lock().as_mut(), tier, true)
+    }
+
+    /// Write what waits, and close the journal.
+    pub(crate) fn close(&self, tier: &impl Tended) {
+        if !self.is_open() {
+            return;
+        }
+        let mut journal = self.journal.lock();
+        write(journal.as_mut(), tier, true);
+        self.closed.store(true, Relaxed);
+        *journal = None;
+        // Places of the log hold files open.
+        tier.let_go();
+    }
+
+    /// Forget everything, for good.
+    pub(crate) fn clear(&self, tier: &impl Tended) {
+        if !self.is_open() {
+            return;
+        }
+        if let Some(journal) = self.journal.lock().as_mut() {
+            begin_anew(journal, tier);
+        }
+    }
+
+    /// Write if so much waits that it pays; tells whether the disk took it.
+    pub(crate) fn write_if_much(&self, tier: &impl Tended, waiting: u64) -> bool {
+        if waiting < TOGETHER {
+            return true;
+        }
+        // One writes and the others go on, until too much waits.
+        let journal = if waiting < 4 * TOGETHER { self.journal.try_lock() } else { Some(self.journal.lock()) };
+        journal.is_none_or(|mut journal| write(journal.as_mut(), tier, false))
+    }
+}
+
+/// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
+fn write(journal: Option<&mut Journal>, tier: &impl Tended, sync: bool) -> bool {
+    let Some(journal) = journal else { return false };
+    let written = journal.write(tier.take(), tier, tier.log_most());
+    let written = written.and_then(|()| if sync { tier.sync().and_then(|()| journal.sync()) } else { Ok(()) });
+    if written.is_err() {
+        tier.tally().failures.one();
+        begin_anew(journal, tier);
+    }
+    written.is_ok()
+}
+
+fn begin_anew(journal: &mut Journal, tier: &impl Tended) {
+    tier.forget();
+    if journal.begin_anew().is_err() {
+        tier.tally().failures.one();
+    }
+}
