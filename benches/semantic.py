@@ -1,9 +1,9 @@
 """Measure the semantic cache: how fast a near query is found, how often an answer is certified, and whether it is right.
 
-python benches/semantic.py [--data DIR] [--queries N] [--cached N] [--json FILE] [--plot FILE]
+python benches/semantic.py [--data DIR] [--model DIR] [--queries N] [--cached N] [--json FILE] [--plot FILE]
 
 Every answer is compared with an exact search, ids and distances; where ids differ, in double precision. Queries are moved in random
-directions: the data has no vectors of texts with words left out.
+directions, and with `--model`, the folder of all-MiniLM-L6-v2, asked again with words left out; `minilm.py` says how to get it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from left_out import DROPS, reworded
 from numpy.typing import NDArray
 from workload import unit
 
@@ -146,6 +147,34 @@ def approximate(index: tiercel.Index, queries: Vectors) -> dict[str, Any]:
     return {"given": given, "wrong": wrong / max(1, given), "threshold": stats["thresholds"][""], "stats": stats}
 
 
+def words_left_out(
+    index: tiercel.Index, queries: Vectors, again: dict[str, Vectors], vectors: Vectors
+) -> Iterator[dict[str, Any]]:
+    """How many queries with words left out are certified, and how many have nine of their true ten in the list of the whole one."""
+    truths = {what: truth(index, near) for what, near in again.items()}
+    for keep in KEEPS:
+        # A user for each query, so that it is answered from the list of its own; the threshold lets all pass.
+        cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries), threshold=2.0, verify=0.0)
+        for at, query in enumerate(queries):
+            cache.search(query, K, user=str(at))
+        for what, near in again.items():
+            certified = wrong = close = 0
+            for at, (query, true) in enumerate(zip(near, truths[what], strict=True)):
+                matches = cache.search(query, K, user=str(at))
+                close += len(set(matches.ids.tolist()) & set(true[0])) >= K - 1
+                if matches.quality == "certified":
+                    certified += 1
+                    wrong += not is_right(matches, true, query, vectors)
+            yield {
+                "dropped": what,
+                "keep": keep,
+                "moved_p50": float(np.median(np.linalg.norm(near - queries, axis=1))),
+                "share": certified / len(near),
+                "wrong": wrong,
+                "nine_of_ten": close / len(near),
+            }
+
+
 def table(headings: list[str], rows: list[list[str]]) -> None:
     print("| " + " | ".join(headings) + " |", "|" + "---|" * len(headings), sep="\n")
     print(*("| " + " | ".join(row) + " |" for row in rows), sep="\n", end="\n\n")
@@ -181,7 +210,32 @@ def show(results: dict[str, Any]) -> None:
     )  # fmt: skip
     row = results["approximate"]
     print(
-        f"max_error=0.02: {row['given']:,} approximate answers, {row['wrong']:.2%} not the true ten; threshold {row['threshold']:.4f}"
+        f"max_error=0.02: {row['given']:,} approximate answers, {row['wrong']:.2%} not the true ten; threshold {row['threshold']:.4f}\n"
+    )
+    if "words" in results:
+        show_words(results["words"])
+
+
+def show_words(rows: list[dict[str, Any]]) -> None:
+    by = {(row["keep"], row["dropped"]): row for row in rows}
+    table(
+        [
+            "left out",
+            "distance p50",
+            *(f"certified of {keep} kept" for keep in KEEPS),
+            "wrong",
+            *(f"nine of ten right, of {keep} kept" for keep in KEEPS),
+        ],
+        [
+            [
+                what,
+                f"{by[KEEPS[0], what]['moved_p50']:.2f}",
+                *(f"{by[keep, what]['share']:.1%}" for keep in KEEPS),
+                str(sum(by[keep, what]["wrong"] for keep in KEEPS)),
+                *(f"{by[keep, what]['nine_of_ten']:.1%}" for keep in KEEPS),
+            ]
+            for what in DROPS
+        ],
     )
 
 
@@ -210,6 +264,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the semantic cache.")
     parser.add_argument("--data", type=Path, default=WORDNET, help="where base.f16.npy and queries.f16.npy are")
+    parser.add_argument("--model", type=Path, help="folder of all-MiniLM-L6-v2: ask with words left out, too")
     parser.add_argument("--queries", type=int, default=2000, help="queries that are asked")
     parser.add_argument("--share-queries", type=int, default=500, help="queries of the table of shares")
     parser.add_argument("--count", type=int, help="take so many vectors only")
@@ -223,6 +278,8 @@ def main() -> None:
     else:
         vectors = unit(np.load(given.data / "base.f16.npy")[: given.count])
         queries = unit(np.load(given.data / "queries.f16.npy")[: given.queries])
+        # First, since another model is refused.
+        again = reworded(given.model, given.data, queries) if given.model else None
         index = tiercel.Index(vectors.shape[1], storage="raw", m=4, ef_construction=10)
         for some in np.array_split(vectors, max(1, len(vectors) // 8000)):
             index.add(some)
@@ -233,6 +290,8 @@ def main() -> None:
             "follow_ups": [follow_ups(index, queries, vectors, noise) for noise in (0.05, 0.1)],
             "approximate": approximate(index, queries),
         }
+        if again:
+            results["words"] = list(words_left_out(index, queries, again, vectors))
     show(results)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
