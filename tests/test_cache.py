@@ -325,7 +325,7 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
     moved = two.optimize()
     assert (moved.removed, two.get("short")) == (1, None)
     assert moved.promoted >= 1
-    assert moved.demoted_bytes >= moved.promoted_bytes > 300
+    assert moved.promoted_bytes > 300
     assert two._name(wanted) in first
     assert len(first) <= before
     assert len(two) == 60, "what changed places is still there"

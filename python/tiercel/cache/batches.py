@@ -3,13 +3,13 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from time import perf_counter
+from contextlib import AbstractContextManager, suppress
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple, cast
 
 from tiercel.cache.flights import Flight
 from tiercel.cache.ladder import Seen
-from tiercel.cache.loads import Load, Loader, refuse_coroutine
+from tiercel.cache.loads import Load, Loader, held, refuse_coroutine, start, unhurried
 from tiercel.cache.shared import Answer
 from tiercel.cache.tiers import Key
 from tiercel.checks import items
@@ -28,6 +28,22 @@ class _Led(NamedTuple):
     stale: Seen | None
 
 
+class _Begun(NamedTuple):
+    """What is known of the keys of a batch before anything is loaded."""
+
+    answers: dict[Key, Answer]
+    old: list[_Led]
+    """Keys whose answer is past its time, and that the caller loads anew."""
+    led: list[_Led]
+    others: list[Load]
+    """Keys that others load."""
+
+    @property
+    def all_led(self) -> list[_Led]:
+        """Everything that somebody may wait for."""
+        return [*self.old, *self.led]
+
+
 class Batch(NamedTuple):
     """Keys that somebody wants, each once."""
 
@@ -35,61 +51,62 @@ class Batch(NamedTuple):
 
     def run(self, loader: BatchLoader) -> dict[Key, Answer]:
         """Values from tiers; what nobody loads is loaded in one call, what others load is waited for."""
-        answers, led, others = self._begin(loader)
-        if led:
-            begun = perf_counter()
-            try:
-                with _loading(led):
-                    values = loader([load.key for load, _, _ in led])
-                refuse_coroutine(values, "aget_many_or_load")
-                answers.update(_landed(led, values, perf_counter() - begun))
-            except BaseException as error:  # noqa: BLE001
-                answers.update(_crashed(led, error))
-        answers.update({load.key: load.run(_one(loader)) for load in others})
+        begun = self._begin()
+        answers, until = begun.answers, monotonic() + self.timeout
+        if begun.old:
+            start(lambda: _lead_quietly(begun.old, loader), lambda error: _give_up(begun.old, error))
+        if begun.led:
+            answers.update(_lead(begun.led, loader))
+        for load in begun.others:
+            answers[load.key] = load.until(until).run(_one(loader))
         return answers
 
     async def arun(self, loader: BatchLoader) -> dict[Key, Answer]:
         """The same on an event loop; the loader may be a coroutine function."""
-        answers, led, others = await asyncio.to_thread(self._begin, loader)
-        if led:
-            begun = perf_counter()
-            try:
-                with _loading(led):
-                    values = loader([load.key for load, _, _ in led])
-                    if inspect.isawaitable(values):
-                        values = await values
-                answers.update(await asyncio.to_thread(_landed, led, values, perf_counter() - begun))
-            except BaseException as error:  # noqa: BLE001
-                answers.update(_crashed(led, error))
-        for load in others:
-            answers[load.key] = await load.arun(_aone(loader))
+        beginning = held(asyncio.ensure_future(asyncio.to_thread(self._begin)))
+        try:
+            begun = await asyncio.shield(beginning)
+        except asyncio.CancelledError as error:
+            # What is joined by then is given up.
+            cause = error
+            beginning.add_done_callback(lambda task: _give_up(task.result().all_led, cause))
+            raise
+        answers, until = begun.answers, monotonic() + self.timeout
+        if begun.old:
+            held(asyncio.ensure_future(_alead_quietly(begun.old, loader)))
+        if begun.led:
+            answers.update(await _alead(begun.led, loader))
+        for load in begun.others:
+            answers[load.key] = await load.until(until).arun(_aone(loader))
         return answers
 
-    def _begin(self, loader: BatchLoader) -> tuple[dict[Key, Answer], list[_Led], list[Load]]:
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for others, in all."""
+        return max((load.timeout for load in self.loads), default=0.0)
+
+    def _begin(self) -> _Begun:
         """What is there, what the caller is to load, and what others load."""
-        answers: dict[Key, Answer] = {}
-        led: list[_Led] = []
-        others: list[Load] = []
+        begun = _Begun({}, [], [], [])
         try:
             for load, (answer, stale) in zip(self.loads, self._find(), strict=True):
-                if answer is not None:
-                    answers[load.key] = answer
+                if answer is not None and not answer.stale:
+                    begun.answers[load.key] = answer
                     continue
                 flight, leads = load.join()
-                if leads and (answer := load.landed_before(flight)) is not None:
-                    answers[load.key] = answer
+                if answer is not None:
+                    begun.answers[load.key] = answer
+                    begun.old.extend([_Led(load, flight, None)] if leads else [])
+                elif leads and (landed := load.landed_before(flight)) is not None:
+                    begun.answers[load.key] = landed
                 elif leads:
-                    led.append(_Led(load, flight, stale))
+                    begun.led.append(_Led(load, flight, stale))
                 else:
-                    others.append(load)
+                    begun.others.append(load)
         except BaseException as error:
-            for load, flight, _ in led:
-                load.give_up(flight, error)
+            _give_up(begun.all_led, error)
             raise
-        for load in self.loads:
-            if load.key in answers and answers[load.key].stale and not inspect.iscoroutinefunction(loader):
-                load.renew(_one(loader))
-        return answers, led, others
+        return begun
 
     def _find(self) -> list[tuple[Answer | None, Seen | None]]:
         if not self.loads:
@@ -100,33 +117,75 @@ class Batch(NamedTuple):
         return [load.judge(seen, stale, now) for load, (seen, stale) in zip(self.loads, found, strict=True)]
 
 
+def _lead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
+    """Load what the caller leads, in one call."""
+    begun = perf_counter()
+    try:
+        with _loading(led):
+            values = loader([load.key for load, _, _ in led])
+        refuse_coroutine(values, "aget_many_or_load")
+        listed = _listed([load.key for load, _, _ in led], values)
+    except BaseException as error:  # noqa: BLE001
+        return _crashed(led, error)
+    return _landed(led, listed, perf_counter() - begun)
+
+
+async def _alead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
+    begun = perf_counter()
+    try:
+        with _loading(led):
+            values = loader([load.key for load, _, _ in led])
+            if inspect.isawaitable(values):
+                values = await values
+        listed = _listed([load.key for load, _, _ in led], values)
+    except BaseException as error:  # noqa: BLE001
+        return _crashed(led, error)
+    return await unhurried(_landed, led, listed, perf_counter() - begun)
+
+
+def _lead_quietly(led: Sequence[_Led], loader: BatchLoader) -> None:
+    """Nobody waits for what comes of it: a failure is counted."""
+    with suppress(Exception):
+        _lead(led, loader)
+
+
+async def _alead_quietly(led: Sequence[_Led], loader: BatchLoader) -> None:
+    with suppress(Exception):
+        await _alead(led, loader)
+
+
+def _give_up(led: Sequence[_Led], error: BaseException) -> None:
+    for load, flight, _ in led:
+        load.give_up(flight, error)
+
+
 def _loading(led: Sequence[_Led]) -> AbstractContextManager[None]:
-    shared = led[0].load.shared
-    return shared.flights.loading([load.name for load, _, _ in led])
+    return led[0].load.shared.flights.loading([flight for _, flight, _ in led])
 
 
-def _landed(led: Sequence[_Led], values: Any, took: float) -> dict[Key, Answer]:
-    listed = _listed([load.key for load, _, _ in led], values)
-    return {
-        load.key: load.land(flight, value, took / len(led))
-        for (load, flight, _), value in zip(led, listed, strict=True)
-    }
+def _landed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
+    """Hand out what was loaded. If one of the values is none that can be kept, the others are handed out first."""
+    answers: dict[Key, Answer] = {}
+    failure: BaseException | None = None
+    for (load, flight, _), value in zip(led, values, strict=True):
+        try:
+            answers[load.key] = load.land(flight, value, took / len(led))
+        except BaseException as error:  # noqa: BLE001
+            failure = error
+    if failure is not None:
+        raise failure
+    return answers
 
 
 def _crashed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
     """What may stand in for what could not be loaded, if that is so of all keys."""
     answers: dict[Key, Answer] = {}
-    failed = False
     for load, flight, stale in led:
-        if flight.landed.done():
-            continue
-        load.give_up(flight, error)
-        answer = load.stand_in(error, stale)
-        if answer is None:
-            failed = True
-        else:
+        is_outdated = load.give_up(flight, error)
+        answer = None if is_outdated else load.stand_in(error, stale)
+        if answer is not None:
             answers[load.key] = answer
-    if failed or not answers:
+    if len(answers) < len(led):
         raise error
     return answers
 

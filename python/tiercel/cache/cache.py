@@ -449,8 +449,8 @@ class Cache(MutableMapping[Key, Any]):
     def flush(self) -> bool:
         """Give what the first tier has to the next one, too, and have everything on the tiers' disks; tells whether it is there."""
         self._check_open()
-        self._shared.ladder.copy_down()
-        kept = self._shared.keep_records()
+        kept = self._shared.ladder.copy_down()
+        kept &= self._shared.keep_records()
         for level in self._shared.ladder.levels:
             kept &= level.tier.flush()
         return kept
@@ -459,10 +459,12 @@ class Cache(MutableMapping[Key, Any]):
         """Flush, and close the tiers. Doing it again changes nothing."""
         if not self._shared.closed:
             self._shared.close_prefetchers()
-            self.flush()
-            self._shared.closed = True
-            for level in self._shared.ladder.levels:
-                level.tier.close()
+            try:
+                self.flush()
+            finally:
+                self._shared.closed = True
+                for level in self._shared.ladder.levels:
+                    level.tier.close()
 
     def __enter__(self) -> Self:
         self._check_open()

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tiercel._core import pack_envelope, unpack_envelope
 
-__all__ = ["FOREVER", "SECOND", "Envelope", "pack", "unpack"]
+__all__ = ["FOREVER", "SECOND", "Envelope", "as_copy", "is_copy", "pack", "unpack"]
 
 FOREVER: Final = 2**64 - 1
 SECOND: Final = 10**9
@@ -55,3 +55,13 @@ def unpack(data: bytes) -> tuple[Envelope, int] | None:
     """The envelope, and where the value begins; None for what is none."""
     found = unpack_envelope(data)
     return None if found is None else (Envelope(*found[0]), found[1])
+
+
+def as_copy(data: bytes) -> bytes:
+    """The same, marked as a copy of what a tier outside of the process has: it need not be written there again, and must not."""
+    return data[:1] + b"\x01" + data[2:]
+
+
+def is_copy(data: bytes) -> bool:
+    """Whether it is marked so."""
+    return data[1:2] == b"\x01"

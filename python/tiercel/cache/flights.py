@@ -20,8 +20,8 @@ from tiercel.errors import RecursiveLoadError
 
 __all__ = ["Crashed", "Flight", "Flights"]
 
-# The keys that whoever runs here is loading, of any cache: (id of the table, name).
-_LOADING: Final[ContextVar[frozenset[tuple[int, bytes]]]] = ContextVar("loading", default=frozenset())
+# What whoever runs here is loading, of any cache.
+_LOADING: Final[ContextVar[frozenset["Flight"]]] = ContextVar("loading", default=frozenset())
 
 
 class Crashed(Exception):  # noqa: N818
@@ -35,6 +35,7 @@ class Flight:
     def __init__(self, watch: Watch, epoch: int, begun: int, tags: tuple[str, ...], *, is_second: bool) -> None:
         self.name = watch.name
         self.watch = watch
+        self.table: Flights | None = None
         self.epoch = epoch
         self.begun = begun
         self.tags = tags
@@ -56,8 +57,9 @@ class Flights:
 
         A flight that began before its key was written, or invalidated, is not joined: what it brings is outdated.
         """
-        if (id(self), new.name) in _LOADING.get():
+        if any(flight.name == new.name and self._flies(flight) for flight in _LOADING.get()):
             raise RecursiveLoadError("loader: asks the cache for the key that it is to load")
+        new.table = self
         with self._lock:
             there = self._flights.get(new.name)
             if there is not None and not there.watch.crossed and is_valid(there):
@@ -65,19 +67,23 @@ class Flights:
             self._flights[new.name] = new
             return new, True
 
-    def take_up(self, crashed: Flight, new: Flight) -> tuple[Flight, bool]:
+    def take_up(self, crashed: Flight, new: Flight, is_valid: Callable[[Flight], bool]) -> tuple[Flight, bool]:
         """The flight that takes up one that crashed, and whether it is the new one: all who waited for the one wait for the other."""
         with self._lock:
-            if crashed.heir is not None:
-                return crashed.heir, False
-            crashed.heir = new
-            self._flights[new.name] = new
-            return new, True
+            if crashed.heir is None:
+                there = self._flights.get(new.name)
+                if there is None or there.watch.crossed or not is_valid(there):
+                    there = self._flights[new.name] = new
+                crashed.heir = there
+            return crashed.heir, crashed.heir is new
+
+    def _flies(self, flight: Flight) -> bool:
+        return flight.table is self and not flight.landed.done()
 
     @contextmanager
-    def loading(self, names: Iterable[bytes]) -> Generator[None]:
-        """Mark what runs here as the loader of these keys."""
-        token = _LOADING.set(_LOADING.get() | {(id(self), name) for name in names})
+    def loading(self, flights: Iterable[Flight]) -> Generator[None]:
+        """Mark what runs here as the loader of these flights."""
+        token = _LOADING.set(_LOADING.get() | set(flights))
         try:
             yield
         finally:
@@ -92,7 +98,15 @@ class Flights:
         """Hand out that it failed: one who waits tries once more, after a second failure nobody does."""
         self.abandon(flight)
         hand_over = not flight.is_second or not isinstance(error, Exception)
+        if isinstance(error, StopIteration):
+            # No future takes one, for it would end whoever waits as if that had returned.
+            error = RuntimeError(f"loader: raised {error!r}")
         flight.landed.set_exception(Crashed() if hand_over else error)
+
+    def renew(self) -> None:
+        """Go on in a forked process, where nobody lands what flew."""
+        self._lock = threading.Lock()
+        self._flights = {}
 
     def abandon(self, flight: Flight) -> None:
         """Whoever comes now loads anew."""

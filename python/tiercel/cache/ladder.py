@@ -6,25 +6,26 @@ put ----> first tier --driven out--> queue --worth it?--> second tier --driven o
              +------------- seen for the second time ---------+--- get
 ```
 
-What is promoted stays below, too, so that it need not be written again when it comes down. A key that is written or deleted waits, as a
+What is promoted stays below, too, so that it need not be written again when it comes down; a copy of what a tier outside of the process has is marked,
+for somebody else may have written there since. A key that is written or deleted waits, as a
 deletion, before each lower tier that may have it; so a call waits for no tier but the first, and nobody sees what was replaced. One thread works
 off the queues. It begins when something waits and ends when nothing does.
 """
 
-import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple, final
-from weakref import WeakSet
 
 from tiercel._core import Glance, Sketch
 from tiercel.cache.admission import Admission
-from tiercel.cache.envelope import Envelope, pack, unpack
+from tiercel.cache.envelope import Envelope, as_copy, is_copy, pack, unpack
+from tiercel.cache.keys import is_record
 from tiercel.cache.level import AnyTier, Level, LevelStats, Waiting, as_name
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.tiers import Key, Memory
 from tiercel.cache.watches import Watch, Watches
+from tiercel.errors import ClosedError
 
 __all__ = ["SIGHTS", "Ladder", "Seen"]
 
@@ -61,7 +62,7 @@ class Ladder:
         self._working = threading.RLock()
         self._starting = threading.Lock()
         self._worker: threading.Thread | None = None
-        _LADDERS.add(self)
+        self._inherited = 0
 
     def glance(self, name: bytes, epoch: int, now: int) -> bytes | None:
         """A value of the first tier, without its envelope, if that is quick to tell; the key is counted as asked for."""
@@ -83,7 +84,7 @@ class Ladder:
                 seen, older = self._judge(at, level.look(name), namespace, now)
                 stale = stale or older
                 if seen is not None:
-                    if self.sketch.count(name) >= SIGHTS:
+                    if self.sketch.count(name) >= SIGHTS or seen.envelope.idle:
                         self._promote(seen, watch, now)
                     return seen, None
         return None, stale
@@ -105,7 +106,7 @@ class Ladder:
                     found[name] = seen, None if seen else found.get(name, (None, None))[1] or older
                     if seen is not None and at == 0:
                         self._touch(seen, name, now)
-                    elif seen is not None and sights[name] >= SIGHTS:
+                    elif seen is not None and (sights[name] >= SIGHTS or seen.envelope.idle):
                         self._promote(seen, watches[name], now)
                 missing = [name for name in missing if found[name][0] is None]
         return [found[name] for name in names]
@@ -142,23 +143,27 @@ class Ladder:
 
     def write(self, name: bytes, data: bytes, mine: Watch | None = None) -> bool:
         """Put a value in place of what any tier has, unless what it was made of is outdated; tells whether a tier keeps it."""
-        with self._writing(name, mine):
+        with self._writing(name, mine) as write:
             kept = self._put_first(name, data, mine)
             if kept is None:
                 return False
             if kept:
                 self._delete_below(name, 1)
                 return True
-            return self._put_below(name, data)
+            return self._put_below(data, write)
 
-    def delete(self, name: bytes, mine: Watch | None = None) -> bool:
-        """Delete a key from all tiers, unless it was written since it was looked at."""
-        first = self.levels[0]
-        with self._writing(name, mine):
-            with first.lock:
-                if mine is not None and mine.crossed:
-                    return False
-                first.tier.delete(name)
+    def delete(self, name: bytes) -> None:
+        """Delete a key from all tiers."""
+        with self._writing(name, None):
+            self._delete_first(name, None)
+            self._delete_below(name, 1)
+
+    def remove(self, name: bytes, data: bytes) -> bool:
+        """Delete a key whose value is this one. That is no write: who loads the key goes on."""
+        with self._watch(name) as watch:
+            there = next((there for level in self.levels if (there := level.peek(name)) is not None), None)
+            if there != data or not self._delete_first(name, watch):
+                return False
             self._delete_below(name, 1)
             return True
 
@@ -176,49 +181,57 @@ class Ladder:
                     known.add(name)
                     yield name
 
-    def copy_down(self) -> None:
-        """Give what the first tier has to the next one, too, and do all that waits."""
-        if len(self.levels) > 1 and not self.levels[0].lasts:
-            for name in self.levels[0].names():
-                self._bring_down(name, stays=True)
-                self.work(1)
+    def copy_down(self) -> bool:
+        """Give what the first tier has to the next one that outlives the process, too, and do all that waits; tells whether that has it."""
+        kept = True
+        lasting = [at for at, level in enumerate(self.levels) if level.lasts]
+        if lasting and lasting[0]:
+            for name in list(self.levels[0].names()):
+                kept &= self._copy_down(name, lasting[0])
         self.work()
+        return kept
+
+    def _copy_down(self, name: bytes, at: int) -> bool:
+        level, first = self.levels[at], self.levels[0]
+        with self._working, self._watch(name) as watch, level.moved(name) as (_, waits):
+            data = first.tier.get(name)
+            with first.lock:
+                if data is None or watch.crossed:
+                    return True
+            wanted = Waiting(data, replaces=waits is not None and waits.replaces)
+            kept = self._has(level, name, wanted) or self._put(at, name, data)
+            if kept and waits is not None:
+                level.settle(name, waits)
+            return kept
 
     def lower(self, name: bytes) -> bool:
         """Let a value of the first tier come down."""
-        return self._bring_down(name, stays=False)
+        first = self.levels[0]
+        with self._watch(name) as watch:
+            data = first.tier.get(name)
+            with first.lock:
+                if data is None or watch.crossed:
+                    return False
+                first.tier.delete(name)
+                self._queue(1, [(name, data)])
+                return True
 
     def lift(self, name: bytes) -> bool:
         """Copy a value of a lower tier to the first one."""
         with self._watch(name) as watch:
-            data = next((data for level in self.levels[1:] if (data := level.peek(name)) is not None), None)
-            return data is not None and self._copy_up(data, watch)
-
-    def remove(self, name: bytes, data: bytes) -> bool:
-        """Delete a key whose value is this one."""
-        with self._watch(name) as watch:
-            there = next((there for level in self.levels if (there := level.peek(name)) is not None), None)
-            return there == data and self.delete(name, watch)
-
-    def _bring_down(self, name: bytes, *, stays: bool) -> bool:
-        first = self.levels[0]
-        with self._watch(name) as watch:
-            data = first.tier.get(name)
-            with self._writing(name, watch), first.lock:
-                if data is None or watch.crossed:
-                    return False
-                if not stays:
-                    first.tier.delete(name)
-                self._queue(1, [(name, data)])
-                return True
+            for level in self.levels[1:]:
+                data = level.peek(name)
+                if data is not None:
+                    return self._put_first(name, data if level.is_near else as_copy(data), watch) is True
+        return False
 
     @contextmanager
-    def _writing(self, name: bytes, mine: Watch | None) -> Generator[None]:
-        self.watches.begin_write(name, mine)
+    def _writing(self, name: bytes, mine: Watch | None) -> Generator[Watch]:
+        write = self.watches.begin_write(name, mine)
         try:
-            yield
+            yield write
         finally:
-            self.watches.end_write(name)
+            self.watches.end_write(write)
 
     @contextmanager
     def _watch(self, name: bytes) -> Generator[Watch]:
@@ -230,13 +243,10 @@ class Ladder:
 
     def _promote(self, seen: Seen, watch: Watch, now: int) -> None:
         """Copy a value that was used to the first tier, unless it is outdated."""
+        level = self.levels[seen.level]
         data = _touched(seen, now) if seen.envelope.idle else seen.data
-        if self._copy_up(data, watch):
-            self.levels[seen.level].count(promoted=1)
-
-    def _copy_up(self, data: bytes, watch: Watch) -> bool:
-        with self._writing(watch.name, watch):
-            return self._put_first(watch.name, data, watch) is True
+        if self._put_first(watch.name, data if level.is_near else as_copy(data), watch):
+            level.count(promoted=1)
 
     def _touch(self, seen: Seen, name: bytes, now: int) -> None:
         """Mark a value as used that must not lie unused for long."""
@@ -244,7 +254,15 @@ class Ladder:
             return
         with self._watch(name) as watch:
             if self.levels[0].tier.get(name) == seen.data:
-                self.write(name, _touched(seen, now), watch)
+                self._put_first(name, _touched(seen, now), watch)
+
+    def _delete_first(self, name: bytes, mine: Watch | None) -> bool:
+        first = self.levels[0]
+        with first.lock:
+            if mine is not None and mine.crossed:
+                return False
+            first.tier.delete(name)
+            return True
 
     def _put_first(self, name: bytes, data: bytes, mine: Watch | None) -> bool | None:
         """Put into the first tier; None, and nothing is changed, if what the value was made of is outdated."""
@@ -259,15 +277,19 @@ class Ladder:
             self._work_soon()
         return kept
 
-    def _put_below(self, name: bytes, data: bytes) -> bool:
+    def _put_below(self, data: bytes, write: Watch) -> bool:
         """Put what the first tier does not take into one that does. It may be larger than any queue: so long, the key waits as deleted."""
+        name, first = write.name, self.levels[0]
         with self._working:
             for at, level in enumerate(self.levels[1:], 1):
                 with level.lock:
                     level.push(name, None)
                 with level.moved(name) as (_, waits):
-                    if waits is None:
-                        return False
+                    with first.lock:
+                        # Somebody else has written the key since.
+                        is_late = write.crossed
+                    if waits is None or is_late:
+                        return True
                     if self._put(at, name, data):
                         level.settle(name, waits)
                         self._delete_below(name, at + 1)
@@ -288,8 +310,10 @@ class Ladder:
     def _queue(self, at: int, entries: Iterable[tuple[Key, bytes]]) -> None:
         level = self.levels[at]
         with level.lock:
-            for name, data in entries:
-                level.push(as_name(name), data)
+            for key, data in entries:
+                name = as_name(key)
+                if not is_record(name):
+                    level.push(name, data)
 
     def _work_soon(self) -> None:
         if any(len(level.waiting) > _LONG for level in self.levels):
@@ -297,15 +321,24 @@ class Ladder:
         with self._starting:
             if self._worker is None and any(level.waiting for level in self.levels):
                 self._worker = threading.Thread(target=self._work_all, name="tiercel-cache", daemon=True)
-                self._worker.start()
+                try:
+                    self._worker.start()
+                except RuntimeError:
+                    # There are no more threads: what waits is done with the next that comes, or by `flush`.
+                    self._worker = None
 
     def _work_all(self) -> None:
-        while True:
-            self.work()
+        try:
+            while True:
+                self.work()
+                with self._starting:
+                    if not any(level.waiting for level in self.levels):
+                        self._worker = None
+                        return
+        finally:
             with self._starting:
-                if not any(level.waiting for level in self.levels):
+                if self._worker is threading.current_thread():
                     self._worker = None
-                    return
 
     def work(self, most: int | None = None) -> None:
         """Do what waits, or so much of it."""
@@ -322,16 +355,44 @@ class Ladder:
         with level.moved() as (name, waits):
             if waits is None:
                 return
-            if waits.data is None:
-                self._delete(at, name, waits)
-            elif level.is_near and not waits.replaces and name in level.tier:
+            try:
+                self._bring_down(at, name, waits)
+            except ClosedError:
+                # Somebody has closed the tier.
                 level.settle(name, waits)
-            elif self._admission[at].admits(name, waits.data) and self._put(at, name, waits.data):
-                level.count(demoted=1)
-                level.settle(name, waits)
-            else:
-                level.count(declined=1)
-                self._delete(at, name, waits)
+
+    def _bring_down(self, at: int, name: bytes, waits: Waiting) -> None:
+        level = self.levels[at]
+        if waits.data is None:
+            self._delete(at, name, waits)
+        elif self._has(level, name, waits):
+            level.settle(name, waits)
+        elif self._admission[at].admits(name, waits.data) and self._put(at, name, waits.data):
+            level.count(demoted=1)
+            level.settle(name, waits)
+        else:
+            level.count(declined=1)
+            self._delete(at, name, waits)
+
+    def _has(self, level: Level, name: bytes, waits: Waiting) -> bool:
+        """Whether a tier need not be given a value: it has it, or one of a tier outside that is as new. If it has another, that must go."""
+        if waits.replaces or waits.data is None:
+            return False
+        parsed = unpack(waits.data)
+        if not level.is_near and (is_copy(waits.data) or parsed is None or parsed[0].written <= self._inherited):
+            return True
+        there = level.tier.get(name)
+        if there is None:
+            return False
+        if level.is_near:
+            waits.replaces = there[2:] != waits.data[2:]
+            return not waits.replaces
+        other = unpack(there)
+        return (
+            parsed is not None
+            and other is not None
+            and (other[0].epoch == parsed[0].epoch and other[0].written >= parsed[0].written)
+        )
 
     def _delete(self, at: int, name: bytes, waits: Waiting) -> None:
         level = self.levels[at]
@@ -351,25 +412,15 @@ class Ladder:
                 self._queue(at + 1, [(gone, old) for gone, old in evicted if gone not in level.waiting])
         return kept
 
-    def renew(self) -> None:
-        """Go on in a forked process, where threads that held a lock are not."""
+    def renew(self, moment: int) -> None:
+        """Go on in a forked process, where threads that held a lock are not. What was there before is the parent's to bring down."""
         self._working, self._starting, self._worker = threading.RLock(), threading.Lock(), None
+        self._inherited = moment
         self.watches = Watches()
         for level in self.levels:
             level.renew()
 
 
-_LADDERS: Final[WeakSet[Ladder]] = WeakSet()
-
-
-def _renew_all() -> None:
-    for ladder in list(_LADDERS):
-        ladder.renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
-
-
 def _touched(seen: Seen, now: int) -> bytes:
-    return pack(seen.envelope._replace(touched=now), seen.data[seen.start :])
+    data = pack(seen.envelope._replace(touched=now), seen.data[seen.start :])
+    return as_copy(data) if is_copy(seen.data) else data

@@ -125,7 +125,7 @@ class Level:
         self.lasts = not isinstance(tier, Memory)
         self.is_near = isinstance(tier, TierCore)
         """Whether asking what is there costs no call to anything outside of the process."""
-        self._moving = False
+        self._moving = 0
         self.lock = threading.Lock()
         self.waiting: OrderedDict[bytes, Waiting] = OrderedDict()
         self._waiting_bytes = 0
@@ -172,7 +172,7 @@ class Level:
 
     def may_have(self, name: bytes) -> bool:
         """Whether there may be something under a name. The lock is held."""
-        return self._moving or not self.is_near or name in self.waiting or name in self.tier
+        return self._moving > 0 or not self.is_near or name in self.waiting or name in self.tier
 
     def push(self, name: bytes, data: bytes | None) -> None:
         """Let a value or a deletion wait. The lock is held."""
@@ -181,7 +181,7 @@ class Level:
         dropped = 0
         while self._waiting_bytes > self._room and (oldest := self._oldest_value()) is not None:
             dropped += 1
-            if self.waiting[oldest].replaces:
+            if self.waiting[oldest].replaces or (self.is_near and oldest in self.tier):
                 self._set(oldest, Waiting(None, replaces=True))
             else:
                 self._pop(oldest)
@@ -194,12 +194,12 @@ class Level:
         with self.lock:
             name = next(iter(self.waiting), b"") if name is None else name
             waits = self.waiting.get(name)
-            self._moving = True
+            self._moving += 1
         try:
             yield name, waits
         finally:
             with self.lock:
-                self._moving = False
+                self._moving -= 1
 
     def settle(self, name: bytes, done: Waiting) -> None:
         """Something was done, and waits no longer, unless something else has come for the key."""
@@ -209,7 +209,8 @@ class Level:
 
     def renew(self) -> None:
         """Go on in a forked process."""
-        self.lock, self._counting = threading.Lock(), threading.Lock()
+        self.lock, self._counting, self._moving = threading.Lock(), threading.Lock(), 0
+        self.waiting, self._waiting_bytes = OrderedDict(), 0
 
     def _oldest_value(self) -> bytes | None:
         return next((name for name, waits in self.waiting.items() if waits.data is not None), None)

@@ -4,9 +4,10 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable
+from concurrent.futures import wait
 from contextlib import suppress
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tiercel.cache.envelope import SECOND, unpack
 from tiercel.cache.flights import Crashed, Flight
@@ -17,9 +18,10 @@ from tiercel.cache.terms import Terms
 from tiercel.cache.tiers import Key
 from tiercel.errors import DeadlineExceededError, InvalidInputError, RecursiveLoadError
 
-__all__ = ["Load", "Loader", "refuse_coroutine"]
+__all__ = ["Load", "Loader", "held", "refuse_coroutine", "start", "unhurried"]
 
 Loader = Callable[[Any], Any]
+_Result = TypeVar("_Result")
 
 
 class Load(NamedTuple):
@@ -45,10 +47,10 @@ class Load(NamedTuple):
             flight, leads = self.join(crashed)
             if leads:
                 return self.landed_before(flight) or self._lead(flight, loader, stale)
+            if not wait([flight.landed], max(0.0, until - monotonic())).done:
+                return self._late(flight, stale)
             try:
-                return self._landed(flight.landed.result(max(0.0, until - monotonic())))
-            except TimeoutError as error:
-                return self._late(flight, error, stale)
+                return self._landed(flight.landed.result())
             except Crashed:
                 crashed = flight
 
@@ -56,21 +58,29 @@ class Load(NamedTuple):
         """The same on an event loop; the loader may be a coroutine function."""
         answer, stale = await asyncio.to_thread(self.find)
         if answer is not None:
-            if answer.stale and (flight := self._renewal()) is not None:
-                _keep(asyncio.ensure_future(self._alead_quietly(flight, loader)))
+            if answer.stale:
+                flight, leads = self.join()
+                if leads:
+                    held(asyncio.ensure_future(self._alead_quietly(flight, loader)))
             return answer
         until, crashed = monotonic() + self.timeout, None
         while True:
             flight, leads = self.join(crashed)
             if leads:
                 return self.landed_before(flight) or await self._alead(flight, loader, stale)
+            landed = asyncio.wrap_future(flight.landed)
+            # Whoever goes before it lands does not look at what becomes of it.
+            landed.add_done_callback(_looked_at)
+            if not (await asyncio.wait([landed], timeout=max(0.0, until - monotonic())))[0]:
+                return self._late(flight, stale)
             try:
-                landing = asyncio.shield(asyncio.wrap_future(flight.landed))
-                return self._landed(await asyncio.wait_for(landing, max(0.0, until - monotonic())))
-            except TimeoutError as error:
-                return self._late(flight, error, stale)
+                return self._landed(flight.landed.result())
             except Crashed:
                 crashed = flight
+
+    def until(self, moment: float) -> "Load":
+        """The same with a timeout that ends at a moment of the monotonic clock."""
+        return self._replace(timeout=max(0.0, moment - monotonic()))
 
     def find(self) -> tuple[Answer | None, Seen | None]:
         """An answer, or else what may stand in for it. The key has been counted as asked for."""
@@ -95,9 +105,9 @@ class Load(NamedTuple):
         leads = False
         try:
             if crashed is None:
-                flight, leads = shared.flights.join(new, self._is_valid)
+                flight, leads = shared.flights.join(new, self._may_join)
             else:
-                flight, leads = shared.flights.take_up(crashed, new)
+                flight, leads = shared.flights.take_up(crashed, new, self._may_join)
         finally:
             if not leads:
                 shared.ladder.watches.end(new.watch)
@@ -111,46 +121,46 @@ class Load(NamedTuple):
         seen = shared.ladder.peek_nearby(self.name, self.namespace, shared.clock())
         answer = None if seen is None else shared.open(seen)
         if seen is not None and answer is not None:
-            shared.ladder.watches.end(flight.watch)
             shared.flights.land(flight, seen.data)
+            shared.ladder.watches.end(flight.watch)
         return answer
+
+    def _may_join(self, flight: Flight) -> bool:
+        """Whether what a flight brings will do. What it keeps must have the tags that the caller wants to invalidate it by."""
+        return self._is_valid(flight) and set(self.terms.tags) <= set(flight.tags)
 
     def _is_valid(self, flight: Flight) -> bool:
         """Whether nothing was invalidated that the value of a flight belongs to."""
         return self.namespace.allows_load(flight.epoch, flight.begun, (*flight.tags, *self.terms.tags))
 
     def renew(self, loader: Loader) -> None:
-        """Load a value anew, on a thread of its own, that was given though it is old."""
-        flight = self._renewal()
-        if flight is not None:
-            threading.Thread(target=self._lead_quietly, args=(flight, loader), daemon=True).start()
-
-    def _renewal(self) -> Flight | None:
-        """A flight to lead; None if somebody leads one."""
+        """Load a value anew, on a thread of its own, that was given though it is old, if nobody does."""
         flight, leads = self.join()
-        return flight if leads else None
+        if leads:
+            start(lambda: self._lead_quietly(flight, loader), lambda error: self.give_up(flight, error))
 
     def _lead(self, flight: Flight, loader: Loader, stale: Seen | None) -> Answer:
         begun = perf_counter()
         try:
-            with self.shared.flights.loading((self.name,)):
+            with self.shared.flights.loading((flight,)):
                 value = loader(self.key)
             refuse_coroutine(value, "aget_or_load")
-            return self.land(flight, value, perf_counter() - begun)
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
+        return self.land(flight, value, perf_counter() - begun)
 
     async def _alead(self, flight: Flight, loader: Loader, stale: Seen | None) -> Answer:
         begun = perf_counter()
         try:
-            with self.shared.flights.loading((self.name,)):
+            with self.shared.flights.loading((flight,)):
                 value = loader(self.key)
                 if inspect.isawaitable(value):
                     value = await value
-            took = perf_counter() - begun
-            return await asyncio.to_thread(self.land, flight, value, took)
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
+        took = perf_counter() - begun
+        # Whoever is cancelled now leaves it to the thread.
+        return await unhurried(self.land, flight, value, took)
 
     def _lead_quietly(self, flight: Flight, loader: Loader) -> None:
         """Nobody waits for what comes of it: a failure is counted."""
@@ -164,33 +174,43 @@ class Load(NamedTuple):
     def land(self, flight: Flight, value: Any, cost: float) -> Answer:
         """Keep what was loaded, unless it is outdated, and hand it out."""
         shared = self.shared
-        data = shared.seal(value, self.terms, flight.epoch, flight.begun, cost)
-        if self._is_valid(flight):
-            shared.ladder.write(self.name, data, flight.watch)
-        shared.ladder.watches.end(flight.watch)
+        try:
+            data = shared.seal(value, self.terms, flight.epoch, flight.begun, cost)
+            if self._is_valid(flight):
+                shared.keep(self.name, data, flight.watch)
+        except BaseException as error:
+            self.give_up(flight, error)
+            raise
+        # First nobody joins it any more, and then nobody asks whether it is outdated.
         shared.flights.land(flight, data)
+        shared.ladder.watches.end(flight.watch)
         shared.count("loads")
         return Answer(value, None, stale=False, age=cost)
 
     def crash(self, flight: Flight, error: BaseException, stale: Seen | None) -> Answer:
         """Hand out that it failed. Whoever has something that may stand in for it, gets that."""
-        self.give_up(flight, error)
-        answer = self.stand_in(error, stale)
+        is_outdated = self.give_up(flight, error)
+        answer = None if is_outdated else self.stand_in(error, stale)
         if answer is None:
             raise error
         return answer
 
-    def give_up(self, flight: Flight, error: BaseException) -> None:
-        """Hand out that it failed."""
-        self.shared.ladder.watches.end(flight.watch)
+    def give_up(self, flight: Flight, error: BaseException) -> bool:
+        """Hand out that it failed; tells whether the key was written meanwhile."""
+        is_outdated = flight.watch.crossed
         self.shared.flights.crash(flight, error)
+        self.shared.ladder.watches.end(flight.watch)
         self.shared.count("load_failures")
+        return is_outdated
 
     def stand_in(self, error: BaseException, stale: Seen | None) -> Answer | None:
         """What is given in place of what could not be loaded. A mistake of the caller, or an interruption, is never covered up."""
         if isinstance(error, RecursiveLoadError | InvalidInputError) or not isinstance(error, Exception):
             return None
-        answer = None if stale is None else self.shared.open(stale, stale=True)
+        now = self.shared.clock()
+        if stale is None or not self.namespace.allows(stale.envelope) or not stale.envelope.is_kept(now):
+            return None
+        answer = self.shared.open(stale, stale=True)
         if answer is not None:
             self.shared.count("stale_served")
         return answer
@@ -203,25 +223,49 @@ class Load(NamedTuple):
         age = max(0, self.shared.clock() - envelope.written) / SECOND
         return Answer(self.shared.codec.decode(data[start:]), None, stale=False, age=age)
 
-    def _late(self, flight: Flight, cause: TimeoutError, stale: Seen | None) -> Answer:
+    def _late(self, flight: Flight, stale: Seen | None) -> Answer:
         """Whoever has waited long enough goes; the next one who wants the key loads it anew."""
+        is_outdated = flight.watch.crossed
         self.shared.flights.abandon(flight)
         self.shared.count("deadlines")
-        answer = self.stand_in(cause, stale)
+        error = DeadlineExceededError(
+            f"timeout: expected the key {self.key!r} to be loaded by another caller within {self.timeout:g} s, got nothing"
+        )
+        answer = None if is_outdated else self.stand_in(error, stale)
         if answer is None:
-            raise DeadlineExceededError(
-                f"timeout: expected the key {self.key!r} to be loaded by another caller within {self.timeout} s, got nothing"
-            ) from cause
+            raise error
         return answer
 
 
 # Tasks that nobody else holds: the event loop does not.
-_TASKS: set[asyncio.Future[None]] = set()
+_TASKS: set[asyncio.Future[Any]] = set()
 
 
-def _keep(task: asyncio.Future[None]) -> None:
+def held(task: asyncio.Future[_Result]) -> asyncio.Future[_Result]:
+    """A task that runs to its end, whoever lets go of it."""
     _TASKS.add(task)
     task.add_done_callback(_TASKS.discard)
+    task.add_done_callback(_looked_at)
+    return task
+
+
+def _looked_at(task: asyncio.Future[Any]) -> None:
+    """What nobody looks at is told on stderr."""
+    if not task.cancelled():
+        task.exception()
+
+
+async def unhurried(work: Callable[..., _Result], *arguments: Any) -> _Result:
+    """The result of work on a thread, which is done whether or not the caller is cancelled."""
+    return await asyncio.shield(held(asyncio.ensure_future(asyncio.to_thread(work, *arguments))))
+
+
+def start(work: Callable[[], None], refused: Callable[[BaseException], object]) -> None:
+    """Begin work on a thread of its own; tell if there is none to be had."""
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError as error:
+        refused(error)
 
 
 def refuse_coroutine(value: Any, instead: str) -> None:

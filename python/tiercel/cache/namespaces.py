@@ -38,6 +38,10 @@ class Ticks:
             self._last = max(self._last + 1, self.now())
             return self._last
 
+    def renew(self) -> None:
+        """Go on in a forked process."""
+        self._lock = threading.Lock()
+
     def leave_behind(self, moment: int) -> None:
         """Give only later moments from now on: the clock may have been set back."""
         with self._lock:
@@ -77,6 +81,10 @@ class Namespace:
     def epoch(self) -> int:
         """What every valid value carries."""
         return self._state.epoch
+
+    def renew(self) -> None:
+        """Go on in a forked process."""
+        self._lock = threading.Lock()
 
     def allows(self, envelope: Envelope) -> bool:
         """Whether nothing that a value belongs to was invalidated since it was written."""

@@ -67,10 +67,19 @@ def _exchange(ladder: Ladder, up: list[int], down: list[int]) -> None:
     first = ladder.levels[0]
     lowest = sorted(_found(ladder, first), reverse=True)
     free = 0
+    is_full = False
     below = [found for level in ladder.levels[1:] if level.is_near for found in _found(ladder, level)]
     for best in sorted(below, reverse=True):
         if best.name in first.tier or ladder.sketch.count(best.name) < SIGHTS:
             continue
+        if not is_full:
+            # What the tier drives out tells that there is no more room.
+            evictions = first.tier.stats()["evictions"]
+            is_lifted = ladder.lift(best.name)
+            is_full = first.tier.stats()["evictions"] > evictions
+            if is_lifted and best.name in first.tier:
+                up.append(best.size)
+                continue
         while free < best.size and lowest and lowest[-1].worth < best.worth:
             least = lowest.pop()
             if ladder.lower(least.name):

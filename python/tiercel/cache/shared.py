@@ -1,9 +1,12 @@
 """What all namespaces of a cache have in common, and how a value becomes what its tiers keep."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any, Final, NamedTuple, final
+from weakref import WeakSet
 
 from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flight, Flights
@@ -12,6 +15,8 @@ from tiercel.cache.level import AnyTier
 from tiercel.cache.namespaces import Namespace, Ticks
 from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
+from tiercel.cache.watches import Watch
+from tiercel.errors import ClosedError
 
 __all__ = ["Answer", "Shared"]
 
@@ -44,6 +49,7 @@ class Shared:
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
         self._namespaces: dict[str, Namespace] = {}
+        _SHARED.add(self)
         self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
 
     def namespace(self, name: str) -> Namespace:
@@ -75,6 +81,12 @@ class Shared:
         """A flight that begins now."""
         return Flight(self.ladder.watches.begin(name), namespace.epoch, self.ticks.next(), tags, is_second=is_second)
 
+    def keep(self, name: bytes, data: bytes, mine: Watch) -> None:
+        """Write what was loaded; a cache that was closed meanwhile keeps nothing."""
+        with suppress(ClosedError):
+            if not self.closed:
+                self.ladder.write(name, data, mine)
+
     def seal(self, value: Any, terms: Terms, epoch: int, written: int, cost: float = 0.0) -> bytes:
         """A value as tiers keep it."""
         now = self.clock()
@@ -100,3 +112,24 @@ class Shared:
         """What happened so far."""
         with self._lock:
             return dict(self._counts)
+
+    def renew(self) -> None:
+        """Go on in a forked process, where threads that held a lock, or loaded something, are not."""
+        self._lock = threading.Lock()
+        self.ticks.renew()
+        for namespace in self._namespaces.values():
+            namespace.renew()
+        self.flights.renew()
+        self.ladder.renew(self.ticks.next())
+
+
+_SHARED: Final[WeakSet[Shared]] = WeakSet()
+
+
+def _renew_all() -> None:
+    for shared in list(_SHARED):
+        shared.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

@@ -3,10 +3,10 @@
 //! ```text
 //!  0      1   2         4      8       16        24      32      40     48        56
 //!  +------+---+---------+------+-------+---------+-------+-------+------+---------+------+------
-//!  | kind | 0 | bytes   | cost | epoch | written | fresh | grace | idle | touched | tags | value
+//!  | kind |   | bytes   | cost | epoch | written | fresh | grace | idle | touched | tags | value
 //!  |      |   | of tags |      |       |         | until |       |      |         |      |
 //!  +------+---+---------+------+-------+---------+-------+-------+------+---------+------+------
-//!   little endian; times in nanoseconds; a tag is its length in two bytes and its UTF-8
+//!   0 or, of a copy of what a tier outside of the process has, 1; little endian; times in nanoseconds; a tag is its length in two bytes and its UTF-8
 //! ```
 
 const KIND: u8 = 1;
@@ -66,7 +66,7 @@ impl<'a> Opened<'a> {
     /// What a tier gave; none if it is no envelope.
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let (head, rest) = data.split_first_chunk::<HEAD>()?;
-        let [KIND, 0, low, high, ..] = *head else { return None };
+        let [KIND, 0 | 1, low, high, ..] = *head else { return None };
         let (tags, value) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| head[at + byte]));
         let envelope = Envelope {
