@@ -1,5 +1,6 @@
 """The cache: a mapping over tiers that may forget, and never gives what was replaced, deleted, invalidated or is past its time."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from caching import Clock, Counted
+from outside import Shelf
 
 import tiercel
 from tiercel.cache import Cache, Memory, Store
@@ -18,6 +20,7 @@ from tiercel.cache.envelope import pack, unpack
 mapping_tests = pytest.importorskip("test.mapping_tests")
 
 MIB = 1 << 20
+MEMORY = Memory(MIB)
 
 
 @pytest.fixture
@@ -274,6 +277,71 @@ def test_a_value_too_large_for_memory_goes_below(two: Cache) -> None:
     assert two.get("large") is None, "an outdated value stays"
 
 
+@pytest.mark.parametrize("above", [[], [Memory(4096)]])
+def test_a_value_that_a_tier_that_fails_might_have_taken_is_no_mistake(above: list[Memory]) -> None:
+    shelf = Shelf()
+    with Cache([*above, shelf]) as cache:
+        shelf.mode = "fails"
+        cache["key"] = bytes(MIB)
+        assert cache.get("key") is None
+        assert cache.setdefault("key", bytes(MIB)) == bytes(MIB)
+        assert not cache.put("key", bytes(MIB))
+
+
+def test_a_value_leaves_with_pop_and_its_default_is_for_all_that_is_not_there(two: Cache, clock: Clock) -> None:
+    two["first"], two["second"] = bytes(10), None
+    two.put("old", 1, ttl=1)
+    clock.pass_seconds(1)
+    assert two.pop("second", "absent") is None
+    assert two.pop("second", "absent") == two.pop("old", "absent") == "absent"
+    with pytest.raises(KeyError, match="old"):
+        two.pop("old")
+    assert two.popitem() == ("first", bytes(10))
+    with pytest.raises(KeyError):
+        two.popitem()
+
+
+class Aging(Clock):
+    """Time that passes whenever somebody looks."""
+
+    def __call__(self) -> int:
+        self.pass_seconds(1)
+        return self.now
+
+
+def test_what_ends_while_it_is_popped_is_not_there() -> None:
+    with Cache([Memory(MIB)], clock=Aging()) as cache:
+        for seconds in range(1, 10):
+            cache.put("key", "value", ttl=seconds)
+            assert cache.pop("key", "absent") in {"value", "absent"}
+
+
+def test_what_the_codec_does_not_read_is_not_there(tmp_path: Path) -> None:
+    with Cache([Store(tmp_path / "store", MIB)], codec="pickle (unsafe)") as cache:
+        cache["tuple"], cache["text"] = (1, 2), "kept"
+    with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
+        assert cache.get("tuple") is None
+        assert "tuple" not in cache
+        assert (len(cache), list(cache), cache.pop("tuple", "absent")) == (1, ["text"], "absent")
+        assert cache.get_or_load("tuple", Counted()) == "loaded tuple"
+        assert "tuple" in cache
+
+
+def test_a_call_that_is_refused_is_not_counted(cache: Cache) -> None:
+    with pytest.raises(tiercel.InvalidInputError, match="loader"):
+        cache.fetch("key", 5)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(tiercel.InvalidInputError, match="loader"):
+        asyncio.run(cache.afetch("key", 5))  # pyright: ignore[reportArgumentType]
+    assert cache._shared.ladder.sketch.count(cache._name("key")) == 0
+
+
+def test_tags_of_an_array_are_tags(cache: Cache) -> None:
+    cache.put("key", 1, tags=np.array(["red", "blue"]))
+    assert cache["key"] == 1
+    cache.invalidate_tags("blue")
+    assert "key" not in cache
+
+
 def test_flush_and_close_keep_what_memory_had(tmp_path: Path) -> None:
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
         for number in range(100):
@@ -347,6 +415,12 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
         ({"codec": "pickle"}, "codec"),
         ({"queue_bytes": 0}, "queue_bytes: expected"),
         ({"seed": -1}, "seed: expected"),
+        ({"tiers": [MEMORY, MEMORY]}, r"tiers\[1\]: expected another tier"),
+        ({"tiers": [Memory(MIB), Cache([MEMORY])]}, r"tiers\[1\]: expected a tier, .* got Cache"),
+        ({"ttl": np.array([1.0, 2.0])}, "ttl: expected a number"),
+        ({"clock": 5}, "clock: expected a function"),
+        ({"clock": lambda: 1.5}, r"clock\(\): expected an int"),
+        ({"clock": lambda: -5}, r"clock\(\): expected an int"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:
@@ -363,7 +437,13 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         (lambda cache: cache.put("a", 1, tags="tag"), "tags: expected a list"),
         (lambda cache: cache.put("a", 1, tags=[1]), r"tags\[0\]: expected a str"),
         (lambda cache: cache.put("a", 1, cost=-1), "cost"),
+        (lambda cache: cache.put("a", 1, ttl=np.array([1.0, 2.0])), "ttl: expected a number"),
+        (lambda cache: cache.put("a", 1, tags=np.array([1, 2])), r"tags\[0\]: expected a str"),
         (lambda cache: cache.get_many("ab"), "keys: expected an iterable"),
+        (lambda cache: cache.get_many_or_load([["a"]], Counted()), r"keys\[0\]: expected str or bytes, got list"),
+        (lambda cache: cache.predict(["a"]), "key: expected str or bytes"),
+        (lambda cache: cache.predict("a", limit=-1), "limit: expected an int"),
+        (lambda cache: cache.predict("a", limit="1"), "limit: expected an int"),
         (lambda cache: cache.get_or_load("a", 1), "loader: expected a function"),
         (lambda cache: cache.get_or_load("a", Counted(), timeout=-1), "timeout"),
         (lambda cache: cache.namespace(1), "name: expected a str"),

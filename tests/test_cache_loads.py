@@ -1,6 +1,7 @@
 """Loading through a cache: once for all who ask, never an outdated value, and what happens when it fails."""
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -346,12 +347,12 @@ def test_a_coroutine_needs_the_coroutine_methods(cache: Cache) -> None:
 def test_memoized_functions_are_computed_once(cache: Cache, clock: Clock) -> None:
     calls = []
 
-    @cache.memoize(ttl=10)
+    @cache.memoize(ttl=10, name="add")
     def add(one: int, other: int = 2) -> int:
         calls.append((one, other))
         return one + other
 
-    @cache.memoize()
+    @cache.memoize(name="twice")
     async def twice(text: str) -> str:
         calls.append(text)
         return text * 2
@@ -366,6 +367,73 @@ def test_memoized_functions_are_computed_once(cache: Cache, clock: Clock) -> Non
     assert cache.delete(add.cache_key(1))  # pyright: ignore[reportFunctionMemberAccess]
     with pytest.raises(tiercel.InvalidInputError, match="one"):
         add(object())  # pyright: ignore[reportArgumentType]
+
+
+def test_memoized_functions_never_share_results(cache: Cache) -> None:
+    def adds(more: int) -> Callable[[int], int]:
+        return cache.memoize(name=f"add {more}")(lambda number: number + more)
+
+    def plain(number: int) -> int:
+        return number
+
+    @functools.wraps(plain)
+    def doubled(number: int) -> int:
+        return 2 * plain(number)
+
+    assert [adds(1)(10), adds(100)(10)] == [11, 110]
+    assert cache.memoize()(plain)(5) == 5
+    for function, message in (
+        (doubled, "name: .* wraps"),
+        (lambda: 1, "name: .* lambda"),
+        (len, "function: .* made by def"),
+    ):
+        with pytest.raises(tiercel.InvalidInputError, match=message):
+            cache.memoize()(function)
+    assert cache.memoize(name="doubled")(doubled)(5) == 10
+    with pytest.raises(tiercel.InvalidInputError, match="name: expected a str, got int"):
+        cache.memoize(name=1)  # pyright: ignore[reportArgumentType]
+
+
+def follow(cache: Cache, session: list[str], load: Counted) -> None:
+    """Ask for keys so often that each foretells the next one, and forget their values."""
+    for _ in range(20):
+        for key in session:
+            cache.get_or_load(key, load)
+    cache.clear()
+    load.asked.clear()
+
+
+@pytest.mark.parametrize("tags", [["all"], lambda key: [f"about {key}", "all"]])
+def test_what_is_prefetched_is_kept_on_the_terms_it_was_given(cache: Cache, clock: Clock, tags: Any) -> None:
+    load = Counted()
+    prefetcher = cache.prefetch(load, ttl=10, tags=tags, idle=0)
+    follow(cache, ["menu", "dish", "price", "wine", "bill"], load)
+    for end in (lambda: cache.invalidate_tags("about dish", "all"), lambda: clock.pass_seconds(10)):
+        cache.get_or_load("menu", load)
+        until(lambda: "dish" in cache)
+        end()
+        assert "dish" not in cache
+        cache.get_or_load("menu", load)
+    prefetcher.close()
+
+
+def test_what_is_prefetched_with_bad_tags_is_not_kept(cache: Cache) -> None:
+    load = Counted()
+    prefetcher = cache.prefetch(load, tags=lambda key: key, idle=0)
+    follow(cache, ["menu", "dish", "price", "wine", "bill"], load)
+    cache.get_or_load("menu", load)
+    until(lambda: prefetcher.stats()["failures"])
+    assert load.asked == ["menu"]
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [({"ttl": 0}, "ttl"), ({"idle_ttl": "1"}, "idle_ttl"), ({"tags": "tag"}, "tags: expected a list")],
+)
+def test_bad_terms_of_a_prefetch_are_named(cache: Cache, terms: dict[str, Any], message: str) -> None:
+    with pytest.raises(tiercel.InvalidInputError, match=message):
+        cache.prefetch(Counted(), **terms)
+    cache.prefetch(Counted()).close()
 
 
 def test_prefetch_loads_what_comes_next_while_nobody_asks(cache: Cache) -> None:

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import test_cache_tiers as tiers
 from outside import LONG, Server, Shelf, on_shelf, redis, redis_programs
@@ -273,6 +274,33 @@ def test_an_open_agent_is_used_from_its_loop(tmp_path: Path) -> None:
         return value, names
 
     assert asyncio.run(use()) == (b"1", ["t-61"])
+
+
+def _released() -> memoryview:
+    view = memoryview(b"bytes" * 50)
+    view.release()
+    return view
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text",
+        5,
+        _released(),
+        memoryview(b"ab" * 100)[::2],
+        np.zeros(9, "M8[s]"),
+        np.array([object()] * 50),
+        np.zeros(9, ">i4"),
+    ],
+    ids=lambda content: type(content).__name__,
+)
+def test_what_is_no_bytes_is_damage(content: Any) -> None:
+    shelf = Shelf()
+    tier = on_shelf(shelf)
+    shelf.rows["t-61"] = content
+    assert tier.get("a") is None
+    assert (tier.stats()["damaged"], shelf.rows) == (1, {})
 
 
 def test_packages_are_imported_when_they_are_used() -> None:

@@ -182,8 +182,64 @@ def test_functions_have_different_keys() -> None:
         stable_key(Model().call, (1,), {})
 
 
+def made(number: int) -> Any:
+    """Functions of one name."""
+
+    def captures() -> int:
+        return number
+
+    def has_default(number: int = number) -> int:
+        return number
+
+    @functools.wraps(call)
+    def wraps(*args: Any) -> None: ...
+
+    return captures, has_default, wraps
+
+
+def test_functions_that_their_name_does_not_tell_apart_need_one() -> None:
+    captures, has_default, wraps = made(1)
+    with pytest.raises(tiercel.InvalidInputError, match=r"name: expected one for a function that captures 'number'"):
+        stable_key(captures, (), {})
+    with pytest.raises(tiercel.InvalidInputError, match=r"name: expected one for a function that wraps another"):
+        stable_key(wraps, (), {})
+    with pytest.raises(
+        tiercel.InvalidInputError, match=r"name: expected one for a function that is or lies in a lambda"
+    ):
+        stable_key(lambda: 1, (), {})
+    assert stable_key(has_default, (), {}) == stable_key(has_default, (1,), {}) != stable_key(made(2)[1], (), {})
+
+
+def test_a_name_that_is_given_tells_functions_apart() -> None:
+    captures, _, wraps = made(1)
+    assert stable_key(captures, (), {}, "one") == stable_key(made(1)[0], (), {}, "one")
+    assert stable_key(captures, (), {}, "one") != stable_key(made(2)[0], (), {}, "two")
+    assert stable_key(lambda value: value, (1,), {}, "call") != stable_key(call, (1,), {})
+    assert stable_key(wraps, (1,), {}, "twice") == stable_key(wraps, (1,), {}, "twice")
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        stable_key(wraps, (), {"value": 1}, "twice")
+
+
+def test_a_method_that_calls_the_one_it_inherits_captures_nothing() -> None:
+    class Wide(Place):
+        def __init__(self) -> None:
+            super().__init__(1.0)
+
+    assert stable_key(Wide.__init__, (1,), {}) == stable_key(Wide.__init__, (), {"self": 1})
+
+
+class Wider(Place):
+    """What has more than the fields that it inherits."""
+
+    def __init__(self, x: float, y: float) -> None:
+        super().__init__(x)
+        object.__setattr__(self, "y", y)
+
+
 @pytest.mark.parametrize(
-    "value", [object(), len, Place, bytearray(b"a"), Title("a"), Point(1), 1j, np.array([None])], ids=repr
+    "value",
+    [object(), len, Place, Wider(1.0, 2.0), bytearray(b"a"), Title("a"), Point(1), 1j, np.array([None])],
+    ids=repr,
 )
 def test_what_has_no_stable_form_is_named(value: Any) -> None:
     for args, kwargs, name in (((value,), {}, "value"), ((1, [value]), {}, "more"), ((), {"z": value}, "rest")):
@@ -210,8 +266,8 @@ def test_a_list_that_holds_itself_has_no_key() -> None:
         key(endless)
 
 
-def test_functions_without_a_name_and_calls_that_do_not_fit_are_refused() -> None:
-    for function in (lambda: None, np.vectorize(abs), ",".join, functools.partial(call, 1), len, Place):
+def test_what_is_no_function_and_calls_that_do_not_fit_are_refused() -> None:
+    for function in (np.vectorize(abs), ",".join, functools.partial(call, 1), len, Place):
         with pytest.raises(tiercel.InvalidInputError, match="function: expected one with a name, made by def, got"):
             stable_key(function, (), {})
     with pytest.raises(TypeError, match="multiple values for argument 'value'"):

@@ -27,6 +27,7 @@ from tiercel.errors import (
 
 if TYPE_CHECKING:
     from tiercel import datasets, embed, rerank
+    from tiercel.cache import Cache
     from tiercel.collection import Collection
     from tiercel.embedding_cache import EmbeddingCache
     from tiercel.filters import F, Filter
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AlreadyOpenError",
+    "Cache",
     "ClosedError",
     "Collection",
     "CorruptionError",
@@ -69,6 +71,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "Cache": "cache",
     "Collection": "collection",
     "EmbeddingCache": "embedding_cache",
     "Expand": "search",

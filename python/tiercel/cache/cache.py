@@ -7,8 +7,9 @@ from typing import Any, Self, TypedDict, TypeVar, cast, final
 
 from tiercel.cache.associations import Prediction
 from tiercel.cache.batches import Batch, BatchLoader
+from tiercel.cache.given import given_clock, given_keys, given_loader, given_tiers
 from tiercel.cache.keys import key_name, key_of
-from tiercel.cache.level import AnyTier, LevelStats
+from tiercel.cache.level import LevelStats
 from tiercel.cache.loads import Load, Loader
 from tiercel.cache.memoize import memoized
 from tiercel.cache.prefetch import Prefetcher
@@ -18,7 +19,7 @@ from tiercel.cache.terms import LONG, Terms, given_name, given_seconds, given_ta
 from tiercel.cache.tiers import Key
 from tiercel.cache.values import Codec, CodecName, DamagedValueError
 from tiercel.cache.views import Items, Values
-from tiercel.checks import items, number, whole
+from tiercel.checks import MAX_LIMIT, number, whole
 from tiercel.errors import ClosedError, InvalidInputError
 from tiercel.twins import twin
 
@@ -58,7 +59,7 @@ class Cache(MutableMapping[Key, Any]):
     ----------
     tiers : sequence
         `Memory`, `Store`, `Files`, `Object`, `Redis`, or any object with `get`, `put` and `delete` of bytes by text, first to last. They belong to the cache: it
-        closes them.
+        closes them, and no two are the same.
     ttl : float, optional
         Seconds that a value is given; for as long as there is room by default.
     idle_ttl : float, optional
@@ -68,7 +69,8 @@ class Cache(MutableMapping[Key, Any]):
     stale : float
         Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background.
     fail_safe : float
-        Seconds past its time in which `get_or_load` gives a value if loading it anew fails or takes too long.
+        Seconds past its time in which `get_or_load` gives a value if loading it anew fails, or another caller loads it for more than `timeout`. The
+        caller who loads it has no limit of time: a loader that may hang needs one of its own.
     timeout : float
         Seconds that `get_or_load` waits for another caller who loads the same key.
     codec : {"plain", "msgpack", "pickle (unsafe)"}
@@ -79,7 +81,7 @@ class Cache(MutableMapping[Key, Any]):
     seed : int
         Of the jitter.
     clock : callable
-        Gives the time in nanoseconds.
+        Gives the time in nanoseconds, an int from 0.
 
     Raises
     ------
@@ -122,7 +124,8 @@ class Cache(MutableMapping[Key, Any]):
         self._timeout = number(timeout, "timeout", 0, 1e9)
         room = whole(queue_bytes, "queue_bytes", 1, 2**63 - 1)
         chosen = Codec(codec)
-        self._shared = Shared(_given_tiers(tiers), room, chosen, whole(seed, "seed", 0, 2**64 - 1), clock)
+        chance = whole(seed, "seed", 0, 2**64 - 1)
+        self._shared = Shared(given_tiers(tiers), room, chosen, chance, given_clock(clock))
         self._namespace = self._shared.namespace("")
 
     # Values.
@@ -151,7 +154,7 @@ class Cache(MutableMapping[Key, Any]):
     def get_many(self, keys: Iterable[Key]) -> list[Any]:
         """The values of keys, in their order; None for each that is not there."""
         shared = self._shared
-        wanted = _given_keys(keys)
+        wanted = given_keys(keys)
         names = [self._name(key) for key in wanted]
         found = shared.ladder.find_many(names, self._namespace, shared.clock())
         answers = [None if seen is None else shared.open(seen) for seen, _ in found]
@@ -160,8 +163,16 @@ class Cache(MutableMapping[Key, Any]):
         return [None if answer is None else answer.value for answer in answers]
 
     def __setitem__(self, key: Key, value: Any) -> None:
-        if not self.put(key, value):
+        """`put`; raises `InvalidInputError` if the value is too large for every tier, and not if a tier fails."""
+        self._check_open()
+        before = self._refused()
+        # False alone does not tell: a tier that fails might have taken it.
+        if not self.put(key, value) and all(now > then for now, then in zip(self._refused(), before, strict=True)):
             raise InvalidInputError("value: expected one that a tier can keep, got one that is too large for each")
+
+    def _refused(self) -> list[int]:
+        """Of each tier, how many values were too large for it."""
+        return [level.tier.stats().get("refused", 0) for level in self._shared.ladder.levels]
 
     def put(
         self,
@@ -193,11 +204,29 @@ class Cache(MutableMapping[Key, Any]):
         self._shared.ladder.delete(self._name(key))
         return was_there
 
+    def pop(self, key: Key, default: Any = _ABSENT) -> Any:
+        """Forget a key and give its value, or the default; of several who do so at once, more than one may get it."""
+        value = self.get(key, _ABSENT)
+        if value is not _ABSENT:
+            self._shared.ladder.delete(self._name(key))
+            return value
+        if default is _ABSENT:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[Key, Any]:
+        """Forget some key and give it with its value."""
+        for key, value in self.items():
+            self._shared.ladder.delete(self._name(key))
+            return key, value
+        raise KeyError("there is no key")
+
     def __contains__(self, key: object) -> bool:
-        """Whether a value would be given; this is no use of it."""
+        """Whether a value would be given. It is read from its tier as by `get`, and not counted as asked for."""
         if not isinstance(key, str | bytes):
             return False
-        return self._shared.ladder.peek(self._name(key), self._namespace, self._shared.clock()) is not None
+        seen = self._shared.ladder.peek(self._name(key), self._namespace, self._shared.clock())
+        return seen is not None and self._shared.open(seen) is not None
 
     def __iter__(self) -> Iterator[Key]:
         """The keys as of now, in no order; each is looked up, so this is slow where much lies in slow tiers."""
@@ -246,7 +275,7 @@ class Cache(MutableMapping[Key, Any]):
         RecursiveLoadError
             The loader asks for the key that it is to load.
         """
-        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), _given_loader(loader)
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
         value = self._glance(load.name, self._shared.clock())
         if value is not _ABSENT:
             self._record(key, hit=True)
@@ -264,9 +293,9 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,
     ) -> Answer:
         """As `get_or_load`, with where the value comes from, and whether it is past its time."""
-        load = self._load(key, self._given(ttl, idle_ttl, tags), timeout)
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
         self._shared.ladder.sketch.add(load.name)
-        return self._recorded(key, load.run(_given_loader(loader)))
+        return self._recorded(key, load.run(given))
 
     def get_many_or_load(
         self,
@@ -281,8 +310,8 @@ class Cache(MutableMapping[Key, Any]):
         """The values of keys, in their order; `loader(missing)` is called once with the keys that nobody has or loads, each once, and returns a mapping
         from them or a list in their order.
         """
-        wanted = _given_keys(keys)
-        answers = self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).run(_given_loader(loader))
+        wanted = given_keys(keys)
+        answers = self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).run(given_loader(loader))
         return [self._recorded(key, answers[key]).value for key in wanted]
 
     async def aget_or_load(
@@ -296,7 +325,7 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,  # noqa: ASYNC109
     ) -> Any:
         """`get_or_load` as a coroutine; the loader may be a coroutine function."""
-        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), _given_loader(loader)
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
         value = self._glance(load.name, self._shared.clock())
         if value is not _ABSENT:
             self._record(key, hit=True)
@@ -314,9 +343,9 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,  # noqa: ASYNC109
     ) -> Answer:
         """`fetch` as a coroutine; the loader may be a coroutine function."""
-        load = self._load(key, self._given(ttl, idle_ttl, tags), timeout)
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
         self._shared.ladder.sketch.add(load.name)
-        return self._recorded(key, await load.arun(_given_loader(loader)))
+        return self._recorded(key, await load.arun(given))
 
     async def aget_many_or_load(
         self,
@@ -329,8 +358,8 @@ class Cache(MutableMapping[Key, Any]):
         timeout: float = _AS_MADE,  # noqa: ASYNC109
     ) -> list[Any]:
         """`get_many_or_load` as a coroutine; the loader may be a coroutine function."""
-        wanted = _given_keys(keys)
-        answers = await self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).arun(_given_loader(loader))
+        wanted = given_keys(keys)
+        answers = await self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).arun(given_loader(loader))
         return [self._recorded(key, answers[key]).value for key in wanted]
 
     aget = twin(get)
@@ -339,12 +368,25 @@ class Cache(MutableMapping[Key, Any]):
     adelete = twin(delete)
 
     def memoize(
-        self, *, ttl: float | None = _AS_MADE, idle_ttl: float | None = _AS_MADE, tags: Iterable[str] = ()
+        self,
+        *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] = (),
+        name: str | None = None,
     ) -> Callable[[_Function], _Function]:
         """A decorator: what a function returns is kept under the function's name and its arguments.
 
         The function may be a coroutine function. Arguments may be numbers, text, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates, paths and numpy arrays; the
         same call has the same key in every process. `function.cache_key(*args, **kwargs)` is the key.
+
+        A function is known by its module and qualified name, or by `name`, which one that captures variables, wraps another function or is a lambda must be
+        given: say in it what tells the function from others that are made in the same place. Its code is no part of the key.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be, or the function is not made by def, or needs a `name`.
 
         Examples
         --------
@@ -360,12 +402,15 @@ class Cache(MutableMapping[Key, Any]):
         """
         terms = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": given_tags(tags)}
         self._given(ttl, idle_ttl, ())
-        return memoized(self, **terms)
+        return memoized(self, None if name is None else given_name(name, "name"), **terms)
 
     def prefetch(
         self,
         loader: Loader,
         *,
+        ttl: float | None = _AS_MADE,
+        idle_ttl: float | None = _AS_MADE,
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
         idle: float = 0.02,
         loads_per_second: float = 100,
         bytes_per_second: float = 16 << 20,
@@ -376,18 +421,24 @@ class Cache(MutableMapping[Key, Any]):
         most so many loads and bytes a second, begins after `idle` seconds without a request, and switches itself off when more than half of 256
         prefetches were for nothing. Its `stats()` tell how good it is, its `close()` ends it.
 
+        What it loads is kept on these terms, not on those of the requests: give it the `ttl`, `idle_ttl` and `tags` that they have. `tags` may be a function
+        of the key; if that fails, nothing is kept, and it counts as a failure.
+
         Raises
         ------
         InvalidInputError
             An argument is not what it must be, or the namespace has a prefetcher.
         """
-        given = _given_loader(loader)
+        given = given_loader(loader)
+        tags_of = tags if callable(tags) else None
+        terms = self._given(ttl, idle_ttl, () if callable(tags) else tags)
         before = self._namespace.prefetcher
         if before is not None and not before.stats()["off"]:
             raise InvalidInputError("loader: expected the only one, got another one in a namespace that prefetches")
 
         def load(key: Key) -> int:
-            wanted = self._load(key, self._terms, self._timeout)
+            own = terms if tags_of is None else terms._replace(tags=given_tags(tags_of(key)))
+            wanted = self._load(key, own, self._timeout)
             wanted.run(given)
             seen = self._shared.ladder.peek_nearby(wanted.name, self._namespace, self._shared.clock())
             return 0 if seen is None else len(seen.data)
@@ -399,8 +450,11 @@ class Cache(MutableMapping[Key, Any]):
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
         """What is likely to be asked for after a key, or now: at most `limit` keys, the likeliest first; nothing without `prefetch`."""
         self._check_open()
+        if key is not None:
+            self._name(key)
+        most = whole(limit, "limit", 0, MAX_LIMIT)
         prefetcher = self._namespace.prefetcher
-        return [] if prefetcher is None else prefetcher.predict(key, limit)
+        return [] if prefetcher is None else prefetcher.predict(key, most)
 
     # Invalidation.
 
@@ -506,7 +560,7 @@ class Cache(MutableMapping[Key, Any]):
 
     def _given(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> Terms:
         terms = self._terms
-        if ttl is _AS_MADE and idle_ttl is _AS_MADE and tags == ():
+        if ttl is _AS_MADE and idle_ttl is _AS_MADE and isinstance(tags, tuple) and not tags:
             return terms
         return terms._replace(
             ttl=terms.ttl if ttl is _AS_MADE else given_seconds(ttl, "ttl"),
@@ -520,35 +574,3 @@ class Cache(MutableMapping[Key, Any]):
 
     def _batch(self, keys: Sequence[Key], terms: Terms, timeout: float) -> Batch:
         return Batch([self._load(key, terms, timeout) for key in dict.fromkeys(keys)])
-
-
-def _given_tiers(tiers: Sequence[Any]) -> list[AnyTier]:
-    listed = items(tiers)
-    if not listed:
-        raise InvalidInputError(f"tiers: expected a list of tiers, got {tiers!r}")
-    return [_given_tier(tier, f"tiers[{at}]") for at, tier in enumerate(listed)]
-
-
-def _given_tier(tier: Any, place: str) -> AnyTier:
-    if hasattr(tier, "put_evicting"):
-        return tier
-    if all(callable(getattr(tier, name, None)) for name in ("get", "put", "delete")):
-        from tiercel.cache.outside import Wrapped
-
-        return Wrapped(tier)
-    raise InvalidInputError(
-        f"{place}: expected a tier, or an object with get, put and delete, got {type(tier).__name__}"
-    )
-
-
-def _given_keys(keys: Iterable[Key]) -> list[Key]:
-    listed = items(keys)
-    if listed is None:
-        raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {type(keys).__name__}")
-    return listed
-
-
-def _given_loader(loader: Any) -> Any:
-    if not callable(loader):
-        raise InvalidInputError(f"loader: expected a function, got {type(loader).__name__}")
-    return loader

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from tiercel.cache.stable import stable_key
+from tiercel.cache.stable import known_by, stable_key
 
 if TYPE_CHECKING:
     from tiercel.cache.cache import Cache
@@ -15,15 +15,16 @@ __all__ = ["memoized"]
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def memoized(cache: "Cache", **terms: Any) -> Callable[[_Function], _Function]:
+def memoized(cache: "Cache", name: str | None, **terms: Any) -> Callable[[_Function], _Function]:
     """See `Cache.memoize`."""
 
     def decorate(function: _Function) -> _Function:
+        known_by(function, name)
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def wait(*args: Any, **kwargs: Any) -> Any:
-                key = stable_key(function, args, kwargs)
+                key = stable_key(function, args, kwargs, name)
                 return await cache.aget_or_load(key, lambda _: function(*args, **kwargs), **terms)
 
             called: Any = wait
@@ -31,13 +32,13 @@ def memoized(cache: "Cache", **terms: Any) -> Callable[[_Function], _Function]:
 
             @functools.wraps(function)
             def call(*args: Any, **kwargs: Any) -> Any:
-                key = stable_key(function, args, kwargs)
+                key = stable_key(function, args, kwargs, name)
                 return cache.get_or_load(key, lambda _: function(*args, **kwargs), **terms)
 
             called = call
 
         def cache_key(*args: Any, **kwargs: Any) -> bytes:
-            return stable_key(function, args, kwargs)
+            return stable_key(function, args, kwargs, name)
 
         called.cache_key = cache_key
         return cast("_Function", called)

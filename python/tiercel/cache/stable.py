@@ -17,10 +17,11 @@ import struct
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from enum import Enum, Flag
 from functools import lru_cache
-from typing import Any, Final, cast
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -29,7 +30,10 @@ from tiercel.cache.arrays import array_head
 from tiercel.checks import MAX_DEPTH
 from tiercel.errors import InvalidInputError
 
-__all__ = ["stable_key"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["known_by", "stable_key"]
 
 # What is hashed is a tree of values. Each is its tag, the length of its body (u64) and its body, which may hold further values:
 # whoever reads it from the left finds one way to read it, so that different trees are different bytes.
@@ -37,34 +41,41 @@ _SIZE: Final = struct.Struct("<Q")
 _VERSION: Final = b"tiercel call 1"
 
 
-def stable_key(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+def stable_key(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], name: str | None = None
+) -> bytes:
     """The key of a call: 32 bytes, the same in every process and on every machine for the same call.
 
     Arguments are put in the places of the function's signature and defaults are filled in, so it does not matter how they are passed.
     They are the same if nothing tells them apart: 1, 1.0, True and "1" are four arguments, 0.0 and -0.0 two. The order of dicts and sets
-    does not count. What else the function depends on is no part of the key: what it captures, global variables, its code.
+    does not count. What else the function depends on is no part of the key: global variables and its code, and, of one that was given a name, what it
+    captures and wraps.
 
     Parameters
     ----------
     function
-        Known by its module (its file, if it was started as a program) and qualified name. The object of a bound method is an argument.
+        Known by its module (its file, if it was started as a program) and qualified name, unless it has a `name`. The object of a bound method is
+        an argument.
     args, kwargs
         What it is called with: None, bool, int, float, str, bytes, tuple, list, dict, set, frozenset, members of an Enum, dataclasses,
         dates and times, UUIDs, paths, numpy arrays and numbers, and what is made of these, 64 levels deep.
+    name
+        What the function is known by, in every module.
 
     Raises
     ------
     InvalidInputError
-        An argument is of another type, which is named, or the function is not made by def.
+        An argument is of another type, which is named, or the function is not made by def; or it has no `name`, and captures variables or wraps
+        another function, so that others are called as it is.
     TypeError
         The function cannot be called so.
     """
     if inspect.ismethod(function):
         function, args = function.__func__, (function.__self__, *args)
-    name, signature = _known(function)
+    identity, signature = known_by(function, name)
     bound = signature.bind(*args, **kwargs)
     bound.apply_defaults()
-    parts = [name]
+    parts = [identity]
     for argument, value in bound.arguments.items():
         try:
             parts += (_text(argument), _value(value, MAX_DEPTH))
@@ -77,12 +88,34 @@ class _MisfitError(Exception):
     """A value without a form that is the same in every process."""
 
 
-@lru_cache(maxsize=1024)
-def _known(function: Callable[..., Any]) -> tuple[bytes, inspect.Signature]:
-    # Other callables may hold what their name does not tell.
-    if not inspect.isfunction(function) or "<lambda>" in function.__qualname__:
+def known_by(function: Callable[..., Any], name: str | None) -> tuple[bytes, inspect.Signature]:
+    """What tells a function or method from all others, and its signature; `InvalidInputError` if nothing does."""
+    function = function.__func__ if inspect.ismethod(function) else function
+    # Other callables may hold what no name tells, and some cannot be looked up.
+    if not inspect.isfunction(function):
         raise InvalidInputError(f"function: expected one with a name, made by def, got {function!r}")
-    return _name(function), inspect.signature(function)
+    return _known(function, name)
+
+
+@lru_cache(maxsize=1024)
+def _known(function: FunctionType, name: str | None) -> tuple[bytes, inspect.Signature]:
+    # A function may take other arguments than the one that it wraps.
+    signature = inspect.signature(function, follow_wrapped=False)
+    if name is not None:
+        return _tagged(b"F", name.encode()), signature
+    if "<lambda>" in function.__qualname__:
+        raise InvalidInputError(
+            f"name: expected one for a function that is or lies in a lambda, got none for {function!r}"
+        )
+    # The name that it has is that of the other one.
+    if hasattr(function, "__wrapped__"):
+        raise InvalidInputError(f"name: expected one for a function that wraps another, got none for {function!r}")
+    # `super()` captures the class, which the qualified name tells.
+    if captured := [variable for variable in function.__code__.co_freevars if variable != "__class__"]:
+        raise InvalidInputError(
+            f"name: expected one for a function that captures {captured[0]!r}, got none for {function!r}"
+        )
+    return _name(function), signature
 
 
 def _name(named: Any) -> bytes:
@@ -105,7 +138,9 @@ def _value(value: object, levels: int) -> bytes:
         # Flags that are set together may have no name.
         member = _int(value.value) if isinstance(value, Flag) else _text(value.name)
         return _tagged(b"E", _name(type(value)), member)
-    if is_dataclass(value) and not isinstance(value, _BUILTIN):
+    # A class that only inherits from a dataclass may have more than its fields.
+    if "__dataclass_fields__" in vars(type(value)) and not isinstance(value, _BUILTIN):
+        value = cast("DataclassInstance", value)
         named = ((field.name, getattr(value, field.name)) for field in fields(value))
         return _tagged(b"D", _name(type(value)), *(_text(name) + _value(each, levels - 1) for name, each in named))
     if type(value) is np.ndarray:

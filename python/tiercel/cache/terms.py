@@ -40,17 +40,17 @@ class Terms(NamedTuple):
 
 def given_seconds(value: Any, name: str) -> float | None:
     """Seconds over 0, or None for any time."""
-    if value is None or value == math.inf:
+    seconds = math.inf if value is None else number(value, name, 0, math.inf)
+    if seconds == math.inf:
         return None
-    seconds = number(value, name, 0, LONG)
-    if not seconds:
-        raise InvalidInputError(f"{name}: expected more than 0 seconds, or None, got {value!r}")
+    if not 0 < seconds <= LONG:
+        raise InvalidInputError(f"{name}: expected more than 0 and at most {LONG:.0f} seconds, or None, got {value!r}")
     return seconds
 
 
 def given_tags(tags: Iterable[str]) -> tuple[str, ...]:
     """Names of tags, each once."""
-    if tags == ():
+    if isinstance(tags, tuple) and not tags:
         return ()
     listed = items(tags)
     if listed is None:

@@ -110,7 +110,7 @@ def unpack(key: Key, content: object) -> Content | None:
     """What is in a content; None if it is not whole, or another key's."""
     try:
         view = memoryview(content).cast("B")  # pyright: ignore[reportArgumentType]
-    except TypeError:
+    except Exception:  # noqa: BLE001 - what an object gives in place of bytes raises what it likes, and is damage
         return None
     sealed = unseal(key, view[key_ends(view) :])
     if sealed is None or len(sealed) < STAMP:
