@@ -112,7 +112,7 @@ class Ladder:
         return [found[name] for name in names]
 
     def peek(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
-        """A value that may be given; this is no use of it."""
+        """A value that may be given; it is not counted as asked for."""
         return self._peek(name, namespace, now, range(len(self.levels)))
 
     def peek_nearby(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
