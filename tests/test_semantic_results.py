@@ -345,6 +345,25 @@ def test_a_later_longer_vector_is_found_under_dot() -> None:
     assert cache.search(query + 1e-4, 5).ids[0] == 5000
 
 
+@pytest.mark.parametrize(("metric", "first", "second"), [("l2", [0, 0], [1e18, 0]), ("dot", [-2e19, 0], [-1e18, 0])])
+def test_distances_that_overflow_prove_nothing(
+    tmp_path: Path, metric: Metric, first: list[float], second: list[float]
+) -> None:
+    """The last of a list at an infinite distance does not mean that there are no others."""
+    rows = np.stack([np.linspace(4e19, 1.86e19, 50), np.zeros(50)], axis=1).astype(np.float32)
+    index = tiercel.Index(2, metric)
+    index.add(rows)
+    cache = tiercel.SemanticCache(index, keep=5)
+    with tiercel.open(tmp_path, dim=2, metric=metric) as collection:
+        collection.upsert([str(at) for at in range(50)], vectors=rows)
+        of_collection = tiercel.SemanticCache(collection, keep=5)
+        for query in (first, second):
+            assert cache.search(query, 3).ids.tolist() == index.search(query, 3, recall=1).ids.tolist()
+            assert of_collection.search(query, 3).ids == collection.search(query, k=3, recall=1).ids
+    index.remove([0, 1, 2])
+    assert cache.search(first, 3).ids.tolist() == index.search(first, 3, recall=1).ids.tolist()
+
+
 def test_a_collection_brings_along_what_is_asked_for(tmp_path: Path) -> None:
     with tiercel.open(tmp_path, dim=2) as collection:
         collection.upsert(

@@ -316,7 +316,7 @@ class SemanticCache(Generic[Answer]):
         """What is known of the k nearest of a list: `None` if others may be nearer."""
         listed, outside_ = entry.content
         is_same = np.array_equal(entry.query, asked.vector)
-        is_all = listed.farthest == math.inf
+        is_all = listed.farthest is None
         if not is_all and len(found.distances) < k:
             return None
         # Equal moments are equal contents: the list is what a search finds now.

@@ -6,7 +6,6 @@ missing from it.
 """
 
 import hashlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast, final
@@ -37,8 +36,8 @@ class List:
 
     members: NDArray[np.uint64] | NDArray[np.uint32]
     """Ids of an index, rows of a collection."""
-    farthest: float
-    """Distance of the last of them, infinite if there are no others."""
+    farthest: float | None
+    """Distance of the last of them, which may have overflowed to infinity; `None` if there are no others."""
     norms: tuple[float, float]
     """The smallest and the largest norm of all vectors there were."""
     moment: Moment
@@ -140,7 +139,7 @@ class IndexTarget:
         found = self._index.search(asked.vector, keep, recall=1, filter=asked.filter)
         norms = self._index._norms()  # pyright: ignore[reportPrivateUsage]
         count = int(found.counts)
-        farthest = float(found.distances[-1]) if count == keep else math.inf
+        farthest = float(found.distances[-1]) if count == keep else None
         return List(found.ids[:count], farthest, norms, version, asked.filter is not None)
 
     def among(self, asked: Asked, k: int, listed: List) -> Among[Matches] | None:
@@ -188,7 +187,7 @@ class CollectionTarget:
     def listed(self, asked: Asked, keep: int) -> List:
         """The `keep` nearest, by exact search."""
         rows, distances, norms, moment = self._core.nearest(asked.vector, asked.key, keep)
-        farthest = float(distances[-1]) if len(rows) == keep else math.inf
+        farthest = float(distances[-1]) if len(rows) == keep else None
         return List(rows, farthest, norms, moment, asked.key is not None)
 
     def among(self, asked: Asked, k: int, listed: List) -> Among[Found] | None:
