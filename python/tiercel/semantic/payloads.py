@@ -3,7 +3,6 @@
 import math
 import operator
 import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from random import Random
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
+from tiercel.forks import ForkLock
 from tiercel.semantic.gate import Gate, content_words
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
@@ -146,7 +146,7 @@ class PayloadCache:
         self._shelves: Shelves[_Kept] = Shelves(self._dim, metric, *room)
         self._names: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "verified", "wrong"), 0)
 
     def get(self, vector: ArrayLike, *, text: str | None = None, namespace: str = "") -> Hit | None:

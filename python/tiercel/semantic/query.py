@@ -1,7 +1,6 @@
 """Answers to searches that were asked before, word for word."""
 
 import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, Final, Generic, TypedDict, TypeVar, cast, final, overload
@@ -14,6 +13,7 @@ from tiercel.checks import MAX_LIMIT, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
+from tiercel.forks import ForkLock
 from tiercel.found import Found
 
 __all__ = ["QueryCache", "QueryStats"]
@@ -82,7 +82,7 @@ class QueryCache(Generic[_Answer]):
         self._places = PLACES["index" if isinstance(target, Index) else "collection"]
         self._room = whole(entries, "entries", 1, MAX_LIMIT)
         self._kept: OrderedDict[Hashable, tuple[Hashable, _Answer]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._hits = self._misses = self._stale = 0
 
     def search(self, *places: Any, user: str = "", **options: Any) -> _Answer:

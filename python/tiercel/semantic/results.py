@@ -1,7 +1,6 @@
 """Answers of searches, for queries that are near to earlier ones: exact, certified or approximate."""
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from random import Random
@@ -14,6 +13,7 @@ from tiercel._core import Index, Matches
 from tiercel.checks import MAX_LIMIT, Metadata, number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.filters import Filter
+from tiercel.forks import ForkLock
 from tiercel.found import Found, Include, Quality
 from tiercel.semantic.certify import Outside, apart, limit, outside
 from tiercel.semantic.gate import Gate, content_words
@@ -172,7 +172,7 @@ class SemanticCache(Generic[Answer]):
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
         self._users: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
         self._overlap = 0.0
 

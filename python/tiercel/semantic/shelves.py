@@ -9,7 +9,6 @@ So nothing is ever rebuilt to get rid of what has left: a vector that was remove
 not used while half as many as there is room for come, is forgotten. Nobody waits for a lock while an index is searched or added to.
 """
 
-import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar, final
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import Index
+from tiercel.forks import ForkLock
 from tiercel.semantic.vectors import Metric
 
 __all__ = ["Entry", "Shelves"]
@@ -68,7 +68,7 @@ class Shelves(Generic[Content]):
         self._dim = dim
         self._metric: Literal["cosine", "l2"] = "l2" if metric == "l2" else "cosine"
         self._entries, self._size = max(1, entries // 2), size // 2
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._young: _Generation[Content] = _Generation()
         self._old: _Generation[Content] = _Generation()
 
@@ -147,9 +147,9 @@ class Shelves(Generic[Content]):
                 id_ = shelf.ids.get(key)
                 if id_ is None or (entry is not None and shelf.by_id[id_] is not entry):
                     continue
-                # The vector takes its room until its generation goes.
-                generation.bytes -= shelf.by_id.pop(id_).size
+                # The vector takes its room until its generation goes. In this order, for a process may fork in between.
                 del shelf.ids[key]
+                generation.bytes -= shelf.by_id.pop(id_).size
             shelf.index.remove(id_)
 
     def clear(self) -> None:
