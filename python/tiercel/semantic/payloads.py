@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import ForkLock
-from tiercel.semantic.gate import Gate, content_words
+from tiercel.semantic.gate import Gates, content_words
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
 from tiercel.semantic.verify import Control, wilson
@@ -21,7 +21,7 @@ from tiercel.semantic.verify import Control, wilson
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
 
 METRICS: Final = ("cosine", "dot", "l2")
-# Namespaces whose thresholds and word counts are remembered, and payloads that are waited for.
+# Namespaces whose thresholds are remembered, and payloads that are waited for.
 NAMESPACES: Final = 1000
 WAITING: Final = 1000
 
@@ -112,7 +112,7 @@ class PayloadCache:
     >>> import tiercel
     >>> answers = tiercel.SemanticCache.payloads(dim=3, threshold=0.1, verify=0)
     >>> answers.put([1, 0, 0], "Press the green button.", text="How do I start the engine?")
-    >>> answers.get([0.99, 0.1, 0], text="how to start the engine").payload
+    >>> answers.get([0.99, 0.1, 0], text="how can I start the engine").payload
     'Press the green button.'
     >>> answers.get([0.99, 0.1, 0], text="how do I stop the engine") is None
     True
@@ -144,8 +144,9 @@ class PayloadCache:
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._dim, metric, *room)
-        self._names: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
+        self._names: OrderedDict[str, Control] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
+        self._gates = Gates()
         self._lock = ForkLock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "verified", "wrong"), 0)
 
@@ -181,10 +182,8 @@ class PayloadCache:
         return self._near(query, text, name)
 
     def _near(self, query: Any, text: str | None, name: str) -> Hit | None:
-        control, gate = self._known(name)
         words = None if text is None else content_words(text)
-        if words is not None:
-            gate.show(words)
+        control, gate = self._control(name), self._gates.shown(name, words)
         near = sorted(self._shelves.nearest(name, query), key=operator.itemgetter(0))
         close = next((each for each in near if gate.lets_pass(words, each[1].words)), None)
         if close is not None:
@@ -225,7 +224,7 @@ class PayloadCache:
         """What was given, and how good it was."""
         with self._lock:
             counts = dict(self._counts)
-            thresholds = {name: control.threshold for name, (control, _) in self._names.items()}
+            thresholds = {name: control.threshold for name, control in self._names.items()}
         return {
             "exact": counts["exact"],
             "approximate": counts["approximate"],
@@ -239,8 +238,9 @@ class PayloadCache:
         }
 
     def clear(self) -> None:
-        """Forget all payloads; what was learned of thresholds stays."""
+        """Forget all payloads and the words of texts; what was learned of thresholds stays."""
         self._shelves.clear()
+        self._gates.clear()
         with self._lock:
             self._waiting.clear()
 
@@ -256,17 +256,17 @@ class PayloadCache:
                 self._waiting.popitem(last=False)
 
     def _note(self, name: str, distance: float, *, wrong: bool, would_answer: bool) -> None:
-        control, _ = self._known(name)
+        control = self._control(name)
         with self._lock:
             control.note(distance, wrong=wrong)
             if would_answer:
                 self._counts["verified"] += 1
                 self._counts["wrong"] += wrong
 
-    def _known(self, name: str) -> tuple[Control, Gate]:
+    def _control(self, name: str) -> Control:
         with self._lock:
             if name not in self._names:
-                self._names[name] = Control(self._ceiling, self._max_error, self._verify, self._random), Gate()
+                self._names[name] = Control(self._ceiling, self._max_error, self._verify, self._random)
                 if len(self._names) > NAMESPACES:
                     self._names.popitem(last=False)
             self._names.move_to_end(name)

@@ -16,7 +16,7 @@ from tiercel.filters import Filter
 from tiercel.forks import ForkLock
 from tiercel.found import Found, Include, Quality
 from tiercel.semantic.certify import Outside, apart, limit, outside
-from tiercel.semantic.gate import Gate, content_words
+from tiercel.semantic.gate import Gates, Words, content_words
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
@@ -25,7 +25,7 @@ from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["SemanticCache", "SemanticStats"]
 
-# Users whose thresholds and word counts are remembered.
+# Users whose thresholds are remembered.
 USERS: Final = 1000
 
 
@@ -171,7 +171,8 @@ class SemanticCache(Generic[Answer]):
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
-        self._users: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
+        self._users: OrderedDict[str, Control] = OrderedDict()
+        self._gates = Gates()
         self._lock = ForkLock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
         self._overlap = 0.0
@@ -244,7 +245,7 @@ class SemanticCache(Generic[Answer]):
         with self._lock:
             counts = dict(self._counts)
             overlap = self._overlap / counts["verified"] if counts["verified"] else 1.0
-            thresholds = {user: control.threshold for user, (control, _) in self._users.items()}
+            thresholds = {user: control.threshold for user, control in self._users.items()}
         return cast(
             "SemanticStats",
             {
@@ -258,8 +259,9 @@ class SemanticCache(Generic[Answer]):
         )
 
     def clear(self) -> None:
-        """Forget all lists; what was learned of thresholds stays."""
+        """Forget all lists and the words of texts; what was learned of thresholds stays."""
         self._shelves.clear()
+        self._gates.clear()
 
     def _again(self, asked: Asked, k: int, namespaces: list[_Namespace]) -> Answer | None:
         """The answer from the list of this very query."""
@@ -330,7 +332,7 @@ class SemanticCache(Generic[Answer]):
         return "certified" if float(found.distances[-1]) < below else None
 
     def _searched(
-        self, asked: Asked, k: int, namespace: _Namespace, words: frozenset[str] | None
+        self, asked: Asked, k: int, namespace: _Namespace, words: Words | None
     ) -> tuple[Answer, Among[Answer] | None]:
         """The answer of an exact search, the list of which is kept."""
         self._count("misses")
@@ -347,12 +349,10 @@ class SemanticCache(Generic[Answer]):
         return target.exact(asked, k), None
 
     def _close_enough(
-        self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: frozenset[str] | None
+        self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: Words | None
     ) -> Answer:
         """The answer from the nearest query whose text allows that, or the truth."""
-        control, gate = self._user(namespace[0])
-        if words is not None:
-            gate.show(words)
+        control, gate = self._control(namespace[0]), self._gates.shown(namespace[0], words)
         close = next((each for each in near if gate.lets_pass(words, each.entry.words)), None)
         guess = None
         if close is not None and (control.allows(close.distance) or control.learns(close.distance)):
@@ -376,11 +376,11 @@ class SemanticCache(Generic[Answer]):
                     self._overlap += overlap
         return answer
 
-    def _user(self, user: str) -> tuple[Control, Gate]:
+    def _control(self, user: str) -> Control:
         with self._lock:
             if user not in self._users:
                 ceiling = math.inf if self._threshold is None else self._threshold
-                self._users[user] = Control(ceiling, self._max_error, self._verify, self._random), Gate()
+                self._users[user] = Control(ceiling, self._max_error, self._verify, self._random)
                 if len(self._users) > USERS:
                     self._users.popitem(last=False)
             self._users.move_to_end(user)

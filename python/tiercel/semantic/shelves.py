@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tiercel._core import Index
 from tiercel.forks import ForkLock
+from tiercel.semantic.gate import Words
 from tiercel.semantic.vectors import Metric
 
 __all__ = ["Entry", "Shelves"]
@@ -36,7 +37,7 @@ class Entry(Generic[Content]):
 
     query: NDArray[np.float32]
     content: Content
-    words: frozenset[str] | None
+    words: Words | None
     """The content words of its text, if it has one."""
     size: int
     """Bytes of the content."""
