@@ -102,13 +102,39 @@ def test_a_target_of_errors_moves_the_threshold(index: tiercel.Index) -> None:
         if matches.quality == "approximate":
             approximate += 1
             wrong += not np.array_equal(matches.distances, index.search(query, 5, recall=1).distances)
-    assert 0.0 < cache.stats()["thresholds"][""] < 0.5
+    assert 0.0 < cache.stats()["thresholds"]["", 8, False] < 0.5
     assert approximate > 20
     assert wrong / approximate <= 0.1
     # What is kept is forgotten, what was learned is not.
     cache.clear()
-    assert cache.stats()["thresholds"][""] > 0.0
+    assert cache.stats()["thresholds"]["", 8, False] > 0.0
     assert cache.search(queries[0], 5, user="bob").quality == "exact"
+
+
+def test_every_kind_of_search_has_a_threshold_of_its_own(index: tiercel.Index) -> None:
+    """What is right of the one nearest says little of the 28 nearest, and without a filter little of a tenth that passes."""
+    cache = tiercel.SemanticCache(index, keep=30, max_error=0.05)
+    rng = np.random.default_rng(7)
+    queries = clustered(30, 8)
+
+    def ask(k: int, rounds: int, **options: np.ndarray) -> list[str]:
+        noise = 0.2 * rng.standard_normal((rounds, DIM))
+        return [cache.search(queries[at % 30] + noise[at], k, **options).quality for at in range(rounds)]  # type: ignore[arg-type]
+
+    assert ask(1, 600).count("approximate") > 100
+    assert "approximate" not in ask(28, 100)
+    assert "approximate" not in ask(1, 100, filter=np.arange(3000) % 10 == 0)
+    thresholds = cache.stats()["thresholds"]
+    assert thresholds.keys() == {("", 1, False), ("", 32, False), ("", 1, True)}
+    assert thresholds["", 1, False] > 0.0 > thresholds["", 32, False]
+
+
+def test_words_count_as_bytes(index: tiercel.Index) -> None:
+    cache = tiercel.SemanticCache(index, keep=20, threshold=0.0, bytes=1 << 20)
+    for at, query in enumerate(clustered(60, 9)):
+        cache.search(query, 3, text=" ".join(f"w{at}x{word}" for word in range(1000)))
+    assert 0 < cache.stats()["entries"] < 20
+    assert cache.stats()["bytes"] <= 1 << 20
 
 
 def test_wilson_holds_at_the_ends() -> None:

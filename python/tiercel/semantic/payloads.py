@@ -6,16 +6,17 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, final
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, cast, final
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import ForkLock
-from tiercel.semantic.gate import Gates, content_words
+from tiercel.semantic.gate import Gates, content_words, room_of
 from tiercel.semantic.shelves import Entry, Shelves
-from tiercel.semantic.vectors import Metric, has_direction, one_vector
+from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
@@ -26,8 +27,8 @@ NAMESPACES: Final = 1000
 WAITING: Final = 1000
 
 
-# A namespace and a vector.
-_Query: TypeAlias = tuple[str, bytes]
+# A namespace, a vector and the hash of a text.
+_Query: TypeAlias = tuple[str, bytes, int]
 
 
 @final
@@ -73,9 +74,18 @@ class _Guess(NamedTuple):
     would_answer: bool
 
 
+def equal(one: object, other: object) -> bool:
+    """Whether two payloads are the same: arrays by their values, anything else by `==`."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(cast("ArrayLike", one), cast("ArrayLike", other))
+    return bool(one == other)
+
+
 @final
 class PayloadCache:
     """Payloads by query vector: `get` gives that of the same query, or of one near enough, `put` keeps one.
+
+    What is put is kept as the object that it is, and given again as that: what is done to it, is done to what is in the cache.
 
     Whether two payloads are the same, only their maker knows. So a share of the approximate hits is held back: `get` gives `None`, and what
     is `put` for this query next is compared with what would have been given. With `max_error`, every miss that has a near
@@ -96,9 +106,10 @@ class PayloadCache:
     verify
         Share of approximate hits that are held back.
     same
-        Whether two payloads are the same, `==` unless given: for answers in free text, a judgement of your own.
+        Whether two payloads are the same, `==`, or for arrays `numpy.array_equal`, unless given: for answers in free text, a judgement of
+        your own. Where it raises, nothing was compared.
     entries, bytes
-        The most payloads, and about the most bytes of vectors and of payloads that are `bytes` or `str`.
+        The most payloads, and about the most bytes of vectors, of texts and of payloads that are `bytes`, `str` or arrays.
     seed
         Chooses which hits are held back.
 
@@ -126,7 +137,7 @@ class PayloadCache:
         threshold: float | None = None,
         max_error: float | None = None,
         verify: float = 0.05,
-        same: Callable[[Any, Any], object] = operator.eq,
+        same: Callable[[Any, Any], object] = equal,
         entries: int = 10_000,
         bytes: int = 256 << 20,
         seed: int = 0,
@@ -176,7 +187,7 @@ class PayloadCache:
             self._count("exact")
             self._shelves.use(name, entry)
             return Hit(entry.content.payload, "exact", 0.0, name)
-        if self._ceiling < 0.0 or (self._metric != "l2" and not has_direction(query)):
+        if self._ceiling < 0.0:
             self._count("misses")
             return None
         return self._near(query, text, name)
@@ -194,7 +205,7 @@ class PayloadCache:
                 self._shelves.use(name, entry)
                 return Hit(entry.content.payload, "approximate", distance, name)
             if would_answer or control.learns(distance):
-                self._wait((name, query.tobytes()), _Guess(entry.content.payload, distance, would_answer))
+                self._wait((name, query.tobytes(), hash(text)), _Guess(entry.content.payload, distance, would_answer))
         self._count("misses")
         return None
 
@@ -202,16 +213,17 @@ class PayloadCache:
         """Keep the payload of a query, in place of an older one; `vector`, `text` and `namespace` as in `get`."""
         query, text, name = self._checked(vector, text, namespace)
         with self._lock:
-            guess = self._waiting.pop((name, query.tobytes()), None)
-        if guess is not None:
-            self._note(
-                name, guess.distance, wrong=not self._same(guess.payload, payload), would_answer=guess.would_answer
-            )
-        if self._metric != "l2" and not has_direction(query):
-            return
+            guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
         words = None if text is None else content_words(text)
-        size = len(payload) if isinstance(payload, bytes | str) else sys.getsizeof(payload)
+        size = sys.getsizeof(payload) + sys.getsizeof(text) + room_of(words)
         self._shelves.put(name, Entry(query, _Kept(payload, text), words, size))
+        if guess is None:
+            return
+        try:
+            wrong = not self._same(guess.payload, payload)
+        except Exception:  # noqa: BLE001 - somebody's own judgement, of anything
+            return
+        self._note(name, guess.distance, wrong=wrong, would_answer=guess.would_answer)
 
     def report(self, hit: Hit, correct: bool) -> None:
         """Tell whether an approximate hit was right, as somebody found out later."""
@@ -246,6 +258,8 @@ class PayloadCache:
 
     def _checked(self, vector: ArrayLike, text: str | None, namespace: str) -> tuple[Any, str | None, str]:
         query = one_vector(vector, "vector", self._dim, self._metric)
+        if self._metric == "dot" and not has_direction(query):
+            raise InvalidInputError(f"vector: expected one with a direction under dot, got one of norm {norm(query)}")
         name = unicode_text(namespace, "namespace")
         return query, None if text is None else unicode_text(text, "text"), name
 

@@ -16,7 +16,7 @@ from tiercel.filters import Filter
 from tiercel.forks import ForkLock
 from tiercel.found import Found, Include, Quality
 from tiercel.semantic.certify import Outside, apart, limit, outside
-from tiercel.semantic.gate import Gates, Words, content_words
+from tiercel.semantic.gate import Gates, Words, content_words, room_of
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
@@ -25,8 +25,8 @@ from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["SemanticCache", "SemanticStats"]
 
-# Users whose thresholds are remembered.
-USERS: Final = 1000
+# Kinds of searches whose thresholds are remembered.
+KINDS: Final = 1000
 
 
 class SemanticStats(TypedDict):
@@ -48,14 +48,17 @@ class SemanticStats(TypedDict):
     """Share of the true nearest that the verified ones had, on average; 1 if there were none."""
     false_rate: tuple[float, float]
     """Share of approximate answers that are wrong: the interval that it lies in, 95% of the time."""
-    thresholds: dict[str, float]
-    """How far apart queries of a user may be to share an answer, for users who lately asked for approximate ones; negative for never."""
+    thresholds: dict[tuple[str, int, bool], float]
+    """How far apart queries may be to share an answer; negative for never. By user, k rounded up to a power of two, and whether there was a
+    filter, of those who lately asked for approximate ones."""
     entries: int
     """Queries whose lists are kept."""
     bytes: int
     """Bytes of these, about."""
 
 
+# A user, k rounded up to a power of two, and whether there is a filter: of ten nearest, one is wrong sooner than of one.
+_Kind: TypeAlias = tuple[str, int, bool]
 # A user, and a filter.
 _Namespace: TypeAlias = tuple[str, str | None]
 
@@ -171,7 +174,7 @@ class SemanticCache(Generic[Answer]):
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
-        self._users: OrderedDict[str, Control] = OrderedDict()
+        self._controls: OrderedDict[_Kind, Control] = OrderedDict()
         self._gates = Gates()
         self._lock = ForkLock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
@@ -245,7 +248,7 @@ class SemanticCache(Generic[Answer]):
         with self._lock:
             counts = dict(self._counts)
             overlap = self._overlap / counts["verified"] if counts["verified"] else 1.0
-            thresholds = {user: control.threshold for user, control in self._users.items()}
+            thresholds = {kind: control.threshold for kind, control in self._controls.items()}
         return cast(
             "SemanticStats",
             {
@@ -340,7 +343,7 @@ class SemanticCache(Generic[Answer]):
         listed = target.listed(asked, max(self._keep, k))
         known = outside(target.metric, asked.vector, listed.farthest, listed.norms)
         if known is not None:
-            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes)
+            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes + room_of(words))
             self._shelves.put(namespace, entry)
             found = target.among(asked, k, listed)
             quality = None if found is None else self._quality(asked, k, entry, found)
@@ -352,7 +355,8 @@ class SemanticCache(Generic[Answer]):
         self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: Words | None
     ) -> Answer:
         """The answer from the nearest query whose text allows that, or the truth."""
-        control, gate = self._control(namespace[0]), self._gates.shown(namespace[0], words)
+        control = self._control((namespace[0], 1 << (k - 1).bit_length(), asked.key is not None))
+        gate = self._gates.shown(namespace[0], words)
         close = next((each for each in near if gate.lets_pass(words, each.entry.words)), None)
         guess = None
         if close is not None and (control.allows(close.distance) or control.learns(close.distance)):
@@ -376,15 +380,15 @@ class SemanticCache(Generic[Answer]):
                     self._overlap += overlap
         return answer
 
-    def _control(self, user: str) -> Control:
+    def _control(self, kind: _Kind) -> Control:
         with self._lock:
-            if user not in self._users:
+            if kind not in self._controls:
                 ceiling = math.inf if self._threshold is None else self._threshold
-                self._users[user] = Control(ceiling, self._max_error, self._verify, self._random)
-                if len(self._users) > USERS:
-                    self._users.popitem(last=False)
-            self._users.move_to_end(user)
-            return self._users[user]
+                self._controls[kind] = Control(ceiling, self._max_error, self._verify, self._random)
+                if len(self._controls) > KINDS:
+                    self._controls.popitem(last=False)
+            self._controls.move_to_end(kind)
+            return self._controls[kind]
 
     def _count(self, what: Quality | Literal["misses"]) -> None:
         with self._lock:
