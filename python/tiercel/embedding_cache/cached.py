@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tiercel.checks import query_texts, unicode_text
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
-from tiercel.embedding_cache.codes import VectorCodec, VectorDtype, largest_error
+from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
 from tiercel.embedding_cache.flights import Flights
 from tiercel.errors import InvalidInputError
 from tiercel.forks import ForkLock
@@ -209,9 +209,8 @@ class EmbeddingCache:
             self._count(failures=1)
             return {}
         there = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
-        found = {
-            key: value for key, value in there.items() if isinstance(value, bytes) and len(value) == self._codec.size
-        }
+        whole = {key: opened(key, value) for key, value in there.items()}
+        found = {key: value for key, value in whole.items() if value is not None and len(value) == self._codec.size}
         sound = self._codec.sound(list(found.values()))
         found = dict(compress(found.items(), sound))
         self._count(failures=len(there) - len(found))
@@ -222,8 +221,8 @@ class EmbeddingCache:
         # After an error no more is tried: each try may take until its time is out.
         with suppress(Exception):
             for key, value in made.items():
-                kept += self._tier.put(key, value) is not False
-        self._count(bytes=kept * self._codec.size, failures=len(made) - kept)
+                kept += self._tier.put(key, sealed(key, value)) is not False
+        self._count(bytes=kept * (SEAL + self._codec.size), failures=len(made) - kept)
 
     def _count(self, **more: float) -> None:
         counts = cast("dict[str, float]", self._stats)
@@ -235,7 +234,7 @@ class EmbeddingCache:
 def _model(*described: object) -> _Hash:
     """The beginning of the hash of every text for one model, which no text can continue to that of another."""
     name = hashlib.blake2b(repr(described).encode()).digest()
-    return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 1")
+    return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 2")
 
 
 def _key(model: _Hash, text: str) -> bytes:
