@@ -15,6 +15,7 @@ from reference import METRICS, Metric, distances, tolerance
 
 import tiercel
 from tiercel import F
+from tiercel.semantic.targets import IndexTarget
 
 WORDNET = Path(__file__).parents[2] / "shared" / "data" / "wordnet"
 
@@ -257,6 +258,21 @@ def test_a_mask_means_something_else_when_the_index_has_changed(index: tiercel.I
         )
 
 
+def test_a_mask_of_one_version_has_no_list_of_another(index: tiercel.Index) -> None:
+    """As when another thread writes between the look at a mask and the search."""
+    target = IndexTarget(index)
+    query = clustered(1, index.dim, 2)[0].astype(np.float32)
+    mask = np.arange(len(index)) % 2 == 0
+    asked = target.asked(query, mask, None)
+    listed = target.listed(asked, 40)
+    assert listed is not None
+    assert target.among(asked, 3, listed) is not None
+    index.remove(index.ids[:1])
+    index.add(clustered(1, index.dim, 3))
+    assert target.listed(asked, 40) is None
+    assert target.among(asked, 3, listed) is None
+
+
 def test_no_user_is_answered_from_the_query_of_another(index: tiercel.Index) -> None:
     cache = tiercel.SemanticCache(index, threshold=10.0, verify=0.0)
     query = clustered(1, 16, 2)[0]
@@ -441,6 +457,13 @@ BAD: dict[str, Callable[[tiercel.SemanticCache[tiercel.Matches]], object]] = {
     "text: expected a str, got bytes": lambda cache: cache.search(np.ones(16), 5, text=b"a"),
     "filter: expected a mask of length 3000": lambda cache: cache.search(np.ones(16), 5, filter=[True]),
     "filter: expected a 1-D array of bool or of integers": lambda cache: cache.search(np.ones(16), 5, filter=[0.5]),
+    "filter: expected a 1-D array of bool or of integers, got 0-D": lambda cache: cache.search(
+        np.ones(16), 5, filter=1
+    ),
+    "filter: expected a numeric array, got list": lambda cache: cache.search(np.ones(16), 5, filter=[[1], [1, 2]]),
+    "query: expected finite values of float32, got inf at column 0": lambda cache: cache.search(
+        [np.inf, -np.inf] + [1] * 14, 5
+    ),
     "include: expected a collection": lambda cache: cache.search(np.ones(16), 5, include=["text"]),
     "target: expected an Index or a Collection, got str": lambda _: tiercel.SemanticCache("a"),
     "keep: expected an int from 1": lambda cache: tiercel.SemanticCache(tiercel.Index(2), keep=0),
@@ -462,6 +485,16 @@ def test_a_wrong_argument_is_named(message: str) -> None:
         BAD[message](cache)
     assert str(caught.value).startswith(message)
     assert cache.stats()["entries"] == 0
+
+
+@pytest.mark.parametrize("include", [5, b"text", {"text": 1}, ["nothing"], "highlights", ["highlights"]])
+def test_what_a_match_cannot_bring_along_is_refused(tmp_path: Path, include: Any) -> None:
+    with tiercel.open(tmp_path, dim=2) as collection:
+        collection.upsert(["a"], vectors=[[1, 0]])
+        cache = tiercel.SemanticCache(collection)
+        with pytest.raises(tiercel.InvalidInputError, match="include: expected"):
+            cache.search([1, 0], include=include)
+        assert cache.stats()["misses"] == 0
 
 
 def test_a_collection_without_vectors_is_refused(tmp_path: Path) -> None:

@@ -341,8 +341,8 @@ class SemanticCache(Generic[Answer]):
         self._count("misses")
         target = self._target
         listed = target.listed(asked, max(self._keep, k))
-        known = outside(target.metric, asked.vector, listed.farthest, listed.norms)
-        if known is not None:
+        known = None if listed is None else outside(target.metric, asked.vector, listed.farthest, listed.norms)
+        if listed is not None and known is not None:
             entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes + room_of(words))
             self._shelves.put(namespace, entry)
             found = target.among(asked, k, listed)

@@ -69,6 +69,7 @@ class Shelves(Generic[Content]):
         self._dim = dim
         self._metric: Literal["cosine", "l2"] = "l2" if metric == "l2" else "cosine"
         self._entries, self._size = max(1, entries // 2), size // 2
+        self._has_old = entries > 1
         self._lock = ForkLock()
         self._young: _Generation[Content] = _Generation()
         self._old: _Generation[Content] = _Generation()
@@ -112,7 +113,7 @@ class Shelves(Generic[Content]):
             return
         with self._lock:
             if self._young.added >= self._entries or self._young.bytes + size > self._size:
-                self._old, self._young = self._young, _Generation()
+                self._old, self._young = self._young if self._has_old else _Generation(), _Generation()
             generation = self._young
             shelf = generation.shelves.get(namespace)
             if shelf is None:
