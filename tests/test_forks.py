@@ -10,7 +10,6 @@ import pytest
 import tiercel
 from tiercel.cache import Memory
 from tiercel.embed import HashingEmbedder
-from tiercel.forks import ForkLock
 
 QUERY = np.array([1, 0, 0], np.float32)
 WAIT = 20  # seconds until a child that hangs fails the test
@@ -49,11 +48,10 @@ def test_a_forked_process_finds_the_locks_free(make: Callable[[], tuple[list[Any
     locks, use = make()
     child = multiprocessing.get_context("fork").Process(target=use)
     # As a thread of this process would hold them while another one forks.
-    held = [lock._lock if isinstance(lock, ForkLock) else lock for lock in locks]
-    for lock in held:
+    for lock in locks:
         lock.acquire()
     child.start()
-    for lock in held:
+    for lock in locks:
         lock.release()
     child.join(WAIT)
     hung = child.is_alive()

@@ -1,45 +1,32 @@
-"""Locks in processes that fork: threads of the parent, which may hold them, are not in the child, so there they are made anew."""
+"""Locks in processes that fork: threads of the parent, which may hold them, are not in the child, so there they begin anew."""
 
 import os
 import threading
-from types import TracebackType
-from typing import Final, final
+from typing import Final
 from weakref import WeakSet
 
-__all__ = ["ForkLock"]
+__all__ = ["fork_lock"]
 
 
-@final
-class ForkLock:
-    """A lock, to be used by `with`, that a forked process finds free.
+def fork_lock() -> threading.Lock:
+    """A lock that a forked process finds free.
 
     What it guards is in the child as it was when the process forked: so in between two statements under the lock, things must be such that
     one can go on from there. Whoever holds it must not fork.
     """
-
-    __slots__ = ("__weakref__", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        _LOCKS.add(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._lock.release()
-
-    def renew(self) -> None:
-        """Go on in a forked process."""
-        self._lock = threading.Lock()
+    # The lock itself rather than an object around it, for a Ctrl-C within a method of that could leave the lock held for good.
+    lock = threading.Lock()
+    _LOCKS.add(lock)
+    return lock
 
 
-_LOCKS: Final[WeakSet[ForkLock]] = WeakSet()
+_LOCKS: Final[WeakSet[threading.Lock]] = WeakSet()
 
 
 def _renew_all() -> None:
     for lock in list(_LOCKS):
-        lock.renew()
+        # As the standard library does with locks of its own.
+        lock._at_fork_reinit()  # pyright: ignore
 
 
 if hasattr(os, "register_at_fork"):

@@ -15,7 +15,7 @@ from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
 from tiercel.embedding_cache.flights import Flights
 from tiercel.errors import InvalidInputError
-from tiercel.forks import ForkLock
+from tiercel.forks import fork_lock
 from tiercel.twins import twin
 
 __all__ = ["EmbeddingCache", "EmbeddingStats", "VectorTier"]
@@ -110,7 +110,7 @@ class EmbeddingCache:
         self._documents: Final = _model("document", embedder.fingerprint, self._dim, dtype)
         self._queries: Final = _model("query", embedder.fingerprint, self._dim, dtype)
         self._flights: Final = Flights()
-        self._lock: Final = ForkLock()
+        self._lock: Final = fork_lock()
         self._stats: Final = EmbeddingStats(
             texts=0, hits=0, waited=0, embedded=0, calls=0, seconds=0.0, bytes=0, failures=0, max_error=0.0
         )

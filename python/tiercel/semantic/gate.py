@@ -19,7 +19,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Final, TypeAlias, final
 
-from tiercel.forks import ForkLock
+from tiercel.forks import fork_lock
 from tiercel.semantic.opposites import are_opposite
 
 __all__ = ["Gate", "Gates", "Words", "content_words", "room_of"]
@@ -146,7 +146,7 @@ class Gates:
     def __init__(self) -> None:
         self._gates: OrderedDict[str, Gate] = OrderedDict()
         self._words = 0
-        self._lock = ForkLock()
+        self._lock = fork_lock()
 
     def shown(self, user: str, words: Words | None) -> Gate:
         """The gate of a user, which has seen these words."""

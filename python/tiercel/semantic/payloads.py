@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
-from tiercel.forks import ForkLock
+from tiercel.forks import fork_lock
 from tiercel.semantic.gate import Gates, content_words, room_of
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
@@ -158,7 +158,7 @@ class PayloadCache:
         self._names: OrderedDict[str, Control] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
         self._gates = Gates()
-        self._lock = ForkLock()
+        self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "verified", "wrong"), 0)
 
     def get(self, vector: ArrayLike, *, text: str | None = None, namespace: str = "") -> Hit | None:

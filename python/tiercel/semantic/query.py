@@ -15,7 +15,7 @@ from tiercel.checks import MAX_LIMIT, items, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
-from tiercel.forks import ForkLock
+from tiercel.forks import fork_lock
 from tiercel.found import Found
 
 __all__ = ["QueryCache", "QueryStats"]
@@ -112,7 +112,7 @@ class QueryCache(Generic[_Answer]):
         self._kept: OrderedDict[Hashable, _Kept[_Answer]] = OrderedDict()
         self._bytes = 0
         self._version: _Version = ()
-        self._lock = ForkLock()
+        self._lock = fork_lock()
         self._hits = self._misses = self._stale = 0
 
     def search(self, *places: Any, user: str = "", **options: Any) -> _Answer:
@@ -193,9 +193,9 @@ class QueryCache(Generic[_Answer]):
             if version != self._version or kept.size > self._room:
                 return
             known = self._kept.pop(key, None)
-            self._bytes += kept.size - (0 if known is None else known.size)
             self._kept[key] = kept
-            while len(self._kept) > self._entries or self._bytes > self._room:
+            self._bytes += kept.size - (0 if known is None else known.size)
+            while self._kept and (len(self._kept) > self._entries or self._bytes > self._room):
                 self._bytes -= self._kept.popitem(last=False)[1].size
 
     def _go_on_to(self, version: _Version) -> None:

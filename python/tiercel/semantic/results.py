@@ -13,7 +13,7 @@ from tiercel._core import Index, Matches
 from tiercel.checks import MAX_LIMIT, Metadata, number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.filters import Filter
-from tiercel.forks import ForkLock
+from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
 from tiercel.semantic.certify import Outside, apart, limit, outside
 from tiercel.semantic.gate import Gates, Words, content_words, room_of
@@ -176,7 +176,7 @@ class SemanticCache(Generic[Answer]):
         self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
         self._controls: OrderedDict[_Kind, Control] = OrderedDict()
         self._gates = Gates()
-        self._lock = ForkLock()
+        self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
         self._overlap = 0.0
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import Index
-from tiercel.forks import ForkLock
+from tiercel.forks import fork_lock
 from tiercel.semantic.gate import Words
 from tiercel.semantic.vectors import Metric
 
@@ -70,7 +70,7 @@ class Shelves(Generic[Content]):
         self._metric: Literal["cosine", "l2"] = "l2" if metric == "l2" else "cosine"
         self._entries, self._size = max(1, entries // 2), size // 2
         self._has_old = entries > 1
-        self._lock = ForkLock()
+        self._lock = fork_lock()
         self._young: _Generation[Content] = _Generation()
         self._old: _Generation[Content] = _Generation()
 
