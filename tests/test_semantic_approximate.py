@@ -135,6 +135,9 @@ def test_words_count_as_bytes(index: tiercel.Index) -> None:
         cache.search(query, 3, text=" ".join(f"w{at}x{word}" for word in range(1000)))
     assert 0 < cache.stats()["entries"] < 20
     assert cache.stats()["bytes"] <= 1 << 20
+    assert cache._gates._words > 0
+    cache.clear()
+    assert (cache.stats()["bytes"], cache._gates._words) == (0, 0)
 
 
 def test_wilson_holds_at_the_ends() -> None:

@@ -26,7 +26,7 @@ _LOCKS: Final[WeakSet[threading.Lock]] = WeakSet()
 def _renew_all() -> None:
     for lock in list(_LOCKS):
         # As the standard library does with locks of its own.
-        lock._at_fork_reinit()  # pyright: ignore
+        lock._at_fork_reinit()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType]
 
 
 if hasattr(os, "register_at_fork"):
