@@ -177,6 +177,18 @@ def test_what_is_held_back_is_compared_with_what_is_put_for_the_same_text() -> N
     assert (cache.stats()["verified"], cache.stats()["wrong"]) == (1, 0)
 
 
+@pytest.mark.parametrize("wrap", [lambda text: {"answer": text}, lambda text: [(text,)], lambda text: {text}])
+def test_what_is_in_a_payload_counts_as_bytes(wrap: Callable[[str], object]) -> None:
+    cache = payloads(dim=3, bytes=1 << 20)
+    for at in range(60):
+        cache.put(turned(at), wrap(chr(97 + at) * 50_000))
+    assert 0 < cache.stats()["entries"] < 25
+    round_: list[object] = []
+    round_.append(round_)
+    cache.put(turned(70), round_)
+    assert cache.get(turned(70)).payload is round_  # type: ignore[union-attr]
+
+
 def test_texts_count_as_bytes() -> None:
     cache = payloads(dim=3, bytes=1 << 20)
     for at in range(60):

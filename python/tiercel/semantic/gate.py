@@ -14,7 +14,6 @@ pass: "can I pay" and "I can pay" differ in no word.
 """
 
 import re
-import sys
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from typing import Final, TypeAlias, final
@@ -22,7 +21,7 @@ from typing import Final, TypeAlias, final
 from tiercel.forks import fork_lock
 from tiercel.semantic.opposites import are_opposite
 
-__all__ = ["Gate", "Gates", "Words", "content_words", "room_of"]
+__all__ = ["Gate", "Gates", "Words", "content_words"]
 
 # The content words of a text, in their order.
 Words: TypeAlias = tuple[str, ...]
@@ -76,11 +75,6 @@ def content_words(text: str) -> Words:
     """
     plain = (_plain(word) for word in _WORD.findall(text.lower().translate(_SIGNS)))
     return tuple(word for word in plain if word not in _EMPTY)
-
-
-def room_of(words: Words | None) -> int:
-    """Bytes that the words of a text take."""
-    return 0 if words is None else sys.getsizeof(words) + sum(map(sys.getsizeof, words))
 
 
 def _plain(word: str) -> str:

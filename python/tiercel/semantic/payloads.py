@@ -2,7 +2,6 @@
 
 import math
 import operator
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from random import Random
@@ -14,8 +13,9 @@ from numpy.typing import ArrayLike
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
-from tiercel.semantic.gate import Gates, content_words, room_of
+from tiercel.semantic.gate import Gates, content_words
 from tiercel.semantic.shelves import Entry, Shelves
+from tiercel.semantic.sizes import size_of
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 from tiercel.semantic.verify import Control, wilson
 
@@ -109,7 +109,8 @@ class PayloadCache:
         Whether two payloads are the same, `==`, or for arrays `numpy.array_equal`, unless given: for answers in free text, a judgement of
         your own. Where it raises, nothing was compared.
     entries, bytes
-        The most payloads, and about the most bytes of vectors, of texts and of payloads that are `bytes`, `str` or arrays.
+        The most payloads, and about the most bytes of vectors, texts and payloads: of these, lists, dictionaries and the like count
+        with all that is in them, objects of other kinds as what `sys.getsizeof` says.
     seed
         Chooses which hits are held back.
 
@@ -215,8 +216,8 @@ class PayloadCache:
         with self._lock:
             guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
         words = None if text is None else content_words(text)
-        size = sys.getsizeof(payload) + sys.getsizeof(text) + room_of(words)
-        self._shelves.put(name, Entry(query, _Kept(payload, text), words, size))
+        kept = _Kept(payload, text)
+        self._shelves.put(name, Entry(query, kept, words, size_of((kept, words))))
         if guess is None:
             return
         try:

@@ -1,7 +1,6 @@
 """Answers to searches that were asked before, word for word."""
 
 import copy
-import sys
 from collections import OrderedDict
 from collections.abc import Hashable
 from types import MethodType
@@ -17,6 +16,7 @@ from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
 from tiercel.forks import fork_lock
 from tiercel.found import Found
+from tiercel.semantic.sizes import size_of
 
 __all__ = ["QueryCache", "QueryStats"]
 
@@ -187,7 +187,7 @@ class QueryCache(Generic[_Answer]):
         return copy.copy(known.answer)
 
     def _keep(self, key: Hashable, version: _Version, answer: _Answer) -> None:
-        kept = _Kept(answer, size_of(key) + size_of(parts(answer)))
+        kept = _Kept(answer, size_of((key, parts(answer))))
         with self._lock:
             self._go_on_to(version)
             if version != self._version or kept.size > self._room:
@@ -261,16 +261,3 @@ def parts(answer: Matches | Found) -> list[Any]:
     if isinstance(answer, Matches):
         return [answer.ids, answer.distances, answer.counts]
     return [getattr(answer, name) for name in Found.__slots__]
-
-
-def size_of(value: object) -> int:
-    """Bytes of a value with all that is in it, about: what stands in it twice is counted twice."""
-    size = sys.getsizeof(value)
-    if isinstance(value, np.ndarray):
-        array = cast("NDArray[Any]", value)
-        return size if array.base is None else size + array.nbytes
-    if isinstance(value, dict):
-        return size + sum(size_of(each) for pair in cast("dict[object, object]", value).items() for each in pair)
-    if isinstance(value, list | tuple):
-        return size + sum(map(size_of, cast("list[object]", value)))
-    return size

@@ -16,9 +16,10 @@ from tiercel.filters import Filter
 from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
 from tiercel.semantic.certify import Outside, apart, limit, outside
-from tiercel.semantic.gate import Gates, Words, content_words, room_of
+from tiercel.semantic.gate import Gates, Words, content_words
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.shelves import Entry, Shelves
+from tiercel.semantic.sizes import size_of
 from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
 from tiercel.semantic.verify import Control, wilson
@@ -343,7 +344,7 @@ class SemanticCache(Generic[Answer]):
         listed = target.listed(asked, max(self._keep, k))
         known = None if listed is None else outside(target.metric, asked.vector, listed.farthest, listed.norms)
         if listed is not None and known is not None:
-            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes + room_of(words))
+            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes + size_of(words))
             self._shelves.put(namespace, entry)
             found = target.among(asked, k, listed)
             quality = None if found is None else self._quality(asked, k, entry, found)
