@@ -102,12 +102,12 @@ def test_a_target_of_errors_moves_the_threshold(index: tiercel.Index) -> None:
         if matches.quality == "approximate":
             approximate += 1
             wrong += not np.array_equal(matches.distances, index.search(query, 5, recall=1).distances)
-    assert 0.0 < cache.stats()["thresholds"]["", 8, False] < 0.5
+    assert 0.0 < cache.stats()["thresholds"][""]["k <= 8"] < 0.5
     assert approximate > 20
     assert wrong / approximate <= 0.1
     # What is kept is forgotten, what was learned is not.
     cache.clear()
-    assert cache.stats()["thresholds"]["", 8, False] > 0.0
+    assert cache.stats()["thresholds"][""]["k <= 8"] > 0.0
     assert cache.search(queries[0], 5, user="bob").quality == "exact"
 
 
@@ -124,9 +124,9 @@ def test_every_kind_of_search_has_a_threshold_of_its_own(index: tiercel.Index) -
     assert ask(1, 600).count("approximate") > 100
     assert "approximate" not in ask(28, 100)
     assert "approximate" not in ask(1, 100, filter=np.arange(3000) % 10 == 0)
-    thresholds = cache.stats()["thresholds"]
-    assert thresholds.keys() == {("", 1, False), ("", 32, False), ("", 1, True)}
-    assert thresholds["", 1, False] > 0.0 > thresholds["", 32, False]
+    thresholds = cache.stats()["thresholds"][""]
+    assert thresholds.keys() == {"k <= 1", "k <= 32", "k <= 1, filter"}
+    assert thresholds["k <= 1"] > 0.0 > thresholds["k <= 32"]
 
 
 def test_words_count_as_bytes(index: tiercel.Index) -> None:

@@ -49,17 +49,17 @@ class SemanticStats(TypedDict):
     """Share of the true nearest that the verified ones had, on average; 1 if there were none."""
     false_rate: tuple[float, float]
     """Share of approximate answers that are wrong: the interval that it lies in, 95% of the time."""
-    thresholds: dict[tuple[str, int, bool], float]
-    """How far apart queries may be to share an answer; negative for never. By user, k rounded up to a power of two, and whether there was a
-    filter, of those who lately asked for approximate ones."""
+    thresholds: dict[str, dict[str, float]]
+    """How far apart queries may be to share an answer; negative for never. By user, of those who lately asked for approximate ones, and kind of
+    search: "k <= 16", or "k <= 16, filter"."""
     entries: int
     """Queries whose lists are kept."""
     bytes: int
     """Bytes of these, about."""
 
 
-# A user, k rounded up to a power of two, and whether there is a filter: of ten nearest, one is wrong sooner than of one.
-_Kind: TypeAlias = tuple[str, int, bool]
+# A user, and a kind of search as in `SemanticStats.thresholds`.
+_Kind: TypeAlias = tuple[str, str]
 # A user, and a filter.
 _Namespace: TypeAlias = tuple[str, str | None]
 
@@ -249,7 +249,9 @@ class SemanticCache(Generic[Answer]):
         with self._lock:
             counts = dict(self._counts)
             overlap = self._overlap / counts["verified"] if counts["verified"] else 1.0
-            thresholds = {kind: control.threshold for kind, control in self._controls.items()}
+            thresholds: dict[str, dict[str, float]] = {}
+            for (user, kind), control in self._controls.items():
+                thresholds.setdefault(user, {})[kind] = control.threshold
         return cast(
             "SemanticStats",
             {
@@ -356,7 +358,7 @@ class SemanticCache(Generic[Answer]):
         self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: Words | None
     ) -> Answer:
         """The answer from the nearest query whose text allows that, or the truth."""
-        control = self._control((namespace[0], 1 << (k - 1).bit_length(), asked.key is not None))
+        control = self._control((namespace[0], kind_of(k, has_filter=asked.key is not None)))
         gate = self._gates.shown(namespace[0], words)
         close = next((each for each in near if gate.lets_pass(words, each.entry.words)), None)
         guess = None
@@ -394,6 +396,11 @@ class SemanticCache(Generic[Answer]):
     def _count(self, what: Quality | Literal["misses"]) -> None:
         with self._lock:
             self._counts[what] += 1
+
+
+def kind_of(k: int, *, has_filter: bool) -> str:
+    """Searches that share a threshold: of ten nearest, one is wrong sooner than of one."""
+    return f"k <= {1 << (k - 1).bit_length()}{', filter' if has_filter else ''}"
 
 
 def reached(metric: Metric, distance: float) -> float:
