@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -147,14 +148,14 @@ def test_f32_keeps_every_bit(vectors: np.ndarray) -> None:
     for _ in range(2):
         assert cache.embed_documents(texts).tobytes() == vectors.tobytes()
     assert cache.stats()["max_error"] == 0
-    assert cache.stats()["bytes"] == vectors.nbytes
+    assert cache.stats()["bytes"] == vectors.nbytes + 4 * len(texts)
 
 
 def test_codes_take_a_quarter_of_the_room() -> None:
     tier = Tier()
     cache = EmbeddingCache(HashingEmbedder(), tier)
     cache.embed_documents(["a cat"])
-    assert [len(value) for value in tier.values()] == [384 + 4] == [cache.stats()["bytes"]]
+    assert [len(value) for value in tier.values()] == [384 + 8] == [cache.stats()["bytes"]]
 
 
 def test_vectors_can_be_written_to() -> None:
@@ -210,6 +211,55 @@ def test_a_value_that_is_no_vector_is_a_miss(dtype: Any, damage: Callable[[bytes
     assert cache.stats()["failures"] == 1
     assert cache.embed_documents(["a", "b"]).tolist() == expected
     assert cache.stats()["embedded"] == 3
+
+
+def sealed_anew(key: bytes, vector: bytes) -> bytes:
+    """A value whose checksum is right, as of another program that wrote nonsense."""
+    return zlib.crc32(key + vector).to_bytes(4, "little") + vector
+
+
+SCALE, CODES = slice(4, 8), slice(8, None)
+
+
+@pytest.mark.parametrize("resealed", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda v: np.float32(3e38).tobytes() + v[CODES],
+        lambda v: np.float32(np.inf).tobytes() + v[CODES],
+        lambda v: np.float32(-1).tobytes() + v[CODES],
+        lambda v: bytes(len(v) - 4),
+        lambda v: v[SCALE] + b"\x80" + v[CODES][1:],
+        lambda v: v[SCALE] + b"\x01" * len(v[CODES]),
+    ],
+    ids=["too large", "infinite", "negative", "zeros", "code -128", "no code 127"],
+)
+def test_damage_is_a_miss_even_if_it_looks_like_codes(damage: Callable[[bytes], bytes], resealed: bool) -> None:
+    tier = Tier()
+    cache = EmbeddingCache(Embedder(), tier)
+    expected = cache.embed_documents(["a"]).tolist()
+    ((key, value),) = tier.items()
+    tier[key] = sealed_anew(key, damage(value)) if resealed else value[:4] + damage(value)
+    assert cache.embed_documents(["a"]).tolist() == expected
+    assert (cache.stats()["failures"], cache.stats()["embedded"]) == (1, 2)
+
+
+@pytest.mark.parametrize("dtype", ["sq8", "f32"])
+def test_any_bit_that_turns_and_the_vector_of_another_text_are_misses(dtype: Any) -> None:
+    tier = Tier()
+    cache = EmbeddingCache(Embedder(), tier, dtype=dtype)
+    expected = cache.embed_documents(["a", "b"]).tolist()
+    one, other = tier
+    value = tier[one]
+    for bit in range(8 * len(value)):
+        damaged = bytearray(value)
+        damaged[bit // 8] ^= 1 << bit % 8
+        tier[one] = bytes(damaged)
+        assert cache.embed_documents(["a", "b"]).tolist() == expected
+        assert cache.stats()["failures"] == bit + 1
+    tier[one] = tier[other]
+    assert cache.embed_documents(["a", "b"]).tolist() == expected
+    assert cache.stats()["failures"] == 8 * len(value) + 1
 
 
 class Failing(Tier):
@@ -452,4 +502,4 @@ def test_a_cache_tells_what_it_did() -> None:
     stats = cache.stats()
     assert 0 < stats.pop("seconds") < WAIT
     assert 0 < stats.pop("max_error") < 0.03
-    assert stats == {"texts": 6, "hits": 2, "waited": 0, "embedded": 3, "calls": 2, "bytes": 3 * 68, "failures": 0}
+    assert stats == {"texts": 6, "hits": 2, "waited": 0, "embedded": 3, "calls": 2, "bytes": 3 * 72, "failures": 0}

@@ -62,7 +62,9 @@ def test_every_argument_counts(index: tiercel.Index) -> None:
         for places, options in ASKED:
             plain = {name: value for name, value in options.items() if name != "user"}
             assert same(cache.search(*places, **options), index.search(*places, **plain))
-    assert cache.stats() == {"hits": 2 * len(ASKED), "misses": len(ASKED), "stale": 0, "entries": len(ASKED)}
+    stats = cache.stats()
+    assert stats["bytes"] > 0
+    assert [stats[name] for name in ("hits", "misses", "stale", "entries")] == [26, 13, 0, 13]
 
 
 def test_the_same_question_in_other_words(index: tiercel.Index) -> None:
@@ -156,6 +158,62 @@ def test_every_option_of_a_collection_counts(collection: tiercel.Collection) -> 
     assert hits(cache) == len(asked) + 1, "a filter counts by what it says"
 
 
+class Reranker:
+    """Says that it equals any other."""
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reranker)
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __call__(self, query: str, texts: list[str]) -> list[float]:
+        return [self.sign * len(text) for text in texts]
+
+
+def test_a_reranker_is_told_apart_by_which_object_it_is(collection: tiercel.Collection) -> None:
+    cache = tiercel.QueryCache(collection)
+    up, down = Reranker(1), Reranker(-1)
+    for _ in range(2):
+        assert cache.search(text="cat hen", rerank=up).ids == ["hen", "cat"]
+        assert cache.search(text="cat hen", rerank=down).ids == ["cat", "hen"]
+        assert cache.search(text="cat hen", rerank=up.__call__).ids == ["hen", "cat"]
+        assert cache.search(text="cat hen", rerank=down.__call__).ids == ["cat", "hen"]
+    assert (hits(cache), cache.stats()["entries"]) == (4, 4)
+
+
+def test_bytes_bound_what_is_kept(collection: tiercel.Collection) -> None:
+    collection.upsert(["owl"], [[1, 1]], texts=["hoot " * 10_000], metadata=[{"says": "hoot " * 10_000}])
+    cache = tiercel.QueryCache(collection, bytes=1 << 20)
+    for at in range(100):
+        cache.search([1, 0.01 * at])
+        assert 0 < cache.stats()["bytes"] <= 1 << 20
+    assert 5 < cache.stats()["entries"] < 20
+    small = tiercel.QueryCache(collection, bytes=10_000)
+    small.search([1, 0.1])
+    assert (small.stats()["entries"], small.stats()["bytes"]) == (0, 0), "too large for this cache"
+    cache.clear()
+    assert cache.stats()["bytes"] == 0
+
+
+def test_one_write_drops_all_answers(index: tiercel.Index) -> None:
+    cache = tiercel.QueryCache(index)
+    for row in range(20):
+        cache.search(ROWS[row], 3)
+    index.add(ROWS[0])
+    cache.search(ROWS[50], 3)
+    stats = cache.stats()
+    assert (stats["entries"], stats["stale"]) == (1, 20)
+    # A search that was overtaken by a write brings nothing back.
+    key = cache._key("", (ROWS[0], 3), {})
+    cache._keep(key, (index.version - 1,), index.search(ROWS[0], 3))
+    assert cache._look(key, (index.version - 1,)) is None
+    assert cache.stats()["entries"] == 1
+
+
 def test_an_iterator_is_gone_through_once(collection: tiercel.Collection) -> None:
     cache = tiercel.QueryCache(collection)
     for _ in range(2):
@@ -201,6 +259,7 @@ def test_mistakes_are_those_of_the_search(index: tiercel.Index, collection: tier
     cache, of_collection = tiercel.QueryCache(index), tiercel.QueryCache(collection)
     cache.search(ROWS[0], 1)
     cache.search([1, 0, 0, 0], 1)
+    of_collection.search([1, 0.1], include=["text"])
     wrong: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = [
         (index, (ROWS[0], True), {}),
         (index, (ROWS[0], 1.0), {}),
@@ -217,6 +276,8 @@ def test_mistakes_are_those_of_the_search(index: tiercel.Index, collection: tier
         (collection, (), {}),
         (collection, ([1, 0.1],), {"filter": 3}),
         (collection, ([1, 0.1],), {"include": ["nothing"]}),
+        (collection, ([1, 0.1],), {"include": {"text": 1}}),
+        (collection, ([1, 0.1],), {"include": 5}),
         (collection, ([1, 0.1],), {"rerank": 3}),
     ]
     for target, places, options in wrong:
@@ -231,6 +292,8 @@ def test_mistakes_are_those_of_the_search(index: tiercel.Index, collection: tier
         tiercel.QueryCache({})  # type: ignore[call-overload]
     with pytest.raises(tiercel.InvalidInputError, match="entries: expected an int from 1"):
         tiercel.QueryCache(index, entries=0)
+    with pytest.raises(tiercel.InvalidInputError, match="bytes: expected an int from 1"):
+        tiercel.QueryCache(index, bytes=0)
     assert cache.stats()["entries"] == 2
 
 

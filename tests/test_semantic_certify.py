@@ -56,7 +56,7 @@ def test_what_is_below_the_limit_is_nearer_than_all_that_is_outside(
         assert metric == "cosine", "a vector without a direction"
         return
     norms = norms_of(vectors, metric)
-    farthest = float(listed.distances[-1]) if keep < len(vectors) else math.inf
+    farthest = float(listed.distances[-1]) if keep < len(vectors) else None
     known = outside(metric, query, farthest, norms)
     if known is None or (metric == "dot" and not other.any()):
         return
@@ -131,7 +131,8 @@ def test_the_limit_is_nearer_than_the_last_by_twice_the_slack(metric: Metric) ->
 
 def test_a_list_of_everything_leaves_nothing_outside() -> None:
     query = np.ones(3, np.float32)
-    known = outside("cosine", query, math.inf, (1.0, 1.0))
+    known = outside("cosine", query, None, (1.0, 1.0))
+    assert outside("cosine", query, math.inf, (1.0, 1.0)) is None, "a distance that overflowed"
     assert known is not None
     assert limit("cosine", -query, known, away=2.0, norms=(1.0, 1.0)) == math.inf
 

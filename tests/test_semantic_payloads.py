@@ -138,10 +138,63 @@ def test_entries_are_bounded() -> None:
     assert large.stats()["bytes"] == 0
 
 
-def test_zeros_under_dot_are_never_near() -> None:
+def test_zeros_under_dot_are_refused_rather_than_lost() -> None:
     cache = payloads(dim=3, metric="dot", threshold=2.0, verify=0)
-    cache.put([0, 0, 0], "a")
-    assert cache.get([0, 0, 0]) is None
+    for call in (cache.get, lambda vector: cache.put(vector, "a")):
+        with pytest.raises(tiercel.InvalidInputError, match="vector: expected one with a direction under dot, got one"):
+            call([0, 0, 0])
+
+
+def test_arrays_are_compared_by_their_values() -> None:
+    cache = payloads(dim=3, threshold=0.1, verify=1.0)
+    cache.put(turned(0), np.arange(3))
+    for degrees, payload in [(1, np.arange(3)), (2, np.arange(4)), (3, "text")]:
+        assert cache.get(turned(degrees)) is None
+        cache.put(turned(degrees), payload)
+        assert cache.get(turned(degrees)).payload is payload  # type: ignore[union-attr]
+    assert (cache.stats()["verified"], cache.stats()["wrong"]) == (3, 2)
+
+
+def test_a_judgement_that_fails_is_none_and_the_payload_is_kept() -> None:
+    def same(one: object, other: object) -> bool:
+        raise OSError("the judge is not at home")
+
+    cache = payloads(dim=3, threshold=0.1, verify=1.0, same=same)
+    cache.put(turned(0), "a")
+    assert cache.get(turned(1)) is None
+    cache.put(turned(1), "b")
+    assert cache.get(turned(1)).payload == "b"  # type: ignore[union-attr]
+    assert cache.stats()["verified"] == 0
+
+
+def test_what_is_held_back_is_compared_with_what_is_put_for_the_same_text() -> None:
+    cache = payloads(dim=3, threshold=0.1, verify=1.0)
+    cache.put(turned(0), "a", text="alpha")
+    assert cache.get(turned(1), text="alpha") is None
+    cache.put(turned(1), "b", text="beta")
+    assert cache.stats()["verified"] == 0
+    cache.put(turned(1), "a", text="alpha")
+    assert (cache.stats()["verified"], cache.stats()["wrong"]) == (1, 0)
+
+
+@pytest.mark.parametrize("wrap", [lambda text: {"answer": text}, lambda text: [(text,)], lambda text: {text}])
+def test_what_is_in_a_payload_counts_as_bytes(wrap: Callable[[str], object]) -> None:
+    cache = payloads(dim=3, bytes=1 << 20)
+    for at in range(60):
+        cache.put(turned(at), wrap(chr(97 + at) * 50_000))
+    assert 0 < cache.stats()["entries"] < 25
+    round_: list[object] = []
+    round_.append(round_)
+    cache.put(turned(70), round_)
+    assert cache.get(turned(70)).payload is round_  # type: ignore[union-attr]
+
+
+def test_texts_count_as_bytes() -> None:
+    cache = payloads(dim=3, bytes=1 << 20)
+    for at in range(60):
+        cache.put(turned(at), "a", text=" ".join(f"w{at}x{word}" for word in range(1000)))
+    assert 0 < cache.stats()["entries"] < 20
+    assert cache.stats()["bytes"] <= 1 << 20
 
 
 BAD: dict[str, Callable[[PayloadCache], object]] = {

@@ -15,6 +15,7 @@ from reference import METRICS, Metric, distances, tolerance
 
 import tiercel
 from tiercel import F
+from tiercel.semantic.targets import IndexTarget
 
 WORDNET = Path(__file__).parents[2] / "shared" / "data" / "wordnet"
 
@@ -257,6 +258,21 @@ def test_a_mask_means_something_else_when_the_index_has_changed(index: tiercel.I
         )
 
 
+def test_a_mask_of_one_version_has_no_list_of_another(index: tiercel.Index) -> None:
+    """As when another thread writes between the look at a mask and the search."""
+    target = IndexTarget(index)
+    query = clustered(1, index.dim, 2)[0].astype(np.float32)
+    mask = np.arange(len(index)) % 2 == 0
+    asked = target.asked(query, mask, None)
+    listed = target.listed(asked, 40)
+    assert listed is not None
+    assert target.among(asked, 3, listed) is not None
+    index.remove(index.ids[:1])
+    index.add(clustered(1, index.dim, 3))
+    assert target.listed(asked, 40) is None
+    assert target.among(asked, 3, listed) is None
+
+
 def test_no_user_is_answered_from_the_query_of_another(index: tiercel.Index) -> None:
     cache = tiercel.SemanticCache(index, threshold=10.0, verify=0.0)
     query = clustered(1, 16, 2)[0]
@@ -345,6 +361,25 @@ def test_a_later_longer_vector_is_found_under_dot() -> None:
     assert cache.search(query + 1e-4, 5).ids[0] == 5000
 
 
+@pytest.mark.parametrize(("metric", "first", "second"), [("l2", [0, 0], [1e18, 0]), ("dot", [-2e19, 0], [-1e18, 0])])
+def test_distances_that_overflow_prove_nothing(
+    tmp_path: Path, metric: Metric, first: list[float], second: list[float]
+) -> None:
+    """The last of a list at an infinite distance does not mean that there are no others."""
+    rows = np.stack([np.linspace(4e19, 1.86e19, 50), np.zeros(50)], axis=1).astype(np.float32)
+    index = tiercel.Index(2, metric)
+    index.add(rows)
+    cache = tiercel.SemanticCache(index, keep=5)
+    with tiercel.open(tmp_path, dim=2, metric=metric) as collection:
+        collection.upsert([str(at) for at in range(50)], vectors=rows)
+        of_collection = tiercel.SemanticCache(collection, keep=5)
+        for query in (first, second):
+            assert cache.search(query, 3).ids.tolist() == index.search(query, 3, recall=1).ids.tolist()
+            assert of_collection.search(query, 3).ids == collection.search(query, k=3, recall=1).ids
+    index.remove([0, 1, 2])
+    assert cache.search(first, 3).ids.tolist() == index.search(first, 3, recall=1).ids.tolist()
+
+
 def test_a_collection_brings_along_what_is_asked_for(tmp_path: Path) -> None:
     with tiercel.open(tmp_path, dim=2) as collection:
         collection.upsert(
@@ -422,6 +457,13 @@ BAD: dict[str, Callable[[tiercel.SemanticCache[tiercel.Matches]], object]] = {
     "text: expected a str, got bytes": lambda cache: cache.search(np.ones(16), 5, text=b"a"),
     "filter: expected a mask of length 3000": lambda cache: cache.search(np.ones(16), 5, filter=[True]),
     "filter: expected a 1-D array of bool or of integers": lambda cache: cache.search(np.ones(16), 5, filter=[0.5]),
+    "filter: expected a 1-D array of bool or of integers, got 0-D": lambda cache: cache.search(
+        np.ones(16), 5, filter=1
+    ),
+    "filter: expected a numeric array, got list": lambda cache: cache.search(np.ones(16), 5, filter=[[1], [1, 2]]),
+    "query: expected finite values of float32, got inf at column 0": lambda cache: cache.search(
+        [np.inf, -np.inf] + [1] * 14, 5
+    ),
     "include: expected a collection": lambda cache: cache.search(np.ones(16), 5, include=["text"]),
     "target: expected an Index or a Collection, got str": lambda _: tiercel.SemanticCache("a"),
     "keep: expected an int from 1": lambda cache: tiercel.SemanticCache(tiercel.Index(2), keep=0),
@@ -443,6 +485,16 @@ def test_a_wrong_argument_is_named(message: str) -> None:
         BAD[message](cache)
     assert str(caught.value).startswith(message)
     assert cache.stats()["entries"] == 0
+
+
+@pytest.mark.parametrize("include", [5, b"text", {"text": 1}, ["nothing"], "highlights", ["highlights"]])
+def test_what_a_match_cannot_bring_along_is_refused(tmp_path: Path, include: Any) -> None:
+    with tiercel.open(tmp_path, dim=2) as collection:
+        collection.upsert(["a"], vectors=[[1, 0]])
+        cache = tiercel.SemanticCache(collection)
+        with pytest.raises(tiercel.InvalidInputError, match="include: expected"):
+            cache.search([1, 0], include=include)
+        assert cache.stats()["misses"] == 0
 
 
 def test_a_collection_without_vectors_is_refused(tmp_path: Path) -> None:

@@ -75,6 +75,14 @@ def test_what_is_used_stays() -> None:
     assert shelves.equal("user 1", rows[1]) is None
 
 
+def test_room_for_one_keeps_one() -> None:
+    shelves: Shelves[int] = Shelves(DIM, "l2", 1, 1 << 20)
+    for at, row in enumerate(queries(5)):
+        shelves.put("", entry(row, at))
+        assert len(shelves) == 1
+        assert shelves.equal("", row).content == at  # type: ignore[union-attr]
+
+
 def test_what_is_dropped_is_gone() -> None:
     shelves: Shelves[int] = Shelves(DIM, "l2", 100, 1 << 20)
     row = queries(1)[0]

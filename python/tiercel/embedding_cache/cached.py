@@ -1,7 +1,6 @@
 """An embedder that remembers."""
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from tiercel.checks import query_texts, unicode_text
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
-from tiercel.embedding_cache.codes import VectorCodec, VectorDtype, largest_error
+from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
 from tiercel.embedding_cache.flights import Flights
 from tiercel.errors import InvalidInputError
+from tiercel.forks import fork_lock
 from tiercel.twins import twin
 
 __all__ = ["EmbeddingCache", "EmbeddingStats", "VectorTier"]
@@ -110,7 +110,7 @@ class EmbeddingCache:
         self._documents: Final = _model("document", embedder.fingerprint, self._dim, dtype)
         self._queries: Final = _model("query", embedder.fingerprint, self._dim, dtype)
         self._flights: Final = Flights()
-        self._lock: Final = threading.Lock()
+        self._lock: Final = fork_lock()
         self._stats: Final = EmbeddingStats(
             texts=0, hits=0, waited=0, embedded=0, calls=0, seconds=0.0, bytes=0, failures=0, max_error=0.0
         )
@@ -209,9 +209,8 @@ class EmbeddingCache:
             self._count(failures=1)
             return {}
         there = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
-        found = {
-            key: value for key, value in there.items() if isinstance(value, bytes) and len(value) == self._codec.size
-        }
+        whole = {key: opened(key, value) for key, value in there.items()}
+        found = {key: value for key, value in whole.items() if value is not None and len(value) == self._codec.size}
         sound = self._codec.sound(list(found.values()))
         found = dict(compress(found.items(), sound))
         self._count(failures=len(there) - len(found))
@@ -222,8 +221,8 @@ class EmbeddingCache:
         # After an error no more is tried: each try may take until its time is out.
         with suppress(Exception):
             for key, value in made.items():
-                kept += self._tier.put(key, value) is not False
-        self._count(bytes=kept * self._codec.size, failures=len(made) - kept)
+                kept += self._tier.put(key, sealed(key, value)) is not False
+        self._count(bytes=kept * (SEAL + self._codec.size), failures=len(made) - kept)
 
     def _count(self, **more: float) -> None:
         counts = cast("dict[str, float]", self._stats)
@@ -235,7 +234,7 @@ class EmbeddingCache:
 def _model(*described: object) -> _Hash:
     """The beginning of the hash of every text for one model, which no text can continue to that of another."""
     name = hashlib.blake2b(repr(described).encode()).digest()
-    return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 1")
+    return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 2")
 
 
 def _key(model: _Hash, text: str) -> bytes:

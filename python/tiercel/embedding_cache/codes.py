@@ -1,5 +1,13 @@
-"""Vectors as bytes: as they are, or in 8 bits a value."""
+"""Vectors as bytes: as they are, or in 8 bits a value.
 
+```text
+checksum, 4 bytes   of the key and of all that follows: the vector of another text is none of this one
+sq8                 scale, float32; dim codes, a byte each
+f32                 dim values, float32
+```
+"""
+
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
@@ -8,19 +16,25 @@ from numpy.typing import NDArray
 
 from tiercel.errors import InvalidInputError
 
-__all__ = ["VectorCodec", "VectorDtype", "largest_error"]
+__all__ = ["SEAL", "VectorCodec", "VectorDtype", "largest_error", "opened", "sealed"]
 
 VectorDtype: TypeAlias = Literal["sq8", "f32"]
 
-_LARGEST: Final = np.float32(127)
+# Codes go from -127 to this.
+_CODES: Final = 127
+# What they may be multiplied by: a normal number, and no overflow.
 _TINY: Final = np.finfo(np.float32).tiny
+_WIDEST: Final = np.finfo(np.float32).max / np.float32(_CODES)
+# Bytes of a checksum.
+SEAL: Final = 4
 
 
 class VectorCodec:
     """Makes bytes of vectors, all of one length, and vectors of the bytes.
 
     With "sq8" a value becomes the nearest of 255 multiples of a scale, from -127 to 127; the scale is what takes the largest value of the
-    vector to 127. The error of a value is at most half the scale, and rounding of float32. With "f32" there is none.
+    vector to 127. The error of a value is at most half the scale, and rounding of float32. The smallest scale is the smallest normal number,
+    which is that of zeros, too. With "f32" there is no error.
     """
 
     def __init__(self, dim: int, dtype: VectorDtype) -> None:
@@ -41,7 +55,7 @@ class VectorCodec:
         if self._coded:
             # Rounded down, for 127 times a scale that was rounded up may be infinite. Below the smallest normal number steps would
             # be too coarse to hold a scale.
-            exact = np.abs(vectors).max(axis=1) / _LARGEST
+            exact = np.abs(vectors).max(axis=1) / np.float32(_CODES)
             rows["scale"] = np.maximum(np.nextafter(exact, np.float32(0)), _TINY)
             rows["codes"] = np.rint(vectors / rows["scale"][:, None])
         else:
@@ -49,10 +63,14 @@ class VectorCodec:
         return [row.tobytes() for row in rows]
 
     def sound(self, values: Sequence[bytes]) -> list[bool]:
-        """Whether the bytes of each vector, `size` of them, are those of finite numbers."""
+        """Whether the bytes of each vector, `size` of them, are such as `encode` makes."""
         rows = np.frombuffer(b"".join(values), self._layout)
-        finite = np.isfinite(rows["scale"]) if self._coded else np.isfinite(rows["values"]).all(axis=1)
-        return cast("list[bool]", finite.tolist())
+        if not self._coded:
+            return cast("list[bool]", np.isfinite(rows["values"]).all(axis=1).tolist())
+        scale, largest = rows["scale"], np.abs(rows["codes"], dtype=np.int16).max(axis=1)
+        # The largest value has the code 127, unless it is too small for that.
+        has_codes = (largest == _CODES) | ((largest < _CODES) & (scale == _TINY))
+        return cast("list[bool]", (has_codes & (scale >= _TINY) & (scale <= _WIDEST)).tolist())
 
     def decode(self, values: Sequence[bytes]) -> NDArray[np.float32]:
         """The vectors of sound bytes; shape `(n, dim)`, in memory of their own."""
@@ -60,6 +78,19 @@ class VectorCodec:
         if not self._coded:
             return rows["values"].astype(np.float32)
         return rows["codes"] * rows["scale"][:, None].astype(np.float32)
+
+
+def sealed(key: bytes, vector: bytes) -> bytes:
+    """What is kept under a key: a checksum before the bytes of a vector."""
+    return zlib.crc32(vector, zlib.crc32(key)).to_bytes(SEAL, "little") + vector
+
+
+def opened(key: bytes, value: object) -> bytes | None:
+    """The bytes of the vector that was sealed under a key; `None` for anything else."""
+    if not isinstance(value, bytes):
+        return None
+    vector = value[SEAL:]
+    return vector if value[:SEAL] == zlib.crc32(vector, zlib.crc32(key)).to_bytes(SEAL, "little") else None
 
 
 def largest_error(vectors: NDArray[np.float32], decoded: NDArray[np.float32]) -> float:

@@ -66,12 +66,14 @@ def slack(metric: Metric, dim: int, length: float, norms: tuple[float, float]) -
     return 2 * rounding(dim) + vanishing(dim) / norms[0]
 
 
-def outside(metric: Metric, query: NDArray[np.float32], farthest: float, norms: tuple[float, float]) -> Outside | None:
-    """What is known of all vectors that are not in a list: `farthest` is the distance of its last one, infinite if it has all vectors.
+def outside(
+    metric: Metric, query: NDArray[np.float32], farthest: float | None, norms: tuple[float, float]
+) -> Outside | None:
+    """What is known of all vectors that are not in a list: `farthest` is the distance of its last one, `None` if it has all vectors.
 
-    `None` if nothing can be said.
+    `None` if nothing can be said, as of a distance that has overflowed.
     """
-    if farthest == math.inf:
+    if farthest is None:
         return Outside(math.inf)
     if not math.isfinite(farthest):
         return None

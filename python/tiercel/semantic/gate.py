@@ -1,100 +1,165 @@
 """Whether two texts may mean the same: near vectors are no proof.
 
 "How do I enable this?" and "How do I disable this?" lie closer together than most questions that mean the same. So an answer is
-never passed on to a text that differs from its own in a negation, a number, a word that has its opposite in the other, or a *rare* word:
-one that fewer than one in twenty texts had so far, which is what a question is about more often than not. A cache that has seen few texts
-takes all words for rare.
+never passed on to a text that differs from its own in
+
+- a negation, a number, a symbol of arithmetic or money, a direction ("on", "to", "up") or what is asked for ("when", "where"),
+- a word that has its opposite in the other, see `tiercel.semantic.opposites`,
+- a *rare* word: one that fewer than one in twenty texts had so far, and fewer than ten, which is what a question is about more often
+  than not. Before a hundred texts were seen, all words are rare,
+- or the order of the words that both have: dollars to euros are not euros to dollars.
+
+It takes what it does not know for a difference, and so refuses much that does mean the same. Nor is it proof of anything that it lets
+pass: "can I pay" and "I can pay" differ in no word.
 """
 
 import re
-from collections import Counter
-from typing import Final, final
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from typing import Final, TypeAlias, final
 
-__all__ = ["Gate", "content_words"]
+from tiercel.forks import fork_lock
+from tiercel.semantic.opposites import are_opposite
 
-_WORD: Final = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*(?:[.,][0-9]+)*")
+__all__ = ["Gate", "Gates", "Words", "content_words"]
 
-# Words that carry grammar rather than content; negations are not among them.
+# The content words of a text, in their order.
+Words: TypeAlias = tuple[str, ...]
+
+_WORD: Final = re.compile(
+    r"(?<![^\W_])[-+]?[$€]?[0-9][^\W_]*(?:[.,][0-9]+)*"  # a number, its sign and its currency: -5, +2.50, $20, 3rd
+    r"|[^\W_]+(?:'[^\W_]+)*(?:[.,][0-9]+)*[+#]*"  # a word, or the name of a language: c++
+    r"|[+#<>=$%€]"
+)
+_SIGNS: Final = str.maketrans({"\u2019": "'", "\u2212": "-"})
+
+# Words that carry grammar rather than content.
 _GRAMMAR: Final = (
-    "a about also am an and any are as at be been being but by can could did do does doing done else for from get "
-    "give go had has have he her here hers him his how i if in into is it its itself just kindly let like made "
-    "make may me might mine must my of on or our ours please quite shall she should since so some tell than that "
-    "the their theirs them then there these they this those though through to too us very was we were what when "
-    "where which while who whom whose why will with would you your yours i'm i'd i'll i've it's that's what's "
-    "where's who's how's there's let's you're you'd you'll you've we're we'd we'll we've they're they'd they'll "
-    "they've he's she's"
+    "a about also am an and any are as at be been being but by can could did do does doing done else for get "
+    "give go had has have here i if is it its itself just kindly let like made make may me might mine must my of or our "
+    "ours please quite shall should since so some tell than that the their theirs them then there these they this "
+    "those though through too us very was we were while will with would you your yours i'm i'd i'll i've it's "
+    "that's there's let's you're you'd you'll you've we're we'd we'll we've they're they'd they'll they've"
 )
 _NEGATIVE: Final = "no not never none nobody nothing nowhere neither nor without cannot lack lacks lacking"
+# Short and common words that turn a question into another one.
+_TELLING_WORDS: Final = (
+    "not on off in out to from into onto up down when where who whom whose what why how which he him his she her hers"
+)
 _EMPTY: Final = frozenset(_GRAMMAR.split())
 _NEGATIONS: Final = frozenset(_NEGATIVE.split())
-_NEGATED: Final = re.compile(r"n['\u2019]t$")
-# What makes the opposite of a word that it stands before.
-_PREFIXES: Final = ("un", "dis", "de", "in", "im", "il", "ir", "non", "anti")
-_PAIRS: Final = (
-    "above below, accept reject, add remove, after before, agree refuse, allow block, allow deny, allow forbid, "
-    "ascending descending, attach detach, backward forward, begin end, best worst, better worse, buy sell, close "
-    "open, cold hot, connect sever, create delete, decrease increase, decrease raise, dead alive, deposit "
-    "withdraw, disable enable, down up, early late, easy hard, empty full, enter exit, enter leave, expand "
-    "collapse, expand shrink, export import, fail pass, fail succeed, false true, fast slow, female male, few "
-    "many, first last, gain lose, good bad, grow shrink, guilty innocent, hide show, high low, include exclude, "
-    "inside outside, install remove, internal external, join leave, large small, left right, legal illegal, less "
-    "more, lock unlock, long short, love hate, maximum minimum, max min, new old, north south, east west, off on, "
-    "odd even, pause resume, positive negative, private public, pull push, read write, receive send, rise fall, "
-    "safe dangerous, save discard, start stop, strong weak, subscribe cancel, success failure, top bottom, "
-    "upgrade downgrade, upload download, win lose, wrong right, yes no, young old"
-)
-_OPPOSITES: Final = frozenset(frozenset(pair.split()) for pair in _PAIRS.split(", "))
+_NEGATED: Final = re.compile(r"n't$")
+_TELLING: Final = frozenset(_TELLING_WORDS.split())
+# What's, who'll, she's.
+_SHORTENED: Final = re.compile(r"'(?:s|d|ll|re|ve)$")
+_EXACT: Final = re.compile(r"[0-9+#<>=$%€]")
 
-RARE: Final = 0.05
-# Words that are counted, at most; then all counts are halved, and what is left of once-seen words is forgotten.
+# Texts before which all words are rare.
+FIRST: Final = 100
+# Texts that a common word was in, at least, and their share.
+COMMON: Final = 10
+SHARE: Final = 0.05
+# Words that are counted over all users, and users, at most.
 MOST: Final = 50_000
+USERS: Final = 1000
 
 
-def content_words(text: str) -> frozenset[str]:
-    """The words of a text that carry its content, in lower case; a negation of any form is `"not"`.
+def content_words(text: str) -> Words:
+    """The words of a text that carry its content, in lower case and in their order; a negation of any form is `"not"`.
 
     Examples
     --------
     >>> from tiercel.semantic.gate import content_words
-    >>> sorted(content_words("Why doesn't the printer print 20 pages?"))
-    ['20', 'not', 'pages', 'print', 'printer']
+    >>> content_words("Why doesn't the C++ printer print 20 pages at -5 degrees?")
+    ('why', 'not', 'c++', 'printer', 'print', '20', 'pages', '-5', 'degrees')
     """
-    words = _WORD.findall(text.lower().replace("\u2019", "'"))
-    return frozenset("not" if w in _NEGATIONS or _NEGATED.search(w) else w for w in words if w not in _EMPTY)
+    plain = (_plain(word) for word in _WORD.findall(text.lower().translate(_SIGNS)))
+    return tuple(word for word in plain if word not in _EMPTY)
+
+
+def _plain(word: str) -> str:
+    if word in _NEGATIONS or _NEGATED.search(word):
+        return "not"
+    whole = _SHORTENED.sub("", word)
+    return whole if whole in _TELLING else word
 
 
 @final
 class Gate:
     """Tells rare words from common ones, by the texts that it was shown."""
 
-    __slots__ = ("_counts", "_texts")
+    __slots__ = ("_counts", "_last", "_texts")
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        # By hash, so that a long word takes no more room than a short one.
+        self._counts: Counter[int] = Counter()
         self._texts = 0
+        self._last: int | None = None
 
-    def show(self, words: frozenset[str]) -> None:
-        """Count the content words of a text that was asked."""
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def show(self, words: Words) -> None:
+        """Count the content words of a text that was asked; asked twice in a row, it says nothing new."""
+        shown = hash(words)
+        if shown == self._last:
+            return
+        self._last = shown
         self._texts += 1
-        self._counts.update(words)
-        if len(self._counts) > MOST:
-            self._texts //= 2
-            self._counts = Counter({word: count // 2 for word, count in self._counts.items() if count > 1})
+        self._counts.update(set(map(hash, words)))
 
-    def lets_pass(self, one: frozenset[str] | None, other: frozenset[str] | None) -> bool:
+    def forget(self) -> None:
+        """Halve all counts, so that words that were seen once are gone."""
+        self._texts //= 2
+        self._counts = Counter({word: count // 2 for word, count in self._counts.items() if count > 1})
+
+    def lets_pass(self, one: Words | None, other: Words | None) -> bool:
         """Whether an answer to one text may answer another; two queries without texts pass, one beside a text does not."""
         if one is None or other is None:
             return one is other
-        mine, theirs = one - other, other - one
-        return not any(self._matters(word) for word in mine | theirs) and not _are_opposite(mine, theirs)
+        if one == other:
+            return True
+        first, second = frozenset(one), frozenset(other)
+        if any(map(self._matters, first ^ second)) or are_opposite(first - second, second - first):
+            return False
+        return _among(one, second) == _among(other, first)
 
     def _matters(self, word: str) -> bool:
-        return word == "not" or any(map(str.isdigit, word)) or self._counts[word] < RARE * max(self._texts, 40)
+        is_rare = self._texts < FIRST or self._counts[hash(word)] < max(COMMON, SHARE * self._texts)
+        return is_rare or word in _TELLING or _EXACT.search(word) is not None
 
 
-def _are_opposite(mine: frozenset[str], theirs: frozenset[str]) -> bool:
-    return any(
-        frozenset((a, b)) in _OPPOSITES or any(a == prefix + b or b == prefix + a for prefix in _PREFIXES)
-        for a in mine
-        for b in theirs
-    )
+def _among(words: Iterable[str], others: frozenset[str]) -> list[str]:
+    return [word for word in words if word in others]
+
+
+@final
+class Gates:
+    """A gate for each user, all of them within one bound; whose user has not asked for longest is forgotten first."""
+
+    def __init__(self) -> None:
+        self._gates: OrderedDict[str, Gate] = OrderedDict()
+        self._words = 0
+        self._lock = fork_lock()
+
+    def shown(self, user: str, words: Words | None) -> Gate:
+        """The gate of a user, which has seen these words."""
+        with self._lock:
+            gate = self._gates.setdefault(user, Gate())
+            self._gates.move_to_end(user)
+            before = len(gate)
+            if words is not None:
+                gate.show(words)
+            self._words += len(gate) - before
+            while len(self._gates) > 1 and (self._words > MOST or len(self._gates) > USERS):
+                self._words -= len(self._gates.popitem(last=False)[1])
+            while self._words > MOST:
+                gate.forget()
+                self._words = len(gate)
+            return gate
+
+    def clear(self) -> None:
+        """Forget all words."""
+        with self._lock:
+            self._gates.clear()
+            self._words = 0

@@ -2,32 +2,33 @@
 
 import math
 import operator
-import sys
-import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from random import Random
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, final
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, cast, final
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
-from tiercel.semantic.gate import Gate, content_words
+from tiercel.forks import fork_lock
+from tiercel.semantic.gate import Gates, content_words
 from tiercel.semantic.shelves import Entry, Shelves
-from tiercel.semantic.vectors import Metric, has_direction, one_vector
+from tiercel.semantic.sizes import size_of
+from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
 
 METRICS: Final = ("cosine", "dot", "l2")
-# Namespaces whose thresholds and word counts are remembered, and payloads that are waited for.
+# Namespaces whose thresholds are remembered, and payloads that are waited for.
 NAMESPACES: Final = 1000
 WAITING: Final = 1000
 
 
-# A namespace and a vector.
-_Query: TypeAlias = tuple[str, bytes]
+# A namespace, a vector and the hash of a text.
+_Query: TypeAlias = tuple[str, bytes, int]
 
 
 @final
@@ -73,9 +74,18 @@ class _Guess(NamedTuple):
     would_answer: bool
 
 
+def equal(one: object, other: object) -> bool:
+    """Whether two payloads are the same: arrays by their values, anything else by `==`."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(cast("ArrayLike", one), cast("ArrayLike", other))
+    return bool(one == other)
+
+
 @final
 class PayloadCache:
     """Payloads by query vector: `get` gives that of the same query, or of one near enough, `put` keeps one.
+
+    What is put is kept as the object that it is, and given again as that: what is done to it, is done to what is in the cache.
 
     Whether two payloads are the same, only their maker knows. So a share of the approximate hits is held back: `get` gives `None`, and what
     is `put` for this query next is compared with what would have been given. With `max_error`, every miss that has a near
@@ -96,9 +106,11 @@ class PayloadCache:
     verify
         Share of approximate hits that are held back.
     same
-        Whether two payloads are the same, `==` unless given: for answers in free text, a judgement of your own.
+        Whether two payloads are the same, `==`, or for arrays `numpy.array_equal`, unless given: for answers in free text, a judgement of
+        your own. Where it raises, nothing was compared.
     entries, bytes
-        The most payloads, and about the most bytes of vectors and of payloads that are `bytes` or `str`.
+        The most payloads, and about the most bytes of vectors, texts and payloads: of these, lists, dictionaries and the like count
+        with all that is in them, objects of other kinds as what `sys.getsizeof` says.
     seed
         Chooses which hits are held back.
 
@@ -112,7 +124,7 @@ class PayloadCache:
     >>> import tiercel
     >>> answers = tiercel.SemanticCache.payloads(dim=3, threshold=0.1, verify=0)
     >>> answers.put([1, 0, 0], "Press the green button.", text="How do I start the engine?")
-    >>> answers.get([0.99, 0.1, 0], text="how to start the engine").payload
+    >>> answers.get([0.99, 0.1, 0], text="how can I start the engine").payload
     'Press the green button.'
     >>> answers.get([0.99, 0.1, 0], text="how do I stop the engine") is None
     True
@@ -126,7 +138,7 @@ class PayloadCache:
         threshold: float | None = None,
         max_error: float | None = None,
         verify: float = 0.05,
-        same: Callable[[Any, Any], object] = operator.eq,
+        same: Callable[[Any, Any], object] = equal,
         entries: int = 10_000,
         bytes: int = 256 << 20,
         seed: int = 0,
@@ -144,9 +156,10 @@ class PayloadCache:
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._dim, metric, *room)
-        self._names: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
+        self._names: OrderedDict[str, Control] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
-        self._lock = threading.Lock()
+        self._gates = Gates()
+        self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "verified", "wrong"), 0)
 
     def get(self, vector: ArrayLike, *, text: str | None = None, namespace: str = "") -> Hit | None:
@@ -175,16 +188,14 @@ class PayloadCache:
             self._count("exact")
             self._shelves.use(name, entry)
             return Hit(entry.content.payload, "exact", 0.0, name)
-        if self._ceiling < 0.0 or (self._metric != "l2" and not has_direction(query)):
+        if self._ceiling < 0.0:
             self._count("misses")
             return None
         return self._near(query, text, name)
 
     def _near(self, query: Any, text: str | None, name: str) -> Hit | None:
-        control, gate = self._known(name)
         words = None if text is None else content_words(text)
-        if words is not None:
-            gate.show(words)
+        control, gate = self._control(name), self._gates.shown(name, words)
         near = sorted(self._shelves.nearest(name, query), key=operator.itemgetter(0))
         close = next((each for each in near if gate.lets_pass(words, each[1].words)), None)
         if close is not None:
@@ -195,7 +206,7 @@ class PayloadCache:
                 self._shelves.use(name, entry)
                 return Hit(entry.content.payload, "approximate", distance, name)
             if would_answer or control.learns(distance):
-                self._wait((name, query.tobytes()), _Guess(entry.content.payload, distance, would_answer))
+                self._wait((name, query.tobytes(), hash(text)), _Guess(entry.content.payload, distance, would_answer))
         self._count("misses")
         return None
 
@@ -203,16 +214,17 @@ class PayloadCache:
         """Keep the payload of a query, in place of an older one; `vector`, `text` and `namespace` as in `get`."""
         query, text, name = self._checked(vector, text, namespace)
         with self._lock:
-            guess = self._waiting.pop((name, query.tobytes()), None)
-        if guess is not None:
-            self._note(
-                name, guess.distance, wrong=not self._same(guess.payload, payload), would_answer=guess.would_answer
-            )
-        if self._metric != "l2" and not has_direction(query):
-            return
+            guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
         words = None if text is None else content_words(text)
-        size = len(payload) if isinstance(payload, bytes | str) else sys.getsizeof(payload)
-        self._shelves.put(name, Entry(query, _Kept(payload, text), words, size))
+        kept = _Kept(payload, text)
+        self._shelves.put(name, Entry(query, kept, words, size_of((kept, words))))
+        if guess is None:
+            return
+        try:
+            wrong = not self._same(guess.payload, payload)
+        except Exception:  # noqa: BLE001 - somebody's own judgement, of anything
+            return
+        self._note(name, guess.distance, wrong=wrong, would_answer=guess.would_answer)
 
     def report(self, hit: Hit, correct: bool) -> None:
         """Tell whether an approximate hit was right, as somebody found out later."""
@@ -225,7 +237,7 @@ class PayloadCache:
         """What was given, and how good it was."""
         with self._lock:
             counts = dict(self._counts)
-            thresholds = {name: control.threshold for name, (control, _) in self._names.items()}
+            thresholds = {name: control.threshold for name, control in self._names.items()}
         return {
             "exact": counts["exact"],
             "approximate": counts["approximate"],
@@ -239,13 +251,16 @@ class PayloadCache:
         }
 
     def clear(self) -> None:
-        """Forget all payloads; what was learned of thresholds stays."""
+        """Forget all payloads and the words of texts; what was learned of thresholds stays."""
         self._shelves.clear()
+        self._gates.clear()
         with self._lock:
             self._waiting.clear()
 
     def _checked(self, vector: ArrayLike, text: str | None, namespace: str) -> tuple[Any, str | None, str]:
         query = one_vector(vector, "vector", self._dim, self._metric)
+        if self._metric == "dot" and not has_direction(query):
+            raise InvalidInputError(f"vector: expected one with a direction under dot, got one of norm {norm(query)}")
         name = unicode_text(namespace, "namespace")
         return query, None if text is None else unicode_text(text, "text"), name
 
@@ -256,17 +271,17 @@ class PayloadCache:
                 self._waiting.popitem(last=False)
 
     def _note(self, name: str, distance: float, *, wrong: bool, would_answer: bool) -> None:
-        control, _ = self._known(name)
+        control = self._control(name)
         with self._lock:
             control.note(distance, wrong=wrong)
             if would_answer:
                 self._counts["verified"] += 1
                 self._counts["wrong"] += wrong
 
-    def _known(self, name: str) -> tuple[Control, Gate]:
+    def _control(self, name: str) -> Control:
         with self._lock:
             if name not in self._names:
-                self._names[name] = Control(self._ceiling, self._max_error, self._verify, self._random), Gate()
+                self._names[name] = Control(self._ceiling, self._max_error, self._verify, self._random)
                 if len(self._names) > NAMESPACES:
                     self._names.popitem(last=False)
             self._names.move_to_end(name)

@@ -1,24 +1,29 @@
 """Answers to searches that were asked before, word for word."""
 
 import copy
-import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Any, Final, Generic, TypedDict, TypeVar, cast, final, overload
+from types import MethodType
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypedDict, TypeVar, cast, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tiercel._core import Index, Matches
-from tiercel.checks import MAX_LIMIT, unicode_text, whole
+from tiercel.checks import MAX_LIMIT, items, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
+from tiercel.forks import fork_lock
 from tiercel.found import Found
+from tiercel.semantic.sizes import size_of
 
 __all__ = ["QueryCache", "QueryStats"]
 
 _Answer = TypeVar("_Answer", Matches, Found)
+
+# Of an index, or of a collection: what is newer is larger.
+_Version: TypeAlias = tuple[int, ...]
 
 # What `search` takes by place, by kind of target.
 PLACES: Final = {"index": ("queries", "k"), "collection": ("vector", "text")}
@@ -34,25 +39,47 @@ class QueryStats(TypedDict):
     misses: int
     """Searches that were not; those that cannot be told apart from others are not counted."""
     stale: int
-    """Misses because the content has changed since."""
+    """Answers that were dropped because the content has changed since."""
     entries: int
     """Answers that are kept."""
+    bytes: int
+    """Bytes of these and of what they are found by, about."""
+
+
+@final
+class _Same:
+    """An object as a part of a key, equal to nothing but itself whatever it says; held, so that no other one takes its place."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self, held: object) -> None:
+        self._held = held
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._held is other._held
+
+    def __hash__(self) -> int:
+        return id(self._held)
+
+
+class _Kept(NamedTuple, Generic[_Answer]):
+    answer: _Answer
+    size: int
 
 
 @final
 class QueryCache(Generic[_Answer]):
     """`search` of an index or a collection, which answers what it was asked before and nothing has changed for.
 
-    The version of the content is part of what an answer is kept under: a write makes all answers of before useless at once, and they are
-    never given again. An answer is a copy: what the caller does to its arrays stays with the caller. All methods may be called
+    All answers are of one version of the content: a write makes those of before useless at once, and with the next search they are gone. An answer is a copy: what the caller does to its arrays stays with the caller. All methods may be called
     from several threads at once; no lock is held during a search.
 
     Parameters
     ----------
     target
         A `tiercel.Index` or a `tiercel.Collection`.
-    entries
-        The most answers that are kept; the one not asked for longest goes first.
+    entries, bytes
+        The most answers, and about the most bytes, that are kept; the one not asked for longest goes first.
 
     Raises
     ------
@@ -72,17 +99,20 @@ class QueryCache(Generic[_Answer]):
     """
 
     @overload
-    def __init__(self: "QueryCache[Matches]", target: Index, *, entries: int = ...) -> None: ...
+    def __init__(self: "QueryCache[Matches]", target: Index, *, entries: int = ..., bytes: int = ...) -> None: ...
     @overload
-    def __init__(self: "QueryCache[Found]", target: Collection, *, entries: int = ...) -> None: ...
-    def __init__(self, target: Index | Collection, *, entries: int = 10_000) -> None:
+    def __init__(self: "QueryCache[Found]", target: Collection, *, entries: int = ..., bytes: int = ...) -> None: ...
+    def __init__(self, target: Index | Collection, *, entries: int = 10_000, bytes: int = 256 << 20) -> None:
         if not isinstance(target, Index | Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"target: expected an Index or a Collection, got {type(target).__name__}")
         self._target = target
         self._places = PLACES["index" if isinstance(target, Index) else "collection"]
-        self._room = whole(entries, "entries", 1, MAX_LIMIT)
-        self._kept: OrderedDict[Hashable, tuple[Hashable, _Answer]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._entries = whole(entries, "entries", 1, MAX_LIMIT)
+        self._room = whole(bytes, "bytes", 1, MAX_LIMIT)
+        self._kept: OrderedDict[Hashable, _Kept[_Answer]] = OrderedDict()
+        self._bytes = 0
+        self._version: _Version = ()
+        self._lock = fork_lock()
         self._hits = self._misses = self._stale = 0
 
     def search(self, *places: Any, user: str = "", **options: Any) -> _Answer:
@@ -111,8 +141,8 @@ class QueryCache(Generic[_Answer]):
         if key is None:
             return self._search(places, options)
         # Before the search: what is written meanwhile makes the answer newer than its version, which never comes back, so that
-        # it is kept for nobody.
-        version = self._version()
+        # it is given to nobody.
+        version = self._now()
         kept = self._look(key, version)
         if kept is not None:
             return kept
@@ -123,41 +153,57 @@ class QueryCache(Generic[_Answer]):
     def stats(self) -> QueryStats:
         """What was answered from the cache, and what is in it."""
         with self._lock:
-            return {"hits": self._hits, "misses": self._misses, "stale": self._stale, "entries": len(self._kept)}
+            return {
+                "hits": self._hits,
+                "misses": self._misses,
+                "stale": self._stale,
+                "entries": len(self._kept),
+                "bytes": self._bytes,
+            }
 
     def clear(self) -> None:
         """Forget all answers."""
         with self._lock:
             self._kept.clear()
+            self._bytes = 0
 
     def _search(self, places: tuple[Any, ...], options: dict[str, Any]) -> _Answer:
         return cast("_Answer", self._target.search(*places, **options))
 
-    def _version(self) -> Hashable:
+    def _now(self) -> _Version:
         if isinstance(self._target, Index):
-            return self._target.version
+            return (self._target.version,)
         return self._target._core.moment()  # pyright: ignore[reportPrivateUsage]
 
-    def _look(self, key: Hashable, version: Hashable) -> _Answer | None:
+    def _look(self, key: Hashable, version: _Version) -> _Answer | None:
         with self._lock:
-            known = self._kept.get(key)
-            if known is not None and known[0] == version:
-                self._hits += 1
-                self._kept.move_to_end(key)
-            else:
+            self._go_on_to(version)
+            known = self._kept.get(key) if version == self._version else None
+            if known is None:
                 self._misses += 1
-                if known is not None:
-                    self._stale += 1
-                    del self._kept[key]
                 return None
-        return copy.copy(known[1])
-
-    def _keep(self, key: Hashable, version: Hashable, answer: _Answer) -> None:
-        with self._lock:
-            self._kept[key] = version, answer
+            self._hits += 1
             self._kept.move_to_end(key)
-            if len(self._kept) > self._room:
-                self._kept.popitem(last=False)
+        return copy.copy(known.answer)
+
+    def _keep(self, key: Hashable, version: _Version, answer: _Answer) -> None:
+        kept = _Kept(answer, size_of((key, parts(answer))))
+        with self._lock:
+            self._go_on_to(version)
+            if version != self._version or kept.size > self._room:
+                return
+            known = self._kept.pop(key, None)
+            self._kept[key] = kept
+            self._bytes += kept.size - (0 if known is None else known.size)
+            while self._kept and (len(self._kept) > self._entries or self._bytes > self._room):
+                self._bytes -= self._kept.popitem(last=False)[1].size
+
+    def _go_on_to(self, version: _Version) -> None:
+        """Drop all answers of before a newer version; one who holds an older one has been overtaken."""
+        if version > self._version:
+            self._stale += len(self._kept)
+            self._kept.clear()
+            self._bytes, self._version = 0, version
 
     def _key(self, user: str, places: tuple[Any, ...], options: dict[str, Any]) -> Hashable | None:
         """What tells a search apart from all that may have another answer; `None` for what no key can be made of."""
@@ -183,7 +229,12 @@ class QueryCache(Generic[_Answer]):
         if name == "filter":
             return filter_key(value) if isinstance(self._target, Index) else as_json(value)
         if name == "include" and not isinstance(value, str):
-            return tuple(value)
+            if (names := items(value)) is None:
+                raise TypeError("no list")
+            return tuple(names)
+        if name == "rerank":
+            # A method is another object whenever it is looked up.
+            return (_Same(value.__self__), _Same(value.__func__)) if isinstance(value, MethodType) else _Same(value)
         # True would pass for 1, and 1.0 too.
         return cast("type[object]", type(value)), value
 
@@ -203,3 +254,10 @@ def filter_key(value: ArrayLike) -> Hashable:
     if array.dtype.kind not in "biu" and array.size > 0:
         raise TypeError("no filter")
     return array.shape, array.dtype.str, array.tobytes()
+
+
+def parts(answer: Matches | Found) -> list[Any]:
+    """What an answer consists of."""
+    if isinstance(answer, Matches):
+        return [answer.ids, answer.distances, answer.counts]
+    return [getattr(answer, name) for name in Found.__slots__]

@@ -1,7 +1,6 @@
 """Answers of searches, for queries that are near to earlier ones: exact, certified or approximate."""
 
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from random import Random
@@ -14,19 +13,21 @@ from tiercel._core import Index, Matches
 from tiercel.checks import MAX_LIMIT, Metadata, number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.filters import Filter
+from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
 from tiercel.semantic.certify import Outside, apart, limit, outside
-from tiercel.semantic.gate import Gate, content_words
+from tiercel.semantic.gate import Gates, Words, content_words
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.shelves import Entry, Shelves
+from tiercel.semantic.sizes import size_of
 from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
 from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["SemanticCache", "SemanticStats"]
 
-# Users whose thresholds and word counts are remembered.
-USERS: Final = 1000
+# Kinds of searches whose thresholds are remembered.
+KINDS: Final = 1000
 
 
 class SemanticStats(TypedDict):
@@ -48,14 +49,17 @@ class SemanticStats(TypedDict):
     """Share of the true nearest that the verified ones had, on average; 1 if there were none."""
     false_rate: tuple[float, float]
     """Share of approximate answers that are wrong: the interval that it lies in, 95% of the time."""
-    thresholds: dict[str, float]
-    """How far apart queries of a user may be to share an answer, for users who lately asked for approximate ones; negative for never."""
+    thresholds: dict[str, dict[str, float]]
+    """How far apart queries may be to share an answer; negative for never. By user, of those who lately asked for approximate ones, and kind of
+    search: "k <= 16", or "k <= 16, filter"."""
     entries: int
     """Queries whose lists are kept."""
     bytes: int
     """Bytes of these, about."""
 
 
+# A user, and a kind of search as in `SemanticStats.thresholds`.
+_Kind: TypeAlias = tuple[str, str]
 # A user, and a filter.
 _Namespace: TypeAlias = tuple[str, str | None]
 
@@ -171,8 +175,9 @@ class SemanticCache(Generic[Answer]):
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
-        self._users: OrderedDict[str, tuple[Control, Gate]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._controls: OrderedDict[_Kind, Control] = OrderedDict()
+        self._gates = Gates()
+        self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
         self._overlap = 0.0
 
@@ -244,7 +249,9 @@ class SemanticCache(Generic[Answer]):
         with self._lock:
             counts = dict(self._counts)
             overlap = self._overlap / counts["verified"] if counts["verified"] else 1.0
-            thresholds = {user: control.threshold for user, (control, _) in self._users.items()}
+            thresholds: dict[str, dict[str, float]] = {}
+            for (user, kind), control in self._controls.items():
+                thresholds.setdefault(user, {})[kind] = control.threshold
         return cast(
             "SemanticStats",
             {
@@ -258,8 +265,9 @@ class SemanticCache(Generic[Answer]):
         )
 
     def clear(self) -> None:
-        """Forget all lists; what was learned of thresholds stays."""
+        """Forget all lists and the words of texts; what was learned of thresholds stays."""
         self._shelves.clear()
+        self._gates.clear()
 
     def _again(self, asked: Asked, k: int, namespaces: list[_Namespace]) -> Answer | None:
         """The answer from the list of this very query."""
@@ -316,7 +324,7 @@ class SemanticCache(Generic[Answer]):
         """What is known of the k nearest of a list: `None` if others may be nearer."""
         listed, outside_ = entry.content
         is_same = np.array_equal(entry.query, asked.vector)
-        is_all = listed.farthest == math.inf
+        is_all = listed.farthest is None
         if not is_all and len(found.distances) < k:
             return None
         # Equal moments are equal contents: the list is what a search finds now.
@@ -330,15 +338,15 @@ class SemanticCache(Generic[Answer]):
         return "certified" if float(found.distances[-1]) < below else None
 
     def _searched(
-        self, asked: Asked, k: int, namespace: _Namespace, words: frozenset[str] | None
+        self, asked: Asked, k: int, namespace: _Namespace, words: Words | None
     ) -> tuple[Answer, Among[Answer] | None]:
         """The answer of an exact search, the list of which is kept."""
         self._count("misses")
         target = self._target
         listed = target.listed(asked, max(self._keep, k))
-        known = outside(target.metric, asked.vector, listed.farthest, listed.norms)
-        if known is not None:
-            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes)
+        known = None if listed is None else outside(target.metric, asked.vector, listed.farthest, listed.norms)
+        if listed is not None and known is not None:
+            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes + size_of(words))
             self._shelves.put(namespace, entry)
             found = target.among(asked, k, listed)
             quality = None if found is None else self._quality(asked, k, entry, found)
@@ -347,12 +355,11 @@ class SemanticCache(Generic[Answer]):
         return target.exact(asked, k), None
 
     def _close_enough(
-        self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: frozenset[str] | None
+        self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: Words | None
     ) -> Answer:
         """The answer from the nearest query whose text allows that, or the truth."""
-        control, gate = self._user(namespace[0])
-        if words is not None:
-            gate.show(words)
+        control = self._control((namespace[0], kind_of(k, has_filter=asked.key is not None)))
+        gate = self._gates.shown(namespace[0], words)
         close = next((each for each in near if gate.lets_pass(words, each.entry.words)), None)
         guess = None
         if close is not None and (control.allows(close.distance) or control.learns(close.distance)):
@@ -376,19 +383,24 @@ class SemanticCache(Generic[Answer]):
                     self._overlap += overlap
         return answer
 
-    def _user(self, user: str) -> tuple[Control, Gate]:
+    def _control(self, kind: _Kind) -> Control:
         with self._lock:
-            if user not in self._users:
+            if kind not in self._controls:
                 ceiling = math.inf if self._threshold is None else self._threshold
-                self._users[user] = Control(ceiling, self._max_error, self._verify, self._random), Gate()
-                if len(self._users) > USERS:
-                    self._users.popitem(last=False)
-            self._users.move_to_end(user)
-            return self._users[user]
+                self._controls[kind] = Control(ceiling, self._max_error, self._verify, self._random)
+                if len(self._controls) > KINDS:
+                    self._controls.popitem(last=False)
+            self._controls.move_to_end(kind)
+            return self._controls[kind]
 
     def _count(self, what: Quality | Literal["misses"]) -> None:
         with self._lock:
             self._counts[what] += 1
+
+
+def kind_of(k: int, *, has_filter: bool) -> str:
+    """Searches that share a threshold: of ten nearest, one is wrong sooner than of one."""
+    return f"k <= {1 << (k - 1).bit_length()}{', filter' if has_filter else ''}"
 
 
 def reached(metric: Metric, distance: float) -> float:

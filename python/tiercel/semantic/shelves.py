@@ -9,7 +9,6 @@ So nothing is ever rebuilt to get rid of what has left: a vector that was remove
 not used while half as many as there is room for come, is forgotten. Nobody waits for a lock while an index is searched or added to.
 """
 
-import threading
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar, final
@@ -18,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import Index
+from tiercel.forks import fork_lock
+from tiercel.semantic.gate import Words
 from tiercel.semantic.vectors import Metric
 
 __all__ = ["Entry", "Shelves"]
@@ -36,7 +37,7 @@ class Entry(Generic[Content]):
 
     query: NDArray[np.float32]
     content: Content
-    words: frozenset[str] | None
+    words: Words | None
     """The content words of its text, if it has one."""
     size: int
     """Bytes of the content."""
@@ -68,7 +69,8 @@ class Shelves(Generic[Content]):
         self._dim = dim
         self._metric: Literal["cosine", "l2"] = "l2" if metric == "l2" else "cosine"
         self._entries, self._size = max(1, entries // 2), size // 2
-        self._lock = threading.Lock()
+        self._has_old = entries > 1
+        self._lock = fork_lock()
         self._young: _Generation[Content] = _Generation()
         self._old: _Generation[Content] = _Generation()
 
@@ -111,7 +113,7 @@ class Shelves(Generic[Content]):
             return
         with self._lock:
             if self._young.added >= self._entries or self._young.bytes + size > self._size:
-                self._old, self._young = self._young, _Generation()
+                self._old, self._young = self._young if self._has_old else _Generation(), _Generation()
             generation = self._young
             shelf = generation.shelves.get(namespace)
             if shelf is None:
@@ -147,9 +149,9 @@ class Shelves(Generic[Content]):
                 id_ = shelf.ids.get(key)
                 if id_ is None or (entry is not None and shelf.by_id[id_] is not entry):
                     continue
-                # The vector takes its room until its generation goes.
-                generation.bytes -= shelf.by_id.pop(id_).size
+                # The vector takes its room until its generation goes. In this order, for a process may fork in between.
                 del shelf.ids[key]
+                generation.bytes -= shelf.by_id.pop(id_).size
             shelf.index.remove(id_)
 
     def clear(self) -> None:

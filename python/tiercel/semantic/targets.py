@@ -6,7 +6,6 @@ missing from it.
 """
 
 import hashlib
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, cast, final
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tiercel._core import CollectionCore, Index, Matches
+from tiercel.checks import included, items
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
@@ -37,8 +37,8 @@ class List:
 
     members: NDArray[np.uint64] | NDArray[np.uint32]
     """Ids of an index, rows of a collection."""
-    farthest: float
-    """Distance of the last of them, infinite if there are no others."""
+    farthest: float | None
+    """Distance of the last of them, which may have overflowed to infinity; `None` if there are no others."""
     norms: tuple[float, float]
     """The smallest and the largest norm of all vectors there were."""
     moment: Moment
@@ -54,6 +54,8 @@ class Asked:
     include: Iterable[Include] | None
     key: str | None
     """Names the filter: equal for equal ones."""
+    version: int | None = None
+    """That of the index which a mask was given for: in another one, its places are those of other vectors."""
 
 
 class Among(NamedTuple, Generic[Answer]):
@@ -83,8 +85,8 @@ class Target(Protocol[Answer]):
         """A search, its filter looked at; may raise `InvalidInputError`."""
         ...
 
-    def listed(self, asked: Asked, keep: int) -> List:
-        """The `keep` nearest, by exact search."""
+    def listed(self, asked: Asked, keep: int) -> List | None:
+        """The `keep` nearest, by exact search; `None` if no list can be made."""
         ...
 
     def among(self, asked: Asked, k: int, listed: List) -> Among[Answer] | None:
@@ -120,27 +122,35 @@ class IndexTarget:
             )
         if filter is None:
             return Asked(vector, None, None, None)
-        allowed: NDArray[Any] = np.ascontiguousarray(filter)
+        try:
+            allowed: NDArray[Any] = np.asarray(filter)
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"filter: expected a numeric array, got {type(filter).__name__}: {error}"
+            ) from error
         if allowed.ndim != 1 or (allowed.dtype.kind not in "biu" and allowed.size > 0):
             got = f"{allowed.ndim}-D, dtype {allowed.dtype}"
             raise InvalidInputError(f"filter: expected a 1-D array of bool or of integers, got {got}")
-        kind = allowed.dtype.str
+        kind, version = allowed.dtype.str, None
         if allowed.dtype.kind == "b":
-            # What a mask allows depends on what the index holds.
-            kind = f"{kind} {self._index.version}"
+            version = self._index.version
+            kind = f"{kind} {version}"
             if len(allowed) != len(self._index):
                 expected = f"a mask of length {len(self._index)}, one value for each of index.ids"
                 raise InvalidInputError(f"filter: expected {expected}, got length {len(allowed)}")
-        return Asked(vector, allowed, None, f"{kind} {hashlib.blake2b(allowed.tobytes(), digest_size=16).hexdigest()}")
+        key = f"{kind} {hashlib.blake2b(allowed.tobytes(), digest_size=16).hexdigest()}"
+        return Asked(vector, allowed, None, key, version)
 
-    def listed(self, asked: Asked, keep: int) -> List:
-        """The `keep` nearest, by exact search."""
+    def listed(self, asked: Asked, keep: int) -> List | None:
+        """The `keep` nearest, by exact search; `None` if the index has changed under a mask."""
         # What comes between the version and the search is found by both; the norms come last, so that they are those of whatever was found.
         version = self._index.version
         found = self._index.search(asked.vector, keep, recall=1, filter=asked.filter)
+        if asked.version is not None and not asked.version == version == self._index.version:
+            return None
         norms = self._index._norms()  # pyright: ignore[reportPrivateUsage]
         count = int(found.counts)
-        farthest = float(found.distances[-1]) if count == keep else math.inf
+        farthest = float(found.distances[-1]) if count == keep else None
         return List(found.ids[:count], farthest, norms, version, asked.filter is not None)
 
     def among(self, asked: Asked, k: int, listed: List) -> Among[Matches] | None:
@@ -152,6 +162,8 @@ class IndexTarget:
         if found is None:
             return None
         matches, version = found
+        if asked.version not in (None, version):
+            return None
         norms = index._norms()  # pyright: ignore[reportPrivateUsage]
         return Among(matches, matches.distances[: int(matches.counts)], version, norms)
 
@@ -182,13 +194,17 @@ class CollectionTarget:
     def asked(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Asked:
         """A search, its filter looked at; may raise `InvalidInputError`."""
         key = None if filter is None else as_json(filter)
-        chosen = ("text", "metadata") if include is None else include
-        return Asked(vector, filter, chosen if isinstance(chosen, str) else tuple(chosen), key)
+        if include is None:
+            return Asked(vector, filter, ("text", "metadata"), key)
+        # What can be gone through once, is a list from here on.
+        chosen = include if isinstance(include, str) else items(include)
+        included(include if chosen is None else chosen)
+        return Asked(vector, filter, chosen, key)
 
     def listed(self, asked: Asked, keep: int) -> List:
         """The `keep` nearest, by exact search."""
         rows, distances, norms, moment = self._core.nearest(asked.vector, asked.key, keep)
-        farthest = float(distances[-1]) if len(rows) == keep else math.inf
+        farthest = float(distances[-1]) if len(rows) == keep else None
         return List(rows, farthest, norms, moment, asked.key is not None)
 
     def among(self, asked: Asked, k: int, listed: List) -> Among[Found] | None:

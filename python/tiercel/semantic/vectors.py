@@ -31,8 +31,9 @@ def one_vector(value: ArrayLike, name: str, dim: int, metric: Metric) -> NDArray
         raise DimensionMismatchError(f"{name}: expected vectors of length {dim}, got {len(given)}")
     with np.errstate(all="ignore"):
         vector = given.astype(np.float32)
-    # A sum is finite only if every value is.
-    if not np.isfinite(vector.sum(dtype=np.float64)):
+        # A sum is finite only if every value is.
+        is_finite = np.isfinite(vector.sum(dtype=np.float64))
+    if not is_finite:
         column = int(np.flatnonzero(~np.isfinite(vector))[0])
         raise InvalidInputError(f"{name}: expected finite values of float32, got {given[column]} at column {column}")
     if metric == "cosine" and not has_direction(vector):
