@@ -114,7 +114,7 @@ const BROAD: f64 = 0.25;
 /// How many of the nearest of all to ask for, one try after the other, to find `k` of a given share. When none is left, and for a small
 /// share at once, the index looks at that share alone: the query may be far from it.
 pub(crate) fn among_all(k: usize, share: f64) -> impl Iterator<Item = usize> {
-    let likely = (k as f64 * 1.25 / share) as usize + 8;
+    let likely = ((k as f64 * 1.25 / share) as usize).saturating_add(8);
     [likely, likely.saturating_mul(4)].into_iter().filter(move |_| share >= BROAD)
 }
 
