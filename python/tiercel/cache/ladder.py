@@ -21,6 +21,7 @@ from weakref import WeakSet
 from tiercel._core import Glance, Sketch
 from tiercel.cache.admission import Admission
 from tiercel.cache.envelope import Envelope, pack, unpack
+from tiercel.cache.keys import is_record
 from tiercel.cache.level import AnyTier, Level, LevelStats, Waiting, as_name
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.tiers import Key, Memory
@@ -289,7 +290,9 @@ class Ladder:
         level = self.levels[at]
         with level.lock:
             for name, data in entries:
-                level.push(as_name(name), data)
+                # A record that waits would come down after a newer one.
+                if not is_record(as_name(name)):
+                    level.push(as_name(name), data)
 
     def _work_soon(self) -> None:
         if any(len(level.waiting) > _LONG for level in self.levels):

@@ -117,7 +117,7 @@ class Load(NamedTuple):
 
     def _is_valid(self, flight: Flight) -> bool:
         """Whether nothing was invalidated that the value of a flight belongs to."""
-        return self.namespace.allows_load(flight.epoch, flight.begun, (*flight.tags, *self.terms.tags))
+        return self.namespace.allows_load(flight.epoch, flight.turn, (*flight.tags, *self.terms.tags))
 
     def renew(self, loader: Loader) -> None:
         """Load a value anew, on a thread of its own, that was given though it is old."""
@@ -164,7 +164,8 @@ class Load(NamedTuple):
     def land(self, flight: Flight, value: Any, cost: float) -> Answer:
         """Keep what was loaded, unless it is outdated, and hand it out."""
         shared = self.shared
-        data = shared.seal(value, self.terms, flight.epoch, flight.begun, cost)
+        data = shared.seal(value, self.terms, (flight.epoch, flight.turn), flight.begun, cost)
+        self.namespace.begin()
         if self._is_valid(flight):
             shared.ladder.write(self.name, data, flight.watch)
         shared.ladder.watches.end(flight.watch)

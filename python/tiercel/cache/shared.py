@@ -9,7 +9,7 @@ from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flight, Flights
 from tiercel.cache.ladder import Ladder, Seen
 from tiercel.cache.level import AnyTier
-from tiercel.cache.namespaces import Namespace, Ticks
+from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
 
@@ -37,22 +37,30 @@ class Shared:
     def __init__(self, tiers: Sequence[AnyTier], room: int, codec: Codec, seed: int, clock: Callable[[], int]) -> None:
         self.ladder = Ladder(tiers, room)
         self.flights = Flights()
-        self.ticks = Ticks(clock)
         self.clock = clock
         self.codec = codec
         self.closed = False
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
+        self._epochs = Epochs(clock)
         self._namespaces: dict[str, Namespace] = {}
+        self._counting = threading.Lock()
         self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
 
     def namespace(self, name: str) -> Namespace:
         """A namespace, the same object each time."""
-        with self._lock:
-            known = self._namespaces.get(name)
-            if known is None:
-                known = self._namespaces[name] = Namespace(name, self.ladder.levels, self.ticks)
+        known = self.known_namespace(name)
+        if known is not None:
             return known
+        # Without the lock: it asks tiers, which may take their time.
+        made = Namespace(name, self.ladder.levels, self._epochs)
+        with self._lock:
+            return self._namespaces.setdefault(name, made)
+
+    def known_namespace(self, name: str) -> Namespace | None:
+        """A namespace that this cache has used."""
+        with self._lock:
+            return self._namespaces.get(name)
 
     def close_prefetchers(self) -> None:
         """Load nothing any more that nobody has asked for."""
@@ -73,13 +81,16 @@ class Shared:
 
     def flight(self, namespace: Namespace, name: bytes, tags: tuple[str, ...], *, is_second: bool) -> Flight:
         """A flight that begins now."""
-        return Flight(self.ladder.watches.begin(name), namespace.epoch, self.ticks.next(), tags, is_second=is_second)
+        watch = self.ladder.watches.begin(name)
+        return Flight(watch, *namespace.stamp, self.clock(), tags, is_second=is_second)
 
-    def seal(self, value: Any, terms: Terms, epoch: int, written: int, cost: float = 0.0) -> bytes:
+    def seal(self, value: Any, terms: Terms, stamp: tuple[int, int], written: int, cost: float = 0.0) -> bytes:
         """A value as tiers keep it."""
         now = self.clock()
         fresh, grace, idle = terms.until(now, self._random.random() if terms.jitter else 0.0)
-        return pack(Envelope(cost, epoch, written, fresh, grace, idle, now, list(terms.tags)), self.codec.encode(value))
+        return pack(
+            Envelope(cost, *stamp, written, fresh, grace, idle, now, list(terms.tags)), self.codec.encode(value)
+        )
 
     def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
         """What a tier kept as an answer; None if its bytes are no value."""
@@ -93,10 +104,10 @@ class Shared:
 
     def count(self, what: str) -> None:
         """Count one more of what happened."""
-        with self._lock:
+        with self._counting:
             self._counts[what] += 1
 
     def counts(self) -> dict[str, int]:
         """What happened so far."""
-        with self._lock:
+        with self._counting:
             return dict(self._counts)
