@@ -176,7 +176,7 @@ def test_many_tags_are_remembered_in_little_room(cache: Cache) -> None:
     cache.put("new", 1, tags=["tag 1"])
     cache.invalidate_tags("first")
     assert [cache.get(key) for key in ("old", "plain", "new")] == [None, 1, 1]
-    assert len(cache._namespace._state.tags) <= 1024
+    assert len(cache._namespace._known.tags) <= 1024
 
 
 def test_what_was_invalidated_stays_so_after_a_restart(tmp_path: Path) -> None:

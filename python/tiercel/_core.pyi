@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 
 __version__: str
 
-_Envelope: TypeAlias = tuple[float, int, int, int, int, int, int, list[str]]
+_Envelope: TypeAlias = tuple[float, int, int, int, int, int, int, int, list[str]]
 _Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None]
 _Included: TypeAlias = tuple[bool, bool, bool, bool]
 # What was read from the disk, the last batch, the number of rows.
@@ -620,7 +620,7 @@ class FilesCore(LastingCore):
     def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3) -> Self: ...
 
 def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
-    """An envelope with its value: cost, epoch, written, fresh until, grace, idle, touched, tags."""
+    """An envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags."""
 
 def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
     """What `pack_envelope` was given but the value, and where the value begins; None for what is no envelope."""

@@ -191,7 +191,8 @@ class Cache(MutableMapping[Key, Any]):
         """
         name, terms = self._name(key), self._given(ttl, idle_ttl, tags)
         cost = number(cost, "cost", 0, 3e38)
-        data = self._shared.seal(value, terms, self._namespace.epoch, self._shared.ticks.next(), cost)
+        self._namespace.begin()
+        data = self._shared.seal(value, terms, self._namespace.stamp, self._shared.clock(), cost)
         return self._shared.ladder.write(name, data)
 
     def __delitem__(self, key: Key) -> None:

@@ -1,8 +1,8 @@
 """What a cache writes around a value, so that every tier tells by itself whether it may still be given.
 
-`epoch` is that of the namespace, and `written` the moment, when what the value comes from was begun to be read. So a value that was loaded
-while its namespace or one of its tags was invalidated is never given, wherever it comes to lie. How an envelope is laid out stands in
-`rust/cache/src/envelope.rs`.
+`epoch` and `turn` are those of the namespace, and `written` the moment, when what the value comes from was begun to be read. So a value that
+was loaded while its namespace or one of its tags was invalidated is never given, wherever it comes to lie. How an envelope is laid out stands
+in `rust/cache/src/envelope.rs`.
 """
 
 from typing import Final, NamedTuple
@@ -21,6 +21,8 @@ class Envelope(NamedTuple):
     cost: float
     """Seconds that it took to load."""
     epoch: int
+    turn: int
+    """How often tags of the namespace had been invalidated."""
     written: int
     fresh: int
     """Until when it is given, if it is used."""

@@ -32,11 +32,14 @@ class Crashed(Exception):  # noqa: N818
 class Flight:
     """A value that is being loaded."""
 
-    def __init__(self, watch: Watch, epoch: int, begun: int, tags: tuple[str, ...], *, is_second: bool) -> None:
+    def __init__(
+        self, watch: Watch, epoch: int, turn: int, begun: int, tags: tuple[str, ...], *, is_second: bool
+    ) -> None:
         self.name = watch.name
         self.watch = watch
         self.table: Flights | None = None
         self.epoch = epoch
+        self.turn = turn
         self.begun = begun
         self.tags = tags
         self.is_second = is_second

@@ -19,6 +19,7 @@ __all__ = ["LONGEST", "is_record", "key_name", "key_of", "namespace_of", "prefix
 
 LONGEST: Final = 1 << 10
 """Bytes of the name of a namespace or a tag."""
+_RECORD: Final = b"\xff\xff"
 
 
 def prefix_of(namespace: str) -> bytes:
@@ -29,12 +30,12 @@ def prefix_of(namespace: str) -> bytes:
 
 def record_name(namespace: str) -> bytes:
     """Where a tier has what is known of a namespace. No key begins like this: the name of a namespace is shorter."""
-    return b"\xff\xff" + namespace.encode()
+    return _RECORD + namespace.encode()
 
 
 def is_record(name: bytes) -> bool:
     """Whether a key of a tier is that of a record."""
-    return name.startswith(b"\xff\xff")
+    return name.startswith(_RECORD)
 
 
 def key_name(prefix: bytes, key: Any) -> bytes:

@@ -312,6 +312,7 @@ class Ladder:
         with level.lock:
             for key, data in entries:
                 name = as_name(key)
+                # A record that waits would come down after a newer one.
                 if not is_record(name):
                     level.push(name, data)
 

@@ -131,7 +131,7 @@ class Load(NamedTuple):
 
     def _is_valid(self, flight: Flight) -> bool:
         """Whether nothing was invalidated that the value of a flight belongs to."""
-        return self.namespace.allows_load(flight.epoch, flight.begun, (*flight.tags, *self.terms.tags))
+        return self.namespace.allows_load(flight.epoch, flight.turn, (*flight.tags, *self.terms.tags))
 
     def renew(self, loader: Loader) -> None:
         """Load a value anew, on a thread of its own, that was given though it is old, if nobody does."""
@@ -175,7 +175,8 @@ class Load(NamedTuple):
         """Keep what was loaded, unless it is outdated, and hand it out."""
         shared = self.shared
         try:
-            data = shared.seal(value, self.terms, flight.epoch, flight.begun, cost)
+            data = shared.seal(value, self.terms, (flight.epoch, flight.turn), flight.begun, cost)
+            self.namespace.begin()
             if self._is_valid(flight):
                 shared.keep(self.name, data, flight.watch)
         except BaseException as error:

@@ -1,153 +1,167 @@
 """Namespaces, and what of them was invalidated.
 
-A namespace has an epoch, which every value carries: a new epoch makes all of its values invalid at once. A tag has the moment when it was
-invalidated: values that are older, and have the tag, are invalid. Each tier that outlives the process has a record of both, and has it on
-its disk before an invalidation is acknowledged. A tier may lose the record as it may lose any value: then the namespace begins a new epoch,
-and nothing old is given.
+A namespace has an epoch, which every value carries: a new epoch makes all of its values invalid at once. It has a turn, too, which each
+invalidation of tags raises: values of an earlier turn that have the tag are invalid. Both are counted, not read from a clock, since clocks are
+set back and differ. Each tier that outlives the process has a record of them from the first value or invalidation on, and has it on its disk
+before an invalidation is acknowledged. A tier may lose the record as it may lose any value: then the namespace begins a new epoch, and nothing
+old is given.
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from functools import reduce
+from typing import TYPE_CHECKING
 
 from tiercel.cache.envelope import Envelope
 from tiercel.cache.keys import prefix_of, record_name
 from tiercel.cache.level import Level
+from tiercel.cache.records import Knowledge, read_record, write_record
 
 if TYPE_CHECKING:
     from tiercel.cache.prefetch import Prefetcher
 
-__all__ = ["Namespace", "Ticks"]
-
-# Tags whose invalidation is remembered one by one; the older half of more is remembered as one moment for all tags.
-_TAGS: Final = 1024
+__all__ = ["Epochs", "Namespace"]
 
 
-class Ticks:
-    """Moments in nanoseconds, each later than the one before."""
+class Epochs:
+    """Numbers of epochs, each larger than all before: moments in nanoseconds, so that other processes have others."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
-        self.now = clock
+        self._now = clock
         self._lock = threading.Lock()
         self._last = 0
 
     def next(self) -> int:
-        """The next moment."""
+        """The next one."""
         with self._lock:
-            self._last = max(self._last + 1, self.now())
+            self._last = max(self._last + 1, self._now())
             return self._last
 
     def renew(self) -> None:
         """Go on in a forked process."""
         self._lock = threading.Lock()
 
-    def leave_behind(self, moment: int) -> None:
-        """Give only later moments from now on: the clock may have been set back."""
+    def leave_behind(self, epoch: int) -> None:
+        """Give only larger ones from now on: the clock may have been set back."""
         with self._lock:
-            self._last = max(self._last, moment)
-
-
-class _State(NamedTuple):
-    """What is valid, at some moment."""
-
-    epoch: int
-    floor: int
-    """Values with tags are invalid that are not younger than this."""
-    tags: dict[str, int]
-    """When tags were invalidated."""
-
-    def allows_tags(self, tags: Iterable[str], written: int) -> bool:
-        return written > self.floor and all(written > self.tags.get(tag, 0) for tag in tags)
+            self._last = max(self._last, epoch)
 
 
 class Namespace:
     """What is valid in a namespace."""
 
-    def __init__(self, name: str, levels: Sequence[Level], ticks: Ticks) -> None:
+    def __init__(self, name: str, levels: Sequence[Level], epochs: Epochs) -> None:
         self.name = name
         self.prefix = prefix_of(name)
-        self._levels = levels
-        self._ticks = ticks
-        self._lock = threading.Lock()
-        self._record = record_name(name)
         self.prefetcher: Prefetcher | None = None
+        self._lasting = [level for level in levels if level.lasts]
+        self._epochs = epochs
+        self._record = record_name(name)
+        self._lock = threading.Lock()
+        # Apart from the other one: a tier outside of the process may take its time.
+        self._keeping = threading.Lock()
+        self._begun = False
+        self._asked_of = 0
         # Replaced as a whole, so that nobody reads parts of two.
-        self._state = self._read()
-        ticks.leave_behind(max(self._state.epoch, self._state.floor, *self._state.tags.values()))
-        self.keep()
+        self._known = Knowledge(epochs.next(), is_first=True)
+        self._learn(self._read())
 
     @property
     def epoch(self) -> int:
         """What every valid value carries."""
-        return self._state.epoch
+        return self._known.epoch
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """Epoch and turn, which a value carries that begins to be made now."""
+        known = self._known
+        return known.epoch, known.turn
 
     def renew(self) -> None:
         """Go on in a forked process."""
-        self._lock = threading.Lock()
+        self._lock, self._keeping = threading.Lock(), threading.Lock()
 
     def allows(self, envelope: Envelope) -> bool:
-        """Whether nothing that a value belongs to was invalidated since it was written."""
-        state = self._state
-        if envelope.epoch != state.epoch:
+        """Whether nothing that a value belongs to was invalidated since it began to be made."""
+        if envelope.epoch != self._known.epoch and not self._begun and envelope.epoch != self._asked_of:
+            # Another process may have begun the namespace since it was named here.
+            self._asked_of = envelope.epoch
+            self._learn(self._read())
+        known = self._known
+        if envelope.epoch != known.epoch:
             return False
-        return not envelope.tags or state.allows_tags(envelope.tags, envelope.written)
+        return not envelope.tags or known.allows_tags(envelope.tags, envelope.turn)
 
-    def allows_load(self, epoch: int, begun: int, tags: Iterable[str]) -> bool:
+    def allows_load(self, epoch: int, turn: int, tags: Iterable[str]) -> bool:
         """The same of what is being loaded; tags are those of the load and of whoever wants its value."""
-        state = self._state
-        return epoch == state.epoch and state.allows_tags(tags, begun)
+        known = self._known
+        return epoch == known.epoch and known.allows_tags(tags, turn)
+
+    def begin(self) -> None:
+        """Give the tiers a record, if they have none, before a value lies there."""
+        if self._begun:
+            return
+        with self._keeping:
+            found = self._read()
+            self._learn(found)
+            self._write(found)
+            if all(record is None for _, record in found):
+                # Another process may have begun at the same time: what was written last is what both go on with.
+                found = self._read()
+                self._learn(found)
+                self._write(found)
+            self._begun = True
 
     def invalidate(self) -> bool:
         """Begin a new epoch; tells whether every tier has it on its disk."""
-        with self._lock:
-            self._state = _State(self._ticks.next(), 0, {})
-        return self.keep(anew=True)
+        return self._change(lambda _: Knowledge(self._epochs.next(), is_first=False))
 
     def invalidate_tags(self, tags: Sequence[str]) -> bool:
         """Make what has one of the tags invalid; tells whether every tier has it on its disk."""
+        return self._change(lambda known: known.without(tags))
+
+    def keep(self) -> bool:
+        """Give the record to the tiers that have another one or none; tells whether all have it on their disks."""
+        with self._keeping:
+            found = self._read()
+            self._learn(found)
+            is_named_only = not self._begun and all(record is None for _, record in found)
+            return is_named_only or self._write(found)
+
+    def _change(self, change: Callable[[Knowledge], Knowledge]) -> bool:
         with self._lock:
-            moment = self._ticks.next()
-            epoch, floor, known = self._state
-            known = {**known, **dict.fromkeys(tags, moment)}
-            if len(known) > _TAGS:
-                oldest_first = sorted(known.items(), key=lambda item: item[1])
-                floor = max(floor, oldest_first[-_TAGS // 2][1])
-                known = dict(oldest_first[-_TAGS // 2 :])
-            self._state = _State(epoch, floor, known)
-        return self.keep(anew=True)
+            before = self._known
+            self._known = change(before)
+        with self._keeping:
+            self._begun = True
+            found = self._read()
+            self._learn(found)
+            if any(record is not None and before.is_behind(record) for _, record in found):
+                # What other processes have made meanwhile is meant as well.
+                with self._lock:
+                    self._known = change(self._known)
+            return self._write(found)
 
-    def keep(self, *, anew: bool = False) -> bool:
-        """Give the record to the tiers that do not have it, or to all; tells whether they have it on their disks."""
-        kept = True
-        for level in self._levels:
-            if level.lasts and (anew or self._record not in level.tier):
-                # What is read here is as new as the newest invalidation, whichever of two is written last.
-                with level.lock:
-                    kept &= level.tier.put(self._record, json.dumps(self._state._asdict()).encode())
-                kept &= level.tier.flush()
+    def _read(self) -> list[tuple[Level, Knowledge | None]]:
+        """The tiers that answer, and their records."""
+        asked = [(level, read_record(level, self._record)) for level in self._lasting]
+        return [(level, record) for level, (answers, record) in asked if answers]
+
+    def _learn(self, found: Iterable[tuple[Level, Knowledge | None]]) -> None:
+        records = [record for _, record in found if record is not None]
+        if not records:
+            return
+        told = reduce(Knowledge.joined, records)
+        self._epochs.leave_behind(max(record.epoch for record in records))
+        with self._lock:
+            # Nothing depends on an epoch that no value carries yet.
+            gives_way = not self._begun and self._known.is_first
+            self._known = told if gives_way else self._known.joined(told)
+
+    def _write(self, found: Sequence[tuple[Level, Knowledge | None]]) -> bool:
+        # Where nobody answered nothing is written: what lies there may be newer.
+        kept = len(found) == len(self._lasting)
+        for level, record in found:
+            known = self._known
+            kept &= (record == known or write_record(level, self._record, known)) and level.tier.flush()
         return kept
-
-    def _read(self) -> _State:
-        records = [level.tier.get(self._record) for level in self._levels if level.lasts]
-        found = [state for record in records if record is not None and (state := _parsed(record)) is not None]
-        if not found:
-            return _State(self._ticks.next(), 0, {})
-        epoch = max(state.epoch for state in found)
-        floor, tags = 0, dict[str, int]()
-        for state in found:
-            # What an older record says of tags is of values of an older epoch.
-            if state.epoch == epoch:
-                floor = max(floor, state.floor)
-                for tag, moment in state.tags.items():
-                    tags[tag] = max(moment, tags.get(tag, 0))
-        return _State(epoch, floor, tags)
-
-
-def _parsed(record: bytes) -> _State | None:
-    try:
-        state = cast("dict[str, Any]", json.loads(record))
-        tags = {str(tag): int(moment) for tag, moment in state["tags"].items()}
-        return _State(int(state["epoch"]), int(state["floor"]), tags)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None

@@ -55,10 +55,12 @@ def _remove_old(shared: Shared) -> list[int]:
         for name in list(level.names()) if level.is_near else ():
             data = level.peek(name)
             parsed = None if data is None else unpack(data)
-            namespace = namespace_of(name)
-            if data is None or parsed is None or namespace is None:
+            space = namespace_of(name)
+            if data is None or parsed is None or space is None:
                 continue
-            if not (shared.namespace(namespace).allows(parsed[0]) and parsed[0].is_kept(now)):
+            # What this process does not use it knows no epoch of.
+            namespace = shared.known_namespace(space)
+            if not (parsed[0].is_kept(now) and (namespace is None or namespace.allows(parsed[0]))):
                 removed += [len(data)] if shared.ladder.remove(name, data) else []
     return removed
 

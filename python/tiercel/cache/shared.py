@@ -12,7 +12,7 @@ from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flight, Flights
 from tiercel.cache.ladder import Ladder, Seen
 from tiercel.cache.level import AnyTier
-from tiercel.cache.namespaces import Namespace, Ticks
+from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
 from tiercel.cache.watches import Watch
@@ -42,23 +42,31 @@ class Shared:
     def __init__(self, tiers: Sequence[AnyTier], room: int, codec: Codec, seed: int, clock: Callable[[], int]) -> None:
         self.ladder = Ladder(tiers, room)
         self.flights = Flights()
-        self.ticks = Ticks(clock)
         self.clock = clock
         self.codec = codec
         self.closed = False
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
+        self._epochs = Epochs(clock)
         self._namespaces: dict[str, Namespace] = {}
         _SHARED.add(self)
+        self._counting = threading.Lock()
         self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
 
     def namespace(self, name: str) -> Namespace:
         """A namespace, the same object each time."""
-        with self._lock:
-            known = self._namespaces.get(name)
-            if known is None:
-                known = self._namespaces[name] = Namespace(name, self.ladder.levels, self.ticks)
+        known = self.known_namespace(name)
+        if known is not None:
             return known
+        # Without the lock: it asks tiers, which may take their time.
+        made = Namespace(name, self.ladder.levels, self._epochs)
+        with self._lock:
+            return self._namespaces.setdefault(name, made)
+
+    def known_namespace(self, name: str) -> Namespace | None:
+        """A namespace that this cache has used."""
+        with self._lock:
+            return self._namespaces.get(name)
 
     def close_prefetchers(self) -> None:
         """Load nothing any more that nobody has asked for."""
@@ -79,7 +87,8 @@ class Shared:
 
     def flight(self, namespace: Namespace, name: bytes, tags: tuple[str, ...], *, is_second: bool) -> Flight:
         """A flight that begins now."""
-        return Flight(self.ladder.watches.begin(name), namespace.epoch, self.ticks.next(), tags, is_second=is_second)
+        watch = self.ladder.watches.begin(name)
+        return Flight(watch, *namespace.stamp, self.clock(), tags, is_second=is_second)
 
     def keep(self, name: bytes, data: bytes, mine: Watch) -> None:
         """Write what was loaded; a cache that was closed meanwhile keeps nothing."""
@@ -87,11 +96,13 @@ class Shared:
             if not self.closed:
                 self.ladder.write(name, data, mine)
 
-    def seal(self, value: Any, terms: Terms, epoch: int, written: int, cost: float = 0.0) -> bytes:
+    def seal(self, value: Any, terms: Terms, stamp: tuple[int, int], written: int, cost: float = 0.0) -> bytes:
         """A value as tiers keep it."""
         now = self.clock()
         fresh, grace, idle = terms.until(now, self._random.random() if terms.jitter else 0.0)
-        return pack(Envelope(cost, epoch, written, fresh, grace, idle, now, list(terms.tags)), self.codec.encode(value))
+        return pack(
+            Envelope(cost, *stamp, written, fresh, grace, idle, now, list(terms.tags)), self.codec.encode(value)
+        )
 
     def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
         """What a tier kept as an answer; None if its bytes are no value."""
@@ -105,22 +116,22 @@ class Shared:
 
     def count(self, what: str) -> None:
         """Count one more of what happened."""
-        with self._lock:
+        with self._counting:
             self._counts[what] += 1
 
     def counts(self) -> dict[str, int]:
         """What happened so far."""
-        with self._lock:
+        with self._counting:
             return dict(self._counts)
 
     def renew(self) -> None:
         """Go on in a forked process, where threads that held a lock, or loaded something, are not."""
-        self._lock = threading.Lock()
-        self.ticks.renew()
-        for namespace in self._namespaces.values():
+        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._epochs.renew()
+        for namespace in list(self._namespaces.values()):
             namespace.renew()
         self.flights.renew()
-        self.ladder.renew(self.ticks.next())
+        self.ladder.renew(self.clock())
 
 
 _SHARED: Final[WeakSet[Shared]] = WeakSet()

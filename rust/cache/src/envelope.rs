@@ -1,16 +1,16 @@
 //! What a cache over tiers writes around a value, so that every tier tells by itself whether it may still be given.
 //!
 //! ```text
-//!  0      1   2         4      8       16        24      32      40     48        56
-//!  +------+---+---------+------+-------+---------+-------+-------+------+---------+------+------
-//!  | kind |   | bytes   | cost | epoch | written | fresh | grace | idle | touched | tags | value
-//!  |      |   | of tags |      |       |         | until |       |      |         |      |
-//!  +------+---+---------+------+-------+---------+-------+-------+------+---------+------+------
+//!  0      1   2         4      8       16     24        32      40      48     56        64
+//!  +------+---+---------+------+-------+------+---------+-------+-------+------+---------+------+------
+//!  | kind |   | bytes   | cost | epoch | turn | written | fresh | grace | idle | touched | tags | value
+//!  |      |   | of tags |      |       |      |         | until |       |      |         |      |
+//!  +------+---+---------+------+-------+------+---------+-------+-------+------+---------+------+------
 //!   0 or, of a copy of what a tier outside of the process has, 1; little endian; times in nanoseconds; a tag is its length in two bytes and its UTF-8
 //! ```
 
-const KIND: u8 = 1;
-const HEAD: usize = 56;
+const KIND: u8 = 2;
+const HEAD: usize = 64;
 
 /// What is known of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,6 +19,8 @@ pub struct Envelope {
     pub cost: f32,
     /// That of the namespace when what the value comes from was begun to be read.
     pub epoch: u64,
+    /// How often tags of the namespace had been invalidated by then.
+    pub turn: u64,
     /// When that was.
     pub written: u64,
     /// Until when it is given, if it is used.
@@ -50,7 +52,7 @@ impl Envelope {
         out.extend_from_slice(&[KIND, 0]);
         out.extend_from_slice(&size.to_le_bytes());
         out.extend_from_slice(&self.cost.to_le_bytes());
-        for number in [self.epoch, self.written, self.fresh, self.grace, self.idle, self.touched] {
+        for number in [self.epoch, self.turn, self.written, self.fresh, self.grace, self.idle, self.touched] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for tag in tags {
@@ -72,11 +74,12 @@ impl<'a> Opened<'a> {
         let envelope = Envelope {
             cost: f32::from_le_bytes(std::array::from_fn(|byte| head[4 + byte])),
             epoch: number(8),
-            written: number(16),
-            fresh: number(24),
-            grace: number(32),
-            idle: number(40),
-            touched: number(48),
+            turn: number(16),
+            written: number(24),
+            fresh: number(32),
+            grace: number(40),
+            idle: number(48),
+            touched: number(56),
         };
         Some(Self { envelope, tags, value })
     }
@@ -109,13 +112,13 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_packed_is_opened(
-            numbers in any::<[u64; 6]>(),
+            numbers in any::<[u64; 7]>(),
             cost in 0.0_f32..1e9,
             tags in prop::collection::vec(".{0,20}", 0..4),
             value in prop::collection::vec(any::<u8>(), 0..200),
         ) {
-            let [epoch, written, fresh, grace, idle, touched] = numbers;
-            let envelope = Envelope { cost, epoch, written, fresh, grace, idle, touched };
+            let [epoch, turn, written, fresh, grace, idle, touched] = numbers;
+            let envelope = Envelope { cost, epoch, turn, written, fresh, grace, idle, touched };
             let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
             let data = envelope.pack(&tags, &value).unwrap();
             let opened = Opened::read(&data).unwrap();

@@ -17,18 +17,18 @@ use crate::tier::{MemoryCore, asked, handed};
 /// A bucket for each power of two of nanoseconds.
 const BUCKETS: usize = 40;
 
-type Fields<Tag> = (f32, u64, u64, u64, u64, u64, u64, Vec<Tag>);
+type Fields<Tag> = (f32, u64, u64, u64, u64, u64, u64, u64, Vec<Tag>);
 
-/// An envelope with its value: cost, epoch, written, fresh until, grace, idle, touched, tags.
+/// An envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags.
 #[pyfunction]
 pub(crate) fn pack_envelope<'py>(
     py: Python<'py>,
     fields: Fields<PyBackedStr>,
     value: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let (cost, epoch, written, fresh, grace, idle, touched, tags) = fields;
+    let (cost, epoch, turn, written, fresh, grace, idle, touched, tags) = fields;
     let value = arguments::data(value, "value")?;
-    let envelope = Envelope { cost, epoch, written, fresh, grace, idle, touched };
+    let envelope = Envelope { cost, epoch, turn, written, fresh, grace, idle, touched };
     let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
     match envelope.pack(&tags, value.as_bytes()) {
         Some(packed) => handed(py, &packed),
@@ -41,8 +41,8 @@ pub(crate) fn pack_envelope<'py>(
 pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Fields<&'a str>, usize)> {
     let data = data.as_bytes();
     let opened = Opened::read(data)?;
-    let Envelope { cost, epoch, written, fresh, grace, idle, touched } = opened.envelope;
-    let fields = (cost, epoch, written, fresh, grace, idle, touched, opened.tags()?);
+    let Envelope { cost, epoch, turn, written, fresh, grace, idle, touched } = opened.envelope;
+    let fields = (cost, epoch, turn, written, fresh, grace, idle, touched, opened.tags()?);
     Some((fields, data.len() - opened.value.len()))
 }
 

@@ -170,6 +170,15 @@ class Outside(MutableMapping[Key, bytes], ABC):
             raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {keys!r:.100}")
         return self._fetch(list(keys))
 
+    def get_patiently(self, key: Key) -> tuple[bool, bytes | None]:
+        """Whether the tier answers within the hard limit, and the value that lies there, even one in doubt; for what is joined, not replaced."""
+        self._check_open()
+        call = self._ask(partial(self._read, [name_of(key)]), patient=True)[0]
+        if call.state != "answered" or not call.answer:
+            return False, None
+        whole = None if call.answer[0] is None else unpack(key, call.answer[0])
+        return True, None if whole is None else whole.value
+
     def __setitem__(self, key: Key, value: bytes) -> None:
         self.put(key, value)
 
