@@ -81,7 +81,7 @@ def _parsed(record: bytes) -> Knowledge | None:
     try:
         found = cast("dict[str, Any]", json.loads(record))
         tags = {str(tag): int(turn) for tag, turn in found["tags"].items()}
-        numbers = (int(found[name]) for name in ("turn", "floor"))
-        return Knowledge(int(found["epoch"]), bool(found["is_first"]), *numbers, tags)
+        turn, floor = int(found["turn"]), int(found["floor"])
+        return Knowledge(int(found["epoch"]), bool(found["is_first"]), turn, floor, tags)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
