@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use crate::lock::Lock;
@@ -100,6 +101,16 @@ impl Queue {
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    /// The last change of each key: it is all that counts. One that waits in the queue after this may be lost in a crash,
+    /// so nothing is left out for its sake.
+    fn latest(self) -> impl Iterator<Item = Change> {
+        let mut later = HashSet::new();
+        let mut is_last: Vec<bool> = self.changes.iter().rev().map(|change| later.insert(&change.key)).collect();
+        is_last.reverse();
+        drop(later);
+        self.changes.into_iter().zip(is_last).filter_map(|(change, is_last)| is_last.then_some(change))
+    }
 }
 
 /// Who knows the keys.
@@ -141,15 +152,13 @@ impl Journal {
 
     /// Write what waits, and keep the log to about so many bytes.
     pub(crate) fn write(&mut self, queue: Queue, index: &impl Index, most: u64) -> io::Result<()> {
-        let mut written = Vec::new();
-        for Change { key, slot } in queue.changes {
+        let (bytes, mut written) = (queue.bytes, Vec::new());
+        for Change { key, slot } in queue.latest() {
             let Some(slot) = slot else {
                 self.log.delete(key.borrow())?;
                 continue;
             };
-            // What was replaced or deleted meanwhile need not be written: what took its place comes later in the queue.
-            let is_current = index.slot(key.borrow()).is_some_and(|current| Arc::ptr_eq(&current, &slot));
-            if let Some(packed) = slot.packed().filter(|_| is_current) {
+            if let Some(packed) = slot.packed() {
                 let place = self.log.put(key.borrow(), &packed)?;
                 written.push((slot, place));
             }
@@ -158,7 +167,7 @@ impl Journal {
         for (slot, place) in written {
             slot.settle(place);
         }
-        self.clean(index, most, FASTER * queue.bytes)
+        self.clean(index, most, FASTER * bytes)
     }
 
     /// Everything that was written is on disk for good when this returns.

@@ -35,6 +35,7 @@ pub(crate) trait Tended: Index {
 /// A journal that belongs to the process that opened it.
 pub(crate) struct Opened {
     by: u32,
+    /// Set before what waits is written for the last time, so that nothing joins it that would be thrown away.
     closed: AtomicBool,
     /// None when it was closed. Taken before every lock of the tier.
     journal: Mutex<Option<Journal>>,
@@ -46,9 +47,14 @@ impl Opened {
     }
 
     /// Whether there is a journal to use. No lock may be taken before this is known: in a forked process one may be
-    /// held by a thread that is not there.
+    /// held by a thread that is not there. Who adds to what waits asks once more under the lock of that: the tier may be
+    /// closed meanwhile.
     pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(Relaxed) && process::id() == self.by
+        !self.closed.load(Relaxed) && self.is_ours()
+    }
+
+    fn is_ours(&self) -> bool {
+        process::id() == self.by
     }
 
     /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now.
@@ -58,12 +64,12 @@ impl Opened {
 
     /// Write what waits, and close the journal.
     pub(crate) fn close(&self, tier: &impl Tended) {
-        if !self.is_open() {
+        if !self.is_ours() {
             return;
         }
         let mut journal = self.journal.lock();
-        write(journal.as_mut(), tier, true);
         self.closed.store(true, Relaxed);
+        write(journal.as_mut(), tier, true);
         *journal = None;
         // Places of the log hold files open.
         tier.let_go();

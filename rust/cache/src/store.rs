@@ -152,6 +152,9 @@ impl Store {
         let entry = Entry { bytes, slot: Slot::waiting(packed) };
         let (left, waiting) = {
             let mut queue = self.queue.lock();
+            if !self.opened.is_open() {
+                return (Put::Failed, Vec::new());
+            }
             let left = self.share(&key, entry.clone());
             queue.put(key, entry.slot, bytes);
             self.leave(&mut queue, &left);
@@ -233,6 +236,9 @@ impl Tier for Store {
         }
         let (was_there, waiting) = {
             let mut queue = self.queue.lock();
+            if !self.opened.is_open() {
+                return false;
+            }
             let was_there = self.shares.remove(&key).is_some();
             if was_there {
                 queue.delete(key.to_key());

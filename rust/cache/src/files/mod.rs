@@ -198,6 +198,9 @@ impl Files {
     /// written to the ledger. None if the content is not there any more.
     fn commit(&self, key: KeyRef<'_>, hash: Hash, written: Option<Written>) -> Result<Option<(Vec<Gone>, u64)>, Put> {
         let ledger = &mut *self.ledger.lock();
+        if !self.opened.is_open() {
+            return Err(Put::Failed);
+        }
         let was_there = ledger.bytes(hash);
         let Some(bytes) = was_there.or(written.as_ref().map(Written::bytes)) else { return Ok(None) };
         self.fits(ledger.weight_with(hash, bytes, key))?;
@@ -330,6 +333,9 @@ impl Tier for Files {
         }
         let (was_there, waiting) = {
             let mut ledger = self.ledger.lock();
+            if !self.opened.is_open() {
+                return false;
+            }
             let (was_there, _) = self.release(&mut ledger, key);
             if was_there {
                 ledger.queue.delete(key.to_key());

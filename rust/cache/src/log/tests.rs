@@ -344,3 +344,21 @@ fn a_log_that_is_begun_anew_has_nothing_even_if_the_old_files_come_back() {
     }
     assert_eq!(reopened(&files), (BTreeMap::new(), 0));
 }
+
+#[test]
+fn what_was_put_before_a_flush_is_written_although_something_else_took_its_place_meanwhile() {
+    let mut tried = Tried::new(2800);
+    tried.step(0, &Step::Put(1, 20));
+    tried.step(0, &Step::Put(2, 20));
+    tried.step(0, &Step::Sync);
+    tried.step(1, &Step::Put(1, 30));
+    tried.step(1, &Step::Put(2, 30));
+    let expected = tried.model.now.clone();
+    // What comes while the queue is being written waits in the next one.
+    let taken = std::mem::take(&mut tried.queue);
+    tried.step(2, &Step::Put(1, 40));
+    tried.step(2, &Step::Delete(2));
+    tried.journal.write(taken, &tried.keys, tried.most).expect("a disk");
+    tried.journal.sync().expect("a disk");
+    assert_eq!(reopened(&tried.files()), (expected, 0));
+}
