@@ -326,12 +326,36 @@ def test_a_flipped_bit_is_a_counted_miss(tmp_path: Path) -> None:
         assert store["a"] == value
 
 
-def test_what_is_no_store_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "log-1").write_bytes(b"something else" * 1000)
-    with Store(tmp_path, MIB) as store:
+@LASTING
+def test_what_is_not_the_tier_s_is_left_alone(kind: Kind, tmp_path: Path) -> None:
+    log, blobs = (tmp_path / "ledger", tmp_path / "blobs") if kind is Files else (tmp_path, tmp_path)
+    foreign = [log / name for name in ("log-1", "log-3", f"log-{2**64 - 1}", "log-03", "log-3.old", "notes.damaged")]
+    foreign += [blobs / "photos" / "me.jpg", blobs / "ab" / "tmp-old", blobs / "ab" / "dir" / "x"]
+    foreign += [blobs / "ab" / ("cd" * 32)]
+    for path in foreign:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"something else" * 1000)
+    for expected in (b"1", b"2"):
+        with kind(tmp_path, MIB) as store:
+            assert (store.get("a"), store.stats()["damaged"]) == (None if expected == b"1" else b"1", 0)
+            store["a"] = expected
+    with kind(tmp_path, MIB) as store:
+        store.clear()
+        store["b"] = b"3"
+    # A `synced` that says nothing: all of the log is dropped, and what is newest set aside.
+    (log / "synced").write_bytes(b"")
+    with kind(tmp_path, MIB) as store:
         assert (len(store), store.stats()["damaged"]) == (0, 1)
-        store["a"] = b"1"
-    assert (tmp_path / "log-1.damaged").read_bytes().startswith(b"something else")
+    assert [path for path in foreign if path.read_bytes() != b"something else" * 1000] == []
+
+
+@LASTING
+def test_files_keep_their_ledger_to_themselves(kind: Kind, tmp_path: Path) -> None:
+    with Files(tmp_path, MIB) as files:
+        files["a"] = b"1"
+        for path in (tmp_path, tmp_path / "ledger"):
+            with pytest.raises(tiercel.AlreadyOpenError):
+                kind(path, MIB)
 
 
 def test_a_damaged_value_is_passed_over_by_items(tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ pub(crate) struct Part {
     pub(crate) next: u64,
     /// Whether the segment ends with it.
     pub(crate) is_last: bool,
+    /// Whether there are values that could not be told.
+    pub(crate) is_damaged: bool,
 }
 
 impl Log {
@@ -205,7 +207,10 @@ impl Log {
     }
 
     fn add_segment(&mut self) -> io::Result<()> {
-        let number = self.segments.back().map_or(1, |kept| kept.segment.number() + 1);
+        let number = match self.segments.back() {
+            Some(kept) => kept.segment.number() + 1,
+            None => recover::free_number(&self.directory)?,
+        };
         let segment = Arc::new(Segment::create(&self.directory, self.synced.log, number)?);
         self.segments.push_back(Kept { segment, length: START });
         self.is_new = true;
@@ -251,22 +256,31 @@ impl Log {
         let Some(kept) = self.segments.front().filter(|_| self.segments.len() > 1) else { return Ok(None) };
         let from = from.unwrap_or(START);
         let mut scan = Scan::from(&kept.segment, from)?;
-        let mut values = Vec::new();
+        let (mut values, mut is_damaged) = (Vec::new(), false);
         let is_last = loop {
             match scan.next()? {
                 Next::Record { offset, head, key } if head.kind == Kind::Value => {
                     let place = Place { segment: Arc::clone(&kept.segment), offset, length: head.length() };
                     values.push((key, place));
                 }
-                Next::Record { .. } | Next::Nobodys => {}
-                // Behind damage, nothing can be found.
-                Next::End | Next::Nothing => break true,
+                Next::Record { .. } => {}
+                Next::Nobodys => is_damaged = true,
+                Next::End => break true,
+                Next::Nothing => {
+                    is_damaged = true;
+                    break true;
+                }
             }
             if scan.at() - from >= bytes {
                 break false;
             }
         };
-        Ok(Some(Part { values, bytes: scan.at() - from, next: scan.at(), is_last }))
+        Ok(Some(Part { values, bytes: scan.at() - from, next: scan.at(), is_last, is_damaged }))
+    }
+
+    /// Whether a place is in the oldest segment.
+    pub(crate) fn is_in_oldest(&self, place: &Place) -> bool {
+        self.segments.front().is_some_and(|kept| Arc::ptr_eq(&kept.segment, &place.segment))
     }
 
     /// Remove the oldest segment.

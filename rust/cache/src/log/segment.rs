@@ -51,6 +51,19 @@ impl Segment {
         directory.join(format!("{NAME}-{number}"))
     }
 
+    /// Whether a file is a segment, of whatever log.
+    pub(super) fn is_one(path: &Path) -> io::Result<bool> {
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let mut found = [0; MAGIC.len()];
+        match read_at(&File::open(path)?, &mut found, 0) {
+            Ok(()) => Ok(found == MAGIC),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A new segment, in place of what may be there.
     pub(super) fn create(directory: &Path, log: u64, number: u64) -> io::Result<Self> {
         let path = Self::path(directory, number);

@@ -43,6 +43,10 @@ impl Index for Keys {
         self.slots.get(&key).cloned()
     }
 
+    fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
+        self.slots.iter().map(|(key, slot)| (key.clone(), Arc::clone(slot))).collect()
+    }
+
     fn lose(&self, _: KeyRef<'_>, _: &Arc<Slot>, _: &Lost) {
         self.lost.fetch_add(1, Relaxed);
     }
@@ -73,7 +77,7 @@ fn key(number: u8) -> Key {
 impl Tried {
     fn new(most: u64) -> Self {
         let directory = tempdir().expect("a directory");
-        let lock = Lock::take(directory.path()).expect("a directory of our own");
+        let lock = Lock::take(&[directory.path()]).expect("a directory of our own");
         let (journal, _) = Journal::open(directory.path(), lock, SEGMENT).expect("a journal that can be opened");
         Self { directory, most, journal, queue: Queue::default(), keys: Keys::default(), model: Model::default() }
     }
