@@ -423,6 +423,58 @@ def test_a_disk_that_refuses_brings_no_older_value_back(kind: Kind, tmp_path: Pa
     subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path), kind.__name__], check=True)
 
 
+FEW_FILES = """
+import os, resource, sys
+from tiercel.cache import Files
+
+files = Files(sys.argv[1], 4 << 20, level=None)
+for number in range(800):
+    files[str(number)] = number.to_bytes(4, "little") * 1000
+assert files.flush()
+# Where there are limits, a process has some of its files open already.
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+assert files.put("large", os.urandom(3 << 20))
+for number in range(400):
+    files[f"{number} again"] = number.to_bytes(4, "big") * 1000
+kept, left = files.put_evicting("larger", os.urandom(3 << 20))
+assert kept and 0 < len(left) <= 64, len(left)
+assert all(value[:4] * (len(value) // 4) == value or len(value) == 3 << 20 for _, value in left)
+assert files.flush()
+assert files.stats()["failures"] == 0
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of open files")
+def test_many_contents_that_leave_need_few_files(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FEW_FILES, str(tmp_path)], check=True)
+
+
+FORGOTTEN = """
+import resource, signal, sys
+from tiercel import cache
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = getattr(cache, sys.argv[2])(sys.argv[1], 1 << 30)
+store["a"] = b"1"
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+failed = 0
+for number in range(40_000):
+    failed += not store.put(f"{number:0200d}", b"2")
+    if failed:
+        break
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert failed and store.get("a") is None
+store["b"] = b"3"
+assert (store.flush(), store.flush(), store["b"]) == (False, True, b"3")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
+@LASTING
+def test_flush_tells_once_that_everything_was_forgotten(kind: Kind, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORGOTTEN, str(tmp_path), kind.__name__], check=True)
+
+
 KILLED = """
 import sys
 from tiercel import cache

@@ -9,7 +9,7 @@
 //! Who stays is decided by content: one that has to leave takes all of its keys along. The ledger is what counts: a
 //! file that no key refers to is removed by the next opening, and a key whose content did not reach the disk before a
 //! crash is dropped, as is one whose content was removed when it was replaced, and what replaced it did not reach the
-//! disk. A flush syncs the contents first, and then the ledger.
+//! disk. A deleted key may be back if another one has its content. A flush syncs the contents first, and then the ledger.
 
 mod blobs;
 mod ledger;
@@ -169,7 +169,9 @@ impl Files {
         let mut left = Vec::new();
         self.shares.insert_with_lifecycle(hash, bytes, &mut left);
         left.retain(|left| *left != hash || !self.shares.contains_key(&hash));
-        left.into_iter().for_each(|hash| self.leave(ledger, hash, gone));
+        for hash in left {
+            self.leave(ledger, hash, gone);
+        }
     }
 
     /// A content has to leave with its keys.

@@ -16,7 +16,8 @@
 //! segments tell what must be there. A damaged value is a value less. A record whose key is damaged may have replaced
 //! or deleted anything that is older: all of that is dropped. Where a head is damaged, a file cut, missing or foreign,
 //! the rest of that segment is dropped, too, and the file is set aside as `log-7.damaged`. If `synced` itself cannot be
-//! believed, nothing is. So a value that was replaced or deleted before the last sync does not come back, unless files
+//! believed, nothing is. A file that does not begin as a segment does is somebody else's: it is left alone, and what it
+//! stands in the place of is missing. So a value that was replaced or deleted before the last sync does not come back, unless files
 //! of an earlier time are put in the place of all.
 
 mod disk;
