@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> Answer:
 
 def _open(directory: str) -> Store | Files:
     path = Path(directory)
-    if (path / "LOCK").exists() and path.name == "ledger" and (path.parent / "blobs").is_dir():
+    whole = path.resolve()
+    if whole.name == "ledger" and (whole.parent / "blobs").is_dir():
         raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got the ledger of one, {directory}")
     kind = next((kind for name, kind in _LOGS.items() if _has_log(path / name)), None)
     if kind is None:
