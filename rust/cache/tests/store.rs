@@ -195,7 +195,7 @@ fn what_was_kept_while_the_store_closed_is_there_again() {
             let put = |thread: u8, number: u64| tier.put(KeyRef::bytes(&[thread]), number.to_le_bytes()[..].into());
             let put_until_closed = move |thread| {
                 begin.wait();
-                (1..).take_while(|number| put(thread, *number) == Put::Kept).last().unwrap_or(0)
+                (1..u64::MAX).take_while(|number| put(thread, *number) == Put::Kept).last().unwrap_or(0)
             };
             let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || put_until_closed(thread))).collect();
             begin.wait();
