@@ -226,6 +226,35 @@ def test_a_foreign_file_is_left_alone(run: Run, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["synced"]
 
 
+@pytest.mark.parametrize("kind", [Store, Files])
+def test_damage_does_not_hide_a_store(run: Run, tmp_path: Path, kind: type[Store] | type[Files]) -> None:
+    with kind(tmp_path / "store", 1 << 20) as store:
+        store["a"] = b"1"
+        # Begun anew and not synced since, only one half of `synced` is there.
+        store.clear()
+        store["b"] = b"2"
+        store.flush()
+    log = tmp_path / "store" / ("ledger" if kind is Files else "")
+    (log / "synced").write_bytes(bytes(512) + (log / "synced").read_bytes()[512:])
+    code, out, _ = run("cache", "stats", "store", "--json")
+    assert (code, json.loads(out)["entries"]) == (0, 1)
+    (log / "synced").write_bytes(b"\xff" * 600)
+    assert run("cache", "verify", "store")[:2] == (1, "0 values, 1 damaged\n")
+    (log / "synced").unlink()
+    assert run("cache", "verify", "store")[0] == 1
+    assert run("cache", "clear", "store")[:2] == (0, "0 values forgotten\n")
+
+
+def test_a_file_or_a_ledger_is_no_store(run: Run, tmp_path: Path) -> None:
+    with Files(tmp_path / "files", 1 << 20) as files:
+        files["a"] = b"1"
+    for name in ("files/ledger", "files/ledger/log-1", "nowhere"):
+        for action in ("stats", "verify", "clear"):
+            code, out, err = run("cache", action, name)
+            assert (code, out, len(err.splitlines())) == (2, "", 1), name
+    assert run("cache", "verify", "files")[:2] == (0, "1 values, none is damaged\n")
+
+
 def test_a_directory_without_a_store_is_left_alone(run: Run, tmp_path: Path) -> None:
     for action in ("stats", "verify", "clear"):
         code, out, err = run("cache", action, ".")

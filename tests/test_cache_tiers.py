@@ -326,12 +326,36 @@ def test_a_flipped_bit_is_a_counted_miss(tmp_path: Path) -> None:
         assert store["a"] == value
 
 
-def test_what_is_no_store_is_set_aside(tmp_path: Path) -> None:
-    (tmp_path / "log-1").write_bytes(b"something else" * 1000)
-    with Store(tmp_path, MIB) as store:
+@LASTING
+def test_what_is_not_the_tier_s_is_left_alone(kind: Kind, tmp_path: Path) -> None:
+    log, blobs = (tmp_path / "ledger", tmp_path / "blobs") if kind is Files else (tmp_path, tmp_path)
+    foreign = [log / name for name in ("log-1", "log-3", f"log-{2**64 - 1}", "log-03", "log-3.old", "notes.damaged")]
+    foreign += [blobs / "photos" / "me.jpg", blobs / "ab" / "tmp-old", blobs / "ab" / "dir" / "x"]
+    foreign += [blobs / "ab" / ("cd" * 32)]
+    for path in foreign:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"something else" * 1000)
+    for expected in (b"1", b"2"):
+        with kind(tmp_path, MIB) as store:
+            assert (store.get("a"), store.stats()["damaged"]) == (None if expected == b"1" else b"1", 0)
+            store["a"] = expected
+    with kind(tmp_path, MIB) as store:
+        store.clear()
+        store["b"] = b"3"
+    # A `synced` that says nothing: all of the log is dropped, and what is newest set aside.
+    (log / "synced").write_bytes(b"")
+    with kind(tmp_path, MIB) as store:
         assert (len(store), store.stats()["damaged"]) == (0, 1)
-        store["a"] = b"1"
-    assert (tmp_path / "log-1.damaged").read_bytes().startswith(b"something else")
+    assert [path for path in foreign if path.read_bytes() != b"something else" * 1000] == []
+
+
+@LASTING
+def test_files_keep_their_ledger_to_themselves(kind: Kind, tmp_path: Path) -> None:
+    with Files(tmp_path, MIB) as files:
+        files["a"] = b"1"
+        for path in (tmp_path, tmp_path / "ledger"):
+            with pytest.raises(tiercel.AlreadyOpenError):
+                kind(path, MIB)
 
 
 def test_a_damaged_value_is_passed_over_by_items(tmp_path: Path) -> None:
@@ -397,6 +421,58 @@ with Kind(sys.argv[1], 1 << 30) as again:
 @LASTING
 def test_a_disk_that_refuses_brings_no_older_value_back(kind: Kind, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path), kind.__name__], check=True)
+
+
+FEW_FILES = """
+import os, resource, sys
+from tiercel.cache import Files
+
+files = Files(sys.argv[1], 4 << 20, level=None)
+for number in range(800):
+    files[str(number)] = number.to_bytes(4, "little") * 1000
+assert files.flush()
+# Where there are limits, a process has some of its files open already.
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+assert files.put("large", os.urandom(3 << 20))
+for number in range(400):
+    files[f"{number} again"] = number.to_bytes(4, "big") * 1000
+kept, left = files.put_evicting("larger", os.urandom(3 << 20))
+assert kept and 0 < len(left) <= 64, len(left)
+assert all(value[:4] * (len(value) // 4) == value or len(value) == 3 << 20 for _, value in left)
+assert files.flush()
+assert files.stats()["failures"] == 0
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of open files")
+def test_many_contents_that_leave_need_few_files(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FEW_FILES, str(tmp_path)], check=True)
+
+
+FORGOTTEN = """
+import resource, signal, sys
+from tiercel import cache
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = getattr(cache, sys.argv[2])(sys.argv[1], 1 << 30)
+store["a"] = b"1"
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+failed = 0
+for number in range(40_000):
+    failed += not store.put(f"{number:0200d}", b"2")
+    if failed:
+        break
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+assert failed and store.get("a") is None
+store["b"] = b"3"
+assert (store.flush(), store.flush(), store["b"]) == (False, True, b"3")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
+@LASTING
+def test_flush_tells_once_that_everything_was_forgotten(kind: Kind, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", FORGOTTEN, str(tmp_path), kind.__name__], check=True)
 
 
 KILLED = """

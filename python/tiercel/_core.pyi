@@ -583,7 +583,7 @@ class TierCore:
     def delete(self, key: _Key) -> bool:
         """Forget a key; tells whether it was there."""
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything. Where the disk refuses, that is counted in `stats()`, and `flush` tells."""
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
@@ -601,7 +601,7 @@ class LastingCore(TierCore):
     def flush(self) -> bool:
         """Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
 
-        False if the disk refuses; then everything is forgotten.
+        False if the disk refuses, or refused since the last time; then everything was forgotten.
         """
     def close(self) -> None:
         """Write what waits, and close the files. Doing it again changes nothing."""

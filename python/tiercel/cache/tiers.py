@@ -138,8 +138,8 @@ class Store(StoreCore, Lasting):
     path : str or os.PathLike
         A directory; it is made if it is missing.
     bytes : int
-        Size, of values as they are written, keys and about 100 bytes of bookkeeping an entry; the files take up to about twice as much, and two
-        mebibytes. What is there beyond it when the tier is opened goes.
+        Size, of values as they are written, keys and about 100 bytes of bookkeeping an entry; the files take up to about twice as much, two
+        mebibytes and the largest value. What is there beyond it when the tier is opened goes.
     level : int, optional
         Level of zstd, 1 to 22, that values are compressed with where that makes them smaller. None, the default, keeps them as they are.
 
@@ -172,7 +172,8 @@ class Files(FilesCore, Lasting):
 
     Each content is a file that is named by its BLAKE3 hash, under `blobs`; a log, in `ledger`, tells which key has which. Who stays is decided by
     content: one that has to leave takes all of its keys along. The log is synced as that of a `Store` is, the contents by `flush()` and
-    `close()` alone: what a crash loses is what was put since, and what that replaced. A damaged content is a miss, counted in `stats()`, and removed with its keys.
+    `close()` alone: what a crash loses is what was put since, and what that replaced; a key that was deleted since may be
+    back if another one has its content. A damaged content is a miss, counted in `stats()`, and removed with its keys.
     When a content cannot be written, its key has no value; when the log cannot, everything is forgotten.
 
     Parameters
@@ -181,7 +182,7 @@ class Files(FilesCore, Lasting):
         A directory; it is made if it is missing.
     bytes : int
         Size, of files of contents, keys and about 160 bytes of bookkeeping a key. What is there beyond it when the tier is opened goes. The log
-        takes up to about twice as much as its keys, and two mebibytes.
+        takes up to about twice as much as its keys, and two segments, each a 32nd of the tier, one mebibyte at least and sixteen at most.
     level : int or None
         Level of zstd, 1 to 22, that contents are compressed with where that makes them smaller; None keeps them as they are.
 

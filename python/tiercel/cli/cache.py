@@ -13,9 +13,11 @@ from tiercel.cli.answer import Answer
 from tiercel.cli.progress import progress
 from tiercel.errors import InvalidInputError, StorageFailedError
 
-# A file that each kind of tier has, and what it begins with.
-_KINDS: dict[str, type[Store | Files]] = {"synced": Store, "ledger/synced": Files}
-_MAGIC = b"TCLS"
+# Where each kind of tier has its log.
+_LOGS: dict[str, type[Store | Files]] = {".": Store, "ledger": Files}
+# What a record of syncs begins with, in either of its two sectors, and what a file of a log begins with.
+_SYNCED, _SECTOR = b"TCLS", 512
+_LOG = b"TCLG"
 # Keys of a kibibyte, or bytes.
 _MOST = 1 << 48
 
@@ -33,13 +35,29 @@ def run(args: argparse.Namespace) -> Answer:
 
 def _open(directory: str) -> Store | Files:
     path = Path(directory)
-    file = next((path / name for name in _KINDS if (path / name).exists()), path / "synced")
-    with file.open("rb") as content:
-        if content.read(len(_MAGIC)) != _MAGIC:
-            raise InvalidInputError(f"{file}: expected a file of tiercel.cache, got another one")
+    whole = path.resolve()
+    if whole.name == "ledger" and (whole.parent / "blobs").is_dir():
+        raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got the ledger of one, {directory}")
+    kind = next((kind for name, kind in _LOGS.items() if _has_log(path / name)), None)
+    if kind is None:
+        raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got {directory}")
     # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
-    kind = _KINDS[file.relative_to(path).as_posix()]
     return kind(directory, max(64 * _file_bytes(directory), 1 << 20))
+
+
+def _has_log(path: Path) -> bool:
+    """Whether there is a log, be it damaged."""
+    synced = _beginning(path / "synced", _SECTOR + len(_SYNCED))
+    if _SYNCED in (synced[: len(_SYNCED)], synced[_SECTOR:]):
+        return True
+    return any(_beginning(file, len(_LOG)) == _LOG for file in path.glob("log-*") if file.name[4:].isdecimal())
+
+
+def _beginning(file: Path, size: int) -> bytes:
+    if not file.is_file():
+        return b""
+    with file.open("rb") as content:
+        return content.read(size)
 
 
 def _file_bytes(directory: str) -> int:

@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use crate::lock::Lock;
@@ -62,6 +63,13 @@ impl Slot {
         matches!(&*self.0.lock(), State::Written(there) if there.is(place))
     }
 
+    fn place(&self) -> Option<Place> {
+        match &*self.0.lock() {
+            State::Waiting(_) => None,
+            State::Written(place) => Some(place.clone()),
+        }
+    }
+
     fn settle(&self, place: Place) {
         *self.0.lock() = State::Written(place);
     }
@@ -100,12 +108,25 @@ impl Queue {
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    /// The last change of each key: it is all that counts. One that waits in the queue after this may be lost in a crash,
+    /// so nothing is left out for its sake.
+    fn latest(self) -> impl Iterator<Item = Change> {
+        let mut later = HashSet::new();
+        let mut is_last: Vec<bool> = self.changes.iter().rev().map(|change| later.insert(&change.key)).collect();
+        is_last.reverse();
+        drop(later);
+        self.changes.into_iter().zip(is_last).filter_map(|(change, is_last)| is_last.then_some(change))
+    }
 }
 
 /// Who knows the keys.
 pub(crate) trait Index {
     /// Where the value of a key is.
     fn slot(&self, key: KeyRef<'_>) -> Option<Arc<Slot>>;
+
+    /// Every key, and where its value is.
+    fn slots(&self) -> Vec<(Key, Arc<Slot>)>;
 
     /// A value is not to be had; the key may have another one by now.
     fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost);
@@ -139,17 +160,20 @@ impl Journal {
         Ok((Self { log, cleaned: None, _lock: lock }, Content { slots, damaged: content.damaged }))
     }
 
+    /// Bytes of the log.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
     /// Write what waits, and keep the log to about so many bytes.
     pub(crate) fn write(&mut self, queue: Queue, index: &impl Index, most: u64) -> io::Result<()> {
-        let mut written = Vec::new();
-        for Change { key, slot } in queue.changes {
+        let (bytes, mut written) = (queue.bytes, Vec::new());
+        for Change { key, slot } in queue.latest() {
             let Some(slot) = slot else {
                 self.log.delete(key.borrow())?;
                 continue;
             };
-            // What was replaced or deleted meanwhile need not be written: what took its place comes later in the queue.
-            let is_current = index.slot(key.borrow()).is_some_and(|current| Arc::ptr_eq(&current, &slot));
-            if let Some(packed) = slot.packed().filter(|_| is_current) {
+            if let Some(packed) = slot.packed() {
                 let place = self.log.put(key.borrow(), &packed)?;
                 written.push((slot, place));
             }
@@ -158,7 +182,7 @@ impl Journal {
         for (slot, place) in written {
             slot.settle(place);
         }
-        self.clean(index, most, FASTER * queue.bytes)
+        self.clean(index, most, FASTER * bytes)
     }
 
     /// Everything that was written is on disk for good when this returns.
@@ -172,13 +196,15 @@ impl Journal {
         self.log.begin_anew()
     }
 
-    /// Go through so many bytes of the oldest segments while the log is larger than it may be: what lives there is
-    /// written again.
-    fn clean(&mut self, index: &impl Index, most: u64, mut budget: u64) -> io::Result<()> {
+    /// Go through so many bytes of the oldest segments while the log is larger than it may be, and at least through as
+    /// many as are too many: what lives there is written again.
+    fn clean(&mut self, index: &impl Index, most: u64, budget: u64) -> io::Result<()> {
+        let mut budget = budget.max(self.log.bytes().saturating_sub(most));
         while budget > 0 && self.log.bytes() > most {
             let Some(part) = self.log.oldest(self.cleaned, budget)? else { break };
             budget = budget.saturating_sub(part.bytes);
-            self.move_living(index, part.values)?;
+            let values = if part.is_damaged { self.all_of_oldest(index) } else { part.values };
+            self.move_living(index, values)?;
             if part.is_last {
                 // Until it is synced elsewhere, what lived there is nowhere else.
                 self.log.sync()?;
@@ -187,6 +213,13 @@ impl Journal {
             self.cleaned = (!part.is_last).then_some(part.next);
         }
         Ok(())
+    }
+
+    /// All that is in the oldest segment, as the keys have it: where a head is damaged, what comes behind it is found by
+    /// them alone.
+    fn all_of_oldest(&self, index: &impl Index) -> Vec<(Key, Place)> {
+        let placed = index.slots().into_iter().filter_map(|(key, slot)| Some((key, slot.place()?)));
+        placed.filter(|(_, place)| self.log.is_in_oldest(place)).collect()
     }
 
     fn move_living(&mut self, index: &impl Index, values: Vec<(Key, Place)>) -> io::Result<()> {

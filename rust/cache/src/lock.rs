@@ -7,19 +7,24 @@ use crate::OpenError;
 
 const NAME: &str = "LOCK";
 
-/// A directory that no other tier, of this process or of another, has while this is there.
+/// Directories that no other tier, of this process or of another, has while this is there.
 pub(crate) struct Lock {
-    /// The system lets go of the lock when the file is closed, however the process ends.
-    _file: File,
+    /// The system lets go of the lock when the files are closed, however the process ends.
+    _files: Vec<File>,
 }
 
 impl Lock {
-    pub(crate) fn take(directory: &Path) -> Result<Self, OpenError> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(NAME))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+    pub(crate) fn take(directories: &[&Path]) -> Result<Self, OpenError> {
+        let files = directories.iter().map(|directory| locked(directory)).collect::<Result<_, _>>()?;
+        Ok(Self { _files: files })
+    }
+}
+
+fn locked(directory: &Path) -> Result<File, OpenError> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(NAME))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
+        Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }

@@ -35,35 +35,62 @@ pub(crate) trait Tended: Index {
 /// A journal that belongs to the process that opened it.
 pub(crate) struct Opened {
     by: u32,
+    /// Set before what waits is written for the last time, so that nothing joins it that would be thrown away.
     closed: AtomicBool,
+    /// Whether everything was forgotten, and no flush has told.
+    forgot: AtomicBool,
     /// None when it was closed. Taken before every lock of the tier.
     journal: Mutex<Option<Journal>>,
 }
 
 impl Opened {
     pub(crate) fn new(journal: Journal) -> Self {
-        Self { by: process::id(), closed: AtomicBool::new(false), journal: Mutex::new(Some(journal)) }
+        Self {
+            by: process::id(),
+            closed: AtomicBool::new(false),
+            forgot: AtomicBool::new(false),
+            journal: Mutex::new(Some(journal)),
+        }
     }
 
     /// Whether there is a journal to use. No lock may be taken before this is known: in a forked process one may be
-    /// held by a thread that is not there.
+    /// held by a thread that is not there. Who adds to what waits asks once more under the lock of that: the tier may be
+    /// closed meanwhile.
     pub(crate) fn is_open(&self) -> bool {
-        !self.closed.load(Relaxed) && process::id() == self.by
+        !self.closed.load(Relaxed) && self.is_ours()
+    }
+
+    fn is_ours(&self) -> bool {
+        process::id() == self.by
     }
 
     /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now.
     pub(crate) fn flush(&self, tier: &impl Tended) -> bool {
-        self.is_open() && write(self.journal.lock().as_mut(), tier, true)
+        if !self.is_open() {
+            return false;
+        }
+        let mut journal = self.journal.lock();
+        self.write(journal.as_mut(), tier, true);
+        journal.is_some() && !self.forgot.swap(false, Relaxed)
+    }
+
+    /// Write what came of opening the tier, if it is much or the log is larger than it may be: the tier may have been
+    /// larger before.
+    pub(crate) fn begin(&self, tier: &impl Tended, waiting: u64) {
+        let mut journal = self.journal.lock();
+        if waiting >= TOGETHER || journal.as_ref().is_some_and(|journal| journal.bytes() > tier.log_most()) {
+            self.write(journal.as_mut(), tier, false);
+        }
     }
 
     /// Write what waits, and close the journal.
     pub(crate) fn close(&self, tier: &impl Tended) {
-        if !self.is_open() {
+        if !self.is_ours() {
             return;
         }
         let mut journal = self.journal.lock();
-        write(journal.as_mut(), tier, true);
         self.closed.store(true, Relaxed);
+        self.write(journal.as_mut(), tier, true);
         *journal = None;
         // Places of the log hold files open.
         tier.let_go();
@@ -86,20 +113,21 @@ impl Opened {
         }
         // One writes and the others go on, until too much waits.
         let journal = if waiting < 4 * TOGETHER { self.journal.try_lock() } else { Some(self.journal.lock()) };
-        journal.is_none_or(|mut journal| write(journal.as_mut(), tier, false))
+        journal.is_none_or(|mut journal| self.write(journal.as_mut(), tier, false))
     }
-}
 
-/// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
-fn write(journal: Option<&mut Journal>, tier: &impl Tended, sync: bool) -> bool {
-    let Some(journal) = journal else { return false };
-    let written = journal.write(tier.take(), tier, tier.log_most());
-    let written = written.and_then(|()| if sync { tier.sync().and_then(|()| journal.sync()) } else { Ok(()) });
-    if written.is_err() {
-        tier.tally().failures.one();
-        begin_anew(journal, tier);
+    /// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
+    fn write(&self, journal: Option<&mut Journal>, tier: &impl Tended, sync: bool) -> bool {
+        let Some(journal) = journal else { return false };
+        let written = journal.write(tier.take(), tier, tier.log_most());
+        let written = written.and_then(|()| if sync { tier.sync().and_then(|()| journal.sync()) } else { Ok(()) });
+        if written.is_err() {
+            tier.tally().failures.one();
+            self.forgot.store(true, Relaxed);
+            begin_anew(journal, tier);
+        }
+        written.is_ok()
     }
-    written.is_ok()
 }
 
 fn begin_anew(journal: &mut Journal, tier: &impl Tended) {

@@ -90,7 +90,7 @@ impl Store {
         // Wherever the process goes later, the files stay where they are.
         let directory = std::path::absolute(directory)?;
         fs::create_dir_all(&directory)?;
-        let lock = Lock::take(&directory)?;
+        let lock = Lock::take(&[&directory])?;
         let (journal, content) = Journal::open(&directory, lock, (bytes / SEGMENTS).max(SEGMENT))?;
         let (shares, most) = shared(bytes, Bytes, Left);
         let store = Self {
@@ -107,7 +107,7 @@ impl Store {
             store.remember(&key, weight(key.borrow(), bytes), slot);
         }
         let waiting = store.queue.lock().bytes();
-        store.opened.write_if_much(&store, waiting);
+        store.opened.begin(&store, waiting);
         Ok(store)
     }
 
@@ -152,6 +152,9 @@ impl Store {
         let entry = Entry { bytes, slot: Slot::waiting(packed) };
         let (left, waiting) = {
             let mut queue = self.queue.lock();
+            if !self.opened.is_open() {
+                return (Put::Failed, Vec::new());
+            }
             let left = self.share(&key, entry.clone());
             queue.put(key, entry.slot, bytes);
             self.leave(&mut queue, &left);
@@ -165,6 +168,10 @@ impl Store {
 impl Index for Store {
     fn slot(&self, key: KeyRef<'_>) -> Option<Arc<Slot>> {
         self.shares.peek(&key).map(|entry| entry.slot)
+    }
+
+    fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
+        self.shares.iter().map(|(key, entry)| (key, entry.slot)).collect()
     }
 
     fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost) {
@@ -233,6 +240,9 @@ impl Tier for Store {
         }
         let (was_there, waiting) = {
             let mut queue = self.queue.lock();
+            if !self.opened.is_open() {
+                return false;
+            }
             let was_there = self.shares.remove(&key).is_some();
             if was_there {
                 queue.delete(key.to_key());

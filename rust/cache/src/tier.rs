@@ -20,7 +20,7 @@ pub trait Tier: Send + Sync {
     }
 
     /// The same, and hand out what had to leave to make room: not the value that was replaced, but the one that has just
-    /// come, if that is the one to leave. Those that cannot be read are left out.
+    /// come, if that is the one to leave. Those that cannot be read are left out, and what is more than can be handed out.
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted);
 
     /// Forget a key; tells whether it was there.
@@ -40,7 +40,8 @@ pub trait Tier: Send + Sync {
     /// Bytes that count against the size of the tier.
     fn bytes(&self) -> u64;
 
-    /// Forget everything.
+    /// Forget everything. Where the tier outlives the process and the disk refuses, this is counted, and the next flush
+    /// tells.
     fn clear(&self);
 
     /// Every key, in no order.
@@ -53,7 +54,7 @@ pub trait Tier: Send + Sync {
 /// A tier that outlives the process.
 pub trait Lasting: Tier {
     /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now. If it is not,
-    /// everything is forgotten.
+    /// everything is forgotten, now or at an earlier write that the disk refused.
     fn flush(&self) -> bool;
 
     /// Write what waits, and close the files: from now on nothing is there, and nothing is kept.

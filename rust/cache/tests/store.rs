@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use tempfile::{TempDir, tempdir};
 use tiercel_cache::{KeyRef, Lasting, Put, Store, Tier};
@@ -181,4 +181,77 @@ fn without_the_record_of_syncs_nothing_is_believed() {
     let tier = store(directory.path(), 1 << 20);
     assert_eq!((tier.len(), tier.counts().damaged), (0, 1));
     assert!(directory.path().join("log-1.damaged").exists());
+}
+
+#[test]
+fn what_was_kept_while_the_store_closed_is_there_again() {
+    for _ in 0..30 {
+        let directory = tempdir().expect("a directory");
+        let (tier, begin) = (&store(directory.path(), 8 << 20), &Barrier::new(5));
+        for thread in 0..4_u8 {
+            tier.put(KeyRef::bytes(&[thread]), 0_u64.to_le_bytes()[..].into());
+        }
+        let kept: Vec<u64> = std::thread::scope(|scope| {
+            let put = |thread: u8, number: u64| tier.put(KeyRef::bytes(&[thread]), number.to_le_bytes()[..].into());
+            let put_until_closed = move |thread| {
+                begin.wait();
+                (1..u64::MAX).take_while(|number| put(thread, *number) == Put::Kept).last().unwrap_or(0)
+            };
+            let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || put_until_closed(thread))).collect();
+            begin.wait();
+            tier.close();
+            threads.into_iter().map(|thread| thread.join().expect("its last number")).collect()
+        });
+        let again = store(directory.path(), 8 << 20);
+        for (thread, number) in kept.into_iter().enumerate() {
+            let found = again.get(KeyRef::bytes(&[thread as u8])).expect("a value");
+            let found = u64::from_le_bytes(found[..].try_into().expect("a number"));
+            assert!(found >= number, "{found} in place of {number}");
+        }
+    }
+}
+
+#[test]
+fn a_smaller_store_gives_room_back_when_it_is_opened() {
+    let directory = tempdir().expect("a directory");
+    let tier = store(directory.path(), 64 << 20);
+    for n in 0..40_u8 {
+        assert_eq!(tier.put(KeyRef::bytes(&[n]), content(n.into(), 1 << 20)), Put::Kept);
+    }
+    drop(tier);
+    let tier = store(directory.path(), 4 << 20);
+    let there = file_bytes(directory.path());
+    assert!(there <= (8 << 20) + (3 << 20), "{there} bytes");
+    assert!(tier.len() > 1);
+    for key in tier.keys() {
+        assert_eq!(tier.get(key.borrow()), Some(content(key.borrow().bytes[0].into(), 1 << 20)));
+    }
+}
+
+#[test]
+fn damage_that_is_found_while_the_store_is_open_takes_no_other_value_along() {
+    let directory = tempdir().expect("a directory");
+    let tier = store(directory.path(), 4 << 20);
+    let keep: Vec<[u8; 1]> = (0..10).map(|n| [n]).collect();
+    for key in &keep {
+        tier.put(KeyRef::bytes(key), content(key[0].into(), 50_000));
+    }
+    assert!(tier.flush());
+    let path = directory.path().join("log-1");
+    let mut damaged = fs::read(&path).expect("a file");
+    // The head of the first record.
+    damaged[28 + 10] ^= 1;
+    fs::write(&path, damaged).expect("a file that can be written");
+    for n in 0..1000_u64 {
+        keep[1..].iter().for_each(|key| drop(tier.get(KeyRef::bytes(key))));
+        tier.put(KeyRef::text(&n.to_string()), content(n, 20_000));
+    }
+    assert!(!path.exists(), "it was not cleaned");
+    drop(tier);
+    let tier = store(directory.path(), 4 << 20);
+    let found: Vec<bool> = keep.iter().map(|key| tier.contains(KeyRef::bytes(key))).collect();
+    assert_eq!(found, [[false].as_slice(), &[true; 9]].concat());
+    for key in &keep[1..] {
+        assert_eq!(tier.get(KeyRef::bytes(key)), Some(content(key[0].into(), 50_000)));
+    }
 }

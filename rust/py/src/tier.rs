@@ -160,7 +160,7 @@ impl TierCore {
         self.call(key.py(), |tier| tier.delete(given))
     }
 
-    /// Forget everything.
+    /// Forget everything. Where the disk refuses, that is counted in `stats()`, and `flush` tells.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.call(py, |tier| tier.clear())
     }
@@ -242,7 +242,7 @@ fn lasting<T: Lasting + 'static>(
 impl LastingCore {
     /// Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
     ///
-    /// False if the disk refuses; then everything is forgotten.
+    /// False if the disk refuses, or refused since the last time; then everything was forgotten.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {

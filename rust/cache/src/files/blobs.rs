@@ -29,6 +29,9 @@ const MAGIC: [u8; 4] = *b"TCLB";
 const VERSION: u32 = 1;
 const HEADER: usize = 24;
 
+/// What the name of a content that is being written begins with.
+const TEMPORARY: &str = "tmp-";
+
 /// More contents than this are synced with all of the file system, where that can be.
 #[cfg(target_os = "linux")]
 const FEW: usize = 16;
@@ -39,6 +42,11 @@ pub(super) struct Blobs {
     temporary: AtomicU64,
 }
 
+/// Whether a directory may hold contents: they lie in one by the first two digits of their hash.
+fn is_part(name: &str) -> bool {
+    name.len() == 2 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// Bytes of the file of a content.
 pub(super) fn file_bytes(packed: &Packed) -> u64 {
     (HEADER + packed.body.len()) as u64
@@ -46,24 +54,33 @@ pub(super) fn file_bytes(packed: &Packed) -> u64 {
 
 impl Blobs {
     /// The contents of a directory, which is made if it is not there, and the bytes of the file of each. What a crash
-    /// left half written is removed.
+    /// left half written is removed, and everything else is left alone.
     pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashMap<Hash, u64>)> {
         fs::create_dir_all(&directory)?;
+        let blobs = Self { directory, temporary: AtomicU64::new(0) };
         let mut found = HashMap::new();
-        for part in fs::read_dir(&directory)? {
+        for part in fs::read_dir(&blobs.directory)? {
             let part = part?;
-            if !part.file_type()?.is_dir() {
-                continue;
-            }
-            for entry in fs::read_dir(part.path())? {
-                let entry = entry?;
-                match entry.file_name().to_str().and_then(|name| Hash::from_hex(name).ok()) {
-                    Some(hash) => drop(found.insert(hash, entry.metadata()?.len())),
-                    None => fs::remove_file(entry.path())?,
-                }
+            if part.file_type()?.is_dir() && part.file_name().to_str().is_some_and(is_part) {
+                blobs.look_into(&part.path(), &mut found)?;
             }
         }
-        Ok((Self { directory, temporary: AtomicU64::new(0) }, found))
+        Ok((blobs, found))
+    }
+
+    /// Take up the contents of a part.
+    fn look_into(&self, part: &Path, found: &mut HashMap<Hash, u64>) -> io::Result<()> {
+        for entry in fs::read_dir(part)? {
+            let entry = entry?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let Some(name) = name.to_str().filter(|_| path.is_file()) else { continue };
+            if name.strip_prefix(TEMPORARY).is_some_and(|number| number.parse::<u64>().is_ok()) {
+                fs::remove_file(path)?;
+            } else if let Some(hash) = Hash::from_hex(name).ok().filter(|hash| self.path(*hash) == path) {
+                found.insert(hash, entry.metadata()?.len());
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, hash: Hash) -> PathBuf {
@@ -80,7 +97,7 @@ impl Blobs {
         {
             return Err(error);
         }
-        let temporary = part.join(format!("tmp-{}", self.temporary.fetch_add(1, Relaxed)));
+        let temporary = part.join(format!("{TEMPORARY}{}", self.temporary.fetch_add(1, Relaxed)));
         let written = Written { temporary, path, bytes: file_bytes(packed) };
         let mut file = File::create_new(&written.temporary)?;
         file.write_all(&header(packed.codec, packed.length, &packed.body))?;

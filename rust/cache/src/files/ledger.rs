@@ -68,6 +68,10 @@ impl Ledger {
         self.keys.get(&key).map(|held| &held.slot)
     }
 
+    pub(super) fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
+        self.keys.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.slot))).collect()
+    }
+
     /// Bytes of the file of a content, if it is there.
     pub(super) fn bytes(&self, hash: Hash) -> Option<u64> {
         self.contents.get(&hash).map(|content| content.bytes)

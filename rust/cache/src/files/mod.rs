@@ -9,7 +9,7 @@
 //! Who stays is decided by content: one that has to leave takes all of its keys along. The ledger is what counts: a
 //! file that no key refers to is removed by the next opening, and a key whose content did not reach the disk before a
 //! crash is dropped, as is one whose content was removed when it was replaced, and what replaced it did not reach the
-//! disk. A flush syncs the contents first, and then the ledger.
+//! disk. A deleted key may be back if another one has its content. A flush syncs the contents first, and then the ledger.
 
 mod blobs;
 mod ledger;
@@ -75,12 +75,47 @@ impl Lifecycle<Hash, u64> for Left {
     }
 }
 
-/// A content that had to leave, and the keys that had it.
+/// Most contents that are handed out when they have to leave for one value: a process may have only so many files open.
+const HANDED_OUT: usize = 64;
+
+/// What had to leave for a value.
 struct Gone {
+    /// How many more contents are handed out.
+    wanted: usize,
+    contents: Vec<GoneContent>,
+}
+
+struct GoneContent {
     hash: Hash,
     keys: Vec<Key>,
     /// It can still be read, although its name is gone.
-    file: Option<File>,
+    file: File,
+}
+
+impl Gone {
+    /// The first so many contents that leave are to be handed out.
+    fn wanted(wanted: usize) -> Self {
+        Self { wanted, contents: Vec::new() }
+    }
+
+    fn add(&mut self, hash: Hash, keys: Vec<Key>, blobs: &Blobs) {
+        if self.contents.len() < self.wanted
+            && let Ok(file) = blobs.file(hash)
+        {
+            self.contents.push(GoneContent { hash, keys, file });
+        }
+    }
+
+    /// The keys, and the values that can be read.
+    fn read(self) -> Evicted {
+        let mut evicted = Evicted::new();
+        for GoneContent { hash, keys, file } in self.contents {
+            if let Ok(value) = blobs::read(file, hash) {
+                evicted.extend(keys.into_iter().map(|key| (key, Arc::clone(&value))));
+            }
+        }
+        evicted
+    }
 }
 
 impl Files {
@@ -91,7 +126,7 @@ impl Files {
         let directory = std::path::absolute(directory)?;
         let of_ledger = directory.join("ledger");
         fs::create_dir_all(&of_ledger)?;
-        let lock = Lock::take(&directory)?;
+        let lock = Lock::take(&[&directory, &of_ledger])?;
         let (journal, content) = Journal::open(&of_ledger, lock, (bytes / SEGMENTS).clamp(SMALLEST, LARGEST))?;
         let (blobs, there) = Blobs::open(directory.join("blobs"))?;
         sync_directory(&directory)?;
@@ -107,7 +142,7 @@ impl Files {
             there.into_keys().filter(|hash| ledger.bytes(*hash).is_none()).for_each(|hash| files.blobs.remove(hash));
             ledger.queue.bytes()
         };
-        files.opened.write_if_much(&files, waiting);
+        files.opened.begin(&files, waiting);
         Ok(files)
     }
 
@@ -126,61 +161,71 @@ impl Files {
             return ledger.queue.delete(key);
         }
         let bytes = ledger.add(key, hash, bytes, slot);
-        self.weigh(ledger, hash, bytes);
+        self.weigh(ledger, hash, bytes, &mut Gone::wanted(0));
     }
 
-    /// A content and its keys weigh so much now; gives what has to leave for it, maybe itself.
-    fn weigh(&self, ledger: &mut Ledger, hash: Hash, bytes: u64) -> Vec<Gone> {
+    /// A content and its keys weigh so much now; others may have to leave for it, or itself.
+    fn weigh(&self, ledger: &mut Ledger, hash: Hash, bytes: u64, gone: &mut Gone) {
         let mut left = Vec::new();
         self.shares.insert_with_lifecycle(hash, bytes, &mut left);
-        left.retain(|gone| *gone != hash || !self.shares.contains_key(&hash));
-        left.into_iter().map(|hash| self.leave(ledger, hash)).collect()
+        left.retain(|left| *left != hash || !self.shares.contains_key(&hash));
+        for hash in left {
+            self.leave(ledger, hash, gone);
+        }
     }
 
     /// A content has to leave with its keys.
-    fn leave(&self, ledger: &mut Ledger, hash: Hash) -> Gone {
-        let gone = Gone { hash, keys: ledger.take_content(hash), file: self.blobs.file(hash).ok() };
-        self.blobs.remove(hash);
-        for key in &gone.keys {
+    fn leave(&self, ledger: &mut Ledger, hash: Hash, gone: &mut Gone) {
+        let keys = ledger.take_content(hash);
+        for key in &keys {
             ledger.queue.delete(key.clone());
         }
-        self.tally.evictions.add(gone.keys.len() as u64);
-        gone
+        self.tally.evictions.add(keys.len() as u64);
+        gone.add(hash, keys, &self.blobs);
+        self.blobs.remove(hash);
     }
 
-    /// Take its content from a key, and remove it if no other key has it; gives what has to leave, and tells whether
-    /// the key was there.
-    fn release(&self, ledger: &mut Ledger, key: KeyRef<'_>) -> (bool, Vec<Gone>) {
+    /// Take its content from a key, and remove it if no other key has it; tells whether the key was there.
+    fn release(&self, ledger: &mut Ledger, key: KeyRef<'_>, gone: &mut Gone) -> bool {
         match ledger.take(key) {
-            None => (false, Vec::new()),
-            Some((hash, Some(bytes))) => (true, self.weigh(ledger, hash, bytes)),
+            None => return false,
+            Some((hash, Some(bytes))) => self.weigh(ledger, hash, bytes, gone),
             Some((hash, None)) => {
                 self.shares.remove(&hash);
                 self.blobs.remove(hash);
-                (true, Vec::new())
+            }
+        }
+        true
+    }
+
+    /// Keep a value; tells how much waits to be written then, or why it is not kept.
+    fn keep(&self, key: KeyRef<'_>, value: &Arc<[u8]>, gone: &mut Gone) -> Result<u64, Put> {
+        if !self.opened.is_open() {
+            return Err(Put::Failed);
+        }
+        let hash = blake3::hash(value);
+        loop {
+            // Others go on while a content is written.
+            let is_there = self.ledger.lock().bytes(hash).is_some();
+            let written = if is_there { Ok(None) } else { self.write(key, hash, value).map(Some) };
+            match written.and_then(|written| self.commit(key, hash, written, gone)) {
+                Ok(Some(waiting)) => return Ok(waiting),
+                // It was there, and has left since.
+                Ok(None) => {}
+                Err(put) => return Err(self.turn_away(key, put)),
             }
         }
     }
 
-    /// Keep a value; gives what had to leave, too.
-    fn keep(&self, key: KeyRef<'_>, value: &Arc<[u8]>) -> (Put, Vec<Gone>) {
-        if !self.opened.is_open() {
-            return (Put::Failed, Vec::new());
-        }
-        let hash = blake3::hash(value);
-        let (gone, waiting) = loop {
-            // Others go on while a content is written.
-            let is_there = self.ledger.lock().bytes(hash).is_some();
-            let written = if is_there { Ok(None) } else { self.write(key, hash, value).map(Some) };
-            match written.and_then(|written| self.commit(key, hash, written)) {
-                Ok(Some(kept)) => break kept,
-                // It was there, and has left since.
-                Ok(None) => {}
-                Err(put) => return (self.turn_away(key, put), Vec::new()),
+    /// What became of a value, when what waits was written if it was much.
+    fn kept(&self, waiting: Result<u64, Put>) -> Put {
+        match waiting {
+            Ok(waiting) => {
+                self.tally.puts.one();
+                if self.opened.write_if_much(self, waiting) { Put::Kept } else { Put::Failed }
             }
-        };
-        self.tally.puts.one();
-        (if self.opened.write_if_much(self, waiting) { Put::Kept } else { Put::Failed }, gone)
+            Err(put) => put,
+        }
     }
 
     /// Write a content, or tell why it is not kept.
@@ -194,10 +239,19 @@ impl Files {
         if bytes <= self.most { Ok(()) } else { Err(Put::TooLarge { bytes, most: self.most }) }
     }
 
-    /// Give a key a content, which is there or was written; gives what has to leave for it, and how much waits to be
-    /// written to the ledger. None if the content is not there any more.
-    fn commit(&self, key: KeyRef<'_>, hash: Hash, written: Option<Written>) -> Result<Option<(Vec<Gone>, u64)>, Put> {
+    /// Give a key a content, which is there or was written; tells how much waits to be written to the ledger. None if
+    /// the content is not there any more.
+    fn commit(
+        &self,
+        key: KeyRef<'_>,
+        hash: Hash,
+        written: Option<Written>,
+        gone: &mut Gone,
+    ) -> Result<Option<u64>, Put> {
         let ledger = &mut *self.ledger.lock();
+        if !self.opened.is_open() {
+            return Err(Put::Failed);
+        }
         let was_there = ledger.bytes(hash);
         let Some(bytes) = was_there.or(written.as_ref().map(Written::bytes)) else { return Ok(None) };
         self.fits(ledger.weight_with(hash, bytes, key))?;
@@ -207,17 +261,17 @@ impl Files {
         }
         if ledger.hash(key) == Some(hash) {
             self.shares.get(&hash);
-            return Ok(Some((Vec::new(), 0)));
+            return Ok(Some(0));
         }
-        let (_, mut gone) = self.release(ledger, key);
+        self.release(ledger, key, gone);
         if was_there.is_some() && ledger.bytes(hash).is_none() {
             return Ok(None);
         }
         let slot = Slot::waiting(recorded(hash, bytes));
         let bytes = ledger.add(key.to_key(), hash, bytes, Arc::clone(&slot));
         ledger.queue.put(key.to_key(), slot, RECORDED);
-        gone.extend(self.weigh(ledger, hash, bytes));
-        Ok(Some((gone, ledger.queue.bytes())))
+        self.weigh(ledger, hash, bytes, gone);
+        Ok(Some(ledger.queue.bytes()))
     }
 
     /// A value is not kept; an earlier one of the key is outdated.
@@ -253,11 +307,15 @@ impl Index for Files {
         self.ledger.lock().slot(key).cloned()
     }
 
+    fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
+        self.ledger.lock().slots()
+    }
+
     fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost) {
         self.tally.lost(why);
         let mut ledger = self.ledger.lock();
         if ledger.slot(key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
-            self.release(&mut ledger, key);
+            self.release(&mut ledger, key, &mut Gone::wanted(0));
             ledger.queue.delete(key.to_key());
         }
     }
@@ -310,18 +368,15 @@ impl Tier for Files {
     }
 
     fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
-        self.keep(key, &value).0
+        self.kept(self.keep(key, &value, &mut Gone::wanted(0)))
     }
 
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
-        let (put, gone) = self.keep(key, &value);
-        let mut evicted = Evicted::new();
-        for Gone { hash, keys, file } in gone {
-            if let Some(Ok(value)) = file.map(|file| blobs::read(file, hash)) {
-                evicted.extend(keys.into_iter().map(|key| (key, Arc::clone(&value))));
-            }
-        }
-        (put, evicted)
+        let mut gone = Gone::wanted(HANDED_OUT);
+        let waiting = self.keep(key, &value, &mut gone);
+        // Files of contents are closed before the ledger is written, which may need others.
+        let evicted = gone.read();
+        (self.kept(waiting), evicted)
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
@@ -330,7 +385,10 @@ impl Tier for Files {
         }
         let (was_there, waiting) = {
             let mut ledger = self.ledger.lock();
-            let (was_there, _) = self.release(&mut ledger, key);
+            if !self.opened.is_open() {
+                return false;
+            }
+            let was_there = self.release(&mut ledger, key, &mut Gone::wanted(0));
             if was_there {
                 ledger.queue.delete(key.to_key());
             }

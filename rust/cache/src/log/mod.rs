@@ -16,7 +16,8 @@
 //! segments tell what must be there. A damaged value is a value less. A record whose key is damaged may have replaced
 //! or deleted anything that is older: all of that is dropped. Where a head is damaged, a file cut, missing or foreign,
 //! the rest of that segment is dropped, too, and the file is set aside as `log-7.damaged`. If `synced` itself cannot be
-//! believed, nothing is. So a value that was replaced or deleted before the last sync does not come back, unless files
+//! believed, nothing is. A file that does not begin as a segment does is somebody else's: it is left alone, and what it
+//! stands in the place of is missing. So a value that was replaced or deleted before the last sync does not come back, unless files
 //! of an earlier time are put in the place of all.
 
 mod disk;
@@ -89,6 +90,8 @@ pub(crate) struct Part {
     pub(crate) next: u64,
     /// Whether the segment ends with it.
     pub(crate) is_last: bool,
+    /// Whether there are values that could not be told.
+    pub(crate) is_damaged: bool,
 }
 
 impl Log {
@@ -205,7 +208,10 @@ impl Log {
     }
 
     fn add_segment(&mut self) -> io::Result<()> {
-        let number = self.segments.back().map_or(1, |kept| kept.segment.number() + 1);
+        let number = match self.segments.back() {
+            Some(kept) => kept.segment.number() + 1,
+            None => recover::free_number(&self.directory)?,
+        };
         let segment = Arc::new(Segment::create(&self.directory, self.synced.log, number)?);
         self.segments.push_back(Kept { segment, length: START });
         self.is_new = true;
@@ -251,22 +257,31 @@ impl Log {
         let Some(kept) = self.segments.front().filter(|_| self.segments.len() > 1) else { return Ok(None) };
         let from = from.unwrap_or(START);
         let mut scan = Scan::from(&kept.segment, from)?;
-        let mut values = Vec::new();
+        let (mut values, mut is_damaged) = (Vec::new(), false);
         let is_last = loop {
             match scan.next()? {
                 Next::Record { offset, head, key } if head.kind == Kind::Value => {
                     let place = Place { segment: Arc::clone(&kept.segment), offset, length: head.length() };
                     values.push((key, place));
                 }
-                Next::Record { .. } | Next::Nobodys => {}
-                // Behind damage, nothing can be found.
-                Next::End | Next::Nothing => break true,
+                Next::Record { .. } => {}
+                Next::Nobodys => is_damaged = true,
+                Next::End => break true,
+                Next::Nothing => {
+                    is_damaged = true;
+                    break true;
+                }
             }
             if scan.at() - from >= bytes {
                 break false;
             }
         };
-        Ok(Some(Part { values, bytes: scan.at() - from, next: scan.at(), is_last }))
+        Ok(Some(Part { values, bytes: scan.at() - from, next: scan.at(), is_last, is_damaged }))
+    }
+
+    /// Whether a place is in the oldest segment.
+    pub(crate) fn is_in_oldest(&self, place: &Place) -> bool {
+        self.segments.front().is_some_and(|kept| Arc::ptr_eq(&kept.segment, &place.segment))
     }
 
     /// Remove the oldest segment.

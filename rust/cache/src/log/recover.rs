@@ -137,19 +137,38 @@ fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Numbers and paths of the segments in a directory.
+/// Numbers and paths of the segments in a directory. A file of the same name that is none is somebody else's.
 pub(super) fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let number =
-            path.file_name().and_then(|name| name.to_str()?.strip_prefix(NAME)?.strip_prefix('-')?.parse().ok());
-        // A number is written in one way.
-        if let Some(number) = number.filter(|number| Segment::path(directory, *number) == path) {
+    for (number, path) in named(directory)? {
+        if Segment::is_one(&path)? {
             found.push((number, path));
         }
     }
     Ok(found)
+}
+
+/// A number that no file in a directory has, nor any above it.
+pub(super) fn free_number(directory: &Path) -> io::Result<u64> {
+    Ok(named(directory)?.into_iter().map(|(number, _)| number + 1).max().unwrap_or(1))
+}
+
+/// What has the name of a segment.
+fn named(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if let Some(number) = path.file_name().and_then(|name| numbered(name.to_str()?)) {
+            found.push((number, path));
+        }
+    }
+    Ok(found)
+}
+
+/// The number that is in the name of a segment. It is written in one way, and no log ever comes to half of all numbers.
+fn numbered(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix(NAME)?.strip_prefix('-')?;
+    digits.parse().ok().filter(|number: &u64| *number <= u64::MAX / 2 && number.to_string() == digits)
 }
 
 /// Keep the newest segment, where nothing tells whether it is.
@@ -161,7 +180,8 @@ pub(super) fn set_newest_aside(directory: &Path) -> io::Result<()> {
 fn set_aside(directory: &Path, number: u64) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == DAMAGED) {
+        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(DAMAGED)?.strip_suffix('.'));
+        if name.and_then(numbered).is_some() && path.is_file() {
             fs::remove_file(path)?;
         }
     }

@@ -11,7 +11,7 @@
 //! A segment is only added to. One that is full ends with a record that says so.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::NAME;
@@ -49,6 +49,16 @@ impl Segment {
     /// The path of a segment.
     pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
         directory.join(format!("{NAME}-{number}"))
+    }
+
+    /// Whether a file is a segment, of whatever log, or what is left of one.
+    pub(super) fn is_one(path: &Path) -> io::Result<bool> {
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let mut found = Vec::new();
+        File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut found)?;
+        Ok(MAGIC.starts_with(&found))
     }
 
     /// A new segment, in place of what may be there.

@@ -43,6 +43,10 @@ impl Index for Keys {
         self.slots.get(&key).cloned()
     }
 
+    fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
+        self.slots.iter().map(|(key, slot)| (key.clone(), Arc::clone(slot))).collect()
+    }
+
     fn lose(&self, _: KeyRef<'_>, _: &Arc<Slot>, _: &Lost) {
         self.lost.fetch_add(1, Relaxed);
     }
@@ -73,7 +77,7 @@ fn key(number: u8) -> Key {
 impl Tried {
     fn new(most: u64) -> Self {
         let directory = tempdir().expect("a directory");
-        let lock = Lock::take(directory.path()).expect("a directory of our own");
+        let lock = Lock::take(&[directory.path()]).expect("a directory of our own");
         let (journal, _) = Journal::open(directory.path(), lock, SEGMENT).expect("a journal that can be opened");
         Self { directory, most, journal, queue: Queue::default(), keys: Keys::default(), model: Model::default() }
     }
@@ -343,4 +347,22 @@ fn a_log_that_is_begun_anew_has_nothing_even_if_the_old_files_come_back() {
         files.entry(name).or_insert(content);
     }
     assert_eq!(reopened(&files), (BTreeMap::new(), 0));
+}
+
+#[test]
+fn what_was_put_before_a_flush_is_written_although_something_else_took_its_place_meanwhile() {
+    let mut tried = Tried::new(2800);
+    tried.step(0, &Step::Put(1, 20));
+    tried.step(0, &Step::Put(2, 20));
+    tried.step(0, &Step::Sync);
+    tried.step(1, &Step::Put(1, 30));
+    tried.step(1, &Step::Put(2, 30));
+    let expected = tried.model.now.clone();
+    // What comes while the queue is being written waits in the next one.
+    let taken = std::mem::take(&mut tried.queue);
+    tried.step(2, &Step::Put(1, 40));
+    tried.step(2, &Step::Delete(2));
+    tried.journal.write(taken, &tried.keys, tried.most).expect("a disk");
+    tried.journal.sync().expect("a disk");
+    assert_eq!(reopened(&tried.files()), (expected, 0));
 }
