@@ -146,8 +146,8 @@ def test_a_slow_call_is_a_miss_and_goes_on(shelf: Shelf) -> None:
     assert tier.stats()["breaker"] == "closed"
     shelf.release()
     until(lambda: tier.get("a") == b"1")
-    assert tier.put("b", b"3")
-    assert tier.get("b") == b"3"
+    # What hung may land after what is put now, which is a miss then.
+    until(lambda: tier.put("b", b"3") and tier.get("b") == b"3")
 
 
 def test_a_write_that_lands_after_a_newer_one_is_not_given(shelf: Shelf) -> None:
