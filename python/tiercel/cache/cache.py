@@ -164,9 +164,10 @@ class Cache(MutableMapping[Key, Any]):
 
     def __setitem__(self, key: Key, value: Any) -> None:
         """`put`; raises `InvalidInputError` if the value is too large for every tier, and not if a tier fails."""
-        self._check_open()
+        if self.put(key, value):
+            return
+        # False alone does not tell: a tier that fails might have taken it. So once more, and look who refuses.
         before = self._refused()
-        # False alone does not tell: a tier that fails might have taken it.
         if not self.put(key, value) and all(now > then for now, then in zip(self._refused(), before, strict=True)):
             raise InvalidInputError("value: expected one that a tier can keep, got one that is too large for each")
 
