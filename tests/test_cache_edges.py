@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from outside import Shelf
 from test_cache_loads import Gate, fails, until
 
 import tiercel
-from tiercel.cache import Cache, Memory, Store, Wrapped
+from tiercel.cache import Cache, Files, Memory, Store, Wrapped
 
 MIB = 1 << 20
 
@@ -383,3 +384,27 @@ def test_optimize_fills_room_that_is_free(tmp_path: Path) -> None:
         moved = cache.optimize()
         assert (moved.promoted, moved.demoted) == (10, 0)
         assert cache.fetch("5", Counted()).tier == "Memory"
+
+
+def test_every_kind_of_tier_together_survives_a_restart(tmp_path: Path) -> None:
+    shelf = Shelf()
+
+    def opened() -> Cache:
+        near = [Memory(4000), Store(tmp_path / "store", 20_000), Files(tmp_path / "files", 60_000)]
+        return Cache([*near, Wrapped(shelf)])
+
+    values: dict[str, bytes] = {str(number): number.to_bytes(2, "little") * 100 for number in range(200)}
+    values |= {"": b"", "x" * 65_536: b"a long key", "large": random.Random(5).randbytes(500_000)}
+    with opened() as cache:
+        for key, value in values.items():
+            assert cache.put(key, value)
+        cache.settle()
+        assert cache["large"] == values["large"]
+    with opened() as cache:
+        found = {key: cache.get(key) for key in values}
+        assert all(found[key] in {None, value} for key, value in values.items())
+        assert found["large"] == values["large"], "only what is outside has room for it"
+        assert sum(value is not None for value in found.values()) > 100
+        assert cache.invalidate()
+    with opened() as cache:
+        assert cache.get_many(list(values)) == [None] * len(values)
