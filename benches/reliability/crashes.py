@@ -64,7 +64,7 @@ class Victim:
 
     def __init__(self, directory: Path, durability: Durability, history: History, plant: Plant | None) -> None:
         first = history.writers[0]
-        numbers = [first.seed, first.slots, *history.done]
+        numbers = [first.seed, first.slots, int(first.syncs), *history.done]
         durability = "none" if plant == "early" else durability
         command = [sys.executable, Path(__file__).with_name("writer.py"), directory, durability, *map(str, numbers)]
         if plant == "no-sync":
@@ -152,7 +152,9 @@ class Crashes:
         if chain:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = self._place.root / f"collection-{chain}"
-        self._history = History(WRITERS, self.outcome.seed + chain, SLOTS[chain % len(SLOTS)])
+        # A checkpoint makes durable what was acknowledged too early: cuts just after one would find nothing.
+        syncs = self._options.plant != "early"
+        self._history = History(WRITERS, self.outcome.seed + chain, SLOTS[chain % len(SLOTS)], syncs=syncs)
 
     def _round(self, rng: random.Random) -> None:
         victim = Victim(self._directory, self._options.durability, self._history, self._options.plant)

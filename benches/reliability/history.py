@@ -38,6 +38,8 @@ class Writer:
     seed: int
     slots: int
     """Records that it writes again and again."""
+    syncs: bool
+    """Whether it also does what makes all batches before it durable, acknowledged too early or not."""
 
     def id(self, slot: int) -> str:
         return f"{self.number}-{slot}"
@@ -45,15 +47,9 @@ class Writer:
     def plan(self, batch: int) -> tuple[Kind, list[int]]:
         """What batch `batch` does, and to which slots."""
         rng = random.Random(f"{self.seed}/{self.number}/{batch}")
-        weights: dict[Kind, int] = {
-            "upsert": 70,
-            "metadata": 10,
-            "delete": 8,
-            "delete_where": 4,
-            "checkpoint": 4,
-            "compact": 2,
-            "settle": 2,
-        }
+        weights: dict[Kind, int] = {"upsert": 70, "metadata": 10, "delete": 8, "delete_where": 4}
+        if self.syncs:
+            weights |= {"checkpoint": 4, "compact": 2, "settle": 2}
         kind = rng.choices(list(weights), list(weights.values()))[0]
         largest = self.slots // (8 if kind == "upsert" else 30)
         return kind, rng.sample(range(self.slots), rng.randint(1, max(largest, 2)))
@@ -109,8 +105,8 @@ class Writer:
 class History:
     """Writers, how many batches of each are in the collection for certain, and what it holds after those."""
 
-    def __init__(self, writers: int, seed: int, slots: int) -> None:
-        self.writers = [Writer(number, seed, slots) for number in range(writers)]
+    def __init__(self, writers: int, seed: int, slots: int, *, syncs: bool) -> None:
+        self.writers = [Writer(number, seed, slots, syncs) for number in range(writers)]
         self.done = [0] * writers
         self.states: list[State] = [{} for _ in self.writers]
 

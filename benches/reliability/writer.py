@@ -1,6 +1,6 @@
 """The process that is to be killed: threads that write without end and say so after each batch.
 
-    python benches/reliability/writer.py DIRECTORY DURABILITY SEED SLOTS FIRST...
+    python benches/reliability/writer.py DIRECTORY DURABILITY SEED SLOTS SYNCS FIRST...
 
 FIRST is the number of the first batch of each thread. After a batch a line `thread batch` goes to stdout.
 """
@@ -27,10 +27,10 @@ def write(collection: tiercel.Collection, writer: Writer, first: int) -> None:
 
 def main() -> None:
     """Start the threads; a disk that is gone ends them."""
-    path, durability, seed, slots, *firsts = sys.argv[1:]
+    path, durability, seed, slots, syncs, *firsts = sys.argv[1:]
     collection = tiercel.open(path, dim=DIM, durability=durability)
     for number, first in enumerate(firsts):
-        writer = Writer(number, int(seed), int(slots))
+        writer = Writer(number, int(seed), int(slots), bool(int(syncs)))
         threading.Thread(target=write, args=(collection, writer, int(first))).start()
 
 
