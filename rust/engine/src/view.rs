@@ -13,8 +13,9 @@ use crate::errors::{OpenError, QueryError};
 use crate::open::{config_of, read};
 use crate::snapshot::Snapshot;
 
-/// So often at most something is read that a writer goes on replacing meanwhile.
-const ATTEMPTS: usize = 10;
+/// So often at most something is read that a writer goes on replacing meanwhile. What is damaged looks the same twice and ends it
+/// long before, so this is only there that it ends at all: beside a writer that never rests, ten were too few.
+const ATTEMPTS: usize = 1000;
 
 /// Takes newer states from the disk.
 pub(crate) struct Viewer {
@@ -127,5 +128,35 @@ impl QueryError {
             Self::Io(error) => is_outdated(error),
             error => matches!(error, Self::Corrupt(_)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::steady;
+
+    /// Attempts until the end, and how that is, where the damage of attempt `n` is called `damage(n)` and attempt 101 goes well.
+    fn attempts(damage: impl Fn(usize) -> String) -> (usize, Result<(), String>) {
+        let made = Cell::new(0);
+        let result = steady(
+            |_: &String| true,
+            || {
+                made.set(made.get() + 1);
+                if made.get() > 100 { Ok(()) } else { Err(damage(made.get())) }
+            },
+        );
+        (made.get(), result)
+    }
+
+    #[test]
+    fn what_a_writer_replaces_again_and_again_is_read_in_the_end() {
+        assert_eq!(attempts(|attempt| format!("no file {attempt}")), (101, Ok(())));
+    }
+
+    #[test]
+    fn what_stays_damaged_is_told_at_once() {
+        assert_eq!(attempts(|_| "no file".to_owned()), (2, Err("no file".to_owned())));
     }
 }
