@@ -106,10 +106,13 @@ impl<'a> Opened<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
         #[test]
         fn what_was_packed_is_opened(
             numbers in any::<[u64; 7]>(),
