@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from caching import Clock, Counted
-from outside import Shelf
+from outside import Shelf, on_shelf
 from test_cache_loads import Gate, fails, until
 
 import tiercel
-from tiercel.cache import Cache, Files, Memory, Store, Wrapped
+from tiercel.cache import Cache, Files, Memory, Store
 
 MIB = 1 << 20
 
@@ -91,14 +91,14 @@ def test_a_cancelled_batch_leaves_no_flight(cache: Cache) -> None:
 
 def test_who_reads_writes_nothing_back_to_a_tier_outside() -> None:
     shelf = Shelf()
-    one, other = (Cache([Memory(MIB), Wrapped(shelf)]) for _ in range(2))
+    one, other = (Cache([Memory(MIB), on_shelf(shelf)]) for _ in range(2))
     one["key"] = "first"
     one.flush()
     assert [other.get("key") for _ in range(3)] == ["first"] * 3
     one["key"] = "second"
     one.flush()
     other.close()
-    with Cache([Memory(MIB), Wrapped(shelf)]) as later:
+    with Cache([Memory(MIB), on_shelf(shelf)]) as later:
         assert later["key"] == "second"
     one.close()
 
@@ -118,7 +118,7 @@ def test_a_forked_child_writes_nothing_of_its_parent(tmp_path: Path) -> None:
         def delete(self, name: str) -> None:
             (store / name).unlink(missing_ok=True)
 
-    with Cache([Memory(MIB), Wrapped(Directory())]) as cache:
+    with Cache([Memory(MIB), on_shelf(Directory())]) as cache:
         cache["key"] = "old"
         cache.flush()
         context = multiprocessing.get_context("fork")
@@ -138,7 +138,7 @@ def test_a_forked_child_writes_nothing_of_its_parent(tmp_path: Path) -> None:
         assert closed.wait(30)
         process.join()
         assert "key" not in cache
-    with Cache([Memory(MIB), Wrapped(Directory())]) as later:
+    with Cache([Memory(MIB), on_shelf(Directory())]) as later:
         assert "key" not in later
         assert later["child"] == 1
 
@@ -391,7 +391,7 @@ def test_every_kind_of_tier_together_survives_a_restart(tmp_path: Path) -> None:
 
     def opened() -> Cache:
         near = [Memory(4000), Store(tmp_path / "store", 20_000), Files(tmp_path / "files", 60_000)]
-        return Cache([*near, Wrapped(shelf)])
+        return Cache([*near, on_shelf(shelf)])
 
     values: dict[str, bytes] = {str(number): number.to_bytes(2, "little") * 100 for number in range(200)}
     values |= {"": b"", "x" * 65_536: b"a long key", "large": random.Random(5).randbytes(500_000)}
