@@ -401,9 +401,10 @@ store.flush()
 store["k"], store["fresh"] = b"new", b"f"
 del store["gone"]
 store.update({str(number): os.urandom(1 << 20) for number in range(2)})
-resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, most))
 assert not all([store.put(f"more {number}", os.urandom(1 << 20)) for number in range(30)])
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 assert store.get("k") in (None, b"new"), store.get("k")
 assert store.get("gone") is None
 assert store.stats()["failures"] > 0
@@ -456,13 +457,14 @@ from tiercel import cache
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = getattr(cache, sys.argv[2])(sys.argv[1], 1 << 30)
 store["a"] = b"1"
-resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, most))
 failed = 0
 for number in range(40_000):
     failed += not store.put(f"{number:0200d}", b"2")
     if failed:
         break
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 assert failed and store.get("a") is None
 store["b"] = b"3"
 assert (store.flush(), store.flush(), store["b"]) == (False, True, b"3")
