@@ -319,8 +319,10 @@ def test_no_answer_is_older_than_what_was_written_before_it_was_asked() -> None:
     index.add([[0.0, 0.0]], ids=[0])
     cache = tiercel.QueryCache(index)
     written, stop = [0], threading.Event()
+    searching = threading.Barrier(5)
 
     def write() -> None:
+        searching.wait(60)
         for id_ in range(1, 1500):
             index.add([[0.0, 1 / id_]], ids=[id_], threads=1)
             index.remove([id_ - 1])
@@ -334,6 +336,8 @@ def test_no_answer_is_older_than_what_was_written_before_it_was_asked() -> None:
             ids = cache.search([0.0, 0.0], 1).ids
             assert len(ids) == 0 or int(ids[0]) >= done
             count += 1
+            if count == 1:
+                searching.wait(60)
         return count
 
     with ThreadPoolExecutor(5) as pool:

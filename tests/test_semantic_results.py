@@ -416,8 +416,10 @@ def test_searches_beside_a_writer_see_what_was_written_before_they_began() -> No
     cache = tiercel.SemanticCache(index, keep=50)
     queries = clustered(20, 8, 2)
     written, stop = [0], threading.Event()
+    searching = threading.Barrier(5)
 
     def write() -> None:
+        searching.wait(60)
         rng = np.random.default_rng(4)
         for round_ in range(400):
             # One ever nearer to each query in turn, and another one gone.
@@ -436,6 +438,8 @@ def test_searches_beside_a_writer_see_what_was_written_before_they_began() -> No
             newest = max((10_000 + each for each in range(done) if each % 20 == at), default=0)
             assert int(matches.ids[0]) >= newest, "what was there was not found"
             count += 1
+            if count == 1:
+                searching.wait(60)
         return count
 
     with ThreadPoolExecutor(5) as pool:
