@@ -32,19 +32,21 @@ def plan(found: tiercel.Found) -> dict[str, Any]:
 @pytest.mark.parametrize("below", [0, 1, 5, 90, 700, 2000, 2990, COUNT, COUNT + 1])
 def test_any_share_of_the_records_is_found(collection: tiercel.Collection, below: int) -> None:
     query = VECTORS[7] + 0.1
-    cosines = VECTORS @ query / np.linalg.norm(VECTORS, axis=1)
-    expected = [str(at) for at in np.argsort(-cosines[:below])]
+    cosines = VECTORS.astype(float) @ query / np.linalg.norm(VECTORS.astype(float), axis=1) / np.linalg.norm(query)
+    expected = np.sort(cosines[:below])[::-1]
     condition = F("at") < below
     for k in (1, 10, 1000, 10**12):
         found = collection.search(query, filter=condition, k=k, recall=1, include=(), explain=True)
-        assert found.ids == expected[:k]
+        # Of 3,000 some are equally far within the precision of float32.
+        assert len(set(found.ids)) == len(found) == min(k, below, COUNT)
+        assert np.abs(cosines[[int(name) for name in found.ids]] - expected[:k]).max(initial=0) < 1e-6
         assert plan(found)["selectivity"] == min(below, COUNT) / COUNT
         assert plan(found)["way"] == ("vector" if below else "nothing")
         by_text = collection.search(text="eel3 mud", filter=condition, k=k, include=())
         assert len(by_text) == min(k, below, COUNT)
         both = collection.search(query, "eel3", filter=condition, k=k, include=())
         assert len(both) == min(k, below, COUNT)
-        assert all(int(name) < below for name in [*by_text.ids, *both.ids])
+        assert all(int(name) < below for name in [*found.ids, *by_text.ids, *both.ids])
 
 
 def test_a_broad_filter_against_the_ranking_is_kept(collection: tiercel.Collection) -> None:
