@@ -27,6 +27,8 @@ OWN = 400
 SAMPLED = 0.25
 # The share by which the resident set may grow from the third quarter to the last.
 GROWTH = 0.05
+# Samples that there must be: one for each quarter of the run.
+QUARTERS = 4
 # Samples without which memory has not settled: half a minute.
 SETTLED = 120
 
@@ -225,7 +227,7 @@ def watch(owners: list[Own], seconds: int, progress: Progress) -> list[tuple[int
     for worker in workers:
         worker.start()
     samples: list[tuple[int, int]] = []
-    while (passed := time.monotonic() - began) < seconds:
+    while (passed := time.monotonic() - began) < seconds or len(samples) < QUARTERS:
         samples.append((resident(), open_files()))
         if progress is not None:
             progress(int(passed), seconds)
@@ -241,7 +243,7 @@ def judge(outcome: Outcome, owners: list[Own], samples: list[tuple[int, int]]) -
         outcome.failures += owner.wrong
         for name, count in owner.calls.items():
             outcome.count(name.replace("_", " "), count)
-    quarter = max(len(samples) // 4, 1)
+    quarter = len(samples) // QUARTERS
     third, last = samples[2 * quarter : 3 * quarter], samples[3 * quarter :]
     before, after = (statistics.median(memory for memory, _ in part) for part in (third, last))
     outcome.counts["MiB resident in the third quarter"] = round(before / 2**20)
