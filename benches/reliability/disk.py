@@ -33,7 +33,7 @@ OUTER_BYTES = 384 << 20
 INNER_BYTES = 256 << 20
 RANGE = 1 << 20
 # How often it is tried before it is an error.
-UNMOUNTS = 100
+UNMOUNTS = 3000
 
 libc = ctypes.CDLL(None, use_errno=True)
 
