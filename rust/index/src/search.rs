@@ -33,6 +33,9 @@ const GOOD: f32 = 0.95;
 /// A scan by code keeps at least twice as many as wanted, and so many more.
 const SPARE: usize = 8;
 
+/// By how much more it keeps when those were not enough.
+const MORE: usize = 4;
+
 /// How to find the neighbours of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
@@ -202,32 +205,54 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
                 let is_allowed =
                     |entry: &&u64| allowed.is_none_or(|allowed| allowed.contains(slot_of(**entry) as usize));
                 found.extend(found_by_walk.filter(is_allowed));
-            } else if let Plan::Scan { ef } = search.plan {
-                best.reset(ef);
-                match allowed {
-                    Some(allowed) => {
-                        for slot in allowed.iter() {
-                            best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
-                        }
+                rescore_likely::<I, S>(search, space, prepared, query, found);
+            } else if let Plan::Scan { mut ef } = search.plan {
+                loop {
+                    scan::<I, S>(search, space, prepared, ef, best);
+                    found.clear();
+                    found.extend_from_slice(best.sorted());
+                    let is_all = found.len() < ef;
+                    if rescore_likely::<I, S>(search, space, prepared, query, found) || is_all {
+                        break;
                     }
-                    None => {
-                        for slot in 0..state.slots() as u32 {
-                            best.offer(space.key::<I>(prepared, slot), slot);
-                        }
-                    }
+                    ef *= MORE;
                 }
-                found.extend_from_slice(best.sorted());
             }
         }
-        rescore_likely::<I, S>(search, space, prepared, query, found);
         true
+    }
+}
+
+/// Keep the best `ef` of the allowed slots, by code.
+///
+/// # Safety
+///
+/// The instruction set `I` is there.
+#[inline(always)]
+unsafe fn scan<I: Isa, S: Space>(search: &Search<'_>, space: S, prepared: &Query, ef: usize, best: &mut Best) {
+    best.reset(ef);
+    // SAFETY: slots below the length of the state are in the index; the caller's.
+    unsafe {
+        match search.allowed {
+            Some(allowed) => {
+                for slot in allowed.iter() {
+                    best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                }
+            }
+            None => {
+                for slot in 0..search.state.slots() as u32 {
+                    best.offer(space.key::<I>(prepared, slot), slot);
+                }
+            }
+        }
     }
 }
 
 /// Compare the candidates that may be among the nearest `k` in full precision, and keep those.
 ///
 /// The first `k` by code bound the distance of the `k`-th; what is farther by code, and by more than codes are wrong, is
-/// farther.
+/// farther. Says whether so many candidates are enough: behind a filter they are not if codes order them so badly that one of
+/// the farther half of the spare ones is among the nearest `k`.
 #[inline(always)]
 fn rescore_likely<I: Isa, S: Space>(
     search: &Search<'_>,
@@ -235,7 +260,7 @@ fn rescore_likely<I: Isa, S: Space>(
     prepared: &Query,
     query: &[f32],
     found: &mut Vec<u64>,
-) {
+) -> bool {
     let Search { state, k, .. } = *search;
     let first = found.len().min(k);
     rescore::<I>(&state.rows, query, &mut found[..first]);
@@ -247,8 +272,12 @@ fn rescore_likely<I: Isa, S: Space>(
         found.truncate(first + likely);
     }
     rescore::<I>(&state.rows, query, &mut found[first..]);
+    let (near, far) = found.split_at(first + (found.len() - first) / 2);
+    let nearest_far = far.iter().min();
+    let are_enough = nearest_far.is_none_or(|far| near.iter().filter(|entry| *entry < far).count() >= k);
     found.sort_unstable();
     found.truncate(k);
+    are_enough || !search.is_filtered
 }
 
 /// Replace the keys of candidates by those of their distances in full precision.
