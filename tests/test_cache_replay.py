@@ -70,6 +70,12 @@ def test_two_tiers_find_what_one_of_them_has() -> None:
     assert found.first_hits > 0
 
 
+def test_two_tiers_hold_no_more_keys_than_they_have_room_for() -> None:
+    # Of a hundred keys that come twice, the second time finds at most those that were kept.
+    found = replay_two_tiers(Trace(np.tile(np.arange(100), 2), None), 5, 50)
+    assert 0 < found.hits <= 55
+
+
 def test_two_tiers_take_no_sizes() -> None:
     with pytest.raises(tiercel.InvalidInputError, match="trace: expected one without sizes"):
         replay_two_tiers(Trace(np.arange(3), np.arange(1, 4)), 1, 1)
