@@ -123,6 +123,12 @@ def asked(metric: Metric) -> tuple[np.ndarray, Truth]:
     return queries, Truth(np.arange(LARGE), vectors, queries, metric)
 
 
+@cache
+def by_distance(metric: Metric) -> np.ndarray:
+    """For each of them the rows of the index, the nearest first."""
+    return np.argsort(asked(metric)[1].low, axis=1)
+
+
 # What a filter may have to do with a query, as rows of the index: from those ordered by distance, `count` are allowed.
 KINDS: dict[str, Callable[[np.ndarray, int, Rng], np.ndarray]] = {
     "unrelated": lambda order, count, rng: rng.permutation(order)[:count],
@@ -141,7 +147,7 @@ def test_a_filter_leaves_k_results_and_recall(simd: str, share: float, kind: str
     count, rng = round(share * LARGE), np.random.default_rng(5)
     recalls = []
     for at, query in enumerate(queries):
-        rows = np.sort(KINDS[kind](np.argsort(truth.low[at]), count, rng))
+        rows = np.sort(KINDS[kind](by_distance(metric)[at], count, rng))
         mask = np.isin(np.arange(LARGE), rows)
         among = truth.among(rows, slice(at, at + 1))
         assert index.search(query, K, filter=rows, ef_search=1).counts == min(K, count)
