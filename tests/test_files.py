@@ -271,6 +271,38 @@ def test_a_directory_is_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="makes pipes and links")
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    index = make(3)
+    for path, what in [(pipe, "a pipe"), (Path("/dev/zero"), "a device")]:
+        with pytest.raises(StorageFailedError, match=what):
+            tiercel.Index.load(path)
+        with pytest.raises(StorageFailedError, match="device or pipe"):
+            index.save(path)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes links")
+def test_links_to_the_file_and_to_its_directory(tmp_path: Path) -> None:
+    index = make(3)
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "linked").symlink_to(data)
+    index.save(tmp_path / "linked" / "index")
+    assert (data / "index").is_file()
+    link = tmp_path / "link"
+    link.symlink_to(data / "index")
+    assert_same(tiercel.Index.load(link), index)
+    # The link is replaced, what it led to stays.
+    other = make(5)
+    other.save(link)
+    assert not link.is_symlink()
+    assert_same(tiercel.Index.load(link), other)
+    assert_same(tiercel.Index.load(data / "index"), index)
+
+
 def test_a_path_without_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     index = make(9)

@@ -1,10 +1,10 @@
 //! What each section of a file holds, and what must be true of it. `docs/format.md` lists the sections.
 
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use tiercel_container::read_through_links;
 use tiercel_quant::{Bits, Codec, Rotation};
 use tiercel_simd::{Buffer, Level};
 
@@ -312,9 +312,9 @@ impl Index {
         write_atomically(path, |out| write(self.options(), &state, out).map(|_| ()))
     }
 
-    /// Read an index from a file that [`Self::save`] wrote.
+    /// Read an index from a file that [`Self::save`] wrote; a symbolic link is followed. Anything but a regular file is refused.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let file = File::open(path)?;
+        let file = read_through_links(path)?;
         let len = file.metadata()?.len();
         Self::read_from(file, len)
     }

@@ -1,10 +1,12 @@
 //! Replaces a file as a whole or not at all.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tiercel_container::{create_new, sync_open_directory};
 
 use super::layout::BLOCK;
 
@@ -22,16 +24,13 @@ pub(crate) fn write_atomically(
     // Declared before the file, so that this is closed before it is removed, as Windows wants it.
     let mut temporary = Temporary(None);
     let file = temporary.create(path)?;
-    if cfg!(unix) {
-        keep_permissions(path, &file)?;
-    }
     let mut out = BufWriter::with_capacity(BLOCK, file);
     write(&mut out)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     drop(file);
     temporary.rename(path)?;
-    directory.map_or(Ok(()), |directory| sync_directory(&directory))
+    directory.map_or(Ok(()), |directory| sync_open_directory(&directory))
 }
 
 /// Check that `path` names a file or nothing: a rename would replace a device as readily.
@@ -49,13 +48,16 @@ fn check(path: &Path) -> io::Result<()> {
 struct Temporary(Option<PathBuf>);
 
 impl Temporary {
-    /// Create a file beside `path` under a name that no other file has.
+    /// Create a file beside `path` under a name that no other file has, with the permissions of the file that it will replace: a private
+    /// index must not become readable by others.
     fn create(&mut self, path: &Path) -> io::Result<File> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
+        // A link is replaced, and with it the file that it led to as far as readers of this path are concerned.
+        let old = fs::canonicalize(path).ok();
         loop {
             let count = COUNTER.fetch_add(1, Ordering::Relaxed);
             let name = path.with_file_name(format!(".tiercel-{}-{count}.tmp", process::id()));
-            match OpenOptions::new().write(true).create_new(true).open(&name) {
+            match create_new(&name, old.as_deref()) {
                 // Left by a process that was killed, or by another one with this id in another container.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -82,23 +84,6 @@ impl Drop for Temporary {
             // What failed before is the error to report.
             let _ = fs::remove_file(name);
         }
-    }
-}
-
-/// Give `file` the permissions of the file that it will replace: a private index must not become readable by others.
-fn keep_permissions(path: &Path, file: &File) -> io::Result<()> {
-    match fs::metadata(path) {
-        Ok(old) if old.permissions() != file.metadata()?.permissions() => file.set_permissions(old.permissions()),
-        _ => Ok(()),
-    }
-}
-
-/// Sync a directory, without which a rename in it may not survive a power cut.
-fn sync_directory(directory: &File) -> io::Result<()> {
-    match directory.sync_all() {
-        // File systems that have nothing to sync in a directory refuse the call.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-        result => result,
     }
 }
 
@@ -214,6 +199,14 @@ mod tests {
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         write_atomically(&path, |out| out.write_all(b"new")).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        // A link is replaced, and what it led to stays as it is.
+        let link = scratch.0.join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write_atomically(&link, |out| out.write_all(b"newer")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert!(fs::symlink_metadata(&link).unwrap().is_file());
+        assert_eq!(mode(&link), 0o600);
     }
 }

@@ -1,0 +1,151 @@
+//! A lock that notices when its file is replaced.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Why a lock was not taken.
+#[derive(Debug, Error)]
+pub enum LockError {
+    /// Somebody has it. The file is open to read what its holder says of itself.
+    #[error("locked by another opener")]
+    Held(File),
+    /// The file cannot be used.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A file that is locked against all other openers until this is dropped.
+///
+/// The system locks the file and not its name: whoever removes the file lets the next opener lock another one. [`Lock::check`]
+/// notices.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    /// Lock the file at `path`, which is made if it is missing. Only who may write the file can take the lock: the file is private when it
+    /// is made, and whoever may only read it is shut out of it.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        loop {
+            let file = crate::open_or_create(path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held(file)),
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            let lock = Self { path: path.to_owned(), file };
+            // Otherwise the file was replaced between its opening and the lock.
+            if lock.is_in_place()? {
+                lock.shut_out_readers()?;
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// The locked file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Check that the locked file still has its name. After an error another process may hold a lock on a file of that name.
+    pub fn check(&self) -> io::Result<()> {
+        if self.is_in_place()? {
+            return Ok(());
+        }
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
+        Err(io::Error::other(format!("{name}: the locked file was removed or replaced, so another process may write")))
+    }
+
+    #[cfg(unix)]
+    fn is_in_place(&self) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        let locked = self.file.metadata()?;
+        match std::fs::symlink_metadata(&self.path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (locked.dev(), locked.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The standard library cannot tell there whether two files are the same.
+    #[cfg(not(unix))]
+    fn is_in_place(&self) -> io::Result<bool> {
+        std::fs::exists(&self.path)
+    }
+
+    /// Whoever may open the file can lock it, even if only to read.
+    #[cfg(unix)]
+    fn shut_out_readers(&self) -> io::Result<()> {
+        use std::fs::Permissions;
+        use std::os::unix::fs::PermissionsExt;
+        let mode = self.file.metadata()?.permissions().mode() & 0o777;
+        let private = mode & !(0o055 & !((mode & 0o022) << 1));
+        if private == mode {
+            return Ok(());
+        }
+        match self.file.set_permissions(Permissions::from_mode(private)) {
+            // The file is another user's, who made it so.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            result => result,
+        }
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on the systems that have something to do")]
+    fn shut_out_readers(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn one_holds_it_until_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let lock = Lock::take(&path).unwrap();
+        assert!(matches!(Lock::take(&path), Err(LockError::Held(_))));
+        lock.check().unwrap();
+        drop(lock);
+        Lock::take(&path).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_replaced_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let lock = Lock::take(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let error = lock.check().unwrap_err().to_string();
+        assert!(error.starts_with("LOCK: the locked file was removed or replaced"), "{error}");
+        let second = Lock::take(&path).unwrap();
+        assert!(lock.check().is_err());
+        second.check().unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn who_may_only_read_cannot_hold_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        drop(Lock::take(&path).unwrap());
+        assert_eq!(mode(), 0o600);
+        for (before, after) in [(0o644, 0o600), (0o664, 0o660), (0o666, 0o666), (0o755, 0o700)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+            drop(Lock::take(&path).unwrap());
+            assert_eq!(mode(), after, "{before:o}");
+        }
+    }
+}
