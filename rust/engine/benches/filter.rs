@@ -96,7 +96,7 @@ fn build<'n>(indexes: &FieldIndexes, fields: impl IntoIterator<Item = &'n str>, 
     for (row, text) in (0..build.rows()).zip(records) {
         assert!(build.add(row, text).is_ok());
     }
-    build.finish();
+    build.finish(0);
 }
 
 /// The least time of a call over some passes.

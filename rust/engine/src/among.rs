@@ -63,8 +63,7 @@ impl Collection {
     pub fn list(&self, search: &Search<'_>) -> Result<List, QueryError> {
         let vector = search.vector.unwrap_or_default();
         self.check("vector", vector)?;
-        let snapshot = self.core.snapshot();
-        let (passing, _) = self.plan(&snapshot, search)?;
+        let (snapshot, passing, _) = self.plan(search)?;
         let scope = Scope::new(&snapshot, passing);
         let (found, _) = nearest(&snapshot, &scope, vector, search.k, Some(1.0), &AtomicBool::new(false))?;
         let (rows, distances) = found.into_iter().unzip();
@@ -83,12 +82,11 @@ impl Collection {
         is_filtered: bool,
     ) -> Result<Option<(Found, Moment, Norms)>, QueryError> {
         self.check("vector", search.vector.unwrap_or_default())?;
-        let snapshot = self.core.snapshot();
+        let (snapshot, passing, plan) = self.plan(search)?;
         let is_known = snapshot.reading == since.reading && snapshot.rows.wrapping_sub(since.rows) <= limit;
         if !is_known || (is_filtered && snapshot.metadata_sequence > since.sequence) {
             return Ok(None);
         }
-        let (passing, plan) = self.plan(&snapshot, search)?;
         let scope = Scope::new(&snapshot, passing);
         let all = rows.iter().copied().chain(since.rows..snapshot.rows);
         let some: RoaringBitmap = all.filter(|row| scope.holds(*row)).collect();

@@ -167,14 +167,7 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
 
 /// Put what is in the log into the record database.
 pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
-    writer.store.apply(|| {
-        // The old reader would hold what is in memory. Nothing here can fail.
-        let _ = writer.change(|snapshot| {
-            snapshot.reader = writer.store.reader();
-            Ok::<_, WriteError>(())
-        });
-    })?;
-    Ok(())
+    Ok(writer.store.apply(|| writer.renew_reader())?)
 }
 
 fn fresh(snapshot: &Snapshot) -> usize {

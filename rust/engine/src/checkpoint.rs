@@ -141,14 +141,7 @@ fn publish(writer: &Writer, last: &Checkpoint, next: &Checkpoint) -> Result<(), 
     let meta = next.to_bytes();
     let publication =
         Publication { add: &add, remove: &remove, drop_fresh_below: next.rows, meta: &[(META, meta.as_slice())] };
-    writer.store.publish_segments(&publication, |_| {
-        // The old reader would hold the pages that were freed. Nothing here can fail.
-        let _ = writer.change(|snapshot| {
-            snapshot.reader = writer.store.reader();
-            Ok::<_, WriteError>(())
-        });
-    })?;
-    Ok(())
+    Ok(writer.store.publish_segments(&publication, |_| writer.renew_reader())?)
 }
 
 #[cfg(test)]

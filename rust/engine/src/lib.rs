@@ -19,6 +19,8 @@ mod errors;
 mod expand;
 pub mod filter;
 mod fuse;
+#[cfg(test)]
+mod isolation;
 mod mmr;
 mod open;
 mod plan;

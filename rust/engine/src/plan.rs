@@ -156,24 +156,27 @@ impl Moment {
 }
 
 impl Filters {
-    /// The living rows of a snapshot that pass a filter, and the plan of a search through it so far.
-    pub(crate) fn passing(&self, core: &Core, snapshot: &Snapshot, text: &str) -> Result<(Passing, Plan), QueryError> {
+    /// The newest snapshot, those of its living rows that pass a filter, and the plan of a search through it so far.
+    pub(crate) fn passing(&self, core: &Core, text: &str) -> Result<(Arc<Snapshot>, Passing, Plan), QueryError> {
         let begin = Instant::now();
-        let (filter, known) = match self.recall(text, snapshot) {
+        let snapshot = core.snapshot();
+        let (filter, known) = match self.recall(text, &snapshot) {
             Some(known) => known,
             None => (Arc::new(Filter::from_text(text)?), None),
         };
         let mut plan = Plan { cached: known.is_some(), ..Plan::default() };
-        let rows = if let Some(rows) = known {
-            rows
+        let (snapshot, rows) = if let Some(rows) = known {
+            (snapshot, rows)
         } else {
-            let rows = Arc::new(select(core, snapshot, &filter)?);
-            self.keep(Known { text: text.into(), filter, rows: Arc::clone(&rows), moment: Moment::of(snapshot) });
-            rows
+            // A newer one, perhaps.
+            let (snapshot, rows) = select(core, &filter)?;
+            let (rows, moment) = (Arc::new(rows), Moment::of(&snapshot));
+            self.keep(Known { text: text.into(), filter, rows: Arc::clone(&rows), moment });
+            (snapshot, rows)
         };
         plan.note("filter", begin, rows.len() as usize);
         plan.selectivity = Some(rows.len() as f64 / snapshot.live.max(1) as f64);
-        Ok((rows, plan))
+        Ok((snapshot, rows, plan))
     }
 
     /// A filter by its text, and its rows if they are those of this moment.

@@ -99,11 +99,14 @@ impl Collection {
 
     /// Records in order.
     pub fn scan(&self, page: &Page<'_>) -> Result<Vec<Got>, QueryError> {
-        let snapshot = self.core.snapshot();
-        let mut rows: Vec<u32> = match page.filter {
-            Some(filter) => select(&self.core, &snapshot, filter)?.into_iter().collect(),
-            None => snapshot.stamps.living(snapshot.rows, snapshot.sequence).into_iter().collect(),
+        let (snapshot, rows) = if let Some(filter) = page.filter {
+            select(&self.core, filter)?
+        } else {
+            let snapshot = self.core.snapshot();
+            let rows = snapshot.stamps.living(snapshot.rows, snapshot.sequence);
+            (snapshot, rows)
         };
+        let mut rows: Vec<u32> = rows.into_iter().collect();
         // The last record of the page before need not pass the filter any more: what counts is where it would stand.
         let after = page.after.map(|id| snapshot.reader.get(id)?.ok_or_else(|| QueryError::NotFound(id.into())));
         let after = after.transpose()?;

@@ -1,5 +1,6 @@
 //! Searches: what can be asked, and what comes back.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tiercel_index::{Work, check_vectors};
@@ -99,8 +100,7 @@ impl Collection {
         if let Some(vector) = search.vector {
             self.check("vector", vector)?;
         }
-        let snapshot = self.core.snapshot();
-        let (passing, plan) = self.plan(&snapshot, search)?;
+        let (snapshot, passing, plan) = self.plan(search)?;
         let stop = &AtomicBool::new(false);
         Run { core: &self.core, snapshot: &snapshot, search, passing, stop, alone: true }.candidates(plan)
     }
@@ -146,8 +146,7 @@ impl Collection {
         }
         let dim = self.core.config.dim.unwrap_or(1);
         let count = texts.map_or_else(|| vectors.map_or(0, |vectors| vectors.len() / dim), <[String]>::len);
-        let snapshot = self.core.snapshot();
-        let (passing, plan) = self.plan(&snapshot, like)?;
+        let (snapshot, passing, plan) = self.plan(like)?;
         let one = |at: usize| {
             let vector = vectors.map(|vectors| &vectors[at * dim..][..dim]);
             let text = texts.map(|texts| texts[at].as_str());
@@ -166,16 +165,15 @@ impl Collection {
         Ok(check_vectors(argument, vectors, &options(dim.ok_or(QueryError::NoVectors)?, metric))?)
     }
 
-    /// The rows that pass the filter of a search, and its plan so far.
-    pub(crate) fn plan(&self, snapshot: &Snapshot, search: &Search<'_>) -> Result<(Option<Passing>, Plan), QueryError> {
-        let Some(filter) = search.filter else { return Ok((None, Plan::default())) };
-        let (passing, plan) = self.core.filters.passing(&self.core, snapshot, filter)?;
-        Ok((Some(passing), plan))
+    /// What a search sees: the newest snapshot, the rows of it that pass the filter, and the plan so far.
+    pub(crate) fn plan(&self, search: &Search<'_>) -> Result<(Arc<Snapshot>, Option<Passing>, Plan), QueryError> {
+        let Some(filter) = search.filter else { return Ok((self.core.snapshot(), None, Plan::default())) };
+        let (snapshot, passing, plan) = self.core.filters.passing(&self.core, filter)?;
+        Ok((snapshot, Some(passing), plan))
     }
 
     /// Records that pass a filter.
     pub fn count(&self, filter: Option<&Filter>) -> Result<u64, QueryError> {
-        let snapshot = self.core.snapshot();
-        filter.map_or(Ok(snapshot.live), |filter| Ok(select(&self.core, &snapshot, filter)?.len()))
+        filter.map_or_else(|| Ok(self.len()), |filter| Ok(select(&self.core, filter)?.1.len()))
     }
 }

@@ -1,29 +1,70 @@
 //! Which records pass a filter.
+//!
+//! An answer is about one snapshot. The indexes over metadata are shared by many: a field is built when a filter first asks for it,
+//! of the newest snapshot there is. What an older one still had may be missing from it by then, so it answers for that snapshot and
+//! later ones alone. A search therefore builds first and takes its snapshot afterwards; whoever has an older one looks at its records.
+
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
 use crate::collection::Core;
 use crate::errors::QueryError;
-use crate::filter::{Filter, MetadataError};
+use crate::filter::{FieldView, Filter, MetadataError};
 use crate::snapshot::Snapshot;
 
-/// The living rows of a snapshot that pass a filter.
-pub(crate) fn select(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, QueryError> {
+/// So often at most a search builds what it needs. It is gone again if the indexes are renewed meanwhile, or if so many other fields
+/// are asked for that it must give way.
+const BUILDS: usize = 4;
+
+/// The newest snapshot, and those of its living rows that pass a filter.
+pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, RoaringBitmap), QueryError> {
     core.config.schema.check_filter(filter)?;
-    let view = loop {
-        if let Some(view) = snapshot.fields.view(filter) {
-            break view;
+    let mut snapshot = core.snapshot();
+    for _ in 0..BUILDS {
+        if let Some(view) = view(&snapshot, filter) {
+            let rows = indexed(&snapshot, filter, &view)?;
+            return Ok((snapshot, rows));
         }
-        if let Some(mut build) = snapshot.fields.build(filter.fields()) {
-            // Taken after the build began, so that it has all rows that the build asks for.
-            let newest = core.snapshot();
-            newest.reader.scan(0, |row, record| {
-                let metadata = record.metadata.map(text).transpose()?;
-                metadata.map_or(Ok(()), |metadata| build.add(row, metadata)).map_err(damaged)
-            })?;
-            build.finish();
-        }
-    };
+        build(core, &snapshot, filter)?;
+        snapshot = core.snapshot();
+    }
+    let rows = select_in(&snapshot, filter)?;
+    Ok((snapshot, rows))
+}
+
+/// The living rows of any snapshot that pass a filter. Nothing is built: without an index that answers for this snapshot, all of its
+/// records are read.
+pub(crate) fn select_in(snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, QueryError> {
+    match view(snapshot, filter) {
+        Some(view) => indexed(snapshot, filter, &view),
+        None => one_by_one(snapshot, filter),
+    }
+}
+
+/// The indexes of the filter's fields, if they answer for this snapshot.
+fn view<'f>(snapshot: &Snapshot, filter: &'f Filter) -> Option<FieldView<'f>> {
+    snapshot.fields.view(filter).filter(|view| view.since() <= snapshot.sequence)
+}
+
+/// Index those of the filter's fields that are not.
+fn build(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<(), QueryError> {
+    let Some(mut build) = snapshot.fields.build(filter.fields()) else { return Ok(()) };
+    // Taken after the build began, so that it has all rows that the build asks for.
+    let newest = core.snapshot();
+    if !Arc::ptr_eq(&newest.fields, &snapshot.fields) {
+        // What changed before the indexes were renewed is no longer known, and nobody will ask these again.
+        return Ok(());
+    }
+    newest.reader.scan(0, |row, record| {
+        let metadata = record.metadata.map(text).transpose()?;
+        metadata.map_or(Ok(()), |metadata| build.add(row, metadata)).map_err(damaged)
+    })?;
+    build.finish(newest.sequence);
+    Ok(())
+}
+
+fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result<RoaringBitmap, QueryError> {
     let mut rows = view.evaluate(snapshot.rows);
     rows -= &*snapshot.changed;
     let covered = view.rows_covered().min(snapshot.rows);
@@ -37,6 +78,17 @@ pub(crate) fn select(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Resul
     for row in dead {
         rows.remove(row);
     }
+    Ok(rows)
+}
+
+fn one_by_one(snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, QueryError> {
+    let mut rows = RoaringBitmap::new();
+    snapshot.reader.scan(0, |row, record| {
+        if snapshot.lives(row) && passes(filter, record.metadata) {
+            rows.insert(row);
+        }
+        Ok::<_, QueryError>(())
+    })?;
     Ok(rows)
 }
 

@@ -1,5 +1,6 @@
 //! What a collection that is open for writing has besides what searches need.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -62,6 +63,20 @@ impl Writer {
         older.retain(|snapshot| snapshot.strong_count() > 0);
         older.push(Arc::downgrade(&old));
         Ok(())
+    }
+
+    /// Read the records from where the store has them now: the old reader would hold the memory and the pages that it has freed. To
+    /// be called in the order of commits.
+    pub(crate) fn renew_reader(&self) {
+        let reader = self.store.reader();
+        // Nothing here can fail.
+        let _ = self.change(|snapshot| {
+            // Where a batch could not be made searchable the store is ahead, and a snapshot must not show half of it.
+            if reader.sequence() == snapshot.sequence {
+                snapshot.reader = reader;
+            }
+            Ok::<_, Infallible>(())
+        });
     }
 
     /// The last batch that all snapshots have, those that searches still hold among them.

@@ -16,11 +16,17 @@ pub struct FieldView<'f> {
     /// In the order of the filter's fields.
     fields: Vec<Field>,
     rows: u32,
+    since: u64,
 }
 
 impl<'f> FieldView<'f> {
-    pub(super) const fn new(filter: &'f Filter, fields: Vec<Field>, rows: u32) -> Self {
-        Self { filter, fields, rows }
+    pub(super) const fn new(filter: &'f Filter, fields: Vec<Field>, rows: u32, since: u64) -> Self {
+        Self { filter, fields, rows, since }
+    }
+
+    /// The oldest batch whose state it may answer for: the one that the latest of its fields was built of.
+    pub const fn since(&self) -> u64 {
+        self.since
     }
 
     /// Rows below this are answered for. [`Filter::matches`] can tell about newer ones.

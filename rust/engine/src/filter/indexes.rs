@@ -27,6 +27,9 @@ const MAX_FIELDS: usize = 256;
 /// Indexes over fields of metadata, for rows that are numbered from 0 on and only ever added.
 ///
 /// Rows of records that are gone stay; the caller masks them. When rows are numbered anew, begin with new indexes.
+///
+/// A field is built of the records of one batch, and records that an earlier batch still had may be missing from it. So each field
+/// knows that batch, and [`FieldView::since`] says which states a view may answer for.
 #[derive(Debug, Default)]
 pub struct FieldIndexes {
     building: Mutex<()>,
@@ -50,6 +53,8 @@ type NamedFields = Vec<(String, Field)>;
 #[derive(Debug)]
 struct Indexed {
     field: Field,
+    /// The batch whose records it was built of.
+    since: u64,
     used: AtomicU64,
 }
 
@@ -102,13 +107,15 @@ impl FieldIndexes {
     pub fn view<'f>(&self, filter: &'f Filter) -> Option<FieldView<'f>> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let state = self.state.read();
+        let mut since = 0;
         let use_of = |name: &str| {
             let indexed = state.fields.get(name)?;
             indexed.used.store(now, Ordering::Relaxed);
+            since = since.max(indexed.since);
             Some(indexed.field.clone())
         };
         let fields = filter.fields().map(use_of).collect::<Option<_>>()?;
-        Some(FieldView::new(filter, fields, state.rows))
+        Some(FieldView::new(filter, fields, state.rows, since))
     }
 
     /// Begin to index those of these fields that have no index yet; `None` when all have one.
@@ -188,8 +195,8 @@ impl FieldBuild<'_> {
         Ok(())
     }
 
-    /// Let filters use the fields.
-    pub fn finish(mut self) {
+    /// Let filters use the fields. `since` is the batch whose records were added: no record of it may be missing.
+    pub fn finish(mut self, since: u64) {
         let new = std::mem::take(&mut self.new);
         let mut built = BTreeMap::new();
         for (name, values) in new.wanted.into_names().into_iter().zip(new.values) {
@@ -209,7 +216,7 @@ impl FieldBuild<'_> {
             let Some(field) = state.evict() else { break };
             evicted.push(field);
         }
-        let built = built.into_iter().map(|(name, field)| (name, Indexed { field, used: AtomicU64::new(now) }));
+        let built = built.into_iter().map(|(name, field)| (name, Indexed { field, since, used: AtomicU64::new(now) }));
         state.fields.extend(built);
         drop(state);
     }

@@ -8,6 +8,7 @@ mod crash;
 mod crash_large;
 mod damage;
 mod failing;
+mod isolated;
 mod lasting;
 mod long;
 mod model;

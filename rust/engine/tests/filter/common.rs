@@ -18,7 +18,7 @@ pub(crate) fn build(indexes: &FieldIndexes, filter: &Filter, records: &[Value]) 
         for (row, metadata) in (0..build.rows()).zip(records) {
             build.add(row, &metadata.to_string()).unwrap();
         }
-        build.finish();
+        build.finish(0);
     }
 }
 

@@ -26,7 +26,7 @@ fn assert_holds(indexes: &FieldIndexes, filter: &Filter, passes: impl Fn(u32) ->
             for row in 0..build.rows() {
                 build.add(row, &record(row)).unwrap();
             }
-            build.finish();
+            build.finish(0);
         }
     };
     let rows = view.rows_covered();

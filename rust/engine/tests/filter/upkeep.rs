@@ -37,7 +37,7 @@ fn rows_that_came_during_a_build_are_in_it_once() {
     }
     insert(&indexes, &records[..2001]);
     assert!(indexes.view(&filter).is_none());
-    build.finish();
+    build.finish(0);
     insert(&indexes, &records);
     let view = view(&indexes, &filter);
     assert_eq!((view.rows_covered(), indexes.rows_covered()), (3000, 3000));

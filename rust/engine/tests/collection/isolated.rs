@@ -1,0 +1,209 @@
+//! Reads with filters beside writers: each answer is true of one state that the collection was in while it was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use parking_lot::RwLock;
+use tiercel_engine::filter::Filter;
+use tiercel_engine::{Collection, Durability, Expand, Include, NewRecord, Page, Running, Search, Walk, Wanted};
+use tiercel_index::Work;
+
+const RECORDS: usize = 30;
+/// More than are indexed at a time, so that there are always some to be built.
+const FIELDS: usize = 300;
+const GROUPS: usize = 3;
+const READS: usize = 80;
+
+/// The group and the version of each record that is there.
+type State = BTreeMap<usize, (usize, u64)>;
+
+/// The states after each batch, the first one after none. A state is put in before its batch is written.
+type States = RwLock<Vec<State>>;
+
+/// Ids and versions.
+type Answer = BTreeSet<(String, u64)>;
+
+/// What was found of a group, and how many were counted of one.
+type Reply = (Vec<(usize, Answer)>, Option<(usize, u64)>);
+
+fn id(number: usize) -> String {
+    format!("id{number}")
+}
+
+/// Every field names the group, so whichever is asked for, the same records pass.
+fn metadata(group: usize, version: u64) -> String {
+    let fields: Vec<String> = (0..FIELDS).map(|field| format!(r#""f{field}":{group}"#)).collect();
+    format!(r#"{{"version":{version},"next":["id0","id1"],{}}}"#, fields.join(","))
+}
+
+fn version(metadata: Option<&[u8]>) -> u64 {
+    let value: serde_json::Value = serde_json::from_slice(metadata.unwrap()).unwrap();
+    value["version"].as_u64().unwrap()
+}
+
+fn filter(field: usize, group: usize) -> String {
+    format!(r#"{{"f{field}":{group}}}"#)
+}
+
+fn of_group(state: &State, group: usize) -> Answer {
+    state.iter().filter(|(_, record)| record.0 == group).map(|(number, record)| (id(*number), record.1)).collect()
+}
+
+struct Writing<'a> {
+    collection: &'a Collection,
+    states: &'a States,
+    random: u64,
+}
+
+impl Writing<'_> {
+    fn next(&mut self, below: usize) -> usize {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) as usize % below
+    }
+
+    /// Say what the next batch leaves, then write it.
+    fn write(&mut self, version: u64) {
+        let mut state = self.states.read().last().cloned().unwrap();
+        let (number, group) = (self.next(RECORDS), self.next(GROUPS));
+        let numbers = [number, (number + 1) % RECORDS];
+        match self.next(8) {
+            0 => {
+                state.remove(&number);
+                self.states.write().push(state);
+                self.collection.delete(vec![id(number)]).unwrap();
+            }
+            1 => {
+                let expected = of_group(&state, group).len();
+                state.retain(|_, record| record.0 != group);
+                // What deletes nothing is no batch.
+                if expected > 0 {
+                    self.states.write().push(state);
+                }
+                let filter = Filter::from_text(&filter(self.next(FIELDS), group)).unwrap();
+                assert_eq!(self.collection.delete_where(&filter).unwrap(), expected);
+            }
+            2 | 3 => {
+                for number in &numbers {
+                    state.entry(*number).and_modify(|record| *record = (group, version));
+                }
+                self.states.write().push(state);
+                let new = numbers.map(|number| (id(number), Some(metadata(group, version))));
+                self.collection.set_metadata(new.to_vec()).unwrap();
+            }
+            _ => {
+                state.extend(numbers.map(|number| (number, (group, version))));
+                self.states.write().push(state);
+                let new = numbers.map(|number| NewRecord {
+                    id: id(number),
+                    vector: true,
+                    text: Some("word".into()),
+                    metadata: Some(metadata(group, version)),
+                });
+                self.collection.upsert(new.to_vec(), vec![1.0, number as f32, 1.0, version as f32]).unwrap();
+            }
+        }
+        assert_eq!(self.collection.sequence() as usize, self.states.read().len() - 1);
+    }
+}
+
+/// Ask in one of many ways.
+fn read(collection: &Collection, way: usize, field: usize) -> Reply {
+    let group = field % GROUPS;
+    let text = filter(field, group);
+    let include = Include { metadata: true, ..Include::default() };
+    let search = Search { filter: Some(&text), k: RECORDS, include, ..Search::default() };
+    let by_vector = Search { vector: Some(&[1.0, 0.0]), recall: Some(1.0), ..search.clone() };
+    let by_text = Search { text: Some("word"), ..search.clone() };
+    let answer = |search: &Search<'_>| -> Answer {
+        let matches = collection.search(search).unwrap().matches;
+        matches.into_iter().map(|found| (found.id, version(found.metadata.as_deref()))).collect()
+    };
+    let found = match way % 7 {
+        0 => {
+            let filter = Filter::from_text(&text).unwrap();
+            return (vec![], Some((group, collection.count(Some(&filter)).unwrap())));
+        }
+        1 => {
+            let filter = Filter::from_text(&text).unwrap();
+            let page = Page { filter: Some(&filter), include, ..Page::default() };
+            let got = collection.scan(&page).unwrap();
+            vec![got.into_iter().map(|got| (got.id, version(got.metadata.as_deref()))).collect()]
+        }
+        2 => vec![answer(&by_vector)],
+        3 => vec![answer(&by_text)],
+        4 => vec![answer(&Search { vector: by_vector.vector, ..by_text.clone() })],
+        5 => {
+            let expand = Expand { walk: Walk::Field("next".into()), hops: 1, decay: 0.5 };
+            vec![answer(&Search { expand: Some(&expand), ..by_text.clone() })]
+        }
+        _ => {
+            let stop = AtomicBool::new(false);
+            let texts = vec!["word".to_owned(); 12];
+            let many = collection.search_many(None, Some(&texts), &search, &Work::quiet(2, &stop)).unwrap();
+            let each = many.into_iter().map(|found| {
+                found.matches.into_iter().map(|found| (found.id, version(found.metadata.as_deref()))).collect()
+            });
+            each.collect()
+        }
+    };
+    (found.into_iter().map(|answer| (group, answer)).collect(), None)
+}
+
+/// Ask again and again, beside writers: all of an answer must be true of one state.
+fn reads(collection: &Collection, states: &States, reader: usize) {
+    for at in 0..READS {
+        let field = (at * 5 + reader * 67) % FIELDS;
+        let begin = collection.sequence() as usize;
+        let (found, counted) = collection.read(|collection| Ok(read(collection, at + reader, field))).unwrap();
+        let end = collection.sequence() as usize;
+        let states = &states.read()[begin..=end];
+        let holds = |state: &State| {
+            let is_of = |(group, answer): &(usize, Answer)| of_group(state, *group) == *answer;
+            let counts = counted.is_none_or(|(group, count)| of_group(state, group).len() as u64 == count);
+            found.iter().all(is_of) && counts
+        };
+        assert!(states.iter().any(holds), "way {}, batches {begin} to {end}: {found:?} {counted:?}", (at + reader) % 7);
+    }
+}
+
+#[test]
+fn every_answer_is_of_one_state() {
+    let directory = tempfile::tempdir().unwrap();
+    let wanted = Wanted { dim: Some(2), ..Wanted::default() };
+    let running = Running { durability: Durability::None, threads: 1 };
+    let collection = Collection::open(directory.path(), wanted, running).unwrap();
+    let states = States::new(vec![State::new()]);
+    let mut writing = Writing { collection: &collection, states: &states, random: 7 };
+    (0..40).for_each(|version| writing.write(version));
+    collection.checkpoint().unwrap();
+    let viewer = Collection::view(directory.path(), &Wanted::default()).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (collection, viewer, states, done) = (&collection, &viewer, &states, &done);
+        let mut readers: Vec<_> = (0..2).map(|reader| scope.spawn(move || reads(collection, states, reader))).collect();
+        readers.push(scope.spawn(move || reads(viewer, states, 2)));
+        let maintenance = scope.spawn(move || {
+            for round in 0.. {
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+                match round % 3 {
+                    0 => collection.settle().unwrap(),
+                    1 => collection.checkpoint().unwrap(),
+                    _ => collection.compact().unwrap(),
+                }
+                viewer.refresh().unwrap();
+            }
+        });
+        for version in 40.. {
+            if readers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                break;
+            }
+            writing.write(version);
+        }
+        done.store(true, Ordering::Relaxed);
+        maintenance.join().unwrap();
+    });
+    assert_eq!(collection.stats().unwrap().trouble, None);
+}
