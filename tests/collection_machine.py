@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from plain_filters import FILTERS, holds
@@ -74,6 +75,8 @@ class Machine(RuleBasedStateMachine):
         self.many = many
         self.scratch = Path(tempfile.mkdtemp(prefix="tiercel-"))
         self.records: dict[str, Record] = {}
+        # The batch that wrote each of them last.
+        self.sequences: dict[str, int] = {}
         self.copies = 0
 
     @initialize(metric=st.sampled_from(METRICS), seed=SEEDS)
@@ -117,6 +120,42 @@ class Machine(RuleBasedStateMachine):
         for id_, record in zip(ids, records, strict=True):
             self.records.pop(id_, None)
             self.records[id_] = record
+        self.note(ids)
+
+    def note(self, ids: list[str]) -> None:
+        """They were written by one batch, the newest."""
+        written = {match.id: match.sequence for match in self.collection.get(ids, include=()) if match is not None}
+        assert len(set(written.values())) <= 1
+        assert all(sequence > max(self.sequences.values(), default=0) for sequence in written.values())
+        self.sequences.update(written)
+
+    @precondition(lambda self: not self.many)
+    @rule(ids=IDS, data=st.data(), what=st.sampled_from(["upsert", "update_metadata", "delete"]))
+    def write_if(self, ids: list[str], data: st.DataObject, what: str) -> None:
+        """It counts if all records have the sequences that are expected."""
+        ids = list(dict.fromkeys(ids))
+        actual = [self.sequences[id_] if id_ in self.records else 0 for id_ in ids]
+        expected = [data.draw(st.sampled_from([sequence] * 9 + [0, sequence + 1])) for sequence in actual]
+        conflicts = [row for row in zip(ids, expected, actual, strict=True) if row[1] != row[2]]
+        arguments: dict[str, Any] = {"if_sequence": expected}
+        if what != "delete":
+            arguments["metadata"] = [{"a": 7}] * len(ids)
+        if conflicts:
+            with pytest.raises(tiercel.ConflictError) as raised:
+                getattr(self.collection, what)(ids, **arguments)
+            assert raised.value.args[1:] == conflicts[0]
+            return
+        there = [id_ for id_ in ids if id_ in self.records]
+        count = getattr(self.collection, what)(ids, **arguments)
+        assert count == (len(ids) if what == "upsert" else len(there))
+        for id_ in ids if what == "upsert" else there:
+            old = self.records[id_] if what == "update_metadata" else self.records.pop(id_, None)
+            if what == "upsert":
+                self.records[id_] = Record(None, None, {"a": 7})
+            elif what == "update_metadata" and old is not None:
+                self.records[id_] = old._replace(metadata={"a": 7})
+        if what != "delete":
+            self.note(there if what == "update_metadata" else ids)
 
     @rule(ids=IDS, data=st.data())
     def update_metadata(self, ids: list[str], data: st.DataObject) -> None:
@@ -127,6 +166,7 @@ class Machine(RuleBasedStateMachine):
         for id_, new in zip(ids, metadata, strict=True):
             if id_ in self.records:
                 self.records[id_] = self.records[id_]._replace(metadata=new)
+        self.note(there)
 
     @rule(ids=IDS)
     def delete(self, ids: list[str]) -> None:
@@ -273,6 +313,7 @@ class Machine(RuleBasedStateMachine):
     def check_all(self, collection: tiercel.Collection) -> None:
         found = collection.scan(include=("text", "metadata", "vector"))
         assert [(match.id, self.as_record(match)) for match in found] == list(self.records.items())
+        assert all(match.sequence == self.sequences[match.id] for match in found)
 
     def as_record(self, match: tiercel.Match) -> Record:
         vector = None if match.vector is None else tuple(match.vector.tolist())

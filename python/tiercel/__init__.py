@@ -14,6 +14,7 @@ from tiercel._core import Index, Matches, RangeMatches, __version__, build_profi
 from tiercel.errors import (
     AlreadyOpenError,
     ClosedError,
+    ConflictError,
     CorruptionError,
     DeadlineExceededError,
     DimensionMismatchError,
@@ -42,6 +43,7 @@ __all__ = [
     "Cache",
     "ClosedError",
     "Collection",
+    "ConflictError",
     "CorruptionError",
     "DeadlineExceededError",
     "DimensionMismatchError",

@@ -130,6 +130,17 @@ def given_metadata(metadata: Iterable[Metadata | None], count: int) -> list[str 
     return [None if each is None else json_object(each, f"metadata[{at}]") for at, each in enumerate(listed)]
 
 
+def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> list[int] | None:
+    """The sequence that each record must have, if anything is said of it."""
+    if if_sequence is None:
+        return None
+    listed = items(if_sequence)
+    if listed is None:
+        return [whole(if_sequence, "if_sequence", 0, MAX_LIMIT)] * count
+    column(listed, "if_sequence", count)
+    return [whole(each, f"if_sequence[{at}]", 0, MAX_LIMIT) for at, each in enumerate(listed)]
+
+
 def path_name(value: object, name: str) -> str:
     """A path that the system can be asked for."""
     found = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, str | os.PathLike) else value

@@ -26,6 +26,7 @@ from tiercel.checks import (
     MAX_LIMIT,
     Metadata,
     cores,
+    expected_sequences,
     given_metadata,
     given_vectors,
     included,
@@ -112,6 +113,8 @@ class Collection:
         vectors: ArrayLike | Sequence[ArrayLike | None] | None = None,
         texts: Iterable[str | None] | None = None,
         metadata: Iterable[Metadata | None] | None = None,
+        *,
+        if_sequence: int | Iterable[int] | None = None,
     ) -> int:
         """Put records in: all of them or, if anything is wrong, none. A record takes the place of an older one with its id, as a whole.
 
@@ -127,6 +130,9 @@ class Collection:
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
             schema if there is one. A `date` or `datetime` becomes its string in ISO 8601.
+        if_sequence
+            Write only if each record still has the `Match.sequence` that was read: an int for all ids, or one for each. 0 means that
+            there must be no such record.
 
         Returns
         -------
@@ -139,6 +145,8 @@ class Collection:
             An argument is not what it must be; the message names the argument and the place.
         DimensionMismatchError
             Vectors of another length than `dim`.
+        ConflictError
+            A record does not have the sequence that `if_sequence` expects.
         DiskFullError
             The disk is full; nothing was changed, and the collection goes on working.
         StorageFailedError
@@ -150,27 +158,62 @@ class Collection:
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
         rows, with_vector = given_vectors(vectors, count)
-        return self._core.upsert(names, rows, with_vector, contents, values)
+        return self._core.upsert(names, rows, with_vector, contents, values, expected_sequences(if_sequence, count))
 
-    def update_metadata(self, ids: Iterable[str], metadata: Iterable[Metadata | None]) -> int:
+    def update_metadata(
+        self,
+        ids: Iterable[str],
+        metadata: Iterable[Metadata | None],
+        *,
+        if_sequence: int | Iterable[int] | None = None,
+    ) -> int:
         """Replace the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
+
+        Parameters
+        ----------
+        ids, metadata
+            As in `upsert`.
+        if_sequence
+            As in `upsert`: replace only what has not been written since it was read.
 
         Raises
         ------
         InvalidInputError
             An argument is not what it must be.
+        ConflictError
+            A record does not have the sequence that `if_sequence` expects.
         """
         names = record_ids(ids)
         values = given_metadata(metadata, len(names))
-        return self._core.set_metadata(list(zip(names, values, strict=True)))
+        return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 
-    def delete(self, ids: Iterable[str] | None = None, *, filter: Filter | Metadata | None = None) -> int:
+    def delete(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        filter: Filter | Metadata | None = None,
+        if_sequence: int | Iterable[int] | None = None,
+    ) -> int:
         """Remove records by id, or those that pass a filter; returns how many were there.
+
+        A filter is applied and its records are removed in one step: a record that another thread changes meanwhile is removed only if it
+        still passes.
+
+        Parameters
+        ----------
+        ids
+            Of records; unknown ids change nothing.
+        filter
+            An expression of `F`, or its dict form.
+        if_sequence
+            As in `upsert`, with `ids`: remove only what has not been written since it was read.
 
         Raises
         ------
         InvalidInputError
-            Neither or both are given, or one is not what it must be.
+            Neither `ids` nor `filter` is given, or both are, or an argument is not what it must be.
+        ConflictError
+            A record does not have the sequence that `if_sequence` expects.
         """
         if (ids is None) == (filter is None):
             raise InvalidInputError(
@@ -179,7 +222,10 @@ class Collection:
                 else "delete: expected ids or filter, got neither"
             )
         if ids is not None:
-            return self._core.delete(record_ids(ids))
+            names = record_ids(ids)
+            return self._core.delete(names, expected_sequences(if_sequence, len(names)))
+        if if_sequence is not None:
+            raise InvalidInputError("if_sequence: expected ids beside it, got a filter")
         return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def get(self, ids: Iterable[str], *, include: Iterable[Include] = INCLUDES) -> list[Match | None]:

@@ -7,6 +7,7 @@ A message names the argument, what was expected and what came. Errors that Pytho
 __all__ = [
     "AlreadyOpenError",
     "ClosedError",
+    "ConflictError",
     "CorruptionError",
     "DeadlineExceededError",
     "DimensionMismatchError",
@@ -53,6 +54,31 @@ class AlreadyOpenError(TiercelError):
 
 class ClosedError(TiercelError, ValueError):
     """The collection or the tier has been closed."""
+
+
+class ConflictError(TiercelError):
+    """A record is not as a write with `if_sequence` expects it; nothing was changed. Read the record again and decide anew."""
+
+    def __init__(self, message: str, id: str, expected: int, actual: int) -> None:
+        super().__init__(message, id, expected, actual)
+
+    @property
+    def id(self) -> str:
+        """Which record; the first one, if several are not as expected."""
+        return self.args[1]
+
+    @property
+    def expected(self) -> int:
+        """The sequence that it was to have; 0 for no record."""
+        return self.args[2]
+
+    @property
+    def actual(self) -> int:
+        """The sequence that it has; 0 for no record."""
+        return self.args[3]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class DeadlineExceededError(TiercelError, TimeoutError):

@@ -30,19 +30,33 @@ class Match(NamedTuple):
     vector: NDArray[np.float32] | None
     highlights: list[tuple[int, int]] | None = None
     """Where the words that the query looks for stand in the text, in its order: begin and end in characters."""
+    sequence: int = 0
+    """The number of the batch that last wrote the record, for `if_sequence`; 1 if a version of tiercel wrote it that did not keep that."""
 
 
 @final
 class Found(Sequence[Match]):
     """The answer of a search: a sequence of `Match`, best first."""
 
-    __slots__ = ("_distances", "_highlights", "_ids", "_metadata", "_plan", "_quality", "_scores", "_texts", "_vectors")
+    __slots__ = (
+        "_distances",
+        "_highlights",
+        "_ids",
+        "_metadata",
+        "_plan",
+        "_quality",
+        "_scores",
+        "_sequences",
+        "_texts",
+        "_vectors",
+    )
 
     _quality: Quality
 
     def __init__(self, columns: tuple[Any, ...]) -> None:
         (
             self._ids,
+            self._sequences,
             self._scores,
             self._distances,
             self._texts,
@@ -109,6 +123,7 @@ class Found(Sequence[Match]):
             json.loads(metadata) if metadata is not None else None,
             self._vectors[at] if self._vectors is not None else None,
             self._highlights[at] if self._highlights is not None else None,
+            self._sequences[at],
         )
 
     def __copy__(self) -> Self:
@@ -122,7 +137,8 @@ class Found(Sequence[Match]):
         return f"Found({self._ids!r}, quality={self.quality!r})"
 
 
-def record(row: tuple[str, str | None, str | None, Any]) -> Match:
+def record(row: tuple[str, str | None, str | None, Any, int]) -> Match:
     """A record as the core gives it, read without a search."""
-    id_, text, metadata, vector = row
-    return Match(id_, math.nan, None, text, None if metadata is None else json.loads(metadata), vector)
+    id_, text, metadata, vector, sequence = row
+    value = None if metadata is None else json.loads(metadata)
+    return Match(id_, math.nan, None, text, value, vector, sequence=sequence)

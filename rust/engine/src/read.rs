@@ -20,6 +20,8 @@ use crate::vectors::Vectors;
 pub struct Got {
     /// Its id.
     pub id: String,
+    /// The batch that wrote it last, for the conditions of later writes.
+    pub sequence: u64,
     /// Its text, if wanted and there.
     pub text: Option<String>,
     /// Its metadata, if wanted and there.
@@ -175,6 +177,7 @@ fn got(snapshot: &Snapshot, row: u32, record: Record, include: Include) -> Got {
     let vectors = snapshot.vectors.as_ref().filter(|_| include.vector && record.vector);
     Got {
         id: record.id,
+        sequence: record.sequence,
         text: record.text.filter(|_| include.text),
         metadata: record.metadata.filter(|_| include.metadata),
         vector: vectors.and_then(|vectors| vectors.get(row)),

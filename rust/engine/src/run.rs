@@ -235,6 +235,7 @@ impl Candidates {
             let record = record?;
             Some(Match {
                 id: record.id,
+                sequence: record.sequence,
                 score: *score,
                 distance: distance(*row),
                 highlights: include.highlights.then(|| lit(record.text.as_deref())),

@@ -61,6 +61,8 @@ pub struct Include {
 pub struct Match {
     /// Its id.
     pub id: String,
+    /// The batch that wrote it last, for the conditions of later writes.
+    pub sequence: u64,
     /// Larger is better: that of the last stage that gives scores.
     pub score: f32,
     /// Distance of its vector, if it was found by that.

@@ -4,13 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tiercel_index::check_vectors;
-use tiercel_store::{Applied, Batch, Change};
+use tiercel_store::{Applied, Batch, Change, Condition};
 use tiercel_text::Segment;
 
 use crate::collection::Collection;
-use crate::errors::{QueryError, WriteError};
-use crate::filter::Filter;
-use crate::select::select;
+use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
 use crate::vectors::options;
 use crate::writer::Writer;
@@ -51,6 +49,16 @@ impl Collection {
     /// Put records in, all or none; one that has the id of another takes its place. Of equal ids in `records` the last wins. `vectors`
     /// holds those of the records that have one, in their order. Gives the number of records that were put in.
     pub fn upsert(&self, records: Vec<NewRecord>, vectors: Vec<f32>) -> Result<usize, WriteError> {
+        self.upsert_if(records, vectors, Vec::new())
+    }
+
+    /// The same if all of these conditions hold just before; else it is a conflict and nothing is changed.
+    pub fn upsert_if(
+        &self,
+        records: Vec<NewRecord>,
+        vectors: Vec<f32>,
+        conditions: Vec<Condition>,
+    ) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|record| record.id.as_str()))?;
         self.check_vectors(&records, &vectors)?;
         let metadata = records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref()));
@@ -60,8 +68,8 @@ impl Collection {
         let segment = Segment::build(texts, &self.core.config.tokenizer)?;
         let count = records.len();
         let width = self.dim() * size_of::<f32>();
-        let mut batch =
-            Batch { changes: Vec::with_capacity(count), width, vectors: bytemuck::cast_slice(&vectors).to_vec() };
+        let packed = bytemuck::cast_slice(&vectors).to_vec();
+        let mut batch = Batch { conditions, changes: Vec::with_capacity(count), width, vectors: packed };
         let mut fresh = Fresh { vectors, segment: Some(segment), ..Fresh::default() };
         for NewRecord { id, vector, text, metadata } in records {
             fresh.with_vector.push(vector);
@@ -74,6 +82,15 @@ impl Collection {
 
     /// Replace the metadata of records, all or none. Gives how many of the ids are there.
     pub fn set_metadata(&self, records: Vec<(String, Option<String>)>) -> Result<usize, WriteError> {
+        self.set_metadata_if(records, Vec::new())
+    }
+
+    /// The same if all of these conditions hold just before; else it is a conflict and nothing is changed.
+    pub fn set_metadata_if(
+        &self,
+        records: Vec<(String, Option<String>)>,
+        conditions: Vec<Condition>,
+    ) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|(id, _)| id.as_str()))?;
         let metadata = records.iter().map(|(id, metadata)| (id.as_str(), metadata.as_deref()));
         self.core.config.schema.check_metadata(metadata)?;
@@ -81,7 +98,7 @@ impl Collection {
             id,
             metadata: metadata.map(String::into_bytes),
         };
-        let batch = Batch { changes: records.into_iter().map(change).collect(), ..Batch::default() };
+        let batch = Batch { conditions, changes: records.into_iter().map(change).collect(), ..Batch::default() };
         let applied = self.commit(batch, Fresh { changes_metadata: true, ..Fresh::default() })?;
         let there: HashSet<u32> = applied.rows.iter().filter_map(|row| row.new).collect();
         Ok(there.len())
@@ -89,20 +106,16 @@ impl Collection {
 
     /// Remove records, all or none. Gives how many were there.
     pub fn delete(&self, ids: Vec<String>) -> Result<usize, WriteError> {
-        self.check_ids(ids.iter().map(String::as_str))?;
-        let batch = Batch { changes: ids.into_iter().map(|id| Change::Delete { id }).collect(), ..Batch::default() };
-        let applied = self.commit(batch, Fresh::default())?;
-        Ok(applied.rows.iter().filter(|row| row.old.is_some()).count())
+        self.delete_if(ids, Vec::new())
     }
 
-    /// Remove the records that pass a filter; gives how many.
-    pub fn delete_where(&self, filter: &Filter) -> Result<usize, WriteError> {
-        // A reader is told before it searches.
-        self.writer()?;
-        let (snapshot, rows) = select(&self.core, filter)?;
-        let rows: Vec<u32> = rows.into_iter().collect();
-        let records = snapshot.reader.records(&rows).map_err(QueryError::from)?;
-        self.delete(records.into_iter().flatten().map(|record| record.id).collect())
+    /// The same if all of these conditions hold just before; else it is a conflict and nothing is changed.
+    pub fn delete_if(&self, ids: Vec<String>, conditions: Vec<Condition>) -> Result<usize, WriteError> {
+        self.check_ids(ids.iter().map(String::as_str))?;
+        let changes = ids.into_iter().map(|id| Change::Delete { id }).collect();
+        let batch = Batch { conditions, changes, ..Batch::default() };
+        let applied = self.commit(batch, Fresh::default())?;
+        Ok(applied.rows.iter().filter(|row| row.old.is_some()).count())
     }
 
     fn dim(&self) -> usize {
@@ -110,15 +123,18 @@ impl Collection {
     }
 
     fn check_ids<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), WriteError> {
-        if let Some(why) = self.writer()?.failure.lock().clone() {
-            return Err(WriteError::Unsearchable(why));
-        }
+        self.check_searchable()?;
         for (at, id) in ids.enumerate() {
             if id.is_empty() || id.len() > MAX_ID {
                 return Err(WriteError::Id { limit: MAX_ID, got: id.len(), at });
             }
         }
         Ok(())
+    }
+
+    /// Check that everything that was committed is searchable.
+    pub(crate) fn check_searchable(&self) -> Result<(), WriteError> {
+        self.writer()?.failure.lock().clone().map_or(Ok(()), |why| Err(WriteError::Unsearchable(why)))
     }
 
     fn check_vectors(&self, records: &[NewRecord], vectors: &[f32]) -> Result<(), WriteError> {
@@ -139,17 +155,23 @@ impl Collection {
         let writer = self.writer()?;
         let shared = Arc::clone(writer);
         let applied = writer.store.commit(batch, move |applied| publish(&shared, applied, fresh))?;
-        if self.sequence() < applied.sequence {
-            let why = writer.failure.lock().clone();
-            return Err(WriteError::Unpublished(why.unwrap_or_else(|| "a panic".into())));
-        }
+        self.check_published(&applied)?;
         Ok(applied)
+    }
+
+    /// Check that a committed batch is searchable.
+    pub(crate) fn check_published(&self, applied: &Applied) -> Result<(), WriteError> {
+        if self.sequence() >= applied.sequence {
+            return Ok(());
+        }
+        let why = self.writer()?.failure.lock().clone();
+        Err(WriteError::Unpublished(why.unwrap_or_else(|| "a panic".into())))
     }
 }
 
 /// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
 /// together: the reader has all of them, so what a later one replaced could be found in neither form.
-fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
+pub(crate) fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
     if writer.failure.lock().is_some() {
         // Without the rows of the batch that is missing, later ones would get other numbers than they have in the store.
         return;

@@ -10,8 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tiercel_engine::filter::{FieldType, Filter, Schema};
 use tiercel_engine::{
-    Collection, Durability, Language, Moment, NewRecord, Norms, Order, Page, QueryError, Running, Search, Tokenizer,
-    Wanted, WriteError, metric_name,
+    Collection, Condition, Durability, Language, Moment, NewRecord, Norms, Order, Page, QueryError, Running, Search,
+    Tokenizer, Wanted, WriteError, metric_name,
 };
 use tiercel_index::Work;
 
@@ -126,6 +126,7 @@ impl CollectionCore {
         self.query(py, |collection| collection.contains(id))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a batch by columns")]
     fn upsert(
         &self,
         py: Python<'_>,
@@ -134,7 +135,9 @@ impl CollectionCore {
         with_vector: Option<Vec<bool>>,
         texts: Option<Vec<Option<String>>>,
         metadata: Option<Vec<Option<String>>>,
+        if_sequence: Option<Vec<u64>>,
     ) -> PyResult<usize> {
+        let conditions = conditions(&ids, if_sequence);
         let count = ids.len();
         let with_vector = with_vector.unwrap_or_else(|| vec![vectors.is_some(); count]);
         let wanted = with_vector.iter().filter(|with| **with).count();
@@ -147,15 +150,24 @@ impl CollectionCore {
         let record =
             |(id, vector)| NewRecord { id, vector, text: texts.next().flatten(), metadata: metadata.next().flatten() };
         let records = ids.into_iter().zip(with_vector).map(record).collect();
-        self.write(py, |collection| collection.upsert(records, values))
+        self.write(py, |collection| collection.upsert_if(records, values, conditions))
     }
 
-    fn set_metadata(&self, py: Python<'_>, records: Vec<(String, Option<String>)>) -> PyResult<usize> {
-        self.write(py, |collection| collection.set_metadata(records))
+    fn set_metadata(
+        &self,
+        py: Python<'_>,
+        ids: Vec<String>,
+        metadata: Vec<Option<String>>,
+        if_sequence: Option<Vec<u64>>,
+    ) -> PyResult<usize> {
+        let conditions = conditions(&ids, if_sequence);
+        let records = ids.into_iter().zip(metadata).collect();
+        self.write(py, |collection| collection.set_metadata_if(records, conditions))
     }
 
-    fn delete(&self, py: Python<'_>, ids: Vec<String>) -> PyResult<usize> {
-        self.write(py, |collection| collection.delete(ids))
+    fn delete(&self, py: Python<'_>, ids: Vec<String>, if_sequence: Option<Vec<u64>>) -> PyResult<usize> {
+        let conditions = conditions(&ids, if_sequence);
+        self.write(py, |collection| collection.delete_if(ids, conditions))
     }
 
     fn delete_where(&self, py: Python<'_>, filter: &str) -> PyResult<usize> {
@@ -428,6 +440,12 @@ impl CollectionCore {
             if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one an id") };
         Err(errors::invalid(py, format!("{argument}: expected {expected}, got {}", rows.count)))
     }
+}
+
+/// What must hold of records, if anything.
+fn conditions(ids: &[String], if_sequence: Option<Vec<u64>>) -> Vec<Condition> {
+    let sequences = if_sequence.unwrap_or_default();
+    ids.iter().zip(sequences).map(|(id, sequence)| Condition { id: id.clone(), sequence }).collect()
 }
 
 fn unknown(py: Python<'_>, language: &str) -> PyErr {

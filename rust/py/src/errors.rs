@@ -141,6 +141,9 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
         CommitError::DiskFull => error(py, "DiskFullError", (ENOSPC, problem.to_string())),
         CommitError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         CommitError::Invalid(_) => invalid(py, problem.to_string()),
+        CommitError::Conflict { id, expected, actual } => {
+            error(py, "ConflictError", (problem.to_string(), id.clone(), *expected, *actual))
+        }
         CommitError::Io(io) => error(py, "StorageFailedError", (errno(io), reason(io))),
         _ => error(py, "StorageFailedError", (EIO, problem.to_string())),
     }

@@ -7,12 +7,14 @@ use tiercel_engine::{Found, Got, Include, Plan};
 
 use crate::errors;
 
-/// A record as Python gets it: id, text, metadata as JSON, vector.
-pub(crate) type Row<'py> = (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>);
+/// A record as Python gets it: id, text, metadata as JSON, vector, and the batch that wrote it last.
+pub(crate) type Row<'py> =
+    (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>, u64);
 
-/// What is found: ids, scores, distances, texts, metadata as JSON, vectors, highlights, whether exact, and the plan if wanted.
+/// What is found: ids, the batches that wrote the records last, scores, distances, texts, metadata as JSON, vectors, highlights, whether exact, and the plan if wanted.
 pub(crate) type Columns<'py> = (
     Vec<String>,
+    Vec<u64>,
     Bound<'py, PyArray1<f32>>,
     Bound<'py, PyArray1<f32>>,
     Option<Vec<Option<String>>>,
@@ -31,7 +33,7 @@ pub(crate) const fn included((text, metadata, vector, highlights): (bool, bool, 
 /// A record that was read.
 pub(crate) fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
     let vector = got.vector.map(|vector| PyArray1::from_vec(py, vector));
-    Ok((got.id, got.text, json(py, got.metadata)?, vector))
+    Ok((got.id, got.text, json(py, got.metadata)?, vector, got.sequence))
 }
 
 /// JSON as a string of Python.
@@ -44,11 +46,12 @@ fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, 
 /// What a search found.
 pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: bool) -> PyResult<Columns<'_>> {
     let count = found.matches.len();
-    let mut ids = Vec::with_capacity(count);
+    let (mut ids, mut sequences) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut scores, mut distances) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut texts, mut metadata, mut vectors, mut highlights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for each in found.matches {
         ids.push(each.id);
+        sequences.push(each.sequence);
         scores.push(each.score);
         distances.push(each.distance.unwrap_or(f32::NAN));
         texts.push(each.text);
@@ -59,6 +62,7 @@ pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: b
     let plan = explain.then(|| explained(py, found.plan)).transpose()?;
     Ok((
         ids,
+        sequences,
         PyArray1::from_vec(py, scores),
         PyArray1::from_vec(py, distances),
         include.text.then_some(texts),

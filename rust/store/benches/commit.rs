@@ -74,7 +74,8 @@ fn batch(first: usize, count: usize, random: bool) -> Batch {
             metadata: Some(b"{\"lang\": \"en\", \"n\":".repeat(5)),
         }
     };
-    Batch { changes: (first..first + count).map(change).collect(), width: WIDTH, vectors: vec![7; count * WIDTH] }
+    let changes = (first..first + count).map(change).collect();
+    Batch { changes, width: WIDTH, vectors: vec![7; count * WIDTH], ..Batch::default() }
 }
 
 fn plain_sync(dir: &Path) -> (f64, f64) {

@@ -5,12 +5,23 @@ use crate::errors::CommitError;
 /// Changes that are committed together or not at all, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
+    /// What must hold just before the first change; otherwise nothing is changed.
+    pub conditions: Vec<Condition>,
     /// The changes.
     pub changes: Vec<Change>,
     /// Bytes of one vector; 0 without vectors.
     pub width: usize,
     /// The vectors of the upserts that have one, in their order, without gaps.
     pub vectors: Vec<u8>,
+}
+
+/// A record must be as one batch left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Its id.
+    pub id: String,
+    /// The batch that wrote it last, see [`crate::Record::sequence`]; 0 if there must be no such record.
+    pub sequence: u64,
 }
 
 /// One change.

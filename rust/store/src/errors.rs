@@ -65,12 +65,30 @@ pub enum CommitError {
     /// The batch is not one.
     #[error("{0}")]
     Invalid(String),
+    /// A record is not as a condition of the batch says. Nothing was changed.
+    #[error("if_sequence: expected {}, got {}; read it again", wanted(id, *expected), found(*actual))]
+    Conflict {
+        /// Its id.
+        id: String,
+        /// The batch that was to have written it last; 0 for no record.
+        expected: u64,
+        /// The batch that has; 0 for no record.
+        actual: u64,
+    },
     /// All 2**32 - 1 rows were given out.
     #[error("no rows left: a collection takes 2**32 - 1 upserts")]
     RowsExhausted,
     /// An operation beside the record database failed. Nothing was changed.
     #[error(transparent)]
     Io(Arc<io::Error>),
+}
+
+fn wanted(id: &str, sequence: u64) -> String {
+    if sequence == 0 { format!("no record {id:?}") } else { format!("record {id:?} at sequence {sequence}") }
+}
+
+fn found(sequence: u64) -> String {
+    if sequence == 0 { "no record".to_owned() } else { format!("sequence {sequence}") }
 }
 
 /// Why something was not read.

@@ -52,7 +52,7 @@ mod view;
 mod view_file;
 mod writer;
 
-pub use batch::{Applied, Batch, Change, RowChange};
+pub use batch::{Applied, Batch, Change, Condition, RowChange};
 pub use errors::{CommitError, Corruption, OpenError, ReadError, is_outdated};
 pub use fresh::FreshChunk;
 pub use reader::Reader;

@@ -32,12 +32,12 @@ pub(crate) fn encode(batch: &Batch, group: &mut Vec<u8>) {
     group.extend((batch.changes.len() as u32).to_le_bytes());
     group.extend((width as u32).to_le_bytes());
     group.extend((vectors as u32).to_le_bytes());
-    let none = |id| RecordRef { id, vector: false, text: None, metadata: None };
+    let none = |id| RecordRef { id, sequence: 0, vector: false, text: None, metadata: None };
     for change in &batch.changes {
         let (kind, record) = match change {
             Change::Upsert { id, vector, text, metadata } => {
                 let (text, metadata) = (text.as_deref(), metadata.as_deref());
-                (UPSERT, RecordRef { id, vector: *vector, text, metadata })
+                (UPSERT, RecordRef { vector: *vector, text, metadata, ..none(id) })
             }
             Change::SetMetadata { id, metadata } => {
                 (SET_METADATA, RecordRef { metadata: metadata.as_deref(), ..none(id) })
@@ -123,7 +123,7 @@ mod tests {
             Change::SetMetadata { id: "d".into(), metadata: None },
             upsert("e", true, Some("")),
         ];
-        let batch = Batch { changes, width: 2, vectors: vec![1, 2, 3, 4] };
+        let batch = Batch { changes, width: 2, vectors: vec![1, 2, 3, 4], ..Batch::default() };
         let mut bytes = Vec::new();
         encode(&batch, &mut bytes);
         encode(&Batch::default(), &mut bytes);

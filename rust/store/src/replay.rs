@@ -128,7 +128,7 @@ fn replay_group(
         let (Some(changes), true) = (changes, row == first) else {
             return Err(file.corrupt(&format!("batch {sequence}: expected changes from row {row} on"), group.start));
         };
-        match stage.apply(&changes)? {
+        match stage.change_all(&changes)? {
             Ok(_) => Ok(()),
             Err(error) => Err(file.corrupt(&format!("batch {sequence}: {error}"), group.start)),
         }

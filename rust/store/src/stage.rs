@@ -1,6 +1,6 @@
 //! What batches change, worked out before anything is written.
 
-use crate::batch::{Applied, Change, RowChange};
+use crate::batch::{Applied, Batch, Change, Condition, RowChange};
 use crate::errors::{CommitError, ReadError};
 use crate::overlay::{Bytes, Changes};
 use crate::reader::{Reader, no_record};
@@ -20,7 +20,18 @@ impl<'a> Stage<'a> {
     }
 
     /// Apply a batch. The inner error is that of this batch alone, which has changed nothing then.
-    pub(crate) fn apply(&mut self, changes: &[Change]) -> Result<Result<Applied, CommitError>, ReadError> {
+    pub(crate) fn apply(&mut self, batch: &Batch) -> Result<Result<Applied, CommitError>, ReadError> {
+        for Condition { id, sequence: expected } in &batch.conditions {
+            let actual = self.written(id)?;
+            if actual != *expected {
+                return Ok(Err(CommitError::Conflict { id: id.clone(), expected: *expected, actual }));
+            }
+        }
+        self.change_all(&batch.changes)
+    }
+
+    /// Apply changes whose conditions hold, or held when they were committed.
+    pub(crate) fn change_all(&mut self, changes: &[Change]) -> Result<Result<Applied, CommitError>, ReadError> {
         let upserts = changes.iter().filter(|change| matches!(change, Change::Upsert { .. })).count();
         if upserts > (MAX_ROWS - self.counters.next_row) as usize {
             return Ok(Err(CommitError::RowsExhausted));
@@ -33,8 +44,8 @@ impl<'a> Stage<'a> {
     fn change(&mut self, change: &Change) -> Result<RowChange, ReadError> {
         match change {
             Change::Upsert { id, vector, text, metadata } => {
-                let record = RecordRef { id, vector: *vector, text: text.as_deref(), metadata: metadata.as_deref() };
-                self.upsert(record)
+                let (text, metadata) = (text.as_deref(), metadata.as_deref());
+                self.upsert(RecordRef { id, sequence: self.counters.sequence, vector: *vector, text, metadata })
             }
             Change::SetMetadata { id, metadata } => self.set_metadata(id, metadata.as_deref()),
             Change::Delete { id } => self.delete(id),
@@ -57,7 +68,7 @@ impl<'a> Stage<'a> {
         let Some(row) = self.row(id)? else { return Ok(RowChange { old: None, new: None }) };
         let bytes = self.record(row)?.ok_or_else(|| no_record(row))?;
         let old = RecordRef::decode(&bytes).ok_or_else(|| no_record(row))?;
-        let new = RecordRef { metadata, ..old }.encode();
+        let new = RecordRef { metadata, sequence: self.counters.sequence, ..old }.encode();
         self.changes.set_record(self.counters.sequence, row, Some(new.into()));
         Ok(RowChange { old: Some(row), new: Some(row) })
     }
@@ -70,6 +81,13 @@ impl<'a> Stage<'a> {
             self.counters.records -= 1;
         }
         Ok(RowChange { old, new: None })
+    }
+
+    /// The batch that wrote the record of an id last; 0 if there is none.
+    fn written(&self, id: &str) -> Result<u64, ReadError> {
+        let Some(row) = self.row(id)? else { return Ok(0) };
+        let bytes = self.record(row)?.ok_or_else(|| no_record(row))?;
+        Ok(RecordRef::decode(&bytes).ok_or_else(|| no_record(row))?.sequence)
     }
 
     fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {

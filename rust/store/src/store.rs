@@ -185,6 +185,24 @@ impl Store {
         self.waiting.submit((batch, Box::new(publish) as Publish), &Err(lost), |jobs| self.commit_group(jobs))
     }
 
+    /// Commit what `make` makes of the newest records; no batch is committed between its look at them and its own. All other commits
+    /// wait for it, so it should have little left to do. It must not write to the store. `None` is no batch.
+    ///
+    /// `publish` runs as that of [`Self::commit`] does.
+    pub fn commit_made<E: From<CommitError>>(
+        &self,
+        make: impl FnOnce() -> Result<Option<Batch>, E>,
+        publish: impl FnOnce(&Applied) + Send + 'static,
+    ) -> Result<Option<Applied>, E> {
+        self.check_process()?;
+        self.make_room()?;
+        let mut writer = self.writer.lock();
+        let Some(batch) = make()? else { return Ok(None) };
+        batch.check()?;
+        let mut results = self.write(&mut writer, &[batch], vec![Box::new(publish)])?;
+        Ok(results.pop().transpose()?)
+    }
+
     fn commit_group(&self, jobs: Vec<Job>) -> Vec<Result<Applied, CommitError>> {
         let (batches, publishers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
         match self.write_group(&batches, publishers) {
@@ -198,10 +216,21 @@ impl Store {
         batches: &[Batch],
         publishers: Vec<Publish>,
     ) -> Result<Vec<Result<Applied, CommitError>>, CommitError> {
-        if self.unapplied() > UNAPPLIED {
-            self.apply(|| ())?;
-        }
-        let mut writer = self.writer.lock();
+        self.make_room()?;
+        self.write(&mut self.writer.lock(), batches, publishers)
+    }
+
+    /// Put what is in the log into the record database, if it is much.
+    fn make_room(&self) -> Result<(), CommitError> {
+        if self.unapplied() > UNAPPLIED { self.apply(|| ()) } else { Ok(()) }
+    }
+
+    fn write(
+        &self,
+        writer: &mut Writer,
+        batches: &[Batch],
+        publishers: Vec<Publish>,
+    ) -> Result<Vec<Result<Applied, CommitError>>, CommitError> {
         let results = writer.commit(batches, self.durability == Durability::Always)?;
         *self.published.write() = writer.reader().clone();
         for (result, publish) in results.iter().zip(publishers) {

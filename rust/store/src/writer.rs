@@ -86,7 +86,7 @@ impl Writer {
         let mut count = 0;
         let mut vectors = false;
         for batch in batches {
-            let result = stage.apply(&batch.changes)?;
+            let result = stage.apply(batch)?;
             if result.is_ok() {
                 log_batch::encode(batch, &mut group);
                 count += 1;

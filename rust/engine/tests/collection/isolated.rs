@@ -207,3 +207,46 @@ fn every_answer_is_of_one_state() {
     });
     assert_eq!(collection.stats().unwrap().trouble, None);
 }
+
+/// A record that holds "old" or "new".
+fn state(id: &str, state: &str) -> NewRecord {
+    let metadata = Some(format!(r#"{{"state":"{state}"}}"#));
+    NewRecord { id: id.into(), vector: false, text: None, metadata }
+}
+
+#[test]
+fn a_deletion_by_filter_takes_what_passes_when_it_is_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = Running { durability: Durability::None, threads: 1 };
+    let collection = Collection::open(directory.path(), Wanted::default(), running).unwrap();
+    let old = Filter::from_text(r#"{"state":"old"}"#).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (collection, old, done) = (&collection, &old, &done);
+        for _ in 0..2 {
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    collection.delete_where(old).unwrap();
+                }
+            });
+        }
+        let writers = (0..2).map(|writer| {
+            scope.spawn(move || {
+                let (id, other) = (format!("id{writer}"), format!("other{writer}"));
+                for _ in 0..300 {
+                    for value in ["old", "new"] {
+                        collection.upsert(vec![state(&id, value)], vec![]).unwrap();
+                    }
+                    assert!(collection.contains(&id).unwrap(), "it does not pass the filter");
+                    collection.upsert(vec![state(&other, "old")], vec![]).unwrap();
+                    collection.delete_where(old).unwrap();
+                    assert!(!collection.contains(&other).unwrap(), "it passes the filter");
+                }
+            })
+        });
+        let written: Vec<_> = writers.collect::<Vec<_>>().into_iter().map(thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::Relaxed);
+        written.into_iter().for_each(|written| written.unwrap());
+    });
+    assert_eq!(collection.len(), 2);
+}

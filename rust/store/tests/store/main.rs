@@ -1,6 +1,7 @@
 //! The store against a model: on a disk that works, fails, crashes, and is damaged.
 
 mod behaviour;
+mod conditions;
 mod crash;
 mod damage;
 mod faults;

@@ -47,6 +47,7 @@ impl Model {
     pub(crate) fn commit(&mut self, batch: &Batch) -> Applied {
         let mut vectors = batch.vectors.chunks_exact(batch.width.max(1));
         let mut rows = Vec::new();
+        self.sequence += 1;
         for change in &batch.changes {
             rows.push(match change {
                 Change::Upsert { id, vector, text, metadata } => {
@@ -54,8 +55,13 @@ impl Model {
                     self.next_row += 1;
                     let old = self.rows.insert(id.clone(), row);
                     old.map(|old| self.records.remove(&old));
-                    let record =
-                        Record { id: id.clone(), vector: *vector, text: text.clone(), metadata: metadata.clone() };
+                    let record = Record {
+                        id: id.clone(),
+                        sequence: self.sequence,
+                        vector: *vector,
+                        text: text.clone(),
+                        metadata: metadata.clone(),
+                    };
                     self.records.insert(row, record);
                     if *vector {
                         self.fresh.insert(row, vectors.next().unwrap().to_vec());
@@ -65,7 +71,9 @@ impl Model {
                 Change::SetMetadata { id, metadata } => {
                     let row = self.rows.get(id).copied();
                     if let Some(row) = row {
-                        self.records.get_mut(&row).unwrap().metadata.clone_from(metadata);
+                        let record = self.records.get_mut(&row).unwrap();
+                        record.metadata.clone_from(metadata);
+                        record.sequence = self.sequence;
                     }
                     RowChange { old: row, new: row }
                 }
@@ -76,7 +84,6 @@ impl Model {
                 }
             });
         }
-        self.sequence += 1;
         Applied { sequence: self.sequence, rows }
     }
 
