@@ -23,6 +23,7 @@ __all__ = [
     "Sketch",
     "StoreCore",
     "TierCore",
+    "TierLook",
     "__version__",
     "build_profile",
     "pack_envelope",
@@ -604,6 +605,8 @@ class LastingCore(TierCore):
 
         False if the disk refuses, or refused since the last time; then everything was forgotten.
         """
+    def write(self) -> bool:
+        """Write what waits to the files, without a sync: it outlives the process then, if not a power cut. False if the disk refuses."""
     def close(self) -> None:
         """Write what waits, and close the files. Doing it again changes nothing."""
     @property
@@ -614,6 +617,23 @@ class StoreCore(LastingCore):
     """What `tiercel.cache.Store` calls; use that."""
 
     def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
+
+@final
+class TierLook:
+    """What lies in the directory of a store, or of files, looked at without a change to it. While this is there nobody opens it to write."""
+
+    def __new__(cls, path: str | PathLike[str], files: bool) -> Self: ...
+    @property
+    def entries(self) -> int:
+        """Keys that have a value."""
+    @property
+    def bytes(self) -> int:
+        """Bytes that count against the size of the tier."""
+    @property
+    def damaged(self) -> int:
+        """Parts that are damaged, beside values."""
+    def is_whole(self, number: int) -> bool:
+        """Whether the value of this number is what was written."""
 
 class FilesCore(LastingCore):
     """What `tiercel.cache.Files` calls; use that."""
@@ -674,10 +694,10 @@ def seal(key: _Key, value: Buffer, level: int | None = None) -> bytes:
     Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
     """
 
-def unseal(key: _Key, frame: Buffer) -> bytes | None:
-    """The value of what `seal` gave; None if it is not whole, or is that of another key.
+def unseal(key: _Key, frame: Buffer, most: int) -> bytes | None:
+    """The value of what `seal` gave; None if it is not whole, is that of another key, or has more bytes than `most`.
 
-    Raises `InvalidInputError` for a key or a frame of another kind.
+    Raises `InvalidInputError` for a key, a frame or a limit of another kind.
     """
 
 def simd_levels() -> dict[str, bool]:

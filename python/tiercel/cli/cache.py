@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tiercel._core import TierLook
 from tiercel.cache import Files, Store
 from tiercel.cache.replay import replay, replay_two_tiers
 from tiercel.cache.traces import Trace, read_trace
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> Answer:
     return actions[args.action](args)
 
 
-def _open(directory: str) -> Store | Files:
+def _kind(directory: str) -> type[Store | Files]:
     path = Path(directory)
     whole = path.resolve()
     if whole.name == "ledger" and (whole.parent / "blobs").is_dir():
@@ -41,8 +42,11 @@ def _open(directory: str) -> Store | Files:
     kind = next((kind for name, kind in _LOGS.items() if _has_log(path / name)), None)
     if kind is None:
         raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got {directory}")
-    # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
-    return kind(directory, max(64 * _file_bytes(directory), 1 << 20))
+    return kind
+
+
+def _look(directory: str) -> TierLook:
+    return TierLook(directory, _kind(directory) is Files)
 
 
 def _has_log(path: Path) -> bool:
@@ -65,39 +69,35 @@ def _file_bytes(directory: str) -> int:
 
 
 def _stats(args: argparse.Namespace) -> Answer:
-    with _open(args.directory) as store:
-        stats = store.stats()
+    found = _look(args.directory)
+    file_bytes = _file_bytes(args.directory)
     document = {
         "directory": args.directory,
-        "entries": stats["entries"],
-        "bytes": stats["bytes"],
-        "file_bytes": _file_bytes(args.directory),
+        "entries": found.entries,
+        "bytes": found.bytes,
+        "file_bytes": file_bytes,
     }
-    lines = [
-        f"entries      {stats['entries']:,}",
-        f"bytes        {stats['bytes']:,}, in files of {document['file_bytes']:,}",
-    ]
+    lines = [f"entries      {found.entries:,}", f"bytes        {found.bytes:,}, in files of {file_bytes:,}"]
     return Answer(document, lines)
 
 
 def _verify(args: argparse.Namespace) -> Answer:
-    with _open(args.directory) as store:
-        keys = list(store)
-        missing = 0
-        with progress("verify") as report:
-            for number, key in enumerate(keys):
-                missing += store.get(key) is None
-                if report is not None:
-                    report(number + 1, len(keys))
-        # What was damaged when it was opened is counted, too.
-        damaged = max(store.stats()["damaged"], missing)
-    document = {"directory": args.directory, "values": len(keys), "damaged": damaged}
-    lines = [f"{len(keys):,} values, {f'{damaged:,} damaged' if damaged else 'none is damaged'}"]
+    found = _look(args.directory)
+    damaged = found.damaged
+    with progress("verify") as report:
+        for number in range(found.entries):
+            damaged += not found.is_whole(number)
+            if report is not None:
+                report(number + 1, found.entries)
+    document = {"directory": args.directory, "values": found.entries, "damaged": damaged}
+    lines = [f"{found.entries:,} values, {f'{damaged:,} damaged' if damaged else 'none is damaged'}"]
     return Answer(document, lines, code=1 if damaged else 0)
 
 
 def _clear(args: argparse.Namespace) -> Answer:
-    with _open(args.directory) as store:
+    # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
+    room = max(64 * _file_bytes(args.directory), 1 << 20)
+    with _kind(args.directory)(args.directory, room) as store:
         entries = len(store)
         store.clear()
         failed = store.stats()["failures"] > 0

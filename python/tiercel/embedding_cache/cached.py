@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import compress
+from itertools import compress, islice
 from typing import Final, Protocol, TypeAlias, TypedDict, cast, final
 
 import numpy as np
@@ -202,15 +202,16 @@ class EmbeddingCache:
         if not keys:
             return {}
         try:
-            values: list[object] = list(self._tier.get_many(keys))
+            # More than was asked for may have no end.
+            values: list[object] = list(islice(self._tier.get_many(keys), len(keys) + 1))
         except Exception:  # noqa: BLE001 - tiers raise what they like
             values = []
         if len(values) != len(keys):
             self._count(failures=1)
             return {}
         there = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
-        whole = {key: opened(key, value) for key, value in there.items()}
-        found = {key: value for key, value in whole.items() if value is not None and len(value) == self._codec.size}
+        whole = {key: opened(key, value, self._codec.size) for key, value in there.items()}
+        found = {key: value for key, value in whole.items() if value is not None}
         sound = self._codec.sound(list(found.values()))
         found = dict(compress(found.items(), sound))
         self._count(failures=len(there) - len(found))

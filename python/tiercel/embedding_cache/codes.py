@@ -85,9 +85,9 @@ def sealed(key: bytes, vector: bytes) -> bytes:
     return zlib.crc32(vector, zlib.crc32(key)).to_bytes(SEAL, "little") + vector
 
 
-def opened(key: bytes, value: object) -> bytes | None:
-    """The bytes of the vector that was sealed under a key; `None` for anything else."""
-    if not isinstance(value, bytes):
+def opened(key: bytes, value: object, size: int) -> bytes | None:
+    """The bytes of the vector that was sealed under a key, `size` of them; `None` for anything else."""
+    if not isinstance(value, bytes) or len(value) != SEAL + size:
         return None
     vector = value[SEAL:]
     return vector if value[:SEAL] == zlib.crc32(vector, zlib.crc32(key)).to_bytes(SEAL, "little") else None

@@ -33,6 +33,15 @@ pub struct Envelope {
     pub touched: u64,
 }
 
+/// Why there is no envelope around a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// A tag, or all tags together, are longer than two bytes can tell.
+    LongTags,
+    /// There is no memory for it.
+    NoMemory,
+}
+
 /// An envelope, its tags, and the value, of what a tier keeps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Opened<'a> {
@@ -44,11 +53,12 @@ pub struct Opened<'a> {
 }
 
 impl Envelope {
-    /// The bytes that a tier keeps; none if a tag or all tags together are longer than two bytes can tell.
-    pub fn pack(&self, tags: &[&str], value: &[u8]) -> Option<Vec<u8>> {
+    /// The bytes that a tier keeps.
+    pub fn pack(&self, tags: &[&str], value: &[u8]) -> Result<Vec<u8>, Unpacked> {
         let size: usize = tags.iter().map(|tag| 2 + tag.len()).sum();
-        let size = u16::try_from(size).ok()?;
-        let mut out = Vec::with_capacity(HEAD + usize::from(size) + value.len());
+        let size = u16::try_from(size).map_err(|_| Unpacked::LongTags)?;
+        let mut out = Vec::new();
+        out.try_reserve_exact(HEAD + usize::from(size) + value.len()).map_err(|_| Unpacked::NoMemory)?;
         out.extend_from_slice(&[KIND, 0]);
         out.extend_from_slice(&size.to_le_bytes());
         out.extend_from_slice(&self.cost.to_le_bytes());
@@ -60,7 +70,7 @@ impl Envelope {
             out.extend_from_slice(tag.as_bytes());
         }
         out.extend_from_slice(value);
-        Some(out)
+        Ok(out)
     }
 }
 
@@ -81,7 +91,8 @@ impl<'a> Opened<'a> {
             idle: number(48),
             touched: number(56),
         };
-        Some(Self { envelope, tags, value })
+        // Nothing takes an infinite time, or none at all that is a number: one such cost would spoil every comparison with others.
+        (envelope.cost.is_finite() && envelope.cost >= 0.0).then_some(Self { envelope, tags, value })
     }
 
     /// Whether the value belongs to nothing but its namespace, and may lie unused for any time.
@@ -145,6 +156,14 @@ mod tests {
     #[test]
     fn tags_that_are_too_long_are_refused() {
         let long = "x".repeat(40_000);
-        assert_eq!(Envelope::default().pack(&[&long, &long], b""), None);
+        assert_eq!(Envelope::default().pack(&[&long, &long], b""), Err(Unpacked::LongTags));
+    }
+
+    #[test]
+    fn a_cost_that_is_none_is_no_envelope() {
+        for cost in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0] {
+            let data = Envelope { cost, ..Envelope::default() }.pack(&[], b"value").unwrap();
+            assert_eq!(Opened::read(&data), None, "{cost}");
+        }
     }
 }

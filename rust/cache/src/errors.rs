@@ -8,6 +8,9 @@ pub enum OpenError {
     /// Another tier, of this process or of another, has it open.
     #[error("already open")]
     AlreadyOpen,
+    /// The directory has something in it, and nothing that a tier wrote.
+    #[error("{0} is no file of a tier")]
+    Foreign(String),
     /// The system refuses.
     #[error(transparent)]
     Io(#[from] io::Error),

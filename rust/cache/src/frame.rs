@@ -20,18 +20,20 @@ const VERSION: u32 = 1;
 const HEADER: usize = 32;
 
 /// A value in its frame, at a level of zstd if that makes it smaller.
-pub fn seal(key: KeyRef<'_>, value: &[u8], level: Option<i32>) -> Vec<u8> {
+/// None if there is no memory for it.
+pub fn seal(key: KeyRef<'_>, value: &[u8], level: Option<i32>) -> Option<Vec<u8>> {
     let (codec, body) = pack(value, level);
-    let mut out = Vec::with_capacity(HEADER + body.len());
+    let mut out = Vec::new();
+    out.try_reserve_exact(HEADER + body.len()).ok()?;
     out.extend_from_slice(&head(key, value.len() as u64, codec));
     let sum = crc32c::crc32c_append(crc32c::crc32c(&out), &body);
     out.extend_from_slice(&sum.to_le_bytes());
     out.extend_from_slice(&body);
-    out
+    Some(out)
 }
 
-/// The value of a frame, if it is whole and the key's.
-pub fn unseal<'a>(key: KeyRef<'_>, frame: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+/// The value of a frame, if it is whole, the key's, and has no more bytes than `most`.
+pub fn unseal<'a>(key: KeyRef<'_>, frame: &'a [u8], most: u64) -> Option<Cow<'a, [u8]>> {
     let (header, body) = frame.split_at_checked(HEADER)?;
     let (head_read, sum) = header.split_at(HEADER - 4);
     let length = u64::from_le_bytes(head_read[16..24].try_into().ok()?);
@@ -40,7 +42,7 @@ pub fn unseal<'a>(key: KeyRef<'_>, frame: &'a [u8]) -> Option<Cow<'a, [u8]>> {
     if head_read != head(key, length, codec) || sum != expected.to_le_bytes() {
         return None;
     }
-    unpack(codec, body, length)
+    unpack(codec, body, length, most)
 }
 
 fn head(key: KeyRef<'_>, length: u64, codec: Codec) -> [u8; HEADER - 4] {
@@ -67,29 +69,43 @@ mod tests {
     use super::*;
 
     const KEY: KeyRef<'_> = KeyRef::bytes(b"key");
+    const MOST: u64 = 5000;
+
+    fn sealed(value: &[u8], level: Option<i32>) -> Vec<u8> {
+        seal(KEY, value, level).unwrap()
+    }
+
+    #[test]
+    fn a_value_that_is_larger_than_it_may_be_is_not_unpacked() {
+        for level in [None, Some(3)] {
+            let frame = sealed(&[7; 5000], level);
+            assert!(unseal(KEY, &frame, MOST).is_some());
+            assert_eq!(unseal(KEY, &frame, MOST - 1), None);
+        }
+    }
 
     #[test]
     fn a_value_comes_back_whole() {
         for value in [&b""[..], b"a", &[7; 5000]] {
-            let frame = seal(KEY, value, None);
+            let frame = sealed(value, None);
             assert_eq!(frame.len(), HEADER + value.len());
-            assert_eq!(unseal(KEY, &frame).as_deref(), Some(value));
-            assert_eq!(unseal(KEY, &seal(KEY, value, Some(3))).as_deref(), Some(value));
+            assert_eq!(unseal(KEY, &frame, MOST).as_deref(), Some(value));
+            assert_eq!(unseal(KEY, &sealed(value, Some(3)), MOST).as_deref(), Some(value));
         }
-        assert!(seal(KEY, &[7; 5000], Some(3)).len() < 100);
+        assert!(sealed(&[7; 5000], Some(3)).len() < 100);
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_seen() {
         for level in [None, Some(3)] {
-            let frame = seal(KEY, b"some value of some value of some value of some value", level);
+            let frame = sealed(b"some value of some value of some value of some value", level);
             for bit in 0..frame.len() * 8 {
                 let mut damaged = frame.clone();
                 damaged[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(unseal(KEY, &damaged), None, "bit {bit}");
+                assert_eq!(unseal(KEY, &damaged, MOST), None, "bit {bit}");
             }
             for length in 0..frame.len() {
-                assert_eq!(unseal(KEY, &frame[..length]), None, "{length} bytes");
+                assert_eq!(unseal(KEY, &frame[..length], MOST), None, "{length} bytes");
             }
         }
     }
@@ -97,19 +113,19 @@ mod tests {
     #[test]
     fn a_length_that_is_not_the_value_s_is_seen_although_the_checksum_fits() {
         for (level, length) in [(None, 4999_u64), (Some(3), 4999), (Some(3), 5001), (Some(3), 1 << 40)] {
-            let mut frame = seal(KEY, &[7; 5000], level);
+            let mut frame = sealed(&[7; 5000], level);
             frame[16..24].copy_from_slice(&length.to_le_bytes());
             let sum = crc32c::crc32c_append(crc32c::crc32c(&frame[..28]), &frame[32..]);
             frame[28..32].copy_from_slice(&sum.to_le_bytes());
-            assert_eq!(unseal(KEY, &frame), None, "{length}");
+            assert_eq!(unseal(KEY, &frame, MOST), None, "{length}");
         }
     }
 
     #[test]
     fn the_value_of_another_key_is_not_given() {
-        let frame = seal(KEY, b"some value", None);
+        let frame = sealed(b"some value", None);
         for key in [KeyRef::bytes(b"kez"), KeyRef::text("key"), KeyRef::bytes(b"")] {
-            assert_eq!(unseal(key, &frame), None, "{key:?}");
+            assert_eq!(unseal(key, &frame, MOST), None, "{key:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use hashbrown::HashSet;
 use parking_lot::Mutex;
 
 use crate::lock::Lock;
-use crate::log::{Log, Lost, Place};
+use crate::log::{Found, Limits, Log, Lost, Place};
 use crate::packing::Packed;
 use crate::{Key, KeyRef, OpenError};
 
@@ -43,12 +43,12 @@ impl Slot {
         Arc::new(Self(Mutex::new(State::Written(place))))
     }
 
-    /// The value, which is that of a key.
-    pub(crate) fn value(&self, key: KeyRef<'_>) -> Result<Arc<[u8]>, Lost> {
+    /// The value, which is that of a key and has no more bytes than `most`.
+    pub(crate) fn value(&self, key: KeyRef<'_>, most: u64) -> Result<Arc<[u8]>, Lost> {
         let state = self.0.lock().clone();
         match state {
             State::Waiting(packed) => packed.value().ok_or(Lost::Refused),
-            State::Written(place) => place.value(key),
+            State::Written(place) => place.value(key, most),
         }
     }
 
@@ -137,27 +137,40 @@ pub(crate) struct Journal {
     log: Log,
     /// How far the oldest segment has been gone through.
     cleaned: Option<u64>,
-    _lock: Lock,
+    lock: Arc<Lock>,
 }
 
 /// What an opened journal had.
 pub(crate) struct Content {
-    /// The keys that have a value, how many packed bytes it has, and where it is; the oldest first.
-    pub(crate) slots: Vec<(Key, u64, Arc<Slot>)>,
+    /// The keys that have a value, the oldest first.
+    pub(crate) slots: Vec<(Key, Kept)>,
     /// Parts of it that were damaged.
     pub(crate) damaged: u64,
 }
 
+/// The value that a key had when the journal was opened.
+pub(crate) struct Kept {
+    /// Bytes of it, packed and as it is.
+    pub(crate) packed: u64,
+    pub(crate) value: u64,
+    pub(crate) slot: Arc<Slot>,
+}
+
 impl Journal {
-    /// Open the log of a directory, with segments of so many bytes.
-    pub(crate) fn open(directory: &Path, lock: Lock, segment: u64) -> Result<(Self, Content), OpenError> {
-        let (log, content) = Log::open(directory, segment)?;
-        let slots = content.places.into_iter().map(|(key, place)| {
-            let bytes = place.packed(key.borrow());
-            (key, bytes, Slot::written(place))
+    /// Open the log of a directory.
+    pub(crate) fn open(directory: &Path, lock: Lock, limits: Limits) -> Result<(Self, Content), OpenError> {
+        let (log, content) = Log::open(directory, limits)?;
+        let slots = content.places.into_iter().map(|(key, Found { place, value })| {
+            let packed = place.packed(key.borrow());
+            (key, Kept { packed, value, slot: Slot::written(place) })
         });
         let slots = slots.collect();
-        Ok((Self { log, cleaned: None, _lock: lock }, Content { slots, damaged: content.damaged }))
+        Ok((Self { log, cleaned: None, lock: Arc::new(lock) }, Content { slots, damaged: content.damaged }))
+    }
+
+    /// What tells whether the directory is still this process's.
+    pub(crate) fn lock(&self) -> Arc<Lock> {
+        Arc::clone(&self.lock)
     }
 
     /// Bytes of the log.

@@ -88,3 +88,21 @@ impl Equivalent<Key> for KeyRef<'_> {
         *self == key.borrow()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    /// Whoever chooses keys must not be able to choose their hashes.
+    #[test]
+    fn tables_hash_by_seeds_of_their_own() {
+        let key = KeyRef::bytes(b"key");
+        let of_shares: HashSet<u64> =
+            (0..8).map(|_| quick_cache::DefaultHashBuilder::default().hash_one(key)).collect();
+        let of_tables: HashSet<u64> = (0..8).map(|_| hashbrown::DefaultHashBuilder::default().hash_one(key)).collect();
+        assert!(of_shares.len() > 1 && of_tables.len() > 1, "{of_shares:?} {of_tables:?}");
+    }
+}

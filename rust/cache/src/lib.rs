@@ -5,6 +5,7 @@
 //! for. [`seal`] and [`unseal`] make the frame that a value needs outside of memory, and [`Sketch`] tells which keys
 //! are asked for often.
 
+mod claim;
 mod envelope;
 mod errors;
 mod files;
@@ -13,6 +14,7 @@ mod journal;
 mod key;
 mod lock;
 mod log;
+mod look;
 mod memory;
 mod opened;
 mod packing;
@@ -22,12 +24,14 @@ mod store;
 mod tally;
 mod tier;
 
-pub use envelope::{Envelope, Opened};
+pub use envelope::{Envelope, Opened, Unpacked};
 pub use errors::OpenError;
 pub use files::Files;
 pub use frame::{seal, unseal};
 pub use key::{Key, KeyRef, Kind};
+pub use look::Look;
 pub use memory::Memory;
+pub use packing::shared;
 pub use sketch::Sketch;
 pub use store::Store;
 pub use tier::{Counts, Evicted, Lasting, Put, Tier};

@@ -1,30 +1,35 @@
 //! One tier to a directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::Path;
+
+use tiercel_container as container;
 
 use crate::OpenError;
 
-const NAME: &str = "LOCK";
+pub(crate) const NAME: &str = "LOCK";
 
 /// Directories that no other tier, of this process or of another, has while this is there.
 pub(crate) struct Lock {
     /// The system lets go of the lock when the files are closed, however the process ends.
-    _files: Vec<File>,
+    files: Vec<container::Lock>,
 }
 
 impl Lock {
     pub(crate) fn take(directories: &[&Path]) -> Result<Self, OpenError> {
         let files = directories.iter().map(|directory| locked(directory)).collect::<Result<_, _>>()?;
-        Ok(Self { _files: files })
+        Ok(Self { files })
+    }
+
+    /// An error if somebody has removed or replaced a file of the lock: then another process may have the directory.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(container::Lock::check)
     }
 }
 
-fn locked(directory: &Path) -> Result<File, OpenError> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(NAME))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
+fn locked(directory: &Path) -> Result<container::Lock, OpenError> {
+    container::Lock::take(&directory.join(NAME)).map_err(|error| match error {
+        container::LockError::Held(_) => OpenError::AlreadyOpen,
+        container::LockError::Io(error) => error.into(),
+    })
 }

@@ -3,10 +3,12 @@
 use std::io;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
 use crate::journal::{Index, Journal, Queue};
+use crate::lock::Lock;
 use crate::tally::Tally;
 
 /// Bytes that wait before they are written.
@@ -35,6 +37,7 @@ pub(crate) trait Tended: Index {
 /// A journal that belongs to the process that opened it.
 pub(crate) struct Opened {
     by: u32,
+    lock: Weak<Lock>,
     /// Set before what waits is written for the last time, so that nothing joins it that would be thrown away.
     closed: AtomicBool,
     /// Whether everything was forgotten, and no flush has told.
@@ -47,6 +50,7 @@ impl Opened {
     pub(crate) fn new(journal: Journal) -> Self {
         Self {
             by: process::id(),
+            lock: Arc::downgrade(&journal.lock()),
             closed: AtomicBool::new(false),
             forgot: AtomicBool::new(false),
             journal: Mutex::new(Some(journal)),
@@ -60,6 +64,15 @@ impl Opened {
         !self.closed.load(Relaxed) && self.is_ours()
     }
 
+    /// Whether the files in the directory may be changed, which another process may have by now.
+    pub(crate) fn holds(&self, tier: &impl Tended) -> bool {
+        self.is_open() && !(self.is_taken() && self.is_lost(&mut self.journal.lock(), tier))
+    }
+
+    fn is_taken(&self) -> bool {
+        self.lock.upgrade().is_some_and(|lock| lock.check().is_err())
+    }
+
     fn is_ours(&self) -> bool {
         process::id() == self.by
     }
@@ -70,8 +83,13 @@ impl Opened {
             return false;
         }
         let mut journal = self.journal.lock();
-        self.write(journal.as_mut(), tier, true);
+        self.write(&mut journal, tier, true);
         journal.is_some() && !self.forgot.swap(false, Relaxed)
+    }
+
+    /// Write what waits, so that it outlives the process; only a sync makes it outlive the machine. Tells whether the disk took it.
+    pub(crate) fn write_out(&self, tier: &impl Tended) -> bool {
+        self.is_open() && self.write(&mut self.journal.lock(), tier, false)
     }
 
     /// Write what came of opening the tier, if it is much or the log is larger than it may be: the tier may have been
@@ -79,7 +97,7 @@ impl Opened {
     pub(crate) fn begin(&self, tier: &impl Tended, waiting: u64) {
         let mut journal = self.journal.lock();
         if waiting >= TOGETHER || journal.as_ref().is_some_and(|journal| journal.bytes() > tier.log_most()) {
-            self.write(journal.as_mut(), tier, false);
+            self.write(&mut journal, tier, false);
         }
     }
 
@@ -90,7 +108,7 @@ impl Opened {
         }
         let mut journal = self.journal.lock();
         self.closed.store(true, Relaxed);
-        self.write(journal.as_mut(), tier, true);
+        self.write(&mut journal, tier, true);
         *journal = None;
         // Places of the log hold files open.
         tier.let_go();
@@ -101,7 +119,10 @@ impl Opened {
         if !self.is_open() {
             return;
         }
-        if let Some(journal) = self.journal.lock().as_mut() {
+        let mut journal = self.journal.lock();
+        if !self.is_lost(&mut journal, tier)
+            && let Some(journal) = journal.as_mut()
+        {
             begin_anew(journal, tier);
         }
     }
@@ -113,11 +134,14 @@ impl Opened {
         }
         // One writes and the others go on, until too much waits.
         let journal = if waiting < 4 * TOGETHER { self.journal.try_lock() } else { Some(self.journal.lock()) };
-        journal.is_none_or(|mut journal| self.write(journal.as_mut(), tier, false))
+        journal.is_none_or(|mut journal| self.write(&mut journal, tier, false))
     }
 
     /// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
-    fn write(&self, journal: Option<&mut Journal>, tier: &impl Tended, sync: bool) -> bool {
+    fn write(&self, journal: &mut Option<Journal>, tier: &impl Tended, sync: bool) -> bool {
+        if self.is_lost(journal, tier) {
+            return false;
+        }
         let Some(journal) = journal else { return false };
         let written = journal.write(tier.take(), tier, tier.log_most());
         let written = written.and_then(|()| if sync { tier.sync().and_then(|()| journal.sync()) } else { Ok(()) });
@@ -127,6 +151,20 @@ impl Opened {
             begin_anew(journal, tier);
         }
         written.is_ok()
+    }
+}
+
+impl Opened {
+    /// Whether somebody has taken the lock away: then another process may use the files, and this one lets go of them as they are.
+    fn is_lost(&self, journal: &mut Option<Journal>, tier: &impl Tended) -> bool {
+        let is_lost = journal.is_some() && self.is_taken();
+        if is_lost {
+            self.closed.store(true, Relaxed);
+            *journal = None;
+            tier.tally().failures.one();
+            tier.let_go();
+        }
+        is_lost
     }
 }
 

@@ -16,9 +16,8 @@ pub(crate) enum Codec {
     Zstd = 1,
 }
 
-/// The most that a byte can unpack to. A block of zstd gives 128 KiB at most and takes four bytes at least, of one byte
-/// repeated.
-const MOST: usize = (128 << 10) / 4;
+/// Bytes of a value for which there may be no memory.
+const LARGE: usize = 1 << 20;
 
 /// Bytes of a value that is compressed with tables that stay: they are small then, and making them takes longer than
 /// using them.
@@ -61,9 +60,25 @@ impl Packed {
     pub(crate) fn value(&self) -> Option<Arc<[u8]>> {
         match self.codec {
             Codec::Plain => Some(Arc::clone(&self.body)),
-            Codec::Zstd => unpack(self.codec, &self.body, self.length).map(Arc::from),
+            Codec::Zstd => shared(&unpack(self.codec, &self.body, self.length, self.length)?),
         }
     }
+}
+
+/// A copy of a value that many can hold; none if there is no memory for it.
+pub fn shared(value: &[u8]) -> Option<Arc<[u8]>> {
+    if value.len() >= LARGE {
+        // An `Arc` ends the process where there is no memory, so that is asked for first.
+        reserved(value.len())?;
+    }
+    Some(value.into())
+}
+
+/// Room for so many bytes, if there is any.
+fn reserved(bytes: usize) -> Option<Vec<u8>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(bytes).ok()?;
+    Some(room)
 }
 
 /// A value at a level of zstd, or as it is if that is not larger.
@@ -74,25 +89,30 @@ pub(crate) fn pack(value: &[u8], level: Option<i32>) -> (Codec, Cow<'_, [u8]>) {
     }
 }
 
-/// The value of so many bytes that was packed. Nothing larger is made on the way, and nothing at all for a length that
-/// cannot be true.
-pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64) -> Option<Cow<'_, [u8]>> {
+/// The value of so many bytes that was packed, if it has no more than `most`. Nothing larger is made on the way.
+pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64, most: u64) -> Option<Cow<'_, [u8]>> {
+    if length > most {
+        return None;
+    }
     let length = usize::try_from(length).ok()?;
     if codec == Codec::Plain {
         return (body.len() == length).then_some(body.into());
     }
-    if length > body.len().saturating_mul(MOST) {
+    // What a frame says of itself comes before memory is asked for: a small one may claim anything.
+    if zstd::zstd_safe::get_frame_content_size(body).ok()?.is_some_and(|told| told != length as u64) {
         return None;
     }
-    let mut value = Vec::new();
-    value.try_reserve_exact(length).ok()?;
+    let mut value = reserved(length)?;
     decompress(body, &mut value).ok()?;
     (value.len() == length).then_some(value.into())
 }
 
 fn compress(value: &[u8], level: i32) -> io::Result<Vec<u8>> {
     if value.len() > SMALL {
-        return zstd::bulk::compress(value, level);
+        let mut body = reserved(zstd::zstd_safe::compress_bound(value.len())).ok_or(io::ErrorKind::OutOfMemory)?;
+        Compressor::new(level)?.compress_to_buffer(value, &mut body)?;
+        body.shrink_to_fit();
+        return Ok(body);
     }
     COMPRESSOR.with_borrow_mut(|kept| match kept {
         Some((of, compressor)) if *of == level => compressor.compress(value),
@@ -124,7 +144,7 @@ mod tests {
         for level in [None, Some(1), Some(3), Some(19), Some(22)] {
             let (codec, body) = pack(&text, level);
             assert_eq!((codec == Codec::Zstd, body.len() < text.len()), (level.is_some(), level.is_some()));
-            assert_eq!(unpack(codec, &body, text.len() as u64).as_deref(), Some(&text[..]));
+            assert_eq!(unpack(codec, &body, text.len() as u64, 1 << 20).as_deref(), Some(&text[..]));
         }
     }
 
@@ -136,23 +156,24 @@ mod tests {
     }
 
     #[test]
-    fn the_most_that_zstd_can_give_is_taken_and_more_is_refused() {
+    fn what_unpacks_to_more_than_it_may_is_refused() {
         // The densest frame there is: blocks of one byte repeated, 128 KiB each.
         let zeros = vec![0; 32 << 20];
-        let body = packed(&zeros);
-        assert!(zeros.len() > body.len() * MOST / 2, "{} bytes", body.len());
-        assert_eq!(unpack(Codec::Zstd, &body, zeros.len() as u64).map(|value| value.len()), Some(zeros.len()));
-        for length in [zeros.len() as u64 * 3, 1 << 62, u64::MAX] {
-            assert_eq!(unpack(Codec::Zstd, &body, length), None, "{length}");
+        let (body, length) = (packed(&zeros), zeros.len() as u64);
+        assert_eq!(unpack(Codec::Zstd, &body, length, length).map(|value| value.len()), Some(zeros.len()));
+        assert_eq!(unpack(Codec::Zstd, &body, length, length - 1), None);
+        for length in [length * 3, 1 << 62, u64::MAX] {
+            assert_eq!(unpack(Codec::Zstd, &body, length, u64::MAX), None, "{length}");
         }
+        assert_eq!(unpack(Codec::Plain, &[7; 8], 8, 7), None);
     }
 
     #[test]
     fn another_length_than_the_true_one_is_refused() {
         let body = packed(&[7; 5000]);
         for length in [0, 1, 4999, 5001, 10_000] {
-            assert_eq!(unpack(Codec::Zstd, &body, length), None, "{length}");
+            assert_eq!(unpack(Codec::Zstd, &body, length, u64::MAX), None, "{length}");
         }
-        assert_eq!(unpack(Codec::Plain, &body, body.len() as u64 + 1), None);
+        assert_eq!(unpack(Codec::Plain, &body, body.len() as u64 + 1, u64::MAX), None);
     }
 }

@@ -80,7 +80,8 @@ impl Sketch {
 }
 
 impl Counters {
-    /// The same in every process, so that what a cache keeps of a trace can be seen again.
+    /// The same in every process, so that what a cache keeps of a trace can be seen again. Chosen keys can share counters, which makes their
+    /// counts too large and takes no longer.
     fn place(&self, key: KeyRef<'_>) -> Place {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);

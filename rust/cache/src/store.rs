@@ -10,7 +10,6 @@
 //! What a crash loses is the latest writes: the store is then as after some earlier one, and at least as after the last
 //! sync.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +18,10 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::journal::{Index, Journal, Queue, Slot};
+use crate::claim::claim_log;
+use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
-use crate::log::Lost;
+use crate::log::{Limits, Lost};
 use crate::opened::{Opened, Tended};
 use crate::packing::Packed;
 use crate::shares::shared;
@@ -58,7 +58,7 @@ struct Entry {
 }
 
 /// Bytes that an entry takes.
-fn weight(key: KeyRef<'_>, packed: u64) -> u64 {
+pub(crate) fn weight(key: KeyRef<'_>, packed: u64) -> u64 {
     key.bytes.len() as u64 + packed + OVERHEAD
 }
 
@@ -89,10 +89,11 @@ impl Store {
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         // Wherever the process goes later, the files stay where they are.
         let directory = std::path::absolute(directory)?;
-        fs::create_dir_all(&directory)?;
+        claim_log(&directory)?;
         let lock = Lock::take(&[&directory])?;
-        let (journal, content) = Journal::open(&directory, lock, (bytes / SEGMENTS).max(SEGMENT))?;
         let (shares, most) = shared(bytes, Bytes, Left);
+        let limits = Limits { segment: (bytes / SEGMENTS).max(SEGMENT), record: most };
+        let (journal, content) = Journal::open(&directory, lock, limits)?;
         let store = Self {
             opened: Opened::new(journal),
             level,
@@ -103,8 +104,8 @@ impl Store {
             queue: Mutex::default(),
         };
         store.tally.damaged.add(content.damaged);
-        for (key, bytes, slot) in content.slots {
-            store.remember(&key, weight(key.borrow(), bytes), slot);
+        for (key, kept) in content.slots {
+            store.remember(&key, kept);
         }
         let waiting = store.queue.lock().bytes();
         store.opened.begin(&store, waiting);
@@ -112,10 +113,14 @@ impl Store {
     }
 
     /// Take up an entry of the log, unless there is no room for it.
-    fn remember(&self, key: &Key, bytes: u64, slot: Arc<Slot>) {
+    fn remember(&self, key: &Key, kept: Kept) {
         let mut queue = self.queue.lock();
-        let entry = Entry { bytes, slot };
-        let left = if bytes > self.most { vec![(key.clone(), entry)] } else { self.share(key, entry) };
+        let entry = Entry { bytes: weight(key.borrow(), kept.packed), slot: kept.slot };
+        let left = if weight(key.borrow(), kept.packed.max(kept.value)) > self.most {
+            vec![(key.clone(), entry)]
+        } else {
+            self.share(key, entry)
+        };
         self.leave(&mut queue, &left);
     }
 
@@ -142,13 +147,15 @@ impl Store {
         if !self.opened.is_open() {
             return (Put::Failed, Vec::new());
         }
-        let packed = Packed::new(value, self.level);
-        let (bytes, key) = (weight(key, packed.body.len() as u64), key.to_key());
+        // However small it is packed: what is larger is not unpacked again.
+        let bytes = weight(key, value.len() as u64);
         if bytes > self.most {
-            self.delete(key.borrow());
+            self.delete(key);
             self.tally.refused.one();
             return (Put::TooLarge { bytes, most: self.most }, Vec::new());
         }
+        let packed = Packed::new(value, self.level);
+        let (bytes, key) = (weight(key, packed.body.len() as u64), key.to_key());
         let entry = Entry { bytes, slot: Slot::waiting(packed) };
         let (left, waiting) = {
             let mut queue = self.queue.lock();
@@ -216,10 +223,9 @@ impl Tier for Store {
         if !self.opened.is_open() {
             return None;
         }
-        let value = self
-            .shares
-            .get(&key)
-            .and_then(|entry| entry.slot.value(key).inspect_err(|why| self.lose(key, &entry.slot, why)).ok());
+        let value = self.shares.get(&key).and_then(|entry| {
+            entry.slot.value(key, self.most).inspect_err(|why| self.lose(key, &entry.slot, why)).ok()
+        });
         self.tally.asked(value.is_some());
         value
     }
@@ -230,7 +236,8 @@ impl Tier for Store {
 
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
         let (put, left) = self.keep(key, value);
-        let read = |(key, entry): (Key, Entry)| entry.slot.value(key.borrow()).ok().map(|value| (key, value));
+        let read =
+            |(key, entry): (Key, Entry)| entry.slot.value(key.borrow(), self.most).ok().map(|value| (key, value));
         (put, left.into_iter().filter_map(read).collect())
     }
 
@@ -281,6 +288,10 @@ impl Tier for Store {
 impl Lasting for Store {
     fn flush(&self) -> bool {
         self.opened.flush(self)
+    }
+
+    fn write_out(&self) -> bool {
+        self.opened.write_out(self)
     }
 
     fn close(&self) {

@@ -57,6 +57,9 @@ pub trait Lasting: Tier {
     /// everything is forgotten, now or at an earlier write that the disk refused.
     fn flush(&self) -> bool;
 
+    /// Write what waits to the files, so that it outlives the process; tells whether the disk took it.
+    fn write_out(&self) -> bool;
+
     /// Write what waits, and close the files: from now on nothing is there, and nothing is kept.
     fn close(&self);
 }

@@ -206,12 +206,15 @@ fn a_content_that_is_cut_missing_or_another_s_is_no_value() {
 fn what_no_key_has_is_removed_by_the_next_opening() {
     let directory = filled();
     let path = blobs(directory.path()).remove(0);
-    fs::write(path.with_file_name("tmp-3"), b"half of a cont").expect("a file");
+    fs::write(path.with_file_name("tmp-3"), b"TCLB and half of a cont").expect("a file");
+    // Of the same name, and somebody else's.
+    fs::write(path.with_file_name("tmp-4"), b"half of a cont").expect("a file");
     let orphan = directory.path().join("blobs/ab");
     fs::create_dir_all(&orphan).expect("a directory");
     fs::copy(&path, orphan.join("ab".repeat(32))).expect("a copy");
     assert_eq!(right(directory.path()), (18, 0));
-    assert_eq!(blobs(directory.path()).len(), 9);
+    assert_eq!(blobs(directory.path()).len(), 10);
+    assert!(path.with_file_name("tmp-4").exists());
 }
 
 #[test]

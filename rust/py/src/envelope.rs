@@ -7,12 +7,12 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyBytes;
-use tiercel_cache::{Envelope, Opened, Tier};
+use tiercel_cache::{Envelope, Opened, Tier, Unpacked};
 
 use crate::arguments;
 use crate::errors::invalid;
 use crate::sketch::Sketch;
-use crate::tier::{MemoryCore, asked, handed};
+use crate::tier::{MemoryCore, asked, handed, no_memory};
 
 /// A bucket for each power of two of nanoseconds.
 const BUCKETS: usize = 40;
@@ -31,8 +31,9 @@ pub(crate) fn pack_envelope<'py>(
     let envelope = Envelope { cost, epoch, turn, written, fresh, grace, idle, touched };
     let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
     match envelope.pack(&tags, value.as_bytes()) {
-        Some(packed) => handed(py, &packed),
-        None => Err(invalid(py, "tags: expected at most 65,535 bytes together".to_owned())),
+        Ok(packed) => handed(py, &packed),
+        Err(Unpacked::LongTags) => Err(invalid(py, "tags: expected at most 65,535 bytes together".to_owned())),
+        Err(Unpacked::NoMemory) => Err(no_memory()),
     }
 }
 

@@ -175,6 +175,16 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
             let message = format!("{}: already open; one tier uses a directory at a time", path.display());
             error(py, "AlreadyOpenError", (message,))
         }
+        tiercel_cache::OpenError::Foreign(name) => {
+            let expected = "expected a directory that is absent, empty or a tier's";
+            invalid(
+                py,
+                format!(
+                    "path: {expected}, got {}, which has {name:?} in it; give the tier a directory of its own",
+                    path.display()
+                ),
+            )
+        }
         tiercel_cache::OpenError::Io(io) => storage(py, io, path),
     }
 }

@@ -50,7 +50,7 @@ mod _core {
     #[pymodule_export]
     use crate::sketch::Sketch;
     #[pymodule_export]
-    use crate::tier::{FilesCore, LastingCore, MemoryCore, StoreCore, TierCore};
+    use crate::tier::{FilesCore, LastingCore, MemoryCore, StoreCore, TierCore, TierLook};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

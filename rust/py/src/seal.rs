@@ -5,7 +5,7 @@ use pyo3::types::PyBytes;
 use tiercel_cache as cache;
 
 use crate::arguments;
-use crate::tier::{asked, handed};
+use crate::tier::{asked, handed, no_memory, room};
 use crate::work::detached;
 
 /// Bytes of a value that are quicker to seal than the GIL is to let go of.
@@ -24,17 +24,21 @@ pub(crate) fn seal<'py>(
     let (given, value, level) = (asked(key)?, arguments::data(value, "value")?, arguments::level(level)?);
     let value = value.as_bytes();
     let frame = work(key.py(), value.len(), || cache::seal(given, value, level))?;
-    handed(key.py(), &frame)
+    handed(key.py(), &frame.ok_or_else(no_memory)?)
 }
 
-/// The value of what `seal` gave; None if it is not whole, or is that of another key.
+/// The value of what `seal` gave; None if it is not whole, is that of another key, or has more bytes than `most`.
 ///
-/// Raises `InvalidInputError` for a key or a frame of another kind.
+/// Raises `InvalidInputError` for a key, a frame or a limit of another kind.
 #[pyfunction]
-pub(crate) fn unseal<'py>(key: &Bound<'py, PyAny>, frame: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let (given, frame) = (asked(key)?, arguments::data(frame, "frame")?);
+pub(crate) fn unseal<'py>(
+    key: &Bound<'py, PyAny>,
+    frame: &Bound<'py, PyAny>,
+    most: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let (given, frame, most) = (asked(key)?, arguments::data(frame, "frame")?, room(most, "most")?);
     let frame = frame.as_bytes();
-    let value = work(key.py(), frame.len(), || cache::unseal(given, frame))?;
+    let value = work(key.py(), frame.len(), || cache::unseal(given, frame, most))?;
     value.map(|value| handed(key.py(), &value)).transpose()
 }
 

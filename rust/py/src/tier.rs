@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use pyo3::exceptions::PyKeyError;
+use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
-use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Memory, OpenError, Put, Store, Tier};
+use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
 
 use crate::arguments::{self, Given, Whole, shown, whole};
 use crate::errors::{closed, invalid, store_open};
@@ -192,7 +192,7 @@ impl TierCore {
 impl MemoryCore {
     #[new]
     fn new(bytes: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<Self>> {
-        let tier = Memory::new(room(bytes)?);
+        let tier = Memory::new(room(bytes, "bytes")?);
         Ok(PyClassInitializer::from(TierCore::new(Arc::new(tier), None)).add_subclass(Self))
     }
 }
@@ -231,7 +231,7 @@ fn lasting<T: Lasting + 'static>(
     bytes: &Bound<'_, PyAny>,
     open: impl FnOnce(&Path, u64) -> Result<T, OpenError> + Send,
 ) -> PyResult<PyClassInitializer<LastingCore>> {
-    let (py, path, bytes) = (path.py(), arguments::path(path)?, room(bytes)?);
+    let (py, path, bytes) = (path.py(), arguments::path(path)?, room(bytes, "bytes")?);
     let opened = detached(py, || open(&path, bytes))?;
     let tier = Arc::new(opened.map_err(|error| store_open(py, &error, &path))?);
     let core = TierCore::new(Arc::<T>::clone(&tier), Some(tier));
@@ -251,6 +251,15 @@ impl LastingCore {
         detached(py, || tier.flush())
     }
 
+    /// Write what waits to the files, without a sync: it outlives the process then, if not a power cut. False if the disk refuses.
+    fn write(this: &Bound<'_, Self>) -> PyResult<bool> {
+        let (py, core) = (this.py(), this.as_super().get());
+        let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
+            return Err(closed(py, "tier"));
+        };
+        detached(py, || tier.write_out())
+    }
+
     /// Write what waits, and close the files. Doing it again changes nothing.
     fn close(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, core) = (this.py(), this.as_super().get());
@@ -262,6 +271,37 @@ impl LastingCore {
     #[getter]
     fn closed(this: &Bound<'_, Self>) -> bool {
         this.as_super().get().closed.load(Relaxed)
+    }
+}
+
+/// What lies in the directory of a store, or of files, looked at without a change to it. While this is there nobody opens it to write.
+#[pyclass(frozen, module = "tiercel._core")]
+pub(crate) struct TierLook {
+    look: Look,
+    /// Keys that have a value.
+    #[pyo3(get)]
+    entries: usize,
+    /// Bytes that count against the size of the tier.
+    #[pyo3(get)]
+    bytes: u64,
+    /// Parts that are damaged, beside values.
+    #[pyo3(get)]
+    damaged: u64,
+}
+
+#[pymethods]
+impl TierLook {
+    #[new]
+    fn new(path: &Bound<'_, PyAny>, files: bool) -> PyResult<Self> {
+        let (py, path) = (path.py(), arguments::path(path)?);
+        let found = detached(py, || if files { Look::at_files(&path) } else { Look::at_store(&path) })?;
+        let look = found.map_err(|error| store_open(py, &error, &path))?;
+        Ok(Self { entries: look.len(), bytes: look.bytes(), damaged: look.damaged(), look })
+    }
+
+    /// Whether the value of this number is what was written.
+    fn is_whole(&self, py: Python<'_>, number: usize) -> PyResult<bool> {
+        detached(py, || self.look.is_whole(number))
     }
 }
 
@@ -303,13 +343,17 @@ pub(crate) fn handed<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, 
 }
 
 fn content(value: &Bound<'_, PyAny>) -> PyResult<Arc<[u8]>> {
-    Ok(arguments::data(value, "value")?.as_bytes().into())
+    tiercel_cache::shared(arguments::data(value, "value")?.as_bytes()).ok_or_else(no_memory)
 }
 
-/// The size of a tier.
-fn room(bytes: &Bound<'_, PyAny>) -> PyResult<u64> {
+pub(crate) fn no_memory() -> PyErr {
+    PyMemoryError::new_err("there is no memory for the value")
+}
+
+/// The size of a tier, or of a value.
+pub(crate) fn room(bytes: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     match whole(bytes)? {
         Some(Whole::Fits(number)) if number >= 1 => Ok(number),
-        _ => Err(invalid(bytes.py(), format!("bytes: expected an int from 1 to 2**64 - 1, got {}", shown(bytes)))),
+        _ => Err(invalid(bytes.py(), format!("{name}: expected an int from 1 to 2**64 - 1, got {}", shown(bytes)))),
     }
 }

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 
-from tiercel.cache.outside.base import extra
+from tiercel.cache.outside.base import MOST, extra
 from tiercel.cache.outside.wrapped import Wrapped
 from tiercel.errors import InvalidInputError
 
@@ -31,6 +31,9 @@ class AgentFS(Wrapped):
     hard : float
         Seconds after which a call counts as failed.
 
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
+
     Raises
     ------
     InvalidInputError
@@ -48,8 +51,8 @@ class AgentFS(Wrapped):
 
     survives_fork: ClassVar[bool] = False
 
-    def __init__(self, path_or_agent: Any, *, soft: float = 0.5, hard: float = 10.0) -> None:
-        super().__init__(_Files(path_or_agent), soft=soft, hard=hard)
+    def __init__(self, path_or_agent: Any, *, soft: float = 0.5, hard: float = 10.0, most: int = MOST) -> None:
+        super().__init__(_Files(path_or_agent), soft=soft, hard=hard, most=most)
 
     def close(self) -> None:
         """Let go of the database; what lies there stays. Doing it again changes nothing."""

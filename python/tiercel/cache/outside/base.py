@@ -44,6 +44,10 @@ Page: TypeAlias = list[tuple[str, int]]
 SECONDS = (0.001, 86_400.0)
 # Keys in doubt that are deleted in one call when the tier answers again.
 AT_ONCE = 500
+# Bytes of a value, unless told otherwise.
+MOST = 256 << 20
+# What a content has beside its value and its key, and some.
+BESIDE = 1 << 20
 # Values that `items` and `values` ask for in one call.
 TOGETHER = 64
 
@@ -100,7 +104,8 @@ class Outside(MutableMapping[Key, bytes], ABC):
     # Whether what it calls works in a forked process.
     survives_fork: ClassVar[bool] = True
 
-    def __init__(self, *, level: int | None, soft: float, hard: float) -> None:
+    def __init__(self, *, level: int | None, soft: float, hard: float, most: int) -> None:
+        self._most = checks.whole(most, "most", 1, 2**62)
         hard = checks.number(hard, "hard", *SECONDS)
         soft = checks.number(soft, "soft", SECONDS[0], hard)
         # Refuses what is no level.
@@ -176,16 +181,20 @@ class Outside(MutableMapping[Key, bytes], ABC):
         call = self._ask(partial(self._read, [name_of(key)]), patient=True)[0]
         if call.state != "answered" or not call.answer:
             return False, None
-        whole = None if call.answer[0] is None else unpack(key, call.answer[0])
+        whole = None if call.answer[0] is None else unpack(key, call.answer[0], self._most)
         return True, None if whole is None else whole.value
 
     def __setitem__(self, key: Key, value: bytes) -> None:
         self.put(key, value)
 
     def put(self, key: Key, value: bytes) -> bool:
-        """Keep a value under a key; False if it is not known to be kept."""
+        """Keep a value under a key; False if it is not known to be kept, or too large. An earlier value is not given any more."""
         self._check_open()
         name, value = name_of(key), checked_value(value)
+        if len(value) > self._most:
+            self._count(refused=1)
+            self._delete(key)
+            return False
         number = self._doubts.begin(name)
 
         def write() -> bool:
@@ -277,7 +286,7 @@ class Outside(MutableMapping[Key, bytes], ABC):
             "misses": count["misses"],
             "puts": count["puts"],
             "evictions": 0,
-            "refused": 0,
+            "refused": count["refused"],
             "damaged": count["damaged"],
             "failures": self._guard.failures,
             "timeouts": self._guard.timeouts,
@@ -362,7 +371,7 @@ class Outside(MutableMapping[Key, bytes], ABC):
         values = dict[str, bytes]()
         damaged = 0
         for name, content in contents.items():
-            whole = unpack(named[name], content)
+            whole = unpack(named[name], content, self._most)
             damaged += whole is None
             if whole and self._doubts.believed(name, whole.stamp):
                 values[name] = whole.value

@@ -106,13 +106,13 @@ def pack(key: Key, stamp: bytes, value: bytes, level: int | None) -> bytes:
     return b"".join((len(long).to_bytes(4, "little"), long, seal(key, stamp + value, level)))
 
 
-def unpack(key: Key, content: object) -> Content | None:
-    """What is in a content; None if it is not whole, or another key's."""
+def unpack(key: Key, content: object, most: int) -> Content | None:
+    """What is in a content; None if it is not whole, another key's, or has a value of more bytes than `most`."""
     try:
         view = memoryview(content).cast("B")  # pyright: ignore[reportArgumentType]
     except Exception:  # noqa: BLE001 - what an object gives in place of bytes raises what it likes, and is damage
         return None
-    sealed = unseal(key, view[key_ends(view) :])
+    sealed = unseal(key, view[key_ends(view) :], most + STAMP)
     if sealed is None or len(sealed) < STAMP:
         return None
     return Content(sealed[:STAMP], sealed[STAMP:])

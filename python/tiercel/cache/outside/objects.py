@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from tiercel.cache.outside.base import Outside, Page, extra
+from tiercel.cache.outside.base import BESIDE, MOST, Outside, Page, extra
 from tiercel.errors import InvalidInputError
 
 __all__ = ["Object"]
@@ -37,6 +37,8 @@ class Object(Outside):
         Seconds after which a caller goes on with a miss, while the request goes on.
     hard : float
         Seconds after which a request is broken off.
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
     options : mapping, optional
         What the store needs, such as `{"endpoint": "https://…", "region": "auto"}`, by the names of the crate.
 
@@ -63,9 +65,10 @@ class Object(Outside):
         level: int | None = 3,
         soft: float = 0.5,
         hard: float = 10.0,
+        most: int = MOST,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(level=level, soft=soft, hard=hard)
+        super().__init__(level=level, soft=soft, hard=hard, most=most)
         self._obstore = extra("obstore", "object")
         self._url = url
         self._store = self._open(url, hard, dict(options or {}))
@@ -105,7 +108,9 @@ class Object(Outside):
 
     def _get(self, name: str) -> Any:
         try:
-            return self._obstore.get(self._store, name).bytes()
+            found = self._obstore.get(self._store, name)
+            # What is larger is none of ours, and not worth the memory: as damaged.
+            return found.bytes() if found.meta["size"] <= self._most + BESIDE else b""
         except FileNotFoundError:
             return None
 

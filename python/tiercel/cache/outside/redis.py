@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from tiercel.cache.outside.base import Outside, Page, extra
+from tiercel.cache.outside.base import MOST, Outside, Page, extra
 from tiercel.errors import InvalidInputError
 
 __all__ = ["Redis"]
@@ -34,6 +34,9 @@ class Redis(Outside):
     hard : float
         Seconds after which a call is broken off.
 
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
+
     Raises
     ------
     InvalidInputError
@@ -50,9 +53,16 @@ class Redis(Outside):
     batch: ClassVar[int] = 100
 
     def __init__(
-        self, url: str, *, prefix: str = "tiercel:", level: int | None = None, soft: float = 0.1, hard: float = 2.0
+        self,
+        url: str,
+        *,
+        prefix: str = "tiercel:",
+        level: int | None = None,
+        soft: float = 0.1,
+        hard: float = 2.0,
+        most: int = MOST,
     ) -> None:
-        super().__init__(level=level, soft=soft, hard=hard)
+        super().__init__(level=level, soft=soft, hard=hard, most=most)
         redis = extra("redis", "redis")
         self._url = url
         self._prefix = prefix.encode()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from tiercel.cache.outside.base import Outside, Page
+from tiercel.cache.outside.base import MOST, Outside, Page
 from tiercel.cache.outside.names import is_name
 from tiercel.errors import InvalidInputError
 
@@ -28,6 +28,9 @@ class Wrapped(Outside):
         Seconds after which a caller goes on with a miss, while the call goes on.
     hard : float
         Seconds after which a call counts as failed.
+
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
 
     Raises
     ------
@@ -53,12 +56,12 @@ class Wrapped(Outside):
     (b'hello', ['greeting'])
     """
 
-    def __init__(self, object: Any, *, soft: float = 0.5, hard: float = 10.0) -> None:
+    def __init__(self, object: Any, *, soft: float = 0.5, hard: float = 10.0, most: int = MOST) -> None:
         missing = [each for each in ("get", "put", "delete") if not callable(getattr(object, each, None))]
         if missing:
             found = f"{type(object).__name__} without {missing[0]}"
             raise InvalidInputError(f"object: expected methods get, put and delete, got {found}")
-        super().__init__(level=None, soft=soft, hard=hard)
+        super().__init__(level=None, soft=soft, hard=hard, most=most)
         self._object = object
         # The names that were put, of an object that cannot list its own.
         self._known = None if hasattr(object, "keys") or hasattr(object, "__iter__") else set[str]()

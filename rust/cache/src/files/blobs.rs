@@ -13,7 +13,7 @@
 //! ```
 
 use std::borrow::Cow;
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,13 +21,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blake3::Hash;
 use hashbrown::{HashMap, HashSet};
+use tiercel_container::{create_new, open_to_read, open_to_write, sync_directory};
 
-use crate::log::{Lost, sync_directory};
-use crate::packing::{Codec, Packed, unpack};
+use crate::log::Lost;
+use crate::packing::{Codec, Packed, shared, unpack};
 
 const MAGIC: [u8; 4] = *b"TCLB";
 const VERSION: u32 = 1;
-const HEADER: usize = 24;
+pub(super) const HEADER: usize = 24;
 
 /// What the name of a content that is being written begins with.
 const TEMPORARY: &str = "tmp-";
@@ -47,16 +48,16 @@ fn is_part(name: &str) -> bool {
     name.len() == 2 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Bytes of the file of a content.
-pub(super) fn file_bytes(packed: &Packed) -> u64 {
-    (HEADER + packed.body.len()) as u64
+/// Bytes of the file of a content that is written in so many.
+pub(super) fn file_bytes(body: usize) -> u64 {
+    (HEADER + body) as u64
 }
 
 impl Blobs {
     /// The contents of a directory, which is made if it is not there, and the bytes of the file of each. What a crash
     /// left half written is removed, and everything else is left alone.
     pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashMap<Hash, u64>)> {
-        fs::create_dir_all(&directory)?;
+        create_directory(&directory)?;
         let blobs = Self { directory, temporary: AtomicU64::new(0) };
         let mut found = HashMap::new();
         for part in fs::read_dir(&blobs.directory)? {
@@ -73,9 +74,14 @@ impl Blobs {
         for entry in fs::read_dir(part)? {
             let entry = entry?;
             let (path, name) = (entry.path(), entry.file_name());
-            let Some(name) = name.to_str().filter(|_| path.is_file()) else { continue };
-            if name.strip_prefix(TEMPORARY).is_some_and(|number| number.parse::<u64>().is_ok()) {
-                fs::remove_file(path)?;
+            let Some(name) = name.to_str().filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())) else {
+                continue;
+            };
+            if is_temporary(name) {
+                // One that has nothing yet of what a content begins with is left alone, and passed over when the next is made.
+                if begins_as_content(&path)? {
+                    fs::remove_file(path)?;
+                }
             } else if let Some(hash) = Hash::from_hex(name).ok().filter(|hash| self.path(*hash) == path) {
                 found.insert(hash, entry.metadata()?.len());
             }
@@ -84,36 +90,41 @@ impl Blobs {
     }
 
     fn path(&self, hash: Hash) -> PathBuf {
-        let name = hash.to_hex();
-        self.directory.join(&name[..2]).join(name.as_str())
+        path_in(&self.directory, hash)
     }
 
     /// Write a content, not yet under its name.
     pub(super) fn write(&self, hash: Hash, packed: &Packed) -> io::Result<Written> {
         let path = self.path(hash);
         let part = path.parent().unwrap_or(&self.directory);
-        if let Err(error) = fs::create_dir(part)
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
-            return Err(error);
-        }
-        let temporary = part.join(format!("{TEMPORARY}{}", self.temporary.fetch_add(1, Relaxed)));
-        let written = Written { temporary, path, bytes: file_bytes(packed) };
-        let mut file = File::create_new(&written.temporary)?;
+        create_directory(part)?;
+        let (temporary, mut file) = self.temporary_in(part)?;
+        let written = Written { temporary, path, bytes: file_bytes(packed.body.len()) };
         file.write_all(&header(packed.codec, packed.length, &packed.body))?;
         file.write_all(&packed.body)?;
         Ok(written)
     }
 
-    /// The file of a content, to be read later.
-    pub(super) fn file(&self, hash: Hash) -> io::Result<File> {
-        File::open(self.path(hash))
+    /// A new file with a name that nothing has.
+    fn temporary_in(&self, part: &Path) -> io::Result<(PathBuf, File)> {
+        loop {
+            let path = part.join(format!("{TEMPORARY}{}", self.temporary.fetch_add(1, Relaxed)));
+            match create_new(&path, None) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return Ok((path, made?)),
+            }
+        }
     }
 
-    /// A content, if it is whole.
-    pub(super) fn read(&self, hash: Hash) -> Result<Arc<[u8]>, Lost> {
+    /// The file of a content, to be read later.
+    pub(super) fn file(&self, hash: Hash) -> io::Result<File> {
+        open_to_read(&self.path(hash))
+    }
+
+    /// A content, if it is whole and neither it nor its file has more bytes than `most`.
+    pub(super) fn read(&self, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
         match self.file(hash) {
-            Ok(file) => read(file, hash),
+            Ok(file) => read(&file, hash, most),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Lost::Damaged),
             Err(_) => Err(Lost::Refused),
         }
@@ -122,6 +133,13 @@ impl Blobs {
     /// Remove a content. If that fails, the next opening does it: no key has it any more.
     pub(super) fn remove(&self, hash: Hash) {
         let _ = fs::remove_file(self.path(hash));
+    }
+
+    /// Remove what has the name of a content that no key has, if it begins as one does.
+    pub(super) fn remove_unknown(&self, hash: Hash) {
+        if begins_as_content(&self.path(hash)).unwrap_or(false) {
+            self.remove(hash);
+        }
     }
 
     /// Contents are on disk for good when this returns. Those that are not there any more are passed over.
@@ -134,7 +152,7 @@ impl Blobs {
         let mut parts = HashSet::new();
         for hash in hashes {
             let path = self.path(*hash);
-            match File::options().write(true).open(&path) {
+            match open_to_write(&path) {
                 Ok(file) => file.sync_all()?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -174,21 +192,84 @@ impl Drop for Written {
     }
 }
 
-/// The content of a file, if it is whole.
-pub(super) fn read(mut file: File, hash: Hash) -> Result<Arc<[u8]>, Lost> {
-    let length = usize::try_from(file.metadata()?.len()).map_err(|_| Lost::Refused)?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length).map_err(|_| Lost::Refused)?;
-    file.read_to_end(&mut bytes)?;
-    let content = unpacked(&bytes).filter(|content| blake3::hash(content) == hash).ok_or(Lost::Damaged)?;
-    Ok(content.into())
+/// Make a directory, unless it is there. A link to one is not followed.
+fn create_directory(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
-fn unpacked(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+fn is_temporary(name: &str) -> bool {
+    name.strip_prefix(TEMPORARY).is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// Whether a file begins as that of a content does.
+fn begins_as_content(path: &Path) -> io::Result<bool> {
+    let mut found = Vec::new();
+    open_to_read(path)?.take(MAGIC.len() as u64).read_to_end(&mut found)?;
+    Ok(found == MAGIC)
+}
+
+/// Whether a directory has contents in it.
+pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
+    for part in entries(directory)? {
+        for entry in entries(&part.path())? {
+            let name = entry.file_name();
+            let is_named = name.to_str().is_some_and(|name| is_temporary(name) || Hash::from_hex(name).is_ok());
+            if is_named && entry.file_type()?.is_file() && begins_as_content(&entry.path())? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a directory has nothing but empty directories for contents in it.
+pub(super) fn is_empty(directory: &Path) -> io::Result<bool> {
+    for part in entries(directory)? {
+        let is_ours = part.file_type()?.is_dir() && part.file_name().to_str().is_some_and(is_part);
+        if !is_ours || !entries(&part.path())?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What is in a directory; nothing if it is none.
+fn entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
+    match fs::symlink_metadata(directory) {
+        Ok(there) if there.is_dir() => fs::read_dir(directory)?.collect(),
+        Ok(_) => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The path of a content in a directory of them.
+pub(super) fn path_in(directory: &Path, hash: Hash) -> PathBuf {
+    let name = hash.to_hex();
+    directory.join(&name[..2]).join(name.as_str())
+}
+
+/// The content of a file, if it is whole and neither has more bytes than `most`.
+pub(super) fn read(file: &File, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(Lost::Damaged);
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(length).map_err(|_| Lost::Refused)?).map_err(|_| Lost::Refused)?;
+    file.take(length).read_to_end(&mut bytes)?;
+    let content = unpacked(&bytes, most).filter(|content| blake3::hash(content) == hash).ok_or(Lost::Damaged)?;
+    shared(&content).ok_or(Lost::Refused)
+}
+
+fn unpacked(bytes: &[u8], most: u64) -> Option<Cow<'_, [u8]>> {
     let (head, body) = bytes.split_at_checked(HEADER)?;
     let length = u64::from_le_bytes(head[8..16].try_into().ok()?);
     let codec = Codec::of(head[16])?;
-    if *head == header(codec, length, body) { unpack(codec, body, length) } else { None }
+    if *head == header(codec, length, body) { unpack(codec, body, length, most) } else { None }
 }
 
 fn header(codec: Codec, length: u64, body: &[u8]) -> [u8; HEADER] {

@@ -13,8 +13,9 @@
 
 mod blobs;
 mod ledger;
+mod look;
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,9 +26,12 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
+use tiercel_container::sync_directory;
+
+use crate::claim::{claim, claim_log};
 use crate::journal::{Index, Journal, Queue, Slot};
 use crate::lock::Lock;
-use crate::log::{Lost, sync_directory};
+use crate::log::{self, Limits, Lost};
 use crate::opened::{Opened, Tended};
 use crate::packing::Packed;
 use crate::shares::shared;
@@ -36,10 +40,37 @@ use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
 use blobs::{Blobs, Written, file_bytes};
 use ledger::{Ledger, RECORDED, read_record, recorded, weight};
 
+pub(crate) use look::{Looked, look};
+
 /// The ledger's segments: the part of the tier that one is large, the least and the most.
 const SEGMENTS: u64 = 32;
 const SMALLEST: u64 = 1 << 20;
 const LARGEST: u64 = 16 << 20;
+
+/// What lies in the directory beside the lock.
+const LEDGER: &str = "ledger";
+const BLOBS: &str = "blobs";
+
+/// Make a directory for files, and refuse one that has something in it and is none.
+fn claim_files(directory: &Path) -> Result<(), OpenError> {
+    let (ledger, blobs) = (directory.join(LEDGER), directory.join(BLOBS));
+    let is_ours = || Ok((is_directory(&ledger)? && log::is_there(&ledger)?) || blobs::is_there(&blobs)?);
+    claim(directory, is_ours, |entry: &DirEntry, name: &str| {
+        let is_directory = entry.file_type()?.is_dir();
+        Ok(is_directory && (name == LEDGER || (name == BLOBS && blobs::is_empty(&blobs)?)))
+    })?;
+    match fs::create_dir(&ledger) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_directory(&ledger)? => Ok(()),
+        made => Ok(made?),
+    }
+}
+
+fn is_directory(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        there => Ok(there?.is_dir()),
+    }
+}
 
 /// A tier of files in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the
 /// process that opened it.
@@ -107,10 +138,10 @@ impl Gone {
     }
 
     /// The keys, and the values that can be read.
-    fn read(self) -> Evicted {
+    fn read(self, most: u64) -> Evicted {
         let mut evicted = Evicted::new();
         for GoneContent { hash, keys, file } in self.contents {
-            if let Ok(value) = blobs::read(file, hash) {
+            if let Ok(value) = blobs::read(&file, hash, most) {
                 evicted.extend(keys.into_iter().map(|key| (key, Arc::clone(&value))));
             }
         }
@@ -124,22 +155,25 @@ impl Files {
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         // Wherever the process goes later, the files stay where they are.
         let directory = std::path::absolute(directory)?;
-        let of_ledger = directory.join("ledger");
-        fs::create_dir_all(&of_ledger)?;
+        let of_ledger = directory.join(LEDGER);
+        claim_files(&directory)?;
+        claim_log(&of_ledger)?;
         let lock = Lock::take(&[&directory, &of_ledger])?;
-        let (journal, content) = Journal::open(&of_ledger, lock, (bytes / SEGMENTS).clamp(SMALLEST, LARGEST))?;
-        let (blobs, there) = Blobs::open(directory.join("blobs"))?;
-        sync_directory(&directory)?;
         let (shares, most) = shared(bytes, Bytes, Left);
+        let limits = Limits { segment: (bytes / SEGMENTS).clamp(SMALLEST, LARGEST), record: most };
+        let (journal, content) = Journal::open(&of_ledger, lock, limits)?;
+        let (blobs, there) = Blobs::open(directory.join(BLOBS))?;
+        sync_directory(&directory)?;
         let opened = Opened::new(journal);
         let files = Self { opened, level, shares, most, tally: Tally::default(), ledger: Mutex::default(), blobs };
         files.tally.damaged.add(content.damaged);
         let waiting = {
             let mut ledger = files.ledger.lock();
-            for (key, _, slot) in content.slots {
-                files.remember(&mut ledger, key, slot, &there);
+            for (key, kept) in content.slots {
+                files.remember(&mut ledger, key, kept.slot, &there);
             }
-            there.into_keys().filter(|hash| ledger.bytes(*hash).is_none()).for_each(|hash| files.blobs.remove(hash));
+            let unknown = there.into_keys().filter(|hash| ledger.bytes(*hash).is_none());
+            unknown.for_each(|hash| files.blobs.remove_unknown(hash));
             ledger.queue.bytes()
         };
         files.opened.begin(&files, waiting);
@@ -148,11 +182,10 @@ impl Files {
 
     /// Take up a key of the ledger, unless its content is not there or there is no room for it.
     fn remember(&self, ledger: &mut Ledger, key: Key, slot: Arc<Slot>, there: &HashMap<Hash, u64>) {
-        let record = slot.value(key.borrow());
-        if record.is_err() {
+        let found = slot.value(key.borrow(), RECORDED).ok().and_then(|record| read_record(&record));
+        if found.is_none() {
             self.tally.damaged.one();
         }
-        let found = record.ok().and_then(|record| read_record(&record));
         let Some((hash, bytes)) = found.filter(|(hash, bytes)| there.get(hash) == Some(bytes)) else {
             return ledger.queue.delete(key);
         };
@@ -200,7 +233,7 @@ impl Files {
 
     /// Keep a value; tells how much waits to be written then, or why it is not kept.
     fn keep(&self, key: KeyRef<'_>, value: &Arc<[u8]>, gone: &mut Gone) -> Result<u64, Put> {
-        if !self.opened.is_open() {
+        if !self.opened.holds(self) {
             return Err(Put::Failed);
         }
         let hash = blake3::hash(value);
@@ -230,8 +263,9 @@ impl Files {
 
     /// Write a content, or tell why it is not kept.
     fn write(&self, key: KeyRef<'_>, hash: Hash, value: &Arc<[u8]>) -> Result<Written, Put> {
+        // However small it is packed: what is larger is not unpacked again.
+        self.fits(file_bytes(value.len()) + weight(key))?;
         let packed = Packed::new(Arc::clone(value), self.level);
-        self.fits(file_bytes(&packed) + weight(key))?;
         self.blobs.write(hash, &packed).map_err(|_| Put::Failed)
     }
 
@@ -286,7 +320,7 @@ impl Files {
     fn read_again(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
         let mut ledger = self.ledger.lock();
         let hash = ledger.hash(key)?;
-        match self.blobs.read(hash) {
+        match self.blobs.read(hash, self.most) {
             Ok(value) => return Some(value),
             Err(Lost::Refused) => self.tally.failures.one(),
             Err(Lost::Damaged) => {
@@ -361,7 +395,7 @@ impl Tier for Files {
         let hash = self.ledger.lock().hash(key);
         let value = hash.and_then(|hash| {
             self.shares.get(&hash);
-            self.blobs.read(hash).ok().or_else(|| self.read_again(key))
+            self.blobs.read(hash, self.most).ok().or_else(|| self.read_again(key))
         });
         self.tally.asked(value.is_some());
         value
@@ -375,12 +409,12 @@ impl Tier for Files {
         let mut gone = Gone::wanted(HANDED_OUT);
         let waiting = self.keep(key, &value, &mut gone);
         // Files of contents are closed before the ledger is written, which may need others.
-        let evicted = gone.read();
+        let evicted = gone.read(self.most);
         (self.kept(waiting), evicted)
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
-        if !self.opened.is_open() {
+        if !self.opened.holds(self) {
             return false;
         }
         let (was_there, waiting) = {
@@ -426,6 +460,10 @@ impl Tier for Files {
 impl Lasting for Files {
     fn flush(&self) -> bool {
         self.opened.flush(self)
+    }
+
+    fn write_out(&self) -> bool {
+        self.opened.write_out(self)
     }
 
     fn close(&self) {

@@ -1,8 +1,7 @@
-//! Reads and writes at a place of a file, and what makes the names of a directory last.
+//! Reads and writes at a place of a file.
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 #[cfg(unix)]
 pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -38,10 +37,4 @@ pub(super) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Re
         offset += written as u64;
     }
     Ok(())
-}
-
-/// Files that were made, renamed or removed in a directory stay so.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
-    // Other systems have no such thing, or do it by themselves.
-    if cfg!(unix) { File::open(directory)?.sync_all() } else { Ok(()) }
 }

@@ -29,10 +29,12 @@ mod synced;
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use tiercel_container::sync_directory;
 
 use crate::packing::{Codec, Packed};
 use crate::{Key, KeyRef};
@@ -40,7 +42,6 @@ use record::{Head, Kind, Record};
 use segment::{Next, START, Scan, Segment};
 use synced::Synced;
 
-pub(crate) use disk::sync_directory;
 pub(crate) use record::{Lost, Place};
 
 /// What the names of segments begin with.
@@ -49,14 +50,16 @@ const NAME: &str = "log";
 /// Bytes gathered before they are written.
 const TOGETHER: usize = 1 << 20;
 
+/// Bytes of the largest record that was not synced, and of the longest key, that a look sees: it knows no size of a tier.
+const LOOKED_AT: u64 = 64 << 20;
+
 /// Bytes written from one sync to the next.
 const UNSYNCED: u64 = 16 << 20;
 
 /// An open log. After an error it is to be begun anew.
 pub(crate) struct Log {
     directory: PathBuf,
-    /// Bytes of a segment.
-    most: u64,
+    limits: Limits,
     synced: Synced,
     /// The oldest first; the last is written to.
     segments: VecDeque<Kept>,
@@ -67,6 +70,15 @@ pub(crate) struct Log {
     is_new: bool,
 }
 
+/// What is large in a log.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes of a segment.
+    pub(crate) segment: u64,
+    /// Bytes of a record: no more memory than that is asked for to read one.
+    pub(crate) record: u64,
+}
+
 struct Kept {
     segment: Arc<Segment>,
     length: u64,
@@ -75,9 +87,16 @@ struct Kept {
 /// What an opened log had.
 pub(crate) struct Content {
     /// The place of the value of each key, the oldest first.
-    pub(crate) places: Vec<(Key, Place)>,
+    pub(crate) places: Vec<(Key, Found)>,
     /// Segments and records that were damaged.
     pub(crate) damaged: u64,
+}
+
+/// The value of a key.
+pub(crate) struct Found {
+    pub(crate) place: Place,
+    /// Bytes of it.
+    pub(crate) value: u64,
 }
 
 /// A part of the oldest segment, for who cleans up.
@@ -94,43 +113,87 @@ pub(crate) struct Part {
     pub(crate) is_damaged: bool,
 }
 
+/// Whether there is a log in a directory, be it damaged.
+pub(crate) fn is_there(directory: &Path) -> io::Result<bool> {
+    Ok(Synced::is_ours(directory)? || !recover::whole_segments(directory)?.is_empty())
+}
+
+/// Whether a name is one that a log gives to its files.
+pub(crate) fn is_name(name: &str) -> bool {
+    name.starts_with(synced::NAME) || name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Whether an error says that something else than a regular file has the name of one.
+fn is_no_file(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<tiercel_container::NotRegular>())
+}
+
+/// What a log is opened for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Purpose {
+    /// To go on with it: what a crash or damage left is put in order.
+    #[default]
+    Mend,
+    /// To look at it: nothing is changed.
+    Look,
+}
+
+impl Purpose {
+    fn mends(self) -> bool {
+        self == Self::Mend
+    }
+
+    fn open(self, path: &Path) -> io::Result<File> {
+        if self.mends() { tiercel_container::open_to_write(path) } else { tiercel_container::open_to_read(path) }
+    }
+}
+
+/// What opening the log of a directory would find, without a change to anything.
+pub(crate) fn look(directory: &Path) -> io::Result<Content> {
+    let Some(synced) = Synced::open(directory, Purpose::Look)? else {
+        return Ok(Content { places: Vec::new(), damaged: u64::from(is_there(directory)?) });
+    };
+    let found = recover::recover(directory, &synced, LOOKED_AT, Purpose::Look)?;
+    Ok(Content { places: found.places.into_iter().collect(), damaged: found.damaged })
+}
+
 impl Log {
     /// Open the log of a directory, with segments of so many bytes, and begin one where there is none.
-    pub(crate) fn open(directory: &Path, most: u64) -> io::Result<(Self, Content)> {
+    pub(crate) fn open(directory: &Path, limits: Limits) -> io::Result<(Self, Content)> {
         let directory = directory.to_path_buf();
-        let Some(synced) = Synced::open(&directory)? else {
+        let Some(synced) = Synced::open(&directory, Purpose::Mend)? else {
             // Nothing tells whether what is there is all.
-            let was_there = Synced::is_there(&directory)? || !recover::segments(&directory)?.is_empty();
+            let was_there = is_there(&directory)?;
             recover::set_newest_aside(&directory)?;
-            let log = Self::begin(directory, most)?;
+            let log = Self::begin(directory, limits)?;
             return Ok((log, Content { places: Vec::new(), damaged: u64::from(was_there) }));
         };
-        let found = recover::recover(&directory, &synced)?;
+        let found = recover::recover(&directory, &synced, limits.record, Purpose::Mend)?;
         let damaged = found.damaged;
         if found.segments.is_empty() {
-            return Ok((Self::begin(directory, most)?, Content { places: Vec::new(), damaged }));
+            return Ok((Self::begin(directory, limits)?, Content { places: Vec::new(), damaged }));
         }
-        let mut log = Self { segments: found.segments, ..Self::empty(directory, most, synced) };
+        let mut log = Self { segments: found.segments, ..Self::empty(directory, limits, synced) };
         if found.is_full {
             log.add_segment()?;
         }
         let mut places: Vec<_> = found.places.into_iter().collect();
-        places.sort_unstable_by_key(|(_, place)| (place.segment.number(), place.offset));
+        places.sort_unstable_by_key(|(_, found)| (found.place.segment.number(), found.place.offset));
         Ok((log, Content { places, damaged }))
     }
 
-    fn empty(directory: PathBuf, most: u64, synced: Synced) -> Self {
-        Self { directory, most, synced, segments: VecDeque::new(), buffer: Vec::new(), unsynced: 0, is_new: true }
+    fn empty(directory: PathBuf, limits: Limits, synced: Synced) -> Self {
+        Self { directory, limits, synced, segments: VecDeque::new(), buffer: Vec::new(), unsynced: 0, is_new: true }
     }
 
     /// A log without anything, in place of what may be in the directory.
-    fn begin(directory: PathBuf, most: u64) -> io::Result<Self> {
-        for (_, path) in recover::segments(&directory)? {
+    fn begin(directory: PathBuf, limits: Limits) -> io::Result<Self> {
+        for path in recover::whole_segments(&directory)? {
             // What cannot be removed is foreign to the new log, and only takes room.
             let _ = fs::remove_file(path);
         }
         let synced = Synced::create(&directory)?;
-        let mut log = Self::empty(directory, most, synced);
+        let mut log = Self::empty(directory, limits, synced);
         log.add_segment()?;
         sync_directory(&log.directory)?;
         Ok(log)
@@ -139,7 +202,7 @@ impl Log {
     /// Forget everything, for good when this returns.
     pub(crate) fn begin_anew(&mut self) -> io::Result<()> {
         self.segments.clear();
-        *self = Self::begin(self.directory.clone(), self.most)?;
+        *self = Self::begin(self.directory.clone(), self.limits)?;
         Ok(())
     }
 
@@ -182,7 +245,7 @@ impl Log {
             self.write()?;
         }
         let end = self.end()?;
-        if end > START && end + length > self.most {
+        if end > START && end + length > self.limits.segment {
             self.end_segment()?;
         }
         let offset = self.end()?;
@@ -256,7 +319,7 @@ impl Log {
     pub(crate) fn oldest(&self, from: Option<u64>, bytes: u64) -> io::Result<Option<Part>> {
         let Some(kept) = self.segments.front().filter(|_| self.segments.len() > 1) else { return Ok(None) };
         let from = from.unwrap_or(START);
-        let mut scan = Scan::from(&kept.segment, from)?;
+        let mut scan = Scan::from(&kept.segment, from, self.limits.record)?;
         let (mut values, mut is_damaged) = (Vec::new(), false);
         let is_last = loop {
             match scan.next()? {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::segment::Segment;
 use crate::KeyRef;
-use crate::packing::{Codec, unpack};
+use crate::packing::{Codec, shared, unpack};
 
 pub(super) const HEAD: usize = 44;
 /// Where the checksum of the head is.
@@ -108,6 +108,11 @@ impl Head {
         self.lead().saturating_add(self.body)
     }
 
+    /// Bytes of the value.
+    pub(super) fn value(&self) -> u64 {
+        self.value
+    }
+
     /// The key of a record whose first bytes these are, if it is whole.
     pub(super) fn key<'a>(&self, lead: &'a [u8]) -> Option<KeyRef<'a>> {
         let key = lead.get(HEAD..)?;
@@ -177,10 +182,23 @@ impl Place {
         Ok(Record { head, bytes })
     }
 
-    /// The value of a key, if it is whole.
-    pub(crate) fn value(&self, key: KeyRef<'_>) -> Result<Arc<[u8]>, Lost> {
+    /// Whether the record of a key is what was written, of which little is in memory at a time.
+    pub(crate) fn is_whole(&self, key: KeyRef<'_>) -> bool {
+        let check = || {
+            let lead = self.segment.bytes(self.offset, HEAD as u64 + key.encoded_len())?;
+            let head = Head::decode(&lead, self.segment.seed(), self.offset).ok_or(Lost::Damaged)?;
+            let is_here = head.length() == self.length && head.key(&lead) == Some(key);
+            let start = self.offset + head.lead();
+            Ok::<_, Lost>(is_here && self.segment.sum(start, head.body)? == head.body_sum)
+        };
+        check().unwrap_or(false)
+    }
+
+    /// The value of a key, if it is whole and has no more bytes than `most`.
+    pub(crate) fn value(&self, key: KeyRef<'_>, most: u64) -> Result<Arc<[u8]>, Lost> {
         let Record { head, bytes } = self.record(key)?;
         let body = &bytes[head.lead() as usize..];
-        unpack(head.codec, body, head.value).map(Arc::from).ok_or(Lost::Damaged)
+        let value = unpack(head.codec, body, head.value, most).ok_or(Lost::Damaged)?;
+        shared(&value).ok_or(Lost::Refused)
     }
 }

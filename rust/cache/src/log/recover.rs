@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::record::{Kind, Place};
 use super::segment::{Next, START, Scan, Segment};
 use super::synced::Synced;
-use super::{Kept, NAME};
+use super::{Found, Kept, NAME, Purpose};
 use crate::Key;
 
 /// What follows the name of a file that was set aside.
@@ -25,9 +25,12 @@ pub(super) struct Recovered {
     /// Whether the last segment is full.
     pub(super) is_full: bool,
     /// The latest record of each key that has a value.
-    pub(super) places: HashMap<Key, Place>,
+    pub(super) places: HashMap<Key, Found>,
     /// Segments and records that were damaged.
     pub(super) damaged: u64,
+    /// Bytes of the largest record that is read as a whole.
+    most: u64,
+    purpose: Purpose,
 }
 
 /// How a segment ends.
@@ -38,12 +41,14 @@ struct End {
 }
 
 /// Go through the segments of a directory.
-pub(super) fn recover(directory: &Path, synced: &Synced) -> io::Result<Recovered> {
-    let mut found = Recovered::default();
+///
+/// Memory for more than `most` bytes is not asked for: what is larger was written by a tier with more room, or by nobody.
+pub(super) fn recover(directory: &Path, synced: &Synced, most: u64, purpose: Purpose) -> io::Result<Recovered> {
+    let mut found = Recovered { most, purpose, ..Recovered::default() };
     let numbers = numbers(directory)?;
     for (place, &number) in numbers.iter().enumerate() {
         if !found.take_up(directory, synced, number)? {
-            for number in &numbers[place + 1..] {
+            for number in numbers[place + 1..].iter().filter(|_| purpose.mends()) {
                 fs::remove_file(Segment::path(directory, *number))?;
             }
             break;
@@ -66,7 +71,12 @@ impl Recovered {
     fn lose_all(&mut self) -> io::Result<()> {
         self.damaged += 1;
         self.places.clear();
-        self.segments.drain(..).try_for_each(|kept| kept.segment.remove())
+        let mends = self.purpose.mends();
+        self.segments.drain(..).filter(|_| mends).try_for_each(|kept| kept.segment.remove())
+    }
+
+    fn set_aside(&self, directory: &Path, number: u64) -> io::Result<()> {
+        if self.purpose.mends() { set_aside(directory, number) } else { Ok(()) }
     }
 
     /// Go through the next segment. False if the log ends in it.
@@ -76,14 +86,16 @@ impl Recovered {
             std::cmp::Ordering::Equal => synced.offset,
             std::cmp::Ordering::Greater => 0,
         };
-        let Some(segment) = Segment::open(directory, synced.log, number)?.map(Arc::new) else {
+        let Some(segment) = Segment::open(directory, synced.log, number, self.purpose)?.map(Arc::new) else {
             if synced_to == 0 {
                 // It is not this log's, or its head was not synced.
-                fs::remove_file(Segment::path(directory, number))?;
+                if self.purpose.mends() {
+                    fs::remove_file(Segment::path(directory, number))?;
+                }
                 return Ok(false);
             }
             self.lose_all()?;
-            set_aside(directory, number)?;
+            self.set_aside(directory, number)?;
             return Ok(true);
         };
         if self.last().is_some_and(|last| last + 1 != number) {
@@ -93,10 +105,12 @@ impl Recovered {
         let is_whole = if number < synced.segment { is_full } else { at >= synced_to };
         if !is_whole {
             self.lose_all()?;
-            set_aside(directory, number)?;
+            self.set_aside(directory, number)?;
             return Ok(true);
         }
-        segment.cut(at)?;
+        if self.purpose.mends() {
+            segment.cut(at)?;
+        }
         self.segments.push_back(Kept { segment, length: at });
         self.is_full = is_full;
         Ok(is_full)
@@ -104,17 +118,17 @@ impl Recovered {
 
     /// Take up the records of a segment. What was not synced counts as far as it is whole.
     fn scan(&mut self, segment: &Arc<Segment>, synced_to: u64) -> io::Result<End> {
-        let mut scan = Scan::from(segment, START)?;
+        let mut scan = Scan::from(segment, START, self.most)?;
         loop {
             let at = scan.at();
             match scan.next()? {
                 Next::Record { offset, head, key } => {
                     let place = Place { segment: Arc::clone(segment), offset, length: head.length() };
-                    if offset >= synced_to && place.record(key.borrow()).is_err() {
+                    if offset >= synced_to && (place.length > self.most || place.record(key.borrow()).is_err()) {
                         return Ok(End { at, is_full: false });
                     }
                     match head.kind {
-                        Kind::Value => self.places.insert(key, place),
+                        Kind::Value => self.places.insert(key, Found { place, value: head.value() }),
                         _ => self.places.remove(&key),
                     };
                 }
@@ -137,12 +151,24 @@ fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Numbers and paths of the segments in a directory. A file of the same name that is none is somebody else's.
-pub(super) fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+/// Numbers of the segments in a directory, those of which a crash left no more than a part of the magic included. A file of the same
+/// name that is none is somebody else's.
+fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for (number, path) in named(directory)? {
-        if Segment::is_one(&path)? {
+        if Segment::magic(&path)?.is_some() {
             found.push((number, path));
+        }
+    }
+    Ok(found)
+}
+
+/// Paths of the segments of whatever log in a directory, by their whole magic.
+pub(super) fn whole_segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for (_, path) in named(directory)? {
+        if Segment::magic(&path)? == Some(true) {
+            found.push(path);
         }
     }
     Ok(found)
@@ -181,10 +207,12 @@ fn set_aside(directory: &Path, number: u64) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(DAMAGED)?.strip_suffix('.'));
-        if name.and_then(numbered).is_some() && path.is_file() {
+        if name.and_then(numbered).is_some() && Segment::magic(&path)?.is_some() {
             fs::remove_file(path)?;
         }
     }
     let path = Segment::path(directory, number);
-    fs::rename(&path, path.with_extension(DAMAGED))
+    let aside = path.with_extension(DAMAGED);
+    // What is there is somebody else's.
+    if fs::symlink_metadata(&aside).is_ok() { fs::remove_file(path) } else { fs::rename(&path, aside) }
 }

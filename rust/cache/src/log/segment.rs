@@ -10,13 +10,16 @@
 //!
 //! A segment is only added to. One that is full ends with a record that says so.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::NAME;
+use tiercel_container::{create_new, open_to_read};
+
 use super::disk::{read_at, write_at};
 use super::record::{HEAD, Head, Kind};
+use super::synced::Synced;
+use super::{NAME, Purpose, is_no_file};
 use crate::Key;
 
 const MAGIC: [u8; 4] = *b"TCLG";
@@ -51,28 +54,31 @@ impl Segment {
         directory.join(format!("{NAME}-{number}"))
     }
 
-    /// Whether a file is a segment, of whatever log, or what is left of one.
-    pub(super) fn is_one(path: &Path) -> io::Result<bool> {
-        if !path.is_file() {
-            return Ok(false);
-        }
+    /// Whether a file begins as a segment does, of whatever log: true with all of the magic, and false with a part of it, which may be
+    /// what a crash left.
+    pub(super) fn magic(path: &Path) -> io::Result<Option<bool>> {
+        let file = match open_to_read(path) {
+            Err(error) if is_no_file(&error) || error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
         let mut found = Vec::new();
-        File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut found)?;
-        Ok(MAGIC.starts_with(&found))
+        file.take(MAGIC.len() as u64).read_to_end(&mut found)?;
+        Ok(MAGIC.starts_with(&found).then_some(found == MAGIC))
     }
 
-    /// A new segment, in place of what may be there.
+    /// A new segment. Nothing may have its name.
     pub(super) fn create(directory: &Path, log: u64, number: u64) -> io::Result<Self> {
         let path = Self::path(directory, number);
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        // Who may read what is synced may read this.
+        let file = create_new(&path, Some(&Synced::path(directory)))?;
         write_at(&file, &start(log, number), 0)?;
         Ok(Self::new(log, number, path, file))
     }
 
     /// A segment that is there; none if it is not this one of this log.
-    pub(super) fn open(directory: &Path, log: u64, number: u64) -> io::Result<Option<Self>> {
+    pub(super) fn open(directory: &Path, log: u64, number: u64, purpose: Purpose) -> io::Result<Option<Self>> {
         let path = Self::path(directory, number);
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let file = purpose.open(&path)?;
         let mut found = [0; START as usize];
         match read_at(&file, &mut found, 0) {
             Ok(()) => Ok((found == start(log, number)).then(|| Self::new(log, number, path, file))),
@@ -100,6 +106,15 @@ impl Segment {
 
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
+    }
+
+    /// The checksum of bytes that are there, of which few are in memory at a time.
+    pub(super) fn sum(&self, offset: u64, length: u64) -> io::Result<u32> {
+        let mut sum = 0;
+        for at in (0..length).step_by(CHUNK as usize) {
+            sum = crc32c::crc32c_append(sum, &self.bytes(offset + at, CHUNK.min(length - at))?);
+        }
+        Ok(sum)
     }
 
     pub(super) fn length(&self) -> io::Result<u64> {
@@ -132,6 +147,8 @@ pub(super) struct Scan<'a> {
     /// Where the next record is.
     at: u64,
     end: u64,
+    /// Bytes of the longest key, with its head, that is read.
+    most: u64,
     chunk: Vec<u8>,
     chunk_at: u64,
 }
@@ -149,9 +166,9 @@ pub(super) enum Next {
 }
 
 impl<'a> Scan<'a> {
-    /// From a record on, up to the end of the file.
-    pub(super) fn from(segment: &'a Segment, at: u64) -> io::Result<Self> {
-        Ok(Self { segment, at, end: segment.length()?, chunk: Vec::new(), chunk_at: 0 })
+    /// From a record on, up to the end of the file. A key that is longer than `most` is nobody's.
+    pub(super) fn from(segment: &'a Segment, at: u64, most: u64) -> io::Result<Self> {
+        Ok(Self { segment, at, end: segment.length()?, most, chunk: Vec::new(), chunk_at: 0 })
     }
 
     /// Where the next record begins.
@@ -163,7 +180,9 @@ impl<'a> Scan<'a> {
         let (offset, seed) = (self.at, self.segment.seed);
         let head = self.bytes(HEAD as u64)?.and_then(|bytes| Head::decode(bytes, seed, offset));
         let Some(head) = head.filter(|head| head.length() <= self.end - offset) else { return Ok(Next::Nothing) };
-        let key = self.bytes(head.lead())?.and_then(|lead| Some(head.key(lead)?.to_key()));
+        let is_too_long = head.lead() > self.most;
+        let lead = if is_too_long { None } else { self.bytes(head.lead())? };
+        let key = lead.and_then(|lead| Some(head.key(lead)?.to_key()));
         self.at += head.length();
         Ok(match (head.kind, key) {
             (Kind::End, _) => Next::End,

@@ -15,14 +15,17 @@
 //! Written after each sync of the log, and then synced itself: what is missing before that place is damage, what is
 //! missing behind it is what a crash leaves.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tiercel_container::{create_new, open_to_read, open_to_write};
 
 use super::disk::{read_at, write_at};
+use super::{Purpose, is_no_file};
 
-const NAME: &str = "synced";
+pub(super) const NAME: &str = "synced";
 const MAGIC: [u8; 4] = *b"TCLS";
 const VERSION: u32 = 1;
 const SLOT: usize = 44;
@@ -39,8 +42,8 @@ pub(super) struct Synced {
 
 impl Synced {
     /// The latest place that is written; none if there is no such file, or what it says cannot be trusted.
-    pub(super) fn open(directory: &Path) -> io::Result<Option<Self>> {
-        let file = match OpenOptions::new().read(true).write(true).open(directory.join(NAME)) {
+    pub(super) fn open(directory: &Path, purpose: Purpose) -> io::Result<Option<Self>> {
+        let file = match purpose.open(&Self::path(directory)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -56,14 +59,39 @@ impl Synced {
         Ok(latest.map(|[log, turn, segment, offset]| Self { file, turn, log, segment, offset }))
     }
 
-    /// Whether there is a file, whatever is in it.
-    pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
-        directory.join(NAME).try_exists()
+    /// Whether there is a file that a log wrote, be it damaged.
+    pub(super) fn is_ours(directory: &Path) -> io::Result<bool> {
+        match open_to_read(&Self::path(directory)) {
+            Err(error) if is_no_file(&error) || error.kind() == io::ErrorKind::NotFound => Ok(false),
+            opened => has_magic(&opened?),
+        }
     }
 
-    /// A file that says that nothing of a new log is synced, in place of what may be there.
+    pub(super) fn path(directory: &Path) -> PathBuf {
+        directory.join(NAME)
+    }
+
+    /// A file that says that nothing of a new log is synced, in place of an earlier one. Anything else of this name is set aside.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(directory.join(NAME))?;
+        let path = Self::path(directory);
+        let file = match open_to_write(&path) {
+            Ok(file) if file.metadata()?.len() == 0 || has_magic(&file)? => {
+                file.set_len(0)?;
+                file
+            }
+            Ok(_) => {
+                let aside = path.with_extension("damaged");
+                if fs::symlink_metadata(&aside).is_ok() {
+                    let expected =
+                        format!("{NAME}: expected a file of a log, got another one; move it and {NAME}.damaged away");
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, expected));
+                }
+                fs::rename(&path, &aside)?;
+                create_new(&path, Some(&aside))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create_new(&path, None)?,
+            Err(error) => return Err(error),
+        };
         let log = RandomState::new().hash_one(std::process::id());
         let mut synced = Self { file, turn: 0, log, segment: 0, offset: 0 };
         synced.write(0, 0)?;
@@ -88,6 +116,19 @@ impl Synced {
         out[40..].copy_from_slice(&sum.to_le_bytes());
         out
     }
+}
+
+/// Whether one of the two slots begins as it must.
+fn has_magic(file: &File) -> io::Result<bool> {
+    for slot in 0..2 {
+        let mut found = [0; MAGIC.len()];
+        match read_at(file, &mut found, slot * SECTOR) {
+            Ok(()) if found == MAGIC => return Ok(true),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 /// Log, turn, segment and offset.

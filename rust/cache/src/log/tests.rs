@@ -11,16 +11,18 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tempfile::{TempDir, tempdir};
 
+use super::Purpose;
 use super::recover::recover;
 use super::synced::Synced;
 use crate::journal::{Index, Journal, Queue, Slot};
 use crate::lock::Lock;
-use crate::log::Lost;
+use crate::log::{Limits, Lost};
 use crate::packing::Packed;
 use crate::{Key, KeyRef};
 
 /// Bytes of a segment.
 const SEGMENT: u64 = 400;
+const LIMITS: Limits = Limits { segment: SEGMENT, record: 1 << 20 };
 
 /// A journal, and the keys that a tier would know.
 struct Tried {
@@ -79,7 +81,7 @@ impl Tried {
     fn new(most: u64) -> Self {
         let directory = tempdir().expect("a directory");
         let lock = Lock::take(&[directory.path()]).expect("a directory of our own");
-        let (journal, _) = Journal::open(directory.path(), lock, SEGMENT).expect("a journal that can be opened");
+        let (journal, _) = Journal::open(directory.path(), lock, LIMITS).expect("a journal that can be opened");
         Self { directory, most, journal, queue: Queue::default(), keys: Keys::default(), model: Model::default() }
     }
 
@@ -165,11 +167,11 @@ fn reopened(files: &Files) -> (BTreeMap<u8, Vec<u8>>, u64) {
 
 /// What is found, without beginning anew, which would wait for a disk.
 fn values(directory: &Path) -> (BTreeMap<u8, Vec<u8>>, u64) {
-    let Some(synced) = Synced::open(directory).expect("a disk") else { return (BTreeMap::new(), 1) };
-    let found = recover(directory, &synced).expect("a disk");
-    let values = found.places.iter().filter_map(|(key, place)| {
+    let Some(synced) = Synced::open(directory, Purpose::Mend).expect("a disk") else { return (BTreeMap::new(), 1) };
+    let found = recover(directory, &synced, LIMITS.record, Purpose::Mend).expect("a disk");
+    let values = found.places.iter().filter_map(|(key, found)| {
         let name = std::str::from_utf8(key.borrow().bytes).ok()?.strip_prefix("key ")?;
-        Some((name.parse().expect("a key that was put"), place.value(key.borrow()).ok()?.to_vec()))
+        Some((name.parse().expect("a key that was put"), found.place.value(key.borrow(), LIMITS.record).ok()?.to_vec()))
     });
     (values.collect(), found.damaged)
 }
@@ -222,7 +224,7 @@ proptest! {
         steps.iter().enumerate().for_each(|(number, step)| tried.step(number, step));
         // Some of what was not synced reached the disk, and garbage where a page was not written.
         let mut files = tried.files();
-        let synced = Synced::open(tried.directory.path()).expect("a disk").expect("a place");
+        let synced = Synced::open(tried.directory.path(), Purpose::Mend).expect("a disk").expect("a place");
         let last = (synced.segment..99).take_while(|number| files.contains_key(&format!("log-{number}"))).last();
         let last = last.unwrap_or(1);
         let offset = if last == synced.segment { synced.offset as usize } else { 0 };

@@ -1,0 +1,92 @@
+//! What lies in the directory of a tier, looked at without a change to it.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+
+use tiercel_container::open_to_read;
+
+use crate::files;
+use crate::lock;
+use crate::log::{self, Found};
+use crate::store::weight;
+use crate::{Key, OpenError};
+
+/// What opening a tier would find. While this is there nobody opens it to write.
+pub struct Look {
+    kind: Kind,
+    _lock: Option<File>,
+}
+
+enum Kind {
+    Store { places: Vec<(Key, Found)>, damaged: u64 },
+    Files(files::Looked),
+}
+
+impl Look {
+    /// Look at a store.
+    pub fn at_store(directory: &Path) -> Result<Self, OpenError> {
+        let lock = shared(directory)?;
+        let content = log::look(directory)?;
+        Ok(Self { kind: Kind::Store { places: content.places, damaged: content.damaged }, _lock: lock })
+    }
+
+    /// Look at files.
+    pub fn at_files(directory: &Path) -> Result<Self, OpenError> {
+        let lock = shared(directory)?;
+        Ok(Self { kind: Kind::Files(files::look(directory)?), _lock: lock })
+    }
+
+    /// Keys that have a value.
+    pub fn len(&self) -> usize {
+        match &self.kind {
+            Kind::Store { places, .. } => places.len(),
+            Kind::Files(found) => found.keys.len(),
+        }
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that count against the size of the tier.
+    pub fn bytes(&self) -> u64 {
+        match &self.kind {
+            Kind::Store { places, .. } => {
+                let weights = places.iter().map(|(key, found)| weight(key.borrow(), found.place.packed(key.borrow())));
+                weights.fold(0, u64::saturating_add)
+            }
+            Kind::Files(found) => found.bytes(),
+        }
+    }
+
+    /// Parts that are damaged, beside values.
+    pub fn damaged(&self) -> u64 {
+        match &self.kind {
+            Kind::Store { damaged, .. } => *damaged,
+            Kind::Files(found) => found.damaged,
+        }
+    }
+
+    /// Whether a value is what was written, by its place among those that there are.
+    pub fn is_whole(&self, at: usize) -> bool {
+        match &self.kind {
+            Kind::Store { places, .. } => places.get(at).is_none_or(|(key, found)| found.place.is_whole(key.borrow())),
+            Kind::Files(found) => at >= found.keys.len() || found.is_whole(at),
+        }
+    }
+}
+
+/// The lock of a directory, if there is one, shared with others who look.
+fn shared(directory: &Path) -> Result<Option<File>, OpenError> {
+    let file = match open_to_read(&directory.join(lock::NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
