@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import shutil
 import struct
 from pathlib import Path
 
@@ -131,9 +132,9 @@ def test_zstd_is_read_if_it_can_be(tmp_path: Path) -> None:
     zstandard = pytest.importorskip("zstandard")
     (tmp_path / "a.txt.zst").write_bytes(zstandard.ZstdCompressor().compress(b"1 2 1"))
     assert read_trace(tmp_path / "a.txt.zst").keys.tolist() == [1, 2, 1]
-    whole = zstandard.ZstdCompressor().compress(b"1 2 1 " * 100_000)
+    whole = zstandard.ZstdCompressor().compress(b"1\n2\n1\n" * 100_000)
     (tmp_path / "a.txt.zst").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(tiercel.CorruptionError, match="got the first part of one"):
+    with pytest.raises(tiercel.CorruptionError, match="got the first part of a file"):
         read_trace(tmp_path / "a.txt.zst")
 
 
@@ -197,7 +198,7 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     content[content.index(b"0123456789") + 5] ^= 1
     file.write_bytes(content)
     assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
-    assert run("cache", "clear", "store")[:2] == (0, "1 values forgotten\n")
+    assert run("cache", "clear", "store")[:2] == (0, "2 values forgotten\n")
     assert "entries      0" in run("cache", "stats", "store")[1]
 
 
@@ -211,8 +212,41 @@ def test_files_are_looked_into(run: Run, tmp_path: Path) -> None:
     content[-1] ^= 1
     file.write_bytes(content)
     assert run("cache", "verify", "files")[0] == 1
-    assert run("cache", "clear", "files")[:2] == (0, "1 values forgotten\n")
+    assert run("cache", "clear", "files")[:2] == (0, "3 values forgotten\n")
     assert not list(tmp_path.glob("files/blobs/*/*"))
+
+
+@pytest.mark.parametrize("kind", [Store, Files])
+def test_looking_changes_nothing(run: Run, tmp_path: Path, kind: type[Store] | type[Files]) -> None:
+    place, crashed = tmp_path / "tier", tmp_path / "crashed"
+    with kind(place, 64 << 20) as tier:
+        for number in range(40):
+            tier[str(number)] = number.to_bytes(1, "little") * 1000
+        tier.flush()
+        # What a crash leaves.
+        shutil.copytree(place, crashed)
+    log = crashed / ("ledger" if kind is Files else "")
+    with (log / "log-1").open("ab") as file:
+        file.write(b"half a record")
+    (log / "log-2").write_bytes(b"TC")
+    for at, expected in ((None, 40), (0, 40), (60, 0)):
+        if at is not None:
+            damaged = bytearray((log / "log-1").read_bytes() if at else (log / "synced").read_bytes())
+            damaged[at] ^= 1
+            (log / ("log-1" if at else "synced")).write_bytes(damaged)
+        before = {path: path.read_bytes() for path in crashed.rglob("*") if path.is_file()}
+        assert json.loads(run("cache", "stats", "crashed", "--json")[1])["entries"] == expected
+        code, out, _ = run("cache", "verify", "crashed", "--json")
+        assert (code, json.loads(out)["values"]) == (0, expected)
+        assert {path: path.read_bytes() for path in crashed.rglob("*") if path.is_file()} == before
+
+
+def test_a_tier_that_is_open_is_not_looked_into(run: Run, tmp_path: Path) -> None:
+    with Store(tmp_path / "store", 1 << 20) as store:
+        store["a"] = b"1"
+        code, _, err = run("cache", "stats", "store")
+        assert code != 0
+        assert "already open" in err
 
 
 def test_looking_drops_nothing(run: Run, tmp_path: Path) -> None:

@@ -57,12 +57,12 @@ def replay(trace: Trace, size: int, *, progress: Progress = None) -> Replayed:
     if trace.sizes is None:
         measure = Memory(1 << 20)
         measure.put(keys[0], bytes(_VALUE))
-        memory, sizes, lru_sizes = Memory(size * measure.bytes), [_VALUE] * len(order), [1] * len(order)
+        room, sizes, lru_sizes = size * measure.bytes, [_VALUE] * len(order), [1] * len(order)
     else:
-        memory, sizes = Memory(size), trace.sizes.tolist()
+        room, sizes = size, trace.sizes.tolist()
         lru_sizes = sizes
     total = 2 * len(order)
-    hits = _memory(memory, keys, _told(order, sizes, 0, total, progress))
+    hits = _memory(Memory(room), room, keys, _told(order, sizes, 0, total, progress))
     return Replayed(len(order), hits, _lru(size, _told(order, lru_sizes, len(order), total, progress)))
 
 
@@ -121,7 +121,7 @@ def _two_tiers(
     value = bytes(_SMALL)
     first = size * _entry(Memory(1 << 20), value)
     second = below * _entry(Store(directory / "measure", 1 << 20), value)
-    with Cache([Memory(first), Store(directory / "store", second)]) as cache:
+    with Cache([Memory(first), Store(directory / "store", second)], write="back") as cache:
         for request, _ in requests:
             # Put, not loaded, since what takes long to load stays longer; and moved at once, whatever time that takes.
             if cache.get(keys[request]) is None:
@@ -149,7 +149,7 @@ def _told(order: list[int], sizes: list[int], done: int, total: int, progress: P
             progress(done + min(start + _PAUSE, len(order)), total)
 
 
-def _memory(memory: Memory, keys: list[bytes], requests: Iterator[tuple[int, int]]) -> int:
+def _memory(memory: Memory, room: int, keys: list[bytes], requests: Iterator[tuple[int, int]]) -> int:
     content = memoryview(bytes(_VALUE))
     hits = 0
     for request, size in requests:
@@ -157,8 +157,11 @@ def _memory(memory: Memory, keys: list[bytes], requests: Iterator[tuple[int, int
         if memory.get(key) is not None:
             hits += 1
             continue
+        if size > room:
+            # The tier would refuse it: a trace may tell of sizes that there is no memory for.
+            continue
         if size > len(content):
-            content = memoryview(bytes(2 * size))
+            content = memoryview(bytes(min(2 * size, room)))
         memory.put(key, content[:size])
     return hits
 

@@ -1,20 +1,36 @@
 """Traces: which keys were asked for, one after the other."""
 
+import io
 import lzma
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.errors import CorruptionError, InvalidInputError
 
-__all__ = ["Trace", "read_trace"]
+__all__ = ["MOST_BYTES", "MOST_REQUESTS", "Trace", "read_trace"]
 
 # What libCacheSim writes: time, key, size, next access.
 _ORACLE = np.dtype([("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")])
+
+MOST_REQUESTS: Final = 1 << 27
+"""Requests of a trace: a gibibyte of keys."""
+MOST_BYTES: Final = 4 << 30
+"""Bytes of a trace when it is unpacked."""
+# Bytes of a line of numbers.
+_LINE: Final = 1 << 10
+# Lines, and bytes, that are read at once.
+_LINES: Final = 1 << 12
+_TOGETHER: Final = 1 << 16
+# Bytes that are given to a decompressor at once: of zstd, four can be 128 KiB.
+_PACKED: Final = 1 << 10
+# Bytes that a decompressor of xz may ask for.
+_MEMORY: Final = 1 << 28
 
 
 class Trace(NamedTuple):
@@ -44,15 +60,15 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     InvalidInputError
         The name has another ending, or what decompresses it is not installed.
     CorruptionError
-        The file is not written so, or has no requests.
+        The file is not written so, has no requests, or more than 134,217,728 of them, or 4 GiB.
     FileNotFoundError
         There is no such file.
     """
     name = fspath(path)
-    content = Path(path).read_bytes()
     try:
-        trace = _parse(*_decompress(name, content))
-    except (ValueError, OverflowError, lzma.LZMAError) as error:
+        with Path(path).open("rb") as file:
+            trace = _parse(*_unpacked(name, file))
+    except (ValueError, OverflowError) as error:
         if isinstance(error, InvalidInputError):
             raise
         raise CorruptionError(f"{name}: expected a trace, got {error}") from error
@@ -61,40 +77,129 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     return trace
 
 
-def _decompress(name: str, content: bytes) -> tuple[str, bytes]:
+def _unpacked(name: str, file: IO[bytes]) -> tuple[str, IO[bytes]]:
+    """The name without the ending of what packed the file, and what unpacks it as it is read."""
     if name.endswith(".xz"):
-        return name.removesuffix(".xz"), lzma.decompress(content)
+        return name.removesuffix(".xz"), io.BufferedReader(
+            _Unpacker(file, lambda: lzma.LZMADecompressor(memlimit=_MEMORY), lzma.LZMAError)
+        )
     if not name.endswith(".zst"):
-        return name, content
+        return name, file
     try:
         zstandard: Any = import_module("zstandard")
     except ImportError as error:
         raise InvalidInputError(f"{name}: to read it, pip install zstandard") from error
-    reader = zstandard.ZstdDecompressor().decompressobj()
-    try:
-        content = reader.decompress(content)
-    except zstandard.ZstdError as error:
-        raise CorruptionError(f"{name}: {error}") from error
-    if not reader.eof:
-        raise CorruptionError(f"{name}: expected a whole file, got the first part of one")
-    return name.removesuffix(".zst"), content
+    unpacker = _Unpacker(file, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
+    return name.removesuffix(".zst"), io.BufferedReader(unpacker)
 
 
-def _parse(name: str, content: bytes) -> Trace:
+class _Unpacker(io.RawIOBase):
+    """Unpacks a file as it is read, and tells one that is cut."""
+
+    def __init__(self, file: IO[bytes], begin: Callable[[], Any], error: type[Exception]) -> None:
+        self._file = file
+        self._begin = begin
+        self._error = error
+        self._reader = begin()
+        self._packed = b""
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            packed = self._packed or self._file.read(_PACKED)
+            if not packed:
+                if not self._reader.eof:
+                    raise ValueError("the first part of a file")
+                return 0
+            if self._reader.eof:
+                # One part is over, and another one follows.
+                self._reader = self._begin()
+            try:
+                self._left = memoryview(self._reader.decompress(packed))
+            except self._error as error:
+                raise ValueError(str(error)) from error
+            self._packed = self._reader.unused_data if self._reader.eof else b""
+        size = min(len(buffer), len(self._left))
+        buffer[:size], self._left = self._left[:size], self._left[size:]
+        return size
+
+
+def _parse(name: str, file: IO[bytes]) -> Trace:
     if name.endswith(".trace"):
-        return Trace(np.frombuffer(content, ">i4").astype(np.int64), None)
+        return Trace(_records(file, np.dtype(">i4")).astype(np.int64), None)
     if name.endswith(".oracleGeneral.bin"):
-        records = np.frombuffer(content, _ORACLE)
+        records = _records(file, _ORACLE)
         return Trace(records["key"].astype(np.int64), records["size"].astype(np.int64))
     if name.endswith(".lis"):
-        lines = np.array(content.split(), np.int64).reshape(-1, 4)
-        starts, counts = lines[:, 0], lines[:, 1]
-        if (counts < 0).any():
-            raise ValueError("a count below 0")
-        # Each request's number, less that of the first one of its line.
-        first = np.cumsum(counts) - counts
-        return Trace(np.arange(int(counts.sum())) + np.repeat(starts - first, counts), None)
+        return Trace(_runs(file), None)
     if name.endswith(".txt"):
-        return Trace(np.array(content.split(), np.int64), None)
+        parts = [numbers[:, 0] for _, numbers in _numbers(file, 1)]
+        return Trace(np.concatenate([np.empty(0, np.int64), *parts]), None)
     expected = ".trace, .lis, .oracleGeneral.bin or .txt, perhaps with .xz or .zst"
     raise InvalidInputError(f"{name}: expected a name that ends in {expected}")
+
+
+def _records(file: IO[bytes], kind: np.dtype[Any]) -> NDArray[Any]:
+    most = min(MOST_BYTES, MOST_REQUESTS * kind.itemsize)
+    parts, size = list[bytes](), 0
+    while part := file.read(_TOGETHER):
+        size += len(part)
+        if size > most:
+            raise ValueError(f"more than {most:,} bytes")
+        parts.append(part)
+    return np.frombuffer(b"".join(parts), kind)
+
+
+def _numbers(file: IO[bytes], columns: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Lines of so many integers, or of any number of them in one column; some at a time, with the number of the first of them."""
+    at, size, total = 1, 0, 0
+    lines = list[list[bytes]]()
+    while line := file.readline(_LINE + 1):
+        number, fields = at + len(lines), line.split()
+        size, total = size + len(line), total + len(fields)
+        if len(line) > _LINE:
+            raise ValueError(f"more than {_LINE:,} bytes in line {number:,}")
+        if size > MOST_BYTES or total > columns * MOST_REQUESTS:
+            raise ValueError(f"more than {MOST_REQUESTS:,} requests or {MOST_BYTES:,} bytes at line {number:,}")
+        if fields and columns > 1 and len(fields) != columns:
+            raise ValueError(f"{len(fields)} numbers instead of {columns} in line {number:,}")
+        lines.append(fields)
+        if len(lines) >= _LINES:
+            yield at, _integers(at, lines, columns)
+            at, lines = at + len(lines), []
+    yield at, _integers(at, lines, columns)
+
+
+def _integers(at: int, lines: list[list[bytes]], columns: int) -> NDArray[np.int64]:
+    try:
+        return np.array([field for line in lines for field in line], "S").astype(np.int64).reshape(-1, columns)
+    except (ValueError, OverflowError):
+        for number, line in enumerate(lines, at):
+            for field in line:
+                try:
+                    np.array([field], "S").astype(np.int64)
+                except (ValueError, OverflowError) as error:
+                    raise ValueError(f"{field!r:.40} in line {number:,}") from error
+        raise
+
+
+def _runs(file: IO[bytes]) -> NDArray[np.int64]:
+    """Runs of keys, one after the other."""
+    runs, total = [np.empty((0, 2), np.int64)], 0
+    for at, numbers in _numbers(file, 4):
+        counts = numbers[:, 1]
+        wrong = np.flatnonzero((counts < 0) | (counts > MOST_REQUESTS))
+        total += 0 if len(wrong) else int(counts.sum())
+        if len(wrong) or total > MOST_REQUESTS:
+            place = (
+                f"about line {at:,}" if not len(wrong) else f"{counts[wrong[0]]:,} of them about line {at + wrong[0]:,}"
+            )
+            raise ValueError(f"a count of requests below 0, or more than {MOST_REQUESTS:,} requests: {place}")
+        runs.append(numbers[:, :2])
+    starts, counts = np.concatenate(runs).T
+    # Each request's number, less that of the first one of its line.
+    first = np.cumsum(counts) - counts
+    return np.arange(total) + np.repeat(starts - first, counts)

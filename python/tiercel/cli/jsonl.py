@@ -12,21 +12,34 @@ from typing import IO, Any, BinaryIO, cast
 from tiercel import InvalidInputError, Match
 
 KEYS = ("id", "text", "metadata", "vector")
+# Bytes of a line: more than a record may have, but for a text of tens of millions of characters that are all written as escapes.
+MOST_LINE = 256 << 20
 
 
 @contextmanager
 def open_lines(path: str) -> Generator[tuple[BinaryIO, Iterable[bytes]]]:
-    """Give the file itself, whose position tells how much is read, and its lines."""
+    """Give the file itself, whose position tells how much is read, and its lines; a line that is too long is an `InvalidInputError`."""
     if not Path(path).is_file():
         raise InvalidInputError(f"FILE.jsonl: expected a file, got {path}, which is none")
     with Path(path).open("rb") as file:
-        yield file, _unpacked(file, path) if path.endswith(".gz") else file
+        yield file, _unpacked(file, path) if path.endswith(".gz") else _lines(file, path)
+
+
+def _lines(file: IO[bytes], path: str) -> Generator[bytes]:
+    number = 0
+    while line := file.readline(MOST_LINE + 1):
+        number += 1
+        if len(line) > MOST_LINE:
+            raise InvalidInputError(
+                f"{path}:{number}: expected a line of at most {MOST_LINE:,} bytes, got a longer one"
+            )
+        yield line
 
 
 def _unpacked(file: BinaryIO, path: str) -> Generator[bytes]:
     try:
         with gzip.GzipFile(fileobj=file) as lines:
-            yield from lines
+            yield from _lines(cast("IO[bytes]", lines), path)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InvalidInputError(f"FILE.jsonl: expected gzip, got {path}: {error}") from error
 
