@@ -78,8 +78,8 @@ def test_values_come_back_as_they_were(cache: Cache, value: Any) -> None:
 
 def test_other_values_are_refused_before_anything_changes(cache: Cache) -> None:
     cache["key"] = "before"
-    with pytest.raises(tiercel.InvalidInputError, match="set"):
-        cache["key"] = {1, 2}
+    with pytest.raises(tiercel.InvalidInputError, match="object"):
+        cache["key"] = {1, object()}
     assert cache["key"] == "before"
 
 
@@ -237,7 +237,7 @@ def test_what_memory_drives_out_is_found_below(two: Cache) -> None:
     settle(two)
     assert all(two[str(number)] == bytes([number]) * 200 for number in range(100))
     below = level(two, 1)
-    assert below["demoted"] > 50
+    assert below["written"] == 100
     assert below["hits"] > 50
     assert below["waiting"] == 0
 

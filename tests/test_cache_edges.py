@@ -211,8 +211,8 @@ def test_a_large_value_does_not_overwrite_a_later_one(tmp_path: Path) -> None:
         with ThreadPoolExecutor(1) as pool, ladder._working:
             put_first = ladder._put_first
 
-            def seen(*arguments: Any) -> Any:
-                kept = put_first(*arguments)
+            def seen(*arguments: Any, **more: Any) -> Any:
+                kept = put_first(*arguments, **more)
                 begun.set()
                 return kept
 

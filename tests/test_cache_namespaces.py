@@ -268,9 +268,11 @@ def test_processes_come_to_know_the_same_in_any_order(one: Knowledge, other: Kno
 
 @pytest.mark.parametrize("record", [b"", b"[]", b"{}", b'{"epoch": "x"}', b"\xff"])
 def test_a_damaged_record_is_none(tmp_path: Path, record: bytes) -> None:
-    with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
-        cache["key"] = "value"
-        cache.flush()
-        tier(cache, 1).put(RECORD, record)
+    cache = Cache([Memory(MIB), Store(tmp_path / "store", MIB)])
+    cache["key"] = "value"
+    cache.flush()
+    tier(cache, 1).put(RECORD, record)
+    with pytest.warns(RuntimeWarning, match="the record of the cache is damaged"):
+        cache.close()
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
         assert cache["key"] == "value", "the record was given again when the cache was closed"

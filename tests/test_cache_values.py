@@ -1,11 +1,13 @@
 """Values as bytes that come back as they were."""
 
+import datetime as dt
 import enum
 import json
 import math
 import os
 import pickle
 import sys
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,25 +106,25 @@ class Point(NamedTuple):
     x: int
 
 
+class Zone(dt.tzinfo):
+    def utcoffset(self, moment: dt.datetime | None, /) -> dt.timedelta:
+        del moment
+        return dt.timedelta(0)
+
+
 @pytest.mark.parametrize(
     ("value", "named", "advice"),
     [
-        ((1, 2), "got tuple", "make it a list"),
-        ([1, {"a": (2,)}], "got tuple", "make it a list"),
-        ({1}, "got set", "make it a list"),
-        (Point(1), "got Point", "make it a list"),
+        (Point(1), "got Point", "name the class in types"),
         (bytearray(b"a"), "got bytearray", "make it bytes"),
-        ({1: "a"}, "keys .* got int", "choose another codec"),
-        ({True: "a"}, "keys .* got bool", "choose another codec"),
-        ({None: "a"}, "keys .* got NoneType", "choose another codec"),
-        (Colour.RED, "got Colour", "make it a plain int"),
+        ((memoryview(b"a"),), "got memoryview", "make it bytes"),
+        (Colour.RED, "got Colour", "name the class in types"),
         ([Title("a")], "got Title", "make it a plain str"),
-        ({Title("a"): 1}, "keys .* got Title", ""),
-        ([np.float64(1)], "got float64", "make it a plain float"),
-        ([b"a"], "got bytes", "choose another codec"),
-        ([np.zeros(2)], "got ndarray", "choose another codec"),
+        ({Title("a"): 1}, "got Title", "make it a plain str"),
+        (OrderedDict(a=1), "got OrderedDict", "make it a plain dict"),
         (np.ma.zeros(2), "got MaskedArray", "choose another codec"),
         (np.str_("a"), "got str_", "make it a plain str"),
+        (dt.time(1, tzinfo=Zone()), "a time in UTC, an offset or a named zone, got one in", ""),
         (np.array([None]), "without padding, got dtype object", ""),
         (np.zeros(2, np.dtype([("a", "u1"), ("b", "f4")], align=True)), "without padding", ""),
         (np.zeros(2, [("a", "O")]), "without padding", ""),
@@ -130,11 +132,11 @@ class Point(NamedTuple):
         ("\ud800", "lone surrogate at character 0", ""),
         (["\ud800\udc00"], "lone surrogate", ""),
         (10**5000, "value: ", ""),
-        (1j, "got complex", "choose another codec"),
+        (1j, "got complex", "keep what it is made of, or choose another codec"),
         (object(), "got object", "choose another codec"),
         (json.loads("[" * 70 + "]" * 70), "at most 64 levels", ""),
     ],
-    ids=range(26),
+    ids=range(20),
 )
 def test_what_would_come_back_as_something_else_is_refused(value: Any, named: str, advice: str) -> None:
     with pytest.raises(tiercel.InvalidInputError, match=f"value: .*{named.removeprefix('value: ')}.*{advice}"):
@@ -212,10 +214,15 @@ def test_only_the_codec_for_pickles_reads_pickles() -> None:
 def test_msgpack_keeps_what_json_does_not() -> None:
     pytest.importorskip("msgpack")
     codec = Codec("msgpack")
-    for value in ({1: "a", b"k": [b"v", None, 1.5, True]}, [2**64 - 1, -(2**63)], "text", b"bytes"):
+    for value in ({1: "a", b"k": [b"v", None, 1.5, True]}, [2**64 - 1, -(2**63)]):
+        assert codec.encode(value)[:1] == b"m"
+        assert same(codec.decode(codec.encode(value)), value)
+    # What msgpack has no form for, or would give back as something else.
+    for value in ([2**64], (1, 2), {(1,): 2}, "text", b"bytes"):
+        assert codec.encode(value)[:1] != b"m"
         assert same(codec.decode(codec.encode(value)), value)
     assert codec.decode(codec.encode(np.arange(3))).tolist() == [0, 1, 2]
-    for value in ((1, 2), [bytearray(b"a")], {(1,): 2}, [2**64], ["\ud800"], [Colour.RED], object()):
+    for value in ([bytearray(b"a")], ["\ud800"], [Colour.RED], object()):
         with pytest.raises(tiercel.InvalidInputError, match="value: "):
             codec.encode(value)
     for damaged in (

@@ -14,6 +14,8 @@ __all__ = ["Admission", "worth"]
 # Of what left, in a mean that forgets.
 _SHARE: Final = 0.5
 _MEMORY: Final = 1 / 64
+# Seconds that a value counts for at most, so that no tier is filled by what one value says of itself.
+_SLOW: Final = 86_400.0
 # Seconds that a value counts for which is quicker than that, or was put without a cost.
 _QUICK: Final = 1e-3
 
@@ -21,7 +23,7 @@ _QUICK: Final = 1e-3
 def worth(sketch: Sketch, name: bytes, data: bytes) -> float:
     """Cost x frequency / bytes."""
     parsed = unpack(data)
-    cost = _QUICK if parsed is None else max(_QUICK, parsed[0].cost)
+    cost = _QUICK if parsed is None else min(max(_QUICK, parsed[0].cost), _SLOW)
     return cost * max(1, sketch.count(name)) / (len(name) + len(data))
 
 

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, cast, final
+from typing import Any, Self, TypedDict, TypeVar, cast, final, get_args
 
 from tiercel.cache.associations import Prediction
 from tiercel.cache.batches import Batch, BatchLoader
 from tiercel.cache.given import given_clock, given_keys, given_loader, given_tiers
 from tiercel.cache.keys import key_name, key_of
+from tiercel.cache.ladder import Write
 from tiercel.cache.level import LevelStats
 from tiercel.cache.loads import Load, Loader
 from tiercel.cache.memoize import memoized
@@ -44,6 +45,10 @@ class CacheStats(TypedDict):
     """Callers that waited too long."""
     stale_served: int
     """Values given past their time."""
+    unkept: int
+    """Values that were loaded, given and not kept: of a type that the codec does not keep, or refused by every tier."""
+    unread: int
+    """Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec."""
     tiers: list[LevelStats]
     """Of each tier, first to last."""
 
@@ -52,8 +57,8 @@ class CacheStats(TypedDict):
 class Cache(MutableMapping[Key, Any]):
     """Values by key in tiers, the fastest first.
 
-    A value that is put goes to the first tier, and what that drives out comes down to the next one in the background, if it is worth its place
-    (seconds to load x how often it was asked for / bytes). What is asked for a second time is copied up again. Keys are `str` or `bytes`.
+    A value that is put goes to the first tier, and in the background to the next one that is a `Store` or `Files`. What a tier drives out comes down
+    to the next one, if it is worth its place (seconds to load x how often it was asked for / bytes). What is asked for a second time is copied up again. Keys are `str` or `bytes`.
 
     Parameters
     ----------
@@ -74,10 +79,18 @@ class Cache(MutableMapping[Key, Any]):
     timeout : float
         Seconds that `get_or_load` waits for another caller who loads the same key.
     codec : {"plain", "msgpack", "pickle (unsafe)"}
-        What values may be: bytes, str, numpy arrays and what JSON can hold; or what msgpack can; or anything, at the risk that whoever can write to
-        a tier runs code in this process.
+        How values are written: as JSON that tells types, as msgpack where that can hold them, or as pickles, at the risk that whoever can write to a
+        tier runs code in this process. The first two keep None, bool, int, float, str, bytes, numpy arrays and numbers, dates and times, UUIDs,
+        Decimals, and lists, tuples, sets, frozensets and dicts of these.
+    types : sequence of type
+        Dataclasses, enums and named tuples whose members are kept, too. A member is restored from its fields, without a call of its methods.
+    write : {"through", "back"}, optional
+        "through" gives what is put to the first lower tier that outlives the process, too, in the background and within a second. "back" gives it
+        what the first tier drives out, and the rest when the cache is flushed or closed. By default "through" if that tier is a `Store` or `Files`,
+        and "back" if it is outside of the process.
     queue_bytes : int
-        The most that waits to come down to a tier; what has waited longest is dropped.
+        The most that waits to come down to a tier. What has waited longest is dropped; a put that is written through to a `Store` or `Files`
+        waits instead.
     seed : int
         Of the jitter.
     clock : callable
@@ -110,6 +123,8 @@ class Cache(MutableMapping[Key, Any]):
         fail_safe: float = 0.0,
         timeout: float = 30.0,
         codec: CodecName = "plain",
+        types: Sequence[type] = (),
+        write: Write | None = None,
         queue_bytes: int = 64 << 20,
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
@@ -123,9 +138,11 @@ class Cache(MutableMapping[Key, Any]):
         )
         self._timeout = number(timeout, "timeout", 0, 1e9)
         room = whole(queue_bytes, "queue_bytes", 1, 2**63 - 1)
-        chosen = Codec(codec)
+        chosen = Codec(codec, types)
         chance = whole(seed, "seed", 0, 2**64 - 1)
-        self._shared = Shared(given_tiers(tiers), room, chosen, chance, given_clock(clock))
+        if write not in {None, *get_args(Write)}:
+            raise InvalidInputError(f"write: expected 'through', 'back' or None, got {write!r}")
+        self._shared = Shared(given_tiers(tiers), room, chosen, chance, given_clock(clock), write=write)
         self._namespace = self._shared.namespace("")
 
     # Values.
@@ -187,13 +204,15 @@ class Cache(MutableMapping[Key, Any]):
     ) -> bool:
         """Keep a value; False if it is too large for every tier, or the only tier that would take it fails.
 
+        A value that would not come back as it is raises `InvalidInputError`, and what was there before stays.
+
         `ttl` and `idle_ttl` are in seconds, and as the cache was made by default; `tags` are names by which values can be invalidated together; `cost` is
         how many seconds it took to make the value.
         """
         name, terms = self._name(key), self._given(ttl, idle_ttl, tags)
-        cost = number(cost, "cost", 0, 3e38)
+        cost, content = number(cost, "cost", 0, 3e38), self._shared.codec.encode(value)
         self._namespace.begin()
-        data = self._shared.seal(value, terms, self._namespace.stamp, self._shared.clock(), cost)
+        data = self._shared.seal(content, terms, self._namespace.stamp, self._shared.clock(), cost)
         return self._shared.ladder.write(name, data)
 
     def __delitem__(self, key: Key) -> None:
@@ -268,7 +287,8 @@ class Cache(MutableMapping[Key, Any]):
         """The value of a key; if no tier has it, what `loader(key)` returns, which is kept.
 
         Of all who ask for a key at once, one loads it. If that fails, one of the others tries again; if that fails, too, all of them get the error.
-        What was loaded while the key was written, deleted or invalidated is given to those who asked before, and not kept.
+        What was loaded while the key was written, deleted or invalidated is given to those who asked before, and not kept. So is a value of a type
+        that the codec does not keep: all who wait get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the type, once a namespace.
 
         Raises
         ------
@@ -378,6 +398,8 @@ class Cache(MutableMapping[Key, Any]):
         name: str | None = None,
     ) -> Callable[[_Function], _Function]:
         """A decorator: what a function returns is kept under the function's name and its arguments.
+
+        What it returns is always given, and kept if its type can be kept, as in `get_or_load`.
 
         The function may be a coroutine function. Arguments may be numbers, text, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates, paths and numpy arrays; the
         same call has the same key in every process. `function.cache_key(*args, **kwargs)` is the key.
@@ -490,7 +512,7 @@ class Cache(MutableMapping[Key, Any]):
     def stats(self) -> CacheStats:
         """What happened so far, in all namespaces."""
         self._check_open()
-        return cast("CacheStats", {**self._shared.counts(), "tiers": self._shared.ladder.stats()})
+        return cast("CacheStats", {**self._shared.notes.counts(), "tiers": self._shared.ladder.stats()})
 
     def optimize(self) -> Rebalanced:
         """Remove what is too old, and copy to the first tier what was used most lately; tells what was moved."""
@@ -498,21 +520,17 @@ class Cache(MutableMapping[Key, Any]):
         return rebalance(self._shared)
 
     def settle(self) -> None:
-        """Let everything come down that the tiers have driven out, and wait for it."""
+        """Let everything come down that is written through or was driven out, and wait for it."""
         self._check_open()
-        self._shared.ladder.work()
+        self._shared.ladder.move()
 
     def flush(self) -> bool:
         """Give what the first tier has to the next one, too, and have everything on the tiers' disks; tells whether it is there."""
         self._check_open()
-        kept = self._shared.ladder.copy_down()
-        kept &= self._shared.keep_records()
-        for level in self._shared.ladder.levels:
-            kept &= level.tier.flush()
-        return kept
+        return self._shared.flush()
 
     def close(self) -> None:
-        """Flush, and close the tiers. Doing it again changes nothing."""
+        """Flush, and close the tiers. Doing it again changes nothing. Without it, a process that ends flushes what caches it still holds."""
         if not self._shared.closed:
             self._shared.close_prefetchers()
             try:

@@ -13,15 +13,25 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final, final
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from tiercel.cache.watches import Watch
 from tiercel.errors import RecursiveLoadError
 
-__all__ = ["Crashed", "Flight", "Flights"]
+__all__ = ["Crashed", "Flight", "Flights", "Landed", "Unkept"]
 
 # What whoever runs here is loading, of any cache.
 _LOADING: Final[ContextVar[frozenset["Flight"]]] = ContextVar("loading", default=frozenset())
+
+
+class Unkept(NamedTuple):
+    """A value that has no form for a tier: all who wait for it get this very object."""
+
+    value: Any
+
+
+# What a flight brings: a value as tiers keep it, from which each who waits makes one of their own.
+Landed: TypeAlias = bytes | Unkept
 
 
 class Crashed(Exception):  # noqa: N818
@@ -45,7 +55,7 @@ class Flight:
         self.is_second = is_second
         """Whether it takes up one that crashed."""
         self.heir: Flight | None = None
-        self.landed: Future[bytes] = Future()
+        self.landed: Future[Landed] = Future()
 
 
 class Flights:
@@ -92,10 +102,10 @@ class Flights:
         finally:
             _LOADING.reset(token)
 
-    def land(self, flight: Flight, data: bytes) -> None:
+    def land(self, flight: Flight, landed: Landed) -> None:
         """Hand out what was loaded."""
         self.abandon(flight)
-        flight.landed.set_result(data)
+        flight.landed.set_result(landed)
 
     def crash(self, flight: Flight, error: BaseException) -> None:
         """Hand out that it failed: one who waits tries once more, after a second failure nobody does."""

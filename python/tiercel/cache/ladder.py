@@ -6,33 +6,38 @@ put ----> first tier --driven out--> queue --worth it?--> second tier --driven o
              +------------- seen for the second time ---------+--- get
 ```
 
-What is promoted stays below, too, so that it need not be written again when it comes down; a copy of what a tier outside of the process has is marked,
+What is put is written through as well, by the same queue, to the first tier below that outlives the process; worth is not asked then. What is
+promoted stays below, too, so that it need not be written again when it comes down; a copy of what a tier outside of the process has is marked,
 for somebody else may have written there since. A key that is written or deleted waits, as a
 deletion, before each lower tier that may have it; so a call waits for no tier but the first, and nobody sees what was replaced. One thread works
-off the queues. It begins when something waits and ends when nothing does.
+off the queues (`mover.py`), and has the tiers write to their files what they were given.
 """
 
+import os
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Final, NamedTuple, final
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Final, Literal, NamedTuple, TypeAlias, final
 
 from tiercel._core import Glance, Sketch
 from tiercel.cache.admission import Admission
 from tiercel.cache.envelope import Envelope, as_copy, is_copy, pack, unpack
 from tiercel.cache.keys import is_record
 from tiercel.cache.level import AnyTier, Level, LevelStats, Waiting, as_name
+from tiercel.cache.mover import Mover
 from tiercel.cache.namespaces import Namespace
-from tiercel.cache.tiers import Key, Memory
+from tiercel.cache.tiers import Key, Lasting, Memory
 from tiercel.cache.watches import Watch, Watches
 from tiercel.errors import ClosedError
 
-__all__ = ["SIGHTS", "Ladder", "Seen"]
+__all__ = ["SIGHTS", "Ladder", "Seen", "Write"]
+
+Write: TypeAlias = Literal["through", "back"]
 
 # Counters of the sketch: it knows well how often so many keys were asked for.
 _SKETCH: Final = 1 << 16
-# With more than so many in a queue, whoever adds to it works some off.
-_LONG: Final = 1 << 14
+# Steps of work that whoever adds to a crowded queue does.
+_SOME: Final = 256
 # How often a key must have been asked for to be copied to the first tier.
 SIGHTS: Final = 2
 # What was used is marked when it lay unused for an eighth of what it may.
@@ -52,7 +57,7 @@ class Seen(NamedTuple):
 class Ladder:
     """Tiers, first to last."""
 
-    def __init__(self, tiers: Sequence[AnyTier], room: int) -> None:
+    def __init__(self, tiers: Sequence[AnyTier], room: int, write: Write | None) -> None:
         self.levels = [Level(tier, room) for tier in tiers]
         self.watches = Watches()
         self.sketch = Sketch(_SKETCH)
@@ -60,9 +65,15 @@ class Ladder:
         self._glance = Glance(first, self.sketch) if isinstance(first, Memory) else None
         self._admission = [Admission(self.sketch) for _ in tiers]
         self._working = threading.RLock()
-        self._starting = threading.Lock()
-        self._worker: threading.Thread | None = None
+        self._mover = Mover()
+        self._process = os.getpid()
         self._inherited = 0
+        lasting = next((at for at, level in enumerate(self.levels) if at and level.lasts), None)
+        if write is None and lasting is not None and not self.levels[lasting].is_near:
+            lasting = None
+        self._through = None if write == "back" else lasting
+        # A first tier with files gathers what it is given, too.
+        self._first_gathers = write != "back" and isinstance(first, Lasting)
 
     def glance(self, name: bytes, epoch: int, now: int) -> bytes | None:
         """A value of the first tier, without its envelope, if that is quick to tell; the key is counted as asked for."""
@@ -144,11 +155,11 @@ class Ladder:
     def write(self, name: bytes, data: bytes, mine: Watch | None = None) -> bool:
         """Put a value in place of what any tier has, unless what it was made of is outdated; tells whether a tier keeps it."""
         with self._writing(name, mine) as write:
-            kept = self._put_first(name, data, mine)
+            kept = self._put_first(name, data, mine, through=self._through)
             if kept is None:
                 return False
             if kept:
-                self._delete_below(name, 1)
+                self._delete_below(name, 1, but=self._through)
                 return True
             return self._put_below(data, write)
 
@@ -180,6 +191,15 @@ class Ladder:
                 if name not in known:
                     known.add(name)
                     yield name
+
+    def finish(self) -> None:
+        """What a process does before it ends, unless it is one that was forked from the owner."""
+        if self._process != os.getpid():
+            return
+        with suppress(ClosedError):
+            self.copy_down()
+            for level in self.levels:
+                level.tier.flush()
 
     def copy_down(self) -> bool:
         """Give what the first tier has to the next one that outlives the process, too, and do all that waits; tells whether that has it."""
@@ -264,16 +284,22 @@ class Ladder:
             first.tier.delete(name)
             return True
 
-    def _put_first(self, name: bytes, data: bytes, mine: Watch | None) -> bool | None:
-        """Put into the first tier; None, and nothing is changed, if what the value was made of is outdated."""
+    def _put_first(self, name: bytes, data: bytes, mine: Watch | None, *, through: int | None = None) -> bool | None:
+        """Put into the first tier, and let it wait for the one that it is written through to; None, and nothing is changed, if what the value
+        was made of is outdated.
+        """
         first = self.levels[0]
         with first.lock:
             if mine is not None and mine.crossed:
                 return None
             kept, evicted = first.tier.put_evicting(name, data)
+            if kept and through is not None:
+                # In the same step, or of two who write a key the one could come first here and the other there.
+                with self.levels[through].lock:
+                    self.levels[through].push(name, data, through=True)
             if len(self.levels) > 1:
                 self._queue(1, evicted)
-        if evicted:
+        if evicted or through is not None or self._first_gathers:
             self._work_soon()
         return kept
 
@@ -297,9 +323,12 @@ class Ladder:
                     self._delete(at, name, waits)
         return False
 
-    def _delete_below(self, name: bytes, at: int) -> None:
-        pushed = False
-        for level in self.levels[at:]:
+    def _delete_below(self, name: bytes, at: int, *, but: int | None = None) -> None:
+        """Delete a key from a tier and those below it, but not from one."""
+        pushed = self._first_gathers
+        for place, level in enumerate(self.levels[at:], at):
+            if place == but:
+                continue
             with level.lock:
                 if level.may_have(name):
                     level.push(name, None)
@@ -317,29 +346,18 @@ class Ladder:
                     level.push(name, data)
 
     def _work_soon(self) -> None:
-        if any(len(level.waiting) > _LONG for level in self.levels):
-            self.work(_LONG // 64)
-        with self._starting:
-            if self._worker is None and any(level.waiting for level in self.levels):
-                self._worker = threading.Thread(target=self._work_all, name="tiercel-cache", daemon=True)
-                try:
-                    self._worker.start()
-                except RuntimeError:
-                    # There are no more threads: what waits is done with the next that comes, or by `flush`.
-                    self._worker = None
+        if any(level.is_crowded for level in self.levels):
+            self.work(_SOME)
+        if self._first_gathers or any(level.waiting for level in self.levels):
+            self._mover.tell(self)
 
-    def _work_all(self) -> None:
-        try:
-            while True:
-                self.work()
-                with self._starting:
-                    if not any(level.waiting for level in self.levels):
-                        self._worker = None
-                        return
-        finally:
-            with self._starting:
-                if self._worker is threading.current_thread():
-                    self._worker = None
+    def move(self) -> None:
+        """Do what waits, and have the tiers in the process write to their files what they were given."""
+        self.work()
+        for level in self.levels:
+            if isinstance(level.tier, Lasting):
+                with suppress(ClosedError):
+                    level.tier.write()
 
     def work(self, most: int | None = None) -> None:
         """Do what waits, or so much of it."""
@@ -368,8 +386,8 @@ class Ladder:
             self._delete(at, name, waits)
         elif self._has(level, name, waits):
             level.settle(name, waits)
-        elif self._admission[at].admits(name, waits.data) and self._put(at, name, waits.data):
-            level.count(demoted=1)
+        elif (waits.through or self._admission[at].admits(name, waits.data)) and self._put(at, name, waits.data):
+            level.count(**{"written" if waits.through else "demoted": 1})
             level.settle(name, waits)
         else:
             level.count(declined=1)
@@ -415,7 +433,7 @@ class Ladder:
 
     def renew(self, moment: int) -> None:
         """Go on in a forked process, where threads that held a lock are not. What was there before is the parent's to bring down."""
-        self._working, self._starting, self._worker = threading.RLock(), threading.Lock(), None
+        self._working, self._mover = threading.RLock(), Mover()
         self._inherited = moment
         self.watches = Watches()
         for level in self.levels:

@@ -15,6 +15,8 @@ __all__ = ["AnyTier", "Latency", "Level", "LevelStats", "Waiting", "as_name"]
 
 # The property of this name hides the type within the class.
 _Content: TypeAlias = bytes
+# With more than so many in a queue, whoever adds to it works some off.
+_LONG: Final = 1 << 14
 # A bucket for each power of two of nanoseconds; the last one holds everything over 4 minutes.
 _BUCKETS: Final = 39
 
@@ -84,7 +86,9 @@ class LevelStats(TypedDict):
     promoted: int
     """Values copied from here to the first tier."""
     demoted: int
-    """Values that came down to here."""
+    """Values that the tier before drove out, and that came down to here."""
+    written: int
+    """Values that were written through to here."""
     declined: int
     """Values not worth their place here."""
     dropped: int
@@ -100,13 +104,15 @@ class LevelStats(TypedDict):
 class Waiting:
     """What is to become of a key in a tier."""
 
-    __slots__ = ("data", "replaces")
+    __slots__ = ("data", "replaces", "through")
 
-    def __init__(self, data: bytes | None, *, replaces: bool) -> None:
+    def __init__(self, data: bytes | None, *, replaces: bool, through: bool = False) -> None:
         self.data = data
         """What is to be put; None for a key that is to be deleted."""
         self.replaces = replaces
         """Whether the tier may have something else under the key, which must not stay."""
+        self.through = through
+        """Whether it is written through: the tier gets it, whatever it is worth."""
 
     def size(self, name: bytes) -> int:
         """Bytes that wait."""
@@ -131,7 +137,8 @@ class Level:
         self._waiting_bytes = 0
         self._room = room
         self._counting = threading.Lock()
-        self.hits = self.misses = self.stale = self.promoted = self.demoted = self.declined = self.dropped = 0
+        self.hits = self.misses = self.stale = self.promoted = self.demoted = self.written = 0
+        self.declined = self.dropped = 0
         self._latencies = [0] * (_BUCKETS + 1)
 
     def look(self, name: bytes) -> bytes | None:
@@ -174,10 +181,18 @@ class Level:
         """Whether there may be something under a name. The lock is held."""
         return self._moving > 0 or not self.is_near or name in self.waiting or name in self.tier
 
-    def push(self, name: bytes, data: bytes | None) -> None:
+    @property
+    def is_crowded(self) -> bool:
+        """Whether whoever adds to the queue is to work some off, so that what is written through need not be dropped."""
+        return len(self.waiting) > _LONG or (self.is_near and self._waiting_bytes > self._room // 2)
+
+    def push(self, name: bytes, data: bytes | None, *, through: bool = False) -> None:
         """Let a value or a deletion wait. The lock is held."""
         before = self.waiting.get(name)
-        self._set(name, Waiting(data, replaces=data is None or (before is not None and before.replaces)))
+        replaces = through or data is None or (before is not None and before.replaces)
+        # What was driven out meanwhile is what is written through.
+        through = through or (data is not None and before is not None and before.through)
+        self._set(name, Waiting(data, replaces=replaces, through=through))
         dropped = 0
         while self._waiting_bytes > self._room and (oldest := self._oldest_value()) is not None:
             dropped += 1
@@ -213,7 +228,9 @@ class Level:
         self.waiting, self._waiting_bytes = OrderedDict(), 0
 
     def _oldest_value(self) -> bytes | None:
-        return next((name for name, waits in self.waiting.items() if waits.data is not None), None)
+        """The value to drop. What is written through to a tier in the process is not: that tier is quick to work off."""
+        values = ((name, waits) for name, waits in self.waiting.items() if waits.data is not None)
+        return next((name for name, waits in values if not (waits.through and self.is_near)), None)
 
     def _set(self, name: bytes, waits: Waiting) -> None:
         """In one step, or a reader would see what is below."""
@@ -237,7 +254,7 @@ class Level:
         with self._counting:
             counts: Any = {
                 what: getattr(self, what)
-                for what in ("hits", "misses", "stale", "promoted", "demoted", "declined", "dropped")
+                for what in ("hits", "misses", "stale", "promoted", "demoted", "written", "declined", "dropped")
             }
             latencies = list(self._latencies)
         # A value that was too old was found, but not given.

@@ -10,7 +10,7 @@ from time import monotonic, perf_counter
 from typing import Any, NamedTuple, TypeVar
 
 from tiercel.cache.envelope import SECOND, unpack
-from tiercel.cache.flights import Crashed, Flight
+from tiercel.cache.flights import Crashed, Flight, Landed, Unkept
 from tiercel.cache.ladder import Seen
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.shared import Answer, Shared
@@ -50,7 +50,7 @@ class Load(NamedTuple):
             if not wait([flight.landed], max(0.0, until - monotonic())).done:
                 return self._late(flight, stale)
             try:
-                return self._landed(flight.landed.result())
+                return self._landed(flight)
             except Crashed:
                 crashed = flight
 
@@ -74,7 +74,7 @@ class Load(NamedTuple):
             if not (await asyncio.wait([landed], timeout=max(0.0, until - monotonic())))[0]:
                 return self._late(flight, stale)
             try:
-                return self._landed(flight.landed.result())
+                return self._landed(flight)
             except Crashed:
                 crashed = flight
 
@@ -94,7 +94,7 @@ class Load(NamedTuple):
         if stale is not None and now < stale.envelope.end + int(self.terms.stale * SECOND):
             answer = self.shared.open(stale, stale=True)
             if answer is not None:
-                self.shared.count("stale_served")
+                self.shared.notes.count("stale_served")
                 return answer, None
         return None, stale
 
@@ -112,7 +112,7 @@ class Load(NamedTuple):
             if not leads:
                 shared.ladder.watches.end(new.watch)
         if not leads:
-            shared.count("waits")
+            shared.notes.count("waits")
         return flight, leads
 
     def landed_before(self, flight: Flight) -> Answer | None:
@@ -172,20 +172,28 @@ class Load(NamedTuple):
             await self._alead(flight, loader, None)
 
     def land(self, flight: Flight, value: Any, cost: float) -> Answer:
-        """Keep what was loaded, unless it is outdated, and hand it out."""
+        """Keep what was loaded, unless it is outdated, and hand it out. Whatever keeps it from being kept, the callers get it."""
         shared = self.shared
+        landed: Landed = Unkept(value)
+        trouble: Exception | None = None
         try:
-            data = shared.seal(value, self.terms, (flight.epoch, flight.turn), flight.begun, cost)
+            landed = shared.seal(
+                shared.codec.encode(value), self.terms, (flight.epoch, flight.turn), flight.begun, cost
+            )
             self.namespace.begin()
             if self._is_valid(flight):
-                shared.keep(self.name, data, flight.watch)
+                shared.keep(self.name, landed, flight.watch)
+        except Exception as error:  # noqa: BLE001 - codecs and tiers raise what they like
+            trouble = error
         except BaseException as error:
             self.give_up(flight, error)
             raise
         # First nobody joins it any more, and then nobody asks whether it is outdated.
-        shared.flights.land(flight, data)
+        shared.flights.land(flight, landed)
         shared.ladder.watches.end(flight.watch)
-        shared.count("loads")
+        shared.notes.count("loads")
+        if trouble is not None:
+            shared.notes.not_kept(self.namespace.name, value, trouble)
         return Answer(value, None, stale=False, age=cost)
 
     def crash(self, flight: Flight, error: BaseException, stale: Seen | None) -> Answer:
@@ -201,7 +209,7 @@ class Load(NamedTuple):
         is_outdated = flight.watch.crossed
         self.shared.flights.crash(flight, error)
         self.shared.ladder.watches.end(flight.watch)
-        self.shared.count("load_failures")
+        self.shared.notes.count("load_failures")
         return is_outdated
 
     def stand_in(self, error: BaseException, stale: Seen | None) -> Answer | None:
@@ -213,10 +221,14 @@ class Load(NamedTuple):
             return None
         answer = self.shared.open(stale, stale=True)
         if answer is not None:
-            self.shared.count("stale_served")
+            self.shared.notes.count("stale_served")
         return answer
 
-    def _landed(self, data: bytes) -> Answer:
+    def _landed(self, flight: Flight) -> Answer:
+        data = flight.landed.result()
+        if isinstance(data, Unkept):
+            age = max(0, self.shared.clock() - flight.begun) / SECOND
+            return Answer(data.value, None, stale=False, age=age)
         parsed = unpack(data)
         if parsed is None:
             raise AssertionError("a flight lands what was packed")
@@ -228,7 +240,7 @@ class Load(NamedTuple):
         """Whoever has waited long enough goes; the next one who wants the key loads it anew."""
         is_outdated = flight.watch.crossed
         self.shared.flights.abandon(flight)
-        self.shared.count("deadlines")
+        self.shared.notes.count("deadlines")
         error = DeadlineExceededError(
             f"timeout: expected the key {self.key!r} to be loaded by another caller within {self.timeout:g} s, got nothing"
         )

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from tiercel.cache.envelope import Envelope
 from tiercel.cache.keys import prefix_of, record_name
 from tiercel.cache.level import Level
-from tiercel.cache.records import Knowledge, read_record, write_record
+from tiercel.cache.notes import Notes
+from tiercel.cache.records import Knowledge, Told, read_record, write_record
 
 if TYPE_CHECKING:
     from tiercel.cache.prefetch import Prefetcher
@@ -50,8 +51,9 @@ class Epochs:
 class Namespace:
     """What is valid in a namespace."""
 
-    def __init__(self, name: str, levels: Sequence[Level], epochs: Epochs) -> None:
+    def __init__(self, name: str, levels: Sequence[Level], epochs: Epochs, notes: Notes) -> None:
         self.name = name
+        self._notes = notes
         self.prefix = prefix_of(name)
         self.prefetcher: Prefetcher | None = None
         self._lasting = [level for level in levels if level.lasts]
@@ -105,7 +107,7 @@ class Namespace:
             found = self._read()
             self._learn(found)
             self._write(found)
-            if all(record is None for _, record in found):
+            if all(told.knowledge is None for _, told in found):
                 # Another process may have begun at the same time: what was written last is what both go on with.
                 found = self._read()
                 self._learn(found)
@@ -125,7 +127,7 @@ class Namespace:
         with self._keeping:
             found = self._read()
             self._learn(found)
-            is_named_only = not self._begun and all(record is None for _, record in found)
+            is_named_only = not self._begun and all(told.knowledge is None for _, told in found)
             return is_named_only or self._write(found)
 
     def _change(self, change: Callable[[Knowledge], Knowledge]) -> bool:
@@ -136,19 +138,23 @@ class Namespace:
             self._begun = True
             found = self._read()
             self._learn(found)
-            if any(record is not None and before.is_behind(record) for _, record in found):
+            if any(told.knowledge is not None and before.is_behind(told.knowledge) for _, told in found):
                 # What other processes have made meanwhile is meant as well.
                 with self._lock:
                     self._known = change(self._known)
             return self._write(found)
 
-    def _read(self) -> list[tuple[Level, Knowledge | None]]:
-        """The tiers that answer, and their records."""
+    def _read(self) -> list[tuple[Level, Told]]:
+        """The tiers that answer, and their records. One that is damaged is as if it were not there."""
         asked = [(level, read_record(level, self._record)) for level in self._lasting]
-        return [(level, record) for level, (answers, record) in asked if answers]
+        found = [(level, told) for level, told in asked if told is not None]
+        for level, told in found:
+            if told.damaged:
+                self._notes.damaged_record(self.name, level)
+        return found
 
-    def _learn(self, found: Iterable[tuple[Level, Knowledge | None]]) -> None:
-        records = [record for _, record in found if record is not None]
+    def _learn(self, found: Iterable[tuple[Level, Told]]) -> None:
+        records = [told.knowledge for _, told in found if told.knowledge is not None]
         if not records:
             return
         told = reduce(Knowledge.joined, records)
@@ -158,10 +164,10 @@ class Namespace:
             gives_way = not self._begun and self._known.is_first
             self._known = told if gives_way else self._known.joined(told)
 
-    def _write(self, found: Sequence[tuple[Level, Knowledge | None]]) -> bool:
+    def _write(self, found: Sequence[tuple[Level, Told]]) -> bool:
         # Where nobody answered nothing is written: what lies there may be newer.
         kept = len(found) == len(self._lasting)
-        for level, record in found:
+        for level, told in found:
             known = self._known
-            kept &= (record == known or write_record(level, self._record, known)) and level.tier.flush()
+            kept &= (told.knowledge == known or write_record(level, self._record, known)) and level.tier.flush()
         return kept

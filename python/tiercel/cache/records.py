@@ -10,7 +10,10 @@ from typing import Any, Final, NamedTuple, Self, cast
 
 from tiercel.cache.level import Level
 
-__all__ = ["Knowledge", "read_record", "write_record"]
+__all__ = ["Knowledge", "Told", "read_record", "write_record"]
+
+# Epochs and turns have 64 bits in an envelope. A record says no more than this, so that there is always room to count on.
+_MOST: Final = 2**64 - 2**32
 
 # Tags whose invalidation is remembered one by one; the older half of more is remembered as one turn for all tags.
 _TAGS: Final = 1024
@@ -37,7 +40,7 @@ class Knowledge(NamedTuple):
     def without(self, tags: Iterable[str]) -> Self:
         """What is known when these tags are invalidated."""
         turn = self.turn + 1
-        return self._replace(is_first=False, turn=turn, tags={**self.tags, **dict.fromkeys(tags, turn)})._shortened()
+        return self._replace(is_first=False, turn=turn, tags={**self.tags, **dict.fromkeys(tags, turn)}).shortened()
 
     def joined(self, other: Self) -> Self:
         """What both know.
@@ -49,14 +52,15 @@ class Knowledge(NamedTuple):
             return max(self, other, key=lambda each: (not each.is_first, -each.epoch if each.is_first else each.epoch))
         tags = {tag: max(self.tags.get(tag, 0), other.tags.get(tag, 0)) for tag in {**self.tags, **other.tags}}
         is_first, turn = self.is_first and other.is_first, max(self.turn, other.turn)
-        return self._replace(is_first=is_first, turn=turn, floor=max(self.floor, other.floor), tags=tags)._shortened()
+        return self._replace(is_first=is_first, turn=turn, floor=max(self.floor, other.floor), tags=tags).shortened()
 
     def is_behind(self, other: Self) -> bool:
         """Whether the other one may have seen values made that this one knows nothing of."""
         joined = self.joined(other)
         return (joined.epoch, joined.turn) != (self.epoch, self.turn)
 
-    def _shortened(self) -> Self:
+    def shortened(self) -> Self:
+        """The same with as many tags as are remembered one by one."""
         if len(self.tags) <= _TAGS:
             return self
         oldest_first = sorted(self.tags.items(), key=lambda item: item[1])
@@ -64,12 +68,24 @@ class Knowledge(NamedTuple):
         return self._replace(floor=floor, tags=dict(oldest_first[-_TAGS // 2 :]))
 
 
-def read_record(level: Level, name: bytes) -> tuple[bool, Knowledge | None]:
-    """Whether a tier tells what it has under the name of a record, and that. No answer does not mean that there is none."""
+class Told(NamedTuple):
+    """What a tier says of the record of a namespace."""
+
+    knowledge: Knowledge | None
+    """None if it has none that can be read."""
+    damaged: bool = False
+    """Whether it has something else in its place."""
+
+
+def read_record(level: Level, name: bytes) -> Told | None:
+    """What a tier has under the name of a record; None if it does not answer, which does not mean that there is none."""
     # Tiers in the process always answer.
     patiently = getattr(level.tier, "get_patiently", None)
     answers, record = (True, level.tier.get(name)) if patiently is None else patiently(name)
-    return answers, None if record is None else _parsed(record)
+    if not answers:
+        return None
+    knowledge = None if record is None else _parsed(record)
+    return Told(knowledge, damaged=record is not None and knowledge is None)
 
 
 def write_record(level: Level, name: bytes, knowledge: Knowledge) -> bool:
@@ -78,10 +94,18 @@ def write_record(level: Level, name: bytes, knowledge: Knowledge) -> bool:
 
 
 def _parsed(record: bytes) -> Knowledge | None:
+    """What a record says. A tier may hold anything, so nothing is taken for what it is not."""
     try:
         found = cast("dict[str, Any]", json.loads(record))
-        tags = {str(tag): int(turn) for tag, turn in found["tags"].items()}
-        turn, floor = int(found["turn"]), int(found["floor"])
-        return Knowledge(int(found["epoch"]), bool(found["is_first"]), turn, floor, tags)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        tags = {tag: _counted(turn) for tag, turn in found["tags"].items()}
+        epoch, turn, floor = (_counted(found[name]) for name in ("epoch", "turn", "floor"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    is_first = found["is_first"] if isinstance(found.get("is_first"), bool) else None
+    return None if is_first is None else Knowledge(epoch, is_first, turn, floor, tags).shortened()
+
+
+def _counted(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST:
+        raise ValueError(f"expected an int from 0 to {_MOST}")
+    return value

@@ -1,5 +1,6 @@
 """What all namespaces of a cache have in common, and how a value becomes what its tiers keep."""
 
+import atexit
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -10,17 +11,17 @@ from weakref import WeakSet
 
 from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flight, Flights
-from tiercel.cache.ladder import Ladder, Seen
+from tiercel.cache.ladder import Ladder, Seen, Write
 from tiercel.cache.level import AnyTier
+from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
+from tiercel.cache.notes import Notes
 from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
 from tiercel.cache.watches import Watch
 from tiercel.errors import ClosedError
 
 __all__ = ["Answer", "Shared"]
-
-_COUNTED: Final[Sequence[str]] = ("loads", "load_failures", "waits", "deadlines", "stale_served")
 
 
 class Answer(NamedTuple):
@@ -39,19 +40,28 @@ class Answer(NamedTuple):
 class Shared:
     """The parts of a cache."""
 
-    def __init__(self, tiers: Sequence[AnyTier], room: int, codec: Codec, seed: int, clock: Callable[[], int]) -> None:
-        self.ladder = Ladder(tiers, room)
+    def __init__(
+        self,
+        tiers: Sequence[AnyTier],
+        room: int,
+        codec: Codec,
+        seed: int,
+        clock: Callable[[], int],
+        *,
+        write: Write | None,
+    ) -> None:
+        self.ladder = Ladder(tiers, room, write)
+        self.notes = Notes()
         self.flights = Flights()
         self.clock = clock
         self.codec = codec
         self.closed = False
+        self._process = os.getpid()
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
         self._epochs = Epochs(clock)
         self._namespaces: dict[str, Namespace] = {}
         _SHARED.add(self)
-        self._counting = threading.Lock()
-        self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
 
     def namespace(self, name: str) -> Namespace:
         """A namespace, the same object each time."""
@@ -59,7 +69,7 @@ class Shared:
         if known is not None:
             return known
         # Without the lock: it asks tiers, which may take their time.
-        made = Namespace(name, self.ladder.levels, self._epochs)
+        made = Namespace(name, self.ladder.levels, self._epochs, self.notes)
         with self._lock:
             return self._namespaces.setdefault(name, made)
 
@@ -85,6 +95,20 @@ class Shared:
             kept &= namespace.keep()
         return kept
 
+    def flush(self) -> bool:
+        """Give the tiers that outlive the process what they are to have, and have it on their disks; tells whether it is there."""
+        kept = self.ladder.copy_down()
+        kept &= self.keep_records()
+        for level in self.ladder.levels:
+            kept &= level.tier.flush()
+        return kept
+
+    def finish(self) -> None:
+        """What a process does before it ends, unless it is one that was forked from the owner."""
+        if self._process == os.getpid() and not self.closed:
+            self.close_prefetchers()
+            self.flush()
+
     def flight(self, namespace: Namespace, name: bytes, tags: tuple[str, ...], *, is_second: bool) -> Flight:
         """A flight that begins now."""
         watch = self.ladder.watches.begin(name)
@@ -93,40 +117,30 @@ class Shared:
     def keep(self, name: bytes, data: bytes, mine: Watch) -> None:
         """Write what was loaded; a cache that was closed meanwhile keeps nothing."""
         with suppress(ClosedError):
-            if not self.closed:
-                self.ladder.write(name, data, mine)
+            if not self.closed and not self.ladder.write(name, data, mine) and not mine.crossed:
+                self.notes.count("unkept")
 
-    def seal(self, value: Any, terms: Terms, stamp: tuple[int, int], written: int, cost: float = 0.0) -> bytes:
-        """A value as tiers keep it."""
+    def seal(self, content: bytes, terms: Terms, stamp: tuple[int, int], written: int, cost: float = 0.0) -> bytes:
+        """The bytes of a value as tiers keep them."""
         now = self.clock()
         fresh, grace, idle = terms.until(now, self._random.random() if terms.jitter else 0.0)
-        return pack(
-            Envelope(cost, *stamp, written, fresh, grace, idle, now, list(terms.tags)), self.codec.encode(value)
-        )
+        return pack(Envelope(cost, *stamp, written, fresh, grace, idle, now, list(terms.tags)), content)
 
     def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
         """What a tier kept as an answer; None if its bytes are no value."""
         try:
             value = self.codec.decode(seen.data[seen.start :])
         except DamagedValueError:
+            self.notes.count("unread")
             return None
         level = self.ladder.levels[seen.level]
         age = max(0, self.clock() - seen.envelope.written) / 1e9
         return Answer(value, type(level.tier).__name__, stale, age)
 
-    def count(self, what: str) -> None:
-        """Count one more of what happened."""
-        with self._counting:
-            self._counts[what] += 1
-
-    def counts(self) -> dict[str, int]:
-        """What happened so far."""
-        with self._counting:
-            return dict(self._counts)
-
     def renew(self) -> None:
         """Go on in a forked process, where threads that held a lock, or loaded something, are not."""
-        self._lock, self._counting = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
+        self.notes.renew()
         self._epochs.renew()
         for namespace in list(self._namespaces.values()):
             namespace.renew()
@@ -137,7 +151,22 @@ class Shared:
 _SHARED: Final[WeakSet[Shared]] = WeakSet()
 
 
+def _finish_all() -> None:
+    """Before the process ends: a cache that was not closed, and what one that nobody holds any more has left to do."""
+    for shared in list(_SHARED):
+        # Tiers raise what they like, and the others are to be flushed, too.
+        with suppress(Exception):
+            shared.finish()
+    for moved in unfinished():
+        with suppress(Exception):
+            moved.finish()
+
+
+atexit.register(_finish_all)
+
+
 def _renew_all() -> None:
+    forget_all()
     for shared in list(_SHARED):
         shared.renew()
 

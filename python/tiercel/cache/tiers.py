@@ -1,8 +1,10 @@
 """The tiers of a cache."""
 
+import atexit
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from types import TracebackType
-from typing import Self, TypeAlias, TypedDict
+from typing import Any, Self, TypeAlias, TypedDict
+from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
 
@@ -108,10 +110,14 @@ class Memory(MemoryCore, Tier):
 class Lasting(LastingCore, Tier):
     """A tier that outlives the process: `Store` and `Files`. A context manager that closes it.
 
-    A closed tier raises `ClosedError`. A forked process finds nothing in it and keeps nothing, but holds the directory open while it lives.
+    A closed tier raises `ClosedError`. A process that ends flushes the tiers that it holds. A forked process finds nothing in them and keeps nothing,
+    but holds the directory open while it lives.
     """
 
     __slots__ = ()
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        _open[id(self)] = self
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: closed>" if self.closed else super().__repr__()
@@ -125,6 +131,20 @@ class Lasting(LastingCore, Tier):
         self.close()
 
 
+# By what they are, for tiers with equal contents are equal.
+_open: WeakValueDictionary[int, Lasting] = WeakValueDictionary()
+
+
+def _finish() -> None:
+    for tier in list(_open.values()):
+        if not tier.closed:
+            # In a forked process this does nothing.
+            tier.flush()
+
+
+atexit.register(_finish)
+
+
 class Store(StoreCore, Lasting):
     """A tier in a directory, which outlives the process.
 
@@ -136,7 +156,7 @@ class Store(StoreCore, Lasting):
     Parameters
     ----------
     path : str or os.PathLike
-        A directory; it is made if it is missing.
+        A directory of the tier's own; it is made if it is missing. Hidden files and `lost+found` may be in it, but nothing else that no tier wrote.
     bytes : int
         Size, of values as they are written, keys and about 100 bytes of bookkeeping an entry; the files take up to about twice as much, two
         mebibytes and the largest value. What is there beyond it when the tier is opened goes.
@@ -179,7 +199,7 @@ class Files(FilesCore, Lasting):
     Parameters
     ----------
     path : str or os.PathLike
-        A directory; it is made if it is missing.
+        A directory of the tier's own; it is made if it is missing. Hidden files and `lost+found` may be in it, but nothing else that no tier wrote.
     bytes : int
         Size, of files of contents, keys and about 160 bytes of bookkeeping a key. What is there beyond it when the tier is opened goes. The log
         takes up to about twice as much as its keys, and two segments, each a 32nd of the tier, one mebibyte at least and sixteen at most.

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
 import numpy as np
 
 from tiercel.cache.arrays import array_from, array_head
+from tiercel.cache.typed import AS_JSON, SCALARS, Typed
 from tiercel.checks import MAX_DEPTH
 from tiercel.embed import needed_module
 from tiercel.errors import InvalidInputError
@@ -26,6 +27,7 @@ __all__ = ["Codec", "CodecName", "DamagedValueError"]
 #   b | the bytes
 #   s | the text in UTF-8
 #   j | JSON in UTF-8
+#   t | JSON in UTF-8 that tells types: see `typed.py`
 #   a | length of the head, u32 | head: dtype and shape | values in C order, as they lie in memory
 #   n | the same of a numpy scalar
 #   m | msgpack
@@ -42,21 +44,25 @@ class DamagedValueError(ValueError):
 class Codec:
     """Makes bytes of values, and the same values of the bytes.
 
-    Whatever the codec, `bytes`, `str`, numpy arrays and numpy scalars have forms of their own. Arrays come back writable, in C order and
-    in memory of their own; they may have fields, but neither objects nor padding.
+    Every codec keeps None, bool, int, float (NaN and infinity, too), str, bytes, dates and times (in UTC, at an offset or in a zone of
+    `zoneinfo`), UUIDs, Decimals, numpy arrays and numpy numbers, and lists, tuples, sets, frozensets and dicts of these, 64 levels deep. They
+    come back equal and of the same type, or `encode` refuses them. Arrays come back writable, in C order and in memory of their own; they may
+    have fields, but neither objects nor padding.
 
     Parameters
     ----------
     name
-        What is kept besides. "plain": None, bool, int, float (NaN and infinity, too), and lists and dicts of these and of `str`, with `str`
-        as keys, 64 levels deep. "msgpack": the same with `bytes` in them and any of these as keys, but no int over 64 bits; needs
-        `pip install msgpack`. "pickle (unsafe)": whatever pickle takes. Whoever can write to a tier runs code of theirs in every process
-        that reads pickles from it.
+        How they are written. "plain": JSON, with types where JSON has none. "msgpack": msgpack, where that keeps types; needs `pip install
+        msgpack`. "pickle (unsafe)": whatever pickle takes. Whoever can write to a tier runs code of theirs in every process that reads
+        pickles from it.
+    types
+        Dataclasses, enums and named tuples whose members are kept, too, by the name of the class. A member is restored from its fields
+        without a call of any of its methods, `__init__` and `__post_init__` among them. A class whose fields have changed since is a miss.
 
     Raises
     ------
     InvalidInputError
-        There is no such codec.
+        There is no such codec, or one of `types` is no such class.
     ImportError
         msgpack is not installed.
 
@@ -67,25 +73,28 @@ class Codec:
     >>> plain = Codec()
     >>> plain.decode(plain.encode(np.array([[1, 2]], np.int8)))
     array([[1, 2]], dtype=int8)
-    >>> plain.encode((1, 2))
+    >>> plain.decode(plain.encode((1, {2: {3}})))
+    (1, {2: {3}})
+    >>> plain.encode(object())
     Traceback (most recent call last):
     ...
-    tiercel.errors.InvalidInputError: value: expected what the codec 'plain' gives back as it is, got tuple; make it a list, or choose another codec
+    tiercel.errors.InvalidInputError: value: expected what comes back as it is, got object; keep what it is made of, or choose another codec
     """
 
     __slots__ = ("_readers", "_write", "name")
 
-    def __init__(self, name: CodecName = "plain") -> None:
+    def __init__(self, name: CodecName = "plain", types: Iterable[type] = ()) -> None:
         if name not in get_args(CodecName):
             raise InvalidInputError(f"codec: expected 'plain', 'msgpack' or 'pickle (unsafe)', got {name!r}")
         self.name: Final = name
-        self._readers: dict[int, _Reader] = dict(_READERS)
+        typed = Typed(types)
+        self._readers: dict[int, _Reader] = {**_READERS, ord("t"): lambda data: typed.decode(data[1:])}
         match name:
             case "plain":
-                self._write: Callable[[Any], bytes] = _write_json
+                self._write: Callable[[Any], bytes] = lambda value: _write_json(value) or b"t" + typed.encode(value)
             case "msgpack":
                 module = needed_module("msgpack", "msgpack")
-                self._write = lambda value: _write_msgpack(value, module.packb)
+                self._write = lambda value: _write_msgpack(value, module.packb) or b"t" + typed.encode(value)
                 self._readers[ord("m")] = lambda data: module.unpackb(memoryview(data)[1:], strict_map_key=False)
             case "pickle (unsafe)":
                 self._write = _write_pickle
@@ -100,12 +109,12 @@ class Codec:
             return b"s" + _utf8(cast("str", value))
         if kind is np.ndarray:
             return _array(b"a", cast("np.ndarray[Any, Any]", value))
-        if isinstance(value, _SCALARS):
+        if isinstance(value, SCALARS):
             return _array(b"n", cast("np.generic[Any]", value))
         return self._write(value)
 
     def decode(self, data: bytes) -> Any:
-        """The value of its bytes; `DamagedValueError` for all others, however damaged, and never more memory than they are."""
+        """The value of its bytes; `DamagedValueError` for all others, however damaged. Memory goes with their number."""
         try:
             return self._readers[data[0]](data)
         except Exception as error:
@@ -119,8 +128,6 @@ def _read_array(data: bytes) -> Any:
     return array_from(data[start : start + size], memoryview(data)[start + size :])
 
 
-# Text and bytes of numpy would lose the zeros at their end.
-_SCALARS: Final = (np.number, np.bool_, np.datetime64, np.timedelta64)
 _SIZE: Final = struct.Struct("<I")
 _READERS: Final[dict[int, _Reader]] = {
     ord("b"): lambda data: data[1:],
@@ -149,33 +156,37 @@ def _utf8(text: str) -> bytes:
 
 
 class _Kinds(NamedTuple):
-    """What a codec gives back as it is."""
+    """What a format gives back as it is."""
 
-    codec: CodecName
     values: frozenset[type]
     keys: frozenset[type]
 
 
-_JSON: Final = _Kinds("plain", frozenset({type(None), bool, int, float, str}), frozenset({str}))
-_MSGPACK: Final = _Kinds("msgpack", _JSON.values | {bytes}, _JSON.values | {bytes})
-# Made once: `json.dumps` makes one a call for any but its own settings.
-_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_JSON: Final = _Kinds(frozenset({type(None), bool, int, float, str}), frozenset({str}))
+_MSGPACK: Final = _Kinds(_JSON.values | {bytes}, _JSON.values | {bytes})
 
 
-def _write_json(value: object) -> bytes:
-    _check(value, _JSON, MAX_DEPTH)
+def _write_json(value: object) -> bytes | None:
+    """JSON; None for what that would give back as something else, as it does with tuples and keys that are numbers."""
+    if not _is_native(value, _JSON, MAX_DEPTH):
+        return None
     try:
-        text = _AS_JSON.encode(value)
+        text = AS_JSON.encode(value)
     except ValueError as error:
         raise InvalidInputError(f"value: {error}") from None
     return b"j" + _utf8(text)
 
 
-def _write_msgpack(value: object, pack: Callable[[object], bytes]) -> bytes:
-    _check(value, _MSGPACK, MAX_DEPTH)
+def _write_msgpack(value: object, pack: Callable[[object], bytes]) -> bytes | None:
+    """The same of msgpack."""
+    if not _is_native(value, _MSGPACK, MAX_DEPTH):
+        return None
     try:
         return b"m" + pack(value)
-    except (ValueError, OverflowError) as error:
+    except OverflowError:
+        # An int over 64 bits.
+        return None
+    except ValueError as error:
         raise InvalidInputError(f"value: {error}") from None
 
 
@@ -187,43 +198,20 @@ def _write_pickle(value: object) -> bytes:
         raise InvalidInputError(f"value: expected what pickle takes, got {type(value).__name__}: {error}") from error
 
 
-def _check(value: object, kinds: _Kinds, levels: int) -> None:
-    """Refuse what a codec would take and give back as something else, as JSON does with tuples and keys that are numbers."""
+def _is_native(value: object, kinds: _Kinds, levels: int) -> bool:
+    """Whether a format gives back a value as it is. Subclasses, such as members of an IntEnum, would come back as what they inherit from."""
     kind = type(value)
     if kind in kinds.values:
-        return
+        return True
     inner: Iterable[object]
     if kind is list:
         inner = cast("list[object]", value)
     elif kind is dict:
         entries = cast("dict[object, object]", value)
-        for key in entries:
-            if type(key) not in kinds.keys:
-                raise InvalidInputError(
-                    f"value: expected keys that the codec {kinds.codec!r} gives back as they are, "
-                    f"got {type(key).__name__}; choose another codec"
-                )
+        if not all(type(key) in kinds.keys for key in entries):
+            return False
         inner = entries.values()
     else:
-        raise InvalidInputError(_refusal(value, kinds))
-    if not levels:
-        raise InvalidInputError(f"value: expected at most {MAX_DEPTH} levels within each other")
-    for each in inner:
-        # Most of what is inside is plain: a call for each would take longer than all the rest.
-        if type(each) not in kinds.values:
-            _check(each, kinds, levels - 1)
-
-
-# Subclasses, such as members of an IntEnum, would come back as what they inherit from.
-_NEAREST: Final[tuple[tuple[type | tuple[type, ...], str], ...]] = (
-    ((tuple, set, frozenset), "a list"),
-    ((bytearray, memoryview), "bytes"),
-    *((kind, f"a plain {kind.__name__}") for kind in (int, float, str, list, dict)),
-)
-
-
-def _refusal(value: Any, kinds: _Kinds) -> str:
-    got = type(value).__name__
-    nearest = next((name for types, name in _NEAREST if isinstance(value, types)), None)
-    instead = "choose another codec" if nearest is None else f"make it {nearest}, or choose another codec"
-    return f"value: expected what the codec {kinds.codec!r} gives back as it is, got {got}; {instead}"
+        return False
+    # Most of what is inside is plain: a call for each would take longer than all the rest.
+    return all(type(each) in kinds.values or (levels > 1 and _is_native(each, kinds, levels - 1)) for each in inner)

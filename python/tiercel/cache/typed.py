@@ -1,0 +1,270 @@
+"""Python values as JSON that tells their types, so that a tuple comes back as a tuple.
+
+>>> from tiercel.cache.typed import Typed
+>>> typed = Typed()
+>>> typed.decode(typed.encode({1: (2, {3})}))
+{1: (2, {3})}
+
+What JSON gives back as it is stands there as itself. Everything else is an object with the one key `$`: a list of a tag and what the
+tag needs. Reading it makes values of the types below and of the classes that the reader names. It imports nothing, and it calls no method of
+a class: neither `__init__` nor `__setstate__`.
+"""
+
+import base64
+import dataclasses
+import datetime as dt
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, NamedTuple, cast
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from tiercel.cache.arrays import array_from, array_head
+from tiercel.checks import MAX_DEPTH, items
+from tiercel.errors import InvalidInputError
+
+__all__ = ["AS_JSON", "SCALARS", "Typed"]
+
+AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""Made once: `json.dumps` makes one a call for any but its own settings."""
+# Text and bytes of numpy would lose the zeros at their end.
+SCALARS: Final = (np.number, np.bool_, np.datetime64, np.timedelta64)
+_MARK: Final = "$"
+_PLAIN: Final = frozenset({type(None), bool, int, float, str})
+# What `ZoneInfo` is asked for: a name in the time zone database, and no path.
+_ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,3}")
+_Tree = Any
+_TUPLE: Any = cast("Any", tuple).__new__
+
+
+class _Known(NamedTuple):
+    """A class whose members are kept."""
+
+    tag: str
+    name: str
+    fields: tuple[str, ...]
+
+
+class Typed:
+    """Makes JSON of values, and the same values of the JSON.
+
+    Parameters
+    ----------
+    types
+        Dataclasses, enums and named tuples whose members are kept, too.
+
+    Raises
+    ------
+    InvalidInputError
+        One of `types` is no such class, has no `==` by its fields, or has the name of another one.
+    """
+
+    __slots__ = ("_known", "_named")
+
+    def __init__(self, types: Iterable[type] = ()) -> None:
+        listed = items(types)
+        if listed is None:
+            raise InvalidInputError(f"types: expected a list of classes, got {type(types).__name__}")
+        self._known: Final = {kind: _known(kind, f"types[{at}]") for at, kind in enumerate(listed)}
+        self._named: Final = {known.name: kind for kind, known in self._known.items()}
+        if len(self._named) < len(self._known):
+            raise InvalidInputError(
+                "types: expected classes with different names, got two with the same module and name"
+            )
+
+    def encode(self, value: object) -> bytes:
+        """JSON in UTF-8; `InvalidInputError` names the type that would not come back as it is."""
+        try:
+            return AS_JSON.encode(self._tree(value, MAX_DEPTH)).encode()
+        except UnicodeEncodeError:
+            raise InvalidInputError("value: expected Unicode text, got a lone surrogate") from None
+        except InvalidInputError:
+            raise
+        except ValueError as error:
+            raise InvalidInputError(f"value: {error}") from None
+
+    def decode(self, data: bytes) -> Any:
+        """The value of its JSON; raises some `Exception` for anything else."""
+        return json.loads(data.decode(), object_hook=self._untagged)
+
+    def _tree(self, value: Any, levels: int) -> _Tree:
+        kind = cast("type[Any]", type(value))
+        if kind in _PLAIN:
+            return value
+        if (write := _WRITERS.get(kind)) is not None:
+            return {_MARK: write(value)}
+        if isinstance(value, SCALARS):
+            return {_MARK: ["n", *_array_parts(cast("np.generic[Any]", value))]}
+        if not levels:
+            raise InvalidInputError(f"value: expected at most {MAX_DEPTH} levels within each other")
+        if kind is list:
+            return [self._tree(each, levels - 1) for each in value]
+        if kind is dict:
+            return self._entries(value, levels - 1)
+        if (tag := _GROUPS.get(kind)) is not None:
+            return {_MARK: [tag, *(self._tree(each, levels - 1) for each in value)]}
+        if (known := self._known.get(kind)) is not None:
+            return {_MARK: [known.tag, known.name, *self._member(value, known, levels - 1)]}
+        raise InvalidInputError(_refusal(value))
+
+    def _entries(self, value: dict[Any, Any], levels: int) -> _Tree:
+        if all(type(key) is str and key != _MARK for key in value):
+            return {key: self._tree(each, levels) for key, each in value.items()}
+        pairs = ([self._tree(key, levels), self._tree(each, levels)] for key, each in value.items())
+        return {_MARK: [":", *pairs]}
+
+    def _member(self, value: Any, known: _Known, levels: int) -> list[_Tree]:
+        if known.tag == "E":
+            # Flags that are set together have no name of their own.
+            if value.name not in cast("type[Enum]", type(value)).__members__:
+                raise InvalidInputError(f"value: expected a member of {known.name} with a name, got {value!r}")
+            return [value.name]
+        if known.tag == "N":
+            return [list(known.fields), *(self._tree(each, levels) for each in value)]
+        try:
+            parts = [getattr(value, name) for name in known.fields]
+        except AttributeError as error:
+            raise InvalidInputError(f"value: expected a {known.name} with all of its fields: {error}") from None
+        return [list(known.fields), *(self._tree(each, levels) for each in parts)]
+
+    def _untagged(self, found: dict[str, Any]) -> Any:
+        if _MARK not in found:
+            return found
+        if len(found) > 1:
+            raise ValueError("expected a tag alone")
+        tag, *parts = found[_MARK]
+        if (read := _READERS.get(tag)) is not None:
+            return read(parts)
+        name, *parts = parts
+        kind = self._named[name]
+        known = self._known[kind]
+        if known.tag != tag:
+            raise ValueError(f"expected the tag {known.tag} of {name}, got {tag}")
+        if tag == "E":
+            return cast("type[Enum]", kind).__members__[parts[0]]
+        fields, *values = parts
+        if tuple(fields) != known.fields or len(values) != len(known.fields):
+            raise ValueError(f"expected the fields of {name}, got {fields}")
+        if tag == "N":
+            return _TUPLE(kind, values)
+        made = object.__new__(kind)
+        for field, value in zip(known.fields, values, strict=True):
+            object.__setattr__(made, field, value)
+        return made
+
+
+def _known(given: Any, place: str) -> _Known:
+    if not isinstance(given, type):
+        raise InvalidInputError(f"{place}: expected a class, got {given!r:.100}")
+    kind: Any = given
+    name = f"{kind.__module__}:{kind.__qualname__}"
+    if issubclass(given, Enum):
+        return _Known("E", name, ())
+    if issubclass(given, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
+        return _Known("N", name, kind._fields)
+    # A class that only inherits from a dataclass may have more than its fields, and one that inherits from a builtin type has.
+    if "__dataclass_fields__" not in vars(kind) or kind.__new__ is not object.__new__:
+        raise InvalidInputError(f"{place}: expected a dataclass, an enum or a named tuple, got {kind.__qualname__}")
+    if kind.__eq__ is object.__eq__:
+        raise InvalidInputError(f"{place}: expected a dataclass whose members are compared by their fields, got {name}")
+    return _Known("D", name, tuple(field.name for field in dataclasses.fields(kind)))
+
+
+def _zone(zone: dt.tzinfo | None) -> list[Any]:
+    if zone is None:
+        return []
+    # One that was read from a file has no key.
+    if type(zone) is ZoneInfo and _ZONE.fullmatch(zone.key or ""):
+        return [zone.key]
+    if type(zone) is not dt.timezone:
+        raise InvalidInputError(f"value: expected a time in UTC, an offset or a named zone, got one in {zone!r:.100}")
+    offset = zone.utcoffset(None)
+    bare = dt.timezone(offset)
+    # The name is told only where it is another one than the offset's.
+    return [*_duration(offset)[1:], *([] if zone.tzname(None) == bare.tzname(None) else [zone.tzname(None)])]
+
+
+def _in_zone(parts: list[Any]) -> dt.tzinfo | None:
+    if not parts:
+        return None
+    if len(parts) > 1:
+        return dt.timezone(dt.timedelta(*parts[:3]), *parts[3:])
+    if not _ZONE.fullmatch(parts[0]):
+        raise ValueError(f"expected the name of a zone, got {parts[0]!r}")
+    return ZoneInfo(parts[0])
+
+
+def _duration(value: dt.timedelta) -> list[Any]:
+    return ["d", value.days, value.seconds, value.microseconds]
+
+
+def _moment(tag: str, value: dt.datetime | dt.time) -> list[Any]:
+    return [tag, value.replace(tzinfo=None).isoformat(), value.fold, *_zone(value.tzinfo)]
+
+
+def _at(read: Callable[[str], Any], text: str, fold: int, *zone: Any) -> Any:
+    return read(text).replace(fold=fold, tzinfo=_in_zone(list(zone)))
+
+
+def _one(parts: list[Any]) -> Any:
+    (part,) = parts
+    return part
+
+
+def _array_parts(value: "np.ndarray[Any, Any] | np.generic[Any]") -> list[str]:
+    try:
+        head = array_head(value)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"value: {error}") from None
+    return [head.decode(), base64.b64encode(value.tobytes()).decode()]
+
+
+def _array(head: str, values: str) -> Any:
+    return array_from(head.encode(), memoryview(base64.b64decode(values, validate=True)))
+
+
+_WRITERS: Final[dict[type, Callable[[Any], list[Any]]]] = {
+    bytes: lambda value: ["b", base64.b64encode(value).decode()],
+    dt.date: lambda value: ["y", value.isoformat()],
+    dt.time: lambda value: _moment("o", value),
+    dt.datetime: lambda value: _moment("t", value),
+    dt.timedelta: _duration,
+    uuid.UUID: lambda value: ["u", value.hex],
+    Decimal: lambda value: ["x", str(value)],
+    np.ndarray: lambda value: ["a", *_array_parts(value)],
+}
+_GROUPS: Final[dict[type, str]] = {tuple: "(", set: "{", frozenset: "<"}
+_READERS: Final[dict[str, Callable[[list[Any]], Any]]] = {
+    "b": lambda parts: base64.b64decode(_one(parts), validate=True),
+    "y": lambda parts: dt.date.fromisoformat(_one(parts)),
+    "o": lambda parts: _at(dt.time.fromisoformat, *parts),
+    "t": lambda parts: _at(dt.datetime.fromisoformat, *parts),
+    "d": lambda parts: dt.timedelta(*parts),
+    "u": lambda parts: uuid.UUID(hex=_one(parts)),
+    "x": lambda parts: Decimal(_one(parts)),
+    "a": lambda parts: _array(*parts),
+    "n": lambda parts: _array(*parts)[()],
+    "(": tuple,
+    "{": set,
+    "<": frozenset,
+    ":": dict,
+}
+# Subclasses would come back as what they inherit from.
+_BASES: Final = (int, float, str, list, dict, tuple, set, frozenset)
+
+
+def _refusal(value: Any) -> str:
+    kind = cast("type[Any]", type(value))
+    if isinstance(value, bytearray | memoryview):
+        instead = "make it bytes"
+    elif isinstance(value, Enum) or dataclasses.is_dataclass(kind) or hasattr(kind, "_fields"):
+        instead = f"name the class in types=[{kind.__name__}]"
+    else:
+        nearest = next((base.__name__ for base in _BASES if isinstance(value, base)), None)
+        instead = "keep what it is made of" if nearest is None else f"make it a plain {nearest}"
+    return f"value: expected what comes back as it is, got {kind.__name__}; {instead}, or choose another codec"
