@@ -162,6 +162,36 @@ def test_what_is_replaced_or_deleted_is_so_in_the_next_tier(tmp_path: Path) -> N
         assert cache._shared.codec.decode((tier.get(names[0]) or b"")[64:]) == 3
 
 
+def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> None:
+    with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)]) as cache:
+        ladder = cache._shared.ladder
+        first, second = ladder.levels[:2]
+        push, begun, order = second.push, threading.Event(), list[bytes]()
+
+        def pushed(name: bytes, data: bytes | None, *, through: bool = False) -> None:
+            if data is not None and not begun.is_set():
+                begun.set()
+                # Whoever comes now has to wait: the first tier has the value, and the queue has not.
+                later = threading.Thread(target=cache.put, args=("a", 2))
+                later.start()
+                later.join(0.05)
+                assert later.is_alive()
+                assert first.tier.get(name) == data
+                waiting.append(later)
+            order.append(data or b"")
+            push(name, data, through=through)
+
+        waiting: list[threading.Thread] = []
+        second.push = pushed
+        cache.put("a", 1)
+        for thread in waiting:
+            thread.join()
+        cache.settle()
+        (name,) = [bytes(key) for key in second.tier if not bytes(key).startswith(b"\xff")]
+        assert second.tier.get(name) == first.tier.get(name) == order[-1]
+        assert cache["a"] == 2
+
+
 def test_values_that_are_written_through_are_never_dropped(tmp_path: Path) -> None:
     with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)], queue_bytes=2000) as cache:
         for number in range(200):
