@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiercel
 from tiercel.errors import InvalidInputError
 from tiercel.filters import F, Filter, as_json
 
@@ -197,6 +199,46 @@ def test_a_long_chain_is_not_deep() -> None:
     for value in range(1, 3000):
         made |= F("a") == value
     assert len(made.to_dict()["$or"]) == 3000
+
+
+def test_joining_a_filter_with_itself_changes_nothing() -> None:
+    made = (F("a") == 1) & (F("b") == 2)
+    for _ in range(100):
+        made &= made
+    assert made == (F("a") == 1) & (F("b") == 2)
+    for _ in range(100):
+        made = (made & (F("c") == 3)) & made
+    assert len(made.to_dict()["$and"]) == 102
+
+
+def test_a_filter_that_shares_its_parts_is_refused_before_it_is_written() -> None:
+    form: dict[str, Any] = {"a": 1}
+    value: Any = 1
+
+    def doubled(levels: int) -> Filter:
+        made = F("a") == 1
+        for _ in range(levels):
+            made = (made & ~made) | (made & (F("b") == 1))
+        return made
+
+    assert doubled(9).to_dict()
+    with pytest.raises(InvalidInputError, match="at most 100000 conditions and values"):
+        doubled(20)
+    for _ in range(40):
+        form = {"$and": [form, form]}
+        value = [value, value]
+    for wrong in (form, {"a": value}, {"a": {"$in": [value]}}):
+        with pytest.raises(InvalidInputError, match="at most 100000 conditions and values"):
+            as_json(wrong)
+    with pytest.raises(InvalidInputError, match="at most 100000 conditions and values"):
+        F("a").in_(range(100_000))
+    with pytest.raises(InvalidInputError, match="at most 100000 conditions and values"):
+        _ = F("a") == value
+
+
+def test_the_largest_filter_can_be_used(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path) as collection:
+        assert collection.count(F("a").in_(range(99_998))) == 0
 
 
 def test_a_filter_has_no_truth_value() -> None:

@@ -15,6 +15,9 @@ time is its midnight, a time without an offset is UTC. Ordered comparisons hold 
 
 `!=` and `~` are the plain opposite, for every record: `F("lang") != "en"` holds where there is no `lang`, too. So a filter and its
 opposite part the records in two; add `& F("lang").exists()` to ask for both.
+
+A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in all; equal conditions under one operator
+count once. `in_` takes many values as one condition.
 """
 
 import copy
@@ -30,6 +33,10 @@ from tiercel.errors import InvalidInputError
 __all__ = ["F", "Filter", "as_json"]
 
 _MAX_DEPTH: Final = 64
+_MAX_SIZE: Final = 100_000
+# Lists count here, too, so these are at most twice as many as the core counts, which has the last word.
+_MAX_NODES: Final = 2 * _MAX_SIZE
+_TOO_LARGE: Final = f"filter: expected at most {_MAX_SIZE} conditions and values in all"
 _COMPARISONS: Final = {"$eq": "==", "$ne": "!=", "$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _METHODS: Final = {"$in": "in_", "$exists": "exists", "$contains": "contains", "$startswith": "startswith"}
 
@@ -45,10 +52,11 @@ class Filter:
     ~(F('tags').contains('draft') | (F('year') < 2020))
     """
 
-    __slots__ = ("_depth", "_form")
+    __slots__ = ("_depth", "_form", "_size")
 
     _form: dict[str, Any]
     _depth: int
+    _size: int
 
     def __init__(self) -> None:
         raise TypeError('Filter: made from F, as in F("lang") == "en"')
@@ -72,7 +80,7 @@ class Filter:
         return _joined("$or", self, other)
 
     def __invert__(self) -> "Filter":
-        return _filter({"$not": self._form}, self._depth + 1)
+        return _filter({"$not": self._form}, self._depth + 1, self._size + 1)
 
     def __bool__(self) -> bool:
         raise TypeError(
@@ -88,7 +96,7 @@ class Filter:
         return hash(_dumped(self._form))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _filter, (self._form, self._depth)
+        return _filter, (self._form, self._depth, self._size)
 
     def __repr__(self) -> str:
         return _shown(self._form)
@@ -157,11 +165,12 @@ class F:
         listed = items(values)
         if listed is None:
             raise InvalidInputError(f"{self._place('$in')}: expected an iterable of values, got {kind}")
-        operands = [_operand(value, self._place("$in")) for value in listed]
+        walk = _Walk()
+        operands = [walk.operand(value, self._place("$in")) for value in listed]
         if isinstance(values, (set, frozenset)):
             # The same set makes the same filter.
             operands.sort(key=_dumped)
-        return self._is("$in", operands)
+        return self._is("$in", operands, walk.size)
 
     def exists(self) -> Filter:
         """Hold where the field is there, be it null.
@@ -172,7 +181,7 @@ class F:
         >>> ~F("lang").exists()
         ~F('lang').exists()
         """
-        return self._is("$exists", True)
+        return self._is("$exists", True, 0)
 
     def contains(self, value: object) -> Filter:
         """Hold where the field is a list with this element.
@@ -196,25 +205,26 @@ class F:
         """
         if not isinstance(beginning, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"{self._place('$startswith')}: expected a string, got {_kind(beginning)}")
-        return self._is("$startswith", _text(beginning, self._place("$startswith")))
+        return self._is("$startswith", _text(beginning, self._place("$startswith")), 0)
 
     def __repr__(self) -> str:
         return f"F({self._name!r})"
 
     def _compared(self, operator: str, value: object) -> Filter:
-        return self._is(operator, _operand(value, self._place(operator)))
+        walk = _Walk()
+        return self._is(operator, walk.operand(value, self._place(operator)), walk.size)
 
     def _ordered(self, operator: str, value: object) -> Filter:
-        operand = _operand(value, self._place(operator))
+        operand = _Walk().operand(value, self._place(operator))
         is_scalar = isinstance(operand, (int, float, str)) and not isinstance(operand, bool)
         if not is_scalar and not _is_date(operand):
             raise InvalidInputError(
                 f"{self._place(operator)}: expected a number, a string or a date, got {_kind(value)}"
             )
-        return self._is(operator, operand)
+        return self._is(operator, operand, 1)
 
-    def _is(self, operator: str, operand: object) -> Filter:
-        return _filter({self._name: {operator: operand}}, 1)
+    def _is(self, operator: str, operand: object, size: int) -> Filter:
+        return _filter({self._name: {operator: operand}}, 1, size + 2)
 
     def _place(self, operator: str) -> str:
         sign = _COMPARISONS.get(operator)
@@ -241,15 +251,19 @@ def as_json(filter: Filter | Mapping[str, Any]) -> str:
         return _dumped(filter._form)  # pyright: ignore[reportPrivateUsage]
     if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"filter: expected a Filter or a dictionary, got {_kind(filter)}")
-    return _dumped(_plain(filter, "filter", 0))
+    return _dumped(_Walk().plain(filter, "filter", 0))
 
 
-def _filter(form: dict[str, Any], depth: int) -> Filter:
+def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
+    """A filter of so many levels, conditions and values. Parts may be shared, so its form can be written much longer than it is kept."""
     if depth > _MAX_DEPTH:
         raise InvalidInputError(f"filter: expected at most {_MAX_DEPTH} levels within each other")
+    if size > _MAX_SIZE:
+        raise InvalidInputError(_TOO_LARGE)
     made = object.__new__(Filter)
     made._form = form  # pyright: ignore[reportPrivateUsage]
     made._depth = depth  # pyright: ignore[reportPrivateUsage]
+    made._size = size  # pyright: ignore[reportPrivateUsage]
     return made
 
 
@@ -257,46 +271,64 @@ def _joined(operator: str, one: Filter, other: object) -> Filter:
     """Both under one operator; parts of the same operator side by side rather than within each other."""
     if not isinstance(other, Filter):
         return NotImplemented
+    if one._form is other._form:  # pyright: ignore[reportPrivateUsage]
+        return one
     parts: list[dict[str, Any]] = []
-    depth = 0
+    depth, size = 0, 1
     for part in (one, other):
         form, levels = part._form, part._depth  # pyright: ignore[reportPrivateUsage]
-        parts += form.get(operator, [form])
+        joined = form.get(operator, [form])
+        if len(joined) > 1:
+            # What stands on both sides is one, or joining a filter with itself over and over would double it each time.
+            known = {id(part) for part in parts}
+            joined = [part for part in joined if id(part) not in known]
+        parts += joined
         depth = max(depth, levels if operator in form else levels + 1)
-    return _filter({operator: parts}, depth)
+        size += part._size  # pyright: ignore[reportPrivateUsage]
+    return _filter({operator: parts}, depth, size)
 
 
 def _dumped(form: object) -> str:
     return json.dumps(form, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _operand(value: object, place: str) -> Any:
-    """A value that a field is compared with. A dictionary is a value as a whole, so nothing in it may look like an operator."""
-    plain = _plain(value, place, 0)
-    if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
-        raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
-    return plain
+class _Walk:
+    """Makes values what JSON has, and counts them: they may share parts, and be written much longer than they are."""
 
+    def __init__(self) -> None:
+        self.size = 0
 
-def _plain(value: object, place: str, depth: int) -> Any:
-    """The value as JSON has it; dates become {"$date": ...}."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return _text(value, place)
-    if isinstance(value, (int, float)):
-        return _number(value, place)
-    if isinstance(value, (datetime, date)):
-        return {"$date": value.isoformat()}
-    if depth > _MAX_DEPTH:
-        raise InvalidInputError(f"{place}: expected at most {_MAX_DEPTH} levels within each other")
-    if isinstance(value, (list, tuple)):
-        elements = cast("list[object]", value)
-        return [_plain(element, f"{place}[{at}]", depth + 1) for at, element in enumerate(elements)]
-    if isinstance(value, Mapping):
-        entries = cast("Mapping[object, object]", value)
-        return {_key(key, place): _plain(entry, f"{place}[{key!r}]", depth + 1) for key, entry in entries.items()}
-    return _from_numpy(value, place)
+    def operand(self, value: object, place: str) -> Any:
+        """A value that a field is compared with. A dictionary is a value as a whole, so nothing in it may look like an operator."""
+        plain = self.plain(value, place, 0)
+        if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
+            raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
+        return plain
+
+    def plain(self, value: object, place: str, depth: int) -> Any:
+        """The value as JSON has it; dates become {"$date": ...}."""
+        self.size += 1
+        if self.size > _MAX_NODES:
+            raise InvalidInputError(_TOO_LARGE)
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return _text(value, place)
+        if isinstance(value, (int, float)):
+            return _number(value, place)
+        if isinstance(value, (datetime, date)):
+            return {"$date": value.isoformat()}
+        if depth > _MAX_DEPTH:
+            raise InvalidInputError(f"{place}: expected at most {_MAX_DEPTH} levels within each other")
+        if isinstance(value, (list, tuple)):
+            elements = cast("list[object]", value)
+            return [self.plain(element, f"{place}[{at}]", depth + 1) for at, element in enumerate(elements)]
+        if isinstance(value, Mapping):
+            entries = cast("Mapping[object, object]", value)
+            return {
+                _key(key, place): self.plain(entry, f"{place}[{key!r}]", depth + 1) for key, entry in entries.items()
+            }
+        return _from_numpy(value, place)
 
 
 def _number(value: float, place: str) -> float:
@@ -333,7 +365,7 @@ def _from_numpy(value: object, place: str) -> Any:
     kind, scalar = type(value), cast("Any", value)
     if issubclass(kind, np.datetime64) and not np.isnat(scalar):
         # Finer units than those of datetime would come out as a bare integer.
-        return _plain(scalar.astype("datetime64[us]").item(), place, 0)
+        return _Walk().plain(scalar.astype("datetime64[us]").item(), place, 0)
     if issubclass(kind, np.bool_):
         return bool(scalar)
     if issubclass(kind, (np.integer, np.floating)):

@@ -21,7 +21,8 @@ class Expand:
 
     A record that is reached gets `decay ** hops * score` from each record it is reached from, `hops` the fewest steps between them, and
     the best of these counts; a score below zero is divided by `decay ** hops`. A found record keeps its own score. Filter and text
-    constraints hold for every record on the way. A search goes on from at most 1,000 records, the best first, and reaches at most 10,000.
+    constraints hold for every record on the way. A search goes on from at most 1,000 records, the best first, looks up at most 100,000 ids, and reaches at
+    most 10,000 records.
 
     Parameters
     ----------

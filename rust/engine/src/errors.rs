@@ -132,6 +132,9 @@ pub enum QueryError {
     /// The filter is none.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// The text to look for is no query.
+    #[error(transparent)]
+    Text(#[from] tiercel_text::QueryError),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

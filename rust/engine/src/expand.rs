@@ -4,7 +4,7 @@
 //! one keeps its own score.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -35,9 +35,10 @@ pub enum Walk {
     Neighbours(usize),
 }
 
-/// Records that are gone on from, the best first, and records that are reached: no search takes more.
+/// Records that are gone on from, the best first, records that are reached, and ids that are looked up: no search takes more.
 const FOLLOWED: usize = 1000;
 const REACHED: usize = 10_000;
+const LOOKED_UP: usize = 100_000;
 
 /// Where a walk may go.
 pub(crate) struct Reach<'a> {
@@ -52,7 +53,7 @@ pub(crate) fn expand(scored: &mut Vec<Scored>, how: &Expand, reach: &Reach<'_>) 
     let found: HashSet<u32> = scored.iter().map(|(row, _)| *row).collect();
     // The best score that each record can hand on, be it found or reached.
     let mut best: HashMap<u32, f32> = scored.iter().copied().collect();
-    let mut links = Links { walk: &how.walk, reach, known: HashMap::new(), exact: true };
+    let mut links = Links { walk: &how.walk, reach, known: HashMap::new(), left: LOOKED_UP, exact: true };
     let mut frontier = scored.clone();
     for _ in 0..how.hops {
         frontier = links.follow(&frontier)?;
@@ -88,6 +89,8 @@ struct Links<'a> {
     walk: &'a Walk,
     reach: &'a Reach<'a>,
     known: HashMap<u32, Vec<u32>>,
+    /// Ids that may be looked up yet.
+    left: usize,
     exact: bool,
 }
 
@@ -104,10 +107,16 @@ impl Links<'_> {
     }
 
     fn read(&mut self, rows: &[u32], name: &str) -> Result<(), QueryError> {
-        let Reach { snapshot, scope, .. } = self.reach;
+        let Reach { snapshot, scope, stop, .. } = self.reach;
         for (row, record) in rows.iter().zip(snapshot.reader.records(rows)?) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(QueryError::Interrupted);
+            }
+            let mut ids = ids(record.and_then(|record| record.metadata).as_deref(), name);
+            ids.truncate(REACHED.min(self.left));
+            self.left -= ids.len();
             let mut to = Vec::new();
-            for id in ids(record.and_then(|record| record.metadata).as_deref(), name).iter().take(REACHED) {
+            for id in &ids {
                 to.extend(snapshot.reader.row(id)?.filter(|row| scope.holds(*row)));
             }
             self.known.insert(*row, to);

@@ -66,7 +66,7 @@ impl Run<'_> {
         let Search { vector, text, .. } = *self.search;
         let tokenizer = &self.core.config.tokenizer;
         let parse = if vector.is_some() { Query::parse_strict } else { Query::parse };
-        let query = text.map(|text| parse(text, tokenizer));
+        let query = text.map(|text| parse(text, tokenizer)).transpose()?;
         let scope = self.scope(query.as_ref(), &mut plan);
         let depths = Depths::of(self.search, scope.count());
         let way = Way::of(vector, query.as_ref(), scope.count());

@@ -1,7 +1,7 @@
 //! Exact search among a few vectors: what a cache of answers asks for.
 
 use crate::bitset::Bitset;
-use crate::errors::SearchError;
+use crate::errors::{RowError, SearchError};
 use crate::index::{Filter, Index, Matches, allowed, matches};
 use crate::options::Dtype;
 use crate::rows;
@@ -33,6 +33,10 @@ impl Index {
         work: &Work<'_>,
     ) -> Result<Option<(Matches, u64)>, SearchError> {
         rows::check("query", query, self.options(), Dtype::F32, work)??;
+        let (dim, values) = (self.options().dim, query.len());
+        if values != dim {
+            return Err(RowError::Ragged { argument: "query", dim, values }.into());
+        }
         // All of it under one lock: what is added next is in neither the version nor the slots.
         let state = self.state.read();
         let version = self.version();

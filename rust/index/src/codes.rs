@@ -134,13 +134,19 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
     }
 
     #[inline(always)]
+    fn slots(self) -> usize {
+        self.0.bytes.len() / self.0.stride
+    }
+
+    #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32 {
         debug_assert!((slot as usize + 1) * self.0.stride <= self.0.bytes.len());
         let codes = query.coded.codes();
         let n = if DIM == 0 { codes.len() } else { DIM };
         debug_assert_eq!(n, codes.len());
         let (row, codes) = (self.row(slot), codes.as_ptr());
-        // SAFETY: the caller promises a slot with codes, and the instruction set; a row has codes for `n` values.
+        // SAFETY: the caller promises a slot with codes, and the instruction set; a row has codes for as many values as a query that
+        // this space made ready.
         unsafe {
             match (BITS, SQUARE) {
                 (4, false) => -I::dot_u4i8(row, codes, n),

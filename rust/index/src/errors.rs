@@ -7,6 +7,16 @@ use thiserror::Error;
 /// A row of vectors or queries that cannot be taken; `argument` is the name of the array.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum RowError {
+    /// Values that are no whole rows.
+    #[error("{argument}: expected rows of {dim} values, got {values} values in all")]
+    Ragged {
+        /// Name of the array.
+        argument: &'static str,
+        /// Values of a row.
+        dim: usize,
+        /// Values that came.
+        values: usize,
+    },
     /// NaN or infinity.
     #[error("{argument}: expected finite values, got {value} at row {row}, column {column}")]
     NotFinite {
@@ -43,12 +53,20 @@ pub enum RowError {
     },
 }
 
-/// Why vectors were not added. Nothing was changed.
+/// Why vectors were not added. Nothing was changed, but that the ids of an addition that was interrupted are not counted again.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum AddError {
     /// A vector cannot be taken.
     #[error(transparent)]
     Row(#[from] RowError),
+    /// Not as many ids as vectors.
+    #[error("ids: expected one id for each of {expected} vectors, got {got}")]
+    Ids {
+        /// Vectors that came.
+        expected: usize,
+        /// Ids that came.
+        got: usize,
+    },
     /// An id stands twice in the batch.
     #[error("ids: expected distinct ids, got {id} at rows {first} and {second}")]
     Repeated {

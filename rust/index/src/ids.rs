@@ -1,5 +1,9 @@
 //! Which id lies in which slot.
 
+use std::hash::BuildHasher;
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
 
 use crate::errors::AddError;
@@ -9,23 +13,31 @@ use crate::pool::MAX_SLOTS;
 pub(crate) const PADDING: u64 = u64::MAX;
 
 /// Ids by slot, and slots by id. The table holds slots alone: ids are looked up by slot, so an entry is 5 bytes, not 17.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Ids {
     by_slot: Vec<u64>,
+    /// Nothing may depend on the order of its entries, which differs from one process to the next.
     slots: HashTable<u32>,
-    /// The id that counting goes on from; `None` once it has passed the largest.
-    next: Option<u64>,
+    hasher: SeedableRandomState,
+    /// The id that counting continues from, or [`PADDING`] once none is left. It only ever grows, so that an id that was counted
+    /// once, by an addition that was taken back even, is never counted again.
+    next: u64,
 }
 
-/// A well mixed hash of an id (the finalizer of `SplitMix64`).
-fn hash(id: u64) -> u64 {
-    let mut state = id;
-    tiercel_quant::split_mix(&mut state)
+/// Ids come from outside. With a hash that nobody can predict, nobody can choose ids that all fall together.
+fn seeded() -> SeedableRandomState {
+    let secret = std::hash::RandomState::new().hash_one(0);
+    SeedableRandomState::with_seed(secret, SharedSeed::global_random())
 }
 
 impl Ids {
     pub(crate) fn new() -> Self {
-        Self { next: Some(0), ..Self::default() }
+        Self { by_slot: Vec::new(), slots: HashTable::new(), hasher: seeded(), next: 0 }
+    }
+
+    /// The same without slots: counting continues.
+    pub(crate) fn emptied(&self) -> Self {
+        Self { next: self.next, ..Self::new() }
     }
 
     /// Slots, those of removed ids among them.
@@ -46,21 +58,25 @@ impl Ids {
 
     /// The slot of an id.
     pub(crate) fn slot(&self, id: u64) -> Option<usize> {
-        self.slots.find(hash(id), |slot| self.by_slot[*slot as usize] == id).map(|slot| *slot as usize)
+        let slot = self.slots.find(self.hasher.hash_one(id), |slot| self.by_slot[*slot as usize] == id);
+        slot.map(|slot| *slot as usize)
     }
 
-    /// The ids for `rows` new vectors: those given, once checked, or counted on.
+    /// The ids for `rows` new vectors: those given, once checked, or counted ones.
     pub(crate) fn plan(&self, rows: usize, given: Option<&[u64]>) -> Result<Vec<u64>, AddError> {
-        let got = self.slots() + rows;
+        let got = self.slots().saturating_add(rows);
         if got > MAX_SLOTS {
             return Err(AddError::TooMany { limit: MAX_SLOTS, got });
         }
         let Some(given) = given else {
-            let exhausted = AddError::Exhausted { last: PADDING - 1 };
-            let first = if rows == 0 { 0 } else { self.next.ok_or(exhausted.clone())? };
-            let end = first.checked_add(rows as u64).ok_or(exhausted)?;
-            return Ok((first..end).collect());
+            // The padding itself is no id, so it may be where they end.
+            let end = self.next.checked_add(rows as u64).ok_or(AddError::Exhausted { last: PADDING - 1 })?;
+            return Ok((self.next..end).collect());
         };
+        if given.len() != rows {
+            return Err(AddError::Ids { expected: rows, got: given.len() });
+        }
+        let hash = |id: u64| self.hasher.hash_one(id);
         let mut seen: HashTable<u32> = HashTable::with_capacity(rows);
         for (row, &id) in given.iter().enumerate() {
             if id == PADDING {
@@ -79,32 +95,31 @@ impl Ids {
 
     /// Append planned ids.
     pub(crate) fn push(&mut self, ids: &[u64]) {
+        let Self { by_slot, slots, hasher, next } = self;
         for &id in ids {
-            let slot = self.by_slot.len() as u32;
-            self.by_slot.push(id);
-            self.slots.insert_unique(hash(id), slot, |slot| hash(self.by_slot[*slot as usize]));
-            if self.next.is_some_and(|next| id >= next) {
-                self.next = id.checked_add(1).filter(|next| *next != PADDING);
-            }
+            let slot = by_slot.len() as u32;
+            by_slot.push(id);
+            slots.insert_unique(hasher.hash_one(id), slot, |slot| hasher.hash_one(by_slot[*slot as usize]));
+            *next = (*next).max(id.saturating_add(1));
         }
     }
 
     /// Forget an id; gives the slot it had.
     pub(crate) fn remove(&mut self, id: u64) -> Option<usize> {
-        let entry = self.slots.find_entry(hash(id), |slot| self.by_slot[*slot as usize] == id).ok()?;
+        let hash = self.hasher.hash_one(id);
+        let entry = self.slots.find_entry(hash, |slot| self.by_slot[*slot as usize] == id).ok()?;
         Some(entry.remove().0 as usize)
     }
 
-    /// Take back the slots from `len` on, and count on from `next`.
-    pub(crate) fn truncate(&mut self, len: usize, next: Option<u64>) {
+    /// Take back the slots from `len` on. Searches may have found their ids, so counting does not go back.
+    pub(crate) fn truncate(&mut self, len: usize) {
         for slot in len..self.by_slot.len() {
             self.remove(self.by_slot[slot]);
         }
         self.by_slot.truncate(len);
-        self.next = next;
     }
 
-    pub(crate) const fn next(&self) -> Option<u64> {
+    pub(crate) const fn next(&self) -> u64 {
         self.next
     }
 
@@ -112,26 +127,31 @@ impl Ids {
         &self.by_slot
     }
 
-    /// Ids from a file: those of the slots that are not dead. `None` when an id stands twice or is the padding.
-    pub(crate) fn from_parts(by_slot: Vec<u64>, dead: impl Fn(usize) -> bool, next: Option<u64>) -> Option<Self> {
-        let mut slots = HashTable::with_capacity(by_slot.len());
+    /// Ids from a file: those of the slots that are not dead. `None` when an id stands twice or is the padding, or when counting
+    /// would come to one that is there.
+    pub(crate) fn from_parts(by_slot: Vec<u64>, dead: impl Fn(usize) -> bool, next: u64) -> Option<Self> {
+        let mut ids = Self::new();
+        ids.slots.reserve(by_slot.len(), |_| 0);
+        // Files of earlier versions may count on from below the id of a vector that an interrupted addition left dead.
+        ids.next = by_slot.iter().fold(next, |next, id| next.max(id.saturating_add(1)));
         for (slot, &id) in by_slot.iter().enumerate() {
             if dead(slot) {
                 continue;
             }
-            let counted = next.is_none_or(|next| id < next);
-            if id == PADDING || !counted || slots.find(hash(id), |s: &u32| by_slot[*s as usize] == id).is_some() {
+            let hash = ids.hasher.hash_one(id);
+            if id >= next || ids.slots.find(hash, |slot| by_slot[*slot as usize] == id).is_some() {
                 return None;
             }
-            slots.insert_unique(hash(id), slot as u32, |slot| hash(by_slot[*slot as usize]));
+            ids.slots.insert_unique(hash, slot as u32, |slot| ids.hasher.hash_one(by_slot[*slot as usize]));
         }
-        Some(Self { by_slot, slots, next })
+        ids.by_slot = by_slot;
+        Some(ids)
     }
 
     /// Give back spare memory.
     pub(crate) fn shrink(&mut self) {
         self.by_slot.shrink_to_fit();
-        self.slots.shrink_to_fit(|slot| hash(self.by_slot[*slot as usize]));
+        self.slots.shrink_to_fit(|slot| self.hasher.hash_one(self.by_slot[*slot as usize]));
     }
 
     /// Memory taken, in bytes.
@@ -142,18 +162,19 @@ impl Ids {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
     use proptest::test_runner::RngSeed;
 
     use super::*;
 
-    /// Ids by slot, and the slots of those that can be found.
+    /// Ids by slot, the slots of those that can be found, and all that there ever were.
     #[derive(Default)]
     struct Model {
         by_slot: Vec<u64>,
         slots: HashMap<u64, usize>,
+        used: HashSet<u64>,
     }
 
     impl Model {
@@ -161,6 +182,7 @@ mod tests {
             for id in ids {
                 self.slots.insert(*id, self.by_slot.len());
                 self.by_slot.push(*id);
+                self.used.insert(*id);
             }
         }
 
@@ -190,9 +212,9 @@ mod tests {
         })]
 
         #[test]
-        fn are_a_map(
+        fn are_a_map_that_counts_no_id_twice(
             steps in prop::collection::vec(
-                (0..5u8, 0..20usize, prop::collection::vec(prop_oneof![0..40u64, any::<u64>()], 0..8)), 0..40,
+                (0..6u8, 0..20usize, prop::collection::vec(prop_oneof![0..40u64, any::<u64>()], 0..8)), 0..40,
             ),
         ) {
             let (mut ids, mut model) = (Ids::new(), Model::default());
@@ -204,23 +226,25 @@ mod tests {
                         }
                     }
                     1 => {
-                        let next = ids.next();
                         if let Ok(planned) = ids.plan(count, None) {
-                            prop_assert!(planned.iter().all(|id| !model.by_slot.contains(id) && *id != PADDING));
+                            prop_assert!(planned.iter().all(|id| !model.used.contains(id) && *id != PADDING));
                             let before = ids.slots();
                             ids.push(&planned);
+                            model.push(&planned);
                             if count % 2 == 0 {
-                                ids.truncate(before, next);
-                                prop_assert_eq!(ids.next(), next);
-                            } else {
-                                model.push(&planned);
+                                ids.truncate(before);
+                                model.truncate(before);
                             }
                         }
                     }
                     2 => {
                         let len = count.min(ids.slots());
-                        ids.truncate(len, ids.next());
+                        ids.truncate(len);
                         model.truncate(len);
+                    }
+                    3 if count == 0 => {
+                        ids = ids.emptied();
+                        model.truncate(0);
                     }
                     _ => {
                         let mut distinct = some.clone();
@@ -246,9 +270,28 @@ mod tests {
     #[test]
     fn parts_that_are_no_ids_are_refused() {
         let from = |by_slot: &[u64], next| Ids::from_parts(by_slot.to_vec(), |slot| slot == 2, next).is_some();
-        assert!(from(&[5, 9, 5, 1], Some(10)) && from(&[5, 9, PADDING, 1], None));
-        assert!(!from(&[5, 9, 5, 1], Some(9)), "an id that is yet to be counted");
-        assert!(!from(&[5, 9, 5, 9], Some(10)), "an id twice");
-        assert!(!from(&[5, PADDING, 5, 9], None), "the padding");
+        assert!(from(&[5, 9, 5, 1], 10) && from(&[5, 9, PADDING, 1], PADDING));
+        assert!(!from(&[5, 9, 5, 1], 9), "an id that is yet to be counted");
+        assert!(!from(&[5, 9, 5, 9], 10), "an id twice");
+        assert!(!from(&[5, PADDING, 5, 9], PADDING), "the padding");
+    }
+
+    #[test]
+    fn counting_passes_the_ids_of_the_dead_in_a_file() {
+        // An interrupted addition of an earlier version left slot 2 so.
+        let ids = Ids::from_parts(vec![5, 9, 12], |slot| slot == 2, 10).expect("parts of ids");
+        assert_eq!(ids.plan(2, None), Ok(vec![13, 14]));
+    }
+
+    #[test]
+    fn counting_ends_before_the_padding() {
+        let mut ids = Ids::new();
+        ids.push(&[PADDING - 3]);
+        assert_eq!(ids.plan(2, None), Ok(vec![PADDING - 2, PADDING - 1]));
+        assert_eq!(ids.plan(3, None), Err(AddError::Exhausted { last: PADDING - 1 }));
+        ids.push(&[PADDING - 1]);
+        ids.truncate(1);
+        assert_eq!(ids.plan(1, None), Err(AddError::Exhausted { last: PADDING - 1 }));
+        assert_eq!(ids.plan(0, None), Ok(vec![]));
     }
 }

@@ -194,13 +194,14 @@ impl Index {
         ids.filter(|(slot, _)| !state.dead.contains(*slot)).map(|(_, id)| *id).collect()
     }
 
-    /// Add vectors, `dim` values each, under given ids (one a vector) or counted ones; all or none.
+    /// Add vectors, `dim` values each, under given ids (one a vector) or counted ones; all or none. No id is counted twice, whatever
+    /// becomes of its vector.
     pub fn add(&self, vectors: Vec<f32>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
         rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let _writer = self.write_alone(work)?;
-        let (ids, first, next) = {
+        let (ids, first) = {
             let state = self.state.read();
-            (state.ids.plan(vectors.len() / self.options.dim, ids)?, state.slots(), state.ids.next())
+            (state.ids.plan(vectors.len() / self.options.dim, ids)?, state.slots())
         };
         if ids.is_empty() {
             return Ok(ids);
@@ -208,7 +209,7 @@ impl Index {
         let rows = Rows::from_vectors(&self.options, &vectors, work)?;
         drop(vectors);
         self.append(rows, &ids, work)?;
-        self.link_new(work).inspect_err(|_| self.take_back(first, next))?;
+        self.link_new(work).inspect_err(|_| self.take_back(first))?;
         Ok(ids)
     }
 
@@ -254,11 +255,11 @@ impl Index {
     }
 
     /// Undo an addition that was interrupted: drop the slots from `first` on, or bury those that are linked already.
-    fn take_back(&self, first: usize, next: Option<u64>) {
+    fn take_back(&self, first: usize) {
         let mut state = self.state.write();
         self.version.fetch_add(1, Ordering::Release);
         if first == 0 {
-            *state = State { rows: state.rows.emptied(), ..State::new(&self.options) };
+            *state = state.emptied(&self.options);
             return;
         }
         let keep = state.graph.len().max(first);
@@ -269,7 +270,7 @@ impl Index {
             state.dead.insert(slot);
         }
         state.rows.truncate(keep);
-        state.ids.truncate(keep, next);
+        state.ids.truncate(keep);
         state.dead.resize(keep);
         if state.trained > first {
             // The codec was fitted to what is gone: the next addition fits it again.
@@ -328,7 +329,7 @@ impl Index {
         let mut hits = room(count, k)?;
         let mut exact = true;
         // A writer waits for a part of a batch, not for all of it.
-        let part = PART * work.threads;
+        let part = PART.saturating_mul(work.threads).clamp(1, count);
         for (queries, out) in queries.chunks(part * dim).zip(hits.chunks_mut(part * k)) {
             exact &= self.search_part(queries, k, settings, out, work)?;
         }
@@ -425,9 +426,7 @@ impl Index {
         }
         let mut state = self.state.write();
         if state.ids.len() == 0 {
-            let next = state.ids.next();
-            *state = State { rows: state.rows.emptied(), ..State::new(&self.options) };
-            state.ids.truncate(0, next);
+            *state = state.emptied(&self.options);
         }
         state.rows.shrink();
         state.ids.shrink();

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use tiercel_container::read_through_links;
-use tiercel_quant::{Bits, Codec, Rotation};
+use tiercel_quant::{Bits, Codec, Rotation, is_step};
 use tiercel_simd::{Buffer, Level};
 
 use crate::Index;
@@ -14,7 +14,7 @@ use crate::codes::{Codes, geometry, stride};
 use crate::errors::{Corruption, LoadError};
 use crate::file::{Reader, Tag, Writer, file_len, write_atomically};
 use crate::hnsw::Graph;
-use crate::hnsw::graph::{Layer, NONE};
+use crate::hnsw::graph::Layer;
 use crate::ids::Ids;
 use crate::options::{Dtype, Metric, Options, Storage};
 use crate::pool::MAX_SLOTS;
@@ -41,7 +41,7 @@ struct Meta {
     linked: u64,
     levels: u32,
     entry: u32,
-    /// The largest u64 stands for "none".
+    /// See [`Ids::next`].
     next: u64,
     trained: u64,
     trial: Trial,
@@ -68,7 +68,7 @@ impl Meta {
             linked: state.graph.len() as u64,
             levels: state.graph.layers.len() as u32,
             entry: state.graph.entry,
-            next: state.ids.next().unwrap_or(u64::MAX),
+            next: state.ids.next(),
             trained: state.trained as u64,
             trial,
             step,
@@ -142,10 +142,29 @@ impl Meta {
         if !in_use.contains(&meta.coding) {
             return wrong(META, format!("storage {} in use for {:?}", meta.coding, meta.options.storage));
         }
+        meta.check_floats()?;
         if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {
             return wrong(META, format!("{} slots, {} linked, {} levels", meta.slots, meta.linked, meta.levels));
         }
         Ok(meta)
+    }
+
+    /// Check the numbers that no count bounds. An infinite error of the codes is one: distances may overflow.
+    fn check_floats(&self) -> Result<(), LoadError> {
+        let share = |value: f32| (0.0..=1.0).contains(&value);
+        let is_coded = self.coding >= 2;
+        for (name, value, is_right) in [
+            ("recall of the codec", self.trial.recall, share(self.trial.recall)),
+            ("step of the codec", self.step, if is_coded { is_step(self.step) } else { self.step == 0.0 }),
+            ("error of the codec", self.trial.error, self.trial.error >= 0.0),
+            ("recall of the graph", self.graph_recall, share(self.graph_recall)),
+            ("build_seconds", self.build_seconds as f32, (0.0..=f64::MAX).contains(&self.build_seconds)),
+        ] {
+            if !is_right {
+                return wrong(META, format!("{name}: {value}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -216,8 +235,7 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
     let by_slot: Vec<u64> = reader.read_vec(IDS, meta.slots)?;
     let words: Vec<u64> = reader.read_vec(DEAD, meta.slots.div_ceil(64))?;
     let Some(dead) = Bitset::from_words(words, by_slot.len()) else { return wrong(DEAD, "slots") };
-    let next = (meta.next != u64::MAX).then_some(meta.next);
-    let Some(ids) = Ids::from_parts(by_slot, |slot| dead.contains(slot), next) else {
+    let Some(ids) = Ids::from_parts(by_slot, |slot| dead.contains(slot), meta.next) else {
         return wrong(IDS, "ids");
     };
     (state.ids, state.dead) = (ids, dead);
@@ -226,6 +244,11 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
         reader.read_into(VECTORS, &mut bytes)?;
         Ok::<_, LoadError>(bytes)
     })?;
+    if let Some((row, error)) = state.rows.unfit("section VECT") {
+        let bytes_a_row = (state.rows.as_bytes().len() / state.rows.len()) as u64;
+        let offset = reader.start(VECTORS) + row as u64 * bytes_a_row;
+        return Err(Corruption { what: error.to_string(), offset }.into());
+    }
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.checked) = (meta.trained as usize, meta.slots as usize);
     state.build_seconds = meta.build_seconds;
@@ -247,7 +270,10 @@ fn read_coding(reader: &mut Reader<impl Read>, meta: &Meta) -> Result<Coding, Lo
         return Ok(if meta.coding == 0 { Coding::Untrained } else { Coding::Raw });
     };
     let options = &meta.options;
-    let mean = reader.read_vec(MEAN, options.dim as u64)?;
+    let mean: Vec<f32> = reader.read_vec(MEAN, options.dim as u64)?;
+    if let Some(at) = mean.iter().position(|value| !value.is_finite()) {
+        return wrong(MEAN, format!("{} at column {at}", mean[at]));
+    }
     let rotation = Rotation::new(options.dim, options.seed);
     let codec = Codec::from_parts(bits, geometry(options.metric), rotation, mean, meta.step);
     let stride = stride(&codec);
@@ -277,32 +303,10 @@ fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Res
         graph.layers.push(layer);
     }
     graph.entry = meta.entry;
-    if !is_sound(&graph) {
+    if !graph.is_sound() {
         return wrong(UPPER, "link to a node that is not there");
     }
     Ok(graph)
-}
-
-/// Whether every number in a graph names a node that is there: walks do not check again.
-fn is_sound(graph: &Graph) -> bool {
-    let slots = graph.len();
-    let entry = if slots == 0 {
-        // The first node to come is the entry, and begins every level itself.
-        graph.layers.len() == 1 && graph.entry == 0
-    } else {
-        (graph.entry as usize) < graph.layers[graph.layers.len() - 1].len()
-    };
-    entry
-        && graph.layers.iter().enumerate().all(|(level, layer)| {
-            let nodes = layer.len();
-            let below = level.checked_sub(1).map_or(0, |below| graph.layers[below].len());
-            let linked = |(at, node): (usize, &u32)| {
-                *node == NONE || ((*node as usize) < nodes && *node as usize != at / layer.stride)
-            };
-            layer.links.iter().enumerate().all(linked)
-                && layer.members.iter().all(|slot| (*slot as usize) < slots)
-                && layer.below.iter().all(|node| (*node as usize) < below)
-        })
 }
 
 impl Index {

@@ -15,6 +15,9 @@ use crate::work::Work;
 const PIECE: usize = 1 << 20;
 const CHECKED: usize = 256;
 
+/// Values from a file that are looked at without a branch.
+const PART: usize = 4096;
+
 /// The full vectors, one after the other, and what the metric needs to compare them.
 #[derive(Clone)]
 pub(crate) struct Rows {
@@ -94,6 +97,32 @@ impl Rows {
         }
         rows.measure(work)?;
         Ok(rows)
+    }
+
+    /// The first row from a file that [`check`] would not have passed: its number, and the error. One pass over the bits, without a branch a
+    /// value: what is neither infinity nor NaN has an exponent that is not all ones.
+    pub(crate) fn unfit(&self, argument: &'static str) -> Option<(usize, RowError)> {
+        const EXPONENT: u32 = 0x7f80_0000;
+        const HALF_EXPONENT: u16 = 0x7c00;
+        let first = match &self.values {
+            Values::F32(values) => first(values, |value| value.to_bits() & EXPONENT == EXPONENT),
+            Values::F16(values) => first(values, |bits| bits & HALF_EXPONENT == HALF_EXPONENT),
+        };
+        let mut vector = Vec::new();
+        if let Some(at) = first {
+            let (row, column) = (at / self.dim, at % self.dim);
+            self.vector(row, &mut vector);
+            return Some((row, RowError::NotFinite { argument, row, column, value: vector[column] }));
+        }
+        let (least, most) = self.norms;
+        if self.metric != Metric::Cosine || has_direction(least) && has_direction(most) || self.len() == 0 {
+            return None;
+        }
+        (0..self.len()).find_map(|row| {
+            self.vector(row, &mut vector);
+            let norm = norm(&vector);
+            (!has_direction(norm)).then_some((row, RowError::NoDirection { argument, row, norm: norm as f32 }))
+        })
     }
 
     /// Make room for more rows; none is needed while there are none.
@@ -300,6 +329,19 @@ impl Rows {
     }
 }
 
+/// The first of some values of which `is_wrong` says so.
+fn first<T: Copy>(values: &[T], is_wrong: impl Fn(T) -> bool) -> Option<usize> {
+    let mut parts = values.chunks(PART).enumerate();
+    let (part, values) =
+        parts.find(|(_, values)| values.iter().fold(false, |wrong, value| wrong | is_wrong(*value)))?;
+    values.iter().position(|value| is_wrong(*value)).map(|at| part * PART + at)
+}
+
+/// Whether a vector of this norm can be brought to unit length in single precision.
+fn has_direction(norm: f64) -> bool {
+    (norm as f32).is_finite() && ((1.0 / norm) as f32).is_finite()
+}
+
 /// The norm of a vector, in double precision.
 fn norm(row: &[f32]) -> f64 {
     row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
@@ -307,10 +349,16 @@ fn norm(row: &[f32]) -> f64 {
 
 /// Check vectors, `dim` values each, as [`crate::Index::add`] does before it takes them; `argument` is their name in the error.
 pub fn check_vectors(argument: &'static str, vectors: &[f32], options: &Options) -> Result<(), RowError> {
+    check_whole(argument, vectors, options.dim)?;
     check_rows(argument, vectors, 0, options, options.dtype)
 }
 
-/// Check rows before anything is done with them: finite, within the type they are kept in, with a direction under cosine.
+fn check_whole(argument: &'static str, vectors: &[f32], dim: usize) -> Result<(), RowError> {
+    let values = vectors.len();
+    if values.is_multiple_of(dim) { Ok(()) } else { Err(RowError::Ragged { argument, dim, values }) }
+}
+
+/// Check rows before anything is done with them: whole, finite, within the type they are kept in, with a direction under cosine.
 pub(crate) fn check(
     argument: &'static str,
     vectors: &[f32],
@@ -318,6 +366,9 @@ pub(crate) fn check(
     kept: Dtype,
     work: &Work<'_>,
 ) -> Result<Result<(), RowError>, Interrupted> {
+    if let Err(error) = check_whole(argument, vectors, options.dim) {
+        return Ok(Err(error));
+    }
     let rows = vectors.len() / options.dim;
     let first_wrong: Mutex<Option<(usize, RowError)>> = Mutex::new(None);
     work.each_range(
@@ -364,9 +415,8 @@ fn check_rows(
                 Dtype::F32 => norm(vector),
                 Dtype::F16 => norm(&vector.iter().map(|value| f16::from_f32(*value).to_f32()).collect::<Vec<_>>()),
             };
-            let norm = kept_norm as f32;
-            if !norm.is_finite() || !((1.0 / kept_norm) as f32).is_finite() {
-                return Err(RowError::NoDirection { argument, row, norm });
+            if !has_direction(kept_norm) {
+                return Err(RowError::NoDirection { argument, row, norm: kept_norm as f32 });
             }
         }
     }

@@ -193,7 +193,11 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
             return false;
         }
         found.clear();
-        // SAFETY: slots below the length of the state are in the index; `Level::run` checked the instruction set.
+        let slots = space.slots();
+        assert!(state.slots() <= slots && state.graph.len() <= slots, "every slot can be compared");
+        assert!(allowed.is_none_or(|allowed| allowed.len() <= slots), "every slot that may be found can be compared");
+        // SAFETY: the slots of the state, of its graph and of the filter are below those of the space, as was checked; the query was
+        // made ready above; `Level::run` checked the instruction set.
         unsafe {
             if let Plan::Walk { ef } = search.plan {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
@@ -227,11 +231,12 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
 ///
 /// # Safety
 ///
-/// The instruction set `I` is there.
+/// The slots of the state and of the filter are below those of the space, which has made the query ready, and the machine has the
+/// instruction set.
 #[inline(always)]
 unsafe fn scan<I: Isa, S: Space>(search: &Search<'_>, space: S, prepared: &Query, ef: usize, best: &mut Best) {
     best.reset(ef);
-    // SAFETY: slots below the length of the state are in the index; the caller's.
+    // SAFETY: as the caller promises.
     unsafe {
         match search.allowed {
             Some(allowed) => {

@@ -21,11 +21,14 @@ pub(crate) trait Space: Copy + Sync {
     /// Make ready to compare a vector of the index.
     fn prepare_slot(self, slot: u32, query: &mut Query);
 
+    /// Slots that can be compared: those below.
+    fn slots(self) -> usize;
+
     /// The key of a slot.
     ///
     /// # Safety
     ///
-    /// The slot is in the index, and the machine has the instruction set.
+    /// The slot is below [`Self::slots`], this space has made the query ready, and the machine has the instruction set.
     unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32;
 
     /// Ask for the memory of a slot.
@@ -74,6 +77,11 @@ impl Space for RawSpace<'_> {
     #[inline(always)]
     fn prepare_slot(self, slot: u32, query: &mut Query) {
         self.0.direction(slot as usize, &mut query.vector);
+    }
+
+    #[inline(always)]
+    fn slots(self) -> usize {
+        self.0.len()
     }
 
     #[inline(always)]

@@ -64,6 +64,11 @@ impl State {
         }
     }
 
+    /// The same without vectors: what must outlive them is kept.
+    pub(crate) fn emptied(&self, options: &Options) -> Self {
+        Self { rows: self.rows.emptied(), ids: self.ids.emptied(), ..Self::new(options) }
+    }
+
     /// Slots, those of removed vectors among them.
     pub(crate) fn slots(&self) -> usize {
         self.ids.slots()

@@ -11,9 +11,11 @@ use crate::state::{OnSpace, State};
 /// Vectors of the index that are searched for.
 const ASKED: usize = 64;
 
-/// Neighbours of each, and the candidates of the walk that looks for them.
+/// Neighbours of each, and the candidates of the walk that looks for them. One more is asked for: a vector finds itself, which
+/// does not count.
 const K: usize = 10;
 const EF: usize = 200;
+const ASKED_FOR: usize = K + 1;
 
 /// Equal distances may differ by their rounding.
 const TIE: f32 = 1e-6;
@@ -63,43 +65,53 @@ impl Linker<'_> {
 
     fn measure(&self, state: &State) -> Result<f32, Interrupted> {
         let linked = state.graph.len();
-        if linked < K {
+        if linked < ASKED_FOR {
             return Ok(1.0);
         }
         let dim = self.options.dim;
-        let (mut queries, mut row) = (Vec::new(), Vec::new());
+        let (mut own, mut queries, mut row) = (Vec::new(), Vec::new(), Vec::new());
         for slot in (0..linked).step_by(linked.div_ceil(ASKED)) {
             state.rows.direction(slot, &mut row);
             queries.extend_from_slice(&row);
+            own.push(state.ids.id(slot));
         }
         let count = queries.len() / dim;
-        let search = |plan| Search { state, level: self.level, k: K, plan, allowed: None, is_filtered: false };
+        let search = |plan| Search { state, level: self.level, k: ASKED_FOR, plan, allowed: None, is_filtered: false };
         let part = count.div_ceil(self.work.threads);
-        let mut truth = vec![NO_HIT; count * K];
-        self.work.fill(&mut truth, K * part, 1, Vec::<Best>::new, |best, item, out| {
-            best.resize_with(out.len() / K, Best::default);
-            let some = &queries[item * part * dim..][..out.len() / K * dim];
+        let mut truth = vec![NO_HIT; count * ASKED_FOR];
+        self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
+            best.resize_with(out.len() / ASKED_FOR, Best::default);
+            let some = &queries[item * part * dim..][..out.len() / ASKED_FOR * dim];
             // An interruption shows in `work` itself.
             let _ = search(Plan::Exact).exact(some, best, out, self.work);
         })?;
-        let mut walked = vec![NO_HIT; count * K];
+        let mut walked = vec![NO_HIT; count * ASKED_FOR];
         let plan = Plan::Walk { ef: EF };
-        self.work.fill(&mut walked, K, 4, Memory::default, |memory, item, out| {
+        self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
             let _ = search(plan).one(&queries[item * dim..][..dim], memory, out, self.work);
         })?;
-        Ok(recall(&truth, &walked))
+        Ok(recall(&own, &truth, &walked))
     }
 }
 
-/// Share of the hits walked to that are as near as the true ones.
-fn recall(truth: &[Hit], walked: &[Hit]) -> f32 {
-    let mut hits = 0;
-    for (truth, walked) in truth.chunks_exact(K).zip(walked.chunks_exact(K)) {
-        let farthest = truth[K - 1].1;
+/// Share of the hits walked to that are as near as the true ones, of those that are not the vectors themselves.
+fn recall(own: &[u64], truth: &[Hit], walked: &[Hit]) -> f32 {
+    let (mut hits, mut wanted) = (0, 0);
+    let rows = truth.chunks_exact(ASKED_FOR).zip(walked.chunks_exact(ASKED_FOR));
+    for (own, (truth, walked)) in own.iter().zip(rows) {
+        let truth: Vec<f32> = others(*own, truth).collect();
+        let farthest = truth.last().copied().unwrap_or(f32::INFINITY);
         let bound = farthest + TIE * farthest.abs().max(1.0);
-        hits += walked.iter().filter(|hit| hit.1 <= bound).count();
+        wanted += truth.len();
+        hits += others(*own, walked).filter(|distance| *distance <= bound).count();
     }
-    hits as f32 / truth.len() as f32
+    hits as f32 / wanted.max(1) as f32
+}
+
+/// Distances of the nearest that have another id.
+fn others(own: u64, hits: &[Hit]) -> impl Iterator<Item = f32> {
+    let others = hits.iter().filter(move |hit| hit.0 != own && hit.0 != NO_HIT.0);
+    others.map(|hit| hit.1).take(K)
 }
 
 struct PlanReach<'a, 'b> {
@@ -112,5 +124,27 @@ impl OnSpace for PlanReach<'_, '_> {
 
     fn on<S: Space>(self, space: S) -> Self::Output {
         self.state.graph.plan_reach(&self.state.rows, space, self.linker.level, self.linker.work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_that_finds_itself_alone_finds_nothing() {
+        let truth: Vec<Hit> = (0..ASKED_FOR as u64).map(|id| (id, id as f32)).collect();
+        let found = |ids: &[u64]| {
+            let mut walked: Vec<Hit> = ids.iter().map(|id| (*id, *id as f32)).collect();
+            walked.resize(ASKED_FOR, NO_HIT);
+            recall(&[0], &truth, &walked)
+        };
+        let assert_share = |ids: &[u64], share: f32| assert!((found(ids) - share).abs() < 1e-6, "{ids:?}");
+        assert_share(&[0], 0.0);
+        assert_share(&[0, 1, 2, 3, 4, 5], 0.5);
+        // It need not find itself.
+        assert_share(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 1.0);
+        assert_share(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 1.0);
+        assert_share(&[0, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29], 0.0);
     }
 }

@@ -115,23 +115,21 @@ impl Linker<'_> {
     fn trial(&self, rows: &Rows, codes: &Codes) -> Result<Trial, Interrupted> {
         let step = (rows.len() / TRIALS).max(1);
         let compared = rows.len().min(COMPARED);
-        let (mut directions, mut row) = (Vec::new(), Vec::new());
-        for slot in (0..rows.len()).step_by(step).take(TRIALS) {
-            rows.direction(slot, &mut row);
-            directions.extend_from_slice(&row);
-        }
-        let mut outcomes = vec![Outcome::default(); directions.len() / rows.dim()];
-        let try_one = |(): &mut (), item: usize, out: &mut [Outcome]| {
-            let query = &directions[item * rows.dim()..][..rows.dim()];
-            out[0] = codes.with_space(self.options.metric, TryOne { level: self.level, rows, query, compared });
+        let mut outcomes = vec![Outcome::default(); TRIALS.min(rows.len().div_ceil(step))];
+        let try_one = |query: &mut Vec<f32>, item: usize, out: &mut [Outcome]| {
+            let slot = item * step;
+            rows.direction(slot, query);
+            out[0] = codes.with_space(self.options.metric, TryOne { level: self.level, rows, slot, query, compared });
         };
-        self.work.fill(&mut outcomes, 1, 4, || (), try_one)?;
+        self.work.fill(&mut outcomes, 1, 4, Vec::new, try_one)?;
         let hits: usize = outcomes.iter().map(|outcome| outcome.hits).sum();
         let squares: f64 = outcomes.iter().map(|outcome| outcome.squares).sum();
         let tried = outcomes.len() as f64;
+        let error = (squares / (tried * TRIAL_CODES as f64)).sqrt() as f32;
         Ok(Trial {
             recall: (hits as f64 / (tried * TRIAL_K as f64)) as f32,
-            error: (squares / (tried * TRIAL_CODES as f64)).sqrt() as f32,
+            // Distances that overflow differ by no number: then codes may be wrong by anything.
+            error: if error.is_nan() { f32::INFINITY } else { error },
         })
     }
 }
@@ -139,7 +137,7 @@ impl Linker<'_> {
 /// How well codes rank, as measured when they were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Trial {
-    /// Share of the true nearest of some rows that are among twice as many nearest by code.
+    /// Share of the true nearest of some rows, themselves left out, that are among twice as many nearest by code.
     pub(crate) recall: f32,
     /// Root mean square error of a distance by code, over those nearest.
     pub(crate) error: f32,
@@ -157,6 +155,8 @@ struct Outcome {
 struct TryOne<'a> {
     level: Level,
     rows: &'a Rows,
+    /// The row that is searched for; finding itself does not count.
+    slot: usize,
     query: &'a [f32],
     compared: usize,
 }
@@ -179,15 +179,17 @@ impl<S: Space> Loop for TryLoop<'_, S> {
 
     #[inline(always)]
     fn run<I: Isa>(self) -> Outcome {
-        let TryOne { rows, query, compared, .. } = self.one;
+        let TryOne { rows, slot: own, query, compared, .. } = self.one;
+        assert!(rows.len() <= self.space.slots(), "every row has codes");
         let step = rows.len() / compared;
         let mut prepared = Query::default();
         self.space.prepare(query, &mut prepared);
         let (mut truth, mut coded) = (Best::default(), Best::default());
         truth.reset(TRIAL_K);
         coded.reset(TRIAL_CODES);
-        for slot in (0..compared).map(|at| at * step) {
-            // SAFETY: the slot is below the number of rows, all coded; `Level::run` checked the instruction set.
+        for slot in (0..compared).map(|at| at * step).filter(|slot| *slot != own) {
+            // SAFETY: the slot is below the number of rows, all of which have codes, as was checked; the query was made ready above;
+            // `Level::run` checked the instruction set.
             unsafe {
                 truth.offer(order(rows.distance::<I>(query, slot)), slot as u32);
                 coded.offer(self.space.key::<I>(&prepared, slot as u32), slot as u32);

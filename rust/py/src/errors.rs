@@ -152,9 +152,11 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
 /// What a read of a collection refuses.
 pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
     match problem {
-        QueryError::Row(_) | QueryError::NoVectors | QueryError::Filter(_) | QueryError::Schema(_) => {
-            invalid(py, problem.to_string())
-        }
+        QueryError::Row(_)
+        | QueryError::NoVectors
+        | QueryError::Filter(_)
+        | QueryError::Text(_)
+        | QueryError::Schema(_) => invalid(py, problem.to_string()),
         QueryError::NotFound(_) => error(py, "NotFoundError", (problem.to_string(),)),
         QueryError::Interrupted => interrupted(py),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),

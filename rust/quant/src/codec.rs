@@ -105,7 +105,9 @@ impl Codec {
                 *sum += f64::from(*value);
             }
         }
-        let mean: Vec<f32> = sums.iter().map(|sum| (sum / rows) as f32).collect();
+        // Values near the largest overflow when they are rotated.
+        let finite = |mean: f32| if mean.is_finite() { mean } else { 0.0 };
+        let mean: Vec<f32> = sums.iter().map(|sum| finite((sum / rows) as f32)).collect();
         let (mut squares, mut largest) = (0.0f64, 0.0f32);
         for row in rotated.chunks_exact(dim) {
             for (value, mean) in row.iter().zip(&mean) {
@@ -123,9 +125,14 @@ impl Codec {
     }
 
     /// A codec from what [`Self::mean`] and [`Self::step`] gave.
+    ///
+    /// # Panics
+    ///
+    /// When the mean has another dimension than the rotation.
     pub fn from_parts(bits: Bits, geometry: Geometry, rotation: Rotation, mean: Vec<f32>, step: f32) -> Self {
+        assert_eq!(mean.len(), rotation.dim(), "values of the mean");
         // Equal rows have no spread; any step codes them.
-        let step = if step.is_normal() && (1.0 / step).is_normal() { step } else { 1.0 };
+        let step = if is_step(step) { step } else { 1.0 };
         Self { bits, geometry, rotation, mean, step }
     }
 
@@ -213,8 +220,13 @@ impl Codec {
     }
 
     /// Make ready to compare a vector with codes.
+    ///
+    /// # Panics
+    ///
+    /// When the vector has another dimension than the codec. A query is as long as the codec's rows, then.
     #[inline(always)]
     pub fn prepare(&self, vector: &[f32], query: &mut Query) {
+        assert_eq!(vector.len(), self.mean.len(), "values of a vector to compare with codes");
         query.rotated.resize(vector.len(), 0.0);
         query.rotated.copy_from_slice(vector);
         self.rotation.apply(&mut query.rotated);
@@ -292,6 +304,11 @@ impl Codec {
             }
         }
     }
+}
+
+/// Whether a codec can have a step of this size.
+pub fn is_step(step: f32) -> bool {
+    step > 0.0 && step.is_normal() && (1.0 / step).is_normal()
 }
 
 /// A value, or the bound that it is beyond. What is not a number, as sums that overflow both ways are not, is the lower one.

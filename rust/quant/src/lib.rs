@@ -8,5 +8,5 @@
 mod codec;
 mod rotation;
 
-pub use codec::{Bits, Codec, Geometry, Query};
+pub use codec::{Bits, Codec, Geometry, Query, is_step};
 pub use rotation::{Rotation, split_mix};

@@ -10,6 +10,7 @@ use core::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
 };
 
+use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK, portable::Portable};
 
 /// Kernels for AVX2.
@@ -163,6 +164,8 @@ unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *co
         }
     }
 }
+
+impl Sealed for Avx2 {}
 
 impl Isa for Avx2 {
     const LEVEL: Level = Level::Avx2;

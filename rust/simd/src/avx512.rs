@@ -10,6 +10,7 @@ use core::arch::x86_64::{
     _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
 };
 
+use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK};
 
 /// Kernels for AVX-512.
@@ -188,6 +189,8 @@ unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *co
         }
     }
 }
+
+impl Sealed for Avx512 {}
 
 impl Isa for Avx512 {
     const LEVEL: Level = Level::Avx512;

@@ -10,16 +10,24 @@
 
 use crate::Level;
 
+pub(crate) mod sealed {
+    /// Only the types of this crate are instruction sets: nobody outside can name this bound.
+    pub trait Sealed {}
+}
+
 /// Distance kernels of one instruction set.
+///
+/// It is sealed and the types are private, so a type that implements it is met in one place: inside a loop that [`Level::run`]
+/// runs, which made sure that the machine has the instruction set. Therefore [`Loop::run`] is safe.
 ///
 /// Any length and any alignment. Integer kernels give the same integer on every instruction set; float kernels agree with
 /// [`crate::reference`] within [`crate::tolerance`].
 ///
 /// # Safety
 ///
-/// Every method requires that the machine has the instruction set (a loop inside [`Level::run`] may assume it), and that
-/// the pointers are valid for reads of the lengths that the method documents.
-pub trait Isa: Copy + Send + Sync + 'static {
+/// Every method requires that the machine has the instruction set, which a loop may assume, and that the pointers are valid for
+/// reads of the lengths that the method documents.
+pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// Which one it is.
     const LEVEL: Level;
 

@@ -2,6 +2,7 @@
 
 use core::slice::from_raw_parts;
 
+use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK};
 
 /// Kernels for any machine.
@@ -71,6 +72,8 @@ pub(crate) unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
     let words: u32 = a.iter().zip(b).map(|(x, y)| (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)).count_ones()).sum();
     words + a_tail.iter().zip(b_tail).map(|(x, y)| (x ^ y).count_ones()).sum::<u32>()
 }
+
+impl Sealed for Portable {}
 
 impl Isa for Portable {
     const LEVEL: Level = Level::Scalar;

@@ -101,7 +101,7 @@ fn search(
     let mut times = Vec::with_capacity(queries.len());
     for (relevant, text) in queries {
         let start = Instant::now();
-        let hits = index.search(&Query::parse(text, &tokenizer), K, |_| true);
+        let hits = index.search(&Query::parse(text, &tokenizer).unwrap(), K, |_| true);
         times.push(start.elapsed().as_secs_f64() * 1e6);
         found += usize::from(hits.iter().any(|hit| documents[hit.row as usize].0 == *relevant));
     }

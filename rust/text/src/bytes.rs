@@ -142,7 +142,10 @@ fn dictionary(text: &[u8], ends: &[u32]) -> Result<Dictionary> {
     let mut start = 0;
     for end in ends {
         let term = text.get(start..*end as usize).ok_or(damaged(what))?;
-        dictionary.add_new(hash(term), term);
+        let hash = hash(term);
+        // Equal terms would all fall together.
+        check(dictionary.id(hash, term).is_none(), what)?;
+        dictionary.add_new(hash, term);
         start = *end as usize;
     }
     Ok(dictionary)

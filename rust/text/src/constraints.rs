@@ -42,7 +42,7 @@ fn with_all(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
     let mut rows = Vec::new();
     if let Some((_, list)) = rarest {
         for_each_document(list, |document| {
-            if clauses.iter().all(|clause| scorer.has(document, clause)) {
+            if scorer.has_all(document, clauses) {
                 rows.push(scorer.segment.rows[document as usize]);
             }
         });
@@ -55,7 +55,7 @@ fn with_any(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
     for clause in clauses {
         let Some((_, list)) = scorer.rarest(clause) else { continue };
         for_each_document(list, |document| {
-            if !clause.is_phrase() || scorer.has(document, clause) {
+            if !clause.is_phrase() || scorer.has_all(document, &[clause]) {
                 rows.push(scorer.segment.rows[document as usize]);
             }
         });

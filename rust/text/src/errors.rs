@@ -39,3 +39,20 @@ pub enum DecodeError {
         what: &'static str,
     },
 }
+
+/// Why a text is no query.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum QueryError {
+    /// More phrases than a query may have.
+    #[error("text: expected at most {limit} different phrases in a query, got more")]
+    TooManyPhrases {
+        /// The most there may be.
+        limit: usize,
+    },
+    /// More words in phrases and behind signs than a query may have.
+    #[error("text: expected at most {limit} words in phrases and behind signs in a query, got more")]
+    TooManyWords {
+        /// The most there may be.
+        limit: usize,
+    },
+}

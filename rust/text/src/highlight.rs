@@ -16,8 +16,8 @@ pub fn highlight(text: &str, query: &Query, tokenizer: &Tokenizer) -> Vec<Range<
     });
     let wanted = || query.clauses.iter().filter(|clause| clause.occur != Occur::Excluded);
     let mut single = vec![false; query.hashes.len()];
-    for word in wanted().filter(|clause| !clause.is_phrase()) {
-        single[word.words[0].term] = true;
+    for (term, _) in query.words() {
+        single[term] = true;
     }
     let mut lit: Vec<bool> = places.iter().map(|(term, _)| term.is_some_and(|term| single[term])).collect();
     for clause in wanted().filter(|clause| clause.is_phrase()) {
@@ -39,7 +39,7 @@ mod tests {
 
     fn lit<'a>(text: &'a str, query: &str) -> Vec<&'a str> {
         let tokenizer = Tokenizer::default();
-        let ranges = highlight(text, &Query::parse(query, &tokenizer), &tokenizer);
+        let ranges = highlight(text, &Query::parse(query, &tokenizer).unwrap(), &tokenizer);
         ranges.into_iter().map(|range| &text[range]).collect()
     }
 

@@ -33,7 +33,7 @@ mod words;
 
 pub use bm25::{B, K1};
 pub use constraints::Constraints;
-pub use errors::{BuildError, DecodeError};
+pub use errors::{BuildError, DecodeError, QueryError};
 pub use hashing::HashingEmbedder;
 pub use highlight::highlight;
 pub use index::{Merge, TextIndex};

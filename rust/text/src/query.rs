@@ -1,9 +1,19 @@
 //! What a search looks for.
 
+use std::collections::HashMap;
+
 use crate::dictionary::{Dictionary, hash};
+use crate::errors::QueryError;
 use crate::tokenizer::Tokenizer;
 
-/// Words and phrases to look for. Every string is a query:
+/// Most different phrases: each is looked for in the texts of all documents that have its rarest word.
+const MAX_PHRASES: usize = 64;
+
+/// Most words in different phrases and behind different signs.
+const MAX_WORDS: usize = 1024;
+
+/// Words and phrases to look for. Every string is a query, however long, if it has at most 64 different phrases, and at most 1,024
+/// words in different phrases and behind different signs:
 ///
 /// - A word is found in documents that have it, and a document that has more of the words is better.
 /// - `"several words"` is found where they stand in this order, one after the other; it scores as much as its words. A
@@ -12,7 +22,7 @@ use crate::tokenizer::Tokenizer;
 /// - What is several words to the tokenizer, as `wide-open`, is each of them by itself; behind a sign it is a phrase.
 /// - A word that the tokenizer leaves out is left out here, too: it neither requires nor excludes. Within a phrase any
 ///   word may stand in its place.
-/// - A word that occurs twice counts twice.
+/// - A word or a phrase that occurs twice counts twice.
 ///
 /// A query that looks for nothing, or only excludes, finds nothing.
 #[derive(Clone, Debug, Default)]
@@ -20,24 +30,29 @@ pub struct Query {
     pub(crate) terms: Dictionary,
     /// Of each term.
     pub(crate) hashes: Vec<u64>,
+    /// How often each term is looked for as a word by itself, without a sign.
+    pub(crate) plain: Vec<u32>,
+    /// Phrases, and what stands behind signs; all different.
     pub(crate) clauses: Vec<Clause>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Occur {
     Optional,
     Required,
     Excluded,
 }
 
-/// A word, or the words of a phrase.
+/// A word behind a sign, or the words of a phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clause {
     pub(crate) occur: Occur,
     pub(crate) words: Vec<PhraseWord>,
+    /// How often it stands in the query.
+    pub(crate) times: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PhraseWord {
     /// Places after the first word.
     pub(crate) offset: usize,
@@ -53,45 +68,18 @@ impl Clause {
 
 impl Query {
     /// Read a query.
-    pub fn parse(text: &str, tokenizer: &Tokenizer) -> Self {
-        Self::read(text, *tokenizer, Occur::Optional)
+    pub fn parse(text: &str, tokenizer: &Tokenizer) -> Result<Self, QueryError> {
+        Reader::new(tokenizer, Occur::Optional).read(text)
     }
 
     /// Read a query of which everything in quotes is required, unless it is excluded.
-    pub fn parse_strict(text: &str, tokenizer: &Tokenizer) -> Self {
-        Self::read(text, *tokenizer, Occur::Required)
-    }
-
-    /// `quoted_occur` is how quotes without a sign are taken.
-    fn read(text: &str, tokenizer: Tokenizer, quoted_occur: Occur) -> Self {
-        let mut query = Self::default();
-        let mut rest = text.trim_start();
-        while !rest.is_empty() {
-            let occur = match rest.as_bytes()[0] {
-                b'+' => Occur::Required,
-                b'-' => Occur::Excluded,
-                _ => Occur::Optional,
-            };
-            rest = if occur == Occur::Optional { rest } else { &rest[1..] };
-            let quoted = rest.strip_prefix('"');
-            let chunk;
-            if let Some((inner, after)) = quoted.and_then(|quoted| quoted.split_once('"')) {
-                (chunk, rest) = (inner, after);
-                let occur = if occur == Occur::Optional { quoted_occur } else { occur };
-                query.push(occur, tokenizer, chunk, true);
-            } else {
-                let open = quoted.unwrap_or(rest);
-                (chunk, rest) = open.split_at(open.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(open.len()));
-                query.push(occur, tokenizer, chunk, occur != Occur::Optional);
-            }
-            rest = rest.trim_start();
-        }
-        query
+    pub fn parse_strict(text: &str, tokenizer: &Tokenizer) -> Result<Self, QueryError> {
+        Reader::new(tokenizer, Occur::Required).read(text)
     }
 
     /// Whether it looks for nothing.
     pub fn is_empty(&self) -> bool {
-        self.clauses.iter().all(|clause| clause.occur == Occur::Excluded)
+        self.plain.iter().all(|times| *times == 0) && self.clauses.iter().all(|clause| clause.occur == Occur::Excluded)
     }
 
     /// Whether something is required or excluded.
@@ -104,25 +92,96 @@ impl Query {
         self.terms.id(hash(term), term).map(|id| id as usize)
     }
 
-    /// Add the words of `chunk`, as a phrase or each by itself.
-    fn push(&mut self, occur: Occur, tokenizer: Tokenizer, chunk: &str, phrase: bool) {
-        let tokens = tokenizer.tokens(chunk);
-        let Some(first) = tokens.first().map(|token| token.position) else { return };
-        let words = tokens.iter().map(|token| {
-            let term = self.terms.add(&token.term) as usize;
-            if term == self.hashes.len() {
-                self.hashes.push(hash(&token.term));
+    /// How often each term is looked for as a word by itself, excluded ones left out.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (usize, u32)> {
+        let signed = self.clauses.iter().filter(|clause| clause.occur != Occur::Excluded && !clause.is_phrase());
+        let signed = signed.map(|clause| (clause.words[0].term, clause.times));
+        self.plain.iter().copied().enumerate().filter(|(_, times)| *times > 0).chain(signed)
+    }
+}
+
+/// A query as far as it was read.
+struct Reader<'a> {
+    tokenizer: &'a Tokenizer,
+    /// How quotes without a sign are taken.
+    quoted_occur: Occur,
+    query: Query,
+    /// Where each clause stands in the query.
+    known: HashMap<(Occur, Vec<PhraseWord>), usize>,
+    phrases: usize,
+    words: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn new(tokenizer: &'a Tokenizer, quoted_occur: Occur) -> Self {
+        Self { tokenizer, quoted_occur, query: Query::default(), known: HashMap::new(), phrases: 0, words: 0 }
+    }
+
+    fn read(mut self, text: &str) -> Result<Query, QueryError> {
+        let mut rest = text.trim_start();
+        while !rest.is_empty() {
+            let occur = match rest.as_bytes()[0] {
+                b'+' => Occur::Required,
+                b'-' => Occur::Excluded,
+                _ => Occur::Optional,
+            };
+            rest = if occur == Occur::Optional { rest } else { &rest[1..] };
+            let quoted = rest.strip_prefix('"');
+            let chunk;
+            if let Some((inner, after)) = quoted.and_then(|quoted| quoted.split_once('"')) {
+                (chunk, rest) = (inner, after);
+                let occur = if occur == Occur::Optional { self.quoted_occur } else { occur };
+                self.push(occur, chunk, true)?;
+            } else {
+                let open = quoted.unwrap_or(rest);
+                (chunk, rest) = open.split_at(open.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(open.len()));
+                self.push(occur, chunk, occur != Occur::Optional)?;
             }
-            PhraseWord { offset: token.position - first, term }
-        });
-        if phrase {
-            let words = words.collect();
-            self.clauses.push(Clause { occur, words });
-        } else {
-            let clauses: Vec<_> =
-                words.map(|word| Clause { occur, words: vec![PhraseWord { offset: 0, ..word }] }).collect();
-            self.clauses.extend(clauses);
+            rest = rest.trim_start();
         }
+        Ok(self.query)
+    }
+
+    /// Add the words of `chunk`, as a phrase or each by itself.
+    fn push(&mut self, occur: Occur, chunk: &str, phrase: bool) -> Result<(), QueryError> {
+        let tokens = self.tokenizer.tokens(chunk);
+        let Some(first) = tokens.first().map(|token| token.position) else { return Ok(()) };
+        let mut words = Vec::new();
+        for token in &tokens {
+            let term = self.query.terms.add(&token.term) as usize;
+            if term == self.query.hashes.len() {
+                self.query.hashes.push(hash(&token.term));
+                self.query.plain.push(0);
+            }
+            words.push(PhraseWord { offset: token.position - first, term });
+        }
+        // A quoted word without a sign is a word.
+        if phrase && (words.len() > 1 || occur != Occur::Optional) {
+            return self.push_clause(occur, words);
+        }
+        for word in words {
+            let times = &mut self.query.plain[word.term];
+            *times = times.saturating_add(1);
+        }
+        Ok(())
+    }
+
+    fn push_clause(&mut self, occur: Occur, words: Vec<PhraseWord>) -> Result<(), QueryError> {
+        let new = self.query.clauses.len();
+        let clause = Clause { occur, words: words.clone(), times: 1 };
+        let at = *self.known.entry((occur, words)).or_insert(new);
+        if at < new {
+            let times = &mut self.query.clauses[at].times;
+            *times = times.saturating_add(1);
+            return Ok(());
+        }
+        self.phrases += usize::from(clause.is_phrase());
+        self.words += clause.words.len();
+        self.query.clauses.push(clause);
+        if self.phrases > MAX_PHRASES {
+            return Err(QueryError::TooManyPhrases { limit: MAX_PHRASES });
+        }
+        if self.words > MAX_WORDS { Err(QueryError::TooManyWords { limit: MAX_WORDS }) } else { Ok(()) }
     }
 }
 
@@ -134,10 +193,12 @@ mod tests {
     use super::*;
     use crate::language::Language;
 
-    /// A query as text: the sign, and the words with their offsets.
+    /// A query as text: plain words, then signs and the words with their offsets; and how often, if more than once.
     fn parsed(text: &str) -> Vec<String> {
         let tokenizer = Tokenizer { stemming: None, stop_words: Some(Language::English) };
-        let query = Query::parse(text, &tokenizer);
+        let query = Query::parse(text, &tokenizer).unwrap();
+        let often = |times: u32| if times == 1 { String::new() } else { format!(" x{times}") };
+        let plain = |(term, times): (usize, &u32)| format!("{}{}", query.terms.term(term as u32), often(*times));
         let clause = |clause: &Clause| {
             let sign = match clause.occur {
                 Occur::Optional => "",
@@ -146,29 +207,32 @@ mod tests {
             };
             let words =
                 clause.words.iter().map(|word| format!("{}{}", query.terms.term(word.term as u32), word.offset));
-            format!("{sign}{}", words.collect::<Vec<_>>().join(" "))
+            format!("{sign}{}{}", words.collect::<Vec<_>>().join(" "), often(clause.times))
         };
-        query.clauses.iter().map(clause).collect()
+        let plain = query.plain.iter().enumerate().filter(|(_, times)| **times > 0).map(plain);
+        plain.chain(query.clauses.iter().map(clause)).collect()
     }
 
     #[test]
     fn every_string_is_a_query() {
-        let cases: [(&str, &[&str]); 15] = [
+        let cases: [(&str, &[&str]); 17] = [
             ("", &[]),
             ("  \" ", &[]),
             ("+ - \"\" -\"\" +\"the\"", &[]),
-            ("red red", &["red0", "red0"]),
-            ("\"red wine\" glass", &["red0 wine1", "glass0"]),
+            ("red red", &["red x2"]),
+            ("\"red wine\" glass", &["glass", "red0 wine1"]),
             ("+red -\"white wine\"", &["+red0", "-white0 wine1"]),
             ("\"state of the art\"", &["state0 art3"]),
-            ("wide-open +wide-open -x", &["wide0", "open0", "+wide0 open1", "-x0"]),
-            ("12\" vinyl", &["120", "vinyl0"]),
-            ("red \"wine", &["red0", "wine0"]),
-            ("-\"wine red", &["-wine0", "red0"]),
-            ("a\"b c\"d", &["b0 c1", "d0"]),
+            ("wide-open +wide-open -x", &["wide", "open", "+wide0 open1", "-x0"]),
+            ("12\" vinyl", &["12", "vinyl"]),
+            ("red \"wine", &["red", "wine"]),
+            ("-\"wine red", &["red", "-wine0"]),
+            ("a\"b c\"d", &["d", "b0 c1"]),
             ("\"b c\"-d", &["b0 c1", "-d0"]),
             ("--b +-c", &["-b0", "+c0"]),
-            ("+the red", &["red0"]),
+            ("+the red", &["red"]),
+            ("\"b\" +b -b b +b", &["b x2", "+b0 x2", "-b0"]),
+            ("\"b c\" \"c b\" \"b c\" +b-c", &["b0 c1 x2", "c0 b1", "+b0 c1"]),
         ];
         for (text, expected) in cases {
             assert_eq!(parsed(text), expected, "{text:?}");
@@ -177,18 +241,41 @@ mod tests {
 
     #[test]
     fn quotes_are_required_where_the_query_is_strict() {
-        let strict = |text| Query::parse_strict(text, &Tokenizer::PLAIN).clauses;
+        let strict = |text| Query::parse_strict(text, &Tokenizer::PLAIN).unwrap();
         assert_eq!(
-            strict("\"red wine\" a \"b\" -\"c\""),
-            Query::parse("+\"red wine\" a +\"b\" -\"c\"", &Tokenizer::PLAIN).clauses
+            strict("\"red wine\" a \"b\" -\"c\"").clauses,
+            Query::parse("+\"red wine\" a +\"b\" -\"c\"", &Tokenizer::PLAIN).unwrap().clauses
         );
-        assert!(!Query::parse_strict("12\" wide-open", &Tokenizer::PLAIN).constrains());
+        assert!(!strict("12\" wide-open").constrains());
     }
 
     #[test]
     fn a_query_that_only_excludes_is_empty() {
-        assert!(Query::parse("-red", &Tokenizer::PLAIN).is_empty());
-        assert!(!Query::parse("-red wine", &Tokenizer::PLAIN).is_empty());
+        let is_empty = |text| Query::parse(text, &Tokenizer::PLAIN).unwrap().is_empty();
+        assert!(is_empty("-red") && is_empty(""));
+        assert!(!is_empty("-red wine") && !is_empty("\"red wine\"") && !is_empty("+red"));
+    }
+
+    #[test]
+    fn different_phrases_and_signs_are_limited_and_equal_ones_are_one() {
+        let parse = |text: String| Query::parse(&text, &Tokenizer::PLAIN);
+        let each = |form: fn(usize) -> String, count| (0..count).map(form).collect::<Vec<_>>().join(" ");
+        let phrases = |count| each(|at| format!("\"a w{at}\""), count);
+        let clauses = |count| each(|at| format!("+w{at}"), count);
+        for (fine, different) in [
+            ("\"cat dog\" -\"cat dog\" ".repeat(100_000), 2),
+            ("+cat -dog ".repeat(100_000), 2),
+            (phrases(64).repeat(100), 64),
+            (clauses(1024), 1024),
+            (each(|at| format!("w{at}"), 100_000), 0),
+            (format!("+\"{}\"", each(|at| format!("w{at}"), 1024)), 1),
+        ] {
+            assert_eq!(parse(fine).map(|query| query.clauses.len()), Ok(different));
+        }
+        assert_eq!(parse(phrases(65)).err(), Some(QueryError::TooManyPhrases { limit: 64 }));
+        for long in [clauses(1025), format!("-\"{}\"", each(|at| format!("w{at}"), 1025))] {
+            assert_eq!(parse(long).err(), Some(QueryError::TooManyWords { limit: 1024 }));
+        }
     }
 
     proptest! {
@@ -199,7 +286,7 @@ mod tests {
         #[test]
         fn any_characters_are_a_query(text in any::<String>(), signs in "[-+\" ab\u{e9}\u{3000}]{0,20}") {
             for text in [text, signs] {
-                let query = Query::parse(&text, &Tokenizer::PLAIN);
+                let query = Query::parse(&text, &Tokenizer::PLAIN).unwrap();
                 prop_assert!(query.clauses.iter().all(|clause| !clause.words.is_empty()));
             }
         }

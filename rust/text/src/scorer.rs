@@ -16,9 +16,8 @@ pub(crate) struct Weights {
 impl Weights {
     pub(crate) fn new(query: &Query, idf: Vec<f32>) -> Self {
         let mut words = vec![0.0; idf.len()];
-        for clause in query.clauses.iter().filter(|clause| clause.occur != Occur::Excluded && !clause.is_phrase()) {
-            let term = clause.words[0].term;
-            words[term] += idf[term];
+        for (term, times) in query.words() {
+            words[term] += times as f32 * idf[term];
         }
         Self { idf, words }
     }
@@ -74,7 +73,7 @@ impl<'a> Scorer<'a> {
         self.read(document);
         let (query, length) = (self.query, self.segment.lengths[document as usize]);
         let mut score = 0.0;
-        for clause in query.clauses.iter().filter(|clause| clause.is_phrase() || clause.occur != Occur::Optional) {
+        for clause in &query.clauses {
             let holds = self.holds(document, clause);
             match clause.occur {
                 Occur::Excluded if holds => return None,
@@ -93,10 +92,10 @@ impl<'a> Scorer<'a> {
         (score > 0.0).then_some(score)
     }
 
-    /// Whether a document has the word, or the words in this order.
-    pub(crate) fn has(&mut self, document: u32, clause: &Clause) -> bool {
+    /// Whether a document has all of these words and phrases.
+    pub(crate) fn has_all(&mut self, document: u32, clauses: &[&Clause]) -> bool {
         self.read(document);
-        self.holds(document, clause)
+        clauses.iter().all(|clause| self.holds(document, clause))
     }
 
     /// What a phrase gives to a document, if that has it.
@@ -107,7 +106,7 @@ impl<'a> Scorer<'a> {
 
     fn phrase(&self, clause: &Clause, length: u32) -> f32 {
         let part = |term: usize| self.weights.idf[term] * self.saturation.part(self.tfs[term], length);
-        clause.words.iter().map(|word| part(word.term)).sum()
+        clause.times as f32 * clause.words.iter().map(|word| part(word.term)).sum::<f32>()
     }
 
     /// Read how often a document has each term.

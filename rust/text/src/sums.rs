@@ -97,7 +97,7 @@ fn lists<'a>(scorer: &mut Scorer<'a>) -> Vec<Scored<'a>> {
     let mut lists: Vec<_> =
         scorer.words().map(|(weight, list)| Scored::of_word(weight, list, saturation, lengths)).collect();
     let query = scorer.query;
-    for clause in query.clauses.iter().filter(|clause| clause.occur == Occur::Optional && clause.is_phrase()) {
+    for clause in query.clauses.iter().filter(|clause| clause.occur == Occur::Optional) {
         let Some((_, rarest)) = scorer.rarest(clause) else { continue };
         let mut scores = Vec::new();
         for_each_document(rarest, |document| {

@@ -11,8 +11,8 @@ use super::value::{field, order, same};
 
 /// A condition on metadata.
 ///
-/// There is no other way to one than reading its JSON form, which keeps it within limits: 64 levels, 100,000 conditions and
-/// values, 64 fields.
+/// There is no other way to one than reading its JSON form, which keeps it within limits: 64 levels, 10,000 conditions, 100,000
+/// conditions and values in all, 64 fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
     /// Names of the fields, each once; conditions know them by their place here.

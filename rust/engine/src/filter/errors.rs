@@ -42,6 +42,12 @@ pub enum FilterError {
         /// The most conditions and values.
         limit: usize,
     },
+    /// More conditions than a filter may have.
+    #[error("filter: expected at most {limit} conditions; $in takes many values as one")]
+    TooManyConditions {
+        /// The most conditions.
+        limit: usize,
+    },
     /// More fields than a filter may look at.
     #[error("filter: expected at most {limit} different fields")]
     TooManyFields {

@@ -1,5 +1,6 @@
 //! Reading a filter from its JSON form, with the place of whatever is wrong.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -12,6 +13,8 @@ use super::errors::FilterError;
 const MAX_DEPTH: usize = 64;
 /// Conditions and values: a list of ids for `$in` may be long.
 const MAX_SIZE: usize = 100_000;
+/// Each may have to look at all rows.
+const MAX_CONDITIONS: usize = 10_000;
 /// Each may cost an index.
 const MAX_FIELDS: usize = 64;
 
@@ -83,13 +86,14 @@ impl fmt::Display for Place<'_> {
 struct Reader {
     fields: Vec<String>,
     size: usize,
+    conditions: usize,
 }
 
 impl Reader {
     /// A filter: entries that all must hold.
     fn group(&mut self, form: &Value, place: &Place<'_>) -> Result<Condition, FilterError> {
         let Value::Object(entries) = form else { return Err(place.expected("an object", form)) };
-        self.count()?;
+        self.count_condition()?;
         let mut parts = Vec::with_capacity(entries.len());
         for (name, form) in entries {
             let place = place.key(name);
@@ -108,7 +112,10 @@ impl Reader {
     fn groups(&mut self, form: &Value, place: &Place<'_>) -> Result<Vec<Condition>, FilterError> {
         let Value::Array(forms) = form else { return Err(place.expected("a list of filters", form)) };
         let inside = place.deeper()?;
-        forms.iter().enumerate().map(|(index, form)| self.group(form, &inside.index(index))).collect()
+        // Equal ones hold alike, so one of them does for all.
+        let mut known = HashSet::with_capacity(forms.len());
+        let different = forms.iter().enumerate().filter(|(_, form)| known.insert(*form));
+        different.map(|(index, form)| self.group(form, &inside.index(index))).collect()
     }
 
     /// What is said of one field: operators, or the value that it equals.
@@ -137,7 +144,7 @@ impl Reader {
         form: &Value,
         place: &Place<'_>,
     ) -> Result<Condition, FilterError> {
-        self.count()?;
+        self.count_condition()?;
         let is = |test| Condition::Field(field, test);
         let is_not = |test| Condition::Not(Box::new(Condition::Field(field, test)));
         Ok(match operator {
@@ -222,6 +229,14 @@ impl Reader {
         }
         self.fields.push(name.to_owned());
         Ok(self.fields.len() - 1)
+    }
+
+    fn count_condition(&mut self) -> Result<(), FilterError> {
+        self.conditions += 1;
+        if self.conditions > MAX_CONDITIONS {
+            return Err(FilterError::TooManyConditions { limit: MAX_CONDITIONS });
+        }
+        self.count()
     }
 
     fn count(&mut self) -> Result<(), FilterError> {

@@ -68,3 +68,25 @@ fn a_reranker_comes_between_the_halves_of_a_search() {
     let stages: Vec<&str> = found.plan.stages.iter().map(|stage| stage.name).collect();
     assert_eq!(stages, ["text", "expand", "rerank", "records"]);
 }
+
+#[test]
+fn an_expansion_looks_up_so_many_ids_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let web = open(directory.path(), None);
+    let unknown = vec!["nobody"; 10_000];
+    let page = |at: usize, links: serde_json::Value| {
+        // The more often the word, the better.
+        record(&format!("page{at:02}"), &"eels ".repeat(20 - at), &serde_json::json!({"links": links}).to_string())
+    };
+    let reached = |crowded: usize| {
+        let mut pages: Vec<_> = (0..crowded).map(|at| page(at, unknown.clone().into())).collect();
+        pages.extend((crowded..11).map(|at| page(at, ["last"].into())));
+        pages.push(record("last", "", "{}"));
+        web.upsert(pages, vec![]).unwrap();
+        let links = Expand { walk: Walk::Field("links".into()), hops: 1, decay: 0.5 };
+        let search = Search { text: Some("eels"), k: 20, expand: Some(&links), ..Search::default() };
+        web.search(&search).unwrap().matches.iter().any(|found| found.id == "last")
+    };
+    assert!(reached(9), "90,000 ids leave some to look up");
+    assert!(!reached(10), "100,000 leave none");
+}

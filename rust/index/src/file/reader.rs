@@ -46,11 +46,20 @@ impl<R: Read> Reader<R> {
         Ok(Self { input, sections: layout.sections, file_len, read: 0 })
     }
 
+    /// Where section `tag` begins in the file.
+    pub(crate) fn start(&self, tag: Tag) -> u64 {
+        self.section(tag).offset
+    }
+
+    fn section(&self, tag: Tag) -> Section {
+        let section = self.sections.iter().find(|section| section.tag == tag);
+        *section.expect("a tag that the reader was made with")
+    }
+
     /// Check that section `tag` holds `items` items of `item_len` bytes, before memory is allocated for them; returns
     /// how many bytes that is.
     pub(crate) fn expect_len(&self, tag: Tag, items: u64, item_len: usize) -> Result<usize, LoadError> {
-        let section = self.sections.iter().find(|section| section.tag == tag);
-        let section = section.expect("a tag that the reader was made with");
+        let section = self.section(tag);
         if items.checked_mul(item_len as u64) != Some(section.len) {
             let got = section.len;
             let what = format!("section {}: expected {items} items of {item_len} bytes, got {got} bytes", name(tag));

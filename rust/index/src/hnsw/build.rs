@@ -63,6 +63,7 @@ impl Graph {
         ef_construction: usize,
         work: &Work<'_>,
     ) -> Result<Plan, Interrupted> {
+        assert!(self.len() + count <= space.slots(), "every slot of the graph and of the batch can be compared");
         let mut layers = self.members(count);
         let empty: Vec<Layer> = (self.layers.len()..layers.len()).map(|_| Layer::new(self.m)).collect();
         let context = Context {
@@ -103,7 +104,7 @@ impl Graph {
         layers
     }
 
-    /// Put a planned batch in.
+    /// Put a planned batch in, which was planned on the graph as it is.
     pub(crate) fn commit(&mut self, plan: Plan) {
         for (at, plan) in plan.layers.into_iter().enumerate() {
             if at == self.layers.len() {
@@ -217,7 +218,8 @@ impl<S: Space> Loop for Forward<'_, S> {
         space.prepare(vector, query);
         let top = graph.level(slot);
         let walked = if graph.len() == 0 { 0 } else { graph.layers.len() };
-        // SAFETY: every slot of the graph and of the batch is in the index; `Level::run` checked the instruction set.
+        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is below those of the space, which has made the
+        // query ready; `Level::run` checked the instruction set.
         unsafe {
             let mut start =
                 if walked == 0 { (0, 0) } else { descend::<I, S>(graph, space, query, top.min(walked - 1)) };
@@ -326,7 +328,8 @@ impl<S: Space> Loop for Merge<'_, S> {
         for (_, node) in &selection.candidates {
             space.prefetch::<I>(slot_of(*node));
         }
-        // SAFETY: nodes of the level and of the batch are in the index; `Level::run` checked the instruction set.
+        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is below those of the space, which has made the
+        // query ready; `Level::run` checked the instruction set.
         unsafe {
             for (distance, node) in &mut selection.candidates {
                 *distance = S::distance(query, space.key::<I>(query, slot_of(*node)));

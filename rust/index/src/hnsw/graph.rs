@@ -110,6 +110,28 @@ impl Graph {
         level
     }
 
+    /// Whether every number names a node that is there. Walks rely on it and do not check again.
+    pub(crate) fn is_sound(&self) -> bool {
+        let slots = self.len();
+        let entry = if slots == 0 {
+            // The first node to come is the entry, and begins every level itself.
+            self.layers.len() == 1 && self.entry == 0
+        } else {
+            (self.entry as usize) < self.layers[self.layers.len() - 1].len()
+        };
+        entry
+            && self.layers.iter().enumerate().all(|(level, layer)| {
+                let nodes = layer.len();
+                let below = level.checked_sub(1).map_or(0, |below| self.layers[below].len());
+                let linked = |(at, node): (usize, &u32)| {
+                    *node == NONE || ((*node as usize) < nodes && *node as usize != at / layer.stride)
+                };
+                layer.links.iter().enumerate().all(linked)
+                    && layer.members.iter().all(|slot| (*slot as usize) < slots)
+                    && layer.below.iter().all(|node| (*node as usize) < below)
+            })
+    }
+
     /// Memory taken, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.layers.iter().map(Layer::bytes).sum()

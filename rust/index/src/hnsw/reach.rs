@@ -33,6 +33,7 @@ impl Graph {
         if self.len() == 0 {
             return Ok(Links::new());
         }
+        assert!(self.len() <= space.slots(), "every slot of the graph can be compared");
         let layer = &self.layers[0];
         let mut tree = Tree { layer, parents: self.reachable(), changed: Links::new(), below: BTreeMap::new() };
         let mut scratch = Scratch::default();
@@ -148,7 +149,8 @@ impl<S: Space> Loop for Near<'_, S> {
         let (mut vector, mut query) = (Vec::new(), Query::default());
         self.rows.direction(self.node as usize, &mut vector);
         self.space.prepare(&vector, &mut query);
-        // SAFETY: the slots of the graph are in the index; `Level::run` checked the instruction set.
+        // SAFETY: `plan_reach` checked that the slots of the graph are below those of the space, which has made the query ready;
+        // `Level::run` checked the instruction set.
         unsafe {
             let start = descend::<I, S>(self.graph, self.space, &query, 0);
             let reach = Reach { ef: CANDIDATES, breadth: CANDIDATES };

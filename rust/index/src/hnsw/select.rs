@@ -36,7 +36,7 @@ impl Selection {
     ///
     /// # Safety
     ///
-    /// The candidates are nodes whose slot, by `slot_of`, is in the index, and the machine has the instruction set.
+    /// The candidates are nodes whose slot, by `slot_of`, is below those of the space, and the machine has the instruction set.
     #[inline(always)]
     pub(crate) unsafe fn choose<I: Isa, S: Space>(
         &mut self,

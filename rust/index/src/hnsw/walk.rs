@@ -49,12 +49,12 @@ impl Scratch {
 ///
 /// # Safety
 ///
-/// The slots of the graph are in the index, and the machine has the instruction set.
+/// The slots of the graph are below those of the space, which has made the query ready, and the machine has the instruction set.
 #[inline(always)]
 pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &Query, level: usize) -> (u32, i32) {
     let mut at = graph.layers.len() - 1;
     let mut node = graph.entry;
-    // SAFETY: nodes come from the graph, whose slots the caller promises are in the index, as it does the instruction set.
+    // SAFETY: nodes come from the graph; for its slots, the query and the instruction set the caller vouches.
     let mut key = unsafe { space.key::<I>(query, graph.layers[at].slot(node)) };
     while at > level {
         let layer = &graph.layers[at];
@@ -94,7 +94,7 @@ pub(crate) struct Reach {
 ///
 /// # Safety
 ///
-/// The slots of the level are in the index, and the machine has the instruction set.
+/// The slots of the level are below those of the space, which has made the query ready, and the machine has the instruction set.
 #[inline(always)]
 pub(crate) unsafe fn walk<I: Isa, S: Space>(
     layer: &Layer,
@@ -136,7 +136,7 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             if let Some(&ahead) = fresh.get(at + AHEAD) {
                 space.prefetch::<I>(layer.slot(ahead));
             }
-            // SAFETY: the node is of the level, whose slots the caller promises are in the index.
+            // SAFETY: the node is of the level; for its slots, the query and the instruction set the caller vouches.
             let key = unsafe { space.key::<I>(query, layer.slot(other)) };
             if key < bound {
                 if pool.insert(candidate(key, other)) {
@@ -156,8 +156,9 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
         if other == NONE {
             break;
         }
-        // SAFETY: rows hold nodes of the level alone (checked when a file is read), so a stamp is there; `fresh` has room for
-        // a row.
+        debug_assert!((other as usize) < stamps.len() && count < fresh.len());
+        // SAFETY: a row holds nodes of its level alone, of which each has a stamp: `Graph::commit` puts in no others, and `Graph::is_sound`
+        // is asked when a file is read. `fresh` has room for a row.
         unsafe {
             let met = stamps.get_unchecked_mut(other as usize);
             *fresh.get_unchecked_mut(count) = other;

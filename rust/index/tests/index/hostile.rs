@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tiercel_index::{Filter, Index, LoadError, Metric, Options, SearchSettings, Storage};
+use tiercel_index::{Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage};
 
 use crate::common::container::{Container, Tag};
-use crate::common::data::clustered;
+use crate::common::data::{Random, clustered};
 use crate::common::{FLAT, add, built, exact, optimize, options, search};
 
 const ROWS: usize = FLAT + 64;
@@ -220,14 +220,89 @@ proptest! {
     }
 }
 
+/// What is said of a damaged file.
+fn complaint(file: &Container) -> String {
+    match Index::from_bytes(&file.seal()) {
+        Err(LoadError::Corrupt(corruption)) => corruption.what,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("taken for an index"),
+    }
+}
+
 #[test]
-fn values_that_no_index_would_write_can_be_read() {
-    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -1.0, f32::MAX, f32::MIN_POSITIVE / 4.0] {
-        for (tag, at) in [(*b"META", 64), (*b"META", 68), (*b"MEAN", 4), (*b"VECT", 0), (*b"VECT", 4 * DIM * 4000)] {
+fn vectors_that_are_no_numbers() {
+    let half = {
+        let options = Options { dtype: Dtype::F16, ..options(DIM, Metric::Dot) };
+        Container::of(&built(options, &clustered(5000, DIM, 5, 1)).to_bytes())
+    };
+    for (row, column) in [(0, 0), (4000, 1), (4999, DIM - 1)] {
+        let at = row * DIM + column;
+        for (value, half_value) in
+            [(f32::NAN, 0x7e00u16), (-f32::NAN, 0xfc01), (f32::INFINITY, 0x7c00), (f32::NEG_INFINITY, 0xfc00)]
+        {
+            let shown = if value.is_nan() { "NaN".to_owned() } else { value.to_string() };
+            let expected = format!("section VECT: expected finite values, got {shown} at row {row}, column {column}");
+            assert_eq!(complaint(&patched(*b"VECT", 4 * at, &value.to_le_bytes())), expected);
+            let mut file = half.clone();
+            file.patch(*b"VECT", 2 * at, &half_value.to_le_bytes());
+            assert_eq!(complaint(&file), expected);
+        }
+    }
+}
+
+#[test]
+fn vectors_without_a_direction_under_cosine() {
+    for (dtype, zeros) in [(Dtype::F32, vec![0; 8]), (Dtype::F16, vec![0; 4])] {
+        let index = built(Options { dtype, ..options(2, Metric::Cosine) }, &clustered(50, 2, 5, 1));
+        let mut file = Container::of(&index.to_bytes());
+        file.patch(*b"VECT", 7 * zeros.len(), &zeros);
+        let expected = "section VECT: expected a vector with a direction for the cosine metric, got norm 0 at row 7";
+        assert_eq!(complaint(&file), expected);
+    }
+    // Of so large a norm that none is left of its inverse.
+    let mut file = Container::of(&built(options(2, Metric::Cosine), &clustered(50, 2, 5, 1)).to_bytes());
+    file.patch(*b"VECT", 8, &[f32::MAX.to_le_bytes(); 2].concat());
+    assert!(complaint(&file).ends_with("got norm inf at row 1"));
+}
+
+#[test]
+fn numbers_that_no_index_would_write() {
+    let (nan, infinity) = (f32::NAN, f32::INFINITY);
+    for (what, tag, at, values) in [
+        ("recall of the codec", *b"META", 64, &[nan, infinity, -0.5, 1.5][..]),
+        ("step", *b"META", 68, &[nan, infinity, -1.0, 0.0, f32::MIN_POSITIVE / 4.0, f32::MAX]),
+        ("error of the codec", *b"META", 80, &[nan, -1.0, -infinity]),
+        ("recall of the graph", *b"META", 84, &[nan, infinity, -0.5, 1.5]),
+        ("mean", *b"MEAN", 4, &[nan, infinity, -infinity]),
+    ] {
+        for value in values {
+            refused(&format!("{what} {value}"), &patched(tag, at, &value.to_le_bytes()));
+        }
+    }
+    for seconds in [f64::NAN, f64::INFINITY, -1.0] {
+        refused(&format!("{seconds} seconds"), &patched(*b"META", 72, &seconds.to_le_bytes()));
+    }
+}
+
+#[test]
+fn extreme_values_can_be_used() {
+    for value in [0.0, -1.0, f32::MAX, f32::MIN_POSITIVE / 4.0] {
+        for (tag, at) in [(*b"META", 68), (*b"MEAN", 4), (*b"VECT", 0), (*b"VECT", 4 * DIM * 4000)] {
             match Index::from_bytes(&patched(tag, at, &value.to_le_bytes()).seal()) {
                 Ok(index) => use_all(&index),
                 Err(error) => assert!(matches!(error, LoadError::Corrupt(_)), "{error}"),
             }
+        }
+    }
+}
+
+#[test]
+fn what_overflows_can_be_saved_and_loaded() {
+    let vectors: Vec<f32> = Random(5).normals(1500 * DIM).iter().map(|value| value.signum() * f32::MAX).collect();
+    for metric in [Metric::Dot, Metric::L2] {
+        for storage in [Storage::Auto, Storage::Sq4, Storage::Sq8] {
+            let index = built(Options { storage, ..options(DIM, metric) }, &vectors);
+            assert!(Index::from_bytes(&index.to_bytes()).is_ok(), "{metric:?} {storage:?}");
         }
     }
 }

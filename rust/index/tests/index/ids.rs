@@ -1,10 +1,12 @@
 //! Vectors go by the ids they were given, or by counted ones, and come back as they were given.
 
-use tiercel_index::{Dtype, NotFound, Options};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tiercel_index::{AddError, Dtype, Index, NotFound, Options, Work};
 
 use crate::common::data::Random;
 use crate::common::model::kept;
-use crate::common::{METRICS, add, built, exact, new, options};
+use crate::common::{FLAT, METRICS, add, built, exact, new, optimize, options};
 
 /// Values at the edges of single precision.
 const EDGES: [f32; 6] = [-0.0, f32::MIN_POSITIVE / 8.0, f32::MAX, f32::MIN, 1.0 / 3.0, f32::MIN_POSITIVE];
@@ -66,4 +68,48 @@ fn the_largest_id_can_be_given_and_found() {
     add(&index, &[3.0], Some(&[u64::MAX - 1]));
     add(&index, &[4.0], Some(&[0]));
     assert_eq!(exact(&index, &[3.0], 2, None).ids, [u64::MAX - 1, 0]);
+}
+
+/// Stop an addition once it links, when its ids can be seen already.
+fn add_and_stop(index: &Index, vectors: Vec<f32>, ids: Option<&[u64]>) {
+    let stop = AtomicBool::new(false);
+    let progress = |done: usize, _: usize| stop.store(done > 100, Ordering::Relaxed);
+    let work = Work { threads: 1, stop: &stop, progress: &progress };
+    assert_eq!(index.add(vectors, ids, &work), Err(AddError::Interrupted));
+}
+
+/// Add two vectors, whose ids are to be the next, and remove them.
+fn pass_two(index: &Index, next: u64) {
+    let ids = add(index, &[0.0, 1.0, 2.0, 3.0], None);
+    assert_eq!(ids, [next, next + 1]);
+    index.remove(&ids);
+}
+
+#[test]
+fn no_id_is_counted_twice_whatever_became_of_its_vector() {
+    let options = Options { m: 4, ef_construction: 10, ..options(2, METRICS[2]) };
+    let vectors = Random(3).normals(2 * (FLAT + 300));
+    let many = vectors.len() as u64 / 2;
+    let index = new(options);
+    pass_two(&index, 0);
+    optimize(&index);
+    assert_eq!(index.slots(), 0, "nothing is left");
+    pass_two(&index, 2);
+    optimize(&index);
+    add_and_stop(&index, vectors.clone(), None);
+    assert_eq!(index.slots(), 0, "nothing is left");
+    pass_two(&index, 4 + many);
+    // An addition to slots that are there, part of which is linked and stays.
+    add_and_stop(&index, vectors.clone(), None);
+    assert!(index.slots() > 2);
+    let next = 6 + 2 * many;
+    pass_two(&Index::from_bytes(&index.to_bytes()).expect("bytes of an index"), next);
+    pass_two(&index.clone(), next);
+    let given: Vec<u64> = (1_000_000..1_000_000 + many).collect();
+    add_and_stop(&index, vectors.clone(), Some(&given));
+    pass_two(&index, 1_000_000 + many);
+    add(&index, &vectors, None);
+    index.remove(&index.ids());
+    optimize(&index);
+    pass_two(&index, 1_000_002 + 2 * many);
 }

@@ -53,12 +53,16 @@ fn assert_all_or_nothing(index: &Index, before: &Seen, all: &[f32], result: Resu
     assert_eq!(seen(index), *before);
     let loaded = Index::from_bytes(&index.to_bytes()).expect("what is left of it can be saved and loaded");
     assert_eq!(seen(&loaded), *before);
-    let options = index.options();
-    let whole = built(options.clone(), all);
+    let (old, new) = all.split_at(before.len * DIM);
+    let (rows, more) = (before.len as u64, (new.len() / DIM) as u64);
+    let ids = add(index, new, None);
+    let taken = ids[0] - rows;
+    assert!(taken == 0 || taken == more, "{taken} ids were counted by the addition that was stopped");
+    assert_eq!(ids, (rows + taken..rows + taken + more).collect::<Vec<u64>>());
+    assert_eq!(add(&loaded, new, None), ids, "a file keeps what counting continues from");
+    let whole = built(index.options().clone(), old);
+    add(&whole, new, Some(&ids));
     for index in [index, &loaded] {
-        let (rows, total) = (before.len as u64, (all.len() / DIM) as u64);
-        let ids = add(index, &all[before.len * DIM..], None);
-        assert_eq!(ids, (rows..total).collect::<Vec<u64>>(), "ids are counted as if nothing had been added");
         assert_eq!(seen(index), seen(&whole));
         assert_eq!(index.stats().storage, whole.stats().storage);
     }

@@ -1,8 +1,8 @@
 //! What cannot be taken is refused with what is wrong, and changes nothing.
 
 use tiercel_index::{
-    AddError, Dtype, Filter, Index, MAX_DIM, Metric, NewError, Options, OptionsError, RowError, SearchError,
-    SearchSettings,
+    AddError, Among, Dtype, Filter, Index, MAX_DIM, Metric, NewError, Options, OptionsError, RowError, SearchError,
+    SearchSettings, check_vectors,
 };
 
 use crate::common::data::clustered;
@@ -46,6 +46,44 @@ fn ids_that_cannot_be_taken() {
         assert_eq!(add(&index, &[1.0; 4], None), [u64::MAX - 2, u64::MAX - 1]);
         assert_eq!(refused(&index, &[1.0; 2], None), exhausted);
         assert_eq!(add(&index, &[1.0; 2], Some(&[1 << 60])), [1 << 60]);
+    }
+}
+
+#[test]
+fn another_number_of_ids_than_of_vectors() {
+    for index in indexes(&options(2, METRICS[2])) {
+        for ids in [&[][..], &[1 << 50], &[1 << 50, 1 << 51, 1 << 52]] {
+            let error = AddError::Ids { expected: 2, got: ids.len() };
+            assert_eq!(refused(&index, &[1.0; 4], Some(ids)), error);
+        }
+        assert_eq!(refused(&index, &[], Some(&[7])), AddError::Ids { expected: 0, got: 1 });
+    }
+}
+
+#[test]
+fn values_that_are_no_whole_rows() {
+    for metric in METRICS {
+        let options = options(3, metric);
+        for index in indexes(&options) {
+            for values in [1, 2, 4, 3 * 700 + 2] {
+                let vectors = vec![1.0; values];
+                let error = |argument| RowError::Ragged { argument, dim: 3, values };
+                for ids in [None, Some(&[1 << 50][..])] {
+                    assert_eq!(refused(&index, &vectors, ids), AddError::Row(error("vectors")));
+                }
+                for filter in [None, Some(Filter::Ids(&[1]))] {
+                    assert_eq!(unanswered(&index, &vectors, filter), SearchError::Row(error("queries")));
+                }
+                assert_eq!(check_vectors("vectors", &vectors, &options), Err(error("vectors")));
+            }
+            // Queries come in any number, but one that is searched among some vectors is one.
+            for values in [0, 2, 6] {
+                let among = Among { k: 2, candidates: &[1, 2], since: 0, limit: 5000, filter: None };
+                let error = RowError::Ragged { argument: "query", dim: 3, values };
+                let result = quietly(|work| index.search_among(&vec![1.0; values], &among, work));
+                assert_eq!(result, Err(SearchError::Row(error)));
+            }
+        }
     }
 }
 

@@ -20,11 +20,11 @@ fn use_all(segment: Segment) {
     let rows = segment.rows().to_vec();
     let Ok(index) = TextIndex::new().with(Arc::new(segment)) else { return };
     for text in ["red wine1 0", "+red \"red wine2\" -wine3", "\"wine1 red\" 1", "\"red red\""] {
-        let hits = index.search(&Query::parse(text, &tokenizer), 10, |_| true);
+        let hits = index.search(&Query::parse(text, &tokenizer).unwrap(), 10, |_| true);
         assert!(hits.len() <= 10);
     }
     let index = index.without(&rows[..rows.len() * 2 / 3]);
-    index.search(&Query::parse("red wine1", &tokenizer), 10, |_| true);
+    index.search(&Query::parse("red wine1", &tokenizer).unwrap(), 10, |_| true);
     if let Some(merge) = index.plan_merge() {
         let _ = merge.run().map(|segment| segment.to_bytes());
     }
@@ -34,6 +34,15 @@ fn use_all(segment: Segment) {
 fn an_empty_segment_can_be_kept() {
     let segment = Segment::build([].into_iter(), &Tokenizer::default()).unwrap();
     assert_eq!(Segment::from_bytes(&segment.to_bytes()).unwrap().documents(), 0);
+}
+
+#[test]
+fn a_term_that_stands_twice_is_refused() {
+    let bytes = Segment::build([(0, "cat cow")].into_iter(), &Tokenizer::PLAIN).unwrap().to_bytes();
+    let (rest, terms) = bytes.split_at(bytes.len() - 6);
+    assert_eq!(terms, b"catcow");
+    let twice = [rest, b"catcat"].concat();
+    assert_eq!(Segment::from_bytes(&twice).err(), Some(DecodeError::Damaged { what: "dictionary" }));
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn pruned_search_finds_what_reading_everything_finds() {
     }
     index = index.without(&dead);
     for words in ["w0 w1", "w0 w2 w40 w900", "w2999 w0 w1 w2 w3", "w7 w7 w11", "w500 w600 w700 w800"] {
-        let query = Query::parse(words, &tokenizer);
+        let query = Query::parse(words, &tokenizer).unwrap();
         let clauses: Vec<_> =
             words.split(' ').map(|word| (Sign::None, vec![&*String::leak(word.to_owned())])).collect();
         for every in [1, 2, 1_000] {
@@ -71,7 +71,7 @@ fn scores_do_not_depend_on_segments() {
             index = index.with(Arc::new(Segment::build(documents, &tokenizer).unwrap())).unwrap();
         }
         let queries = ["w0 w1 w2", "w5 w50 w500", "+w3 w9 -w4", "\"w0 w1\" w20", "w1 w1 w8"];
-        queries.iter().map(|text| index.search(&Query::parse(text, &tokenizer), 50, |_| true)).collect()
+        queries.iter().map(|text| index.search(&Query::parse(text, &tokenizer).unwrap(), 50, |_| true)).collect()
     };
     let whole = hits_of(3_000);
     assert_eq!(hits_of(7), whole);
@@ -88,10 +88,10 @@ fn a_text_of_ten_megabytes_is_a_document() {
     let segment = Segment::from_bytes(&segment.to_bytes()).unwrap();
     let index = TextIndex::new().with(Arc::new(segment)).unwrap();
     for query in ["jumping dog", "\"lazy dogs the end\"", "+end -short"] {
-        let hits = index.search(&Query::parse(query, &tokenizer), 10, |_| true);
+        let hits = index.search(&Query::parse(query, &tokenizer).unwrap(), 10, |_| true);
         assert_eq!(hits.iter().map(|hit| hit.row).collect::<Vec<_>>(), [1], "{query}");
     }
-    let lit = highlight(&long, &Query::parse("end", &tokenizer), &tokenizer);
+    let lit = highlight(&long, &Query::parse("end", &tokenizer).unwrap(), &tokenizer);
     assert_eq!(lit.len(), 1);
     assert_eq!(lit[0], long.len() - 3..long.len());
 }
@@ -104,15 +104,15 @@ fn a_query_may_be_as_long_as_a_document() {
     let segment = Segment::build((0..).zip(texts.iter().map(String::as_str)), &tokenizer).unwrap();
     let index = TextIndex::new().with(Arc::new(segment)).unwrap();
     let words: Vec<String> = (0..5_000).map(|_| random.word()).collect();
-    let hits = index.search(&Query::parse(&words.join(" "), &tokenizer), 10, |_| true);
+    let hits = index.search(&Query::parse(&words.join(" "), &tokenizer).unwrap(), 10, |_| true);
     assert_eq!(hits.len(), 10);
     let unknown = "zz ".repeat(1 << 20);
-    assert_eq!(index.search(&Query::parse(&unknown, &tokenizer), 10, |_| true), []);
+    assert_eq!(index.search(&Query::parse(&unknown, &tokenizer).unwrap(), 10, |_| true), []);
 }
 
 #[test]
 fn nothing_is_found_where_nothing_is() {
-    let (tokenizer, query) = (Tokenizer::default(), Query::parse("dog", &Tokenizer::default()));
+    let (tokenizer, query) = (Tokenizer::default(), Query::parse("dog", &Tokenizer::default()).unwrap());
     let search = |index: &TextIndex, k: usize| index.search(&query, k, |_| true);
     let empty = TextIndex::new();
     assert_eq!(search(&empty, 10), []);

@@ -136,7 +136,7 @@ impl Model {
     }
 
     fn search(&self, clauses: &[Clause], k: usize, every: u32) {
-        let query = Query::parse(&written(clauses), &self.tokenizer);
+        let query = Query::parse(&written(clauses), &self.tokenizer).unwrap();
         let hits = self.index.search(&query, k, |row| self.reference.has(row) && row % every == 0);
         check(&hits, &self.reference.scores(clauses, self.tokenizer, |row| row % every == 0), k);
         self.constraints(clauses);
@@ -144,7 +144,7 @@ impl Model {
 
     /// What a strict query requires and excludes is what the reference finds by each clause alone.
     fn constraints(&self, clauses: &[Clause]) {
-        let query = Query::parse_strict(&written(clauses), &self.tokenizer);
+        let query = Query::parse_strict(&written(clauses), &self.tokenizer).unwrap();
         let found = self.index.constraints(&query);
         let alone = |(_, words): &Clause| {
             let scores = self.reference.scores(&[(Sign::None, words.clone())], self.tokenizer, |_| true);
@@ -230,7 +230,7 @@ fn a_snapshot_is_not_touched_by_what_comes_later() {
     let build = |row, text| Arc::new(Segment::build([(row, text)].into_iter(), &tokenizer).unwrap());
     let before = TextIndex::new().with(build(3, "red wine")).unwrap();
     let after = before.with(build(4, "red dog")).unwrap().without(&[3]);
-    let query = Query::parse("red", &tokenizer);
+    let query = Query::parse("red", &tokenizer).unwrap();
     let found = |index: &TextIndex, dead: u32| {
         let hits = index.search(&query, 9, |row| row != dead);
         hits.iter().map(|hit| hit.row).collect::<Vec<_>>()
