@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
-
 use crate::background::Background;
 use crate::config::Config;
+use crate::current::Current;
 use crate::errors::WriteError;
 use crate::plan::Filters;
 use crate::snapshot::Snapshot;
@@ -25,7 +24,7 @@ pub struct Collection {
 /// What searches need.
 pub(crate) struct Core {
     pub(crate) config: Config,
-    current: RwLock<Arc<Snapshot>>,
+    current: Current<Snapshot>,
     pub(crate) filters: Filters,
 }
 
@@ -37,18 +36,17 @@ pub(crate) enum Access {
 
 impl Core {
     pub(crate) fn new(config: Config, first: Snapshot) -> Self {
-        Self { config, current: RwLock::new(Arc::new(first)), filters: Filters::default() }
+        Self { config, current: Current::new(first), filters: Filters::default() }
     }
 
     /// The newest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.current.read().clone()
+        self.current.get()
     }
 
     /// Put another snapshot in the place of the newest, which is returned.
     pub(crate) fn replace(&self, next: Snapshot) -> Arc<Snapshot> {
-        let next = Arc::new(next);
-        std::mem::replace(&mut *self.current.write(), next)
+        self.current.replace(next)
     }
 }
 

@@ -15,6 +15,7 @@ mod background;
 mod checkpoint;
 mod collection;
 mod config;
+mod current;
 mod delete_where;
 mod errors;
 mod expand;
@@ -23,6 +24,8 @@ mod fuse;
 #[cfg(test)]
 mod isolation;
 mod mmr;
+#[cfg(test)]
+mod model;
 mod open;
 mod plan;
 mod read;
@@ -32,6 +35,7 @@ mod search;
 mod select;
 mod snapshot;
 mod stamps;
+mod sync;
 mod vectors;
 mod view;
 mod write;

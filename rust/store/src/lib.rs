@@ -34,6 +34,8 @@ mod log;
 mod log_batch;
 mod log_writer;
 mod maintain;
+#[cfg(test)]
+mod model;
 mod overlay;
 mod page_file;
 mod pages;
@@ -46,6 +48,7 @@ mod segment;
 pub mod sim;
 mod stage;
 mod store;
+mod sync;
 mod tables;
 mod vfs;
 mod view;

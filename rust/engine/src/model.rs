@@ -1,0 +1,121 @@
+//! Publication beside readers, in every order of events that loom can tell apart, weak memory included, up to so many changes from
+//! one thread to another at any point. `TIERCEL_PREEMPTIONS` is their number, 2 if it is not set.
+//!
+//! A snapshot shares its stamps with the ones before it, which are written while those are read. It must not change by that.
+
+use std::sync::Arc;
+
+use loom::thread;
+
+use current::Current;
+use stamps::Stamps;
+
+#[path = "current.rs"]
+mod current;
+#[expect(dead_code, reason = "the model buries and asks, and no more")]
+#[path = "stamps.rs"]
+mod stamps;
+
+/// What loom has in the place of what threads share, with the interface of `parking_lot`.
+mod sync {
+    use loom::sync::{self, RwLockReadGuard, RwLockWriteGuard};
+
+    pub(crate) use sync::atomic::AtomicU64;
+
+    pub(crate) struct RwLock<T>(sync::RwLock<T>);
+
+    impl<T> RwLock<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(sync::RwLock::new(value))
+        }
+
+        pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
+            self.0.read().expect("no panic under the lock")
+        }
+
+        pub(crate) fn write(&self) -> RwLockWriteGuard<'_, T> {
+            self.0.write().expect("no panic under the lock")
+        }
+    }
+}
+
+/// A collection of one record: each batch puts it in again, as a new row, and buries the row before.
+#[derive(Clone)]
+struct Snapshot {
+    sequence: u64,
+    rows: u32,
+    stamps: Stamps,
+}
+
+impl Snapshot {
+    fn next(&self) -> Self {
+        let mut next = self.clone();
+        next.sequence += 1;
+        next.rows += 1;
+        next.stamps.grow(next.rows);
+        next
+    }
+
+    fn bury_the_last(&self) {
+        self.stamps.bury(self.rows - 2, self.sequence);
+    }
+
+    fn living(&self) -> Vec<u32> {
+        (0..self.rows).filter(|row| self.stamps.lives(*row, self.sequence)).collect()
+    }
+}
+
+fn check(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    let wanted = std::env::var("TIERCEL_PREEMPTIONS").ok().and_then(|bound| bound.parse().ok());
+    builder.preemption_bound = Some(wanted.unwrap_or(2));
+    builder.check(model);
+}
+
+/// A writer of two batches, and a reader that looks twice at what it got, and at a newer one.
+fn a_writer_and_a_reader(publish: fn(&Current<Snapshot>)) {
+    let mut stamps = Stamps::default();
+    stamps.grow(1);
+    let current = Arc::new(Current::new(Snapshot { sequence: 0, rows: 1, stamps }));
+    let reader = {
+        let current = Arc::clone(&current);
+        thread::spawn(move || {
+            let first = current.get();
+            let before = first.living();
+            let second = current.get();
+            assert!(second.sequence >= first.sequence, "a reader never goes back");
+            for snapshot in [&first, &second] {
+                assert_eq!(snapshot.living(), [snapshot.sequence as u32], "one row lives: that of the last batch");
+            }
+            assert_eq!(first.living(), before, "a snapshot does not change");
+        })
+    };
+    publish(&current);
+    publish(&current);
+    reader.join().expect("what the reader saw");
+}
+
+#[test]
+fn readers_see_a_state_that_existed_and_that_stays() {
+    check(|| {
+        a_writer_and_a_reader(|current| {
+            let next = current.get().next();
+            next.bury_the_last();
+            let old = current.replace(next);
+            assert_eq!(old.living(), [old.sequence as u32]);
+        });
+    });
+}
+
+/// The model finds what it is for.
+#[test]
+#[should_panic(expected = "one row lives")]
+fn burying_after_publication_is_found() {
+    check(|| {
+        a_writer_and_a_reader(|current| {
+            let next = current.get().next();
+            current.replace(next.clone());
+            next.bury_the_last();
+        });
+    });
+}

@@ -1,0 +1,103 @@
+//! Files of indexes, whose checksums would keep a fuzzer out. So its bytes are changes to a file: which of some, then section, place and new
+//! bytes of each change; the checksums are made right afterwards. Bytes that begin like a file are read as they are.
+
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
+
+use tiercel_index::{Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_quant::split_mix;
+
+use container::Container;
+
+#[expect(dead_code, reason = "tests of the index use all of it")]
+#[path = "../../index/tests/index/common/container.rs"]
+mod container;
+
+static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let made = [
+        (Metric::L2, Dtype::F32, Storage::Sq8, 3, 8200),
+        (Metric::Cosine, Dtype::F16, Storage::Sq4, 5, 1100),
+        (Metric::Dot, Dtype::F32, Storage::Raw, 2, 1100),
+        (Metric::Cosine, Dtype::F32, Storage::Auto, 4, 9),
+        (Metric::L2, Dtype::F32, Storage::Auto, 1, 0),
+    ];
+    made.map(|(metric, dtype, storage, dim, rows)| {
+        let options = Options { dim, metric, dtype, storage, m: 2, ef_construction: 10, seed: 0 };
+        let index = Index::new(options).expect("options in range");
+        with_work(|work| index.add(numbers(dim * rows), None, work)).expect("vectors that can be added");
+        index.remove(&[3]);
+        index.to_bytes()
+    })
+    .to_vec()
+});
+
+fn numbers(count: usize) -> Vec<f32> {
+    let mut state = 7;
+    (0..count).map(|_| (split_mix(&mut state) >> 40) as f32 / (1 << 23) as f32 - 0.999).collect()
+}
+
+fn with_work<R>(call: impl FnOnce(&Work<'_>) -> R) -> R {
+    call(&Work::quiet(1, &AtomicBool::new(false)))
+}
+
+/// Read a file of an index that has been changed, and use it.
+pub fn index_file(data: &[u8]) {
+    let loaded = if data.starts_with(b"TIERCEL") { Index::from_bytes(data) } else { Index::from_bytes(&changed(data)) };
+    match loaded {
+        Ok(index) => use_all(&index),
+        Err(error) => assert!(matches!(error, LoadError::Corrupt(_)), "{error}"),
+    }
+}
+
+/// The file that some changes make.
+fn changed(data: &[u8]) -> Vec<u8> {
+    let (which, mut rest) = data.split_first().map_or((0, data), |(which, rest)| (usize::from(*which), rest));
+    let mut file = Container::of(&FILES[which % FILES.len()]);
+    let tags = file.tags();
+    // Section, three bytes of a place, number of bytes, and these.
+    while let [section, a, b, c, count, after @ ..] = rest {
+        let payload = file.section_mut(tags[usize::from(*section) % tags.len()]);
+        let (bytes, after) = after.split_at(after.len().min(usize::from(*count) % 9));
+        rest = after;
+        if *section >= 128 {
+            // A section of another length.
+            payload.resize(u32::from_le_bytes([*a, *b, *c, 0]) as usize % (2 * payload.len() + 64), 0);
+        }
+        if !payload.is_empty() {
+            let at = u32::from_le_bytes([*a, *b, *c, 0]) as usize % payload.len();
+            let room = bytes.len().min(payload.len() - at);
+            payload[at..at + room].copy_from_slice(&bytes[..room]);
+        }
+    }
+    file.seal()
+}
+
+fn use_all(index: &Index) {
+    let dim = index.options().dim;
+    let (query, ids) = (numbers(dim), index.ids());
+    assert_eq!(ids.len(), index.len());
+    for filter in [None, Some(Filter::Ids(&ids[..ids.len() / 2]))] {
+        for (recall, ef_search) in [(Some(1.0), None), (None, Some(1)), (None, Some(50))] {
+            let found = with_work(|work| {
+                index.search(&query, &SearchSettings { k: 3, ef_search, recall, filter }, work).expect("a query")
+            });
+            let count = found.counts[0] as usize;
+            assert!(found.distances[..count].is_sorted(), "{:?}", found.distances);
+            assert!(found.ids[..count].iter().all(|id| ids.contains(id)));
+        }
+    }
+    assert_eq!(index.get(&ids).map(|vectors| vectors.len()), Ok(dim * ids.len()));
+    let _ = with_work(|work| index.add(numbers(dim), None, work));
+    index.remove(&ids);
+    assert!(Index::from_bytes(&index.to_bytes()).is_ok());
+}
+
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = vec![FILES[3].clone(), FILES[4].clone()];
+    for file in 0..FILES.len() as u8 {
+        for section in 0..9 {
+            seeds.push(vec![file, section, 8, 0, 0, 4, 255, 255, 255, 127, section + 128, 40, 0, 0, 1, 9]);
+        }
+    }
+    seeds
+}
