@@ -111,3 +111,15 @@ def test_records_that_are_read_have_no_highlights(cellar: tiercel.Collection) ->
         ):
             read(*arguments, include=["highlights"])  # pyright: ignore[reportArgumentType]
     assert cellar.get(["red"])[0].highlights is None  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def test_equal_phrases_are_one_and_different_ones_are_limited(cellar: tiercel.Collection) -> None:
+    once, often = (cellar.search(text='"red wine"' * times)[0] for times in (1, 10_000))
+    assert often.id == once.id == "red"
+    assert often.score == pytest.approx(10_000 * once.score)
+    with pytest.raises(tiercel.InvalidInputError, match="text: expected at most 64 different phrases in a query"):
+        cellar.search(text=" ".join(f'"red {at}"' for at in range(65)))
+    with pytest.raises(
+        tiercel.InvalidInputError, match="text: expected at most 1024 words in phrases and behind signs"
+    ):
+        cellar.search(text=" ".join(f"-w{at}" for at in range(1025)))

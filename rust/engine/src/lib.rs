@@ -35,6 +35,8 @@ mod search;
 mod select;
 mod snapshot;
 mod stamps;
+#[cfg(test)]
+mod stamps_tests;
 mod sync;
 mod vectors;
 mod view;

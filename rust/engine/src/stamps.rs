@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 use super::sync::AtomicU64;
 
 /// Rows of a chunk; few in tests, which so meet the ends of chunks, and which models and Miri have to get through.
-const CHUNK: usize = if cfg!(test) { 16 } else { 1 << 14 };
+pub(crate) const CHUNK: usize = if cfg!(test) { 16 } else { 1 << 14 };
 /// The stamp of a row that lives.
 const ALIVE: u64 = u64::MAX;
 
@@ -45,6 +45,12 @@ impl Stamps {
         self.stamp(row).is_some_and(|stamp| stamp.load(Ordering::Relaxed) > sequence)
     }
 
+    /// Rows of each chunk that takes memory.
+    #[cfg(test)]
+    pub(crate) fn chunks(&self) -> Vec<usize> {
+        self.chunks.iter().map(|chunk| chunk.len()).collect()
+    }
+
     fn stamp(&self, row: u32) -> Option<&AtomicU64> {
         self.chunks.get(row as usize / CHUNK)?.get(row as usize % CHUNK)
     }
@@ -61,58 +67,5 @@ impl Stamps {
     pub(crate) fn living(&self, rows: u32, sequence: u64) -> RoaringBitmap {
         let living = (0..rows).filter(|row| self.lives(*row, sequence));
         RoaringBitmap::from_sorted_iter(living).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_lives_in_snapshots_before_its_death() {
-        let mut stamps = Stamps::default();
-        stamps.grow(200);
-        stamps.bury(170, 5);
-        assert!(stamps.lives(170, 4));
-        assert!(!stamps.lives(170, 5));
-        assert!(stamps.lives(169, 5));
-        assert_eq!(stamps.living(200, 5).len(), 199);
-    }
-
-    #[test]
-    fn a_row_dies_once() {
-        let mut stamps = Stamps::default();
-        stamps.grow(1);
-        stamps.bury(0, 3);
-        stamps.bury(0, 9);
-        assert!(!stamps.lives(0, 3));
-    }
-
-    #[test]
-    fn rows_that_are_dead_to_all_take_no_memory() {
-        let mut stamps = Stamps::default();
-        stamps.grow(2 * CHUNK as u32);
-        for row in 0..CHUNK as u32 {
-            stamps.bury(row, u64::from(row));
-        }
-        stamps.bury(CHUNK as u32, 1);
-        stamps.forget(CHUNK as u64 - 2);
-        assert_eq!(stamps.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [CHUNK, CHUNK]);
-        stamps.forget(CHUNK as u64 - 1);
-        assert_eq!(stamps.chunks.iter().map(|chunk| chunk.len()).collect::<Vec<_>>(), [0, CHUNK]);
-        stamps.bury(0, 1);
-        assert!(!stamps.lives(0, CHUNK as u64));
-        assert_eq!(stamps.living(2 * CHUNK as u32, CHUNK as u64).min(), Some(CHUNK as u32 + 1));
-    }
-
-    #[test]
-    fn clones_share_what_they_have_in_common() {
-        let mut stamps = Stamps::default();
-        stamps.grow(1);
-        let clone = stamps.clone();
-        stamps.grow(1000);
-        stamps.bury(0, 1);
-        assert!(!clone.lives(0, 1));
-        assert!(!clone.lives(999, 0), "a row that a snapshot does not know does not live in it");
     }
 }

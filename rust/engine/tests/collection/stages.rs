@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use tiercel_engine::{Expand, Match, QueryError, Search, Walk};
+use tiercel_engine::{Expand, Match, NewRecord, QueryError, Search, Walk};
 use tiercel_index::Work;
 
 use crate::{ALL, animals, open, record};
@@ -76,12 +76,13 @@ fn an_expansion_looks_up_so_many_ids_and_no_more() {
     let unknown = vec!["nobody"; 10_000];
     let page = |at: usize, links: serde_json::Value| {
         // The more often the word, the better.
-        record(&format!("page{at:02}"), &"eels ".repeat(20 - at), &serde_json::json!({"links": links}).to_string())
+        let metadata = serde_json::json!({"links": links}).to_string();
+        NewRecord { vector: false, ..record(&format!("page{at:02}"), &"eels ".repeat(20 - at), &metadata) }
     };
     let reached = |crowded: usize| {
         let mut pages: Vec<_> = (0..crowded).map(|at| page(at, unknown.clone().into())).collect();
         pages.extend((crowded..11).map(|at| page(at, ["last"].into())));
-        pages.push(record("last", "", "{}"));
+        pages.push(NewRecord { vector: false, ..record("last", "", "{}") });
         web.upsert(pages, vec![]).unwrap();
         let links = Expand { walk: Walk::Field("links".into()), hops: 1, decay: 0.5 };
         let search = Search { text: Some("eels"), k: 20, expand: Some(&links), ..Search::default() };
