@@ -73,7 +73,13 @@ impl Checkpoint {
 
 /// The last checkpoint that a reader shows.
 pub(crate) fn last_checkpoint(reader: &Reader) -> Result<Checkpoint, OpenError> {
-    reader.meta(META)?.map_or_else(|| Ok(Checkpoint::default()), |bytes| Checkpoint::from_bytes(&bytes))
+    let Some(bytes) = reader.meta(META)? else { return Ok(Checkpoint::default()) };
+    let last = Checkpoint::from_bytes(&bytes)?;
+    // It is counted up from.
+    if last.rows > reader.next_row() || last.number >= 1 << 62 {
+        return Err(OpenError::Config("has a checkpoint of rows that there are not"));
+    }
+    Ok(last)
 }
 
 impl Maintenance {

@@ -6,6 +6,7 @@ use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::OpenError;
 use crate::filter::{FieldType, Schema};
+use crate::vectors::options;
 
 /// The version of what is stored, and the only one that is read.
 const FORMAT: u64 = 1;
@@ -120,9 +121,18 @@ impl Config {
             Ok((name.clone(), kind))
         };
         let metric = METRICS.into_iter().find(|(name, _)| value["metric"].as_str() == Some(name));
+        let metric = metric.ok_or(OpenError::Config("has no such metric"))?.1;
+        let dim = match &value["dim"] {
+            Value::Null => None,
+            dim => {
+                let dim = dim.as_u64().and_then(|dim| usize::try_from(dim).ok());
+                let sound = dim.filter(|dim| options(*dim, metric).check().is_ok());
+                Some(sound.ok_or(OpenError::Config("has no such dim"))?)
+            }
+        };
         Ok(Self {
-            dim: value["dim"].as_u64().map(|dim| dim as usize),
-            metric: metric.ok_or(OpenError::Config("has no such metric"))?.1,
+            dim,
+            metric,
             tokenizer: Tokenizer { stemming: language("stemming")?, stop_words: language("stop_words")? },
             fingerprint: value["fingerprint"].as_str().map(Into::into),
             schema: value["schema"].as_object().into_iter().flatten().map(typed).collect::<Result<_, OpenError>>()?,
@@ -155,6 +165,14 @@ mod tests {
         assert_eq!(error.to_string(), message);
         assert!(Wanted::default().check(&typed).is_ok());
         assert!(Wanted::default().check(&config).is_ok());
+    }
+
+    #[test]
+    fn a_dimension_that_no_index_has_is_refused() {
+        for dim in ["0", "-1", "1e300", "18446744073709551615", "\"3\""] {
+            let bytes = format!(r#"{{"format": 1, "metric": "l2", "dim": {dim}}}"#);
+            assert!(matches!(Config::from_bytes(bytes.as_bytes()), Err(OpenError::Config(_))), "{dim}");
+        }
     }
 
     #[test]

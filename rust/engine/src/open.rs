@@ -123,8 +123,9 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     let (index, (stamps, (text, texts))) = both(
         || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
         || {
-            let (stamps, dead) = read_stamps(&reader)?;
-            Ok((stamps, read_texts(files, &reader, &last, &dead, config)?))
+            let stamps = read_stamps(&reader)?;
+            let texts = read_texts(files, &reader, &last, &stamps, config)?;
+            Ok((stamps, texts))
         },
     )?;
     let vectors = index.map(|index| read_vectors(index, &reader, &last, &stamps)).transpose()?;
@@ -145,21 +146,14 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     Ok((snapshot, Maintenance { last, texts }))
 }
 
-/// Which rows live, and the others.
-fn read_stamps(reader: &Reader) -> Result<(Stamps, Vec<u32>), OpenError> {
-    let mut stamps = Stamps::default();
-    stamps.grow(reader.next_row());
-    let (mut dead, mut next) = (Vec::new(), 0);
+/// Which rows live. The number of rows may be far above that of the records, so the dead take next to no memory.
+fn read_stamps(reader: &Reader) -> Result<Stamps, OpenError> {
+    let mut stamps = Stamps::of_dead(reader.next_row());
     reader.scan(0, |row, _| {
-        dead.extend(next..row);
-        next = row + 1;
+        stamps.revive(row);
         Ok::<_, OpenError>(())
     })?;
-    dead.extend(next..reader.next_row());
-    for row in &dead {
-        stamps.bury(*row, 0);
-    }
-    Ok((stamps, dead))
+    Ok(stamps)
 }
 
 /// Run two jobs at once, or one after the other where there is no thread for that.
@@ -196,7 +190,12 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
 fn read_vectors(main: Index, reader: &Reader, last: &Checkpoint, stamps: &Stamps) -> Result<Vectors, OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: "records".into(), what };
     let lives = |row: &u64| stamps.lives(*row as u32, 0);
-    let dead: Vec<u64> = main.ids().into_iter().filter(|row| !lives(row)).collect();
+    let ids = main.ids();
+    if let (Some(row), Some(name)) = (ids.iter().find(|row| **row >= u64::from(last.rows)), &last.index) {
+        let what = format!("expected rows below {}, got {row}", last.rows);
+        return Err(OpenError::Damaged { file: name.clone(), what });
+    }
+    let dead: Vec<u64> = ids.into_iter().filter(|row| !lives(row)).collect();
     main.remove(&dead);
     let width = main.options().dim * size_of::<f32>();
     let mut vectors = Vectors::new(main);
@@ -223,7 +222,7 @@ fn read_texts(
     files: Files<'_>,
     reader: &Reader,
     last: &Checkpoint,
-    dead: &[u32],
+    stamps: &Stamps,
     config: &Config,
 ) -> Result<Texts, OpenError> {
     let mut text = TextIndex::new();
@@ -245,7 +244,8 @@ fn read_texts(
         |error: tiercel_text::BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
     let segment = Segment::build(documents, &config.tokenizer).map_err(damaged)?;
     text = text.with(Arc::new(segment)).map_err(damaged)?;
-    Ok((text.without(dead), written))
+    let dead: Vec<u32> = text.rows().filter(|row| !stamps.lives(*row, 0)).collect();
+    Ok((text.without(&dead), written))
 }
 
 impl Drop for Collection {

@@ -25,6 +25,26 @@ pub(crate) struct Stamps {
 }
 
 impl Stamps {
+    /// Stamps of rows below `rows`, all of which died before any snapshot. They take memory only where rows are revived.
+    pub(crate) fn of_dead(rows: u32) -> Self {
+        let mut stamps = Self { chunks: vec![Arc::default(); rows as usize / CHUNK] };
+        let rest = rows as usize % CHUNK;
+        if rest > 0 {
+            // The rows behind are yet to come.
+            stamps.chunks.push((0..CHUNK).map(|row| AtomicU64::new(if row < rest { 0 } else { ALIVE })).collect());
+        }
+        stamps
+    }
+
+    /// Let a row live that was dead, before any snapshot is made.
+    pub(crate) fn revive(&mut self, row: u32) {
+        let Some(chunk) = self.chunks.get_mut(row as usize / CHUNK) else { return };
+        if chunk.is_empty() {
+            *chunk = (0..CHUNK).map(|_| AtomicU64::new(0)).collect();
+        }
+        chunk[row as usize % CHUNK].store(ALIVE, Ordering::Relaxed);
+    }
+
     /// Make room for rows below `rows`, which live until they are buried.
     pub(crate) fn grow(&mut self, rows: u32) {
         while self.chunks.len() * CHUNK < rows as usize {
@@ -65,7 +85,9 @@ impl Stamps {
 
     /// The rows below `rows` that lived when batch `sequence` had been applied.
     pub(crate) fn living(&self, rows: u32, sequence: u64) -> RoaringBitmap {
-        let living = (0..rows).filter(|row| self.lives(*row, sequence));
+        let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| !chunk.is_empty());
+        let of_chunk = |(index, _)| (index * CHUNK) as u32..rows.min(((index + 1) * CHUNK - 1) as u32 + 1);
+        let living = chunks.flat_map(of_chunk).filter(|row| self.lives(*row, sequence));
         RoaringBitmap::from_sorted_iter(living).unwrap_or_default()
     }
 }

@@ -49,3 +49,20 @@ fn clones_share_what_they_have_in_common() {
     assert!(!clone.lives(0, 1));
     assert!(!clone.lives(999, 0), "a row that a snapshot does not know does not live in it");
 }
+
+#[test]
+fn dead_rows_take_no_memory_until_one_is_revived() {
+    let rows = 1000 * CHUNK as u32 - 1;
+    let mut stamps = Stamps::of_dead(rows);
+    assert!(stamps.living(rows, 0).is_empty());
+    stamps.revive(5);
+    stamps.revive(rows - 1);
+    stamps.grow(rows);
+    assert_eq!(stamps.living(rows, 7).into_iter().collect::<Vec<_>>(), [5, rows - 1]);
+    assert_eq!(stamps.chunks().into_iter().filter(|rows| *rows > 0).count(), 2);
+    let mut stamps = Stamps::of_dead(3);
+    stamps.grow(5);
+    assert_eq!(stamps.living(5, 0).into_iter().collect::<Vec<_>>(), [3, 4]);
+    stamps.bury(4, 1);
+    assert_eq!(stamps.living(5, 1).len(), 1);
+}

@@ -11,23 +11,33 @@ use crate::tables::{Counters, IDS, META, RECORDS, SEGMENTS};
 
 /// An immutable state of the record database; what it shows is kept on the disk for as long as it lives.
 pub(crate) struct Base {
-    // The tables and the transaction are declared before the database, so that they end before it.
+    // `None` while it is dropped, which the database does.
+    state: Option<State>,
+    counters: Counters,
+    db: Arc<Db>,
+}
+
+/// What redb has of it; the tables end before the transaction.
+struct State {
     ids: ReadOnlyTable<&'static str, u32>,
     records: ReadOnlyTable<u32, &'static [u8]>,
     transaction: ReadTransaction,
-    counters: Counters,
-    db: Arc<Db>,
 }
 
 impl Base {
     /// What is committed now.
     pub(crate) fn new(db: &Arc<Db>) -> Result<Self, ReadError> {
-        db.run(|| {
+        let (state, counters) = db.run(|| {
             let transaction = db.begin_read()?;
             let (ids, records) = (transaction.open_table(IDS)?, transaction.open_table(RECORDS)?);
             let counters = Counters::read(&transaction)?;
-            Ok(Self { ids, records, transaction, counters, db: Arc::clone(db) })
-        })
+            Ok((State { ids, records, transaction }, counters))
+        })?;
+        Ok(Self { state: Some(state), counters, db: Arc::clone(db) })
+    }
+
+    fn state(&self) -> Result<&State, redb::Error> {
+        self.state.as_ref().ok_or(redb::Error::DatabaseClosed)
     }
 
     pub(crate) fn counters(&self) -> Counters {
@@ -36,12 +46,12 @@ impl Base {
 
     /// The row of an id.
     pub(crate) fn row(&self, id: &str) -> Result<Option<u32>, ReadError> {
-        self.db.run(|| Ok(self.ids.get(id)?.map(|row| row.value())))
+        self.db.run(|| Ok(self.state()?.ids.get(id)?.map(|row| row.value())))
     }
 
     /// What `with` makes of the bytes of the record in a row.
     pub(crate) fn record<T>(&self, row: u32, with: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, ReadError> {
-        self.db.run(|| Ok(self.records.get(row)?.map(|bytes| with(bytes.value()))))
+        self.db.run(|| Ok(self.state()?.records.get(row)?.map(|bytes| with(bytes.value()))))
     }
 
     /// Visit the bytes of records from a row on, ascending; the first error of `each` ends it.
@@ -50,11 +60,19 @@ impl Base {
         from: u32,
         mut each: impl FnMut(u32, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut entries = self.db.run(|| Ok(self.records.range(from..)?))?;
-        while let Some((row, bytes)) = self.db.run(|| Ok(entries.next().transpose()?))? {
-            each(row.value(), bytes.value())?;
-        }
-        Ok(())
+        let mut entries = self.db.run(|| Ok(self.state()?.records.range(from..)?))?;
+        let result = loop {
+            match self.db.run(|| Ok(entries.next().transpose()?)) {
+                Ok(Some((row, bytes))) => match each(row.value(), bytes.value()) {
+                    Ok(()) => {}
+                    error => break error,
+                },
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            }
+        };
+        self.db.release(entries);
+        result
     }
 
     pub(crate) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
@@ -72,7 +90,13 @@ impl Base {
         &self,
         definition: TableDefinition<'_, K, V>,
     ) -> Result<ReadOnlyTable<K, V>, redb::Error> {
-        Ok(self.transaction.open_table(definition)?)
+        Ok(self.state()?.transaction.open_table(definition)?)
+    }
+}
+
+impl Drop for Base {
+    fn drop(&mut self) {
+        self.db.release(self.state.take());
     }
 }
 

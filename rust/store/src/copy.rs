@@ -7,6 +7,7 @@ use std::sync::Arc;
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::base::Base;
+use crate::check::{Scope, check};
 use crate::database::{Db, FILE};
 use crate::errors::{Corruption, ReadError};
 use crate::log::{self, FIRST, LogHeader};
@@ -60,11 +61,7 @@ fn fill_file(
 ) -> Result<(), ReadError> {
     let file = PageFile::create(vfs.create(path)?, FILE, number);
     let db = Db::new(file.clone(), CACHE)?;
-    db.run(|| {
-        let transaction = db.begin_write()?;
-        fill(&transaction)?;
-        Ok(transaction.commit()?)
-    })?;
+    db.transact(fill)?;
     db.close();
     match file.health() {
         Health::Sound => Ok(()),
@@ -156,7 +153,9 @@ pub(crate) fn copy_segment(vfs: &dyn Vfs, segment: &Segment, path: &Path) -> Res
 
 /// Read the record database without writing to it: as the last transaction left it.
 fn view_records(vfs: &dyn Vfs, path: &Path, cache_bytes: usize) -> Result<Base, ReadError> {
-    Base::new(&Arc::new(Db::new(PageFile::scratch(vfs.open(path)?, FILE)?, cache_bytes)?))
+    let file = PageFile::scratch(vfs.open(path)?, FILE)?;
+    check(&file, Scope::Write)?;
+    Base::new(&Arc::new(Db::read(file, cache_bytes)?))
 }
 
 /// Read the record database in a file.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::mem::{self, ManuallyDrop};
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
-use redb::{ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::errors::{Corruption, ReadError};
 use crate::page_file::PageFile;
@@ -16,43 +18,98 @@ pub(crate) const FILE: &str = "records";
 /// An open record database.
 pub(crate) struct Db {
     /// Gone once it is closed.
-    redb: RwLock<Option<redb::Database>>,
+    redb: RwLock<Option<Handle>>,
     file: PageFile,
+    /// Whether redb has panicked: what it left must not be touched again, not even to be dropped.
+    panicked: AtomicBool,
+}
+
+enum Handle {
+    Write(redb::Database),
+    /// Writes nothing, not even when it is dropped.
+    Read(redb::ReadOnlyDatabase),
 }
 
 impl Db {
     /// Open the database in a file, or make one in an empty file.
     pub(crate) fn new(file: PageFile, cache_bytes: usize) -> Result<Self, ReadError> {
-        let redb =
-            guard(&file, || Ok(redb::Builder::new().set_cache_size(cache_bytes).create_with_backend(file.clone())?))?;
+        Self::with(file, |file| Ok(Handle::Write(builder(cache_bytes).create_with_backend(file)?)))
+    }
+
+    /// Open the database in a file to read it, whoever writes it.
+    pub(crate) fn read(file: PageFile, cache_bytes: usize) -> Result<Self, ReadError> {
+        file.show_closed();
+        Self::with(file, |file| Ok(Handle::Read(builder(cache_bytes).open_read_only_with_backend(file)?)))
+    }
+
+    fn with(file: PageFile, open: impl FnOnce(PageFile) -> Result<Handle, redb::Error>) -> Result<Self, ReadError> {
+        let panicked = AtomicBool::new(false);
+        let redb = guard(&file, &panicked, || open(file.clone()))?;
         file.end_recovery();
-        Ok(Self { redb: RwLock::new(Some(redb)), file })
+        Ok(Self { redb: RwLock::new(Some(redb)), file, panicked })
     }
 
     pub(crate) fn file(&self) -> &PageFile {
         &self.file
     }
 
-    pub(crate) fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
+    fn begin_write(&self) -> Result<WriteTransaction, redb::Error> {
         let redb = self.redb.read();
-        Ok(redb.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_write()?)
+        let Some(Handle::Write(redb)) = &*redb else { return Err(redb::Error::DatabaseClosed) };
+        let mut transaction = redb.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        // A crash must not cost a walk through all pages at the next opening.
+        transaction.set_quick_repair(true);
+        Ok(transaction)
     }
 
     pub(crate) fn begin_read(&self) -> Result<ReadTransaction, redb::Error> {
-        let redb = self.redb.read();
-        Ok(redb.as_ref().ok_or(redb::Error::DatabaseClosed)?.begin_read()?)
+        match &*self.redb.read() {
+            Some(Handle::Write(redb)) => Ok(redb.begin_read()?),
+            Some(Handle::Read(redb)) => Ok(redb.begin_read()?),
+            None => Err(redb::Error::DatabaseClosed),
+        }
     }
 
     /// Run a piece of work on the database.
     pub(crate) fn run<T>(&self, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, ReadError> {
-        guard(&self.file, work)
+        if self.panicked.load(Ordering::Relaxed) {
+            return Err(unreadable());
+        }
+        guard(&self.file, &self.panicked, work)
+    }
+
+    /// Commit what `change` does to the database.
+    pub(crate) fn transact(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+    ) -> Result<(), ReadError> {
+        // Outside of the work, so that no panic drops it.
+        let mut transaction = ManuallyDrop::new(Some(self.run(|| self.begin_write())?));
+        let result = self.run(|| match transaction.as_ref() {
+            Some(transaction) => change(transaction),
+            None => Ok(()),
+        });
+        let result =
+            result.and_then(|()| self.run(|| Ok(transaction.take().map_or(Ok(()), WriteTransaction::commit)?)));
+        self.release(ManuallyDrop::into_inner(transaction));
+        result
+    }
+
+    /// Drop something of redb, unless it has panicked.
+    pub(crate) fn release<T>(&self, object: T) {
+        if self.panicked.load(Ordering::Relaxed) {
+            mem::forget(object);
+        } else if panic::catch_unwind(AssertUnwindSafe(|| drop(object))).is_err() {
+            self.panicked.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Write what makes the next opening quick, and close the file. Readers that are left get errors.
     pub(crate) fn close(&self) {
-        let redb = self.redb.write().take();
         // A panic on the way says nothing about what was committed: that is on the disk.
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(redb)));
+        let redb = self.redb.write().take();
+        self.release(redb);
         self.file.seal();
     }
 }
@@ -69,11 +126,22 @@ impl fmt::Debug for Db {
     }
 }
 
-/// Run what may meet a damaged page. Pages are checked before redb sees them, so a panic is the last thing to expect; if
-/// it comes, the file is not what it must be.
-fn guard<T>(file: &PageFile, work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, ReadError> {
+fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(cache_bytes);
+    builder
+}
+
+/// Run what may meet a damaged page. All was checked before redb sees it, so a panic is the last thing to expect; if it comes, the
+/// file is not what it must be.
+fn guard<T>(
+    file: &PageFile,
+    panicked: &AtomicBool,
+    work: impl FnOnce() -> Result<T, redb::Error>,
+) -> Result<T, ReadError> {
     let corrupt = |what: String| Corruption { file: FILE.to_owned(), what, offset: 0 };
     let result = panic::catch_unwind(AssertUnwindSafe(work));
+    panicked.fetch_or(result.is_err(), Ordering::Relaxed);
     match (result, file.damage()) {
         (Ok(Ok(value)), _) => Ok(value),
         (_, Some(_)) if file.is_outdated() => Err(ReadError::outdated()),
@@ -85,6 +153,11 @@ fn guard<T>(file: &PageFile, work: impl FnOnce() -> Result<T, redb::Error>) -> R
         (Ok(Err(redb::Error::PreviousIo)), None) => Err(io::Error::other("an earlier read failed").into()),
         (Ok(Err(redb::Error::DatabaseClosed)), None) => Err(io::Error::other("the collection is closed").into()),
         (Ok(Err(error)), None) => Err(corrupt(error.to_string()).into()),
-        (Err(_), None) => Err(corrupt("expected a record database that can be read".to_owned()).into()),
+        (Err(_), None) => Err(unreadable()),
     }
+}
+
+fn unreadable() -> ReadError {
+    let what = "expected a record database that can be read".to_owned();
+    Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
 }

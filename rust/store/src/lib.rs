@@ -25,6 +25,7 @@
 
 mod base;
 mod batch;
+mod check;
 mod copy;
 mod database;
 mod errors;

@@ -27,6 +27,7 @@ use std::io;
 
 use crate::errors::{Corruption, ReadError};
 use crate::pages::SECTOR;
+use crate::tables::Counters;
 use crate::vfs::VfsFile;
 
 /// Start of the name of a log file; its number follows.
@@ -81,12 +82,12 @@ impl LogHeader {
         if expected != got {
             return Err((format!("header: expected checksum {expected:08x}, got {got:08x}"), 0));
         }
-        Ok(Self {
-            number: u64_at(bytes, 12),
-            before: u64_at(bytes, 20),
-            synced: u64_at(bytes, 28),
-            ended: bytes[36] != 0,
-        })
+        let (number, before) = (u64_at(bytes, 12), u64_at(bytes, 20));
+        if number.max(before) >= Counters::MOST {
+            let most = Counters::MOST;
+            return Err((format!("header: expected numbers below {most}, got {number} and {before}"), 12));
+        }
+        Ok(Self { number, before, synced: u64_at(bytes, 28), ended: bytes[36] != 0 })
     }
 }
 

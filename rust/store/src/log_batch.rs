@@ -10,6 +10,7 @@
 
 use crate::batch::{Batch, Change};
 use crate::record::RecordRef;
+use crate::tables::MAX_ROWS;
 
 const UPSERT: u8 = 0;
 const SET_METADATA: u8 = 1;
@@ -61,6 +62,10 @@ pub(crate) fn decode<'a>(group: &mut &'a [u8]) -> Option<LoggedBatch<'a>> {
         let record = RecordRef::decode(take(group, len)?)?;
         changes.push((kind, record));
     }
+    let with_vector = changes.iter().filter(|(kind, record)| *kind == UPSERT && record.vector).count();
+    if with_vector != vectors || vectors > 0 && width == 0 {
+        return None;
+    }
     let vectors = take(group, vectors.checked_mul(width)?)?;
     Some(LoggedBatch { changes, width, vectors })
 }
@@ -86,10 +91,10 @@ impl LoggedBatch<'_> {
         self.changes.iter().filter(|(kind, _)| *kind == UPSERT).count() as u32
     }
 
-    /// The rows of its vectors, if its first upsert got this row.
+    /// The rows of its vectors, if its first upsert got this row. None is as large as the number of rows that can be.
     pub(crate) fn rows(&self, first: u32) -> Vec<u32> {
         let upserts = self.changes.iter().filter(|(kind, _)| *kind == UPSERT);
-        (first..).zip(upserts).filter(|(_, (_, record))| record.vector).map(|(row, _)| row).collect()
+        (first..MAX_ROWS).zip(upserts).filter(|(_, (_, record))| record.vector).map(|(row, _)| row).collect()
     }
 }
 
@@ -134,5 +139,8 @@ mod tests {
         let read = decode(&mut rest).unwrap();
         assert_eq!((read.changes().unwrap(), read.vectors.len(), rest.len()), (vec![], 0, 0));
         assert!((1..12).all(|cut| decode(&mut &bytes[..cut]).is_none()));
+        // One vector fewer than there are upserts with one.
+        bytes[8] -= 1;
+        assert!(decode(&mut &bytes[..]).is_none());
     }
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
 
+use crate::check;
 use crate::errors::{Corruption, ReadError};
 use crate::pages::{self, Header, PAGE, REDB_HEADER, SUMS};
 use crate::vfs::VfsFile;
@@ -101,10 +102,6 @@ impl PageFile {
     /// A file that was written before.
     pub(crate) fn open(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
         let (header, len, sums) = pages::load(file.as_ref(), name)?;
-        // What a crash left behind the end would be taken for pages that were written.
-        if file.len()? > len {
-            file.set_len(len)?;
-        }
         Ok(Self::with(file, name, header, sums, len, Mode::Write))
     }
 
@@ -116,8 +113,7 @@ impl PageFile {
 
     /// What was in a file when it had another header, to be read; these pages are as they were then.
     pub(crate) fn at(file: Box<dyn VfsFile>, name: &str, header: Header, kept: KeptPages) -> Result<Self, ReadError> {
-        let (_, len, mut sums) = pages::load(file.as_ref(), name)?;
-        sums.resize(sums.len().max(header.pages as usize), 0);
+        let (_, len, sums) = pages::load(file.as_ref(), name)?;
         let pages = Self::with(file, name, header, sums, len, Mode::Scratch);
         pages.0.state.write().dirty.extend(kept);
         Ok(pages)
@@ -173,6 +169,53 @@ impl PageFile {
             damage: None,
         };
         Self(Arc::new(Inner { file, name: name.to_owned(), state: RwLock::new(state), seen: None }))
+    }
+
+    /// What the file is called in errors.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The header of redb.
+    pub(crate) fn redb_header(&self) -> [u8; REDB_HEADER] {
+        self.0.state.read().header.redb
+    }
+
+    /// Pages of redb, its header's page included, as the header says.
+    pub(crate) fn pages(&self) -> u64 {
+        self.0.state.read().header.pages
+    }
+
+    /// Pages of redb that the file has room for.
+    pub(crate) fn pages_in_file(&self) -> u64 {
+        self.0.state.read().sums.len() as u64 + 1
+    }
+
+    /// Read `count` pages that follow one another.
+    pub(crate) fn page(&self, first: u64, count: u64) -> Result<Vec<u8>, ReadError> {
+        // Asked first, since a header may claim any number of pages.
+        if first + count > self.pages_in_file() {
+            let state = self.0.state.read();
+            if let Some(page) = (first..first + count).find(|page| !state.dirty.contains_key(page)) {
+                let what = format!("page {page}: expected it in the file");
+                return Err(Corruption { file: self.0.name.clone(), what, offset: state.file_len }.into());
+            }
+        }
+        let mut out = buffer(count.saturating_mul(PAGE as u64))?;
+        self.read_pages(first, &mut out)?;
+        Ok(out)
+    }
+
+    /// Cut off what a crash left behind the end, which would be taken for pages that were written.
+    pub(crate) fn cut(&self) -> io::Result<()> {
+        let len = self.0.state.read().file_len;
+        if self.0.file.len()? > len { self.0.file.set_len(len) } else { Ok(()) }
+    }
+
+    /// Show redb a file that no writer has open, whatever the one has that is written beside it.
+    pub(crate) fn show_closed(&self) {
+        let mut state = self.0.state.write();
+        state.header.redb = check::closed(state.header.redb, state.header.pages);
     }
 
     /// redb has recovered: from now on every page must match its checksum.
@@ -334,11 +377,12 @@ impl PageFile {
         }
         self.read_again(at, out)?;
         for (page, bytes) in (first..).zip(out.chunks_exact_mut(PAGE)) {
-            let (expected, got) = (state.sums[page as usize - 1], pages::checksum(bytes));
-            if expected == got {
+            let (expected, got) = (state.sums.get(page as usize - 1).copied(), pages::checksum(bytes));
+            if expected == Some(got) {
                 continue;
             }
             if !state.recovering {
+                let expected = expected.unwrap_or_default();
                 let what = format!("page {page}: expected checksum {expected:08x}, got {got:08x}");
                 return Ok(Some(Corruption { file: self.0.name.clone(), what, offset: pages::page_at(page) }));
             }
@@ -460,6 +504,15 @@ impl StorageBackend for PageFile {
         self.spill();
         Ok(())
     }
+}
+
+/// Zeros to read into.
+fn buffer(bytes: u64) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let len = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.resize(len, 0);
+    Ok(out)
 }
 
 /// The first page of what redb reads or writes, which is whole pages.

@@ -23,6 +23,7 @@
 //! The checksum of a page is the CRC32C of its bytes, exclusive-or that of a page of zeros: so a page that was never
 //! written, a hole in the file, has the checksum 0, which is a hole, too.
 
+use std::io;
 use std::sync::LazyLock;
 
 use crate::errors::{Corruption, ReadError};
@@ -155,7 +156,9 @@ pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u
         return Err(Corruption { file: name.to_owned(), what, offset: got }.into());
     };
     let count = (header.pages - 1) as usize;
-    let mut sums = Vec::with_capacity(count.next_multiple_of(SUMS as usize));
+    let mut sums = Vec::new();
+    let room = sums.try_reserve_exact(count.next_multiple_of(SUMS as usize));
+    room.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     for sector in 0..(count as u64).div_ceil(SUMS) {
         file.read_at(sums_at(sector), &mut bytes)?;
         sums.extend(bytes.chunks_exact(4).map(|sum| sum.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum))));

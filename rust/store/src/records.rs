@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use redb::{Durability, WriteTransaction};
+use redb::WriteTransaction;
 
 use crate::base::Base;
+use crate::check::{Scope, check};
 use crate::database::{Db, FILE};
 use crate::errors::{CommitError, ReadError};
 use crate::page_file::{Health, PageFile};
@@ -33,7 +34,10 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn open(vfs: Arc<dyn Vfs>, path: PathBuf, cache_bytes: usize) -> Result<Self, ReadError> {
-        let db = Arc::new(Db::new(PageFile::open(vfs.open(&path)?, FILE)?, cache_bytes)?);
+        let file = PageFile::open(vfs.open(&path)?, FILE)?;
+        check(&file, Scope::Write)?;
+        file.cut()?;
+        let db = Arc::new(Db::new(file, cache_bytes)?);
         let base = Arc::new(Base::new(&db)?);
         let mut records = Self { vfs, path, cache_bytes, db, base, views: VecDeque::new(), broken: false };
         records.forget_views()?;
@@ -88,14 +92,7 @@ impl Records {
             self.reopen()?;
         }
         let db = &self.db;
-        let result = db.run(|| {
-            let mut transaction = db.begin_write()?;
-            transaction.set_durability(Durability::Immediate)?;
-            // A crash must not cost a walk through all pages at the next opening.
-            transaction.set_quick_repair(true);
-            change(&transaction)?;
-            Ok(transaction.commit()?)
-        });
+        let result = db.transact(change);
         match (db.file().health(), result) {
             (Health::Failed(why), _) => Err(CommitError::Failed { why }),
             (Health::Full, _) => {

@@ -13,7 +13,7 @@ pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 /// Names of the segment files.
 pub(crate) const SEGMENTS: TableDefinition<&str, ()> = TableDefinition::new("segments");
 /// The counters.
-const COUNTERS: TableDefinition<(), [u8; 32]> = TableDefinition::new("counters");
+pub(crate) const COUNTERS: TableDefinition<(), [u8; 32]> = TableDefinition::new("counters");
 
 /// The most rows: a bitmap can hold the numbers of all.
 pub(crate) const MAX_ROWS: u32 = u32::MAX;
@@ -37,13 +37,35 @@ impl Counters {
     /// Those of an empty database.
     pub(crate) const NEW: Self = Self { sequence: 0, records: 0, log: 1, next_row: 0, covered: 0 };
 
+    /// Batches and log files are counted up from what a file says: this is far from all numbers that counting can reach.
+    pub(crate) const MOST: u64 = 1 << 62;
+
     /// Those in a database.
     pub(crate) fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
         let bytes = transaction.open_table(COUNTERS)?.get(())?.map(|bytes| bytes.value());
-        let bytes = bytes.ok_or_else(|| redb::Error::Corrupted("expected counters".to_owned()))?;
-        let u32_at = |at: usize| bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let u64_at = |at: usize| bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        Ok(Self { sequence: u64_at(0), records: u64_at(8), log: u64_at(16), next_row: u32_at(24), covered: u32_at(28) })
+        let counters = bytes.and_then(|bytes| Self::decode(&bytes));
+        counters.ok_or_else(|| redb::Error::Corrupted("expected counters".to_owned()))
+    }
+
+    /// The counters in these bytes.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+        let u64_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        Some(Self {
+            sequence: u64_at(0)?,
+            records: u64_at(8)?,
+            log: u64_at(16)?,
+            next_row: u32_at(24)?,
+            covered: u32_at(28)?,
+        })
+    }
+
+    /// Whether a store can have come to these.
+    pub(crate) fn are_sound(&self) -> bool {
+        self.sequence < Self::MOST
+            && (1..Self::MOST).contains(&self.log)
+            && self.covered <= self.next_row
+            && self.records <= u64::from(self.next_row)
     }
 
     pub(crate) fn write(self, transaction: &WriteTransaction) -> Result<(), redb::Error> {

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::Base;
+use crate::check::{Scope, check};
 use crate::copy;
 use crate::database::{Db, FILE};
 use crate::errors::{Corruption, ReadError};
@@ -30,12 +31,15 @@ use crate::vfs::Vfs;
 pub(crate) const VIEW: &str = "view";
 /// Memory for pages while a database is opened for nothing else.
 const CACHE: usize = 1 << 20;
+/// Bytes of a page and its number.
+const ENTRY: usize = 8 + PAGE;
+const CHECKSUM: usize = 4;
 
 /// Say that a view begins at a header that the records file has now.
 pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), ReadError> {
     let header = Header { synced: true, ..header.clone() };
     let file = PageFile::at(vfs.open(&dir.join(FILE))?, FILE, header.clone(), KeptPages::new())?.watched();
-    drop(Db::new(file.clone(), CACHE)?);
+    drop(Db::read(file.clone(), CACHE)?);
     let mut bytes = header.encode().to_vec();
     for (number, page) in file.seen() {
         bytes.extend(number.to_le_bytes());
@@ -60,7 +64,8 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Read
     if file.header().is_outdated(&later) || current && later != now {
         return Err(ReadError::outdated());
     }
-    let base = Base::new(&Arc::new(Db::new(file, cache_bytes)?))?;
+    check(&file, Scope::Read)?;
+    let base = Base::new(&Arc::new(Db::read(file, cache_bytes)?))?;
     let files = replay::open_files(vfs, dir, base.counters().log)?;
     Ok(Reader::of_base(Arc::new(base), files.into_iter().map(|(file, _)| file).collect()))
 }
@@ -73,13 +78,31 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<(Header, KeptPages)>, ReadEr
         file => file?,
     };
     let len = file.len()?;
-    let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?];
-    file.read_at(0, &mut bytes)?;
-    let sound = bytes.split_last_chunk::<4>().filter(|(summed, sum)| crc32c::crc32c(summed).to_le_bytes() == **sum);
-    let Some((header, rest)) = sound.and_then(|(summed, _)| summed.split_first_chunk::<SECTOR>()) else {
-        return Err(corrupt("file: expected bytes that match their checksum".to_owned(), 0).into());
+    let rest = len.checked_sub((SECTOR + CHECKSUM) as u64).filter(|rest| rest.is_multiple_of(ENTRY as u64));
+    let Some(rest) = rest else {
+        return Err(corrupt(format!("file: expected a header and pages, got {len} bytes"), len).into());
     };
-    let header = Header::decode(header).map_err(|(what, offset)| corrupt(what, offset))?;
-    let page = |bytes: &[u8]| Some((u64::from_le_bytes(*bytes.first_chunk()?), Arc::from(&bytes[8..])));
-    Ok(Some((header, rest.chunks_exact(8 + PAGE).filter_map(page).collect())))
+    let mut bytes = [0; SECTOR];
+    file.read_at(0, &mut bytes)?;
+    let header = Header::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?;
+    let (mut pages, mut sum, mut next) = (KeptPages::new(), crc32c::crc32c(&bytes), 1);
+    let mut entry = vec![0; ENTRY];
+    // Each is looked at before the next is read, so that a file of holes takes no memory.
+    for index in 0..rest / ENTRY as u64 {
+        let at = SECTOR as u64 + index * ENTRY as u64;
+        file.read_at(at, &mut entry)?;
+        sum = crc32c::crc32c_append(sum, &entry);
+        let number = entry.first_chunk().map_or(0, |number| u64::from_le_bytes(*number));
+        if !(next..header.pages).contains(&number) {
+            return Err(corrupt(format!("expected a page from {next} to {}, got {number}", header.pages), at).into());
+        }
+        pages.insert(number, Arc::from(&entry[8..]));
+        next = number + 1;
+    }
+    let mut stored = [0; CHECKSUM];
+    file.read_at(len - CHECKSUM as u64, &mut stored)?;
+    if stored != sum.to_le_bytes() {
+        return Err(corrupt("file: expected bytes that match their checksum".to_owned(), 0).into());
+    }
+    Ok(Some((header, pages)))
 }

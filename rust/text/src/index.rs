@@ -53,6 +53,11 @@ impl TextIndex {
         self.parts.iter().map(|part| &part.segment)
     }
 
+    /// The rows of all documents, living or dead, ascending.
+    pub fn rows(&self) -> impl Iterator<Item = u32> {
+        self.parts.iter().flat_map(|part| part.segment.rows.iter().copied())
+    }
+
     /// Bytes of memory that all segments take, and what is kept of deletions.
     pub fn memory_bytes(&self) -> usize {
         self.parts.iter().map(|part| part.segment.memory_bytes() + part.deletions.memory_bytes()).sum()

@@ -5,5 +5,6 @@ mod conditions;
 mod crash;
 mod damage;
 mod faults;
+mod hostile;
 mod kill;
 mod model;

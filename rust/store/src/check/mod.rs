@@ -1,0 +1,168 @@
+//! The record database, checked as a whole before redb opens it.
+//!
+//! redb believes what it reads: a page that is not what it must be makes it panic, and panic again in a destructor, which ends
+//! the process. Checksums catch chance, not somebody who makes them right. So here every page is looked at, once, that redb can
+//! reach from the state that it opens: those of our tables, and its own where it says which pages are free. What passes has no
+//! page that redb cannot work with.
+
+mod pages;
+mod space;
+mod tables;
+mod tree;
+
+use crate::database::FILE;
+use crate::errors::{Corruption, ReadError};
+use crate::page_file::PageFile;
+use crate::pages::{PAGE, REDB_HEADER};
+use crate::tables::{COUNTERS, Counters, IDS, META, RECORDS, SEGMENTS};
+use pages::{Pages, REGION};
+use space::Space;
+use tables::{Expected, Table, Tree, any, text};
+use tree::{Root, u32_at, u64_at, walk};
+
+// Of redb's header: where things stand, and what they must be.
+const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
+const FLAGS: usize = 9;
+const PAGE_SIZE: usize = 12;
+const REGION_HEADER: usize = 16;
+const REGION_PAGES: usize = 20;
+/// The number of full regions, and behind it that of the pages in another one, u32 each.
+const LAYOUT: usize = 24;
+const SLOTS: usize = 64;
+const SLOT: usize = 128;
+
+/// The second slot has the last transaction.
+const SECOND: u8 = 1;
+/// A writer has the file open, or had it when it ended.
+const OPEN: u8 = 2;
+/// The last transaction was written in two phases: its pages are whole, whatever happened. All of ours are.
+const TWO_PHASE: u8 = 4;
+/// The version of a slot.
+const VERSION: u8 = 3;
+
+/// What of a file may be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of it: it will be written.
+    Write,
+    /// What a view keeps: our tables, and what redb reads when it opens the file.
+    Read,
+}
+
+/// Check the record database in a file; afterwards redb may open it.
+pub(crate) fn check(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
+    match (check_file(file, scope), file.damage()) {
+        (Err(_), _) if file.is_outdated() => Err(ReadError::outdated()),
+        // The page that could not be read has more to tell than what could not be found in it.
+        (Err(_), Some(damage)) => Err(damage.into()),
+        (result, _) => result,
+    }
+}
+
+fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
+    let slot = Slot::decode(&file.redb_header());
+    let slot = slot.ok_or_else(|| corrupt("header: expected that of a record database".to_owned()))?;
+    let mut pages = Pages::new(file);
+    check_ours(&mut pages, slot.ours)?;
+    let expected = [
+        Expected::freed(tables::OF_SAVEPOINTS),
+        Expected::freed("data_pages_unreachable"),
+        Expected::freed("system_pages_unreachable"),
+        Expected::free(),
+    ];
+    let mut space = Space::default();
+    let mut freed = Vec::new();
+    for Table { expected, tree } in tables::read(&mut pages, slot.redb, &expected)? {
+        let Tree::At(root) = tree else { continue };
+        if expected.name == tables::FREE {
+            walk(&mut pages, &expected.shape, root, |key, value| space.add(key, value))?;
+        } else if expected.name == tables::OF_SAVEPOINTS {
+            return Err(corrupt("expected no savepoints".to_owned()));
+        } else if scope == Scope::Write {
+            walk(&mut pages, &expected.shape, root, |_, value| {
+                freed.extend(tables::listed(value)?);
+                Ok(())
+            })?;
+        }
+    }
+    freed.into_iter().try_for_each(|page| pages.take(page)).map_err(corrupt)?;
+    space.check(&pages, slot.transaction, file.pages_in_file()).map_err(corrupt)
+}
+
+/// Check our tables, and that what they count is there.
+fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
+    let expected = [
+        Expected::of(COUNTERS, any),
+        Expected::of(IDS, text),
+        Expected::of(META, text),
+        Expected::of(RECORDS, any),
+        Expected::of(SEGMENTS, text),
+    ];
+    let tables = tables::read(pages, root, &expected)?;
+    if tables.len() != expected.len() {
+        return Err(corrupt(format!("expected {} tables, got {}", expected.len(), tables.len())));
+    }
+    let mut counters = None;
+    let mut counted = [0; 2];
+    // They come in the order of their names: the counters first.
+    for Table { expected, tree } in tables {
+        let Tree::At(root) = tree else { continue };
+        let (ids, records) = (expected.name == "ids", expected.name == "records");
+        walk(pages, &expected.shape, root, |key, value| {
+            let next_row = counters.map_or(0, |counters: Counters| counters.next_row);
+            if expected.name == "counters" {
+                counters = Counters::decode(value);
+            } else if ids || records {
+                counted[usize::from(records)] += 1;
+                let row = u32_at(if ids { value } else { key }, 0);
+                if row.is_none_or(|row| row >= next_row) {
+                    return Err(format!("expected rows below {next_row}, got {row:?}"));
+                }
+            }
+            Ok(())
+        })?;
+    }
+    let counters = counters.filter(Counters::are_sound);
+    let counters = counters.ok_or_else(|| corrupt("expected counters that can be".to_owned()))?;
+    match counted {
+        [ids, records] if ids == counters.records && records == counters.records => Ok(()),
+        [ids, records] => {
+            Err(corrupt(format!("expected {} records, as is counted, got {records} of {ids} ids", counters.records)))
+        }
+    }
+}
+
+/// The last transaction, as the header has it.
+struct Slot {
+    ours: Root,
+    redb: Root,
+    transaction: u64,
+}
+
+impl Slot {
+    fn decode(header: &[u8; REDB_HEADER]) -> Option<Self> {
+        let (flags, constant) = (header[FLAGS], |at| u32_at(header, at).map(u64::from));
+        let layout = (constant(PAGE_SIZE)?, constant(REGION_HEADER)?, constant(REGION_PAGES)?);
+        let slot = &header[SLOTS + SLOT * usize::from(flags & SECOND)..][..SLOT];
+        let sound = header.starts_with(MAGIC)
+            && flags & !(SECOND | OPEN) == TWO_PHASE
+            && layout == (PAGE as u64, 0, REGION)
+            && slot[..3] == [VERSION, 1, 1];
+        let transaction = u64_at(slot, 8 + 3 * Root::LEN)?;
+        let (ours, redb) = (Root::decode(&slot[8..])?, Root::decode(&slot[8 + Root::LEN..])?);
+        (sound && transaction < Counters::MOST).then_some(Self { ours, redb, transaction })
+    }
+}
+
+/// The header of a file of so many pages that no writer has open.
+pub(crate) fn closed(mut header: [u8; REDB_HEADER], pages: u64) -> [u8; REDB_HEADER] {
+    let pages = pages.saturating_sub(1);
+    header[FLAGS] &= !OPEN;
+    header[LAYOUT..LAYOUT + 4].copy_from_slice(&((pages / REGION) as u32).to_le_bytes());
+    header[LAYOUT + 4..LAYOUT + 8].copy_from_slice(&((pages % REGION) as u32).to_le_bytes());
+    header
+}
+
+fn corrupt(what: String) -> ReadError {
+    Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
+}
