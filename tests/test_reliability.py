@@ -34,6 +34,12 @@ def test_a_mistake_is_found_by_power_cuts() -> None:
     assert outcome_of("power-cut", "--rounds", "4", "--plant", "early")["counts"]["caught"] > 0
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and their measures are those of Linux")
+def test_files_from_elsewhere_are_read_or_refused() -> None:
+    counts = outcome_of("hostile", "--mutants", "160")["counts"]
+    assert 0 < counts["refused"] < counts["mutants"] == 160
+
+
 def test_threads_that_do_everything_at_once_are_not_mixed_up() -> None:
     counts = outcome_of("soak", "--seconds", "2", "--threads", "8")["counts"]
     assert counts["upsert some"] > 0

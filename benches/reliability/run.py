@@ -55,6 +55,13 @@ def run_soak(given: Given, bar: Progress) -> Outcome:
     return soak(given.seconds, given.threads, given.seed, bar)
 
 
+def run_hostile(given: Given, bar: Progress) -> Outcome:
+    # The others do without fork.
+    from hostile import hostile
+
+    return hostile(given.mutants, given.seed, bar)
+
+
 def run_kill(given: Given, bar: Progress) -> Outcome:
     return crashes.kill(crash_options(given), bar)
 
@@ -88,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     add("fail", "every operation of a simulated disk fails once and for ever; needs cargo", run_fail)
     add("model", "any sequence of calls beside a dictionary and numpy; needs hypothesis", run_model, steps=100_000)
     add("soak", "threads that do everything at once, and what they take", run_soak, seconds=60, threads=8)
+    add("hostile", "files changed by somebody who makes their checksums right again", run_hostile, mutants=100_000)
     kill = add("kill", "kill a process that writes", run_kill, rounds=300)
     cut = add("power-cut", "cut the power of a real disk; needs root and loop devices", run_power_cut, rounds=100)
     add_crash_options(kill)
