@@ -154,9 +154,11 @@ class Yard:
 
     def _fork(self, work: _Work, address_space: int | None) -> End:
         reads, writes = os.pipe()
+        printed = os.memfd_create("stderr")
         child = os.fork()
         if child == 0:
             os.close(reads)
+            os.dup2(printed, 2)
             _child(work, address_space, writes)
         os.close(writes)
         told, late = _listen(reads)
@@ -166,8 +168,19 @@ class Yard:
         _, status, used = os.wait4(child, 0)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
             late = True
+        panic = _panic(printed)
         self.report = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
-        return End(status, used.ru_maxrss << 10, self.report.get("wrong", ""), int(self.report.get("refused", 0)), late)
+        wrong = self.report.get("wrong", "") or panic
+        return End(status, used.ru_maxrss << 10, wrong, int(self.report.get("refused", 0)), late)
+
+
+def _panic(printed: int) -> str:
+    """What a child printed of a panic of Rust, even one that was caught and became an error."""
+    with os.fdopen(printed, "rb") as file:
+        file.seek(0)
+        lines = file.read().decode(errors="replace").splitlines()
+    found = [at for at, line in enumerate(lines) if "panicked at" in line]
+    return " ".join(lines[found[0] : found[0] + 2]) if found else ""
 
 
 def _listen(reads: int) -> tuple[str, bool]:
@@ -197,8 +210,8 @@ def _child(work: _Work, address_space: int | None, writes: int) -> None:
 
     wrong = ""
     try:
-        # What a panic that was caught prints, and what zstd and others have to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        # To find the names of what is on the stack takes more memory than all else.
+        os.environ["RUST_BACKTRACE"] = "0"
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (_CPU, _CPU + 1))
         if address_space is not None:
