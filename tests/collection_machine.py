@@ -240,10 +240,13 @@ class Machine(RuleBasedStateMachine):
         expected = list(self.passing(filter))
         assert [match.id for match in self.collection.scan(filter, include=())] == expected
         pages, after = [], None
-        while not self.many and (page := self.collection.scan(filter, limit=limit, after=after, include=())):
+        while not self.many:
+            scan = self.collection.scan(filter, limit=limit, after=after, include=())
+            page, after = list(scan), scan.position
             assert len(page) <= limit
+            if not page:
+                break
             pages += page
-            after = page[-1].id
         assert self.many or [match.id for match in pages] == expected
 
     @rule(down=st.booleans())
@@ -311,7 +314,7 @@ class Machine(RuleBasedStateMachine):
         shutil.rmtree(path)
 
     def check_all(self, collection: tiercel.Collection) -> None:
-        found = collection.scan(include=("text", "metadata", "vector"))
+        found = list(collection.scan(include=("text", "metadata", "vector")))
         assert [(match.id, self.as_record(match)) for match in found] == list(self.records.items())
         assert all(match.sequence == self.sequences[match.id] for match in found)
 

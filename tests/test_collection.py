@@ -76,7 +76,6 @@ def test_records_come_back_in_order(zoo: tiercel.Collection) -> None:
     assert math.isnan(cat.score)
     assert [match.id for match in zoo.scan()] == IDS
     assert [match.id for match in zoo.scan(order_by="-legs", limit=2)] == ["cat", "hen"]
-    assert [match.id for match in zoo.scan(order_by="-legs", after="cat")] == ["hen", "eel"]
 
 
 def test_new_records_are_found_at_once(zoo: tiercel.Collection) -> None:
@@ -173,9 +172,11 @@ def test_every_method_has_an_async_twin() -> None:
         if not name.startswith("_") and not inspect.iscoroutinefunction(vars(tiercel.Collection)[name])
     }
     assert waiting >= {"upsert", "update_metadata", "delete", "get", "search", "count", "scan", "refresh", "close"}
-    for name in waiting:
+    for name in waiting - {"ascan"}:
         method, twin = getattr(tiercel.Collection, name), getattr(tiercel.Collection, f"a{name}")
-        assert inspect.signature(twin) == inspect.signature(method)
+        parameters = inspect.signature(method).parameters
+        assert inspect.signature(twin).parameters == parameters
+        assert name == "scan" or inspect.signature(twin) == inspect.signature(method)
         assert twin.__qualname__ == f"Collection.a{name}"
 
 
@@ -186,7 +187,7 @@ def test_async_twins_do_the_same(tmp_path: Path) -> None:
             found, count = await asyncio.gather(zoo.asearch(text="eggs"), zoo.acount(F("legs") > 0))
             assert (found.ids, count) == (["hen"], 2)
             assert await zoo.aupdate_metadata(["hen"], [{"legs": 0}]) == 1
-            assert [match.id for match in await zoo.ascan({"legs": 0}, limit=1)] == ["hen"]
+            assert [match.id async for match in zoo.ascan({"legs": 0}, limit=1)] == ["hen"]
             assert await zoo.adelete(["cat"]) == 1
             assert await zoo.aget(["cat"]) == [None]
             await zoo.asettle()

@@ -30,7 +30,7 @@ def test_whatever_reads_a_record_tells_which_batch_wrote_it(shelf: tiercel.Colle
     shelf.update_metadata(["b"], [{"n": 3}])
     expected = {"a": 1, "b": 2}
     for matches in (
-        shelf.scan(),
+        list(shelf.scan()),
         shelf.get(["a", "b"]),
         shelf.search([1, 1]),
         shelf.search(text="one two", include=()),

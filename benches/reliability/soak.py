@@ -153,7 +153,7 @@ class Own:
             before = self.versions.copy()
             self.collection.backup(copy)
             with tiercel.open(copy, threads=1) as collection:
-                own = collection.scan({"owner": self.number})
+                own = list(collection.scan({"owner": self.number}))
                 self.expect(len(own) == OWN, f"{len(own)} of {OWN} own records in a backup")
                 for match in own:
                     self.whole(match, "backup")

@@ -35,11 +35,13 @@ if TYPE_CHECKING:
     from tiercel.found import Found, Match
     from tiercel.opening import open  # noqa: A004
     from tiercel.policy.hardware import hardware
+    from tiercel.scan import AsyncScan, Scan
     from tiercel.search import Expand
     from tiercel.semantic import QueryCache, SemanticCache
 
 __all__ = [
     "AlreadyOpenError",
+    "AsyncScan",
     "Cache",
     "ClosedError",
     "Collection",
@@ -61,6 +63,7 @@ __all__ = [
     "QueryCache",
     "RangeMatches",
     "RecursiveLoadError",
+    "Scan",
     "SemanticCache",
     "StorageFailedError",
     "TiercelError",
@@ -73,6 +76,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "AsyncScan": "scan",
     "Cache": "cache",
     "Collection": "collection",
     "EmbeddingCache": "embedding_cache",
@@ -82,6 +86,7 @@ _LATER = {
     "Found": "found",
     "Match": "found",
     "QueryCache": "semantic",
+    "Scan": "scan",
     "SemanticCache": "semantic",
     "hardware": "policy.hardware",
     "open": "opening",

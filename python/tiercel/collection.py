@@ -16,6 +16,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Literal, Self, Unpack, cast, final
 
 from numpy.typing import ArrayLike
@@ -44,6 +45,7 @@ from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.rerank import Reranker, scored_by
+from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
 from tiercel.search import Expand, SearchOptions, options
 from tiercel.twins import twin
@@ -369,8 +371,8 @@ class Collection:
         limit: int | None = None,
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
-    ) -> list[Match]:
-        """Records in order, without a search; their score is NaN.
+    ) -> Scan:
+        """Records in order, without a search; their score is NaN. They are those of the moment of the call, and read as they are asked for.
 
         Parameters
         ----------
@@ -378,29 +380,55 @@ class Collection:
             Only those that pass.
         order_by
             A field by its dotted name, `"-field"` for largest first; numbers before strings, records without it last. Unless given,
-            the order in which records were written.
+            the order in which records were written. With it, the scan reads all records first and keeps the value of each in memory.
         limit
             At most so many.
         after
-            Those after the record with this id: the last of the page before.
+            A `Scan.position`: the records behind it, in the same order. The record that stood there may be gone.
         include
             As in `search`.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be.
-        NotFoundError
-            There is no record with the id `after`; it has been removed, perhaps.
+            An argument is not what it must be; `after` is no position of a scan with this `order_by`.
+        StorageFailedError
+            While reading, with `mode="r"`: the writer has gone on so far that the state of the scan is no longer on disk. A scan never goes on in
+            another state by itself; `refresh`, and a new scan `after` its position, go on in the newest.
+
+        Examples
+        --------
+        >>> import tempfile, tiercel
+        >>> collection = tiercel.open(tempfile.mkdtemp())
+        >>> _ = collection.upsert(["a", "b", "c"])
+        >>> page = collection.scan(limit=2)
+        >>> [match.id for match in page]
+        ['a', 'b']
+        >>> _ = collection.delete(["b"])
+        >>> [match.id for match in collection.scan(after=page.position)]
+        ['c']
         """
-        rows = self._core.scan(
+        core = self._core.scan(
             None if filter is None else as_json(filter),
             None if order_by is None else sort_order(order_by),
             None if limit is None else whole(limit, "limit", 0, MAX_LIMIT),
             None if after is None else unicode_text(after, "after"),
             included(include),
         )
-        return [record(row) for row in rows]
+        return Scan._begun(self, core, after)  # pyright: ignore[reportPrivateUsage]
+
+    def ascan(
+        self,
+        filter: Filter | Metadata | None = None,
+        *,
+        order_by: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        include: Iterable[Include] = ("text", "metadata"),
+    ) -> AsyncScan:
+        """`scan` for `async for`: it begins when the first record is asked for, and reads on a thread of the event loop."""
+        chosen = partial(self.scan, filter, order_by=order_by, limit=limit, after=after, include=include)
+        return AsyncScan(chosen)
 
     def refresh(self) -> bool:
         """Go on to the newest state that the writer has published: its last checkpoint or clean close; tells whether anything has changed.
@@ -460,7 +488,6 @@ class Collection:
     asearch = twin(search)
     asearch_many = twin(search_many)
     acount = twin(count)
-    ascan = twin(scan)
     arefresh = twin(refresh)
     asettle = twin(settle)
     acheckpoint = twin(checkpoint)

@@ -3,14 +3,12 @@
 import argparse
 from collections.abc import Iterator
 
-from tiercel import Collection, InvalidInputError, TiercelError
+from tiercel import Collection, InvalidInputError
 from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
 from tiercel.cli.files import check_target
 from tiercel.cli.jsonl import dump, new_file
 from tiercel.cli.progress import progress
-
-_PAGE = 1000
 
 
 def run(args: argparse.Namespace) -> Answer:
@@ -41,10 +39,4 @@ def _printed(directory: str) -> Iterator[str]:
 
 
 def _records(collection: Collection) -> Iterator[str]:
-    last: str | None = None
-    sequence = collection.stats()["sequence"]
-    while page := collection.scan(after=last, limit=_PAGE, include=["text", "metadata", "vector"]):
-        if collection.stats()["sequence"] != sequence:
-            raise TiercelError("export: the process that has the collection open went on too far meanwhile; try again")
-        yield from map(dump, page)
-        last = page[-1].id
+    return map(dump, collection.scan(include=["text", "metadata", "vector"]))

@@ -123,9 +123,14 @@ pub enum QueryError {
     /// A vector to look for in a collection that has none.
     #[error("vector: expected none, since the collection was opened without dim")]
     NoVectors,
-    /// There is no record to go on from.
-    #[error("after: expected the id of a record, got {0:?}, which is none")]
-    NotFound(String),
+    /// What is to be gone on from is no position of such a scan.
+    #[error("after: expected the position of a scan with the same order_by, got {0:?}")]
+    Position(String),
+    /// The writer has written over what a scan in another process still had to read.
+    #[error(
+        "scan: the writer has gone on so far that this state is no longer on disk; call refresh and scan on after the position"
+    )]
+    LeftBehind,
     /// A filter that does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),

@@ -1,17 +1,12 @@
-//! Reading records by id, in order, and what is known of the collection.
+//! Reading records by id, and what is known of the collection.
 
-use std::cmp::Ordering;
-
-use serde_json::Value;
 use tiercel_index as index;
 use tiercel_store::Record;
 
 use crate::checkpoint::last_checkpoint;
 use crate::collection::{Access, Collection};
 use crate::errors::{QueryError, WriteError};
-use crate::filter::Filter;
 use crate::search::Include;
-use crate::select::select;
 use crate::snapshot::Snapshot;
 use crate::vectors::Vectors;
 
@@ -28,30 +23,6 @@ pub struct Got {
     pub metadata: Option<Vec<u8>>,
     /// Its vector, if wanted and there.
     pub vector: Option<Vec<f32>>,
-}
-
-/// The order of a scan.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// The field, by its dotted name.
-    pub field: String,
-    /// Largest first.
-    pub descending: bool,
-}
-
-/// Which records a scan gives.
-#[derive(Clone, Debug, Default)]
-pub struct Page<'a> {
-    /// Only those that pass.
-    pub filter: Option<&'a Filter>,
-    /// By a field; else in the order in which they were written.
-    pub order: Option<Order>,
-    /// At most so many.
-    pub limit: Option<usize>,
-    /// Those after the record with this id.
-    pub after: Option<&'a str>,
-    /// What each brings along.
-    pub include: Include,
 }
 
 /// Sizes of a collection.
@@ -89,7 +60,7 @@ impl Collection {
         let snapshot = self.core.snapshot();
         let one = |id: &String| {
             let Some((row, record)) = snapshot.reader.get(id)? else { return Ok(None) };
-            Ok(Some(got(&snapshot, row, record, include)))
+            Ok(Some(got(Some(&snapshot), row, record, include)))
         };
         ids.iter().map(one).collect()
     }
@@ -97,41 +68,6 @@ impl Collection {
     /// Whether there is a record with an id.
     pub fn contains(&self, id: &str) -> Result<bool, QueryError> {
         Ok(self.core.snapshot().reader.row(id)?.is_some())
-    }
-
-    /// Records in order.
-    pub fn scan(&self, page: &Page<'_>) -> Result<Vec<Got>, QueryError> {
-        let (snapshot, rows) = if let Some(filter) = page.filter {
-            select(&self.core, filter)?
-        } else {
-            let snapshot = self.core.snapshot();
-            let rows = snapshot.stamps.living(snapshot.rows, snapshot.sequence);
-            (snapshot, rows)
-        };
-        let mut rows: Vec<u32> = rows.into_iter().collect();
-        // The last record of the page before need not pass the filter any more: what counts is where it would stand.
-        let after = page.after.map(|id| snapshot.reader.get(id)?.ok_or_else(|| QueryError::NotFound(id.into())));
-        let after = after.transpose()?;
-        if let Some(order) = &page.order {
-            let keyed = |row, record: &Record| (key(record.metadata.as_deref(), &order.field), row);
-            let in_order =
-                |a: &Keyed, b: &Keyed| compare(a.0.as_ref(), b.0.as_ref(), order.descending).then(a.1.cmp(&b.1));
-            let mut sorted = Vec::with_capacity(rows.len());
-            for row in rows {
-                sorted.extend(snapshot.reader.record(row)?.map(|record| keyed(row, &record)));
-            }
-            sorted.sort_by(in_order);
-            if let Some(after) = after.map(|(row, record)| keyed(row, &record)) {
-                sorted.drain(..sorted.partition_point(|each| in_order(each, &after).is_le()));
-            }
-            rows = sorted.into_iter().map(|(_, row)| row).collect();
-        } else if let Some((after, _)) = after {
-            rows.drain(..rows.partition_point(|row| *row <= after));
-        }
-        rows.truncate(page.limit.unwrap_or(usize::MAX));
-        let records = snapshot.reader.records(&rows)?;
-        let found = rows.iter().zip(records).filter_map(|(row, record)| Some((*row, record?)));
-        Ok(found.map(|(row, record)| got(&snapshot, row, record, page.include)).collect())
     }
 
     /// What is known of the collection.
@@ -173,49 +109,15 @@ impl Collection {
     }
 }
 
-fn got(snapshot: &Snapshot, row: u32, record: Record, include: Include) -> Got {
-    let vectors = snapshot.vectors.as_ref().filter(|_| include.vector && record.vector);
+/// What is wanted of a record; its vector is in the snapshot.
+pub(crate) fn got(snapshot: Option<&Snapshot>, row: u32, record: Record, include: Include) -> Got {
+    let wanted = snapshot.filter(|_| include.vector && record.vector);
+    let vectors = wanted.and_then(|snapshot| snapshot.vectors.as_ref());
     Got {
         id: record.id,
         sequence: record.sequence,
         text: record.text.filter(|_| include.text),
         metadata: record.metadata.filter(|_| include.metadata),
         vector: vectors.and_then(|vectors| vectors.get(row)),
-    }
-}
-
-/// The value that a record is ordered by, and its row.
-type Keyed = (Option<Value>, u32);
-
-/// The value of a field by its dotted name.
-fn key(metadata: Option<&[u8]>, field: &str) -> Option<Value> {
-    let value: Value = serde_json::from_slice(metadata?).ok()?;
-    field.split('.').try_fold(value, |value, name| match value {
-        Value::Object(mut fields) => fields.remove(name),
-        _ => None,
-    })
-}
-
-/// Numbers before strings before all else; records without the field last, whichever way.
-fn compare(a: Option<&Value>, b: Option<&Value>, descending: bool) -> Ordering {
-    let (Some(a), Some(b)) = (a, b) else { return b.is_some().cmp(&a.is_some()) };
-    let order = match (a, b) {
-        (Value::Number(a), Value::Number(b)) => {
-            a.as_f64().unwrap_or(f64::NAN).total_cmp(&b.as_f64().unwrap_or(f64::NAN))
-        }
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (a, b) => kind(a).cmp(&kind(b)),
-    };
-    if descending { order.reverse() } else { order }
-}
-
-const fn kind(value: &Value) -> u8 {
-    match value {
-        Value::Number(_) => 0,
-        Value::String(_) => 1,
-        Value::Bool(_) => 2,
-        Value::Null => 3,
-        Value::Array(_) => 4,
-        Value::Object(_) => 5,
     }
 }

@@ -123,11 +123,13 @@ impl OpenError {
 }
 
 impl QueryError {
+    /// Whether a writer has written over what was to be read.
+    pub(crate) fn is_outdated(&self) -> bool {
+        matches!(self, Self::Io(error) if is_outdated(error))
+    }
+
     fn is_damage(&self) -> bool {
-        match self {
-            Self::Io(error) => is_outdated(error),
-            error => matches!(error, Self::Corrupt(_)),
-        }
+        self.is_outdated() || matches!(self, Self::Corrupt(_))
     }
 }
 

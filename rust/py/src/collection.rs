@@ -20,6 +20,7 @@ use crate::convert::Rows;
 use crate::errors;
 use crate::found::{Columns, Row, columns, included, row};
 use crate::query::{Asked, Options, rerank};
+use crate::scan::ScanCore;
 use crate::work::{Plan, detached, run};
 
 /// A state of a collection as Python gets it: reading, sequence, rows.
@@ -287,20 +288,20 @@ impl CollectionCore {
         self.query(py, |collection| collection.count(filter.as_ref()))
     }
 
-    fn scan<'py>(
-        &self,
-        py: Python<'py>,
+    fn scan(
+        slf: &Bound<'_, Self>,
         filter: Option<&str>,
         order: Option<(String, bool)>,
         limit: Option<usize>,
         after: Option<&str>,
         include: (bool, bool, bool, bool),
-    ) -> PyResult<Vec<Row<'py>>> {
+    ) -> PyResult<ScanCore> {
+        let (py, this) = (slf.py(), slf.get());
         let filter = filter.map(|filter| parse(py, filter)).transpose()?;
         let order = order.map(|(field, descending)| Order { field, descending });
         let page = Page { filter: filter.as_ref(), order, limit, after, include: included(include) };
-        let got = self.query(py, |collection| collection.scan(&page))?;
-        got.into_iter().map(|got| row(py, got)).collect()
+        let scan = this.query(py, |collection| collection.scan(&page))?;
+        Ok(ScanCore::new(slf.clone().unbind(), scan))
     }
 
     fn checkpoint(&self, py: Python<'_>) -> PyResult<()> {
@@ -365,6 +366,11 @@ impl CollectionCore {
 }
 
 impl CollectionCore {
+    /// Do what a collection that is open is needed for, without the GIL.
+    pub(crate) fn while_open<T: Send>(&self, py: Python<'_>, job: impl FnOnce() -> T + Send) -> PyResult<T> {
+        self.call(py, |_| job())
+    }
+
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&Collection) -> T + Send) -> PyResult<T> {
         detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py, "collection"))
     }

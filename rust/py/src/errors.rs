@@ -156,11 +156,11 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
         | QueryError::NoVectors
         | QueryError::Filter(_)
         | QueryError::Text(_)
-        | QueryError::Schema(_) => invalid(py, problem.to_string()),
-        QueryError::NotFound(_) => error(py, "NotFoundError", (problem.to_string(),)),
+        | QueryError::Schema(_)
+        | QueryError::Position(_) => invalid(py, problem.to_string()),
         QueryError::Interrupted => interrupted(py),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
-        QueryError::Io(_) => error(py, "StorageFailedError", (EIO, problem.to_string())),
+        QueryError::Io(_) | QueryError::LeftBehind => error(py, "StorageFailedError", (EIO, problem.to_string())),
         QueryError::Failed(_) => error(py, "TiercelError", (problem.to_string(),)),
     }
 }

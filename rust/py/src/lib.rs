@@ -16,6 +16,7 @@ mod index;
 mod matches;
 mod query;
 mod range_matches;
+mod scan;
 mod seal;
 mod sketch;
 mod tier;
@@ -45,6 +46,8 @@ mod _core {
     use crate::matches::Matches;
     #[pymodule_export]
     use crate::range_matches::RangeMatches;
+    #[pymodule_export]
+    use crate::scan::ScanCore;
     #[pymodule_export]
     use crate::seal::{seal, unseal};
     #[pymodule_export]

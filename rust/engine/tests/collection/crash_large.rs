@@ -9,6 +9,7 @@ use tiercel_store::sim::SimVfs;
 
 use crate::crash::wrong;
 use crate::long::{Tally, seed, size};
+use crate::scanned;
 use crate::{ALL, open_sim_with};
 
 /// Versions of the records, by number.
@@ -82,7 +83,7 @@ fn text(version: u32) -> String {
 /// What a collection says that it holds, each record whole.
 fn of(collection: &Collection) -> State {
     let page = Page { filter: None, order: None, limit: None, after: None, include: ALL };
-    let records = collection.scan(&page).unwrap().into_iter().map(|got| {
+    let records = scanned(collection, &page).unwrap().into_iter().map(|got| {
         let (number, text) = (got.id.parse().unwrap(), got.text.unwrap());
         let version = text.strip_prefix("version").unwrap().parse().unwrap();
         assert_eq!(got.vector.as_deref(), Some(&vector(number, version)[..]), "{number}");

@@ -6,8 +6,12 @@ use std::thread;
 
 use parking_lot::RwLock;
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, Durability, Expand, Include, NewRecord, Page, Running, Search, Walk, Wanted};
+use tiercel_engine::{
+    Collection, Durability, Expand, Found, Include, NewRecord, Page, QueryError, Running, Search, Walk, Wanted,
+};
 use tiercel_index::Work;
+
+use crate::scanned;
 
 const RECORDS: usize = 30;
 /// More than are indexed at a time, so that there are always some to be built.
@@ -108,46 +112,37 @@ impl Writing<'_> {
 }
 
 /// Ask in one of many ways.
-fn read(collection: &Collection, way: usize, field: usize) -> Reply {
+fn read(collection: &Collection, way: usize, field: usize) -> Result<Reply, QueryError> {
     let group = field % GROUPS;
     let text = filter(field, group);
+    let filter = Filter::from_text(&text).unwrap();
     let include = Include { metadata: true, ..Include::default() };
     let search = Search { filter: Some(&text), k: RECORDS, include, ..Search::default() };
     let by_vector = Search { vector: Some(&[1.0, 0.0]), recall: Some(1.0), ..search.clone() };
     let by_text = Search { text: Some("word"), ..search.clone() };
-    let answer = |search: &Search<'_>| -> Answer {
-        let matches = collection.search(search).unwrap().matches;
-        matches.into_iter().map(|found| (found.id, version(found.metadata.as_deref()))).collect()
+    let answer = |found: Found| -> Answer {
+        found.matches.into_iter().map(|found| (found.id, version(found.metadata.as_deref()))).collect()
     };
     let found = match way % 7 {
-        0 => {
-            let filter = Filter::from_text(&text).unwrap();
-            return (vec![], Some((group, collection.count(Some(&filter)).unwrap())));
-        }
+        0 => return Ok((vec![], Some((group, collection.count(Some(&filter))?)))),
         1 => {
-            let filter = Filter::from_text(&text).unwrap();
-            let page = Page { filter: Some(&filter), include, ..Page::default() };
-            let got = collection.scan(&page).unwrap();
+            let got = scanned(collection, &Page { filter: Some(&filter), include, ..Page::default() })?;
             vec![got.into_iter().map(|got| (got.id, version(got.metadata.as_deref()))).collect()]
         }
-        2 => vec![answer(&by_vector)],
-        3 => vec![answer(&by_text)],
-        4 => vec![answer(&Search { vector: by_vector.vector, ..by_text.clone() })],
+        2 => vec![answer(collection.search(&by_vector)?)],
+        3 => vec![answer(collection.search(&by_text)?)],
+        4 => vec![answer(collection.search(&Search { vector: by_vector.vector, ..by_text })?)],
         5 => {
             let expand = Expand { walk: Walk::Field("next".into()), hops: 1, decay: 0.5 };
-            vec![answer(&Search { expand: Some(&expand), ..by_text.clone() })]
+            vec![answer(collection.search(&Search { expand: Some(&expand), ..by_text })?)]
         }
         _ => {
-            let stop = AtomicBool::new(false);
-            let texts = vec!["word".to_owned(); 12];
-            let many = collection.search_many(None, Some(&texts), &search, &Work::quiet(2, &stop)).unwrap();
-            let each = many.into_iter().map(|found| {
-                found.matches.into_iter().map(|found| (found.id, version(found.metadata.as_deref()))).collect()
-            });
-            each.collect()
+            let (stop, texts) = (AtomicBool::new(false), vec!["word".to_owned(); 12]);
+            let many = collection.search_many(None, Some(&texts), &search, &Work::quiet(2, &stop))?;
+            many.into_iter().map(answer).collect()
         }
     };
-    (found.into_iter().map(|answer| (group, answer)).collect(), None)
+    Ok((found.into_iter().map(|answer| (group, answer)).collect(), None))
 }
 
 /// Ask again and again, beside writers: all of an answer must be true of one state.
@@ -155,7 +150,15 @@ fn reads(collection: &Collection, states: &States, reader: usize) {
     for at in 0..READS {
         let field = (at * 5 + reader * 67) % FIELDS;
         let begin = collection.sequence() as usize;
-        let (found, counted) = collection.read(|collection| Ok(read(collection, at + reader, field))).unwrap();
+        let (found, counted) = loop {
+            match collection.read(|collection| read(collection, at + reader, field)) {
+                // In another process, where the writer has gone on: the newest state is there.
+                Err(QueryError::LeftBehind) => {
+                    collection.refresh().unwrap();
+                }
+                read => break read.unwrap(),
+            }
+        };
         let end = collection.sequence() as usize;
         let states = &states.read()[begin..=end];
         let holds = |state: &State| {

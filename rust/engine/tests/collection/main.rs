@@ -12,6 +12,7 @@ mod isolated;
 mod lasting;
 mod long;
 mod model;
+mod scanning;
 mod searching;
 mod stages;
 mod viewing;
@@ -19,7 +20,9 @@ mod viewing;
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_engine::{Collection, Durability, Include, NewRecord, OpenError, Running, Search, Wanted};
+use tiercel_engine::{
+    Collection, Durability, Got, Include, NewRecord, OpenError, Page, QueryError, Running, Scan, Search, Wanted,
+};
 use tiercel_store::sim::SimVfs;
 
 /// All that a result can bring along.
@@ -57,4 +60,21 @@ fn animals() -> (Vec<NewRecord>, Vec<f32>) {
 
 fn ids(collection: &Collection, search: &Search<'_>) -> Vec<String> {
     collection.search(search).unwrap().matches.into_iter().map(|found| found.id).collect()
+}
+
+/// All records that a scan gives.
+fn scanned(collection: &Collection, page: &Page<'_>) -> Result<Vec<Got>, QueryError> {
+    rest(&mut collection.scan(page)?)
+}
+
+/// What is left of a scan.
+fn rest(scan: &mut Scan) -> Result<Vec<Got>, QueryError> {
+    let mut all = Vec::new();
+    loop {
+        let chunk = scan.next_chunk()?;
+        if chunk.is_empty() {
+            return Ok(all);
+        }
+        all.extend(chunk);
+    }
 }

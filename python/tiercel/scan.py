@@ -1,0 +1,130 @@
+"""Records of a collection in order, read as they are asked for."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Self, final
+
+from tiercel.errors import ClosedError
+from tiercel.found import Match, record
+
+if TYPE_CHECKING:
+    from tiercel._core import ScanCore
+    from tiercel.collection import Collection
+
+__all__ = ["AsyncScan", "Scan"]
+
+
+@final
+class Scan(Iterator[Match]):
+    """Records in order, of the moment when the scan began; made by `Collection.scan`.
+
+    They are read from the disk as they are asked for, at most 256 of them or a little over 1 MiB at a time. The scan goes on whatever is written
+    meanwhile. It holds on the disk what has been replaced since it began, until it ends, is closed or is dropped. A scan belongs to one thread at
+    a time. When its collection is closed, it raises `ClosedError`.
+    """
+
+    __slots__ = ("_after", "_at", "_collection", "_core", "_rows")
+
+    _after: str | None
+    _at: int
+    _collection: "Collection"
+    _core: "ScanCore"
+    _rows: list[tuple[str, str | None, str | None, Any, int]]
+
+    def __init__(self) -> None:
+        raise TypeError("Scan: made by Collection.scan")
+
+    @classmethod
+    def _begun(cls, collection: "Collection", core: "ScanCore", after: str | None) -> Self:
+        made = object.__new__(cls)
+        # A collection that nobody holds is closed.
+        made._collection, made._core, made._after = collection, core, after
+        made._rows, made._at = [], 0
+        return made
+
+    @property
+    def position(self) -> str | None:
+        """Where the scan is: behind the record that it gave last, or where it began. `None` is before the first record.
+
+        Another scan with the same `order_by` goes on there with `after=position`, whether that record is still there or not, also once the
+        collection has been opened again.
+        """
+        return self._core.position(self._at - 1) if self._at else self._after
+
+    def close(self) -> None:
+        """Release what the scan holds; it is at its end. Closing twice is fine."""
+        self._after, self._rows, self._at = self.position, [], 0
+        self._core.release()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Match:
+        if not self._is_ready():
+            self._read()
+        match = self._taken()
+        if match is None:
+            raise StopIteration
+        return match
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _is_ready(self) -> bool:
+        """Whether the next record has been read."""
+        if self._collection.closed:
+            raise ClosedError("the collection is closed")
+        return self._at < len(self._rows)
+
+    def _read(self) -> None:
+        """Read the next records, none at the end."""
+        # Before reading, which may fail.
+        self._after, self._rows, self._at = self.position, [], 0
+        self._rows = self._core.chunk()
+        if not self._rows:
+            self._core.release()
+
+    def _taken(self) -> Match | None:
+        """The next of the records that have been read; `None` at the end."""
+        if not self._rows:
+            return None
+        self._at += 1
+        return record(self._rows[self._at - 1])
+
+
+@final
+class AsyncScan(AsyncIterator[Match]):
+    """`Scan` for `asyncio`: it reads on a thread of the event loop. Made by `Collection.ascan`."""
+
+    __slots__ = ("_begin", "_scan")
+
+    def __init__(self, begin: Callable[[], Scan]) -> None:
+        self._begin = begin
+        self._scan: Scan | None = None
+
+    @property
+    def position(self) -> str | None:
+        """As `Scan.position`; `None` until the first record is asked for."""
+        return None if self._scan is None else self._scan.position
+
+    async def aclose(self) -> None:
+        """Release what the scan holds."""
+        if self._scan is not None:
+            await asyncio.to_thread(self._scan.close)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Match:
+        scan = self._scan
+        if scan is None:
+            scan = self._scan = await asyncio.to_thread(self._begin)
+        if not scan._is_ready():  # pyright: ignore[reportPrivateUsage]
+            await asyncio.to_thread(scan._read)  # pyright: ignore[reportPrivateUsage]
+        match = scan._taken()  # pyright: ignore[reportPrivateUsage]
+        if match is None:
+            raise StopAsyncIteration
+        return match

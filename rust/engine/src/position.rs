@@ -1,0 +1,91 @@
+//! Positions of a scan, as text that a user keeps.
+//!
+//! JSON in hexadecimal digits: `[row]` in the order of writing, `[row, field, descending]` behind a record without the field that
+//! the scan is ordered by, and `[row, field, descending, key]` behind one that has it. Rows are never used again, so a position
+//! counts for as long as the collection lives, whatever became of its record.
+
+use serde_json::{Value, json};
+
+use crate::errors::QueryError;
+use crate::scan::{Order, Place};
+
+/// Characters that an error shows of what is no position.
+const SHOWN: usize = 60;
+
+pub(crate) fn encode(place: &Place, order: Option<&Order>) -> String {
+    let mut parts = vec![json!(place.row)];
+    if let Some(order) = order {
+        parts.extend([json!(order.field), json!(order.descending)]);
+        parts.extend(place.key.clone());
+    }
+    hexadecimal(&Value::Array(parts).to_string())
+}
+
+fn hexadecimal(text: &str) -> String {
+    let halves = text.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
+}
+
+/// The place that a position stands for in this order.
+pub(crate) fn decode(text: &str, order: Option<&Order>) -> Result<Place, QueryError> {
+    let read = || {
+        let Value::Array(parts) = serde_json::from_slice(&bytes(text)?).ok()? else { return None };
+        let (row, key) = match (parts.as_slice(), order) {
+            ([row], None) => (row, None),
+            ([row, field, descending, key @ ..], Some(order))
+                if *field == order.field && *descending == order.descending && key.len() <= 1 =>
+            {
+                (row, key.first().cloned())
+            }
+            _ => return None,
+        };
+        Some(Place { key, row: u32::try_from(row.as_u64()?).ok()? })
+    };
+    read().ok_or_else(|| QueryError::Position(text.chars().take(SHOWN).collect()))
+}
+
+fn bytes(text: &str) -> Option<Vec<u8>> {
+    let digit = |digit: u8| char::from(digit).to_digit(16).map(|digit| digit as u8);
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some((digit(*pair.first()?)? << 4) | digit(*pair.get(1)?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(descending: bool) -> Order {
+        Order { field: "a.b".into(), descending }
+    }
+
+    #[test]
+    fn a_position_comes_back_in_its_own_order_alone() {
+        let by_row = Place { key: None, row: u32::MAX };
+        let text = encode(&by_row, None);
+        assert_eq!(decode(&text, None).unwrap(), by_row);
+        assert!(decode(&text, Some(&order(false))).is_err());
+        for key in [None, Some(json!(0.1)), Some(json!("\u{1f600}")), Some(Value::Null), Some(json!([]))] {
+            let place = Place { key, row: 7 };
+            let text = encode(&place, Some(&order(true)));
+            assert_eq!(decode(&text, Some(&order(true))).unwrap(), place);
+            assert!(decode(&text, Some(&order(false))).is_err());
+            assert!(decode(&text, Some(&Order { field: "c".into(), descending: true })).is_err());
+            assert!(decode(&text, None).is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_no_position_is_refused() {
+        let hex = hexadecimal;
+        let whole = encode(&Place { key: None, row: 12 }, None);
+        let mut bad = vec!["id7".to_owned(), "\u{e9}\u{e9}".into(), hex("[]"), hex("[-1]"), hex("[4294967296]")];
+        bad.extend([hex("[1,2]"), hex("{}"), hex("7"), hex("[1]x"), "x".repeat(1000)]);
+        bad.extend((0..whole.len()).map(|cut| whole[..cut].to_owned()));
+        for text in bad {
+            let Err(QueryError::Position(shown)) = decode(&text, None) else {
+                panic!("{text} is taken for a position")
+            };
+            assert!(text.starts_with(&shown) && shown.chars().count() <= SHOWN);
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Records in order, read from one snapshot a chunk at a time.
+//!
+//! Without an order by a field nothing is kept of the records that are left but their rows; with one, a key of each. A scan holds
+//! what its snapshot has on the disk and in memory, and the vectors only if it gives them, and goes on whatever is written
+//! meanwhile.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tiercel_store::{Reader, Record};
+
+use crate::collection::Collection;
+use crate::errors::QueryError;
+use crate::filter::{Filter, field};
+use crate::position;
+use crate::read::{Got, got};
+use crate::search::Include;
+use crate::select::select;
+use crate::snapshot::Snapshot;
+
+/// Records of a chunk at most, and bytes from which on it is cut off.
+const RECORDS: usize = 256;
+const BYTES: usize = 1 << 20;
+
+/// The order of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The field, by its dotted name.
+    pub field: String,
+    /// Largest first.
+    pub descending: bool,
+}
+
+/// Which records a scan gives.
+#[derive(Clone, Debug, Default)]
+pub struct Page<'a> {
+    /// Only those that pass.
+    pub filter: Option<&'a Filter>,
+    /// By a field; else in the order in which they were written.
+    pub order: Option<Order>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Those behind this position of a scan in the same order.
+    pub after: Option<&'a str>,
+    /// What each brings along.
+    pub include: Include,
+}
+
+/// Where a record stands in an order.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// What it is ordered by: the value of the field, if there is an order by one and the record has it.
+    pub(crate) key: Option<Value>,
+    /// Equal ones stand in the order of their rows.
+    pub(crate) row: u32,
+}
+
+/// Rows, ascending.
+type Rows = Box<dyn Iterator<Item = u32> + Send>;
+
+/// Places, in their order.
+type Places = Box<dyn Iterator<Item = Place> + Send>;
+
+/// What is left of a scan: the records of one moment.
+pub struct Scan {
+    reader: Reader,
+    /// Keeps the vectors of its rows, if they are wanted.
+    vectors: Option<Arc<Snapshot>>,
+    include: Include,
+    order: Option<Order>,
+    left: Peekable<Places>,
+    /// The places of the chunk that was read last.
+    chunk: Vec<Place>,
+}
+
+impl Collection {
+    /// Records in order, as they are now.
+    pub fn scan(&self, page: &Page<'_>) -> Result<Scan, QueryError> {
+        let order = page.order.as_ref();
+        let after = page.after.map(|text| position::decode(text, order)).transpose()?;
+        // Rows ascend in the order of writing, so that those before the first one need not be looked at.
+        let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.row.saturating_add(1));
+        let (snapshot, rows) = self.rows(page.filter, first)?;
+        let places: Places = match order {
+            None => Box::new(rows.map(|row| Place { key: None, row })),
+            Some(order) => Box::new(sorted(&snapshot.reader, rows, order, after.as_ref())?.into_iter()),
+        };
+        let limited: Places = Box::new(places.take(page.limit.unwrap_or(usize::MAX)));
+        Ok(Scan {
+            reader: snapshot.reader.clone(),
+            vectors: Some(snapshot).filter(|_| page.include.vector),
+            include: page.include,
+            order: page.order.clone(),
+            left: limited.peekable(),
+            chunk: Vec::new(),
+        })
+    }
+
+    /// The newest snapshot, and its living rows from `first` on that pass a filter, ascending.
+    fn rows(&self, filter: Option<&Filter>, first: u32) -> Result<(Arc<Snapshot>, Rows), QueryError> {
+        if let Some(filter) = filter {
+            let (snapshot, mut rows) = select(&self.core, filter)?;
+            rows.remove_range(..first);
+            return Ok((snapshot, Box::new(rows.into_iter())));
+        }
+        let snapshot = self.core.snapshot();
+        let (stamps, sequence) = (snapshot.stamps.clone(), snapshot.sequence);
+        let rows = (first..snapshot.rows).filter(move |row| stamps.lives(*row, sequence));
+        Ok((snapshot, Box::new(rows)))
+    }
+}
+
+impl Scan {
+    /// Read the next records; none at the end. After an error the same records are next.
+    pub fn next_chunk(&mut self) -> Result<Vec<Got>, QueryError> {
+        self.chunk.clear();
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while let Some(place) = self.left.peek()
+            && records.len() < RECORDS
+            && bytes < BYTES
+        {
+            match self.reader.record(place.row) {
+                Ok(Some(record)) => {
+                    let record = got(self.vectors.as_deref(), place.row, record, self.include);
+                    bytes += size(&record);
+                    records.push(record);
+                    self.chunk.extend(self.left.next());
+                }
+                Ok(None) => drop(self.left.next()),
+                // What has been read is given first.
+                Err(_) if !records.is_empty() => break,
+                Err(error) => return Err(left_behind(error.into())),
+            }
+        }
+        Ok(records)
+    }
+
+    /// The position behind a record of the last chunk, for [`Page::after`] of another scan in the same order, be it of a later state.
+    pub fn position(&self, at: usize) -> Option<String> {
+        self.chunk.get(at).map(|place| position::encode(place, self.order.as_ref()))
+    }
+}
+
+/// What a reader is told whose state a writer has written over: a scan cannot go on in another one.
+fn left_behind(error: QueryError) -> QueryError {
+    if error.is_outdated() { QueryError::LeftBehind } else { error }
+}
+
+fn size(got: &Got) -> usize {
+    let vector = got.vector.as_ref().map_or(0, |vector| size_of_val(vector.as_slice()));
+    got.id.len() + got.text.as_ref().map_or(0, String::len) + got.metadata.as_ref().map_or(0, Vec::len) + vector
+}
+
+/// The places of rows in an order, those behind one of them.
+fn sorted(
+    reader: &Reader,
+    rows: impl Iterator<Item = u32>,
+    order: &Order,
+    after: Option<&Place>,
+) -> Result<Vec<Place>, QueryError> {
+    let in_order =
+        |a: &Place, b: &Place| compare(a.key.as_ref(), b.key.as_ref(), order.descending).then(a.row.cmp(&b.row));
+    let mut places = Vec::new();
+    for row in rows {
+        let Some(record) = reader.record(row)? else { continue };
+        let place = Place { key: key(&record, &order.field), row };
+        // The record of that place need not be there any more: what counts is where it stood.
+        if after.is_none_or(|after| in_order(&place, after).is_gt()) {
+            places.push(place);
+        }
+    }
+    places.sort_by(in_order);
+    Ok(places)
+}
+
+/// What a record is ordered by: the value of a field, or an empty one where only its kind counts.
+fn key(record: &Record, name: &str) -> Option<Value> {
+    let metadata: Value = serde_json::from_slice(record.metadata.as_deref()?).ok()?;
+    Some(match field(metadata.as_object()?, name)? {
+        Value::Array(_) => json!([]),
+        Value::Object(_) => json!({}),
+        value => value.clone(),
+    })
+}
+
+/// Numbers before strings before all else; records without the field last, whichever way.
+fn compare(a: Option<&Value>, b: Option<&Value>, descending: bool) -> Ordering {
+    let (Some(a), Some(b)) = (a, b) else { return b.is_some().cmp(&a.is_some()) };
+    let order = match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            a.as_f64().unwrap_or(f64::NAN).total_cmp(&b.as_f64().unwrap_or(f64::NAN))
+        }
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (a, b) => kind(a).cmp(&kind(b)),
+    };
+    if descending { order.reverse() } else { order }
+}
+
+const fn kind(value: &Value) -> u8 {
+    match value {
+        Value::Number(_) => 0,
+        Value::String(_) => 1,
+        Value::Bool(_) => 2,
+        Value::Null => 3,
+        Value::Array(_) => 4,
+        Value::Object(_) => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tiercel_store::sim::SimVfs;
+    use tiercel_store::{Durability, View};
+
+    use super::*;
+    use crate::config::Wanted;
+    use crate::open::Running;
+    use crate::write::NewRecord;
+
+    const MANY: usize = 600;
+
+    fn put(collection: &Collection, version: usize) {
+        let text = format!("version {version} {}", "x".repeat(2000));
+        let new = |number| NewRecord { id: format!("id{number}"), text: Some(text.clone()), ..NewRecord::default() };
+        collection.upsert((0..MANY).map(new).collect(), vec![]).unwrap();
+    }
+
+    /// With hardly a page in memory, a reader needs the disk for every chunk.
+    #[test]
+    fn a_scan_whose_pages_are_written_over_says_so() {
+        let (vfs, path) = (SimVfs::new(), Path::new("/collection"));
+        let running = Running { durability: Durability::None, threads: 1 };
+        let collection = Collection::open_on(Arc::new(vfs.clone()), path, Wanted::default(), running).unwrap();
+        put(&collection, 0);
+        collection.checkpoint().unwrap();
+        let reader = View::new(Arc::new(vfs), path, 4096).reader().unwrap();
+        let left: Places = Box::new((0..MANY as u32).map(|row| Place { key: None, row }));
+        let include = Include { text: true, ..Include::default() };
+        let mut scan = Scan { reader, vectors: None, include, order: None, left: left.peekable(), chunk: Vec::new() };
+        assert_eq!(scan.next_chunk().unwrap().len(), RECORDS);
+        for version in 1..6 {
+            put(&collection, version);
+            collection.checkpoint().unwrap();
+        }
+        let error = loop {
+            match scan.next_chunk() {
+                Ok(records) => {
+                    assert!(!records.is_empty(), "pages that were written over were not met");
+                    assert!(records.iter().all(|got| got.text.as_ref().unwrap().starts_with("version 0 ")));
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, QueryError::LeftBehind), "{error}");
+    }
+}
