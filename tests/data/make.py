@@ -1,11 +1,15 @@
-"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py 1`.
+"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, or `collection 1`.
 
 To be run once a format version, by the tiercel that is released with it. Files of a released version are never made again.
 """
 
 import json
 import lzma
+import multiprocessing
+import os
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +56,32 @@ def answers(index: tiercel.Index) -> dict[str, object]:
     }
 
 
-def write(version: int) -> None:
+def collection(path: Path) -> None:
+    """Records in a checkpoint and records in the log alone, as a killed process leaves them."""
+    opened = tiercel.open(path, dim=3, schema={"year": int})
+    ids = [f"r{number}" for number in range(30)]
+    vectors = np.random.default_rng(5).standard_normal((30, 3))
+    metadata = [{"year": 1990 + number} for number in range(30)]
+    texts = [f"record of the year {1990 + number}" for number in range(30)]
+    opened.upsert(ids, vectors, texts, metadata)
+    opened.delete(["r3", "r4"])
+    opened.checkpoint()
+    opened.upsert(["late", "r5"], [[9, 9, 9], [0, 0, 9]], ["came late", "a second version"], [{"year": 2030}, {"year": 2031}])
+    opened.delete(["r6"])
+    os._exit(0)
+
+
+def write_collection(version: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"collection-v{version}"
+        writer = multiprocessing.get_context("spawn").Process(target=collection, args=(path,))
+        writer.start()
+        writer.join()
+        with lzma.open(HERE / f"{path.name}.tar.xz", "w", preset=9) as out, tarfile.open(fileobj=out, mode="w") as archive:
+            archive.add(path, path.name)
+
+
+def write_indexes(version: int) -> None:
     for name, index in {"small": small(), "graph": graph()}.items():
         path = HERE / f"index-v{version}-{name}"
         path.with_suffix(".tiercel.xz").write_bytes(lzma.compress(index.to_bytes(), preset=9))
@@ -60,4 +89,4 @@ def write(version: int) -> None:
 
 
 if __name__ == "__main__":
-    write(int(sys.argv[1]))
+    {"index": write_indexes, "collection": write_collection}[sys.argv[1]](int(sys.argv[2]))
