@@ -77,6 +77,7 @@ def test_a_directory_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    tiercel.open(tmp_path, dim=3).close()
     names = ["notes.txt", "index-1", "text-2.txt", ".hidden", "LOCK.old"]
     for name in names:
         (tmp_path / name).write_text(name)

@@ -29,7 +29,7 @@ def open(  # noqa: A001
     language: str | None = "default",
     threads: int | None = None,
 ) -> Collection:
-    """Open the collection in a directory; it is made if there is none, unless `mode` is "r".
+    """Open the collection in a directory; a new one is made if the directory is empty or missing, unless `mode` is "r".
 
     Parameters
     ----------
@@ -61,13 +61,14 @@ def open(  # noqa: A001
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, or the collection was made with another one.
+        An argument is not what it must be, the collection was made with another one, or the directory holds other files and no
+        collection.
     FileNotFoundError
         There is no collection to read, with `mode="r"`.
     AlreadyOpenError
         Another process or object has it open.
     CorruptionError
-        A file is damaged.
+        A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed.
     StorageFailedError
         The directory cannot be read or written.
     """

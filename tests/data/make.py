@@ -66,7 +66,9 @@ def collection(path: Path) -> None:
     opened.upsert(ids, vectors, texts, metadata)
     opened.delete(["r3", "r4"])
     opened.checkpoint()
-    opened.upsert(["late", "r5"], [[9, 9, 9], [0, 0, 9]], ["came late", "a second version"], [{"year": 2030}, {"year": 2031}])
+    opened.upsert(
+        ["late", "r5"], [[9, 9, 9], [0, 0, 9]], ["came late", "a second version"], [{"year": 2030}, {"year": 2031}]
+    )
     opened.delete(["r6"])
     os._exit(0)
 
@@ -77,7 +79,10 @@ def write_collection(version: int) -> None:
         writer = multiprocessing.get_context("spawn").Process(target=collection, args=(path,))
         writer.start()
         writer.join()
-        with lzma.open(HERE / f"{path.name}.tar.xz", "w", preset=9) as out, tarfile.open(fileobj=out, mode="w") as archive:
+        with (
+            lzma.open(HERE / f"{path.name}.tar.xz", "w", preset=9) as out,
+            tarfile.open(fileobj=out, mode="w") as archive,
+        ):
             archive.add(path, path.name)
 
 

@@ -1,11 +1,10 @@
 """What the commands on collections share."""
 
-import errno
 from pathlib import Path
 from typing import Any
 
 import tiercel
-from tiercel import AlreadyOpenError, Collection, InvalidInputError, StorageFailedError
+from tiercel import Collection, InvalidInputError
 from tiercel.cli.answer import size
 from tiercel.schema import names_of_types
 
@@ -14,22 +13,18 @@ _RECORDS = "records"
 
 
 def open_collection(directory: str) -> Collection:
-    """Open a collection that is there: a mistyped name must not make a new one."""
-    if not (Path(directory) / _RECORDS).is_file():
-        raise InvalidInputError(f"DIR: expected a collection, got {directory}, which is none")
+    """Open a collection to write it. A mistyped name must not make a new one."""
+    if not (Path(directory) / _RECORDS).exists():
+        open_to_read(directory).close()
     return tiercel.open(directory)
 
 
 def open_to_read(directory: str) -> Collection:
-    """Open a collection that is there: with all that is in it or, beside a writer or where nobody may write, as of its last checkpoint."""
+    """Open a collection without changing anything in its directory, also beside a writer and where nobody may write."""
     try:
-        return open_collection(directory)
-    except AlreadyOpenError:
-        pass
-    except StorageFailedError as error:
-        if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
-            raise
-    return tiercel.open(directory, mode="r")
+        return tiercel.open(directory, mode="r")
+    except FileNotFoundError as error:
+        raise InvalidInputError(f"DIR: expected a collection, got {directory}, which is none") from error
 
 
 def describe(collection: Collection) -> dict[str, Any]:
@@ -57,8 +52,6 @@ def collection_lines(document: dict[str, Any]) -> list[str]:
     ]
     if document["schema"]:
         lines.append(f"schema       {', '.join(f'{field}: {name}' for field, name in document['schema'].items())}")
-    if document["mode"] == "r":
-        lines.append("as of        the last checkpoint of the process that has it open")
     return lines + ([f"trouble      {stats['trouble']}"] if stats["trouble"] else [])
 
 

@@ -25,7 +25,13 @@ pub enum LockError {
 pub struct Lock {
     path: PathBuf,
     file: File,
+    #[cfg(unix)]
+    place: Place,
 }
+
+/// Device and number of a file: no two that exist at one time are the same.
+#[cfg(unix)]
+type Place = (u64, u64);
 
 impl Lock {
     /// Lock the file at `path`, which is made if it is missing. Only who may write the file can take the lock: the file is private when it
@@ -38,7 +44,12 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held(file)),
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            let lock = Self { path: path.to_owned(), file };
+            let lock = Self {
+                path: path.to_owned(),
+                #[cfg(unix)]
+                place: place(&file.metadata()?),
+                file,
+            };
             // Otherwise the file was replaced between its opening and the lock.
             if lock.is_in_place()? {
                 lock.shut_out_readers()?;
@@ -63,10 +74,8 @@ impl Lock {
 
     #[cfg(unix)]
     fn is_in_place(&self) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt;
-        let locked = self.file.metadata()?;
         match std::fs::symlink_metadata(&self.path) {
-            Ok(there) => Ok((there.dev(), there.ino()) == (locked.dev(), locked.ino())),
+            Ok(there) => Ok(place(&there) == self.place),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
@@ -100,6 +109,12 @@ impl Lock {
     fn shut_out_readers(&self) -> io::Result<()> {
         Ok(())
     }
+}
+
+#[cfg(unix)]
+fn place(file: &std::fs::Metadata) -> Place {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
 }
 
 #[cfg(test)]

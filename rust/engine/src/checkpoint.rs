@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tiercel_store::{Publication, Reader, Tag};
+use tiercel_store::{Publication, Reader, Tag, is_segment_name};
 use tiercel_text::Segment;
 
 use crate::background::{merge_text, move_tails};
@@ -55,7 +55,7 @@ impl Checkpoint {
     fn from_bytes(bytes: &[u8]) -> Result<Self, OpenError> {
         let read = || {
             let value: Value = serde_json::from_slice(bytes).ok()?;
-            let name = |value: &Value| Some(value.as_str()?.to_owned());
+            let name = |value: &Value| value.as_str().filter(|name| is_segment_name(name)).map(str::to_owned);
             Some(Self {
                 number: value["number"].as_u64()?,
                 rows: u32::try_from(value["rows"].as_u64()?).ok()?,
@@ -161,5 +161,15 @@ mod tests {
         assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()).unwrap(), checkpoint);
         assert_eq!(Checkpoint::from_bytes(&Checkpoint::default().to_bytes()).unwrap(), Checkpoint::default());
         assert!(Checkpoint::from_bytes(b"{}").is_err());
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused() {
+        let elsewhere = || "../elsewhere".to_owned();
+        let index = Checkpoint { index: Some(elsewhere()), ..Checkpoint::default() };
+        let text = Checkpoint { texts: vec![elsewhere()], ..Checkpoint::default() };
+        for checkpoint in [index, text] {
+            assert!(Checkpoint::from_bytes(&checkpoint.to_bytes()).is_err(), "{checkpoint:?}");
+        }
     }
 }

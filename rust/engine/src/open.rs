@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tiercel_index::Index;
-use tiercel_store::{Durability, FreshChunk, Options, OsVfs, ReadError, Reader, Segment as File, Store, Vfs};
+use tiercel_store::{Durability, FreshChunk, Options, OsVfs, Prepared, ReadError, Reader, Segment as File, Store, Vfs};
 use tiercel_text::{Segment, TextIndex};
 
 use crate::background::{Background, fill_up, merge_text, take_out_dead};
@@ -39,20 +39,21 @@ impl Collection {
     /// Open a collection on any file system.
     pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
         let store_options = Options { durability: running.durability, ..Options::default() };
-        let exists = Store::exists(&*vfs, path).map_err(tiercel_store::OpenError::from)?;
-        let (store, config) = if exists {
-            let store = Store::open(vfs, path, store_options)?;
-            let config = config_of(&store.reader())?;
+        let (prepared, config) = if Store::exists(&*vfs, path)? {
+            let prepared = Prepared::open(vfs, path, store_options)?;
+            let config = config_of(&prepared.reader())?;
             wanted.check(&config)?;
-            (store, config)
+            (prepared, config)
         } else {
             let config = wanted.into_config();
             if let Some(dim) = config.dim {
                 options(dim, config.metric).check()?;
             }
-            (Store::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
+            (Prepared::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
         };
-        let (snapshot, maintenance) = read(store.reader(), &|name| store.open_segment(name), &config)?;
+        let (snapshot, maintenance) = read(prepared.reader(), &|name| prepared.open_segment(name), &config)?;
+        // Nothing was written before all was read, so what is damaged can still be put right.
+        let store = prepared.begin()?;
         let core = Arc::new(Core::new(config, snapshot));
         let writer = Arc::new(Writer::new(Arc::clone(&core), store, maintenance, running.threads));
         let background = Background::start(Arc::clone(&writer), running.durability).map_err(OpenError::Thread)?;

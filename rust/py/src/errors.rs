@@ -106,6 +106,10 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
             let by = pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
             error(py, "AlreadyOpenError", named(&format!("already open{by}; one process writes at a time")))
         }
+        OpenError::Store(Store::Occupied(_)) => {
+            let Some(path) = path.to_str() else { return invalid(py, format!("path: {problem}")) };
+            invalid(py, format!("path: {problem} in {path:?}: choose a directory of its own for the collection"))
+        }
         OpenError::Options(range) => {
             invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
         }

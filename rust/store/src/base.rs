@@ -7,7 +7,8 @@ use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
 
 use crate::database::Db;
 use crate::errors::ReadError;
-use crate::tables::{Counters, IDS, META, RECORDS, SEGMENTS};
+use crate::segment;
+use crate::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 
 /// An immutable state of the record database; what it shows is kept on the disk for as long as it lives.
 pub(crate) struct Base {
@@ -80,10 +81,22 @@ impl Base {
     }
 
     pub(crate) fn segments(&self) -> Result<Vec<String>, ReadError> {
-        self.db.run(|| {
-            let table = self.table(SEGMENTS)?;
-            table.range::<&str>(..)?.map(|entry| Ok(entry?.0.value().to_owned())).collect()
-        })
+        self.names(SEGMENTS)
+    }
+
+    pub(crate) fn obsolete(&self) -> Result<Vec<String>, ReadError> {
+        self.names(OBSOLETE)
+    }
+
+    fn names(&self, definition: TableDefinition<'_, &'static str, ()>) -> Result<Vec<String>, ReadError> {
+        let names: Vec<String> = self.db.run(|| match self.table(definition) {
+            Ok(table) => table.range::<&str>(..)?.map(|entry| Ok(entry?.0.value().to_owned())).collect(),
+            // The first format has not all tables.
+            Err(redb::Error::TableDoesNotExist(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        })?;
+        names.iter().try_for_each(|name| segment::check_stored_name(name))?;
+        Ok(names)
     }
 
     pub(crate) fn table<K: redb::Key, V: redb::Value>(

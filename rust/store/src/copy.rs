@@ -1,4 +1,4 @@
-//! Files that are written anew: beside their place, synced, and put there by a rename.
+//! Copies of record databases, logs and segments, and reading all of a record database.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,56 +10,41 @@ use crate::base::Base;
 use crate::check::{Scope, check};
 use crate::database::{Db, FILE};
 use crate::errors::{Corruption, ReadError};
+use crate::files::Files;
 use crate::log::{self, FIRST, LogHeader};
-use crate::page_file::{Health, PageFile};
+use crate::page_file::{Health, Origin, PageFile};
+use crate::pages::Header;
 use crate::reader::Reader;
 use crate::record::RecordRef;
 use crate::replay;
-use crate::segment::{Segment, SegmentWriter};
-use crate::store::TEMPORARY;
+use crate::segment::{self, Segment, SegmentWriter};
 use crate::tables::{Counters, IDS, META, RECORDS, SEGMENTS};
-use crate::vfs::{Vfs, VfsFile};
+use crate::vfs::Vfs;
 
 /// Cache of a database that is read or written from front to back.
 const CACHE: usize = 16 << 20;
 /// Bytes of a log file that are copied at a time.
 const CHUNK: u64 = 1 << 20;
 
-/// Write a file through `write`. When this returns, the file is whole and on disk; when it fails, nothing has its name,
-/// unless it was the directory that could not be synced.
-pub(crate) fn write_file<E: From<io::Error>>(
-    vfs: &dyn Vfs,
-    path: &Path,
-    write: impl FnOnce(&dyn VfsFile) -> Result<(), E>,
-) -> Result<(), E> {
-    let temporary = temporary(path);
-    let result = vfs.create(&temporary).map_err(E::from).and_then(|file| {
-        write(&*file)?;
-        Ok(file.sync()?)
-    });
-    place(vfs, &temporary, path, result)
-}
-
 /// Make a record database in a directory with what `fill` puts into it.
 pub(crate) fn create(
-    vfs: &dyn Vfs,
-    dir: &Path,
+    files: Files<'_>,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let path = dir.join(FILE);
-    let temporary = temporary(&path);
-    let result = fill_file(vfs, &temporary, 1, fill);
-    place(vfs, &temporary, &path, result)
+    let temporary = files.temporary(FILE);
+    let origin = Origin { identity: files.identity, file: 1, writes: 0 };
+    let result = fill_file(files, &temporary, origin, fill);
+    files.place(&temporary, FILE, result)
 }
 
 /// Make a record database in a file of its own, whole and on disk but for its name.
 fn fill_file(
-    vfs: &dyn Vfs,
+    files: Files<'_>,
     path: &Path,
-    number: u32,
+    origin: Origin,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let file = PageFile::create(vfs.create(path)?, FILE, number);
+    let file = PageFile::create(files.create(path)?, FILE, origin);
     let db = Db::new(file.clone(), CACHE)?;
     db.transact(fill)?;
     db.close();
@@ -71,23 +56,24 @@ fn fill_file(
 }
 
 /// Copy the record database below a reader into one of its own in another directory.
-pub(crate) fn copy_records(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<(), ReadError> {
-    create(vfs, dir, |transaction| copy_tables(reader.base(), reader.counters(), transaction))
+pub(crate) fn copy_records(files: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
+    create(files, |transaction| copy_tables(reader.base(), reader.counters(), transaction))
 }
 
-/// Copy the record database, with these counters, to a file of this number beside its own, and return its name.
+/// Copy the record database, with these counters, to a file beside its own that will take its place, and return its name.
 pub(crate) fn copy_aside(
-    vfs: &dyn Vfs,
+    files: Files<'_>,
     base: &Base,
     counters: Counters,
-    number: u32,
-    dir: &Path,
+    old: &Header,
 ) -> Result<PathBuf, ReadError> {
-    let path = temporary(&dir.join(FILE));
-    match fill_file(vfs, &path, number, |transaction| copy_tables(base, counters, transaction)) {
+    let path = files.temporary(FILE);
+    let origin = Origin { identity: files.identity, file: old.file.wrapping_add(1), writes: old.writes };
+    let copied = fill_file(files, &path, origin, |transaction| copy_tables(base, counters, transaction));
+    match copied {
         Ok(()) => Ok(path),
         Err(error) => {
-            let _ = vfs.remove(&path);
+            let _ = files.vfs.remove(&path);
             Err(error)
         }
     }
@@ -116,13 +102,20 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
 }
 
 /// Copy the log files that a reader needs to another directory.
-pub(crate) fn copy_log(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<(), ReadError> {
+pub(crate) fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
     let files = reader.files();
     let needed = files.iter().skip(1).take_while(|file| file.before < reader.sequence()).count();
     for (index, file) in files[..=needed].iter().enumerate() {
         let end = replay::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
-        let header = LogHeader { synced: end, ended: index < needed, ..LogHeader::new(file.number, file.before) };
-        write_file(vfs, &dir.join(log::file_name(file.number)), |to| {
+        let header = LogHeader {
+            number: file.number,
+            before: file.before,
+            synced: end,
+            ended: index < needed,
+            making: false,
+            ..LogHeader::first(there.identity)
+        };
+        there.write(&log::file_name(file.number), |to| {
             to.write_at(0, &header.encode())?;
             let mut at = FIRST;
             let mut bytes = Vec::new();
@@ -139,10 +132,10 @@ pub(crate) fn copy_log(vfs: &dyn Vfs, reader: &Reader, dir: &Path) -> Result<(),
 }
 
 /// Copy a segment; what is damaged in it is found and not copied.
-pub(crate) fn copy_segment(vfs: &dyn Vfs, segment: &Segment, path: &Path) -> Result<(), ReadError> {
-    write_file(vfs, path, |file| {
+pub(crate) fn copy_segment(there: Files<'_>, segment: &Segment, name: &str) -> Result<(), ReadError> {
+    there.write(&segment::file_name(name), |file| {
         let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();
-        let mut writer = SegmentWriter::new(file, &sections)?;
+        let mut writer = SegmentWriter::new(file, there.identity, &sections)?;
         for (tag, _) in sections {
             let bytes = segment.read(tag)?;
             writer.section(tag, |out| out.write_all(&bytes))?;
@@ -182,23 +175,4 @@ pub(crate) fn verify(reader: &Reader) -> Result<(), ReadError> {
 
 fn corrupt(what: String) -> ReadError {
     Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
-}
-
-/// Give a file that was written its name, or remove it.
-fn place<E: From<io::Error>>(vfs: &dyn Vfs, temporary: &Path, path: &Path, written: Result<(), E>) -> Result<(), E> {
-    if let Err(error) = written.and_then(|()| Ok(vfs.rename(temporary, path)?)) {
-        // What failed before is the error to report; the next opening removes what is left.
-        let _ = vfs.remove(temporary);
-        return Err(error);
-    }
-    match path.parent() {
-        Some(dir) => Ok(vfs.sync_dir(dir)?),
-        None => Ok(()),
-    }
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(TEMPORARY);
-    name.into()
 }

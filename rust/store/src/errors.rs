@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::vfs::NotRegular;
+
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{file}: {what} at byte {offset}")]
@@ -29,6 +31,9 @@ pub enum OpenError {
     /// There is no store in the directory.
     #[error("no collection there")]
     NotFound,
+    /// There is none in the directory, but something else, which a new collection must not be mixed with.
+    #[error("expected a collection, an empty directory or none, got a directory with {}", listed(.0))]
+    Occupied(Vec<String>),
     /// There is one already, so none can be created.
     #[error("a collection is there already")]
     Exists,
@@ -37,7 +42,23 @@ pub enum OpenError {
     Corrupt(#[from] Corruption),
     /// The system refused an operation.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        ReadError::from(error).into()
+    }
+}
+
+/// Some names of many.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Why nothing was committed.
@@ -99,7 +120,7 @@ pub enum ReadError {
     Corrupt(#[from] Corruption),
     /// The system refused an operation.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
 impl ReadError {
@@ -121,6 +142,19 @@ pub fn is_outdated(error: &io::Error) -> bool {
 
 /// The kind that the system uses for files that are not what they were when they were opened.
 const OUTDATED: io::ErrorKind = io::ErrorKind::StaleNetworkFileHandle;
+
+impl From<io::Error> for ReadError {
+    fn from(error: io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegular>()) {
+            // What stands in place of a file is damage like any other.
+            Some(NotRegular { name, got }) => {
+                let what = format!("expected a regular file, got {got}");
+                Self::Corrupt(Corruption { file: name.clone(), what, offset: 0 })
+            }
+            None => Self::Io(error),
+        }
+    }
+}
 
 impl From<io::Error> for CommitError {
     fn from(error: io::Error) -> Self {

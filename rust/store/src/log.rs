@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! header   0     8  magic: TIERCELL
-//!          8     4  format version, u32: 1
+//!          8     4  format version, u32: 2; 1 without what stands from byte 37 on
 //!          12    8  number of the file, n, u64
 //!          20    8  sequence number of the last batch before it, u64
 //!          28    8  the bytes of the file that have been synced, u64
 //!          36    1  1: the log goes on in file n + 1
-//!          37  471  zeros
+//!          37    1  1: the collection is being made, and has no record database yet
+//!          38    2  zeros
+//!          40   16  the identity of the collection
+//!          56    8  how often the record database had been written when segments were published last, u64
+//!          64  444  zeros
 //!          508   4  CRC32C of the bytes before, u32
 //! group    0     8  length of its batches in bytes, u64
 //!          8     8  sequence number of its first batch, u64
@@ -26,6 +30,7 @@
 use std::io;
 
 use crate::errors::{Corruption, ReadError};
+use crate::identity::Identity;
 use crate::pages::SECTOR;
 use crate::tables::Counters;
 use crate::vfs::VfsFile;
@@ -33,7 +38,9 @@ use crate::vfs::VfsFile;
 /// Start of the name of a log file; its number follows.
 const PREFIX: &str = "log-";
 const MAGIC: &[u8; 8] = b"TIERCELL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest version that is read: it has zeros where later ones have more.
+const OLDEST: u32 = 1;
 /// Where the first group starts.
 pub(crate) const FIRST: u64 = SECTOR as u64;
 /// Bytes of a group before its batches.
@@ -49,12 +56,23 @@ pub(crate) struct LogHeader {
     pub(crate) synced: u64,
     /// Whether there is a next file.
     pub(crate) ended: bool,
+    /// Whether there may be no record database yet.
+    pub(crate) making: bool,
+    /// Which collection it belongs to.
+    pub(crate) identity: Identity,
+    /// How often the record database had been written when it was last told so: it is never older than this.
+    pub(crate) writes: u64,
 }
 
 impl LogHeader {
-    /// That of a file without groups.
-    pub(crate) fn new(number: u64, before: u64) -> Self {
-        Self { number, before, synced: FIRST, ended: false }
+    /// That of the first file of a collection that is being made.
+    pub(crate) fn first(identity: Identity) -> Self {
+        Self { number: 1, before: 0, synced: FIRST, ended: false, making: true, identity, writes: 0 }
+    }
+
+    /// That of the file after this one, which goes on behind a batch.
+    pub(crate) fn next(&self, before: u64) -> Self {
+        Self { number: self.number + 1, before, synced: FIRST, ended: false, ..*self }
     }
 
     pub(crate) fn encode(&self) -> [u8; SECTOR] {
@@ -65,6 +83,9 @@ impl LogHeader {
         bytes[20..28].copy_from_slice(&self.before.to_le_bytes());
         bytes[28..36].copy_from_slice(&self.synced.to_le_bytes());
         bytes[36] = u8::from(self.ended);
+        bytes[37] = u8::from(self.making);
+        bytes[40..56].copy_from_slice(&self.identity.0);
+        bytes[56..64].copy_from_slice(&self.writes.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..508]);
         bytes[508..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -76,7 +97,7 @@ impl LogHeader {
             return Err((format!("header: expected TIERCELL, got {}", bytes[..8].escape_ascii()), 0));
         }
         let (version, expected, got) = (u32_at(bytes, 8), u32_at(bytes, 508), crc32c::crc32c(&bytes[..508]));
-        if version != VERSION {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err((format!("header: expected format version {VERSION}, got {version}"), 8));
         }
         if expected != got {
@@ -87,7 +108,15 @@ impl LogHeader {
             let most = Counters::MOST;
             return Err((format!("header: expected numbers below {most}, got {number} and {before}"), 12));
         }
-        Ok(Self { number, before, synced: u64_at(bytes, 28), ended: bytes[36] != 0 })
+        Ok(Self {
+            number,
+            before,
+            synced: u64_at(bytes, 28),
+            ended: bytes[36] != 0,
+            making: bytes[37] != 0,
+            identity: Identity::at(bytes, 40),
+            writes: u64_at(bytes, 56),
+        })
     }
 }
 
@@ -218,7 +247,9 @@ mod tests {
 
     #[test]
     fn header_comes_back_and_no_flipped_bit_passes() {
-        let header = LogHeader { number: 7, before: 1 << 40, synced: 12_345, ended: true };
+        let identity = Identity([9; Identity::LEN]);
+        let first = LogHeader::first(identity);
+        let header = LogHeader { number: 7, synced: 12_345, ended: true, writes: 1 << 41, ..first.next(1 << 40) };
         let bytes = header.encode();
         assert_eq!(LogHeader::decode(&bytes), Ok(header));
         for bit in 0..8 * SECTOR {

@@ -1,11 +1,12 @@
 //! Adding to the log.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::copy;
 use crate::errors::CommitError;
+use crate::files::Files;
+use crate::identity::Identity;
 use crate::log::{self, FIRST, LogFile, LogHeader};
 use crate::vfs::Vfs;
 
@@ -88,12 +89,27 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Cut off what is behind the last group, for good.
-    pub(crate) fn cut(&mut self) -> io::Result<()> {
+    /// Begin to write. What is behind the last group is cut off, for good; all else is on the disk when this returns.
+    pub(crate) fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
-        file.file.set_len(end)?;
-        file.file.sync()?;
-        self.mark(&file, end)
+        if file.file.len()? > end {
+            file.file.set_len(end)?;
+            file.file.sync()?;
+            self.mark(&file, end)?;
+        }
+        if self.header.making || self.header.identity.is_none() {
+            self.header = LogHeader { making: false, identity, ..self.header };
+            self.write_header()?;
+            // A collection that has records must never look like one that is being made.
+            file.file.sync()?;
+        }
+        self.sync()
+    }
+
+    /// Note how often the record database was written: a copy of it that is older than that is found.
+    pub(crate) fn note_writes(&mut self, writes: u64) -> io::Result<()> {
+        self.header.writes = writes;
+        self.write_header()
     }
 
     /// Sync all groups.
@@ -129,13 +145,15 @@ impl LogWriter {
             return Ok(());
         }
         self.sync()?;
-        let header = LogHeader::new(self.header.number + 1, sequence);
-        let file = match create(&*self.vfs, &self.dir, header) {
+        let header = self.header.next(sequence);
+        let file = match create(Files::new(&*self.vfs, &self.dir, header.identity), header) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull && !self.has(header.number)? => return Ok(()),
             file => file?,
         };
         self.header.ended = true;
         self.write_header()?;
+        // Without this a power cut could hide that there is a next file, and nobody would miss it.
+        self.part().file.file.sync()?;
         self.parts.push(Part { file: Arc::new(file), rows: 0, end: FIRST });
         self.header = header;
         self.shared = share(&self.parts);
@@ -171,10 +189,10 @@ impl LogWriter {
 }
 
 /// Make a log file without groups.
-pub(crate) fn create(vfs: &dyn Vfs, dir: &Path, header: LogHeader) -> io::Result<LogFile> {
-    let path = dir.join(log::file_name(header.number));
-    copy::write_file(vfs, &path, |file| file.write_at(0, &header.encode()))?;
-    Ok(LogFile { file: vfs.open(&path)?, number: header.number, before: header.before })
+pub(crate) fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile> {
+    let name = log::file_name(header.number);
+    files.write(&name, |file| file.write_at(0, &header.encode()))?;
+    Ok(LogFile { file: files.vfs.open(&files.dir.join(name))?, number: header.number, before: header.before })
 }
 
 fn share(parts: &[Part]) -> LogFiles {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::copy;
 use crate::database::FILE;
 use crate::errors::{CommitError, Corruption, OpenError, ReadError};
+use crate::files::{Files, sync_parent};
+use crate::identity::Identity;
 use crate::reader::Reader;
 use crate::replay;
 use crate::segment;
@@ -69,7 +71,7 @@ impl Store {
     /// Copy the store, as it is now, to a directory that is empty or not there. Commits go on meanwhile.
     pub fn backup(&self, dir: &Path) -> Result<(), CommitError> {
         self.check_process()?;
-        self.vfs.create_dir(dir)?;
+        self.vfs.create_dir(dir, Some(&self.dir))?;
         if !self.vfs.list(dir)?.is_empty() {
             return Err(CommitError::Invalid("path: expected an empty directory".to_owned()));
         }
@@ -79,15 +81,15 @@ impl Store {
             self.apply_to(&mut records)?;
             Reader::of_base(Arc::clone(records.base()), self.writer.lock().log.files())
         };
+        // A copy is a store of its own: from now on their files must not be mixed.
+        let there = Files { vfs: &*self.vfs, dir, identity: Identity::random(), like: &self.dir };
         for name in reader.segments()? {
-            copy::copy_segment(&*self.vfs, &self.open_segment(&name)?, &dir.join(segment::file_name(&name)))?;
+            copy::copy_segment(there, &self.open_segment(&name)?, &name)?;
         }
-        copy::copy_log(&*self.vfs, &reader, dir)?;
+        copy::copy_log(there, &reader)?;
         // The records come last: without them the directory is no store.
-        copy::copy_records(&*self.vfs, &reader, dir)?;
-        if let Some(parent) = dir.parent() {
-            self.vfs.sync_dir(if parent == Path::new("") { Path::new(".") } else { parent })?;
-        }
+        copy::copy_records(there, &reader)?;
+        sync_parent(&*self.vfs, dir)?;
         Ok(())
     }
 
@@ -100,13 +102,13 @@ impl Store {
         self.apply_to(&mut records)?;
         let mut counters = records.base().counters();
         counters.log = self.writer.lock().log.first_needed(counters.sequence, counters.covered);
-        let number = records.db().file().header().file.wrapping_add(1);
-        let copy = copy::copy_aside(&*self.vfs, records.base(), counters, number, &self.dir)?;
+        let copy = copy::copy_aside(self.place(), records.base(), counters, &records.header())?;
         // From here on the old file may be gone, or come back after a crash: no way leads back to it.
         let renamed = self.vfs.rename(&copy, &self.dir.join(FILE)).and_then(|()| self.vfs.sync_dir(&self.dir));
         let reopened = renamed.map_err(ReadError::from).and_then(|()| records.reopen());
         let result = reopened.map_err(|error| CommitError::Failed { why: error.to_string() });
-        self.install(&records, 0, result, |_| ())
+        self.install(&records, 0, result, |_| ())?;
+        self.writer.lock().note_writes(records.header().writes)
     }
 
     /// Bytes on the disk.

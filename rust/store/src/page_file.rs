@@ -24,6 +24,7 @@ use redb::StorageBackend;
 
 use crate::check;
 use crate::errors::{Corruption, ReadError};
+use crate::identity::Identity;
 use crate::pages::{self, Header, PAGE, REDB_HEADER, SUMS};
 use crate::vfs::VfsFile;
 
@@ -47,6 +48,16 @@ struct Inner {
     state: RwLock<State>,
     /// Pages that were read, while somebody wants to know them.
     seen: Option<Mutex<KeptPages>>,
+}
+
+/// What tells a file from others of its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) identity: Identity,
+    /// The number of the file: each compaction writes another one.
+    pub(crate) file: u32,
+    /// How often the files before it were written.
+    pub(crate) writes: u64,
 }
 
 /// Pages by number.
@@ -93,22 +104,41 @@ pub(crate) enum Health {
 }
 
 impl PageFile {
-    /// An empty file, with a number that says which it is of those that bear its name one after another.
-    pub(crate) fn create(file: Box<dyn VfsFile>, name: &str, number: u32) -> Self {
-        let header = Header { redb: [0; REDB_HEADER], pages: 0, synced: false, file: number, views: 0 };
+    /// An empty file of a collection, with a number that says which it is of those that bear its name one after another, and
+    /// how often those were written.
+    pub(crate) fn create(file: Box<dyn VfsFile>, name: &str, origin: Origin) -> Self {
+        let Origin { identity, file: number, writes } = origin;
+        let header =
+            Header { redb: [0; REDB_HEADER], pages: 0, synced: false, file: number, views: 0, identity, writes };
         Self::with(file, name, header, Vec::new(), 0, Mode::Write)
     }
 
-    /// A file that was written before.
-    pub(crate) fn open(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
-        let (header, len, sums) = pages::load(file.as_ref(), name)?;
-        Ok(Self::with(file, name, header, sums, len, Mode::Write))
-    }
-
-    /// What is in a file, to be read: it is not written, whatever redb does.
+    /// What is in a file, to be read: it is not written, whatever redb does, unless writing begins.
     pub(crate) fn scratch(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
         let (header, len, sums) = pages::load(file.as_ref(), name)?;
         Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
+    }
+
+    /// Write from now on, beginning with what redb has written so far. A file without an identity gets this one.
+    pub(crate) fn begin_writing(&self, identity: Identity) -> io::Result<()> {
+        let file_len = {
+            let mut state = self.0.state.write();
+            state.mode = Mode::Write;
+            if state.header.identity.is_none() {
+                state.header.identity = identity;
+            }
+            state.file_len
+        };
+        // What a crash left behind the end would be taken for pages that were written.
+        if self.0.file.len()? > file_len {
+            self.0.file.set_len(file_len)?;
+        }
+        // Pages that the file needs until then may be written next.
+        self.flush();
+        match self.health() {
+            Health::Failed(why) => Err(io::Error::other(why)),
+            Health::Sound | Health::Full => Ok(()),
+        }
     }
 
     /// What was in a file when it had another header, to be read; these pages are as they were then.
@@ -206,12 +236,6 @@ impl PageFile {
         Ok(out)
     }
 
-    /// Cut off what a crash left behind the end, which would be taken for pages that were written.
-    pub(crate) fn cut(&self) -> io::Result<()> {
-        let len = self.0.state.read().file_len;
-        if self.0.file.len()? > len { self.0.file.set_len(len) } else { Ok(()) }
-    }
-
     /// Show redb a file that no writer has open, whatever the one has that is written beside it.
     pub(crate) fn show_closed(&self) {
         let mut state = self.0.state.write();
@@ -250,7 +274,10 @@ impl PageFile {
         if health != Health::Sound || mode == Mode::Scratch {
             return;
         }
-        let written = self.write_pages().and_then(|()| self.write_header(false));
+        let written = self.write_pages().and_then(|()| {
+            self.0.state.write().header.writes += 1;
+            self.write_header(false)
+        });
         let result = match written {
             // The header in the file is still the one before, which knows nothing of what was written.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(Health::Full),

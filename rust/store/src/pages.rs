@@ -9,13 +9,15 @@
 //!
 //! header       0    320  the header of redb
 //!              320    8  magic: TIERCELR
-//!              328    4  format version, u32: 2
+//!              328    4  format version, u32: 3; 2 without what stands from byte 356 on
 //!              332    8  pages of redb, its header's page included, u64
 //!              340    1  1: written after all before it was synced; 0: written before the sync
 //!              341    3  zeros
 //!              344    4  number of the file, u32: each compaction writes another one
 //!              348    8  how often a view was made, u64; pages of the last two are not written, see `view_file`
-//!              356  152  zeros
+//!              356   16  the identity of the collection
+//!              372    8  how often the database was written, in all files that bore its name, u64
+//!              380  128  zeros
 //!              508    4  CRC32C of the bytes before, u32
 //! ```
 //!
@@ -27,6 +29,7 @@ use std::io;
 use std::sync::LazyLock;
 
 use crate::errors::{Corruption, ReadError};
+use crate::identity::Identity;
 use crate::vfs::VfsFile;
 
 /// Bytes of a page, here and in redb.
@@ -41,7 +44,9 @@ pub(crate) const SUMS: u64 = SECTOR as u64 / 4;
 pub(crate) const REDB_HEADER: usize = 320;
 
 const MAGIC: &[u8; 8] = b"TIERCELR";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// The oldest version that is read: it has zeros in place of the identity and of the number of writes.
+const OLDEST: u32 = 2;
 
 /// Where a page of redb starts, from its page 1 on.
 pub(crate) fn page_at(page: u64) -> u64 {
@@ -91,6 +96,10 @@ pub(crate) struct Header {
     pub(crate) file: u32,
     /// How often a view was made.
     pub(crate) views: u64,
+    /// Which collection it belongs to.
+    pub(crate) identity: Identity,
+    /// How often the database was written: of two copies the one with the smaller number is older.
+    pub(crate) writes: u64,
 }
 
 impl Header {
@@ -108,6 +117,8 @@ impl Header {
         bytes[340] = u8::from(self.synced);
         bytes[344..348].copy_from_slice(&self.file.to_le_bytes());
         bytes[348..356].copy_from_slice(&self.views.to_le_bytes());
+        bytes[356..372].copy_from_slice(&self.identity.0);
+        bytes[372..380].copy_from_slice(&self.writes.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..508]);
         bytes[508..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -120,7 +131,7 @@ impl Header {
             let got = bytes[320..328].escape_ascii();
             return Err((format!("header: expected TIERCELR, got {got}"), 320));
         }
-        if field(328) != VERSION {
+        if !(OLDEST..=VERSION).contains(&field(328)) {
             return Err((format!("header: expected format version {VERSION}, got {}", field(328)), 328));
         }
         let (expected, got) = (field(508), crc32c::crc32c(&bytes[..508]));
@@ -130,7 +141,15 @@ impl Header {
         let mut redb = [0; REDB_HEADER];
         redb.copy_from_slice(&bytes[..REDB_HEADER]);
         let long = |at: usize| u64::from(field(at)) | u64::from(field(at + 4)) << 32;
-        Ok(Self { redb, pages: long(332), synced: bytes[340] != 0, file: field(344), views: long(348) })
+        Ok(Self {
+            redb,
+            pages: long(332),
+            synced: bytes[340] != 0,
+            file: field(344),
+            views: long(348),
+            identity: Identity::at(bytes, 356),
+            writes: long(372),
+        })
     }
 }
 
@@ -187,8 +206,15 @@ mod tests {
 
     #[test]
     fn header_comes_back_and_no_flipped_bit_passes() {
-        let header =
-            Header { redb: [7; REDB_HEADER], pages: 0x1_0000_0003, synced: true, file: 5, views: 0x2_0000_0001 };
+        let header = Header {
+            redb: [7; REDB_HEADER],
+            pages: 0x1_0000_0003,
+            synced: true,
+            file: 5,
+            views: 0x2_0000_0001,
+            identity: Identity([9; Identity::LEN]),
+            writes: 0x3_0000_0007,
+        };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes).unwrap(), header);
         for bit in 0..8 * SECTOR {

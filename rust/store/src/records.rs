@@ -11,7 +11,9 @@ use crate::base::Base;
 use crate::check::{Scope, check};
 use crate::database::{Db, FILE};
 use crate::errors::{CommitError, ReadError};
+use crate::identity::Identity;
 use crate::page_file::{Health, PageFile};
+use crate::pages::Header;
 use crate::vfs::Vfs;
 use crate::view_file::{self, VIEW};
 
@@ -33,16 +35,26 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// Open the database in a file. Nothing is written before [`Self::begin`].
     pub(crate) fn open(vfs: Arc<dyn Vfs>, path: PathBuf, cache_bytes: usize) -> Result<Self, ReadError> {
-        let file = PageFile::open(vfs.open(&path)?, FILE)?;
+        let file = PageFile::scratch(vfs.open(&path)?, FILE)?;
         check(&file, Scope::Write)?;
-        file.cut()?;
         let db = Arc::new(Db::new(file, cache_bytes)?);
         let base = Arc::new(Base::new(&db)?);
-        let mut records = Self { vfs, path, cache_bytes, db, base, views: VecDeque::new(), broken: false };
-        records.forget_views()?;
-        records.renew_view();
-        Ok(records)
+        Ok(Self { vfs, path, cache_bytes, db, base, views: VecDeque::new(), broken: false })
+    }
+
+    /// Begin to write. A database of an older format gets this identity.
+    pub(crate) fn begin(&mut self, identity: Identity) -> Result<(), ReadError> {
+        self.db.file().begin_writing(identity)?;
+        self.forget_views()?;
+        self.renew_view();
+        Ok(())
+    }
+
+    /// Which collection it belongs to, and how often it was written.
+    pub(crate) fn header(&self) -> Header {
+        self.db.file().header()
     }
 
     /// Nothing has held the pages of earlier views since the database was open before.
@@ -114,8 +126,9 @@ impl Records {
     /// Take up the state that is in the file, and leave the old handle to the readers it has.
     pub(crate) fn reopen(&mut self) -> Result<(), ReadError> {
         self.db.file().seal();
+        let identity = self.header().identity;
         *self = Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)?;
-        Ok(())
+        self.begin(identity)
     }
 
     /// Close the database. Readers that are left get errors.

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
 use crate::fresh::FreshChunk;
 use crate::log::{self, FIRST, LogFile, LogHeader, LoggedGroup};
 use crate::log_batch::{self, LoggedBatch};
 use crate::log_writer::{LogFiles, LogWriter, Part};
 use crate::overlay::Changes;
+use crate::pages::Header;
 use crate::reader::Reader;
 use crate::stage::Stage;
 use crate::tables::Counters;
@@ -21,14 +23,12 @@ pub(crate) struct Replayed {
     pub(crate) counters: Counters,
 }
 
-/// Read the log on top of what a reader of the record database shows. What a crash left of a group that was never synced is
-/// cut off; everything else is on the disk when this returns.
-pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, reader: &Reader) -> Result<Replayed, ReadError> {
-    let opened = open_files(&**vfs, dir, reader.counters().log)?;
+/// Read the log on top of what a reader of the record database shows. Nothing is written.
+pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, records: &Header, reader: &Reader) -> Result<Replayed, ReadError> {
+    let opened = open_files(&**vfs, dir, records, reader.counters().log)?;
     let mut stage = Stage::new(reader);
     let mut parts = Vec::with_capacity(opened.len());
     let mut place = Place { after: opened[0].0.before, end: FIRST };
-    let mut torn = false;
     for (index, (file, header)) in opened.iter().enumerate() {
         let len = file.file.len()?;
         let mut rows = 0;
@@ -36,7 +36,6 @@ pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, reader: &Reader) -> Result<
         place = walk(file, place.after, len, sound, |group| {
             replay_group(file, group, &mut stage, reader.sequence(), &mut rows)
         })?;
-        torn = place.end < len;
         parts.push(Part { file: Arc::clone(file), rows, end: place.end });
     }
     if place.after < reader.sequence() {
@@ -45,38 +44,56 @@ pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, reader: &Reader) -> Result<
         return Err(file.corrupt(&what, place.end));
     }
     let (changes, counters, header) = (stage.changes, stage.counters, opened[opened.len() - 1].1);
-    let mut log = LogWriter::new(Arc::clone(vfs), dir.to_owned(), parts, header);
-    if torn {
-        log.cut()?;
-    }
-    log.sync()?;
+    let log = LogWriter::new(Arc::clone(vfs), dir.to_owned(), parts, header);
     Ok(Replayed { log, changes, counters })
 }
 
-/// The files of the log from this one on, oldest first: at least one.
-pub(crate) fn open_files(vfs: &dyn Vfs, dir: &Path, first: u64) -> Result<Vec<(Arc<LogFile>, LogHeader)>, ReadError> {
+/// The files of the log from this one on, oldest first: at least one. They belong to a record database with this header.
+pub(crate) fn open_files(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    records: &Header,
+    first: u64,
+) -> Result<Vec<(Arc<LogFile>, LogHeader)>, ReadError> {
     let mut numbers: Vec<u64> = vfs.list(dir)?.iter().filter_map(|name| log::number_of(name)).collect();
     numbers.retain(|number| *number >= first);
     numbers.sort_unstable();
     let mut files = Vec::with_capacity(numbers.len());
     let mut expected = Some(first);
+    // Those behind a gap are among them, so that it is noticed.
+    let mut gap = false;
     for number in numbers {
         if expected != Some(number) {
+            gap = true;
             break;
         }
         let (file, header) = LogFile::open(vfs.open(&dir.join(log::file_name(number)))?, number)?;
+        if !header.identity.fits(records.identity) {
+            return Err(file.corrupt(&header.identity.is_foreign(records.identity), 40));
+        }
+        check_age(records, header.writes, &log::file_name(number))?;
         files.push((Arc::new(file), header));
         expected = Some(number + 1);
     }
     // The last one says whether it is the last one.
     match files.last() {
-        Some((_, header)) if !header.ended => Ok(files),
+        Some((_, header)) if !header.ended && !gap => Ok(files),
         _ => {
             let number = files.last().map_or(first, |(file, _)| file.number + 1);
             let what = "expected a part of the log, got no file".to_owned();
             Err(Corruption { file: log::file_name(number), what, offset: 0 }.into())
         }
     }
+}
+
+/// Check that a record database is not older than a file beside it that knows how often it was written.
+pub(crate) fn check_age(records: &Header, writes: u64, witness: &str) -> Result<(), ReadError> {
+    if records.writes >= writes {
+        return Ok(());
+    }
+    let got = records.writes;
+    let what = format!("header: expected write {writes} or a later one, as {witness} says, got {got}: an older copy");
+    Err(Corruption { file: FILE.to_owned(), what, offset: 372 }.into())
 }
 
 /// How far a file was read: the last batch, and where its group ends.

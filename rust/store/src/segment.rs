@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! header    0    8  magic: TIERCELS
-//!           8    4  format version, u32: 1
+//!           8    4  format version, u32: 2; 1 without the identity
 //!           12   4  number of sections n, u32: at most 64
 //!           16   8  length of the file, u64
-//!           24 20n  of each section: tag, 4 bytes; offset, u64; length, u64
+//!           24  16  the identity of the collection
+//!           40 20n  of each section: tag, 4 bytes; offset, u64; length, u64
 //!              4    CRC32C of the bytes before, u32, then zeros up to a multiple of 64
 //! section      payload, CRC32C of each 64 KiB of it, u32, then zeros up to a multiple of 64
 //! ```
@@ -16,7 +17,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
+use crate::identity::Identity;
 use crate::vfs::{Vfs, VfsFile};
 
 /// Name of a section: four ASCII characters.
@@ -25,9 +28,11 @@ pub type Tag = [u8; 4];
 /// Ending of the name of a segment file.
 pub(crate) const SUFFIX: &str = ".seg";
 const MAGIC: &[u8; 8] = b"TIERCELS";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const MAX_SECTIONS: usize = 64;
-const FIXED: usize = 24;
+/// Bytes of a header before its sections in version 1, which later versions begin with, too.
+const OLD_FIXED: usize = 24;
+const FIXED: usize = OLD_FIXED + Identity::LEN;
 const ENTRY: usize = 20;
 const CHECKSUM: usize = 4;
 const BLOCK: usize = 64 * 1024;
@@ -48,9 +53,9 @@ impl Section {
     }
 }
 
-/// Where sections of these lengths stand, and where the file ends.
-fn layout(sections: &[(Tag, u64)]) -> Option<(Vec<Section>, u64)> {
-    let mut end = (header_len(sections.len()) as u64).next_multiple_of(ALIGN);
+/// Where sections of these lengths stand behind a header with so many bytes before them, and where the file ends.
+fn layout(fixed: usize, sections: &[(Tag, u64)]) -> Option<(Vec<Section>, u64)> {
+    let mut end = (header_len(fixed, sections.len()) as u64).next_multiple_of(ALIGN);
     let place = |&(tag, len): &(Tag, u64)| {
         let section = Section { tag, offset: end, len };
         end = section.end()?;
@@ -60,8 +65,8 @@ fn layout(sections: &[(Tag, u64)]) -> Option<(Vec<Section>, u64)> {
     Some((sections, end))
 }
 
-fn header_len(count: usize) -> usize {
-    FIXED + count * ENTRY + CHECKSUM
+fn header_len(fixed: usize, count: usize) -> usize {
+    fixed + count * ENTRY + CHECKSUM
 }
 
 /// Writes the sections of a segment in the order in which they were announced.
@@ -73,17 +78,18 @@ pub struct SegmentWriter<'a> {
 }
 
 impl<'a> SegmentWriter<'a> {
-    pub(crate) fn new(file: &'a dyn VfsFile, sections: &[(Tag, u64)]) -> io::Result<Self> {
+    pub(crate) fn new(file: &'a dyn VfsFile, identity: Identity, sections: &[(Tag, u64)]) -> io::Result<Self> {
         if sections.len() > MAX_SECTIONS {
             return Err(misuse(format!("expected at most {MAX_SECTIONS} sections, got {}", sections.len())));
         }
         let (sections, file_len) =
-            layout(sections).ok_or_else(|| misuse("the sections do not fit in a file".into()))?;
-        let mut header = Vec::with_capacity(header_len(sections.len()));
+            layout(FIXED, sections).ok_or_else(|| misuse("the sections do not fit in a file".into()))?;
+        let mut header = Vec::with_capacity(header_len(FIXED, sections.len()));
         header.extend(MAGIC);
         header.extend(VERSION.to_le_bytes());
         header.extend((sections.len() as u32).to_le_bytes());
         header.extend(file_len.to_le_bytes());
+        header.extend(identity.0);
         for section in &sections {
             header.extend(section.tag);
             header.extend(section.offset.to_le_bytes());
@@ -204,16 +210,24 @@ impl Write for Output<'_> {
 pub struct Segment {
     file: Box<dyn VfsFile>,
     name: String,
+    identity: Identity,
     sections: Vec<Section>,
     file_len: u64,
 }
 
 impl Segment {
-    /// Open a segment file in the directory of a store.
-    pub fn open(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<Self, ReadError> {
+    /// Open a segment file in the directory of the store that has this identity.
+    pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, identity: Identity, name: &str) -> Result<Self, ReadError> {
+        check_stored_name(name)?;
         let name = file_name(name);
         match vfs.open(&dir.join(&name)) {
-            Ok(file) => Self::from_file(file, &name),
+            Ok(file) => {
+                let segment = Self::from_file(file, &name)?;
+                if segment.identity.fits(identity) {
+                    return Ok(segment);
+                }
+                Err(segment.corrupt(segment.identity.is_foreign(identity), OLD_FIXED as u64))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(Corruption { file: name, what: "expected a segment, got no file".to_owned(), offset: 0 }.into())
             }
@@ -224,15 +238,20 @@ impl Segment {
     fn from_file(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
         let got = file.len()?;
         let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
-        let sections = read_header(file.as_ref(), got, corrupt)?;
+        let (identity, fixed, sections) = read_header(file.as_ref(), got, corrupt)?;
         let lens: Vec<_> = sections.iter().map(|section| (section.tag, section.len)).collect();
-        if layout(&lens) != Some((sections.clone(), got)) {
+        if layout(fixed, &lens) != Some((sections.clone(), got)) {
             let what = "header: expected sections that follow one another up to the end of the file".to_owned();
-            return Err(corrupt(what, FIXED as u64).into());
+            return Err(corrupt(what, fixed as u64).into());
         }
-        let segment = Self { file, name: name.to_owned(), sections, file_len: got };
-        segment.padding(header_len(segment.sections.len()) as u64)?;
+        let segment = Self { file, name: name.to_owned(), identity, sections, file_len: got };
+        segment.padding(header_len(fixed, segment.sections.len()) as u64)?;
         Ok(segment)
+    }
+
+    /// Whether it has this identity, and not just none.
+    pub(crate) fn is_of(&self, identity: Identity) -> bool {
+        self.identity == identity
     }
 
     /// The sections, in the order in which they stand.
@@ -370,14 +389,14 @@ impl io::Read for SectionReader<'_> {
     }
 }
 
-/// The sections that a header of a file of `got` bytes names.
+/// The identity in the header of a file of `got` bytes, where its sections are listed, and what they are.
 fn read_header(
     file: &dyn VfsFile,
     got: u64,
     corrupt: impl Fn(String, u64) -> Corruption,
-) -> Result<Vec<Section>, ReadError> {
-    let mut header = vec![0; FIXED];
-    if got < FIXED as u64 {
+) -> Result<(Identity, usize, Vec<Section>), ReadError> {
+    let mut header = vec![0; OLD_FIXED];
+    if got < OLD_FIXED as u64 {
         return Err(corrupt(format!("file: expected a segment, got {got} bytes"), got).into());
     }
     file.read_at(0, &mut header)?;
@@ -385,13 +404,15 @@ fn read_header(
         return Err(corrupt(format!("file: expected TIERCELS, got {}", header[..8].escape_ascii()), 0).into());
     }
     let (version, count) = (u32_at(&header, 8), u32_at(&header, 12) as usize);
-    if version != VERSION {
-        return Err(corrupt(format!("header: expected format version {VERSION}, got {version}"), 8).into());
-    }
-    if count > MAX_SECTIONS || header_len(count) as u64 > got {
+    let fixed = match version {
+        1 => OLD_FIXED,
+        VERSION => FIXED,
+        _ => return Err(corrupt(format!("header: expected format version {VERSION}, got {version}"), 8).into()),
+    };
+    if count > MAX_SECTIONS || header_len(fixed, count) as u64 > got {
         return Err(corrupt(format!("header: expected at most {MAX_SECTIONS} sections, got {count}"), 12).into());
     }
-    header.resize(header_len(count), 0);
+    header.resize(header_len(fixed, count), 0);
     file.read_at(0, &mut header)?;
     let (summed, stored) = header.split_at(header.len() - CHECKSUM);
     let (expected, computed) = (u32_at(stored, 0), crc32c::crc32c(summed));
@@ -407,7 +428,23 @@ fn read_header(
         offset: u64_at(entry, 4),
         len: u64_at(entry, 12),
     };
-    Ok(summed[FIXED..].chunks_exact(ENTRY).map(section).collect())
+    let identity = if fixed == FIXED { Identity::at(summed, OLD_FIXED) } else { Identity::NONE };
+    Ok((identity, fixed, summed[fixed..].chunks_exact(ENTRY).map(section).collect()))
+}
+
+/// Whether a segment can have this name. It becomes the name of a file, so nothing in it may lead elsewhere.
+pub fn is_segment_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !name.is_empty() && name.len() <= 100 && name.bytes().all(plain)
+}
+
+/// Check a name that the record database has.
+pub(crate) fn check_stored_name(name: &str) -> Result<(), ReadError> {
+    if is_segment_name(name) {
+        return Ok(());
+    }
+    let what = format!("expected the name of a segment, got {name:?}");
+    Err(Corruption { file: FILE.to_owned(), what, offset: 0 }.into())
 }
 
 /// The name of the file of a segment.

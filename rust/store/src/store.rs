@@ -1,5 +1,6 @@
 //! A store: the directory of a collection, opened by one process to read and write it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,25 +10,23 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use crate::base::Base;
 use crate::batch::{Applied, Batch};
-use crate::copy;
-use crate::database::FILE;
 use crate::errors::{CommitError, OpenError, ReadError};
+use crate::files::Files;
 use crate::group::Group;
-use crate::log::{self, LogHeader};
-use crate::log_writer::{self, failed};
+use crate::identity::Identity;
+use crate::log_writer::failed;
+use crate::prepared::Prepared;
 use crate::reader::Reader;
 use crate::records::Records;
-use crate::replay;
 use crate::segment::{self, Segment, SegmentWriter, Tag};
-use crate::tables::{self, META, SEGMENTS};
-use crate::vfs::{LockError, Vfs, VfsLock};
+use crate::tables::{self, META, OBSOLETE, SEGMENTS};
+use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
 
 /// File that is locked while a store is open. It holds the process id of the opener.
-const LOCK: &str = "LOCK";
-/// Ending of a file that is being written.
-pub(crate) const TEMPORARY: &str = ".tmp";
+pub(crate) const LOCK: &str = "LOCK";
 /// The most memory for what is in the log alone; then commits wait until it is in the record database.
 const UNAPPLIED: usize = 64 << 20;
 
@@ -89,6 +88,7 @@ type Job = (Batch, Publish);
 pub struct Store {
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) dir: PathBuf,
+    pub(crate) identity: Identity,
     durability: Durability,
     /// Only this process may write: a forked one has copies of everything in memory.
     opened_by: u32,
@@ -99,63 +99,29 @@ pub struct Store {
     published: RwLock<Reader>,
     /// Taken to remove segment files, shared to copy them; never waited for while others are held.
     pub(crate) files: RwLock<()>,
-    _lock: Box<dyn VfsLock>,
+    /// Segments that were written and are not published yet.
+    unpublished: Mutex<BTreeSet<String>>,
+    lock: Arc<dyn VfsLock>,
 }
 
 impl Store {
-    /// Whether a directory has a store.
-    pub fn exists(vfs: &dyn Vfs, dir: &Path) -> io::Result<bool> {
-        match vfs.list(dir) {
-            Ok(names) => Ok(names.iter().any(|name| name == FILE)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Create a directory with an empty store, which keeps these entries, and open it.
+    /// Create a directory with an empty store, which keeps these entries, and open it. The directory must be empty if it is there.
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
-        vfs.create_dir(dir)?;
-        if let Some(parent) = dir.parent() {
-            vfs.sync_dir(if parent == Path::new("") { Path::new(".") } else { parent })?;
-        }
-        let lock = lock(&*vfs, dir)?;
-        if Self::exists(&*vfs, dir)? {
-            return Err(OpenError::Exists);
-        }
-        for name in vfs.list(dir)?.iter().filter(|name| log::number_of(name).is_some()) {
-            vfs.remove(&dir.join(name))?;
-        }
-        log_writer::create(&*vfs, dir, LogHeader::new(1, 0))?;
-        // The records come last: without them the directory is no store.
-        copy::create(&*vfs, dir, |transaction| {
-            tables::create(transaction)?;
-            let mut table = transaction.open_table(META)?;
-            for (name, bytes) in meta {
-                table.insert(*name, *bytes)?;
-            }
-            Ok(())
-        })?;
-        Self::open_locked(vfs, dir, options, lock)
+        Prepared::create(vfs, dir, options, meta)?.begin()
     }
 
     /// Open the store in a directory.
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenError> {
-        if !Self::exists(&*vfs, dir)? {
-            return Err(OpenError::NotFound);
-        }
-        let lock = lock(&*vfs, dir)?;
-        Self::open_locked(vfs, dir, options, lock)
+        Prepared::open(vfs, dir, options)?.begin()
     }
 
-    fn open_locked(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, lock: Box<dyn VfsLock>) -> Result<Self, OpenError> {
-        let records = Records::open(Arc::clone(&vfs), dir.join(FILE), options.cache_bytes)?;
-        let base = records.base();
-        let replayed = replay::replay(&vfs, dir, &Reader::of_base(Arc::clone(base), Arc::new([])))?;
-        let writer = Writer::new(Arc::clone(base), replayed);
+    pub(crate) fn new(prepared: Prepared, identity: Identity) -> Self {
+        let Prepared { vfs, dir, options, records, writer, lock } = prepared;
         let reader = writer.reader().clone();
-        let store = Self {
+        Self {
             vfs,
-            dir: dir.to_owned(),
+            dir,
+            identity,
             durability: options.durability,
             opened_by: process::id(),
             records: Mutex::new(records),
@@ -163,10 +129,14 @@ impl Store {
             waiting: Group::new(),
             published: RwLock::new(reader),
             files: RwLock::new(()),
-            _lock: lock,
-        };
-        store.remove_leftovers()?;
-        Ok(store)
+            unpublished: Mutex::default(),
+            lock,
+        }
+    }
+
+    /// Where files of the store are made.
+    pub(crate) fn place(&self) -> Files<'_> {
+        Files::new(&*self.vfs, &self.dir, self.identity)
     }
 
     /// Commit a batch, together with those that other threads commit meanwhile: in one piece of the log with one sync.
@@ -247,7 +217,7 @@ impl Store {
     pub fn sync(&self) -> Result<(), CommitError> {
         self.check_process()?;
         let (file, end) = {
-            let writer = self.writer.lock();
+            let mut writer = self.writer.lock();
             writer.ready()?;
             if !writer.log.is_ahead() {
                 return Ok(());
@@ -327,9 +297,10 @@ impl Store {
     ) -> Result<(), CommitError> {
         self.check_process()?;
         check_name(name)?;
-        let path = self.dir.join(segment::file_name(name));
-        copy::write_file(&*self.vfs, &path, |file| {
-            let mut writer = SegmentWriter::new(file, sections)?;
+        self.writer.lock().ready()?;
+        self.unpublished.lock().insert(name.to_owned());
+        self.place().write(&segment::file_name(name), |file| {
+            let mut writer = SegmentWriter::new(file, self.identity, sections)?;
             fill(&mut writer)?;
             writer.finish()
         })?;
@@ -344,7 +315,7 @@ impl Store {
         publish: impl FnOnce(u64),
     ) -> Result<(), CommitError> {
         self.check_process()?;
-        publication.add.iter().try_for_each(|name| check_name(name))?;
+        publication.add.iter().chain(publication.remove).try_for_each(|name| check_name(name))?;
         let mut records = self.records.lock();
         if publication.drop_fresh_below > 0 {
             self.writer.lock().begin_file()?;
@@ -353,10 +324,16 @@ impl Store {
         let mut counters = records.base().counters();
         counters.covered = counters.covered.max(publication.drop_fresh_below);
         counters.log = self.writer.lock().log.first_needed(counters.sequence, counters.covered);
+        let obsolete = self.obsolete_after(records.base(), publication)?;
         let result = records.transact(|transaction| {
             let mut segments = transaction.open_table(SEGMENTS)?;
             for name in publication.remove {
                 segments.remove(*name)?;
+            }
+            let mut table = transaction.open_table(OBSOLETE)?;
+            table.retain(|name, ()| obsolete.contains(name))?;
+            for name in &obsolete {
+                table.insert(&**name, ())?;
             }
             for name in publication.add {
                 segments.insert(*name, ())?;
@@ -371,18 +348,44 @@ impl Store {
             records.renew_view();
         }
         self.install(&records, 0, result, publish)?;
+        let noted = self.writer.lock().note_writes(records.header().writes);
         drop(records);
+        let mut unpublished = self.unpublished.lock();
+        unpublished.retain(|name| !publication.add.contains(&&**name));
+        drop(unpublished);
         let _files = self.files.write();
-        for name in publication.remove {
-            // What is left here is found and removed at the next opening.
-            let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
+        for name in obsolete {
+            // What is left here is removed at the next opening.
+            let _ = self.vfs.remove(&self.dir.join(segment::file_name(&name)));
         }
-        Ok(())
+        noted
+    }
+
+    /// The segment files that are there and of no use once something is published: those that it removes, and what crashes left.
+    fn obsolete_after(&self, base: &Base, publication: &Publication<'_>) -> Result<BTreeSet<String>, CommitError> {
+        let (named, known) = (base.segments()?, base.obsolete()?);
+        let unpublished = self.unpublished.lock();
+        let names = self.vfs.list(&self.dir)?;
+        let segments = names.iter().filter_map(|name| name.strip_suffix(segment::SUFFIX));
+        let is_obsolete = |name: &str| {
+            let is = |names: &[&str]| names.contains(&name);
+            let removed = is(publication.remove);
+            if is(publication.add) || named.iter().any(|named| named == name) && !removed {
+                return false;
+            }
+            removed || known.iter().any(|known| known == name) || !unpublished.contains(name) && self.has_made(name)
+        };
+        Ok(segments.filter(|name| is_obsolete(name)).map(str::to_owned).collect())
+    }
+
+    /// Whether a segment file was made for this store, beyond doubt.
+    fn has_made(&self, name: &str) -> bool {
+        Segment::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
     }
 
     /// Open a segment file.
     pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        Segment::open(&*self.vfs, &self.dir, name)
+        Segment::open(&*self.vfs, &self.dir, self.identity, name)
     }
 
     /// The records as they are now.
@@ -400,6 +403,10 @@ impl Store {
 
     fn end(&self) -> Result<(), CommitError> {
         let mut records = self.records.lock();
+        if self.lock.check().is_err() {
+            // Another process may have the store by now.
+            records.db().file().seal();
+        }
         self.writer.lock().sync()?;
         match self.apply_to(&mut records) {
             // It is safe where it is.
@@ -410,21 +417,6 @@ impl Store {
 
     pub(crate) fn check_process(&self) -> Result<(), CommitError> {
         if process::id() == self.opened_by { Ok(()) } else { Err(CommitError::Forked { opened_by: self.opened_by }) }
-    }
-
-    /// Remove what a crash left: files that were being written, and those that the store does not name.
-    fn remove_leftovers(&self) -> Result<(), OpenError> {
-        let reader = self.reader();
-        let named = reader.segments()?;
-        for name in self.vfs.list(&self.dir)? {
-            let segment = name.strip_suffix(segment::SUFFIX);
-            let unnamed = segment.is_some_and(|segment| !named.iter().any(|named| named == segment));
-            let passed = log::number_of(&name).is_some_and(|number| number < reader.counters().log);
-            if unnamed || passed || name.ends_with(TEMPORARY) {
-                self.vfs.remove(&self.dir.join(name))?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -445,17 +437,8 @@ impl fmt::Debug for Store {
     }
 }
 
-fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {
-    vfs.lock(&dir.join(LOCK)).map_err(|error| match error {
-        LockError::Held { pid } => OpenError::AlreadyOpen { pid },
-        LockError::Io(error) => error.into(),
-    })
-}
-
-/// A name becomes the name of a file, so that nothing in it may lead elsewhere.
 fn check_name(name: &str) -> Result<(), CommitError> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if !name.is_empty() && name.len() <= 100 && name.bytes().all(plain) {
+    if segment::is_segment_name(name) {
         return Ok(());
     }
     Err(CommitError::Invalid(format!("name: expected up to 100 letters, digits, - and _, got {name:?}")))

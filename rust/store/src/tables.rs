@@ -12,6 +12,8 @@ pub(crate) const RECORDS: TableDefinition<u32, &[u8]> = TableDefinition::new("re
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Names of the segment files.
 pub(crate) const SEGMENTS: TableDefinition<&str, ()> = TableDefinition::new("segments");
+/// Names of segment files that belong to the store no longer, or never did, and may still be there.
+pub(crate) const OBSOLETE: TableDefinition<&str, ()> = TableDefinition::new("obsolete");
 /// The counters.
 pub(crate) const COUNTERS: TableDefinition<(), [u8; 32]> = TableDefinition::new("counters");
 
@@ -86,6 +88,7 @@ pub(crate) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     transaction.open_table(RECORDS)?;
     transaction.open_table(META)?;
     transaction.open_table(SEGMENTS)?;
+    transaction.open_table(OBSOLETE)?;
     Counters::NEW.write(transaction)
 }
 

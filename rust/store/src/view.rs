@@ -8,6 +8,7 @@ use crate::copy;
 use crate::database::FILE;
 use crate::errors::{Corruption, OpenError, ReadError, is_outdated};
 use crate::log;
+use crate::pages;
 use crate::reader::Reader;
 use crate::segment::{self, Segment};
 use crate::store::{Sizes, Store};
@@ -37,7 +38,8 @@ impl View {
 
     /// Open a segment file.
     pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        Segment::open(&*self.vfs, &self.dir, name)
+        let records = pages::read_header(&*self.vfs.open(&self.dir.join(FILE))?, FILE)?;
+        Segment::open(&*self.vfs, &self.dir, records.identity, name)
     }
 
     /// Read everything and return what is damaged. What a writer replaces meanwhile looks damaged once; what is damaged looks the

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use crate::base::Base;
 use crate::check::{Scope, check};
-use crate::copy;
 use crate::database::{Db, FILE};
 use crate::errors::{Corruption, ReadError};
+use crate::files::Files;
 use crate::page_file::{KeptPages, PageFile};
 use crate::pages::{self, Header, PAGE, SECTOR};
 use crate::reader::Reader;
@@ -46,14 +46,18 @@ pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), Re
         bytes.extend(&*page);
     }
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    copy::write_file(vfs, &dir.join(VIEW), |file| Ok(file.write_at(0, &bytes)?))
+    Files::new(vfs, dir, header.identity).write(VIEW, |file| Ok(file.write_at(0, &bytes)?))
 }
 
 /// The records of a store as the last view shows them; without one, as they are now.
 pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Reader, ReadError> {
     let file = vfs.open(&dir.join(FILE))?;
     let now = pages::read_header(&*file, FILE)?;
-    let (header, kept) = match read(vfs, dir)? {
+    let view = read(vfs, dir)?;
+    if let Some((header, _)) = &view {
+        check_headers(header, &now)?;
+    }
+    let (header, kept) = match view {
         Some((header, kept)) if !header.is_outdated(&now) => (header, kept),
         _ => (now.clone(), KeptPages::new()),
     };
@@ -66,8 +70,28 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Read
     }
     check(&file, Scope::Read)?;
     let base = Base::new(&Arc::new(Db::read(file, cache_bytes)?))?;
-    let files = replay::open_files(vfs, dir, base.counters().log)?;
+    let files = replay::open_files(vfs, dir, &now, base.counters().log)?;
     Ok(Reader::of_base(Arc::new(base), files.into_iter().map(|(file, _)| file).collect()))
+}
+
+/// Check that a view and the record database that has this header now belong together, as far as the view can be read: a writer
+/// makes another one.
+pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Result<(), ReadError> {
+    let header = vfs.open(&dir.join(VIEW)).map_err(ReadError::from).and_then(|file| pages::read_header(&*file, VIEW));
+    match header {
+        Ok(header) => check_headers(&header, records),
+        Err(ReadError::Corrupt(_)) => Ok(()),
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_headers(view: &Header, records: &Header) -> Result<(), ReadError> {
+    if !view.identity.fits(records.identity) {
+        let what = view.identity.is_foreign(records.identity);
+        return Err(Corruption { file: VIEW.to_owned(), what, offset: 356 }.into());
+    }
+    replay::check_age(records, view.writes, VIEW)
 }
 
 /// What the file says; `None` if there is none.

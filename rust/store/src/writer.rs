@@ -1,10 +1,12 @@
 //! Commits: to the log, and to what readers see.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::base::Base;
 use crate::batch::{Applied, Batch};
 use crate::errors::CommitError;
+use crate::identity::Identity;
 use crate::log;
 use crate::log_batch;
 use crate::log_writer::{LogWriter, failed};
@@ -13,6 +15,7 @@ use crate::reader::Reader;
 use crate::replay::Replayed;
 use crate::stage::Stage;
 use crate::tables::Counters;
+use crate::vfs::VfsLock;
 
 /// The one that commits.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) struct Writer {
     reader: Reader,
     /// Why writes are refused.
     failed: Option<CommitError>,
+    /// Nothing is written without it.
+    lock: Option<Arc<dyn VfsLock>>,
 }
 
 /// Layers that nothing is added to any more.
@@ -44,7 +49,19 @@ impl Writer {
         layer.add(changes);
         let layers = vec![Arc::new(layer)];
         let reader = Reader::new(Arc::clone(&base), layers.clone(), log.files(), counters);
-        Self { log, base, layers, counters, reader, failed: None }
+        Self { log, base, layers, counters, reader, failed: None, lock: None }
+    }
+
+    /// Begin to write.
+    pub(crate) fn begin(&mut self, identity: Identity, lock: &Arc<dyn VfsLock>) -> io::Result<()> {
+        self.lock = Some(Arc::clone(lock));
+        self.log.begin(identity)
+    }
+
+    /// Note in the log how often the record database was written.
+    pub(crate) fn note_writes(&mut self, writes: u64) -> Result<(), CommitError> {
+        let noted = self.log.note_writes(writes).map_err(failed);
+        self.latch(noted)
     }
 
     /// What is committed.
@@ -57,9 +74,13 @@ impl Writer {
         self.layers.iter().map(|layer| layer.bytes()).sum()
     }
 
-    /// Check that writes are not refused.
-    pub(crate) fn ready(&self) -> Result<(), CommitError> {
-        self.failed.clone().map_or(Ok(()), Err)
+    /// Check that writes are not refused, and that no other process may write.
+    pub(crate) fn ready(&mut self) -> Result<(), CommitError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
+        }
+        let held = self.lock.as_ref().map_or(Ok(()), |lock| lock.check()).map_err(failed);
+        self.latch(held)
     }
 
     /// Refuse all further writes, unless the disk is full, which passes.
@@ -104,6 +125,10 @@ impl Writer {
             written = self.log.sync().map_err(failed);
         }
         self.latch(written)?;
+        if durable {
+            // Or another opener may not have seen the group before it wrote its own.
+            self.ready()?;
+        }
         self.layers[self.layers.len() - 1].add(changes);
         self.counters = counters;
         self.show();

@@ -249,7 +249,9 @@ fn a_deletion_by_filter_takes_what_passes_when_it_is_committed() {
         });
         let written: Vec<_> = writers.collect::<Vec<_>>().into_iter().map(thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::Relaxed);
-        written.into_iter().for_each(|written| written.unwrap());
+        for written in written {
+            written.unwrap();
+        }
     });
     assert_eq!(collection.len(), 2);
 }

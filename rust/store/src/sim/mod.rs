@@ -224,9 +224,12 @@ impl Vfs for SimVfs {
         Ok(Box::new(SimFile { disk: Arc::clone(&self.0), inode }))
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+    fn create(&self, path: &Path, _: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
         let mut disk = self.0.lock();
         disk.count(true).map_err(error)?;
+        if disk.tree.find(path).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
         let inode = disk.next_inode;
         disk.next_inode += 1;
         disk.apply(Op::Names(vec![(path.to_owned(), Some(inode))]));
@@ -255,7 +258,7 @@ impl Vfs for SimVfs {
         disk.tree.list(dir)
     }
 
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+    fn create_dir(&self, dir: &Path, _: Option<&Path>) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.count(true).map_err(error)?;
         disk.tree.dirs.insert(dir.to_owned());
@@ -345,7 +348,15 @@ struct SimLock {
     path: PathBuf,
 }
 
-impl VfsLock for SimLock {}
+impl VfsLock for SimLock {
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sign(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Drop for SimLock {
     fn drop(&mut self) {

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use thiserror::Error;
+pub(crate) use tiercel_container::NotRegular;
 
 pub use os::OsVfs;
 pub use read_only::ReadOnlyVfs;
@@ -17,11 +18,12 @@ pub use read_only::ReadOnlyVfs;
 /// What a call changes survives a power cut only after a sync: of the file for its content and length, of the directory
 /// for names that were made, renamed or removed in it.
 pub trait Vfs: Debug + Send + Sync {
-    /// Open an existing file to read and write it.
+    /// Open an existing file to read and write it. Anything but a regular file is refused, a symbolic link among it.
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
 
-    /// Make a file, or empty the one that is there, and open it to read and write it.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
+    /// Make a file and open it to read and write it; fails if anything has its name. It gets the permissions of the file `like`, if
+    /// that is there.
+    fn create(&self, path: &Path, like: Option<&Path>) -> io::Result<Box<dyn VfsFile>>;
 
     /// Rename a file; one that has the new name is replaced, at no moment is there none.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -29,11 +31,11 @@ pub trait Vfs: Debug + Send + Sync {
     /// Remove a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Names of what is in a directory, in any order.
+    /// Names of what is in a directory, in any order. What is not Unicode in a name is replaced.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Make a directory unless it is there.
-    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Make a directory unless it is there, with the permissions of the directory `like`.
+    fn create_dir(&self, dir: &Path, like: Option<&Path>) -> io::Result<()>;
 
     /// Make the names in a directory survive a power cut.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -66,7 +68,13 @@ pub trait VfsFile: Debug + Send + Sync {
 }
 
 /// A lock that ends when it is dropped.
-pub trait VfsLock: Debug + Send + Sync {}
+pub trait VfsLock: Debug + Send + Sync {
+    /// Check that nobody else can have taken the lock: that the file is still the one that is locked.
+    fn check(&self) -> io::Result<()>;
+
+    /// Say in the file that this process holds the lock.
+    fn sign(&self) -> io::Result<()>;
+}
 
 /// Why a lock was not taken.
 #[derive(Debug, Error)]

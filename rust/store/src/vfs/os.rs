@@ -1,9 +1,11 @@
 //! The file system of the machine.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::process;
+
+use tiercel_container::{self as container, Lock};
 
 use super::{LockError, Vfs, VfsFile, VfsLock};
 
@@ -13,12 +15,11 @@ pub struct OsVfs;
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(OsFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        Ok(Box::new(OsFile(container::open_to_write(path)?)))
     }
 
-    fn create(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Box::new(OsFile(file)))
+    fn create(&self, path: &Path, like: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
+        Ok(Box::new(OsFile(container::create_new(path, like)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -30,46 +31,36 @@ impl Vfs for OsVfs {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        // A name that is not Unicode is none of ours.
-        let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
-        names.filter_map(Result::transpose).collect()
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+    fn create_dir(&self, dir: &Path, like: Option<&Path>) -> io::Result<()> {
         match fs::create_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-            result => result,
+            Err(error) => Err(error),
+            Ok(()) => match like {
+                // Other systems do not open directories, and have nothing to keep.
+                Some(old) if cfg!(unix) => container::keep_permissions(&File::open(dir)?, &fs::metadata(old)?),
+                _ => Ok(()),
+            },
         }
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        // Windows has no call to sync one.
-        if cfg!(not(unix)) {
-            return Ok(());
-        }
-        match File::open(dir)?.sync_all() {
-            // File systems that have nothing to sync in a directory refuse the call.
-            Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
-            result => result,
-        }
+        container::sync_directory(dir)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+        match Lock::take(path) {
+            Ok(lock) => Ok(Box::new(OsLock(lock))),
+            Err(container::LockError::Io(error)) => Err(error.into()),
+            Err(container::LockError::Held(file)) => {
                 let mut pid = String::new();
-                // The pid is there to help; without it the answer is the same.
-                let _ = file.read_to_string(&mut pid);
-                return Err(LockError::Held { pid: pid.trim().parse().ok() });
+                // The pid is there to help; without it the answer is the same. Nobody needs more digits.
+                let _ = file.take(20).read_to_string(&mut pid);
+                Err(LockError::Held { pid: pid.trim().parse().ok() })
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        file.set_len(0)?;
-        file.rewind()?;
-        writeln!(file, "{}", process::id())?;
-        Ok(Box::new(OsLock { _file: file }))
     }
 }
 
@@ -135,10 +126,18 @@ impl VfsFile for OsFile {
     }
 }
 
-/// The file is unlocked when it is closed.
 #[derive(Debug)]
-struct OsLock {
-    _file: File,
-}
+struct OsLock(Lock);
 
-impl VfsLock for OsLock {}
+impl VfsLock for OsLock {
+    fn check(&self) -> io::Result<()> {
+        self.0.check()
+    }
+
+    fn sign(&self) -> io::Result<()> {
+        let mut file = self.0.file();
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", process::id())
+    }
+}

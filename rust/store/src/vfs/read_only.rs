@@ -1,8 +1,9 @@
 //! The file system of the machine, to be read.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
+
+use tiercel_container::open_to_read;
 
 use super::os::{OsFile, OsVfs};
 use super::{LockError, Vfs, VfsFile, VfsLock};
@@ -14,10 +15,10 @@ pub struct ReadOnlyVfs;
 
 impl Vfs for ReadOnlyVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(OsFile(File::open(path)?)))
+        Ok(Box::new(OsFile(open_to_read(path)?)))
     }
 
-    fn create(&self, _: &Path) -> io::Result<Box<dyn VfsFile>> {
+    fn create(&self, _: &Path, _: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
         Err(refused())
     }
 
@@ -33,7 +34,7 @@ impl Vfs for ReadOnlyVfs {
         OsVfs.list(dir)
     }
 
-    fn create_dir(&self, _: &Path) -> io::Result<()> {
+    fn create_dir(&self, _: &Path, _: Option<&Path>) -> io::Result<()> {
         Err(refused())
     }
 

@@ -8,7 +8,7 @@ use crate::model::{ALWAYS, DIR, Model, NEVER, Random, Step, create, do_step, ope
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tiercel_store::sim::SimVfs;
-use tiercel_store::{Batch, Change, CommitError, OpenError, OsVfs, ReadError, Reader, Store};
+use tiercel_store::{Batch, Change, CommitError, OpenError, OsVfs, ReadError, Reader, Store, Vfs};
 
 fn upsert(id: &str, text: &str) -> Batch {
     let (id, text) = (id.to_owned(), Some(text.to_owned()));
@@ -278,14 +278,34 @@ fn leftovers_are_removed() {
     do_step(&store, &Step::Publish("retired".into(), 0)).unwrap();
     store.write_segment("unnamed", &[], |_| Ok(())).unwrap();
     do_step(&store, &Step::Retire("retired".into())).unwrap();
+    vfs.create(Path::new("/collection/of-others.seg"), None).unwrap();
     store.close().unwrap();
+    let names = || -> Vec<_> {
+        let name = |path: std::path::PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        vfs.files().into_iter().map(|(path, _)| name(path)).collect()
+    };
+    let store = open(&vfs, ALWAYS).unwrap();
+    // Nothing says that it is of no use, until something is published without it.
+    assert_eq!(names(), ["kept.seg", "log-1", "of-others.seg", "records", "unnamed.seg", "view"]);
+    do_step(&store, &Step::Publish("next".into(), 0)).unwrap();
+    assert_eq!(names(), ["kept.seg", "log-1", "next.seg", "of-others.seg", "records", "view"]);
+}
+
+/// What is obsolete and could not be removed is removed when the store is opened again.
+#[test]
+fn obsolete_segments_are_removed_later() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    do_step(&store, &Step::Publish("retired".into(), 0)).unwrap();
+    let segment = Path::new("/collection/retired.seg");
+    let mut bytes = vec![0; vfs.open(segment).unwrap().len().unwrap() as usize];
+    vfs.open(segment).unwrap().read_at(0, &mut bytes).unwrap();
+    do_step(&store, &Step::Retire("retired".into())).unwrap();
+    assert!(vfs.open(segment).is_err());
+    store.close().unwrap();
+    vfs.create(segment, None).unwrap().write_at(0, &bytes).unwrap();
     drop(open(&vfs, ALWAYS).unwrap());
-    let names: Vec<_> = vfs.files().into_iter().map(|(path, _)| path).collect();
-    assert_eq!(
-        names,
-        ["/collection/kept.seg", "/collection/log-1", "/collection/records", "/collection/view"]
-            .map(std::path::PathBuf::from)
-    );
+    assert!(vfs.open(segment).is_err());
 }
 
 /// An empty directory that is removed at the end of a test.

@@ -1,0 +1,87 @@
+//! What a directory holds: a collection, nothing, or something that must be left as it is.
+
+use std::io;
+use std::path::Path;
+
+use crate::database::FILE;
+use crate::errors::{Corruption, OpenError};
+use crate::files::is_temporary;
+use crate::log::{self, FIRST, LogFile};
+use crate::segment;
+use crate::store::{LOCK, Store};
+use crate::vfs::{NotRegular, Vfs};
+use crate::view_file::VIEW;
+
+/// What file systems and desktops put into a directory by themselves.
+const BY_THEMSELVES: [&str; 2] = ["lost+found", ".DS_Store"];
+/// Bytes in which every file of ours says what it is.
+const START: usize = 328;
+
+impl Store {
+    /// Whether a directory has a store. One that lost its record database is damaged; one with files of others alone has none.
+    pub fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
+        Ok(matches!(look(vfs, dir)?, Found::Store))
+    }
+}
+
+/// What a directory holds.
+pub(crate) enum Found {
+    Store,
+    /// Nothing, or the beginnings of a store that was never finished.
+    Nothing,
+    /// Files of others, with these names.
+    Others(Vec<String>),
+}
+
+/// Look at a directory. It is an error if a store was there and its record database is missing.
+pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
+    let mut names = match vfs.list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        names => names?,
+    };
+    if names.iter().any(|name| name == FILE) {
+        return Ok(Found::Store);
+    }
+    names.retain(|name| name != LOCK && !is_temporary(name) && !BY_THEMSELVES.contains(&&**name));
+    names.sort_unstable();
+    if names == [log::file_name(1)] && is_beginning(vfs, dir)? {
+        return Ok(Found::Nothing);
+    }
+    for name in &names {
+        if is_ours(vfs, dir, name)? {
+            let what = format!("expected the record database of the collection that {name} belongs to, got no file");
+            return Err(Corruption { file: FILE.to_owned(), what, offset: 0 }.into());
+        }
+    }
+    Ok(if names.is_empty() { Found::Nothing } else { Found::Others(names) })
+}
+
+/// Whether the log says that its store was never finished. Nothing was acknowledged then.
+fn is_beginning(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
+    let opened = vfs.open(&dir.join(log::file_name(1))).map_err(Into::into).and_then(|file| LogFile::open(file, 1));
+    match opened {
+        Ok((file, header)) => Ok(header.making && file.file.len()? == FIRST),
+        Err(crate::errors::ReadError::Corrupt(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a file that bears a name of ours is one of ours, too.
+fn is_ours(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<bool, OpenError> {
+    let is_log = log::number_of(name).is_some();
+    let is_segment = name.strip_suffix(segment::SUFFIX).is_some_and(segment::is_segment_name);
+    if !is_log && !is_segment && name != VIEW {
+        return Ok(false);
+    }
+    let file = match vfs.open(&dir.join(name)) {
+        Err(error) if error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegular>()).is_some() => {
+            return Ok(false);
+        }
+        file => file?,
+    };
+    let mut start = [0; START];
+    let len = file.len()?.min(START as u64) as usize;
+    file.read_at(0, &mut start[..len])?;
+    let magic = if name == VIEW { &start[320..] } else { &start[..8] };
+    Ok([b"TIERCELL", b"TIERCELS", b"TIERCELR"].iter().any(|known| *known == magic))
+}

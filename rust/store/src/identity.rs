@@ -1,0 +1,67 @@
+//! Which collection a file belongs to.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::process;
+use std::time::SystemTime;
+
+use crate::database::FILE;
+
+/// The identity of a collection: random, in every file of it, so that a file of another one is noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Identity(pub(crate) [u8; Identity::LEN]);
+
+impl Identity {
+    pub(crate) const LEN: usize = 16;
+    /// In files of a format that knew none.
+    pub(crate) const NONE: Self = Self([0; Self::LEN]);
+
+    /// One that no other collection has.
+    pub(crate) fn random() -> Self {
+        // The system seeds a thread's hashers. A forked process has the same seeds, and another id.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let half = |part: u8| RandomState::new().hash_one((now, process::id(), part)).to_le_bytes();
+        let mut bytes = [1; Self::LEN];
+        bytes[..8].copy_from_slice(&half(0));
+        bytes[8..].copy_from_slice(&half(1));
+        Self(bytes)
+    }
+
+    /// The identity at a place in a header.
+    pub(crate) fn at(bytes: &[u8], at: usize) -> Self {
+        Self(bytes[at..].first_chunk().copied().unwrap_or_default())
+    }
+
+    pub(crate) fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// What is wrong with a file that has this one in the collection of that one.
+    pub(crate) fn is_foreign(self, collection: Self) -> String {
+        format!("header: expected a file of the collection {collection}, as {FILE} is, got one of {self}")
+    }
+
+    /// Whether a file that has this one can belong to the collection of that one: files of older formats have none.
+    pub(crate) fn fits(self, collection: Self) -> bool {
+        self == collection || self.is_none() || collection.is_none()
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_are_equal_and_none_fits_all() {
+        let (one, other) = (Identity::random(), Identity::random());
+        assert!(one != other && !one.is_none() && !one.fits(other));
+        assert!(one.fits(one) && one.fits(Identity::NONE) && Identity::NONE.fits(one));
+        assert_eq!(Identity([0xab; 16]).to_string(), "ab".repeat(16));
+    }
+}

@@ -1,0 +1,227 @@
+//! Opening a store in two steps: everything is read and checked before anything is written.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::copy;
+use crate::database::FILE;
+use crate::errors::{OpenError, ReadError};
+use crate::files::{Files, is_temporary_of, sync_parent};
+use crate::found::{Found, look};
+use crate::identity::Identity;
+use crate::log::{self, LogFile, LogHeader};
+use crate::log_writer;
+use crate::reader::Reader;
+use crate::records::Records;
+use crate::replay;
+use crate::segment::{self, Segment};
+use crate::store::{LOCK, Options, Store};
+use crate::tables::{self, META};
+use crate::vfs::{LockError, Vfs, VfsLock};
+use crate::view_file;
+use crate::writer::Writer;
+
+/// A store that is locked and read, and not written yet. Until [`Self::begin`] its directory is as it was found, so whatever turns out
+/// to be wrong with a file can be put right by putting the right file there.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) records: Records,
+    pub(crate) writer: Writer,
+    pub(crate) lock: Arc<dyn VfsLock>,
+}
+
+impl Prepared {
+    /// Create a directory with an empty store, which keeps these entries. The directory must be empty if it is there.
+    pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
+        vacant(&*vfs, dir)?;
+        vfs.create_dir(dir, None)?;
+        sync_parent(&*vfs, dir)?;
+        let lock = lock(&*vfs, dir)?;
+        vacant(&*vfs, dir)?;
+        let files = Files::new(&*vfs, dir, Identity::random());
+        log_writer::create(files, LogHeader::first(files.identity))?;
+        // The records come last: until then the log says that the store is being made.
+        copy::create(files, |transaction| {
+            tables::create(transaction)?;
+            let mut table = transaction.open_table(META)?;
+            for (name, bytes) in meta {
+                table.insert(*name, *bytes)?;
+            }
+            Ok(())
+        })?;
+        Self::locked(vfs, dir, options, lock)
+    }
+
+    /// Lock and read the store in a directory.
+    pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenError> {
+        if !Store::exists(&*vfs, dir)? {
+            return Err(OpenError::NotFound);
+        }
+        let lock = lock(&*vfs, dir)?;
+        Self::locked(vfs, dir, options, lock)
+    }
+
+    fn locked(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, lock: Arc<dyn VfsLock>) -> Result<Self, OpenError> {
+        let records = Records::open(Arc::clone(&vfs), dir.join(FILE), options.cache_bytes)?;
+        let header = records.header();
+        view_file::check_beside(&*vfs, dir, &header)?;
+        let base = Arc::clone(records.base());
+        let replayed = replay::replay(&vfs, dir, &header, &Reader::of_base(Arc::clone(&base), Arc::new([])))?;
+        let writer = Writer::new(Arc::clone(&base), replayed);
+        let prepared = Self { vfs, dir: dir.to_owned(), options, records, writer, lock };
+        for name in base.segments()? {
+            prepared.open_segment(&name)?;
+        }
+        Ok(prepared)
+    }
+
+    /// The records.
+    pub fn reader(&self) -> Reader {
+        self.writer.reader().clone()
+    }
+
+    /// Open a segment file.
+    pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
+        Segment::open(&*self.vfs, &self.dir, self.records.header().identity, name)
+    }
+
+    /// Begin to write.
+    pub fn begin(mut self) -> Result<Store, OpenError> {
+        // A store of the first format gets an identity now.
+        let mut identity = self.records.header().identity;
+        if identity.is_none() {
+            identity = Identity::random();
+        }
+        self.lock.sign()?;
+        self.remove_leftovers(identity)?;
+        self.records.begin(identity)?;
+        self.writer.begin(identity, &self.lock)?;
+        Ok(Store::new(self, identity))
+    }
+
+    /// Remove what a crash left and what the records call obsolete, if it is ours beyond doubt.
+    fn remove_leftovers(&self, identity: Identity) -> Result<(), OpenError> {
+        let base = self.records.base();
+        let (first, obsolete) = (base.counters().log, base.obsolete()?);
+        for name in self.vfs.list(&self.dir)? {
+            let is_obsolete = match (log::number_of(&name), name.strip_suffix(segment::SUFFIX)) {
+                (Some(number), _) => number < first && self.is_log(&name, number),
+                (_, Some(segment)) => {
+                    obsolete.iter().any(|obsolete| obsolete == segment) && self.open_segment(segment).is_ok()
+                }
+                _ => is_temporary_of(&name, identity),
+            };
+            if is_obsolete {
+                self.vfs.remove(&self.dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file is a part of the log.
+    fn is_log(&self, name: &str, number: u64) -> bool {
+        let opened =
+            self.vfs.open(&self.dir.join(name)).map_err(Into::into).and_then(|file| LogFile::open(file, number));
+        opened.is_ok_and(|(_, header)| header.identity.fits(self.records.header().identity))
+    }
+}
+
+/// Check that a store can be made in a directory.
+fn vacant(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
+    match look(vfs, dir)? {
+        Found::Nothing => Ok(()),
+        Found::Store => Err(OpenError::Exists),
+        Found::Others(names) => Err(OpenError::Occupied(names)),
+    }
+}
+
+fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Arc<dyn VfsLock>, OpenError> {
+    match vfs.lock(&dir.join(LOCK)) {
+        Ok(lock) => Ok(lock.into()),
+        Err(LockError::Held { pid }) => Err(OpenError::AlreadyOpen { pid }),
+        Err(LockError::Io(error)) => Err(error.into()),
+    }
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+    use crate::errors::CommitError;
+    use crate::sim::SimVfs;
+    use crate::tables::{OBSOLETE, SEGMENTS};
+
+    const DIR: &str = "/collection";
+
+    fn files(vfs: &SimVfs) -> Vec<(PathBuf, Vec<u8>)> {
+        let content = |path: &Path, len: u64| {
+            let mut bytes = vec![0; len as usize];
+            vfs.open(path).unwrap().read_at(0, &mut bytes).unwrap();
+            bytes
+        };
+        vfs.files().into_iter().map(|(path, len)| (path.clone(), content(&path, len))).collect()
+    }
+
+    #[test]
+    fn names_that_lead_elsewhere_are_damage() {
+        for table in [SEGMENTS, OBSOLETE] {
+            for name in ["../x/yy", "/etc/x", "", "a/b", ".", "a.b"] {
+                let vfs = SimVfs::new();
+                let store = Store::create(Arc::new(vfs.clone()), Path::new(DIR), Options::default(), &[]).unwrap();
+                let named = store.records.lock().transact(|transaction| {
+                    transaction.open_table(table)?.insert(name, ())?;
+                    Ok(())
+                });
+                named.unwrap();
+                if redb::TableHandle::name(&table) == redb::TableHandle::name(&SEGMENTS) {
+                    assert!(matches!(store.backup(Path::new("/backup")), Err(CommitError::Corrupt(_))), "{name}");
+                }
+                drop(store);
+                let before = files(&vfs);
+                let opened = Store::open(Arc::new(vfs.clone()), Path::new(DIR), Options::default());
+                let Err(OpenError::Corrupt(corruption)) = opened else { panic!("{name}: {opened:?}") };
+                assert_eq!(corruption.file, FILE);
+                assert_eq!(files(&vfs), before);
+            }
+        }
+    }
+
+    /// Whatever is found to be wrong, the files are as they were.
+    #[test]
+    fn nothing_is_written_before_begin() {
+        let vfs = SimVfs::new();
+        let store = Store::create(Arc::new(vfs.clone()), Path::new(DIR), Options::default(), &[]).unwrap();
+        store.write_segment("part", &[], |_| Ok(())).unwrap();
+        let killed = vfs.snapshot();
+        let before = files(&killed);
+        drop(Prepared::open(Arc::new(killed.clone()), Path::new(DIR), Options::default()).unwrap());
+        assert_eq!(files(&killed), before);
+    }
+
+    /// A power cut or a kill after any operation of the making of a store leaves nothing that a later call cannot finish.
+    #[test]
+    fn a_making_that_was_cut_short_is_finished() {
+        for nth in 1.. {
+            let vfs = SimVfs::new();
+            vfs.set_fault(Some(crate::sim::Fault { nth, forever: true, kind: crate::sim::FaultKind::Io }));
+            let made = Store::create(Arc::new(vfs.clone()), Path::new(DIR), Options::default(), &[]);
+            let is_made = made.is_ok();
+            drop(made);
+            vfs.set_fault(None);
+            let vfs = vfs.snapshot();
+            let there = Store::exists(&vfs, Path::new(DIR)).unwrap();
+            let open =
+                if there { Store::open } else { |vfs, dir: &Path, options| Store::create(vfs, dir, options, &[]) };
+            let store = open(Arc::new(vfs.clone()), Path::new(DIR), Options::default()).unwrap();
+            assert_eq!(store.verify().unwrap(), []);
+            drop(store);
+            vfs.remove(&Path::new(DIR).join(FILE)).unwrap();
+            assert!(matches!(look(&vfs, Path::new(DIR)), Err(OpenError::Corrupt(_))), "operation {nth}");
+            if is_made {
+                break;
+            }
+        }
+    }
+}
