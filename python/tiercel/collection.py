@@ -469,7 +469,11 @@ class Collection:
         self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
-        """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part; the last error of the background."""
+        """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part.
+
+        "trouble" is the last failure that no call raised, or `None`: of the work in the background or of a sync at an interval. Each one is
+        also logged, by the logger "tiercel", and the first is a `RuntimeWarning` of the next call.
+        """
         return self._core.stats()
 
     def close(self) -> None:
@@ -514,6 +518,11 @@ class Collection:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None:
+            core.end()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"

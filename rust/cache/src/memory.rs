@@ -101,6 +101,17 @@ impl Tier for Memory {
         self.cache.iter().map(|(key, _)| key).collect()
     }
 
+    fn clear_in_steps(&self, pause: &mut dyn FnMut()) {
+        self.cache.drain().for_each(|entry| {
+            drop(entry);
+            pause();
+        });
+    }
+
+    fn keys_in_steps(&self, pause: &mut dyn FnMut()) -> Vec<Key> {
+        self.cache.iter().map(|(key, _)| key).inspect(|_| pause()).collect()
+    }
+
     fn counts(&self) -> Counts {
         self.tally.counts()
     }

@@ -44,8 +44,21 @@ pub trait Tier: Send + Sync {
     /// tells.
     fn clear(&self);
 
+    /// The same, with a pause after each of many steps. No lock is held meanwhile.
+    fn clear_in_steps(&self, pause: &mut dyn FnMut()) {
+        self.clear();
+        pause();
+    }
+
     /// Every key, in no order.
     fn keys(&self) -> Vec<Key>;
+
+    /// The same, with a pause after each of many steps. No lock is held meanwhile.
+    fn keys_in_steps(&self, pause: &mut dyn FnMut()) -> Vec<Key> {
+        let keys = self.keys();
+        pause();
+        keys
+    }
 
     /// What happened so far.
     fn counts(&self) -> Counts;

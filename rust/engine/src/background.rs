@@ -13,6 +13,7 @@ use tiercel_store::Durability;
 use crate::checkpoint::checkpoint;
 use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
+use crate::trouble::Part;
 use crate::vectors::{Vectors, work};
 use crate::writer::Writer;
 
@@ -109,22 +110,24 @@ impl Background {
         self.process != process::id()
     }
 
-    /// Stop the threads and wait for them.
-    pub(crate) fn stop(&mut self) {
+    /// Stop the threads and wait for them; false if that was done before.
+    pub(crate) fn stop(&mut self) -> bool {
+        let stops = !self.threads.is_empty();
         self.writer.signal.stop();
         self.ticking.stop();
         for thread in self.threads.drain(..) {
-            // A panic in a thread is a bug that its own tests must find; nothing is left to do for it here.
+            // Each attempt catches its panics, so there is nothing left that could end a thread.
             let _ = thread.join();
         }
+        stops
     }
 }
 
 /// Sync at an interval.
 fn sync(writer: &Writer, ticking: &Signal) {
     while !ticking.wait() {
-        // If it fails, the store latches, and the next writer is told.
-        let _ = writer.store.sync();
+        // If it fails, the store refuses writes from then on.
+        writer.troubles.attempt(Part::Sync, || writer.store.sync());
     }
 }
 
@@ -135,16 +138,14 @@ fn run(writer: &Writer) {
         idle = if now == sequence { idle + 1 } else { 0 };
         sequence = now;
         penance = u32::saturating_sub(penance, 1);
-        if penance == 0
-            && let Err(error) = tidy(writer, idle >= IDLE)
-        {
-            *writer.trouble.lock() = Some(error.to_string());
+        if penance == 0 && !writer.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
             penance = PENANCE;
         }
     }
 }
 
-/// Do what is due.
+/// Do what is due. Whatever stops it, by an error or a panic, the next attempt begins anew: each step changes what others see
+/// by one statement, and finds what an earlier attempt has done.
 fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     let mut maintenance = writer.maintenance.lock();
     if writer.store.unapplied() >= UNAPPLIED {
@@ -167,7 +168,9 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
 
 /// Put what is in the log into the record database.
 pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
-    Ok(writer.store.apply(|| writer.renew_reader())?)
+    writer.faults.meet("apply")?;
+    writer.store.apply(|| writer.renew_reader())?;
+    writer.faults.meet("applied")
 }
 
 fn fresh(snapshot: &Snapshot) -> usize {
@@ -176,6 +179,7 @@ fn fresh(snapshot: &Snapshot) -> usize {
 
 /// Move the vectors of all tails into the main index. Gives the snapshot of which all vectors are there now.
 pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
+    writer.faults.meet("seal tails")?;
     let mut sealed = None;
     writer
         .change(|snapshot| {
@@ -187,14 +191,16 @@ pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
         .map_err(WriteError::Unsearchable)?;
     let sealed = sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))?;
     let Some(vectors) = &sealed.vectors else { return Ok(sealed) };
-    for tails in vectors.tails.chunks(MOVED) {
-        let (rows, values) = living(writer, tails)?;
+    let moved: Vec<Arc<Index>> = vectors.tails.iter().filter(|tail| tail.slots() > 0).map(Arc::clone).collect();
+    for tails in moved.chunks(MOVED) {
+        writer.faults.meet("move tails")?;
+        let (rows, values) = missing(writer, &vectors.main, tails)?;
         vectors
             .main
             .add(values, Some(&rows), &work(writer.threads))
             .map_err(|error| WriteError::Unsearchable(error.to_string()))?;
     }
-    let moved = &vectors.tails;
+    writer.faults.meet("drop tails")?;
     writer.change(|snapshot| {
         if let Some(vectors) = &mut snapshot.vectors {
             vectors.tails.retain(|tail| !moved.iter().any(|done| Arc::ptr_eq(done, tail)));
@@ -204,13 +210,13 @@ pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
     Ok(sealed)
 }
 
-/// The rows of tails that live, and their vectors.
-fn living(writer: &Writer, tails: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+/// The rows of tails that live and that an earlier attempt has not moved to the main index, and their vectors.
+fn missing(writer: &Writer, main: &Index, tails: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
     let now = writer.snapshot();
     let (mut all, mut values) = (Vec::new(), Vec::new());
     for tail in tails {
         let mut rows = tail.ids();
-        rows.retain(|row| now.lives(*row as u32));
+        rows.retain(|row| now.lives(*row as u32) && !main.contains(*row));
         values.extend(tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?);
         all.extend(rows);
     }
@@ -232,10 +238,12 @@ pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
     let new = Index::new(old.options().clone()).map_err(|error| unsearchable(error.to_string()))?;
     let rows = old.ids();
     for rows in rows.chunks(REBUILT) {
+        writer.faults.meet("rebuild")?;
         let values = old.get(rows).map_err(|error| unsearchable(error.to_string()))?;
         new.add(values, Some(rows), &work(writer.threads)).map_err(|error| unsearchable(error.to_string()))?;
     }
     let new = Arc::new(new);
+    writer.faults.meet("rebuilt")?;
     writer.change(|snapshot| {
         if let Some(vectors) = &mut snapshot.vectors {
             vectors.main = new;
@@ -247,9 +255,11 @@ pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
 /// Merge text segments until there are few.
 pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
     while let Some(merge) = writer.snapshot().text.plan_merge() {
+        writer.faults.meet("merge texts")?;
         let merged = Arc::new(merge.run()?);
         let mut done = true;
         writer.change(|snapshot| {
+            writer.faults.meet("merged texts")?;
             match snapshot.text.merged(&merge, merged) {
                 Some(text) => snapshot.text = text,
                 // A writer has merged some of them meanwhile.
@@ -268,10 +278,15 @@ pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
 pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
     // A search that began before a record was replaced has nothing but the old row.
     let seen = writer.seen_by_all();
-    let dead: Vec<u64> = writer.buried.lock().extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
+    let buried = writer.buried.lock().clone();
+    let dead: Vec<u64> = buried.into_iter().filter(|(_, died)| *died <= seen).map(|(row, _)| row).collect();
     for index in writer.snapshot().vectors.iter().flat_map(Vectors::indexes) {
+        writer.faults.meet("take out the dead")?;
         index.remove(&dead);
     }
+    // Not before: what stops this half-way must not leave rows that nobody takes out.
+    writer.buried.lock().retain(|(_, died)| *died > seen);
+    writer.faults.meet("forget the dead")?;
     writer.change(|snapshot| {
         snapshot.stamps.forget(seen);
         if is_mostly_dead(u64::from(snapshot.rows - snapshot.rows_before_fields), snapshot.live) {
@@ -291,3 +306,6 @@ pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
     let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
     if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests;

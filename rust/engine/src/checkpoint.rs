@@ -13,7 +13,7 @@ use tiercel_store::{Publication, Reader, Tag, is_segment_name};
 use tiercel_text::Segment;
 
 use crate::background::{merge_text, move_tails};
-use crate::errors::{OpenError, WriteError};
+use crate::errors::{OpenError, QueryError, WriteError};
 use crate::snapshot::Snapshot;
 use crate::writer::Writer;
 
@@ -32,6 +32,10 @@ pub(crate) struct Maintenance {
     pub(crate) last: Checkpoint,
     /// The segments that are in files, and the names of those.
     pub(crate) texts: Vec<(Arc<Segment>, String)>,
+    /// Counts the files of checkpoints that failed, too: no name is used twice.
+    number: u64,
+    /// Files of the checkpoint that is being written, or of one that failed.
+    written: Vec<String>,
 }
 
 /// The content of the meta entry.
@@ -100,11 +104,13 @@ impl Maintenance {
 
 /// Write a checkpoint of everything that was committed when this began.
 pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
+    maintenance.recover(writer)?;
     merge_text(writer)?;
     let sealed = move_tails(writer)?;
-    let mut next = Checkpoint { number: maintenance.last.number, rows: sealed.rows, ..Checkpoint::default() };
+    let mut next = Checkpoint { rows: sealed.rows, ..Checkpoint::default() };
     if let Some(vectors) = sealed.vectors.as_ref().filter(|vectors| !vectors.main.is_empty()) {
-        let name = next.name("index");
+        writer.faults.meet("write the index")?;
+        let name = maintenance.name("index");
         let index = &vectors.main;
         writer.store.write_segment(&name, &[(INDEX, index.file_len())], |file| {
             file.section(INDEX, |out| index.write_to(out))
@@ -113,11 +119,13 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     }
     let mut texts = Vec::new();
     for segment in sealed.text.segments() {
-        let there = maintenance.texts.iter().find(|(old, _)| Arc::ptr_eq(old, segment));
-        let name = if let Some((_, name)) = there {
+        let is_there =
+            |(old, name): &&(Arc<Segment>, String)| Arc::ptr_eq(old, segment) && maintenance.last.texts.contains(name);
+        let name = if let Some((_, name)) = maintenance.texts.iter().find(is_there) {
             name.clone()
         } else {
-            let (name, bytes) = (next.name("text"), segment.to_bytes());
+            writer.faults.meet("write texts")?;
+            let (name, bytes) = (maintenance.name("text"), segment.to_bytes());
             writer.store.write_segment(&name, &[(TEXT, bytes.len() as u64)], |file| {
                 file.section(TEXT, |out| out.write_all(&bytes))
             })?;
@@ -126,16 +134,39 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
         next.texts.push(name.clone());
         texts.push((Arc::clone(segment), name));
     }
+    next.number = maintenance.number;
+    writer.faults.meet("publish")?;
     publish(writer, &maintenance.last, &next)?;
+    writer.faults.meet("published")?;
     maintenance.last = next;
     maintenance.texts = texts;
+    maintenance.written.clear();
     Ok(())
 }
 
-impl Checkpoint {
+impl Maintenance {
+    pub(crate) fn new(last: Checkpoint, texts: Vec<(Arc<Segment>, String)>) -> Self {
+        Self { number: last.number, last, texts, written: Vec::new() }
+    }
+
+    /// A name for a file, which nothing has had.
     fn name(&mut self, kind: &str) -> String {
         self.number += 1;
-        format!("{kind}-{}", self.number)
+        let name = format!("{kind}-{}", self.number);
+        self.written.push(name.clone());
+        name
+    }
+
+    /// Go on from what the store has, for the last checkpoint may have failed before it was published, or after.
+    fn recover(&mut self, writer: &Writer) -> Result<(), WriteError> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        let reader = writer.store.reader();
+        self.last = last_checkpoint(&reader).map_err(QueryError::from)?;
+        writer.store.discard_segments(&self.written)?;
+        self.written.clear();
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::current::Current;
 use crate::errors::WriteError;
 use crate::plan::Filters;
 use crate::snapshot::Snapshot;
+use crate::trouble::Troubles;
 use crate::view::Viewer;
 use crate::writer::Writer;
 
@@ -69,6 +70,15 @@ impl Collection {
     /// The number of the last batch: it grows with every change.
     pub fn sequence(&self) -> u64 {
         self.core.snapshot().sequence
+    }
+
+    /// The failures that no call returns: of the work in the background, and of the end of a collection that is dropped. They outlive the
+    /// collection.
+    pub fn troubles(&self) -> Arc<Troubles> {
+        match &self.access {
+            Access::Write(writer, _) => Arc::clone(&writer.troubles),
+            Access::Read(_) => Arc::default(),
+        }
     }
 
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, WriteError> {

@@ -19,6 +19,7 @@ mod current;
 mod delete_where;
 mod errors;
 mod expand;
+mod faults;
 pub mod filter;
 mod fuse;
 #[cfg(test)]
@@ -40,6 +41,7 @@ mod stamps;
 #[cfg(test)]
 mod stamps_tests;
 mod sync;
+mod trouble;
 mod vectors;
 mod view;
 mod write;
@@ -59,4 +61,5 @@ pub use scan::{Order, Page, Scan};
 pub use search::{Found, Include, Match, Search};
 pub use tiercel_store::{CommitError, Condition, Corruption, Durability, OpenError as StoreOpenError};
 pub use tiercel_text::{Language, Tokenizer};
+pub use trouble::Troubles;
 pub use write::{MAX_ID, NewRecord};

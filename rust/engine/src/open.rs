@@ -16,6 +16,7 @@ use crate::errors::{OpenError, WriteError};
 use crate::filter::FieldIndexes;
 use crate::snapshot::{Snapshot, next_reading};
 use crate::stamps::Stamps;
+use crate::trouble::Part;
 use crate::vectors::{Vectors, options};
 use crate::writer::Writer;
 
@@ -61,24 +62,25 @@ impl Collection {
     }
 
     /// Finish what is under way, write a checkpoint if it pays, and make everything durable. A collection that is dropped does
-    /// the same, without telling what went wrong.
+    /// the same, and what goes wrong is one of its [`Self::troubles`].
     pub fn close(mut self) -> Result<(), WriteError> {
         self.finish()
     }
 
     fn finish(&mut self) -> Result<(), WriteError> {
         let Access::Write(writer, background) = &mut self.access else { return Ok(()) };
-        if background.is_elsewhere() {
+        if background.is_elsewhere() || !background.stop() {
             return Ok(());
         }
-        background.stop();
         let mut maintenance = writer.maintenance.lock();
+        let mut tidied = Ok(());
         if maintenance.is_due_at_close(&writer.snapshot()) {
-            checkpoint(writer, &mut maintenance)?;
             // The vectors that the checkpoint has now were most of the database.
-            writer.store.compact()?;
+            tidied = checkpoint(writer, &mut maintenance).and_then(|()| Ok(writer.store.compact()?));
         }
-        Ok(writer.store.sync()?)
+        // Whatever became of the checkpoint, which only makes the next opening quick.
+        writer.store.sync()?;
+        tidied
     }
 
     /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
@@ -144,7 +146,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
         changed: Arc::default(),
         reader,
     };
-    Ok((snapshot, Maintenance { last, texts }))
+    Ok((snapshot, Maintenance::new(last, texts)))
 }
 
 /// Which rows live. The number of rows may be far above that of the records, so the dead take next to no memory.
@@ -251,7 +253,9 @@ fn read_texts(
 
 impl Drop for Collection {
     fn drop(&mut self) {
-        // Whoever wants to know what went wrong calls `close`.
-        let _ = self.finish();
+        if !matches!(&self.access, Access::Write(_, background) if background.is_elsewhere()) {
+            // Also catches panics: one in a destructor would end the process.
+            self.troubles().attempt(Part::End, || self.finish());
+        }
     }
 }

@@ -50,7 +50,7 @@ pub struct Stats {
     pub disk_segments: u64,
     /// Of the main index.
     pub index: Option<index::Stats>,
-    /// The last error of the background work.
+    /// The last failure that no call returned, see [`Collection::troubles`].
     pub trouble: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Collection {
     pub fn stats(&self) -> Result<Stats, QueryError> {
         let snapshot = self.core.snapshot();
         let (sizes, trouble) = match &self.access {
-            Access::Write(writer, _) => (writer.store.sizes(), writer.trouble.lock().clone()),
+            Access::Write(writer, _) => (writer.store.sizes(), writer.troubles.last()),
             Access::Read(viewer) => (viewer.view.sizes(), None),
         };
         let sizes = sizes.map_err(|error| QueryError::Io(error.into()))?;

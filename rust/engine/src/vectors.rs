@@ -83,10 +83,12 @@ impl Vectors {
         Ok(with)
     }
 
-    /// With a tail that is empty, so that nothing is added to those before it.
+    /// With a last tail that is empty, so that nothing is added to those before it.
     pub(crate) fn with_new_tail(&self) -> Result<Self, String> {
         let mut with = self.clone();
-        with.tails.push(new_tail(&self.main)?);
+        if with.tails.last().is_some_and(|tail| tail.slots() > 0) {
+            with.tails.push(new_tail(&self.main)?);
+        }
         Ok(with)
     }
 

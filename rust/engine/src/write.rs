@@ -10,6 +10,7 @@ use tiercel_text::Segment;
 use crate::collection::Collection;
 use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
+use crate::trouble::caught;
 use crate::vectors::options;
 use crate::writer::Writer;
 
@@ -176,28 +177,36 @@ pub(crate) fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
         // Without the rows of the batch that is missing, later ones would get other numbers than they have in the store.
         return;
     }
+    if let Err(why) = caught(|| show(writer, applied, fresh)) {
+        writer.fail(why);
+    }
+    writer.signal.wake();
+}
+
+fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> {
     let mut batches = writer.unpublished.lock();
     batches.push((applied.clone(), fresh));
     if writer.store.reader().sequence() > applied.sequence {
-        return;
+        return Ok(());
     }
     let batches = std::mem::take(&mut *batches);
     let metadata: Vec<Option<String>> = batches.iter().flat_map(|(_, fresh)| fresh.metadata.clone()).collect();
     let apply_one = |snapshot: &mut Snapshot, (applied, fresh)| apply(writer, snapshot, &applied, fresh);
-    if let Err(why) = writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch))) {
-        writer.failure.lock().get_or_insert(why);
-        return;
-    }
+    writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch)))?;
     // After the snapshot: a build of indexes that begins in between reads these rows itself.
     let snapshot = writer.snapshot();
     let first = snapshot.rows - metadata.len() as u32;
     let covered = snapshot.fields.rows_covered();
     let records = (first..).zip(&metadata).filter(|(row, _)| *row >= covered);
     let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
-    if let Err(error) = snapshot.fields.insert(snapshot.rows, records) {
-        writer.failure.lock().get_or_insert(error.to_string());
+    if caught(|| snapshot.fields.insert(snapshot.rows, records)).is_err() {
+        // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when they are asked for.
+        writer.change(|snapshot| {
+            snapshot.renew_fields();
+            Ok::<_, String>(())
+        })?;
     }
-    writer.signal.wake();
+    Ok(())
 }
 
 /// Take a committed batch into a snapshot.

@@ -9,7 +9,9 @@ use tiercel_store::{Applied, Store};
 use crate::background::Signal;
 use crate::checkpoint::Maintenance;
 use crate::collection::Core;
+use crate::faults::Faults;
 use crate::snapshot::Snapshot;
+use crate::trouble::{Part, Troubles};
 use crate::write::Fresh;
 
 /// What writers and the background thread share.
@@ -26,8 +28,8 @@ pub(crate) struct Writer {
     pub(crate) failure: Mutex<Option<String>>,
     pub(crate) signal: Signal,
     pub(crate) maintenance: Mutex<Maintenance>,
-    /// The last error of the background.
-    pub(crate) trouble: Mutex<Option<String>>,
+    pub(crate) troubles: Arc<Troubles>,
+    pub(crate) faults: Faults,
     /// Threads of the background work, and of what is done at once in its place.
     pub(crate) threads: usize,
 }
@@ -43,7 +45,8 @@ impl Writer {
             failure: Mutex::new(None),
             signal: Signal::default(),
             maintenance: Mutex::new(maintenance),
-            trouble: Mutex::new(None),
+            troubles: Arc::default(),
+            faults: Faults::default(),
             threads,
         }
     }
@@ -77,6 +80,12 @@ impl Writer {
             }
             Ok::<_, Infallible>(())
         });
+    }
+
+    /// Refuse writes from now on, since what was written could not be made visible.
+    pub(crate) fn fail(&self, why: String) {
+        self.failure.lock().get_or_insert(why.clone());
+        self.troubles.note(Part::Publication, why);
     }
 
     /// The last batch that all snapshots have, those that searches still hold among them.

@@ -3,6 +3,7 @@
 //! One writer at a time holds `writer` for the length of an operation; it plans on the state under a shared lock and changes
 //! it under a short exclusive one, so searches go on meanwhile and never see a change half done.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -208,8 +209,10 @@ impl Index {
         }
         let rows = Rows::from_vectors(&self.options, &vectors, work)?;
         drop(vectors);
-        self.append(rows, &ids, work)?;
-        self.link_new(work).inspect_err(|_| self.take_back(first))?;
+        self.whole(first, || {
+            self.append(rows, &ids, work)?;
+            self.link_new(work)
+        })?;
         Ok(ids)
     }
 
@@ -242,6 +245,15 @@ impl Index {
         let slots = state.slots();
         state.dead.resize(slots);
         Ok(())
+    }
+
+    /// Do an addition whole or not at all, also where it panics.
+    fn whole(&self, first: usize, addition: impl FnOnce() -> Result<(), Interrupted>) -> Result<(), Interrupted> {
+        let added = panic::catch_unwind(AssertUnwindSafe(addition));
+        if !matches!(added, Ok(Ok(()))) {
+            self.take_back(first);
+        }
+        added.unwrap_or_else(|panic| panic::resume_unwind(panic))
     }
 
     fn link_new(&self, work: &Work<'_>) -> Result<(), Interrupted> {

@@ -3,22 +3,26 @@
 //! Names, strings and metadata have been checked in Python; arrays are checked here. The core is only called without the GIL.
 
 use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use numpy::{PyArray1, PyArrayMethods};
 use parking_lot::RwLock;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::{FieldType, Filter, Schema};
 use tiercel_engine::{
     Collection, Condition, Durability, Language, Moment, NewRecord, Norms, Order, Page, QueryError, Running, Search,
-    Tokenizer, Wanted, WriteError, metric_name,
+    Tokenizer, Troubles, Wanted, WriteError, metric_name,
 };
 use tiercel_index::Work;
 
 use crate::arguments::METRICS;
 use crate::convert::Rows;
 use crate::errors;
-use crate::found::{Columns, Row, columns, included, row};
+use crate::found::{Columns, columns, included, row};
+use crate::gil::{Apart, Many, Turns, apart, list};
 use crate::query::{Asked, Options, rerank};
 use crate::scan::ScanCore;
 use crate::work::{Plan, detached, run};
@@ -44,6 +48,14 @@ pub(crate) struct CollectionCore {
     fingerprint: Option<String>,
     schema: Schema,
     path: PathBuf,
+    /// Outlives the collection.
+    troubles: Arc<Troubles>,
+    /// Logs and warns of them; looked up while everything is there, since this may be called while Python ends.
+    teller: Py<PyAny>,
+    /// Whether the one warning of troubles has been given.
+    warned: AtomicBool,
+    /// In a process that this one forks, threads that it does not have may hold locks.
+    opened_by: u32,
 }
 
 #[pymethods]
@@ -92,7 +104,19 @@ impl CollectionCore {
         let config = collection.config();
         let (dim, metric, fingerprint) = (config.dim, metric_name(config.metric), config.fingerprint.clone());
         let schema = config.schema.clone();
-        Ok(Self { collection: RwLock::new(Some(collection)), dim, metric, fingerprint, schema, path })
+        let troubles = collection.troubles();
+        Ok(Self {
+            collection: RwLock::new(Some(collection)),
+            dim,
+            metric,
+            fingerprint,
+            schema,
+            path,
+            troubles,
+            teller: py.import("tiercel.trouble")?.getattr("tell")?.unbind(),
+            warned: AtomicBool::new(false),
+            opened_by: process::id(),
+        })
     }
 
     #[getter]
@@ -131,44 +155,54 @@ impl CollectionCore {
     fn upsert(
         &self,
         py: Python<'_>,
-        ids: Vec<String>,
+        ids: Many<String>,
         vectors: Option<&Bound<'_, PyAny>>,
-        with_vector: Option<Vec<bool>>,
-        texts: Option<Vec<Option<String>>>,
-        metadata: Option<Vec<Option<String>>>,
-        if_sequence: Option<Vec<u64>>,
+        with_vector: Option<Many<bool>>,
+        texts: Option<Many<Option<String>>>,
+        metadata: Option<Many<Option<String>>>,
+        if_sequence: Option<Many<u64>>,
     ) -> PyResult<usize> {
-        let conditions = conditions(&ids, if_sequence);
+        let ids = ids.0;
         let count = ids.len();
-        let with_vector = with_vector.unwrap_or_else(|| vec![vectors.is_some(); count]);
+        let with_vector = with_vector.map_or_else(|| vec![vectors.is_some(); count], |with| with.0);
         let wanted = with_vector.iter().filter(|with| **with).count();
         let values = match vectors {
             Some(vectors) if self.dim.is_some() || wanted > 0 => self.rows(vectors, "vectors", wanted)?,
             _ => Vec::new(),
         };
-        let mut texts = texts.unwrap_or_else(|| vec![None; count]).into_iter();
-        let mut metadata = metadata.unwrap_or_else(|| vec![None; count]).into_iter();
-        let record =
-            |(id, vector)| NewRecord { id, vector, text: texts.next().flatten(), metadata: metadata.next().flatten() };
-        let records = ids.into_iter().zip(with_vector).map(record).collect();
-        self.write(py, |collection| collection.upsert_if(records, values, conditions))
+        self.write(py, move |collection| {
+            let conditions = conditions(&ids, if_sequence);
+            let mut texts = texts.map_or_else(|| vec![None; count], |texts| texts.0).into_iter();
+            let mut metadata = metadata.map_or_else(|| vec![None; count], |metadata| metadata.0).into_iter();
+            let record = |(id, vector)| NewRecord {
+                id,
+                vector,
+                text: texts.next().flatten(),
+                metadata: metadata.next().flatten(),
+            };
+            let records = ids.into_iter().zip(with_vector).map(record).collect();
+            collection.upsert_if(records, values, conditions)
+        })
     }
 
     fn set_metadata(
         &self,
         py: Python<'_>,
-        ids: Vec<String>,
-        metadata: Vec<Option<String>>,
-        if_sequence: Option<Vec<u64>>,
+        ids: Many<String>,
+        metadata: Many<Option<String>>,
+        if_sequence: Option<Many<u64>>,
     ) -> PyResult<usize> {
-        let conditions = conditions(&ids, if_sequence);
-        let records = ids.into_iter().zip(metadata).collect();
-        self.write(py, |collection| collection.set_metadata_if(records, conditions))
+        self.write(py, move |collection| {
+            let conditions = conditions(&ids.0, if_sequence);
+            collection.set_metadata_if(ids.0.into_iter().zip(metadata.0).collect(), conditions)
+        })
     }
 
-    fn delete(&self, py: Python<'_>, ids: Vec<String>, if_sequence: Option<Vec<u64>>) -> PyResult<usize> {
-        let conditions = conditions(&ids, if_sequence);
-        self.write(py, |collection| collection.delete_if(ids, conditions))
+    fn delete(&self, py: Python<'_>, ids: Many<String>, if_sequence: Option<Many<u64>>) -> PyResult<usize> {
+        self.write(py, move |collection| {
+            let conditions = conditions(&ids.0, if_sequence);
+            collection.delete_if(ids.0, conditions)
+        })
     }
 
     fn delete_where(&self, py: Python<'_>, filter: &str) -> PyResult<usize> {
@@ -179,12 +213,12 @@ impl CollectionCore {
     fn get<'py>(
         &self,
         py: Python<'py>,
-        ids: Vec<String>,
+        ids: Many<String>,
         include: (bool, bool, bool, bool),
-    ) -> PyResult<Vec<Option<Row<'py>>>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let include = included(include);
-        let got = self.query(py, |collection| collection.get(&ids, include))?;
-        got.into_iter().map(|got| got.map(|got| row(py, got)).transpose()).collect()
+        let got = self.query(py, |collection| collection.get(&ids.0, include))?;
+        list(py, &mut Turns::new(), got, |got| got.map(|got| row(py, got)).transpose())
     }
 
     fn search<'py>(
@@ -201,23 +235,25 @@ impl CollectionCore {
         let found = match reranker {
             None => self.query(py, |collection| collection.search(&search))?,
             Some(reranker) => {
-                let mut candidates = self.query(py, |collection| collection.candidates(&search))?;
+                let mut candidates = Apart::new(self.query(py, |collection| collection.candidates(&search))?);
                 rerank(&mut candidates, reranker, 0)?;
+                let candidates = candidates.into_inner();
                 self.finish(py, |collection| collection.results(&search, candidates))?
             }
         };
-        columns(py, found, asked.include, asked.explain)
+        columns(py, &mut Turns::new(), found, asked.include, asked.explain)
     }
 
     fn search_many<'py>(
         &self,
         py: Python<'py>,
         vectors: Option<&Bound<'py, PyAny>>,
-        texts: Option<Vec<String>>,
+        texts: Option<Many<String>>,
         options: Options<'py>,
         reranker: Option<&Bound<'py, PyAny>>,
         threads: usize,
-    ) -> PyResult<Vec<Columns<'py>>> {
+    ) -> PyResult<Bound<'py, PyList>> {
+        let texts = texts.map(|texts| texts.0);
         let asked = Asked::of(options)?;
         let vectors = vectors.map(|vectors| self.queries(vectors, texts.as_ref().map(Vec::len))).transpose()?;
         let (vectors, texts) = (vectors.as_deref(), texts.as_deref());
@@ -227,21 +263,24 @@ impl CollectionCore {
             Some(reranker) => {
                 let first =
                     |collection: &Collection, work: &Work<'_>| collection.candidates_many(vectors, texts, &like, work);
-                let mut all = self.long(py, threads, first)?;
+                let mut all = Apart::new(self.long(py, threads, first)?);
                 for (at, candidates) in all.iter_mut().enumerate() {
                     rerank(candidates, reranker, at)?;
                 }
+                let all = all.into_inner();
                 let last = |collection: &Collection| {
                     all.into_iter().map(|candidates| collection.results(&like, candidates)).collect()
                 };
                 self.finish::<Vec<_>>(py, last)?
             }
         };
-        let each = |found| {
-            py.check_signals()?;
-            columns(py, found, asked.include, asked.explain)
-        };
-        found.into_iter().map(each).collect()
+        let mut turns = Turns::new();
+        let answers = PyList::empty(py);
+        for found in found {
+            answers.append(columns(py, &mut turns, found, asked.include, asked.explain)?)?;
+            turns.step(py)?;
+        }
+        Ok(answers)
     }
 
     fn moment(&self, py: Python<'_>) -> PyResult<When> {
@@ -280,7 +319,7 @@ impl CollectionCore {
         let since = Moment { reading: since.0, sequence: since.1, rows: since.2 };
         let among = |collection: &Collection| collection.search_among(&search, &rows, since, limit, is_filtered);
         let Some((found, moment, norms)) = self.query(py, among)? else { return Ok(None) };
-        Ok(Some((columns(py, found, asked.include, asked.explain)?, when(moment), norms)))
+        Ok(Some((columns(py, &mut Turns::new(), found, asked.include, asked.explain)?, when(moment), norms)))
     }
 
     fn count(&self, py: Python<'_>, filter: Option<&str>) -> PyResult<u64> {
@@ -355,8 +394,15 @@ impl CollectionCore {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let closed = detached(py, || self.collection.write().take().map_or(Ok(()), Collection::close))?;
+        let closed = detached(py, || self.take().map_or(Ok(()), Collection::close))?;
+        self.tell(py)?;
         closed.map_err(|error| errors::write(py, error))
+    }
+
+    /// Close for the garbage collector: what goes wrong is told as a trouble.
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || drop(self.take()))?;
+        self.tell(py)
     }
 
     #[getter]
@@ -372,7 +418,28 @@ impl CollectionCore {
     }
 
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&Collection) -> T + Send) -> PyResult<T> {
+        self.tell(py)?;
         detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py, "collection"))
+    }
+
+    /// What is open, which is closed from then on. A process that was forked leaves it where it is, if a thread that it does not have was
+    /// using it.
+    fn take(&self) -> Option<Collection> {
+        if self.opened_by == process::id() {
+            self.collection.write().take()
+        } else {
+            self.collection.try_write()?.take()
+        }
+    }
+
+    /// Log failures that no call returned, and warn of the first. Before a call does anything, so that a warning that is an error
+    /// leaves everything as it was.
+    fn tell(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.troubles.is_untold() {
+            return Ok(());
+        }
+        let (failures, warns) = (self.troubles.take_untold(), !self.warned.swap(true, Ordering::Relaxed));
+        self.teller.bind(py).call1((&self.path, failures, warns)).map(drop)
     }
 
     fn query<T: Send>(&self, py: Python<'_>, job: impl Fn(&Collection) -> Result<T, QueryError> + Send) -> PyResult<T> {
@@ -403,6 +470,7 @@ impl CollectionCore {
         threads: usize,
         job: impl Fn(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
     ) -> PyResult<T> {
+        self.tell(py)?;
         let plan = Plan { threads, long: true, progress: None, total: 0 };
         let open = move |work: &Work<'_>| {
             let collection = self.collection.read();
@@ -449,9 +517,18 @@ impl CollectionCore {
 }
 
 /// What must hold of records, if anything.
-fn conditions(ids: &[String], if_sequence: Option<Vec<u64>>) -> Vec<Condition> {
-    let sequences = if_sequence.unwrap_or_default();
+fn conditions(ids: &[String], if_sequence: Option<Many<u64>>) -> Vec<Condition> {
+    let sequences = if_sequence.map(|sequences| sequences.0).unwrap_or_default();
     ids.iter().zip(sequences).map(|(id, sequence)| Condition { id: id.clone(), sequence }).collect()
+}
+
+impl Drop for CollectionCore {
+    /// Only for what Python did not close by `end`: an object that was never given to anybody.
+    fn drop(&mut self) {
+        if let Some(collection) = self.collection.get_mut().take() {
+            apart(move || drop(collection));
+        }
+    }
 }
 
 fn unknown(py: Python<'_>, language: &str) -> PyErr {

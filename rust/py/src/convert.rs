@@ -7,9 +7,10 @@ use pyo3::types::{PyDict, PyModule, PySlice};
 
 use crate::arguments::kind;
 use crate::errors::{dimension, invalid, invalid_because};
+use crate::gil::Turns;
 
 /// Values converted at a time, so that a large array is not held three times and Ctrl-C need not wait for all of it.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 
 /// Rows of equal length. They are a copy: the caller may change its array while the core works.
 pub(crate) struct Rows {
@@ -66,8 +67,9 @@ fn convert(array: &Bound<'_, PyUntypedArray>, argument: &str, count: usize, dim:
     let mut values = Vec::new();
     // A broadcast array may be larger than memory.
     values.try_reserve_exact(count * dim).map_err(|error| PyMemoryError::new_err(format!("{argument}: {error}")))?;
+    let mut turns = Turns::new();
     for start in (0..count).step_by(step) {
-        py.check_signals()?;
+        turns.look(py)?;
         // `PySlice::new` would leak its numbers.
         let rows = py.get_type::<PySlice>().call1((start, start + step))?;
         let block = table.get_item(rows)?;

@@ -11,8 +11,10 @@ use tiercel_cache::{Envelope, Opened, Tier, Unpacked};
 
 use crate::arguments;
 use crate::errors::invalid;
+use crate::gil::{Apart, LARGE, bytes};
 use crate::sketch::Sketch;
-use crate::tier::{MemoryCore, asked, handed, no_memory};
+use crate::tier::{MemoryCore, asked, no_memory};
+use crate::work::detached;
 
 /// A bucket for each power of two of nanoseconds.
 const BUCKETS: usize = 40;
@@ -30,8 +32,14 @@ pub(crate) fn pack_envelope<'py>(
     let value = arguments::data(value, "value")?;
     let envelope = Envelope { cost, epoch, turn, written, fresh, grace, idle, touched };
     let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
-    match envelope.pack(&tags, value.as_bytes()) {
-        Ok(packed) => handed(py, &packed),
+    let content = value.as_bytes();
+    let packed = if content.len() < LARGE {
+        envelope.pack(&tags, content)
+    } else {
+        detached(py, || envelope.pack(&tags, content))?
+    };
+    match packed.map(Apart::new) {
+        Ok(packed) => bytes(py, &packed),
         Err(Unpacked::LongTags) => Err(invalid(py, "tags: expected at most 65,535 bytes together".to_owned())),
         Err(Unpacked::NoMemory) => Err(no_memory()),
     }
@@ -51,7 +59,7 @@ pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Field
 /// of their namespace and within their time.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct Glance {
-    memory: Arc<dyn Tier>,
+    memory: Apart<Arc<dyn Tier>>,
     sketch: Py<Sketch>,
     /// Looks that gave a value, by the logarithm of their nanoseconds.
     took: [AtomicU64; BUCKETS],
@@ -61,7 +69,7 @@ pub(crate) struct Glance {
 impl Glance {
     #[new]
     fn new(memory: &Bound<'_, MemoryCore>, sketch: Py<Sketch>) -> Self {
-        let memory = memory.as_super().get().tier();
+        let memory = Apart::new(memory.as_super().get().tier());
         Self { memory, sketch, took: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
@@ -75,7 +83,7 @@ impl Glance {
         if !opened.is_plain() || opened.envelope.epoch != epoch || now >= opened.envelope.fresh {
             return Ok(None);
         }
-        let value = handed(name.py(), opened.value)?;
+        let value = bytes(name.py(), opened.value)?;
         let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let bucket = (u64::BITS - took.leading_zeros()) as usize;
         self.took[bucket.min(BUCKETS - 1)].fetch_add(1, Relaxed);

@@ -6,6 +6,7 @@ use pyo3::types::{PyDict, PyList, PyString};
 use tiercel_engine::{Found, Got, Include, Plan};
 
 use crate::errors;
+use crate::gil::Turns;
 
 /// A record as Python gets it: id, text, metadata as JSON, vector, and the batch that wrote it last.
 pub(crate) type Row<'py> =
@@ -13,14 +14,14 @@ pub(crate) type Row<'py> =
 
 /// What is found: ids, the batches that wrote the records last, scores, distances, texts, metadata as JSON, vectors, highlights, whether exact, and the plan if wanted.
 pub(crate) type Columns<'py> = (
-    Vec<String>,
-    Vec<u64>,
+    Bound<'py, PyList>,
+    Bound<'py, PyList>,
     Bound<'py, PyArray1<f32>>,
     Bound<'py, PyArray1<f32>>,
-    Option<Vec<Option<String>>>,
-    Option<Vec<Option<Bound<'py, PyString>>>>,
-    Option<Vec<Option<Bound<'py, PyArray1<f32>>>>>,
-    Option<Vec<Vec<(usize, usize)>>>,
+    Option<Bound<'py, PyList>>,
+    Option<Bound<'py, PyList>>,
+    Option<Bound<'py, PyList>>,
+    Option<Bound<'py, PyList>>,
     bool,
     Option<Bound<'py, PyDict>>,
 );
@@ -44,20 +45,33 @@ fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, 
 }
 
 /// What a search found.
-pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: bool) -> PyResult<Columns<'_>> {
+pub(crate) fn columns<'py>(
+    py: Python<'py>,
+    turns: &mut Turns,
+    found: Found,
+    include: Include,
+    explain: bool,
+) -> PyResult<Columns<'py>> {
     let count = found.matches.len();
-    let (mut ids, mut sequences) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let (mut scores, mut distances) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    let (mut texts, mut metadata, mut vectors, mut highlights) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (ids, sequences) = (PyList::empty(py), PyList::empty(py));
+    let wanted = |wanted: bool| wanted.then(|| PyList::empty(py));
+    let (texts, metadata) = (wanted(include.text), wanted(include.metadata));
+    let (vectors, highlights) = (wanted(include.vector), wanted(include.highlights));
     for each in found.matches {
-        ids.push(each.id);
-        sequences.push(each.sequence);
+        ids.append(each.id)?;
+        sequences.append(each.sequence)?;
         scores.push(each.score);
         distances.push(each.distance.unwrap_or(f32::NAN));
-        texts.push(each.text);
-        metadata.push(json(py, each.metadata)?);
-        vectors.push(each.vector.map(|vector| PyArray1::from_vec(py, vector)));
-        highlights.push(each.highlights.unwrap_or_default());
+        texts.as_ref().map_or(Ok(()), |texts| texts.append(each.text))?;
+        if let Some(metadata) = &metadata {
+            metadata.append(json(py, each.metadata)?)?;
+        }
+        let vector =
+            |vectors: &Bound<'py, PyList>| vectors.append(each.vector.map(|vector| PyArray1::from_vec(py, vector)));
+        vectors.as_ref().map_or(Ok(()), vector)?;
+        highlights.as_ref().map_or(Ok(()), |highlights| highlights.append(each.highlights.unwrap_or_default()))?;
+        turns.step(py)?;
     }
     let plan = explain.then(|| explained(py, found.plan)).transpose()?;
     Ok((
@@ -65,10 +79,10 @@ pub(crate) fn columns(py: Python<'_>, found: Found, include: Include, explain: b
         sequences,
         PyArray1::from_vec(py, scores),
         PyArray1::from_vec(py, distances),
-        include.text.then_some(texts),
-        include.metadata.then_some(metadata),
-        include.vector.then_some(vectors),
-        include.highlights.then_some(highlights),
+        texts,
+        metadata,
+        vectors,
+        highlights,
         found.exact,
         plan,
     ))

@@ -7,6 +7,7 @@ use tiercel_text as text;
 
 use crate::arguments::{self, Given, Whole, kind, shown, whole};
 use crate::errors::{invalid, invalid_because};
+use crate::gil::{Apart, Turns};
 use crate::work::detached;
 
 /// The longest vector.
@@ -74,7 +75,7 @@ impl HashingEmbedder {
     /// InvalidInputError
     ///     `texts` is not a sequence of strings that UTF-8 can hold.
     fn embed_documents<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
-        let texts = strings(texts)?;
+        let texts = Apart::new(strings(texts)?);
         let mut values = Vec::new();
         for batch in texts.chunks(BATCH) {
             py.check_signals()?;
@@ -121,7 +122,12 @@ fn strings(texts: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
         return Err(invalid(py, expected()));
     }
     let each = texts.try_iter().map_err(|cause| invalid_because(py, &expected(), cause))?;
-    each.enumerate().map(|(at, text)| string(&text?, &format!("texts[{at}]"))).collect()
+    let mut turns = Turns::new();
+    let read = |(at, text): (usize, PyResult<Bound<'_, PyAny>>)| {
+        turns.step(py)?;
+        string(&text?, &format!("texts[{at}]"))
+    };
+    each.enumerate().map(read).collect()
 }
 
 fn string(value: &Bound<'_, PyAny>, argument: &str) -> PyResult<String> {

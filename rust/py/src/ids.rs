@@ -7,6 +7,7 @@ use pyo3::types::{PyInt, PyList, PyTuple};
 use crate::arguments::{Whole, kind, shown, whole};
 use crate::convert::{as_array, described};
 use crate::errors::invalid;
+use crate::gil::Turns;
 
 /// Ids, copied out of what the caller gave.
 pub(crate) struct Ids {
@@ -65,7 +66,12 @@ fn unsigned(numbers: &[i64], array: &Bound<'_, PyUntypedArray>, argument: &str) 
 
 /// The ids of a sequence of ints.
 fn each(values: &Bound<'_, PyAny>, argument: &str) -> PyResult<Vec<u64>> {
-    values.try_iter()?.enumerate().map(|(row, value)| one(&value?, argument, Some(row))).collect()
+    let (py, mut turns) = (values.py(), Turns::new());
+    let id = |(row, value): (usize, PyResult<Bound<'_, PyAny>>)| {
+        turns.step(py)?;
+        one(&value?, argument, Some(row))
+    };
+    values.try_iter()?.enumerate().map(id).collect()
 }
 
 fn one(value: &Bound<'_, PyAny>, argument: &str, row: Option<usize>) -> PyResult<u64> {

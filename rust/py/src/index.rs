@@ -7,13 +7,14 @@ use std::path::Path;
 
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyType};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyType};
 use tiercel_index::{self as core, Among, Options, SearchSettings};
 
 use crate::arguments::{self, Given, Whole, at_least_one, choice, name, shown, size, whole};
 use crate::convert::Rows;
 use crate::errors;
 use crate::filter::Allowed;
+use crate::gil::{Apart, Turns, bytes, list};
 use crate::ids::Ids;
 use crate::matches::Matches;
 use crate::range_matches::RangeMatches;
@@ -62,7 +63,7 @@ const DEFAULT_EF: usize = 256;
 /// [0, 1]
 #[pyclass(frozen, weakref, module = "tiercel")]
 pub(crate) struct Index {
-    core: core::Index,
+    core: Apart<core::Index>,
 }
 
 #[pymethods]
@@ -98,7 +99,7 @@ impl Index {
             _ => "the default".into(),
         };
         let core = detached(py, || core::Index::new(options))?.map_err(|error| errors::new(py, &error, got))?;
-        Ok(Self { core })
+        Ok(Self::of(core))
     }
 
     /// Length of every vector.
@@ -272,8 +273,10 @@ impl Index {
         };
         let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
         let settings = SearchSettings { k, ef_search, recall, filter: filter.as_ref().map(Allowed::as_core) };
-        let found = run(py, &plan, |work| self.core.search(&rows.values, &settings, work), drop, errors::search)?;
-        Ok(Matches::new(found, rows.single))
+        let (single, values) = (rows.single, rows.values);
+        // What was copied is freed where it was used: without the GIL.
+        let search = move |work: &core::Work<'_>| self.core.search(&{ values }, &settings, work);
+        Ok(Matches::new(run(py, &plan, search, drop, errors::search)?, single))
     }
 
     /// What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
@@ -338,7 +341,8 @@ impl Index {
         let long = self.is_long(rows.count, self.slots(py)?, usize::MAX);
         let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
-        let search = |work: &core::Work<'_>| self.core.range_search(&rows.values, radius, filter.as_ref(), work);
+        let values = rows.values;
+        let search = move |work: &core::Work<'_>| self.core.range_search(&{ values }, radius, filter.as_ref(), work);
         Ok(RangeMatches::new(py, run(py, &plan, search, drop, errors::search)?))
     }
 
@@ -425,12 +429,12 @@ impl Index {
     fn load(_class: &Bound<'_, PyType>, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
         let path = arguments::path(path)?;
         let loaded = detached(py, || core::Index::load(&path))?;
-        Ok(Self { core: loaded.map_err(|error| errors::load(py, error, &path))? })
+        Ok(Self::of(loaded.map_err(|error| errors::load(py, error, &path))?))
     }
 
     /// The content of the file that `save` would write.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &detached(py, || self.core.to_bytes())?))
+        bytes(py, &Apart::new(detached(py, || self.core.to_bytes())?))
     }
 
     /// Make an index from `to_bytes`. Raises `CorruptionError` as `load` does.
@@ -439,7 +443,7 @@ impl Index {
         let data = arguments::data(data, "data")?;
         let bytes = data.as_bytes();
         let loaded = detached(py, || core::Index::from_bytes(bytes))?;
-        Ok(Self { core: loaded.map_err(|error| errors::load(py, error, Path::new("data")))? })
+        Ok(Self::of(loaded.map_err(|error| errors::load(py, error, Path::new("data")))?))
     }
 
     /// Sizes, degrees, levels, instruction set and build time.
@@ -477,7 +481,7 @@ impl Index {
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
-        PyList::new(py, detached(py, || self.core.ids())?)?.try_iter()
+        list(py, &mut Turns::new(), detached(py, || self.core.ids())?, Ok)?.try_iter()
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
@@ -489,7 +493,7 @@ impl Index {
     }
 
     fn __copy__(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self { core: detached(py, || self.core.clone())? })
+        Ok(Self::of(detached(py, || core::Index::clone(&self.core))?))
     }
 
     fn __deepcopy__(&self, py: Python<'_>, _memo: &Bound<'_, PyAny>) -> PyResult<Self> {
@@ -502,6 +506,10 @@ impl Index {
 }
 
 impl Index {
+    const fn of(core: core::Index) -> Self {
+        Self { core: Apart::new(core) }
+    }
+
     fn slots(&self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.core.slots())
     }

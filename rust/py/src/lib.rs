@@ -10,6 +10,7 @@ mod envelope;
 mod errors;
 mod filter;
 mod found;
+mod gil;
 mod hashing;
 mod ids;
 mod index;

@@ -3,23 +3,33 @@
 use std::sync::Arc;
 
 use numpy::ndarray::ArrayViewD;
-use numpy::{Element, PyArrayDyn};
+use numpy::npyffi::NPY_ORDER;
+use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tiercel_index as core;
 
 use crate::errors;
+use crate::gil::{LARGE, apart};
+use crate::work::detached;
+
+/// Values from which on an array is copied without the GIL.
+const MANY: usize = LARGE / size_of::<u64>();
 
 /// An array for Python, made when it is first asked for: many callers read the ids alone.
 struct Lazy<T>(PyOnceLock<Py<PyArrayDyn<T>>>);
 
-impl<T: Element + Copy> Lazy<T> {
+impl<T: Element + Copy + Send + Sync> Lazy<T> {
     const fn new() -> Self {
         Self(PyOnceLock::new())
     }
 
     fn get(&self, py: Python<'_>, values: &[T], shape: &[usize]) -> PyResult<Py<PyArrayDyn<T>>> {
         let copy = || match ArrayViewD::from_shape(shape, values) {
+            Ok(_) if values.len() > MANY => {
+                let copied = PyArray1::from_vec(py, detached(py, || values.to_vec())?);
+                Ok(copied.reshape_with_order(shape, NPY_ORDER::NPY_CORDER)?.unbind())
+            }
             Ok(view) => Ok(PyArrayDyn::from_array(py, &view).unbind()),
             Err(mismatch) => Err(errors::internal(py, &mismatch.to_string())),
         };
@@ -62,6 +72,16 @@ impl Matches {
     /// The part of [`Self::shape`] that the caller sees.
     fn visible(&self) -> usize {
         usize::from(self.single)
+    }
+}
+
+impl Drop for Matches {
+    fn drop(&mut self) {
+        let empty = core::Matches { k: 0, ids: vec![], distances: vec![], counts: vec![], exact: true };
+        if self.found.ids.len() > MANY {
+            let found = std::mem::replace(&mut self.found, Arc::new(empty));
+            apart(move || drop(found));
+        }
     }
 }
 

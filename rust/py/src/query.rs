@@ -7,6 +7,7 @@ use tiercel_engine::{Candidates, Expand, Fusion, Include, Search, Walk, deep};
 
 use crate::arguments::{at_least_one, recall};
 use crate::found::included;
+use crate::gil::{Many, Turns, list};
 
 /// The options of a search, in the order of `tiercel.search.options`.
 #[derive(FromPyObject)]
@@ -78,10 +79,11 @@ pub(crate) fn rerank(candidates: &mut Candidates, reranker: &Bound<'_, PyAny>, a
     let begin = Instant::now();
     let texts = candidates.texts();
     let has_text: Vec<bool> = texts.iter().map(Option::is_some).collect();
-    let given: Vec<String> = texts.into_iter().flatten().collect();
+    let py = reranker.py();
+    let given = list(py, &mut Turns::new(), texts.into_iter().flatten(), Ok)?;
     let mut scores = Vec::new();
     if !given.is_empty() {
-        scores = reranker.call1((at, given))?.extract::<Vec<f32>>()?;
+        Many(scores) = reranker.call1((at, given))?.extract()?;
     }
     let mut scores = scores.into_iter();
     let scores: Vec<Option<f32>> = has_text.into_iter().map(|has| if has { scores.next() } else { None }).collect();

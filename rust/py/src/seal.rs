@@ -5,7 +5,8 @@ use pyo3::types::PyBytes;
 use tiercel_cache as cache;
 
 use crate::arguments;
-use crate::tier::{asked, handed, no_memory, room};
+use crate::gil::{Apart, bytes};
+use crate::tier::{asked, no_memory, room};
 use crate::work::detached;
 
 /// Bytes of a value that are quicker to seal than the GIL is to let go of.
@@ -24,7 +25,7 @@ pub(crate) fn seal<'py>(
     let (given, value, level) = (asked(key)?, arguments::data(value, "value")?, arguments::level(level)?);
     let value = value.as_bytes();
     let frame = work(key.py(), value.len(), || cache::seal(given, value, level))?;
-    handed(key.py(), &frame.ok_or_else(no_memory)?)
+    bytes(key.py(), &Apart::new(frame.ok_or_else(no_memory)?))
 }
 
 /// The value of what `seal` gave; None if it is not whole, is that of another key, or has more bytes than `most`.
@@ -39,7 +40,7 @@ pub(crate) fn unseal<'py>(
     let (given, frame, most) = (asked(key)?, arguments::data(frame, "frame")?, room(most, "most")?);
     let frame = frame.as_bytes();
     let value = work(key.py(), frame.len(), || cache::unseal(given, frame, most))?;
-    value.map(|value| handed(key.py(), &value)).transpose()
+    value.map(|value| bytes(key.py(), &Apart::new(value))).transpose()
 }
 
 fn work<T: Send>(py: Python<'_>, bytes: usize, job: impl FnOnce() -> T + Send) -> PyResult<T> {

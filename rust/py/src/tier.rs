@@ -6,15 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString};
 use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
 
 use crate::arguments::{self, Given, Whole, shown, whole};
 use crate::errors::{closed, invalid, store_open};
+use crate::gil::{Apart, LARGE, Turns, bytes, list};
 use crate::work::detached;
-
-/// Bytes of a value for which there may be no memory.
-const LARGE: usize = 1 << 20;
 
 /// The level of zstd of files unless given.
 const LEVEL: i32 = 3;
@@ -22,9 +20,9 @@ const LEVEL: i32 = 3;
 /// What every tier can do: bytes by key.
 #[pyclass(subclass, frozen, weakref, module = "tiercel._core")]
 pub(crate) struct TierCore {
-    tier: Arc<dyn Tier>,
+    tier: Apart<Arc<dyn Tier>>,
     /// The same tier, if it has files: then calls wait for a disk, and it can be closed.
-    lasting: Option<Arc<dyn Lasting>>,
+    lasting: Option<Apart<Arc<dyn Lasting>>>,
     closed: AtomicBool,
 }
 
@@ -53,19 +51,38 @@ impl TierCore {
     }
 
     fn new(tier: Arc<dyn Tier>, lasting: Option<Arc<dyn Lasting>>) -> Self {
-        Self { tier, lasting, closed: AtomicBool::new(false) }
+        Self { tier: Apart::new(tier), lasting: lasting.map(Apart::new), closed: AtomicBool::new(false) }
     }
 
     /// The tier, without the GIL where it may wait for a disk. What is in memory is quicker than to let go of the GIL, and a
     /// process that forks meanwhile would leave its child with locks of threads that are not there.
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&dyn Tier) -> T + Send) -> PyResult<T> {
         if self.lasting.is_none() {
-            return Ok(job(&*self.tier));
+            return Ok(job(&**self.tier));
         }
         if self.closed.load(Relaxed) {
             return Err(closed(py, "tier"));
         }
-        detached(py, || job(&*self.tier))
+        detached(py, || job(&**self.tier))
+    }
+
+    /// Work on all that is there. In memory it goes on in turns with other threads, for the reason above.
+    fn call_in_steps<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl FnOnce(&dyn Tier, &mut dyn FnMut()) -> T + Send,
+    ) -> PyResult<T> {
+        if self.lasting.is_some() {
+            return self.call(py, |tier| job(tier, &mut || ()));
+        }
+        let (mut turns, mut raised) = (Turns::new(), Ok(()));
+        let done = job(&**self.tier, &mut || {
+            // What a handler of a signal raises comes when all is done.
+            if let Err(exception) = turns.step(py) {
+                raised = Err(exception);
+            }
+        });
+        raised.map(|()| done)
     }
 
     fn keep(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Put> {
@@ -79,7 +96,7 @@ impl TierCore {
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
         let given = asked(key)?;
         match self.call(key.py(), |tier| tier.get(given))? {
-            Some(value) => handed(key.py(), &value),
+            Some(value) => bytes(key.py(), &value),
             None => Err(PyKeyError::new_err(key.clone().unbind())),
         }
     }
@@ -109,9 +126,9 @@ impl TierCore {
     }
 
     /// The keys as of now, in no order.
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let keys = self.call(py, |tier| tier.keys())?;
-        Ok(PyList::new(py, keys.iter().map(|key| told(py, key)))?.try_iter()?.into_any())
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        let keys = self.call_in_steps(py, |tier, pause| tier.keys_in_steps(pause))?;
+        list(py, &mut Turns::new(), keys, |key| Ok(told(py, &key)))?.try_iter()
     }
 
     /// The value of a key, or `default`.
@@ -123,20 +140,22 @@ impl TierCore {
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let given = asked(key)?;
         let value = self.call(key.py(), |tier| tier.get(given))?;
-        value.map_or(Ok(default), |value| Ok(Some(handed(key.py(), &value)?.into_any())))
+        value.map_or(Ok(default), |value| Ok(Some(bytes(key.py(), &value)?.into_any())))
     }
 
     /// The values of keys, in their order; None for each that is not there.
-    fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+    fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = keys.py();
         let expected = || invalid(py, format!("keys: expected an iterable of str or bytes, got {}", shown(keys)));
         if keys.is_instance_of::<PyString>() || keys.is_instance_of::<PyBytes>() {
             return Err(expected());
         }
-        let all = keys.try_iter().map_err(|_| expected())?.collect::<PyResult<Vec<_>>>()?;
+        let mut turns = Turns::new();
+        let mut taken = |key| turns.step(py).map(|()| key);
+        let all = keys.try_iter().map_err(|_| expected())?.map(|key| taken(key?)).collect::<PyResult<Vec<_>>>()?;
         let given = all.iter().map(asked).collect::<PyResult<Vec<_>>>()?;
         let values = self.call(py, |tier| tier.get_many(&given))?;
-        values.into_iter().map(|value| value.map(|value| handed(py, &value)).transpose()).collect()
+        list(py, &mut turns, values, |value| value.map(|value| bytes(py, &value)).transpose())
     }
 
     /// Keep a value under a key; False if it is too large for the tier, or the disk refuses.
@@ -150,7 +169,7 @@ impl TierCore {
     fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
         let (py, given, value) = (key.py(), asked(key)?, content(value)?);
         let (put, evicted) = self.call(py, |tier| tier.put_evicting(given, value))?;
-        let evicted = evicted.iter().map(|(key, value)| Ok((told(py, key), handed(py, value)?)));
+        let evicted = evicted.iter().map(|(key, value)| Ok((told(py, key), bytes(py, value)?)));
         Ok((put == Put::Kept, evicted.collect::<PyResult<_>>()?))
     }
 
@@ -162,7 +181,7 @@ impl TierCore {
 
     /// Forget everything. Where the disk refuses, that is counted in `stats()`, and `flush` tells.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.call(py, |tier| tier.clear())
+        self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))
     }
 
     /// Bytes that count against the size of the tier.
@@ -245,7 +264,7 @@ impl LastingCore {
     /// False if the disk refuses, or refused since the last time; then everything was forgotten.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
-        let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
+        let Some(tier) = core.lasting.as_deref().filter(|_| !core.closed.load(Relaxed)) else {
             return Err(closed(py, "tier"));
         };
         detached(py, || tier.flush())
@@ -264,7 +283,7 @@ impl LastingCore {
     fn close(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, core) = (this.py(), this.as_super().get());
         core.closed.store(true, Relaxed);
-        core.lasting.as_ref().map_or(Ok(()), |tier| detached(py, || tier.close()))
+        core.lasting.as_deref().map_or(Ok(()), |tier| detached(py, || tier.close()))
     }
 
     /// Whether it was closed.
@@ -330,20 +349,12 @@ fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
     }
 }
 
-/// A value as Python gets it.
-pub(crate) fn handed<'py>(py: Python<'py>, value: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
-    if value.len() < LARGE {
-        return Ok(PyBytes::new(py, value));
-    }
-    // Raises `MemoryError` if there is no room for it.
-    PyBytes::new_with(py, value.len(), |bytes| {
-        bytes.copy_from_slice(value);
-        Ok(())
-    })
-}
-
 fn content(value: &Bound<'_, PyAny>) -> PyResult<Arc<[u8]>> {
-    tiercel_cache::shared(arguments::data(value, "value")?.as_bytes()).ok_or_else(no_memory)
+    let data = arguments::data(value, "value")?;
+    let bytes = data.as_bytes();
+    let copy = || tiercel_cache::shared(bytes);
+    let content = if bytes.len() < LARGE { copy() } else { detached(value.py(), copy)? };
+    content.ok_or_else(no_memory)
 }
 
 pub(crate) fn no_memory() -> PyErr {

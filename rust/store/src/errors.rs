@@ -1,5 +1,6 @@
 //! What can go wrong.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
@@ -153,6 +154,15 @@ impl From<io::Error> for ReadError {
             }
             None => Self::Io(error),
         }
+    }
+}
+
+/// What a panic says.
+pub fn message_of(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no message",
     }
 }
 

@@ -61,7 +61,7 @@ mod view_file;
 mod writer;
 
 pub use batch::{Applied, Batch, Change, Condition, RowChange};
-pub use errors::{CommitError, Corruption, OpenError, ReadError, is_outdated};
+pub use errors::{CommitError, Corruption, OpenError, ReadError, is_outdated, message_of};
 pub use fresh::FreshChunk;
 pub use prepared::Prepared;
 pub use reader::Reader;

@@ -96,7 +96,10 @@ impl Store {
     /// Write the record database anew without the space that is free in it. Commits go on meanwhile; readers that exist keep
     /// the old file until they end.
     pub fn compact(&self) -> Result<(), CommitError> {
-        self.check_process()?;
+        self.guarded(|| self.rewrite_records())
+    }
+
+    fn rewrite_records(&self) -> Result<(), CommitError> {
         let mut records = self.records.lock();
         self.writer.lock().begin_file()?;
         self.apply_to(&mut records)?;

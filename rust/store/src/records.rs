@@ -117,7 +117,9 @@ impl Records {
                 Err(error.into())
             }
             (Health::Sound, Ok(())) => {
-                self.base = Arc::new(Base::new(&self.db)?);
+                // Who goes on from the old base would take back what is committed.
+                let base = Base::new(&self.db).map_err(|error| CommitError::Failed { why: error.to_string() })?;
+                self.base = Arc::new(base);
                 Ok(())
             }
         }

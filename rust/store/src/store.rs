@@ -12,7 +12,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::base::Base;
 use crate::batch::{Applied, Batch};
-use crate::errors::{CommitError, OpenError, ReadError};
+use crate::errors::{CommitError, OpenError, ReadError, message_of};
 use crate::files::Files;
 use crate::group::Group;
 use crate::identity::Identity;
@@ -175,7 +175,7 @@ impl Store {
 
     fn commit_group(&self, jobs: Vec<Job>) -> Vec<Result<Applied, CommitError>> {
         let (batches, publishers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-        match self.write_group(&batches, publishers) {
+        match self.guarded(|| self.write_group(&batches, publishers)) {
             Ok(results) => results,
             Err(error) => batches.iter().map(|_| Err(error.clone())).collect(),
         }
@@ -206,16 +206,28 @@ impl Store {
         for (result, publish) in results.iter().zip(publishers) {
             let Ok(applied) = result else { continue };
             // Whose publication fails shows something else than what is committed.
-            if panic::catch_unwind(AssertUnwindSafe(|| publish(applied))).is_err() {
-                let _ = writer.latch::<()>(Err(CommitError::Failed { why: "a publication panicked".to_owned() }));
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| publish(applied))) {
+                let why = format!("a publication panicked: {}", message_of(&*panic));
+                let _ = writer.latch::<()>(Err(CommitError::Failed { why }));
             }
         }
         Ok(results)
     }
 
+    /// Do what changes the store. A panic on the way leaves nobody to know how far it came, so all further writes are refused.
+    pub(crate) fn guarded<T>(&self, job: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
+        self.check_process()?;
+        panic::catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+            self.writer.lock().latch(Err(CommitError::Failed { why: format!("a panic: {}", message_of(&*panic)) }))
+        })
+    }
+
     /// Make everything that was committed survive a crash of the machine. Commits go on meanwhile.
     pub fn sync(&self) -> Result<(), CommitError> {
-        self.check_process()?;
+        self.guarded(|| self.sync_log())
+    }
+
+    fn sync_log(&self) -> Result<(), CommitError> {
         let (file, end) = {
             let mut writer = self.writer.lock();
             writer.ready()?;
@@ -246,11 +258,12 @@ impl Store {
     /// Put what is in the log into the record database. Commits go on meanwhile. `publish` runs when readers have it from
     /// there, in the order of commits like that of [`Store::commit`].
     pub fn apply(&self, publish: impl FnOnce()) -> Result<(), CommitError> {
-        self.check_process()?;
-        self.apply_to(&mut self.records.lock())?;
-        let _writer = self.writer.lock();
-        publish();
-        Ok(())
+        self.guarded(|| {
+            self.apply_to(&mut self.records.lock())?;
+            let _writer = self.writer.lock();
+            publish();
+            Ok(())
+        })
     }
 
     pub(crate) fn apply_to(&self, records: &mut Records) -> Result<(), CommitError> {
@@ -314,7 +327,10 @@ impl Store {
         publication: &Publication<'_>,
         publish: impl FnOnce(u64),
     ) -> Result<(), CommitError> {
-        self.check_process()?;
+        self.guarded(|| self.change_segments(publication, publish))
+    }
+
+    fn change_segments(&self, publication: &Publication<'_>, publish: impl FnOnce(u64)) -> Result<(), CommitError> {
         publication.add.iter().chain(publication.remove).try_for_each(|name| check_name(name))?;
         let mut records = self.records.lock();
         if publication.drop_fresh_below > 0 {
@@ -383,6 +399,19 @@ impl Store {
         Segment::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
     }
 
+    /// Remove segment files that were written and are not published: what an attempt left that failed.
+    pub fn discard_segments(&self, names: &[String]) -> Result<(), CommitError> {
+        self.check_process()?;
+        self.writer.lock().ready()?;
+        let named = self.reader().segments()?;
+        let _files = self.files.write();
+        for name in names.iter().filter(|name| !named.contains(name)) {
+            // What is left here is found and removed at the next opening.
+            let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
+        }
+        Ok(())
+    }
+
     /// Open a segment file.
     pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
         Segment::open(&*self.vfs, &self.dir, self.identity, name)
@@ -423,8 +452,8 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if process::id() == self.opened_by {
-            // Who wants to know calls `close`.
-            let _ = self.end();
+            // Who wants to know calls `close`. A panic in a destructor would end the process.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end()));
         } else {
             self.records.get_mut().db().file().seal();
         }

@@ -106,6 +106,14 @@ impl Graph {
 
     /// Put a planned batch in, which was planned on the graph as it is.
     pub(crate) fn commit(&mut self, plan: Plan) {
+        // Without memory this panics, before anything has changed.
+        for (at, (layer, plan)) in self.layers.iter_mut().zip(&plan.layers).enumerate() {
+            layer.links.reserve(plan.forward.len());
+            if at > 0 {
+                layer.members.reserve(plan.members.len());
+                layer.below.reserve(plan.below.len());
+            }
+        }
         for (at, plan) in plan.layers.into_iter().enumerate() {
             if at == self.layers.len() {
                 self.layers.push(Layer::new(self.m));

@@ -73,6 +73,8 @@ pub enum FaultKind {
     ShortWrite,
     /// The disk is full: writes and longer files are refused.
     Full,
+    /// The operation panics before it does anything, as if there were a bug in what carries it out.
+    Panic,
 }
 
 /// A mistake for tests to find.
@@ -181,6 +183,7 @@ impl Disk {
         if !forever {
             self.fault = None;
         }
+        assert!(kind != FaultKind::Panic, "simulated bug");
         Err(kind)
     }
 
@@ -212,7 +215,7 @@ impl Disk {
 fn error(kind: FaultKind) -> io::Error {
     match kind {
         FaultKind::Full => io::ErrorKind::StorageFull.into(),
-        FaultKind::Io | FaultKind::ShortWrite => io::Error::other("simulated failure of the disk"),
+        FaultKind::Io | FaultKind::ShortWrite | FaultKind::Panic => io::Error::other("simulated failure of the disk"),
     }
 }
 
@@ -305,7 +308,7 @@ impl VfsFile for SimFile {
         let written = match result {
             Ok(()) => bytes,
             Err(FaultKind::ShortWrite | FaultKind::Full) => &bytes[..bytes.len() / 2 / SECTOR * SECTOR],
-            Err(FaultKind::Io) => &[],
+            Err(FaultKind::Io | FaultKind::Panic) => &[],
         };
         if !written.is_empty() {
             disk.apply(Op::Write { file: self.inode, offset, bytes: written.into() });

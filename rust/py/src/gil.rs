@@ -1,0 +1,135 @@
+//! Nobody holds the GIL for longer than a moment: loops over many objects of Python take turns, and what takes long to copy or to free
+//! is copied and freed without it.
+
+use std::ops::{Deref, DerefMut};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+/// The longest that a loop keeps other threads waiting.
+const TURN: Duration = Duration::from_millis(1);
+/// Who lets go of the GIL and takes it again at once gets it before those who wait have woken up.
+const PAUSE: Duration = Duration::from_micros(20);
+/// Steps between looks at the clock.
+const STEPS: u32 = 16;
+/// Bytes that are copied and freed in a good part of a moment.
+pub(crate) const LARGE: usize = 1 << 20;
+
+/// The turns of a loop that holds the GIL.
+pub(crate) struct Turns {
+    steps: u32,
+    since: Instant,
+}
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Self { steps: 0, since: Instant::now() }
+    }
+
+    /// After each step: when its time is up, let other threads have theirs, and run the handlers of signals.
+    pub(crate) fn step(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.steps += 1;
+        if self.steps.is_multiple_of(STEPS) { self.look(py) } else { Ok(()) }
+    }
+
+    /// The same after a step that takes long itself.
+    pub(crate) fn look(&mut self, py: Python<'_>) -> PyResult<()> {
+        if self.since.elapsed() < TURN {
+            return Ok(());
+        }
+        py.detach(|| thread::sleep(PAUSE));
+        self.since = Instant::now();
+        py.check_signals()
+    }
+}
+
+/// A list of what `each` makes of many.
+pub(crate) fn list<'py, T, O: IntoPyObject<'py>>(
+    py: Python<'py>,
+    turns: &mut Turns,
+    all: impl IntoIterator<Item = T>,
+    mut each: impl FnMut(T) -> PyResult<O>,
+) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for one in all {
+        list.append(each(one)?)?;
+        turns.step(py)?;
+    }
+    Ok(list)
+}
+
+/// Many values of Python, each read as a `T`.
+pub(crate) struct Many<T>(pub(crate) Vec<T>);
+
+impl<'py, T> FromPyObject<'_, 'py> for Many<T>
+where
+    T: for<'b> FromPyObject<'b, 'py>,
+{
+    type Error = PyErr;
+
+    fn extract(values: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let (py, mut turns) = (values.py(), Turns::new());
+        let mut all = Vec::with_capacity(values.len().unwrap_or(0));
+        for value in values.try_iter()? {
+            all.push(value?.extract::<T>().map_err(Into::into)?);
+            turns.step(py)?;
+        }
+        Ok(Self(all))
+    }
+}
+
+/// Run without the GIL, which this thread holds unless Python has ended.
+pub(crate) fn apart<T: Send>(job: impl FnOnce() -> T + Send) -> Option<T> {
+    let mut job = Some(job);
+    let done = Python::try_attach(|py| job.take().map(|job| py.detach(job))).flatten();
+    done.or_else(|| job.map(|job| job()))
+}
+
+/// What may take long to free: that happens without the GIL.
+pub(crate) struct Apart<T: Send>(Option<T>);
+
+impl<T: Send> Apart<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("there until it is dropped")
+    }
+}
+
+impl<T: Send> Deref for Apart<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl<T: Send> DerefMut for Apart<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("there until it is dropped")
+    }
+}
+
+impl<T: Send> Drop for Apart<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.0.take() {
+            apart(move || drop(value));
+        }
+    }
+}
+
+/// Bytes as Python gets them. Raises `MemoryError` if there is no room for many.
+pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+    if content.len() < LARGE {
+        return Ok(PyBytes::new(py, content));
+    }
+    PyBytes::new_with(py, content.len(), |bytes| {
+        // Nobody else knows of the bytes yet.
+        py.detach(|| bytes.copy_from_slice(content));
+        Ok(())
+    })
+}
