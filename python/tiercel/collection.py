@@ -231,7 +231,13 @@ class Collection:
         return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def get(self, ids: Iterable[str], *, include: Iterable[Include] = INCLUDES) -> list[Match | None]:
-        """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN."""
+        """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN.
+
+        Raises
+        ------
+        CorruptionError
+            The metadata of one of them cannot be read, and is asked for.
+        """
         found = self._core.get(record_ids(ids), included(include))
         return [record(row) if row is not None else None for row in found]
 

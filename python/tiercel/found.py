@@ -39,6 +39,7 @@ class Found(Sequence[Match]):
     """The answer of a search: a sequence of `Match`, best first."""
 
     __slots__ = (
+        "_damaged",
         "_distances",
         "_highlights",
         "_ids",
@@ -63,7 +64,7 @@ class Found(Sequence[Match]):
             self._metadata,
             self._vectors,
             self._highlights,
-            exact,
+            (exact, self._damaged),
             self._plan,
         ) = columns
         self._quality = "exact" if exact else "approximate"
@@ -87,6 +88,11 @@ class Found(Sequence[Match]):
     def quality(self) -> Quality:
         """`"exact"` when an exact search finds the same, `"certified"` when a `SemanticCache` has proven that, `"approximate"` otherwise."""
         return self._quality
+
+    @property
+    def damaged(self) -> int:
+        """Records that may be missing here, since their metadata cannot be read: those that were found or, with a filter, all that are known."""
+        return self._damaged
 
     def _with_quality(self, quality: Quality) -> Self:  # pyright: ignore[reportUnusedFunction]
         """The answer itself, under another quality from now on."""

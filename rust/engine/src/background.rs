@@ -127,7 +127,7 @@ impl Background {
 fn sync(writer: &Writer, ticking: &Signal) {
     while !ticking.wait() {
         // If it fails, the store refuses writes from then on.
-        writer.troubles.attempt(Part::Sync, || writer.store.sync());
+        writer.core.troubles.attempt(Part::Sync, || writer.store.sync());
     }
 }
 
@@ -138,7 +138,7 @@ fn run(writer: &Writer) {
         idle = if now == sequence { idle + 1 } else { 0 };
         sequence = now;
         penance = u32::saturating_sub(penance, 1);
-        if penance == 0 && !writer.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
+        if penance == 0 && !writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
             penance = PENANCE;
         }
     }

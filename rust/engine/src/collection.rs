@@ -27,6 +27,7 @@ pub(crate) struct Core {
     pub(crate) config: Config,
     current: Current<Snapshot>,
     pub(crate) filters: Filters,
+    pub(crate) troubles: Arc<Troubles>,
 }
 
 /// What a collection is open for.
@@ -37,7 +38,9 @@ pub(crate) enum Access {
 
 impl Core {
     pub(crate) fn new(config: Config, first: Snapshot) -> Self {
-        Self { config, current: Current::new(first), filters: Filters::default() }
+        let troubles = Arc::default();
+        first.damage.tell(&troubles);
+        Self { config, current: Current::new(first), filters: Filters::default(), troubles }
     }
 
     /// The newest snapshot.
@@ -47,6 +50,7 @@ impl Core {
 
     /// Put another snapshot in the place of the newest, which is returned.
     pub(crate) fn replace(&self, next: Snapshot) -> Arc<Snapshot> {
+        next.damage.tell(&self.troubles);
         self.current.replace(next)
     }
 }
@@ -72,13 +76,10 @@ impl Collection {
         self.core.snapshot().sequence
     }
 
-    /// The failures that no call returns: of the work in the background, and of the end of a collection that is dropped. They outlive the
-    /// collection.
+    /// The failures that no call returns: of the work in the background, of the end of a collection that is dropped, and of records that
+    /// are left out of answers. They outlive the collection.
     pub fn troubles(&self) -> Arc<Troubles> {
-        match &self.access {
-            Access::Write(writer, _) => Arc::clone(&writer.troubles),
-            Access::Read(_) => Arc::default(),
-        }
+        Arc::clone(&self.core.troubles)
     }
 
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, WriteError> {

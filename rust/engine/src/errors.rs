@@ -106,6 +106,16 @@ pub enum WriteError {
     /// This batch was written and could not be made searchable.
     #[error("the batch is on disk, but not searchable until the collection is opened again: {0}")]
     Unpublished(String),
+    /// Metadata that could not be read.
+    #[error("metadata[{at}] of record {id:?}: {why}")]
+    Metadata {
+        /// Which record.
+        at: usize,
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Metadata that does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),

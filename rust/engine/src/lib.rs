@@ -16,6 +16,7 @@ mod checkpoint;
 mod collection;
 mod config;
 mod current;
+mod damage;
 mod delete_where;
 mod errors;
 mod expand;

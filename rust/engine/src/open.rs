@@ -145,6 +145,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
         rows_before_fields: rows,
         changed: Arc::default(),
         reader,
+        damage: Arc::default(),
     };
     Ok((snapshot, Maintenance::new(last, texts)))
 }

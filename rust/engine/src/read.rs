@@ -5,6 +5,7 @@ use tiercel_store::Record;
 
 use crate::checkpoint::last_checkpoint;
 use crate::collection::{Access, Collection};
+use crate::damage::check;
 use crate::errors::{QueryError, WriteError};
 use crate::search::Include;
 use crate::snapshot::Snapshot;
@@ -50,16 +51,21 @@ pub struct Stats {
     pub disk_segments: u64,
     /// Of the main index.
     pub index: Option<index::Stats>,
+    /// Living records that were met and whose metadata cannot be read.
+    pub damaged: u64,
     /// The last failure that no call returned, see [`Collection::troubles`].
     pub trouble: Option<String>,
 }
 
 impl Collection {
-    /// The records of ids, in their order; `None` where there is none.
+    /// The records of ids, in their order; `None` where there is none. One whose metadata is wanted and cannot be read is an error.
     pub fn get(&self, ids: &[String], include: Include) -> Result<Vec<Option<Got>>, QueryError> {
         let snapshot = self.core.snapshot();
         let one = |id: &String| {
             let Some((row, record)) = snapshot.reader.get(id)? else { return Ok(None) };
+            if let Some(metadata) = record.metadata.as_deref().filter(|_| include.metadata) {
+                check(row, id, metadata).inspect_err(|damage| snapshot.damage.note(row, damage))?;
+            }
             Ok(Some(got(Some(&snapshot), row, record, include)))
         };
         ids.iter().map(one).collect()
@@ -73,9 +79,9 @@ impl Collection {
     /// What is known of the collection.
     pub fn stats(&self) -> Result<Stats, QueryError> {
         let snapshot = self.core.snapshot();
-        let (sizes, trouble) = match &self.access {
-            Access::Write(writer, _) => (writer.store.sizes(), writer.troubles.last()),
-            Access::Read(viewer) => (viewer.view.sizes(), None),
+        let sizes = match &self.access {
+            Access::Write(writer, _) => writer.store.sizes(),
+            Access::Read(viewer) => viewer.view.sizes(),
         };
         let sizes = sizes.map_err(|error| QueryError::Io(error.into()))?;
         let checkpoint_rows = last_checkpoint(&snapshot.reader).map_err(QueryError::from)?.rows;
@@ -91,16 +97,29 @@ impl Collection {
             disk_records: sizes.records + sizes.log,
             disk_segments: sizes.segments,
             index: snapshot.vectors.as_ref().map(|vectors| vectors.main.stats()),
-            trouble,
+            damaged: snapshot.damaged(),
+            trouble: self.core.troubles.last(),
         })
     }
 
     /// Read everything on disk; gives what is damaged.
     pub fn verify(&self) -> Result<Vec<tiercel_store::Corruption>, QueryError> {
-        match &self.access {
-            Access::Write(writer, _) => Ok(writer.store.verify()?),
-            Access::Read(viewer) => Ok(viewer.view.verify()?),
+        let mut found = match &self.access {
+            Access::Write(writer, _) => writer.store.verify()?,
+            Access::Read(viewer) => viewer.view.verify()?,
+        };
+        if found.is_empty() {
+            // What cannot be read at all has been found by then.
+            let snapshot = self.core.snapshot();
+            snapshot.reader.scan(0, |row, record| {
+                let Some(metadata) = record.metadata else { return Ok(()) };
+                found.extend(
+                    check(row, record.id, metadata).inspect_err(|damage| snapshot.damage.note(row, damage)).err(),
+                );
+                Ok::<_, QueryError>(())
+            })?;
         }
+        Ok(found)
     }
 
     /// Write a complete copy of what is committed to a directory that is new or empty.

@@ -208,12 +208,15 @@ impl Candidates {
         }
         self.scored.truncate(search.k);
         let begin = Instant::now();
-        let matches = self.matches(core, search)?;
+        let (matches, left_out) = self.matches(core, search)?;
         self.plan.note("records", begin, matches.len());
-        Ok(Found { matches, exact: self.exact, plan: self.plan })
+        // A filter leaves out whatever it cannot read.
+        let damaged = if search.filter.is_some() { self.snapshot.damaged() } else { left_out };
+        Ok(Found { matches, exact: self.exact, damaged, plan: self.plan })
     }
 
-    fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<Vec<Match>, QueryError> {
+    /// The results, and how many are left out since their metadata cannot be read.
+    fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<(Vec<Match>, u64), QueryError> {
         let records = if search.rerank.is_some() {
             self.scored.iter().map(|(row, _)| self.records.remove(row)).collect()
         } else {
@@ -230,9 +233,14 @@ impl Candidates {
             (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &core.config.tokenizer)),
             _ => Vec::new(),
         };
+        let mut damaged = 0;
         let whole = |((row, score), record): (&Scored, Option<Record>)| {
             // A record that a later batch of the same commit removed is gone already.
             let record = record?;
+            if include.metadata && !self.snapshot.damage.is_sound(*row, &record.id, record.metadata.as_deref()) {
+                damaged += 1;
+                return None;
+            }
             Some(Match {
                 id: record.id,
                 sequence: record.sequence,
@@ -244,7 +252,8 @@ impl Candidates {
                 vector: vectors.and_then(|vectors| vectors.get(*row)),
             })
         };
-        Ok(self.scored.iter().zip(records).filter_map(whole).collect())
+        let matches = self.scored.iter().zip(records).filter_map(whole).collect();
+        Ok((matches, damaged))
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tiercel_store::{Reader, Record};
 
 use crate::collection::Collection;
+use crate::damage::Damage;
 use crate::errors::QueryError;
 use crate::filter::{Filter, field};
 use crate::position;
@@ -66,6 +67,7 @@ type Places = Box<dyn Iterator<Item = Place> + Send>;
 /// What is left of a scan: the records of one moment.
 pub struct Scan {
     reader: Reader,
+    damage: Arc<Damage>,
     /// Keeps the vectors of its rows, if they are wanted.
     vectors: Option<Arc<Snapshot>>,
     include: Include,
@@ -90,6 +92,7 @@ impl Collection {
         let limited: Places = Box::new(places.take(page.limit.unwrap_or(usize::MAX)));
         Ok(Scan {
             reader: snapshot.reader.clone(),
+            damage: Arc::clone(&snapshot.damage),
             vectors: Some(snapshot).filter(|_| page.include.vector),
             include: page.include,
             order: page.order.clone(),
@@ -123,6 +126,11 @@ impl Scan {
         {
             match self.reader.record(place.row) {
                 Ok(Some(record)) => {
+                    let needed = record.metadata.as_deref().filter(|_| self.include.metadata);
+                    if !self.damage.is_sound(place.row, &record.id, needed) {
+                        drop(self.left.next());
+                        continue;
+                    }
                     let record = got(self.vectors.as_deref(), place.row, record, self.include);
                     bytes += size(&record);
                     records.push(record);
@@ -240,7 +248,15 @@ mod tests {
         let reader = View::new(Arc::new(vfs), path, 4096).reader().unwrap();
         let left: Places = Box::new((0..MANY as u32).map(|row| Place { key: None, row }));
         let include = Include { text: true, ..Include::default() };
-        let mut scan = Scan { reader, vectors: None, include, order: None, left: left.peekable(), chunk: Vec::new() };
+        let mut scan = Scan {
+            reader,
+            damage: Arc::default(),
+            vectors: None,
+            include,
+            order: None,
+            left: left.peekable(),
+            chunk: Vec::new(),
+        };
         assert_eq!(scan.next_chunk().unwrap().len(), RECORDS);
         for version in 1..6 {
             put(&collection, version);

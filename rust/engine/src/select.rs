@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
+use serde_json::Value;
 
 use crate::collection::Core;
 use crate::errors::QueryError;
@@ -57,8 +58,16 @@ fn build(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<(), QueryE
         return Ok(());
     }
     newest.reader.scan(0, |row, record| {
-        let metadata = record.metadata.map(text).transpose()?;
-        metadata.map_or(Ok(()), |metadata| build.add(row, metadata)).map_err(damaged)
+        let Some(metadata) = record.metadata else { return Ok(()) };
+        match str::from_utf8(metadata).map(|metadata| build.add(row, metadata)) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error @ MetadataError::Row { .. })) => Err(QueryError::Failed(format!("records: {error}"))),
+            // It has no values that a filter could look at, and is left out below.
+            Ok(Err(_)) | Err(_) => {
+                newest.damage.is_sound(row, record.id, record.metadata);
+                Ok(())
+            }
+        }
     })?;
     build.finish(newest.sequence);
     Ok(())
@@ -70,10 +79,12 @@ fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result
     let covered = view.rows_covered().min(snapshot.rows);
     for row in snapshot.changed.iter().take_while(|row| *row < covered).chain(covered..snapshot.rows) {
         let record = snapshot.reader.record(row)?;
-        if record.is_some_and(|record| passes(filter, record.metadata.as_deref())) {
+        if record.is_some_and(|record| passes(snapshot, filter, row, &record.id, record.metadata.as_deref())) {
             rows.insert(row);
         }
     }
+    // Nobody knows whether these would pass.
+    rows -= snapshot.damage.rows();
     // Of all rows that there ever were, any number may be dead.
     if rows.len() > 4 * snapshot.live {
         rows &= snapshot.stamps.living(snapshot.rows, snapshot.sequence);
@@ -88,7 +99,7 @@ fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result
 fn one_by_one(snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, QueryError> {
     let mut rows = RoaringBitmap::new();
     snapshot.reader.scan(0, |row, record| {
-        if snapshot.lives(row) && passes(filter, record.metadata) {
+        if snapshot.lives(row) && passes(snapshot, filter, row, record.id, record.metadata) {
             rows.insert(row);
         }
         Ok::<_, QueryError>(())
@@ -96,16 +107,13 @@ fn one_by_one(snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, Que
     Ok(rows)
 }
 
-fn passes(filter: &Filter, metadata: Option<&[u8]>) -> bool {
-    let value = metadata.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
-    filter.matches(&value)
-}
-
-fn text(bytes: &[u8]) -> Result<&str, QueryError> {
-    std::str::from_utf8(bytes).map_err(|_| QueryError::Failed("records: metadata that is not UTF-8".into()))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-fn damaged(error: MetadataError) -> QueryError {
-    QueryError::Failed(format!("records: {error}"))
+fn passes(snapshot: &Snapshot, filter: &Filter, row: u32, id: &str, metadata: Option<&[u8]>) -> bool {
+    let Some(metadata) = metadata else { return filter.matches(&Value::Null) };
+    serde_json::from_slice(metadata).map_or_else(
+        |_| {
+            snapshot.damage.is_sound(row, id, Some(metadata));
+            false
+        },
+        |value| filter.matches(&value),
+    )
 }

@@ -7,6 +7,7 @@ use roaring::RoaringBitmap;
 use tiercel_store::Reader;
 use tiercel_text::TextIndex;
 
+use crate::damage::Damage;
 use crate::filter::FieldIndexes;
 use crate::stamps::Stamps;
 use crate::vectors::Vectors;
@@ -36,6 +37,8 @@ pub(crate) struct Snapshot {
     /// Rows whose metadata was replaced after `fields` had taken them in.
     pub(crate) changed: Arc<RoaringBitmap>,
     pub(crate) reader: Reader,
+    /// Shared by all snapshots of a reading.
+    pub(crate) damage: Arc<Damage>,
 }
 
 /// A number for a new reading of what is on the disk.

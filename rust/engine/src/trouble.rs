@@ -21,6 +21,8 @@ pub(crate) enum Part {
     Publication,
     /// Finishes what is under way when the collection is dropped.
     End,
+    /// Reads records.
+    Records,
 }
 
 /// The failures of a collection that no call returned.

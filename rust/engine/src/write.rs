@@ -8,6 +8,7 @@ use tiercel_store::{Applied, Batch, Change, Condition};
 use tiercel_text::Segment;
 
 use crate::collection::Collection;
+use crate::damage::why;
 use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
 use crate::trouble::caught;
@@ -63,7 +64,7 @@ impl Collection {
         self.check_ids(records.iter().map(|record| record.id.as_str()))?;
         self.check_vectors(&records, &vectors)?;
         let metadata = records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref()));
-        self.core.config.schema.check_metadata(metadata)?;
+        self.check_metadata(metadata)?;
         let (records, vectors) = last_of_each(records, vectors, self.dim());
         let texts = records.iter().enumerate().filter_map(|(at, record)| Some((at as u32, record.text.as_deref()?)));
         let segment = Segment::build(texts, &self.core.config.tokenizer)?;
@@ -94,7 +95,7 @@ impl Collection {
     ) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|(id, _)| id.as_str()))?;
         let metadata = records.iter().map(|(id, metadata)| (id.as_str(), metadata.as_deref()));
-        self.core.config.schema.check_metadata(metadata)?;
+        self.check_metadata(metadata)?;
         let change = |(id, metadata): (String, Option<String>)| Change::SetMetadata {
             id,
             metadata: metadata.map(String::into_bytes),
@@ -136,6 +137,18 @@ impl Collection {
     /// Check that everything that was committed is searchable.
     pub(crate) fn check_searchable(&self) -> Result<(), WriteError> {
         self.writer()?.failure.lock().clone().map_or(Ok(()), |why| Err(WriteError::Unsearchable(why)))
+    }
+
+    fn check_metadata<'a>(
+        &self,
+        metadata: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
+    ) -> Result<(), WriteError> {
+        for (at, (id, metadata)) in metadata.clone().enumerate() {
+            if let Some((why, _)) = metadata.and_then(|metadata| why(metadata.as_bytes())) {
+                return Err(WriteError::Metadata { at, id: id.to_owned(), why });
+            }
+        }
+        Ok(self.core.config.schema.check_metadata(metadata)?)
     }
 
     fn check_vectors(&self, records: &[NewRecord], vectors: &[f32]) -> Result<(), WriteError> {
@@ -258,6 +271,7 @@ fn with_segment(snapshot: &Snapshot, segment: Segment) -> Result<tiercel_text::T
 fn change_metadata(snapshot: &mut Snapshot, applied: &Applied) {
     let mut changed = snapshot.changed.as_ref().clone();
     changed.extend(applied.rows.iter().filter_map(|row| row.new));
+    snapshot.damage.forget(applied.rows.iter().filter_map(|row| row.new));
     if changed.len() > CHANGED.max(u64::from(snapshot.rows) / 8) {
         snapshot.renew_fields();
     } else {

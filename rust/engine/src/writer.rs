@@ -11,7 +11,7 @@ use crate::checkpoint::Maintenance;
 use crate::collection::Core;
 use crate::faults::Faults;
 use crate::snapshot::Snapshot;
-use crate::trouble::{Part, Troubles};
+use crate::trouble::Part;
 use crate::write::Fresh;
 
 /// What writers and the background thread share.
@@ -28,7 +28,6 @@ pub(crate) struct Writer {
     pub(crate) failure: Mutex<Option<String>>,
     pub(crate) signal: Signal,
     pub(crate) maintenance: Mutex<Maintenance>,
-    pub(crate) troubles: Arc<Troubles>,
     pub(crate) faults: Faults,
     /// Threads of the background work, and of what is done at once in its place.
     pub(crate) threads: usize,
@@ -45,7 +44,6 @@ impl Writer {
             failure: Mutex::new(None),
             signal: Signal::default(),
             maintenance: Mutex::new(maintenance),
-            troubles: Arc::default(),
             faults: Faults::default(),
             threads,
         }
@@ -85,7 +83,7 @@ impl Writer {
     /// Refuse writes from now on, since what was written could not be made visible.
     pub(crate) fn fail(&self, why: String) {
         self.failure.lock().get_or_insert(why.clone());
-        self.troubles.note(Part::Publication, why);
+        self.core.troubles.note(Part::Publication, why);
     }
 
     /// The last batch that all snapshots have, those that searches still hold among them.

@@ -389,6 +389,7 @@ impl CollectionCore {
         disk.set_item("segments", stats.disk_segments)?;
         out.set_item("disk", disk)?;
         out.set_item("storage", stats.index.as_ref().map(|index| index.storage))?;
+        out.set_item("damaged", stats.damaged)?;
         out.set_item("trouble", stats.trouble)?;
         Ok(out)
     }

@@ -11,7 +11,7 @@ use tiercel_cache::{Envelope, Opened, Tier, Unpacked};
 
 use crate::arguments;
 use crate::errors::invalid;
-use crate::gil::{Apart, LARGE, bytes};
+use crate::gil::{Apart, LARGE, bytes, own_bytes};
 use crate::sketch::Sketch;
 use crate::tier::{MemoryCore, asked, no_memory};
 use crate::work::detached;
@@ -38,8 +38,8 @@ pub(crate) fn pack_envelope<'py>(
     } else {
         detached(py, || envelope.pack(&tags, content))?
     };
-    match packed.map(Apart::new) {
-        Ok(packed) => bytes(py, &packed),
+    match packed {
+        Ok(packed) => own_bytes(py, packed),
         Err(Unpacked::LongTags) => Err(invalid(py, "tags: expected at most 65,535 bytes together".to_owned())),
         Err(Unpacked::NoMemory) => Err(no_memory()),
     }

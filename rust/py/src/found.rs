@@ -12,7 +12,8 @@ use crate::gil::Turns;
 pub(crate) type Row<'py> =
     (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>, u64);
 
-/// What is found: ids, the batches that wrote the records last, scores, distances, texts, metadata as JSON, vectors, highlights, whether exact, and the plan if wanted.
+/// What is found: ids, the batches that wrote the records last, scores, distances, texts, metadata as JSON, vectors, highlights, whether
+/// exact and how many may be missing, and the plan if wanted.
 pub(crate) type Columns<'py> = (
     Bound<'py, PyList>,
     Bound<'py, PyList>,
@@ -22,7 +23,7 @@ pub(crate) type Columns<'py> = (
     Option<Bound<'py, PyList>>,
     Option<Bound<'py, PyList>>,
     Option<Bound<'py, PyList>>,
-    bool,
+    (bool, u64),
     Option<Bound<'py, PyDict>>,
 );
 
@@ -83,7 +84,7 @@ pub(crate) fn columns<'py>(
         metadata,
         vectors,
         highlights,
-        found.exact,
+        (found.exact, found.damaged),
         plan,
     ))
 }

@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -127,9 +128,27 @@ pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py,
     if content.len() < LARGE {
         return Ok(PyBytes::new(py, content));
     }
-    PyBytes::new_with(py, content.len(), |bytes| {
-        // Nobody else knows of the bytes yet.
-        py.detach(|| bytes.copy_from_slice(content));
-        Ok(())
-    })
+    let mut turns = Turns::new();
+    let parts = PyList::empty(py);
+    for part in content.chunks(LARGE) {
+        parts.append(PyBytes::new_with(py, part.len(), |bytes| {
+            bytes.copy_from_slice(part);
+            Ok(())
+        })?)?;
+        turns.look(py)?;
+    }
+    joined(parts.into_any())
+}
+
+/// The same of bytes that nobody else needs.
+pub(crate) fn own_bytes(py: Python<'_>, content: Vec<u8>) -> PyResult<Bound<'_, PyBytes>> {
+    if content.len() < LARGE {
+        return Ok(PyBytes::new(py, &content));
+    }
+    joined((PyArray1::from_vec(py, content),).into_pyobject(py)?.into_any())
+}
+
+/// Python copies what it joins without the GIL, into memory that nobody has filled with zeros before.
+fn joined<'py>(parts: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(parts.py(), b"").call_method1("join", (parts,))?.cast_into()?)
 }

@@ -14,7 +14,7 @@ use crate::arguments::{self, Given, Whole, at_least_one, choice, name, shown, si
 use crate::convert::Rows;
 use crate::errors;
 use crate::filter::Allowed;
-use crate::gil::{Apart, Turns, bytes, list};
+use crate::gil::{Apart, Turns, list, own_bytes};
 use crate::ids::Ids;
 use crate::matches::Matches;
 use crate::range_matches::RangeMatches;
@@ -434,7 +434,7 @@ impl Index {
 
     /// The content of the file that `save` would write.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        bytes(py, &Apart::new(detached(py, || self.core.to_bytes())?))
+        own_bytes(py, detached(py, || self.core.to_bytes())?)
     }
 
     /// Make an index from `to_bytes`. Raises `CorruptionError` as `load` does.

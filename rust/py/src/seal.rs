@@ -1,11 +1,13 @@
 //! `seal` and `unseal`: values for tiers that are written in Python.
 
+use std::borrow::Cow;
+
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tiercel_cache as cache;
 
 use crate::arguments;
-use crate::gil::{Apart, bytes};
+use crate::gil::{bytes, own_bytes};
 use crate::tier::{asked, no_memory, room};
 use crate::work::detached;
 
@@ -25,7 +27,7 @@ pub(crate) fn seal<'py>(
     let (given, value, level) = (asked(key)?, arguments::data(value, "value")?, arguments::level(level)?);
     let value = value.as_bytes();
     let frame = work(key.py(), value.len(), || cache::seal(given, value, level))?;
-    bytes(key.py(), &Apart::new(frame.ok_or_else(no_memory)?))
+    own_bytes(key.py(), frame.ok_or_else(no_memory)?)
 }
 
 /// The value of what `seal` gave; None if it is not whole, is that of another key, or has more bytes than `most`.
@@ -40,7 +42,13 @@ pub(crate) fn unseal<'py>(
     let (given, frame, most) = (asked(key)?, arguments::data(frame, "frame")?, room(most, "most")?);
     let frame = frame.as_bytes();
     let value = work(key.py(), frame.len(), || cache::unseal(given, frame, most))?;
-    value.map(|value| bytes(key.py(), &Apart::new(value))).transpose()
+    let Some(value) = value else { return Ok(None) };
+    match value {
+        // A value that was not compressed is a part of its frame.
+        Cow::Borrowed(value) => bytes(key.py(), value),
+        Cow::Owned(value) => own_bytes(key.py(), value),
+    }
+    .map(Some)
 }
 
 fn work<T: Send>(py: Python<'_>, bytes: usize, job: impl FnOnce() -> T + Send) -> PyResult<T> {

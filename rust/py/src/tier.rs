@@ -14,6 +14,9 @@ use crate::errors::{closed, invalid, store_open};
 use crate::gil::{Apart, LARGE, Turns, bytes, list};
 use crate::work::detached;
 
+/// Keys that are looked up in a part of a moment.
+const TOGETHER: usize = 256;
+
 /// The level of zstd of files unless given.
 const LEVEL: i32 = 3;
 
@@ -154,7 +157,17 @@ impl TierCore {
         let mut taken = |key| turns.step(py).map(|()| key);
         let all = keys.try_iter().map_err(|_| expected())?.map(|key| taken(key?)).collect::<PyResult<Vec<_>>>()?;
         let given = all.iter().map(asked).collect::<PyResult<Vec<_>>>()?;
-        let values = self.call(py, |tier| tier.get_many(&given))?;
+        let values = if self.lasting.is_some() {
+            self.call(py, |tier| tier.get_many(&given))?
+        } else {
+            // In turns with other threads, see `call`.
+            let mut values = Vec::with_capacity(given.len());
+            for some in given.chunks(TOGETHER) {
+                values.extend(self.tier.get_many(some));
+                turns.look(py)?;
+            }
+            values
+        };
         list(py, &mut turns, values, |value| value.map(|value| bytes(py, &value)).transpose())
     }
 

@@ -90,7 +90,7 @@ fn assert_all_is_found(collection: &Collection) {
 /// A step of the work by hand, as the thread in the background attempts it.
 fn attempt(collection: &Collection, job: fn(&Writer) -> Result<(), WriteError>) -> bool {
     let writer = writer(collection);
-    writer.troubles.attempt(Part::Upkeep, || {
+    writer.core.troubles.attempt(Part::Upkeep, || {
         let _maintenance = writer.maintenance.lock();
         job(writer)
     })
@@ -106,7 +106,7 @@ fn all(writer: &Writer) -> Result<(), WriteError> {
 
 fn write_checkpoint(collection: &Collection) -> bool {
     let writer = writer(collection);
-    writer.troubles.attempt(Part::Upkeep, || checkpoint(writer, &mut writer.maintenance.lock()))
+    writer.core.troubles.attempt(Part::Upkeep, || checkpoint(writer, &mut writer.maintenance.lock()))
 }
 
 /// A collection whose thread does nothing, so that a test alone says what is done.

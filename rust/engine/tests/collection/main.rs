@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod among;
+mod bad_records;
 mod concurrent;
 mod crash;
 mod crash_large;

@@ -1,0 +1,174 @@
+//! Records whose metadata cannot be read. The damage of one record is its own: it is named and counted, and the record is left out of
+//! answers that need its metadata.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+use tiercel_store::Corruption;
+
+use crate::snapshot::Snapshot;
+use crate::trouble::{Part, Troubles};
+
+/// Digits from which on a number may be out of range.
+const DIGITS: usize = 300;
+/// Brackets from which on values may be too deep within each other.
+const BRACKETS: usize = 100;
+
+/// The damaged records that were met in one reading of what is on the disk.
+#[derive(Debug, Default)]
+pub(crate) struct Damage {
+    rows: Mutex<RoaringBitmap>,
+    troubles: OnceLock<Arc<Troubles>>,
+}
+
+impl Damage {
+    /// Where what is met from now on is told.
+    pub(crate) fn tell(&self, troubles: &Arc<Troubles>) {
+        self.troubles.get_or_init(|| Arc::clone(troubles));
+    }
+
+    /// Note a damaged record.
+    pub(crate) fn note(&self, row: u32, damage: &Corruption) {
+        if self.rows.lock().insert(row)
+            && let Some(troubles) = self.troubles.get()
+        {
+            troubles.note(Part::Records, format!("{damage}; the record is left out of answers"));
+        }
+    }
+
+    /// Whether the metadata of a record can be read. If not, that is noted.
+    pub(crate) fn is_sound(&self, row: u32, id: &str, metadata: Option<&[u8]>) -> bool {
+        let checked = metadata.map_or(Ok(()), |bytes| check(row, id, bytes));
+        checked.inspect_err(|damage| self.note(row, damage)).is_ok()
+    }
+
+    /// The damaged rows that were met.
+    pub(crate) fn rows(&self) -> RoaringBitmap {
+        self.rows.lock().clone()
+    }
+
+    /// These rows have new metadata.
+    pub(crate) fn forget(&self, rows: impl IntoIterator<Item = u32>) {
+        let mut known = self.rows.lock();
+        if !known.is_empty() {
+            for row in rows {
+                known.remove(row);
+            }
+        }
+    }
+}
+
+impl Snapshot {
+    /// Living records that are known to be damaged.
+    pub(crate) fn damaged(&self) -> u64 {
+        self.damage.rows().iter().filter(|row| self.lives(*row)).count() as u64
+    }
+}
+
+/// The damage of a record, if its metadata cannot be read.
+pub(crate) fn check(row: u32, id: &str, metadata: &[u8]) -> Result<(), Corruption> {
+    why(metadata).map_or(Ok(()), |(what, offset)| {
+        Err(Corruption {
+            file: "records".to_owned(),
+            what: format!("metadata of record {id:?} in row {row}: {what}"),
+            offset,
+        })
+    })
+}
+
+/// Why bytes are no metadata, and from which byte on.
+pub(crate) fn why(metadata: &[u8]) -> Option<(String, u64)> {
+    let text = match str::from_utf8(metadata) {
+        Ok(text) => text,
+        Err(error) => return Some(("expected UTF-8".to_owned(), error.valid_up_to() as u64)),
+    };
+    if !text.trim_ascii_start().starts_with('{') {
+        return Some(("expected a JSON object".to_owned(), 0));
+    }
+    let read = if is_plain(metadata) {
+        serde_json::from_str::<IgnoredAny>(text).map(drop)
+    } else {
+        serde_json::from_str::<Map<String, Value>>(text).map(drop)
+    };
+    let error = read.err()?;
+    // Metadata are one line, unless they come from elsewhere.
+    let line_begins: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    Some((
+        format!("expected JSON that can be read, {}", short(&error)),
+        (line_begins + error.column().saturating_sub(1)) as u64,
+    ))
+}
+
+/// What is wrong, without the place.
+fn short(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
+}
+
+/// Whether it is enough to look at the form: there is no number that may be out of range, no value that may be too deep, no escaped
+/// half of a character.
+fn is_plain(json: &[u8]) -> bool {
+    let (mut digits, mut brackets, mut before) = (0, 0, [0; 2]);
+    for &byte in json {
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        brackets += usize::from(matches!(byte, b'[' | b'{'));
+        let is_exponent = digits == 1 && matches!(before, [_, b'e' | b'E'] | [b'e' | b'E', b'+' | b'-']);
+        let is_surrogate = matches!((before, byte), ([b'\\', b'u'], b'd' | b'D'));
+        if digits >= DIGITS || brackets >= BRACKETS || is_exponent || is_surrogate {
+            return false;
+        }
+        before = [before[1], byte];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_python_cannot_read_is_damaged_and_all_else_is_not() {
+        let nines = |count: usize| format!("{{\"a\": {}}}", "9".repeat(count));
+        let deep = |count: usize| format!("{{\"a\": {}{}}}", "[".repeat(count), "]".repeat(count));
+        let sound = [
+            "{}",
+            " {\"a\": 1}",
+            "{\"a\": 1e300}",
+            "{\"e9\": \"E+9 \\u00e9 \\ud83d\\ude00\"}",
+            "{\"a\": [null, true, -0.5e-3]}",
+            &nines(308),
+            &deep(64),
+            &format!("{{\"a\": \"{}\"}}", "9[".repeat(5000)),
+        ];
+        for text in sound {
+            assert_eq!(why(text.as_bytes()), None, "{text}");
+        }
+        let damaged = [
+            "",
+            "null",
+            "[1]",
+            "{",
+            "{\"a\": }",
+            "{} x",
+            "{\"a\": NaN}",
+            "{\"a\": 1e999}",
+            "{\"a\": \"\\ud800\"}",
+            "{\"a\" 1}",
+            &nines(309),
+            &nines(5000),
+            &deep(100_000),
+        ];
+        for text in damaged {
+            assert!(why(text.as_bytes()).is_some(), "{}", &text[..text.len().min(40)]);
+        }
+        assert_eq!(why(b"{\"a\": \"\xff\"}"), Some(("expected UTF-8".to_owned(), 7)));
+        let damage = check(3, "x", b"{\"a\": nul}").unwrap_err().to_string();
+        assert_eq!(
+            damage,
+            "records: metadata of record \"x\" in row 3: expected JSON that can be read, expected ident at byte 9"
+        );
+    }
+}

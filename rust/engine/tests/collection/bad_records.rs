@@ -1,0 +1,103 @@
+//! Records from elsewhere whose metadata cannot be read: each is named, counted and left out; all others are found as ever.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tiercel_engine::filter::Filter;
+use tiercel_engine::{Collection, Include, NewRecord, Page, QueryError, Search, Wanted, WriteError};
+use tiercel_store::sim::SimVfs;
+use tiercel_store::{Batch, Change, Options, Store};
+
+use crate::{ALL, animals, open_sim};
+
+/// What stands in the metadata of the cat.
+fn damages() -> [Vec<u8>; 5] {
+    [
+        b"{".to_vec(),
+        b"[4]".to_vec(),
+        b"{\"legs\": 4, \"x\": \"\xff\"}".to_vec(),
+        format!("{{\"legs\": {}}}", "4".repeat(5000)).into_bytes(),
+        format!("{{\"legs\": 4, \"x\": {}}}", "[".repeat(100_000)).into_bytes(),
+    ]
+}
+
+/// A collection of the animals, one of which has this metadata.
+fn damaged(metadata: &[u8]) -> SimVfs {
+    let vfs = SimVfs::new();
+    let collection = open_sim(&vfs).unwrap();
+    let (records, vectors) = animals();
+    collection.upsert(records, vectors).unwrap();
+    collection.close().unwrap();
+    let store = Store::open(Arc::new(vfs.clone()), Path::new("/collection"), Options::default()).unwrap();
+    let change = Change::SetMetadata { id: "cat".into(), metadata: Some(metadata.to_vec()) };
+    store.commit(Batch { changes: vec![change], ..Batch::default() }, |_| ()).unwrap();
+    store.close().unwrap();
+    vfs
+}
+
+fn count(collection: &Collection, filter: &str) -> u64 {
+    collection.count(Some(&Filter::from_text(filter).unwrap())).unwrap()
+}
+
+fn assert_one_is_damaged(collection: &Collection) {
+    let search = Search { vector: Some(&[1.0, 0.1, 0.0]), k: 3, include: ALL, ..Search::default() };
+    let found = collection.search(&search).unwrap();
+    assert_eq!(found.matches.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["hen", "eel"]);
+    assert_eq!(found.damaged, 1);
+    // Who does not ask for metadata gets the record.
+    let found = collection.search(&Search { include: Include::default(), ..search.clone() }).unwrap();
+    assert_eq!((found.matches[0].id.as_str(), found.matches.len(), found.damaged), ("cat", 3, 0));
+    // Twice: the first may build an index.
+    for _ in 0..2 {
+        assert_eq!(count(collection, r#"{"legs": 4}"#), 0);
+        assert_eq!(count(collection, r#"{"legs": {"$ne": 2}}"#), 1);
+        assert_eq!(count(collection, r#"{"kind": {"$exists": false}}"#), 0);
+    }
+    let found = collection.search(&Search { filter: Some(r#"{"legs": {"$ne": 2}}"#), ..search }).unwrap();
+    assert_eq!((found.matches.len(), found.damaged), (1, 1));
+    let scanned = collection.scan(&Page { include: ALL, ..Page::default() }).unwrap();
+    assert_eq!(scanned.iter().map(|got| got.id.as_str()).collect::<Vec<_>>(), ["hen", "eel"]);
+    let error = collection.get(&["hen".into(), "cat".into()], ALL).unwrap_err();
+    assert!(matches!(error, QueryError::Corrupt(_)), "{error}");
+    assert!(error.to_string().starts_with("records: metadata of record \"cat\" in row 0: expected "), "{error}");
+    assert_eq!(collection.get(&["hen".into()], ALL).unwrap().len(), 1);
+    assert!(collection.get(&["cat".into()], Include::default()).unwrap()[0].is_some());
+    let [named] = &collection.verify().unwrap()[..] else { panic!("one record is damaged") };
+    assert!(error.to_string().starts_with(&named.to_string()), "{named}");
+    assert_eq!(collection.stats().unwrap().damaged, 1);
+    let [told] = &collection.troubles().take_untold()[..] else { panic!("it is told once") };
+    assert!(told.contains("\"cat\"") && told.ends_with("the record is left out of answers"), "{told}");
+}
+
+#[test]
+fn one_record_whose_metadata_cannot_be_read_is_left_out() {
+    for metadata in damages() {
+        let vfs = damaged(&metadata);
+        let collection = open_sim(&vfs).unwrap();
+        assert_one_is_damaged(&collection);
+        let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+        assert_one_is_damaged(&reader);
+        let repaired = (String::from("cat"), Some(r#"{"legs": 4}"#.to_owned()));
+        assert_eq!(collection.set_metadata(vec![repaired]).unwrap(), 1);
+        assert_eq!(count(&collection, r#"{"legs": 4}"#), 1);
+        assert_eq!(collection.stats().unwrap().damaged, 0);
+        assert_eq!(collection.verify().unwrap(), []);
+        assert!(collection.get(&["cat".into()], ALL).unwrap()[0].is_some());
+    }
+}
+
+#[test]
+fn metadata_that_could_not_be_read_are_not_written() {
+    let collection = open_sim(&SimVfs::new()).unwrap();
+    for metadata in damages() {
+        let Ok(metadata) = String::from_utf8(metadata) else { continue };
+        let good = NewRecord { id: "a".into(), ..NewRecord::default() };
+        let bad = NewRecord { id: "b".into(), metadata: Some(metadata.clone()), ..NewRecord::default() };
+        let refused = collection.upsert(vec![good, bad], vec![]).unwrap_err();
+        assert!(matches!(refused, WriteError::Metadata { .. }), "{refused}");
+        assert!(refused.to_string().starts_with("metadata[1] of record \"b\": expected "), "{refused}");
+        let refused = collection.set_metadata(vec![("a".into(), Some(metadata))]).unwrap_err();
+        assert!(matches!(refused, WriteError::Metadata { .. }), "{refused}");
+    }
+    assert!(collection.is_empty());
+}
