@@ -1,5 +1,6 @@
 //! A store: the directory of a collection, opened by one process to read and write it.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -175,7 +176,7 @@ impl Store {
 
     fn commit_group(&self, jobs: Vec<Job>) -> Vec<Result<Applied, CommitError>> {
         let (batches, publishers): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
-        match self.guarded(|| self.write_group(&batches, publishers)) {
+        match self.write_group(&batches, publishers) {
             Ok(results) => results,
             Err(error) => batches.iter().map(|_| Err(error.clone())).collect(),
         }
@@ -201,6 +202,16 @@ impl Store {
         batches: &[Batch],
         publishers: Vec<Publish>,
     ) -> Result<Vec<Result<Applied, CommitError>>, CommitError> {
+        let written = panic::catch_unwind(AssertUnwindSafe(|| self.write_and_publish(writer, batches, publishers)));
+        written.unwrap_or_else(|panic| writer.latch(Err(panicked(&*panic))))
+    }
+
+    fn write_and_publish(
+        &self,
+        writer: &mut Writer,
+        batches: &[Batch],
+        publishers: Vec<Publish>,
+    ) -> Result<Vec<Result<Applied, CommitError>>, CommitError> {
         let results = writer.commit(batches, self.durability == Durability::Always)?;
         *self.published.write() = writer.reader().clone();
         for (result, publish) in results.iter().zip(publishers) {
@@ -217,9 +228,8 @@ impl Store {
     /// Do what changes the store. A panic on the way leaves nobody to know how far it came, so all further writes are refused.
     pub(crate) fn guarded<T>(&self, job: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
         self.check_process()?;
-        panic::catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
-            self.writer.lock().latch(Err(CommitError::Failed { why: format!("a panic: {}", message_of(&*panic)) }))
-        })
+        let done = panic::catch_unwind(AssertUnwindSafe(job));
+        done.unwrap_or_else(|panic| self.writer.lock().latch(Err(panicked(&*panic))))
     }
 
     /// Make everything that was committed survive a crash of the machine. Commits go on meanwhile.
@@ -404,9 +414,10 @@ impl Store {
         self.check_process()?;
         self.writer.lock().ready()?;
         let named = self.reader().segments()?;
+        self.unpublished.lock().retain(|name| !names.contains(name));
         let _files = self.files.write();
         for name in names.iter().filter(|name| !named.contains(name)) {
-            // What is left here is found and removed at the next opening.
+            // What is left here is found and removed by the next publication.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
         Ok(())
@@ -464,6 +475,10 @@ impl fmt::Debug for Store {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Store").field("dir", &self.dir).field("durability", &self.durability).finish_non_exhaustive()
     }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> CommitError {
+    CommitError::Failed { why: format!("a panic: {}", message_of(panic)) }
 }
 
 fn check_name(name: &str) -> Result<(), CommitError> {
