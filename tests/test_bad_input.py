@@ -308,7 +308,10 @@ def test_ctrl_c_in_a_long_call(index: tiercel.Index, threads: int) -> None:
     timer.join()
     # What was stopped is an index like any other: it grows, is saved and loaded.
     added = index.add(many[:50])
-    assert added.tolist() == list(range(len(index) - 50, len(index)))
+    # Searches may have seen ids of the vectors that were taken back, so those are not counted again.
+    first = int(added[0])
+    assert first >= len(index) - 50
+    assert added.tolist() == list(range(first, first + 50))
     loaded = tiercel.Index.from_bytes(index.to_bytes())
     assert answers(loaded) == answers(index)
 

@@ -56,14 +56,17 @@ def _chain(*seals: Seal) -> Seal:
 
 def _container(data: bytes, base: int = 0, outer: Seal = lambda _: None) -> Iterator[Piece]:
     """An index file or a segment; one may lie within a section of the other."""
+    # A segment has the identity of its collection before the sections, since version 2.
+    is_segment = data[base : base + 8] == b"TIERCELS"
+    fixed = base + (40 if is_segment and _u32(data, base + 8) >= 2 else 24)
     count = min(_u32(data, base + 12), 64)
-    table = base + 24 + 20 * count
+    table = fixed + 20 * count
 
     def header(data: bytearray) -> None:
         _sum(data, base, table, table)
 
     yield Piece("header", base, table, _chain(header, outer))
-    for at in range(base + 24, table, 20):
+    for at in range(fixed, table, 20):
         start, size = base + _u64(data, at + 4), _u64(data, at + 12)
         if size == 0:
             continue
@@ -84,7 +87,7 @@ def _records(data: bytes) -> Iterator[Piece]:
             data[slot + 112 : slot + 128] = xxh3_128(bytes(data[slot : slot + 112]))
         _sum(data, 0, _SECTOR - 4, _SECTOR - 4)
 
-    yield Piece("header", 0, 356, header)
+    yield Piece("header", 0, 380, header)
     for page in range(1, _u64(data, 332)):
         group = (page - 1) // _GROUP
         start = (page + 1 + group) * _PAGE
@@ -102,7 +105,7 @@ def _view(data: bytes) -> Iterator[Piece]:
         _sum(data, 0, _SECTOR - 4, _SECTOR - 4)
         _sum(data, 0, len(data) - 4, len(data) - 4)
 
-    yield Piece("header", 0, 356, seal)
+    yield Piece("header", 0, 380, seal)
     for start in range(_SECTOR, len(data) - 4, 8 + _PAGE):
         yield Piece("page", start, start + 8 + _PAGE, seal)
 

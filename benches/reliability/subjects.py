@@ -259,7 +259,7 @@ def _sealed(path: Path) -> None:
 
 
 def _use_sealed(path: Path, attempt: Attempt) -> None:
-    attempt(lambda: tiercel._core.unseal("key", (path / "sealed").read_bytes()))
+    attempt(lambda: tiercel._core.unseal("key", (path / "sealed").read_bytes(), 1 << 20))
     attempt(lambda: tiercel._core.unpack_envelope((path / "envelope").read_bytes()))
 
 

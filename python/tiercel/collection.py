@@ -437,11 +437,13 @@ class Collection:
         return AsyncScan(chosen)
 
     def refresh(self) -> bool:
-        """Go on to the newest state that the writer has published: its last checkpoint or clean close; tells whether anything has changed.
+        """Take in every write that was acknowledged before this call; returns whether anything has changed.
 
-        Only a collection that is open with `mode="r"` can fall behind. It holds both states in memory while it reads the newer one,
-        and searches go on meanwhile. When the writer has gone on so far that what a read needs is no longer on disk, the
-        collection refreshes by itself and answers from the newer state.
+        Only a collection that is open with `mode="r"` can fall behind. A refresh costs as much as what has changed, searches
+        go on meanwhile, and each of them sees one state. It reads the whole collection again, with both states in memory for that
+        time, when the files that lead from one state to the other are gone, or when a new checkpoint holds tens of thousands of records
+        that the reader has taken in one by one. A read that needs what the writer has removed refreshes by itself and answers from
+        the newer state.
 
         Raises
         ------

@@ -170,7 +170,7 @@ class F:
         if isinstance(values, (set, frozenset)):
             # The same set makes the same filter.
             operands.sort(key=_dumped)
-        return self._is("$in", operands, walk.size)
+        return self._is("$in", operands)
 
     def exists(self) -> Filter:
         """Hold where the field is there, be it null.
@@ -181,7 +181,7 @@ class F:
         >>> ~F("lang").exists()
         ~F('lang').exists()
         """
-        return self._is("$exists", True, 0)
+        return self._is("$exists", True)
 
     def contains(self, value: object) -> Filter:
         """Hold where the field is a list with this element.
@@ -205,14 +205,13 @@ class F:
         """
         if not isinstance(beginning, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"{self._place('$startswith')}: expected a string, got {_kind(beginning)}")
-        return self._is("$startswith", _text(beginning, self._place("$startswith")), 0)
+        return self._is("$startswith", _text(beginning, self._place("$startswith")))
 
     def __repr__(self) -> str:
         return f"F({self._name!r})"
 
     def _compared(self, operator: str, value: object) -> Filter:
-        walk = _Walk()
-        return self._is(operator, walk.operand(value, self._place(operator)), walk.size)
+        return self._is(operator, _Walk().operand(value, self._place(operator)))
 
     def _ordered(self, operator: str, value: object) -> Filter:
         operand = _Walk().operand(value, self._place(operator))
@@ -221,10 +220,11 @@ class F:
             raise InvalidInputError(
                 f"{self._place(operator)}: expected a number, a string or a date, got {_kind(value)}"
             )
-        return self._is(operator, operand, 1)
+        return self._is(operator, operand)
 
-    def _is(self, operator: str, operand: object, size: int) -> Filter:
-        return _filter({self._name: {operator: operand}}, 1, size + 2)
+    def _is(self, operator: str, operand: object) -> Filter:
+        form = {self._name: {operator: operand}}
+        return _filter(form, 1, _size_of(form))
 
     def _place(self, operator: str) -> str:
         sign = _COMPARISONS.get(operator)
@@ -281,11 +281,32 @@ def _joined(operator: str, one: Filter, other: object) -> Filter:
         if len(joined) > 1:
             # What stands on both sides is one, or joining a filter with itself over and over would double it each time.
             known = {id(part) for part in parts}
+            size -= sum(_size_of(part) for part in joined if id(part) in known)
             joined = [part for part in joined if id(part) not in known]
         parts += joined
         depth = max(depth, levels if operator in form else levels + 1)
-        size += part._size  # pyright: ignore[reportPrivateUsage]
+        size += part._size - (operator in form)  # pyright: ignore[reportPrivateUsage]
     return _filter({operator: parts}, depth, size)
+
+
+def _size_of(form: dict[str, Any]) -> int:
+    """Conditions and values in a form, as the core counts them."""
+    ((name, inner),) = form.items()
+    if name in {"$and", "$or"}:
+        return 1 + sum(_size_of(part) for part in inner)
+    if name == "$not":
+        return 1 + _size_of(inner)
+    ((operator, operand),) = inner.items()
+    if operator in {"$exists", "$startswith"}:
+        return 2
+    return 2 + (sum(map(_values_in, operand)) if operator == "$in" else _values_in(operand))
+
+
+def _values_in(operand: Any) -> int:
+    if _is_date(operand) or not isinstance(operand, (list, dict)):
+        return 1
+    inside = cast("dict[str, Any]", operand).values() if isinstance(operand, dict) else cast("list[Any]", operand)
+    return 1 + sum(map(_values_in, inside))
 
 
 def _dumped(form: object) -> str:

@@ -4,7 +4,7 @@ import os
 from typing import Final, Literal
 
 from tiercel._core import CollectionCore
-from tiercel.checks import cores, path_name, unicode_text, whole
+from tiercel.checks import cores, number, path_name, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
@@ -26,6 +26,7 @@ def open(  # noqa: A001
     schema: Schema | None = None,
     durability: Literal["always", "interval", "none"] = "always",
     mode: Literal["rw", "r"] = "rw",
+    follow: float | None = None,
     language: str | None = "default",
     threads: int | None = None,
 ) -> Collection:
@@ -51,8 +52,11 @@ def open(  # noqa: A001
         disk. Nothing leaves a part of a batch.
     mode
         "rw": to read and write, by one process at a time. "r": to read alone, by any number of processes, while another one may write.
-        Such a reader takes no lock, changes nothing in the directory and refuses writes. It shows the last checkpoint, or clean close,
-        or creation, until `Collection.refresh` takes it to a newer one.
+        Such a reader takes no lock, changes nothing in the directory and refuses writes. It shows every write that was acknowledged
+        before it was opened; `Collection.refresh` adds those that came later.
+    follow
+        With `mode="r"`: seconds between refreshes that a thread in the background makes, 0.001 to 86400. Without it, a reader
+        refreshes only when it is told to.
     language
         Language of the texts, whose word stems are indexed, without stop words: "english" unless given; `None` for all words as they are.
     threads
@@ -79,6 +83,10 @@ def open(  # noqa: A001
         raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
     if mode not in _MODES:
         raise InvalidInputError(f"mode: expected 'rw' or 'r', got {mode!r}")
+    if follow is not None:
+        if mode != "r":
+            raise InvalidInputError(f"follow: expected None unless mode is 'r', got {follow!r}")
+        follow = number(follow, "follow", 0.001, 86400.0)
     if language is not None:
         unicode_text(language, "language")
     if embedder is not None:
@@ -98,4 +106,6 @@ def open(  # noqa: A001
         # Nobody knows what made the vectors that are there.
         core.close()
         raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
+    if follow is not None:
+        core.follow(follow)
     return Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]

@@ -1,6 +1,8 @@
 //! The collection: records found by vector, text and metadata, safe to use from many threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 
 use crate::background::Background;
 use crate::config::Config;
@@ -26,6 +28,8 @@ pub struct Collection {
 pub(crate) struct Core {
     pub(crate) config: Config,
     current: Current<Snapshot>,
+    /// Held while a new snapshot is made of the current one: older ones that searches still hold.
+    changing: Mutex<Vec<Weak<Snapshot>>>,
     pub(crate) filters: Filters,
     pub(crate) troubles: Arc<Troubles>,
 }
@@ -40,7 +44,7 @@ impl Core {
     pub(crate) fn new(config: Config, first: Snapshot) -> Self {
         let troubles = Arc::default();
         first.damage.tell(&troubles);
-        Self { config, current: Current::new(first), filters: Filters::default(), troubles }
+        Self { config, current: Current::new(first), changing: Mutex::default(), filters: Filters::default(), troubles }
     }
 
     /// The newest snapshot.
@@ -48,10 +52,24 @@ impl Core {
         self.current.get()
     }
 
-    /// Put another snapshot in the place of the newest, which is returned.
-    pub(crate) fn replace(&self, next: Snapshot) -> Arc<Snapshot> {
+    /// Publish what `change` makes of the newest snapshot. If it fails, nothing changes.
+    pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
+        let mut older = self.changing.lock();
+        let mut next = Snapshot::clone(&self.snapshot());
+        change(&mut next)?;
         next.damage.tell(&self.troubles);
-        self.current.replace(next)
+        // The old snapshot may free much memory: not under the lock of searches.
+        let old = self.current.replace(next);
+        older.retain(|snapshot| snapshot.strong_count() > 0);
+        older.push(Arc::downgrade(&old));
+        Ok(())
+    }
+
+    /// The last batch that all snapshots have, those that searches still hold among them.
+    pub(crate) fn seen_by_all(&self) -> u64 {
+        let older = self.changing.lock();
+        let newest = self.snapshot().sequence;
+        older.iter().filter_map(Weak::upgrade).map(|snapshot| snapshot.sequence).fold(newest, u64::min)
     }
 }
 

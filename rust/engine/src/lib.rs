@@ -4,7 +4,7 @@
 //! Collection   open, write, search, read            what the user calls
 //! Core         the newest Snapshot                  what searches need
 //! Writer       store + what publishes snapshots     shared with the thread in the background; not there in a reader
-//! Viewer       takes newer snapshots from the disk  of a collection that is open for reading
+//! Viewer       takes newer snapshots from the disk  of a collection that is open for reading, by following its log
 //! Snapshot     stamps, vectors, text, fields        what a search sees; never changes
 //! Background   tails into the graph, merges, checkpoints
 //! ```
@@ -22,6 +22,7 @@ mod errors;
 mod expand;
 mod faults;
 pub mod filter;
+mod follow;
 mod fuse;
 #[cfg(test)]
 mod isolation;

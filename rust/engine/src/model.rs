@@ -10,8 +10,10 @@ use loom::thread;
 use current::Current;
 use stamps::Stamps;
 
+#[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
 #[path = "current.rs"]
 mod current;
+#[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
 #[expect(dead_code, reason = "the model buries and asks, and no more")]
 #[path = "stamps.rs"]
 mod stamps;

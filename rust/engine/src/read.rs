@@ -81,7 +81,7 @@ impl Collection {
         let snapshot = self.core.snapshot();
         let sizes = match &self.access {
             Access::Write(writer, _) => writer.store.sizes(),
-            Access::Read(viewer) => viewer.view.sizes(),
+            Access::Read(viewer) => viewer.view().sizes(),
         };
         let sizes = sizes.map_err(|error| QueryError::Io(error.into()))?;
         let checkpoint_rows = last_checkpoint(&snapshot.reader).map_err(QueryError::from)?.rows;
@@ -106,7 +106,7 @@ impl Collection {
     pub fn verify(&self) -> Result<Vec<tiercel_store::Corruption>, QueryError> {
         let mut found = match &self.access {
             Access::Write(writer, _) => writer.store.verify()?,
-            Access::Read(viewer) => viewer.view.verify()?,
+            Access::Read(viewer) => viewer.view().verify()?,
         };
         if found.is_empty() {
             // What cannot be read at all has been found by then.

@@ -86,7 +86,7 @@ impl Stamps {
     /// The rows below `rows` that lived when batch `sequence` had been applied.
     pub(crate) fn living(&self, rows: u32, sequence: u64) -> RoaringBitmap {
         let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| !chunk.is_empty());
-        let of_chunk = |(index, _)| (index * CHUNK) as u32..rows.min(((index + 1) * CHUNK - 1) as u32 + 1);
+        let of_chunk = |(index, _)| (index * CHUNK) as u32..(rows as usize).min((index + 1) * CHUNK) as u32;
         let living = chunks.flat_map(of_chunk).filter(|row| self.lives(*row, sequence));
         RoaringBitmap::from_sorted_iter(living).unwrap_or_default()
     }

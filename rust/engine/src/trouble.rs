@@ -23,6 +23,8 @@ pub(crate) enum Part {
     End,
     /// Reads records.
     Records,
+    /// Refreshes a reader at an interval.
+    Following,
 }
 
 /// The failures of a collection that no call returned.

@@ -2,16 +2,20 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tiercel_store::{OpenError as StoreError, Options, ReadOnlyVfs, Vfs, View, is_outdated};
 
 use crate::collection::{Access, Collection, Core};
-use crate::config::{Config, Wanted};
+use crate::config::Wanted;
 use crate::errors::{OpenError, QueryError};
-use crate::open::{config_of, read};
+use crate::follow::Reading;
 use crate::snapshot::Snapshot;
+use crate::trouble::Part;
 
 /// So often at most something is read that a writer goes on replacing meanwhile. What is damaged looks the same twice and ends it
 /// long before, so this is only there that it ends at all: beside a writer that never rests, ten were too few.
@@ -19,25 +23,33 @@ const ATTEMPTS: usize = 1000;
 
 /// Takes newer states from the disk.
 pub(crate) struct Viewer {
-    pub(crate) view: View,
-    /// Held while a newer state is read.
-    reading: Mutex<()>,
+    reading: Arc<Reading>,
+    following: Option<Following>,
 }
 
 impl Collection {
     /// Open the collection in a directory for reading: nothing in the directory is changed, no lock is taken, and a writer in another
-    /// process goes on. It shows the last checkpoint, or clean close, or creation, until it is refreshed.
+    /// process goes on. It shows everything that was acknowledged before the call, and stays there until it is refreshed.
     pub fn view(path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
         Self::view_on(Arc::new(ReadOnlyVfs), path, wanted)
     }
 
     /// Open a collection on any file system for reading.
     pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
-        let view = View::new(vfs, path, Options::default().cache_bytes);
-        let (config, snapshot) = steady(OpenError::is_damage, || newest(&view))?;
+        let (reading, config, snapshot) = Reading::begin(View::new(vfs, path, Options::default().cache_bytes))?;
         wanted.check(&config)?;
         let core = Arc::new(Core::new(config, snapshot));
-        Ok(Self { core, access: Access::Read(Viewer { view, reading: Mutex::new(()) }) })
+        Ok(Self { core, access: Access::Read(Viewer { reading: Arc::new(reading), following: None }) })
+    }
+
+    /// Refresh what is open for reading at an interval, until it is closed. What goes wrong is kept, see `trouble` of [`Self::stats`],
+    /// and tried again.
+    pub fn follow(&mut self, every: Duration) -> Result<(), OpenError> {
+        if let Access::Read(viewer) = &mut self.access {
+            let (core, reading) = (Arc::clone(&self.core), Arc::clone(&viewer.reading));
+            viewer.following = Some(Following::start(core, reading, every).map_err(OpenError::Thread)?);
+        }
+        Ok(())
     }
 
     /// Whether it is open for reading alone.
@@ -45,18 +57,11 @@ impl Collection {
         matches!(self.access, Access::Read(_))
     }
 
-    /// Go on to the newest state that a writer has published; tells whether anything has changed. Searches go on meanwhile. What is open
-    /// for writing has the newest state anyway.
+    /// Go on to everything that was acknowledged before the call; tells whether anything has changed. Searches go on meanwhile. What is
+    /// open for writing has the newest state anyway.
     pub fn refresh(&self) -> Result<bool, OpenError> {
         let Access::Read(viewer) = &self.access else { return Ok(false) };
-        let _reading = viewer.reading.lock();
-        let (now, newest) = (self.core.snapshot(), viewer.view.reader()?);
-        let state = |reader: &tiercel_store::Reader| (reader.sequence(), reader.next_row(), reader.len());
-        if state(&now.reader) == state(&newest) {
-            return Ok(false);
-        }
-        viewer.advance(&self.core)?;
-        Ok(true)
+        viewer.reading.go_on(&self.core)
     }
 
     /// Read. If a writer has gone on so far that the state which is open for reading is no longer on the disk, read the newest one.
@@ -64,8 +69,9 @@ impl Collection {
         let Access::Read(viewer) = &self.access else { return read(self) };
         let mut last: Option<Arc<Snapshot>> = None;
         steady(QueryError::is_damage, || {
-            if let Some(last) = &last {
-                viewer.leave(&self.core, last)?;
+            // Another thread may have gone on already.
+            if last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &self.core.snapshot())) {
+                viewer.reading.go_on(&self.core)?;
             }
             last = Some(self.core.snapshot());
             read(self)
@@ -74,32 +80,68 @@ impl Collection {
 }
 
 impl Viewer {
-    /// Go on from a state, unless another thread has done so.
-    fn leave(&self, core: &Core, state: &Arc<Snapshot>) -> Result<(), OpenError> {
-        let _reading = self.reading.lock();
-        if Arc::ptr_eq(state, &core.snapshot()) { self.advance(core) } else { Ok(()) }
-    }
-
-    fn advance(&self, core: &Core) -> Result<(), OpenError> {
-        let (config, snapshot) = steady(OpenError::is_damage, || newest(&self.view))?;
-        if config != core.config {
-            return Err(OpenError::Replaced);
-        }
-        core.replace(snapshot);
-        Ok(())
+    pub(crate) fn view(&self) -> &View {
+        &self.reading.view
     }
 }
 
-fn newest(view: &View) -> Result<(Config, Snapshot), OpenError> {
-    let reader = view.reader()?;
-    let config = config_of(&reader)?;
-    let (snapshot, _) = read(reader, &|name| view.open_segment(name), &config)?;
-    Ok((config, snapshot))
+/// A thread that refreshes.
+struct Following {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// A forked process has no such thread.
+    process: u32,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Following {
+    fn start(core: Arc<Core>, reading: Arc<Reading>, every: Duration) -> Result<Self, String> {
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let run = move || {
+            while !seen.waits(every) {
+                core.troubles.attempt(Part::Following, || reading.go_on(&core).map(drop));
+            }
+        };
+        let thread = thread::Builder::new().name("tiercel".into()).spawn(run).map_err(|error| error.to_string())?;
+        Ok(Self { shared, thread: Some(thread), process: process::id() })
+    }
+}
+
+impl Shared {
+    /// Wait; tells whether to stop.
+    fn waits(&self, every: Duration) -> bool {
+        let mut stop = self.stop.lock();
+        if !*stop {
+            self.changed.wait_for(&mut stop, every);
+        }
+        *stop
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if self.process != process::id() {
+            return;
+        }
+        *self.shared.stop.lock() = true;
+        self.shared.changed.notify_one();
+        // It catches its panics.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 /// Read what a writer may replace meanwhile. That looks damaged, and differs from one attempt to the next; what is damaged
 /// stays as it is.
-fn steady<T, E: Display>(is_damage: impl Fn(&E) -> bool, mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+pub(crate) fn steady<T, E: Display>(
+    is_damage: impl Fn(&E) -> bool,
+    mut attempt: impl FnMut() -> Result<T, E>,
+) -> Result<T, E> {
     let mut result = attempt();
     for _ in 1..ATTEMPTS {
         let Some(damage) = result.as_ref().err().filter(|error| is_damage(error)).map(ToString::to_string) else {
@@ -114,7 +156,7 @@ fn steady<T, E: Display>(is_damage: impl Fn(&E) -> bool, mut attempt: impl FnMut
 }
 
 impl OpenError {
-    fn is_damage(&self) -> bool {
+    pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Store(StoreError::Io(error)) => is_outdated(error),
             error => matches!(error, Self::Store(StoreError::Corrupt(_)) | Self::Damaged { .. }),

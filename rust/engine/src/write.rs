@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tiercel_index::check_vectors;
-use tiercel_store::{Applied, Batch, Change, Condition};
+use tiercel_store::{Applied, Batch, Change, Condition, Reader};
 use tiercel_text::Segment;
 
-use crate::collection::Collection;
+use crate::collection::{Collection, Core};
 use crate::damage::why;
 use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
@@ -34,17 +34,16 @@ pub struct NewRecord {
     pub metadata: Option<String>,
 }
 
-/// What searches need of a batch that was committed.
+/// What searches need of the new rows of a batch that was committed.
 #[derive(Default)]
 pub(crate) struct Fresh {
     /// For each new row, whether it has a vector.
-    with_vector: Vec<bool>,
-    vectors: Vec<f32>,
-    /// The texts, by place in the batch.
-    segment: Option<Segment>,
+    pub(crate) with_vector: Vec<bool>,
+    pub(crate) vectors: Vec<f32>,
+    /// The texts, by place among the new rows.
+    pub(crate) segment: Option<Segment>,
     /// The metadata of each new row.
-    metadata: Vec<Option<String>>,
-    changes_metadata: bool,
+    pub(crate) metadata: Vec<Option<String>>,
 }
 
 impl Collection {
@@ -101,7 +100,7 @@ impl Collection {
             metadata: metadata.map(String::into_bytes),
         };
         let batch = Batch { conditions, changes: records.into_iter().map(change).collect(), ..Batch::default() };
-        let applied = self.commit(batch, Fresh { changes_metadata: true, ..Fresh::default() })?;
+        let applied = self.commit(batch, Fresh::default())?;
         let there: HashSet<u32> = applied.rows.iter().filter_map(|row| row.new).collect();
         Ok(there.len())
     }
@@ -204,17 +203,26 @@ fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> 
     }
     let batches = std::mem::take(&mut *batches);
     let metadata: Vec<Option<String>> = batches.iter().flat_map(|(_, fresh)| fresh.metadata.clone()).collect();
-    let apply_one = |snapshot: &mut Snapshot, (applied, fresh)| apply(writer, snapshot, &applied, fresh);
+    let apply_one = |snapshot: &mut Snapshot, (applied, fresh): (Applied, Fresh)| {
+        let dead = apply(snapshot, &applied, fresh, writer.store.reader())?;
+        writer.buried.lock().extend(dead.into_iter().map(|row| (u64::from(row), applied.sequence)));
+        Ok::<_, String>(())
+    };
     writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch)))?;
-    // After the snapshot: a build of indexes that begins in between reads these rows itself.
-    let snapshot = writer.snapshot();
+    index_fields(&writer.core, &metadata)
+}
+
+/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A build of indexes that began before it was
+/// the newest reads these rows itself.
+pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(), String> {
+    let snapshot = core.snapshot();
     let first = snapshot.rows - metadata.len() as u32;
     let covered = snapshot.fields.rows_covered();
-    let records = (first..).zip(&metadata).filter(|(row, _)| *row >= covered);
+    let records = (first..).zip(metadata).filter(|(row, _)| *row >= covered);
     let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
     if caught(|| snapshot.fields.insert(snapshot.rows, records)).is_err() {
         // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when they are asked for.
-        writer.change(|snapshot| {
+        core.change(|snapshot| {
             snapshot.renew_fields();
             Ok::<_, String>(())
         })?;
@@ -222,24 +230,28 @@ fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> 
     Ok(())
 }
 
-/// Take a committed batch into a snapshot.
-fn apply(writer: &Writer, snapshot: &mut Snapshot, applied: &Applied, fresh: Fresh) -> Result<(), String> {
+/// Take a committed batch into a snapshot, or several at once as if they were the last of them; `reader` shows the records after it.
+/// Gives the rows that died.
+pub(crate) fn apply(
+    snapshot: &mut Snapshot,
+    applied: &Applied,
+    fresh: Fresh,
+    reader: Reader,
+) -> Result<Vec<u32>, String> {
     let (sequence, first) = (applied.sequence, snapshot.rows);
-    let new = if fresh.changes_metadata { 0 } else { fresh.with_vector.len() as u32 };
+    let new = fresh.with_vector.len() as u32;
     snapshot.sequence = sequence;
     snapshot.rows = first + new;
     snapshot.stamps.grow(snapshot.rows);
-    snapshot.reader = writer.store.reader();
+    snapshot.reader = reader;
     snapshot.live += u64::from(new);
     let dead: Vec<u32> = applied.rows.iter().filter(|row| row.new != row.old).filter_map(|row| row.old).collect();
     for row in &dead {
         snapshot.stamps.bury(*row, sequence);
     }
     snapshot.live -= dead.len() as u64;
-    if fresh.changes_metadata {
-        snapshot.metadata_sequence = sequence;
-        change_metadata(snapshot, applied);
-    }
+    let changed = applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new);
+    change_metadata(snapshot, changed.collect());
     if let Some(vectors) = snapshot.vectors.as_ref().filter(|_| !fresh.vectors.is_empty()) {
         let with_vector = (u64::from(first)..).zip(&fresh.with_vector).filter(|(_, with)| **with);
         let rows: Vec<u64> = with_vector.map(|(row, _)| row).collect();
@@ -250,9 +262,8 @@ fn apply(writer: &Writer, snapshot: &mut Snapshot, applied: &Applied, fresh: Fre
     }
     if !dead.is_empty() {
         snapshot.text = snapshot.text.without(&dead);
-        writer.buried.lock().extend(dead.iter().map(|row| (u64::from(*row), sequence)));
     }
-    Ok(())
+    Ok(dead)
 }
 
 /// Documents that a writer merges by itself; more is left to the background.
@@ -268,10 +279,15 @@ fn with_segment(snapshot: &Snapshot, segment: Segment) -> Result<tiercel_text::T
     Ok(text)
 }
 
-fn change_metadata(snapshot: &mut Snapshot, applied: &Applied) {
+/// Note that the last batch has replaced the metadata of rows.
+fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
+    if rows.is_empty() {
+        return;
+    }
+    snapshot.metadata_sequence = snapshot.sequence;
     let mut changed = snapshot.changed.as_ref().clone();
-    changed.extend(applied.rows.iter().filter_map(|row| row.new));
-    snapshot.damage.forget(applied.rows.iter().filter_map(|row| row.new));
+    changed.extend(&rows);
+    snapshot.damage.forget(rows);
     if changed.len() > CHANGED.max(u64::from(snapshot.rows) / 8) {
         snapshot.renew_fields();
     } else {

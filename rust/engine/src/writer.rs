@@ -1,7 +1,7 @@
 //! What a collection that is open for writing has besides what searches need.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tiercel_store::{Applied, Store};
@@ -18,8 +18,6 @@ use crate::write::Fresh;
 pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) store: Store,
-    /// Held while a new snapshot is made of the current one: older ones that searches still hold.
-    changing: Mutex<Vec<Weak<Snapshot>>>,
     /// Batches of the transaction that is being published, until the last of them has come.
     pub(crate) unpublished: Mutex<Vec<(Applied, Fresh)>>,
     /// Rows that died and are still in an index, and the batches that they died with.
@@ -38,7 +36,6 @@ impl Writer {
         Self {
             core,
             store,
-            changing: Mutex::default(),
             unpublished: Mutex::default(),
             buried: Mutex::new(Vec::new()),
             failure: Mutex::new(None),
@@ -54,16 +51,9 @@ impl Writer {
         self.core.snapshot()
     }
 
-    /// Publish what `change` makes of the newest snapshot. If it fails, nothing changes.
+    /// As [`Core::change`].
     pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
-        let mut older = self.changing.lock();
-        let mut next = Snapshot::clone(&self.snapshot());
-        change(&mut next)?;
-        // The old snapshot may free much memory: not under the lock of searches.
-        let old = self.core.replace(next);
-        older.retain(|snapshot| snapshot.strong_count() > 0);
-        older.push(Arc::downgrade(&old));
-        Ok(())
+        self.core.change(change)
     }
 
     /// Read the records from where the store has them now: the old reader would hold the memory and the pages that it has freed. To
@@ -86,10 +76,8 @@ impl Writer {
         self.core.troubles.note(Part::Publication, why);
     }
 
-    /// The last batch that all snapshots have, those that searches still hold among them.
+    /// As [`Core::seen_by_all`].
     pub(crate) fn seen_by_all(&self) -> u64 {
-        let older = self.changing.lock();
-        let newest = self.snapshot().sequence;
-        older.iter().filter_map(Weak::upgrade).map(|snapshot| snapshot.sequence).fold(newest, u64::min)
+        self.core.seen_by_all()
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use numpy::{PyArray1, PyArrayMethods};
 use parking_lot::RwLock;
@@ -349,6 +350,12 @@ impl CollectionCore {
 
     fn refresh(&self, py: Python<'_>) -> PyResult<bool> {
         self.call(py, Collection::refresh)?.map_err(|error| errors::open(py, error, &self.path))
+    }
+
+    fn follow(&self, py: Python<'_>, seconds: f64) -> PyResult<()> {
+        let every = Duration::from_secs_f64(seconds);
+        let followed = detached(py, || self.collection.write().as_mut().map(|collection| collection.follow(every)))?;
+        followed.ok_or_else(|| errors::closed(py, "collection"))?.map_err(|error| errors::open(py, error, &self.path))
     }
 
     fn settle(&self, py: Python<'_>) -> PyResult<()> {

@@ -5,7 +5,6 @@ use std::ops::{Deref, DerefMut};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -142,13 +141,10 @@ pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py,
 
 /// The same of bytes that nobody else needs.
 pub(crate) fn own_bytes(py: Python<'_>, content: Vec<u8>) -> PyResult<Bound<'_, PyBytes>> {
-    if content.len() < LARGE {
-        return Ok(PyBytes::new(py, &content));
-    }
-    joined((PyArray1::from_vec(py, content),).into_pyobject(py)?.into_any())
+    bytes(py, &Apart::new(content))
 }
 
 /// Python copies what it joins without the GIL, into memory that nobody has filled with zeros before.
-fn joined<'py>(parts: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+fn joined(parts: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
     Ok(PyBytes::new(parts.py(), b"").call_method1("join", (parts,))?.cast_into()?)
 }

@@ -163,7 +163,8 @@ impl Index {
     /// vectors : array of shape (n, dim) or (dim,)
     ///     Any real dtype, layout and byte order; converted to float32.
     /// ids : array of n integers, optional
-    ///     Ids, 0 to 2**64 - 2, not yet in the index. Without them ids are counted on from the largest ever given or counted.
+    ///     Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
+    ///     given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
     /// threads : int, optional
     ///     Threads to work on; by default all cores that this process may use.
     /// progress : callable, optional

@@ -7,6 +7,7 @@ use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
 
 use crate::database::Db;
 use crate::errors::ReadError;
+use crate::pages::Header;
 use crate::segment;
 use crate::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 
@@ -43,6 +44,11 @@ impl Base {
 
     pub(crate) fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// The header of the records file with which this state begins.
+    pub(crate) fn header(&self) -> Header {
+        self.db.file().header()
     }
 
     /// The row of an id.

@@ -125,7 +125,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What a view that is too old is told: see [`crate::Store::view`].
+    /// What a view that is too old is told: see [`crate::View::follow`].
     pub(crate) fn outdated() -> Self {
         io::Error::new(OUTDATED, "the collection has changed since it was opened for reading; open it again").into()
     }

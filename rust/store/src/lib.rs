@@ -30,6 +30,7 @@ mod copy;
 mod database;
 mod errors;
 mod files;
+mod follow;
 mod found;
 mod fresh;
 mod group;
@@ -62,6 +63,7 @@ mod writer;
 
 pub use batch::{Applied, Batch, Change, Condition, RowChange};
 pub use errors::{CommitError, Corruption, OpenError, ReadError, is_outdated, message_of};
+pub use follow::{Followed, Follower};
 pub use fresh::FreshChunk;
 pub use prepared::Prepared;
 pub use reader::Reader;

@@ -31,7 +31,7 @@ use std::io;
 
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
-use crate::pages::SECTOR;
+use crate::pages::{self, SECTOR};
 use crate::tables::Counters;
 use crate::vfs::VfsFile;
 
@@ -149,6 +149,8 @@ pub(crate) struct LoggedGroup {
     pub(crate) count: u32,
     /// The row of its first upsert.
     pub(crate) first_row: u32,
+    /// The bytes before its batches.
+    fixed: [u8; GROUP],
     pub(crate) batches: Vec<u8>,
     /// Where it starts.
     pub(crate) start: u64,
@@ -161,23 +163,40 @@ impl LoggedGroup {
     pub(crate) fn last(&self) -> u64 {
         self.sequence + u64::from(self.count) - 1
     }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { start: self.start, fixed: self.fixed }
+    }
+}
+
+/// What tells a group from any other: where it starts, and its numbers and its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    start: u64,
+    fixed: [u8; GROUP],
 }
 
 impl LogFile {
     /// Read the header of a file, which must be the one with this number.
     pub(crate) fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
-        let corrupt = |what, offset| Corruption { file: file_name(number), what, offset };
-        let mut bytes = [0; SECTOR];
-        let got = file.len()?;
+        let mut opened = Self { file, number, before: 0 };
+        let header = opened.header()?;
+        opened.before = header.before;
+        Ok((opened, header))
+    }
+
+    /// The header as it is now.
+    pub(crate) fn header(&self) -> Result<LogHeader, ReadError> {
+        let got = self.file.len()?;
         if got < FIRST {
-            return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
+            return Err(self.corrupt(&format!("file: expected a header of {SECTOR} bytes, got {got}"), got));
         }
-        file.read_at(0, &mut bytes)?;
-        let header = LogHeader::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?;
-        if header.number != number {
-            return Err(corrupt(format!("header: expected number {number}, got {}", header.number), 12).into());
+        let header = pages::read_sector(&*self.file, LogHeader::decode)?;
+        let header = header.map_err(|(what, offset)| self.corrupt(&what, offset))?;
+        if header.number != self.number {
+            return Err(self.corrupt(&format!("header: expected number {}, got {}", self.number, header.number), 12));
         }
-        Ok((Self { file, number, before: header.before }, header))
+        Ok(header)
     }
 
     /// Read the group at `at` in a file of `len` bytes, which must be the next one after the batch `after`.
@@ -186,7 +205,7 @@ impl LogFile {
         if len.saturating_sub(at) < GROUP as u64 {
             return Err(self.corrupt("expected a group", at));
         }
-        self.file.read_at(at, &mut fixed)?;
+        self.read_within(at, &mut fixed)?;
         let (length, sequence) = (u64_at(&fixed, 0), u64_at(&fixed, 8));
         let start = at + GROUP as u64;
         if length > len - start {
@@ -196,7 +215,7 @@ impl LogFile {
         let size = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         batches.try_reserve_exact(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
         batches.resize(size, 0);
-        self.file.read_at(start, &mut batches)?;
+        self.read_within(start, &mut batches)?;
         if checksum(&fixed, &batches) != u32_at(&fixed, 24) {
             return Err(self.corrupt("expected a group that matches its checksum", at));
         }
@@ -204,7 +223,27 @@ impl LogFile {
         if sequence != after + 1 || count == 0 {
             return Err(self.corrupt(&format!("expected batch {}, got {count} from {sequence} on", after + 1), at));
         }
-        Ok(LoggedGroup { sequence, count, first_row, batches, start: at, end: start + length })
+        Ok(LoggedGroup { sequence, count, first_row, fixed, batches, start: at, end: start + length })
+    }
+
+    /// Whether a group that was read earlier, perhaps from another handle, still stands where it stood.
+    pub(crate) fn has(&self, group: &Mark) -> Result<bool, ReadError> {
+        let mut fixed = [0; GROUP];
+        match self.read_within(group.start, &mut fixed) {
+            Ok(()) => Ok(fixed == group.fixed),
+            Err(ReadError::Corrupt(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Read what the file had a moment ago: a writer may have cut it since.
+    fn read_within(&self, at: u64, out: &mut [u8]) -> Result<(), ReadError> {
+        match self.file.read_at(at, out) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(self.corrupt("expected a group within the file", at))
+            }
+            result => Ok(result?),
+        }
     }
 
     pub(crate) fn corrupt(&self, what: &str, offset: u64) -> ReadError {

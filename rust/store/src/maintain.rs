@@ -6,42 +6,15 @@ use std::sync::Arc;
 
 use crate::copy;
 use crate::database::FILE;
-use crate::errors::{CommitError, Corruption, OpenError, ReadError};
+use crate::errors::{CommitError, Corruption, ReadError};
 use crate::files::{Files, sync_parent};
 use crate::identity::Identity;
 use crate::reader::Reader;
 use crate::replay;
 use crate::segment;
 use crate::store::{Sizes, Store};
-use crate::vfs::Vfs;
-use crate::view_file;
 
 impl Store {
-    /// The records in a directory for a process that only reads: as the last publication of segments, the last opening to
-    /// write, or the last clean close left them. It takes no lock and writes nothing.
-    ///
-    /// While another process writes, a view stays as it is until two more have been made; the opening of a writer counts for
-    /// two. Then pages that it has not read may be in use for something else. That is found, and comes as an error for which
-    /// [`ReadError::is_outdated`] holds.
-    pub fn view(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Reader, OpenError> {
-        /// So often a writer may come in between.
-        const ATTEMPTS: usize = 10;
-        if !Self::exists(vfs, dir)? {
-            return Err(OpenError::NotFound);
-        }
-        let mut result = view_file::open(vfs, dir, cache_bytes);
-        for _ in 1..ATTEMPTS {
-            match &result {
-                Err(ReadError::Corrupt(_)) => {}
-                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.is_outdated() => {}
-                _ => break,
-            }
-            result = view_file::open(vfs, dir, cache_bytes);
-        }
-        Ok(result?)
-    }
-
     /// Read everything and return what is damaged. Commits go on meanwhile.
     pub fn verify(&self) -> Result<Vec<Corruption>, ReadError> {
         let mut found = Vec::new();

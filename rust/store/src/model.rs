@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use group::Group;
 
+#[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
 #[path = "group.rs"]
 mod group;
 

@@ -63,6 +63,23 @@ impl Changes {
         self.bytes += later.bytes;
     }
 
+    /// What batches after `sequence` changed.
+    fn after(&self, sequence: u64) -> Self {
+        fn later<T: Clone>(history: &History<T>, sequence: u64) -> Option<History<T>> {
+            let from = history.partition_point(|(made, _)| *made <= sequence);
+            (from < history.len()).then(|| history[from..].to_vec())
+        }
+        let ids = self.ids.iter().filter_map(|(id, history)| Some((id.clone(), later(history, sequence)?)));
+        let mut after = Self { ids: ids.collect(), ..Self::default() };
+        after.bytes = after.ids.iter().map(|(id, history)| (id.len() + ENTRY) * history.len()).sum();
+        for (row, history) in &self.rows {
+            for (made, Version(record)) in later(history, sequence).into_iter().flatten() {
+                after.set_record(made, *row, record);
+            }
+        }
+        after
+    }
+
     /// The last row of each id that changed, by id.
     pub(crate) fn last_rows(&self) -> Vec<(&str, Option<u32>)> {
         let mut ids: Vec<_> = self.ids.iter().filter_map(|(id, history)| Some((&**id, history.last()?.1.0))).collect();
@@ -84,6 +101,11 @@ impl Layer {
     /// Add what later batches changed. Readers of earlier ones do not see it.
     pub(crate) fn add(&self, later: Changes) {
         self.0.write().add(later);
+    }
+
+    /// A layer of what batches after `sequence` changed.
+    pub(crate) fn after(&self, sequence: u64) -> Self {
+        Self(RwLock::new(self.0.read().after(sequence)))
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Changes> {

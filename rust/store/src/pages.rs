@@ -153,16 +153,31 @@ impl Header {
     }
 }
 
+/// What `decode` makes of the first sector of a file. Another process may be writing it at this moment: bytes that make no sense are
+/// read again, until they are the same twice.
+pub(crate) fn read_sector<T, E>(
+    file: &dyn VfsFile,
+    decode: impl Fn(&[u8; SECTOR]) -> Result<T, E>,
+) -> io::Result<Result<T, E>> {
+    let (mut bytes, mut before) = ([0; SECTOR], [0; SECTOR]);
+    file.read_at(0, &mut bytes)?;
+    loop {
+        match decode(&bytes) {
+            Err(_) if bytes != before => before = bytes,
+            result => return Ok(result),
+        }
+        file.read_at(0, &mut bytes)?;
+    }
+}
+
 /// The header of a file.
 pub(crate) fn read_header(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> {
     let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
     let got = file.len()?;
-    let mut bytes = [0; SECTOR];
     if got < SECTOR as u64 {
         return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
     }
-    file.read_at(0, &mut bytes)?;
-    Ok(Header::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?)
+    Ok(read_sector(file, Header::decode)?.map_err(|(what, offset)| corrupt(what, offset))?)
 }
 
 /// The header of a file, the length it must have, and the checksums of its pages.

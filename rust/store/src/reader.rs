@@ -49,6 +49,11 @@ impl Reader {
         self.0.counters
     }
 
+    /// Whether both are the same snapshot, read from the same files.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Number of the last batch that it shows.
     pub fn sequence(&self) -> u64 {
         self.0.counters.sequence

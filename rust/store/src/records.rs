@@ -68,17 +68,22 @@ impl Records {
         }
     }
 
-    /// Let other processes see what is committed now. If that cannot be written, they go on seeing what they saw.
-    pub(crate) fn renew_view(&mut self) {
+    /// Let other processes read the database as it is committed now; false if that cannot be written. Then there is no view, since
+    /// what the old one needs is about to go, and they read the database as they find it.
+    pub(crate) fn renew_view(&mut self) -> bool {
         let mut header = self.db.file().header();
         header.views += 1;
         let written = view_file::write(&*self.vfs, self.dir(), &header);
-        if written.is_ok() && self.db.file().count_views(1).is_ok() {
-            self.views.push_back(Arc::clone(&self.base));
-            if self.views.len() as u64 > KEPT {
-                self.views.pop_front();
-            }
+        if written.is_err() || self.db.file().count_views(1).is_err() {
+            // What is left here is outdated sooner or later.
+            let _ = self.vfs.remove(&self.dir().join(VIEW));
+            return false;
         }
+        self.views.push_back(Arc::clone(&self.base));
+        if self.views.len() as u64 > KEPT {
+            self.views.pop_front();
+        }
+        true
     }
 
     fn dir(&self) -> &Path {

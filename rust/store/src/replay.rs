@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::batch::{Applied, Change};
 use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
 use crate::fresh::FreshChunk;
@@ -28,13 +29,15 @@ pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, records: &Header, reader: &
     let opened = open_files(&**vfs, dir, records, reader.counters().log)?;
     let mut stage = Stage::new(reader);
     let mut parts = Vec::with_capacity(opened.len());
-    let mut place = Place { after: opened[0].0.before, end: FIRST };
+    let mut place = Place::start(&opened[0].0);
     for (index, (file, header)) in opened.iter().enumerate() {
         let len = file.file.len()?;
         let mut rows = 0;
         let sound = if index + 1 < opened.len() { len } else { header.synced };
-        place = walk(file, place.after, len, sound, |group| {
-            replay_group(file, group, &mut stage, reader.sequence(), &mut rows)
+        place = walk(file, place.in_next(file)?, len, sound, |group| {
+            replay_group(file, group, &mut stage, |first, batch, _| {
+                rows = batch.rows(first).last().map_or(rows, |row| row + 1);
+            })
         })?;
         parts.push(Part { file: Arc::clone(file), rows, end: place.end });
     }
@@ -97,24 +100,38 @@ pub(crate) fn check_age(records: &Header, writes: u64, witness: &str) -> Result<
 }
 
 /// How far a file was read: the last batch, and where its group ends.
-struct Place {
-    after: u64,
-    end: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) after: u64,
+    pub(crate) end: u64,
 }
 
-/// Visit the groups of a file of `len` bytes behind batch `after`. Behind `sound` a group that is not whole is the end; before,
-/// it is damage.
-fn walk(
+impl Place {
+    /// Before the first group of a file.
+    pub(crate) fn start(file: &LogFile) -> Self {
+        Self { after: file.before, end: FIRST }
+    }
+
+    /// The start of the file that must follow.
+    pub(crate) fn in_next(self, file: &LogFile) -> Result<Self, ReadError> {
+        if file.before == self.after {
+            return Ok(Self::start(file));
+        }
+        let what = format!("header: expected batch {} before it, got {}", self.after, file.before);
+        Err(file.corrupt(&what, 20))
+    }
+}
+
+/// Visit the groups of a file of `len` bytes from a place on. A group behind `sound` that is not whole ends the walk; before, it is
+/// damage.
+pub(crate) fn walk(
     file: &LogFile,
-    after: u64,
+    from: Place,
     len: u64,
     sound: u64,
     mut each: impl FnMut(&LoggedGroup) -> Result<(), ReadError>,
 ) -> Result<Place, ReadError> {
-    if file.before != after {
-        return Err(file.corrupt(&format!("header: expected batch {after} before it, got {}", file.before), 20));
-    }
-    let mut place = Place { after, end: FIRST };
+    let mut place = from;
     while place.end < len {
         let group = match file.group(place.end, len, place.after) {
             Err(ReadError::Corrupt(_)) if place.end >= sound => break,
@@ -129,16 +146,17 @@ fn walk(
     Ok(place)
 }
 
-fn replay_group(
+/// Apply those batches of a group that a stage does not have yet. `each` gets every batch of the group with its first row and, if
+/// it was applied now, its changes and what became of them.
+pub(crate) fn replay_group(
     file: &LogFile,
     group: &LoggedGroup,
     stage: &mut Stage<'_>,
-    applied: u64,
-    rows: &mut u32,
+    mut each: impl FnMut(u32, &LoggedBatch<'_>, Option<(Vec<Change>, Applied)>),
 ) -> Result<(), ReadError> {
     for_each_batch(file, group, |sequence, first, batch| {
-        *rows = batch.rows(first).last().map_or(*rows, |row| row + 1);
-        if sequence <= applied {
+        if sequence <= stage.counters.sequence {
+            each(first, batch, None);
             return Ok(());
         }
         let (row, changes) = (stage.counters.next_row, batch.changes());
@@ -146,7 +164,10 @@ fn replay_group(
             return Err(file.corrupt(&format!("batch {sequence}: expected changes from row {row} on"), group.start));
         };
         match stage.change_all(&changes)? {
-            Ok(_) => Ok(()),
+            Ok(applied) => {
+                each(first, batch, Some((changes, applied)));
+                Ok(())
+            }
             Err(error) => Err(file.corrupt(&format!("batch {sequence}: {error}"), group.start)),
         }
     })
@@ -177,7 +198,7 @@ fn read<E: From<ReadError>>(
     mut each: impl FnMut(&LoggedGroup) -> Result<(), E>,
 ) -> Result<u64, E> {
     let last = next.map_or(until, |next| next.before.min(until));
-    let mut place = Place { after: file.before, end: FIRST };
+    let mut place = Place::start(file);
     while place.after < last {
         let len = file.file.len().map_err(ReadError::from)?;
         let group = file.group(place.end, len, place.after)?;
@@ -215,11 +236,11 @@ pub(crate) fn fresh<E: From<ReadError>>(
 
 /// Read the files of the log up to `end` in the last one.
 pub(crate) fn verify(vfs: &dyn Vfs, dir: &Path, files: &LogFiles, end: u64) -> Result<(), ReadError> {
-    let mut after = files[0].before;
+    let mut place = Place::start(&files[0]);
     for (index, file) in files.iter().enumerate() {
         let (file, _) = LogFile::open(vfs.open(&dir.join(log::file_name(file.number)))?, file.number)?;
         let len = if index + 1 < files.len() { file.file.len()? } else { end };
-        after = walk(&file, after, len, len, |group| for_each_batch(&file, group, |_, _, _| Ok(())))?.after;
+        place = walk(&file, place.in_next(&file)?, len, len, |group| for_each_batch(&file, group, |_, _, _| Ok(())))?;
     }
     Ok(())
 }

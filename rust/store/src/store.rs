@@ -370,19 +370,23 @@ impl Store {
             }
             counters.write(transaction)
         });
-        if result.is_ok() {
-            records.renew_view();
-        }
+        let is_viewed = result.is_err() || records.renew_view();
         self.install(&records, 0, result, publish)?;
         let noted = self.writer.lock().note_writes(records.header().writes);
         drop(records);
         let mut unpublished = self.unpublished.lock();
         unpublished.retain(|name| !publication.add.contains(&&**name));
         drop(unpublished);
-        let _files = self.files.write();
-        for name in obsolete {
-            // What is left here is removed at the next opening.
-            let _ = self.vfs.remove(&self.dir.join(segment::file_name(&name)));
+        {
+            let _files = self.files.write();
+            for name in obsolete {
+                // What is left here is removed at the next opening.
+                let _ = self.vfs.remove(&self.dir.join(segment::file_name(&name)));
+            }
+        }
+        if !is_viewed {
+            // There may be space now.
+            self.records.lock().renew_view();
         }
         noted
     }

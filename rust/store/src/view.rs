@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::copy;
 use crate::database::FILE;
 use crate::errors::{Corruption, OpenError, ReadError, is_outdated};
+use crate::follow::Follower;
 use crate::log;
 use crate::pages;
 use crate::reader::Reader;
 use crate::segment::{self, Segment};
-use crate::store::{Sizes, Store};
+use crate::store::Sizes;
 use crate::vfs::Vfs;
 
 /// So often at most the files are read again because a writer may have come in between.
@@ -31,9 +32,16 @@ impl View {
         Self { vfs, dir: dir.to_owned(), cache_bytes }
     }
 
-    /// The newest records that can be read, as [`Store::view`] gives them.
+    /// Read along from all that is committed on. Nothing that a follower shows changes under its readers, but what the last two
+    /// publications of a writer left behind may be written over; the opening of a writer counts for two. A read of that is an error
+    /// for which [`ReadError::is_outdated`] holds.
+    pub fn follow(&self) -> Result<Follower, OpenError> {
+        Follower::open(&self.vfs, &self.dir, self.cache_bytes)
+    }
+
+    /// The records as they are committed now.
     pub fn reader(&self) -> Result<Reader, OpenError> {
-        Store::view(&*self.vfs, &self.dir, self.cache_bytes)
+        Ok(self.follow()?.reader().clone())
     }
 
     /// Open a segment file.

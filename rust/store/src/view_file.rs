@@ -23,7 +23,6 @@ use crate::errors::{Corruption, ReadError};
 use crate::files::Files;
 use crate::page_file::{KeptPages, PageFile};
 use crate::pages::{self, Header, PAGE, SECTOR};
-use crate::reader::Reader;
 use crate::replay;
 use crate::vfs::Vfs;
 
@@ -49,18 +48,18 @@ pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), Re
     Files::new(vfs, dir, header.identity).write(VIEW, |file| Ok(file.write_at(0, &bytes)?))
 }
 
-/// The records of a store as the last view shows them; without one, as they are now.
-pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Reader, ReadError> {
+/// The record database as the last view shows it, and whether there is one: without, it is shown as it is now, and nothing holds its
+/// pages.
+pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Base, bool), ReadError> {
     let file = vfs.open(&dir.join(FILE))?;
     let now = pages::read_header(&*file, FILE)?;
     let view = read(vfs, dir)?;
     if let Some((header, _)) = &view {
         check_headers(header, &now)?;
     }
-    let (header, kept) = match view {
-        Some((header, kept)) if !header.is_outdated(&now) => (header, kept),
-        _ => (now.clone(), KeptPages::new()),
-    };
+    let view = view.filter(|(header, _)| !header.is_outdated(&now));
+    let is_view = view.is_some();
+    let (header, kept) = view.unwrap_or_else(|| (now.clone(), KeptPages::new()));
     let current = header == now;
     let file = PageFile::at(file, FILE, header, kept)?;
     // What was read meanwhile may belong to what came later.
@@ -69,9 +68,7 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<Read
         return Err(ReadError::outdated());
     }
     check(&file, Scope::Read)?;
-    let base = Base::new(&Arc::new(Db::read(file, cache_bytes)?))?;
-    let files = replay::open_files(vfs, dir, &now, base.counters().log)?;
-    Ok(Reader::of_base(Arc::new(base), files.into_iter().map(|(file, _)| file).collect()))
+    Ok((Base::new(&Arc::new(Db::read(file, cache_bytes)?))?, is_view))
 }
 
 /// Check that a view and the record database that has this header now belong together, as far as the view can be read: a writer

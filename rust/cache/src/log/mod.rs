@@ -125,7 +125,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Whether an error says that something else than a regular file has the name of one.
 fn is_no_file(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<tiercel_container::NotRegular>())
+    error.get_ref().and_then(|inner| inner.downcast_ref::<tiercel_container::NotRegular>()).is_some()
 }
 
 /// What a log is opened for.

@@ -100,7 +100,8 @@ impl Synced {
 
     /// Everything up to an offset of a segment is synced.
     pub(super) fn write(&mut self, segment: u64, offset: u64) -> io::Result<()> {
-        (self.turn, self.segment, self.offset) = (self.turn + 1, segment, offset);
+        // A damaged file may claim any turn; the slot of an earlier one is then read after the next crash, and less counts as synced.
+        (self.turn, self.segment, self.offset) = (self.turn.wrapping_add(1), segment, offset);
         write_at(&self.file, &self.encode(), self.turn % 2 * SECTOR)?;
         self.file.sync_data()
     }

@@ -55,7 +55,7 @@ fn assert_one_is_damaged(collection: &Collection) {
     }
     let found = collection.search(&Search { filter: Some(r#"{"legs": {"$ne": 2}}"#), ..search }).unwrap();
     assert_eq!((found.matches.len(), found.damaged), (1, 1));
-    let scanned = collection.scan(&Page { include: ALL, ..Page::default() }).unwrap();
+    let scanned = collection.scan(&Page { include: ALL, ..Page::default() }).unwrap().next_chunk().unwrap();
     assert_eq!(scanned.iter().map(|got| got.id.as_str()).collect::<Vec<_>>(), ["hen", "eel"]);
     let error = collection.get(&["hen".into(), "cat".into()], ALL).unwrap_err();
     assert!(matches!(error, QueryError::Corrupt(_)), "{error}");

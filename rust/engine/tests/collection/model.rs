@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, NewRecord, QueryError, Search, WriteError};
+use tiercel_engine::{Collection, NewRecord, QueryError, Search, Wanted, WriteError};
 
 use crate::{ALL, open};
 
@@ -178,7 +178,8 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let mut model = Model::new();
         let mut collection = open(directory.path(), Some(3));
-        for call in calls {
+        let [often, seldom] = [(), ()].map(|()| Collection::view(directory.path(), &Wanted::default()).unwrap());
+        for (number, call) in calls.into_iter().enumerate() {
             if let Call::Reopen = call {
                 collection.close().unwrap();
                 collection = open(directory.path(), Some(3));
@@ -186,6 +187,14 @@ proptest! {
             act(&collection, &call).unwrap();
             apply(&mut model, &call);
             check(&collection, &model);
+            let before = of(&often).unwrap();
+            let changed = often.refresh().unwrap();
+            assert!(changed || before == model, "{call:?}");
+            check(&often, &model);
+            if number % 6 == 5 {
+                seldom.refresh().unwrap();
+                check(&seldom, &model);
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ fn many() -> (SimVfs, Collection) {
     (vfs, collection)
 }
 
-fn page<'a>(order: Option<bool>, filter: Option<&'a Filter>) -> Page<'a> {
+fn page(order: Option<bool>, filter: Option<&Filter>) -> Page<'_> {
     let order = order.map(|descending| Order { field: "value".into(), descending });
     Page { filter, order, include: ALL, ..Page::default() }
 }

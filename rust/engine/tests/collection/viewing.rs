@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_engine::{Collection, OpenError, Search, StoreOpenError, Wanted, WriteError};
+use tiercel_engine::filter::Filter;
+use tiercel_engine::{Collection, NewRecord, OpenError, Search, StoreOpenError, Wanted, WriteError};
 use tiercel_store::sim::SimVfs;
 
 use crate::{ALL, animals, ids, open, open_sim, record};
@@ -37,6 +38,71 @@ fn a_reader_stays_where_it_is_until_it_is_refreshed() {
     assert!(one.verify().unwrap().is_empty());
     assert_eq!(other.len(), 3);
     assert!(!zoo.refresh().unwrap());
+}
+
+#[test]
+fn a_refresh_goes_along_the_log() {
+    let vfs = SimVfs::default();
+    let zoo = open_sim(&vfs).unwrap();
+    let (records, vectors) = animals();
+    zoo.upsert(records, vectors).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    assert_eq!(ids(&reader, &sleeps()), ["cat", "eel"]);
+    let reading = reader.moment().reading;
+    for round in 0..20 {
+        zoo.upsert(vec![record("owl", &format!("an owl sleeps {round}"), "{}")], vec![1.0; 3]).unwrap();
+        zoo.set_metadata(vec![("hen".into(), Some(format!(r#"{{"round": {round}}}"#)))]).unwrap();
+        if round % 5 == 0 {
+            zoo.delete(vec!["cat".into()]).unwrap();
+            zoo.settle().unwrap();
+        }
+        assert!(reader.refresh().unwrap());
+        assert!(!reader.refresh().unwrap());
+        for id in ["cat", "hen", "owl"] {
+            assert_eq!(reader.get(&[id.into()], ALL).unwrap(), zoo.get(&[id.into()], ALL).unwrap());
+        }
+        let filter = Filter::from_text(&format!(r#"{{"round": {round}}}"#)).unwrap();
+        assert_eq!(reader.count(Some(&filter)).unwrap(), 1);
+        assert_eq!(ids(&reader, &sleeps()), ids(&zoo, &sleeps()));
+    }
+    assert_eq!(reader.moment().reading, reading, "it was read anew");
+}
+
+#[test]
+fn what_was_followed_is_loaded_once_a_checkpoint_has_much_of_it() {
+    let vfs = SimVfs::default();
+    let zoo = open_sim(&vfs).unwrap();
+    let put = |round: u32| {
+        let new = |at| NewRecord { id: format!("{round}-{at}"), ..NewRecord::default() };
+        zoo.upsert((0..6000).map(new).collect(), vec![]).unwrap();
+    };
+    put(0);
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let reading = reader.moment().reading;
+    (1..6).for_each(put);
+    assert!(reader.refresh().unwrap());
+    assert_eq!((reader.len(), reader.moment().reading), (36_000, reading));
+    zoo.checkpoint().unwrap();
+    put(6);
+    reader.refresh().unwrap();
+    assert_eq!((reader.len(), reader.stats().unwrap().checkpoint_rows), (42_000, 36_000));
+    assert_ne!(reader.moment().reading, reading);
+}
+
+#[test]
+fn what_a_refresh_reads_goes_with_the_change() {
+    let vfs = SimVfs::default();
+    let zoo = open_sim(&vfs).unwrap();
+    let put = |id: &str| zoo.upsert(vec![record(id, "a text", "{}")], vec![1.0; 3]).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let mut operations = Vec::new();
+    for round in 0..400 {
+        put(&format!("id{round}"));
+        let before = vfs.counts().all;
+        assert!(reader.refresh().unwrap());
+        operations.push(vfs.counts().all - before);
+    }
+    assert!(operations.iter().all(|count| *count <= 20), "{operations:?}");
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! A power cut after any operation: what was acknowledged is there, the step under way as a whole or not at all, and the
 //! store goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`, and others for another `TIERCEL_SEED`.
 
-use std::path::Path;
-
 use crate::model::{self, ALWAYS, Model, NEVER, SECTION, Step, content, create, do_step, open, steps};
 use tiercel_store::sim::{Bug, SimVfs};
-use tiercel_store::{OpenError, Options, Store};
+use tiercel_store::{OpenError, Options};
 
 /// What a crash must never do.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,9 +60,10 @@ fn crash(seed: u64, options: Options, images: u64, bug: Option<Bug>) -> Outcome 
 
 /// Whether an image holds the state after `mark` marks or the one after that; mark 1 is the empty store.
 fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
-    // Who only reads may see an earlier state.
-    let view = match Store::view(image, Path::new(model::DIR), 1 << 20) {
-        Ok(view) => Model::of(&view).is_ok_and(|found| models[..models.len().min(mark + 1)].contains(&found)),
+    let possible = &models[mark.saturating_sub(1)..models.len().min(mark + 1)];
+    // Who only reads sees what a writer would find.
+    let view = match model::view(image).reader() {
+        Ok(reader) => Model::of(&reader).is_ok_and(|found| possible.contains(&found)),
         Err(error) => matches!(error, OpenError::NotFound) && mark == 0,
     };
     if !view {
@@ -76,7 +75,6 @@ fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
         Err(_) => return false,
     };
     let Ok(found) = Model::of(&store.reader()) else { return false };
-    let possible = &models[mark.saturating_sub(1)..models.len().min(mark + 1)];
     if !possible.contains(&found) {
         return false;
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::{self, ALWAYS, Model, SECTION, Step, content, create, do_step, open, steps};
 use tiercel_store::sim::SimVfs;
-use tiercel_store::{OpenError, ReadError, Store, Vfs};
+use tiercel_store::{OpenError, ReadError, Vfs};
 
 /// A store that was closed, or one whose process was killed.
 fn store(closed: bool) -> (SimVfs, Model) {
@@ -107,9 +107,8 @@ fn files_cut_short() {
 #[test]
 fn damaged_views() {
     let (vfs, model) = store(true);
-    let dir = Path::new("/collection");
-    let check = |vfs: &SimVfs, what: &str| match Store::view(vfs, dir, 1 << 20) {
-        Ok(view) => match Model::of(&view) {
+    let check = |vfs: &SimVfs, what: &str| match model::view(vfs).reader() {
+        Ok(reader) => match Model::of(&reader) {
             Ok(found) => assert_eq!(found, model, "{what}"),
             Err(ReadError::Corrupt(_)) => {}
             Err(error) => panic!("{what}: {error:?}"),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::model::{ALWAYS, DIR, Random, Step, create, do_step, open, steps};
 use tiercel_store::sim::SimVfs;
-use tiercel_store::{Batch, Change, OpenError, Options, ReadError, Reader, Store, Vfs, VfsFile, View};
+use tiercel_store::{Batch, Change, OpenError, Options, ReadError, Reader, Vfs, VfsFile, View};
 
 const PAGE: u64 = 4096;
 const SECTOR: usize = 512;
@@ -106,11 +106,12 @@ fn use_it(vfs: &SimVfs) {
     let dir = Path::new(DIR);
     let sound = |error: &OpenError| matches!(error, OpenError::Corrupt(_) | OpenError::Io(_));
     let options = Options { cache_bytes: 1 << 20, ..ALWAYS };
-    match Store::view(vfs, dir, options.cache_bytes) {
-        Ok(view) => read_all(&view),
+    let view = View::new(Arc::new(vfs.clone()), dir, options.cache_bytes);
+    match view.reader() {
+        Ok(reader) => read_all(&reader),
         Err(error) => assert!(sound(&error), "{error:?}"),
     }
-    drop(View::new(Arc::new(vfs.clone()), dir, options.cache_bytes).verify());
+    drop(view.verify());
     let store = match open(vfs, options) {
         Ok(store) => store,
         Err(error) => return assert!(sound(&error), "{error:?}"),
@@ -215,7 +216,7 @@ fn a_view_of_holes_takes_no_memory() {
     for len in [SECTOR as u64 + 4 + 4104 * ((1 << 40) / 4104), 1 << 40] {
         let file = file(&vfs, "view");
         file.set_len(len).unwrap();
-        let result = Store::view(&vfs, Path::new(DIR), 1 << 20);
+        let result = View::new(Arc::new(vfs.clone()), Path::new(DIR), 1 << 20).reader();
         assert!(matches!(result, Err(OpenError::Corrupt(_))), "{result:?}");
     }
 }

@@ -5,6 +5,7 @@ mod conditions;
 mod crash;
 mod damage;
 mod faults;
+mod following;
 mod hostile;
 mod kill;
 mod model;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tiercel_store::{
     Applied, Batch, Change, CommitError, Durability, Options, Publication, ReadError, Reader, Record, RowChange, Store,
-    Tag, Vfs,
+    Tag, Vfs, View,
 };
 
 pub(crate) const DIR: &str = "/collection";
@@ -131,6 +131,11 @@ pub(crate) fn create(vfs: &(impl Vfs + Clone + 'static), options: Options) -> St
 
 pub(crate) fn open(vfs: &(impl Vfs + Clone + 'static), options: Options) -> Result<Store, tiercel_store::OpenError> {
     Store::open(Arc::new(vfs.clone()), Path::new(DIR), options)
+}
+
+/// What other processes read.
+pub(crate) fn view(vfs: &(impl Vfs + Clone + 'static)) -> View {
+    View::new(Arc::new(vfs.clone()), Path::new(DIR), 1 << 20)
 }
 
 pub(crate) fn do_step(store: &Store, step: &Step) -> Result<(), CommitError> {

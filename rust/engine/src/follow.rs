@@ -1,0 +1,191 @@
+//! Following: taking what another process commits into the snapshots of a reader.
+
+use std::time::Duration;
+use std::{io, process};
+
+use parking_lot::{Mutex, MutexGuard};
+use tiercel_store::{Applied, Change, Followed, Follower, ReadError, RowChange, View};
+use tiercel_text::Segment;
+
+use crate::checkpoint::last_checkpoint;
+use crate::collection::Core;
+use crate::config::Config;
+use crate::errors::OpenError;
+use crate::open::{config_of, read};
+use crate::snapshot::Snapshot;
+use crate::vectors::{TAIL, Vectors};
+use crate::view::steady;
+use crate::write::{Fresh, apply, index_fields};
+
+/// Rows that a newer checkpoint must have in its files before a reader takes them from there. Until then it has the vectors of what it
+/// has followed in tails, and no reader gets slower without end while its writer writes checkpoints.
+const MANY: u32 = 4 * TAIL as u32;
+/// Dead rows that are left in the indexes.
+const BURIED: usize = 1024;
+/// How long a forked process waits for a lock that a thread of its parent may have held when it was forked.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes what is committed from the disk, for one collection.
+pub(crate) struct Reading {
+    pub(crate) view: View,
+    opened_by: u32,
+    /// Held while a newer state is read.
+    state: Mutex<State>,
+}
+
+struct State {
+    follower: Follower,
+    /// Rows that died and are still in an index, and the last batch of those that they died with.
+    buried: Vec<(u64, u64)>,
+    /// The rows below were read from the files of a checkpoint.
+    from_files: u32,
+}
+
+impl Reading {
+    /// Read what is committed.
+    pub(crate) fn begin(view: View) -> Result<(Self, Config, Snapshot), OpenError> {
+        let (state, config, snapshot) = State::begin(&view)?;
+        Ok((Self { view, opened_by: process::id(), state: Mutex::new(state) }, config, snapshot))
+    }
+
+    /// Go on to everything that was committed before the call; tells whether it changed anything.
+    pub(crate) fn go_on(&self, core: &Core) -> Result<bool, OpenError> {
+        let mut state = self.lock()?;
+        let changed = match state.follow(core) {
+            Ok(Course::Along(changed)) => return Ok(changed),
+            Ok(Course::Load(changed)) => changed,
+            // Something is damaged, or what is committed does not follow from what is shown.
+            Ok(Course::Lost) | Err(_) => true,
+        };
+        let (next, config, snapshot) = State::begin(&self.view)?;
+        if config != core.config {
+            return Err(OpenError::Replaced);
+        }
+        *state = next;
+        core.change(|now| {
+            *now = snapshot;
+            Ok::<_, OpenError>(())
+        })?;
+        Ok(changed)
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>, OpenError> {
+        if self.opened_by == process::id() {
+            return Ok(self.state.lock());
+        }
+        self.state.try_lock_for(PATIENCE).ok_or_else(|| {
+            let what = "the process was forked while the collection was being refreshed; open it again";
+            ReadError::from(io::Error::other(what)).into()
+        })
+    }
+}
+
+/// How what is committed is reached; and whether it differs from what was shown.
+enum Course {
+    /// It was taken into the snapshot.
+    Along(bool),
+    /// By loading the newest checkpoint, since that has much of it.
+    Load(bool),
+    /// By loading everything.
+    Lost,
+}
+
+impl State {
+    fn begin(view: &View) -> Result<(Self, Config, Snapshot), OpenError> {
+        steady(OpenError::is_damage, || {
+            let follower = view.follow()?;
+            let reader = follower.reader().clone();
+            let config = config_of(&reader)?;
+            let (snapshot, maintenance) = read(reader, &|name| view.open_segment(name), &config)?;
+            Ok((Self { follower, buried: Vec::new(), from_files: maintenance.last.rows }, config, snapshot))
+        })
+    }
+
+    /// Go on from the newest snapshot, if what is committed follows from it.
+    fn follow(&mut self, core: &Core) -> Result<Course, OpenError> {
+        let now = core.snapshot();
+        let width = core.config.dim.map_or(0, |dim| dim * size_of::<f32>());
+        let mut gathered = Gathered::default();
+        // After a failure the follower can be ahead.
+        if self.follower.reader().sequence() != now.sequence
+            || !self.follower.advance(|batch| gathered.add(batch, width))?
+            || gathered.is_damaged
+        {
+            return Ok(Course::Lost);
+        }
+        let reader = self.follower.reader().clone();
+        if reader.is_same(&now.reader) {
+            return Ok(Course::Along(false));
+        }
+        let enough = self.from_files.saturating_add(MANY);
+        if reader.next_row() >= enough && last_checkpoint(&reader)?.rows >= enough {
+            return Ok(Course::Load(gathered.sequence > 0));
+        }
+        if gathered.sequence == 0 {
+            core.change(|snapshot| {
+                snapshot.reader = reader;
+                Ok::<_, OpenError>(())
+            })?;
+            return Ok(Course::Along(false));
+        }
+        let damaged = |what| OpenError::Damaged { file: "log".into(), what };
+        let (applied, fresh) = gathered.finish(core).map_err(damaged)?;
+        let (sequence, metadata) = (applied.sequence, fresh.metadata.clone());
+        core.change(|snapshot| {
+            let dead = apply(snapshot, &applied, fresh, reader).map_err(damaged)?;
+            self.buried.extend(dead.into_iter().map(|row| (u64::from(row), sequence)));
+            Ok::<_, OpenError>(())
+        })?;
+        index_fields(core, &metadata).map_err(damaged)?;
+        if self.buried.len() >= BURIED {
+            self.take_out_dead(core);
+        }
+        Ok(Course::Along(true))
+    }
+
+    fn take_out_dead(&mut self, core: &Core) {
+        let seen = core.seen_by_all();
+        let dead: Vec<u64> = self.buried.extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
+        for index in core.snapshot().vectors.iter().flat_map(Vectors::indexes) {
+            index.remove(&dead);
+        }
+    }
+}
+
+/// What batches change for searches, gathered as if they were one.
+#[derive(Default)]
+struct Gathered {
+    sequence: u64,
+    rows: Vec<RowChange>,
+    fresh: Fresh,
+    texts: Vec<(u32, String)>,
+    is_damaged: bool,
+}
+
+impl Gathered {
+    fn add(&mut self, batch: Followed<'_>, width: usize) {
+        self.is_damaged |= !batch.vectors.is_empty() && batch.width != width;
+        self.sequence = batch.applied.sequence;
+        self.rows.extend(&batch.applied.rows);
+        let values = batch.vectors.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        self.fresh.vectors.extend(values);
+        for change in batch.changes {
+            let Change::Upsert { vector, text, metadata, .. } = change else { continue };
+            let place = self.fresh.with_vector.len() as u32;
+            self.texts.extend(text.clone().map(|text| (place, text)));
+            let metadata = metadata.clone().map(String::from_utf8).transpose();
+            self.is_damaged |= metadata.is_err();
+            self.fresh.metadata.push(metadata.unwrap_or_default());
+            self.fresh.with_vector.push(*vector);
+        }
+    }
+
+    fn finish(mut self, core: &Core) -> Result<(Applied, Fresh), String> {
+        if !self.fresh.with_vector.is_empty() {
+            let texts = self.texts.iter().map(|(place, text)| (*place, text.as_str()));
+            let segment = Segment::build(texts, &core.config.tokenizer).map_err(|error| error.to_string())?;
+            self.fresh.segment = Some(segment);
+        }
+        Ok((Applied { sequence: self.sequence, rows: self.rows }, self.fresh))
+    }
+}
