@@ -57,9 +57,9 @@ struct Entry {
     slot: Arc<Slot>,
 }
 
-/// Bytes that an entry takes.
+/// Bytes that an entry takes. A damaged file may claim any size of a value.
 pub(crate) fn weight(key: KeyRef<'_>, packed: u64) -> u64 {
-    key.bytes.len() as u64 + packed + OVERHEAD
+    (key.bytes.len() as u64 + OVERHEAD).saturating_add(packed)
 }
 
 #[derive(Clone)]
