@@ -39,7 +39,8 @@ test-rust: $(VENV)/.base ## tests of the crates
 	cargo test --workspace --locked
 
 test-python: $(VENV)/.dev $(VENV)/.checked ## tests of the package
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -m alone
 
 fmt: $(VENV)/.dev ## format everything
 	cargo fmt --all

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,13 +11,16 @@ from machine import LEVELS
 import tiercel
 
 # Tests that ran under each instruction set.
-RAN = pytest.StashKey[defaultdict[str, set[str]]]()
+RAN = pytest.StashKey[dict[str, set[str]]]()
+# What `make test` leaves to a run of one process.
+IN_TWO_PROCESSES = "not alone"
 
 
 @pytest.fixture(params=LEVELS)
 def simd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Run the test once under each instruction set of the machine; gives its name."""
     level: str = request.param
+    request.node.user_properties.append(("simd", level))
     monkeypatch.setenv("TIERCEL_SIMD", level)
     assert tiercel.Index(1).stats()["simd"] == level
     return level
@@ -35,7 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     # A shell has what it runs in the background ignore Ctrl-C, which tests raise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.stash[RAN] = defaultdict(set)
+    config.stash[RAN] = ran = defaultdict[str, set[str]](set)
+    config.pluginmanager.register(Levels(ran))
     # The same examples on every run and every machine, however slow; the environment does not change between examples.
     fixed = settings(
         derandomize=True,
@@ -48,21 +51,28 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("long" if config.getoption("--long") else "fast")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if call.when == "call" and not report.skipped and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-        level = item.callspec.params.get("simd")
-        if isinstance(level, str):
-            item.config.stash[RAN][level].add(f"{item.path.name}::{item.originalname}")
-    return report
+class Levels:
+    """Notes which tests ran under each instruction set, in whatever process they ran."""
+
+    def __init__(self, ran: dict[str, set[str]]) -> None:
+        self._ran = ran
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        level = dict(report.user_properties).get("simd")
+        if report.when == "call" and not report.skipped and isinstance(level, str):
+            self._ran[level].add(report.nodeid.partition("[")[0])
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of several processes of a run, which know only what they ran themselves."""
+    return hasattr(config, "workerinput")
 
 
 def is_full_run(config: pytest.Config) -> bool:
     """Whether nobody asked for a part of the tests."""
-    asked = ["keyword", "markexpr", "deselect", "lf", "ignore", "ignore_glob", "collectonly", "stepwise"]
+    if is_worker(config) or config.option.markexpr not in ("", IN_TWO_PROCESSES):
+        return False
+    asked = ["keyword", "deselect", "lf", "ignore", "ignore_glob", "collectonly", "stepwise"]
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     return whole and not any(config.getoption(option, None) for option in asked)
 

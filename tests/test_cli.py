@@ -284,7 +284,7 @@ def test_a_damaged_header_is_never_a_traceback(run: Run) -> None:
     np.save("small.npy", np.ones((3, 4), np.float32))
     whole = Path("small.npy").read_bytes()
     for position in range(whole.index(b"\n") + 1):
-        for value in (0, ord("("), ord("9"), whole[position] ^ 1):
+        for value in (0, ord("(")) if position % 2 else (ord("9"), whole[position] ^ 1):
             Path("bad.npy").write_bytes(whole[:position] + bytes([value]) + whole[position + 1 :])
             code, out, err = run("build", "bad.npy", "-o", "x", "--json")
             assert code == 0 or (code, out, err.count("\n")) == (2, "", 1)

@@ -83,7 +83,7 @@ def test_recall_that_is_asked_for_on_the_sample(simd: str, storage: str, metric:
 @cache
 def texts() -> tuple[np.ndarray, np.ndarray, Truth]:
     base = np.load(WORDNET / "base.f16.npy", mmap_mode="r")
-    rows = np.sort(np.random.default_rng(3).choice(len(base), 10_000, replace=False))
+    rows = np.sort(np.random.default_rng(3).choice(len(base), 4_000, replace=False))
     vectors = base[rows].astype(np.float32)
     queries = np.load(WORDNET / "queries.f16.npy")[:200].astype(np.float32)
     return vectors, queries, Truth(np.arange(len(vectors)), vectors, queries, "cosine")

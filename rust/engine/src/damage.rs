@@ -1,5 +1,5 @@
-//! Records whose metadata cannot be read. The damage of one record is its own: it is named and counted, and the record is left out of
-//! answers that need its metadata.
+//! Records whose text or metadata cannot be read. The damage of one record is its own: it is named and counted, and the record is left
+//! out of answers that need what is damaged.
 
 use std::sync::{Arc, OnceLock};
 
@@ -21,28 +21,35 @@ const BRACKETS: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
     rows: Mutex<RoaringBitmap>,
+    /// The first that was met before there was anywhere to tell it.
+    early: OnceLock<String>,
     troubles: OnceLock<Arc<Troubles>>,
 }
 
 impl Damage {
-    /// Where what is met from now on is told.
+    /// Where what is met is told.
     pub(crate) fn tell(&self, troubles: &Arc<Troubles>) {
-        self.troubles.get_or_init(|| Arc::clone(troubles));
+        if self.troubles.set(Arc::clone(troubles)).is_ok()
+            && let Some(early) = self.early.get()
+        {
+            troubles.note(Part::Records, early.clone());
+        }
     }
 
     /// Note a damaged record.
     pub(crate) fn note(&self, row: u32, damage: &Corruption) {
-        if self.rows.lock().insert(row)
-            && let Some(troubles) = self.troubles.get()
-        {
-            troubles.note(Part::Records, format!("{damage}; the record is left out of answers"));
+        if self.rows.lock().insert(row) {
+            let told = format!("{damage}; the record is left out of answers");
+            match self.troubles.get() {
+                Some(troubles) => troubles.note(Part::Records, told),
+                None => drop(self.early.set(told)),
+            }
         }
     }
 
-    /// Whether the metadata of a record can be read. If not, that is noted.
-    pub(crate) fn is_sound(&self, row: u32, id: &str, metadata: Option<&[u8]>) -> bool {
-        let checked = metadata.map_or(Ok(()), |bytes| check(row, id, bytes));
-        checked.inspect_err(|damage| self.note(row, damage)).is_ok()
+    /// Whether the text and the metadata of a record can be read, as far as they are needed. If not, that is noted.
+    pub(crate) fn is_sound(&self, row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> bool {
+        check(row, id, text, metadata).inspect_err(|damage| self.note(row, damage)).is_ok()
     }
 
     /// The damaged rows that were met.
@@ -68,22 +75,27 @@ impl Snapshot {
     }
 }
 
-/// The damage of a record, if its metadata cannot be read.
-pub(crate) fn check(row: u32, id: &str, metadata: &[u8]) -> Result<(), Corruption> {
-    why(metadata).map_or(Ok(()), |(what, offset)| {
-        Err(Corruption {
-            file: "records".to_owned(),
-            what: format!("metadata of record {id:?} in row {row}: {what}"),
-            offset,
-        })
-    })
+/// The damage of a record, if this text or metadata of it cannot be read.
+pub(crate) fn check(row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> Result<(), Corruption> {
+    let damaged = |part: &str, (what, offset): (String, u64)| {
+        let what = format!("{part} of record {id:?} in row {row}: {what}");
+        Err(Corruption { file: "records".to_owned(), what, offset })
+    };
+    if let Some(why) = text.and_then(|text| utf8(text).err()) {
+        return damaged("text", why);
+    }
+    metadata.and_then(why).map_or(Ok(()), |why| damaged("metadata", why))
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, (String, u64)> {
+    str::from_utf8(bytes).map_err(|error| ("expected UTF-8".to_owned(), error.valid_up_to() as u64))
 }
 
 /// Why bytes are no metadata, and from which byte on.
 pub(crate) fn why(metadata: &[u8]) -> Option<(String, u64)> {
-    let text = match str::from_utf8(metadata) {
+    let text = match utf8(metadata) {
         Ok(text) => text,
-        Err(error) => return Some(("expected UTF-8".to_owned(), error.valid_up_to() as u64)),
+        Err(why) => return Some(why),
     };
     if !text.trim_ascii_start().starts_with('{') {
         return Some(("expected a JSON object".to_owned(), 0));
@@ -165,7 +177,7 @@ mod tests {
             assert!(why(text.as_bytes()).is_some(), "{}", &text[..text.len().min(40)]);
         }
         assert_eq!(why(b"{\"a\": \"\xff\"}"), Some(("expected UTF-8".to_owned(), 7)));
-        let damage = check(3, "x", b"{\"a\": nul}").unwrap_err().to_string();
+        let damage = check(3, "x", None, Some(b"{\"a\": nul}")).unwrap_err().to_string();
         assert_eq!(
             damage,
             "records: metadata of record \"x\" in row 3: expected JSON that can be read, expected ident at byte 9"

@@ -172,9 +172,10 @@ impl Gathered {
         for change in batch.changes {
             let Change::Upsert { vector, text, metadata, .. } = change else { continue };
             let place = self.fresh.with_vector.len() as u32;
-            self.texts.extend(text.clone().map(|text| (place, text)));
-            let metadata = metadata.clone().map(String::from_utf8).transpose();
-            self.is_damaged |= metadata.is_err();
+            let (text, metadata) = (text.clone().map(String::from_utf8), metadata.clone().map(String::from_utf8));
+            let (text, metadata) = (text.transpose(), metadata.transpose());
+            self.is_damaged |= text.is_err() || metadata.is_err();
+            self.texts.extend(text.unwrap_or_default().map(|text| (place, text)));
             self.fresh.metadata.push(metadata.unwrap_or_default());
             self.fresh.with_vector.push(*vector);
         }

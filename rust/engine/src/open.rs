@@ -12,6 +12,7 @@ use crate::background::{Background, fill_up, merge_text, take_out_dead};
 use crate::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, checkpoint, last_checkpoint};
 use crate::collection::{Access, Collection, Core};
 use crate::config::{Config, Wanted};
+use crate::damage::Damage;
 use crate::errors::{OpenError, WriteError};
 use crate::filter::FieldIndexes;
 use crate::snapshot::{Snapshot, next_reading};
@@ -123,11 +124,12 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     let last = last_checkpoint(&reader)?;
     let rows = reader.next_row();
     let options = config.dim.map(|dim| options(dim, config.metric));
+    let damage = Arc::new(Damage::default());
     let (index, (stamps, (text, texts))) = both(
         || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
         || {
             let stamps = read_stamps(&reader)?;
-            let texts = read_texts(files, &reader, &last, &stamps, config)?;
+            let texts = read_texts(files, &reader, &last, &stamps, config, &damage)?;
             Ok((stamps, texts))
         },
     )?;
@@ -145,7 +147,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
         rows_before_fields: rows,
         changed: Arc::default(),
         reader,
-        damage: Arc::default(),
+        damage,
     };
     Ok((snapshot, Maintenance::new(last, texts)))
 }
@@ -228,6 +230,7 @@ fn read_texts(
     last: &Checkpoint,
     stamps: &Stamps,
     config: &Config,
+    damage: &Damage,
 ) -> Result<Texts, OpenError> {
     let mut text = TextIndex::new();
     let mut written = Vec::new();
@@ -240,7 +243,10 @@ fn read_texts(
     }
     let mut fresh: Vec<(u32, String)> = Vec::new();
     reader.scan(last.rows, |row, record| {
-        fresh.extend(record.text.map(|text| (row, text.to_owned())));
+        // What cannot be read is found by no word of it.
+        if damage.is_sound(row, record.id, record.text, None) {
+            fresh.extend(record.text.map(|text| (row, String::from_utf8_lossy(text).into_owned())));
+        }
         Ok::<_, OpenError>(())
     })?;
     let documents = fresh.iter().map(|(row, text)| (*row, text.as_str()));

@@ -51,21 +51,21 @@ pub struct Stats {
     pub disk_segments: u64,
     /// Of the main index.
     pub index: Option<index::Stats>,
-    /// Living records that were met and whose metadata cannot be read.
+    /// Living records that were met and whose text or metadata cannot be read.
     pub damaged: u64,
     /// The last failure that no call returned, see [`Collection::troubles`].
     pub trouble: Option<String>,
 }
 
 impl Collection {
-    /// The records of ids, in their order; `None` where there is none. One whose metadata is wanted and cannot be read is an error.
+    /// The records of ids, in their order; `None` where there is none. One whose text or metadata is wanted and cannot be read is an
+    /// error.
     pub fn get(&self, ids: &[String], include: Include) -> Result<Vec<Option<Got>>, QueryError> {
         let snapshot = self.core.snapshot();
         let one = |id: &String| {
             let Some((row, record)) = snapshot.reader.get(id)? else { return Ok(None) };
-            if let Some(metadata) = record.metadata.as_deref().filter(|_| include.metadata) {
-                check(row, id, metadata).inspect_err(|damage| snapshot.damage.note(row, damage))?;
-            }
+            let (text, metadata) = include.of(&record);
+            check(row, id, text, metadata).inspect_err(|damage| snapshot.damage.note(row, damage))?;
             Ok(Some(got(Some(&snapshot), row, record, include)))
         };
         ids.iter().map(one).collect()
@@ -112,10 +112,8 @@ impl Collection {
             // What cannot be read at all has been found by then.
             let snapshot = self.core.snapshot();
             snapshot.reader.scan(0, |row, record| {
-                let Some(metadata) = record.metadata else { return Ok(()) };
-                found.extend(
-                    check(row, record.id, metadata).inspect_err(|damage| snapshot.damage.note(row, damage)).err(),
-                );
+                let checked = check(row, record.id, record.text, record.metadata);
+                found.extend(checked.inspect_err(|damage| snapshot.damage.note(row, damage)).err());
                 Ok::<_, QueryError>(())
             })?;
         }
@@ -128,14 +126,14 @@ impl Collection {
     }
 }
 
-/// What is wanted of a record; its vector is in the snapshot.
+/// What is wanted of a record that was checked; its vector is in the snapshot.
 pub(crate) fn got(snapshot: Option<&Snapshot>, row: u32, record: Record, include: Include) -> Got {
     let wanted = snapshot.filter(|_| include.vector && record.vector);
     let vectors = wanted.and_then(|snapshot| snapshot.vectors.as_ref());
     Got {
         id: record.id,
         sequence: record.sequence,
-        text: record.text.filter(|_| include.text),
+        text: record.text.filter(|_| include.text).and_then(|text| String::from_utf8(text).ok()),
         metadata: record.metadata.filter(|_| include.metadata),
         vector: vectors.and_then(|vectors| vectors.get(row)),
     }

@@ -184,9 +184,10 @@ pub(crate) fn nearest(
 }
 
 impl Candidates {
-    /// The texts of the candidates, best first; `None` for a record without.
+    /// The texts of the candidates, best first; `None` for a record that has none, or none that can be read.
     pub fn texts(&self) -> Vec<Option<String>> {
-        self.scored.iter().map(|(row, _)| self.records.get(row)?.text.clone()).collect()
+        let text = |row| String::from_utf8(self.records.get(row)?.text.clone()?).ok();
+        self.scored.iter().map(|(row, _)| text(row)).collect()
     }
 
     /// Put the candidates in the order of other scores, one each; those without come last, in the order they had.
@@ -215,7 +216,7 @@ impl Candidates {
         Ok(Found { matches, exact: self.exact, damaged, plan: self.plan })
     }
 
-    /// The results, and how many are left out since their metadata cannot be read.
+    /// The results, and how many are left out since what is wanted of them cannot be read.
     fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<(Vec<Match>, u64), QueryError> {
         let records = if search.rerank.is_some() {
             self.scored.iter().map(|(row, _)| self.records.remove(row)).collect()
@@ -237,17 +238,19 @@ impl Candidates {
         let whole = |((row, score), record): (&Scored, Option<Record>)| {
             // A record that a later batch of the same commit removed is gone already.
             let record = record?;
-            if include.metadata && !self.snapshot.damage.is_sound(*row, &record.id, record.metadata.as_deref()) {
+            let (text, metadata) = include.of(&record);
+            if !self.snapshot.damage.is_sound(*row, &record.id, text, metadata) {
                 damaged += 1;
                 return None;
             }
+            let text = record.text.and_then(|text| String::from_utf8(text).ok());
             Some(Match {
                 id: record.id,
                 sequence: record.sequence,
                 score: *score,
                 distance: distance(*row),
-                highlights: include.highlights.then(|| lit(record.text.as_deref())),
-                text: record.text.filter(|_| include.text),
+                highlights: include.highlights.then(|| lit(text.as_deref())),
+                text: text.filter(|_| include.text),
                 metadata: record.metadata.filter(|_| include.metadata),
                 vector: vectors.and_then(|vectors| vectors.get(*row)),
             })

@@ -126,8 +126,8 @@ impl Scan {
         {
             match self.reader.record(place.row) {
                 Ok(Some(record)) => {
-                    let needed = record.metadata.as_deref().filter(|_| self.include.metadata);
-                    if !self.damage.is_sound(place.row, &record.id, needed) {
+                    let (text, metadata) = self.include.of(&record);
+                    if !self.damage.is_sound(place.row, &record.id, text, metadata) {
                         drop(self.left.next());
                         continue;
                     }

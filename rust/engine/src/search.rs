@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tiercel_index::{Work, check_vectors};
+use tiercel_store::Record;
 
 use crate::collection::Collection;
 use crate::config::Config;
@@ -54,6 +55,14 @@ pub struct Include {
     pub vector: bool,
     /// Where the words of the query stand in the text.
     pub highlights: bool,
+}
+
+impl Include {
+    /// The text and the metadata of a record, as far as they are needed.
+    pub(crate) fn of(self, record: &Record) -> (Option<&[u8]>, Option<&[u8]>) {
+        let text = record.text.as_deref().filter(|_| self.text || self.highlights);
+        (text, record.metadata.as_deref().filter(|_| self.metadata))
+    }
 }
 
 /// A record that was found.

@@ -64,7 +64,7 @@ fn build(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<(), QueryE
             Ok(Err(error @ MetadataError::Row { .. })) => Err(QueryError::Failed(format!("records: {error}"))),
             // It has no values that a filter could look at, and is left out below.
             Ok(Err(_)) | Err(_) => {
-                newest.damage.is_sound(row, record.id, record.metadata);
+                newest.damage.is_sound(row, record.id, None, record.metadata);
                 Ok(())
             }
         }
@@ -111,7 +111,7 @@ fn passes(snapshot: &Snapshot, filter: &Filter, row: u32, id: &str, metadata: Op
     let Some(metadata) = metadata else { return filter.matches(&Value::Null) };
     serde_json::from_slice(metadata).map_or_else(
         |_| {
-            snapshot.damage.is_sound(row, id, Some(metadata));
+            snapshot.damage.is_sound(row, id, None, Some(metadata));
             false
         },
         |value| filter.matches(&value),

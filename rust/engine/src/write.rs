@@ -75,7 +75,8 @@ impl Collection {
         for NewRecord { id, vector, text, metadata } in records {
             fresh.with_vector.push(vector);
             fresh.metadata.push(metadata.clone());
-            batch.changes.push(Change::Upsert { id, vector, text, metadata: metadata.map(String::into_bytes) });
+            let (text, metadata) = (text.map(String::into_bytes), metadata.map(String::into_bytes));
+            batch.changes.push(Change::Upsert { id, vector, text, metadata });
         }
         self.commit(batch, fresh)?;
         Ok(count)

@@ -99,11 +99,18 @@ impl Rows {
         Ok(rows)
     }
 
-    /// The first row from a file that [`check`] would not have passed: its number, and the error. One pass over the bits, without a branch a
-    /// value: what is neither infinity nor NaN has an exponent that is not all ones.
+    /// The first row from a file that [`check`] would not have passed: its number, and the error. Norms tell, where there are any:
+    /// that of a row with a value that is not finite is none. Else it takes one pass over the bits, without a branch a value: what
+    /// is neither infinity nor NaN has an exponent that is not all ones.
     pub(crate) fn unfit(&self, argument: &'static str) -> Option<(usize, RowError)> {
         const EXPONENT: u32 = 0x7f80_0000;
         const HALF_EXPONENT: u16 = 0x7c00;
+        let (least, most) = self.norms;
+        let have_direction = has_direction(least) && has_direction(most);
+        let is_positive = |inverse: &f32| inverse.is_finite() && *inverse > 0.0;
+        if self.metric == Metric::Cosine && have_direction && self.inverse_norms.iter().all(is_positive) {
+            return None;
+        }
         let first = match &self.values {
             Values::F32(values) => first(values, |value| value.to_bits() & EXPONENT == EXPONENT),
             Values::F16(values) => first(values, |bits| bits & HALF_EXPONENT == HALF_EXPONENT),
@@ -114,8 +121,7 @@ impl Rows {
             self.vector(row, &mut vector);
             return Some((row, RowError::NotFinite { argument, row, column, value: vector[column] }));
         }
-        let (least, most) = self.norms;
-        if self.metric != Metric::Cosine || has_direction(least) && has_direction(most) || self.len() == 0 {
+        if self.metric != Metric::Cosine || have_direction || self.len() == 0 {
             return None;
         }
         (0..self.len()).find_map(|row| {

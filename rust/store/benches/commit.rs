@@ -70,7 +70,7 @@ fn batch(first: usize, count: usize, random: bool) -> Batch {
         Change::Upsert {
             id: format!("document-{number:020}"),
             vector: true,
-            text: Some("a text of words, ".repeat(6)),
+            text: Some("a text of words, ".repeat(6).into()),
             metadata: Some(b"{\"lang\": \"en\", \"n\":".repeat(5)),
         }
     };

@@ -34,7 +34,7 @@ pub enum Change {
         /// Whether the next of the packed vectors is its own.
         vector: bool,
         /// Its text.
-        text: Option<String>,
+        text: Option<Vec<u8>>,
         /// Its metadata.
         metadata: Option<Vec<u8>>,
     },
@@ -83,7 +83,7 @@ impl Batch {
             let (id, text, metadata) = match change {
                 Change::Upsert { id, vector, text, metadata } => {
                     vectors += usize::from(*vector);
-                    (id, text.as_ref().map_or(0, String::len), metadata.as_ref())
+                    (id, text.as_ref().map_or(0, Vec::len), metadata.as_ref())
                 }
                 Change::SetMetadata { id, metadata } => (id, 0, metadata.as_ref()),
                 Change::Delete { id } => (id, 0, None),

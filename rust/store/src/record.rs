@@ -29,8 +29,8 @@ pub struct Record {
     pub sequence: u64,
     /// Whether it has a vector.
     pub vector: bool,
-    /// Its text.
-    pub text: Option<String>,
+    /// Its text: UTF-8, unless the file was made by somebody else.
+    pub text: Option<Vec<u8>>,
     /// Its metadata.
     pub metadata: Option<Vec<u8>>,
 }
@@ -44,8 +44,8 @@ pub struct RecordRef<'a> {
     pub sequence: u64,
     /// Whether it has a vector.
     pub vector: bool,
-    /// Its text.
-    pub text: Option<&'a str>,
+    /// Its text: UTF-8, unless the file was made by somebody else.
+    pub text: Option<&'a [u8]>,
     /// Its metadata.
     pub metadata: Option<&'a [u8]>,
 }
@@ -57,7 +57,7 @@ impl<'a> RecordRef<'a> {
             id: self.id.to_owned(),
             sequence: self.sequence,
             vector: self.vector,
-            text: self.text.map(str::to_owned),
+            text: self.text.map(<[u8]>::to_vec),
             metadata: self.metadata.map(<[u8]>::to_vec),
         }
     }
@@ -65,7 +65,7 @@ impl<'a> RecordRef<'a> {
     /// How many bytes it has.
     pub(crate) fn encoded_len(self) -> usize {
         let sequence = if self.sequence == 0 { 0 } else { size_of::<u64>() };
-        FIXED + sequence + self.id.len() + self.text.map_or(0, str::len) + self.metadata.map_or(0, <[u8]>::len)
+        FIXED + sequence + self.id.len() + self.text.map_or(0, <[u8]>::len) + self.metadata.map_or(0, <[u8]>::len)
     }
 
     /// Its bytes.
@@ -90,7 +90,7 @@ impl<'a> RecordRef<'a> {
             out.extend(self.sequence.to_le_bytes());
         }
         out.extend(self.id.as_bytes());
-        out.extend(text.as_bytes());
+        out.extend(text);
         out.extend(self.metadata.unwrap_or_default());
     }
 
@@ -109,9 +109,8 @@ impl<'a> RecordRef<'a> {
         };
         let (id, rest) = rest.split_at_checked(id_len)?;
         let (text, metadata) = rest.split_at_checked(text_len)?;
-        let (id, text) = (str::from_utf8(id).ok()?, str::from_utf8(text).ok()?);
         Some(Self {
-            id,
+            id: str::from_utf8(id).ok()?,
             sequence,
             vector: has(VECTOR),
             text: has(TEXT).then_some(text),
@@ -126,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_record_comes_back_with_and_without_its_sequence() {
-        let record = RecordRef { id: "a", sequence: 1 << 40, vector: true, text: Some("text"), metadata: Some(b"{}") };
+        let record = RecordRef { id: "a", sequence: 1 << 40, vector: true, text: Some(b"text"), metadata: Some(b"{}") };
         let bytes = record.encode();
         assert_eq!((bytes.len(), RecordRef::decode(&bytes)), (record.encoded_len(), Some(record)));
         assert!((0..16).all(|cut| RecordRef::decode(&bytes[..cut]).is_none()));

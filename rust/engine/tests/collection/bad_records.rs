@@ -1,4 +1,4 @@
-//! Records from elsewhere whose metadata cannot be read: each is named, counted and left out; all others are found as ever.
+//! Records from elsewhere whose text or metadata cannot be read: each is named, counted and left out; all others are found as ever.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tiercel_engine::{Collection, Include, NewRecord, Page, QueryError, Search, W
 use tiercel_store::sim::SimVfs;
 use tiercel_store::{Batch, Change, Options, Store};
 
-use crate::{ALL, animals, open_sim};
+use crate::{ALL, animals, ids, open_sim, scanned};
 
 /// What stands in the metadata of the cat.
 fn damages() -> [Vec<u8>; 5] {
@@ -23,14 +23,21 @@ fn damages() -> [Vec<u8>; 5] {
 
 /// A collection of the animals, one of which has this metadata.
 fn damaged(metadata: &[u8]) -> SimVfs {
+    changed(Batch {
+        changes: vec![Change::SetMetadata { id: "cat".into(), metadata: Some(metadata.to_vec()) }],
+        ..Batch::default()
+    })
+}
+
+/// A collection of the animals, and a batch that no collection would write.
+fn changed(batch: Batch) -> SimVfs {
     let vfs = SimVfs::new();
     let collection = open_sim(&vfs).unwrap();
     let (records, vectors) = animals();
     collection.upsert(records, vectors).unwrap();
     collection.close().unwrap();
     let store = Store::open(Arc::new(vfs.clone()), Path::new("/collection"), Options::default()).unwrap();
-    let change = Change::SetMetadata { id: "cat".into(), metadata: Some(metadata.to_vec()) };
-    store.commit(Batch { changes: vec![change], ..Batch::default() }, |_| ()).unwrap();
+    store.commit(batch, |_| ()).unwrap();
     store.close().unwrap();
     vfs
 }
@@ -84,6 +91,46 @@ fn one_record_whose_metadata_cannot_be_read_is_left_out() {
         assert_eq!(collection.verify().unwrap(), []);
         assert!(collection.get(&["cat".into()], ALL).unwrap()[0].is_some());
     }
+}
+
+/// The cat with a text that is no UTF-8.
+fn cat() -> Batch {
+    let (id, text, metadata) = ("cat".into(), Some(b"a cat \xff".to_vec()), Some(b"{\"legs\": 4}".to_vec()));
+    let vectors = [1.0_f32, 0.0, 0.0].into_iter().flat_map(f32::to_le_bytes).collect();
+    let change = Change::Upsert { id, vector: true, text, metadata };
+    Batch { changes: vec![change], width: 12, vectors, ..Batch::default() }
+}
+
+fn assert_one_text_is_damaged(collection: &Collection) {
+    assert_eq!((collection.len(), collection.stats().unwrap().damaged), (3, 1));
+    let [told] = &collection.troubles().take_untold()[..] else { panic!("it is told once") };
+    assert!(told.starts_with("records: text of record \"cat\" in row 3: expected UTF-8"), "{told}");
+    let search = Search { vector: Some(&[1.0, 0.1, 0.0]), k: 3, ..Search::default() };
+    assert_eq!(ids(collection, &search), ["cat", "hen", "eel"]);
+    let found = collection.search(&Search { include: ALL, ..search }).unwrap();
+    assert_eq!((found.matches.len(), found.damaged), (2, 1));
+    let by_text = |text| ids(collection, &Search { text: Some(text), k: 3, include: ALL, ..Search::default() });
+    assert_eq!((by_text("cat"), by_text("eggs")), (vec![], vec!["hen".to_owned()]));
+    assert_eq!(count(collection, r#"{"legs": 4}"#), 0);
+    assert_eq!(scanned(collection, &Page { include: ALL, ..Page::default() }).unwrap().len(), 2);
+    assert_eq!(scanned(collection, &Page::default()).unwrap().len(), 3);
+    let error = collection.get(&["cat".into()], ALL).unwrap_err();
+    assert!(told.starts_with(&error.to_string()), "{error}");
+    let [named] = &collection.verify().unwrap()[..] else { panic!("one record is damaged") };
+    assert!(told.starts_with(&named.to_string()), "{named}");
+}
+
+#[test]
+fn one_record_whose_text_cannot_be_read_is_left_out() {
+    let vfs = changed(cat());
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    assert_one_text_is_damaged(&reader);
+    let collection = open_sim(&vfs).unwrap();
+    assert_one_text_is_damaged(&collection);
+    let (records, vectors) = animals();
+    collection.upsert(records, vectors).unwrap();
+    assert_eq!((collection.stats().unwrap().damaged, collection.verify().unwrap().len()), (0, 0));
+    assert_eq!(ids(&collection, &Search { text: Some("cat"), k: 3, ..Search::default() }), ["cat"]);
 }
 
 #[test]

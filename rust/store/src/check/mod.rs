@@ -19,7 +19,7 @@ use crate::pages::{PAGE, REDB_HEADER};
 use crate::tables::{COUNTERS, Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use pages::{Pages, REGION};
 use space::Space;
-use tables::{Expected, Table, Tree, any, text};
+use tables::{Expected, Table, Tree};
 use tree::{Root, u32_at, u64_at, walk};
 
 // Of redb's header: where things stand, and what they must be.
@@ -94,12 +94,12 @@ fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
 /// Check our tables, and that what they count is there.
 fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     let expected = [
-        Expected::of(COUNTERS, any),
-        Expected::of(IDS, text),
-        Expected::of(META, text),
-        Expected::of(OBSOLETE, text),
-        Expected::of(RECORDS, any),
-        Expected::of(SEGMENTS, text),
+        Expected::of(COUNTERS),
+        Expected::of(IDS),
+        Expected::of(META),
+        Expected::of(OBSOLETE),
+        Expected::of(RECORDS),
+        Expected::of(SEGMENTS),
     ];
     let tables = tables::read(pages, root, &expected)?;
     let is_there = |name: &str| tables.iter().any(|table| table.expected.name == name);

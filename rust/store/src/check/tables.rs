@@ -34,12 +34,14 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// A table of ours. `is_key` says which bytes can be compared as keys.
-    pub(super) fn of<K: Key + 'static, V: Value + 'static>(
-        table: TableDefinition<'static, K, V>,
-        is_key: fn(&[u8]) -> bool,
-    ) -> Self {
-        let shape = Shape { key_width: K::fixed_width(), value_width: V::fixed_width(), is_key, compare: K::compare };
+    /// A table of ours, by numbers or by strings. Strings are compared by their bytes, as redb does once it has made sure that they
+    /// are UTF-8.
+    pub(super) fn of<K: Key + 'static, V: Value + 'static>(table: TableDefinition<'static, K, V>) -> Self {
+        let (key_width, value_width) = (K::fixed_width(), V::fixed_width());
+        let shape = match key_width {
+            Some(_) => Shape { key_width, value_width, is_key: |_| true, compare: K::compare },
+            None => Shape { key_width, value_width, is_key: text, compare: Ord::cmp },
+        };
         Self::new(table.name(), shape, K::type_name().name(), V::type_name().name())
     }
 
@@ -140,12 +142,7 @@ pub(super) fn listed(value: &[u8]) -> Result<Vec<PageNumber>, String> {
     list().ok_or_else(|| "expected a list of pages".to_owned())
 }
 
-/// Whether bytes are a string, which is compared by its bytes.
-pub(super) fn text(bytes: &[u8]) -> bool {
+/// Whether bytes are a string.
+fn text(bytes: &[u8]) -> bool {
     str::from_utf8(bytes).is_ok()
-}
-
-/// Whether bytes of the right width are a key where all of them are.
-pub(super) fn any(_: &[u8]) -> bool {
-    true
 }

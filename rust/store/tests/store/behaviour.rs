@@ -11,7 +11,7 @@ use tiercel_store::sim::SimVfs;
 use tiercel_store::{Batch, Change, CommitError, OpenError, OsVfs, ReadError, Reader, Store, Vfs};
 
 fn upsert(id: &str, text: &str) -> Batch {
-    let (id, text) = (id.to_owned(), Some(text.to_owned()));
+    let (id, text) = (id.to_owned(), Some(text.into()));
     Batch { changes: vec![Change::Upsert { id, vector: false, text, metadata: None }], ..Batch::default() }
 }
 

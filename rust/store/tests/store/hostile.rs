@@ -25,7 +25,7 @@ fn store() -> SimVfs {
         let upsert = |index: u32| Change::Upsert {
             id: format!("id-{index}"),
             vector: false,
-            text: Some(format!("{round} {}", "x".repeat(100 + index as usize % 300))),
+            text: Some(format!("{round} {}", "x".repeat(100 + index as usize % 300)).into_bytes()),
             metadata: None,
         };
         store.commit(Batch { changes: (0..400).map(upsert).collect(), ..Batch::default() }, |_| ()).unwrap();

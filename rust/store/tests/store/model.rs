@@ -186,17 +186,18 @@ pub(crate) fn batch(random: &mut Random) -> Batch {
         let field = |random: &mut Random| {
             // Now and then one that is longer than a page.
             let len = if random.below(40) == 0 { 9_000 } else { random.below(60) };
-            (random.below(4) > 0).then(|| "abcdefg-".chars().cycle().take(len as usize).collect::<String>())
+            (random.below(4) > 0)
+                .then(|| "abcdefg-".chars().cycle().take(len as usize).collect::<String>().into_bytes())
         };
         batch.changes.push(match random.below(8) {
             0 => Change::Delete { id },
-            1 => Change::SetMetadata { id, metadata: field(random).map(String::into_bytes) },
+            1 => Change::SetMetadata { id, metadata: field(random) },
             _ => {
                 let vector = random.below(4) > 0;
                 if vector {
                     batch.vectors.extend((0..WIDTH).map(|_| random.below(256) as u8));
                 }
-                Change::Upsert { id, vector, text: field(random), metadata: field(random).map(String::into_bytes) }
+                Change::Upsert { id, vector, text: field(random), metadata: field(random) }
             }
         });
     }
