@@ -73,8 +73,8 @@ $(VENV)/.installed: $(RUST) $(VENV)/.base
 	$(BIN)/maturin develop --release --locked
 	@touch $@
 
-# With assertions and checks of overflow, and of the same compiled crates as `cargo test`.
+# With assertions and checks of overflow, and of the same compiled crates as `cargo test`, whose features it needs for that.
 $(VENV)/.checked: $(RUST) $(VENV)/.base
 	@rm -f $(VENV)/.installed
-	$(BIN)/maturin develop --locked
+	$(BIN)/maturin develop --locked --features sim
 	@touch $@

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from naming import shown
 
 import tiercel
 from tiercel import _core
@@ -103,7 +104,7 @@ def test_the_instruction_set_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> N
 NOT_COUNTS = [0, -1, -(2**70), 1.0, np.float64(2), "1", [1], True, np.True_, np.array([1, 2])]
 
 
-@pytest.mark.parametrize("value", NOT_COUNTS, ids=repr)
+@pytest.mark.parametrize("value", NOT_COUNTS, ids=shown)
 def test_counts_are_ints_of_at_least_one(index: tiercel.Index, value: Any) -> None:
     for argument, call in {
         "k": lambda: index.search(ROWS, value),

@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from naming import shown
 
 import tiercel
 from tiercel import CorruptionError, DimensionMismatchError, InvalidInputError
@@ -179,7 +180,7 @@ def test_a_value_that_overflows_float32(index: tiercel.Index, argument: str, tak
         take(index, bad)
 
 
-@pytest.mark.parametrize("k", [0, -1, -(2**70), 2.0, 2.5, "3", None, True, [1]], ids=repr)
+@pytest.mark.parametrize("k", [0, -1, -(2**70), 2.0, 2.5, "3", None, True, [1]], ids=shown)
 def test_k_that_is_zero_negative_or_not_an_int(index: tiercel.Index, k: Any) -> None:
     for settings in ({}, {"recall": 1}, {"ef_search": 10}, {"filter": [1, 2, 3]}):
         with refuses(index, InvalidInputError, "k: expected an int of at least 1, got", repr(k)):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not BENCH.exists(), reason="the benchmarks are n
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident")
 def test_every_row_of_collections_is_measured(tmp_path: Path) -> None:
     results, document = tmp_path / "rows.json", tmp_path / "document.md"
-    sizes = ["--sample", "--count", "1000", "--queries", "20", "--tail", "1"]
+    sizes = ["--sample", "--count", "200", "--queries", "10", "--tail", "1"]
     rows = [sys.executable, str(BENCH), "rows", *sizes, "--directory", str(tmp_path), "--json", str(results)]
     subprocess.run(rows, check=True, capture_output=True)
     figures = {row["what"]: row for row in json.loads(results.read_text())["rows"]}

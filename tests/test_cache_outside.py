@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import test_cache_tiers as tiers
+from naming import shown
 from outside import LONG, Server, Shelf, on_shelf, redis, redis_programs
 
 import tiercel
@@ -241,7 +242,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "s3://", "ftp://127.0.0.1/x", "http://127.0.0.1/x", "file://relative"], ids=repr
+    "url", ["", "nonsense", "s3://", "ftp://127.0.0.1/x", "http://127.0.0.1/x", "file://relative"], ids=shown
 )
 def test_other_places_are_refused(url: str) -> None:
     with pytest.raises(tiercel.InvalidInputError, match="url"):

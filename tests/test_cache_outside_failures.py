@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naming import shown
 from outside import LONG, SHORT, Clock, Failure, Shelf, impatient, on_shelf, rest, until
 
 import tiercel
@@ -107,7 +108,7 @@ def test_a_failure_of_a_write_or_a_deletion_is_no_error(shelf: Shelf) -> None:
     assert tier.pop("a", b"default") == b"default"
 
 
-@pytest.mark.parametrize("answer", ["text", 5, object(), b"", b"short", [1], memoryview(b"abcd" * 40)[::2]], ids=repr)
+@pytest.mark.parametrize("answer", ["text", 5, object(), b"", b"short", [1], memoryview(b"abcd" * 40)[::2]], ids=shown)
 def test_nonsense_is_a_counted_miss(shelf: Shelf, answer: Any) -> None:
     tier = on_shelf(shelf)
     shelf.rows["t-61"] = answer
@@ -555,7 +556,7 @@ def test_a_forked_process_knows_what_was_in_doubt(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"soft": 0}, {"soft": True}, {"hard": "1"}, {"soft": 5, "hard": 4}, {"hard": float("nan")}], ids=repr
+    "limits", [{"soft": 0}, {"soft": True}, {"hard": "1"}, {"soft": 5, "hard": 4}, {"hard": float("nan")}], ids=shown
 )
 def test_other_limits_are_refused(shelf: Shelf, limits: dict[str, Any]) -> None:
     with pytest.raises(tiercel.InvalidInputError, match=r"(soft|hard): expected a number from 0.001 to [\d.]+, got"):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naming import shown
 
 import tiercel
 from tiercel._core import Sketch, seal, unseal
@@ -42,7 +43,7 @@ def test_a_large_value_is_compressed() -> None:
     assert unseal(b"key", frame, MOST) == value
 
 
-@pytest.mark.parametrize("level", [0, -1, 23, 1.5, True, "3"], ids=repr)
+@pytest.mark.parametrize("level", [0, -1, 23, 1.5, True, "3"], ids=shown)
 def test_other_levels_are_refused(level: Any) -> None:
     expected = re.escape(f"level: expected None or an int from 1 to 22, got {level!r}")
     with pytest.raises(tiercel.InvalidInputError, match=expected):
@@ -77,7 +78,7 @@ def test_a_sketch_forgets_by_halves() -> None:
     assert (counts[-1], sketch.count("often")) == (15, 7)
 
 
-@pytest.mark.parametrize("width", [0, -1, 2**28 + 1, 2**64, 1.5, None, True], ids=repr)
+@pytest.mark.parametrize("width", [0, -1, 2**28 + 1, 2**64, 1.5, None, True], ids=shown)
 def test_other_widths_are_refused(width: Any) -> None:
     with pytest.raises(tiercel.InvalidInputError, match=r"width: expected an int from 1 to 2\*\*28, got"):
         Sketch(width)

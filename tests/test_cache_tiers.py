@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from naming import shown
 
 import tiercel
 from tiercel.cache import Files, Lasting, Memory, Store, Tier
@@ -101,7 +102,7 @@ def test_text_and_bytes_are_two_keys(make: Make) -> None:
     assert tier.get_many(["a", b"a"]) == [None, b"bytes"]
 
 
-@pytest.mark.parametrize("value", [b"", bytes(1), bytearray(b"abc"), memoryview(b"abcdef")[::2]], ids=repr)
+@pytest.mark.parametrize("value", [b"", bytes(1), bytearray(b"abc"), memoryview(b"abcdef")[::2]], ids=shown)
 def test_any_buffer_is_a_value(make: Make, value: Any) -> None:
     tier = make(MIB)
     assert tier.put("key", value)
@@ -129,7 +130,7 @@ def test_a_value_of_100_megabytes(make: Make) -> None:
     assert (tier.get("large"), tier["small"], tier.stats()["refused"]) == (None, b"x", 2)
 
 
-@pytest.mark.parametrize("key", [None, 5, 1.5, ("a",), bytearray(b"a"), "\ud800"], ids=repr)
+@pytest.mark.parametrize("key", [None, 5, 1.5, ("a",), bytearray(b"a"), "\ud800"], ids=shown)
 def test_other_keys_are_refused(make: Make, key: Any) -> None:
     tier = make(MIB)
     calls = [
@@ -147,7 +148,7 @@ def test_other_keys_are_refused(make: Make, key: Any) -> None:
     assert len(tier) == 0
 
 
-@pytest.mark.parametrize("keys", [None, 5, "ab", b"ab", [1]], ids=repr)
+@pytest.mark.parametrize("keys", [None, 5, "ab", b"ab", [1]], ids=shown)
 def test_other_lists_of_keys_are_refused(make: Make, keys: Any) -> None:
     with pytest.raises(tiercel.InvalidInputError, match=r"keys?: expected .*str or bytes, got"):
         make(MIB).get_many(keys)
@@ -160,7 +161,7 @@ def test_keys_may_be_any_iterable(make: Make) -> None:
     assert sorted(tier.get_many(tier.keys())) == [b"1", b"2"]
 
 
-@pytest.mark.parametrize("value", [None, 5, "text", ["a"], np.array([object()])], ids=repr)
+@pytest.mark.parametrize("value", [None, 5, "text", ["a"], np.array([object()])], ids=shown)
 def test_other_values_are_refused(make: Make, value: Any) -> None:
     tier = make(MIB)
     tier["a"] = b"kept"
@@ -169,7 +170,7 @@ def test_other_values_are_refused(make: Make, value: Any) -> None:
     assert tier["a"] == b"kept"
 
 
-@pytest.mark.parametrize("size", [0, -1, 2**64, 1.5, "1", None, True], ids=repr)
+@pytest.mark.parametrize("size", [0, -1, 2**64, 1.5, "1", None, True], ids=shown)
 def test_other_sizes_are_refused(size: Any, tmp_path: Path) -> None:
     for make in (Memory, lambda size: Store(tmp_path, size), lambda size: Files(tmp_path, size)):
         with pytest.raises(tiercel.InvalidInputError, match="bytes: expected an int from 1 to"):

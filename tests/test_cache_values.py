@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from naming import shown
 
 import tiercel
 from tiercel.cache.values import Codec, DamagedValueError
@@ -87,7 +88,7 @@ def test_arrays_in_any_order_of_memory() -> None:
         np.bool_(True),
         np.datetime64("2020-01-01", "ns"),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_numbers_of_numpy_come_back_as_such(value: np.generic) -> None:
     back = PLAIN.decode(PLAIN.encode(value))

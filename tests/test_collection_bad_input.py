@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from naming import shown
 
 import tiercel
 from tiercel import Collection, F
@@ -165,7 +166,7 @@ def test_bad_options_make_no_directory(tmp_path: Path, arguments: dict[str, Any]
         [(3, 4, 0)],
         (np.float64([3, 4, 0]),),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_vectors_of_any_kind(zoo: Collection, given: Any) -> None:
     assert zoo.upsert(["new"], given) == 1

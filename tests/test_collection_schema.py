@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from naming import shown
 
 import tiercel
 from tiercel import F
@@ -113,7 +114,7 @@ def test_what_agrees(shelf: tiercel.Collection) -> None:
         F("draft") == 0,
         ~((F("free") == 1) | (F("author.name") == 3)),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_conditions_that_can_never_hold_are_refused(shelf: tiercel.Collection, condition: tiercel.Filter) -> None:
     for call in (

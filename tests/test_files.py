@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import settings
 from container import header, meta, rewritten, sections
 from reference import Metric, Truth
 
@@ -215,7 +215,7 @@ EXTREMES = [0, 1, 2, 3, 255, 65_536, 2**31 - 1, 2**31, 2**32 - 1]
 @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
 def test_wrong_numbers_under_right_checksums_do_no_harm(simd: str, data: bytes) -> None:
     rng = np.random.default_rng(5)
-    count = settings.default.max_examples // 4
+    count = hypothesis.settings.default.max_examples // 4
     for tag, start, length in sections(data):
         words = range(0, length - 3, 4)
         for at in [*words[:count], *rng.choice(words, min(count, len(words)), replace=False).tolist()]:

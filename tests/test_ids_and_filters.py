@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from naming import shown
 
 import tiercel
 
@@ -196,7 +197,7 @@ def test_a_mask_goes_by_the_order_of_ids(index: tiercel.Index, mask: Any) -> Non
 @pytest.mark.parametrize(
     "allowed",
     [[], (), np.empty(0), np.empty(0, np.int64), np.empty(0, object), [5, 6], np.array([2**64 - 1], np.uint64)],
-    ids=repr,
+    ids=shown,
 )
 def test_where_nothing_is_allowed_nothing_is_found(index: tiercel.Index, allowed: Any) -> None:
     matches = index.search(ROWS[0], 3, filter=allowed)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from naming import shown
 
 import tiercel
 
@@ -328,7 +329,7 @@ def test_half_precision_has_its_own_limit() -> None:
 EMPTY = [[], (), np.empty(0), np.empty(0, np.float32), np.empty((0, DIM)), np.empty((0, DIM), np.float32)]
 
 
-@pytest.mark.parametrize("batch", EMPTY, ids=repr)
+@pytest.mark.parametrize("batch", EMPTY, ids=shown)
 def test_an_empty_batch_has_an_empty_answer(index: tiercel.Index, batch: Any) -> None:
     added = index.add(batch)
     assert (added.shape, added.dtype) == ((0,), np.uint64)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from naming import shown
 
 import tiercel
 from tiercel.cache.stable import stable_key
@@ -239,7 +240,7 @@ class Wider(Place):
 @pytest.mark.parametrize(
     "value",
     [object(), len, Place, Wider(1.0, 2.0), bytearray(b"a"), Title("a"), Point(1), 1j, np.array([None])],
-    ids=repr,
+    ids=shown,
 )
 def test_what_has_no_stable_form_is_named(value: Any) -> None:
     for args, kwargs, name in (((value,), {}, "value"), ((1, [value]), {}, "more"), ((), {"z": value}, "rest")):

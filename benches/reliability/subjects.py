@@ -2,6 +2,7 @@
 
 import lzma
 import math
+import tarfile
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -59,11 +60,11 @@ def write(files: Tree, directory: Path) -> None:
 _DIM = 8
 
 
-def _records(first: int, count: int) -> dict[str, Any]:
+def _records(first: int, count: int, dim: int = _DIM) -> dict[str, Any]:
     rows = range(first, first + count)
     return {
         "ids": [f"id-{row}" for row in rows],
-        "vectors": np.random.default_rng(first).standard_normal((count, _DIM)),
+        "vectors": np.random.default_rng(first).standard_normal((count, dim)),
         "texts": [f"text of number {row} about {['cats', 'dogs', 'birds'][row % 3]}" for row in rows],
         "metadata": [{"number": row, "kind": ["a", "b"][row % 2]} for row in rows],
     }
@@ -88,7 +89,17 @@ def _logged(path: Path) -> None:
             write({name: data for name, data in tree(source).items() if name != "LOCK"}, path)
 
 
+def _old_collection(path: Path) -> None:
+    with tarfile.open(OLD / "collection-v1.tar.xz") as archive:
+        members = [member for member in archive.getmembers() if member.isfile()]
+        for member in members:
+            member.name = Path(member.name).name
+        archive.extractall(path, members, filter="data")
+
+
 def _read(collection: tiercel.Collection, attempt: Attempt) -> None:
+    vector = np.ones(collection.dim or _DIM)
+
     def count() -> None:
         scanned = [match.id for match in collection.scan(limit=100_000)]
         expect(len(scanned) == len(set(scanned)), "scan: an id twice")
@@ -100,10 +111,10 @@ def _read(collection: tiercel.Collection, attempt: Attempt) -> None:
         expect(len({match.id for match in found}) == len(scores), "search: an id twice")
 
     attempt(collection.count)
-    attempt(lambda: search(vector=np.ones(_DIM)))
-    attempt(lambda: search(vector=np.ones(_DIM), recall=1))
+    attempt(lambda: search(vector=vector))
+    attempt(lambda: search(vector=vector, recall=1))
     attempt(lambda: search(text="cats number"))
-    attempt(lambda: search(text='"text of" dogs', vector=np.ones(_DIM), filter={"kind": "a"}))
+    attempt(lambda: search(text='"text of" dogs', vector=vector, filter={"kind": "a"}))
     attempt(lambda: collection.get(["id-3", "id-299", "no such id"]))
     attempt(count)
     attempt(lambda: collection.count({"number": {"$gt": 5}}))
@@ -122,7 +133,7 @@ def _use_collection(path: Path, attempt: Attempt) -> None:
         return
     _read(collection, attempt)
     attempt(lambda: collection.backup(path.parent / "aside"))
-    attempt(lambda: collection.upsert(**_records(295, 10)))
+    attempt(lambda: collection.upsert(**_records(295, 10, collection.dim or _DIM)))
     attempt(lambda: collection.update_metadata(["id-1"], [{"number": -1}]))
     attempt(lambda: collection.delete(["id-2"]))
     attempt(lambda: collection.delete(filter={"kind": "b"}))
@@ -266,6 +277,7 @@ def _use_sealed(path: Path, attempt: Attempt) -> None:
 SUBJECTS = [
     Subject("collection", _checkpointed, _use_collection),
     Subject("collection in its log", _logged, _use_collection),
+    Subject("collection of version 1", _old_collection, _use_collection),
     Subject("index", _index, _use_index),
     Subject("index of version 1", _old_index("index-v1-small.tiercel.xz"), _use_index),
     Subject("store", _store, _use_store),

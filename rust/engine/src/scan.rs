@@ -109,8 +109,7 @@ impl Collection {
             return Ok((snapshot, Box::new(rows.into_iter())));
         }
         let snapshot = self.core.snapshot();
-        let (stamps, sequence) = (snapshot.stamps.clone(), snapshot.sequence);
-        let rows = (first..snapshot.rows).filter(move |row| stamps.lives(*row, sequence));
+        let rows = snapshot.stamps.clone().into_living(first..snapshot.rows, snapshot.sequence);
         Ok((snapshot, Box::new(rows)))
     }
 }

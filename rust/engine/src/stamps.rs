@@ -1,5 +1,6 @@
 //! When each row died.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -85,9 +86,18 @@ impl Stamps {
 
     /// The rows below `rows` that lived when batch `sequence` had been applied.
     pub(crate) fn living(&self, rows: u32, sequence: u64) -> RoaringBitmap {
-        let chunks = self.chunks.iter().enumerate().filter(|(_, chunk)| !chunk.is_empty());
-        let of_chunk = |(index, _)| (index * CHUNK) as u32..(rows as usize).min((index + 1) * CHUNK) as u32;
-        let living = chunks.flat_map(of_chunk).filter(|row| self.lives(*row, sequence));
-        RoaringBitmap::from_sorted_iter(living).unwrap_or_default()
+        RoaringBitmap::from_sorted_iter(self.clone().into_living(0..rows, sequence)).unwrap_or_default()
+    }
+
+    /// Those of some rows that lived when batch `sequence` had been applied, ascending. Chunks of dead rows take no time.
+    pub(crate) fn into_living(self, rows: Range<u32>, sequence: u64) -> impl Iterator<Item = u32> + Send {
+        let from = rows.start as usize / CHUNK;
+        let chunks = self.chunks.into_iter().enumerate().skip(from).filter(|(_, chunk)| !chunk.is_empty());
+        chunks.flat_map(move |(index, chunk)| {
+            let first = (index * CHUNK) as u32;
+            let end = (rows.end as usize).min((index + 1) * CHUNK) as u32;
+            let lives = move |row: &u32| chunk[(row - first) as usize].load(Ordering::Relaxed) > sequence;
+            (rows.start.max(first)..end).filter(lives)
+        })
     }
 }

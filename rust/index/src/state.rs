@@ -86,8 +86,8 @@ impl State {
 }
 
 impl Codes {
-    /// Do something on the space of these codes. Builds for tests have one usual dimension of each width: the others are the same code
-    /// once more, and take a third of the time to compile.
+    /// Do something on the space of these codes. Builds for tests have one usual dimension: the others are the same code once more, and
+    /// take a third of the time to compile.
     #[inline(always)]
     pub(crate) fn with_space<O: OnSpace>(&self, metric: crate::Metric, action: O) -> O::Output {
         match (self.codec.bits(), geometry(metric)) {
@@ -101,6 +101,7 @@ impl Codes {
             },
             (Bits::Four, Geometry::Square) => action.on(CodeSpace::<4, true, 0>(self)),
             (Bits::Eight, Geometry::Product { .. }) => match self.codec.mean().len() {
+                #[cfg(not(debug_assertions))]
                 384 => action.on(CodeSpace::<8, false, 384>(self)),
                 #[cfg(not(debug_assertions))]
                 768 => action.on(CodeSpace::<8, false, 768>(self)),

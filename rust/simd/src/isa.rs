@@ -143,10 +143,10 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { run_avx2(work) },
             // SAFETY: availability was checked above.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
             Self::Avx512 => unsafe { run_avx512(work) },
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => unreachable!("only scalar is available here"),
+            #[cfg(any(not(target_arch = "x86_64"), without_avx512))]
+            _ => unreachable!("this build has no such instruction set"),
         }
     }
 }
@@ -158,6 +158,7 @@ fn run_avx2<L: Loop>(work: L) -> L::Output {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[cfg_attr(without_avx512, expect(dead_code, reason = "compiled for nothing, so that it can be"))]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx512<L: Loop>(work: L) -> L::Output {
     work.run::<crate::avx512::Avx512>()

@@ -47,7 +47,7 @@ impl Level {
         }
     }
 
-    /// Whether this machine has it.
+    /// Whether this machine and this build have it.
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
@@ -61,7 +61,7 @@ impl Level {
                     && is_x86_feature_detected!("lzcnt")
                     && is_x86_feature_detected!("popcnt")
             }
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
             Self::Avx512 => {
                 Self::Avx2.is_available()
                     && is_x86_feature_detected!("avx512f")
@@ -70,7 +70,7 @@ impl Level {
                     && is_x86_feature_detected!("avx512vl")
                     && is_x86_feature_detected!("avx512vnni")
             }
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(any(not(target_arch = "x86_64"), without_avx512))]
             _ => false,
         }
     }

@@ -106,13 +106,13 @@ fn size_and_number_of_fields_are_limited() {
 fn equal_parts_are_one() {
     let part = json!({"a": {"$gt": 1}});
     for operator in ["$and", "$or", "$nor"] {
-        let many = Filter::parse(&json!({operator: vec![part.clone(); 100_000]})).unwrap();
+        let many = Filter::parse(&json!({operator: vec![part.clone(); 20_000]})).unwrap();
         assert_eq!(many, Filter::parse(&json!({operator: [part]})).unwrap());
     }
     let number = |text| Filter::from_text(text).unwrap();
     let both = number(r#"{"$or": [{"a": 1}, {"a": true}, {"a": "1"}, {"a": 1}]}"#);
     assert_eq!(both, number(r#"{"$or": [{"a": 1}, {"a": true}, {"a": "1"}]}"#), "what is equal to Python only is not");
-    let doubled = (0..13).fold(part, |part, _| json!({"$or": [{"$not": part}, {"b": 1, "$and": [part, part]}]}));
+    let doubled = (0..13).fold(part, |part, _| json!({"$or": [{"$not": part}, {"b": 1, "$and": [part]}]}));
     assert_eq!(Filter::parse(&doubled), Err(FilterError::TooManyConditions { limit: 10_000 }));
 }
 

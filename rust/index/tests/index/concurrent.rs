@@ -18,10 +18,10 @@ const STAY: usize = FLAT + 200;
 /// There at first, removed one by one.
 const LEAVE: usize = 400;
 
-const BATCHES: usize = 6;
+const BATCHES: usize = 4;
 const BATCH: usize = 400;
 
-const SEARCHERS: usize = 8;
+const SEARCHERS: usize = 4;
 
 /// All vectors that there will ever be; ids are row numbers. Those that leave come first.
 struct Scene {

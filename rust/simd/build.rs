@@ -1,0 +1,22 @@
+//! Leaves AVX-512 out of builds for tests on machines that could not run it: loops are compiled for each instruction set, and that
+//! is most of the time such a build takes.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(without_avx512)");
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let is_for_tests = std::env::var_os("CARGO_CFG_DEBUG_ASSERTIONS").is_some();
+    if is_for_tests && variable("HOST") == variable("TARGET") && !has_avx512() {
+        println!("cargo::rustc-cfg=without_avx512");
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512() -> bool {
+    false
+}
