@@ -11,8 +11,7 @@ export PYO3_PYTHON := $(abspath $(BIN)/python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
-.PHONY: help install demo test lint stubs test-rust test-python fmt bench clean
+.PHONY: help install demo test lint lint-python lint-rust stubs compile-tests test-rust test-python fmt bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,18 +21,29 @@ install: $(VENV)/.installed ## build with optimization and install into .venv
 demo: $(VENV)/.installed ## the main job: index the sample that comes with tiercel, search it, measure it
 	$(BIN)/python -m tiercel demo
 
-test: lint stubs test-rust test-python ## every check
+# What waits for one core goes beside what waits for the other. Tests run alone.
+test: $(VENV)/.dev ## every check
+	$(MAKE) --jobs=2 lint-python lint-rust
+	$(MAKE) --jobs=2 stubs compile-tests
+	$(MAKE) --jobs=1 test-rust test-python
 
-lint: $(VENV)/.dev ## formats, lints, types, documentation
-	cargo fmt --all --check
+lint: lint-python lint-rust ## formats, lints, types, documentation
+
+lint-python: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
+
+lint-rust: $(VENV)/.base
+	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 stubs: $(VENV)/.dev $(VENV)/.checked ## the stub against the compiled module
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest tiercel._core
+
+compile-tests: $(VENV)/.checked
+	cargo test --workspace --locked --no-run
 
 test-rust: $(VENV)/.base ## tests of the crates
 	cargo test --workspace --locked
@@ -64,7 +74,7 @@ $(VENV)/.base: requirements/base.txt
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.base
-	$(BIN)/python -m pip install --quiet -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet -r requirements/dev.txt || $(BIN)/python -m pip install --quiet -r requirements/dev.txt
 	@touch $@
 
 # The two builds take the same place: making one undoes the other.

@@ -15,7 +15,7 @@ __all__ = ["AnyTier", "Latency", "Level", "LevelStats", "Waiting", "as_name"]
 
 # The property of this name hides the type within the class.
 _Content: TypeAlias = bytes
-# With more than so many in a queue, whoever adds to it works some off.
+# When a queue is longer than this, whoever adds to it also works on it.
 _LONG: Final = 1 << 14
 # A bucket for each power of two of nanoseconds; the last one holds everything over 4 minutes.
 _BUCKETS: Final = 39

@@ -110,6 +110,7 @@ pub(crate) fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadErro
         let header = LogHeader {
             number: file.number,
             before: file.before,
+            chain: file.chain,
             synced: end,
             ended: index < needed,
             making: false,

@@ -140,11 +140,11 @@ impl Follower {
     }
 
     /// Whether the records file is the one that was looked at last, some writes later. A copy of the store that went another way has
-    /// the same identity, and only a group of the log tells it apart.
+    /// the same identity, and only the log tells it apart: a group of it, or the chain of its groups.
     fn is_later(&self, records: &Header) -> bool {
         let is_written = records.redb != self.records.redb;
         let is_later = self.identity.is_none() || !is_written || records.writes > self.records.writes;
-        records.identity == self.identity && is_later && (self.last.is_some() || !is_written)
+        records.identity == self.identity && is_later && (self.last.is_some() || self.place.chain != 0 || !is_written)
     }
 
     /// Take the newest view in the place of the one below what was read of the log; `false` if that has not been read far enough.
@@ -196,7 +196,7 @@ impl Follower {
             let Some((file, header)) = self.open_again(&files[files.len() - 1])? else { return Ok(false) };
             let is_ours = match &last {
                 Some(last) => file.has(last)?,
-                None => file.before == place.after,
+                None => (file.before, file.chain) == (place.after, place.chain),
             };
             if !is_ours || !header.identity.fits(self.identity) {
                 return Ok(false);

@@ -11,7 +11,8 @@
 //!          38    2  zeros
 //!          40   16  the identity of the collection
 //!          56    8  how often the record database had been written when segments were published last, u64
-//!          64  444  zeros
+//!          64    4  the chain of all groups before the file, u32: CRC32C of their checksums, one after the other; 0 if it is not known
+//!          68  440  zeros
 //!          508   4  CRC32C of the bytes before, u32
 //! group    0     8  length of its batches in bytes, u64
 //!          8     8  sequence number of its first batch, u64
@@ -62,17 +63,19 @@ pub(crate) struct LogHeader {
     pub(crate) identity: Identity,
     /// How often the record database had been written when it was last told so: it is never older than this.
     pub(crate) writes: u64,
+    /// The chain of all groups before the file.
+    pub(crate) chain: u32,
 }
 
 impl LogHeader {
     /// That of the first file of a collection that is being made.
     pub(crate) fn first(identity: Identity) -> Self {
-        Self { number: 1, before: 0, synced: FIRST, ended: false, making: true, identity, writes: 0 }
+        Self { number: 1, before: 0, synced: FIRST, ended: false, making: true, identity, writes: 0, chain: 0 }
     }
 
-    /// That of the file after this one, which goes on behind a batch.
-    pub(crate) fn next(&self, before: u64) -> Self {
-        Self { number: self.number + 1, before, synced: FIRST, ended: false, ..*self }
+    /// That of the file after this one, which goes on behind a batch and the chain up to it.
+    pub(crate) fn next(&self, before: u64, chain: u32) -> Self {
+        Self { number: self.number + 1, before, chain, synced: FIRST, ended: false, ..*self }
     }
 
     pub(crate) fn encode(&self) -> [u8; SECTOR] {
@@ -86,6 +89,7 @@ impl LogHeader {
         bytes[37] = u8::from(self.making);
         bytes[40..56].copy_from_slice(&self.identity.0);
         bytes[56..64].copy_from_slice(&self.writes.to_le_bytes());
+        bytes[64..68].copy_from_slice(&self.chain.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..508]);
         bytes[508..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -116,6 +120,7 @@ impl LogHeader {
             making: bytes[37] != 0,
             identity: Identity::at(bytes, 40),
             writes: u64_at(bytes, 56),
+            chain: u32_at(bytes, 64),
         })
     }
 }
@@ -138,6 +143,8 @@ pub(crate) struct LogFile {
     pub(crate) number: u64,
     /// Sequence number of the last batch before it.
     pub(crate) before: u64,
+    /// The chain of all groups before it.
+    pub(crate) chain: u32,
 }
 
 /// A group that was read; its checksum was compared.
@@ -164,6 +171,11 @@ impl LoggedGroup {
         self.sequence + u64::from(self.count) - 1
     }
 
+    /// The chain up to this group, given that up to the one before it.
+    pub(crate) fn chain(&self, before: u32) -> u32 {
+        chain(before, &self.fixed)
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         Mark { start: self.start, fixed: self.fixed }
     }
@@ -179,9 +191,9 @@ pub(crate) struct Mark {
 impl LogFile {
     /// Read the header of a file, which must be the one with this number.
     pub(crate) fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
-        let mut opened = Self { file, number, before: 0 };
+        let mut opened = Self { file, number, before: 0, chain: 0 };
         let header = opened.header()?;
-        opened.before = header.before;
+        (opened.before, opened.chain) = (header.before, header.chain);
         Ok((opened, header))
     }
 
@@ -268,6 +280,11 @@ pub(crate) fn end_group(group: &mut [u8], sequence: u64, count: u32, first_row: 
     fixed[24..].copy_from_slice(&checksum.to_le_bytes());
 }
 
+/// The chain up to a group, given that up to the one before it. Two logs that agree in it have the same groups.
+pub(crate) fn chain(before: u32, group: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, &group[24..GROUP]).max(1)
+}
+
 fn checksum(fixed: &[u8], batches: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&fixed[..24]), batches)
 }
@@ -288,7 +305,8 @@ mod tests {
     fn header_comes_back_and_no_flipped_bit_passes() {
         let identity = Identity([9; Identity::LEN]);
         let first = LogHeader::first(identity);
-        let header = LogHeader { number: 7, synced: 12_345, ended: true, writes: 1 << 41, ..first.next(1 << 40) };
+        let header =
+            LogHeader { number: 7, synced: 12_345, ended: true, writes: 1 << 41, ..first.next(1 << 40, 0xc0de) };
         let bytes = header.encode();
         assert_eq!(LogHeader::decode(&bytes), Ok(header));
         for bit in 0..8 * SECTOR {

@@ -25,6 +25,8 @@ pub(crate) struct LogWriter {
     parts: Vec<Part>,
     /// Of the last one.
     header: LogHeader,
+    /// The chain up to the last group.
+    chain: u32,
     /// The files as readers get them.
     shared: LogFiles,
 }
@@ -40,10 +42,10 @@ pub(crate) struct Part {
 }
 
 impl LogWriter {
-    /// Go on behind what was read: at least one file, of which the last one has this header.
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, parts: Vec<Part>, header: LogHeader) -> Self {
+    /// Go on behind what was read: at least one file, of which the last one has this header, up to a group with this chain.
+    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, parts: Vec<Part>, header: LogHeader, chain: u32) -> Self {
         let shared = share(&parts);
-        Self { vfs, dir, parts, header, shared }
+        Self { vfs, dir, parts, header, chain, shared }
     }
 
     fn part(&self) -> &Part {
@@ -86,6 +88,7 @@ impl LogWriter {
             part.end += group.len() as u64;
             part.rows = part.rows.max(rows);
         }
+        self.chain = log::chain(self.chain, group);
         Ok(())
     }
 
@@ -145,7 +148,7 @@ impl LogWriter {
             return Ok(());
         }
         self.sync()?;
-        let header = self.header.next(sequence);
+        let header = self.header.next(sequence, self.chain);
         let file = match create(Files::new(&*self.vfs, &self.dir, header.identity), header) {
             Err(error) if error.kind() == io::ErrorKind::StorageFull && !self.has(header.number)? => return Ok(()),
             file => file?,
@@ -192,7 +195,8 @@ impl LogWriter {
 pub(crate) fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile> {
     let name = log::file_name(header.number);
     files.write(&name, |file| file.write_at(0, &header.encode()))?;
-    Ok(LogFile { file: files.vfs.open(&files.dir.join(name))?, number: header.number, before: header.before })
+    let LogHeader { number, before, chain, .. } = header;
+    Ok(LogFile { file: files.vfs.open(&files.dir.join(name))?, number, before, chain })
 }
 
 fn share(parts: &[Part]) -> LogFiles {

@@ -47,7 +47,7 @@ pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, records: &Header, reader: &
         return Err(file.corrupt(&what, place.end));
     }
     let (changes, counters, header) = (stage.changes, stage.counters, opened[opened.len() - 1].1);
-    let log = LogWriter::new(Arc::clone(vfs), dir.to_owned(), parts, header);
+    let log = LogWriter::new(Arc::clone(vfs), dir.to_owned(), parts, header, place.chain);
     Ok(Replayed { log, changes, counters })
 }
 
@@ -99,26 +99,36 @@ pub(crate) fn check_age(records: &Header, writes: u64, witness: &str) -> Result<
     Err(Corruption { file: FILE.to_owned(), what, offset: 372 }.into())
 }
 
-/// How far a file was read: the last batch, and where its group ends.
+/// How far a file was read: the last batch, where its group ends, and the chain up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) after: u64,
     pub(crate) end: u64,
+    pub(crate) chain: u32,
 }
 
 impl Place {
     /// Before the first group of a file.
     pub(crate) fn start(file: &LogFile) -> Self {
-        Self { after: file.before, end: FIRST }
+        Self { after: file.before, end: FIRST, chain: file.chain }
     }
 
     /// The start of the file that must follow.
     pub(crate) fn in_next(self, file: &LogFile) -> Result<Self, ReadError> {
-        if file.before == self.after {
-            return Ok(Self::start(file));
+        if file.before != self.after {
+            let what = format!("header: expected batch {} before it, got {}", self.after, file.before);
+            return Err(file.corrupt(&what, 20));
         }
-        let what = format!("header: expected batch {} before it, got {}", self.after, file.before);
-        Err(file.corrupt(&what, 20))
+        // An earlier version did not write it.
+        if file.chain != 0 && file.chain != self.chain {
+            return Err(file.corrupt("header: expected the groups of the file before it to be before it", 64));
+        }
+        Ok(Self::start(file))
+    }
+
+    /// Behind a group that follows.
+    fn behind(self, group: &LoggedGroup) -> Self {
+        Self { after: group.last(), end: group.end, chain: group.chain(self.chain) }
     }
 }
 
@@ -138,7 +148,7 @@ pub(crate) fn walk(
             group => group?,
         };
         each(&group)?;
-        place = Place { after: group.last(), end: group.end };
+        place = place.behind(&group);
     }
     if place.end < sound {
         return Err(file.corrupt(&format!("file: expected {sound} bytes, as its header says, got {len}"), len));
@@ -203,7 +213,7 @@ fn read<E: From<ReadError>>(
         let len = file.file.len().map_err(ReadError::from)?;
         let group = file.group(place.end, len, place.after)?;
         each(&group)?;
-        place = Place { after: group.last(), end: group.end };
+        place = place.behind(&group);
     }
     Ok(place.end)
 }

@@ -1,5 +1,8 @@
 //! What a cache of answers asks of a collection: a list of nearest rows, and what is nearest of it and of all that came since.
 
+use std::fs;
+use std::path::Path;
+
 use tiercel_engine::{Collection, Search, Wanted};
 
 use crate::{animals, open, record};
@@ -76,9 +79,24 @@ fn a_list_ends_when_the_disk_is_read_anew() {
     let view = Collection::view(directory.path(), &Wanted::default()).unwrap();
     let list = view.list(&near(None)).unwrap();
     assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["cat", "hen"]);
+    let older = tempfile::tempdir().unwrap();
+    put(directory.path(), older.path());
     zoo.delete(vec!["cat".into()]).unwrap();
     zoo.checkpoint().unwrap();
     assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["cat", "hen"]);
     assert!(view.refresh().unwrap());
+    assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["hen"], "what came since was followed");
+    zoo.close().unwrap();
+    put(older.path(), directory.path());
+    assert!(view.refresh().unwrap());
     assert_eq!(among(&view, &list, &near(None), false), None);
+}
+
+/// Put the files of one directory in the place of those of another.
+fn put(from: &Path, to: &Path) {
+    fs::read_dir(to).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
 }

@@ -285,8 +285,25 @@ fn what_was_rolled_back_is_noticed() {
 #[test]
 fn another_store_is_noticed() {
     let (a, b) = (batch("a"), batch("b"));
-    for after in [vec![], vec![Step::Compact], vec![Step::Compact, batch("c")]] {
+    let publish = Step::Publish("segment".into(), 0);
+    let files = vec![publish.clone(), Step::Apply];
+    for after in [vec![], vec![Step::Compact], vec![Step::Compact, batch("c")], files, vec![publish, batch("c")]] {
         let with = |first: &Step| [vec![first.clone()], after.clone()].concat();
         switched(&[], &with(&a), &with(&b));
+    }
+}
+
+#[test]
+fn a_follower_goes_on_where_a_file_of_the_log_has_no_group_yet() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    do_step(&store, &batch("a")).unwrap();
+    let mut follower = model::view(&vfs).follow().unwrap();
+    let publish = |name: &str| Step::Publish(name.into(), 0);
+    let steps = [batch("b"), publish("one"), Step::Apply, Step::Compact, publish("two"), Step::Compact, batch("c")];
+    for (at, step) in steps.iter().enumerate() {
+        do_step(&store, step).unwrap();
+        assert!(follower.advance(|_| ()).unwrap(), "step {at}");
+        assert_eq!(Model::of(follower.reader()).unwrap(), Model::of(&store.reader()).unwrap(), "step {at}");
     }
 }
