@@ -120,6 +120,54 @@ cache["1"] = b"of the parent"
         assert [cache.get("0"), cache.get("1")] == [b"0", b"of the parent"]
 
 
+MULTIPROCESSING = """
+import multiprocessing, sys
+from tiercel.cache import Cache, Memory, Store
+
+def fill(directory):
+    global cache, alone
+    cache, alone = Cache([Memory(1 << 20), Store(directory + "/cache", 1 << 20)]), Store(directory + "/alone", 1 << 20)
+    for number in range(100):
+        cache[str(number)] = alone[str(number)] = b"%d" % number
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context(sys.argv[1]).Process(target=fill, args=(sys.argv[2],))
+    child.start()
+    child.join()
+    sys.exit(child.exitcode)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_child_of_multiprocessing_loses_nothing(tmp_path: Path, method: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(MULTIPROCESSING)
+    subprocess.run([sys.executable, "-W", "ignore", str(program), method, str(tmp_path)], check=True, timeout=60)
+    with Store(tmp_path / "alone", 1 << 20) as alone:
+        assert len(alone) == 100
+    assert found(tmp_path / "cache", "store") == 100
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not limited so")
+def test_a_store_without_descriptors_keeps_what_is_on_disk(tmp_path: Path) -> None:
+    import resource
+
+    with Store(tmp_path, 1 << 24) as store:
+        store.update({str(number): bytes([number]) * 2000 for number in range(200)})
+        assert store.flush()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Store(tmp_path, 1 << 24) as store:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            store.flush()
+            store.close()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with Store(tmp_path, 1 << 24) as store:
+        assert (len(store), store.stats()["damaged"]) == (200, 0)
+
+
 def test_what_is_put_is_in_the_next_tier_after_settling(tmp_path: Path) -> None:
     for write, expected in (("through", 50), ("back", 0), (None, 50)):
         with Cache([Memory(1 << 20), Store(tmp_path / str(write), 1 << 20)], write=write) as cache:  # pyright: ignore[reportArgumentType]

@@ -237,7 +237,7 @@ def test_stats_tell_the_schema(run: Run) -> None:
 
 def test_stats_compact_and_backup(zoo: Run) -> None:
     stats = document(zoo("stats", "zoo", "--json"))
-    assert (stats["directory"], stats["metric"], stats["embedder"]) == ("zoo", "cosine", None)
+    assert (stats["directory"], stats["metric"], stats["embedder"]) == (str(Path("zoo").absolute()), "cosine", None)
     assert "records      4" in zoo("stats", "zoo")[1]
     with tiercel.open("zoo") as collection:
         collection.delete(["owl"])

@@ -55,11 +55,11 @@ def scan(**arguments: Any) -> Call:
 
 
 BAD: dict[str, tuple[Call, str]] = {
-    "no ids": (upsert(ids=None), "ids: expected a list, one an id, got NoneType"),
-    "ids that are one string": (lambda zoo: zoo.get("cat"), "ids: expected a list, one an id, got str"),
+    "no ids": (upsert(ids=None), "ids: expected a list, one for each id, got NoneType"),
+    "ids that are one string": (lambda zoo: zoo.get("cat"), "ids: expected a list, one for each id, got str"),
     "ids that are an array of no dimension": (
         lambda zoo: zoo.get(np.array(3)),
-        "ids: expected a list, one an id, got ndarray",
+        "ids: expected a list, one for each id, got ndarray",
     ),
     "empty id": (upsert(ids=[""]), r"ids\[0\]: expected 1 to 512 bytes of UTF-8, got 0"),
     "long id": (lambda zoo: zoo.delete(["a", "é" * 257]), r"ids\[1\]: expected 1 to 512 bytes of UTF-8, got 514"),
@@ -70,7 +70,7 @@ BAD: dict[str, tuple[Call, str]] = {
     ),
     "half a character in a text": (upsert(texts=[LONE]), r"texts\[0\]: .* lone surrogate at character 1"),
     "text of bytes": (upsert(texts=[b"a"]), r"texts\[0\]: expected a str, got bytes"),
-    "too few texts": (upsert(texts=[]), "texts: expected 1, one an id, got 0"),
+    "too few texts": (upsert(texts=[]), "texts: expected 1, one for each id, got 0"),
     "NaN": (vectors([[1, 2, math.nan]]), "vectors: expected finite values, got NaN at row 0, column 2"),
     "infinity": (search([math.inf, 0, 0]), "vector: expected finite values, got inf at row 0, column 0"),
     "zero under cosine": (vectors([[0, 0, 0]]), "vectors: expected a vector with a direction"),
@@ -80,10 +80,10 @@ BAD: dict[str, tuple[Call, str]] = {
     "complex": (search([1j, 0, 0]), "vector: expected a numeric array, got dtype complex128"),
     "strings": (vectors([["1", "2", "3"]]), "vectors: expected a numeric array, got dtype <U1"),
     "ragged": (upsert(ids=["a", "b"], vectors=[[1, 0, 0], [1, 0]]), "vectors: expected a numeric array, got list"),
-    "more vectors than ids": (vectors(np.eye(3)), "vectors: expected 1 vectors, one an id, got 3"),
+    "more vectors than ids": (vectors(np.eye(3)), "vectors: expected 1 vectors, one for each id, got 3"),
     "two vectors to find": (search(np.eye(3)[:2]), "vector: expected one vector, got 2"),
     "metadata that is a string": (metadata("{}"), r"metadata\[0\]: expected a dict, got str"),
-    "metadata of one for all": (upsert(metadata={"a": 1}), "metadata: expected a list, one an id, got dict"),
+    "metadata of one for all": (upsert(metadata={"a": 1}), "metadata: expected a list, one for each id, got dict"),
     "NaN in metadata": (metadata({"a": [math.nan]}), r"metadata\[0\]: expected what JSON can hold"),
     "a set in metadata": (metadata({"a": {1}}), r"metadata\[0\]: expected what JSON can hold: .* set"),
     "a decimal in metadata": (metadata({"a": Decimal(1)}), r"metadata\[0\]: expected what JSON can hold: .* Decimal"),
@@ -116,7 +116,7 @@ BAD: dict[str, tuple[Call, str]] = {
         "after: expected the position of a scan with the same order_by",
     ),
     "backup to a number": (lambda zoo: zoo.backup(5), "path: expected a str or os.PathLike of one, got int"),  # pyright: ignore[reportArgumentType]
-    "backup onto itself": (lambda zoo: zoo.backup(zoo.path), "path: expected an empty directory"),
+    "backup onto itself": (lambda zoo: zoo.backup(zoo.path), "path: expected a directory that is absent or empty"),
     "backup to no path": (lambda zoo: zoo.backup(LONE), "path: expected a path, got a lone surrogate at character 1"),
 }
 

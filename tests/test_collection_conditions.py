@@ -81,7 +81,10 @@ def test_a_conflict_is_named_and_changes_nothing(
     {
         "negative": (lambda shelf: shelf.upsert(["a"], if_sequence=-1), r"if_sequence: expected an int from 0"),
         "no int": (lambda shelf: shelf.delete(["a"], if_sequence="1"), r"if_sequence: expected an int from 0"),
-        "few": (lambda shelf: shelf.delete(["a", "b"], if_sequence=[1]), r"if_sequence: expected 2, one an id, got 1"),
+        "few": (
+            lambda shelf: shelf.delete(["a", "b"], if_sequence=[1]),
+            r"if_sequence: expected 2, one for each id, got 1",
+        ),
         "bool": (lambda shelf: shelf.update_metadata(["a"], [None], if_sequence=[True]), r"if_sequence\[0\]: expected"),
         "filter": (
             lambda shelf: shelf.delete(filter=F("n") == 1, if_sequence=1),

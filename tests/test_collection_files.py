@@ -4,8 +4,10 @@ import itertools
 import lzma
 import os
 import re
+import subprocess
+import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +16,7 @@ import pytest
 
 import tiercel
 from tiercel import CorruptionError, InvalidInputError, StorageFailedError
+from tiercel.cache import Store
 
 Files = dict[str, bytes]
 Mode = Literal["rw", "r"]
@@ -229,6 +232,49 @@ def test_a_directory_of_others_is_left_alone(tmp_path: Path) -> None:
         assert files_of(tmp_path) == FOREIGN
 
 
+@pytest.mark.parametrize("content", [b"precious words", b"1" * 40, b"12 34"])
+def test_a_lock_of_others_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "LOCK").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="LOCK"):
+        tiercel.open(tmp_path, dim=2)
+    assert files_of(tmp_path) == {"LOCK": content}
+
+
+def as_directory(path: Path) -> None:
+    path.mkdir()
+
+
+def as_link(path: Path) -> None:
+    path.symlink_to(path.parent.parent / "elsewhere")
+
+
+def as_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="neither pipes nor links for everybody")
+@pytest.mark.parametrize("make", [as_directory, as_link, as_pipe])
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_no_regular_file_is_damage(tmp_path: Path, make: Callable[[Path], None], mode: Mode) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"as it was")
+    path = tmp_path / "collection"
+    with tiercel.open(path, dim=3) as collection:
+        upsert(collection, 0, 20, 1)
+        collection.checkpoint()
+    names = sorted(entry.name for entry in path.iterdir() if entry.name != "LOCK")
+    assert len(names) == 5
+    for name in names:
+        (path / name).rename(tmp_path / "aside")
+        make(path / name)
+        with pytest.raises(CorruptionError, match=re.escape(name)):
+            tiercel.open(path, mode=mode)
+        path.joinpath(name).rmdir() if make is as_directory else path.joinpath(name).unlink()
+        (tmp_path / "aside").rename(path / name)
+    with tiercel.open(path, mode=mode) as collection:
+        assert len(collection) == 20
+    assert (tmp_path / "elsewhere").read_bytes() == b"as it was"
+
+
 def test_files_of_others_in_a_collection_are_left_alone(tmp_path: Path) -> None:
     tiercel.open(tmp_path, dim=3).close()
     mine = {
@@ -351,3 +397,70 @@ class TestPosix:
             upsert(again, 20, 2, 1)
             again.compact()
             assert len(again) == 12
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_collection_stays_where_it_was_opened(tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        with tiercel.open(tmp_path / name / "collection", dim=3) as collection:
+            collection.upsert([name], [[1, 0, 0]])
+    monkeypatch.chdir(tmp_path / "here")
+    with tiercel.open("collection", mode=mode) as collection:
+        monkeypatch.chdir(tmp_path / "there")
+        collection.refresh()
+        if mode == "rw":
+            collection.upsert(["more"], [[0, 1, 0]])
+        assert "here" in collection
+        assert "there" not in collection
+        assert collection.verify() == []
+    with tiercel.open(tmp_path / "here" / "collection") as collection:
+        assert len(collection) == (2 if mode == "rw" else 1)
+
+
+WITHOUT_STREAMS = """
+import os, sys, tiercel
+from tiercel.cache import Store
+collection, store = tiercel.open(sys.argv[1] + "/collection"), Store(sys.argv[1] + "/store", 1 << 20)
+collection.upsert(["a", "b"])
+store["key"] = b"value"
+store.flush()
+for stream in (0, 1, 2):
+    try:
+        os.write(stream, b"somebody complains" * 100)
+    except OSError:
+        pass
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the shell of Unix closes them")
+def test_files_are_not_taken_for_standard_output(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(WITHOUT_STREAMS)
+    command = 'exec "$0" -W ignore "$1" "$2" <&- >&- 2>&-'
+    subprocess.run(["sh", "-c", command, sys.executable, str(program), str(tmp_path)], check=True)
+    with tiercel.open(tmp_path / "collection") as collection:
+        assert (len(collection), collection.verify()) == (2, [])
+    with Store(tmp_path / "store", 1 << 20) as store:
+        assert store["key"] == b"value"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_keeps_nothing_locked(tmp_path: Path) -> None:
+    collection, store = tiercel.open(tmp_path / "collection"), Store(tmp_path / "store", 1 << 20)
+    wait, end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(end)
+        os.read(wait, 1)
+        os._exit(0)
+    try:
+        collection.close()
+        store.close()
+        tiercel.open(tmp_path / "collection").close()
+        Store(tmp_path / "store", 1 << 20).close()
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)

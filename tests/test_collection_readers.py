@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tiercel
@@ -330,6 +331,27 @@ def test_what_goes_wrong_while_following_is_kept_and_tried_again(zoo: tiercel.Co
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.parametrize("other_dim", [2, 3])
+def test_a_reader_does_not_go_over_to_another_collection(tmp_path: Path, other_dim: int) -> None:
+    ours, others = tmp_path / "ours", tmp_path / "others"
+    for path, dim, ids in ((ours, 2, ["a", "b"]), (others, other_dim, ["c"])):
+        with tiercel.open(path, dim=dim) as made:
+            made.upsert(ids, np.eye(dim)[: len(ids)])
+    with tiercel.open(ours, mode="r") as reader:
+        ours.rename(tmp_path / "aside")
+        with pytest.raises(FileNotFoundError):
+            reader.refresh()
+        assert (len(reader), reader.stats()["disk"]) == (2, {"records": 0, "segments": 0})
+        others.rename(ours)
+        with pytest.raises(tiercel.StorageFailedError, match="another collection is in the directory now"):
+            reader.refresh()
+        assert [match.id for match in reader.scan()] == ["a", "b"]
+        ours.rename(others)
+        (tmp_path / "aside").rename(ours)
+        assert reader.refresh() in (False, True)
+        assert reader.stats()["disk"]["records"] > 0
+
+
 def test_a_forked_child_reads_on_by_itself(zoo: tiercel.Collection) -> None:
     with tiercel.open(zoo.path, mode="r", follow=3600) as reader:
         zoo.upsert(["owl"], [[1, 1]])

@@ -3,7 +3,9 @@
 import struct
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -83,3 +85,25 @@ def test_a_view_of_a_tebibyte_of_nothing_is_damage(collection: Path) -> None:
         file.truncate(1 << 40)
     with pytest.raises(tiercel.CorruptionError):
         tiercel.open(collection, mode="r")
+
+
+# In a record its text stands behind its id.
+DAMAGES = {"metadata": (b'{"n":1}', b'{"n":]}'), "text": (b"atext", b"ate\xff\xff")}
+
+
+@pytest.mark.parametrize("mode", ["r", "rw"])
+@pytest.mark.parametrize("part", DAMAGES)
+def test_the_damage_of_one_record_is_its_own(collection: Path, part: str, mode: Literal["r", "rw"]) -> None:
+    change(collection / "records", "page", *DAMAGES[part])
+    (collection / "view").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        with tiercel.open(collection, mode=mode) as opened:
+            found = opened.search(text="text", include=("text", "metadata"))
+            assert (found.ids, found.damaged) == (["b"], 1)
+            assert [match.id for match in opened.scan(include=("text", "metadata"))] == ["b"]
+            with pytest.raises(tiercel.CorruptionError, match=f'{part} of record "a" in row 0: expected'):
+                opened.get(["a"])
+            assert opened.get(["b"])[0] is not None
+            assert opened.stats()["damaged"] == 1
+            assert any(f'{part} of record "a"' in str(damage) for damage in opened.verify())

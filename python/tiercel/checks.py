@@ -65,9 +65,9 @@ def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
     """The values of an argument that has one for each id."""
     listed = items(values)
     if listed is None:
-        raise InvalidInputError(f"{name}: expected a list, one an id, got {type(values).__name__}")
+        raise InvalidInputError(f"{name}: expected a list, one for each id, got {type(values).__name__}")
     if count is not None and len(listed) != count:
-        raise InvalidInputError(f"{name}: expected {count}, one an id, got {len(listed)}")
+        raise InvalidInputError(f"{name}: expected {count}, one for each id, got {len(listed)}")
     return listed
 
 
@@ -107,7 +107,7 @@ def given_vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
 
 
 def record_texts(texts: Iterable[str | None] | None, count: int) -> list[str | None] | None:
-    """Texts, one an id or none at all."""
+    """Texts, one for each id or none at all."""
     if texts is None:
         return None
     listed = column(texts, "texts", count)
@@ -118,14 +118,14 @@ def record_texts(texts: Iterable[str | None] | None, count: int) -> list[str | N
 
 
 def record_metadata(metadata: Iterable[Metadata | None] | None, count: int) -> list[str | None] | None:
-    """Metadata as JSON, one an id or none at all."""
+    """Metadata as JSON, one for each id or none at all."""
     if metadata is None:
         return None
     return given_metadata(metadata, count)
 
 
 def given_metadata(metadata: Iterable[Metadata | None], count: int) -> list[str | None]:
-    """Metadata as JSON, one an id."""
+    """Metadata as JSON, one for each id."""
     listed = column(metadata, "metadata", count)
     return [None if each is None else json_object(each, f"metadata[{at}]") for at, each in enumerate(listed)]
 

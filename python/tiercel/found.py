@@ -91,7 +91,7 @@ class Found(Sequence[Match]):
 
     @property
     def damaged(self) -> int:
-        """Records that may be missing here, since their metadata cannot be read: those that were found or, with a filter, all that are known."""
+        """Records that may be missing here because their text or metadata is damaged. A filter or a search by text counts every such record that is known."""
         return self._damaged
 
     def _with_quality(self, quality: Quality) -> Self:  # pyright: ignore[reportUnusedFunction]

@@ -1,6 +1,7 @@
 """Opening a collection."""
 
 import os
+from pathlib import Path
 from typing import Final, Literal
 
 from tiercel._core import CollectionCore
@@ -72,11 +73,12 @@ def open(  # noqa: A001
     AlreadyOpenError
         Another process or object has it open.
     CorruptionError
-        A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed.
+        A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed, but `LOCK` is made if it is missing.
     StorageFailedError
         The directory cannot be read or written.
     """
-    name = path_name(path, "path")
+    # The program may change its directory while the collection is open.
+    name = str(Path(path_name(path, "path")).absolute())
     if metric is not None and metric not in _METRICS:
         raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
     if durability not in _DURABILITIES:

@@ -1,6 +1,5 @@
 """What all namespaces of a cache have in common, and how a value becomes what its tiers keep."""
 
-import atexit
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
 from tiercel.cache.watches import Watch
 from tiercel.errors import ClosedError
+from tiercel.exits import AtExit
 
 __all__ = ["Answer", "Shared"]
 
@@ -62,6 +62,7 @@ class Shared:
         self._epochs = Epochs(clock)
         self._namespaces: dict[str, Namespace] = {}
         _SHARED.add(self)
+        _AT_EXIT.is_needed()
 
     def namespace(self, name: str) -> Namespace:
         """A namespace, the same object each time."""
@@ -162,7 +163,8 @@ def _finish_all() -> None:
             moved.finish()
 
 
-atexit.register(_finish_all)
+# Before the tiers, to which the caches still write.
+_AT_EXIT: Final = AtExit(_finish_all, priority=20)
 
 
 def _renew_all() -> None:

@@ -1,12 +1,12 @@
 """The tiers of a cache."""
 
-import atexit
 from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict
 from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
+from tiercel.exits import AtExit
 
 __all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
 
@@ -118,6 +118,7 @@ class Lasting(LastingCore, Tier):
 
     def __init__(self, *_: Any, **__: Any) -> None:
         _open[id(self)] = self
+        _at_exit.is_needed()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: closed>" if self.closed else super().__repr__()
@@ -142,7 +143,7 @@ def _finish() -> None:
             tier.flush()
 
 
-atexit.register(_finish)
+_at_exit = AtExit(_finish, priority=10)
 
 
 class Store(StoreCore, Lasting):

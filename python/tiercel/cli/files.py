@@ -22,6 +22,8 @@ def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]
         raise InvalidInputError(f"{argument}: expected a .npy file, got {path}, which does not exist")
     if Path(path).is_dir():
         raise InvalidInputError(f"{argument}: expected a .npy file, got the directory {path}")
+    if not Path(path).is_file():
+        raise InvalidInputError(f"{argument}: expected a .npy file, got {path}, which is a pipe or a device")
     with Path(path).open("rb") as file:
         magic = file.read(len(_MAGIC))
     if magic != _MAGIC:

@@ -1,8 +1,8 @@
 //! A lock that notices when its file is replaced.
 
 use std::fs::{File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{io, process};
 
 use thiserror::Error;
 
@@ -25,6 +25,7 @@ pub enum LockError {
 pub struct Lock {
     path: PathBuf,
     file: File,
+    taken_by: u32,
     #[cfg(unix)]
     place: Place,
 }
@@ -46,6 +47,7 @@ impl Lock {
             }
             let lock = Self {
                 path: path.to_owned(),
+                taken_by: process::id(),
                 #[cfg(unix)]
                 place: place(&file.metadata()?),
                 file,
@@ -108,6 +110,16 @@ impl Lock {
     #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on the systems that have something to do")]
     fn shut_out_readers(&self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+impl Drop for Lock {
+    /// A forked process has the same lock, which would last for as long as that process does. It must not let go of it itself.
+    fn drop(&mut self) {
+        if process::id() == self.taken_by {
+            // If that fails, closing the file does it.
+            let _ = self.file.unlock();
+        }
     }
 }
 

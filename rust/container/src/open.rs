@@ -17,6 +17,11 @@ pub struct NotRegular {
 }
 
 impl NotRegular {
+    /// Whether this is what an error says.
+    pub fn is(error: &io::Error) -> bool {
+        error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
+    }
+
     fn error(path: &Path, got: &'static str) -> io::Error {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let kind = if got == DIRECTORY { io::ErrorKind::IsADirectory } else { io::ErrorKind::InvalidInput };
@@ -64,7 +69,7 @@ pub fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
         // At no moment may others read what the old file keeps from them.
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     }
-    let file = options.open(path)?;
+    let file = above_standard(options.open(path)?)?;
     if let Some(old) = old
         && let Err(error) = crate::keep_permissions(&file, &old)
     {
@@ -83,8 +88,26 @@ fn open(path: &Path, options: &mut OpenOptions, through_links: bool) -> io::Resu
     };
     match kind(file.metadata()?.file_type()) {
         Some(got) => Err(NotRegular::error(path, got)),
-        None => Ok(file),
+        None => above_standard(file),
     }
+}
+
+/// The file under a descriptor above those of standard input, output and error. In a process that was started without them, the file
+/// would get one of theirs, and be written over by the first message of whatever prints one.
+#[cfg(unix)]
+fn above_standard(file: File) -> io::Result<File> {
+    use std::os::fd::AsRawFd;
+    const FIRST: i32 = 3;
+    if file.as_raw_fd() >= FIRST {
+        return Ok(file);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&file, FIRST)?.into())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on the systems that have something to do")]
+fn above_standard(file: File) -> io::Result<File> {
+    Ok(file)
 }
 
 #[cfg(unix)]

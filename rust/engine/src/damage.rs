@@ -17,13 +17,27 @@ const DIGITS: usize = 300;
 /// Brackets from which on values may be too deep within each other.
 const BRACKETS: usize = 100;
 
+/// What of a record can be damaged by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Text,
+    Metadata,
+}
+
 /// The damaged records that were met in one reading of what is on the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
-    rows: Mutex<RoaringBitmap>,
+    rows: Mutex<Rows>,
     /// The first that was met before there was anywhere to tell it.
     early: OnceLock<String>,
     troubles: OnceLock<Arc<Troubles>>,
+}
+
+/// Rows whose text is damaged, and rows whose metadata are.
+#[derive(Clone, Debug, Default)]
+struct Rows {
+    text: RoaringBitmap,
+    metadata: RoaringBitmap,
 }
 
 impl Damage {
@@ -36,9 +50,10 @@ impl Damage {
         }
     }
 
-    /// Note a damaged record.
-    pub(crate) fn note(&self, row: u32, damage: &Corruption) {
-        if self.rows.lock().insert(row) {
+    fn note(&self, row: u32, field: Field, damage: &Corruption) {
+        let mut rows = self.rows.lock();
+        let of_field = if field == Field::Text { &mut rows.text } else { &mut rows.metadata };
+        if of_field.insert(row) {
             let told = format!("{damage}; the record is left out of answers");
             match self.troubles.get() {
                 Some(troubles) => troubles.note(Part::Records, told),
@@ -47,19 +62,34 @@ impl Damage {
         }
     }
 
-    /// Whether the text and the metadata of a record can be read, as far as they are needed. If not, that is noted.
-    pub(crate) fn is_sound(&self, row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> bool {
-        check(row, id, text, metadata).inspect_err(|damage| self.note(row, damage)).is_ok()
+    /// Check that the text and the metadata of a record can be read, as far as they are needed. If not, that is noted.
+    pub(crate) fn check(
+        &self,
+        row: u32,
+        id: &str,
+        text: Option<&[u8]>,
+        metadata: Option<&[u8]>,
+    ) -> Result<(), Corruption> {
+        check(row, id, text, metadata).map_err(|(field, damage)| {
+            self.note(row, field, &damage);
+            damage
+        })
     }
 
-    /// The damaged rows that were met.
-    pub(crate) fn rows(&self) -> RoaringBitmap {
-        self.rows.lock().clone()
+    /// Whether [`Self::check`] passes.
+    pub(crate) fn is_sound(&self, row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> bool {
+        self.check(row, id, text, metadata).is_ok()
+    }
+
+    /// The rows that were met of which this is damaged.
+    pub(crate) fn rows(&self, field: Field) -> RoaringBitmap {
+        let rows = self.rows.lock();
+        if field == Field::Text { rows.text.clone() } else { rows.metadata.clone() }
     }
 
     /// These rows have new metadata.
     pub(crate) fn forget(&self, rows: impl IntoIterator<Item = u32>) {
-        let mut known = self.rows.lock();
+        let known = &mut self.rows.lock().metadata;
         if !known.is_empty() {
             for row in rows {
                 known.remove(row);
@@ -71,20 +101,24 @@ impl Damage {
 impl Snapshot {
     /// Living records that are known to be damaged.
     pub(crate) fn damaged(&self) -> u64 {
-        self.damage.rows().iter().filter(|row| self.lives(*row)).count() as u64
+        self.living(&(self.damage.rows(Field::Text) | self.damage.rows(Field::Metadata)))
+    }
+
+    /// How many of some rows live.
+    pub(crate) fn living(&self, rows: &RoaringBitmap) -> u64 {
+        rows.iter().filter(|row| self.lives(*row)).count() as u64
     }
 }
 
 /// The damage of a record, if this text or metadata of it cannot be read.
-pub(crate) fn check(row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> Result<(), Corruption> {
-    let damaged = |part: &str, (what, offset): (String, u64)| {
-        let what = format!("{part} of record {id:?} in row {row}: {what}");
-        Err(Corruption { file: "records".to_owned(), what, offset })
-    };
-    if let Some(why) = text.and_then(|text| utf8(text).err()) {
-        return damaged("text", why);
-    }
-    metadata.and_then(why).map_or(Ok(()), |why| damaged("metadata", why))
+fn check(row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> Result<(), (Field, Corruption)> {
+    let text = text.and_then(|text| utf8(text).err()).map(|why| (Field::Text, why));
+    let found = text.or_else(|| Some((Field::Metadata, metadata.and_then(why)?)));
+    found.map_or(Ok(()), |(field, (what, offset))| {
+        let name = if field == Field::Text { "text" } else { "metadata" };
+        let what = format!("{name} of record {id:?} in row {row}: {what}");
+        Err((field, Corruption { file: "records".to_owned(), what, offset }))
+    })
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, (String, u64)> {
@@ -177,7 +211,7 @@ mod tests {
             assert!(why(text.as_bytes()).is_some(), "{}", &text[..text.len().min(40)]);
         }
         assert_eq!(why(b"{\"a\": \"\xff\"}"), Some(("expected UTF-8".to_owned(), 7)));
-        let damage = check(3, "x", None, Some(b"{\"a\": nul}")).unwrap_err().to_string();
+        let damage = Damage::default().check(3, "x", None, Some(b"{\"a\": nul}")).unwrap_err().to_string();
         assert_eq!(
             damage,
             "records: metadata of record \"x\" in row 3: expected JSON that can be read, expected ident at byte 9"

@@ -120,7 +120,7 @@ pub enum WriteError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The collection is open for reading.
-    #[error("the collection is open for reading: expected mode \"rw\" for what changes it, got \"r\"")]
+    #[error("the collection is open for reading: expected mode \"rw\" to write or back up, got \"r\"")]
     ReadOnly,
 }
 

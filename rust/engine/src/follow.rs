@@ -58,7 +58,7 @@ impl Reading {
             Ok(Course::Lost) | Err(_) => true,
         };
         let (next, config, snapshot) = State::begin(&self.view)?;
-        if config != core.config {
+        if config != core.config || !next.follower.is_of_same_store(&state.follower) {
             return Err(OpenError::Replaced);
         }
         *state = next;

@@ -5,7 +5,6 @@ use tiercel_store::Record;
 
 use crate::checkpoint::last_checkpoint;
 use crate::collection::{Access, Collection};
-use crate::damage::check;
 use crate::errors::{QueryError, WriteError};
 use crate::search::Include;
 use crate::snapshot::Snapshot;
@@ -45,9 +44,9 @@ pub struct Stats {
     pub text_bytes: usize,
     /// Bytes of memory of the indexes over metadata.
     pub field_bytes: usize,
-    /// Bytes on disk: the record database and its log.
+    /// Bytes on disk: the record database and its log; 0 for a reader that cannot look.
     pub disk_records: u64,
-    /// Bytes on disk: the files of the checkpoint.
+    /// Bytes on disk: the files of the checkpoint; likewise.
     pub disk_segments: u64,
     /// Of the main index.
     pub index: Option<index::Stats>,
@@ -65,7 +64,7 @@ impl Collection {
         let one = |id: &String| {
             let Some((row, record)) = snapshot.reader.get(id)? else { return Ok(None) };
             let (text, metadata) = include.of(&record);
-            check(row, id, text, metadata).inspect_err(|damage| snapshot.damage.note(row, damage))?;
+            snapshot.damage.check(row, id, text, metadata)?;
             Ok(Some(got(Some(&snapshot), row, record, include)))
         };
         ids.iter().map(one).collect()
@@ -80,10 +79,10 @@ impl Collection {
     pub fn stats(&self) -> Result<Stats, QueryError> {
         let snapshot = self.core.snapshot();
         let sizes = match &self.access {
-            Access::Write(writer, _) => writer.store.sizes(),
-            Access::Read(viewer) => viewer.view().sizes(),
+            Access::Write(writer, _) => writer.store.sizes().map_err(|error| QueryError::Io(error.into()))?,
+            // A reader whose directory is gone goes on, and what is wrong stands in `trouble`.
+            Access::Read(viewer) => viewer.view().sizes().unwrap_or_default(),
         };
-        let sizes = sizes.map_err(|error| QueryError::Io(error.into()))?;
         let checkpoint_rows = last_checkpoint(&snapshot.reader).map_err(QueryError::from)?.rows;
         Ok(Stats {
             records: snapshot.live,
@@ -112,8 +111,7 @@ impl Collection {
             // What cannot be read at all has been found by then.
             let snapshot = self.core.snapshot();
             snapshot.reader.scan(0, |row, record| {
-                let checked = check(row, record.id, record.text, record.metadata);
-                found.extend(checked.inspect_err(|damage| snapshot.damage.note(row, damage)).err());
+                found.extend(snapshot.damage.check(row, record.id, record.text, record.metadata).err());
                 Ok::<_, QueryError>(())
             })?;
         }

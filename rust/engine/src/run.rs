@@ -15,11 +15,13 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 
+use roaring::RoaringBitmap;
 use tiercel_index::Metric;
 use tiercel_store::Record;
 use tiercel_text::{Query, highlight};
 
 use crate::collection::Core;
+use crate::damage::Field;
 use crate::errors::QueryError;
 use crate::expand::{self, Reach};
 use crate::fuse::{Scored, fuse};
@@ -211,13 +213,18 @@ impl Candidates {
         let begin = Instant::now();
         let (matches, left_out) = self.matches(core, search)?;
         self.plan.note("records", begin, matches.len());
-        // A filter leaves out whatever it cannot read.
-        let damaged = if search.filter.is_some() { self.snapshot.damaged() } else { left_out };
+        let damaged = self.snapshot.living(&(left_out | self.unknown(search)));
         Ok(Found { matches, exact: self.exact, damaged, plan: self.plan })
     }
 
-    /// The results, and how many are left out since what is wanted of them cannot be read.
-    fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<(Vec<Match>, u64), QueryError> {
+    /// Records that a filter or a ranking by text leaves out because it cannot read them.
+    fn unknown(&self, search: &Search<'_>) -> RoaringBitmap {
+        let rows = |field, is_asked| if is_asked { self.snapshot.damage.rows(field) } else { RoaringBitmap::new() };
+        rows(Field::Metadata, search.filter.is_some()) | rows(Field::Text, search.text.is_some())
+    }
+
+    /// The results, and the rows of those that are left out because what is wanted of them cannot be read.
+    fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<(Vec<Match>, RoaringBitmap), QueryError> {
         let records = if search.rerank.is_some() {
             self.scored.iter().map(|(row, _)| self.records.remove(row)).collect()
         } else {
@@ -234,13 +241,13 @@ impl Candidates {
             (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &core.config.tokenizer)),
             _ => Vec::new(),
         };
-        let mut damaged = 0;
+        let mut damaged = RoaringBitmap::new();
         let whole = |((row, score), record): (&Scored, Option<Record>)| {
             // A record that a later batch of the same commit removed is gone already.
             let record = record?;
             let (text, metadata) = include.of(&record);
             if !self.snapshot.damage.is_sound(*row, &record.id, text, metadata) {
-                damaged += 1;
+                damaged.insert(*row);
                 return None;
             }
             let text = record.text.and_then(|text| String::from_utf8(text).ok());

@@ -93,7 +93,7 @@ pub struct Found {
     pub matches: Vec<Match>,
     /// Whether these are what an exact search finds.
     pub exact: bool,
-    /// Records that may be missing, since their metadata cannot be read.
+    /// Records that may be missing, because their text or metadata cannot be read.
     pub damaged: u64,
     /// How it was found.
     pub plan: Plan,

@@ -10,6 +10,7 @@ use roaring::RoaringBitmap;
 use serde_json::Value;
 
 use crate::collection::Core;
+use crate::damage::Field;
 use crate::errors::QueryError;
 use crate::filter::{FieldView, Filter, MetadataError};
 use crate::snapshot::Snapshot;
@@ -84,7 +85,7 @@ fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result
         }
     }
     // Nobody knows whether these would pass.
-    rows -= snapshot.damage.rows();
+    rows -= snapshot.damage.rows(Field::Metadata);
     // Of all rows that there ever were, any number may be dead.
     if rows.len() > 4 * snapshot.live {
         rows &= snapshot.stamps.living(snapshot.rows, snapshot.sequence);

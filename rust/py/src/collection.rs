@@ -519,7 +519,7 @@ impl CollectionCore {
             return Ok(rows.values);
         }
         let expected =
-            if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one an id") };
+            if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one for each id") };
         Err(errors::invalid(py, format!("{argument}: expected {expected}, got {}", rows.count)))
     }
 }

@@ -67,7 +67,7 @@ fn listed(names: &[String]) -> String {
 pub enum CommitError {
     /// A write or a sync failed, now or earlier. Nothing is known about what of it reached the disk, so all further writes
     /// are refused until the store is opened again. Reads go on.
-    #[error("writes are refused, since one failed: {why}")]
+    #[error("writes are refused, since one failed: {why}; close the collection and open it again")]
     Failed {
         /// What failed first.
         why: String,
@@ -79,7 +79,9 @@ pub enum CommitError {
     #[error(transparent)]
     Corrupt(#[from] Corruption),
     /// The store was opened by the process that forked this one, and only that one may write.
-    #[error("opened by process {opened_by}, and a forked process must not write")]
+    #[error(
+        "opened by process {opened_by}, and a forked process must not write: open it in this process once that one has closed it"
+    )]
     Forked {
         /// The process that opened the store.
         opened_by: u32,

@@ -109,6 +109,11 @@ impl Follower {
         Ok(follower)
     }
 
+    /// Whether both follow one store, or copies of it, as far as their files say: those of older formats do not.
+    pub fn is_of_same_store(&self, other: &Self) -> bool {
+        self.identity.fits(other.identity)
+    }
+
     /// The records as they are shown now.
     pub fn reader(&self) -> &Reader {
         &self.reader

@@ -16,6 +16,8 @@ use crate::view_file::VIEW;
 const BY_THEMSELVES: [&str; 2] = ["lost+found", ".DS_Store"];
 /// Bytes in which every file of ours says what it is.
 const START: usize = 328;
+/// Bytes of `LOCK` at most.
+const MOST_OF_LOCK: u64 = 32;
 
 impl Store {
     /// Whether a directory has a store. One that lost its record database is damaged; one with files of others alone has none.
@@ -42,7 +44,10 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
     if names.iter().any(|name| name == FILE) {
         return Ok(Found::Store);
     }
-    names.retain(|name| name != LOCK && !is_temporary(name) && !BY_THEMSELVES.contains(&&**name));
+    names.retain(|name| !is_temporary(name) && !BY_THEMSELVES.contains(&&**name));
+    if names.iter().any(|name| name == LOCK) && is_lock(vfs, dir)? {
+        names.retain(|name| name != LOCK);
+    }
     names.sort_unstable();
     if names == [log::file_name(1)] && is_beginning(vfs, dir)? {
         return Ok(Found::Nothing);
@@ -54,6 +59,23 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
         }
     }
     Ok(if names.is_empty() { Found::Nothing } else { Found::Others(names) })
+}
+
+/// Whether `LOCK` has what a lock has: nothing, or the number of a process.
+fn is_lock(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
+    let file = match vfs.open(&dir.join(LOCK)) {
+        // Whoever may not read it cannot lock it either, and is told so then.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+            return Ok(true);
+        }
+        Err(error) if NotRegular::is(&error) => return Ok(false),
+        file => file?,
+    };
+    let len = file.len()?;
+    let mut content = [0; MOST_OF_LOCK as usize];
+    let content = &mut content[..len.min(MOST_OF_LOCK) as usize];
+    file.read_at(0, content)?;
+    Ok(len <= MOST_OF_LOCK && content.trim_ascii().iter().all(u8::is_ascii_digit))
 }
 
 /// Whether the log says that its store was never finished. Nothing was acknowledged then.
@@ -74,9 +96,7 @@ fn is_ours(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<bool, OpenError> {
         return Ok(false);
     }
     let file = match vfs.open(&dir.join(name)) {
-        Err(error) if error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegular>()).is_some() => {
-            return Ok(false);
-        }
+        Err(error) if NotRegular::is(&error) => return Ok(false),
         file => file?,
     };
     let mut start = [0; START];

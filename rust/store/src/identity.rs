@@ -38,7 +38,9 @@ impl Identity {
 
     /// What is wrong with a file that has this one in the collection of that one.
     pub(crate) fn is_foreign(self, collection: Self) -> String {
-        format!("header: expected a file of the collection {collection}, as {FILE} is, got one of {self}")
+        format!(
+            "header: expected a file of the collection {collection}, as {FILE} is, got one of {self}: one of the two is from elsewhere"
+        )
     }
 
     /// Whether a file that has this one can belong to the collection of that one: files of older formats have none.

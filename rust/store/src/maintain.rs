@@ -46,7 +46,9 @@ impl Store {
         self.check_process()?;
         self.vfs.create_dir(dir, Some(&self.dir))?;
         if !self.vfs.list(dir)?.is_empty() {
-            return Err(CommitError::Invalid("path: expected an empty directory".to_owned()));
+            return Err(CommitError::Invalid(
+                "path: expected a directory that is absent or empty, got one with files in it".to_owned(),
+            ));
         }
         let _files = self.files.read();
         let reader = {

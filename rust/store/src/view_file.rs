@@ -74,11 +74,13 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
 /// Check that a view and the record database that has this header now belong together, as far as the view can be read: a writer
 /// makes another one.
 pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Result<(), ReadError> {
-    let header = vfs.open(&dir.join(VIEW)).map_err(ReadError::from).and_then(|file| pages::read_header(&*file, VIEW));
-    match header {
+    let file = match vfs.open(&dir.join(VIEW)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    match pages::read_header(&*file, VIEW) {
         Ok(header) => check_headers(&header, records),
         Err(ReadError::Corrupt(_)) => Ok(()),
-        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
 }

@@ -283,6 +283,10 @@ impl Log {
 
     /// Write what was added, and sync it if much was written since the last sync.
     pub(crate) fn write(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            // Nothing to lose, so nothing may fail, such as making a segment.
+            return Ok(());
+        }
         let buffer = std::mem::take(&mut self.buffer);
         let last = self.last()?;
         last.segment.write(&buffer, last.length)?;

@@ -94,7 +94,9 @@ fn a_list_ends_when_the_disk_is_read_anew() {
 
 /// Put the files of one directory in the place of those of another.
 fn put(from: &Path, to: &Path) {
-    fs::read_dir(to).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+    for entry in fs::read_dir(to).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.join(entry.file_name())).unwrap();

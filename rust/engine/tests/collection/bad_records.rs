@@ -111,7 +111,9 @@ fn assert_one_text_is_damaged(collection: &Collection) {
     assert_eq!((found.matches.len(), found.damaged), (2, 1));
     let by_text = |text| ids(collection, &Search { text: Some(text), k: 3, include: ALL, ..Search::default() });
     assert_eq!((by_text("cat"), by_text("eggs")), (vec![], vec!["hen".to_owned()]));
-    assert_eq!(count(collection, r#"{"legs": 4}"#), 0);
+    let found = collection.search(&Search { text: Some("eggs"), k: 3, ..Search::default() }).unwrap();
+    assert_eq!((found.matches.len(), found.damaged), (1, 1), "nobody knows whether it has the word");
+    assert_eq!(count(collection, r#"{"legs": 4}"#), 1, "a filter needs no text");
     assert_eq!(scanned(collection, &Page { include: ALL, ..Page::default() }).unwrap().len(), 2);
     assert_eq!(scanned(collection, &Page::default()).unwrap().len(), 3);
     let error = collection.get(&["cat".into()], ALL).unwrap_err();
