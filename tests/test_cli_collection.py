@@ -246,7 +246,7 @@ def test_stats_compact_and_backup(zoo: Run) -> None:
     assert compacted["bytes_after"] > 0
     assert document(zoo("backup", "zoo", "copy", "--json"))["records"] == 3
     assert document(zoo("query", "copy", "mud", "--json"))["results"][0]["id"] == "eel"
-    refused(zoo("backup", "zoo", "copy"), "empty directory")
+    refused(zoo("backup", "zoo", "copy"), "absent or empty")
 
 
 def test_verify_tells_damage_and_fails(zoo: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,8 +54,8 @@ def content(index: tiercel.Index, but: list[tuple[int, int]]) -> bytes:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("storage", ["sq4", "raw"])
 def test_threads_do_not_show(simd: str, storage: str, metric: Metric) -> None:
-    one, two, three = (content(build(simd, metric, storage, threads), TIME) for threads in (1, 2, 3))
-    assert one == two == three
+    one, three = (content(build(simd, metric, storage, threads), TIME) for threads in (1, 3))
+    assert one == three
 
 
 @pytest.mark.parametrize("metric", METRICS)
