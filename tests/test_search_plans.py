@@ -138,12 +138,13 @@ def test_a_reader_takes_no_plan_along_to_another_state(tmp_path: Path) -> None:
     write(3)
     with tiercel.open(tmp_path / "zoo", mode="r") as reader:
         assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2"}
+        shutil.copytree(tmp_path / "zoo", tmp_path / "copy")
         write(4)
         assert reader.refresh()
         assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2", "3"}
-        # As many batches, other records.
+        # As many batches, other records: a copy of the same collection that went another way.
         shutil.rmtree(tmp_path / "zoo")
-        write(2)
+        (tmp_path / "copy").rename(tmp_path / "zoo")
         write(5)
         assert reader.refresh()
         assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2", "3", "4"}
