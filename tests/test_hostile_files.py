@@ -107,3 +107,11 @@ def test_the_damage_of_one_record_is_its_own(collection: Path, part: str, mode: 
             assert opened.get(["b"])[0] is not None
             assert opened.stats()["damaged"] == 1
             assert any(f'{part} of record "a"' in str(damage) for damage in opened.verify())
+
+
+@pytest.mark.parametrize("mode", ["r", "rw"])
+def test_a_record_with_the_id_of_another_is_damage(collection: Path, mode: Literal["r", "rw"]) -> None:
+    change(collection / "records", "page", b"atext", b"btext")
+    (collection / "view").unlink()
+    with pytest.raises(tiercel.CorruptionError, match="expected each record to have the id that names its row"):
+        tiercel.open(collection, mode=mode)

@@ -10,12 +10,15 @@ mod space;
 mod tables;
 mod tree;
 
+use std::hash::{BuildHasher, RandomState};
+
 use redb::TableHandle;
 
 use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
 use crate::page_file::PageFile;
 use crate::pages::{PAGE, REDB_HEADER};
+use crate::record::RecordRef;
 use crate::tables::{COUNTERS, Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use pages::{Pages, REGION};
 use space::Space;
@@ -110,6 +113,9 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     }
     let mut counters = None;
     let mut counted = [0; 2];
+    // Sums of what each id and its row, and each row and its record's id, hash to: equal if they are the same pairs. Nobody knows the
+    // keys of the hash, so nobody can make others that sum up to the same.
+    let (hash, mut sums) = (RandomState::new(), [0_u64; 2]);
     // They come in the order of their names: the counters first.
     for Table { expected, tree } in tables {
         let Tree::At(root) = tree else { continue };
@@ -119,11 +125,15 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
             if expected.name == "counters" {
                 counters = Counters::decode(value);
             } else if ids || records {
-                counted[usize::from(records)] += 1;
                 let row = u32_at(if ids { value } else { key }, 0);
-                if row.is_none_or(|row| row >= next_row) {
+                let Some(row) = row.filter(|row| *row < next_row) else {
                     return Err(format!("expected rows below {next_row}, got {row:?}"));
-                }
+                };
+                let id = if ids { Some(key) } else { RecordRef::decode(value).map(|record| record.id.as_bytes()) };
+                let id = id.ok_or_else(|| format!("row {row}: expected a record"))?;
+                let at = usize::from(records);
+                counted[at] += 1;
+                sums[at] = sums[at].wrapping_add(hash.hash_one((row, id)));
             }
             Ok(())
         })?;
@@ -131,7 +141,12 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     let counters = counters.filter(Counters::are_sound);
     let counters = counters.ok_or_else(|| corrupt("expected counters that can be".to_owned()))?;
     match counted {
-        [ids, records] if ids == counters.records && records == counters.records => Ok(()),
+        [ids, records] if ids == counters.records && records == counters.records => {
+            let is_named = sums[0] == sums[1];
+            is_named
+                .then_some(())
+                .ok_or_else(|| corrupt("expected each record to have the id that names its row".to_owned()))
+        }
         [ids, records] => {
             Err(corrupt(format!("expected {} records, as is counted, got {records} of {ids} ids", counters.records)))
         }
