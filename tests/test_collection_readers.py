@@ -348,7 +348,8 @@ def test_a_reader_does_not_go_over_to_another_collection(tmp_path: Path, other_d
         assert [match.id for match in reader.scan()] == ["a", "b"]
         ours.rename(others)
         (tmp_path / "aside").rename(ours)
-        assert reader.refresh() in (False, True)
+        reader.refresh()
+        assert [match.id for match in reader.scan()] == ["a", "b"]
         assert reader.stats()["disk"]["records"] > 0
 
 
