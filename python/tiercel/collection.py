@@ -15,9 +15,9 @@
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Literal, Self, Unpack, cast, final
+from typing import Any, Literal, Self, Unpack, final
 
 from numpy.typing import ArrayLike
 
@@ -27,20 +27,15 @@ from tiercel.checks import (
     MAX_LIMIT,
     Metadata,
     cores,
-    expected_sequences,
-    given_metadata,
-    given_vectors,
     included,
     path_name,
     query_texts,
     record_ids,
-    record_metadata,
-    record_texts,
     sort_order,
     unicode_text,
     whole,
 )
-from tiercel.embed import Embedder, embed_missing, query_vector, query_vectors
+from tiercel.embed import Embedder, query_vector, query_vectors
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
@@ -49,12 +44,13 @@ from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
 from tiercel.search import Expand, SearchOptions, options
 from tiercel.twins import twin
+from tiercel.writing import Writing
 
 __all__ = ["Collection"]
 
 
 @final
-class Collection:
+class Collection(Writing):
     """Records in a directory, each with a string id and any of a vector, a text and metadata; made by `tiercel.open`.
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
@@ -65,8 +61,6 @@ class Collection:
 
     __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
 
-    _core: CollectionCore
-    _embedder: Embedder | None
     _mode: Literal["rw", "r"]
     _path: str
 
@@ -108,127 +102,6 @@ class Collection:
     def schema(self) -> dict[str, Any]:
         """Types of fields of the metadata, as the collection was made; empty if it was made without."""
         return types_of_names(self._core.schema)
-
-    def upsert(
-        self,
-        ids: Iterable[str],
-        vectors: ArrayLike | Sequence[ArrayLike | None] | None = None,
-        texts: Iterable[str | None] | None = None,
-        metadata: Iterable[Metadata | None] | None = None,
-        *,
-        if_sequence: int | Iterable[int] | None = None,
-    ) -> int:
-        """Put records in: all of them or, if anything is wrong, none. A record takes the place of an older one with its id, as a whole.
-
-        When this returns, the batch is on disk (as `durability` says) and searches find it.
-
-        Parameters
-        ----------
-        ids
-            Strings of 1 to 512 bytes in UTF-8. Of equal ids the last wins.
-        vectors
-            Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
-            vector are embedded.
-        texts, metadata
-            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
-            schema if there is one. A `date` or `datetime` becomes its string in ISO 8601.
-        if_sequence
-            Write only if each record still has the `Match.sequence` that was read: an int for all ids, or one for each. 0 means that
-            there must be no such record.
-
-        Returns
-        -------
-        int
-            How many records were put in: different ids.
-
-        Raises
-        ------
-        InvalidInputError
-            An argument is not what it must be; the message names the argument and the place.
-        DimensionMismatchError
-            Vectors of another length than `dim`.
-        ConflictError
-            A record does not have the sequence that `if_sequence` expects.
-        DiskFullError
-            The disk is full; nothing was changed, and the collection goes on working.
-        StorageFailedError
-            The disk failed. Later writes are refused until the collection is opened again; reads go on.
-        """
-        names = record_ids(ids)
-        count = len(names)
-        contents, values = record_texts(texts, count), record_metadata(metadata, count)
-        if self._embedder is not None and contents is not None:
-            vectors = embed_missing(vectors, contents, self._embedder)
-        rows, with_vector = given_vectors(vectors, count)
-        return self._core.upsert(names, rows, with_vector, contents, values, expected_sequences(if_sequence, count))
-
-    def update_metadata(
-        self,
-        ids: Iterable[str],
-        metadata: Iterable[Metadata | None],
-        *,
-        if_sequence: int | Iterable[int] | None = None,
-    ) -> int:
-        """Replace the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
-
-        Parameters
-        ----------
-        ids, metadata
-            As in `upsert`.
-        if_sequence
-            As in `upsert`: replace only what has not been written since it was read.
-
-        Raises
-        ------
-        InvalidInputError
-            An argument is not what it must be.
-        ConflictError
-            A record does not have the sequence that `if_sequence` expects.
-        """
-        names = record_ids(ids)
-        values = given_metadata(metadata, len(names))
-        return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
-
-    def delete(
-        self,
-        ids: Iterable[str] | None = None,
-        *,
-        filter: Filter | Metadata | None = None,
-        if_sequence: int | Iterable[int] | None = None,
-    ) -> int:
-        """Remove records by id, or those that pass a filter; returns how many were there.
-
-        A filter is applied and its records are removed in one step: a record that another thread changes meanwhile is removed only if it
-        still passes.
-
-        Parameters
-        ----------
-        ids
-            Of records; unknown ids change nothing.
-        filter
-            An expression of `F`, or its dict form.
-        if_sequence
-            As in `upsert`, with `ids`: remove only what has not been written since it was read.
-
-        Raises
-        ------
-        InvalidInputError
-            Neither `ids` nor `filter` is given, or both are, or an argument is not what it must be.
-        ConflictError
-            A record does not have the sequence that `if_sequence` expects.
-        """
-        if (ids is None) == (filter is None):
-            raise InvalidInputError(
-                "delete: expected ids or filter, got both"
-                if ids is not None
-                else "delete: expected ids or filter, got neither"
-            )
-        if ids is not None:
-            names = record_ids(ids)
-            return self._core.delete(names, expected_sequences(if_sequence, len(names)))
-        if if_sequence is not None:
-            raise InvalidInputError("if_sequence: expected ids beside it, got a filter")
-        return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def get(self, ids: Iterable[str], *, include: Iterable[Include] = INCLUDES) -> list[Match | None]:
         """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN.
@@ -493,9 +366,6 @@ class Collection:
         """Whether it has been closed."""
         return self._core.closed
 
-    aupsert = twin(upsert)
-    aupdate_metadata = twin(update_metadata)
-    adelete = twin(delete)
     aget = twin(get)
     asearch = twin(search)
     asearch_many = twin(search_many)
