@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 import tiercel
 from tiercel.cache import Cache, Memory, Store
-from tiercel.cache.typed import Typed
 from tiercel.cache.values import Codec, DamagedValueError
 
 zones = st.sampled_from(
@@ -218,13 +217,14 @@ def test_json_that_is_deep_or_no_text_is_damage(content: bytes) -> None:
 
 
 def test_reading_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = Typed([Point]).encode((Point(1), Decimal(1), uuid.UUID(int=1), {dt.date(2020, 1, 1)}))
+    codec = Codec(types=[Point])
+    data = codec.encode((Point(1), Decimal(1), uuid.UUID(int=1), {dt.date(2020, 1, 1)}))
 
     def refuse(*_: object) -> None:
         raise AssertionError("an import")
 
     monkeypatch.setattr("builtins.__import__", refuse)
-    assert Typed([Point]).decode(data)[0] == Point(1)
+    assert codec.decode(data)[0] == Point(1)
 
 
 class Odd:

@@ -56,6 +56,83 @@ def test_plain_values_come_back_as_they_were(value: Any) -> None:
     assert same(PLAIN.decode(PLAIN.encode(value)), value)
 
 
+def wrapped(depth: int, inner: Any) -> Any:
+    return inner if depth == 0 else [0, {"in": wrapped(depth - 1, inner)}, "after"]
+
+
+LONG = "a text of many words " * 400
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        list(range(20_000)),
+        {f"key {number}": number for number in range(20_000)},
+        [[number, {"of": [number] * 3}] for number in range(3000)],
+        {"first": 1, "many": list(range(9000)), "between": [2], "more": {f"{n}": None for n in range(9000)}, "last": 3},
+        [LONG] * 300,
+        [1, LONG * 20, {"long": LONG * 20, LONG * 20: []}],
+        [list(range(4095)), list(range(4096)), list(range(4097)), []],
+        wrapped(31, list(range(5000))),
+        {"$": list(range(5000)), "[": {"]": list(range(5000))}},
+        (*range(4095),),
+        (*range(4094),),
+        {number: (number, {number}) for number in range(3000)},
+        {(1, 2): {"$": [LONG * 20, b"bytes" * 100_000]}},
+        wrapped(31, (1, frozenset(range(5000)))),
+    ],
+    ids=range(14),
+)
+def test_many_values_come_back_as_they_were(value: Any) -> None:
+    """They are written in pieces."""
+    written = PLAIN.encode(value)
+    assert same(PLAIN.decode(written), value)
+    assert written[:1] in b"JTt"
+    for damaged in (written[:-1], written + b" ", written[:1] + bytes(4) + written[5:]):
+        with pytest.raises(DamagedValueError):
+            PLAIN.decode(damaged)
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (5 << 20) + 3])
+def test_large_values_come_back_as_they_were(size: int) -> None:
+    """They are copied in pieces."""
+    numbers = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    strided = numbers[: size // 8 * 8].view("M8[ns]")[::-2]
+    for value in (numbers.tobytes(), "aö€𝄞"[size % 4] * size, numbers, strided):
+        back = PLAIN.decode(PLAIN.encode(value))
+        assert type(back) is type(value)
+        assert np.array_equal(back, value, equal_nan=False) if type(value) is np.ndarray else back == value
+    with pytest.raises(tiercel.InvalidInputError, match=f"lone surrogate at character {size}"):
+        PLAIN.encode("a" * size + "\ud800")
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        "[]",
+        '["[","]","[","]"]',
+        '["["]',
+        '["]"]',
+        '["[","]","]"]',
+        '["[",1,"]"]',
+        '["{",3,"]"]',
+        '["{","[","]","]"]',
+        "[2]",
+        '["[",true,"]"]',
+        '["[",-1,"]"]',
+        '["?"]',
+        '["[",null,"]"]',
+        '{"[":1}',
+        "[" + '"[",' * 300 + '"]"' + ',"]"' * 299 + "]",
+    ],
+    ids=range(15),
+)
+def test_outlines_that_nobody_wrote_are_damage(outline: str) -> None:
+    for rest in (b"", b"[]", b"[1]", b"{}"):
+        with pytest.raises(DamagedValueError):
+            PLAIN.decode(b"J" + len(outline).to_bytes(4, "little") + outline.encode() + rest)
+
+
 def test_no_number_and_infinity_come_back() -> None:
     assert PLAIN.decode(PLAIN.encode([math.inf, -math.inf])) == [math.inf, -math.inf]
     assert math.isnan(PLAIN.decode(PLAIN.encode(math.nan)))

@@ -18,6 +18,7 @@ import tiercel
 from tiercel import Collection, F, Index
 from tiercel._core import MemoryCore, seal, unseal
 from tiercel.cache import Cache, Files, Memory, Store
+from tiercel.cache.values import Codec
 from tiercel.embed import HashingEmbedder
 
 pytestmark = pytest.mark.alone
@@ -293,6 +294,35 @@ def test_large_values() -> None:
     memory = MemoryCore(1 << 28)
     assert_lets_others_run(lambda: lambda: memory.put("key", value))
     assert_lets_others_run(lambda: lambda: memory["key"])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        bytes(1 << 26),
+        np.zeros((1 << 12, 1 << 11)),
+        list(range(400_000)),
+        {f"{number}": [number, "text"] for number in range(100_000)},
+        [{number: (number,)} for number in range(20_000)],
+        ["a text of many words " * 400] * 3000,
+    ],
+    ids=["bytes", "array", "list", "dict", "typed", "texts"],
+)
+def test_values_as_bytes(value: Any) -> None:
+    codec = Codec()
+    written = codec.encode(value)
+    # The collector looks at all that this process has as soon as many lists are made, and it holds the GIL.
+    gc.disable()
+    try:
+        assert_lets_others_run(lambda: lambda: codec.encode(value))
+        assert_lets_others_run(lambda: lambda: codec.decode(written))
+    finally:
+        gc.enable()
+
+
+def test_a_long_text_as_bytes() -> None:
+    text = "text" * (1 << 24)
+    assert_lets_others_run(lambda: lambda: Codec().encode(text))
 
 
 def test_a_cache_with_tiers(tmp_path: Path) -> None:

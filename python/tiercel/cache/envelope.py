@@ -8,6 +8,7 @@ in `rust/cache/src/envelope.rs`.
 from typing import Final, NamedTuple
 
 from tiercel._core import pack_envelope, unpack_envelope
+from tiercel.cache.large import joined, tail
 
 __all__ = ["FOREVER", "SECOND", "Envelope", "as_copy", "is_copy", "pack", "unpack"]
 
@@ -61,7 +62,7 @@ def unpack(data: bytes) -> tuple[Envelope, int] | None:
 
 def as_copy(data: bytes) -> bytes:
     """The same, marked as a copy of what a tier outside of the process has: it need not be written there again, and must not."""
-    return data[:1] + b"\x01" + data[2:]
+    return joined(data[:1], b"\x01", tail(data, 2))
 
 
 def is_copy(data: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from tiercel.cache.envelope import SECOND, unpack
 from tiercel.cache.flights import Crashed, Flight, Landed, Unkept
 from tiercel.cache.ladder import Seen
+from tiercel.cache.large import tail
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.terms import Terms
@@ -234,7 +235,7 @@ class Load(NamedTuple):
             raise AssertionError("a flight lands what was packed")
         envelope, start = parsed
         age = max(0, self.shared.clock() - envelope.written) / SECOND
-        return Answer(self.shared.codec.decode(data[start:]), None, stale=False, age=age)
+        return Answer(self.shared.codec.decode(tail(data, start)), None, stale=False, age=age)
 
     def _late(self, flight: Flight, stale: Seen | None) -> Answer:
         """Whoever has waited long enough goes; the next one who wants the key loads it anew."""

@@ -11,6 +11,7 @@ from weakref import WeakSet
 from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flight, Flights
 from tiercel.cache.ladder import Ladder, Seen, Write
+from tiercel.cache.large import tail
 from tiercel.cache.level import AnyTier
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
@@ -130,7 +131,7 @@ class Shared:
     def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
         """What a tier kept as an answer; None if its bytes are no value."""
         try:
-            value = self.codec.decode(seen.data[seen.start :])
+            value = self.codec.decode(tail(seen.data, seen.start))
         except DamagedValueError:
             self.notes.count("unread")
             return None

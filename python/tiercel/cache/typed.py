@@ -1,8 +1,11 @@
 """Python values as JSON that tells their types, so that a tuple comes back as a tuple.
 
+>>> import json
 >>> from tiercel.cache.typed import Typed
 >>> typed = Typed()
->>> typed.decode(typed.encode({1: (2, {3})}))
+>>> typed.tree({1: (2, {3})})
+{'$': [':', [1, {'$': ['(', 2, {'$': ['{', 3]}]}]]}
+>>> json.loads(json.dumps(typed.tree({1: (2, {3})})), object_hook=typed.value)
 {1: (2, {3})}
 
 What JSON gives back as it is stands there as itself. Everything else is an object with the one key `$`: a list of a tag and what the
@@ -13,7 +16,6 @@ a class: neither `__init__` nor `__setstate__`.
 import base64
 import dataclasses
 import datetime as dt
-import json
 import re
 import uuid
 from collections.abc import Callable, Iterable
@@ -28,10 +30,8 @@ from tiercel.cache.arrays import array_from, array_head
 from tiercel.checks import MAX_DEPTH, items
 from tiercel.errors import InvalidInputError
 
-__all__ = ["AS_JSON", "SCALARS", "Typed"]
+__all__ = ["SCALARS", "Typed"]
 
-AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""Made once: `json.dumps` makes one a call for any but its own settings."""
 # Text and bytes of numpy would lose the zeros at their end.
 SCALARS: Final = (np.number, np.bool_, np.datetime64, np.timedelta64)
 _MARK: Final = "$"
@@ -51,7 +51,7 @@ class _Known(NamedTuple):
 
 
 class Typed:
-    """Makes JSON of values, and the same values of the JSON.
+    """Makes what JSON can hold of values, and the same values of that.
 
     Parameters
     ----------
@@ -77,20 +77,9 @@ class Typed:
                 "types: expected classes with different names, got two with the same module and name"
             )
 
-    def encode(self, value: object) -> bytes:
-        """JSON in UTF-8; `InvalidInputError` names the type that would not come back as it is."""
-        try:
-            return AS_JSON.encode(self._tree(value, MAX_DEPTH)).encode()
-        except UnicodeEncodeError:
-            raise InvalidInputError("value: expected Unicode text, got a lone surrogate") from None
-        except InvalidInputError:
-            raise
-        except ValueError as error:
-            raise InvalidInputError(f"value: {error}") from None
-
-    def decode(self, data: bytes) -> Any:
-        """The value of its JSON; raises some `Exception` for anything else."""
-        return json.loads(data.decode(), object_hook=self._untagged)
+    def tree(self, value: object) -> _Tree:
+        """Lists, dicts and plain values for JSON; `InvalidInputError` names the type that would not come back as it is."""
+        return self._tree(value, MAX_DEPTH)
 
     def _tree(self, value: Any, levels: int) -> _Tree:
         kind = cast("type[Any]", type(value))
@@ -132,7 +121,8 @@ class Typed:
             raise InvalidInputError(f"value: expected a {known.name} with all of its fields: {error}") from None
         return [list(known.fields), *(self._tree(each, levels) for each in parts)]
 
-    def _untagged(self, found: dict[str, Any]) -> Any:
+    def value(self, found: dict[str, Any]) -> Any:
+        """What an object of the JSON stands for; raises some `Exception` for one that `tree` does not make."""
         if _MARK not in found:
             return found
         if len(found) > 1:

@@ -10,12 +10,16 @@ import json
 import pickle
 import struct
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast, get_args
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
+from tiercel.cache import json_pieces
 from tiercel.cache.arrays import array_from, array_head
-from tiercel.cache.typed import AS_JSON, SCALARS, Typed
+from tiercel.cache.json_pieces import AS_JSON
+from tiercel.cache.large import array_bytes, joined, tail, utf8
+from tiercel.cache.native import JSON, MSGPACK, weight
+from tiercel.cache.typed import SCALARS, Typed
 from tiercel.checks import MAX_DEPTH
 from tiercel.embed import needed_module
 from tiercel.errors import InvalidInputError
@@ -28,6 +32,8 @@ __all__ = ["Codec", "CodecName", "DamagedValueError"]
 #   s | the text in UTF-8
 #   j | JSON in UTF-8
 #   t | JSON in UTF-8 that tells types: see `typed.py`
+#   J | JSON in pieces: see `json_pieces.py`
+#   T | JSON in pieces that tells types
 #   a | length of the head, u32 | head: dtype and shape | values in C order, as they lie in memory
 #   n | the same of a numpy scalar
 #   m | msgpack
@@ -88,13 +94,17 @@ class Codec:
             raise InvalidInputError(f"codec: expected 'plain', 'msgpack' or 'pickle (unsafe)', got {name!r}")
         self.name: Final = name
         typed = Typed(types)
-        self._readers: dict[int, _Reader] = {**_READERS, ord("t"): lambda data: typed.decode(data[1:])}
+        self._readers: dict[int, _Reader] = {
+            **_READERS,
+            ord("t"): lambda data: json.loads(data[1:].decode(), object_hook=typed.value),
+            ord("T"): lambda data: json_pieces.load(tail(data, 1), typed.value),
+        }
         match name:
             case "plain":
-                self._write: Callable[[Any], bytes] = lambda value: _write_json(value) or b"t" + typed.encode(value)
+                self._write: Callable[[Any], bytes] = lambda value: _write_json(value) or _write_typed(value, typed)
             case "msgpack":
                 module = needed_module("msgpack", "msgpack")
-                self._write = lambda value: _write_msgpack(value, module.packb) or b"t" + typed.encode(value)
+                self._write = lambda value: _write_msgpack(value, module.packb) or _write_typed(value, typed)
                 self._readers[ord("m")] = lambda data: module.unpackb(memoryview(data)[1:], strict_map_key=False)
             case "pickle (unsafe)":
                 self._write = _write_pickle
@@ -104,9 +114,9 @@ class Codec:
         """Bytes of a value; `InvalidInputError` names the type that would not come back as it is."""
         kind = type(value)
         if kind is bytes:
-            return b"b" + cast("bytes", value)
+            return joined(b"b", cast("bytes", value))
         if kind is str:
-            return b"s" + _utf8(cast("str", value))
+            return joined(b"s", utf8(cast("str", value)))
         if kind is np.ndarray:
             return _array(b"a", cast("np.ndarray[Any, Any]", value))
         if isinstance(value, SCALARS):
@@ -130,9 +140,10 @@ def _read_array(data: bytes) -> Any:
 
 _SIZE: Final = struct.Struct("<I")
 _READERS: Final[dict[int, _Reader]] = {
-    ord("b"): lambda data: data[1:],
-    ord("s"): lambda data: data[1:].decode(),
+    ord("b"): lambda data: tail(data, 1),
+    ord("s"): lambda data: str(memoryview(data)[1:], "utf-8"),
     ord("j"): lambda data: json.loads(data[1:].decode()),
+    ord("J"): lambda data: json_pieces.load(tail(data, 1)),
     ord("a"): _read_array,
     ord("n"): lambda data: _read_array(data)[()],
 }
@@ -143,43 +154,34 @@ def _array(kind: bytes, value: "np.ndarray[Any, Any] | np.generic[Any]") -> byte
         head = array_head(value)
     except InvalidInputError as error:
         raise InvalidInputError(f"value: {error}") from None
-    return b"".join((kind, _SIZE.pack(len(head)), head, value.tobytes()))
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(
-            f"value: expected Unicode text, got a lone surrogate at character {error.start}"
-        ) from None
-
-
-class _Kinds(NamedTuple):
-    """What a format gives back as it is."""
-
-    values: frozenset[type]
-    keys: frozenset[type]
-
-
-_JSON: Final = _Kinds(frozenset({type(None), bool, int, float, str}), frozenset({str}))
-_MSGPACK: Final = _Kinds(_JSON.values | {bytes}, _JSON.values | {bytes})
+    return joined(kind, _SIZE.pack(len(head)), head, array_bytes(value))
 
 
 def _write_json(value: object) -> bytes | None:
     """JSON; None for what that would give back as something else, as it does with tuples and keys that are numbers."""
-    if not _is_native(value, _JSON, MAX_DEPTH):
-        return None
+    heft = weight(value, JSON, MAX_DEPTH)
+    return _json(b"j", value, heft) if heft else None
+
+
+def _write_typed(value: object, typed: Typed) -> bytes:
+    tree = typed.tree(value)
+    return _json(b"t", tree, weight(tree, JSON, json_pieces.DEEPEST))
+
+
+def _json(kind: bytes, tree: Any, heft: int) -> bytes:
     try:
-        text = AS_JSON.encode(value)
+        if heft > json_pieces.MANY and isinstance(tree, list | dict):
+            return joined(kind.upper(), json_pieces.dump(tree))
+        return joined(kind, utf8(AS_JSON.encode(tree)))
+    except InvalidInputError:
+        raise
     except ValueError as error:
         raise InvalidInputError(f"value: {error}") from None
-    return b"j" + _utf8(text)
 
 
 def _write_msgpack(value: object, pack: Callable[[object], bytes]) -> bytes | None:
     """The same of msgpack."""
-    if not _is_native(value, _MSGPACK, MAX_DEPTH):
+    if not weight(value, MSGPACK, MAX_DEPTH):
         return None
     try:
         return b"m" + pack(value)
@@ -196,22 +198,3 @@ def _write_pickle(value: object) -> bytes:
     except Exception as error:
         # Whatever the methods of the value raise.
         raise InvalidInputError(f"value: expected what pickle takes, got {type(value).__name__}: {error}") from error
-
-
-def _is_native(value: object, kinds: _Kinds, levels: int) -> bool:
-    """Whether a format gives back a value as it is. Subclasses, such as members of an IntEnum, would come back as what they inherit from."""
-    kind = type(value)
-    if kind in kinds.values:
-        return True
-    inner: Iterable[object]
-    if kind is list:
-        inner = cast("list[object]", value)
-    elif kind is dict:
-        entries = cast("dict[object, object]", value)
-        if not all(type(key) in kinds.keys for key in entries):
-            return False
-        inner = entries.values()
-    else:
-        return False
-    # Most of what is inside is plain: a call for each would take longer than all the rest.
-    return all(type(each) in kinds.values or (levels > 1 and _is_native(each, kinds, levels - 1)) for each in inner)

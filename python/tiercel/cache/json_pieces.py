@@ -1,0 +1,130 @@
+"""JSON of many values, written and read a piece at a time.
+
+Python's `json` holds the GIL from the beginning of a call to its end: 0.1 to 0.5 µs for each value. So a list or dict with many values inside is
+kept as pieces, each the JSON of some of its entries, and an outline that says where they belong.
+
+>>> from tiercel.cache.json_pieces import dump, load
+>>> many = {"name": "numbers", "up to 50,000": list(range(50_000))}
+>>> load(dump(many)) == many
+True
+"""
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from typing import Any, Final, TypeAlias, cast
+
+from tiercel.cache.large import utf8
+from tiercel.cache.native import JSON, weight
+from tiercel.checks import MAX_DEPTH
+
+__all__ = ["AS_JSON", "DEEPEST", "MANY", "dump", "load"]
+
+AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""Made once: `json.dumps` makes one a call for any but its own settings."""
+MANY: Final = 4096
+"""The `weight` of a piece. `json` reads and writes it in a millisecond or two."""
+DEEPEST: Final = 3 * MAX_DEPTH + 1
+"""Most lists and objects within each other: a dict whose keys have types takes three levels of JSON."""
+
+# What `dump` writes:
+#
+#   size of the outline, u32 | outline, as JSON | pieces, one after the other
+#
+# The outline is a list of steps, which `load` follows:
+#
+#   n              the next n bytes are a JSON list: entries for the end of the innermost open list, or names and values by turns of an object
+#   "[" or "{"     open a list or an object
+#   ["name"]       the key under which the next one is opened
+#   "]"            close the innermost one: it becomes an entry of the one around it
+_SIZE: Final = struct.Struct("<I")
+_Hook: TypeAlias = Callable[[dict[str, Any]], Any]
+_Entry: TypeAlias = tuple[str | None, Any]
+_Step: TypeAlias = int | str | list[str]
+
+
+def dump(value: Any) -> bytes:
+    """A list or dict that JSON gives back as it is; `InvalidInputError` for text that UTF-8 cannot hold."""
+    outline: list[_Step] = []
+    pieces: list[bytes] = []
+    _write(value, outline, pieces)
+    head = utf8(AS_JSON.encode(outline))
+    return b"".join((_SIZE.pack(len(head)), head, *pieces))
+
+
+def _write(value: Any, outline: list[_Step], pieces: list[bytes]) -> None:
+    is_dict = type(value) is dict
+    entries = cast("Iterable[_Entry]", value.items() if is_dict else ((None, each) for each in value))
+    outline.append("{" if is_dict else "[")
+    for some in _parted(entries):
+        if isinstance(some, tuple):
+            key, inner = some
+            if key is not None:
+                outline.append([key])
+            _write(inner, outline, pieces)
+        else:
+            piece = utf8(AS_JSON.encode(list(chain(*some)) if is_dict else [each for _, each in some]))
+            outline.append(len(piece))
+            pieces.append(piece)
+    outline.append("]")
+
+
+def _parted(entries: Iterable[_Entry]) -> Iterator[list[_Entry] | _Entry]:
+    """Entries that together fill a piece, and the lists and dicts that need more than one piece, in their order."""
+    some: list[_Entry] = []
+    total = 0
+    for entry in entries:
+        each = weight(entry[1], JSON, DEEPEST)
+        if some and total + each > MANY:
+            yield some
+            some, total = [], 0
+        if each > MANY and isinstance(entry[1], list | dict):
+            yield entry
+        else:
+            some.append(entry)
+            total += each
+    if some:
+        yield some
+
+
+def load(data: bytes, hook: _Hook | None = None) -> Any:
+    """The value that `dump` wrote; `hook` is given each object, as `json.loads` does. Raises some `Exception` for anything else."""
+    (size,) = _SIZE.unpack_from(data)
+    at = _SIZE.size + size
+    root: list[Any] = []
+    opened: list[tuple[str | None, Any]] = [(None, root)]
+    key = None
+    for step in json.loads(data[_SIZE.size : at]):
+        match step:
+            case int():
+                _extend(opened[-1][1], json.loads(data[at : at + step].decode(), object_hook=hook))
+                at += step
+            case "[" | "{":
+                if len(opened) > DEEPEST:
+                    raise ValueError(f"expected at most {DEEPEST} levels within each other")
+                opened.append((key, [] if step == "[" else {}))
+                key = None
+            case [str() as key]:
+                pass
+            case "]":
+                name, closed = opened.pop()
+                if hook is not None and isinstance(closed, dict):
+                    closed = hook(cast("dict[str, Any]", closed))
+                _extend(opened[-1][1], [closed] if name is None else [name, closed])
+            case _:
+                raise ValueError(f"expected a step, got {step!r:.100}")
+    if len(opened) > 1 or at != len(data):
+        raise ValueError("expected an outline of all that follows")
+    (value,) = root
+    return value
+
+
+def _extend(whole: Any, entries: Any) -> None:
+    if type(entries) is not list:
+        raise ValueError(f"expected a list of entries, got {entries!r:.100}")
+    entries = cast("list[Any]", entries)
+    if isinstance(whole, dict):
+        cast("dict[str, Any]", whole).update(zip(entries[::2], entries[1::2], strict=True))
+    else:
+        whole.extend(entries)

@@ -1,0 +1,50 @@
+"""What JSON and msgpack give back as it was, and how much of it a value has inside."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple, cast
+
+__all__ = ["JSON", "MSGPACK", "Kinds", "weight"]
+
+
+class Kinds(NamedTuple):
+    """The types that a format gives back as they are."""
+
+    values: frozenset[type]
+    keys: frozenset[type]
+
+
+JSON: Final = Kinds(frozenset({type(None), bool, int, float, str}), frozenset({str}))
+MSGPACK: Final = Kinds(JSON.values | {bytes}, JSON.values | {bytes})
+
+
+def weight(value: object, kinds: Kinds, levels: int) -> int:
+    """How many values there are in a value, itself among them; 0 if a format would give it back as something else.
+
+    Each 32 characters of a text count as one value more. At most `levels` lists and dicts may be within each other. Subclasses, such as members
+    of an IntEnum, would come back as what they inherit from.
+    """
+    kind = type(value)
+    inner: Iterable[object]
+    if kind is list:
+        inner = cast("list[object]", value)
+        total = 1 + len(inner)
+    elif kind is dict:
+        entries = cast("dict[object, object]", value)
+        if not all(type(key) in kinds.keys for key in entries):
+            return 0
+        inner = entries.values()
+        total = 1 + len(inner)
+    else:
+        inner = (value,)
+        total = 1
+    # Most of what is inside is plain: a call for each would take longer than all the rest.
+    for each in inner:
+        kind = type(each)
+        if kind is str:
+            total += len(cast("str", each)) >> 5
+        elif kind not in kinds.values:
+            more = weight(each, kinds, levels - 1) if levels > 1 and (kind is list or kind is dict) else 0
+            if not more:
+                return 0
+            total += more
+    return total
