@@ -55,11 +55,10 @@ def scan(**arguments: Any) -> Call:
 
 
 BAD: dict[str, tuple[Call, str]] = {
-    "no ids": (upsert(ids=None), "ids: expected a list, one for each id, got NoneType"),
-    "ids that are one string": (lambda zoo: zoo.get("cat"), "ids: expected a list, one for each id, got str"),
+    "no ids": (upsert(ids=None), "ids: expected a str or a list of them, got NoneType"),
     "ids that are an array of no dimension": (
         lambda zoo: zoo.get(np.array(3)),
-        "ids: expected a list, one for each id, got ndarray",
+        "ids: expected a str or a list of them, got ndarray",
     ),
     "empty id": (upsert(ids=[""]), r"ids\[0\]: expected 1 to 512 bytes of UTF-8, got 0"),
     "long id": (lambda zoo: zoo.delete(["a", "é" * 257]), r"ids\[1\]: expected 1 to 512 bytes of UTF-8, got 514"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
+from uuid import UUID
 
 import numpy as np
 
@@ -84,14 +85,37 @@ def unicode_text(value: object, place: str) -> str:
     return value
 
 
-def record_ids(ids: Iterable[str]) -> list[str]:
-    """Ids of records: strings of 1 to 512 bytes."""
-    names = column(ids, "ids", None)
-    for at, name in enumerate(names):
-        size = len(unicode_text(name, f"ids[{at}]").encode())
-        if not 1 <= size <= MAX_ID:
-            raise InvalidInputError(f"ids[{at}]: expected 1 to {MAX_ID} bytes of UTF-8, got {size}")
-    return names
+def record_ids(ids: str | Iterable[str]) -> list[str]:
+    """Ids of records, one or many: strings of 1 to 512 bytes."""
+    if isinstance(ids, str):
+        return [record_id(ids, "ids")]
+    names = items(ids)
+    if names is None:
+        refuse_foreign_id(ids, "ids")
+        raise InvalidInputError(f"ids: expected a str or a list of them, got {type(ids).__name__}")
+    return [record_id(name, f"ids[{at}]") for at, name in enumerate(names)]
+
+
+def record_id(id: object, place: str) -> str:
+    """The id of a record."""
+    refuse_foreign_id(id, place)
+    text = unicode_text(id, place)
+    size = len(text.encode())
+    if not 1 <= size <= MAX_ID:
+        raise InvalidInputError(f"{place}: expected 1 to {MAX_ID} bytes of UTF-8, got {size}")
+    return text
+
+
+def refuse_foreign_id(id: object, place: str) -> None:
+    """Complain about what is an id elsewhere, an integer or a UUID, and say what to give instead."""
+    if isinstance(id, int | np.integer | UUID) and not isinstance(id, bool):
+        kind = type(cast("object", id)).__name__
+        raise InvalidInputError(f"{place}: expected a str, got {kind}; give str(id)")
+
+
+def beside(ids: object, value: Any) -> Any:
+    """What is given beside ids, one for each: beside a single id, the value itself stands for a list of it."""
+    return [value] if isinstance(ids, str) and value is not None else value
 
 
 def given_vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
@@ -106,27 +130,27 @@ def given_vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
     return there or None, [row is not None for row in rows]
 
 
-def record_texts(texts: Iterable[str | None] | None, count: int) -> list[str | None] | None:
+def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> list[str | None] | None:
     """Texts, one for each id or none at all."""
     if texts is None:
         return None
-    listed = column(texts, "texts", count)
+    listed = column(texts, "texts", len(names))
     for at, text in enumerate(listed):
         if text is not None and len(unicode_text(text, f"texts[{at}]")) > MAX_TEXT:
             raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {len(text)}")
     return listed
 
 
-def record_metadata(metadata: Iterable[Metadata | None] | None, count: int) -> list[str | None] | None:
+def record_metadata(metadata: Iterable[Metadata | None] | None, names: Sequence[str]) -> list[str | None] | None:
     """Metadata as JSON, one for each id or none at all."""
     if metadata is None:
         return None
-    return given_metadata(metadata, count)
+    return given_metadata(metadata, names)
 
 
-def given_metadata(metadata: Iterable[Metadata | None], count: int) -> list[str | None]:
+def given_metadata(metadata: Iterable[Metadata | None], names: Sequence[str]) -> list[str | None]:
     """Metadata as JSON, one for each id."""
-    listed = column(metadata, "metadata", count)
+    listed = column(metadata, "metadata", len(names))
     return [None if each is None else json_object(each, f"metadata[{at}]") for at, each in enumerate(listed)]
 
 

@@ -15,9 +15,9 @@
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Literal, Self, Unpack, final
+from typing import Any, Literal, Self, Unpack, final, overload
 
 from numpy.typing import ArrayLike
 
@@ -31,6 +31,7 @@ from tiercel.checks import (
     path_name,
     query_texts,
     record_ids,
+    refuse_foreign_id,
     sort_order,
     unicode_text,
     whole,
@@ -42,7 +43,7 @@ from tiercel.found import Found, Include, Match, record
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
-from tiercel.search import Expand, SearchOptions, options
+from tiercel.search import Expand, SearchOptions, options, vector_and_text, vectors_and_texts
 from tiercel.twins import twin
 from tiercel.writing import Writing
 
@@ -103,8 +104,14 @@ class Collection(Writing):
         """Types of fields of the metadata, as the collection was made; empty if it was made without."""
         return types_of_names(self._core.schema)
 
-    def get(self, ids: Iterable[str], *, include: Iterable[Include] = INCLUDES) -> list[Match | None]:
-        """Records by id, in the order of `ids`; `None` where there is none. Their score is NaN.
+    @overload
+    def get(self, ids: str, *, include: Iterable[Include] = ...) -> Match | None: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def get(self, ids: Iterable[str], *, include: Iterable[Include] = ...) -> list[Match | None]: ...
+    def get(
+        self, ids: str | Iterable[str], *, include: Iterable[Include] = INCLUDES
+    ) -> Match | list[Match | None] | None:
+        """A record by its id, or a list of records by many ids, in their order; `None` for an id that has no record.
 
         Raises
         ------
@@ -112,11 +119,12 @@ class Collection(Writing):
             The metadata of one of them cannot be read, and is asked for.
         """
         found = self._core.get(record_ids(ids), included(include))
-        return [record(row) if row is not None else None for row in found]
+        records = [record(row) if row is not None else None for row in found]
+        return records[0] if isinstance(ids, str) else records
 
     def search(
         self,
-        vector: ArrayLike | None = None,
+        vector: ArrayLike | str | None = None,
         text: str | None = None,
         *,
         filter: Filter | Metadata | None = None,
@@ -139,7 +147,7 @@ class Collection(Writing):
         Parameters
         ----------
         vector
-            Array of shape `(dim,)`: find records with vectors near it.
+            Array of shape `(dim,)`: find records with vectors near it. A string here is a text: `search("cats")` is `search(text="cats")`.
         text
             Words to find (BM25, Robertson and Zaragoza 2009); `"a phrase"` in double quotes, `+required`, `-excluded`. With an
             embedder and no `vector`, records with vectors near that of the text are found, too. Where there is a vector, given or
@@ -178,6 +186,7 @@ class Collection(Writing):
         DimensionMismatchError
             A vector of another length than `dim`.
         """
+        vector, text = vector_and_text(vector, text)
         if vector is None and text is None:
             raise InvalidInputError("search: expected vector, text or both, got neither")
         chosen = options(
@@ -201,7 +210,7 @@ class Collection(Writing):
 
     def search_many(
         self,
-        vectors: ArrayLike | None = None,
+        vectors: ArrayLike | Sequence[str] | None = None,
         texts: Iterable[str] | None = None,
         *,
         threads: int | None = None,
@@ -212,7 +221,7 @@ class Collection(Writing):
         Parameters
         ----------
         vectors
-            Array of shape `(n, dim)`.
+            Array of shape `(n, dim)`. Strings here are texts.
         texts
             `n` strings. With an embedder and no `vectors`, records with vectors near those of the texts are found, too.
         threads
@@ -227,6 +236,7 @@ class Collection(Writing):
         DimensionMismatchError
             Vectors of another length than `dim`.
         """
+        vectors, texts = vectors_and_texts(vectors, texts)
         if vectors is None and texts is None:
             raise InvalidInputError("search_many: expected vectors, texts or both, got neither")
         chosen = options(**options_)
@@ -383,6 +393,7 @@ class Collection(Writing):
         return len(self._core)
 
     def __contains__(self, id: object) -> bool:
+        refuse_foreign_id(id, "id")
         return isinstance(id, str) and self._core.contains(unicode_text(id, "id"))
 
     def __enter__(self) -> Self:

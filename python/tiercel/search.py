@@ -1,17 +1,17 @@
 """What a search can be asked for: the stages after its rankings, and how all of it is handed to the core."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, final
+from typing import Any, Literal, TypedDict, cast, final
 
-from tiercel.checks import SEARCH_INCLUDES, Metadata, included, number, unicode_text, whole
+from tiercel.checks import SEARCH_INCLUDES, Metadata, included, items, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Include
 from tiercel.rerank import Reranker
 
-__all__ = ["Expand", "SearchOptions", "options"]
+__all__ = ["Expand", "SearchOptions", "options", "vector_and_text", "vectors_and_texts"]
 
 
 @final
@@ -80,6 +80,34 @@ class SearchOptions(TypedDict, total=False):
     mmr: float | None
     include: Iterable[Include | Literal["highlights"]]
     explain: bool
+
+
+def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
+    """What to search for: a string in the place of the vector is the text."""
+    if not isinstance(vector, str):
+        return vector, text
+    if text is not None:
+        raise InvalidInputError("vector: expected an array beside text, got a str; a search has one text")
+    return None, vector
+
+
+def vectors_and_texts(vectors: Any, texts: Iterable[str] | None) -> tuple[Any, Iterable[str] | None]:
+    """What to search for: strings in the place of the vectors are the texts."""
+    if isinstance(vectors, str):
+        raise InvalidInputError("vectors: expected an array or a list of texts, got a str; search takes one text")
+    # What has no length may be gone through only once.
+    if not isinstance(vectors, Sized) or not all_texts(vectors):
+        return vectors, texts
+    if texts is not None:
+        raise InvalidInputError("vectors: expected an array beside texts, got texts")
+    return None, cast("Iterable[str]", vectors)
+
+
+def all_texts(values: Any) -> bool:
+    """Whether there are values, each a string."""
+    # An array of vectors need not become a list first.
+    listed = None if getattr(values, "ndim", 1) > 1 else items(values)
+    return bool(listed) and all(isinstance(value, str) for value in listed)
 
 
 def options(

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from tiercel._core import CollectionCore
 from tiercel.checks import (
     Metadata,
+    beside,
     expected_sequences,
     given_metadata,
     given_vectors,
@@ -33,10 +34,10 @@ class Writing:
 
     def upsert(
         self,
-        ids: Iterable[str],
+        ids: str | Iterable[str],
         vectors: ArrayLike | Sequence[ArrayLike | None] | None = None,
-        texts: Iterable[str | None] | None = None,
-        metadata: Iterable[Metadata | None] | None = None,
+        texts: str | Iterable[str | None] | None = None,
+        metadata: Metadata | Iterable[Metadata | None] | None = None,
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
@@ -47,7 +48,8 @@ class Writing:
         Parameters
         ----------
         ids
-            Strings of 1 to 512 bytes in UTF-8. Of equal ids the last wins.
+            Strings of 1 to 512 bytes in UTF-8. Of equal ids the last wins. A single string is one record: then `vectors` is one vector of
+            shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
             Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
             vector are embedded.
@@ -77,17 +79,18 @@ class Writing:
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
         names = record_ids(ids)
-        count = len(names)
-        contents, values = record_texts(texts, count), record_metadata(metadata, count)
+        contents = record_texts(beside(ids, texts), names)
+        values = record_metadata(beside(ids, metadata), names)
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
-        rows, with_vector = given_vectors(vectors, count)
-        return self._core.upsert(names, rows, with_vector, contents, values, expected_sequences(if_sequence, count))
+        rows, with_vector = given_vectors(vectors, len(names))
+        sequences = expected_sequences(if_sequence, len(names))
+        return self._core.upsert(names, rows, with_vector, contents, values, sequences)
 
     def update_metadata(
         self,
-        ids: Iterable[str],
-        metadata: Iterable[Metadata | None],
+        ids: str | Iterable[str],
+        metadata: Metadata | Iterable[Metadata | None],
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
@@ -108,12 +111,12 @@ class Writing:
             A record does not have the sequence that `if_sequence` expects.
         """
         names = record_ids(ids)
-        values = given_metadata(metadata, len(names))
+        values = given_metadata(beside(ids, metadata), names)
         return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 
     def delete(
         self,
-        ids: Iterable[str] | None = None,
+        ids: str | Iterable[str] | None = None,
         *,
         filter: Filter | Metadata | None = None,
         if_sequence: int | Iterable[int] | None = None,
@@ -126,7 +129,7 @@ class Writing:
         Parameters
         ----------
         ids
-            Of records; unknown ids change nothing.
+            One id or many; unknown ids change nothing.
         filter
             An expression of `F`, or its dict form.
         if_sequence

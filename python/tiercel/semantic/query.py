@@ -213,6 +213,8 @@ class QueryCache(Generic[_Answer]):
         if named.keys() & options.keys():
             return None
         named |= options
+        if isinstance(named.get("vector"), str) and named.get("text") is None:
+            named["text"] = named.pop("vector")
         try:
             key = user, *((name, self._frozen(name, named[name])) for name in sorted(named))
             hash(key)
