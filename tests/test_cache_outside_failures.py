@@ -14,7 +14,7 @@ from outside import LONG, SHORT, Clock, Failure, Shelf, impatient, on_shelf, res
 
 import tiercel
 from tiercel.cache import Object, Wrapped
-from tiercel.cache.outside import base, doubts
+from tiercel.cache.outside import doubts
 from tiercel.cache.outside.guard import Breaker, Guard
 
 
@@ -568,13 +568,6 @@ def test_an_object_without_the_methods_is_refused() -> None:
         tiercel.InvalidInputError, match="object: expected methods get, put and delete, got dict without put"
     ):
         Wrapped({})
-
-
-def test_a_package_that_is_missing_is_named() -> None:
-    with pytest.raises(
-        tiercel.InvalidInputError, match=r"no_such_module is not installed: pip install 'tiercel\[object\]'"
-    ):
-        base.extra("no_such_module", "object")
 
 
 def test_a_closed_tier_says_so(shelf: Shelf) -> None:

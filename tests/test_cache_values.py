@@ -6,7 +6,6 @@ import json
 import math
 import os
 import pickle
-import sys
 from collections import OrderedDict
 from typing import Any, NamedTuple
 
@@ -313,9 +312,3 @@ def test_msgpack_keeps_what_json_does_not() -> None:
     ):
         with pytest.raises(DamagedValueError):
             codec.decode(damaged)
-
-
-def test_msgpack_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "msgpack", None)
-    with pytest.raises(ImportError, match="pip install msgpack"):
-        Codec("msgpack")

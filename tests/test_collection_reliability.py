@@ -38,7 +38,7 @@ def forked(zoo: tiercel.Collection, answer: Connection) -> None:
     found = [zoo.search([1, 0, 0], k=1).ids, zoo.search(text="eggs").ids, len(zoo)]
     try:
         zoo.upsert(["owl"], [[0, 0, 1]])
-    except tiercel.StorageFailedError as error:
+    except tiercel.ForkedProcessError as error:
         found.append(str(error))
     zoo.close()
     answer.send(found)
@@ -57,7 +57,7 @@ def test_a_forked_process_reads_and_does_not_write(zoo: tiercel.Collection) -> N
     child.join(60)
     assert child.exitcode == 0
     assert found == [["cat"], ["hen"], 2]
-    assert f"opened by process {os.getpid()}, and a forked process must not write" in refused
+    assert f"process {os.getpid()} opened the collection, and a forked process cannot write to it" in refused
     assert zoo.upsert(["eel"], [[0, 0, 1]], ["an eel"]) == 1
     zoo.close()
     with tiercel.open(zoo.path) as again:

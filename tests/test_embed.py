@@ -174,16 +174,6 @@ def test_models_are_loaded_by_name_or_given(
         assert embedder.embed_query(TEXTS[1]).tolist() == letters(TEXTS)[1]
 
 
-@pytest.mark.parametrize(("module", "package", "adapter", "make"), MODELS, ids=[row[0] for row in MODELS])
-def test_a_package_that_is_missing_is_named(
-    monkeypatch: pytest.MonkeyPatch, module: str, package: str, adapter: Any, make: Callable[[], Any]
-) -> None:
-    # None in sys.modules makes the import fail as if the package were not there.
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=f"pip install {package}"):
-        adapter("some/model")
-
-
 def test_sentence_transformers_before_version_5() -> None:
     model = sentence_transformers()
     del model.encode_document, model.encode_query

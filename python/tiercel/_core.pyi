@@ -536,7 +536,7 @@ class Index:
 
         Raises
         ------
-        FileNotFoundError
+        MissingFileError
             There is no such file.
         StorageFailedError
             The file cannot be read.

@@ -334,7 +334,7 @@ class Collection(Writing):
             A file is damaged; the collection stays where it is.
         StorageFailedError
             The directory cannot be read, or another collection has taken its place.
-        FileNotFoundError
+        MissingFileError
             The collection is gone.
         """
         return self._core.refresh()

@@ -14,7 +14,6 @@ A collection that is opened with one embeds the texts that come without a vector
 Packages of models are imported when their embedder is made, never before.
 """
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import HashingEmbedder
+from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
 __all__ = [
@@ -175,7 +175,7 @@ class SentenceTransformersEmbedder(_Loaded):
 
     @staticmethod
     def _load(name: str) -> Any:
-        return needed_module("sentence_transformers", "sentence-transformers").SentenceTransformer(name)
+        return needed("sentence_transformers", "sentence-transformers").SentenceTransformer(name)
 
     def _documents(self, texts: list[str]) -> object:
         return self._encode("encode_document", texts)
@@ -207,7 +207,7 @@ class FastEmbedEmbedder(_Loaded):
 
     @staticmethod
     def _load(name: str) -> Any:
-        return needed_module("fastembed", "fastembed").TextEmbedding(model_name=name)
+        return needed("fastembed", "fastembed").TextEmbedding(model_name=name)
 
     def _documents(self, texts: list[str]) -> object:
         return list(self._model.passage_embed(texts))
@@ -233,7 +233,7 @@ class Model2VecEmbedder(_Loaded):
 
     @staticmethod
     def _load(name: str) -> Any:
-        return needed_module("model2vec", "model2vec").StaticModel.from_pretrained(name)
+        return needed("model2vec", "model2vec").StaticModel.from_pretrained(name)
 
     def _documents(self, texts: list[str]) -> object:
         return self._model.encode(texts)
@@ -365,14 +365,3 @@ def _with_methods(value: Any, *names: str, argument: str = "embeddings") -> Any:
         if not callable(getattr(value, name, None)):
             raise InvalidInputError(f"{argument}: expected an object with {name}, got {type(value).__name__}")
     return value
-
-
-def needed_module(name: str, package: str) -> Any:
-    """A module that the base install does not need."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        # What the package itself misses is another story.
-        if not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise ImportError(f"{error.name} is not installed: pip install {package}", name=error.name) from error

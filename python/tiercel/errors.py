@@ -1,7 +1,7 @@
 """Every error that tiercel raises, in one tree rooted at `TiercelError`.
 
-A message names the argument, what was expected and what came. Errors that Python users already catch by a builtin name
-(`ValueError`, `KeyError`, `OSError`) inherit from it too.
+A message names the argument or the file, what was expected and what came. An error that Python programs usually catch by a builtin
+name (`ValueError`, `KeyError`, `OSError`, `ImportError`) inherits from that, too.
 """
 
 __all__ = [
@@ -12,7 +12,10 @@ __all__ = [
     "DeadlineExceededError",
     "DimensionMismatchError",
     "DiskFullError",
+    "ForkedProcessError",
     "InvalidInputError",
+    "MissingDependencyError",
+    "MissingFileError",
     "NotFoundError",
     "RecursiveLoadError",
     "StorageFailedError",
@@ -48,12 +51,20 @@ class StorageFailedError(TiercelError, OSError):
     """A file could not be read or written."""
 
 
+class MissingFileError(StorageFailedError, FileNotFoundError):
+    """A file or directory does not exist (`errno` is ENOENT); `filename` says which."""
+
+
 class AlreadyOpenError(TiercelError):
     """Another process, or another object in this one, has the collection or the tier open for writing."""
 
 
 class ClosedError(TiercelError, ValueError):
     """The collection or the tier has been closed."""
+
+
+class ForkedProcessError(TiercelError, RuntimeError):
+    """A forked process uses what only the process that opened it may use; nothing was changed. Open it again in this process."""
 
 
 class ConflictError(TiercelError):
@@ -79,6 +90,10 @@ class ConflictError(TiercelError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class MissingDependencyError(TiercelError, ImportError):
+    """An optional package is not installed, or cannot be imported. The message gives the `pip install` command; `name` is the module."""
 
 
 class DeadlineExceededError(TiercelError, TimeoutError):

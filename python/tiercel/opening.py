@@ -68,7 +68,7 @@ def open(  # noqa: A001
     InvalidInputError
         An argument is not what it must be, the collection was made with another one, or the directory holds other files and no
         collection.
-    FileNotFoundError
+    MissingFileError
         There is no collection to read, with `mode="r"`.
     AlreadyOpenError
         Another process or object has it open.

@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tiercel.embed import needed_module
+from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
 __all__ = ["FastEmbedReranker", "Reranker", "SentenceTransformersReranker", "scored_by"]
@@ -48,7 +48,7 @@ class SentenceTransformersReranker:
         # The tokenizer is changed by each call: another thread would find it borrowed.
         self._lock = Lock()
         if isinstance(model, str):
-            model = needed_module("sentence_transformers", "sentence-transformers").CrossEncoder(model)
+            model = needed("sentence_transformers", "sentence-transformers").CrossEncoder(model)
         self._model: Any = model
 
     def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
@@ -69,7 +69,7 @@ class FastEmbedReranker:
 
     def __init__(self, model: str | Any) -> None:
         if isinstance(model, str):
-            model = needed_module("fastembed.rerank.cross_encoder", "fastembed").TextCrossEncoder(model_name=model)
+            model = needed("fastembed.rerank.cross_encoder", "fastembed").TextCrossEncoder(model_name=model)
         self._model: Any = model
 
     def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:

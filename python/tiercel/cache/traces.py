@@ -3,15 +3,16 @@
 import io
 import lzma
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.errors import CorruptionError, InvalidInputError
+from tiercel.checks import path_name
+from tiercel.dependencies import needed
+from tiercel.errors import CorruptionError, InvalidInputError, MissingFileError, StorageFailedError
 
 __all__ = ["MOST_BYTES", "MOST_REQUESTS", "Trace", "read_trace"]
 
@@ -58,16 +59,23 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     Raises
     ------
     InvalidInputError
-        The name has another ending, or what decompresses it is not installed.
+        The name has another ending.
+    MissingDependencyError
+        The file is compressed by Zstandard, and `zstandard` is not installed.
     CorruptionError
         The file is not written so, has no requests, or more than 134,217,728 of them, or 4 GiB.
-    FileNotFoundError
+    MissingFileError
         There is no such file.
+    StorageFailedError
+        The file cannot be read.
     """
-    name = fspath(path)
+    name = path_name(path, "path")
     try:
         with Path(path).open("rb") as file:
             trace = _parse(*_unpacked(name, file))
+    except OSError as error:
+        failed = MissingFileError if isinstance(error, FileNotFoundError) else StorageFailedError
+        raise failed(error.errno, error.strerror, name) from error
     except (ValueError, OverflowError) as error:
         if isinstance(error, InvalidInputError):
             raise
@@ -85,10 +93,7 @@ def _unpacked(name: str, file: IO[bytes]) -> tuple[str, IO[bytes]]:
         )
     if not name.endswith(".zst"):
         return name, file
-    try:
-        zstandard: Any = import_module("zstandard")
-    except ImportError as error:
-        raise InvalidInputError(f"{name}: to read it, pip install zstandard") from error
+    zstandard = needed("zstandard", "zstandard")
     unpacker = _Unpacker(file, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
     return name.removesuffix(".zst"), io.BufferedReader(unpacker)
 

@@ -21,8 +21,8 @@ from tiercel.cache.large import array_bytes, joined, tail, utf8
 from tiercel.cache.native import JSON, MSGPACK, weight
 from tiercel.cache.typed import SCALARS, Typed
 from tiercel.checks import MAX_DEPTH
-from tiercel.embed import needed_module
-from tiercel.errors import InvalidInputError
+from tiercel.dependencies import needed
+from tiercel.errors import CorruptionError, InvalidInputError
 
 __all__ = ["Codec", "CodecName", "DamagedValueError"]
 
@@ -43,7 +43,7 @@ CodecName: TypeAlias = Literal["plain", "msgpack", "pickle (unsafe)"]
 _Reader: TypeAlias = Callable[[bytes], Any]
 
 
-class DamagedValueError(ValueError):
+class DamagedValueError(CorruptionError):
     """Bytes that no codec wrote, or that this one does not read. A cache makes a miss of it."""
 
 
@@ -59,7 +59,7 @@ class Codec:
     ----------
     name
         How they are written. "plain": JSON, with types where JSON has none. "msgpack": msgpack, where that keeps types; needs `pip install
-        msgpack`. "pickle (unsafe)": whatever pickle takes. Whoever can write to a tier runs code of theirs in every process that reads
+        'tiercel[msgpack]'`. "pickle (unsafe)": whatever pickle takes. Whoever can write to a tier runs code of theirs in every process that reads
         pickles from it.
     types
         Dataclasses, enums and named tuples whose members are kept, too, by the name of the class. A member is restored from its fields
@@ -69,7 +69,7 @@ class Codec:
     ------
     InvalidInputError
         There is no such codec, or one of `types` is no such class.
-    ImportError
+    MissingDependencyError
         msgpack is not installed.
 
     Examples
@@ -103,7 +103,7 @@ class Codec:
             case "plain":
                 self._write: Callable[[Any], bytes] = lambda value: _write_json(value) or _write_typed(value, typed)
             case "msgpack":
-                module = needed_module("msgpack", "msgpack")
+                module = needed("msgpack", "tiercel[msgpack]")
                 self._write = lambda value: _write_msgpack(value, module.packb) or _write_typed(value, typed)
                 self._readers[ord("m")] = lambda data: module.unpackb(memoryview(data)[1:], strict_map_key=False)
             case "pickle (unsafe)":

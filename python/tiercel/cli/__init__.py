@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from tiercel.cli.arguments import make_parser
-from tiercel.errors import InvalidInputError, TiercelError
+from tiercel.errors import InvalidInputError, MissingDependencyError, TiercelError
 
 __all__ = ["main"]
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader, `head` perhaps, has what it wanted: nothing to complain about.
         return FAILED
-    except (InvalidInputError, FileNotFoundError) as error:
+    except (InvalidInputError, MissingDependencyError, FileNotFoundError) as error:
         return _complain(_describe(error), BAD_INPUT)
     except MemoryError as error:
         return _complain(f"not enough memory: {error}" if str(error) else "not enough memory", FAILED)

@@ -2,10 +2,10 @@
 # matplotlib leaves parts of its signatures untyped.
 # pyright: reportUnknownMemberType=false
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from tiercel.cli.files import check_target
+from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
 _SUFFIXES = (".png", ".svg", ".pdf")
@@ -15,8 +15,7 @@ _WIDE, _HIGH = 30, 16
 
 def check_plot(path: str) -> None:
     """Complain before any work is done when the picture could not be drawn."""
-    if find_spec("matplotlib") is None:
-        raise InvalidInputError("--plot needs matplotlib: pip install 'tiercel[plot]'")
+    needed("matplotlib", "tiercel[plot]")
     if Path(path).suffix.lower() not in _SUFFIXES:
         raise InvalidInputError(f"--plot: expected a name that ends in {', '.join(_SUFFIXES)}, got {path}")
     check_target(path, "--plot")

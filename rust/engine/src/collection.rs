@@ -100,9 +100,13 @@ impl Collection {
         Arc::clone(&self.core.troubles)
     }
 
+    /// What a write goes through. A forked process is refused here, before it waits for a lock that a thread of its parent held.
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, WriteError> {
         match &self.access {
-            Access::Write(writer, _) => Ok(writer),
+            Access::Write(writer, _) => {
+                writer.store.check_process()?;
+                Ok(writer)
+            }
             Access::Read(_) => Err(WriteError::ReadOnly),
         }
     }

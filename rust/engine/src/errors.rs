@@ -50,6 +50,9 @@ pub enum OpenError {
     /// Another collection has taken the place of the one that was opened.
     #[error("another collection is in the directory now: open it again")]
     Replaced,
+    /// The process was forked while another thread was refreshing.
+    #[error("the process was forked while another thread was refreshing the collection: open it again in this process")]
+    Forked,
     /// The background thread was not started.
     #[error("no thread for the background work: {0}")]
     Thread(String),
@@ -159,6 +162,9 @@ pub enum QueryError {
     /// The system refused an operation.
     #[error("{0}")]
     Io(std::sync::Arc<std::io::Error>),
+    /// The process was forked while another thread was doing what the query needs.
+    #[error("{0}")]
+    Forked(String),
     /// No memory, or the like.
     #[error("{0}")]
     Failed(String),
@@ -203,6 +209,7 @@ impl From<OpenError> for QueryError {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Store(error) => error.into(),
+            OpenError::Forked => Self::Forked(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }

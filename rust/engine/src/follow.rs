@@ -1,10 +1,10 @@
 //! Following: taking what another process commits into the snapshots of a reader.
 
+use std::process;
 use std::time::Duration;
-use std::{io, process};
 
 use parking_lot::{Mutex, MutexGuard};
-use tiercel_store::{Applied, Change, Followed, Follower, ReadError, RowChange, View};
+use tiercel_store::{Applied, Change, Followed, Follower, RowChange, View};
 use tiercel_text::Segment;
 
 use crate::checkpoint::last_checkpoint;
@@ -73,10 +73,7 @@ impl Reading {
         if self.opened_by == process::id() {
             return Ok(self.state.lock());
         }
-        self.state.try_lock_for(PATIENCE).ok_or_else(|| {
-            let what = "the process was forked while the collection was being refreshed; open it again";
-            ReadError::from(io::Error::other(what)).into()
-        })
+        self.state.try_lock_for(PATIENCE).ok_or(OpenError::Forked)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use pyo3::exceptions::{PyException, PyFileNotFoundError, PyMemoryError};
+use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
@@ -82,9 +82,6 @@ pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String
 /// What loading refuses; `path` is what to call the bytes.
 pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
     match error {
-        LoadError::Io(io) if io.kind() == io::ErrorKind::NotFound => {
-            PyFileNotFoundError::new_err((ENOENT, reason(&io), path.as_os_str().to_owned()))
-        }
         LoadError::Io(io) => storage(py, &io, path),
         LoadError::Corrupt(corruption) => {
             self::error(py, "CorruptionError", (format!("{}: {corruption}", path.display()),))
@@ -100,7 +97,7 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
     match problem {
         OpenError::Store(Store::Io(io)) => storage(py, &io, path),
         OpenError::Store(Store::NotFound) => {
-            PyFileNotFoundError::new_err((ENOENT, "no collection there", path.as_os_str().to_owned()))
+            error(py, "MissingFileError", (ENOENT, "no collection there", path.as_os_str().to_owned()))
         }
         OpenError::Store(Store::AlreadyOpen { pid }) => {
             let by = pid.map(|pid| format!(" by process {pid}")).unwrap_or_default();
@@ -115,6 +112,7 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
         }
         OpenError::Differs { .. } | OpenError::Simd(_) => invalid(py, problem.to_string()),
         OpenError::Thread(why) => internal(py, &why),
+        OpenError::Forked => error(py, "ForkedProcessError", named(&problem)),
         OpenError::Replaced => error(py, "StorageFailedError", (EIO, problem.to_string(), path.as_os_str().to_owned())),
         _ => error(py, "CorruptionError", named(&problem)),
     }
@@ -145,6 +143,7 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
         CommitError::DiskFull => error(py, "DiskFullError", (ENOSPC, problem.to_string())),
         CommitError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         CommitError::Invalid(_) => invalid(py, problem.to_string()),
+        CommitError::Forked { .. } => error(py, "ForkedProcessError", (problem.to_string(),)),
         CommitError::Conflict { id, expected, actual } => {
             error(py, "ConflictError", (problem.to_string(), id.clone(), *expected, *actual))
         }
@@ -163,6 +162,7 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
         | QueryError::Schema(_)
         | QueryError::Position(_) => invalid(py, problem.to_string()),
         QueryError::Interrupted => interrupted(py),
+        QueryError::Forked(_) => error(py, "ForkedProcessError", (problem.to_string(),)),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         QueryError::Io(_) | QueryError::LeftBehind => error(py, "StorageFailedError", (EIO, problem.to_string())),
         QueryError::Failed(_) => error(py, "TiercelError", (problem.to_string(),)),
@@ -198,7 +198,11 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
 /// A file could not be read or written.
 pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
     let errno = errno(io);
-    let class = if errno == ENOSPC { "DiskFullError" } else { "StorageFailedError" };
+    let class = match errno {
+        ENOSPC => "DiskFullError",
+        ENOENT => "MissingFileError",
+        _ => "StorageFailedError",
+    };
     error(py, class, (errno, reason(io), path.as_os_str().to_owned()))
 }
 

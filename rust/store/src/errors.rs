@@ -80,7 +80,7 @@ pub enum CommitError {
     Corrupt(#[from] Corruption),
     /// The store was opened by the process that forked this one, and only that one may write.
     #[error(
-        "opened by process {opened_by}, and a forked process must not write: open it in this process once that one has closed it"
+        "process {opened_by} opened the collection, and a forked process cannot write to it: after that process has closed it, open it in this one"
     )]
     Forked {
         /// The process that opened the store.

@@ -459,7 +459,8 @@ impl Store {
         }
     }
 
-    pub(crate) fn check_process(&self) -> Result<(), CommitError> {
+    /// Refuse a forked process: it has a copy of everything in memory, and only the process that opened the store may write.
+    pub fn check_process(&self) -> Result<(), CommitError> {
         if process::id() == self.opened_by { Ok(()) } else { Err(CommitError::Forked { opened_by: self.opened_by }) }
     }
 }

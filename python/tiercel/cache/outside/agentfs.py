@@ -6,8 +6,9 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, ClassVar, TypeVar
 
-from tiercel.cache.outside.base import MOST, extra
+from tiercel.cache.outside.base import MOST
 from tiercel.cache.outside.wrapped import Wrapped
+from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
 __all__ = ["AgentFS"]
@@ -37,7 +38,9 @@ class AgentFS(Wrapped):
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, or `agentfs-sdk` is not installed.
+        An argument is not what it must be.
+    MissingDependencyError
+        `agentfs-sdk` is not installed.
 
     Examples
     --------
@@ -66,7 +69,7 @@ class _Files:
     """Files of an agent by `get`, `put`, `delete` and `keys`, one call at a time: a write is several statements there."""
 
     def __init__(self, path_or_agent: Any) -> None:
-        package = extra("agentfs_sdk", "agentfs")
+        package = needed("agentfs_sdk", "tiercel[agentfs]")
         self._one_at_a_time = threading.Lock()
         self._own = isinstance(path_or_agent, str | os.PathLike)
         if self._own:

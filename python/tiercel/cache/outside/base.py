@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping, ValuesView
 from functools import partial
-from importlib import import_module
 from itertools import islice
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, overload
@@ -33,7 +32,7 @@ from tiercel.cache.outside.names import (
 from tiercel.cache.tiers import Key, TierStats
 from tiercel.errors import ClosedError, InvalidInputError
 
-__all__ = ["Outside", "OutsideStats", "Page", "extra"]
+__all__ = ["Outside", "OutsideStats", "Page"]
 
 T = TypeVar("T")
 _NOTHING: Any = object()
@@ -512,11 +511,3 @@ def _fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_fork)
-
-
-def extra(module: str, name: str) -> Any:
-    """A package that comes with an extra of tiercel."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise InvalidInputError(f"{module} is not installed: pip install 'tiercel[{name}]'") from error

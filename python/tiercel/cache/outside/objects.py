@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from tiercel.cache.outside.base import BESIDE, MOST, Outside, Page, extra
+from tiercel.cache.outside.base import BESIDE, MOST, Outside, Page
+from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
 __all__ = ["Object"]
@@ -45,7 +46,9 @@ class Object(Outside):
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, or `obstore` is not installed.
+        An argument is not what it must be.
+    MissingDependencyError
+        `obstore` is not installed.
 
     Examples
     --------
@@ -69,7 +72,7 @@ class Object(Outside):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(level=level, soft=soft, hard=hard, most=most)
-        self._obstore = extra("obstore", "object")
+        self._obstore = needed("obstore", "tiercel[object]")
         self._url = url
         self._store = self._open(url, hard, dict(options or {}))
         global _first_process  # noqa: PLW0603
@@ -78,7 +81,7 @@ class Object(Outside):
             self._cut_off()
 
     def _open(self, url: str, hard: float, options: dict[str, Any]) -> Any:
-        stores = extra("obstore.store", "object")
+        stores = needed("obstore.store", "tiercel[object]")
         if url.startswith("file:"):
             options = {"mkdir": True} | options
         elif not url.startswith("memory:"):

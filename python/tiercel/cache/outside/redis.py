@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from tiercel.cache.outside.base import MOST, Outside, Page, extra
+from tiercel.cache.outside.base import MOST, Outside, Page
+from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
 __all__ = ["Redis"]
@@ -40,7 +41,9 @@ class Redis(Outside):
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, or `redis` is not installed.
+        An argument is not what it must be.
+    MissingDependencyError
+        `redis` is not installed.
 
     Examples
     --------
@@ -63,11 +66,11 @@ class Redis(Outside):
         most: int = MOST,
     ) -> None:
         super().__init__(level=level, soft=soft, hard=hard, most=most)
-        redis = extra("redis", "redis")
+        redis = needed("redis", "tiercel[redis]")
         self._url = url
         self._prefix = prefix.encode()
         # One try: an earlier one that is on its way yet could write an older value over a newer one.
-        once = extra("redis.retry", "redis").Retry(extra("redis.backoff", "redis").NoBackoff(), 0)
+        once = needed("redis.retry", "tiercel[redis]").Retry(needed("redis.backoff", "tiercel[redis]").NoBackoff(), 0)
         try:
             self._client: Any = redis.Redis.from_url(
                 url, socket_timeout=hard, socket_connect_timeout=hard, retry=once, decode_responses=False

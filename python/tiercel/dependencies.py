@@ -1,0 +1,36 @@
+"""Packages that the base install does without: they are imported when something needs them."""
+
+import importlib
+from typing import Any
+
+from tiercel.errors import MissingDependencyError
+
+__all__ = ["needed"]
+
+
+def needed(module: str, package: str) -> Any:
+    """Import a module of an optional package.
+
+    Parameters
+    ----------
+    module
+        Its name, dotted if it lies within a package.
+    package
+        What `pip install` takes to install it: "msgpack", or an extra such as "tiercel[redis]".
+
+    Raises
+    ------
+    MissingDependencyError
+        The package is not installed, or cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        install = f"pip install '{package}'" if "[" in package else f"pip install {package}"
+        missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else None
+        if missing is not None and f"{module}.".startswith(f"{missing}."):
+            message = f"{missing} is not installed: {install}"
+        else:
+            # The package is there, but lacks something itself, or is damaged.
+            message = f"{module} cannot be imported: {error}; to install it with all that it needs: {install}"
+        raise MissingDependencyError(message, name=missing or module) from error
