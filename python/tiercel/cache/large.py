@@ -35,18 +35,15 @@ def array_bytes(array: "np.ndarray[Any, Any] | np.generic[Any]") -> bytes:
     return _copied(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
-def utf8(text: str) -> bytes:
-    """A text in UTF-8; `InvalidInputError` for a text that UTF-8 cannot hold."""
-    pieces: list[bytes] = []
-    for at in range(0, len(text), _PIECE):
-        try:
-            pieces.append(text[at : at + _PIECE].encode())
-        except UnicodeEncodeError as error:
-            place = at + error.start
-            raise InvalidInputError(
-                f"value: expected Unicode text, got a lone surrogate at character {place}"
-            ) from None
-    return b"".join(pieces)
+def utf8(text: str, start: int = 0) -> bytes:
+    """A text in UTF-8, or the part of one from `start` on; `InvalidInputError` for text that UTF-8 cannot hold."""
+    if len(text) > _PIECE:
+        return b"".join([utf8(text[at : at + _PIECE], start + at) for at in range(0, len(text), _PIECE)])
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        place = start + error.start
+        raise InvalidInputError(f"value: expected Unicode text, got a lone surrogate at character {place}") from None
 
 
 def _copied(view: memoryview) -> bytes:
