@@ -1,20 +1,16 @@
 """The command line: what each command prints, its exit codes, and that bad input is one line on stderr."""
 
-import io
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from commands import Run, runner
+from commands import Run, document, runner, start
 
 import tiercel
 from tiercel.cli import measure
-from tiercel.cli.progress import progress
 
 
 @pytest.fixture
@@ -37,12 +33,6 @@ def files(tmp_path: Path) -> dict[str, np.ndarray]:
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)
     return arrays
-
-
-def document(result: tuple[int, str, str]) -> dict[str, Any]:
-    code, out, err = result
-    assert (code, err) == (0, "")
-    return json.loads(out)
 
 
 def exact_ids(files: dict[str, np.ndarray], k: int) -> np.ndarray:
@@ -336,15 +326,11 @@ def test_help_documents_commands_and_exit_codes(run: Run) -> None:
     assert run("--version")[1] == f"tiercel {tiercel.__version__}\n"
 
 
-def python(*args: str, **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, *args], stderr=subprocess.PIPE, **options)
-
-
 def test_a_reader_that_closes_the_pipe_is_no_error(run: Run, files: dict[str, np.ndarray]) -> None:
     run("build", "vectors.npy", "-o", "v.tiercel")
     # More output than a pipe holds, so that the writer is still writing when the reader goes.
     np.save("many.npy", np.tile(files["queries"], (300, 1)))
-    process = python("-m", "tiercel", "search", "v.tiercel", "many.npy", "-k", "50", stdout=subprocess.PIPE)
+    process = start("search", "v.tiercel", "many.npy", "-k", "50", stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline().split() == [b"query", b"rank", b"id", b"distance"]
     process.stdout.close()
@@ -355,49 +341,13 @@ def test_a_reader_that_closes_the_pipe_is_no_error(run: Run, files: dict[str, np
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_output_that_cannot_be_written_is_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
-        process = python("-m", "tiercel", "info", stdout=full)
+        process = start("info", stdout=full)
         _, err = process.communicate()
     assert (process.returncode, err) == (1, b"tiercel: error: No space left on device\n")
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    process = python(
-        "-m", "tiercel", "info", "gr\u00fcn.tiercel", stdout=subprocess.PIPE, env=environment, cwd=tmp_path
-    )
+    process = start("info", "gr\u00fcn.tiercel", stdout=subprocess.PIPE, env=environment, cwd=tmp_path)
     out, err = process.communicate()
     assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_is_drawn_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with progress("building") as report:
-        assert report is None
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    with progress("building") as report:
-        assert report is not None
-        report(50, 50)
-        assert "building" in terminal.getvalue()
-        assert "50 of 50" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\r\x1b[K")
-
-
-def test_progress_leaves_json_alone(run: Run, files: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    code, out, _ = run("build", "vectors.npy", "-o", "v.tiercel", "--json")
-    assert code == 0
-    assert json.loads(out)["stats"]["len"] == 300
-    assert "building" in terminal.getvalue()
-
-
-def test_build_does_not_overwrite_what_it_reads(run: Run, files: dict[str, np.ndarray], tmp_path: Path) -> None:
-    before = (tmp_path / "vectors.npy").read_bytes()
-    code, out, err = run("build", "vectors.npy", "-o", "vectors.npy")
-    assert (code, out) == (2, "")
-    assert "--output: expected another file than those that are read, got vectors.npy" in err
-    assert (tmp_path / "vectors.npy").read_bytes() == before

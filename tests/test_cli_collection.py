@@ -1,32 +1,22 @@
 """The command line of collections: what each command prints, its exit codes, and that bad input is one line on stderr."""
 
-import gzip
 import json
 import signal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from commands import Run, runner
+from commands import RECORDS, Run, document, refused, runner, write_lines
 
 import tiercel
 from tiercel.cli.demo_collection import collection_lines, show_collection
-from tiercel.cli.ingest import BATCH
-
-RECORDS: list[dict[str, Any]] = [
-    {"id": "cat", "text": "a cat sleeps", "metadata": {"legs": 4}, "vector": [1, 0, 0]},
-    {"id": "hen", "text": "a hen lays eggs", "metadata": {"legs": 2}, "vector": [0, 1, 0]},
-    {"id": "eel", "text": "an eel sleeps in mud", "vector": [0, 0, 1]},
-    {"id": "owl"},
-]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command in a directory that holds `zoo.jsonl`; give its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    lines("zoo.jsonl", RECORDS)
+    write_lines("zoo.jsonl", RECORDS)
     return runner(capsys)
 
 
@@ -35,101 +25,6 @@ def zoo(run: Run) -> Run:
     """`run` where the collection `zoo` is there, too."""
     assert run("ingest", "zoo.jsonl", "--into", "zoo")[0] == 0
     return run
-
-
-def lines(path: str, records: list[dict[str, Any]]) -> None:
-    Path(path).write_text("".join(json.dumps(record) + "\n\n" for record in records), encoding="utf-8")
-
-
-def document(result: tuple[int, str, str]) -> dict[str, Any]:
-    code, out, err = result
-    assert (code, err) == (0, "")
-    return json.loads(out)
-
-
-def refused(result: tuple[int, str, str], *words: str) -> None:
-    code, out, err = result
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("tiercel: error: ")
-    for word in words:
-        assert word in err
-
-
-def test_ingest_puts_every_line_in(run: Run) -> None:
-    found = document(run("ingest", "zoo.jsonl", "--into", "zoo", "--json"))
-    assert (found["written"], found["skipped"], found["dim"], found["stats"]["records"]) == (4, 0, 3, 4)
-    with tiercel.open("zoo") as collection:
-        cat, owl = collection.get(["cat", "owl"])
-        assert cat is not None
-        assert cat.vector is not None
-        assert owl is not None
-        assert (cat.text, cat.metadata, cat.vector.tolist()) == ("a cat sleeps", {"legs": 4}, [1, 0, 0])
-        assert owl.text is owl.metadata is owl.vector is None
-    code, out, err = run("ingest", "zoo.jsonl", "--into", "zoo")
-    assert (code, err) == (0, "")
-    assert "4 records written" in out
-    assert "records      4" in out
-
-
-def test_ingest_resumes(run: Run) -> None:
-    lines("zoo.jsonl", RECORDS[:3])
-    run("ingest", "zoo.jsonl", "--into", "zoo")
-    lines("zoo.jsonl", [*RECORDS, {"id": "cat", "text": "another cat"}])
-    found = document(run("ingest", "zoo.jsonl", "--into", "zoo", "--resume", "--json"))
-    assert (found["written"], found["skipped"]) == (1, 4)
-    with tiercel.open("zoo") as collection:
-        cat = collection.get(["cat"])[0]
-        assert cat is not None
-        assert cat.text == "a cat sleeps"
-
-
-def test_what_was_put_in_before_a_bad_line_stays(run: Run) -> None:
-    many = [{"id": str(number), "text": "text"} for number in range(BATCH + 1)]
-    lines("many.jsonl", [*many, {"id": ""}])
-    place = f"lines {2 * BATCH + 1} to {2 * BATCH + 3}"
-    refused(run("ingest", "many.jsonl", "--into", "many"), "many.jsonl", place, "ids[1]: expected 1 to 512 bytes")
-    assert document(run("stats", "many", "--json"))["stats"]["records"] == BATCH
-    lines("many.jsonl", many)
-    found = document(run("ingest", "many.jsonl", "--into", "many", "--resume", "--json"))
-    assert (found["written"], found["skipped"]) == (1, BATCH)
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("{", "line 1: expected a JSON object"),
-        ("[1]", "line 1: expected a JSON object, got list"),
-        ("[" * 100_000, "line 1: expected a JSON object"),
-        ('{"text": "a"}', "got no id"),
-        ('{"id": "a", "txt": "a"}', "got 'txt'"),
-        ('{"id": 1}', "ids[0]: expected a str, got int"),
-        ('{"id": "a", "text": 1}', "texts[0]: expected a str, got int"),
-        ('{"id": "a", "metadata": 1}', "metadata[0]: expected a dict, got int"),
-        ('{"id": "a", "vector": 1}', "vectors"),
-        ('{"id": "a", "vector": [1, "b"]}', "vectors: expected a numeric array"),
-        ('{"id": "a", "vector": [1, NaN]}', "vectors: expected finite values"),
-        ('{"id": "a", "text": "\\ud800"}', "lone surrogate"),
-    ],
-)
-def test_lines_that_are_no_records(run: Run, line: str, message: str) -> None:
-    Path("bad.jsonl").write_text(line, encoding="utf-8")
-    refused(run("ingest", "bad.jsonl", "--into", "bad"), "bad.jsonl, line", message)
-
-
-def test_files_that_cannot_be_ingested(run: Run) -> None:
-    refused(run("ingest", "none.jsonl", "--into", "zoo"), "none.jsonl")
-    refused(run("ingest", ".", "--into", "zoo"), "expected a file")
-    Path("bad.jsonl.gz").write_bytes(b"no gzip")
-    refused(run("ingest", "bad.jsonl.gz", "--into", "zoo"), "expected gzip")
-    Path("cut.jsonl.gz").write_bytes(gzip.compress(Path("zoo.jsonl").read_bytes())[:-9])
-    refused(run("ingest", "cut.jsonl.gz", "--into", "zoo"), "expected gzip")
-    assert not Path("zoo").exists()
-
-
-def test_an_empty_file_makes_an_empty_collection(run: Run) -> None:
-    Path("empty.jsonl").write_text("\n", encoding="utf-8")
-    assert document(run("ingest", "empty.jsonl", "--into", "empty", "--json"))["written"] == 0
-    assert document(run("query", "empty", "cat", "--json"))["results"] == []
 
 
 def test_query_finds_by_text_by_vector_and_by_both(zoo: Run) -> None:
@@ -156,7 +51,7 @@ def test_query_prints_a_line_a_result(zoo: Run) -> None:
 
 
 def test_a_collection_made_with_hashing_is_searched_with_it(run: Run) -> None:
-    lines("zoo.jsonl", [{"id": each["id"], "text": each.get("text")} for each in RECORDS])
+    write_lines("zoo.jsonl", [{"id": each["id"], "text": each.get("text")} for each in RECORDS])
     made = document(run("ingest", "zoo.jsonl", "--into", "zoo", "--embedder", "hashing", "--json"))
     assert (made["dim"], made["embedder"]) == (384, "tiercel-hashing-1/dim=384/seed=0")
     found = document(run("query", "zoo", "sleeping", "--explain", "--json"))
@@ -281,7 +176,9 @@ def test_export_is_what_ingest_reads(zoo: Run, name: str) -> None:
 
 def test_export_needs_a_place_for_records(zoo: Run) -> None:
     refused(zoo("export", "zoo", "--json"), "--output")
-    refused(zoo("export", "zoo", "-o", "zoo"), "--output: expected a file")
+    refused(zoo("export", "zoo", "-o", "-", "--json"), "--output")
+    Path("there").mkdir()
+    refused(zoo("export", "zoo", "-o", "there"), "--output: expected a file")
     refused(zoo("export", "zoo", "-o", "no/such.jsonl"), "--output")
 
 

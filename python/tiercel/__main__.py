@@ -1,8 +1,6 @@
 """`python -m tiercel`: the command line."""
 
-import sys
-
-from tiercel.cli import main
+from tiercel.cli import console
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

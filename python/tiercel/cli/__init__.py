@@ -5,70 +5,82 @@ asked for, so that `tiercel --help` does not wait for numpy.
 """
 
 import importlib
-import io
 import json
-import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from tiercel.cli.arguments import make_parser
+from tiercel.cli.interrupts import end_now
+from tiercel.cli.paths import check_paths
+from tiercel.cli.printable import cell, row
+from tiercel.cli.standard import flush_output, make_usable, tell
 from tiercel.errors import InvalidInputError, MissingDependencyError, TiercelError
 
-__all__ = ["main"]
+__all__ = ["console", "main"]
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
+def console() -> NoReturn:
+    """Run the command that the process was started with, and end the process."""
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        # Once more while the first Ctrl-C was dealt with.
+        code = INTERRUPTED
+    end_now(code)
+    sys.exit(code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; errors are one line on stderr."""
-    # Glosses and paths hold characters that a terminal may not know.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    make_usable()
     try:
         try:
             return _run(argv)
         finally:
-            _flush()
-    except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED)
+            flush_output()
+    except KeyboardInterrupt as interrupt:
+        return _complain("; ".join(["interrupted", *_notes(interrupt)]), INTERRUPTED)
     except BrokenPipeError:
         # The reader, `head` perhaps, has what it wanted: nothing to complain about.
         return FAILED
     except (InvalidInputError, MissingDependencyError, FileNotFoundError) as error:
         return _complain(_describe(error), BAD_INPUT)
     except MemoryError as error:
-        return _complain(f"not enough memory: {error}" if str(error) else "not enough memory", FAILED)
+        return _complain(": ".join([*_notes(error), "not enough memory", *map(str, error.args)]), FAILED)
     except (TiercelError, OSError) as error:
         return _complain(_describe(error), FAILED)
 
 
 def _run(argv: Sequence[str] | None) -> int:
     args = make_parser().parse_args(argv)
+    check_paths(args)
     answer = importlib.import_module(f"tiercel.cli.{args.command}").run(args)
     if args.json:
         print(json.dumps(answer.document, allow_nan=False))
     else:
         for line in answer.lines:
-            print(line)
+            print(row(line))
     return answer.code
 
 
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # Python would try again at exit and print a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise
-
-
 def _describe(error: Exception) -> str:
+    return ": ".join([*_notes(error), _message(error)])
+
+
+def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     return str(error) or type(error).__name__
 
 
+def _notes(error: BaseException) -> list[str]:
+    """Where it happened, as those say who let it pass."""
+    return getattr(error, "__notes__", [])
+
+
 def _complain(message: str, code: int) -> int:
-    print("tiercel: error:", " ".join(message.split()), file=sys.stderr)
+    tell(f"tiercel: error: {cell(' '.join(message.split()))}")
     return code

@@ -6,6 +6,8 @@ from typing import NoReturn
 import tiercel
 from tiercel.cli import collection_arguments as collections
 from tiercel.cli.cache_arguments import cache
+from tiercel.cli.paths import Reads, writes
+from tiercel.cli.printable import cell
 
 EXIT_CODES = """\
 exit codes:
@@ -21,7 +23,8 @@ On failure there is one line on stderr, and with --json nothing on stdout.
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"tiercel: error: {message} (see {self.prog} --help)\n")
+        # What was not understood stands in the message as it came.
+        self.exit(2, f"tiercel: error: {cell(message)} (see {self.prog} --help)\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -65,26 +68,33 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _info(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", nargs="?", help="an index that `tiercel build` or `Index.save` wrote")
+    parser.add_argument(
+        "file", type=Reads, metavar="FILE", nargs="?", help="an index that `tiercel build` or `Index.save` wrote"
+    )
 
 
 def _build(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("vectors", metavar="VECTORS.npy", help="array of shape (n, dim)")
+    parser.add_argument("vectors", type=Reads, metavar="VECTORS.npy", help="array of shape (n, dim)")
     parser.add_argument(
         "-o",
         "--output",
+        type=writes("--output"),
         metavar="FILE",
         required=True,
         help="index to write; an old one is replaced when the new one is complete",
     )
-    parser.add_argument("--ids", metavar="IDS.npy", help="array of n distinct integers (default: 0, 1, 2, ...)")
+    parser.add_argument(
+        "--ids", type=Reads, metavar="IDS.npy", help="array of n distinct integers (default: 0, 1, 2, ...)"
+    )
     _index_options(parser)
     _threads(parser)
 
 
 def _search(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="an index that `tiercel build` or `Index.save` wrote")
-    parser.add_argument("queries", metavar="QUERIES.npy", help="array of shape (n, dim), or (dim,) for one query")
+    parser.add_argument("file", type=Reads, metavar="FILE", help="an index that `tiercel build` or `Index.save` wrote")
+    parser.add_argument(
+        "queries", type=Reads, metavar="QUERIES.npy", help="array of shape (n, dim), or (dim,) for one query"
+    )
     parser.add_argument("-k", type=int, default=10, help="results a query (default: 10)")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
@@ -96,6 +106,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        type=writes("--output"),
         metavar="OUT.npz",
         help="write arrays ids, distances and counts there instead of printing them",
     )
@@ -104,17 +115,25 @@ def _search(parser: argparse.ArgumentParser) -> None:
 
 def _bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "vectors", metavar="VECTORS.npy", nargs="?", help="array of shape (n, dim) (default: the WordNet sample)"
+        "vectors",
+        type=Reads,
+        metavar="VECTORS.npy",
+        nargs="?",
+        help="array of shape (n, dim) (default: the WordNet sample)",
     )
     parser.add_argument(
         "queries",
+        type=Reads,
         metavar="QUERIES.npy",
         nargs="?",
         help="array of shape (q, dim) (default: some of the vectors, left out of the index)",
     )
     parser.add_argument("-k", type=int, default=10, help="results a query (default: 10)")
     parser.add_argument(
-        "--plot", metavar="FILE.png", help="draw the curve, too; needs matplotlib: pip install 'tiercel[plot]'"
+        "--plot",
+        type=writes("--plot"),
+        metavar="FILE.png",
+        help="draw the curve, too; needs matplotlib: pip install 'tiercel[plot]'",
     )
     _index_options(parser)
     parser.add_argument(

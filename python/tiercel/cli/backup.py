@@ -3,13 +3,20 @@
 import argparse
 
 from tiercel.cli.answer import Answer
+from tiercel.cli.beginning import Beginning
 from tiercel.cli.collections import open_collection
+from tiercel.cli.interrupts import interruptible
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Write a complete copy to a directory that is new or empty."""
     with open_collection(args.directory) as collection:
-        collection.backup(args.to)
+        there = Beginning(args.to)
+        try:
+            interruptible(lambda: collection.backup(args.to))
+        except KeyboardInterrupt:
+            there.restore()
+            raise
         records = len(collection)
     return Answer(
         {"directory": args.directory, "to": args.to, "records": records},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiercel import Index
 from tiercel.cli.answer import Answer, size
-from tiercel.cli.files import check_target, load_array
+from tiercel.cli.files import load_array
 from tiercel.cli.info import describe, index_lines
 from tiercel.cli.progress import progress
 
@@ -15,7 +15,6 @@ def run(args: argparse.Namespace) -> Answer:
     """Build an index from a `.npy` file and save it."""
     vectors = load_array(args.vectors, "VECTORS.npy", ranks=(2,))
     ids = None if args.ids is None else load_array(args.ids, "--ids", ranks=(1,))
-    check_target(args.output, "--output", inputs=[args.vectors, args.ids])
     index = Index(vectors.shape[1], args.metric, args.dtype, args.storage, args.m, args.ef_construction)
     start = time.perf_counter()
     with progress("building") as report:

@@ -11,14 +11,11 @@ from tiercel.cache import Files, Store
 from tiercel.cache.replay import replay, replay_two_tiers
 from tiercel.cache.traces import Trace, read_trace
 from tiercel.cli.answer import Answer
+from tiercel.cli.interrupts import interruptible
 from tiercel.cli.progress import progress
+from tiercel.cli.stores import is_ledger, tier_kind
 from tiercel.errors import InvalidInputError, StorageFailedError
 
-# Where each kind of tier has its log.
-_LOGS: dict[str, type[Store | Files]] = {".": Store, "ledger": Files}
-# What a record of syncs begins with, in either of its two sectors, and what a file of a log begins with.
-_SYNCED, _SECTOR = b"TCLS", 512
-_LOG = b"TCLG"
 # Keys of a kibibyte, or bytes.
 _MOST = 1 << 48
 
@@ -35,33 +32,17 @@ def run(args: argparse.Namespace) -> Answer:
 
 
 def _kind(directory: str) -> type[Store | Files]:
-    path = Path(directory)
-    whole = path.resolve()
-    if whole.name == "ledger" and (whole.parent / "blobs").is_dir():
+    if is_ledger(Path(directory)):
         raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got the ledger of one, {directory}")
-    kind = next((kind for name, kind in _LOGS.items() if _has_log(path / name)), None)
+    kind = tier_kind(Path(directory))
     if kind is None:
         raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got {directory}")
     return kind
 
 
 def _look(directory: str) -> TierLook:
-    return TierLook(directory, _kind(directory) is Files)
-
-
-def _has_log(path: Path) -> bool:
-    """Whether there is a log, be it damaged."""
-    synced = _beginning(path / "synced", _SECTOR + len(_SYNCED))
-    if _SYNCED in (synced[: len(_SYNCED)], synced[_SECTOR:]):
-        return True
-    return any(_beginning(file, len(_LOG)) == _LOG for file in path.glob("log-*") if file.name[4:].isdecimal())
-
-
-def _beginning(file: Path, size: int) -> bytes:
-    if not file.is_file():
-        return b""
-    with file.open("rb") as content:
-        return content.read(size)
+    kind = _kind(directory)
+    return interruptible(lambda: TierLook(directory, kind is Files))
 
 
 def _file_bytes(directory: str) -> int:

@@ -2,6 +2,8 @@
 
 import argparse
 
+from tiercel.cli.paths import Reads
+
 
 def cache(parser: argparse.ArgumentParser) -> None:
     """What to do, and with what."""
@@ -21,12 +23,13 @@ def cache(parser: argparse.ArgumentParser) -> None:
 
 
 def _directory(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", metavar="DIR", help="a directory that `tiercel.cache.Store` wrote")
+    parser.add_argument("directory", type=Reads, metavar="DIR", help="a directory that `tiercel.cache.Store` wrote")
 
 
 def _replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "trace",
+        type=Reads,
         metavar="TRACE",
         help="keys that were asked for; the name ends in .trace, .lis, .oracleGeneral.bin or .txt, perhaps with .xz or .zst",
     )

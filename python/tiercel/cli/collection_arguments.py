@@ -2,15 +2,24 @@
 
 import argparse
 
+from tiercel.cli.paths import Reads, writes
+
 
 def ingest(parser: argparse.ArgumentParser) -> None:
     """Options of `tiercel ingest`."""
     parser.add_argument(
         "file",
+        type=Reads,
         metavar="FILE.jsonl",
-        help="a JSON object a line: id, and any of text, metadata, vector; compressed if the name ends in .gz",
+        help="a JSON object a line: id, and any of text, metadata, vector; plain or compressed by gzip; - for standard input",
     )
-    parser.add_argument("--into", metavar="DIR", required=True, help="collection; made if there is none")
+    parser.add_argument(
+        "--into",
+        type=writes("--into", "directory"),
+        metavar="DIR",
+        required=True,
+        help="collection; made if there is none",
+    )
     parser.add_argument("--resume", action="store_true", help="skip records whose ids are there already")
     parser.add_argument(
         "--embedder",
@@ -24,7 +33,9 @@ def query(parser: argparse.ArgumentParser) -> None:
     """Options of `tiercel query`."""
     directory(parser)
     parser.add_argument("text", metavar="TEXT", nargs="?", help='words to find; "a phrase", +required, -excluded')
-    parser.add_argument("--vector", metavar="FILE.npy", help="array of shape (dim,): find vectors near it, too")
+    parser.add_argument(
+        "--vector", type=Reads, metavar="FILE.npy", help="array of shape (dim,): find vectors near it, too"
+    )
     parser.add_argument("--filter", metavar="JSON", help="""only among these, as {"year": {"$gte": 2020}}""")
     parser.add_argument("-k", type=int, default=10, help="results (default: 10)")
     parser.add_argument("--explain", action="store_true", help="tell how they were found")
@@ -33,7 +44,7 @@ def query(parser: argparse.ArgumentParser) -> None:
 def backup(parser: argparse.ArgumentParser) -> None:
     """Options of `tiercel backup`."""
     directory(parser)
-    parser.add_argument("to", metavar="TO", help="directory that is new or empty")
+    parser.add_argument("to", type=writes("TO", "directory"), metavar="TO", help="directory that is new or empty")
 
 
 def export(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +53,12 @@ def export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o",
         "--output",
+        type=writes("--output", "stream"),
         metavar="FILE.jsonl",
-        help="file to write, compressed if its name ends in .gz (default: the lines are printed)",
+        help="file or pipe to write, compressed if its name ends in .gz (default, and -: the lines are printed)",
     )
 
 
 def directory(parser: argparse.ArgumentParser) -> None:
     """The collection."""
-    parser.add_argument("directory", metavar="DIR", help="a collection")
+    parser.add_argument("directory", type=Reads, metavar="DIR", help="a collection")

@@ -1,30 +1,51 @@
 """What the commands on collections share."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import tiercel
 from tiercel import Collection, InvalidInputError
 from tiercel.cli.answer import size
+from tiercel.cli.interrupts import interruptible, leave
+from tiercel.cli.stores import RECORDS
 from tiercel.schema import names_of_types
 
-# The database of records, without which a directory is no collection.
-_RECORDS = "records"
 
-
-def open_collection(directory: str) -> Collection:
+@contextmanager
+def open_collection(directory: str) -> Generator[Collection]:
     """Open a collection to write it. A mistyped name must not make a new one."""
-    if not (Path(directory) / _RECORDS).exists():
-        open_to_read(directory).close()
-    return tiercel.open(directory)
+    if not (Path(directory) / RECORDS).exists():
+        with open_to_read(directory):
+            pass
+    with closing(interruptible(lambda: tiercel.open(directory))) as collection:
+        yield collection
 
 
-def open_to_read(directory: str) -> Collection:
+@contextmanager
+def open_to_read(directory: str) -> Generator[Collection]:
     """Open a collection without changing anything in its directory, also beside a writer and where nobody may write."""
     try:
-        return tiercel.open(directory, mode="r")
+        opened = interruptible(lambda: tiercel.open(directory, mode="r"))
     except FileNotFoundError as error:
         raise InvalidInputError(f"DIR: expected a collection, got {directory}, which is none") from error
+    with closing(opened) as collection:
+        yield collection
+
+
+@contextmanager
+def closing(collection: Collection) -> Generator[Collection]:
+    """Close a collection at the end. After Ctrl-C it stays as it is: all that was written is on disk, and closing would take seconds."""
+    try:
+        yield collection
+    except KeyboardInterrupt:
+        leave(collection)
+        raise
+    except BaseException:
+        collection.close()
+        raise
+    interruptible(collection.close)
 
 
 def describe(collection: Collection) -> dict[str, Any]:

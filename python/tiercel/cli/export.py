@@ -6,36 +6,35 @@ from collections.abc import Iterator
 from tiercel import Collection, InvalidInputError
 from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
-from tiercel.cli.files import check_target
-from tiercel.cli.jsonl import dump, new_file
+from tiercel.cli.jsonl import dump, write_lines
+from tiercel.cli.paths import STANDARD
 from tiercel.cli.progress import progress
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Write every record in the order they were written, as `tiercel ingest` reads them."""
-    if args.output is None:
+    if args.output is None or args.output == STANDARD:
         if args.json:
-            raise InvalidInputError("--json: expected --output, too: without it the records are printed")
+            raise InvalidInputError("--json: expected --output FILE, too: without it the records are printed")
         return Answer({}, _printed(args.directory))
-    check_target(args.output, "--output")
-    written = 0
-    with (
-        open_to_read(args.directory) as collection,
-        progress("exporting") as report,
-        new_file(args.output) as file,
-    ):
-        for line in _records(collection):
-            file.write(line + "\n")
-            written += 1
-            if report is not None:
-                report(written, len(collection))
-    document = {"directory": args.directory, "output": args.output, "records": written}
-    return Answer(document, [f"{written:,} records in {args.output}"])
+    with open_to_read(args.directory) as collection:
+        count = len(collection)
+        write_lines(args.output, _reported(collection))
+    document = {"directory": args.directory, "output": args.output, "records": count}
+    return Answer(document, [f"{count:,} records in {args.output}"])
 
 
 def _printed(directory: str) -> Iterator[str]:
     with open_to_read(directory) as collection:
         yield from _records(collection)
+
+
+def _reported(collection: Collection) -> Iterator[str]:
+    with progress("exporting") as report:
+        for done, line in enumerate(_records(collection), start=1):
+            yield line
+            if report is not None:
+                report(done, len(collection))
 
 
 def _records(collection: Collection) -> Iterator[str]:

@@ -1,8 +1,6 @@
-"""Arrays from files and files for answers, with errors that name the argument."""
+"""Arrays from files, with errors that name the argument."""
 
-import os
 import tokenize
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +34,3 @@ def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]
         expected = " or ".join(str(rank) for rank in ranks)
         raise InvalidInputError(f"{argument}: expected {expected} dimensions, got {array.ndim}, shape {array.shape}")
     return array
-
-
-def check_target(path: str, argument: str, inputs: Iterable[str | None] = ()) -> None:
-    """Complain about a place where nothing can be written before hours are spent on what to write."""
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise InvalidInputError(f"{argument}: expected a file in a directory that exists, got {path}")
-    if target.exists() and not target.is_file():
-        raise InvalidInputError(f"{argument}: expected a file, got {path}, which is a directory or a device")
-    if target.exists() and any(read is not None and target.samefile(read) for read in inputs):
-        raise InvalidInputError(f"{argument}: expected another file than those that are read, got {path}")
-
-
-def save_arrays(path: str, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write a `.npz` archive under a temporary name and rename it, so that a reader never sees half of it."""
-    temporary = Path(f"{path}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

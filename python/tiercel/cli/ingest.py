@@ -1,79 +1,160 @@
 """`tiercel ingest`: lines of JSON in, a collection out."""
 
 import argparse
+import re
 import time
-from collections.abc import Generator, Iterable
-from contextlib import ExitStack
-from itertools import islice
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, NamedTuple, Self, cast
 
 import tiercel
-from tiercel import Collection, InvalidInputError
+from tiercel import Collection, InvalidInputError, TiercelError
 from tiercel.cli.answer import Answer
+from tiercel.cli.beginning import Beginning
 from tiercel.cli.collections import collection_lines, describe
-from tiercel.cli.jsonl import open_lines, parse
+from tiercel.cli.interrupts import interruptible, leave
+from tiercel.cli.jsonl import Lines, Place, open_lines, parse
 from tiercel.cli.progress import progress
+from tiercel.cli.resume import new_records
 from tiercel.embed import HashingEmbedder
 
 # Each is written whole and is on disk before the next is read.
 BATCH = 1000
+# Bytes of lines that end a batch before it has so many records.
+BATCH_BYTES = 16 << 20
+# How `Collection.upsert` calls the parts of a record, and a line the same.
+_COLUMNS = {"ids": "id", "texts": "text", "metadata": "metadata", "vectors": "vector"}
 
-Records = list[dict[str, Any]]
+
+class Entry(NamedTuple):
+    """A record and where it stands."""
+
+    place: Place
+    record: dict[str, Any]
+
+
+class Batch(NamedTuple):
+    """Records, and what is wrong with the line behind them, if anything is."""
+
+    entries: list[Entry]
+    error: Exception | None
 
 
 def run(args: argparse.Namespace) -> Answer:
     """Put records in, batch by batch; what was put in stays when a later line is wrong or Ctrl-C comes."""
     start = time.perf_counter()
-    written = skipped = 0
-    total = Path(args.file).stat().st_size if Path(args.file).is_file() else 0
-    with ExitStack() as stack:
-        report = stack.enter_context(progress("ingesting"))
-        file, lines = stack.enter_context(open_lines(args.file))
-        collection: Collection | None = None
-        for place, records in _batches(lines, args.file):
-            if collection is None:
-                collection = stack.enter_context(_open(args, records))
-            fresh = [each for each in records if not (args.resume and each["id"] in collection)]
-            skipped += len(records) - len(fresh)
-            _put(collection, fresh, place)
-            written += len(fresh)
+    with progress("ingesting") as report, open_lines(args.file) as lines, _Target(args, lines.name) as target:
+        for batch in _batches(lines):
+            target.put(batch)
             if report is not None:
-                report(file.tell(), total)
-        if collection is None:
-            collection = stack.enter_context(_open(args, []))
-        document = describe(collection) | {"written": written, "skipped": skipped}
-    document["seconds"] = time.perf_counter() - start
-    speed = written / document["seconds"]
-    done = f"{written:,} records written in {document['seconds']:.2f} s ({speed:,.0f} a second), {skipped:,} skipped"
+                report(lines.position, lines.total)
+        document = describe(target.open()) | {"written": target.written, "skipped": target.skipped}
+    document["seconds"] = seconds = time.perf_counter() - start
+    speed = f"{target.written / seconds:,.0f} a second"
+    done = f"{target.written:,} records written in {seconds:.2f} s ({speed}), {target.skipped:,} skipped"
     return Answer(document, [done, *collection_lines(document)])
 
 
-def _batches(lines: Iterable[bytes], path: str) -> Generator[tuple[str, Records]]:
-    """Records, and the lines that they stand in for a message; empty lines are nothing."""
-    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
-    while batch := list(islice(numbered, BATCH)):
-        place = f"{path}, lines {batch[0][0]} to {batch[-1][0]}"
-        yield place, [parse(line, f"{path}, line {number}") for number, line in batch]
+def _batches(lines: Lines) -> Generator[Batch]:
+    entries: list[Entry] = []
+    size = 0
+    try:
+        for place, content in lines:
+            entries.append(Entry(place, parse(content, place)))
+            size += len(content)
+            if len(entries) == BATCH or size >= BATCH_BYTES:
+                yield Batch(entries, None)
+                entries, size = [], 0
+    except Exception as error:  # noqa: BLE001 - it is raised when the records before it are in
+        yield Batch(entries, error)
+    else:
+        if entries:
+            yield Batch(entries, None)
 
 
-def _open(args: argparse.Namespace, first: Records) -> Collection:
-    """Open the collection; a new one takes its dim from the first vector of the first batch."""
-    if args.embedder == "hashing":
-        return tiercel.open(args.into, embedder=HashingEmbedder())
-    vectors = [each["vector"] for each in first if isinstance(each.get("vector"), list)]
-    is_new = not Path(args.into).exists() or not any(Path(args.into).iterdir())
-    collection = tiercel.open(args.into, dim=len(cast("list[object]", vectors[0])) if vectors and is_new else None)
-    if collection.dim is not None and collection.fingerprint == HashingEmbedder(collection.dim).fingerprint:
-        collection.close()
-        raise InvalidInputError("--embedder: expected hashing, as the collection was made, got none")
-    return collection
+class _Target:
+    """The collection that records go into. If it is made for them and the first batch fails, nothing of it is left."""
+
+    def __init__(self, args: argparse.Namespace, source: str) -> None:
+        self.written = self.skipped = 0
+        self._args = args
+        self._source = source
+        self._embedder = HashingEmbedder() if args.embedder == "hashing" else None
+        self._beginning = Beginning(args.into)
+        self._collection: Collection | None = None
+        self._keeps = True
+
+    def open(self, dim: int | None = None) -> Collection:
+        """The collection; one that is not there is made, with vectors of this length."""
+        if self._collection is None:
+            dim = dim if self._embedder is None and self._beginning.is_empty else None
+            self._collection = interruptible(lambda: tiercel.open(self._args.into, dim, embedder=self._embedder))
+            self._keeps = not self._beginning.is_of(self._collection)
+            _check_embedder(self._collection, self._embedder)
+        return self._collection
+
+    def put(self, batch: Batch) -> None:
+        """Put in what comes before the first record that is wrong, and raise what is wrong."""
+        if batch.entries:
+            vectors = [each.record["vector"] for each in batch.entries if isinstance(each.record.get("vector"), list)]
+            self._put(self.open(len(cast("list[object]", vectors[0])) if vectors else None), batch.entries)
+        if batch.error is not None:
+            raise batch.error
+        self._keeps = True
+
+    def _put(self, collection: Collection, entries: list[Entry]) -> None:
+        try:
+            fresh = entries
+            if self._args.resume:
+                new = new_records(collection, [each.record for each in entries], self._embedder)
+                fresh = [entry for entry, is_new in zip(entries, new, strict=True) if is_new]
+            _upsert(collection, [each.record for each in fresh])
+        except InvalidInputError as error:
+            if len(entries) == 1:
+                raise InvalidInputError(f"{entries[0].place}: {_in_one(str(error))}") from error
+        except (TiercelError, OSError, MemoryError) as error:
+            error.add_note(f"{entries[0].place} to {entries[-1].place.number}")
+            raise
+        else:
+            self.written += len(fresh)
+            self.skipped += len(entries) - len(fresh)
+            return
+        # One of them is wrong: the half before it is put in, and the other one divided again.
+        middle = len(entries) // 2
+        self._put(collection, entries[:middle])
+        self._put(collection, entries[middle:])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._collection is None:
+            return
+        if error is not None and not self._keeps:
+            self._beginning.take_back(self._collection)
+        elif isinstance(error, KeyboardInterrupt):
+            # All that was put in is on disk. What closing adds makes the next opening quicker, and takes seconds.
+            leave(self._collection)
+            done = self.written + self.skipped
+            error.add_note(f"{done:,} records of {self._source} are in; the same command with --resume goes on")
+        else:
+            interruptible(self._collection.close)
 
 
-def _put(collection: Collection, records: Records, place: str) -> None:
+def _check_embedder(collection: Collection, embedder: HashingEmbedder | None) -> None:
+    if embedder is None and collection.dim is not None:
+        made_with = HashingEmbedder(collection.dim).fingerprint
+        if collection.fingerprint == made_with:
+            raise InvalidInputError("--embedder: expected hashing, as the collection was made, got none")
+
+
+def _upsert(collection: Collection, records: list[dict[str, Any]]) -> None:
     columns = {key: [each.get(key) for each in records] for key in ("vector", "text", "metadata")}
     vectors = columns["vector"] if any(each is not None for each in columns["vector"]) else None
-    try:
-        collection.upsert([each["id"] for each in records], vectors, columns["text"], columns["metadata"])
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{place}: {error}") from error
+    collection.upsert([each["id"] for each in records], vectors, columns["text"], columns["metadata"])
+
+
+def _in_one(message: str) -> str:
+    """A message about a batch of one record, said of that record."""
+    message = re.sub(rf"^({'|'.join(_COLUMNS)})(\[0\])?", lambda found: _COLUMNS[found[1]], message)
+    return message.replace(" at row 0, column", " at column").removesuffix(" at position 0")

@@ -1,50 +1,114 @@
 """Records in lines of JSON: what `tiercel ingest` reads and `tiercel export` writes."""
 
 import gzip
+import io
 import json
-import os
+import sys
 import zlib
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from tiercel import InvalidInputError, Match
+from tiercel.cli.outputs import new_file
+from tiercel.cli.paths import STANDARD
 
 KEYS = ("id", "text", "metadata", "vector")
 # Bytes of a line: more than a record may have, but for a text of tens of millions of characters that are all written as escapes.
 MOST_LINE = 256 << 20
+_GZIP = b"\x1f\x8b"
+
+
+class Place(NamedTuple):
+    """A line of a file, as messages name it."""
+
+    file: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.file}, line {self.number}"
+
+
+class _Source(io.RawIOBase):
+    """A file or a pipe whose first bytes were looked at."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.first = self._waiting = file.read(len(_GZIP))
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        chunk = self._waiting or cast("io.BufferedReader", self._file).read1(len(buffer))
+        self._waiting = chunk[len(buffer) :]
+        chunk = chunk[: len(buffer)]
+        buffer[: len(chunk)] = chunk
+        self.position += len(chunk)
+        return len(chunk)
+
+
+class Lines:
+    """The lines of a file, a pipe or standard input, unpacked if gzip packed them."""
+
+    def __init__(self, path: str, file: BinaryIO) -> None:
+        self.name = "standard input" if path == STANDARD else path
+        self.total = Path(path).stat().st_size if Path(path).is_file() else 0
+        """Bytes to read; 0 if nobody knows."""
+        self._source = _Source(file)
+        self._packed = self._source.first == _GZIP
+        if path.endswith(".gz") and self._source.first and not self._packed:
+            raise InvalidInputError(f"{path}: expected gzip, as the name says, got something else")
+
+    @property
+    def position(self) -> int:
+        """Bytes that have been read."""
+        return self._source.position
+
+    def __iter__(self) -> Iterator[tuple[Place, bytes]]:
+        """Lines that hold something. What goes wrong names the line."""
+        number = 1
+        file = (
+            gzip.GzipFile(fileobj=io.BufferedReader(self._source)) if self._packed else io.BufferedReader(self._source)
+        )
+        try:
+            while line := file.readline(MOST_LINE + 1):
+                if len(line) > MOST_LINE:
+                    raise InvalidInputError(f"{self._place(number)}: expected at most {MOST_LINE:,} bytes, got more")
+                if line.strip():
+                    yield self._place(number), line
+                number += 1
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InvalidInputError(f"{self._place(number)}: expected gzip: {error}") from error
+        except OSError as error:
+            error.add_note(str(self._place(number)))
+            raise
+
+    def _place(self, number: int) -> Place:
+        return Place(self.name, number)
 
 
 @contextmanager
-def open_lines(path: str) -> Generator[tuple[BinaryIO, Iterable[bytes]]]:
-    """Give the file itself, whose position tells how much is read, and its lines; a line that is too long is an `InvalidInputError`."""
-    if not Path(path).is_file():
-        raise InvalidInputError(f"FILE.jsonl: expected a file, got {path}, which is none")
-    with Path(path).open("rb") as file:
-        yield file, _unpacked(file, path) if path.endswith(".gz") else _lines(file, path)
+def open_lines(path: str) -> Generator[Lines]:
+    """Open a file or a pipe; `-` is standard input."""
+    if path != STANDARD and Path(path).is_dir():
+        raise InvalidInputError(f"FILE.jsonl: expected a file, got the directory {path}")
+    if path != STANDARD and not Path(path).exists():
+        raise InvalidInputError(f"FILE.jsonl: expected a file, got {path}, which does not exist")
+    with nullcontext(_standard_input()) if path == STANDARD else Path(path).open("rb") as file:
+        yield Lines(path, file)
 
 
-def _lines(file: IO[bytes], path: str) -> Generator[bytes]:
-    number = 0
-    while line := file.readline(MOST_LINE + 1):
-        number += 1
-        if len(line) > MOST_LINE:
-            raise InvalidInputError(
-                f"{path}:{number}: expected a line of at most {MOST_LINE:,} bytes, got a longer one"
-            )
-        yield line
+def _standard_input() -> BinaryIO:
+    # Python has None for a stream that was closed.
+    if cast("object", sys.stdin) is None:
+        raise InvalidInputError("FILE.jsonl: expected standard input, which is closed")
+    return sys.stdin.buffer
 
 
-def _unpacked(file: BinaryIO, path: str) -> Generator[bytes]:
-    try:
-        with gzip.GzipFile(fileobj=file) as lines:
-            yield from _lines(cast("IO[bytes]", lines), path)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InvalidInputError(f"FILE.jsonl: expected gzip, got {path}: {error}") from error
-
-
-def parse(line: bytes, place: str) -> dict[str, Any]:
+def parse(line: bytes, place: Place) -> dict[str, Any]:
     """A record; what its values must be is for the collection to check."""
     try:
         record: object = json.loads(line)
@@ -66,17 +130,11 @@ def dump(match: Match) -> str:
     return json.dumps({key: value for key, value in zip(KEYS, values, strict=True) if value is not None})
 
 
-@contextmanager
-def new_file(path: str) -> Generator[IO[str]]:
-    """A file that appears under its name when it is complete."""
-    temporary = Path(f"{path}.{os.getpid()}.tmp")
-    try:
-        with (
-            gzip.open(temporary, "wt", encoding="ascii")
-            if path.endswith(".gz")
-            else temporary.open("w", encoding="ascii")
-        ) as file:
-            yield file
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_lines(path: str, lines: Iterable[str]) -> None:
+    """Write lines to a file that appears when it is complete, or to a pipe; packed if the name ends in `.gz`."""
+    with new_file(path) as file:
+        # Without a name and a time, equal records make equal files.
+        packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.endswith(".gz") else nullcontext(file)
+        with packed as out:
+            for line in lines:
+                out.write(line.encode("ascii") + b"\n")

@@ -4,7 +4,7 @@
 
 from pathlib import Path
 
-from tiercel.cli.files import check_target
+from tiercel.cli.outputs import new_file
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -18,7 +18,6 @@ def check_plot(path: str) -> None:
     needed("matplotlib", "tiercel[plot]")
     if Path(path).suffix.lower() not in _SUFFIXES:
         raise InvalidInputError(f"--plot: expected a name that ends in {', '.join(_SUFFIXES)}, got {path}")
-    check_target(path, "--plot")
 
 
 def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
@@ -46,4 +45,5 @@ def plot_curve(path: str, curve: list[dict[str, float]], title: str) -> None:
             labelled.append((x, y))
             place = (row["recall"], row["qps"])
             axes.annotate(f"{row['ef_search']:.0f}", place, textcoords="offset points", xytext=(5, 5), fontsize=8)
-    figure.savefig(path, dpi=120)
+    with new_file(path) as file:
+        figure.savefig(file, format=Path(path).suffix.lower().removeprefix("."), dpi=120)

@@ -11,6 +11,7 @@ from tiercel import Collection, Found, InvalidInputError
 from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
 from tiercel.cli.files import load_array
+from tiercel.cli.printable import cell
 from tiercel.embed import HashingEmbedder
 
 
@@ -70,7 +71,7 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     for rank, result in enumerate(document["results"], start=1):
         score = "" if result["score"] is None else f"{result['score']:.6g}"
         text = textwrap.shorten(result["text"] or "", 96, placeholder=" ...")
-        yield f"{rank}\t{result['id']}\t{score}\t{text}"
+        yield f"{rank}\t{cell(result['id'])}\t{score}\t{cell(text)}"
     plan = document.get("plan")
     if plan is not None:
         passed = "" if plan["selectivity"] is None else f", filter passes {plan['selectivity']:.2%}"

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from tiercel import Index, Matches
 from tiercel.cli.answer import Answer
-from tiercel.cli.files import check_target, load_array, save_arrays
+from tiercel.cli.files import load_array
+from tiercel.cli.interrupts import interruptible
+from tiercel.cli.outputs import new_file
 from tiercel.cli.progress import progress
 
 _BATCH = 4096
@@ -19,10 +21,8 @@ _BATCH = 4096
 
 def run(args: argparse.Namespace) -> Answer:
     """Search a saved index with the queries of a `.npy` file."""
-    if args.output is not None:
-        check_target(args.output, "--output")
     queries = np.atleast_2d(load_array(args.queries, "QUERIES.npy", ranks=(1, 2)))
-    index = Index.load(args.file)
+    index = interruptible(lambda: Index.load(args.file))
     start = time.perf_counter()
     found, quality = _search(index, queries, args)
     seconds = time.perf_counter() - start
@@ -30,7 +30,8 @@ def run(args: argparse.Namespace) -> Answer:
     if args.output is None:
         results = list(_rows(found))
         return Answer(document | {"results": results}, _table(results))
-    save_arrays(args.output, found)
+    with new_file(args.output) as file:
+        np.savez(file, **found)  # pyright: ignore[reportArgumentType]
     return Answer(
         document | {"output": args.output},
         [f"{len(queries):,} queries in {seconds:.2f} s, {quality}; {args.output} holds ids, distances and counts"],

@@ -4,6 +4,7 @@ import argparse
 
 from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
+from tiercel.cli.interrupts import interruptible
 from tiercel.errors import CorruptionError
 
 
@@ -11,7 +12,7 @@ def run(args: argparse.Namespace) -> Answer:
     """Read everything; the exit code is 1 when something is damaged."""
     try:
         with open_to_read(args.directory) as collection:
-            damage = collection.verify()
+            damage = interruptible(collection.verify)
             records = len(collection)
     except CorruptionError as error:
         # So damaged that it does not open: this is what it met first.

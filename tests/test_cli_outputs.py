@@ -1,0 +1,181 @@
+"""Where commands write: never over what they read, never into a store, and under the name when it is complete."""
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import RECORDS, Run, document, refused, runner, start, write_lines
+
+import tiercel
+from tiercel.cli.arguments import make_parser
+from tiercel.cli.outputs import new_file
+from tiercel.cli.paths import Reads, Writes
+
+# Names of arguments that are paths, as the help shows them.
+PATHS = ("DIR", "FILE", "TO", "TRACE")
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index, vectors, queries, a collection `zoo`, a cache of each kind, and links to all that."""
+    root = tmp_path_factory.mktemp("outputs")
+    vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    for name in ("v.npy", "q.npy", "ids.npy"):
+        np.save(root / name, np.arange(20) if name == "ids.npy" else vectors)
+    (root / "v.png").write_bytes((root / "v.npy").read_bytes())
+    index = tiercel.Index(4)
+    index.add(vectors)
+    index.save(root / "index")
+    write_lines(root / "zoo.jsonl", RECORDS)
+    with tiercel.open(root / "zoo") as zoo:
+        zoo.upsert(["cat", "hen"], texts=["a cat", "a hen"])
+    for kind, name in ((tiercel.cache.Store, "store"), (tiercel.cache.Files, "files")):
+        with kind(root / name, 1 << 20) as tier:
+            tier.put("key", b"value")
+    for file in ("index", "v.npy", "q.npy", "v.png", "zoo/records"):
+        name = file.replace("/", "-")
+        os.link(root / file, root / f"hard-{name}")
+        (root / f"soft-{name}").symlink_to(file)
+    (root / "soft-zoo").symlink_to("zoo")
+    return root
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command there; give its exit code, stdout and stderr."""
+    monkeypatch.chdir(directory)
+    return runner(capsys)
+
+
+OVERWRITES = {
+    "the index": ["search", "index", "q.npy", "-o", "index"],
+    "the index by another path": ["search", "index", "q.npy", "-o", "zoo/../index"],
+    "the index by a symbolic link": ["search", "index", "q.npy", "-o", "soft-index"],
+    "the index by a hard link": ["search", "index", "q.npy", "-o", "hard-index"],
+    "an index that is named by a link": ["search", "soft-index", "q.npy", "-o", "index"],
+    "the queries": ["search", "index", "q.npy", "-o", "q.npy"],
+    "the queries by a hard link": ["search", "index", "q.npy", "-o", "hard-q.npy"],
+    "the vectors": ["build", "v.npy", "-o", "v.npy"],
+    "the vectors by a hard link": ["build", "v.npy", "-o", "hard-v.npy"],
+    "the ids": ["build", "v.npy", "-o", "ids.npy", "--ids", "ids.npy"],
+    "the vectors of a plot": ["bench", "v.png", "--plot", "v.png"],
+    "the queries of a plot": ["bench", "v.npy", "v.png", "--plot", "soft-v.png"],
+    "the collection": ["export", "zoo", "-o", "zoo"],
+    "a file of the collection": ["export", "zoo", "-o", "zoo/records"],
+    "a file of the collection by a symbolic link": ["export", "zoo", "-o", "soft-zoo-records"],
+    "a file of the collection by a hard link": ["export", "zoo", "-o", "hard-zoo-records"],
+    "a file of the collection by a link to the directory": ["export", "zoo", "-o", "soft-zoo/records"],
+    "a new file in the collection": ["export", "zoo", "-o", "zoo/new.jsonl"],
+    "a new file in a linked collection": ["export", "zoo", "-o", "soft-zoo/new.jsonl"],
+    "a file of another store": ["build", "v.npy", "-o", "zoo/records"],
+    "a new file in another collection": ["search", "index", "q.npy", "-o", "zoo/found.npz"],
+    "a new file in a store of a cache": ["build", "v.npy", "-o", "store/index"],
+    "a new file in the files of a cache": ["build", "v.npy", "-o", "files/index"],
+    "a new file deep in the files of a cache": ["build", "v.npy", "-o", "files/ledger/index"],
+    "a backup in the collection": ["backup", "zoo", "zoo/sub"],
+    "a backup deep in the collection": ["backup", "zoo", "zoo/some/sub"],
+    "a backup over the collection": ["backup", "zoo", "soft-zoo"],
+    "a backup in a store": ["backup", "zoo", "store/sub"],
+    "the lines": ["ingest", "zoo.jsonl", "--into", "zoo.jsonl"],
+    "a collection in a collection": ["ingest", "zoo.jsonl", "--into", "zoo/sub"],
+}
+
+
+def tree() -> dict[str, tuple[int, bytes]]:
+    """Every file below the current directory: which one it is and what it holds."""
+    files = (path for path in Path().rglob("*") if path.is_file())
+    return {str(path): (path.lstat().st_ino, path.read_bytes()) for path in files}
+
+
+@pytest.mark.parametrize("command", OVERWRITES.values(), ids=OVERWRITES.keys())
+def test_nothing_is_written_over_what_is_read_or_into_a_store(run: Run, command: list[str]) -> None:
+    if "--plot" in command:
+        pytest.importorskip("matplotlib")
+    before = tree()
+    refused(run(*command), "which lies in" if command[-1].endswith("sub") else "expected ")
+    assert tree() == before
+
+
+def test_a_store_that_is_open_is_left_alone(run: Run) -> None:
+    with tiercel.open("zoo") as collection:
+        collection.upsert(["fox"])
+        refused(run("export", "zoo", "-o", "zoo/records"), "--output: ")
+        refused(run("build", "v.npy", "-o", "zoo/log-1"), "--output: ")
+        assert collection.verify() == []
+        assert document(run("export", "zoo", "-o", "out.jsonl", "--json"))["records"] == 3
+
+
+def test_output_is_not_redirected_into_what_is_read(run: Run) -> None:
+    before = Path("zoo/records").read_bytes()
+    with Path("zoo/records").open("ab") as records:
+        process = start("export", "zoo", stdout=records)
+        _, err = process.communicate()
+    assert process.returncode == 2
+    assert err.startswith(b"tiercel: error: standard output: expected another file")
+    assert Path("zoo/records").read_bytes() == before
+
+
+def test_other_files_are_written_and_links_replaced(run: Run) -> None:
+    found = Path("found.npz")
+    found.write_bytes(b"old")
+    found.chmod(0o600)
+    Path("link").symlink_to(found)
+    assert run("search", "index", "q.npy", "-o", "link")[0] == 0
+    assert (found.read_bytes(), Path("link").is_symlink()) == (b"old", False)
+    assert run("search", "index", "q.npy", "-o", "found.npz")[0] == 0
+    assert found.stat().st_mode & 0o777 == 0o600
+    assert np.load("found.npz")["ids"].shape == (20, 10)
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="the system has no /dev/stdout")
+def test_names_of_descriptors_are_written_and_stay(run: Run) -> None:
+    with Path("out.jsonl").open("wb") as out:
+        process = start("export", "zoo", "-o", "/dev/stdout", stdout=out)
+        assert process.communicate() == (None, b"")
+    assert Path("out.jsonl").read_text(encoding="ascii") == run("export", "zoo")[1]
+    assert Path("/dev/stdout").is_symlink()
+    refused(run("build", "v.npy", "-o", "/dev/null"), "a pipe or a device")
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_file_appears_when_it_is_complete(tmp_path: Path, old: bytes | None) -> None:
+    path = tmp_path / "file"
+    if old is not None:
+        path.write_bytes(old)
+    before = sorted(tmp_path.iterdir())
+
+    def interrupted() -> None:
+        with new_file(str(path)) as file:
+            file.write(b"half")
+            assert not path.exists() or path.read_bytes() == old
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert sorted(tmp_path.iterdir()) == before
+    with new_file(str(path)) as file:
+        file.write(b"whole")
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def path_arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from path_arguments(command)
+        elif str(action.metavar).partition(".")[0] in PATHS or "." in str(action.metavar):
+            yield action
+
+
+def test_every_path_is_marked_as_read_or_written() -> None:
+    actions = list(path_arguments(make_parser()))
+    assert len(actions) > 20
+    for action in actions:
+        make = action.type
+        assert callable(make), action
+        assert isinstance(make("x"), Reads | Writes), action
