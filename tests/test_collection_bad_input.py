@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +82,18 @@ BAD: dict[str, tuple[Call, str]] = {
     "two vectors to find": (search(np.eye(3)[:2]), "vector: expected one vector, got 2"),
     "metadata that is a string": (metadata("{}"), r"metadata\[0\]: expected a dict, got str"),
     "metadata of one for all": (upsert(metadata={"a": 1}), "metadata: expected a list, one for each id, got dict"),
-    "NaN in metadata": (metadata({"a": [math.nan]}), r"metadata\[0\]: expected what JSON can hold"),
-    "a set in metadata": (metadata({"a": {1}}), r"metadata\[0\]: expected what JSON can hold: .* set"),
-    "a decimal in metadata": (metadata({"a": Decimal(1)}), r"metadata\[0\]: expected what JSON can hold: .* Decimal"),
-    "half a character in metadata": (metadata({"a": LONE}), r"metadata\[0\]: expected Unicode text"),
-    "keys that are no strings": (metadata({"a": [{1: "x"}]}), r"metadata\[0\]: expected strings as keys, got \[1\]"),
+    "NaN in metadata": (metadata({"a": [math.nan]}), r"metadata\[0\]\['a'\]\[0\]: expected a finite number .*got nan"),
+    "a set in metadata": (metadata({"a": {1}}), r"metadata\[0\]\['a'\]: expected a value of JSON .* got set"),
+    "half a character in metadata": (metadata({"a": LONE}), r"metadata\[0\]\['a'\]: expected Unicode text"),
+    "keys that are no strings": (
+        metadata({"a": [{1: "x"}]}),
+        r"metadata\[0\]\['a'\]\[0\]: expected strings as keys, got int",
+    ),
     "a number beyond all floats": (
         metadata({"a": -(10**400)}),
-        r"metadata\[0\]: expected numbers in the range of a float",
+        r"metadata\[0\]\['a'\]: expected a finite number in the range of a float",
     ),
-    "nested deep": (metadata(DEEP), r"metadata\[0\]: expected at most 64 levels within each other"),
+    "nested deep": (metadata(DEEP), r"metadata\[0\].* expected at most 64 levels within each other"),
     "no metadata to replace it": (lambda zoo: zoo.update_metadata(["cat"], None), "metadata: expected a list"),  # pyright: ignore[reportArgumentType]
     "text that is none": (search(text=5), "text: expected a str, got int"),
     "k that is no int": (search([1, 0, 0], k=1.0), "k: expected an int of at least 1, got 1.0"),

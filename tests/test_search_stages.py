@@ -247,7 +247,7 @@ def test_a_reranker_may_use_the_collection(tmp_path: Path) -> None:
         ([1.0, math.nan], "expected finite scores, got nan for text 1"),
         ([1e300, 0], "expected finite scores, got inf for text 0"),
         (["a", "b"], "expected 2 numbers"),
-        ([[1.0], [2.0, 3.0]], "expected 2 numbers"),
+        ([[1.0], [2.0, 3.0]], "expected a numeric array, got list"),
     ],
 )
 def test_bad_scores_are_refused(tmp_path: Path, returned: Any, message: str) -> None:

@@ -1,12 +1,9 @@
 """Checks of what is handed to a collection: every mistake is an `InvalidInputError` that names the argument and the place."""
 
-import json
 import math
 import operator
 import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
 from uuid import UUID
 
@@ -118,6 +115,11 @@ def beside(ids: object, value: Any) -> Any:
     return [value] if isinstance(ids, str) and value is not None else value
 
 
+def column_of_vectors(vectors: Any) -> Any:
+    """Vectors, one a record: a column of a data frame becomes the list that it is, in which `None` may stand."""
+    return list(vectors) if str(getattr(vectors, "dtype", "")) == "object" and vectors.ndim == 1 else vectors
+
+
 def given_vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
     """What the core is to read, and which ids have a vector if not all or none."""
     if vectors is None or not isinstance(vectors, list | tuple):
@@ -136,22 +138,16 @@ def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> li
         return None
     listed = column(texts, "texts", len(names))
     for at, text in enumerate(listed):
-        if text is not None and len(unicode_text(text, f"texts[{at}]")) > MAX_TEXT:
-            raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {len(text)}")
+        if text is None:
+            continue
+        if isinstance(text, float) and math.isnan(text):
+            # The gap of a data frame.
+            hint = f"a missing value is None (record {names[at][:80]!r})"
+            raise InvalidInputError(f"texts[{at}]: expected a str, got nan; {hint}")
+        size = len(unicode_text(text, f"texts[{at}]"))
+        if size > MAX_TEXT:
+            raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {size}")
     return listed
-
-
-def record_metadata(metadata: Iterable[Metadata | None] | None, names: Sequence[str]) -> list[str | None] | None:
-    """Metadata as JSON, one for each id or none at all."""
-    if metadata is None:
-        return None
-    return given_metadata(metadata, names)
-
-
-def given_metadata(metadata: Iterable[Metadata | None], names: Sequence[str]) -> list[str | None]:
-    """Metadata as JSON, one for each id."""
-    listed = column(metadata, "metadata", len(names))
-    return [None if each is None else json_object(each, f"metadata[{at}]") for at, each in enumerate(listed)]
 
 
 def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> list[int] | None:
@@ -186,62 +182,6 @@ def sort_order(order_by: object) -> tuple[str, bool]:
     if not field:
         raise InvalidInputError(f"order_by: expected the name of a field, got {text!r}")
     return field, text.startswith("-")
-
-
-def json_object(value: object, place: str) -> str:
-    """Metadata as JSON."""
-    if not isinstance(value, Mapping):
-        raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
-    try:
-        text = _AS_JSON.encode(dict(cast("Metadata", value)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(f"{place}: expected what JSON can hold: {error}") from None
-    unicode_text(text, place)
-    if len(text) > MAX_METADATA:
-        raise InvalidInputError(f"{place}: expected at most {MAX_METADATA} characters of JSON, got {len(text)}")
-    check_levels(cast("Metadata", value), place)
-    return text
-
-
-_PLAIN: Final = frozenset((str, float, bool, type(None)))
-
-
-def check_levels(value: object, place: str) -> None:
-    """What `json.dumps` lets pass: many levels, keys that it would turn into strings, numbers that no filter could read."""
-    level = [value]
-    for _ in range(MAX_DEPTH):
-        inner: list[object] = []
-        for each in level:
-            # Most values, for which asking what else they might be takes longer than all the rest.
-            if type(each) in _PLAIN:
-                continue
-            if isinstance(each, int):
-                if abs(each) > sys.float_info.max:
-                    raise InvalidInputError(f"{place}: expected numbers in the range of a float, got a larger integer")
-            elif isinstance(each, Mapping):
-                entries = cast("Mapping[object, object]", each)
-                for key in entries:
-                    if not isinstance(key, str):
-                        raise InvalidInputError(f"{place}: expected strings as keys, got {list(entries)}")
-                inner.extend(entries.values())
-            elif isinstance(each, list | tuple):
-                inner.extend(cast("Sequence[object]", each))
-        if not inner:
-            return
-        level = inner
-    if any(isinstance(each, Mapping | list | tuple) for each in level):
-        raise InvalidInputError(f"{place}: expected at most {MAX_DEPTH} levels within each other")
-
-
-def _date(value: object) -> str:
-    """What JSON has no form for: dates are written as filters read them."""
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-
-
-# Made once: `json.dumps` makes one a call for any but its own settings.
-_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_date)
 
 
 def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[bool, bool, bool, bool]:

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import HashingEmbedder
+from tiercel.arrays import as_array
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -347,11 +348,11 @@ def _check(dim: object, fingerprint: object) -> None:
 
 def _checked(vectors: object, shape: tuple[int, ...], source: str, start: int = 0) -> NDArray[np.float32]:
     """What a model returned for the texts from `start` on as float32, if its shape is right and its values are finite."""
-    try:
-        with np.errstate(over="ignore"):
-            array = np.asarray(vectors, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"{source}: expected numbers of shape {shape}: {error}") from error
+    given = as_array(vectors, source)
+    if given.dtype.kind not in "fiu" and given.size:
+        raise InvalidInputError(f"{source}: expected numbers of shape {shape}, got values of type {given.dtype}")
+    with np.errstate(over="ignore"):
+        array = given.astype(np.float32, copy=False)
     if array.shape != shape:
         raise InvalidInputError(f"{source}: expected an array of shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():

@@ -16,19 +16,20 @@ time is its midnight, a time without an offset is UTC. Ordered comparisons hold 
 `!=` and `~` are the plain opposite, for every record: `F("lang") != "en"` holds where there is no `lang`, too. So a filter and its
 opposite part the records in two; add `& F("lang").exists()` to ask for both.
 
+Values of numpy, pandas and the standard library are converted as in metadata, see `tiercel.plain`.
+
 A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in all; equal conditions under one operator
 count once. `in_` takes many values as one condition.
 """
 
 import copy
 import json
-import math
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
 from typing import Any, Final, cast, final
 
-from tiercel.checks import items
+from tiercel.checks import items, unicode_text
 from tiercel.errors import InvalidInputError
+from tiercel.plain import Plain
 
 __all__ = ["F", "Filter", "as_json"]
 
@@ -129,7 +130,7 @@ class F:
             raise InvalidInputError(
                 f"name: expected the name of a field, not empty and without a leading $, got {name!r}"
             )
-        self._name = _text(name, "name")
+        self._name = unicode_text(name, "name")
 
     def __eq__(self, value: object) -> Filter:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._compared("$eq", value)
@@ -165,8 +166,8 @@ class F:
         listed = items(values)
         if listed is None:
             raise InvalidInputError(f"{self._place('$in')}: expected an iterable of values, got {kind}")
-        walk = _Walk()
-        operands = [walk.operand(value, self._place("$in")) for value in listed]
+        walk = _walk()
+        operands = [_operand(value, self._place("$in"), walk) for value in listed]
         if isinstance(values, (set, frozenset)):
             # The same set makes the same filter.
             operands.sort(key=_dumped)
@@ -205,16 +206,16 @@ class F:
         """
         if not isinstance(beginning, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"{self._place('$startswith')}: expected a string, got {_kind(beginning)}")
-        return self._is("$startswith", _text(beginning, self._place("$startswith")))
+        return self._is("$startswith", unicode_text(beginning, self._place("$startswith")))
 
     def __repr__(self) -> str:
         return f"F({self._name!r})"
 
     def _compared(self, operator: str, value: object) -> Filter:
-        return self._is(operator, _Walk().operand(value, self._place(operator)))
+        return self._is(operator, _operand(value, self._place(operator)))
 
     def _ordered(self, operator: str, value: object) -> Filter:
-        operand = _Walk().operand(value, self._place(operator))
+        operand = _operand(value, self._place(operator))
         is_scalar = isinstance(operand, (int, float, str)) and not isinstance(operand, bool)
         if not is_scalar and not _is_date(operand):
             raise InvalidInputError(
@@ -234,7 +235,7 @@ class F:
 def as_json(filter: Filter | Mapping[str, Any]) -> str:
     """The filter as JSON, from an expression or from the dictionary form.
 
-    Dates and numpy scalars may stand in a dictionary, too. Whether it is a filter is found out when it is used.
+    A dictionary may hold all that metadata may, see `tiercel.plain`. Whether it is a filter is found out when it is used.
 
     Raises
     ------
@@ -251,7 +252,7 @@ def as_json(filter: Filter | Mapping[str, Any]) -> str:
         return _dumped(filter._form)  # pyright: ignore[reportPrivateUsage]
     if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"filter: expected a Filter or a dictionary, got {_kind(filter)}")
-    return _dumped(_Walk().plain(filter, "filter", 0))
+    return _dumped(_walk().of(filter, "filter"))
 
 
 def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
@@ -313,87 +314,16 @@ def _dumped(form: object) -> str:
     return json.dumps(form, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-class _Walk:
-    """Makes values what JSON has, and counts them: they may share parts, and be written much longer than they are."""
-
-    def __init__(self) -> None:
-        self.size = 0
-
-    def operand(self, value: object, place: str) -> Any:
-        """A value that a field is compared with. A dictionary is a value as a whole, so nothing in it may look like an operator."""
-        plain = self.plain(value, place, 0)
-        if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
-            raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
-        return plain
-
-    def plain(self, value: object, place: str, depth: int) -> Any:
-        """The value as JSON has it; dates become {"$date": ...}."""
-        self.size += 1
-        if self.size > _MAX_NODES:
-            raise InvalidInputError(_TOO_LARGE)
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            return _text(value, place)
-        if isinstance(value, (int, float)):
-            return _number(value, place)
-        if isinstance(value, (datetime, date)):
-            return {"$date": value.isoformat()}
-        if depth > _MAX_DEPTH:
-            raise InvalidInputError(f"{place}: expected at most {_MAX_DEPTH} levels within each other")
-        if isinstance(value, (list, tuple)):
-            elements = cast("list[object]", value)
-            return [self.plain(element, f"{place}[{at}]", depth + 1) for at, element in enumerate(elements)]
-        if isinstance(value, Mapping):
-            entries = cast("Mapping[object, object]", value)
-            return {
-                _key(key, place): self.plain(entry, f"{place}[{key!r}]", depth + 1) for key, entry in entries.items()
-            }
-        return _from_numpy(value, place)
+def _operand(value: object, place: str, walk: Plain | None = None) -> Any:
+    """A value that a field is compared with. A dictionary is a value as a whole, so nothing in it may look like an operator."""
+    plain = (walk or _walk()).of(value, place)
+    if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
+        raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
+    return plain
 
 
-def _number(value: float, place: str) -> float:
-    # Without subclasses, so that an enumeration is written as its number.
-    number = int(value) if isinstance(value, int) else float(value)
-    try:
-        finite = math.isfinite(number)
-    except OverflowError:
-        finite = False
-    if not finite:
-        got = "a larger integer" if isinstance(number, int) else repr(number)
-        raise InvalidInputError(f"{place}: expected a finite number in the range of a float, got {got}")
-    return number
-
-
-def _text(value: str, place: str) -> str:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"{place}: expected text without lone surrogates, got one at {error.start}") from None
-    return str.__str__(value)
-
-
-def _key(key: object, place: str) -> str:
-    if not isinstance(key, str):
-        raise InvalidInputError(f"{place}: expected strings as keys, got {_kind(key)}")
-    return _text(key, place)
-
-
-def _from_numpy(value: object, place: str) -> Any:
-    # Only what is not plain gets here, so that most filters need no numpy.
-    import numpy as np
-
-    kind, scalar = type(value), cast("Any", value)
-    if issubclass(kind, np.datetime64) and not np.isnat(scalar):
-        # Finer units than those of datetime would come out as a bare integer.
-        return _Walk().plain(scalar.astype("datetime64[us]").item(), place, 0)
-    if issubclass(kind, np.bool_):
-        return bool(scalar)
-    if issubclass(kind, (np.integer, np.floating)):
-        return _number(int(scalar) if issubclass(kind, np.integer) else float(scalar), place)
-    raise InvalidInputError(
-        f"{place}: expected a value of JSON (None, bool, number, str, list, dict) or a date, got {_kind(value)}"
-    )
+def _walk() -> Plain:
+    return Plain(deepest=_MAX_DEPTH, most=_MAX_NODES, too_many=_TOO_LARGE, marks_dates=True)
 
 
 def _is_date(operand: object) -> bool:

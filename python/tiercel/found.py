@@ -1,13 +1,28 @@
-"""What a collection gives back: records, and what a search found."""
+"""What a collection gives back: records, and what a search found.
+
+>>> import json, pickle, tempfile, tiercel
+>>> collection = tiercel.open(tempfile.mkdtemp(), dim=2)
+>>> collection.upsert(["cat", "hen"], [[1, 0], [0, 1]], metadata=[{"legs": 4}, {"legs": 2}])
+2
+>>> found = collection.search([1, 0], k=1, include=["metadata"])
+>>> json.dumps(found.to_list())
+'[{"id": "cat", "score": 1.0, "distance": 0.0, "text": null, "metadata": {"legs": 4}, "vector": null, "highlights": null, "sequence": 1}]'
+>>> pickle.loads(pickle.dumps(found)) == found
+True
+>>> collection.close()
+"""
 
 import copy
 import json
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, final, overload
+from typing import Any, Literal, NamedTuple, Self, SupportsIndex, TypeAlias, cast, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tiercel.neighbours import finite
+from tiercel.tables import html_table
 
 __all__ = ["Found", "Include", "Match", "Quality", "record"]
 
@@ -17,12 +32,13 @@ Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 
 @final
 class Match(NamedTuple):
-    """A record that was found."""
+    """A record that was found. Two are equal if all their fields are, vectors by their values."""
 
     id: str
-    score: float
+    score: float | None
     """Larger is better: the reranker's, the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the
-    vector; less by every step of `expand`."""
+    vector; less by every step of `expand`. `None` where there is none: `get` and `scan` do not rank, and a reranker gives none to a record
+    without a text."""
     distance: float | None
     """Distance of the vector, `None` when the record was not found by that."""
     text: str | None
@@ -33,10 +49,33 @@ class Match(NamedTuple):
     sequence: int = 0
     """The number of the batch that last wrote the record, for `if_sequence`; 1 if a version of tiercel wrote it that did not keep that."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as `json.dumps` accepts them: the vector as a list; a score or distance that is infinite is `None`."""
+        return {
+            **self._asdict(),
+            "score": finite(self.score),
+            "distance": finite(self.distance),
+            "vector": None if self.vector is None else self.vector.tolist(),
+            "highlights": None if self.highlights is None else [list(place) for place in self.highlights],
+        }
+
+    # A tuple asks arrays whether they are equal, and they answer for each value.
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Match):
+            return NotImplemented
+        same = tuple(self._replace(vector=None)) == tuple(other._replace(vector=None))
+        return same and np.array_equal(cast("Any", self.vector), cast("Any", other.vector))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other if isinstance(other, Match) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
 
 @final
 class Found(Sequence[Match]):
-    """The answer of a search: a sequence of `Match`, best first."""
+    """The answer of a search: a sequence of `Match`, best first. Two are equal if their matches are; quality and plan do not count."""
 
     __slots__ = (
         "_damaged",
@@ -76,7 +115,7 @@ class Found(Sequence[Match]):
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """Scores, largest first unless `mmr` chose; dtype float32, shape `(len(found),)`."""
+        """Scores, largest first unless `mmr` chose, minus infinity where `Match.score` is `None`; dtype float32, shape `(len(found),)`."""
         return self._scores
 
     @property
@@ -106,24 +145,33 @@ class Found(Sequence[Match]):
         """
         return self._plan
 
+    def to_list(self) -> list[dict[str, Any]]:
+        """A dict a match, as `json.dumps` and data frames accept it."""
+        return [match.to_dict() for match in self]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole answer as `json.dumps` accepts it: the matches under "matches", quality, damaged, and the plan if there is one."""
+        answer = {"quality": self.quality, "damaged": self.damaged, "matches": self.to_list()}
+        return answer if self._plan is None else answer | {"plan": self._plan}
+
     def __len__(self) -> int:
         return len(self._ids)
 
     @overload
-    def __getitem__(self, index: int) -> Match: ...
+    def __getitem__(self, index: SupportsIndex) -> Match: ...
     @overload
     def __getitem__(self, index: slice) -> list[Match]: ...
-    def __getitem__(self, index: int | slice) -> Match | list[Match]:
+    def __getitem__(self, index: SupportsIndex | slice) -> Match | list[Match]:
         if isinstance(index, slice):
             return [self._match(at) for at in range(len(self))[index]]
         return self._match(range(len(self))[index])
 
     def _match(self, at: int) -> Match:
-        distance = float(self._distances[at])
+        score, distance = float(self._scores[at]), float(self._distances[at])
         metadata = self._metadata[at] if self._metadata is not None else None
         return Match(
             self._ids[at],
-            float(self._scores[at]),
+            None if score == -math.inf else score,
             None if math.isnan(distance) else distance,
             self._texts[at] if self._texts is not None else None,
             json.loads(metadata) if metadata is not None else None,
@@ -131,6 +179,12 @@ class Found(Sequence[Match]):
             self._highlights[at] if self._highlights is not None else None,
             self._sequences[at],
         )
+
+    def __eq__(self, other: object) -> bool:
+        return [*self] == [*other] if isinstance(other, Found) else NotImplemented
+
+    # Its arrays may be changed.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __copy__(self) -> Self:
         """The same answer, with lists and arrays of its own."""
@@ -142,9 +196,20 @@ class Found(Sequence[Match]):
     def __repr__(self) -> str:
         return f"Found({self._ids!r}, quality={self.quality!r})"
 
+    def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction]
+        """A table for Jupyter: the columns that say something."""
+        head = [name for name in ("id", "score", "distance", "text", "metadata") if self._has(name)]
+        rows = ([getattr(match, name) for name in head] for match in self)
+        return html_table(f"Found: {len(self):,} records, {self.quality}", head, rows, len(self))
+
+    def _has(self, column: str) -> bool:
+        if column == "distance":
+            return bool(np.isfinite(self._distances).any())
+        return {"text": self._texts, "metadata": self._metadata}.get(column, self._ids) is not None
+
 
 def record(row: tuple[str, str | None, str | None, Any, int]) -> Match:
     """A record as the core gives it, read without a search."""
     id_, text, metadata, vector, sequence = row
     value = None if metadata is None else json.loads(metadata)
-    return Match(id_, math.nan, None, text, value, vector, sequence=sequence)
+    return Match(id_, None, None, text, value, vector, sequence=sequence)

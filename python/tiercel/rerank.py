@@ -20,6 +20,7 @@ from typing import Any, Protocol, cast, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tiercel.arrays import as_array
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -97,10 +98,7 @@ def scored_by(reranker: Reranker, queries: Sequence[str] | None) -> Callable[[in
 def _numbers(returned: Any, count: int) -> NDArray[np.float32]:
     """What a reranker returned as an array: it may be one, or anything to iterate over."""
     values: Any = returned if hasattr(returned, "__array__") or not isinstance(returned, Iterable) else [*returned]
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"rerank: expected {count} numbers: {error}") from error
+    array = as_array(values, "rerank")
     if array.dtype.kind not in "fiu" and array.size:
         got = f"values of type {array.dtype}" if array.ndim else type(cast("object", returned)).__name__
         raise InvalidInputError(f"rerank: expected {count} numbers, got {got}")

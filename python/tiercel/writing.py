@@ -9,16 +9,16 @@ from tiercel._core import CollectionCore
 from tiercel.checks import (
     Metadata,
     beside,
+    column_of_vectors,
     expected_sequences,
-    given_metadata,
     given_vectors,
     record_ids,
-    record_metadata,
     record_texts,
 )
 from tiercel.embed import Embedder, embed_missing
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
+from tiercel.plain import given_metadata, record_metadata
 from tiercel.twins import twin
 
 __all__ = ["Writing"]
@@ -55,7 +55,7 @@ class Writing:
             vector are embedded.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
-            schema if there is one. A `date` or `datetime` becomes its string in ISO 8601.
+            schema if there is one. What comes from numpy, pandas and the standard library becomes what JSON has, see `tiercel.plain`.
         if_sequence
             Write only if each record still has the `Match.sequence` that was read: an int for all ids, or one for each. 0 means that
             there must be no such record.
@@ -81,6 +81,7 @@ class Writing:
         names = record_ids(ids)
         contents = record_texts(beside(ids, texts), names)
         values = record_metadata(beside(ids, metadata), names)
+        vectors = column_of_vectors(vectors)
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
         rows, with_vector = given_vectors(vectors, len(names))

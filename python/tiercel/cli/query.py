@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import math
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from tiercel import Collection, Found, InvalidInputError
+from tiercel import Collection, InvalidInputError, Match
 from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
 from tiercel.cli.files import load_array
@@ -25,7 +24,7 @@ def run(args: argparse.Namespace) -> Answer:
         if vector is None and args.text is not None:
             vector = _hashed(collection, args.text)
         found = collection.search(vector, args.text, filter=filter_, k=args.k, explain=args.explain)
-        results = [_result(found, rank) for rank in range(len(found))]
+        results = [_result(match) for match in found]
     document: dict[str, Any] = {"k": args.k, "quality": found.quality, "results": results}
     if args.explain:
         document["plan"] = found.plan
@@ -50,20 +49,9 @@ def _hashed(collection: Collection, text: str) -> Any:
     return embedder.embed_query(text) if embedder.fingerprint == collection.fingerprint else None
 
 
-def _result(found: Found, rank: int) -> dict[str, Any]:
-    match = found[rank]
-    return {
-        "id": match.id,
-        "score": _finite(match.score),
-        "distance": _finite(match.distance),
-        "text": match.text,
-        "metadata": match.metadata,
-    }
-
-
-def _finite(value: float | None) -> float | None:
-    # A distance too large for float32 is no number that JSON knows.
-    return value if value is not None and math.isfinite(value) else None
+def _result(match: Match) -> dict[str, Any]:
+    fields = match.to_dict()
+    return {name: fields[name] for name in ("id", "score", "distance", "text", "metadata")}
 
 
 def _lines(document: dict[str, Any]) -> Iterator[str]:

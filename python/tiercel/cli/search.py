@@ -15,6 +15,7 @@ from tiercel.cli.files import load_array
 from tiercel.cli.interrupts import interruptible
 from tiercel.cli.outputs import new_file
 from tiercel.cli.progress import progress
+from tiercel.neighbours import finite
 
 _BATCH = 4096
 
@@ -60,12 +61,7 @@ def _search(index: Index, queries: NDArray[Any], args: argparse.Namespace) -> tu
 
 def _rows(found: dict[str, NDArray[Any]]) -> Iterator[dict[str, list[Any]]]:
     for ids, distances, count in zip(found["ids"], found["distances"], found["counts"], strict=True):
-        values = distances[: int(count)].tolist()
-        # A distance too large for float32 is no number that JSON knows.
-        yield {
-            "ids": ids[: int(count)].tolist(),
-            "distances": [value if math.isfinite(value) else None for value in values],
-        }
+        yield {"ids": ids[: int(count)].tolist(), "distances": [*map(finite, distances[: int(count)].tolist())]}
 
 
 def _table(results: list[dict[str, list[Any]]]) -> Iterator[str]:

@@ -31,6 +31,13 @@ WAITING: Final = 1000
 _Query: TypeAlias = tuple[str, bytes, int]
 
 
+def equal(one: object, other: object) -> bool:
+    """Whether two payloads are the same: arrays by their values, anything else by `==`."""
+    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
+        return np.array_equal(cast("ArrayLike", one), cast("ArrayLike", other))
+    return bool(one == other)
+
+
 @final
 class Hit(NamedTuple):
     """A payload that was kept for this query, or for one near it."""
@@ -40,6 +47,22 @@ class Hit(NamedTuple):
     distance: float
     """How far apart the queries are, in the metric of the cache; 0 for an exact hit."""
     namespace: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as a dict, which `json.dumps` accepts if it accepts the payload."""
+        return self._asdict()
+
+    # A tuple asks arrays whether they are equal, and they answer for each value.
+    def __eq__(self, other: object) -> bool:
+        return (
+            equal(self.payload, other.payload) and self[1:] == other[1:] if isinstance(other, Hit) else NotImplemented
+        )
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other if isinstance(other, Hit) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
 
 
 class PayloadStats(TypedDict):
@@ -72,13 +95,6 @@ class _Guess(NamedTuple):
     payload: Any
     distance: float
     would_answer: bool
-
-
-def equal(one: object, other: object) -> bool:
-    """Whether two payloads are the same: arrays by their values, anything else by `==`."""
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return np.array_equal(cast("ArrayLike", one), cast("ArrayLike", other))
-    return bool(one == other)
 
 
 @final

@@ -7,9 +7,10 @@ from types import MethodType
 from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypedDict, TypeVar, cast, final, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from tiercel._core import Index, Matches
+from tiercel.arrays import as_array
 from tiercel.checks import MAX_LIMIT, items, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
@@ -243,7 +244,7 @@ class QueryCache(Generic[_Answer]):
 
 def vector_key(value: ArrayLike) -> Hashable:
     """Vectors by what an index makes of them: float32."""
-    array: NDArray[Any] = np.asarray(value)
+    array = as_array(value, "vector")
     if array.dtype.kind not in "fiu":
         raise TypeError("no vectors")
     with np.errstate(all="ignore"):
@@ -252,7 +253,7 @@ def vector_key(value: ArrayLike) -> Hashable:
 
 def filter_key(value: ArrayLike) -> Hashable:
     """A mask or ids."""
-    array: NDArray[Any] = np.asarray(value)
+    array = as_array(value, "filter")
     if array.dtype.kind not in "biu" and array.size > 0:
         raise TypeError("no filter")
     return array.shape, array.dtype.str, array.tobytes()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tiercel._core import CollectionCore, Index, Matches
+from tiercel.arrays import as_array
 from tiercel.checks import included, items
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
@@ -122,12 +123,7 @@ class IndexTarget:
             )
         if filter is None:
             return Asked(vector, None, None, None)
-        try:
-            allowed: NDArray[Any] = np.asarray(filter)
-        except (TypeError, ValueError) as error:
-            raise InvalidInputError(
-                f"filter: expected a numeric array, got {type(filter).__name__}: {error}"
-            ) from error
+        allowed = as_array(filter, "filter")
         if allowed.ndim != 1 or (allowed.dtype.kind not in "biu" and allowed.size > 0):
             got = f"{allowed.ndim}-D, dtype {allowed.dtype}"
             raise InvalidInputError(f"filter: expected a 1-D array of bool or of integers, got {got}")

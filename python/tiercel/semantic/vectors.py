@@ -1,11 +1,12 @@
 """Queries of caches: one vector each, looked at before anything is done with it."""
 
 import math
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tiercel.arrays import as_array
 from tiercel.errors import DimensionMismatchError, InvalidInputError
 
 __all__ = ["Metric", "has_direction", "norm", "one_vector"]
@@ -18,11 +19,9 @@ SHORTEST: Final = 1 / LONGEST
 
 def one_vector(value: ArrayLike, name: str, dim: int, metric: Metric) -> NDArray[np.float32]:
     """One vector of length `dim` as float32, a copy: finite, and with a direction under cosine."""
-    try:
-        given: NDArray[Any] = np.asarray(value)
-    except (TypeError, ValueError) as error:
-        message = f"{name}: expected a numeric array of shape ({dim},), got {type(value).__name__}"
-        raise InvalidInputError(message) from error
+    if isinstance(value, str):
+        raise InvalidInputError(f"{name}: expected a numeric array of shape ({dim},), got a str; embed it first")
+    given = as_array(value, name)
     if given.dtype.kind not in "fiu":
         raise InvalidInputError(f"{name}: expected a numeric array of shape ({dim},), got dtype {given.dtype}")
     if given.ndim != 1:

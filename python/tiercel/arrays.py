@@ -1,0 +1,69 @@
+"""Arrays as they are handed over: whatever numpy can read, without anything that would be read as something else."""
+
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.errors import InvalidInputError
+
+__all__ = ["as_array", "is_small"]
+
+# What numpy, and what it asks, raises for a value that is no array.
+_FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
+
+
+def as_array(value: Any, name: str) -> NDArray[Any]:
+    """The array that numpy makes of a value, named `name` in messages, for whom to look at its dtype and shape.
+
+    bfloat16, int4 and the like become float32. An array of objects that are arrays or floats, such as a column of a data frame,
+    becomes one of numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        numpy cannot read the value, or it is an array with a mask that masks something.
+    """
+    _refuse_masked(value, name)
+    # An object with nothing but `__dlpack__` would become an array of one object.
+    only_dlpack = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
+    try:
+        array: NDArray[Any] = np.from_dlpack(value) if only_dlpack else np.asarray(value)
+        if array.dtype.kind == "O" and array.size and isinstance(array.flat[0], list | tuple | np.ndarray | float):
+            rows = array.tolist()
+            _refuse_masked(rows, name)
+            array = np.asarray(rows)
+    except _FAILURES as error:
+        raise InvalidInputError(f"{name}: expected a numeric array, got {type(value).__name__}: {error}") from error
+    return array.astype(np.float32) if is_small(array.dtype) else array
+
+
+def is_small(dtype: np.dtype[Any]) -> bool:
+    """Whether this is a real type that numpy has from another package, such as bfloat16 or int4: float32 holds each of its values."""
+    return dtype.kind not in "biufc" and dtype.type is not np.void and np.can_cast(dtype, np.float32)
+
+
+def _refuse_masked(value: Any, name: str) -> None:
+    """Refuse an array with a mask, or one in a list, that masks something: numpy would read what lies below."""
+    if not isinstance(value, list | tuple):
+        row = _first_masked(value)
+    else:
+        rows = cast("Sequence[Any]", value)
+        # Of a list of numbers, which may be long, numpy makes NaN of what is masked.
+        is_of_arrays = len(rows) > 0 and not isinstance(rows[0], float | int)
+        row = (
+            next((at for at, each in enumerate(rows) if _first_masked(each) is not None), None)
+            if is_of_arrays
+            else None
+        )
+    if row is not None:
+        raise InvalidInputError(f"{name}: expected values without a mask, got a masked one at row {row}")
+
+
+def _first_masked(value: Any) -> int | None:
+    """The first row with a masked value."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return None
+    mask: NDArray[np.bool_] = np.atleast_1d(np.ma.getmaskarray(cast("Any", value)))
+    return int(np.argwhere(mask)[0][0]) if mask.any() else None

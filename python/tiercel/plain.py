@@ -1,0 +1,249 @@
+"""Values of metadata and of filters: what comes from numpy, pandas and the standard library becomes what JSON has.
+
+| value | what it becomes |
+|---|---|
+| `None`, a bool, a number, a string, a list, a tuple, a mapping with strings as keys | itself, in the type of JSON |
+| a member of an enumeration | its value |
+| `date`, `datetime`, `pandas.Timestamp`, `numpy.datetime64` | a date: in metadata its string in ISO 8601 |
+| `Decimal` | an integer if it is one, else the nearest float |
+| `UUID` | its string |
+| a number or bool of numpy, bfloat16 and the like among them | the number |
+| an array, a `pandas.Series` | a list |
+
+A missing value (NaN, NaT, `pandas.NA`, what an array masks) is an error, like an infinity: `None` stands for it. So is anything else.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, NoReturn, cast, final
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.arrays import is_small
+from tiercel.checks import MAX_DEPTH, MAX_METADATA, Metadata, column, unicode_text
+from tiercel.errors import InvalidInputError
+
+__all__ = ["Plain", "given_metadata", "record_metadata"]
+
+_EXPECTED: Final = "a value of JSON (None, bool, number, str, list, dict), a date, a Decimal, a UUID or an enum member"
+# Most values, for which asking what else they might be takes longer than all the rest.
+_PLAIN: Final = frozenset((str, float, bool, type(None)))
+# The range of a float reaches a little farther, which the long way finds out.
+_LARGEST: Final = 2**1023
+# Each takes two characters. Parts that are shared may be written much longer than they are.
+_MOST: Final = MAX_METADATA // 2
+_TOO_LONG: Final = f"expected at most {MAX_METADATA} characters of JSON"
+# Made once: `json.dumps` makes one a call for any but its own settings.
+_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def record_metadata(metadata: Iterable[Metadata | None] | None, names: Sequence[str]) -> list[str | None] | None:
+    """Metadata as JSON, one for each id or none at all."""
+    return None if metadata is None else given_metadata(metadata, names)
+
+
+def given_metadata(metadata: Iterable[Metadata | None], names: Sequence[str]) -> list[str | None]:
+    """Metadata as JSON, one for each id."""
+    listed = column(metadata, "metadata", len(names))
+    found: list[str | None] = []
+    for at, each in enumerate(listed):
+        try:
+            found.append(None if each is None else _json_object(each, f"metadata[{at}]"))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{error} (record {names[at][:80]!r})") from None
+    return found
+
+
+def _json_object(value: Any, place: str) -> str:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
+    given = cast("object", value)
+    tree = given if _is_plain(given, place) else _converted(given, place)
+    try:
+        text = _AS_JSON.encode(tree)
+        text.encode()
+    except ValueError:
+        # NaN, or half a character: this says where.
+        text = _AS_JSON.encode(_converted(given, place))
+    if len(text) > MAX_METADATA:
+        raise InvalidInputError(f"{place}: {_TOO_LONG}, got {len(text)}")
+    return text
+
+
+def _converted(value: object, place: str) -> Any:
+    walk = Plain(deepest=MAX_DEPTH - 1, most=_MOST, too_many=f"{place}: {_TOO_LONG}, got more")
+    return walk.of(value, place)
+
+
+def _is_plain(value: object, place: str) -> bool:
+    """Whether a value can be written as JSON as it is, but for NaN and half characters, which the writing finds."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for each in level:
+            kind = type(each)
+            if kind in _PLAIN:
+                continue
+            if kind is int:
+                if abs(cast("int", each)) > _LARGEST:
+                    return False
+            elif kind is dict:
+                entries = cast("dict[object, object]", each)
+                if not all(type(key) is str for key in entries):
+                    return False
+                inner.extend(entries.values())
+            elif kind is list or kind is tuple:
+                inner.extend(cast("Sequence[object]", each))
+            else:
+                return False
+            if len(inner) > _MOST:
+                raise InvalidInputError(f"{place}: {_TOO_LONG}, got more")
+        if not inner:
+            return True
+        level = inner
+    return not any(isinstance(each, dict | list | tuple) for each in level)
+
+
+@final
+class Plain:
+    """Makes values what JSON has.
+
+    Parameters
+    ----------
+    deepest
+        Levels that may lie within the first.
+    most
+        Values in all: they may share parts, and be written much longer than they are.
+    too_many
+        What is said of more.
+    marks_dates
+        Whether a date becomes `{"$date": "2024-05-01"}`, as filters have it, or its string.
+    """
+
+    def __init__(self, *, deepest: int, most: int, too_many: str, marks_dates: bool = False) -> None:
+        self._deepest, self._most, self._too_many, self._marks_dates = deepest, most, too_many, marks_dates
+        self._size = 0
+
+    def of(self, value: object, place: str, depth: int = 0) -> Any:
+        """The value as JSON has it; `place` is what messages call it."""
+        self._size += 1
+        if self._size > self._most:
+            raise InvalidInputError(self._too_many)
+        if isinstance(value, Enum):
+            value = value.value
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return _text(value, place)
+        if isinstance(value, int | float):
+            return _number(value, place)
+        if isinstance(value, date):
+            # Only NaT of pandas, which is a datetime, too, differs from itself.
+            return self._date(value.isoformat()) if value == value else _missing("NaT", place)  # noqa: PLR0124
+        if isinstance(value, Decimal | UUID):
+            return _decimal(value, place) if isinstance(value, Decimal) else str(value)
+        if isinstance(value, np.generic):
+            return self._scalar(cast("Any", value), place)
+        if isinstance(value, list | tuple | Mapping) or hasattr(value, "__array__"):
+            if depth > self._deepest:
+                raise InvalidInputError(f"{place[:60]}...: expected at most {MAX_DEPTH} levels within each other")
+            return self._of_many(cast("Any", value), place, depth + 1)
+        return _refuse(value, place)
+
+    def _of_many(self, value: Any, place: str, depth: int) -> Any:
+        if isinstance(value, Mapping):
+            entries = cast("Mapping[object, object]", value)
+            return {_key(key, place): self.of(entry, f"{place}[{key!r}]", depth) for key, entry in entries.items()}
+        if isinstance(value, list | tuple):
+            listed: Iterable[object] = cast("Sequence[object]", value)
+        else:
+            array = _array(value, place)
+            if array.ndim == 0:
+                return _missing("a masked value", place) if array is np.ma.masked else self.of(array[()], place, depth)
+            listed = array
+        return [self.of(each, f"{place}[{at}]", depth) for at, each in enumerate(listed)]
+
+    def _scalar(self, value: Any, place: str) -> Any:
+        """A value of numpy that is none of Python's own."""
+        if isinstance(value, np.datetime64):
+            return self._date(_moment(cast("np.datetime64[Any]", value), place))
+        kind = value.dtype.kind
+        if kind in "biu":
+            return value.item()
+        if kind == "f":
+            return _number(float(value), place)
+        if is_small(value.dtype):
+            return _number(value.item(), place)
+        return _refuse(value, place)
+
+    def _date(self, text: str) -> Any:
+        return {"$date": text} if self._marks_dates else text
+
+
+def _number(value: float, place: str) -> float:
+    # Without subclasses, so that numpy's are written as numbers.
+    number = int(value) if isinstance(value, int) else float(value)
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:
+        finite = False
+    if not finite:
+        got = "a larger integer" if isinstance(number, int) else repr(number)
+        hint = "; a missing value is None" if number != number else ""  # noqa: PLR0124
+        raise InvalidInputError(f"{place}: expected a finite number in the range of a float, got {got}{hint}")
+    return number
+
+
+def _decimal(value: Decimal, place: str) -> float:
+    if not value.is_finite():
+        return _number(math.nan if value.is_nan() else math.inf, place)
+    # An exponent may ask for more digits than there is memory.
+    return int(value) if value == value.to_integral_value() and value.adjusted() < 300 else _number(float(value), place)
+
+
+def _moment(value: "np.datetime64[Any]", place: str) -> str:
+    if np.isnat(value):
+        return _missing("NaT", place)
+    is_day = np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D")
+    moment: object = value.astype("datetime64[D]" if is_day else "datetime64[us]").item()
+    if not isinstance(moment, date):
+        raise InvalidInputError(f"{place}: expected a year from 1 to 9999, got {value}")
+    # A datetime has no nanoseconds.
+    is_whole = is_day or value == value.astype("datetime64[us]")
+    return moment.isoformat() if is_whole else str(np.datetime_as_string(value))
+
+
+def _array(value: Any, place: str) -> NDArray[Any]:
+    """The array that a value is or says it is; one with a mask keeps it, so that what is masked is met as that."""
+    if isinstance(value, np.ma.MaskedArray):
+        return cast("NDArray[Any]", value)
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"{place}: expected {_EXPECTED}, got {type(value).__name__}: {error}") from error
+
+
+def _text(value: str, place: str) -> str:
+    return str.__str__(unicode_text(value, place))
+
+
+def _key(key: object, place: str) -> str:
+    if not isinstance(key, str):
+        raise InvalidInputError(f"{place}: expected strings as keys, got {type(key).__name__}")
+    return _text(key, place)
+
+
+def _missing(got: str, place: str) -> NoReturn:
+    raise InvalidInputError(f"{place}: expected a value, got {got}; a missing value is None")
+
+
+def _refuse(value: object, place: str) -> NoReturn:
+    if type(value).__name__ == "NAType":
+        _missing("pandas.NA", place)
+    raise InvalidInputError(f"{place}: expected {_EXPECTED}, got {type(value).__name__}")
