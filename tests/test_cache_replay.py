@@ -197,8 +197,12 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[content.index(b"0123456789") + 5] ^= 1
     file.write_bytes(content)
-    assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
-    assert run("cache", "clear", "store")[:2] == (0, "2 values forgotten\n")
+    for _ in range(2):
+        assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
+    assert run("cache", "repair", "store")[:2] == (0, "1 values, 1 damaged parts removed\n")
+    assert run("cache", "verify", "store")[:2] == (0, "1 values, none is damaged\n")
+    assert run("cache", "repair", "store")[:2] == (0, "1 values, none was damaged\n")
+    assert run("cache", "clear", "store")[:2] == (0, "1 values forgotten\n")
     assert "entries      0" in run("cache", "stats", "store")[1]
 
 
@@ -211,8 +215,13 @@ def test_files_are_looked_into(run: Run, tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    assert run("cache", "verify", "files")[0] == 1
-    assert run("cache", "clear", "files")[:2] == (0, "3 values forgotten\n")
+    for _ in range(2):
+        assert run("cache", "verify", "files")[0] == 1
+    assert run("cache", "repair", "files")[0] == 0
+    assert run("cache", "verify", "files")[:2] == (0, "1 values, none is damaged\n")
+    with Files(tmp_path / "files", 1 << 20) as files:
+        assert dict(files) == {"a": b"0123456789" * 10}
+    assert run("cache", "clear", "files")[:2] == (0, "1 values forgotten\n")
     assert not list(tmp_path.glob("files/blobs/*/*"))
 
 
@@ -241,6 +250,32 @@ def test_looking_changes_nothing(run: Run, tmp_path: Path, kind: type[Store] | t
         assert {path: path.read_bytes() for path in crashed.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("kind", [Store, Files])
+@pytest.mark.parametrize("part", ["magic", "head", "key", "end"])
+def test_whatever_is_damaged_is_repaired(run: Run, tmp_path: Path, kind: type[Store] | type[Files], part: str) -> None:
+    values = {f"key {number}": number.to_bytes(1, "little") * 1000 for number in range(10)}
+    with kind(tmp_path / "tier", 1 << 20) as tier:
+        tier.update(values)
+        tier[b"bytes"] = b"value"
+    log = tmp_path / "tier" / ("ledger/log-1" if kind is Files else "log-1")
+    content = bytearray(log.read_bytes())
+    key = content.index(b"key 5")
+    content[{"magic": 0, "head": key - 10, "key": key, "end": len(content) - 1}[part]] ^= 1
+    log.write_bytes(content)
+    code, out, _ = run("cache", "verify", "tier", "--json")
+    damaged = json.loads(out)["damaged"]
+    assert (code, damaged > 0) == (1, True)
+    code, out, err = run("cache", "repair", "tier", "--json")
+    repaired = json.loads(out)
+    assert (code, err, repaired["removed"], repaired["damaged"]) == (0, "", damaged, 0)
+    # Those before a damaged key may be outdated; those behind it are kept.
+    assert repaired["values"] >= (5 if part == "key" else 0)
+    assert run("cache", "verify", "tier")[0] == 0
+    with kind(tmp_path / "tier", 1 << 20) as tier:
+        assert len(tier) == repaired["values"]
+        assert all(tier[key] == values.get(key, b"value") for key in tier)
+
+
 def test_a_tier_that_is_open_is_not_looked_into(run: Run, tmp_path: Path) -> None:
     with Store(tmp_path / "store", 1 << 20) as store:
         store["a"] = b"1"
@@ -260,7 +295,7 @@ def test_looking_drops_nothing(run: Run, tmp_path: Path) -> None:
 
 def test_a_foreign_file_is_left_alone(run: Run, tmp_path: Path) -> None:
     (tmp_path / "synced").write_text("mine")
-    for action in ("stats", "verify", "clear"):
+    for action in ("stats", "verify", "repair", "clear"):
         code, out, err = run("cache", action, ".")
         assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["synced"]
@@ -289,14 +324,14 @@ def test_a_file_or_a_ledger_is_no_store(run: Run, tmp_path: Path) -> None:
     with Files(tmp_path / "files", 1 << 20) as files:
         files["a"] = b"1"
     for name in ("files/ledger", "files/ledger/log-1", "nowhere"):
-        for action in ("stats", "verify", "clear"):
+        for action in ("stats", "verify", "repair", "clear"):
             code, out, err = run("cache", action, name)
             assert (code, out, len(err.splitlines())) == (2, "", 1), name
     assert run("cache", "verify", "files")[:2] == (0, "1 values, none is damaged\n")
 
 
 def test_a_directory_without_a_store_is_left_alone(run: Run, tmp_path: Path) -> None:
-    for action in ("stats", "verify", "clear"):
+    for action in ("stats", "verify", "repair", "clear"):
         code, out, err = run("cache", action, ".")
         assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert not list(tmp_path.iterdir())

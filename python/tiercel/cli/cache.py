@@ -1,20 +1,16 @@
 """`tiercel cache`: what is in a store or in files, and what a tier would make of a trace."""
 
 import argparse
-import errno
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from tiercel._core import TierLook
-from tiercel.cache import Files, Store
 from tiercel.cache.replay import replay, replay_two_tiers
 from tiercel.cache.traces import Trace, read_trace
 from tiercel.cli.answer import Answer
-from tiercel.cli.interrupts import interruptible
+from tiercel.cli.cache_repair import repair
 from tiercel.cli.progress import progress
-from tiercel.cli.stores import is_ledger, tier_kind
-from tiercel.errors import InvalidInputError, StorageFailedError
+from tiercel.cli.tiers import check_failures, damage, file_bytes_of, look, open_tier
+from tiercel.errors import InvalidInputError
 
 # Keys of a kibibyte, or bytes.
 _MOST = 1 << 48
@@ -25,33 +21,16 @@ def run(args: argparse.Namespace) -> Answer:
     actions: dict[str, Callable[[argparse.Namespace], Answer]] = {
         "stats": _stats,
         "verify": _verify,
+        "repair": repair,
         "clear": _clear,
         "replay": _replay,
     }
     return actions[args.action](args)
 
 
-def _kind(directory: str) -> type[Store | Files]:
-    if is_ledger(Path(directory)):
-        raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got the ledger of one, {directory}")
-    kind = tier_kind(Path(directory))
-    if kind is None:
-        raise InvalidInputError(f"DIR: expected a directory of tiercel.cache, got {directory}")
-    return kind
-
-
-def _look(directory: str) -> TierLook:
-    kind = _kind(directory)
-    return interruptible(lambda: TierLook(directory, kind is Files))
-
-
-def _file_bytes(directory: str) -> int:
-    return sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file())
-
-
 def _stats(args: argparse.Namespace) -> Answer:
-    found = _look(args.directory)
-    file_bytes = _file_bytes(args.directory)
+    found = look(args.directory)
+    file_bytes = file_bytes_of(args.directory)
     document = {
         "directory": args.directory,
         "entries": found.entries,
@@ -63,27 +42,17 @@ def _stats(args: argparse.Namespace) -> Answer:
 
 
 def _verify(args: argparse.Namespace) -> Answer:
-    found = _look(args.directory)
-    damaged = found.damaged
-    with progress("verify") as report:
-        for number in range(found.entries):
-            damaged += not found.is_whole(number)
-            if report is not None:
-                report(number + 1, found.entries)
-    document = {"directory": args.directory, "values": found.entries, "damaged": damaged}
-    lines = [f"{found.entries:,} values, {f'{damaged:,} damaged' if damaged else 'none is damaged'}"]
+    values, damaged = damage(args.directory)
+    document = {"directory": args.directory, "values": values, "damaged": damaged}
+    lines = [f"{values:,} values, {f'{damaged:,} damaged' if damaged else 'none is damaged'}"]
     return Answer(document, lines, code=1 if damaged else 0)
 
 
 def _clear(args: argparse.Namespace) -> Answer:
-    # So much room that opening drops nothing: the room is divided into 16 parts at most, and an entry takes part of one.
-    room = max(64 * _file_bytes(args.directory), 1 << 20)
-    with _kind(args.directory)(args.directory, room) as store:
-        entries = len(store)
-        store.clear()
-        failed = store.stats()["failures"] > 0
-    if failed:
-        raise StorageFailedError(errno.EIO, "the file could not be begun anew", args.directory)
+    with open_tier(args.directory) as tier:
+        entries = len(tier)
+        tier.clear()
+        check_failures(tier, args.directory)
     return Answer({"directory": args.directory, "forgotten": entries}, [f"{entries:,} values forgotten"])
 
 

@@ -12,6 +12,7 @@ def cache(parser: argparse.ArgumentParser) -> None:
     for name, summary, fill in (
         ("stats", "count what is in a store", _directory),
         ("verify", "read every value of a store and count those that are damaged", _directory),
+        ("repair", "remove what is damaged in a store, and keep the rest", _directory),
         ("clear", "forget everything in a store", _directory),
         ("replay", "tell how much of a trace of accesses a memory tier finds, or two tiers, beside an LRU", _replay),
     ):
