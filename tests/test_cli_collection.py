@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import RECORDS, Run, document, refused, runner, write_lines
+from disks import fill, small_disk
 
 import tiercel
+from tiercel.cli import ingest
 from tiercel.cli.demo_collection import collection_lines, show_collection
 
 
@@ -162,6 +164,32 @@ def test_verify_tells_damage_that_keeps_a_collection_from_opening(zoo: Run) -> N
     (damage,) = json.loads(out)["damage"]
     assert "records" in damage
     assert zoo("verify", "zoo")[0] == 1
+
+
+def test_a_full_disk_is_read(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "BATCH", 100)
+    write_lines("many.jsonl", [{"id": str(number), "text": f"cats {number} " * 200} for number in range(2000)])
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        directory = str(disk / "zoo")
+        code, out, err = run("ingest", "many.jsonl", "--into", directory)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith("tiercel: error: many.jsonl, line ")
+        kept = (int(err.split(" to ")[0].rpartition(" ")[2]) - 1) // 2
+        assert kept >= 100
+        fill(disk)
+        assert document(run("stats", directory, "--json"))["stats"]["records"] == kept
+        assert document(run("verify", directory, "--json")) == {"directory": directory, "records": kept, "damage": []}
+        assert document(run("query", directory, "cats", "-k", "1", "--json"))["results"]
+        assert len(run("export", directory)[1].splitlines()) == kept
+        before = [path for path in sorted(disk.rglob("*")) if path.is_file()]
+        for command in (["export", directory, "-o", f"{disk}/out.jsonl"], ["backup", directory, f"{disk}/copy"]):
+            code, out, err = run(*command)
+            assert (code, out, err.count("\n")) == (1, "", 1)
+            assert "no space left" in err.lower()
+        assert [path for path in sorted(disk.rglob("*")) if path.is_file()] == before
+        (disk / "filler").unlink()
+        few = document(run("export", directory, "-o", "few.jsonl", "--json"))["records"]
+        assert few == kept
 
 
 @pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])

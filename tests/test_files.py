@@ -17,6 +17,7 @@ import hypothesis
 import numpy as np
 import pytest
 from container import header, meta, rewritten, sections
+from disks import small_disk
 from reference import Metric, Truth
 
 import tiercel
@@ -371,28 +372,14 @@ def test_a_directory_that_may_not_be_written_to(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Any:
-    where = tmp_path / "disk"
-    where.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(where)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a small disk takes the right to mount one")
-    yield where
-    subprocess.run(["umount", str(where)], check=True)
-
-
-def test_a_full_disk_keeps_the_old_file(small_disk: Path) -> None:
-    path = small_disk / "index"
-    path.write_bytes(SMALL)
-    index = make(9000)
-    with pytest.raises(DiskFullError):
-        index.save(path)
-    assert_kept(path, index, errno.ENOSPC)
-    # The disk is usable: what fits is saved.
-    make(500).save(path)
-    assert len(tiercel.Index.load(path)) == 400
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "256k") as disk:
+        path = disk / "index"
+        path.write_bytes(SMALL)
+        index = make(9000)
+        with pytest.raises(DiskFullError):
+            index.save(path)
+        assert_kept(path, index, errno.ENOSPC)
+        # The disk is usable: what fits is saved.
+        make(500).save(path)
+        assert len(tiercel.Index.load(path)) == 400

@@ -1,12 +1,12 @@
 """What the commands on collections share."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import tiercel
-from tiercel import Collection, InvalidInputError
+from tiercel import Collection, InvalidInputError, TiercelError
 from tiercel.cli.answer import size
 from tiercel.cli.interrupts import interruptible, leave
 from tiercel.cli.stores import RECORDS
@@ -43,7 +43,9 @@ def closing(collection: Collection) -> Generator[Collection]:
         leave(collection)
         raise
     except BaseException:
-        collection.close()
+        # What went wrong first is what to tell.
+        with suppress(TiercelError, OSError):
+            collection.close()
         raise
     interruptible(collection.close)
 

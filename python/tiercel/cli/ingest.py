@@ -4,6 +4,7 @@ import argparse
 import re
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, Self, cast
 
@@ -137,6 +138,10 @@ class _Target:
             leave(self._collection)
             done = self.written + self.skipped
             error.add_note(f"{done:,} records of {self._source} are in; the same command with --resume goes on")
+        elif error is not None:
+            # What went wrong first is what to tell.
+            with suppress(TiercelError, OSError):
+                self._collection.close()
         else:
             interruptible(self._collection.close)
 
