@@ -200,12 +200,19 @@ def made(number: int) -> Any:
 
 def test_functions_that_their_name_does_not_tell_apart_need_one() -> None:
     captures, has_default, wraps = made(1)
-    with pytest.raises(tiercel.InvalidInputError, match=r"name: expected one for a function that captures 'number'"):
+    with pytest.raises(
+        tiercel.InvalidInputError,
+        match=r"^name: expected a str, since .* captures the variable 'number'.*, got None; pass a name",
+    ):
         stable_key(captures, (), {})
-    with pytest.raises(tiercel.InvalidInputError, match=r"name: expected one for a function that wraps another"):
+    with pytest.raises(
+        tiercel.InvalidInputError,
+        match=r"^name: expected a str, since .* wraps another function.*, got None; pass a name",
+    ):
         stable_key(wraps, (), {})
     with pytest.raises(
-        tiercel.InvalidInputError, match=r"name: expected one for a function that is or lies in a lambda"
+        tiercel.InvalidInputError,
+        match=r"^name: expected a str, since .* is a lambda, or lies in one, got None; pass a name",
     ):
         stable_key(lambda: 1, (), {})
     assert stable_key(has_default, (), {}) == stable_key(has_default, (1,), {}) != stable_key(made(2)[1], (), {})

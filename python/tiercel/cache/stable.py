@@ -104,18 +104,21 @@ def _known(function: FunctionType, name: str | None) -> tuple[bytes, inspect.Sig
     if name is not None:
         return _tagged(b"F", name.encode()), signature
     if "<lambda>" in function.__qualname__:
-        raise InvalidInputError(
-            f"name: expected one for a function that is or lies in a lambda, got none for {function!r}"
-        )
+        raise _nameless(function, "is a lambda, or lies in one")
     # The name that it has is that of the other one.
     if hasattr(function, "__wrapped__"):
-        raise InvalidInputError(f"name: expected one for a function that wraps another, got none for {function!r}")
+        raise _nameless(function, "wraps another function, whose name it has")
     # `super()` captures the class, which the qualified name tells.
     if captured := [variable for variable in function.__code__.co_freevars if variable != "__class__"]:
-        raise InvalidInputError(
-            f"name: expected one for a function that captures {captured[0]!r}, got none for {function!r}"
-        )
+        raise _nameless(function, f"captures the variable {captured[0]!r}, so that others are called as it is")
     return _name(function), signature
+
+
+def _nameless(function: FunctionType, why: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"name: expected a str, since {function.__qualname__} {why}, got None; pass a name that no other function has, as "
+        'in name="prices of today"'
+    )
 
 
 def _name(named: Any) -> bytes:
