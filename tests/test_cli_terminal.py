@@ -239,6 +239,22 @@ def test_what_takes_long_is_left_at_ctrl_c() -> None:
         interruptible(lambda: 1 // 0)
 
 
+def test_ctrl_c_while_a_collection_is_made_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+
+    def open_slowly(path: str, *_: object, **__: object) -> None:
+        Path(path).mkdir()
+        Path(path, "log-1").write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGINT)
+        goes_on.wait()
+
+    write_lines("zoo.jsonl", [{"id": "cat"}])
+    monkeypatch.setattr(tiercel, "open", open_slowly)
+    assert run("ingest", "zoo.jsonl", "--into", "zoo") == (130, "", "tiercel: error: interrupted\n")
+    goes_on.set()
+    assert not Path("zoo").exists()
+
+
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_backup_that_is_left_leaves_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, is_there: bool) -> None:
     tiercel.open("zoo").close()

@@ -83,12 +83,14 @@ class _Target:
         self._embedder = HashingEmbedder() if args.embedder == "hashing" else None
         self._beginning = Beginning(args.into)
         self._collection: Collection | None = None
+        self._opens = False
         self._keeps = True
 
     def open(self, dim: int | None = None) -> Collection:
         """The collection; one that is not there is made, with vectors of this length."""
         if self._collection is None:
             dim = dim if self._embedder is None and self._beginning.is_empty else None
+            self._opens = True
             self._collection = interruptible(lambda: tiercel.open(self._args.into, dim, embedder=self._embedder))
             self._keeps = not self._beginning.is_of(self._collection)
             _check_embedder(self._collection, self._embedder)
@@ -130,6 +132,9 @@ class _Target:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._collection is None:
+            if isinstance(error, KeyboardInterrupt) and self._opens and self._beginning.is_empty:
+                # A thread that has been left may still be making it.
+                self._beginning.restore()
             return
         if error is not None and not self._keeps:
             self._beginning.take_back(self._collection)
