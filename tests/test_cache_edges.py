@@ -209,17 +209,17 @@ def test_a_large_value_does_not_overwrite_a_later_one(tmp_path: Path) -> None:
         ladder = cache._shared.ladder
         begun = threading.Event()
         with ThreadPoolExecutor(1) as pool, ladder._working:
-            put_first = ladder._put_first
+            put_first = ladder._write_first
 
             def seen(*arguments: Any, **more: Any) -> Any:
                 kept = put_first(*arguments, **more)
                 begun.set()
                 return kept
 
-            ladder._put_first = seen
+            ladder._write_first = seen
             large = pool.submit(cache.put, "key", bytes(10_000))
             assert begun.wait(30)
-            ladder._put_first = put_first
+            ladder._write_first = put_first
             with ladder.levels[0].lock:
                 pass
             later = threading.Thread(target=cache.put, args=("key", "later"))

@@ -288,7 +288,7 @@ def test_a_trial_that_finds_no_thread_has_failed() -> None:
 
     asking = threading.Thread(target=guard.ask, args=[*[fail] * 5, *[hang] * 8])
     asking.start()
-    until(lambda: (len(guard._running), len(guard._pool._jobs)) == (8, 5))
+    until(lambda: (len(guard._running), guard._pool._jobs.qsize()) == (8, 5))
     failing.set()
     assert all(running.acquire(timeout=LONG) for _ in range(8))
     assert guard.breaker == "open"

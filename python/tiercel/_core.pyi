@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
+from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, final, overload, type_check_only
 
 import numpy as np
@@ -13,6 +14,7 @@ from tiercel.cache.tiers import TierStats
 __all__ = [
     "CollectionCore",
     "FilesCore",
+    "Finally",
     "Glance",
     "HashingEmbedder",
     "Index",
@@ -657,6 +659,22 @@ def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
 
 def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
     """What `pack_envelope` was given but the value, and where the value begins; None for what is no envelope."""
+
+@final
+class Finally:
+    """A context manager that calls a function when its block ends, and lets nothing keep that from happening.
+
+    Python runs the handlers of signals between the calls of a program, so a Ctrl-C can come in after a `try` was left and before its `finally` has done
+    anything, and within what that calls. This object is not written in Python: between the beginning of the block and the call there is no
+    such place. A call that is interrupted is made again, to its end; then the interruption goes on. So the function must be one that can be called
+    again wherever it was left, and raises nothing of its own.
+    """
+
+    def __new__(cls, work: Callable[..., object], /, *arguments: object) -> Self: ...
+    def __enter__(self) -> None: ...
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None: ...
 
 @final
 class Glance:

@@ -3,15 +3,17 @@
 import asyncio
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast, final
 
+from tiercel._core import Finally
 from tiercel.cache.flights import Flight
 from tiercel.cache.ladder import Seen
-from tiercel.cache.loads import Load, Loader, held, refuse_coroutine, start, unhurried
-from tiercel.cache.shared import Answer
+from tiercel.cache.loads import Load, Loader, refuse_coroutine
+from tiercel.cache.pool import apart
+from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.tiers import Key
+from tiercel.cache.waiting import loading
 from tiercel.checks import items
 from tiercel.errors import InvalidInputError
 
@@ -32,16 +34,39 @@ class _Begun(NamedTuple):
     """What is known of the keys of a batch before anything is loaded."""
 
     answers: dict[Key, Answer]
-    old: list[_Led]
-    """Keys whose answer is past its time, and that the caller loads anew."""
+    old: list[Load]
+    """Keys whose answer is past its time."""
     led: list[_Led]
     others: list[Load]
     """Keys that others load."""
 
-    @property
-    def all_led(self) -> list[_Led]:
-        """Everything that somebody may wait for."""
-        return [*self.old, *self.led]
+
+@final
+class _Own:
+    """The flights of a call. None of them outlives it, even if a thread still begins some when the caller has gone."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._made: list[tuple[Load, Flight]] = []
+
+    def make(self, load: Load, *, loop: asyncio.AbstractEventLoop | None) -> Flight:
+        """A flight that begins now."""
+        flight = load.flight()
+        if loop is not None:
+            flight.belongs_to(loop)
+        self._made.append((load, flight))
+        return flight
+
+    def check(self) -> None:
+        """What was made may have been made too late."""
+        if self.is_over:
+            self.end()
+
+    def end(self) -> None:
+        """The caller goes."""
+        self.is_over = True
+        for load, flight in list(self._made):
+            load.end(flight)
 
 
 class Batch(NamedTuple):
@@ -51,31 +76,28 @@ class Batch(NamedTuple):
 
     def run(self, loader: BatchLoader) -> dict[Key, Answer]:
         """Values from tiers; what nobody loads is loaded in one call, what others load is waited for."""
-        begun = self._begin()
-        answers, until = begun.answers, monotonic() + self.timeout
-        if begun.old:
-            start(lambda: _lead_quietly(begun.old, loader), lambda error: _give_up(begun.old, error))
-        if begun.led:
-            answers.update(_lead(begun.led, loader))
+        own = _Own()
+        with Finally(own.end):
+            begun = self._begin(own)
+            answers, until = begun.answers, monotonic() + self.timeout
+            if begun.old:
+                _shared(begun.old).renewals.add(_names(begun.old), lambda: _renew(begun.old, loader))
+            if begun.led:
+                answers.update(_lead(begun.led, loader))
         for load in begun.others:
             answers[load.key] = load.until(until).run(_one(loader))
         return answers
 
     async def arun(self, loader: BatchLoader) -> dict[Key, Answer]:
         """The same on an event loop; the loader may be a coroutine function."""
-        beginning = held(asyncio.ensure_future(asyncio.to_thread(self._begin)))
-        try:
-            begun = await asyncio.shield(beginning)
-        except asyncio.CancelledError as error:
-            # What is joined by then is given up.
-            cause = error
-            beginning.add_done_callback(lambda task: _give_up(task.result().all_led, cause))
-            raise
-        answers, until = begun.answers, monotonic() + self.timeout
-        if begun.old:
-            held(asyncio.ensure_future(_alead_quietly(begun.old, loader)))
-        if begun.led:
-            answers.update(await _alead(begun.led, loader))
+        own = _Own()
+        with Finally(own.end):
+            begun = await apart(self._begin, own, asyncio.get_running_loop())
+            answers, until = begun.answers, monotonic() + self.timeout
+            if begun.old:
+                _shared(begun.old).renewals.aadd(_names(begun.old), lambda: _arenew(begun.old, loader))
+            if begun.led:
+                answers.update(await _alead(begun.led, loader))
         for load in begun.others:
             answers[load.key] = await load.until(until).arun(_aone(loader))
         return answers
@@ -85,27 +107,22 @@ class Batch(NamedTuple):
         """Seconds to wait for others, in all."""
         return max((load.timeout for load in self.loads), default=0.0)
 
-    def _begin(self) -> _Begun:
+    def _begin(self, own: _Own, loop: asyncio.AbstractEventLoop | None = None) -> _Begun:
         """What is there, what the caller is to load, and what others load."""
         begun = _Begun({}, [], [], [])
-        try:
+        with Finally(own.check):
             for load, (answer, stale) in zip(self.loads, self._find(), strict=True):
-                if answer is not None and not answer.stale:
-                    begun.answers[load.key] = answer
-                    continue
-                flight, leads = load.join()
                 if answer is not None:
                     begun.answers[load.key] = answer
-                    begun.old.extend([_Led(load, flight, None)] if leads else [])
-                elif leads and (landed := load.landed_before(flight)) is not None:
-                    begun.answers[load.key] = landed
-                elif leads:
-                    begun.led.append(_Led(load, flight, stale))
-                else:
+                    begun.old.extend([load] if answer.stale else [])
+                    continue
+                new = own.make(load, loop=loop)
+                if load.join(new) is not new:
                     begun.others.append(load)
-        except BaseException as error:
-            _give_up(begun.all_led, error)
-            raise
+                elif (landed := load.landed_before(new)) is not None:
+                    begun.answers[load.key] = landed
+                else:
+                    begun.led.append(_Led(load, new, stale))
         return begun
 
     def _find(self) -> list[tuple[Answer | None, Seen | None]]:
@@ -117,11 +134,19 @@ class Batch(NamedTuple):
         return [load.judge(seen, stale, now) for load, (seen, stale) in zip(self.loads, found, strict=True)]
 
 
+def _shared(loads: Sequence[Load]) -> Shared:
+    return loads[0].shared
+
+
+def _names(loads: Sequence[Load]) -> tuple[bytes, ...]:
+    return tuple(load.name for load in loads)
+
+
 def _lead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
     """Load what the caller leads, in one call."""
     begun = perf_counter()
     try:
-        with _loading(led):
+        with loading([flight for _, flight, _ in led]):
             values = loader([load.key for load, _, _ in led])
         refuse_coroutine(values, "aget_many_or_load")
         listed = _listed([load.key for load, _, _ in led], values)
@@ -133,34 +158,48 @@ def _lead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
 async def _alead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
     begun = perf_counter()
     try:
-        with _loading(led):
+        with loading([flight for _, flight, _ in led]):
             values = loader([load.key for load, _, _ in led])
             if inspect.isawaitable(values):
                 values = await values
         listed = _listed([load.key for load, _, _ in led], values)
     except BaseException as error:  # noqa: BLE001
         return _crashed(led, error)
-    return await unhurried(_landed, led, listed, perf_counter() - begun)
+    landing = apart(_land_apart, led, listed, perf_counter() - begun)
+    # Whoever is cancelled now leaves them to the thread.
+    for _, flight, _ in led:
+        flight.is_landing = True
+    return await landing
 
 
-def _lead_quietly(led: Sequence[_Led], loader: BatchLoader) -> None:
-    """Nobody waits for what comes of it: a failure is counted."""
-    with suppress(Exception):
-        _lead(led, loader)
+def _land_apart(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
+    with Finally(_landed_apart, led):
+        return _landed(led, values, took)
 
 
-async def _alead_quietly(led: Sequence[_Led], loader: BatchLoader) -> None:
-    with suppress(Exception):
-        await _alead(led, loader)
-
-
-def _give_up(led: Sequence[_Led], error: BaseException) -> None:
+def _landed_apart(led: Sequence[_Led]) -> None:
     for load, flight, _ in led:
-        load.give_up(flight, error)
+        load.landed_apart(flight)
 
 
-def _loading(led: Sequence[_Led]) -> AbstractContextManager[None]:
-    return led[0].load.shared.flights.loading([flight for _, flight, _ in led])
+def _renew(loads: Sequence[Load], loader: BatchLoader) -> None:
+    """Load anew what nobody else does. Nobody waits for what comes of it: a failure is counted."""
+    own = _Own()
+    with Finally(own.end):
+        if led := _begin_anew(loads, own, None):
+            _lead(led, loader)
+
+
+async def _arenew(loads: Sequence[Load], loader: BatchLoader) -> None:
+    own = _Own()
+    with Finally(own.end):
+        if led := _begin_anew(loads, own, asyncio.get_running_loop()):
+            await _alead(led, loader)
+
+
+def _begin_anew(loads: Sequence[Load], own: _Own, loop: asyncio.AbstractEventLoop | None) -> list[_Led]:
+    made = [_Led(load, own.make(load, loop=loop), None) for load in loads]
+    return [led for led in made if led.load.begin_anew(led.flight)]
 
 
 def _landed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:

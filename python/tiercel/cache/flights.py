@@ -6,22 +6,22 @@ join --> leads? --yes--> load --> land(data) ---------------> all who wait get d
            no                            +-----second----> all who wait get the error
            +--> wait(flight)
 ```
+
+A flight is made first and joins then, under a `Finally` that ends it: whatever is raised in the one who leads it, nobody waits for what never comes. All
+that ends a flight can be done again wherever it was left.
 """
 
+import asyncio
 import threading
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final, NamedTuple, TypeAlias, final
+from weakref import ref
 
-from tiercel.cache.watches import Watch
-from tiercel.errors import RecursiveLoadError
+from tiercel.cache.tiers import Key
+from tiercel.cache.watches import Watch, Watches
 
-__all__ = ["Crashed", "Flight", "Flights", "Landed", "Unkept"]
-
-# What whoever runs here is loading, of any cache.
-_LOADING: Final[ContextVar[frozenset["Flight"]]] = ContextVar("loading", default=frozenset())
+__all__ = ["Crashed", "Failed", "Flight", "Flights", "Landed", "Unkept"]
 
 
 class Unkept(NamedTuple):
@@ -34,95 +34,150 @@ class Unkept(NamedTuple):
 Landed: TypeAlias = bytes | Unkept
 
 
+class Failed(NamedTuple):
+    """What comes of a flight that brings nothing."""
+
+    error: BaseException
+
+
 class Crashed(Exception):  # noqa: N818
     """The flight that one waited for has failed for the first time."""
 
 
+_HANDED_OVER: Final = Failed(Crashed())
+
+
 @final
 class Flight:
-    """A value that is being loaded."""
+    """A value that is being loaded, or is going to be."""
 
     def __init__(
-        self, watch: Watch, epoch: int, turn: int, begun: int, tags: tuple[str, ...], *, is_second: bool
+        self, key: Key, name: bytes, stamp: tuple[int, int], begun: int, tags: tuple[str, ...], *, is_second: bool
     ) -> None:
-        self.name = watch.name
-        self.watch = watch
-        self.table: Flights | None = None
-        self.epoch = epoch
-        self.turn = turn
+        self.key = key
+        self.name = name
+        self.watch = Watch(name)
+        self.epoch, self.turn = stamp
         self.begun = begun
+        self.born = monotonic()
         self.tags = tags
         self.is_second = is_second
         """Whether it takes up one that crashed."""
+        self.table: Flights | None = None
         self.heir: Flight | None = None
-        self.landed: Future[Landed] = Future()
+        self.outcome: Landed | Failed | None = None
+        self.wakers: dict[object, Callable[[], object]] = {}
+        """How each who waits is woken. Waking somebody again does nothing."""
+        self.waits_for: dict[object, Flight] = {}
+        """What the loader waits for at the moment."""
+        self.is_landing = False
+        """Whether a thread keeps what an event loop has loaded: then nobody else ends it."""
+        self._loop: ref[asyncio.AbstractEventLoop] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether something has come of it."""
+        return self.outcome is not None
+
+    def belongs_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """It is loaded on an event loop, and ends with that."""
+        self._loop = ref(loop)
+
+    @property
+    def may_be_lost(self) -> bool:
+        """Whether it can come to be lost."""
+        return self._loop is not None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing will come of it, for its event loop was closed."""
+        if self.is_over or self.is_landing or self._loop is None:
+            return False
+        loop = self._loop()
+        return loop is None or loop.is_closed()
+
+    def result(self) -> Landed:
+        """What it brought; raises what it failed with, `Crashed` if that is to be tried again."""
+        if isinstance(self.outcome, Failed):
+            raise self.outcome.error
+        if self.outcome is None:
+            raise AssertionError("a flight is over before it is asked for what it brought")
+        return self.outcome
 
 
+@final
 class Flights:
     """The flights of a cache, one a key."""
 
-    def __init__(self) -> None:
+    def __init__(self, watches: Watches) -> None:
         self._lock = threading.Lock()
+        self._watches = watches
         self._flights: dict[bytes, Flight] = {}
 
-    def join(self, new: Flight, is_valid: Callable[[Flight], bool]) -> tuple[Flight, bool]:
-        """The flight of a key, and whether it is the new one, which the caller must then land or crash.
+    def join(self, new: Flight, may_join: Callable[[Flight], bool]) -> Flight:
+        """The flight of a key: the new one, which the caller must then land or crash, or the one that is there.
 
         A flight that began before its key was written, or invalidated, is not joined: what it brings is outdated.
         """
-        if any(flight.name == new.name and self._flies(flight) for flight in _LOADING.get()):
-            raise RecursiveLoadError("loader: asks the cache for the key that it is to load")
-        new.table = self
         with self._lock:
             there = self._flights.get(new.name)
-            if there is not None and not there.watch.crossed and is_valid(there):
-                return there, False
-            self._flights[new.name] = new
-            return new, True
+            if there is not None and self._is_joined(there, may_join):
+                return there
+            self._begin(new)
+        if there is not None and there.is_lost:
+            self.end(there)
+        return new
 
-    def take_up(self, crashed: Flight, new: Flight, is_valid: Callable[[Flight], bool]) -> tuple[Flight, bool]:
-        """The flight that takes up one that crashed, and whether it is the new one: all who waited for the one wait for the other."""
+    def take_up(self, crashed: Flight, new: Flight, may_join: Callable[[Flight], bool]) -> Flight:
+        """The flight that takes up one that crashed, the new one or another: all who waited for the one wait for the other."""
         with self._lock:
             if crashed.heir is None:
                 there = self._flights.get(new.name)
-                if there is None or there.watch.crossed or not is_valid(there):
-                    there = self._flights[new.name] = new
+                if there is None or not self._is_joined(there, may_join):
+                    self._begin(new)
+                    there = new
                 crashed.heir = there
-            return crashed.heir, crashed.heir is new
+            return crashed.heir
 
-    def _flies(self, flight: Flight) -> bool:
-        return flight.table is self and not flight.landed.done()
+    def _is_joined(self, there: Flight, may_join: Callable[[Flight], bool]) -> bool:
+        return not there.watch.crossed and not there.is_over and not there.is_lost and may_join(there)
 
-    @contextmanager
-    def loading(self, flights: Iterable[Flight]) -> Generator[None]:
-        """Mark what runs here as the loader of these flights."""
-        token = _LOADING.set(_LOADING.get() | set(flights))
-        try:
-            yield
-        finally:
-            _LOADING.reset(token)
+    def _begin(self, new: Flight) -> None:
+        new.table = self
+        self._watches.begin(new.watch)
+        self._flights[new.name] = new
 
     def land(self, flight: Flight, landed: Landed) -> None:
         """Hand out what was loaded."""
-        self.abandon(flight)
-        flight.landed.set_result(landed)
+        if flight.outcome is None:
+            flight.outcome = landed
+        self.end(flight)
 
     def crash(self, flight: Flight, error: BaseException) -> None:
         """Hand out that it failed: one who waits tries once more, after a second failure nobody does."""
-        self.abandon(flight)
-        hand_over = not flight.is_second or not isinstance(error, Exception)
-        if isinstance(error, StopIteration):
-            # No future takes one, for it would end whoever waits as if that had returned.
-            error = RuntimeError(f"loader: raised {error!r}")
-        flight.landed.set_exception(Crashed() if hand_over else error)
+        if flight.outcome is None:
+            hand_over = not flight.is_second or not isinstance(error, Exception)
+            flight.outcome = _HANDED_OVER if hand_over else Failed(error)
+        self.end(flight)
 
-    def renew(self) -> None:
-        """Go on in a forked process, where nobody lands what flew."""
-        self._lock = threading.Lock()
-        self._flights = {}
+    def end(self, flight: Flight) -> bool:
+        """Nobody leads it any more; tells whether that leaves it to one of those who wait."""
+        is_left = flight.outcome is None
+        if is_left:
+            flight.outcome = _HANDED_OVER
+        self.abandon(flight)
+        for wake in list(flight.wakers.values()):
+            wake()
+        # First nobody joins it any more, and then nobody asks whether it is outdated.
+        self._watches.end(flight.watch)
+        return is_left
 
     def abandon(self, flight: Flight) -> None:
         """Whoever comes now loads anew."""
         with self._lock:
             if self._flights.get(flight.name) is flight:
                 del self._flights[flight.name]
+
+    def renew(self, watches: Watches) -> None:
+        """Go on in a forked process, where nobody lands what flew."""
+        self._lock, self._watches, self._flights = threading.Lock(), watches, {}

@@ -15,15 +15,15 @@ off the queues (`mover.py`), and has the tiers write to their files what they we
 
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final, Literal, NamedTuple, TypeAlias, final
 
-from tiercel._core import Glance, Sketch
+from tiercel._core import Finally, Glance, Sketch
 from tiercel.cache.admission import Admission
 from tiercel.cache.envelope import Envelope, as_copy, is_copy, pack, unpack
 from tiercel.cache.keys import is_record
-from tiercel.cache.level import AnyTier, Level, LevelStats, Waiting, as_name
+from tiercel.cache.level import AnyTier, Level, LevelStats, Move, Waiting, as_name
 from tiercel.cache.mover import Mover
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.tiers import Key, Lasting, Memory
@@ -90,7 +90,9 @@ class Ladder:
             return seen, None
         if len(self.levels) == 1:
             return None, stale
-        with self._watch(name) as watch:
+        watch = Watch(name)
+        with Finally(self.watches.end, watch):
+            self.watches.begin(watch)
             for at, level in enumerate(self.levels[1:], 1):
                 seen, older = self._judge(at, level.look(name), namespace, now)
                 stale = stale or older
@@ -107,11 +109,12 @@ class Ladder:
         sights = {name: self.sketch.add(name) for name in names}
         found: dict[bytes, tuple[Seen | None, Seen | None]] = {}
         missing = list(sights)
-        with ExitStack() as stack:
-            watches: dict[bytes, Watch] = {}
+        watches: dict[bytes, Watch] = {}
+        with Finally(self._end_all, watches):
             for at, level in enumerate(self.levels):
-                if at == 1:
-                    watches = {name: stack.enter_context(self._watch(name)) for name in missing}
+                for name in missing if at == 1 else ():
+                    watches[name] = Watch(name)
+                    self.watches.begin(watches[name])
                 for name, data in zip(missing, level.look_many(missing), strict=True):
                     seen, older = self._judge(at, data, namespace, now)
                     found[name] = seen, None if seen else found.get(name, (None, None))[1] or older
@@ -124,18 +127,18 @@ class Ladder:
 
     def peek(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
         """A value that may be given; it is not counted as asked for."""
-        return self._peek(name, namespace, now, range(len(self.levels)))
+        return self._peek(name, namespace, now, self.levels)
 
     def peek_nearby(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
         """The same, without a call to anything outside of the process."""
-        return self._peek(name, namespace, now, (at for at, level in enumerate(self.levels) if level.is_near))
+        return self._peek(name, namespace, now, [level for level in self.levels if level.is_near])
 
-    def _peek(self, name: bytes, namespace: Namespace, now: int, places: Iterable[int]) -> Seen | None:
-        for at in places:
-            data = self.levels[at].peek(name)
+    def _peek(self, name: bytes, namespace: Namespace, now: int, levels: Sequence[Level]) -> Seen | None:
+        for level in levels:
+            data = level.peek(name)
             parsed = None if data is None else unpack(data)
             if data is not None and parsed is not None and namespace.allows(parsed[0]) and parsed[0].is_fresh(now):
-                return Seen(data, *parsed, at)
+                return Seen(data, *parsed, self.levels.index(level))
         return None
 
     def _judge(self, at: int, data: bytes | None, namespace: Namespace, now: int) -> tuple[Seen | None, Seen | None]:
@@ -154,29 +157,26 @@ class Ladder:
 
     def write(self, name: bytes, data: bytes, mine: Watch | None = None) -> bool:
         """Put a value in place of what any tier has, unless what it was made of is outdated; tells whether a tier keeps it."""
-        with self._writing(name, mine) as write:
-            kept = self._put_first(name, data, mine, through=self._through)
-            if kept is None:
-                return False
-            if kept:
-                self._delete_below(name, 1, but=self._through)
-                return True
-            return self._put_below(data, write)
+        write = Watch(name)
+        with Finally(self.watches.end, write):
+            self.watches.begin_write(write, mine)
+            kept = self._write_first(name, data, write, mine)
+            return False if kept is None else kept or self._put_below(data, write)
 
     def delete(self, name: bytes) -> None:
         """Delete a key from all tiers."""
-        with self._writing(name, None):
-            self._delete_first(name, None)
-            self._delete_below(name, 1)
+        write = Watch(name)
+        with Finally(self.watches.end, write):
+            self.watches.begin_write(write)
+            self._delete(name, write, None)
 
     def remove(self, name: bytes, data: bytes) -> bool:
         """Delete a key whose value is this one. That is no write: who loads the key goes on."""
-        with self._watch(name) as watch:
+        watch = Watch(name)
+        with Finally(self.watches.end, watch):
+            self.watches.begin(watch)
             there = next((there for level in self.levels if (there := level.peek(name)) is not None), None)
-            if there != data or not self._delete_first(name, watch):
-                return False
-            self._delete_below(name, 1)
-            return True
+            return there == data and self._delete(name, None, watch)
 
     def stats(self) -> list[LevelStats]:
         """What happened at each tier so far."""
@@ -213,7 +213,11 @@ class Ladder:
 
     def _copy_down(self, name: bytes, at: int) -> bool:
         level, first = self.levels[at], self.levels[0]
-        with self._working, self._watch(name) as watch, level.moved(name) as (_, waits):
+        watch, move = Watch(name), Move()
+        with self._working, Finally(self.watches.end, watch), Finally(level.end_move, move):
+            self.watches.begin(watch)
+            level.begin_move(move, name)
+            waits = move.waits
             data = first.tier.get(name)
             with first.lock:
                 if data is None or watch.crossed:
@@ -226,115 +230,138 @@ class Ladder:
 
     def lower(self, name: bytes) -> bool:
         """Let a value of the first tier come down."""
-        first = self.levels[0]
-        with self._watch(name) as watch:
+        first, watch = self.levels[0], Watch(name)
+        with Finally(self.watches.end, watch):
+            self.watches.begin(watch)
             data = first.tier.get(name)
             with first.lock:
                 if data is None or watch.crossed:
                     return False
-                first.tier.delete(name)
                 self._queue(1, [(name, data)])
+                first.tier.delete(name)
                 return True
 
     def lift(self, name: bytes) -> bool:
         """Copy a value of a lower tier to the first one."""
-        with self._watch(name) as watch:
+        watch = Watch(name)
+        with Finally(self.watches.end, watch):
+            self.watches.begin(watch)
             for level in self.levels[1:]:
                 data = level.peek(name)
                 if data is not None:
-                    return self._put_first(name, data if level.is_near else as_copy(data), watch) is True
+                    return self._copy_up(name, data if level.is_near else as_copy(data), watch)
         return False
 
-    @contextmanager
-    def _writing(self, name: bytes, mine: Watch | None) -> Generator[Watch]:
-        write = self.watches.begin_write(name, mine)
-        try:
-            yield write
-        finally:
-            self.watches.end_write(write)
-
-    @contextmanager
-    def _watch(self, name: bytes) -> Generator[Watch]:
-        watch = self.watches.begin(name)
-        try:
-            yield watch
-        finally:
+    def _end_all(self, watches: dict[bytes, Watch]) -> None:
+        for watch in watches.values():
             self.watches.end(watch)
 
     def _promote(self, seen: Seen, watch: Watch, now: int) -> None:
         """Copy a value that was used to the first tier, unless it is outdated."""
         level = self.levels[seen.level]
         data = _touched(seen, now) if seen.envelope.idle else seen.data
-        if self._put_first(watch.name, data if level.is_near else as_copy(data), watch):
+        if self._copy_up(watch.name, data if level.is_near else as_copy(data), watch):
             level.count(promoted=1)
 
     def _touch(self, seen: Seen, name: bytes, now: int) -> None:
         """Mark a value as used that must not lie unused for long."""
         if not seen.envelope.idle or now < seen.envelope.touched + seen.envelope.idle // _TOUCH:
             return
-        with self._watch(name) as watch:
+        watch = Watch(name)
+        with Finally(self.watches.end, watch):
+            self.watches.begin(watch)
             if self.levels[0].tier.get(name) == seen.data:
-                self._put_first(name, _touched(seen, now), watch)
+                self._copy_up(name, _touched(seen, now), watch)
 
-    def _delete_first(self, name: bytes, mine: Watch | None) -> bool:
+    def _delete(self, name: bytes, write: Watch | None, mine: Watch | None) -> bool:
+        """Delete a key from the first tier, and have it deleted from those below."""
         first = self.levels[0]
         with first.lock:
             if mine is not None and mine.crossed:
                 return False
+            if write is not None:
+                self.watches.overtake(write)
+            # Before it leaves the first tier, so that nobody sees an older one below.
+            pushed = self._delete_below(name)
             first.tier.delete(name)
-            return True
+        if pushed or self._first_gathers:
+            self._work_soon()
+        return True
 
-    def _put_first(self, name: bytes, data: bytes, mine: Watch | None, *, through: int | None = None) -> bool | None:
-        """Put into the first tier, and let it wait for the one that it is written through to; None, and nothing is changed, if what the value
-        was made of is outdated.
-        """
-        first = self.levels[0]
-        with first.lock:
+    def _write_first(self, name: bytes, data: bytes, write: Watch, mine: Watch | None) -> bool | None:
+        """Put into the first tier, and let the change wait for those below; None, and nothing is changed, if what the value was made of is outdated."""
+        first, put = self.levels[0], list[_Put]()
+        # All in one step, or of two who write a key the one could come first here and the other there.
+        with first.lock, Finally(self._pass_on, name, data, put):
             if mine is not None and mine.crossed:
                 return None
-            kept, evicted = first.tier.put_evicting(name, data)
-            if kept and through is not None:
-                # In the same step, or of two who write a key the one could come first here and the other there.
-                with self.levels[through].lock:
-                    self.levels[through].push(name, data, through=True)
-            if len(self.levels) > 1:
-                self._queue(1, evicted)
-        if evicted or through is not None or self._first_gathers:
+            self.watches.overtake(write)
+            _put_into(put, first, name, data)
+        if len(self.levels) > 1 or self._first_gathers:
             self._work_soon()
-        return kept
+        return put[0][0]
+
+    def _pass_on(self, name: bytes, data: bytes, put: list["_Put"]) -> None:
+        """The tiers below hear of what was put into the first one. The lock of that is held."""
+        for kept, evicted in put:
+            self._delete_below(name, but=self._through if kept else None)
+            if kept and self._through is not None:
+                level = self.levels[self._through]
+                with level.lock:
+                    level.push(name, data, through=True)
+            self._queue_evicted(evicted)
+
+    def _copy_up(self, name: bytes, data: bytes, watch: Watch) -> bool:
+        """Put what lies below, or lay in the first tier, into the first tier, unless it is outdated; tells whether it is there."""
+        first, put = self.levels[0], list[_Put]()
+        with first.lock, Finally(self._queue_all_evicted, put):
+            if watch.crossed:
+                return False
+            _put_into(put, first, name, data)
+        if put[0][1] or self._first_gathers:
+            self._work_soon()
+        return put[0][0]
+
+    def _queue_all_evicted(self, put: list["_Put"]) -> None:
+        for _, evicted in put:
+            self._queue_evicted(evicted)
+
+    def _queue_evicted(self, evicted: Sequence[tuple[Key, bytes]]) -> None:
+        if len(self.levels) > 1 and evicted:
+            self._queue(1, evicted)
 
     def _put_below(self, data: bytes, write: Watch) -> bool:
         """Put what the first tier does not take into one that does. It may be larger than any queue: so long, the key waits as deleted."""
-        name, first = write.name, self.levels[0]
+        name, first, move = write.name, self.levels[0], Move()
         with self._working:
             for at, level in enumerate(self.levels[1:], 1):
-                with level.lock:
-                    level.push(name, None)
-                with level.moved(name) as (_, waits):
-                    with first.lock:
-                        # Somebody else has written the key since.
-                        is_late = write.crossed
-                    if waits is None or is_late:
+                with first.lock:
+                    if write.crossed:
+                        # Somebody else has written the key since, or is about to.
                         return True
+                    with level.lock:
+                        level.push(name, None)
+                        waits = level.waiting[name]
+                with Finally(level.end_move, move):
+                    level.begin_move(move, name)
+                    # What has been written since waits in its place, and stays when this one is settled.
                     if self._put(at, name, data):
                         level.settle(name, waits)
-                        self._delete_below(name, at + 1)
                         return True
-                    self._delete(at, name, waits)
+                    self._delete_at(at, name, waits)
         return False
 
-    def _delete_below(self, name: bytes, at: int, *, but: int | None = None) -> None:
-        """Delete a key from a tier and those below it, but not from one."""
-        pushed = self._first_gathers
-        for place, level in enumerate(self.levels[at:], at):
-            if place == but:
+    def _delete_below(self, name: bytes, *, but: int | None = None) -> bool:
+        """Have a key deleted from all tiers but the first and one; tells whether there is something to do."""
+        pushed = False
+        for at, level in enumerate(self.levels[1:], 1):
+            if at == but:
                 continue
             with level.lock:
                 if level.may_have(name):
                     level.push(name, None)
                     pushed = True
-        if pushed:
-            self._work_soon()
+        return pushed
 
     def _queue(self, at: int, entries: Iterable[tuple[Key, bytes]]) -> None:
         level = self.levels[at]
@@ -346,9 +373,13 @@ class Ladder:
                     level.push(name, data)
 
     def _work_soon(self) -> None:
-        if any(level.is_crowded for level in self.levels):
+        is_crowded, waits = False, self._first_gathers
+        for level in self.levels:
+            is_crowded |= level.is_crowded
+            waits |= bool(level.waiting)
+        if is_crowded:
             self.work(_SOME)
-        if self._first_gathers or any(level.waiting for level in self.levels):
+        if waits:
             self._mover.tell(self)
 
     def move(self) -> None:
@@ -371,19 +402,21 @@ class Ladder:
             done += 1
 
     def _step(self, at: int, level: Level) -> None:
-        with level.moved() as (name, waits):
-            if waits is None:
+        move = Move()
+        with Finally(level.end_move, move):
+            level.begin_move(move)
+            if move.waits is None:
                 return
             try:
-                self._bring_down(at, name, waits)
+                self._bring_down(at, move.name, move.waits)
             except ClosedError:
                 # Somebody has closed the tier.
-                level.settle(name, waits)
+                level.settle(move.name, move.waits)
 
     def _bring_down(self, at: int, name: bytes, waits: Waiting) -> None:
         level = self.levels[at]
         if waits.data is None:
-            self._delete(at, name, waits)
+            self._delete_at(at, name, waits)
         elif self._has(level, name, waits):
             level.settle(name, waits)
         elif (waits.through or self._admission[at].admits(name, waits.data)) and self._put(at, name, waits.data):
@@ -391,7 +424,7 @@ class Ladder:
             level.settle(name, waits)
         else:
             level.count(declined=1)
-            self._delete(at, name, waits)
+            self._delete_at(at, name, waits)
 
     def _has(self, level: Level, name: bytes, waits: Waiting) -> bool:
         """Whether a tier need not be given a value: it has it, or one of a tier outside that is as new. If it has another, that must go."""
@@ -413,7 +446,7 @@ class Ladder:
             and (other[0].epoch == parsed[0].epoch and other[0].written >= parsed[0].written)
         )
 
-    def _delete(self, at: int, name: bytes, waits: Waiting) -> None:
+    def _delete_at(self, at: int, name: bytes, waits: Waiting) -> None:
         level = self.levels[at]
         if waits.replaces:
             level.tier.delete(name)
@@ -438,6 +471,15 @@ class Ladder:
         self.watches = Watches()
         for level in self.levels:
             level.renew()
+
+
+# What became of a value, and what it drove out.
+_Put: TypeAlias = tuple[bool, Sequence[tuple[Key, bytes]]]
+
+
+def _put_into(put: list[_Put], level: Level, name: bytes, data: bytes) -> None:
+    # Not in two calls, between which a signal may come in: what was driven out would be nowhere.
+    put.extend(map(level.tier.put_evicting, (name,), (data,)))
 
 
 def _touched(seen: Seen, now: int) -> bytes:

@@ -2,8 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from time import perf_counter_ns
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, cast, final
@@ -11,7 +10,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypedDict, cast, final
 from tiercel._core import TierCore
 from tiercel.cache.tiers import Key, Memory
 
-__all__ = ["AnyTier", "Latency", "Level", "LevelStats", "Waiting", "as_name"]
+__all__ = ["AnyTier", "Latency", "Level", "LevelStats", "Move", "Waiting", "as_name"]
 
 # The property of this name hides the type within the class.
 _Content: TypeAlias = bytes
@@ -119,6 +118,17 @@ class Waiting:
         return len(name) + len(self.data or b"")
 
 
+@final
+class Move:
+    """What is worked off. So long, nobody can tell what the tier has."""
+
+    __slots__ = ("name", "waits")
+
+    def __init__(self) -> None:
+        self.name = b""
+        self.waits: Waiting | None = None
+
+
 class Level:
     """A tier, and the queue before it. What is in the queue is as if it were done: readers look there first.
 
@@ -131,7 +141,7 @@ class Level:
         self.lasts = not isinstance(tier, Memory)
         self.is_near = isinstance(tier, TierCore)
         """Whether asking what is there costs no call to anything outside of the process."""
-        self._moving = 0
+        self._moving: set[Move] = set()
         self.lock = threading.Lock()
         self.waiting: OrderedDict[bytes, Waiting] = OrderedDict()
         self._waiting_bytes = 0
@@ -179,7 +189,7 @@ class Level:
 
     def may_have(self, name: bytes) -> bool:
         """Whether there may be something under a name. The lock is held."""
-        return self._moving > 0 or not self.is_near or name in self.waiting or name in self.tier
+        return bool(self._moving) or not self.is_near or name in self.waiting or name in self.tier
 
     @property
     def is_crowded(self) -> bool:
@@ -203,18 +213,17 @@ class Level:
         if dropped:
             self.count(dropped=dropped)
 
-    @contextmanager
-    def moved(self, name: bytes | None = None) -> Generator[tuple[bytes, Waiting | None]]:
-        """What has waited longest, or waits for a key, while it is worked off. So long, nobody can tell what the tier has."""
+    def begin_move(self, move: Move, name: bytes | None = None) -> None:
+        """Work off what waits for a key, or else what has waited longest."""
         with self.lock:
-            name = next(iter(self.waiting), b"") if name is None else name
-            waits = self.waiting.get(name)
-            self._moving += 1
-        try:
-            yield name, waits
-        finally:
-            with self.lock:
-                self._moving -= 1
+            self._moving.add(move)
+            move.name = next(iter(self.waiting), b"") if name is None else name
+            move.waits = self.waiting.get(move.name)
+
+    def end_move(self, move: Move) -> None:
+        """It is done, or given up. Doing it again changes nothing."""
+        with self.lock:
+            self._moving.discard(move)
 
     def settle(self, name: bytes, done: Waiting) -> None:
         """Something was done, and waits no longer, unless something else has come for the key."""
@@ -224,7 +233,7 @@ class Level:
 
     def renew(self) -> None:
         """Go on in a forked process."""
-        self.lock, self._counting, self._moving = threading.Lock(), threading.Lock(), 0
+        self.lock, self._counting, self._moving = threading.Lock(), threading.Lock(), set()
         self.waiting, self._waiting_bytes = OrderedDict(), 0
 
     def _oldest_value(self) -> bytes | None:
@@ -234,6 +243,9 @@ class Level:
 
     def _set(self, name: bytes, waits: Waiting) -> None:
         """In one step, or a reader would see what is below."""
+        if not self.waiting:
+            # Whatever a signal has left in the middle of a change.
+            self._waiting_bytes = 0
         before = self.waiting.get(name)
         self.waiting[name] = waits
         self.waiting.move_to_end(name)

@@ -2,27 +2,26 @@
 
 import asyncio
 import inspect
-import threading
 from collections.abc import Callable
-from concurrent.futures import wait
-from contextlib import suppress
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+from tiercel._core import Finally
 from tiercel.cache.envelope import SECOND, unpack
 from tiercel.cache.flights import Crashed, Flight, Landed, Unkept
 from tiercel.cache.ladder import Seen
 from tiercel.cache.large import tail
 from tiercel.cache.namespaces import Namespace
+from tiercel.cache.pool import apart
 from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.terms import Terms
 from tiercel.cache.tiers import Key
+from tiercel.cache.waiting import await_flight, loading, refuse_own, wait_for_flight
 from tiercel.errors import DeadlineExceededError, InvalidInputError, RecursiveLoadError
 
-__all__ = ["Load", "Loader", "held", "refuse_coroutine", "start", "unhurried"]
+__all__ = ["Load", "Loader", "refuse_coroutine"]
 
 Loader = Callable[[Any], Any]
-_Result = TypeVar("_Result")
 
 
 class Load(NamedTuple):
@@ -41,14 +40,16 @@ class Load(NamedTuple):
         answer, stale = self.find()
         if answer is not None:
             if answer.stale:
-                self.renew(loader)
+                self.shared.renewals.add(self.name, lambda: self._renew(loader))
             return answer
         until, crashed = monotonic() + self.timeout, None
         while True:
-            flight, leads = self.join(crashed)
-            if leads:
-                return self.landed_before(flight) or self._lead(flight, loader, stale)
-            if not wait([flight.landed], max(0.0, until - monotonic())).done:
+            new = self.flight(crashed)
+            with Finally(self.end, new):
+                flight = self.join(new, crashed)
+                if flight is new:
+                    return self.landed_before(new) or self._lead(new, loader, stale)
+            if not wait_for_flight(self.shared.flights, flight, until):
                 return self._late(flight, stale)
             try:
                 return self._landed(flight)
@@ -57,22 +58,20 @@ class Load(NamedTuple):
 
     async def arun(self, loader: Loader) -> Answer:
         """The same on an event loop; the loader may be a coroutine function."""
-        answer, stale = await asyncio.to_thread(self.find)
+        answer, stale = await apart(self.find)
         if answer is not None:
             if answer.stale:
-                flight, leads = self.join()
-                if leads:
-                    held(asyncio.ensure_future(self._alead_quietly(flight, loader)))
+                self.shared.renewals.aadd(self.name, lambda: self._arenew(loader))
             return answer
         until, crashed = monotonic() + self.timeout, None
         while True:
-            flight, leads = self.join(crashed)
-            if leads:
-                return self.landed_before(flight) or await self._alead(flight, loader, stale)
-            landed = asyncio.wrap_future(flight.landed)
-            # Whoever goes before it lands does not look at what becomes of it.
-            landed.add_done_callback(_looked_at)
-            if not (await asyncio.wait([landed], timeout=max(0.0, until - monotonic())))[0]:
+            new = self.flight(crashed)
+            new.belongs_to(asyncio.get_running_loop())
+            with Finally(self.end, new):
+                flight = self.join(new, crashed)
+                if flight is new:
+                    return self.landed_before(new) or await self._alead(new, loader, stale)
+            if not await await_flight(self.shared.flights, flight, until):
                 return self._late(flight, stale)
             try:
                 return self._landed(flight)
@@ -99,22 +98,35 @@ class Load(NamedTuple):
                 return answer, None
         return None, stale
 
-    def join(self, crashed: Flight | None = None) -> tuple[Flight, bool]:
-        """The flight of the key, or the one that takes up the crashed one, and whether the caller leads it."""
+    def flight(self, crashed: Flight | None = None) -> Flight:
+        """A flight that begins now, or one that takes up the crashed one. Whoever has it ends it, whether it leads to anything or not."""
         shared = self.shared
-        new = shared.flight(self.namespace, self.name, self.terms.tags, is_second=crashed is not None)
-        leads = False
-        try:
-            if crashed is None:
-                flight, leads = shared.flights.join(new, self._may_join)
-            else:
-                flight, leads = shared.flights.take_up(crashed, new, self._may_join)
-        finally:
-            if not leads:
-                shared.ladder.watches.end(new.watch)
-        if not leads:
-            shared.notes.count("waits")
-        return flight, leads
+        return Flight(
+            self.key, self.name, self.namespace.stamp, shared.clock(), self.terms.tags, is_second=crashed is not None
+        )
+
+    def join(self, new: Flight, crashed: Flight | None = None) -> Flight:
+        """The flight of the key, or the one that takes up the crashed one: the new one, if the caller leads it."""
+        flights = self.shared.flights
+        if crashed is None:
+            refuse_own(flights, self.name)
+            flight = flights.join(new, self._may_join)
+        else:
+            flight = flights.take_up(crashed, new, self._may_join)
+        if flight is not new:
+            self.shared.notes.count("waits")
+        return flight
+
+    def begin_anew(self, new: Flight) -> bool:
+        """Lead the flight of a key whose value is past its time; False if that is done, or somebody else does it."""
+        if self.shared.flights.join(new, self._may_leave_it) is not new:
+            return False
+        return self.landed_before(new) is None
+
+    def end(self, flight: Flight) -> None:
+        """Nobody leads a flight any more."""
+        if not flight.is_landing and self.shared.flights.end(flight) and flight.table is not None:
+            self.shared.notes.count("load_failures")
 
     def landed_before(self, flight: Flight) -> Answer | None:
         """The value, if another flight landed since it was looked for."""
@@ -123,27 +135,38 @@ class Load(NamedTuple):
         answer = None if seen is None else shared.open(seen)
         if seen is not None and answer is not None:
             shared.flights.land(flight, seen.data)
-            shared.ladder.watches.end(flight.watch)
         return answer
 
     def _may_join(self, flight: Flight) -> bool:
         """Whether what a flight brings will do. What it keeps must have the tags that the caller wants to invalidate it by."""
         return self._is_valid(flight) and set(self.terms.tags) <= set(flight.tags)
 
+    def _may_leave_it(self, flight: Flight) -> bool:
+        """The same of one that nobody waits for: one that takes longer than anybody would wait may never land."""
+        return self._may_join(flight) and monotonic() - flight.born <= self.timeout
+
     def _is_valid(self, flight: Flight) -> bool:
         """Whether nothing was invalidated that the value of a flight belongs to."""
         return self.namespace.allows_load(flight.epoch, flight.turn, (*flight.tags, *self.terms.tags))
 
-    def renew(self, loader: Loader) -> None:
-        """Load a value anew, on a thread of its own, that was given though it is old, if nobody does."""
-        flight, leads = self.join()
-        if leads:
-            start(lambda: self._lead_quietly(flight, loader), lambda error: self.give_up(flight, error))
+    def _renew(self, loader: Loader) -> None:
+        """Load a value anew that was given though it is old, if nobody does. Nobody waits for what comes of it: a failure is counted."""
+        new = self.flight()
+        with Finally(self.end, new):
+            if self.begin_anew(new):
+                self._lead(new, loader, None)
+
+    async def _arenew(self, loader: Loader) -> None:
+        new = self.flight()
+        new.belongs_to(asyncio.get_running_loop())
+        with Finally(self.end, new):
+            if self.begin_anew(new):
+                await self._alead(new, loader, None)
 
     def _lead(self, flight: Flight, loader: Loader, stale: Seen | None) -> Answer:
         begun = perf_counter()
         try:
-            with self.shared.flights.loading((flight,)):
+            with loading((flight,)):
                 value = loader(self.key)
             refuse_coroutine(value, "aget_or_load")
         except BaseException as error:  # noqa: BLE001
@@ -153,24 +176,26 @@ class Load(NamedTuple):
     async def _alead(self, flight: Flight, loader: Loader, stale: Seen | None) -> Answer:
         begun = perf_counter()
         try:
-            with self.shared.flights.loading((flight,)):
+            with loading((flight,)):
                 value = loader(self.key)
                 if inspect.isawaitable(value):
                     value = await value
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
-        took = perf_counter() - begun
+        landing = apart(self._land_apart, flight, value, perf_counter() - begun)
         # Whoever is cancelled now leaves it to the thread.
-        return await unhurried(self.land, flight, value, took)
+        flight.is_landing = True
+        return await landing
 
-    def _lead_quietly(self, flight: Flight, loader: Loader) -> None:
-        """Nobody waits for what comes of it: a failure is counted."""
-        with suppress(Exception):
-            self._lead(flight, loader, None)
+    def _land_apart(self, flight: Flight, value: Any, cost: float) -> Answer:
+        """Keep what was loaded on an event loop, which may be closed or have let go of the flight meanwhile."""
+        with Finally(self.landed_apart, flight):
+            return self.land(flight, value, cost)
 
-    async def _alead_quietly(self, flight: Flight, loader: Loader) -> None:
-        with suppress(Exception):
-            await self._alead(flight, loader, None)
+    def landed_apart(self, flight: Flight) -> None:
+        """A thread has done all that it was to do for a flight."""
+        flight.is_landing = False
+        self.end(flight)
 
     def land(self, flight: Flight, value: Any, cost: float) -> Answer:
         """Keep what was loaded, unless it is outdated, and hand it out. Whatever keeps it from being kept, the callers get it."""
@@ -189,9 +214,7 @@ class Load(NamedTuple):
         except BaseException as error:
             self.give_up(flight, error)
             raise
-        # First nobody joins it any more, and then nobody asks whether it is outdated.
         shared.flights.land(flight, landed)
-        shared.ladder.watches.end(flight.watch)
         shared.notes.count("loads")
         if trouble is not None:
             shared.notes.not_kept(self.namespace.name, value, trouble)
@@ -209,7 +232,6 @@ class Load(NamedTuple):
         """Hand out that it failed; tells whether the key was written meanwhile."""
         is_outdated = flight.watch.crossed
         self.shared.flights.crash(flight, error)
-        self.shared.ladder.watches.end(flight.watch)
         self.shared.notes.count("load_failures")
         return is_outdated
 
@@ -226,7 +248,7 @@ class Load(NamedTuple):
         return answer
 
     def _landed(self, flight: Flight) -> Answer:
-        data = flight.landed.result()
+        data = flight.result()
         if isinstance(data, Unkept):
             age = max(0, self.shared.clock() - flight.begun) / SECOND
             return Answer(data.value, None, stale=False, age=age)
@@ -249,37 +271,6 @@ class Load(NamedTuple):
         if answer is None:
             raise error
         return answer
-
-
-# Tasks that nobody else holds: the event loop does not.
-_TASKS: set[asyncio.Future[Any]] = set()
-
-
-def held(task: asyncio.Future[_Result]) -> asyncio.Future[_Result]:
-    """A task that runs to its end, whoever lets go of it."""
-    _TASKS.add(task)
-    task.add_done_callback(_TASKS.discard)
-    task.add_done_callback(_looked_at)
-    return task
-
-
-def _looked_at(task: asyncio.Future[Any]) -> None:
-    """What nobody looks at is told on stderr."""
-    if not task.cancelled():
-        task.exception()
-
-
-async def unhurried(work: Callable[..., _Result], *arguments: Any) -> _Result:
-    """The result of work on a thread, which is done whether or not the caller is cancelled."""
-    return await asyncio.shield(held(asyncio.ensure_future(asyncio.to_thread(work, *arguments))))
-
-
-def start(work: Callable[[], None], refused: Callable[[BaseException], object]) -> None:
-    """Begin work on a thread of its own; tell if there is none to be had."""
-    try:
-        threading.Thread(target=work, daemon=True).start()
-    except RuntimeError as error:
-        refused(error)
 
 
 def refuse_coroutine(value: Any, instead: str) -> None:

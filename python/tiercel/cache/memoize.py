@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from tiercel.cache.stable import known_by, stable_key
 
 if TYPE_CHECKING:
-    from tiercel.cache.cache import Cache
+    from tiercel.cache.loading import Loading
 
 __all__ = ["memoized"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def memoized(cache: "Cache", name: str | None, **terms: Any) -> Callable[[_Function], _Function]:
+def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Function], _Function]:
     """See `Cache.memoize`."""
 
     def decorate(function: _Function) -> _Function:

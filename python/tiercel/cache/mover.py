@@ -6,6 +6,7 @@ work: a cache that nobody holds closes its tiers at once.
 
 import logging
 import threading
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol, final
 from weakref import ref
@@ -58,17 +59,16 @@ class Mover:
             _BUSY.add(moved)
             if self._told:
                 return
-            self._told = True
+            # It is told when that is done. Where a signal comes in before, it is told once more.
             if self._runs:
                 self._tokens.put(None)
+                self._told = True
                 return
             thread = threading.Thread(target=_run, args=(ref(moved), self), name="tiercel-cache", daemon=True)
-            try:
+            # There may be no more threads: then what waits is done with the next that comes, or by `flush`, or when the process ends.
+            with suppress(RuntimeError):
                 thread.start()
-                self._runs = True
-            except RuntimeError:
-                # There are no more threads: what waits is done with the next that comes, or by `flush`, or when the process ends.
-                self._told = False
+                self._runs = self._told = True
 
     def begin(self) -> None:
         """What comes from now on needs another round."""

@@ -19,9 +19,12 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Final, TypedDict
 
+from tiercel._core import Finally
 from tiercel.cache.associations import Associations, Prediction
+from tiercel.cache.gate import Gate
 from tiercel.cache.tiers import Key
 from tiercel.checks import number
 
@@ -133,7 +136,7 @@ class Prefetcher:
         self._loads: Final = _Budget(number(loads_per_second, "loads_per_second", 1e-3, 1e9), now)
         self._bytes: Final = _Budget(number(bytes_per_second, "bytes_per_second", 1, 1e15), now)
         self._lock: Final = threading.Lock()
-        self._woken: Final = threading.Event()
+        self._woken: Final = Gate()
         # The process whose worker runs: that of a parent does not run in its forked children.
         self._process: int | None = None
         self._asked = now
@@ -146,32 +149,38 @@ class Prefetcher:
 
     def record(self, key: Key, hit: bool) -> None:
         """Note a request, and whether the key was found."""
-        with self._lock:
-            self._requests += 1
-            self._misses += not hit
-            self._asked = self._clock()
-            if self._off:
-                return
-            while self._there and next(iter(self._there.values())) < self._requests:
-                self._there.popitem(last=False)
-                self._judge(used=False)
-            if self._there.pop(key, None) is not None:
-                self._judge(used=hit)
-            self._waiting.pop(key, None)
-            self._associations.record(key)
-            self._expect(self._associations.predict())
-            begin = bool(self._waiting) and self._process != os.getpid()
-            if begin:
-                self._process = os.getpid()
-        if begin:
-            self._begin()
-
-    def _begin(self) -> None:
-        try:
-            self._start(self._work)
-        except RuntimeError:
+        starts: list[int] = []
+        with Finally(self._check_start, starts):
+            with self._lock:
+                self._note(key, hit=hit)
+                if self._waiting and self._process != os.getpid():
+                    starts.append(os.getpid())
+                    self._process = os.getpid()
             # No thread is to be had, as while Python ends: requests go on, and the next one tries again.
+            with suppress(RuntimeError):
+                if starts:
+                    self._start(self._work)
+                    starts.clear()
+
+    def _check_start(self, starts: list[int]) -> None:
+        """A worker that could not start does not run."""
+        if starts:
             self._process = None
+
+    def _note(self, key: Key, *, hit: bool) -> None:
+        self._requests += 1
+        self._misses += not hit
+        self._asked = self._clock()
+        if self._off:
+            return
+        while self._there and next(iter(self._there.values())) < self._requests:
+            self._there.popitem(last=False)
+            self._judge(used=False)
+        if self._there.pop(key, None) is not None:
+            self._judge(used=hit)
+        self._waiting.pop(key, None)
+        self._associations.record(key)
+        self._expect(self._associations.predict())
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
         """Keys that are likely to follow a key, or the last one that was asked for, the most likely first."""
@@ -247,7 +256,7 @@ class Prefetcher:
     def _expect(self, predictions: list[Prediction]) -> None:
         """Have predictions wait, the most likely of the last request in front."""
         if predictions and not self._waiting:
-            self._woken.set()
+            self._woken.open()
         for prediction in reversed(predictions):
             self._waiting.pop(prediction.key, None)
             self._waiting[prediction.key] = self._requests + self._associations.window
@@ -266,10 +275,9 @@ class Prefetcher:
         self._off = True
         self._waiting.clear()
         self._there.clear()
-        self._woken.set()
+        self._woken.open()
 
     def _work(self) -> None:
         while (seconds := self.step()) is not None:
             if seconds:
                 self._woken.wait(seconds)
-                self._woken.clear()

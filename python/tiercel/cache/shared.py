@@ -9,13 +9,14 @@ from typing import Any, Final, NamedTuple, final
 from weakref import WeakSet
 
 from tiercel.cache.envelope import Envelope, pack
-from tiercel.cache.flights import Flight, Flights
+from tiercel.cache.flights import Flights
 from tiercel.cache.ladder import Ladder, Seen, Write
 from tiercel.cache.large import tail
 from tiercel.cache.level import AnyTier
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.notes import Notes
+from tiercel.cache.renewals import Renewals
 from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
 from tiercel.cache.watches import Watch
@@ -53,7 +54,8 @@ class Shared:
     ) -> None:
         self.ladder = Ladder(tiers, room, write)
         self.notes = Notes()
-        self.flights = Flights()
+        self.flights = Flights(self.ladder.watches)
+        self.renewals = Renewals()
         self.clock = clock
         self.codec = codec
         self.closed = False
@@ -111,11 +113,6 @@ class Shared:
             self.close_prefetchers()
             self.flush()
 
-    def flight(self, namespace: Namespace, name: bytes, tags: tuple[str, ...], *, is_second: bool) -> Flight:
-        """A flight that begins now."""
-        watch = self.ladder.watches.begin(name)
-        return Flight(watch, *namespace.stamp, self.clock(), tags, is_second=is_second)
-
     def keep(self, name: bytes, data: bytes, mine: Watch) -> None:
         """Write what was loaded; a cache that was closed meanwhile keeps nothing."""
         with suppress(ClosedError):
@@ -146,8 +143,9 @@ class Shared:
         self._epochs.renew()
         for namespace in list(self._namespaces.values()):
             namespace.renew()
-        self.flights.renew()
         self.ladder.renew(self.clock())
+        self.flights.renew(self.ladder.watches)
+        self.renewals = Renewals()
 
 
 _SHARED: Final[WeakSet[Shared]] = WeakSet()

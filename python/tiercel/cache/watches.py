@@ -1,8 +1,11 @@
 """Whether somebody has written a key since it was read by one who is going to write what was seen.
 
-A write begins, changes the tiers one after the other, the first one first, and ends. What was read before or meanwhile may be outdated then, so
+A write begins, changes the first tier and then those below it, and ends. What was read before or meanwhile may be outdated then, so
 nobody who looked at the key before the end may write what was seen. Whoever writes what was seen asks whether it is outdated while nobody
 else can change the first tier: a write that begins later comes after it in all tiers. To move a value between tiers is no write.
+
+A watch is made first and begins then, under a `Finally` that ends it. So whatever is raised in between, it ends, and nothing that is left in the
+middle of a method here counts a key as being written for longer than its writer writes it.
 """
 
 import threading
@@ -29,43 +32,38 @@ class Watches:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watches: dict[bytes, list[Watch]] = {}
-        self._writers: dict[bytes, int] = {}
+        self._writers: dict[bytes, list[Watch]] = {}
 
-    def begin(self, name: bytes) -> Watch:
+    def begin(self, watch: Watch) -> None:
         """Look at a key. This comes before it is read."""
-        watch = Watch(name)
         with self._lock:
-            watch.crossed = name in self._writers
-            self._watches.setdefault(name, []).append(watch)
-        return watch
+            watch.crossed = watch.name in self._writers
+            self._watches.setdefault(watch.name, []).append(watch)
+
+    def begin_write(self, write: Watch, mine: Watch | None = None) -> None:
+        """Begin to write a key: what others have seen of it is outdated. What is given is crossed by a write that begins later."""
+        with self._lock:
+            self._writers.setdefault(write.name, []).append(write)
+            there = self._watches.setdefault(write.name, [])
+            for watch in there:
+                watch.crossed |= watch is not mine
+            there.append(write)
+
+    def overtake(self, write: Watch) -> None:
+        """A write changes the first tier now. What others, which began before or after it, have changed there is outdated."""
+        if len(self._writers.get(write.name, ())) < 2:
+            return
+        with self._lock:
+            for other in self._writers.get(write.name, ()):
+                other.crossed |= other is not write
 
     def end(self, watch: Watch) -> None:
-        """No longer look; doing it again changes nothing."""
+        """No longer look, or write. Doing it again changes nothing, and so does ending what never began."""
         with self._lock:
-            self._end(watch)
-
-    def begin_write(self, name: bytes, mine: Watch | None = None) -> Watch:
-        """Begin to write a key: what others have seen of it is outdated. What is given is crossed by a write that begins later."""
-        write = Watch(name)
-        with self._lock:
-            for watch in self._watches.get(name, ()):
-                watch.crossed |= watch is not mine
-            self._watches.setdefault(name, []).append(write)
-            self._writers[name] = self._writers.get(name, 0) + 1
-        return write
-
-    def end_write(self, write: Watch) -> None:
-        """The tiers have what was written."""
-        with self._lock:
-            self._end(write)
-            self._writers[write.name] -= 1
-            if not self._writers[write.name]:
-                del self._writers[write.name]
-
-    def _end(self, watch: Watch) -> None:
-        watch.crossed = True
-        there = self._watches.get(watch.name, [])
-        if watch in there:
-            there.remove(watch)
-        if not there:
-            self._watches.pop(watch.name, None)
+            watch.crossed = True
+            for watches in (self._watches, self._writers):
+                there = watches.get(watch.name, [])
+                if watch in there:
+                    there.remove(watch)
+                if not there:
+                    watches.pop(watch.name, None)

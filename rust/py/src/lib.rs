@@ -9,6 +9,7 @@ mod convert;
 mod envelope;
 mod errors;
 mod filter;
+mod finally;
 mod found;
 mod gil;
 mod hashing;
@@ -39,6 +40,8 @@ mod _core {
     use crate::collection::CollectionCore;
     #[pymodule_export]
     use crate::envelope::{Glance, pack_envelope, unpack_envelope};
+    #[pymodule_export]
+    use crate::finally::Finally;
     #[pymodule_export]
     use crate::hashing::HashingEmbedder;
     #[pymodule_export]

@@ -2,10 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from tiercel.cache.outside.pool import Pool
+from tiercel._core import Finally
+from tiercel.cache.gate import Gate
+from tiercel.cache.pool import Pool
 
 __all__ = ["THREADS", "Breaker", "BreakerState", "Call", "Guard"]
 
@@ -78,7 +80,7 @@ class Call(Generic[T]):
         self.left = False
         self.ticket: int | None = None
         self.begun = 0.0
-        self.over = threading.Event()
+        self.over = Gate()
 
     @property
     def underway(self) -> bool:
@@ -103,7 +105,7 @@ class Guard:
         self._clock = clock
         self._lock = threading.Lock()
         self._breaker = Breaker(clock)
-        self._pool = Pool(THREADS)
+        self._pool = Pool(THREADS, "tiercel outside")
         self._running: set[Call[Any]] = set()
         # Whether no call may be made at all.
         self.refuses = False
@@ -120,15 +122,11 @@ class Guard:
         """Make calls at the same time, and wait for all of them for the soft limit in total; or, patiently, for the hard one."""
         calls = [Call(work) for work in works]
         until = time.monotonic() + (self._hard if patient else self._soft)
-        try:
+        with Finally(self._leave_all, calls):
             for call in calls:
                 self._begin(call)
             for call in calls:
-                call.over.wait(max(0.0, until - time.monotonic()))
-        finally:
-            with self._lock:
-                for call in calls:
-                    self._leave(call)
+                call.over.wait(until - time.monotonic())
         return calls
 
     def send(self, work: Callable[[], object]) -> bool:
@@ -169,10 +167,15 @@ class Guard:
                 self.error = f"{type(error).__name__}: {error}"
                 self.failures += not call.left
             self._tell(call, answered=not error)
-        call.over.set()
+        call.over.open()
+
+    def _leave_all(self, calls: Sequence[Call[T]]) -> None:
+        with self._lock:
+            for call in calls:
+                self._leave(call)
 
     def _leave(self, call: Call[T]) -> None:
-        if call.state == "running":
+        if call.state == "running" and not call.left:
             call.left = True
             self.timeouts += 1
             self.failures += 1
@@ -185,7 +188,7 @@ class Guard:
     def _give_up(self, call: Call[T]) -> None:
         call.state, call.work = "never", None
         self.failures += 1
-        call.over.set()
+        call.over.open()
 
     def _count_overdue(self) -> None:
         for call in self._running:

@@ -1,0 +1,286 @@
+"""Values that are loaded when they are asked for."""
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import Any, TypeVar, cast
+
+from tiercel.cache.associations import Prediction
+from tiercel.cache.batches import Batch, BatchLoader
+from tiercel.cache.given import given_keys, given_loader
+from tiercel.cache.keys import key_name
+from tiercel.cache.loads import Load, Loader
+from tiercel.cache.memoize import memoized
+from tiercel.cache.namespaces import Namespace
+from tiercel.cache.prefetch import Prefetcher
+from tiercel.cache.shared import Answer, Shared
+from tiercel.cache.terms import Terms, given_name, given_seconds, given_tags
+from tiercel.cache.tiers import Key
+from tiercel.cache.values import DamagedValueError
+from tiercel.checks import MAX_LIMIT, number, whole
+from tiercel.errors import ClosedError, InvalidInputError
+
+__all__ = ["ABSENT", "AS_MADE", "Loading"]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+ABSENT: Any = object()
+# What a caller leaves out is as the cache was made.
+AS_MADE: Any = object()
+
+
+class Loading:
+    """The methods of `Cache` that load."""
+
+    __slots__ = ()
+
+    _shared: Shared
+    _namespace: Namespace
+    _terms: Terms
+    _timeout: float
+
+    def get_or_load(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = AS_MADE,
+    ) -> Any:
+        """The value of a key; if no tier has it, what `loader(key)` returns, which is kept.
+
+        Of all who ask for a key at once, one loads it. If that fails, one of the others tries again; if that fails, too, all of them get the error.
+        What was loaded while the key was written, deleted or invalidated is given to those who asked before, and not kept. So is a value of a type
+        that the codec does not keep: all who wait get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the type, once a namespace.
+
+        Raises
+        ------
+        DeadlineExceededError
+            Another caller was loading the key for `timeout` seconds.
+        RecursiveLoadError
+            The loader asks for the key that it is to load.
+        """
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
+        value = self._glance(load.name, self._shared.clock())
+        if value is not ABSENT:
+            self._record(key, hit=True)
+            return value
+        return self._recorded(key, load.run(given)).value
+
+    def fetch(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = AS_MADE,
+    ) -> Answer:
+        """As `get_or_load`, with where the value comes from, and whether it is past its time."""
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
+        self._shared.ladder.sketch.add(load.name)
+        return self._recorded(key, load.run(given))
+
+    def get_many_or_load(
+        self,
+        keys: Iterable[Key],
+        loader: BatchLoader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = AS_MADE,
+    ) -> list[Any]:
+        """The values of keys, in their order; `loader(missing)` is called once with the keys that nobody has or loads, each once, and returns a mapping
+        from them or a list in their order.
+        """
+        wanted = given_keys(keys)
+        answers = self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).run(given_loader(loader))
+        return [self._recorded(key, answers[key]).value for key in wanted]
+
+    async def aget_or_load(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = AS_MADE,  # noqa: ASYNC109
+    ) -> Any:
+        """`get_or_load` as a coroutine; the loader may be a coroutine function."""
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
+        value = self._glance(load.name, self._shared.clock())
+        if value is not ABSENT:
+            self._record(key, hit=True)
+            return value
+        return self._recorded(key, await load.arun(given)).value
+
+    async def afetch(
+        self,
+        key: Key,
+        loader: Loader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = AS_MADE,  # noqa: ASYNC109
+    ) -> Answer:
+        """`fetch` as a coroutine; the loader may be a coroutine function."""
+        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
+        self._shared.ladder.sketch.add(load.name)
+        return self._recorded(key, await load.arun(given))
+
+    async def aget_many_or_load(
+        self,
+        keys: Iterable[Key],
+        loader: BatchLoader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        timeout: float = AS_MADE,  # noqa: ASYNC109
+    ) -> list[Any]:
+        """`get_many_or_load` as a coroutine; the loader may be a coroutine function."""
+        wanted = given_keys(keys)
+        answers = await self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).arun(given_loader(loader))
+        return [self._recorded(key, answers[key]).value for key in wanted]
+
+    def memoize(
+        self,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] = (),
+        name: str | None = None,
+    ) -> Callable[[_Function], _Function]:
+        """A decorator: what a function returns is kept under the function's name and its arguments.
+
+        What it returns is always given, and kept if its type can be kept, as in `get_or_load`.
+
+        The function may be a coroutine function. Arguments may be numbers, text, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates, paths and numpy arrays; the
+        same call has the same key in every process. `function.cache_key(*args, **kwargs)` is the key.
+
+        A function is known by its module and qualified name, or by `name`, which one that captures variables, wraps another function or is a lambda must be
+        given: say in it what tells the function from others that are made in the same place. Its code is no part of the key.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be, or the function is not made by def, or needs a `name`.
+
+        Examples
+        --------
+        >>> from tiercel.cache import Cache, Memory
+        >>> cache = Cache([Memory(1 << 20)])
+        >>> @cache.memoize(ttl=60)
+        ... def square(x):
+        ...     print("computed")
+        ...     return x * x
+        >>> square(4), square(x=4)
+        computed
+        (16, 16)
+        """
+        terms = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": given_tags(tags)}
+        self._given(ttl, idle_ttl, ())
+        return memoized(self, None if name is None else given_name(name, "name"), **terms)
+
+    def prefetch(
+        self,
+        loader: Loader,
+        *,
+        ttl: float | None = AS_MADE,
+        idle_ttl: float | None = AS_MADE,
+        tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
+        idle: float = 0.02,
+        loads_per_second: float = 100,
+        bytes_per_second: float = 16 << 20,
+    ) -> Prefetcher:
+        """From now on, load what is likely to be asked for next in this namespace, while nobody asks for anything.
+
+        The prefetcher learns which keys follow which, loads what has done so at least 80% of the time by the lower bound of a confidence interval, for at
+        most so many loads and bytes a second, begins after `idle` seconds without a request, and switches itself off when more than half of 256
+        prefetches were for nothing. Its `stats()` tell how good it is, its `close()` ends it.
+
+        What it loads is kept on these terms, not on those of the requests: give it the `ttl`, `idle_ttl` and `tags` that they have. `tags` may be a function
+        of the key; if that fails, nothing is kept, and it counts as a failure.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be, or the namespace has a prefetcher.
+        """
+        given = given_loader(loader)
+        tags_of = tags if callable(tags) else None
+        terms = self._given(ttl, idle_ttl, () if callable(tags) else tags)
+        before = self._namespace.prefetcher
+        if before is not None and not before.stats()["off"]:
+            raise InvalidInputError("loader: expected the only one, got another one in a namespace that prefetches")
+
+        def load(key: Key) -> int:
+            own = terms if tags_of is None else terms._replace(tags=given_tags(tags_of(key)))
+            wanted = self._load(key, own, self._timeout)
+            wanted.run(given)
+            seen = self._shared.ladder.peek_nearby(wanted.name, self._namespace, self._shared.clock())
+            return 0 if seen is None else len(seen.data)
+
+        made = Prefetcher(
+            cast("Container[Key]", self),
+            load,
+            idle=idle,
+            loads_per_second=loads_per_second,
+            bytes_per_second=bytes_per_second,
+        )
+        self._namespace.prefetcher = made
+        return made
+
+    def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
+        """What is likely to be asked for after a key, or now: at most `limit` keys, the likeliest first; nothing without `prefetch`."""
+        self._check_open()
+        if key is not None:
+            self._name(key)
+        most = whole(limit, "limit", 0, MAX_LIMIT)
+        prefetcher = self._namespace.prefetcher
+        return [] if prefetcher is None else prefetcher.predict(key, most)
+
+    def _check_open(self) -> None:
+        if self._shared.closed:
+            raise ClosedError("the cache has been closed")
+
+    def _name(self, key: Key) -> bytes:
+        self._check_open()
+        return key_name(self._namespace.prefix, key)
+
+    def _record(self, key: Key, *, hit: bool) -> None:
+        prefetcher = self._namespace.prefetcher
+        if prefetcher is not None:
+            prefetcher.record(key, hit)
+
+    def _recorded(self, key: Key, answer: Answer) -> Answer:
+        self._record(key, hit=answer.tier is not None)
+        return answer
+
+    def _glance(self, name: bytes, now: int) -> Any:
+        """A value of the first tier, if that is quick to tell."""
+        data = self._shared.ladder.glance(name, self._namespace.epoch, now)
+        try:
+            return ABSENT if data is None else self._shared.codec.decode(data)
+        except DamagedValueError:
+            return ABSENT
+
+    def _given(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> Terms:
+        terms = self._terms
+        if ttl is AS_MADE and idle_ttl is AS_MADE and isinstance(tags, tuple) and not tags:
+            return terms
+        return terms._replace(
+            ttl=terms.ttl if ttl is AS_MADE else given_seconds(ttl, "ttl"),
+            idle_ttl=terms.idle_ttl if idle_ttl is AS_MADE else given_seconds(idle_ttl, "idle_ttl"),
+            tags=given_tags(tags),
+        )
+
+    def _load(self, key: Key, terms: Terms, timeout: float) -> Load:
+        wait = self._timeout if timeout is AS_MADE else number(timeout, "timeout", 0, 1e9)
+        return Load(self._shared, self._namespace, key, self._name(key), terms, wait)
+
+    def _batch(self, keys: Sequence[Key], terms: Terms, timeout: float) -> Batch:
+        return Batch([self._load(key, terms, timeout) for key in dict.fromkeys(keys)])

@@ -1,0 +1,54 @@
+//! `tiercel._core.Finally`.
+
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyType};
+
+/// Interruptions of one clean-up that it outlasts. Each is a signal, so more than a few in the same microseconds means that the function itself fails.
+const TRIES: u32 = 16;
+
+/// A context manager that calls a function when its block ends, and lets nothing keep that from happening.
+///
+/// Python runs the handlers of signals between the calls of a program, so a Ctrl-C can come in after a `try` was left and before its `finally` has done
+/// anything, and within what that calls. This object is not written in Python: between the beginning of the block and the call there is no
+/// such place. A call that is interrupted is made again, to its end; then the interruption goes on. So the function must be one that can be called
+/// again wherever it was left, and raises nothing of its own.
+#[pyclass(frozen, module = "tiercel._core")]
+pub(crate) struct Finally {
+    work: Py<PyAny>,
+    arguments: Py<PyTuple>,
+}
+
+#[pymethods]
+impl Finally {
+    #[new]
+    #[pyo3(signature = (work, /, *arguments))]
+    fn new(work: Py<PyAny>, arguments: Py<PyTuple>) -> Self {
+        Self { work, arguments }
+    }
+
+    fn __enter__(&self) {}
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _kind: Option<&Bound<'_, PyType>>,
+        _error: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let mut interruption = Ok(());
+        for _ in 0..TRIES {
+            match self.work.call1(py, self.arguments.clone_ref(py)) {
+                Ok(_) => break,
+                Err(raised) => interruption = Err(raised),
+            }
+        }
+        interruption
+    }
+
+    /// A coroutine that is left with this in it can be collected.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.work)?;
+        visit.call(&self.arguments)
+    }
+}

@@ -1,0 +1,109 @@
+"""An exception at any place of a call leaves the cache as it was before or would be after, or without the key, and never holds anything up."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from caching import Clock, Counted
+from interrupting import Interrupter, Interruption
+from test_cache_loads import until
+
+from tiercel.cache import Cache, Memory, Store
+
+KEYS = ["one", "none", "stale", "below"]
+LARGE = 4000
+
+
+def assert_nothing_is_held(cache: Cache, raised: object) -> None:
+    shared = cache._shared
+    ladder, flights, namespace = shared.ladder, shared.flights, cache._namespace
+    # What a coroutine has had begun on a thread is done whether or not it is there.
+    until(lambda: not flights._flights and not ladder.watches._watches)
+    # On another thread, which may not take what this one holds.
+    settling = threading.Thread(target=cache.settle)
+    settling.start()
+    settling.join(30)
+    assert not settling.is_alive()
+    assert ladder.watches._writers == {}, raised
+    assert [(level._moving, dict(level.waiting)) for level in ladder.levels] == [(set(), {})] * len(ladder.levels)
+    locks = [ladder.watches._lock, ladder._mover._lock, flights._lock, shared._lock, shared.notes._lock]
+    locks += [namespace._lock, namespace._keeping, *(level.lock for level in ladder.levels)]
+    assert not any(lock.locked() for lock in [*locks, *(level._counting for level in ladder.levels)])
+
+
+CALLS: dict[str, Callable[[Cache], Any]] = {
+    "put": lambda cache: cache.put("one", ["new"]),
+    "put a large one": lambda cache: cache.put("one", ["new", bytes(LARGE)]),
+    "delete": lambda cache: cache.delete("one"),
+    "get": lambda cache: cache.get("below"),
+    "get many": lambda cache: cache.get_many(["below", "one"]),
+    "load": lambda cache: cache.get_or_load("none", lambda _: ["new"]),
+    "load what is stale": lambda cache: cache.get_or_load("stale", lambda _: ["new"]),
+    "load many": lambda cache: cache.get_many_or_load(["none", "stale", "one"], lambda keys: [["new"]] * len(keys)),
+    "aload": lambda cache: run(cache.aget_or_load("none", aload)),
+    "aload what is stale": lambda cache: run(cache.aget_or_load("stale", aload)),
+    "aload many": lambda cache: run(cache.aget_many_or_load(["none", "stale", "one"], aload)),
+    "aput": lambda cache: run(cache.aput("one", ["new"])),
+    "adelete": lambda cache: run(cache.adelete("one")),
+}
+
+
+async def aload(keys: Any) -> Any:
+    await asyncio.sleep(0)
+    return ["new"] if isinstance(keys, str) else [["new"]] * len(keys)
+
+
+def run(work: Any) -> Any:
+    """As `asyncio.run`, which has a handler of signals of its own."""
+    loop = asyncio.new_event_loop()
+    # What is raised in a task that nobody waits for ends the loop, and is looked at by nobody else.
+    loop.set_exception_handler(lambda loop, context: None)
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        sys.setprofile(None)
+        sys.settrace(None)
+        loop.run_until_complete(cancel_all())
+        loop.close()
+
+
+async def cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# Python ignores what is raised while it closes a generator, or a coroutine that never began.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("name", CALLS)
+def test_an_exception_at_any_place_leaves_the_cache_whole(name: str, tmp_path: Path) -> None:
+    clock, interrupter = Clock(), Interrupter()
+    with Cache([Memory(2500), Store(tmp_path, 1 << 20)], clock=clock, stale=1000) as cache:
+        while not interrupter.is_done:
+            cache.put("below", ["old", bytes(LARGE)])
+            cache.put("stale", ["old"], ttl=1)
+            cache.put("one", ["old"])
+            cache.delete("none")
+            clock.pass_seconds(2)
+            cache.settle()
+            raised: BaseException | None = None
+            try:
+                interrupter.call(lambda: CALLS[name](cache))
+            except Interruption as error:
+                # With what it holds: all the frames that it came through.
+                raised = error
+            assert_nothing_is_held(cache, str(raised))
+            assert all(value is None or value[0] in {"old", "new"} for value in cache.get_many(KEYS)), str(raised)
+            # Each can be loaded, and is kept.
+            for key in KEYS:
+                cache.delete(key)
+                load = Counted(lambda _: ["loaded"])
+                assert [cache.get_or_load(key, load, timeout=0) for _ in range(2)] == [["loaded"]] * 2, str(raised)
+                assert load.asked == [key], f"{raised}: nothing is kept for {key!r}"
+        assert interrupter.place > 15
