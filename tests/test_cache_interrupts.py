@@ -4,6 +4,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from caching import Clock, Counted
 from interrupting import Interrupter, Interruption
 from test_cache_loads import until
 
+import tiercel
 from tiercel.cache import Cache, Memory, Store
+from tiercel.embed import HashingEmbedder
 
 KEYS = ["one", "none", "stale", "below"]
 LARGE = 4000
@@ -107,3 +110,17 @@ def test_an_exception_at_any_place_leaves_the_cache_whole(name: str, tmp_path: P
                 assert [cache.get_or_load(key, load, timeout=0) for _ in range(2)] == [["loaded"]] * 2, str(raised)
                 assert load.asked == [key], f"{raised}: nothing is kept for {key!r}"
         assert interrupter.place > 15
+
+
+def test_an_exception_at_any_place_leaves_an_embedding_cache_whole() -> None:
+    interrupter = Interrupter()
+    cache = tiercel.EmbeddingCache(HashingEmbedder(dim=8), Memory(1 << 20))
+    while not interrupter.is_done:
+        texts = [f"text {interrupter.place}", "another"]
+        with suppress(Interruption):
+            interrupter.call(lambda texts=texts: cache.embed_documents(texts))
+        assert cache._flights._flying == {}
+        assert not cache._flights._lock.locked()
+        assert not cache._lock.locked()
+        assert cache.embed_documents(texts).shape == (2, 8)
+    assert interrupter.place > 30

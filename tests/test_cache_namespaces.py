@@ -1,5 +1,6 @@
 """Namespaces and tags, between processes that share a tier, whatever their clocks say: what was invalidated is never given again."""
 
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,94 @@ def test_a_damaged_record_is_none(tmp_path: Path, record: bytes) -> None:
         cache.close()
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
         assert cache["key"] == "value", "the record was given again when the cache was closed"
+
+
+def test_namespaces_that_nobody_uses_are_counted_in_the_budget() -> None:
+    memory = Memory(50_000)
+    with Cache([memory]) as cache:
+        for number in range(1000):
+            space = cache.namespace(f"tenant {number}")
+            space.put("key", number)
+            assert space["key"] == number
+            del space
+            assert cache.namespace(f"tenant {number}")["key"] == number
+            assert cache.namespace("tenant 0").get("key") in {0, None}
+        assert len(cache._shared._namespaces) == 1, "the one of the cache itself"
+        assert memory.bytes <= 50_000
+        found = [cache.namespace(f"tenant {number}").get("key") for number in range(1000)]
+        assert all(value in {None, number} for number, value in enumerate(found))
+        assert sum(value is not None for value in found) > 30
+
+
+class Counting(Store):
+    """A store that counts its syncs."""
+
+    syncs = 0
+
+    def flush(self) -> bool:
+        self.syncs += 1
+        return super().flush()
+
+
+def test_a_new_namespace_costs_no_sync(tmp_path: Path) -> None:
+    store = Counting(tmp_path / "store", MIB)
+    with Cache([Memory(MIB), store]) as cache:
+        for number in range(50):
+            cache.namespace(str(number))["key"] = number
+        cache.settle()
+        assert store.syncs == 0
+        assert cache.namespace("7").invalidate()
+        assert cache.namespace("8").invalidate_tags("tag")
+        assert store.syncs == 2
+        store.write()
+        # As a crash leaves it that takes nothing of what was written.
+        shutil.copytree(tmp_path / "store", tmp_path / "copy")
+    with Cache([Memory(MIB), Store(tmp_path / "copy", MIB)]) as cache:
+        found = [cache.namespace(str(number)).get("key") for number in range(50)]
+        assert found == [None if number == 7 else number for number in range(50)]
+
+
+@pytest.mark.parametrize("with_store", [False, True])
+@pytest.mark.parametrize("is_driven_out", [False, True])
+def test_what_is_invalid_stays_so_when_nobody_uses_the_namespace(
+    tmp_path: Path, with_store: bool, is_driven_out: bool
+) -> None:
+    memory = Memory(MIB)
+    with Cache([memory, *([Store(tmp_path / "store", MIB)] if with_store else [])]) as cache:
+        for number in range(5):
+            cache.namespace("all").put(str(number), number)
+            cache.namespace("some").put(str(number), number, tags=[f"tag {number}"])
+        assert cache.namespace("all").invalidate()
+        for number in (1, 3):
+            assert cache.namespace("some").invalidate_tags(f"tag {number}")
+        assert len(cache._shared._namespaces) == 1
+        if is_driven_out:
+            for space in ("all", "some"):
+                memory.delete(record_name(space))
+        assert [cache.namespace("all").get(str(number)) for number in range(5)] == [None] * 5
+        found = [cache.namespace("some").get(str(number)) for number in range(5)]
+        assert found == ([None] * 5 if is_driven_out and not with_store else [0, None, 2, None, 4])
+        cache.namespace("all")["0"] = "new"
+        assert cache.namespace("all")["0"] == "new"
+
+
+def test_an_invalidation_that_a_tier_has_not_heard_of_is_remembered() -> None:
+    shelf, memory = Shelf(), Memory(MIB)
+    with Cache([memory, on_shelf(shelf)]) as cache:
+        cache.namespace("space")["key"] = "old"
+        cache.flush()
+        shelf.mode = "fails"
+        assert not cache.namespace("space").invalidate()
+        memory.delete(record_name("space"))
+        shelf.mode = "works"
+        assert cache.namespace("space").get("key") is None
+        assert cache.flush()
+        assert len(cache._shared._namespaces) == 1, "and may be forgotten when the tier has"
+        assert cache.namespace("space").get("key") is None
+
+
+def test_a_namespace_that_is_prefetched_is_held() -> None:
+    with Cache([Memory(MIB)]) as cache:
+        prefetcher = cache.namespace("space").prefetch(lambda key: key)
+        assert cache.namespace("space").get("key") is None
+        assert prefetcher.stats()["requests"] == 1

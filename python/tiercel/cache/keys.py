@@ -15,7 +15,7 @@ from tiercel.cache.tiers import Key
 from tiercel.checks import unicode_text
 from tiercel.errors import InvalidInputError
 
-__all__ = ["LONGEST", "is_record", "key_name", "key_of", "namespace_of", "prefix_of", "record_name"]
+__all__ = ["LONGEST", "is_record", "key_name", "key_of", "namespace_of", "prefix_of", "record_name", "record_of"]
 
 LONGEST: Final = 1 << 10
 """Bytes of the name of a namespace or a tag."""
@@ -36,6 +36,11 @@ def record_name(namespace: str) -> bytes:
 def is_record(name: bytes) -> bool:
     """Whether a key of a tier is that of a record."""
     return name.startswith(_RECORD)
+
+
+def record_of(name: bytes) -> str:
+    """The namespace that a record is of."""
+    return name[len(_RECORD) :].decode()
 
 
 def key_name(prefix: bytes, key: Any) -> bytes:

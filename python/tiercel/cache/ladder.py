@@ -178,6 +178,24 @@ class Ladder:
             there = next((there for level in self.levels if (there := level.peek(name)) is not None), None)
             return there == data and self._delete(name, None, watch)
 
+    def memo(self, record: bytes) -> bytes | None:
+        """What the first tier, if it is in memory, has under the name of a record."""
+        first = self.levels[0]
+        return None if first.lasts else first.tier.get(record)
+
+    def keep_memo(self, record: bytes, memo: bytes) -> None:
+        """Have it there. No other tier gets it, not even when it is driven out."""
+        first, put = self.levels[0], list[_Put]()
+        if first.lasts:
+            return
+        with first.lock, Finally(self._queue_all_evicted, put):
+            _put_into(put, first, record, memo)
+
+    def records(self) -> list[bytes]:
+        """The names of the records that the first tier has, if it is in memory."""
+        first = self.levels[0]
+        return [] if first.lasts else [name for name in map(as_name, first.tier) if is_record(name)]
+
     def stats(self) -> list[LevelStats]:
         """What happened at each tier so far."""
         glances = [] if self._glance is None else self._glance.took()
@@ -206,7 +224,7 @@ class Ladder:
         kept = True
         lasting = [at for at, level in enumerate(self.levels) if level.lasts]
         if lasting and lasting[0]:
-            for name in list(self.levels[0].names()):
+            for name in [name for name in self.levels[0].names() if not is_record(name)]:
                 kept &= self._copy_down(name, lasting[0])
         self.work()
         return kept

@@ -24,9 +24,9 @@ from typing import Final, TypedDict
 
 from tiercel._core import Finally
 from tiercel.cache.associations import Associations, Prediction
-from tiercel.cache.gate import Gate
 from tiercel.cache.tiers import Key
 from tiercel.checks import number
+from tiercel.gate import Gate
 
 __all__ = ["PrefetchStats", "Prefetcher"]
 

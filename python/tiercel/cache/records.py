@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self, cast
 
 from tiercel.cache.level import Level
 
-__all__ = ["Knowledge", "Told", "read_record", "write_record"]
+__all__ = ["Knowledge", "Memo", "Told", "read_memo", "read_record", "write_memo", "write_record"]
 
 # Epochs and turns have 64 bits in an envelope. A record says no more than this, so that there is always room to count on.
 _MOST: Final = 2**64 - 2**32
@@ -91,6 +91,27 @@ def read_record(level: Level, name: bytes) -> Told | None:
 def write_record(level: Level, name: bytes, knowledge: Knowledge) -> bool:
     """Give a record to a tier; tells whether it has it."""
     return level.tier.put(name, json.dumps(knowledge._asdict()).encode())
+
+
+class Memo(NamedTuple):
+    """What a process knew of a namespace when it last used it."""
+
+    knowledge: Knowledge
+    begun: bool
+    """Whether the tiers that outlive the process were given a record."""
+
+
+def write_memo(knowledge: Knowledge, *, begun: bool) -> bytes:
+    """What a tier in memory keeps of a namespace."""
+    return json.dumps({**knowledge._asdict(), "begun": begun}).encode()
+
+
+def read_memo(memo: bytes | None) -> Memo | None:
+    """What `write_memo` wrote."""
+    knowledge = None if memo is None else _parsed(memo)
+    if memo is None or knowledge is None:
+        return None
+    return Memo(knowledge, begun=json.loads(memo)["begun"])
 
 
 def _parsed(record: bytes) -> Knowledge | None:

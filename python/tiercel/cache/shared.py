@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any, Final, NamedTuple, final
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flights
+from tiercel.cache.keys import record_name, record_of
 from tiercel.cache.ladder import Ladder, Seen, Write
 from tiercel.cache.large import tail
 from tiercel.cache.level import AnyTier
@@ -63,40 +64,46 @@ class Shared:
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
         self._epochs = Epochs(clock)
-        self._namespaces: dict[str, Namespace] = {}
+        # Those that somebody uses, and those that must be held for other reasons.
+        self._namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
+        self._held: dict[str, Namespace] = {}
         _SHARED.add(self)
         _AT_EXIT.is_needed()
 
     def namespace(self, name: str) -> Namespace:
-        """A namespace, the same object each time."""
-        known = self.known_namespace(name)
+        """A namespace, the same object as long as somebody has it."""
+        known = self._namespaces.get(name)
         if known is not None:
             return known
-        # Without the lock: it asks tiers, which may take their time.
-        made = Namespace(name, self.ladder.levels, self._epochs, self.notes)
-        with self._lock:
-            return self._namespaces.setdefault(name, made)
+        while True:
+            changes = self._epochs.changes
+            # Without the lock: it asks tiers, which may take their time.
+            made = Namespace(name, self.ladder, self._epochs, self.notes, self._held)
+            with self._lock:
+                # Somebody else may have had it, changed it and left it meanwhile.
+                if self._epochs.changes == changes or name in self._namespaces:
+                    return self._namespaces.setdefault(name, made)
 
     def known_namespace(self, name: str) -> Namespace | None:
-        """A namespace that this cache has used."""
-        with self._lock:
-            return self._namespaces.get(name)
+        """A namespace that this cache has used, and knows something of."""
+        known = self._namespaces.get(name)
+        return self.namespace(name) if known is None and self.ladder.memo(record_name(name)) is not None else known
 
     def close_prefetchers(self) -> None:
         """Load nothing any more that nobody has asked for."""
-        with self._lock:
-            prefetchers = [namespace.prefetcher for namespace in self._namespaces.values()]
-        for prefetcher in prefetchers:
-            if prefetcher is not None:
-                prefetcher.close()
+        for namespace in list(self._held.values()):
+            if namespace.prefetcher is not None:
+                namespace.prefetcher.close()
 
     def keep_records(self) -> bool:
         """Give the tiers what is known of namespaces, where they have lost it."""
-        with self._lock:
-            namespaces = list(self._namespaces.values())
+        if not any(level.lasts for level in self.ladder.levels):
+            return True
         kept = True
-        for namespace in namespaces:
-            kept &= namespace.keep()
+        with self._lock:
+            names = set(self._namespaces.keys())
+        for name in names.union(map(record_of, self.ladder.records())):
+            kept &= self.namespace(name).keep()
         return kept
 
     def flush(self) -> bool:

@@ -19,9 +19,9 @@ from typing import Final
 
 from tiercel._core import Finally
 from tiercel.cache.flights import Flight, Flights
-from tiercel.cache.gate import Gate
 from tiercel.errors import RecursiveLoadError
 from tiercel.forks import fork_lock
+from tiercel.gate import Gate
 
 __all__ = ["await_flight", "context_of_nobody", "loading", "refuse_own", "wait_for_flight"]
 

@@ -10,10 +10,11 @@ from typing import Final, Protocol, TypeAlias, TypedDict, cast, final
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel._core import Finally
 from tiercel.checks import query_texts, unicode_text
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
-from tiercel.embedding_cache.flights import Flights
+from tiercel.embedding_cache.flights import Flight, Flights
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.twins import twin
@@ -159,30 +160,29 @@ class EmbeddingCache:
         values = self._read(list(missing))
         self._count(texts=len(texts), hits=sum(key in values for key in keys))
         while missing := {key: text for key, text in missing.items() if key not in values}:
-            mine, theirs = self._flights.take(missing)
-            if mine:
-                values |= self._lead({key: missing[key] for key in mine}, landed, embed)
+            own: dict[bytes, Flight] = {}
+            made: dict[bytes, bytes] = {}
+            with Finally(self._flights.land, own, made):
+                theirs = self._flights.take(missing, own)
+                if own:
+                    made.update(self._made({key: missing[key] for key in own}, landed, embed))
+            values |= made
             for key, flight in theirs.items():
                 # Nothing comes from one who has failed: the next round asks again.
-                if (value := flight.future.result()) is not None:
+                if (value := flight.wait()) is not None:
                     values[key] = value
                     self._count(waited=1)
         return self._codec.decode([values[key] for key in keys])
 
-    def _lead(self, mine: dict[bytes, str], landed: int, embed: _Embed) -> dict[bytes, bytes]:
-        """Make values for all who wait for them."""
+    def _made(self, mine: dict[bytes, str], landed: int, embed: _Embed) -> dict[bytes, bytes]:
+        """Values for all who wait for them."""
         made: dict[bytes, bytes] = {}
-        try:
-            # Another caller may have put some since they were looked for.
-            if self._flights.landed != landed:
-                made = self._read(list(mine))
-                self._count(waited=len(made))
-            new = {key: text for key, text in mine.items() if key not in made}
-            if new:
-                made |= self._embedded(new, embed)
-        finally:
-            self._flights.land(mine, made)
-        return made
+        # Another caller may have put some since they were looked for.
+        if self._flights.landed != landed:
+            made = self._read(list(mine))
+            self._count(waited=len(made))
+        new = {key: text for key, text in mine.items() if key not in made}
+        return made | self._embedded(new, embed) if new else made
 
     def _embedded(self, new: dict[bytes, str], embed: _Embed) -> dict[bytes, bytes]:
         began = time.perf_counter()

@@ -3,20 +3,39 @@
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
-from typing import NamedTuple
+from typing import final
 
 from tiercel.errors import InvalidInputError
+from tiercel.gate import Gate
 
 __all__ = ["Flight", "Flights"]
 
 
-class Flight(NamedTuple):
+@final
+class Flight:
     """A value on its way."""
 
-    thread: int
-    future: "Future[bytes | None]"
-    """None when whoever made it has failed."""
+    def __init__(self, thread: int) -> None:
+        self.thread = thread
+        self._is_over = False
+        self._value: bytes | None = None
+        self._gates: list[Gate] = []
+
+    def wait(self) -> bytes | None:
+        """The value, when it is there; None when whoever made it has failed."""
+        gate = Gate()
+        self._gates.append(gate)
+        while not self._is_over:
+            gate.wait(threading.TIMEOUT_MAX)
+        return self._value
+
+    def end(self, value: bytes | None) -> None:
+        """Hand it out. Doing it again changes nothing."""
+        if not self._is_over:
+            self._value = value
+            self._is_over = True
+        for gate in list(self._gates):
+            gate.open()
 
 
 class Flights:
@@ -36,8 +55,8 @@ class Flights:
         """Goes up whenever values arrive: who has looked for a value before may find it now."""
         return self._landed
 
-    def take(self, keys: Iterable[bytes]) -> tuple[list[bytes], dict[bytes, Flight]]:
-        """Keys that are now for the caller to make, and those that others are making."""
+    def take(self, keys: Iterable[bytes], own: dict[bytes, Flight]) -> dict[bytes, Flight]:
+        """The flights of keys that others are making. Those of the other keys are now for the caller to make, and are added to `own`."""
         if self._process != os.getpid():
             # Those who were making values are threads of the process that this one was forked from.
             self._begin()
@@ -48,15 +67,19 @@ class Flights:
                 raise InvalidInputError(
                     "embedder: expected one that does not ask its own cache for what it is embedding"
                 )
-            mine = [key for key in keys if key not in theirs]
-            self._flying.update((key, Flight(caller, Future())) for key in mine)
-        return mine, theirs
+            # First where the caller lands them, wherever a signal comes in, and then where others find them.
+            own.update({key: Flight(caller) for key in keys if key not in theirs})
+            self._flying.update(own)
+        return theirs
 
-    def land(self, keys: Iterable[bytes], values: Mapping[bytes, bytes]) -> None:
-        """Hand values to those who wait; keys without a value have failed."""
+    def land(self, own: Mapping[bytes, Flight], values: Mapping[bytes, bytes]) -> None:
+        """Hand values to those who wait; keys without a value have failed. It can be done again wherever it was left."""
+        if not own:
+            return
         with self._lock:
             self._landed += 1
-            flights = [(self._flying.pop(key, None), values.get(key)) for key in keys]
-        for flight, value in flights:
-            if flight is not None:
-                flight.future.set_result(value)
+            for key, flight in own.items():
+                if self._flying.get(key) is flight:
+                    del self._flying[key]
+        for key, flight in own.items():
+            flight.end(values.get(key))

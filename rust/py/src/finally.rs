@@ -27,6 +27,7 @@ impl Finally {
         Self { work, arguments }
     }
 
+    #[expect(clippy::unused_self, reason = "as Python calls it")]
     fn __enter__(&self) {}
 
     fn __exit__(

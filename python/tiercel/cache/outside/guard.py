@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from tiercel._core import Finally
-from tiercel.cache.gate import Gate
 from tiercel.cache.pool import Pool
+from tiercel.gate import Gate
 
 __all__ = ["THREADS", "Breaker", "BreakerState", "Call", "Guard"]
 
