@@ -363,7 +363,7 @@ def test_a_closed_cache_says_so(tmp_path: Path) -> None:
 def test_damaged_envelopes_are_misses(cache: Cache) -> None:
     tier = cache._shared.ladder.levels[0].tier
     cache.put("key", "value", tags=["tag"])
-    (name,) = tier
+    name = cache._name("key")
     whole = tier[name]
     parsed = unpack(whole)
     assert parsed is not None

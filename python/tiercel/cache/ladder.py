@@ -309,14 +309,19 @@ class Ladder:
     def _write_first(self, name: bytes, data: bytes, write: Watch, mine: Watch | None) -> bool | None:
         """Put into the first tier, and let the change wait for those below; None, and nothing is changed, if what the value was made of is outdated."""
         first, put = self.levels[0], list[_Put]()
+        if len(self.levels) == 1:
+            with first.lock:
+                kept = None if mine is not None and mine.crossed else first.tier.put(name, data)
+            if self._first_gathers:
+                self._work_soon()
+            return kept
         # All in one step, or of two who write a key the one could come first here and the other there.
         with first.lock, Finally(self._pass_on, name, data, put):
             if mine is not None and mine.crossed:
                 return None
             self.watches.overtake(write)
             _put_into(put, first, name, data)
-        if len(self.levels) > 1 or self._first_gathers:
-            self._work_soon()
+        self._work_soon()
         return put[0][0]
 
     def _pass_on(self, name: bytes, data: bytes, put: list["_Put"]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
@@ -25,6 +26,8 @@ from tiercel.errors import ClosedError
 from tiercel.exits import AtExit
 
 __all__ = ["Answer", "Shared"]
+
+_RECENT: Final = 64
 
 
 class Answer(NamedTuple):
@@ -67,6 +70,8 @@ class Shared:
         # Those that somebody uses, and those that must be held for other reasons.
         self._namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
         self._held: dict[str, Namespace] = {}
+        # A few of those that were made last, which are likely to be asked for again.
+        self._recent: deque[Namespace] = deque(maxlen=_RECENT)
         _SHARED.add(self)
         _AT_EXIT.is_needed()
 
@@ -82,7 +87,9 @@ class Shared:
             with self._lock:
                 # Somebody else may have had it, changed it and left it meanwhile.
                 if self._epochs.changes == changes or name in self._namespaces:
-                    return self._namespaces.setdefault(name, made)
+                    used = self._namespaces.setdefault(name, made)
+                    self._recent.append(used)
+                    return used
 
     def known_namespace(self, name: str) -> Namespace | None:
         """A namespace that this cache has used, and knows something of."""

@@ -1,0 +1,236 @@
+"""Any order in which threads and coroutines take their turns: nobody ever reads what was written or loaded before a write that has returned."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from caching import Clock
+from interleaving import Scheduler
+
+import tiercel
+from tiercel.cache import Cache, Files, Memory, Store
+
+KEYS = ["one", "other"]
+SIZES = [10, 400, 3000]
+LOCKED = ["flights", "ladder", "level", "namespaces", "notes", "shared", "watches"]
+
+
+class History:
+    """What was written and loaded, when, by a clock that goes on with each call."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.writes: dict[str, list[tuple[int, int, int]]] = {key: [] for key in KEYS}
+        """Number, beginning and end of each write that has returned."""
+        self.made: dict[int, tuple[int, int | None]] = {}
+        """Of each value by its number, the beginning of its write or load, and for a write the end."""
+
+    def tick(self) -> int:
+        self.now += 1
+        return self.now
+
+    def check(self, key: str, value: Any, begun: int) -> None:
+        """A read that began then gave this."""
+        if value is None:
+            return
+        number = value[0]
+        made, ended = self.made[number]
+        for other, first, last in self.writes[key]:
+            # What is loaded comes from before a write that begins after the load, whenever the load ends.
+            later = first > made if ended is None else first > ended and other != number
+            assert not (later and last < begun), (
+                f"{key}: {number} of {made} is read at {begun}, after a write at {first} to {last}"
+            )
+
+
+class Caller:
+    """What a thread or a coroutine does with the cache."""
+
+    def __init__(self, cache: Cache, history: History, clock: Clock, seed: int, steps: int) -> None:
+        self.cache, self.history, self.clock, self.steps = cache, history, clock, steps
+        self.chance = random.Random(seed)
+
+    def run(self) -> None:
+        for _ in range(self.steps):
+            # What fails for one fails for those who wait for it.
+            with suppress(OSError, tiercel.DeadlineExceededError):
+                self.chance.choice(STEPS)(self, self.chance.choice(KEYS))
+
+    def value(self) -> tuple[int, list[Any]]:
+        number = len(self.history.made)
+        self.history.made[number] = self.history.tick(), None
+        return number, [number, bytes(self.chance.choice(SIZES))]
+
+    def write(self, key: str) -> None:
+        begun = self.history.tick()
+        number, value = self.value()
+        # Until it has returned nobody can tell what comes before it.
+        self.history.made[number] = begun, 1 << 60
+        self.cache.put(key, value, ttl=self.chance.choice([None, 1]))
+        ended = self.history.tick()
+        self.history.made[number] = begun, ended
+        self.history.writes[key].append((number, begun, ended))
+
+    def delete(self, key: str) -> None:
+        begun = self.history.tick()
+        self.cache.delete(key)
+        self.history.writes[key].append((-1, begun, self.history.tick()))
+
+    def invalidate(self, _: str) -> None:
+        begun = self.history.tick()
+        self.cache.invalidate()
+        ended = self.history.tick()
+        for key in KEYS:
+            self.history.writes[key].append((-1, begun, ended))
+
+    def read(self, key: str) -> None:
+        begun = self.history.tick()
+        self.history.check(key, self.cache.get(key), begun)
+
+    def read_many(self, _: str) -> None:
+        begun = self.history.tick()
+        for key, value in zip(KEYS, self.cache.get_many(KEYS), strict=True):
+            self.history.check(key, value, begun)
+
+    def load(self, key: str) -> None:
+        begun = self.history.tick()
+        self.history.check(key, self.cache.get_or_load(key, lambda _: self.value()[1], timeout=1e6), begun)
+
+    def load_and_fail(self, key: str) -> None:
+        def load(_: str) -> Any:
+            made = self.value()[1]
+            if self.chance.random() < 0.7:
+                raise OSError
+            return made
+
+        begun = self.history.tick()
+        self.history.check(key, self.cache.get_or_load(key, load, timeout=1e6), begun)
+
+    def give_up(self, key: str) -> None:
+        begun = self.history.tick()
+        self.history.check(key, self.cache.get_or_load(key, lambda _: self.value()[1], timeout=0), begun)
+
+    def load_apart(self, key: str) -> None:
+        async def load(_: str) -> Any:
+            return self.value()[1]
+
+        begun = self.history.tick()
+        self.history.check(key, run(self.cache.aget_or_load(key, load, timeout=1e6)), begun)
+
+    def load_many(self, _: str) -> None:
+        begun = self.history.tick()
+        found = self.cache.get_many_or_load(KEYS, lambda keys: [self.value()[1] for _ in keys], timeout=1e6)
+        for key, value in zip(KEYS, found, strict=True):
+            self.history.check(key, value, begun)
+
+    def fill(self, _: str) -> None:
+        # What drives others out.
+        self.cache.put(f"filler {self.chance.randrange(4)}", bytes(700))
+
+    def wait(self, _: str) -> None:
+        self.clock.pass_seconds(0.7)
+
+    def settle(self, _: str) -> None:
+        self.cache._shared.ladder.work(self.chance.randrange(1, 4))
+
+    def flush(self, _: str) -> None:
+        self.cache._shared.ladder.copy_down()
+
+    def optimize(self, _: str) -> None:
+        self.cache.optimize()
+
+
+STEPS: list[Callable[[Caller, str], None]] = [
+    *[Caller.write, Caller.read, Caller.load, Caller.load_apart, Caller.fill] * 3,
+    *[Caller.delete, Caller.read_many, Caller.load_many, Caller.settle] * 2,
+    *[Caller.flush, Caller.optimize, Caller.load_and_fail, Caller.give_up, Caller.wait, Caller.invalidate],
+]
+
+
+def run(coroutine: Any) -> Any:
+    """A coroutine that waits for nothing but what is done in its place, see `patch`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
+
+
+def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
+    """Have the cache use the scheduler's locks. What coroutines have done on threads is done in their place, between two places."""
+    threading = scheduler.as_threading()
+    modules = {
+        name: import_module(f"tiercel.cache.{name}") for name in [*LOCKED, "loads", "batches", "waiting", "mover"]
+    }
+    for name in LOCKED:
+        patched.setattr(modules[name], "threading", threading)
+    waiting, loads = modules["waiting"], modules["loads"]
+
+    async def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+        scheduler.place()
+        done = work(*arguments)
+        scheduler.place()
+        return done
+
+    async def await_flight(*arguments: Any) -> bool:
+        return waiting.wait_for_flight(*arguments)
+
+    patched.setattr(waiting, "_WAITS", threading.Lock())
+    patched.setattr(waiting, "Gate", scheduler.as_gate())
+    patched.setattr(loads, "apart", apart)
+    patched.setattr(loads, "await_flight", await_flight)
+    loop = type("Loop", (), {"is_closed": lambda _: False})()
+    patched.setattr(loads, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
+    # Its work is done by the callers.
+    patched.setattr(modules["mover"].Mover, "tell", lambda *_: None)
+
+
+def with_places(tier: Any, scheduler: Scheduler) -> Any:
+    """A tier whose calls take their time."""
+
+    def slow(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            scheduler.place()
+            done = method(*arguments)
+            scheduler.place()
+            return done
+
+        return call
+
+    methods = ["get", "get_many", "put", "put_evicting", "delete", "__contains__"]
+    return type(tier.__name__, (tier,), {name: slow(getattr(tier, name)) for name in methods})
+
+
+def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps: int = 8) -> int:
+    """One run; the number of its places."""
+    chance = random.Random(seed)
+    scheduler = Scheduler(seed, stay=chance.choice([0.2, 0.7, 0.95] if not lines else [0.7, 0.95, 0.99]), lines=lines)
+    with pytest.MonkeyPatch.context() as patched:
+        patch(patched, scheduler)
+        below = chance.choice([[Files], [Store], [Store, Files]])
+        rooms = [1 << 20] if len(below) == 1 else [6000, 1 << 20]
+        made = [with_places(tier, scheduler) for tier in below]
+        tiers = [
+            tier(directory / f"{seed} {at}", room) for at, (tier, room) in enumerate(zip(made, rooms, strict=True))
+        ]
+        history, clock = History(), Clock()
+        terms: Any = {"write": chance.choice(["through", "back"]), "fail_safe": chance.choice([0, 10])}
+        with Cache([Memory(2500), *tiers], clock=clock, **terms) as cache:
+            scheduler.run([Caller(cache, history, clock, seed * 100 + at, steps).run for at in range(callers)])
+            for key in KEYS:
+                history.check(key, cache.get(key), history.tick())
+                cache._shared.ladder.levels[0].tier.clear()
+                history.check(key, cache.get(key), history.tick())
+    return scheduler.places
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_no_order_of_turns_gives_what_is_outdated(lines: bool, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    runs = 2000 if pytestconfig.getoption("long") else 10
+    places = [try_one(seed, tmp_path, lines=lines) for seed in range(runs)]
+    assert min(places) > 100
