@@ -10,6 +10,7 @@ import pytest
 from commands import RECORDS, Run, document, refused, runner, start, write_lines
 
 import tiercel
+from tiercel.cache import Files, Store
 from tiercel.cli.arguments import make_parser
 from tiercel.cli.outputs import new_file
 from tiercel.cli.paths import Reads, Writes
@@ -32,7 +33,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lines(root / "zoo.jsonl", RECORDS)
     with tiercel.open(root / "zoo") as zoo:
         zoo.upsert(["cat", "hen"], texts=["a cat", "a hen"])
-    for kind, name in ((tiercel.cache.Store, "store"), (tiercel.cache.Files, "files")):
+    for kind, name in ((Store, "store"), (Files, "files")):
         with kind(root / name, 1 << 20) as tier:
             tier.put("key", b"value")
     for file in ("index", "v.npy", "q.npy", "v.png", "zoo/records"):
