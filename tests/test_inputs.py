@@ -129,7 +129,7 @@ def test_a_1d_array_is_one_vector(index: tiercel.Index, vector: Any) -> None:
     matches = index.search(vector, 2)
     assert matches.ids.shape == matches.distances.shape == (2,)
     assert matches.counts.shape == ()
-    assert len(matches) == 1
+    assert len(matches) == 2
     assert matches.ids[0] == 2
     assert index.range_search(vector, 0.0).offsets.tolist() == [0, 1]
     assert index.add(vector).tolist() == [4]

@@ -8,9 +8,10 @@
 [0, 1]
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tiercel._core import Index, Matches, RangeMatches, __version__, build_profile
+from tiercel._core import Index, Matches, __version__, build_profile
 from tiercel.errors import (
     AlreadyOpenError,
     ClosedError,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tiercel.embedding_cache import EmbeddingCache
     from tiercel.filters import F, Filter
     from tiercel.found import Found, Match
+    from tiercel.neighbours import Neighbour, RangeMatches
     from tiercel.opening import open  # noqa: A004
     from tiercel.policy.hardware import hardware
     from tiercel.scan import AsyncScan, Scan
@@ -65,6 +67,7 @@ __all__ = [
     "Matches",
     "MissingDependencyError",
     "MissingFileError",
+    "Neighbour",
     "NotFoundError",
     "QueryCache",
     "RangeMatches",
@@ -91,12 +94,17 @@ _LATER = {
     "Filter": "filters",
     "Found": "found",
     "Match": "found",
+    "Neighbour": "neighbours",
     "QueryCache": "semantic",
+    "RangeMatches": "neighbours",
     "Scan": "scan",
     "SemanticCache": "semantic",
     "hardware": "policy.hardware",
     "open": "opening",
 }
+
+# Its methods are those of sequences.
+Sequence.register(Matches)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 if build_profile == "debug":
     import warnings

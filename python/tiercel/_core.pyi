@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, TypedDict, TypeVar, final, overload, type_check_only
+from typing import Any, Literal, Self, SupportsIndex, TypeAlias, TypedDict, TypeVar, final, overload, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Buffer, disjoint_base
 
 from tiercel.cache.tiers import TierStats
+from tiercel.neighbours import RangeMatches
 
 __all__ = [
     "CollectionCore",
@@ -21,7 +22,6 @@ __all__ = [
     "LastingCore",
     "Matches",
     "MemoryCore",
-    "RangeMatches",
     "ScanCore",
     "Sketch",
     "StoreCore",
@@ -209,12 +209,13 @@ class HashingEmbedder:
         """Pickle support."""
 
 @final
-class Matches:
-    """The answer of `Index.search`.
+class Matches(Sequence[Any]):
+    """The answer of `Index.search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `Matches` a query for a 2-D one.
 
     A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
     and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
     results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
+    The sequence has no padding. Answers are equal if they have equal results in them; their quality does not count.
     """
 
     @property
@@ -235,34 +236,44 @@ class Matches:
         """`"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
         the same, `"approximate"` otherwise.
         """
+    def to_list(self) -> list[Any]:
+        """What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one. A
+        distance that is infinite is None.
+        """
+    def to_dict(self) -> dict[str, Any]:
+        """The same under "matches", with the quality."""
+    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        """Where an element is first met, from `start` to before `stop`; `ValueError` if it is not there."""
+    def count(self, value: Any) -> int:
+        """How often an element is there."""
     def _with_quality(self, quality: _Quality) -> Matches:
         """The same answer under another quality, with arrays of its own."""
+    def _repr_html_(self) -> str:
+        """A table for Jupyter."""
     def __copy__(self) -> Matches:
         """The same answer, with arrays of its own."""
+    def __deepcopy__(self, memo: object) -> Matches:
+        """The same answer, with arrays of its own."""
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle support."""
+    @classmethod
+    def _restored(
+        cls, ids: NDArray[np.uint64], distances: NDArray[np.float32], counts: NDArray[np.uint64], quality: str
+    ) -> Matches:
+        """What was pickled; a 0-D array of counts is the answer to one query."""
     def __len__(self) -> int:
-        """Number of queries answered (1 for a 1-D query)."""
-
-@final
-class RangeMatches:
-    """The answer of `Index.range_search`: rows of different length, one after the other.
-
-    Row `i` is `ids[offsets[i]:offsets[i + 1]]`, nearest first.
-    """
-
-    @property
-    def ids(self) -> NDArray[np.uint64]:
-        """Ids of all rows, one row after the other; dtype uint64, shape `(total,)`."""
-    @property
-    def distances(self) -> NDArray[np.float32]:
-        """Distances in the order of `ids`; dtype float32, shape `(total,)`."""
-    @property
-    def offsets(self) -> NDArray[np.uint64]:
-        """Where each row begins and the last one ends; dtype uint64, shape `(n + 1,)`."""
-    @property
-    def quality(self) -> _Quality:
-        """Always `"exact"`: a range search compares every vector."""
-    def __len__(self) -> int:
-        """Number of queries answered (1 for a 1-D query)."""
+        """Number of results for a 1-D query, number of queries for a 2-D one."""
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]:
+        """Goes through the elements of the sequence."""
+    def __reversed__(self) -> Iterator[Any]:
+        """Goes through them from the last to the first."""
+    def __eq__(self, other: object, /) -> bool:
+        """Whether this is an answer with equal results."""
+    __hash__: None  # type: ignore[assignment]
 
 @type_check_only
 class Stats(TypedDict):
@@ -387,7 +398,7 @@ class Index:
         Parameters
         ----------
         vectors : array of shape (n, dim) or (dim,)
-            Any real dtype, layout and byte order; converted to float32.
+            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
         ids : array of n integers, optional
             Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
             given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
@@ -424,7 +435,7 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype, layout and byte order; converted to float32.
+            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
         k : int
             Results a query, at least 1; more than the index holds gives as many as it holds.
         ef_search : int, optional
@@ -476,7 +487,7 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype, layout and byte order; converted to float32.
+            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
         radius : float
             Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
         filter, threads

@@ -1,10 +1,164 @@
-"""What an index finds, and numbers as JSON has them."""
+"""What an index finds, as sequences: the parts of `Matches` that need no speed, and `RangeMatches`.
+
+>>> import copy, json, pickle, tiercel
+>>> index = tiercel.Index(dim=2, metric="l2")
+>>> _ = index.add([[0, 0], [3, 4], [6, 8]], ids=[7, 8, 9])
+>>> matches = index.search([0, 0], k=2)
+>>> matches[0]
+Neighbour(id=7, distance=0.0)
+>>> [near.id for near in matches]
+[7, 8]
+>>> json.dumps(matches.to_list())
+'[{"id": 7, "distance": 0.0}, {"id": 8, "distance": 25.0}]'
+>>> pickle.loads(pickle.dumps(matches)) == matches
+True
+"""
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, SupportsIndex, final, overload
 
-__all__ = ["finite"]
+import numpy as np
+from numpy.typing import NDArray
+
+from tiercel.tables import html_table
+
+if TYPE_CHECKING:
+    from tiercel._core import Matches
+
+__all__ = ["Neighbour", "RangeMatches", "as_dict", "as_html", "as_list", "finite"]
 
 
 def finite(value: float | None) -> float | None:
     """A number that JSON has, or `None`: a distance or a score may be too large for float32, or not there."""
     return value if value is not None and math.isfinite(value) else None
+
+
+@final
+class Neighbour(NamedTuple):
+    """A vector that was found."""
+
+    id: int
+    distance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `json.dumps` accepts; a distance that is infinite is `None`."""
+        return {"id": self.id, "distance": finite(self.distance)}
+
+
+@final
+class RangeMatches(Sequence[Any]):
+    """The answer of `Index.range_search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `RangeMatches` a query for
+    a 2-D one.
+
+    As arrays, the rows of all queries stand one after the other: row `i` is `ids[offsets[i]:offsets[i + 1]]`, nearest first. Answers are
+    equal if they have equal results in them.
+    """
+
+    __slots__ = ("_distances", "_ids", "_offsets", "_single")
+
+    _ids: NDArray[np.uint64]
+    _distances: NDArray[np.float32]
+    _offsets: NDArray[np.uint64]
+    _single: bool
+
+    def __init__(self) -> None:
+        raise TypeError("RangeMatches: made by Index.range_search")
+
+    @classmethod
+    def _made(cls, ids: NDArray[Any], distances: NDArray[Any], offsets: NDArray[Any], single: bool) -> Self:
+        made = object.__new__(cls)
+        made._ids, made._distances, made._offsets, made._single = ids, distances, offsets, single
+        return made
+
+    @property
+    def ids(self) -> NDArray[np.uint64]:
+        """Ids of all rows, one row after the other; dtype uint64, shape `(total,)`."""
+        return self._ids
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """Distances in the order of `ids`; dtype float32, shape `(total,)`."""
+        return self._distances
+
+    @property
+    def offsets(self) -> NDArray[np.uint64]:
+        """Where each row begins and the last one ends; dtype uint64, shape `(n + 1,)`."""
+        return self._offsets
+
+    @property
+    def quality(self) -> Literal["exact"]:
+        """Always `"exact"`: a range search compares every vector."""
+        return "exact"
+
+    def to_list(self) -> list[Any]:
+        """What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one."""
+        return as_list(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same under "matches", with the quality."""
+        return as_dict(self)
+
+    def __len__(self) -> int:
+        return len(self._ids) if self._single else len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Any:
+        if isinstance(index, slice):
+            return [self._at(at) for at in range(len(self))[index]]
+        return self._at(range(len(self))[index])
+
+    def _at(self, at: int) -> Any:
+        if self._single:
+            return Neighbour(int(self._ids[at]), float(self._distances[at]))
+        row = slice(int(self._offsets[at]), int(self._offsets[at + 1]))
+        ids = self._ids[row].copy()
+        return self._made(ids, self._distances[row].copy(), np.array([0, len(ids)], np.uint64), single=True)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, RangeMatches):
+            return NotImplemented
+        return (
+            self._single == other._single
+            and np.array_equal(self._offsets, other._offsets)
+            and np.array_equal(self._ids, other._ids)
+            and np.array_equal(self._distances, other._distances)
+        )
+
+    # Its arrays may be changed.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def __copy__(self) -> Self:
+        """The same answer, with arrays of its own."""
+        return self._made(self._ids.copy(), self._distances.copy(), self._offsets.copy(), self._single)
+
+    def __repr__(self) -> str:
+        return f"RangeMatches(queries={len(self._offsets) - 1}, results={len(self._ids)}, quality='exact')"
+
+    def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction]
+        """A table for Jupyter."""
+        return as_html(self)
+
+
+def as_list(answer: "Matches | RangeMatches") -> list[Any]:
+    """The answer as JSON has it."""
+    return [each.to_dict() if isinstance(each, Neighbour) else each.to_list() for each in answer]
+
+
+def as_dict(answer: "Matches | RangeMatches") -> dict[str, Any]:
+    """The answer as JSON has it, with its quality."""
+    return {"quality": answer.quality, "matches": as_list(answer)}
+
+
+def as_html(answer: "Matches | RangeMatches") -> str:
+    """A table of the answer."""
+    is_batch = len(answer) > 0 and not isinstance(answer[0], Neighbour)
+    queries: Iterable[Any] = answer if is_batch else [answer]
+    count = sum(len(each) for each in queries)
+    found = ((query, near) for query, each in enumerate(queries) for near in enumerate(each, start=1))
+    rows = ((query, rank, near.id, near.distance)[not is_batch :] for query, (rank, near) in found)
+    head = ["query", "rank", "id", "distance"][not is_batch :]
+    return html_table(f"{type(answer).__name__}: {count:,} found, {answer.quality}", head, rows, count)

@@ -16,9 +16,10 @@ A missing value (NaN, NaT, `pandas.NA`, what an array masks) is an error, like a
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from operator import methodcaller
 from typing import Any, Final, NoReturn, cast, final
 from uuid import UUID
 
@@ -33,14 +34,16 @@ __all__ = ["Plain", "given_metadata", "record_metadata"]
 
 _EXPECTED: Final = "a value of JSON (None, bool, number, str, list, dict), a date, a Decimal, a UUID or an enum member"
 # Most values, for which asking what else they might be takes longer than all the rest.
-_PLAIN: Final = frozenset((str, float, bool, type(None)))
+_PLAIN: Final = frozenset((str, float, bool, type(None), date, datetime))
 # The range of a float reaches a little farther, which the long way finds out.
 _LARGEST: Final = 2**1023
 # Each takes two characters. Parts that are shared may be written much longer than they are.
 _MOST: Final = MAX_METADATA // 2
 _TOO_LONG: Final = f"expected at most {MAX_METADATA} characters of JSON"
 # Made once: `json.dumps` makes one a call for any but its own settings.
-_AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_AS_JSON: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=methodcaller("isoformat")
+)
 
 
 def record_metadata(metadata: Iterable[Metadata | None] | None, names: Sequence[str]) -> list[str | None] | None:
@@ -82,7 +85,7 @@ def _converted(value: object, place: str) -> Any:
 
 
 def _is_plain(value: object, place: str) -> bool:
-    """Whether a value can be written as JSON as it is, but for NaN and half characters, which the writing finds."""
+    """Whether a value can be written as JSON as it is, dates too, but for NaN and half characters, which the writing finds."""
     level = [value]
     for _ in range(MAX_DEPTH):
         inner: list[object] = []

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyModule, PySlice};
 
 use crate::arguments::kind;
-use crate::errors::{dimension, invalid, invalid_because};
+use crate::errors::{dimension, invalid};
 use crate::gil::Turns;
 
 /// Values converted at a time, so that a large array is not held three times and Ctrl-C need not wait for all of it.
@@ -25,7 +25,9 @@ pub(crate) struct Rows {
 impl Rows {
     /// Read vectors of length `dim`. NaN and infinity are left for the core to find.
     pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, dim: usize) -> PyResult<Self> {
-        if let Ok(array) = value.cast::<PyArrayDyn<f32>>()
+        // A subclass may have a mask.
+        if value.cast_exact::<PyUntypedArray>().is_ok()
+            && let Ok(array) = value.cast::<PyArrayDyn<f32>>()
             && array.is_c_contiguous()
             && array.len() <= BLOCK
         {
@@ -117,20 +119,15 @@ fn check_overflow(block: &Bound<'_, PyAny>, argument: &str, start: usize, place:
     Err(invalid(py, message))
 }
 
-/// The array that numpy makes of a value; the value itself when it is one.
+/// The array that numpy makes of a value; the value itself when it is one of a dtype that numpy has of its own.
 pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
-    if let Ok(array) = value.cast_exact::<PyUntypedArray>() {
+    if let Ok(array) = value.cast_exact::<PyUntypedArray>()
+        && !matches!(array.dtype().kind(), b'O' | b'V')
+    {
         return Ok(array.clone());
     }
-    let py = value.py();
-    // numpy knows `__array__` and sequences; an object with nothing but `__dlpack__` would become an array of one object.
-    let only_dlpack = value.hasattr("__dlpack__")? && !value.hasattr("__array__")?;
-    let read = if only_dlpack { "from_dlpack" } else { "asarray" };
-    let array = numpy(py)?.call_method1(read, (value,)).map_err(|cause| {
-        let message = format!("{argument}: expected a numeric array, got {}", kind(value));
-        invalid_because(py, &message, cause)
-    })?;
-    Ok(array.cast_into()?)
+    let read = value.py().import("tiercel.arrays")?.getattr("as_array")?;
+    Ok(read.call1((value, argument))?.cast_into()?)
 }
 
 /// What a value is, for a message: the dtype when it is an array of something, else its type.

@@ -17,7 +17,7 @@ use crate::filter::Allowed;
 use crate::gil::{Apart, Turns, list, own_bytes};
 use crate::ids::Ids;
 use crate::matches::Matches;
-use crate::range_matches::RangeMatches;
+use crate::range_matches::range_matches;
 use crate::work::{Plan, detached, run};
 
 /// Values that are compared in a few milliseconds.
@@ -161,7 +161,7 @@ impl Index {
     /// Parameters
     /// ----------
     /// vectors : array of shape (n, dim) or (dim,)
-    ///     Any real dtype, layout and byte order; converted to float32.
+    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
     /// ids : array of n integers, optional
     ///     Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
     ///     given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
@@ -218,7 +218,7 @@ impl Index {
     /// Parameters
     /// ----------
     /// queries : array of shape (n, dim) or (dim,)
-    ///     Any real dtype, layout and byte order; converted to float32.
+    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
     /// k : int
     ///     Results a query, at least 1; more than the index holds gives as many as it holds.
     /// ef_search : int, optional
@@ -315,7 +315,7 @@ impl Index {
     /// Parameters
     /// ----------
     /// queries : array of shape (n, dim) or (dim,)
-    ///     Any real dtype, layout and byte order; converted to float32.
+    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
     /// radius : float
     ///     Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
     /// filter, threads
@@ -335,16 +335,16 @@ impl Index {
         radius: &Bound<'py, PyAny>,
         filter: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<RangeMatches> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         let radius = arguments::radius(radius)?;
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(queries, "queries", self.dim())?;
         let long = self.is_long(rows.count, self.slots(py)?, usize::MAX);
         let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
-        let values = rows.values;
+        let (single, values) = (rows.single, rows.values);
         let search = move |work: &core::Work<'_>| self.core.range_search(&{ values }, radius, filter.as_ref(), work);
-        Ok(RangeMatches::new(py, run(py, &plan, search, drop, errors::search)?))
+        range_matches(py, run(py, &plan, search, drop, errors::search)?, single)
     }
 
     /// Remove vectors; returns how many were there. Unknown ids and repeated ones count 0.
@@ -420,7 +420,7 @@ impl Index {
     ///
     /// Raises
     /// ------
-    /// FileNotFoundError
+    /// MissingFileError
     ///     There is no such file.
     /// StorageFailedError
     ///     The file cannot be read.

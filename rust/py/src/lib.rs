@@ -49,8 +49,6 @@ mod _core {
     #[pymodule_export]
     use crate::matches::Matches;
     #[pymodule_export]
-    use crate::range_matches::RangeMatches;
-    #[pymodule_export]
     use crate::scan::ScanCore;
     #[pymodule_export]
     use crate::seal::{seal, unseal};

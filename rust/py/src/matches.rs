@@ -1,17 +1,22 @@
 //! The answer of a search.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use numpy::ndarray::ArrayViewD;
 use numpy::npyffi::NPY_ORDER;
-use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods};
+use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyIndexError, PyOverflowError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PySlice, PyType};
 use tiercel_index as core;
 
 use crate::errors;
-use crate::gil::{LARGE, apart};
+use crate::gil::{LARGE, Turns, apart};
 use crate::work::detached;
+
+const QUALITIES: [&str; 3] = ["exact", "certified", "approximate"];
 
 /// Values from which on an array is copied without the GIL.
 const MANY: usize = LARGE / size_of::<u64>();
@@ -25,23 +30,32 @@ impl<T: Element + Copy + Send + Sync> Lazy<T> {
     }
 
     fn get(&self, py: Python<'_>, values: &[T], shape: &[usize]) -> PyResult<Py<PyArrayDyn<T>>> {
-        let copy = || match ArrayViewD::from_shape(shape, values) {
-            Ok(_) if values.len() > MANY => {
-                let copied = PyArray1::from_vec(py, detached(py, || values.to_vec())?);
-                Ok(copied.reshape_with_order(shape, NPY_ORDER::NPY_CORDER)?.unbind())
-            }
-            Ok(view) => Ok(PyArrayDyn::from_array(py, &view).unbind()),
-            Err(mismatch) => Err(errors::internal(py, &mismatch.to_string())),
-        };
-        Ok(self.0.get_or_try_init(py, copy)?.clone_ref(py))
+        Ok(self.0.get_or_try_init(py, || array(py, values, shape))?.clone_ref(py))
     }
 }
 
-/// The answer of `Index.search`.
+/// An array of its own with these values.
+fn array<T: Element + Copy + Send + Sync>(
+    py: Python<'_>,
+    values: &[T],
+    shape: &[usize],
+) -> PyResult<Py<PyArrayDyn<T>>> {
+    match ArrayViewD::from_shape(shape, values) {
+        Ok(_) if values.len() > MANY => {
+            let copied = PyArray1::from_vec(py, detached(py, || values.to_vec())?);
+            Ok(copied.reshape_with_order(shape, NPY_ORDER::NPY_CORDER)?.unbind())
+        }
+        Ok(view) => Ok(PyArrayDyn::from_array(py, &view).unbind()),
+        Err(mismatch) => Err(errors::internal(py, &mismatch.to_string())),
+    }
+}
+
+/// The answer of `Index.search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `Matches` a query for a 2-D one.
 ///
 /// A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
 /// and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
 /// results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
+/// The sequence has no padding. Answers are equal if they have equal results in them; their quality does not count.
 #[pyclass(frozen, module = "tiercel")]
 pub(crate) struct Matches {
     /// Shared by copies, which have arrays of their own.
@@ -72,6 +86,69 @@ impl Matches {
     /// The part of [`Self::shape`] that the caller sees.
     fn visible(&self) -> usize {
         usize::from(self.single)
+    }
+
+    /// The results of a query, without padding.
+    fn row(&self, query: usize) -> (&[u64], &[f32]) {
+        let begin = query * self.found.k;
+        let row = begin..begin + self.found.counts[query] as usize;
+        (&self.found.ids[row.clone()], &self.found.distances[row])
+    }
+
+    /// The element at a place that there is.
+    fn at<'py>(&self, py: Python<'py>, place: usize) -> PyResult<Bound<'py, PyAny>> {
+        if self.single {
+            let (ids, distances) = self.row(0);
+            return python(py, "Neighbour")?.call1((ids[place], distances[place]));
+        }
+        let (k, all) = (self.found.k, &*self.found);
+        let row = place * k..(place + 1) * k;
+        let found = core::Matches {
+            k,
+            ids: all.ids[row.clone()].to_vec(),
+            distances: all.distances[row].to_vec(),
+            counts: vec![all.counts[place]],
+            exact: all.exact,
+        };
+        Ok(Bound::new(py, Self::copy_of(Arc::new(found), true, self.quality))?.into_any())
+    }
+}
+
+/// What `tiercel.neighbours` has under this name.
+fn python<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+    let module = MODULE.get_or_try_init(py, || py.import("tiercel.neighbours").map(Bound::unbind))?;
+    module.bind(py).getattr(name)
+}
+
+/// What all sequences of Python can do.
+fn sequence(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    py.import("collections.abc")?.getattr("Sequence")
+}
+
+/// Ids, distances, counts and quality.
+type Pickled = (Py<PyArrayDyn<u64>>, Py<PyArrayDyn<f32>>, Py<PyArrayDyn<u64>>, String);
+
+/// Goes through the elements of an answer.
+#[pyclass(frozen, module = "tiercel._core")]
+pub(crate) struct Elements {
+    answer: Py<Matches>,
+    next: AtomicUsize,
+}
+
+#[pymethods]
+impl Elements {
+    const fn __iter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (answer, place) = (self.answer.get(), self.next.load(Ordering::Relaxed));
+        if place >= answer.__len__() {
+            return Ok(None);
+        }
+        self.next.store(place + 1, Ordering::Relaxed);
+        answer.at(py, place).map(Some)
     }
 }
 
@@ -117,20 +194,138 @@ impl Matches {
 
     /// The same answer under another quality, with arrays of its own.
     fn _with_quality(&self, py: Python<'_>, quality: &str) -> PyResult<Self> {
-        let known = ["exact", "certified", "approximate"].into_iter().find(|known| *known == quality);
+        let known = QUALITIES.into_iter().find(|known| *known == quality);
         let quality = known.ok_or_else(|| errors::internal(py, &format!("the quality {quality}")))?;
         Ok(Self::copy_of(Arc::clone(&self.found), self.single, quality))
     }
 
+    /// The same answer, with arrays of its own.
     fn __copy__(&self) -> Self {
         Self::copy_of(Arc::clone(&self.found), self.single, self.quality)
     }
 
-    fn __len__(&self) -> usize {
-        self.found.counts.len()
+    /// The same answer, with arrays of its own.
+    #[expect(unused_variables, reason = "the signature of Python")]
+    fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> Self {
+        self.__copy__()
+    }
+
+    /// Pickle support.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Pickled)> {
+        let (py, this) = (slf.py(), slf.get());
+        let (found, shape, visible) = (&this.found, this.shape(), this.visible());
+        let ids = array(py, &found.ids, &shape[visible..])?;
+        let distances = array(py, &found.distances, &shape[visible..])?;
+        let counts = array(py, &found.counts, &shape[visible..1])?;
+        Ok((slf.get_type().getattr("_restored")?, (ids, distances, counts, this.quality.into())))
+    }
+
+    /// What was pickled; a 0-D array of counts is the answer to one query.
+    #[classmethod]
+    fn _restored(
+        cls: &Bound<'_, PyType>,
+        ids: &Bound<'_, PyArrayDyn<u64>>,
+        distances: &Bound<'_, PyArrayDyn<f32>>,
+        counts: &Bound<'_, PyArrayDyn<u64>>,
+        quality: &str,
+    ) -> PyResult<Self> {
+        let single = counts.ndim() == 0;
+        let known = QUALITIES.into_iter().find(|known| *known == quality);
+        let (k, rows) = match (single, ids.shape()) {
+            (true, [k]) => (*k, Some(1)),
+            (false, [rows, k]) => (*k, Some(*rows)),
+            _ => (0, None),
+        };
+        let (numbers, queries) = (ids.to_vec()?, counts.to_vec()?);
+        let fits = ids.shape() == distances.shape() && rows == Some(queries.len());
+        let (Some(quality), true, true) = (known, fits, queries.iter().all(|count| *count <= k as u64)) else {
+            return Err(errors::invalid(cls.py(), "Matches: expected arrays that belong together".into()));
+        };
+        let exact = quality == "exact";
+        let found = core::Matches { k, ids: numbers, distances: distances.to_vec()?, counts: queries, exact };
+        Ok(Self::copy_of(Arc::new(found), single, quality))
+    }
+
+    /// Number of results for a 1-D query, number of queries for a 2-D one.
+    pub(crate) fn __len__(&self) -> usize {
+        if self.single { self.row(0).0.len() } else { self.found.counts.len() }
+    }
+
+    /// A `Neighbour` of a 1-D query, the `Matches` of one query of a 2-D one; a list of these for a slice.
+    fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let length = self.__len__();
+        if let Ok(slice) = index.cast::<PySlice>() {
+            let places = slice.indices(length.cast_signed())?;
+            let (list, mut turns, mut place) = (PyList::empty(py), Turns::new(), places.start);
+            for _ in 0..places.slicelength {
+                list.append(self.at(py, place.cast_unsigned())?)?;
+                turns.step(py)?;
+                place += places.step;
+            }
+            return Ok(list.into_any());
+        }
+        let out_of_range = || PyIndexError::new_err("index out of range");
+        let place: isize = index
+            .extract()
+            .map_err(|error: PyErr| if error.is_instance_of::<PyOverflowError>(py) { out_of_range() } else { error })?;
+        let place = if place < 0 { place + length.cast_signed() } else { place };
+        if !(0..length.cast_signed()).contains(&place) {
+            return Err(out_of_range());
+        }
+        self.at(py, place.cast_unsigned())
+    }
+
+    /// Goes through the elements of the sequence.
+    const fn __iter__(slf: Py<Self>) -> Elements {
+        Elements { answer: slf, next: AtomicUsize::new(0) }
+    }
+
+    /// Goes through them from the last to the first.
+    fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        sequence(slf.py())?.call_method1("__reversed__", (slf,))
+    }
+
+    /// Whether this is an answer with equal results.
+    fn __eq__(&self, other: &Self) -> bool {
+        let queries = self.found.counts.len();
+        self.single == other.single
+            && queries == other.found.counts.len()
+            && (0..queries).all(|query| self.row(query) == other.row(query))
+    }
+
+    /// Where an element is first met, from `start` to before `stop`; `ValueError` if it is not there.
+    #[pyo3(signature = (value, start=0, stop=None))]
+    fn index<'py>(
+        slf: &Bound<'py, Self>,
+        value: &Bound<'py, PyAny>,
+        start: isize,
+        stop: Option<isize>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        sequence(slf.py())?.call_method1("index", (slf, value, start, stop))
+    }
+
+    /// How often an element is there.
+    fn count<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        sequence(slf.py())?.call_method1("count", (slf, value))
+    }
+
+    /// What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one. A
+    /// distance that is infinite is None.
+    fn to_list<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python(slf.py(), "as_list")?.call1((slf,))
+    }
+
+    /// The same under "matches", with the quality.
+    fn to_dict<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python(slf.py(), "as_dict")?.call1((slf,))
+    }
+
+    /// A table for Jupyter.
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python(slf.py(), "as_html")?.call1((slf,))
     }
 
     fn __repr__(&self) -> String {
-        format!("Matches(queries={}, k={}, quality='{}')", self.__len__(), self.found.k, self.quality)
+        format!("Matches(queries={}, k={}, quality='{}')", self.found.counts.len(), self.found.k, self.quality)
     }
 }
