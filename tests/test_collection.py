@@ -150,7 +150,7 @@ def test_what_it_was_made_with_is_checked(zoo: tiercel.Collection) -> None:
     zoo.close()
     with pytest.raises(tiercel.InvalidInputError, match="dim: expected 3"):
         tiercel.open(zoo.path, dim=4)
-    with pytest.raises(tiercel.InvalidInputError, match="metric: expected cosine"):
+    with pytest.raises(tiercel.InvalidInputError, match="metric: expected 'cosine'"):
         tiercel.open(zoo.path, metric="l2")
 
 

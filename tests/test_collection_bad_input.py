@@ -99,13 +99,26 @@ BAD: dict[str, tuple[Call, str]] = {
     "k that is no int": (search([1, 0, 0], k=1.0), "k: expected an int of at least 1, got 1.0"),
     "include that is none": (lambda zoo: zoo.get(["cat"], include=5), "include: expected a list, got int"),  # pyright: ignore[reportArgumentType]
     "filter that is none": (lambda zoo: zoo.count([]), "filter: expected a Filter or a dictionary, got list"),  # pyright: ignore[reportArgumentType]
-    "unknown operator": (lambda zoo: zoo.count({"a": {"$near": 1}}), r'filter\["a"\]: .* got the operator|filter'),
+    "unknown operator": (
+        lambda zoo: zoo.count({"a": {"$near": 1}}),
+        r"filter\['a'\]\['\$near'\]: .* got the operator \$near",
+    ),
+    "true for a condition": (
+        lambda zoo: zoo.count({"a": {"$gt": True}}),
+        r"filter\['a'\]\['\$gt'\]: expected a number, a string or a date, got True",
+    ),
+    "none for a condition": (lambda zoo: zoo.count({"a": {"$lt": None}}), "or a date, got None"),
+    "a dict for a list": (lambda zoo: zoo.count({"$or": {"it's\n": 1}}), "expected a list of filters, got a dict"),
+    "a name with signs": (
+        lambda zoo: zoo.count({"it's\n\u200e": {"$in": "\x1b\\"}}),
+        r"""filter\["it's\\n\\u200e"\]\['\$in'\]: expected a list of values, got the string '\\x1b\\\\'""",
+    ),
     "order without a field": (scan(order_by="-"), "order_by: expected the name of a field, got '-'"),
     "order that is none": (scan(order_by=5), "order_by: expected a str, got int"),
     "negative limit": (scan(limit=-1), "limit: expected an int from 0"),
     "limit beyond all": (scan(limit=10**30), "limit: expected an int from 0"),
     "after that is none": (scan(after=5), "after: expected a str, got int"),
-    "after an id": (scan(after="cat"), 'after: expected the position of a scan with the same order_by, got "cat"'),
+    "after an id": (scan(after="cat"), "after: expected the position of a scan with the same order_by, got 'cat'"),
     "after half a position": (scan(after="5b31"), "after: expected the position of a scan"),
     "after a position of another order": (
         lambda zoo: zoo.scan(order_by="legs", after=one_on(zoo.scan())),
@@ -260,3 +273,40 @@ def test_a_directory_with_another_file_of_this_name(tmp_path: Path, mode: Any, c
     with pytest.raises(tiercel.CorruptionError, match="records"):
         tiercel.open(tmp_path, mode=mode)
     assert (tmp_path / "records").read_bytes() == content
+
+
+def test_errors_are_in_the_words_of_python(tmp_path: Path) -> None:
+    """What a collection was made with, whatever an opener wants instead."""
+    tiercel.open(tmp_path / "it", language="english").close()
+    for wanted, message in (
+        ({"language": "german"}, "language: expected 'english', as the collection was made, got 'german'"),
+        ({"language": None}, "language: expected 'english', as the collection was made, got None"),
+        ({"metric": "l2"}, "metric: expected 'cosine', as the collection was made, got 'l2'"),
+    ):
+        with pytest.raises(tiercel.InvalidInputError) as raised:
+            tiercel.open(tmp_path / "it", **wanted)
+        assert str(raised.value) == message
+    other = tmp_path / "it's\n"
+    other.mkdir()
+    (other / "é\u200e").touch()
+    with pytest.raises(tiercel.InvalidInputError) as raised:
+        tiercel.open(other)
+    assert repr("é\u200e") in str(raised.value)
+    assert repr(str(other)) in str(raised.value)
+
+
+def test_filters_are_taken_up_to_the_limits_that_are_documented(zoo: Collection) -> None:
+    assert zoo.count(F("legs").in_(range(99_998))) == 2
+    assert zoo.count({"$or": [{f"field{number}": 1} for number in range(64)]}) == 0
+    beyond: list[tuple[Call, str]] = [
+        (lambda zoo: zoo.count(F("legs").in_(range(99_999))), "at most 100000 .* split a long"),
+        (lambda zoo: zoo.count({"legs": {"$in": list(range(99_999))}}), "at most 100000 .* split a long"),
+        (lambda zoo: zoo.count({"$or": [{"legs": number} for number in range(10_001)]}), "at most 10000 conditions"),
+        (
+            lambda zoo: zoo.count({"$or": [{f"field{number}": 1} for number in range(65)]}),
+            "at most 64 different fields",
+        ),
+    ]
+    for call, message in beyond:
+        with pytest.raises(tiercel.InvalidInputError, match=message):
+            call(zoo)

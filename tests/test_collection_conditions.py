@@ -66,7 +66,7 @@ def test_a_conflict_is_named_and_changes_nothing(
 ) -> None:
     shelf.update_metadata(["b"], [{"n": 3}])
     before = contents(shelf)
-    with pytest.raises(ConflictError, match=f'record "{conflict[0]}"') as raised:
+    with pytest.raises(ConflictError, match=f"record '{conflict[0]}'") as raised:
         write(shelf)
     assert (raised.value.id, raised.value.expected, raised.value.actual) == conflict
     again = pickle.loads(pickle.dumps(raised.value))

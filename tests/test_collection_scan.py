@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import tracemalloc
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import tiercel
@@ -119,3 +122,88 @@ def test_a_reader_goes_on_after_a_position_in_a_newer_state(shelf: tiercel.Colle
         shelf.checkpoint()
         reader.refresh()
         assert next(reader.scan(after=scan.position)).id == "id3"
+
+
+ASCENDING: list[Any] = [
+    -1e300,
+    -1,
+    0,
+    0.5,
+    2**53,
+    2**53 + 1,
+    2**64 - 1,
+    "2024-01-02T00:30:00+02:00",
+    "2024-01-01T23:00:00Z",
+    "2024-01-01T22:30:00-01:00",
+    date(2024, 1, 2),
+    datetime(2024, 1, 2, 0, 0, 1, tzinfo=UTC),
+    "",
+    "2024",
+    "a",
+    "\u00e9",
+    "\uffff",
+    "\U00010000",
+    False,
+    True,
+    None,
+    [],
+    {},
+]
+
+
+def test_values_of_all_types_have_one_order(tmp_path: Path) -> None:
+    shuffled = np.random.default_rng(7).permutation(len(ASCENDING)).tolist()
+    with tiercel.open(tmp_path / "mixed") as collection:
+        collection.upsert(
+            ["none", *(str(at) for at in shuffled)], metadata=[{}, *({"x": ASCENDING[at]} for at in shuffled)]
+        )
+        expected = [str(at) for at in range(len(ASCENDING))]
+        assert ids(collection.scan(order_by="x")) == [*expected, "none"]
+        assert ids(collection.scan(order_by="-x")) == [*expected[::-1], "none"]
+        pages, after = [], None
+        while True:
+            page = collection.scan(order_by="x", limit=4, after=after)
+            found, after = ids(page), page.position
+            if not found:
+                break
+            pages += found
+        assert pages == [*expected, "none"]
+        numbers, words = ASCENDING[:7], ASCENDING[12:18]
+        # What a filter calls smaller comes first.
+        for at, number in enumerate(numbers):
+            assert ids(collection.scan(F("x") < number, order_by="x")) == expected[:at]
+        for at, word in enumerate(words):
+            smaller = ids(collection.scan(F("x") < word, order_by="x"))
+            assert [value for value in smaller if value in expected[12:18]] == expected[12 : 12 + at]
+
+
+@pytest.mark.parametrize("schema", [None, {"born": date}])
+def test_dates_have_one_order_for_scans_and_filters(tmp_path: Path, schema: Any) -> None:
+    moments = [
+        "2024-05-01",
+        datetime(2024, 5, 1, 3, tzinfo=timezone(timedelta(hours=2))),
+        datetime(2024, 5, 1, 2, tzinfo=UTC),
+        datetime(2024, 5, 1, 0, 30, tzinfo=timezone(timedelta(hours=-2))),
+        "2024-05-01T02:30:00.5Z",
+        date(2024, 5, 2),
+    ]
+    with tiercel.open(tmp_path / "dates", schema=schema) as collection:
+        names = [str(at) for at in range(len(moments))]
+        collection.upsert(names[::-1], metadata=[{"born": moment} for moment in reversed(moments)])
+        assert ids(collection.scan(order_by="born")) == names
+        for at in range(1, len(moments)):
+            moment = moments[at] if isinstance(moments[at], date) else datetime.fromisoformat(str(moments[at]))
+            assert ids(collection.scan(F("born") < moment, order_by="-born")) == names[:at][::-1]
+            if schema is not None:
+                # A string is a date there.
+                text = str(moments[at]) if isinstance(moments[at], str) else moment.isoformat()
+                assert ids(collection.scan(F("born") < text, order_by="born")) == names[:at]
+                assert collection.count(F("born").in_([text])) == 1
+
+
+def test_text_that_looks_like_a_date_is_text_where_the_schema_says_so(tmp_path: Path) -> None:
+    values = ["2024-05-01T02:00:00+02:00", "2024-05-01", "abc", "1"]
+    with tiercel.open(tmp_path / "text", schema={"x": str}) as collection:
+        collection.upsert(values, metadata=[{"x": value} for value in values])
+        assert ids(collection.scan(order_by="x")) == sorted(values)
+        assert ids(collection.scan(F("x") < "2024-05-01T", order_by="x")) == ["1", "2024-05-01"]

@@ -234,7 +234,7 @@ def test_another_embedder_is_refused(tmp_path: Path) -> None:
     tiercel.open(tmp_path / "without", dim=3).close()
     other = from_callable(letters, 3, "others")
     for directory, embedder, message in (
-        ("with", other, "embedder: expected letters, as the collection was made, got others"),
+        ("with", other, "embedder: expected 'letters', as the collection was made, got 'others'"),
         ("with", HashingEmbedder(), "as the collection was made"),
         ("without", Letters(), "embedder: expected none, as the collection was made, got letters"),
     ):

@@ -102,11 +102,11 @@ def test_the_damage_of_one_record_is_its_own(collection: Path, part: str, mode: 
             found = opened.search(text="text", include=("text", "metadata"))
             assert (found.ids, found.damaged) == (["b"], 1)
             assert [match.id for match in opened.scan(include=("text", "metadata"))] == ["b"]
-            with pytest.raises(tiercel.CorruptionError, match=f'{part} of record "a" in row 0: expected'):
+            with pytest.raises(tiercel.CorruptionError, match=f"{part} of record 'a' in row 0: expected"):
                 opened.get(["a"])
             assert opened.get(["b"])[0] is not None
             assert opened.stats()["damaged"] == 1
-            assert any(f'{part} of record "a"' in str(damage) for damage in opened.verify())
+            assert any(f"{part} of record 'a'" in str(damage) for damage in opened.verify())
 
 
 @pytest.mark.parametrize("mode", ["r", "rw"])

@@ -268,8 +268,10 @@ class Collection(Writing):
         filter
             Only those that pass.
         order_by
-            A field by its dotted name, `"-field"` for largest first; numbers before strings, records without it last. Unless given,
-            the order in which records were written. With it, the scan reads all records first and keeps the value of each in memory.
+            A field by its dotted name, `"-field"` for largest first; unless given, the order in which records were written. Types follow each
+            other: numbers, dates, other strings, False, True, None, lists, dicts. Within a type the order is that of `<` in filters: dates,
+            which are strings in ISO 8601, as points in time, unless the schema says that the field is a `str`. Records without the field come
+            last either way. The scan then reads all records first and keeps the value of each in memory.
         limit
             At most so many.
         after

@@ -16,10 +16,11 @@ time is its midnight, a time without an offset is UTC. Ordered comparisons hold 
 `!=` and `~` are the plain opposite, for every record: `F("lang") != "en"` holds where there is no `lang`, too. So a filter and its
 opposite part the records in two; add `& F("lang").exists()` to ask for both.
 
-Values of numpy, pandas and the standard library are converted as in metadata, see `tiercel.plain`.
+In a field whose type in the schema is `date`, a string is a date, too. Values of numpy, pandas and the standard library are converted as in
+metadata, see `tiercel.plain`.
 
 A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in all; equal conditions under one operator
-count once. `in_` takes many values as one condition.
+count once. `in_` takes many values as one condition, just under 100,000.
 """
 
 import copy
@@ -37,7 +38,7 @@ _MAX_DEPTH: Final = 64
 _MAX_SIZE: Final = 100_000
 # Lists count here, too, so these are at most twice as many as the core counts, which has the last word.
 _MAX_NODES: Final = 2 * _MAX_SIZE
-_TOO_LARGE: Final = f"filter: expected at most {_MAX_SIZE} conditions and values in all"
+_TOO_LARGE: Final = f"filter: expected at most {_MAX_SIZE} conditions and values in all; split a long $in over several calls"
 _COMPARISONS: Final = {"$eq": "==", "$ne": "!=", "$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _METHODS: Final = {"$in": "in_", "$exists": "exists", "$contains": "contains", "$startswith": "startswith"}
 

@@ -9,7 +9,8 @@
 | `datetime.date` | a `date` or `datetime`, or a string that is one in ISO 8601 |
 | `list[int]` and the like | a list of these |
 
-A field may be missing or `None` whatever its type, and fields that are not named may hold anything. Fields of objects within
+Filters compare dates, and `scan(order_by=…)` orders them, as points in time, whatever their time zones; a `str` is text, even if it looks like a
+date. A field may be missing or `None` whatever its type, and fields that are not named may hold anything. Fields of objects within
 objects are named with dots, as in filters.
 """
 

@@ -2,12 +2,13 @@
 //!
 //! A directory of ours may hold anything when we come to it: a link to a file of somebody else, a pipe that blocks whoever opens it, a
 //! device that never ends. So every file is opened through this crate: regular files only, no symbolic links followed where we
-//! write, and a new file never takes the place of one that is there.
+//! write, and a new file never takes the place of one that is there. What is wrong is told with names as Python writes them.
 #![forbid(unsafe_code)]
 
 mod lock;
 mod open;
 mod permissions;
+mod quoted;
 
 use std::fs::File;
 use std::io;
@@ -16,6 +17,7 @@ use std::path::Path;
 pub use lock::{Lock, LockError};
 pub use open::{NotRegular, create_new, open_or_create, open_to_read, open_to_write, read_through_links};
 pub use permissions::keep_permissions;
+pub use quoted::quoted;
 
 /// Make the names in a directory survive a power cut.
 pub fn sync_directory(path: &Path) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! What a collection is made with, kept in the collection.
 
 use serde_json::{Map, Value, json};
+use tiercel_container::quoted;
 use tiercel_index::Metric;
 use tiercel_text::{Language, Tokenizer};
 
@@ -63,22 +64,23 @@ impl Wanted {
     /// Check that a collection is what is wanted.
     pub(crate) fn check(&self, config: &Config) -> Result<(), OpenError> {
         let differs = |option, stored: String, wanted: String| Err(OpenError::Differs { option, stored, wanted });
-        let number = |dim: Option<usize>| dim.map_or("none".into(), |dim| dim.to_string());
+        let none = || "None".to_owned();
+        let number = |dim: Option<usize>| dim.map_or_else(none, |dim| dim.to_string());
         if self.dim.is_some() && self.dim != config.dim {
             return differs("dim", number(config.dim), number(self.dim));
         }
         if let Some(metric) = self.metric.filter(|metric| *metric != config.metric) {
-            return differs("metric", metric_name(config.metric).into(), metric_name(metric).into());
+            return differs("metric", quoted(metric_name(config.metric)), quoted(metric_name(metric)));
         }
         if let Some(tokenizer) = self.tokenizer.filter(|tokenizer| *tokenizer != config.tokenizer) {
-            let shown = |tokenizer: Tokenizer| format!("{:?}", tokenizer.stemming.map(Language::name));
+            let shown = |tokenizer: Tokenizer| tokenizer.stemming.map_or_else(none, |language| quoted(language.name()));
             return differs("language", shown(config.tokenizer), shown(tokenizer));
         }
         if let Some((stored, wanted)) = self.schema.as_ref().and_then(|schema| config.schema.difference(schema)) {
             return differs("schema", stored, wanted);
         }
         match (&self.fingerprint, &config.fingerprint) {
-            (Some(wanted), Some(stored)) if wanted != stored => differs("embedder", stored.clone(), wanted.clone()),
+            (Some(wanted), Some(stored)) if wanted != stored => differs("embedder", quoted(stored), quoted(wanted)),
             _ => Ok(()),
         }
     }
@@ -161,7 +163,7 @@ mod tests {
         let year = |kind| Some(Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]));
         let typed = Wanted { schema: year("int"), ..Wanted::default() }.into_config();
         let error = Wanted { schema: year("str"), ..Wanted::default() }.check(&typed).unwrap_err();
-        let message = r#"schema: expected "year": int, as the collection was made, got "year": str"#;
+        let message = "schema: expected 'year': int, as the collection was made, got 'year': str";
         assert_eq!(error.to_string(), message);
         assert!(Wanted::default().check(&typed).is_ok());
         assert!(Wanted::default().check(&config).is_ok());

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+use tiercel_container::quoted;
 use tiercel_store::Corruption;
 
 use crate::snapshot::Snapshot;
@@ -116,7 +117,7 @@ fn check(row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> Re
     let found = text.or_else(|| Some((Field::Metadata, metadata.and_then(why)?)));
     found.map_or(Ok(()), |(field, (what, offset))| {
         let name = if field == Field::Text { "text" } else { "metadata" };
-        let what = format!("{name} of record {id:?} in row {row}: {what}");
+        let what = format!("{name} of record {} in row {row}: {what}", quoted(id));
         Err((field, Corruption { file: "records".to_owned(), what, offset }))
     })
 }
@@ -214,7 +215,7 @@ mod tests {
         let damage = Damage::default().check(3, "x", None, Some(b"{\"a\": nul}")).unwrap_err().to_string();
         assert_eq!(
             damage,
-            "records: metadata of record \"x\" in row 3: expected JSON that can be read, expected ident at byte 9"
+            "records: metadata of record 'x' in row 3: expected JSON that can be read, expected ident at byte 9"
         );
     }
 }

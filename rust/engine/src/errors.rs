@@ -1,6 +1,7 @@
 //! What can go wrong.
 
 use thiserror::Error;
+use tiercel_container::quoted;
 use tiercel_index::{Interrupted, OptionsError, RowError, SearchError};
 use tiercel_store as store;
 
@@ -110,7 +111,7 @@ pub enum WriteError {
     #[error("the batch is on disk, but not searchable until the collection is opened again: {0}")]
     Unpublished(String),
     /// Metadata that could not be read.
-    #[error("metadata[{at}] of record {id:?}: {why}")]
+    #[error("metadata[{at}] of record {}: {why}", quoted(id))]
     Metadata {
         /// Which record.
         at: usize,
@@ -122,8 +123,11 @@ pub enum WriteError {
     /// Metadata that does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// A deletion by a filter in which nothing is asked.
+    #[error("filter: expected a condition, got a filter that holds for every record; clear() removes all records")]
+    AllRecords,
     /// The collection is open for reading.
-    #[error("the collection is open for reading: expected mode \"rw\" to write or back up, got \"r\"")]
+    #[error("the collection is open for reading: expected mode 'rw' to write or back up, got 'r'")]
     ReadOnly,
 }
 
@@ -137,7 +141,7 @@ pub enum QueryError {
     #[error("vector: expected none, since the collection was opened without dim")]
     NoVectors,
     /// What is to be gone on from is no position of such a scan.
-    #[error("after: expected the position of a scan with the same order_by, got {0:?}")]
+    #[error("after: expected the position of a scan with the same order_by, got {}", quoted(.0))]
     Position(String),
     /// The writer has written over what a scan in another process still had to read.
     #[error(

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use crate::errors::QueryError;
+use crate::filter::SortKey;
 use crate::scan::{Order, Place};
 
 /// Characters that an error shows of what is no position.
@@ -16,7 +17,7 @@ pub(crate) fn encode(place: &Place, order: Option<&Order>) -> String {
     let mut parts = vec![json!(place.row)];
     if let Some(order) = order {
         parts.extend([json!(order.field), json!(order.descending)]);
-        parts.extend(place.key.clone());
+        parts.extend(place.key.as_ref().map(SortKey::to_json));
     }
     hexadecimal(&Value::Array(parts).to_string())
 }
@@ -35,7 +36,7 @@ pub(crate) fn decode(text: &str, order: Option<&Order>) -> Result<Place, QueryEr
             ([row, field, descending, key @ ..], Some(order))
                 if *field == order.field && *descending == order.descending && key.len() <= 1 =>
             {
-                (row, key.first().cloned())
+                (row, key.first().map(|key| SortKey::from_json(key).ok_or(())).transpose().ok()?)
             }
             _ => return None,
         };
@@ -64,8 +65,14 @@ mod tests {
         let text = encode(&by_row, None);
         assert_eq!(decode(&text, None).unwrap(), by_row);
         assert!(decode(&text, Some(&order(false))).is_err());
-        for key in [None, Some(json!(0.1)), Some(json!("\u{1f600}")), Some(Value::Null), Some(json!([]))] {
-            let place = Place { key, row: 7 };
+        for key in [
+            None,
+            Some(json!(0.1)),
+            Some(json!("\u{1f600}")),
+            Some(json!("2024-05-01T01:02:03.4-05:00")),
+            Some(Value::Null),
+        ] {
+            let place = Place { key: key.map(|key| SortKey::of(&key, true)), row: 7 };
             let text = encode(&place, Some(&order(true)));
             assert_eq!(decode(&text, Some(&order(true))).unwrap(), place);
             assert!(decode(&text, Some(&order(false))).is_err());

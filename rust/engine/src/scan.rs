@@ -8,13 +8,13 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tiercel_store::{Reader, Record};
 
 use crate::collection::Collection;
 use crate::damage::Damage;
 use crate::errors::QueryError;
-use crate::filter::{Filter, field};
+use crate::filter::{Filter, SortKey, field};
 use crate::position;
 use crate::read::{Got, got};
 use crate::search::Include;
@@ -53,7 +53,7 @@ pub struct Page<'a> {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Place {
     /// What it is ordered by: the value of the field, if there is an order by one and the record has it.
-    pub(crate) key: Option<Value>,
+    pub(crate) key: Option<SortKey>,
     /// Equal ones stand in the order of their rows.
     pub(crate) row: u32,
 }
@@ -87,7 +87,10 @@ impl Collection {
         let (snapshot, rows) = self.rows(page.filter, first)?;
         let places: Places = match order {
             None => Box::new(rows.map(|row| Place { key: None, row })),
-            Some(order) => Box::new(sorted(&snapshot.reader, rows, order, after.as_ref())?.into_iter()),
+            Some(order) => {
+                let dates = self.core.config.schema.may_hold_dates(&order.field);
+                Box::new(sorted(&snapshot.reader, rows, order, dates, after.as_ref())?.into_iter())
+            }
         };
         let limited: Places = Box::new(places.take(page.limit.unwrap_or(usize::MAX)));
         Ok(Scan {
@@ -160,11 +163,12 @@ fn size(got: &Got) -> usize {
     got.id.len() + got.text.as_ref().map_or(0, String::len) + got.metadata.as_ref().map_or(0, Vec::len) + vector
 }
 
-/// The places of rows in an order, those behind one of them.
+/// The places of rows in an order, those behind one of them; with `dates`, strings that are dates are points in time.
 fn sorted(
     reader: &Reader,
     rows: impl Iterator<Item = u32>,
     order: &Order,
+    dates: bool,
     after: Option<&Place>,
 ) -> Result<Vec<Place>, QueryError> {
     let in_order =
@@ -172,7 +176,7 @@ fn sorted(
     let mut places = Vec::new();
     for row in rows {
         let Some(record) = reader.record(row)? else { continue };
-        let place = Place { key: key(&record, &order.field), row };
+        let place = Place { key: key(&record, &order.field, dates), row };
         // The record of that place need not be there any more: what counts is where it stood.
         if after.is_none_or(|after| in_order(&place, after).is_gt()) {
             places.push(place);
@@ -182,38 +186,17 @@ fn sorted(
     Ok(places)
 }
 
-/// What a record is ordered by: the value of a field, or an empty one where only its kind counts.
-fn key(record: &Record, name: &str) -> Option<Value> {
+/// What a record is ordered by.
+fn key(record: &Record, name: &str, dates: bool) -> Option<SortKey> {
     let metadata: Value = serde_json::from_slice(record.metadata.as_deref()?).ok()?;
-    Some(match field(metadata.as_object()?, name)? {
-        Value::Array(_) => json!([]),
-        Value::Object(_) => json!({}),
-        value => value.clone(),
-    })
+    Some(SortKey::of(field(metadata.as_object()?, name)?, dates))
 }
 
-/// Numbers before strings before all else; records without the field last, whichever way.
-fn compare(a: Option<&Value>, b: Option<&Value>, descending: bool) -> Ordering {
+/// In the order of keys, or its reverse; records without the field last, whichever way.
+fn compare(a: Option<&SortKey>, b: Option<&SortKey>, descending: bool) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else { return b.is_some().cmp(&a.is_some()) };
-    let order = match (a, b) {
-        (Value::Number(a), Value::Number(b)) => {
-            a.as_f64().unwrap_or(f64::NAN).total_cmp(&b.as_f64().unwrap_or(f64::NAN))
-        }
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (a, b) => kind(a).cmp(&kind(b)),
-    };
+    let order = a.compare(b);
     if descending { order.reverse() } else { order }
-}
-
-const fn kind(value: &Value) -> u8 {
-    match value {
-        Value::Number(_) => 0,
-        Value::String(_) => 1,
-        Value::Bool(_) => 2,
-        Value::Null => 3,
-        Value::Array(_) => 4,
-        Value::Object(_) => 5,
-    }
 }
 
 #[cfg(test)]

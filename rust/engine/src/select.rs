@@ -21,7 +21,7 @@ const BUILDS: usize = 4;
 
 /// The newest snapshot, and those of its living rows that pass a filter.
 pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, RoaringBitmap), QueryError> {
-    core.config.schema.check_filter(filter)?;
+    let filter = &*core.config.schema.typed(filter)?;
     let mut snapshot = core.snapshot();
     for _ in 0..BUILDS {
         if let Some(view) = view(&snapshot, filter) {

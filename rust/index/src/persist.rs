@@ -140,7 +140,7 @@ impl Meta {
             Storage::Sq8 => &[0, 3],
         };
         if !in_use.contains(&meta.coding) {
-            return wrong(META, format!("storage {} in use for {:?}", meta.coding, meta.options.storage));
+            return wrong(META, format!("storage {} in use, which its option does not allow", meta.coding));
         }
         meta.check_floats()?;
         if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {

@@ -6,6 +6,7 @@ use std::path::Path;
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use tiercel_container::quoted;
 use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
 use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
 
@@ -105,7 +106,10 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
         }
         OpenError::Store(Store::Occupied(_)) => {
             let Some(path) = path.to_str() else { return invalid(py, format!("path: {problem}")) };
-            invalid(py, format!("path: {problem} in {path:?}: choose a directory of its own for the collection"))
+            invalid(
+                py,
+                format!("path: {problem} in {}: choose a directory of its own for the collection", quoted(path)),
+            )
         }
         OpenError::Options(range) => {
             invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
@@ -186,8 +190,9 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
             invalid(
                 py,
                 format!(
-                    "path: {expected}, got {}, which has {name:?} in it; give the tier a directory of its own",
-                    path.display()
+                    "path: {expected}, got {}, which has {} in it; give the tier a directory of its own",
+                    path.display(),
+                    quoted(name)
                 ),
             )
         }

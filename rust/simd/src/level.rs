@@ -22,7 +22,7 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LevelError {
     /// No such instruction set.
-    #[error("{VARIABLE}: expected scalar, avx2 or avx512, got {0:?}")]
+    #[error("{VARIABLE}: expected scalar, avx2 or avx512, got '{0}'")]
     Unknown(String),
     /// This machine does not have it.
     #[error("{VARIABLE}: expected an instruction set of this machine ({available}), got {got}")]
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_an_error() {
         let error = Level::named("sse", &Level::ALL).unwrap_err();
-        assert_eq!(error.to_string(), r#"TIERCEL_SIMD: expected scalar, avx2 or avx512, got "sse""#);
+        assert_eq!(error.to_string(), "TIERCEL_SIMD: expected scalar, avx2 or avx512, got 'sse'");
     }
 
     #[test]

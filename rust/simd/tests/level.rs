@@ -71,7 +71,7 @@ fn an_unknown_name_is_an_error() {
 #[test]
 fn a_name_that_is_not_text_is_an_error() {
     use std::os::unix::ffi::OsStrExt;
-    let expected = format!("{VARIABLE}: expected scalar, avx2 or avx512, got \"avx2\u{fffd}\"");
+    let expected = format!("{VARIABLE}: expected scalar, avx2 or avx512, got 'avx2\u{fffd}'");
     assert_active(Some(OsStr::from_bytes(b"avx2\xff")), &expected);
 }
 

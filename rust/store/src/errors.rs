@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
+use tiercel_container::quoted;
 
 use crate::vfs::NotRegular;
 
@@ -55,7 +56,7 @@ impl From<io::Error> for OpenError {
 /// Some names of many.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    let shown = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+    let shown = names.iter().take(SHOWN).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -108,7 +109,11 @@ pub enum CommitError {
 }
 
 fn wanted(id: &str, sequence: u64) -> String {
-    if sequence == 0 { format!("no record {id:?}") } else { format!("record {id:?} at sequence {sequence}") }
+    if sequence == 0 {
+        format!("no record {}", quoted(id))
+    } else {
+        format!("record {} at sequence {sequence}", quoted(id))
+    }
 }
 
 fn found(sequence: u64) -> String {

@@ -17,6 +17,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use tiercel_container::quoted;
+
 use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
@@ -443,7 +445,7 @@ pub(crate) fn check_stored_name(name: &str) -> Result<(), ReadError> {
     if is_segment_name(name) {
         return Ok(());
     }
-    let what = format!("expected the name of a segment, got {name:?}");
+    let what = format!("expected the name of a segment, got {}", quoted(name));
     Err(Corruption { file: FILE.to_owned(), what, offset: 0 }.into())
 }
 

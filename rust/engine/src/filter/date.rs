@@ -2,7 +2,7 @@
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Instant {
+pub(crate) struct Instant {
     /// Seconds since the beginning of 1970, UTC.
     pub(super) seconds: i64,
     /// Billionths of a second after that.

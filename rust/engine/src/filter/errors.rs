@@ -37,7 +37,7 @@ pub enum FilterError {
         limit: usize,
     },
     /// More conditions and values than a filter may have.
-    #[error("filter: expected at most {limit} conditions and values in all")]
+    #[error("filter: expected at most {limit} conditions and values in all; split a long $in over several calls")]
     TooLarge {
         /// The most conditions and values.
         limit: usize,

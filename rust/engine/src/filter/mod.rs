@@ -67,6 +67,7 @@ mod key;
 mod parse;
 mod run;
 mod schema;
+mod sort;
 mod value;
 
 pub use condition::Filter;
@@ -75,4 +76,5 @@ pub use evaluate::FieldView;
 pub use indexes::{FieldBuild, FieldIndexes};
 pub use roaring::RoaringBitmap;
 pub use schema::{FieldType, Schema, SchemaError};
+pub(crate) use sort::SortKey;
 pub(crate) use value::field;

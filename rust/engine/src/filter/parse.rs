@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::{Map, Value};
+use tiercel_container::quoted;
 
 use super::condition::{Condition, Filter, Operand, Relation, Test};
 use super::date::Instant;
@@ -76,7 +77,7 @@ impl fmt::Display for Place<'_> {
         }
         match self.step {
             Step::Top => Ok(()),
-            Step::Key(key) => write!(formatter, "[{:?}]", shortened(key)),
+            Step::Key(key) => write!(formatter, "[{}]", quoted(&shortened(key))),
             Step::Index(index) => write!(formatter, "[{index}]"),
         }
     }
@@ -92,7 +93,7 @@ struct Reader {
 impl Reader {
     /// A filter: entries that all must hold.
     fn group(&mut self, form: &Value, place: &Place<'_>) -> Result<Condition, FilterError> {
-        let Value::Object(entries) = form else { return Err(place.expected("an object", form)) };
+        let Value::Object(entries) = form else { return Err(place.expected("a dict", form)) };
         self.count_condition()?;
         let mut parts = Vec::with_capacity(entries.len());
         for (name, form) in entries {
@@ -160,7 +161,7 @@ impl Reader {
             "$exists" => match form {
                 Value::Bool(true) => is(Test::Exists),
                 Value::Bool(false) => is_not(Test::Exists),
-                _ => return Err(place.expected("true or false", form)),
+                _ => return Err(place.expected("True or False", form)),
             },
             "$startswith" => match form {
                 Value::String(beginning) => is(Test::StartsWith(beginning.clone())),
@@ -170,7 +171,7 @@ impl Reader {
                 Value::Object(operators) if has_operators(operators) => {
                     Condition::Not(Box::new(self.tests(field, operators, &place.deeper()?)?))
                 }
-                _ => return Err(place.expected("an object of operators", form)),
+                _ => return Err(place.expected("a dict of operators", form)),
             },
             _ => return Err(place.no_operator(FIELD_OPERATORS, operator)),
         })
@@ -191,7 +192,7 @@ impl Reader {
         if let Some((object, date)) = form.as_object().and_then(|object| Some((object, object.get("$date")?))) {
             self.count()?;
             if object.len() > 1 {
-                return Err(place.expected("a date as an object with nothing but $date", form));
+                return Err(place.expected("a date as a dict with nothing but $date", form));
             }
             let instant = date.as_str().and_then(Instant::parse);
             let place = place.key("$date");
@@ -261,12 +262,16 @@ fn all(mut parts: Vec<Condition>) -> Condition {
     }
 }
 
+/// A value in the words of Python.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Array(elements) => format!("a list of {}", elements.len()),
-        Value::Object(_) => "an object".to_owned(),
-        Value::String(text) => format!("the string {:?}", shortened(text)),
-        _ => value.to_string(),
+        Value::Object(_) => "a dict".to_owned(),
+        Value::String(text) => format!("the string {}", quoted(&shortened(text))),
+        Value::Bool(true) => "True".to_owned(),
+        Value::Bool(false) => "False".to_owned(),
+        Value::Null => "None".to_owned(),
+        Value::Number(number) => number.to_string(),
     }
 }
 

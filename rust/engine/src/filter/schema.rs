@@ -1,10 +1,12 @@
 //! Types of fields of metadata, and what does not agree with them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 use thiserror::Error;
+use tiercel_container::quoted;
 
 use super::condition::{Condition, Filter, Operand, Test};
 use super::date::Instant;
@@ -38,7 +40,11 @@ const KINDS: [(&str, Kind); 5] =
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SchemaError {
     /// The value of a field.
-    #[error("metadata[{at}][{field:?}]: expected {expected}, as the schema says, got {got}, in the record {id:?}")]
+    #[error(
+        "metadata[{at}][{}]: expected {expected}, as the schema says, got {got}, in the record {}",
+        quoted(field),
+        quoted(id)
+    )]
     Metadata {
         /// Which record of the batch.
         at: usize,
@@ -60,7 +66,7 @@ pub enum SchemaError {
         why: String,
     },
     /// A condition that never holds.
-    #[error("filter[{field:?}]: expected what {expected} can be, as the schema says, got {got}")]
+    #[error("filter[{}]: expected what {expected} can be, as the schema says, got {got}", quoted(field))]
     Filter {
         /// The field by its dotted name.
         field: String,
@@ -135,7 +141,30 @@ impl Kind {
     }
 }
 
+impl Condition {
+    /// Read strings as dates where they are compared with one of these fields.
+    fn read_dates(&mut self, dates: &[bool]) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter_mut().for_each(|part| part.read_dates(dates)),
+            Self::Not(part) => part.read_dates(dates),
+            Self::Field(field, Test::OneOf(operands)) if dates[*field] => {
+                operands.iter_mut().for_each(Operand::read_date);
+            }
+            Self::Field(field, Test::Ordered(_, operand)) if dates[*field] => operand.read_date(),
+            Self::Field(..) => {}
+        }
+    }
+}
+
 impl Operand {
+    fn read_date(&mut self) {
+        if let Self::Value(Value::String(text)) = self
+            && let Some(date) = Instant::parse(text)
+        {
+            *self = Self::Date(date);
+        }
+    }
+
     fn describe(&self) -> String {
         match self {
             Self::Value(value) => describe(value),
@@ -158,8 +187,8 @@ impl Schema {
     /// What one says of the first field on which they differ, and the other.
     pub(crate) fn difference(&self, other: &Self) -> Option<(String, String)> {
         let said = |name: &str, kind: Option<&FieldType>| match kind {
-            Some(kind) => format!("{name:?}: {kind}"),
-            None => format!("no {name:?}"),
+            Some(kind) => format!("{}: {kind}", quoted(name)),
+            None => format!("no {}", quoted(name)),
         };
         let mut names = self.0.keys().chain(other.0.keys());
         let name = names.find(|name| self.0.get(*name) != other.0.get(*name))?;
@@ -193,9 +222,26 @@ impl Schema {
         Ok(())
     }
 
-    /// Check that every condition of a filter can hold.
-    pub(crate) fn check_filter(&self, filter: &Filter) -> Result<(), SchemaError> {
-        if self.is_empty() { Ok(()) } else { self.check_condition(filter, &filter.condition) }
+    /// Whether strings in a field that are dates are ordered as points in time: not where a field holds text.
+    pub(crate) fn may_hold_dates(&self, field: &str) -> bool {
+        self.0.get(field).is_none_or(|kind| kind.kind != Kind::Str)
+    }
+
+    /// A filter as it is meant: in a field that holds dates, a string is one, so that equal and earlier are the same for both. It is an
+    /// error if a condition can never hold.
+    pub(crate) fn typed<'f>(&self, filter: &'f Filter) -> Result<Cow<'f, Filter>, SchemaError> {
+        if self.is_empty() {
+            return Ok(Cow::Borrowed(filter));
+        }
+        self.check_condition(filter, &filter.condition)?;
+        let is_date = |field: &String| self.0.get(field).is_some_and(|kind| kind.kind == Kind::Date && !kind.is_list);
+        let dates: Vec<bool> = filter.fields.iter().map(is_date).collect();
+        if !dates.contains(&true) {
+            return Ok(Cow::Borrowed(filter));
+        }
+        let mut typed = filter.clone();
+        typed.condition.read_dates(&dates);
+        Ok(Cow::Owned(typed))
     }
 
     fn check_condition(&self, filter: &Filter, condition: &Condition) -> Result<(), SchemaError> {
@@ -249,8 +295,7 @@ mod tests {
             r#"{"year": 3, "score": 1, "born": "2024-05-01", "tags": ["a"], "a": {"b": "c"}, "ok": true, "other": 1}"#;
         assert_eq!(refused(fine), None);
         assert_eq!(refused(r#"{"year": null, "tags": [], "score": 0.5, "a": 3}"#), None);
-        let message =
-            r#"metadata[1]["year"]: expected int, as the schema says, got the string "2020", in the record "y""#;
+        let message = "metadata[1]['year']: expected int, as the schema says, got the string '2020', in the record 'y'";
         assert_eq!(refused(r#"{"year": "2020"}"#).unwrap(), message);
         for wrong in [
             r#"{"year": true}"#,
@@ -270,7 +315,7 @@ mod tests {
 
     #[test]
     fn conditions_that_never_hold_are_refused() {
-        let check = |text: &str| schema().check_filter(&Filter::from_text(text).unwrap());
+        let check = |text: &str| schema().typed(&Filter::from_text(text).unwrap()).map(drop);
         for fine in [
             r#"{"year": 2020, "score": {"$gt": 1}, "born": {"$lt": {"$date": "2024-05-01"}}}"#,
             r#"{"born": "2024-05-01", "tags": {"$contains": "a"}, "a.b": {"$startswith": "x"}}"#,
@@ -279,7 +324,7 @@ mod tests {
         ] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
-        let message = r#"filter["year"]: expected what int can be, as the schema says, got the string "2020""#;
+        let message = "filter['year']: expected what int can be, as the schema says, got the string '2020'";
         assert_eq!(check(r#"{"$not": {"year": "2020"}}"#).unwrap_err().to_string(), message);
         for wrong in [
             r#"{"year": {"$in": [1, "2"]}}"#,
@@ -299,12 +344,28 @@ mod tests {
     }
 
     #[test]
+    fn a_string_means_a_date_where_the_field_holds_dates() {
+        let passes = |form: &str, born: &str| {
+            let filter = Filter::from_text(form).unwrap();
+            schema().typed(&filter).unwrap().matches(&serde_json::json!({"born": born, "name": born}))
+        };
+        let (early, late) = ("2024-05-01T23:00:00Z", "2024-05-02T00:30:00+02:00");
+        assert!(late > early, "as text they stand the other way round");
+        assert!(passes(&format!(r#"{{"born": {{"$lt": "{early}"}}}}"#), late));
+        assert!(passes(&format!(r#"{{"$not": {{"born": {{"$gte": "{early}"}}}}}}"#), late));
+        assert!(passes(r#"{"born": "2024-05-01T22:30:00Z"}"#, late));
+        assert!(passes(r#"{"born": {"$in": [null, "2024-05-01T22:30:00Z"]}}"#, late));
+        assert!(passes(r#"{"born": {"$startswith": "2024-05-02"}}"#, late));
+        assert!(!passes(&format!(r#"{{"name": {{"$lt": "{early}"}}}}"#), late), "a field without a type holds text");
+    }
+
+    #[test]
     fn differences_are_named() {
         let other = |kind| Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]);
         assert_eq!(other("int").difference(&other("int")), None);
         let difference = other("int").difference(&other("str")).unwrap();
-        assert_eq!(difference, (r#""year": int"#.into(), r#""year": str"#.into()));
-        assert_eq!(Schema::default().difference(&other("str")).unwrap().0, r#"no "year""#);
+        assert_eq!(difference, ("'year': int".into(), "'year': str".into()));
+        assert_eq!(Schema::default().difference(&other("str")).unwrap().0, "no 'year'");
     }
 
     #[test]

@@ -66,14 +66,14 @@ fn assert_one_is_damaged(collection: &Collection) {
     assert_eq!(scanned.iter().map(|got| got.id.as_str()).collect::<Vec<_>>(), ["hen", "eel"]);
     let error = collection.get(&["hen".into(), "cat".into()], ALL).unwrap_err();
     assert!(matches!(error, QueryError::Corrupt(_)), "{error}");
-    assert!(error.to_string().starts_with("records: metadata of record \"cat\" in row 0: expected "), "{error}");
+    assert!(error.to_string().starts_with("records: metadata of record 'cat' in row 0: expected "), "{error}");
     assert_eq!(collection.get(&["hen".into()], ALL).unwrap().len(), 1);
     assert!(collection.get(&["cat".into()], Include::default()).unwrap()[0].is_some());
     let [named] = &collection.verify().unwrap()[..] else { panic!("one record is damaged") };
     assert!(error.to_string().starts_with(&named.to_string()), "{named}");
     assert_eq!(collection.stats().unwrap().damaged, 1);
     let [told] = &collection.troubles().take_untold()[..] else { panic!("it is told once") };
-    assert!(told.contains("\"cat\"") && told.ends_with("the record is left out of answers"), "{told}");
+    assert!(told.contains("'cat'") && told.ends_with("the record is left out of answers"), "{told}");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn cat() -> Batch {
 fn assert_one_text_is_damaged(collection: &Collection) {
     assert_eq!((collection.len(), collection.stats().unwrap().damaged), (3, 1));
     let [told] = &collection.troubles().take_untold()[..] else { panic!("it is told once") };
-    assert!(told.starts_with("records: text of record \"cat\" in row 3: expected UTF-8"), "{told}");
+    assert!(told.starts_with("records: text of record 'cat' in row 3: expected UTF-8"), "{told}");
     let search = Search { vector: Some(&[1.0, 0.1, 0.0]), k: 3, ..Search::default() };
     assert_eq!(ids(collection, &search), ["cat", "hen", "eel"]);
     let found = collection.search(&Search { include: ALL, ..search }).unwrap();
@@ -144,7 +144,7 @@ fn metadata_that_could_not_be_read_are_not_written() {
         let bad = NewRecord { id: "b".into(), metadata: Some(metadata.clone()), ..NewRecord::default() };
         let refused = collection.upsert(vec![good, bad], vec![]).unwrap_err();
         assert!(matches!(refused, WriteError::Metadata { .. }), "{refused}");
-        assert!(refused.to_string().starts_with("metadata[1] of record \"b\": expected "), "{refused}");
+        assert!(refused.to_string().starts_with("metadata[1] of record 'b': expected "), "{refused}");
         let refused = collection.set_metadata(vec![("a".into(), Some(metadata))]).unwrap_err();
         assert!(matches!(refused, WriteError::Metadata { .. }), "{refused}");
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tiercel_container::{create_new, sync_open_directory};
+use tiercel_container::{create_new, quoted, sync_open_directory};
 
 use super::layout::BLOCK;
 
@@ -41,7 +41,7 @@ fn check(path: &Path) -> io::Result<()> {
         _ if path.file_name().is_none() => (io::ErrorKind::InvalidInput, "the path without a name"),
         _ => return Ok(()),
     };
-    Err(io::Error::new(kind, format!("path: expected a file, got {got} {:?}", path.display())))
+    Err(io::Error::new(kind, format!("path: expected a file, got {got} {}", quoted(&path.to_string_lossy()))))
 }
 
 /// A file that is removed unless it has been renamed.
@@ -163,7 +163,7 @@ mod tests {
         let scratch = Scratch::new("refuses");
         let error = write_atomically(&scratch.0, |_| Ok(())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
-        assert!(error.to_string().contains(&format!("{:?}", scratch.0.display())), "{error}");
+        assert!(error.to_string().contains(&quoted(&scratch.0.to_string_lossy())), "{error}");
         let error = write_atomically(Path::new(""), |_| Ok(())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         let error = write_atomically(&scratch.0.join("missing").join("index"), |_| Ok(())).unwrap_err();

@@ -10,9 +10,11 @@ mod space;
 mod tables;
 mod tree;
 
+use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 
 use redb::TableHandle;
+use tiercel_container::quoted;
 
 use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
@@ -109,7 +111,7 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     // Collections of the first format have no table of obsolete segments until they are written.
     let missing = expected.iter().find(|table| !is_there(&table.name) && table.name != OBSOLETE.name());
     if let Some(missing) = missing {
-        return Err(corrupt(format!("expected a table {:?}, got none", missing.name)));
+        return Err(corrupt(format!("expected a table {}, got none", quoted(&missing.name))));
     }
     let mut counters = None;
     let mut counted = [0; 2];
@@ -127,7 +129,7 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
             } else if ids || records {
                 let row = u32_at(if ids { value } else { key }, 0);
                 let Some(row) = row.filter(|row| *row < next_row) else {
-                    return Err(format!("expected rows below {next_row}, got {row:?}"));
+                    return Err(format!("expected rows below {next_row}, got {}", number(row)));
                 };
                 let id = if ids { Some(key) } else { RecordRef::decode(value).map(|record| record.id.as_bytes()) };
                 let id = id.ok_or_else(|| format!("row {row}: expected a record"))?;
@@ -186,4 +188,8 @@ pub(crate) fn closed(mut header: [u8; REDB_HEADER], pages: u64) -> [u8; REDB_HEA
 
 fn corrupt(what: String) -> ReadError {
     Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
+}
+/// A number that may be missing, in a message.
+fn number(found: Option<impl Display>) -> String {
+    found.map_or_else(|| "none".to_owned(), |number| number.to_string())
 }

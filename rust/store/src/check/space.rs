@@ -13,6 +13,7 @@
 //! level            number of bits, u32; the bits, u64 each, those behind the last one 1
 //! ```
 
+use crate::check::number;
 use crate::check::pages::{MAX_ORDER, Pages, REGION};
 use crate::check::tree::{u32_at, u64_at};
 
@@ -42,7 +43,10 @@ impl Space {
     /// Check that it is of this transaction, that redb can work with it, and that no page in use is free.
     pub(super) fn check(&self, pages: &Pages<'_>, transaction: u64, in_file: u64) -> Result<(), String> {
         if self.transaction != Some(transaction) {
-            return Err(format!("free pages: expected those of transaction {transaction}, got {:?}", self.transaction));
+            return Err(format!(
+                "free pages: expected those of transaction {transaction}, got {}",
+                number(self.transaction)
+            ));
         }
         let mut known = 0;
         for (number, bytes) in self.regions.iter().enumerate() {
