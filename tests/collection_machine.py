@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from plain_filters import FILTERS, holds
+from plain_filters import FILTERS, holds, outcome
 from reference import METRICS, Metric, distances, tolerance
 
 import tiercel
@@ -62,6 +62,18 @@ def has_words(text: str | None, query: tuple[set[str], set[str], set[str]]) -> b
 def as_query(query: tuple[set[str], set[str], set[str]]) -> str:
     some, required, excluded = (sorted(words) for words in query)
     return " ".join([*some, *(f"+{word}" for word in required), *(f"-{word}" for word in excluded)])
+
+
+def patched(metadata: dict[str, Any], merge: dict[str, Any], remove: list[str]) -> dict[str, Any]:
+    """Metadata of at most two levels without some fields, and then with those of `merge`."""
+    left = {key: value for key, value in metadata.items() if key not in remove}
+    inner = left.get("c")
+    if isinstance(inner, dict) and "c.d" in remove:
+        left["c"] = {}
+    for key, value in merge.items():
+        old = left.get(key)
+        left[key] = old | value if isinstance(old, dict) and isinstance(value, dict) else value
+    return left
 
 
 class Machine(RuleBasedStateMachine):
@@ -168,6 +180,40 @@ class Machine(RuleBasedStateMachine):
                 self.records[id_] = self.records[id_]._replace(metadata=new)
         self.note(there)
 
+    @rule(ids=IDS, data=st.data())
+    def update(self, ids: list[str], data: st.DataObject) -> None:
+        ids = list(dict.fromkeys(ids))
+        parts = data.draw(st.lists(RECORDS, min_size=len(ids), max_size=len(ids)))
+        vectors, texts, metadata = ([part[at] for part in parts] for at in range(3))
+        there = [id_ for id_ in ids if id_ in self.records]
+        assert self.collection.update(ids, vectors, texts, metadata) == len(there)
+        changed: list[str] = []
+        for id_, part in zip(ids, parts, strict=True):
+            if id_ not in self.records or part == Record(None, None, None):
+                continue
+            changed.append(id_)
+            kept = self.records[id_]
+            if part.vector is not None or part.text is not None:
+                # It moves to the end.
+                del self.records[id_]
+            self.records[id_] = Record(*(old if new is None else new for new, old in zip(part, kept, strict=True)))
+        self.note(changed)
+
+    @rule(ids=IDS, merge=METADATA, remove=st.lists(st.sampled_from(["a", "b", "c", "c.d", "x"]), max_size=2))
+    def patch_metadata(self, ids: list[str], merge: dict[str, Any], remove: list[str]) -> None:
+        there = [id_ for id_ in dict.fromkeys(ids) if id_ in self.records]
+        assert self.collection.patch_metadata(ids, merge, remove=remove) == len(there)
+        for id_ in there:
+            old = self.records[id_].metadata or {}
+            self.records[id_] = self.records[id_]._replace(metadata=patched(old, merge, remove))
+        self.note(there)
+
+    @precondition(lambda self: not self.many)
+    @rule()
+    def clear(self) -> None:
+        assert self.collection.clear() == len(self.records)
+        self.records.clear()
+
     @rule(ids=IDS)
     def delete(self, ids: list[str]) -> None:
         there = self.records.keys() & set(ids)
@@ -178,6 +224,10 @@ class Machine(RuleBasedStateMachine):
     @rule(filter=FILTERS)
     def delete_where(self, filter: dict[str, Any]) -> None:
         passing = self.passing(filter)
+        if outcome(filter):
+            with pytest.raises(tiercel.InvalidInputError, match="filter: expected a condition"):
+                self.collection.delete(filter=filter)
+            return
         assert self.collection.delete(filter=filter) == len(passing)
         for id_ in passing:
             del self.records[id_]

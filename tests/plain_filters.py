@@ -42,6 +42,21 @@ def holds(form: dict[str, Any], metadata: dict[str, Any] | None) -> bool:
     return passes(sign, operand, field(key, metadata))
 
 
+def outcome(form: dict[str, Any]) -> bool | None:
+    """What a filter says of every record since nothing is asked in it; None if something is."""
+    ((key, inner),) = form.items()
+    match key:
+        case "$not":
+            said = outcome(inner)
+            return None if said is None else not said
+        case "$and" | "$or":
+            decisive = key == "$or"
+            said = {outcome(part) for part in inner}
+            return decisive if decisive in said else None if None in said else not decisive
+        case _:
+            return False if inner == {"$in": []} else None
+
+
 def field(name: str, metadata: Any) -> Any:
     """The value of a field by its dotted name."""
     for key in name.split("."):

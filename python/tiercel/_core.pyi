@@ -54,6 +54,9 @@ _Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None,
 _Included: TypeAlias = tuple[bool, bool, bool, bool]
 # What was read from the disk, the last batch, the number of rows.
 _Moment: TypeAlias = tuple[int, int, int]
+_Batch: TypeAlias = tuple[
+    list[str], ArrayLike | None, list[bool] | None, list[str | None] | None, list[str | None] | None
+]
 
 @final
 class CollectionCore:
@@ -84,18 +87,15 @@ class CollectionCore:
     def __len__(self) -> int: ...
     def sequence(self) -> int: ...
     def contains(self, id: str) -> bool: ...
-    def upsert(
-        self,
-        ids: list[str],
-        vectors: ArrayLike | None,
-        with_vector: list[bool] | None,
-        texts: list[str | None] | None,
-        metadata: list[str | None] | None,
-        if_sequence: list[int] | None,
-    ) -> int: ...
+    def upsert(self, batch: _Batch, if_sequence: list[int] | None) -> int: ...
+    def update(self, batch: _Batch, if_sequence: list[int] | None) -> int: ...
     def set_metadata(self, ids: list[str], metadata: list[str | None], if_sequence: list[int] | None) -> int: ...
+    def patch_metadata(
+        self, ids: list[str], merge: list[str | None], remove: list[str], if_sequence: list[int] | None
+    ) -> int: ...
     def delete(self, ids: list[str], if_sequence: list[int] | None) -> int: ...
     def delete_where(self, filter: str) -> int: ...
+    def clear(self) -> int: ...
     def get(self, ids: list[str], include: _Included) -> list[_Row | None]: ...
     def search(
         self,
@@ -511,6 +511,10 @@ class Index:
         ------
         InvalidInputError
             `ids` are not integers from 0 to 2**64 - 1.
+        """
+    def clear(self) -> int:
+        """Remove all vectors and give their memory back; returns how many there were. Ids that the index counts by itself go on
+        where they were.
         """
     def get(self, ids: ArrayLike) -> NDArray[np.float32]:
         """Vectors by id, as they were given (rounded to half precision with dtype "f16").

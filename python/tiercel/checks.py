@@ -150,6 +150,17 @@ def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> li
     return listed
 
 
+def field_names(fields: str | Iterable[str], name: str) -> list[str]:
+    """Names of fields of metadata, one or many."""
+    listed = [fields] if isinstance(fields, str) else items(fields)
+    if listed is None:
+        raise InvalidInputError(f"{name}: expected a list of names of fields, got {type(fields).__name__}")
+    for at, field in enumerate(listed):
+        if not unicode_text(field, f"{name}[{at}]"):
+            raise InvalidInputError(f"{name}[{at}]: expected the name of a field, got {field!r}")
+    return listed
+
+
 def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> list[int] | None:
     """The sequence that each record must have, if anything is said of it."""
     if if_sequence is None:

@@ -38,7 +38,9 @@ _MAX_DEPTH: Final = 64
 _MAX_SIZE: Final = 100_000
 # Lists count here, too, so these are at most twice as many as the core counts, which has the last word.
 _MAX_NODES: Final = 2 * _MAX_SIZE
-_TOO_LARGE: Final = f"filter: expected at most {_MAX_SIZE} conditions and values in all; split a long $in over several calls"
+_TOO_LARGE: Final = (
+    f"filter: expected at most {_MAX_SIZE} conditions and values in all; split a long $in over several calls"
+)
 _COMPARISONS: Final = {"$eq": "==", "$ne": "!=", "$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _METHODS: Final = {"$in": "in_", "$exists": "exists", "$contains": "contains", "$startswith": "startswith"}
 

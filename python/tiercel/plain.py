@@ -30,7 +30,7 @@ from tiercel.arrays import is_small
 from tiercel.checks import MAX_DEPTH, MAX_METADATA, Metadata, column, unicode_text
 from tiercel.errors import InvalidInputError
 
-__all__ = ["Plain", "given_metadata", "record_metadata"]
+__all__ = ["Plain", "given_metadata", "json_object", "record_metadata"]
 
 _EXPECTED: Final = "a value of JSON (None, bool, number, str, list, dict), a date, a Decimal, a UUID or an enum member"
 # Most values, for which asking what else they might be takes longer than all the rest.
@@ -51,19 +51,22 @@ def record_metadata(metadata: Iterable[Metadata | None] | None, names: Sequence[
     return None if metadata is None else given_metadata(metadata, names)
 
 
-def given_metadata(metadata: Iterable[Metadata | None], names: Sequence[str]) -> list[str | None]:
+def given_metadata(
+    metadata: Iterable[Metadata | None], names: Sequence[str], argument: str = "metadata"
+) -> list[str | None]:
     """Metadata as JSON, one for each id."""
-    listed = column(metadata, "metadata", len(names))
+    listed = column(metadata, argument, len(names))
     found: list[str | None] = []
     for at, each in enumerate(listed):
         try:
-            found.append(None if each is None else _json_object(each, f"metadata[{at}]"))
+            found.append(None if each is None else json_object(each, f"{argument}[{at}]"))
         except InvalidInputError as error:
             raise InvalidInputError(f"{error} (record {names[at][:80]!r})") from None
     return found
 
 
-def _json_object(value: Any, place: str) -> str:
+def json_object(value: Any, place: str) -> str:
+    """A dict as JSON."""
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
     given = cast("object", value)

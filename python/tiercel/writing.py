@@ -1,7 +1,7 @@
 """What changes the records of a collection."""
 
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
@@ -11,6 +11,7 @@ from tiercel.checks import (
     beside,
     column_of_vectors,
     expected_sequences,
+    field_names,
     given_vectors,
     record_ids,
     record_texts,
@@ -18,10 +19,13 @@ from tiercel.checks import (
 from tiercel.embed import Embedder, embed_missing
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
-from tiercel.plain import given_metadata, record_metadata
+from tiercel.plain import given_metadata, json_object, record_metadata
 from tiercel.twins import twin
 
 __all__ = ["Writing"]
+
+_Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | None, list[str | None] | None]
+"""Ids, vectors, which ids have one unless it is all or none, texts, metadata."""
 
 
 class Writing:
@@ -41,9 +45,10 @@ class Writing:
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
-        """Put records in: all of them or, if anything is wrong, none. A record takes the place of an older one with its id, as a whole.
+        """Put records in: all of them or, if anything is wrong, none. A record replaces an older one with its id as a whole.
 
-        When this returns, the batch is on disk (as `durability` says) and searches find it.
+        What a call leaves out is gone afterwards: `upsert("a", texts="new")` drops the vector and the metadata that "a" had. `update`
+        keeps them. When this returns, the batch is on disk (as `durability` says) and searches find it.
 
         Parameters
         ----------
@@ -78,6 +83,68 @@ class Writing:
         StorageFailedError
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
+        batch = self._batch(ids, vectors, texts, metadata)
+        return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
+
+    def update(
+        self,
+        ids: str | Iterable[str],
+        vectors: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        texts: str | Iterable[str | None] | None = None,
+        metadata: Metadata | Iterable[Metadata | None] | None = None,
+        *,
+        if_sequence: int | Iterable[int] | None = None,
+    ) -> int:
+        """Change parts of records and keep the rest, all or none; returns how many of the ids are there. Unknown ids change nothing.
+
+        Nobody else's write comes between reading the rest and writing it back. A record with a new vector or text moves to the end of
+        the order of writing, as with `upsert`.
+
+        Parameters
+        ----------
+        ids
+            As in `upsert`. Of equal ids the later changes what the earlier left.
+        vectors, texts, metadata
+            As in `upsert`, but `None` keeps what the record has. With an embedder, a new text without a vector is embedded. Without one,
+            the vector stays. Metadata are replaced as a whole; `patch_metadata` changes fields of them.
+        if_sequence
+            As in `upsert`: change only what has not been written since it was read.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be, or nothing is given to change; or texts come without vectors, and the collection was made
+            with an embedder and opened without.
+        DimensionMismatchError
+            Vectors of another length than `dim`.
+        ConflictError
+            A record does not have the sequence that `if_sequence` expects.
+        CorruptionError
+            The text or the metadata that would be kept cannot be read.
+        DiskFullError, StorageFailedError
+            As in `upsert`.
+
+        Examples
+        --------
+        >>> import tempfile, tiercel
+        >>> collection = tiercel.open(tempfile.mkdtemp())
+        >>> _ = collection.upsert("a", texts="a cat", metadata={"lang": "en"})
+        >>> collection.update("a", texts="a black cat")
+        1
+        >>> match = collection.get("a")
+        >>> match.text, match.metadata
+        ('a black cat', {'lang': 'en'})
+        >>> collection.close()
+        """
+        if vectors is None and texts is None and metadata is None:
+            raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
+        batch = self._batch(ids, vectors, texts, metadata)
+        if self._embedder is None and self._core.fingerprint is not None:
+            _check_vectors_beside_texts(batch, self._core.fingerprint)
+        return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
+
+    def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any) -> _Batch:
+        """Records by columns, as the core reads them, with the vectors of texts that have none."""
         names = record_ids(ids)
         contents = record_texts(beside(ids, texts), names)
         values = record_metadata(beside(ids, metadata), names)
@@ -85,8 +152,7 @@ class Writing:
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
         rows, with_vector = given_vectors(vectors, len(names))
-        sequences = expected_sequences(if_sequence, len(names))
-        return self._core.upsert(names, rows, with_vector, contents, values, sequences)
+        return names, rows, with_vector, contents, values
 
     def update_metadata(
         self,
@@ -97,10 +163,12 @@ class Writing:
     ) -> int:
         """Replace the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
 
+        `patch_metadata` changes fields of it instead.
+
         Parameters
         ----------
         ids, metadata
-            As in `upsert`.
+            As in `upsert`; `None` leaves a record without metadata.
         if_sequence
             As in `upsert`: replace only what has not been written since it was read.
 
@@ -114,6 +182,66 @@ class Writing:
         names = record_ids(ids)
         values = given_metadata(beside(ids, metadata), names)
         return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
+
+    def patch_metadata(
+        self,
+        ids: str | Iterable[str],
+        merge: Metadata | Iterable[Metadata | None] | None = None,
+        *,
+        remove: str | Iterable[str] | None = None,
+        if_sequence: int | Iterable[int] | None = None,
+    ) -> int:
+        """Change fields of the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
+
+        Nobody else's write comes between reading the metadata and writing it back. First the fields in `remove` go, then those of `merge`
+        come in.
+
+        Parameters
+        ----------
+        ids
+            As in `upsert`. Of equal ids the later changes what the earlier left.
+        merge
+            Fields to set: one dict for all records, or one for each. A dict within a dict is merged, too; any other value, `None` and
+            lists among them, takes the place of what was there.
+        remove
+            Names of fields to remove, with dots as in filters: `"author.name"` is the `name` in the object `author`. A record may lack them.
+        if_sequence
+            As in `upsert`: change only what has not been written since it was read.
+
+        Raises
+        ------
+        InvalidInputError
+            An argument is not what it must be, neither `merge` nor `remove` is given, or what comes out is too large or does not agree with
+            the schema.
+        ConflictError
+            A record does not have the sequence that `if_sequence` expects.
+        CorruptionError
+            The metadata of a record cannot be read; `update_metadata` replaces them.
+        DiskFullError, StorageFailedError
+            As in `upsert`.
+
+        Examples
+        --------
+        >>> import tempfile, tiercel
+        >>> collection = tiercel.open(tempfile.mkdtemp())
+        >>> _ = collection.upsert(["a", "b"], metadata=[{"lang": "en", "draft": True}, {"lang": "de"}])
+        >>> collection.patch_metadata(["a", "b"], {"seen": {"by": "Ann"}}, remove=["draft"])
+        2
+        >>> [match.metadata for match in collection.get(["a", "b"])]
+        [{'lang': 'en', 'seen': {'by': 'Ann'}}, {'lang': 'de', 'seen': {'by': 'Ann'}}]
+        >>> collection.close()
+        """
+        if merge is None and remove is None:
+            raise InvalidInputError("patch_metadata: expected merge, remove or both, got neither")
+        names = record_ids(ids)
+        if merge is None:
+            values: list[str | None] = [None] * len(names)
+        elif isinstance(merge, Mapping):
+            values = [json_object(cast("Metadata", merge), "merge")] * len(names)
+        else:
+            values = given_metadata(merge, names, "merge")
+        fields = [] if remove is None else field_names(remove, "remove")
+        return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
 
     def delete(
         self,
@@ -132,7 +260,8 @@ class Writing:
         ids
             One id or many; unknown ids change nothing.
         filter
-            An expression of `F`, or its dict form.
+            An expression of `F`, or its dict form. One that holds for every record since nothing is asked in it, such as `{}` or
+            `{"$and": []}`, is refused: `clear` removes everything.
         if_sequence
             As in `upsert`, with `ids`: remove only what has not been written since it was read.
 
@@ -156,6 +285,33 @@ class Writing:
             raise InvalidInputError("if_sequence: expected ids beside it, got a filter")
         return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
+    def clear(self) -> int:
+        """Remove all records in one step; returns how many there were. `compact` gives the space on disk back.
+
+        Raises
+        ------
+        InvalidInputError
+            The collection is open with `mode="r"`.
+        DiskFullError, StorageFailedError
+            As in `upsert`.
+        """
+        return self._core.clear()
+
     aupsert = twin(upsert)
+    aupdate = twin(update)
     aupdate_metadata = twin(update_metadata)
+    apatch_metadata = twin(patch_metadata)
     adelete = twin(delete)
+    aclear = twin(clear)
+
+
+def _check_vectors_beside_texts(batch: _Batch, fingerprint: str) -> None:
+    """Refuse a new text beside an old vector: it was made by an embedder that is not here."""
+    _, vectors, with_vector, texts, _ = batch
+    for at, text in enumerate(texts or ()):
+        has_vector = vectors is not None if with_vector is None else with_vector[at]
+        if text is not None and not has_vector:
+            raise InvalidInputError(
+                f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and the"
+                " collection was opened without it: give vectors= or open with embedder="
+            )

@@ -60,10 +60,7 @@ impl Collection {
         vectors: Vec<f32>,
         conditions: Vec<Condition>,
     ) -> Result<usize, WriteError> {
-        self.check_ids(records.iter().map(|record| record.id.as_str()))?;
-        self.check_vectors(&records, &vectors)?;
-        let metadata = records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref()));
-        self.check_metadata(metadata)?;
+        self.check_records(&records, &vectors)?;
         let (records, vectors) = last_of_each(records, vectors, self.dim());
         let texts = records.iter().enumerate().filter_map(|(at, record)| Some((at as u32, record.text.as_deref()?)));
         let segment = Segment::build(texts, &self.core.config.tokenizer)?;
@@ -120,11 +117,18 @@ impl Collection {
         Ok(applied.rows.iter().filter(|row| row.old.is_some()).count())
     }
 
-    fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.core.config.dim.unwrap_or(0)
     }
 
-    fn check_ids<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), WriteError> {
+    /// Check all that can be told of records without those that are there.
+    pub(crate) fn check_records(&self, records: &[NewRecord], vectors: &[f32]) -> Result<(), WriteError> {
+        self.check_ids(records.iter().map(|record| record.id.as_str()))?;
+        self.check_vectors(records, vectors)?;
+        self.check_metadata(records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref())))
+    }
+
+    pub(crate) fn check_ids<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), WriteError> {
         self.check_searchable()?;
         for (at, id) in ids.enumerate() {
             if id.is_empty() || id.len() > MAX_ID {
@@ -143,11 +147,15 @@ impl Collection {
         &self,
         metadata: impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone,
     ) -> Result<(), WriteError> {
-        for (at, (id, metadata)) in metadata.clone().enumerate() {
-            if let Some((why, _)) = metadata.and_then(|metadata| why(metadata.as_bytes())) {
-                return Err(WriteError::Metadata { at, id: id.to_owned(), why });
-            }
-        }
+        check_json(metadata.clone())?;
+        self.check_schema(metadata)
+    }
+
+    /// Check that metadata, each with the id of its record, agree with the schema.
+    pub(crate) fn check_schema<'a>(
+        &self,
+        metadata: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    ) -> Result<(), WriteError> {
         Ok(self.core.config.schema.check_metadata(metadata)?)
     }
 
@@ -181,6 +189,16 @@ impl Collection {
         let why = self.writer()?.failure.lock().clone();
         Err(WriteError::Unpublished(why.unwrap_or_else(|| "a panic".into())))
     }
+}
+
+/// Check that metadata, each with the id of its record, can be read.
+pub(crate) fn check_json<'a>(metadata: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<(), WriteError> {
+    for (at, (id, metadata)) in metadata.enumerate() {
+        if let Some((why, _)) = metadata.and_then(|metadata| why(metadata.as_bytes())) {
+            return Err(WriteError::Metadata { at, id: id.to_owned(), why });
+        }
+    }
+    Ok(())
 }
 
 /// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible

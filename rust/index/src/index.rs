@@ -309,6 +309,20 @@ impl Index {
         removed
     }
 
+    /// Remove all vectors and give their memory back; gives how many there were.
+    pub fn clear(&self) -> usize {
+        let _writer = self.writer.lock();
+        let old = {
+            let mut state = self.state.write();
+            let empty = state.emptied(&self.options);
+            std::mem::replace(&mut *state, empty)
+        };
+        // The old state is freed outside of the lock of searches.
+        let removed = old.ids.len();
+        self.version.fetch_add(removed as u64, Ordering::Release);
+        removed
+    }
+
     /// The vectors of ids, one after the other, as they were given.
     pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, NotFound> {
         let state = self.state.read();

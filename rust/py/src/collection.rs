@@ -14,12 +14,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::{FieldType, Filter, Schema};
 use tiercel_engine::{
-    Collection, Condition, Durability, Language, Moment, NewRecord, Norms, Order, Page, QueryError, Running, Search,
-    Tokenizer, Troubles, Wanted, WriteError, metric_name,
+    Collection, Durability, Language, Moment, Norms, Order, Page, QueryError, Running, Search, Tokenizer, Troubles,
+    Wanted, WriteError, metric_name,
 };
 use tiercel_index::Work;
 
 use crate::arguments::METRICS;
+use crate::batch::{Batch, Batched, conditions};
 use crate::convert::Rows;
 use crate::errors;
 use crate::found::{Columns, columns, included, row};
@@ -44,7 +45,7 @@ const fn when(moment: Moment) -> When {
 pub(crate) struct CollectionCore {
     /// `None` once it is closed.
     collection: RwLock<Option<Collection>>,
-    dim: Option<usize>,
+    pub(crate) dim: Option<usize>,
     metric: &'static str,
     fingerprint: Option<String>,
     schema: Schema,
@@ -152,37 +153,19 @@ impl CollectionCore {
         self.query(py, |collection| collection.contains(id))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a batch by columns")]
-    fn upsert(
-        &self,
-        py: Python<'_>,
-        ids: Many<String>,
-        vectors: Option<&Bound<'_, PyAny>>,
-        with_vector: Option<Many<bool>>,
-        texts: Option<Many<Option<String>>>,
-        metadata: Option<Many<Option<String>>>,
-        if_sequence: Option<Many<u64>>,
-    ) -> PyResult<usize> {
-        let ids = ids.0;
-        let count = ids.len();
-        let with_vector = with_vector.map_or_else(|| vec![vectors.is_some(); count], |with| with.0);
-        let wanted = with_vector.iter().filter(|with| **with).count();
-        let values = match vectors {
-            Some(vectors) if self.dim.is_some() || wanted > 0 => self.rows(vectors, "vectors", wanted)?,
-            _ => Vec::new(),
-        };
+    fn upsert(&self, py: Python<'_>, batch: Batch<'_>, if_sequence: Option<Many<u64>>) -> PyResult<usize> {
+        let batch = Batched::read(batch, self)?;
         self.write(py, move |collection| {
-            let conditions = conditions(&ids, if_sequence);
-            let mut texts = texts.map_or_else(|| vec![None; count], |texts| texts.0).into_iter();
-            let mut metadata = metadata.map_or_else(|| vec![None; count], |metadata| metadata.0).into_iter();
-            let record = |(id, vector)| NewRecord {
-                id,
-                vector,
-                text: texts.next().flatten(),
-                metadata: metadata.next().flatten(),
-            };
-            let records = ids.into_iter().zip(with_vector).map(record).collect();
-            collection.upsert_if(records, values, conditions)
+            let (records, vectors, conditions) = batch.into_records(if_sequence);
+            collection.upsert_if(records, vectors, conditions)
+        })
+    }
+
+    fn update(&self, py: Python<'_>, batch: Batch<'_>, if_sequence: Option<Many<u64>>) -> PyResult<usize> {
+        let batch = Batched::read(batch, self)?;
+        self.write(py, move |collection| {
+            let (records, vectors, conditions) = batch.into_records(if_sequence);
+            collection.update(&records, &vectors, &conditions)
         })
     }
 
@@ -199,6 +182,21 @@ impl CollectionCore {
         })
     }
 
+    fn patch_metadata(
+        &self,
+        py: Python<'_>,
+        ids: Many<String>,
+        merge: Many<Option<String>>,
+        remove: Vec<String>,
+        if_sequence: Option<Many<u64>>,
+    ) -> PyResult<usize> {
+        self.write(py, move |collection| {
+            let conditions = conditions(&ids.0, if_sequence);
+            let patches: Vec<_> = ids.0.into_iter().zip(merge.0).collect();
+            collection.patch_metadata(&patches, &remove, &conditions)
+        })
+    }
+
     fn delete(&self, py: Python<'_>, ids: Many<String>, if_sequence: Option<Many<u64>>) -> PyResult<usize> {
         self.write(py, move |collection| {
             let conditions = conditions(&ids.0, if_sequence);
@@ -209,6 +207,10 @@ impl CollectionCore {
     fn delete_where(&self, py: Python<'_>, filter: &str) -> PyResult<usize> {
         let filter = parse(py, filter)?;
         self.write(py, |collection| collection.delete_where(&filter))
+    }
+
+    fn clear(&self, py: Python<'_>) -> PyResult<usize> {
+        self.write(py, Collection::clear)
     }
 
     fn get<'py>(
@@ -508,7 +510,7 @@ impl CollectionCore {
     }
 
     /// Read as many vectors as expected.
-    fn rows(&self, value: &Bound<'_, PyAny>, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
+    pub(crate) fn rows(&self, value: &Bound<'_, PyAny>, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
         let py = value.py();
         let Some(dim) = self.dim else {
             let message = format!("{argument}: expected none, since the collection was opened without dim");
@@ -522,12 +524,6 @@ impl CollectionCore {
             if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one for each id") };
         Err(errors::invalid(py, format!("{argument}: expected {expected}, got {}", rows.count)))
     }
-}
-
-/// What must hold of records, if anything.
-fn conditions(ids: &[String], if_sequence: Option<Many<u64>>) -> Vec<Condition> {
-    let sequences = if_sequence.map(|sequences| sequences.0).unwrap_or_default();
-    ids.iter().zip(sequences).map(|(id, sequence)| Condition { id: id.clone(), sequence }).collect()
 }
 
 impl Drop for CollectionCore {

@@ -362,6 +362,12 @@ impl Index {
         detached(py, || self.core.remove(&ids.values))
     }
 
+    /// Remove all vectors and give their memory back; returns how many there were. Ids that the index counts by itself go on
+    /// where they were.
+    fn clear(&self, py: Python<'_>) -> PyResult<usize> {
+        detached(py, || self.core.clear())
+    }
+
     /// Vectors by id, as they were given (rounded to half precision with dtype "f16").
     ///
     /// Parameters

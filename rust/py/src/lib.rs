@@ -4,6 +4,7 @@
 #![expect(clippy::doc_markdown, reason = "doc comments on what Python sees are its docstrings")]
 
 mod arguments;
+mod batch;
 mod collection;
 mod convert;
 mod envelope;

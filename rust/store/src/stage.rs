@@ -21,13 +21,21 @@ impl<'a> Stage<'a> {
 
     /// Apply a batch. The inner error is that of this batch alone, which has changed nothing then.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Result<Result<Applied, CommitError>, ReadError> {
-        for Condition { id, sequence: expected } in &batch.conditions {
+        match self.conflict(&batch.conditions)? {
+            Some(conflict) => Ok(Err(conflict)),
+            None => self.change_all(&batch.changes),
+        }
+    }
+
+    /// The first of these conditions that does not hold, as an error.
+    pub(crate) fn conflict(&self, conditions: &[Condition]) -> Result<Option<CommitError>, ReadError> {
+        for Condition { id, sequence: expected } in conditions {
             let actual = self.written(id)?;
             if actual != *expected {
-                return Ok(Err(CommitError::Conflict { id: id.clone(), expected: *expected, actual }));
+                return Ok(Some(CommitError::Conflict { id: id.clone(), expected: *expected, actual }));
             }
         }
-        self.change_all(&batch.changes)
+        Ok(None)
     }
 
     /// Apply changes whose conditions hold, or held when they were committed.

@@ -10,9 +10,10 @@ use std::process;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tiercel_container::quoted;
 
 use crate::base::Base;
-use crate::batch::{Applied, Batch};
+use crate::batch::{Applied, Batch, Condition};
 use crate::errors::{CommitError, OpenError, ReadError, message_of};
 use crate::files::Files;
 use crate::group::Group;
@@ -156,19 +157,21 @@ impl Store {
         self.waiting.submit((batch, Box::new(publish) as Publish), &Err(lost), |jobs| self.commit_group(jobs))
     }
 
-    /// Commit what `make` makes of the newest records; no batch is committed between its look at them and its own. All other commits
-    /// wait for it, so it should have little left to do. It must not write to the store. `None` is no batch.
+    /// Commit what `make` makes of the newest records if these conditions hold for them, which are checked first. No batch is committed
+    /// between its look at the records and its own. All other commits wait for it, so it should have little left to do. It must not write
+    /// to the store. `None` is no batch.
     ///
-    /// `publish` runs as that of [`Self::commit`] does.
-    pub fn commit_made<E: From<CommitError>>(
+    /// What `make` gives beside the batch publishes it, as in [`Self::commit`].
+    pub fn commit_made<E: From<CommitError>, P: FnOnce(&Applied) + Send + 'static>(
         &self,
-        make: impl FnOnce() -> Result<Option<Batch>, E>,
-        publish: impl FnOnce(&Applied) + Send + 'static,
+        conditions: &[Condition],
+        make: impl FnOnce() -> Result<Option<(Batch, P)>, E>,
     ) -> Result<Option<Applied>, E> {
         self.check_process()?;
         self.make_room()?;
         let mut writer = self.writer.lock();
-        let Some(batch) = make()? else { return Ok(None) };
+        writer.check(conditions)?;
+        let Some((batch, publish)) = make()? else { return Ok(None) };
         batch.check()?;
         let mut results = self.write(&mut writer, &[batch], vec![Box::new(publish)])?;
         Ok(results.pop().transpose()?)
@@ -490,5 +493,5 @@ fn check_name(name: &str) -> Result<(), CommitError> {
     if segment::is_segment_name(name) {
         return Ok(());
     }
-    Err(CommitError::Invalid(format!("name: expected up to 100 letters, digits, - and _, got {name:?}")))
+    Err(CommitError::Invalid(format!("name: expected up to 100 letters, digits, - and _, got {}", quoted(name))))
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::base::Base;
-use crate::batch::{Applied, Batch};
+use crate::batch::{Applied, Batch, Condition};
 use crate::errors::CommitError;
 use crate::identity::Identity;
 use crate::log;
@@ -81,6 +81,11 @@ impl Writer {
         }
         let held = self.lock.as_ref().map_or(Ok(()), |lock| lock.check()).map_err(failed);
         self.latch(held)
+    }
+
+    /// Check that conditions hold for what is committed.
+    pub(crate) fn check(&self, conditions: &[Condition]) -> Result<(), CommitError> {
+        Stage::new(&self.reader).conflict(conditions)?.map_or(Ok(()), Err)
     }
 
     /// Refuse all further writes, unless the disk is full, which passes.

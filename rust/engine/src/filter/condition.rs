@@ -68,6 +68,11 @@ impl Filter {
         Self::parse(&form)
     }
 
+    /// Whether it holds for every record because nothing is asked in it, as in `{}`, `{"$and": []}` and `{"a": {"$nin": []}}`.
+    pub fn is_empty(&self) -> bool {
+        self.condition.outcome() == Some(true)
+    }
+
     /// Names of the fields that the filter looks at, each once.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(String::as_str)
@@ -84,6 +89,17 @@ impl Filter {
 }
 
 impl Condition {
+    /// What it says of every record alike, whatever the record has; `None` if a record is looked at.
+    fn outcome(&self) -> Option<bool> {
+        match self {
+            Self::All(parts) => decided(parts, false),
+            Self::Any(parts) => decided(parts, true),
+            Self::Not(part) => part.outcome().map(|outcome| !outcome),
+            Self::Field(_, Test::OneOf(operands)) if operands.is_empty() => Some(false),
+            Self::Field(..) => None,
+        }
+    }
+
     fn holds(&self, values: &[Option<&Value>]) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.holds(values)),
@@ -92,6 +108,19 @@ impl Condition {
             Self::Field(field, test) => values[*field].is_some_and(|value| test.holds(value)),
         }
     }
+}
+
+/// The outcome of several conditions of which one that comes out like `decisive` decides for all.
+fn decided(parts: &[Condition], decisive: bool) -> Option<bool> {
+    let mut all = Some(!decisive);
+    for part in parts {
+        match part.outcome() {
+            Some(outcome) if outcome == decisive => return Some(decisive),
+            None => all = None,
+            Some(_) => {}
+        }
+    }
+    all
 }
 
 impl Test {

@@ -5,7 +5,7 @@ use std::thread;
 
 use crate::model::{ALWAYS, NEVER, create, open};
 use tiercel_store::sim::SimVfs;
-use tiercel_store::{Batch, Change, CommitError, Condition, Reader, Store};
+use tiercel_store::{Applied, Batch, Change, CommitError, Condition, Reader, Store};
 
 const THREADS: u64 = 6;
 const EACH: u64 = 40;
@@ -19,13 +19,19 @@ fn batch(changes: Vec<Change>, conditions: &[(&str, u64)]) -> Batch {
     Batch { changes, conditions: conditions.iter().map(condition).collect(), ..Batch::default() }
 }
 
+/// What makes a commit of the newest records.
+type Made = Option<(Batch, fn(&Applied))>;
+
+/// A publication that nobody looks at.
+fn quietly(_: &Applied) {}
+
 /// The number that a record holds, and the batch that wrote it; zeros if there is none.
 fn read(reader: &Reader, id: &str) -> (u64, u64) {
     let Some((_, record)) = reader.get(id).unwrap() else { return (0, 0) };
     (String::from_utf8(record.metadata.unwrap()).unwrap().parse().unwrap(), record.sequence)
 }
 
-fn conflict(result: Result<tiercel_store::Applied, CommitError>) -> (String, u64, u64) {
+fn conflict(result: Result<Applied, CommitError>) -> (String, u64, u64) {
     match result {
         Err(CommitError::Conflict { id, expected, actual }) => (id, expected, actual),
         other => panic!("expected a conflict, got {other:?}"),
@@ -67,8 +73,9 @@ fn add_one(store: &Store) {
 
 /// Add one to a record as a commit that nobody comes in between.
 fn add_one_at_once(store: &Store) {
-    let make = || Ok::<_, CommitError>(Some(batch(vec![put("counter", read(&store.reader(), "counter").0 + 1)], &[])));
-    assert!(store.commit_made(make, |_| ()).unwrap().is_some());
+    let next = || put("counter", read(&store.reader(), "counter").0 + 1);
+    let make = || Ok::<_, CommitError>(Some((batch(vec![next()], &[]), quietly)));
+    assert!(store.commit_made(&[], make).unwrap().is_some());
 }
 
 #[test]
@@ -95,9 +102,13 @@ fn no_update_is_lost_whoever_else_writes() {
 #[test]
 fn a_commit_that_makes_no_batch_or_fails_changes_nothing() {
     let store = create(&SimVfs::new(), ALWAYS);
-    assert_eq!(store.commit_made(|| Ok::<_, CommitError>(None), |_| panic!("nothing to publish")).unwrap(), None);
-    let refused = store.commit_made(|| Ok::<_, CommitError>(Some(batch(vec![put("", 1)], &[]))), |_| ());
-    assert!(matches!(refused, Err(CommitError::Invalid(_))));
+    let none = || Ok::<Made, CommitError>(None);
+    assert_eq!(store.commit_made(&[], none).unwrap(), None);
+    let no_id = || Ok::<_, CommitError>(Some((batch(vec![put("", 1)], &[]), quietly)));
+    assert!(matches!(store.commit_made(&[], no_id), Err(CommitError::Invalid(_))));
+    let asked = || -> Result<Made, CommitError> { panic!("conditions come first") };
+    let there = Condition { id: "a".into(), sequence: 1 };
+    assert!(matches!(store.commit_made(&[there], asked), Err(CommitError::Conflict { expected: 1, actual: 0, .. })));
     assert_eq!(store.reader().sequence(), 0);
     store.commit(batch(vec![put("a", 1)], &[]), |_| ()).unwrap();
 }

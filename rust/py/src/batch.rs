@@ -1,0 +1,52 @@
+//! Records to write, as they come from Python: by columns.
+
+use pyo3::prelude::*;
+use tiercel_engine::{Condition, NewRecord};
+
+use crate::collection::CollectionCore;
+use crate::gil::Many;
+
+/// A column that may be missing as a whole, and have gaps.
+type Column = Option<Many<Option<String>>>;
+
+/// Ids, vectors, which ids have one unless it is all or none, texts, metadata.
+pub(crate) type Batch<'py> = (Many<String>, Option<Bound<'py, PyAny>>, Option<Many<bool>>, Column, Column);
+
+/// A batch that has been read: no object of Python is needed any more.
+pub(crate) struct Batched {
+    ids: Vec<String>,
+    with_vector: Vec<bool>,
+    vectors: Vec<f32>,
+    texts: Column,
+    metadata: Column,
+}
+
+impl Batched {
+    /// Read a batch whose vectors are those of a collection.
+    pub(crate) fn read(batch: Batch<'_>, core: &CollectionCore) -> PyResult<Self> {
+        let (Many(ids), vectors, with_vector, texts, metadata) = batch;
+        let with_vector = with_vector.map_or_else(|| vec![vectors.is_some(); ids.len()], |with| with.0);
+        let wanted = with_vector.iter().filter(|with| **with).count();
+        let vectors = match vectors {
+            Some(vectors) if core.dim.is_some() || wanted > 0 => core.rows(&vectors, "vectors", wanted)?,
+            _ => Vec::new(),
+        };
+        Ok(Self { ids, with_vector, vectors, texts, metadata })
+    }
+
+    /// The records, their vectors without gaps, and what must hold of what is there.
+    pub(crate) fn into_records(self, if_sequence: Option<Many<u64>>) -> (Vec<NewRecord>, Vec<f32>, Vec<Condition>) {
+        let conditions = conditions(&self.ids, if_sequence);
+        let each = |column: Column| column.into_iter().flat_map(|column| column.0);
+        let (mut texts, mut metadata) = (each(self.texts), each(self.metadata));
+        let record =
+            |(id, vector)| NewRecord { id, vector, text: texts.next().flatten(), metadata: metadata.next().flatten() };
+        (self.ids.into_iter().zip(self.with_vector).map(record).collect(), self.vectors, conditions)
+    }
+}
+
+/// What must hold of records, if anything.
+pub(crate) fn conditions(ids: &[String], if_sequence: Option<Many<u64>>) -> Vec<Condition> {
+    let sequences = if_sequence.map(|sequences| sequences.0).unwrap_or_default();
+    ids.iter().zip(sequences).map(|(id, sequence)| Condition { id: id.clone(), sequence }).collect()
+}
