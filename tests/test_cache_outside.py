@@ -252,6 +252,11 @@ def test_other_places_are_refused(url: str) -> None:
 def test_other_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(tiercel.InvalidInputError, match="url, options: expected those of an object store"):
         Object("s3://bucket", options={"nonsense": 5})
+    for options, named in [(5, "options"), ({"client_options": 5}, r"options\['client_options'\]")]:
+        with pytest.raises(tiercel.InvalidInputError, match=f"{named}: expected a mapping, got int"):
+            Object("s3://bucket", options=options)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(tiercel.InvalidInputError, match="url: expected a str, got int"):
+        Object(5)  # pyright: ignore[reportArgumentType]
     for level in (0, 23, "3"):
         with pytest.raises(tiercel.InvalidInputError, match="level: expected"):
             Object("memory:///", level=level)  # pyright: ignore[reportArgumentType]
@@ -259,6 +264,36 @@ def test_other_arguments_are_refused(tmp_path: Path) -> None:
         Redis("nonsense")
     with pytest.raises(tiercel.InvalidInputError, match="path_or_agent: expected a path or an AgentFS, got 5"):
         AgentFS(5)
+
+
+def test_a_panic_of_the_crate_is_an_error_of_the_arguments_and_an_interrupt_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class PanicException(BaseException):
+        """As pyo3 raises it: no `Exception`."""
+
+    for raised, expected in [
+        (PanicException("called `Result::unwrap()` on an `Err` value\nat line 5"), tiercel.InvalidInputError),
+        (KeyboardInterrupt(), KeyboardInterrupt),
+    ]:
+
+        def panics(*_: Any, raised: BaseException = raised, **__: Any) -> None:
+            raise raised
+
+        monkeypatch.setattr("obstore.store.from_url", panics)
+        with pytest.raises(expected) as caught:
+            Object("s3://bucket", options={"region": "x"})
+        if expected is tiercel.InvalidInputError:
+            assert str(caught.value).endswith("got 's3://bucket': called `Result::unwrap()` on an `Err` value")
+
+
+def test_a_panic_in_a_call_is_a_miss() -> None:
+    """The crate takes an endpoint that is no URL, and panics when it is used."""
+    keys = {"access_key_id": "a", "secret_access_key": "b"}
+    with Object("s3://bucket", **PATIENT, options={"endpoint": "no URL", **keys}) as tier:
+        assert tier.get("a") is None
+        assert not tier.put("a", b"1")
+        assert tier.stats()["error"].startswith("PanicException")  # type: ignore[union-attr]
 
 
 def test_an_open_agent_is_used_from_its_loop(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import tiercel
 from tiercel import EmbeddingCache
 from tiercel.cache import Memory, Store
 from tiercel.embed import HashingEmbedder, from_callable
+from tiercel.embedding_cache.codes import VectorCodec
 
 MIB = 1 << 20
 WAIT = 20  # seconds until a test that hangs fails
@@ -408,6 +409,93 @@ def test_those_who_wait_for_one_who_fails_try_themselves() -> None:
     assert [str(result) for result in results if isinstance(result, Exception)] == ["no model today"]
     assert results.count((1, 8)) == 15
     assert embedder.asked == [["a"], ["a"]]
+
+
+@pytest.mark.parametrize(("failing", "calls"), [(9, 2), (1, 2)])
+def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
+    monkeypatch: pytest.MonkeyPatch, failing: int, calls: int
+) -> None:
+    waiting = threading.Semaphore(0)
+
+    def refuse(texts: list[str]) -> None:
+        if len(embedder.asked) == 1:
+            # The first call fails when the nine others wait for it.
+            for _ in range(10):
+                assert waiting.acquire(timeout=WAIT)
+        if len(embedder.asked) <= failing:
+            raise ConnectionError("no model today")
+
+    embedder = Embedder(refuse)
+    cache = EmbeddingCache(embedder, Watched(10))
+    take = cache._flights.take
+
+    def taken(*arguments: Any) -> Any:
+        flights = take(*arguments)
+        waiting.release()
+        return flights
+
+    monkeypatch.setattr(cache._flights, "take", taken)
+    results = run(*[lambda: cache.embed_documents(["a"]).shape] * 10)
+    assert [str(each) for each in results].count("no model today") == (10 if failing > 1 else 1)
+    assert embedder.asked == [["a"]] * calls
+    # Who comes later tries anew.
+    if failing > 1:
+        with pytest.raises(ConnectionError):
+            cache.embed_documents(["a"])
+        assert len(embedder.asked) == 3
+
+
+def test_a_call_that_fails_for_another_text_is_no_failure_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, waits = threading.Event(), threading.Event()
+
+    def refuse(texts: list[str]) -> None:
+        if "bad" in texts:
+            begun.set()
+            assert waits.wait(WAIT)
+            raise ConnectionError("bad text")
+
+    embedder = Embedder(refuse)
+    cache = EmbeddingCache(embedder, Tier())
+    take = cache._flights.take
+
+    def taken(*arguments: Any) -> Any:
+        theirs = take(*arguments)
+        if theirs:
+            waits.set()
+        return theirs
+
+    monkeypatch.setattr(cache._flights, "take", taken)
+
+    def second() -> Any:
+        assert begun.wait(WAIT)
+        return cache.embed_documents(["good"]).shape
+
+    results = run(lambda: cache.embed_documents(["bad", "good"]), second)
+    assert [str(each) for each in results] == ["bad text", "(1, 8)"]
+    assert embedder.asked == [["bad", "good"], ["good"]]
+
+
+@pytest.mark.parametrize("returned", [1 + 3j, np.complex64(1), "1", b"1", np.datetime64(1, "s"), True])
+def test_what_is_no_real_number_is_no_vector(returned: Any) -> None:
+    """numpy would make floats of them: of a complex number its real part."""
+    made = from_callable(lambda texts: np.array([[returned] * 8 for _ in texts]), 8, "made")
+    for embed in (lambda: made.embed_documents(["a"]), lambda: made.embed_query("a")):
+        with pytest.raises(tiercel.InvalidInputError, match=r"expected numbers of shape .*, got values of type"):
+            embed()
+    lists = from_callable(lambda texts: [[returned] * 8 for _ in texts], 8, "made")
+    with pytest.raises(tiercel.InvalidInputError, match="expected numbers"):
+        EmbeddingCache(lists, Tier()).embed_documents(["a"])
+
+
+def test_below_the_smallest_scale_the_error_is_as_stated() -> None:
+    """`docs/embedding-cache.md` says how wrong codes of vectors are whose largest value is below 1.5e-36."""
+    codec = VectorCodec(64, "sq8")
+    rng = np.random.default_rng(3)
+    for exponent in range(-45, 39, 2):
+        vectors = np.clip(rng.uniform(-1, 1, (20, 64)) * 10.0**exponent, -3e38, 3e38).astype(np.float32)
+        largest = np.abs(vectors.astype(np.float64)).max(axis=1, keepdims=True)
+        error = np.abs(codec.decode(codec.encode(vectors)) - vectors.astype(np.float64))
+        assert np.all(error <= np.maximum(largest / 254, 5.9e-39) * (1 + 1e-6)), exponent
 
 
 def test_what_arrives_while_a_caller_looks_is_not_embedded_again() -> None:

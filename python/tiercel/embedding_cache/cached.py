@@ -14,7 +14,7 @@ from tiercel._core import Finally
 from tiercel.checks import query_texts, unicode_text
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
-from tiercel.embedding_cache.flights import Flight, Flights
+from tiercel.embedding_cache.flights import Failure, Flight, Flights
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.twins import twin
@@ -159,19 +159,32 @@ class EmbeddingCache:
         landed = self._flights.landed
         values = self._read(list(missing))
         self._count(texts=len(texts), hits=sum(key in values for key in keys))
+        failed: dict[bytes, Flight] = {}
         while missing := {key: text for key, text in missing.items() if key not in values}:
             own: dict[bytes, Flight] = {}
             made: dict[bytes, bytes] = {}
-            with Finally(self._flights.land, own, made):
-                theirs = self._flights.take(missing, own)
+            errors: list[Exception] = []
+            with Finally(self._flights.land, own, made, errors):
+                theirs = self._flights.take(missing, own, failed)
                 if own:
-                    made.update(self._made({key: missing[key] for key in own}, landed, embed))
+                    try:
+                        made.update(self._made({key: missing[key] for key in own}, landed, embed))
+                    except Exception as error:
+                        errors.append(error)
+                        raise
             values |= made
             for key, flight in theirs.items():
-                # Nothing comes from one who has failed: the next round asks again.
-                if (value := flight.wait()) is not None:
-                    values[key] = value
+                landing = flight.wait()
+                if not isinstance(landing, Failure):
+                    values[key] = landing
                     self._count(waited=1)
+                # Twice is enough. What failed for texts of others, or because of an interrupt, says nothing of this one.
+                elif landing.error is None or not landing.keys <= missing.keys():
+                    failed.pop(key, None)
+                elif key in failed:
+                    raise landing.error
+                else:
+                    failed[key] = flight
         return self._codec.decode([values[key] for key in keys])
 
     def _made(self, mine: dict[bytes, str], landed: int, embed: _Embed) -> dict[bytes, bytes]:

@@ -4,9 +4,10 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from tiercel.cache.outside.base import BESIDE, MOST, Outside, Page
+from tiercel.checks import unicode_text
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -41,7 +42,8 @@ class Object(Outside):
     most : int
         Bytes of the largest value: a larger one is neither kept nor read.
     options : mapping, optional
-        What the store needs, such as `{"endpoint": "https://…", "region": "auto"}`, by the names of the crate.
+        What the store needs, such as `{"endpoint": "https://…", "region": "auto"}`, by the names of the crate. Some mistakes, such as an
+        endpoint that is no URL, show only in the first call: it is a miss, and `stats()["error"]` has what the crate said.
 
     Raises
     ------
@@ -73,8 +75,8 @@ class Object(Outside):
     ) -> None:
         super().__init__(level=level, soft=soft, hard=hard, most=most)
         self._obstore = needed("obstore", "tiercel[object]")
-        self._url = url
-        self._store = self._open(url, hard, dict(options or {}))
+        self._url = unicode_text(url, "url")
+        self._store = self._open(url, hard, _mapping({} if options is None else options, "options"))
         global _first_process  # noqa: PLW0603
         _first_process = _first_process or os.getpid()
         if _first_process != os.getpid():
@@ -89,10 +91,14 @@ class Object(Outside):
             options["retry_config"] = {"max_retries": 0}
             limits = {"timeout": timedelta(seconds=hard), "connect_timeout": timedelta(seconds=hard)}
             plain = str(options.get("endpoint", os.environ.get("AWS_ENDPOINT_URL", ""))).startswith("http://")
-            options["client_options"] = {**limits, "allow_http": plain, **options.get("client_options", {})}
+            given = _mapping(options.get("client_options", {}), "options['client_options']")
+            options["client_options"] = {**limits, "allow_http": plain, **given}
         try:
             store = stores.from_url(url, **options)
-        except Exception as error:
+        except BaseException as error:
+            # The crate panics at some options, and a panic is no Exception: it would end a server that expects errors.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise InvalidInputError(
                 f"url, options: expected those of an object store, got {url!r}: {_first_line(error)}"
             ) from error
@@ -146,5 +152,11 @@ class Object(Outside):
             yield [(each["path"], each["size"]) for each in page]
 
 
-def _first_line(error: Exception) -> str:
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name}: expected a mapping, got {type(value).__name__}")
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def _first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]
