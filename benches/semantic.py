@@ -159,7 +159,7 @@ def words_left_out(
     truths = {what: truth(index, near) for what, near in again.items()}
     for keep in KEEPS:
         # A user for each query, so that it is answered from the list of its own; the threshold lets all pass.
-        cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries), threshold=2.0, verify=0.0)
+        cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries), threshold=2.0, audit=0.0)
         for at, query in enumerate(queries):
             cache.search(query, K, user=str(at))
         for what, near in again.items():

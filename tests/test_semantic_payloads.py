@@ -32,7 +32,7 @@ def test_the_same_query_gets_its_payload() -> None:
 
 
 def test_a_near_query_gets_it_within_the_threshold() -> None:
-    cache = payloads(dim=3, threshold=0.01, verify=0)
+    cache = payloads(dim=3, threshold=0.01, audit=0)
     cache.put(turned(0), "a")
     hit = cache.get(turned(8))
     assert hit is not None
@@ -43,7 +43,7 @@ def test_a_near_query_gets_it_within_the_threshold() -> None:
 
 @pytest.mark.parametrize(("metric", "near"), [("l2", 0.09), ("dot", 0.0), ("cosine", 0.0)])
 def test_distances_are_of_the_metric(metric: Any, near: float) -> None:
-    cache = payloads(dim=2, metric=metric, threshold=0.1, verify=0)
+    cache = payloads(dim=2, metric=metric, threshold=0.1, audit=0)
     cache.put([1, 0], "a")
     hit = cache.get([1.3, 0])
     assert hit is not None
@@ -51,7 +51,7 @@ def test_distances_are_of_the_metric(metric: Any, near: float) -> None:
 
 
 def test_an_equal_vector_with_another_text_is_another_query() -> None:
-    cache = payloads(dim=3, threshold=0.1, verify=0)
+    cache = payloads(dim=3, threshold=0.1, audit=0)
     cache.put([1, 0, 0], "on", text="turn it on")
     assert cache.get([1, 0, 0], text="turn it off") is None
     assert cache.get([1, 0, 0]) is None
@@ -60,7 +60,7 @@ def test_an_equal_vector_with_another_text_is_another_query() -> None:
 
 
 def test_a_namespace_never_gets_what_another_put() -> None:
-    cache = payloads(dim=3, threshold=2.0, verify=0)
+    cache = payloads(dim=3, threshold=2.0, audit=0)
     cache.put([1, 0, 0], "ada's", namespace="ada")
     assert cache.get([1, 0, 0], namespace="bob") is None
     assert cache.get([1, 0, 0]) is None
@@ -68,38 +68,38 @@ def test_a_namespace_never_gets_what_another_put() -> None:
 
 
 def test_hits_are_held_back_and_compared_with_what_is_put_instead() -> None:
-    cache = payloads(dim=3, threshold=0.1, verify=1.0)
+    cache = payloads(dim=3, threshold=0.1, audit=1.0)
     cache.put(turned(0), "a")
     for degrees, payload in [(1, "a"), (2, "b"), (3, "a")]:
         assert cache.get(turned(degrees)) is None
         cache.put(turned(degrees), payload)
     stats = cache.stats()
     # The third is compared with that of the second, which lies nearer.
-    assert (stats["verified"], stats["wrong"]) == (3, 2)
+    assert (stats["audited"], stats["wrong"]) == (3, 2)
     assert stats["false_rate"][0] > 0.2
     cache.put(turned(50), "c")
-    assert cache.stats()["verified"] == 3, "nothing was held back for this"
+    assert cache.stats()["audited"] == 3, "nothing was held back for this"
 
 
 def test_whether_payloads_are_the_same_is_for_the_user_to_say() -> None:
-    cache = payloads(dim=3, threshold=0.1, verify=1.0, same=lambda one, other: one.lower() == other.lower())
+    cache = payloads(dim=3, threshold=0.1, audit=1.0, same=lambda one, other: one.lower() == other.lower())
     cache.put(turned(0), "Yes")
     assert cache.get(turned(1)) is None
     cache.put(turned(1), "yes")
-    assert (cache.stats()["verified"], cache.stats()["wrong"]) == (1, 0)
+    assert (cache.stats()["audited"], cache.stats()["wrong"]) == (1, 0)
 
 
 def test_reports_count_as_comparisons() -> None:
-    cache = payloads(dim=3, threshold=0.1, verify=0)
+    cache = payloads(dim=3, threshold=0.1, audit=0)
     cache.put(turned(0), "a")
     exact, near = cache.get(turned(0)), cache.get(turned(1))
     assert exact is not None
     assert near is not None
     cache.report(exact, False)
-    assert cache.stats()["verified"] == 0, "a payload of the very query is no matter of distance"
+    assert cache.stats()["audited"] == 0, "a payload of the very query is no matter of distance"
     cache.report(near, False)
     cache.report(near, True)
-    assert (cache.stats()["verified"], cache.stats()["wrong"]) == (2, 1)
+    assert (cache.stats()["audited"], cache.stats()["wrong"]) == (2, 1)
 
 
 def test_a_target_of_errors_finds_the_threshold() -> None:
@@ -139,42 +139,42 @@ def test_entries_are_bounded() -> None:
 
 
 def test_zeros_under_dot_are_refused_rather_than_lost() -> None:
-    cache = payloads(dim=3, metric="dot", threshold=2.0, verify=0)
+    cache = payloads(dim=3, metric="dot", threshold=2.0, audit=0)
     for call in (cache.get, lambda vector: cache.put(vector, "a")):
         with pytest.raises(tiercel.InvalidInputError, match="vector: expected one with a direction under dot, got one"):
             call([0, 0, 0])
 
 
 def test_arrays_are_compared_by_their_values() -> None:
-    cache = payloads(dim=3, threshold=0.1, verify=1.0)
+    cache = payloads(dim=3, threshold=0.1, audit=1.0)
     cache.put(turned(0), np.arange(3))
     for degrees, payload in [(1, np.arange(3)), (2, np.arange(4)), (3, "text")]:
         assert cache.get(turned(degrees)) is None
         cache.put(turned(degrees), payload)
         assert cache.get(turned(degrees)).payload is payload  # type: ignore[union-attr]
-    assert (cache.stats()["verified"], cache.stats()["wrong"]) == (3, 2)
+    assert (cache.stats()["audited"], cache.stats()["wrong"]) == (3, 2)
 
 
 def test_a_judgement_that_fails_is_none_and_the_payload_is_kept() -> None:
     def same(one: object, other: object) -> bool:
         raise OSError("the judge is not at home")
 
-    cache = payloads(dim=3, threshold=0.1, verify=1.0, same=same)
+    cache = payloads(dim=3, threshold=0.1, audit=1.0, same=same)
     cache.put(turned(0), "a")
     assert cache.get(turned(1)) is None
     cache.put(turned(1), "b")
     assert cache.get(turned(1)).payload == "b"  # type: ignore[union-attr]
-    assert cache.stats()["verified"] == 0
+    assert cache.stats()["audited"] == 0
 
 
 def test_what_is_held_back_is_compared_with_what_is_put_for_the_same_text() -> None:
-    cache = payloads(dim=3, threshold=0.1, verify=1.0)
+    cache = payloads(dim=3, threshold=0.1, audit=1.0)
     cache.put(turned(0), "a", text="alpha")
     assert cache.get(turned(1), text="alpha") is None
     cache.put(turned(1), "b", text="beta")
-    assert cache.stats()["verified"] == 0
+    assert cache.stats()["audited"] == 0
     cache.put(turned(1), "a", text="alpha")
-    assert (cache.stats()["verified"], cache.stats()["wrong"]) == (1, 0)
+    assert (cache.stats()["audited"], cache.stats()["wrong"]) == (1, 0)
 
 
 @pytest.mark.parametrize("wrap", [lambda text: {"answer": text}, lambda text: [(text,)], lambda text: {text}])
@@ -192,7 +192,7 @@ def test_what_is_in_a_payload_counts_as_bytes(wrap: Callable[[str], object]) -> 
 def test_texts_count_as_bytes() -> None:
     cache = payloads(dim=3, bytes=1 << 20)
     for at in range(60):
-        cache.put(turned(at), "a", text=" ".join(f"w{at}x{word}" for word in range(1000)))
+        cache.put(turned(at), "a", text=" ".join(f"w{at}x{word}" for word in range(10_000)))
     assert 0 < cache.stats()["entries"] < 20
     assert cache.stats()["bytes"] <= 1 << 20
 

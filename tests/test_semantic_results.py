@@ -274,7 +274,7 @@ def test_a_mask_of_one_version_has_no_list_of_another(index: tiercel.Index) -> N
 
 
 def test_no_user_is_answered_from_the_query_of_another(index: tiercel.Index) -> None:
-    cache = tiercel.SemanticCache(index, threshold=10.0, verify=0.0)
+    cache = tiercel.SemanticCache(index, threshold=10.0, audit=0.0)
     query = clustered(1, 16, 2)[0]
     for user in ("ada", "bob", ""):
         cache.search(query, 5, user=user)
@@ -475,7 +475,11 @@ BAD: dict[str, Callable[[tiercel.SemanticCache[tiercel.Matches]], object]] = {
     "bytes: expected an int from 1": lambda cache: tiercel.SemanticCache(tiercel.Index(2), bytes=-1),
     "threshold: expected a number from 0.0": lambda cache: tiercel.SemanticCache(tiercel.Index(2), threshold=-1),
     "max_error: expected a number from 0.0 to 1.0": lambda cache: tiercel.SemanticCache(tiercel.Index(2), max_error=2),
-    "verify: expected a number from 0.0 to 1.0": lambda cache: tiercel.SemanticCache(tiercel.Index(2), verify="a"),
+    "audit: expected a number from 0.0 to 1.0": lambda cache: tiercel.SemanticCache(tiercel.Index(2), audit="a"),
+    "verify: expected a callable": lambda cache: tiercel.SemanticCache(tiercel.Index(2), verify=0.05),
+    "language: expected 'english', 'french', 'german' or None, got 'klingon'": lambda cache: tiercel.SemanticCache(
+        tiercel.Index(2), language="klingon"
+    ),
     "seed: expected an int from 0": lambda cache: tiercel.SemanticCache(tiercel.Index(2), seed=-1),
 }
 

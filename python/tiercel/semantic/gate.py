@@ -1,132 +1,99 @@
 """Whether two texts may mean the same: near vectors are no proof.
 
-"How do I enable this?" and "How do I disable this?" lie closer together than most questions that mean the same. So an answer is
-never passed on to a text that differs from its own in
+"How do I enable this?" and "How do I disable this?" lie closer together than most questions that mean the same. So texts are compared
+word by word, and the answer to one is passed on to another
 
-- a negation, a number, a symbol of arithmetic or money, a direction ("on", "to", "up") or what is asked for ("when", "where"),
-- a word that has its opposite in the other, see `tiercel.semantic.opposites`,
-- a *rare* word: one that fewer than one in twenty texts had so far, and fewer than ten, which is what a question is about more often
-  than not. Before a hundred texts were seen, all words are rare,
-- or the order of the words that both have: dollars to euros are not euros to dollars.
+- if they differ in words alone that say nothing in their language, such as "a" and "please": they are the *same*;
+- never if they differ in a negation, a number, a symbol of arithmetic or money, a name, a word that changes what is asked for ("when",
+  "must", "only"), a word that has its opposite in the other, or in the order of the words that both have, for dollars to euros are not euros to
+  dollars: they are *different*;
+- else, where they differ in words that nothing is known of, only if somebody who can read says so: they are in the *grey* zone.
 
+How often a word was asked for says nothing of what it means, so it does not count. Of a language that is not known, all words say something.
 It takes what it does not know for a difference, and so refuses much that does mean the same. Nor is it proof of anything that it lets
-pass: "can I pay" and "I can pay" differ in no word.
+pass: it knows no grammar.
 """
 
 import re
-from collections import Counter, OrderedDict
-from collections.abc import Iterable
-from typing import Final, TypeAlias, final
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NamedTuple, TypeAlias, cast, final
 
-from tiercel.forks import fork_lock
-from tiercel.semantic.opposites import are_opposite
+import numpy as np
 
-__all__ = ["Gate", "Gates", "Words", "content_words"]
+from tiercel.errors import InvalidInputError
+from tiercel.semantic.languages import Language, language_of
 
-# The content words of a text, in their order.
-Words: TypeAlias = tuple[str, ...]
+__all__ = ["Gate", "Judge", "Verdict", "Words", "compare", "words_of"]
+
+Verdict: TypeAlias = Literal["same", "grey", "different"]
+# Whether an answer to the second text answers the first.
+Judge: TypeAlias = Callable[[str, str], bool]
 
 _WORD: Final = re.compile(
-    r"(?<![^\W_])[-+]?[$€]?[0-9][^\W_]*(?:[.,][0-9]+)*"  # a number, its sign and its currency: -5, +2.50, $20, 3rd
+    r"(?<![^\W_])[-+]?[$€£]?[0-9][^\W_]*(?:[.,][0-9]+)*"  # a number, its sign and its currency: -5, +2.50, $20, 3rd
     r"|[^\W_]+(?:'[^\W_]+)*(?:[.,][0-9]+)*[+#]*"  # a word, or the name of a language: c++
-    r"|[+#<>=$%€]"
+    r"|[+#<>=$%€£]"
 )
 _SIGNS: Final = str.maketrans({"\u2019": "'", "\u2212": "-"})
-
-# Words that carry grammar rather than content.
-_GRAMMAR: Final = (
-    "a about also am an and any are as at be been being but by can could did do does doing done else for get "
-    "give go had has have here i if is it its itself just kindly let like made make may me might mine must my of or our "
-    "ours please quite shall should since so some tell than that the their theirs them then there these they this "
-    "those though through too us very was we were while will with would you your yours i'm i'd i'll i've it's "
-    "that's there's let's you're you'd you'll you've we're we'd we'll we've they're they'd they'll they've"
-)
-_NEGATIVE: Final = "no not never none nobody nothing nowhere neither nor without cannot lack lacks lacking"
-# Short and common words that turn a question into another one.
-_TELLING_WORDS: Final = (
-    "not on off in out to from into onto up down when where who whom whose what why how which he him his she her hers"
-)
-_EMPTY: Final = frozenset(_GRAMMAR.split())
-_NEGATIONS: Final = frozenset(_NEGATIVE.split())
-_NEGATED: Final = re.compile(r"n't$")
-_TELLING: Final = frozenset(_TELLING_WORDS.split())
-# What's, who'll, she's.
-_SHORTENED: Final = re.compile(r"'(?:s|d|ll|re|ve)$")
-_EXACT: Final = re.compile(r"[0-9+#<>=$%€]")
-
-# Texts before which all words are rare.
-FIRST: Final = 100
-# Texts that a common word was in, at least, and their share.
-COMMON: Final = 10
-SHARE: Final = 0.05
-# Words that are counted over all users, and users, at most.
-MOST: Final = 50_000
-USERS: Final = 1000
+_EXACT: Final = re.compile(r"[0-9+#<>=$%€£]")
+# Where a sentence begins, every word has a capital.
+_BEGINNING: Final = re.compile(r"(?:^|[.!?:;\"(\n])\W*\Z")
+_NOT: Final = "not"
 
 
-def content_words(text: str) -> Words:
-    """The words of a text that carry its content, in lower case and in their order; a negation of any form is `"not"`.
+class Words(NamedTuple):
+    """What a text says."""
+
+    words: tuple[str, ...]
+    """The words that say something, in lower case and in their order; a negation of any form is `"not"`."""
+    names: frozenset[str]
+    """Those of them that are names, by how they are written."""
+
+
+def words_of(text: str, language: Language) -> Words:
+    """Take a text apart.
 
     Examples
     --------
-    >>> from tiercel.semantic.gate import content_words
-    >>> content_words("Why doesn't the C++ printer print 20 pages at -5 degrees?")
-    ('why', 'not', 'c++', 'printer', 'print', '20', 'pages', '-5', 'degrees')
+    >>> from tiercel.semantic.gate import words_of
+    >>> from tiercel.semantic.languages import LANGUAGES
+    >>> words_of("Why doesn't the Ghent printer print 20 pages at -5 degrees?", LANGUAGES["english"])
+    Words(words=('why', 'not', 'ghent', 'printer', 'print', '20', 'pages', 'at', '-5', 'degrees'), names=frozenset({'ghent'}))
     """
-    plain = (_plain(word) for word in _WORD.findall(text.lower().translate(_SIGNS)))
-    return tuple(word for word in plain if word not in _EMPTY)
+    text = text.translate(_SIGNS)
+    plain = text.lower()
+    for pattern, instead in language.rewritten:
+        plain = pattern.sub(instead, plain)
+    said = (_NOT if word in language.negations else word for word in _WORD.findall(plain))
+    words = tuple(word for word in said if word not in language.empty)
+    return Words(words, frozenset(_names(text, language)).intersection(words))
 
 
-def _plain(word: str) -> str:
-    if word in _NEGATIONS or _NEGATED.search(word):
-        return "not"
-    whole = _SHORTENED.sub("", word)
-    return whole if whole in _TELLING else word
+def _names(text: str, language: Language) -> Iterable[str]:
+    for found in _WORD.finditer(text):
+        word = found.group()
+        begins = word[:1].isupper() and language.names_are_capital and not _BEGINNING.search(text, 0, found.start())
+        # GmbH, iPhone.
+        if begins or any(letter.isupper() for letter in word[1:]):
+            yield from (word.lower(), word.lower().partition("'")[0])
 
 
-@final
-class Gate:
-    """Tells rare words from common ones, by the texts that it was shown."""
+def compare(one: Words, other: Words, language: Language) -> Verdict:
+    """Whether two texts may mean the same."""
+    if one.words == other.words:
+        return "same"
+    first, second = frozenset(one.words), frozenset(other.words)
+    mine, theirs = first - second, second - first
+    apart = mine | theirs
+    if any(_tells(word, language) for word in apart) or apart & (one.names | other.names):
+        return "different"
+    if language.are_opposite(mine, theirs) or _among(one.words, second) != _among(other.words, first):
+        return "different"
+    return "grey" if apart else "same"
 
-    __slots__ = ("_counts", "_last", "_texts")
 
-    def __init__(self) -> None:
-        # By hash, so that a long word takes no more room than a short one.
-        self._counts: Counter[int] = Counter()
-        self._texts = 0
-        self._last: int | None = None
-
-    def __len__(self) -> int:
-        return len(self._counts)
-
-    def show(self, words: Words) -> None:
-        """Count the content words of a text that was asked; asked twice in a row, it says nothing new."""
-        shown = hash(words)
-        if shown == self._last:
-            return
-        self._last = shown
-        self._texts += 1
-        self._counts.update(set(map(hash, words)))
-
-    def forget(self) -> None:
-        """Halve all counts, so that words that were seen once are gone."""
-        self._texts //= 2
-        self._counts = Counter({word: count // 2 for word, count in self._counts.items() if count > 1})
-
-    def lets_pass(self, one: Words | None, other: Words | None) -> bool:
-        """Whether an answer to one text may answer another; two queries without texts pass, one beside a text does not."""
-        if one is None or other is None:
-            return one is other
-        if one == other:
-            return True
-        first, second = frozenset(one), frozenset(other)
-        if any(map(self._matters, first ^ second)) or are_opposite(first - second, second - first):
-            return False
-        return _among(one, second) == _among(other, first)
-
-    def _matters(self, word: str) -> bool:
-        is_rare = self._texts < FIRST or self._counts[hash(word)] < max(COMMON, SHARE * self._texts)
-        return is_rare or word in _TELLING or _EXACT.search(word) is not None
+def _tells(word: str, language: Language) -> bool:
+    return word == _NOT or word in language.telling or _EXACT.search(word) is not None
 
 
 def _among(words: Iterable[str], others: frozenset[str]) -> list[str]:
@@ -134,32 +101,44 @@ def _among(words: Iterable[str], others: frozenset[str]) -> list[str]:
 
 
 @final
-class Gates:
-    """A gate for each user, all of them within one bound; whose user has not asked for longest is forgotten first."""
+class Gate:
+    """Decides for a cache whether the answer to one text answers another.
 
-    def __init__(self) -> None:
-        self._gates: OrderedDict[str, Gate] = OrderedDict()
-        self._words = 0
-        self._lock = fork_lock()
+    Parameters
+    ----------
+    language
+        That of the texts, by name; None if it is not known.
+    verify
+        Asked about texts in the grey zone; None lets none of them pass.
 
-    def shown(self, user: str, words: Words | None) -> Gate:
-        """The gate of a user, which has seen these words."""
-        with self._lock:
-            gate = self._gates.setdefault(user, Gate())
-            self._gates.move_to_end(user)
-            before = len(gate)
-            if words is not None:
-                gate.show(words)
-            self._words += len(gate) - before
-            while len(self._gates) > 1 and (self._words > MOST or len(self._gates) > USERS):
-                self._words -= len(self._gates.popitem(last=False)[1])
-            while self._words > MOST:
-                gate.forget()
-                self._words = len(gate)
-            return gate
+    Raises
+    ------
+    InvalidInputError
+        There is no such language, or `verify` cannot be called.
+    """
 
-    def clear(self) -> None:
-        """Forget all words."""
-        with self._lock:
-            self._gates.clear()
-            self._words = 0
+    __slots__ = ("_judge", "_language")
+
+    def __init__(self, language: object, verify: object) -> None:
+        if verify is not None and not callable(verify):
+            raise InvalidInputError(f"verify: expected a callable (text, earlier_text) -> bool, got {verify!r:.100}")
+        self._language, self._judge = language_of(language), verify
+
+    def lets_pass(self, text: str | None, earlier: str | None) -> bool:
+        """Whether an answer to an earlier text answers this one. Two queries without texts pass, one beside a text does not.
+
+        Raises `InvalidInputError` if `verify` returns anything but a bool, and what `verify` raises.
+        """
+        if text is None or earlier is None:
+            return text is earlier
+        verdict = compare(words_of(text, self._language), words_of(earlier, self._language), self._language)
+        return verdict == "same" or (verdict == "grey" and self._judge is not None and self._judges(text, earlier))
+
+    def _judges(self, text: str, earlier: str) -> bool:
+        told: object = self._judge(text, earlier) if self._judge is not None else False
+        # A score is true whatever it is.
+        if not isinstance(told, bool | np.bool_):
+            raise InvalidInputError(
+                f"verify: expected a callable that returns a bool, such as score > 0.9, got {told!r:.100}"
+            )
+        return bool(cast("bool", told))

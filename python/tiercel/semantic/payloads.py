@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
-from tiercel.semantic.gate import Gates, content_words
+from tiercel.semantic.audit import Control, wilson
+from tiercel.semantic.gate import Gate, Judge
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
-from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
 
@@ -74,7 +74,7 @@ class PayloadStats(TypedDict):
     """Payloads given to a near one."""
     misses: int
     """Queries that got none."""
-    verified: int
+    audited: int
     """Payloads of near queries that were compared with the right one: those held back, and those reported."""
     wrong: int
     """Those that were not the same."""
@@ -84,11 +84,6 @@ class PayloadStats(TypedDict):
     """How far apart queries of a namespace may be to share a payload; negative for never."""
     entries: int
     bytes: int
-
-
-class _Kept(NamedTuple):
-    payload: Any
-    text: str | None
 
 
 class _Guess(NamedTuple):
@@ -119,8 +114,14 @@ class PayloadCache:
     max_error
         Or up to where no more than this share of payloads is wrong, as far as comparisons tell: of that, the upper end of the 95% interval
         counts. Nothing is shared before there are enough, 189 for 0.02. `threshold` beside it is the most.
-    verify
+    audit
         Share of approximate hits that are held back.
+    language
+        That of the texts, "english", "french" or "german": hits may then be given to texts that differ in words which say nothing there.
+        If it is not known, which is the default, texts must have the same words.
+    verify
+        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a bound on its score: asked about texts that differ in words of
+        which nothing is known, see `tiercel.semantic.gate`. Without one, no payload is passed on between them. What it raises, `get` raises.
     same
         Whether two payloads are the same, `==`, or for arrays `numpy.array_equal`, unless given: for answers in free text, a judgement of
         your own. Where it raises, nothing was compared.
@@ -138,7 +139,7 @@ class PayloadCache:
     Examples
     --------
     >>> import tiercel
-    >>> answers = tiercel.SemanticCache.payloads(dim=3, threshold=0.1, verify=0)
+    >>> answers = tiercel.SemanticCache.payloads(dim=3, threshold=0.1, audit=0, language="english")
     >>> answers.put([1, 0, 0], "Press the green button.", text="How do I start the engine?")
     >>> answers.get([0.99, 0.1, 0], text="how can I start the engine").payload
     'Press the green button.'
@@ -153,7 +154,9 @@ class PayloadCache:
         *,
         threshold: float | None = None,
         max_error: float | None = None,
-        verify: float = 0.05,
+        audit: float = 0.05,
+        language: str | None = None,
+        verify: Judge | None = None,
         same: Callable[[Any, Any], object] = equal,
         entries: int = 10_000,
         bytes: int = 256 << 20,
@@ -168,15 +171,15 @@ class PayloadCache:
         ceiling = math.inf if max_error is not None else -1.0
         self._ceiling = ceiling if threshold is None else number(threshold, "threshold", 0.0, math.inf)
         self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
-        self._verify, self._same = number(verify, "verify", 0.0, 1.0), same
+        self._audit, self._same = number(audit, "audit", 0.0, 1.0), same
+        self._gate = Gate(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
-        self._shelves: Shelves[_Kept] = Shelves(self._dim, metric, *room)
+        self._shelves: Shelves[Any] = Shelves(self._dim, metric, *room)
         self._names: OrderedDict[str, Control] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
-        self._gates = Gates()
         self._lock = fork_lock()
-        self._counts = dict.fromkeys(("exact", "approximate", "misses", "verified", "wrong"), 0)
+        self._counts = dict.fromkeys(("exact", "approximate", "misses", "audited", "wrong"), 0)
 
     def get(self, vector: ArrayLike, *, text: str | None = None, namespace: str = "") -> Hit | None:
         """The payload of this query, or of one near enough; `None` if there is none.
@@ -187,7 +190,7 @@ class PayloadCache:
             Array of shape `(dim,)`.
         text
             The text of the query: equal vectors with other texts are other queries, and of near ones the words may differ in nothing
-            that matters, see `tiercel.semantic.gate`.
+            that matters, as far as `language` and `verify` tell, see `tiercel.semantic.gate`.
         namespace
             User, tenant or whatever must be kept apart: payloads of another namespace are never given.
 
@@ -200,29 +203,29 @@ class PayloadCache:
         """
         query, text, name = self._checked(vector, text, namespace)
         entry = self._shelves.equal(name, query)
-        if entry is not None and entry.content.text == text:
+        if entry is not None and entry.text == text:
             self._count("exact")
             self._shelves.use(name, entry)
-            return Hit(entry.content.payload, "exact", 0.0, name)
+            return Hit(entry.content, "exact", 0.0, name)
         if self._ceiling < 0.0:
             self._count("misses")
             return None
         return self._near(query, text, name)
 
     def _near(self, query: Any, text: str | None, name: str) -> Hit | None:
-        words = None if text is None else content_words(text)
-        control, gate = self._control(name), self._gates.shown(name, words)
+        control = self._control(name)
         near = sorted(self._shelves.nearest(name, query), key=operator.itemgetter(0))
-        close = next((each for each in near if gate.lets_pass(words, each[1].words)), None)
+        # Nearest first, so that whoever verifies is asked about as few as can be.
+        useful = (each for each in near if control.allows(each[0]) or control.learns(each[0]))
+        close = next((each for each in useful if self._gate.lets_pass(text, each[1].text)), None)
         if close is not None:
             distance, entry = max(0.0, close[0]), close[1]
             would_answer = control.allows(distance)
-            if would_answer and not control.verifies():
+            if would_answer and not control.audits():
                 self._count("approximate")
                 self._shelves.use(name, entry)
-                return Hit(entry.content.payload, "approximate", distance, name)
-            if would_answer or control.learns(distance):
-                self._wait((name, query.tobytes(), hash(text)), _Guess(entry.content.payload, distance, would_answer))
+                return Hit(entry.content, "approximate", distance, name)
+            self._wait((name, query.tobytes(), hash(text)), _Guess(entry.content, distance, would_answer))
         self._count("misses")
         return None
 
@@ -231,9 +234,7 @@ class PayloadCache:
         query, text, name = self._checked(vector, text, namespace)
         with self._lock:
             guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
-        words = None if text is None else content_words(text)
-        kept = _Kept(payload, text)
-        self._shelves.put(name, Entry(query, kept, words, size_of((kept, words))))
+        self._shelves.put(name, Entry(query, payload, text, size_of((payload, text))))
         if guess is None:
             return
         try:
@@ -258,18 +259,17 @@ class PayloadCache:
             "exact": counts["exact"],
             "approximate": counts["approximate"],
             "misses": counts["misses"],
-            "verified": counts["verified"],
+            "audited": counts["audited"],
             "wrong": counts["wrong"],
-            "false_rate": wilson(counts["wrong"], counts["verified"]),
+            "false_rate": wilson(counts["wrong"], counts["audited"]),
             "thresholds": thresholds,
             "entries": len(self._shelves),
             "bytes": self._shelves.memory,
         }
 
     def clear(self) -> None:
-        """Forget all payloads and the words of texts; what was learned of thresholds stays."""
+        """Forget all payloads; what was learned of thresholds stays."""
         self._shelves.clear()
-        self._gates.clear()
         with self._lock:
             self._waiting.clear()
 
@@ -291,13 +291,13 @@ class PayloadCache:
         with self._lock:
             control.note(distance, wrong=wrong)
             if would_answer:
-                self._counts["verified"] += 1
+                self._counts["audited"] += 1
                 self._counts["wrong"] += wrong
 
     def _control(self, name: str) -> Control:
         with self._lock:
             if name not in self._names:
-                self._names[name] = Control(self._ceiling, self._max_error, self._verify, self._random)
+                self._names[name] = Control(self._ceiling, self._max_error, self._audit, self._random)
                 if len(self._names) > NAMESPACES:
                     self._names.popitem(last=False)
             self._names.move_to_end(name)

@@ -15,14 +15,14 @@ from tiercel.collection import Collection
 from tiercel.filters import Filter
 from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
+from tiercel.semantic.audit import Control, wilson
 from tiercel.semantic.certify import Outside, apart, limit, outside
-from tiercel.semantic.gate import Gates, Words, content_words
+from tiercel.semantic.gate import Gate, Judge
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
-from tiercel.semantic.verify import Control, wilson
 
 __all__ = ["SemanticCache", "SemanticStats"]
 
@@ -41,12 +41,12 @@ class SemanticStats(TypedDict):
     """Answers of a query that was near enough."""
     misses: int
     """Answers that took an exact search."""
-    verified: int
+    audited: int
     """Approximate answers that were compared with the truth, and given as that; they count as misses, too."""
     wrong: int
     """Those of them that were not the true nearest."""
     overlap: float
-    """Share of the true nearest that the verified ones had, on average; 1 if there were none."""
+    """Share of the true nearest that the audited ones had, on average; 1 if there were none."""
     false_rate: tuple[float, float]
     """Share of approximate answers that are wrong: the interval that it lies in, 95% of the time."""
     thresholds: dict[str, dict[str, float]]
@@ -101,8 +101,14 @@ class SemanticCache(Generic[Answer]):
     max_error
         Or up to where no more than this share of such answers is wrong, as far as answers that were compared with the truth tell: of that,
         the upper end of the 95% interval counts. `threshold` beside it is the most. Every search that was needed is such a comparison.
-    verify
+    audit
         Share of approximate answers that are compared with the truth.
+    language
+        That of the texts, "english", "french" or "german": approximate answers may then be given to texts that differ in words which say
+        nothing there. If it is not known, which is the default, texts must have the same words.
+    verify
+        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a bound on its score: asked about texts that differ in words of
+        which nothing is known, see `tiercel.semantic.gate`. Without one, no answer is passed on between them. What it raises, `search` raises.
     seed
         Chooses which.
 
@@ -139,7 +145,9 @@ class SemanticCache(Generic[Answer]):
         bytes: int = ...,
         threshold: float | None = ...,
         max_error: float | None = ...,
-        verify: float = ...,
+        audit: float = ...,
+        language: str | None = ...,
+        verify: Judge | None = ...,
         seed: int = ...,
     ) -> None: ...
     @overload
@@ -152,7 +160,9 @@ class SemanticCache(Generic[Answer]):
         bytes: int = ...,
         threshold: float | None = ...,
         max_error: float | None = ...,
-        verify: float = ...,
+        audit: float = ...,
+        language: str | None = ...,
+        verify: Judge | None = ...,
         seed: int = ...,
     ) -> None: ...
     def __init__(
@@ -164,21 +174,23 @@ class SemanticCache(Generic[Answer]):
         bytes: int = 256 << 20,
         threshold: float | None = None,
         max_error: float | None = None,
-        verify: float = 0.05,
+        audit: float = 0.05,
+        language: str | None = None,
+        verify: Judge | None = None,
         seed: int = 0,
     ) -> None:
         self._target = cast("Target[Answer]", target_of(target))
         self._keep = whole(keep, "keep", 1, 1_000_000)
         self._threshold = None if threshold is None else number(threshold, "threshold", 0.0, math.inf)
         self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
-        self._verify = number(verify, "verify", 0.0, 1.0)
+        self._audit = number(audit, "audit", 0.0, 1.0)
+        self._gate = Gate(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
         self._controls: OrderedDict[_Kind, Control] = OrderedDict()
-        self._gates = Gates()
         self._lock = fork_lock()
-        self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "verified", "wrong"), 0)
+        self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "audited", "wrong"), 0)
         self._overlap = 0.0
 
     def search(
@@ -204,8 +216,8 @@ class SemanticCache(Generic[Answer]):
         user
             User, tenant or whatever must be kept apart: an answer never comes from a query of another one.
         text
-            The text of the query. An approximate answer is given only if its words differ in nothing that matters, see
-            `tiercel.semantic.gate`.
+            The text of the query. An approximate answer is given only if its words differ in nothing that matters, as far as `language` and
+            `verify` tell, see `tiercel.semantic.gate`. A text beside none never matches.
         include
             What each match of a collection brings along: any of "text", "metadata", "vector"; text and metadata unless given.
 
@@ -225,7 +237,7 @@ class SemanticCache(Generic[Answer]):
         vector = one_vector(query, "query", target.dim, target.metric)
         k = whole(k, "k", 1, MAX_LIMIT)
         unicode_text(user, "user")
-        words = None if text is None else content_words(unicode_text(text, "text"))
+        text = None if text is None else unicode_text(text, "text")
         asked = target.asked(vector, filter, include)
         if target.metric == "dot" and not has_direction(vector):
             self._count("misses")
@@ -241,14 +253,14 @@ class SemanticCache(Generic[Answer]):
         if answer is not None:
             return answer
         if self._threshold is None and self._max_error is None:
-            return self._searched(asked, k, namespaces[-1], words)[0]
-        return self._close_enough(asked, k, near, namespaces[-1], words)
+            return self._searched(asked, k, namespaces[-1], text)[0]
+        return self._close_enough(asked, k, near, namespaces[-1], text)
 
     def stats(self) -> SemanticStats:
         """What was answered and how, and how good the approximate answers were."""
         with self._lock:
             counts = dict(self._counts)
-            overlap = self._overlap / counts["verified"] if counts["verified"] else 1.0
+            overlap = self._overlap / counts["audited"] if counts["audited"] else 1.0
             thresholds: dict[str, dict[str, float]] = {}
             for (user, kind), control in self._controls.items():
                 thresholds.setdefault(user, {})[kind] = control.threshold
@@ -257,7 +269,7 @@ class SemanticCache(Generic[Answer]):
             {
                 **counts,
                 "overlap": overlap,
-                "false_rate": wilson(counts["wrong"], counts["verified"]),
+                "false_rate": wilson(counts["wrong"], counts["audited"]),
                 "thresholds": thresholds,
                 "entries": len(self._shelves),
                 "bytes": self._shelves.memory,
@@ -265,9 +277,8 @@ class SemanticCache(Generic[Answer]):
         )
 
     def clear(self) -> None:
-        """Forget all lists and the words of texts; what was learned of thresholds stays."""
+        """Forget all lists; what was learned of thresholds stays."""
         self._shelves.clear()
-        self._gates.clear()
 
     def _again(self, asked: Asked, k: int, namespaces: list[_Namespace]) -> Answer | None:
         """The answer from the list of this very query."""
@@ -338,7 +349,7 @@ class SemanticCache(Generic[Answer]):
         return "certified" if float(found.distances[-1]) < below else None
 
     def _searched(
-        self, asked: Asked, k: int, namespace: _Namespace, words: Words | None
+        self, asked: Asked, k: int, namespace: _Namespace, text: str | None
     ) -> tuple[Answer, Among[Answer] | None]:
         """The answer of an exact search, the list of which is kept."""
         self._count("misses")
@@ -346,7 +357,7 @@ class SemanticCache(Generic[Answer]):
         listed = target.listed(asked, max(self._keep, k))
         known = None if listed is None else outside(target.metric, asked.vector, listed.farthest, listed.norms)
         if listed is not None and known is not None:
-            entry = Entry(asked.vector, _Kept(listed, known), words, listed.members.nbytes + size_of(words))
+            entry = Entry(asked.vector, _Kept(listed, known), text, listed.members.nbytes + size_of(text))
             self._shelves.put(namespace, entry)
             found = target.among(asked, k, listed)
             quality = None if found is None else self._quality(asked, k, entry, found)
@@ -354,31 +365,28 @@ class SemanticCache(Generic[Answer]):
                 return target.labelled(found.answer, quality), found
         return target.exact(asked, k), None
 
-    def _close_enough(
-        self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, words: Words | None
-    ) -> Answer:
+    def _close_enough(self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, text: str | None) -> Answer:
         """The answer from the nearest query whose text allows that, or the truth."""
         control = self._control((namespace[0], kind_of(k, has_filter=asked.key is not None)))
-        gate = self._gates.shown(namespace[0], words)
-        close = next((each for each in near if gate.lets_pass(words, each.entry.words)), None)
-        guess = None
-        if close is not None and (control.allows(close.distance) or control.learns(close.distance)):
-            guess = self._among(asked, k, close)
+        # Nearest first, so that whoever verifies is asked about as few as can be.
+        useful = (each for each in near if control.allows(each.distance) or control.learns(each.distance))
+        close = next((each for each in useful if self._gate.lets_pass(text, each.entry.text)), None)
+        guess = None if close is None else self._among(asked, k, close)
         if close is None or guess is None or len(guess.distances) < k:
-            return self._searched(asked, k, namespace, words)[0]
+            return self._searched(asked, k, namespace, text)[0]
         would_answer = control.allows(close.distance)
-        if would_answer and not control.verifies():
+        if would_answer and not control.audits():
             self._count("approximate")
             self._shelves.use(close.namespace, close.entry)
             return self._target.labelled(guess.answer, "approximate")
-        answer, truth = self._searched(asked, k, namespace, words)
+        answer, truth = self._searched(asked, k, namespace, text)
         # Of two moments, nothing could be told.
         if truth is not None and truth.moment == guess.moment:
             overlap = shared(guess.distances, truth.distances)
             with self._lock:
                 control.note(close.distance, wrong=overlap < 1.0)
                 if would_answer:
-                    self._counts["verified"] += 1
+                    self._counts["audited"] += 1
                     self._counts["wrong"] += overlap < 1.0
                     self._overlap += overlap
         return answer
@@ -387,7 +395,7 @@ class SemanticCache(Generic[Answer]):
         with self._lock:
             if kind not in self._controls:
                 ceiling = math.inf if self._threshold is None else self._threshold
-                self._controls[kind] = Control(ceiling, self._max_error, self._verify, self._random)
+                self._controls[kind] = Control(ceiling, self._max_error, self._audit, self._random)
                 if len(self._controls) > KINDS:
                     self._controls.popitem(last=False)
             self._controls.move_to_end(kind)

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from tiercel._core import Index
 from tiercel.forks import fork_lock
-from tiercel.semantic.gate import Words
 from tiercel.semantic.vectors import Metric
 
 __all__ = ["Entry", "Shelves"]
@@ -37,8 +36,8 @@ class Entry(Generic[Content]):
 
     query: NDArray[np.float32]
     content: Content
-    words: Words | None
-    """The content words of its text, if it has one."""
+    text: str | None
+    """The text of the query, if it has one."""
     size: int
     """Bytes of the content."""
 

@@ -1,4 +1,4 @@
-"""How far approximate answers may reach: a threshold that was given, or one that follows from what was verified."""
+"""How far approximate answers may reach: a threshold that was given, or one that follows from what was compared with the truth."""
 
 import math
 from collections import deque
@@ -20,7 +20,7 @@ def wilson(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
 
     Examples
     --------
-    >>> from tiercel.semantic.verify import wilson
+    >>> from tiercel.semantic.audit import wilson
     >>> [round(bound, 3) for bound in wilson(1, 200)]
     [0.001, 0.028]
     """
@@ -41,13 +41,13 @@ class Control:
     0.02 until there are 189 labels, all of them right.
     """
 
-    __slots__ = ("_ceiling", "_labels", "_max_error", "_random", "_verify", "threshold")
+    __slots__ = ("_audit", "_ceiling", "_labels", "_max_error", "_random", "threshold")
 
     threshold: float
     """Queries no farther apart than this may share an answer."""
 
-    def __init__(self, ceiling: float, max_error: float | None, verify: float, random: Random) -> None:
-        self._ceiling, self._max_error, self._verify, self._random = ceiling, max_error, verify, random
+    def __init__(self, ceiling: float, max_error: float | None, audit: float, random: Random) -> None:
+        self._ceiling, self._max_error, self._audit, self._random = ceiling, max_error, audit, random
         self._labels: deque[tuple[float, bool]] = deque(maxlen=LABELS)
         self.threshold = ceiling if max_error is None else -1.0
 
@@ -59,9 +59,9 @@ class Control:
         """Whether a label from this far could move the threshold."""
         return self._max_error is not None and distance <= self._ceiling
 
-    def verifies(self) -> bool:
-        """Whether the next answer is to be verified: a share of them is, at random."""
-        return self._random.random() < self._verify
+    def audits(self) -> bool:
+        """Whether the next answer is to be compared with the truth: a share of them is, at random."""
+        return self._random.random() < self._audit
 
     def note(self, distance: float, *, wrong: bool) -> None:
         """Take in whether an answer from this far was wrong, or would have been."""

@@ -1,0 +1,65 @@
+"""How many opposites the gate of approximate answers lets pass, and how many texts that mean the same: `python benches/opposites`.
+
+`passed` are pairs that share an answer without anybody being asked; `asked` are those that a `verify=` would be asked about besides.
+With `--model FOLDER`, that of a cross-encoder for sentence-transformers, the last column tells how many of these it lets pass.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from tiercel.semantic.gate import compare, words_of
+from tiercel.semantic.languages import LANGUAGES
+
+HERE = Path(__file__).parent
+Pairs = list[tuple[str, str]]
+
+
+def read(language: str) -> dict[str, Pairs]:
+    """The pairs of a language by what they are."""
+    found: dict[str, Pairs] = {}
+    kind = ""
+    for line in (HERE / f"{language}.txt").read_text("utf-8").splitlines():
+        if line.startswith("["):
+            kind = line.strip("[]")
+        elif not line.startswith("#"):
+            one, other = line.split("\t")
+            found.setdefault(kind, []).append((one, other))
+    return found
+
+
+def verdicts(pairs: Pairs, language: str) -> list[str]:
+    """What the gate makes of pairs, either way round."""
+    known = LANGUAGES[language]
+    told: list[str] = []
+    for one, other in pairs:
+        words = words_of(one, known), words_of(other, known)
+        there, back = compare(*words, known), compare(*reversed(words), known)
+        if there != back:
+            raise AssertionError(f"{one!r}, {other!r}: {there} one way, {back} the other")
+        told.append(there)
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, help="folder of a cross-encoder")
+    parser.add_argument("--bound", type=float, default=0.9, help="score from which two texts mean the same")
+    given = parser.parse_args()
+    judge: Callable[[str, str], bool] | None = None
+    if given.model:
+        from sentence_transformers import CrossEncoder
+
+        model = CrossEncoder(str(given.model))
+        judge = lambda one, other: bool(model.predict([(one, other)])[0] > given.bound)  # noqa: E731
+    print("| language | pairs | | passed | asked | passed by the model |", "|---|---|---|---|---|---|", sep="\n")
+    for language in LANGUAGES:
+        for kind, pairs in read(language).items():
+            told = verdicts(pairs, language)
+            grey = [pair for pair, verdict in zip(pairs, told, strict=True) if verdict == "grey"]
+            judged = "" if judge is None else str(sum(judge(*pair) for pair in grey))
+            print(f"| {language} | {kind} | {len(pairs)} | {told.count('same')} | {len(grey)} | {judged} |")
+
+
+if __name__ == "__main__":
+    main()
