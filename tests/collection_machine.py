@@ -263,7 +263,9 @@ class Machine(RuleBasedStateMachine):
     @rule(query=QUERIES, filter=st.none() | FILTERS)
     def search_by_text(self, query: tuple[set[str], set[str], set[str]], filter: dict[str, Any] | None) -> None:
         expected = {id_ for id_, record in self.passing(filter).items() if has_words(record.text, query)}
-        found = self.collection.search(text=as_query(query), k=len(self.records) + 1, filter=filter, include=())
+        found = self.collection.search(
+            text=as_query(query), syntax="operators", k=len(self.records) + 1, filter=filter, include=()
+        )
         assert sorted(found.ids) == sorted(expected)
         assert (np.diff(found.scores) <= 0).all()
 
@@ -271,7 +273,9 @@ class Machine(RuleBasedStateMachine):
     def search_by_both(
         self, vector: tuple[float, ...], query: tuple[set[str], set[str], set[str]], filter: dict[str, Any] | None
     ) -> None:
-        found = self.collection.search(vector, as_query(query), k=len(self.records) + 1, filter=filter)
+        found = self.collection.search(
+            vector, as_query(query), syntax="operators", k=len(self.records) + 1, filter=filter
+        )
         expected = {
             id_
             for id_, record in self.passing(filter).items()

@@ -38,6 +38,8 @@ def test_query_finds_by_text_by_vector_and_by_both(zoo: Run) -> None:
     assert ids("--vector", "q.npy", "-k", "2") == ["hen", "eel"]
     assert set(ids("sleeping", "--vector", "q.npy")) == {"cat", "hen", "eel"}
     assert ids("sleeping", "--filter", '{"legs": {"$gte": 3}}') == ["cat"]
+    assert ids("sleeping -mud") == ["eel", "cat"]
+    assert ids("sleeping -mud", "--syntax", "operators") == ["cat"]
 
 
 def test_query_prints_a_line_a_result(zoo: Run) -> None:

@@ -32,8 +32,8 @@ def test_it_finds_by_vector_by_text_and_by_both(zoo: tiercel.Collection) -> None
     assert zoo.search(text="sleeping cats").ids == ["cat", "eel"]
     assert zoo.search([0.1, 0.9, 0.2], "sleeping", k=3).ids == ["cat", "eel", "hen"]
     assert zoo.search([0.1, 0.9, 0.2], "sleeping", alpha=1, k=1).ids == ["hen"]
-    assert zoo.search(text='"eel sleeps"').ids == ["eel"]
-    assert zoo.search(text="+sleeps -mud").ids == ["cat"]
+    assert zoo.search(text='"eel sleeps"', syntax="operators").ids == ["eel"]
+    assert zoo.search(text="+sleeps -mud", syntax="operators").ids == ["cat"]
 
 
 def test_a_match_holds_the_record(zoo: tiercel.Collection) -> None:

@@ -141,6 +141,7 @@ def test_every_option_of_a_collection_counts(collection: tiercel.Collection) -> 
         {"vector": [1, 0.1], "text": "cat", "alpha": 0.5},
         {"text": "cat", "expand": Expand(field="of")},
         {"text": "a", "rerank": reranker},
+        {"text": "cat", "syntax": "operators"},
         {"text": "cat", "mmr": 0.5},
         {"vector": [1, 0.1], "include": ["text"]},
         {"vector": [1, 0.1], "explain": True},

@@ -38,6 +38,9 @@ def content(found: Found) -> Any:
     [
         {},
         {"filter": F("at") < 50, "k": 3},
+        {"syntax": "operators"},
+        {"alpha": 1.0},
+        {"alpha": 0.0, "syntax": "operators"},
         {"filter": F("at") < 0},
         {"recall": 1, "alpha": 0.3, "include": ["text", "highlights"]},
         {"mmr": 0.5, "expand": Expand(field="links", hops=2), "rrf_k": 60},

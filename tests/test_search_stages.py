@@ -4,13 +4,14 @@ import importlib
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiercel
@@ -23,6 +24,7 @@ VECTORS = RNG.standard_normal((COUNT, 5)).astype(np.float32)
 WITHOUT = {"4", "11", "30"}
 """Records without a vector."""
 WORDS = ["red", "wine", "eel", "mud"]
+METRICS: list[Literal["cosine", "dot", "l2"]] = ["cosine", "dot", "l2"]
 TEXTS = [" ".join(RNG.choice(WORDS, 3)) for _ in range(COUNT)]
 LINKS: list[Any] = [[str(to) for to in RNG.integers(-3, COUNT, RNG.integers(0, 4))] for _ in range(COUNT)]
 LINKS[7], LINKS[8], LINKS[9] = "3", ["9", 5, None, "9"], {"not": "links"}
@@ -109,7 +111,7 @@ def test_expansion_is_that_of_a_plain_walk(
 
 
 def test_expansion_keeps_to_the_constraints_of_the_text(collection: tiercel.Collection) -> None:
-    found = collection.search(text="red -mud", k=COUNT, expand=Expand(field="in.links", hops=3))
+    found = collection.search(text="red -mud", syntax="operators", k=COUNT, expand=Expand(field="in.links", hops=3))
     assert found.ids
     assert not any("mud" in (match.text or "") for match in found)
 
@@ -135,28 +137,59 @@ def test_expansion_is_bounded(tmp_path: Path) -> None:
         assert len(found) == 10_001
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tiercel.Collection]]:
+    """The same vectors and texts under each metric."""
+    with ExitStack() as stack:
+        collections: dict[str, tiercel.Collection] = {}
+        for metric in METRICS:
+            path = tmp_path_factory.mktemp(metric)
+            collection = stack.enter_context(tiercel.open(path, dim=5, metric=metric, durability="none"))
+            rows = [None if str(at) in WITHOUT else vector for at, vector in enumerate(VECTORS)]
+            collection.upsert(map(str, range(COUNT)), rows, TEXTS)
+            collections[metric] = collection
+        yield collections
+
+
+def similarity(metric: str, one: Any, other: Any) -> float:
+    if metric == "l2":
+        return -float(((one.astype(np.float64) - other.astype(np.float64)) ** 2).sum())
+    if metric == "cosine":
+        one, other = unit(one), unit(other)
+    return float(one.astype(np.float64) @ other.astype(np.float64))
+
+
+@settings(max_examples=settings.default.max_examples // 2)
 @given(
     seed=st.integers(0, 1000),
     k=st.integers(1, 50),
     mmr=st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]),
-    way=st.sampled_from(["vector", "text", "hybrid"]),
+    way=st.sampled_from(["vector", "text", "hybrid", "weighted"]),
+    metric=st.sampled_from(METRICS),
+    reranks=st.booleans(),
 )
 def test_diversity_is_that_of_the_formula(
-    collection: tiercel.Collection, seed: int, k: int, mmr: float, way: str
+    measured: dict[str, tiercel.Collection], seed: int, k: int, mmr: float, way: str, metric: str, reranks: bool
 ) -> None:
-    rng = np.random.default_rng(seed)
-    asked: dict[str, Any] = {"recall": 1}
-    asked |= {"vector": rng.standard_normal(5)} if way != "text" else {}
-    asked |= {"text": "red wine"} if way != "vector" else {}
+    rng, collection = np.random.default_rng(seed), measured[metric]
+    query = rng.standard_normal(5).astype(np.float32)
+    asked: dict[str, Any] = {"recall": 1} | ({"alpha": 0.3} if way == "weighted" else {})
+    asked |= {"vector": query} if way != "text" else {}
+    asked |= {"text": "red wine"} if way != "vector" or reranks else {}
+    asked |= {"alpha": 1} if way == "vector" and reranks else {}
+    asked |= {"rerank": by_letters} if reranks else {}
     ranked = collection.search(**asked, k=COUNT)
     scores = dict(zip(ranked.ids, ranked.scores.tolist(), strict=True))
-    low, span = min(scores.values()), max(scores.values()) - min(scores.values())
-    relevance = {name: (score - low) / span if span else 1.0 for name, score in scores.items()}
+    by_vector = way == "vector" and not reranks
+    relevance, kind = dict(scores), metric if by_vector else "cosine"
+    if not by_vector and not reranks:
+        relevance = {name: score / max(scores.values()) for name, score in scores.items()}
+    if by_vector:
+        for name, score in scores.items():
+            assert score == pytest.approx(similarity(metric, VECTORS[int(name)], query), abs=1e-4)
 
     def likeness(one: str, other: str) -> float:
-        if {one, other} & WITHOUT:
-            return 0.0
-        return float(unit(VECTORS[int(one)]) @ unit(VECTORS[int(other)]))
+        return 0.0 if {one, other} & WITHOUT else similarity(kind, VECTORS[int(one)], VECTORS[int(other)])
 
     def gain(name: str) -> float:
         return mmr * relevance[name] - (1 - mmr) * max((likeness(name, other) for other in chosen), default=0.0)
@@ -165,9 +198,19 @@ def test_diversity_is_that_of_the_formula(
     assert found.scores.tolist() == [scores[name] for name in found.ids]
     chosen: list[str] = []
     for name in found.ids:
-        assert gain(name) >= max(map(gain, scores.keys() - set(chosen))) - 1e-5
+        assert gain(name) >= max(map(gain, scores.keys() - set(chosen))) - 1e-4
         chosen.append(name)
     assert len(set(chosen)) == min(k, len(scores))
+
+
+def by_letters(_query: str, texts: Sequence[str]) -> list[float]:
+    return [text.count("e") / 4 - text.count("d") for text in texts]
+
+
+def test_a_copy_is_not_diverse(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, dim=2) as collection:
+        collection.upsert(["one", "copy", "other"], [[1, 0], [1, 0], [0.8, 0.6]])
+        assert collection.search([1, 0.1], k=2, mmr=0.5).ids == ["one", "other"]
 
 
 def test_mmr_of_one_changes_nothing(collection: tiercel.Collection) -> None:

@@ -172,7 +172,8 @@ def check_searches(collection: tiercel.Collection, found: State) -> None:
         raise Wrong(f"{len(nearest)} of {len(with_vector)} vectors found")
     for id_ in random.Random(len(found)).sample(sorted(found), min(SEARCHED, len(found))):
         record = found[id_]
-        if id_ not in collection.search(text=" ".join(f"+{word}" for word in record.text.split()), k=3).ids:
+        required = " ".join(f"+{word}" for word in record.text.split())
+        if id_ not in collection.search(text=required, syntax="operators", k=3).ids:
             raise Wrong(f"{id_} is not found by its text")
         if collection.count(record.metadata) != 1:
             raise Wrong(f"{collection.count(record.metadata)} records are found by the metadata of {id_}")

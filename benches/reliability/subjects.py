@@ -114,7 +114,7 @@ def _read(collection: tiercel.Collection, attempt: Attempt) -> None:
     attempt(lambda: search(vector=vector))
     attempt(lambda: search(vector=vector, recall=1))
     attempt(lambda: search(text="cats number"))
-    attempt(lambda: search(text='"text of" dogs', vector=vector, filter={"kind": "a"}))
+    attempt(lambda: search(text='"text of" dogs', syntax="operators", vector=vector, filter={"kind": "a"}))
     attempt(lambda: collection.get(["id-3", "id-299", "no such id"]))
     attempt(count)
     attempt(lambda: collection.count({"number": {"$gt": 5}}))

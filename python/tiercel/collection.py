@@ -127,6 +127,7 @@ class Collection(Writing):
         vector: ArrayLike | str | None = None,
         text: str | None = None,
         *,
+        syntax: Literal["plain", "operators"] = "plain",
         filter: Filter | Metadata | None = None,
         k: int = 10,
         recall: float | None = None,
@@ -149,9 +150,12 @@ class Collection(Writing):
         vector
             Array of shape `(dim,)`: find records with vectors near it. A string here is a text: `search("cats")` is `search(text="cats")`.
         text
-            Words to find (BM25, Robertson and Zaragoza 2009); `"a phrase"` in double quotes, `+required`, `-excluded`. With an
-            embedder and no `vector`, records with vectors near that of the text are found, too. Where there is a vector, given or
-            embedded, what the text requires, excludes and quotes holds for every result.
+            Words to find (BM25, Robertson and Zaragoza 2009). With an embedder and no `vector`, records with vectors near that of the text
+            are found, too.
+        syntax
+            What signs and quotes in the text mean. "plain": nothing, so any text of a user is a query for its words. "operators":
+            `"a phrase"` in double quotes, `+required`, `-excluded`; where there is a vector, given or embedded, what the text requires,
+            excludes and quotes holds for every result.
         filter
             Only among the records that pass: an expression of `F`, or its dict form.
         k
@@ -161,7 +165,9 @@ class Collection(Writing):
         fusion, rrf_k
             How two rankings become one: reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), 1 / (rrf_k + rank) from each.
         alpha
-            Instead of ranks sum scores, each scaled to 0 to 1: `alpha` times that of the vector, the rest that of the text.
+            Instead of ranks sum scores: `alpha` times that by vector, the rest that by text. Each is scaled: the best of its ranking has
+            1, what is not in it 0. The worst of the ranking by vector has 0.2, and a score by text its share of the best. 1 is the search
+            by vector alone, 0 the search by text alone, with their scores.
         expand
             Go on to records that the found ones lead to, see `tiercel.Expand`.
         rerank
@@ -171,9 +177,11 @@ class Collection(Writing):
             Candidates that `rerank` sees, 1 to 100,000 and never less than `k`; 4 k, at least 100, unless given.
         mmr
             Choose for diversity, from 1 for none to 0: maximal marginal relevance (Carbonell and Goldstein 1998). The next result is the
-            candidate d with the largest `mmr * relevance(d) - (1 - mmr) * max(cos(d, s) for s in results so far)`. Relevance is the score,
-            scaled to 0 to 1 over the candidates; a record without a vector has a cosine of 0 with all. Candidates are the best 4 k, at
-            least 100, or those that were reranked; beyond the first 4,096 they keep their order. Scores stay as they were.
+            candidate d with the largest `mmr * relevance(d) - (1 - mmr) * max(likeness(d, s) for s in results so far)`. By vector alone,
+            relevance is the score, and likeness the score of d for the query s: both are similarities under the metric. By text or by
+            both, relevance is the score divided by the best one, after `rerank` it is what the reranker gave, and likeness is the cosine. A
+            record without a vector has a likeness of 0 with all. Candidates are the best 4 k, at least 100, or those that were reranked;
+            beyond the first 4,096 they keep their order. Scores stay as they were.
         include
             What each match brings along: any of "text", "metadata", "vector", "highlights".
         explain
@@ -190,6 +198,7 @@ class Collection(Writing):
         if vector is None and text is None:
             raise InvalidInputError("search: expected vector, text or both, got neither")
         chosen = options(
+            syntax=syntax,
             filter=filter,
             k=k,
             recall=recall,

@@ -68,6 +68,7 @@ class Expand:
 class SearchOptions(TypedDict, total=False):
     """The options of `Collection.search`, which `search_many` takes, too."""
 
+    syntax: Literal["plain", "operators"]
     filter: Filter | Metadata | None
     k: int
     recall: float | None
@@ -112,6 +113,7 @@ def all_texts(values: Any) -> bool:
 
 def options(
     *,
+    syntax: Literal["plain", "operators"] = "plain",
     filter: Filter | Metadata | None = None,
     k: int = 10,
     recall: float | None = None,
@@ -128,6 +130,8 @@ def options(
     """The options of a search, checked, in the order in which the core takes them; `k` and `recall` are checked there."""
     if fusion != "rrf":
         raise InvalidInputError(f"fusion: expected 'rrf', got {fusion!r}; give alpha for weighted scores")
+    if syntax not in ("plain", "operators"):
+        raise InvalidInputError(f"syntax: expected 'plain' or 'operators', got {syntax!r}")
     if expand is not None and not isinstance(expand, Expand):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"expand: expected a tiercel.Expand, got {type(expand).__name__}")
     if rerank is not None and not callable(rerank):
@@ -149,4 +153,5 @@ def options(
         None if mmr is None else number(mmr, "mmr", 0.0, 1.0),
         rerank_depth,
         explain,
+        syntax == "operators",
     )

@@ -32,7 +32,13 @@ def ingest(parser: argparse.ArgumentParser) -> None:
 def query(parser: argparse.ArgumentParser) -> None:
     """Options of `tiercel query`."""
     directory(parser)
-    parser.add_argument("text", metavar="TEXT", nargs="?", help='words to find; "a phrase", +required, -excluded')
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="words to find")
+    parser.add_argument(
+        "--syntax",
+        choices=("plain", "operators"),
+        default="plain",
+        help='what signs in TEXT mean; operators: "a phrase", +required, -excluded (default: plain, nothing)',
+    )
     parser.add_argument(
         "--vector", type=Reads, metavar="FILE.npy", help="array of shape (dim,): find vectors near it, too"
     )

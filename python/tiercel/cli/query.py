@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> Answer:
     with open_to_read(args.directory) as collection:
         if vector is None and args.text is not None:
             vector = _hashed(collection, args.text)
-        found = collection.search(vector, args.text, filter=filter_, k=args.k, explain=args.explain)
+        found = collection.search(vector, args.text, syntax=args.syntax, filter=filter_, k=args.k, explain=args.explain)
         results = [_result(match) for match in found]
     document: dict[str, Any] = {"k": args.k, "quality": found.quality, "results": results}
     if args.explain:

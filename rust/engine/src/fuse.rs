@@ -11,10 +11,10 @@ pub enum Fusion {
         /// The smaller, the more the first places count.
         k: f32,
     },
-    /// `alpha` times the score by vector plus the rest times the score by text, each scaled so that the best of its ranking has 1
-    /// and the worst 0.
+    /// `alpha` times the score by vector plus the rest times the score by text, each scaled so that the best of its ranking has 1 and a
+    /// record that is not in it 0. What is in a ranking is always above 0: see [`Scale`].
     Weighted {
-        /// 1 for vectors alone, 0 for text alone.
+        /// 1 for vectors alone, 0 for text alone: then the other ranking is not made.
         alpha: f32,
     },
 }
@@ -34,6 +34,16 @@ pub(crate) fn sort(scored: &mut [Scored]) {
     scored.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
 }
 
+impl Fusion {
+    /// Whether the rankings by vector and by text count, where there are both.
+    pub(crate) fn counts(self) -> (bool, bool) {
+        match self {
+            Self::Rrf { .. } => (true, true),
+            Self::Weighted { alpha } => (alpha > 0.0, alpha < 1.0),
+        }
+    }
+}
+
 /// Fuse two rankings, each best first, into the best `k`.
 pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: usize) -> Vec<Scored> {
     let mut scores: HashMap<u32, f32> = HashMap::with_capacity(by_vector.len() + by_text.len());
@@ -47,12 +57,10 @@ pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: 
             }
         }
         Fusion::Weighted { alpha } => {
-            for (ranking, weight) in [(by_vector, alpha), (by_text, 1.0 - alpha)] {
-                let best = ranking.first().map_or(0.0, |(_, score)| *score);
-                let worst = ranking.last().map_or(0.0, |(_, score)| *score);
-                let span = best - worst;
+            let scales = [Scale::of_similarities(by_vector), Scale::of_texts(by_text)];
+            for ((ranking, weight), scale) in [(by_vector, alpha), (by_text, 1.0 - alpha)].into_iter().zip(scales) {
                 for (row, score) in ranking {
-                    add(*row, weight * if span > 0.0 { (score - worst) / span } else { 1.0 });
+                    add(*row, weight * scale.apply(*score));
                 }
             }
         }
@@ -63,8 +71,39 @@ pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: 
     fused
 }
 
+/// Scales the scores of a ranking, so that the best has 1 and one that is as bad as can be has 0. The worst of the ranking is better than
+/// that: it was found.
+struct Scale {
+    best: f64,
+    /// Below every score of the ranking.
+    lowest: f64,
+}
+
+impl Scale {
+    /// BM25: what has no word of the query scores 0.
+    fn of_texts(ranking: &[Scored]) -> Self {
+        Self { best: ranking.first().map_or(1.0, |(_, score)| f64::from(*score)), lowest: 0.0 }
+    }
+
+    /// Similarities have no lowest value that all metrics share, so it is estimated: a quarter as far below the worst of the ranking as that
+    /// is below the best. On text embeddings a larger share took from what vectors tell apart, and a smaller one found as much.
+    fn of_similarities(ranking: &[Scored]) -> Self {
+        let best = ranking.first().map_or(1.0, |(_, score)| f64::from(*score));
+        let worst = ranking.last().map_or(0.0, |(_, score)| f64::from(*score));
+        Self { best, lowest: worst - (best - worst) / 4.0 }
+    }
+
+    fn apply(&self, score: f32) -> f32 {
+        let span = self.best - self.lowest;
+        if span > 0.0 { ((f64::from(score) - self.lowest) / span) as f32 } else { 1.0 }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
 
     const BY_VECTOR: [Scored; 3] = [(1, 0.9), (2, 0.8), (3, 0.1)];
@@ -81,18 +120,62 @@ mod tests {
     #[test]
     fn weights_are_of_scaled_scores() {
         let fused = fuse(&BY_VECTOR, &BY_TEXT, Fusion::Weighted { alpha: 0.75 }, 10);
-        assert_eq!(fused[0], (1, 0.75));
-        assert!((fused[1].1 - 0.75 * 0.875).abs() < 1e-6 && fused[1].0 == 2);
-        assert_eq!(fused[2], (3, 0.25));
+        let expected = [(2, 0.75 * 0.9 + 0.25 * 5.0 / 7.0), (1, 0.75), (3, 0.75 * 0.2 + 0.25)];
+        for ((row, score), (expected_row, expected_score)) in fused.iter().zip(expected) {
+            assert!(*row == expected_row && (score - expected_score).abs() < 1e-6, "{fused:?}");
+        }
     }
 
     #[test]
-    fn alpha_chooses_one() {
-        let rows = |alpha| {
-            let fused = fuse(&BY_VECTOR, &BY_TEXT, Fusion::Weighted { alpha }, 1);
-            fused.into_iter().map(|(row, _)| row).collect::<Vec<_>>()
-        };
-        assert_eq!((rows(1.0), rows(0.0)), (vec![1], vec![3]));
+    fn one_that_both_found_is_not_behind_those_that_one_did() {
+        let fused =
+            fuse(&[(1, 0.9), (2, 0.8), (3, 0.1)], &[(4, 7.0), (5, 6.9), (3, 6.8)], Fusion::Weighted { alpha: 0.5 }, 10);
+        assert_eq!(fused[0].0, 3);
+    }
+
+    #[test]
+    fn a_weight_of_nothing_is_no_ranking() {
+        let counts = |alpha| Fusion::Weighted { alpha }.counts();
+        assert_eq!((counts(1.0), counts(0.0), counts(0.5)), ((true, false), (false, true), (true, true)));
+        assert_eq!(Fusion::default().counts(), (true, true));
+    }
+
+    /// Scores of a ranking, best first, in any unit.
+    fn ranking(lowest: f32) -> impl Strategy<Value = Vec<f32>> {
+        prop::collection::vec(prop_oneof![lowest..1e3_f32, lowest..1e-3_f32, Just(0.25)], 1..20).prop_map(
+            |mut scores| {
+                scores.sort_by(|a, b| b.total_cmp(a));
+                scores
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+        /// A record with a place in both rankings has at least the score of another with an equal or worse one in one of them or in both.
+        #[test]
+        fn a_record_found_by_both_is_never_below_one_found_by_one_with_the_same_scores(
+            by_vector in ranking(-1e3), by_text in ranking(1e-6), alpha in 0.001..0.999_f32,
+        ) {
+            // The rows of the one are 0, 1, 2, ..., every second of the other is one of them.
+            let by_vector: Vec<Scored> = (0..).zip(by_vector).collect();
+            let by_text: Vec<Scored> = (0..).map(|at| if at % 2 == 0 { at } else { at + 100 }).zip(by_text).collect();
+            let fused = fuse(&by_vector, &by_text, Fusion::Weighted { alpha }, 100);
+            let find = |ranking: &[Scored], row| ranking.iter().find(|(each, _)| *each == row).map(|(_, score)| *score);
+            for (row, score) in &fused {
+                prop_assert!(*score > 0.0 && *score <= 1.0 + 1e-6);
+                for (other, lower) in &fused {
+                    let is_at_least = |ranking: &[Scored]| match (find(ranking, *row), find(ranking, *other)) {
+                        (Some(one), Some(other)) => one >= other,
+                        (_, other) => other.is_none(),
+                    };
+                    if is_at_least(&by_vector) && is_at_least(&by_text) {
+                        prop_assert!(score >= lower);
+                    }
+                }
+            }
+        }
     }
 
     #[test]

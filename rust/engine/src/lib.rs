@@ -62,7 +62,7 @@ pub use plan::{Plan, Stage, deep};
 pub use read::{Got, Stats};
 pub use run::Candidates;
 pub use scan::{Order, Page, Scan};
-pub use search::{Found, Include, Match, Search};
+pub use search::{Found, Include, Match, Search, Syntax};
 pub use tiercel_store::{CommitError, Condition, Corruption, Durability, OpenError as StoreOpenError};
 pub use tiercel_text::{Language, Tokenizer};
 pub use trouble::Troubles;

@@ -102,8 +102,7 @@ impl Depths {
         let deep = deep(search.k);
         let chooses = search.rerank.is_some() || search.mmr.is_some();
         let fused = if chooses { search.rerank.unwrap_or(deep).max(search.k) } else { search.k };
-        let hybrid = search.vector.is_some() && search.text.is_some();
-        let ranking = if hybrid { deep.max(fused) } else { fused };
+        let ranking = if search.rankings() == (true, true) { deep.max(fused) } else { fused };
         Self { ranking: ranking.min(available), fused: fused.min(available) }
     }
 }
@@ -204,6 +203,7 @@ impl Filters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuse::Fusion;
 
     #[test]
     fn ways_are_what_is_given_and_can_be_found() {
@@ -229,6 +229,8 @@ mod tests {
         assert_eq!(depths(&Search { mmr: Some(0.5), k: 50, ..alone.clone() }, 5000), (200, 200));
         assert_eq!(depths(&Search { rerank: Some(20), text: Some("x"), ..alone.clone() }, 5000), (100, 20));
         assert_eq!(depths(&Search { rerank: Some(500), text: Some("x"), ..alone.clone() }, 5000), (500, 500));
+        let one = Fusion::Weighted { alpha: 1.0 };
+        assert_eq!(depths(&Search { text: Some("x"), fusion: one, ..alone.clone() }, 5000), (10, 10), "one ranking");
         assert_eq!(depths(&Search { k: usize::MAX, text: Some("x"), ..alone.clone() }, 7), (7, 7));
         assert_eq!(depths(&Search { rerank: Some(3), ..alone }, 5000), (10, 10), "never fewer than the results");
     }

@@ -25,10 +25,10 @@ use crate::damage::Field;
 use crate::errors::QueryError;
 use crate::expand::{self, Reach};
 use crate::fuse::{Scored, fuse};
-use crate::mmr;
+use crate::mmr::{self, Unit};
 use crate::plan::{Depths, Passing, Plan, Way, among_all};
 use crate::scope::Scope;
-use crate::search::{Found, Match, Search};
+use crate::search::{Found, Match, Search, Syntax};
 use crate::snapshot::Snapshot;
 use crate::vectors::{Near, Neighbour};
 
@@ -65,13 +65,12 @@ type Nearest = (Vec<Neighbour>, bool);
 impl Run<'_> {
     /// Rank, fuse and expand.
     pub(crate) fn candidates(&self, mut plan: Plan) -> Result<Candidates, QueryError> {
-        let Search { vector, text, .. } = *self.search;
-        let tokenizer = &self.core.config.tokenizer;
-        let parse = if vector.is_some() { Query::parse_strict } else { Query::parse };
-        let query = text.map(|text| parse(text, tokenizer)).transpose()?;
+        let (by_vector, by_text) = self.search.rankings();
+        let vector = self.search.vector.filter(|_| by_vector);
+        let query = self.search.text.map(|text| self.query(text)).transpose()?;
         let scope = self.scope(query.as_ref(), &mut plan);
         let depths = Depths::of(self.search, scope.count());
-        let way = Way::of(vector, query.as_ref(), scope.count());
+        let way = Way::of(vector, query.as_ref().filter(|_| by_text), scope.count());
         plan.way = way.name();
         let (mut scored, (near, mut exact)) = match way {
             Way::Nothing => (Vec::new(), (Vec::new(), true)),
@@ -96,6 +95,16 @@ impl Run<'_> {
             records.extend(rows.into_iter().zip(read).filter_map(|(row, record)| Some((row, record?))));
         }
         Ok(Candidates { snapshot: Arc::clone(self.snapshot), scored, near, records, query, exact, plan })
+    }
+
+    /// What the text looks for.
+    fn query(&self, text: &str) -> Result<Query, QueryError> {
+        let tokenizer = &self.core.config.tokenizer;
+        match self.search.syntax {
+            Syntax::Plain => Ok(Query::plain(text, tokenizer)),
+            Syntax::Operators if self.search.rankings().0 => Ok(Query::parse_strict(text, tokenizer)?),
+            Syntax::Operators => Ok(Query::parse(text, tokenizer)?),
+        }
     }
 
     /// The rows that may be found. The constraints of a text rule its own ranking already, so they matter where there is another way
@@ -206,7 +215,7 @@ impl Candidates {
         if let Some(lambda) = search.mmr {
             let begin = Instant::now();
             let get = |row| self.snapshot.vectors.as_ref().and_then(|vectors| vectors.get(row));
-            self.scored = mmr::choose(&self.scored, get, lambda, search.k);
+            self.scored = mmr::choose(&self.scored, get, unit(core, search), lambda, search.k);
             self.plan.note("mmr", begin, self.scored.len());
         }
         self.scored.truncate(search.k);
@@ -264,6 +273,15 @@ impl Candidates {
         };
         let matches = self.scored.iter().zip(records).filter_map(whole).collect();
         Ok((matches, damaged))
+    }
+}
+
+/// What the scores are that diversity has to weigh.
+fn unit(core: &Core, search: &Search<'_>) -> Unit {
+    match search.rankings() {
+        _ if search.rerank.is_some() => Unit::Given,
+        (true, false) => Unit::Similarity(core.config.metric),
+        _ => Unit::ShareOfBest,
     }
 }
 

@@ -23,8 +23,10 @@ use crate::vectors::options;
 pub struct Search<'a> {
     /// Find records with vectors near this one.
     pub vector: Option<&'a [f32]>,
-    /// Find records with these words. Beside a vector, what the text requires, excludes and quotes holds for every result.
+    /// Find records with these words.
     pub text: Option<&'a str>,
+    /// What signs and quotes in the text mean.
+    pub syntax: Syntax,
     /// Only among the records that pass this filter, in its JSON form.
     pub filter: Option<&'a str>,
     /// Results wanted.
@@ -41,6 +43,26 @@ pub struct Search<'a> {
     pub mmr: Option<f32>,
     /// What each result brings along.
     pub include: Include,
+}
+
+/// What signs and quotes in a text mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Syntax {
+    /// Nothing: all words are looked for, and none must be there.
+    #[default]
+    Plain,
+    /// `"a phrase"`, `+required`, `-excluded`. Beside a vector, what the text requires, excludes and quotes holds for every result.
+    Operators,
+}
+
+impl Search<'_> {
+    /// Whether there is a ranking by vector, and one by text.
+    pub(crate) fn rankings(&self) -> (bool, bool) {
+        match (self.vector.is_some(), self.text.is_some()) {
+            (true, true) => self.fusion.counts(),
+            given => given,
+        }
+    }
 }
 
 /// What a result brings along besides id and score.

@@ -18,12 +18,12 @@ static INDEX: LazyLock<TextIndex> = LazyLock::new(|| {
     TextIndex::new().with(Arc::new(segment)).expect("the first segment")
 });
 
-/// Read bytes as a query, both ways, and search with it.
+/// Read bytes as a query, in all ways, and search with it.
 pub fn text_query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let tokenizer = Tokenizer::default();
-    for parse in [Query::parse, Query::parse_strict] {
-        let Ok(query) = parse(&text, &tokenizer) else { continue };
+    let read = [Query::parse(&text, &tokenizer), Query::parse_strict(&text, &tokenizer)];
+    for query in read.into_iter().flatten().chain([Query::plain(&text, &tokenizer)]) {
         let hits = INDEX.search(&query, 4, |_| true);
         assert!(hits.len() <= 4 && hits.is_sorted_by(|a, b| a.score >= b.score));
         let constraints = INDEX.constraints(&query);

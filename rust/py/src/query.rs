@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use pyo3::prelude::*;
-use tiercel_engine::{Candidates, Expand, Fusion, Include, Search, Walk, deep};
+use tiercel_engine::{Candidates, Expand, Fusion, Include, Search, Syntax, Walk, deep};
 
 use crate::arguments::{at_least_one, recall};
 use crate::found::included;
@@ -22,6 +22,7 @@ pub(crate) struct Options<'py>(
     Option<f32>,
     Option<usize>,
     bool,
+    bool,
 );
 
 /// The same, checked.
@@ -30,6 +31,7 @@ pub(crate) struct Asked {
     k: usize,
     recall: Option<f32>,
     fusion: Fusion,
+    syntax: Syntax,
     pub(crate) include: Include,
     expand: Option<Expand>,
     mmr: Option<f32>,
@@ -39,7 +41,8 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn of(options: Options<'_>) -> PyResult<Self> {
-        let Options(filter, k, wanted_recall, rrf_k, alpha, include, expand, mmr, rerank_depth, explain) = options;
+        let Options(filter, k, wanted_recall, rrf_k, alpha, include, expand, mmr, rerank_depth, explain, operators) =
+            options;
         let expand = expand.map(|(field, neighbours, hops, decay)| {
             let walk = field.map_or(Walk::Neighbours(neighbours), Walk::Field);
             Expand { walk, hops, decay }
@@ -49,6 +52,7 @@ impl Asked {
             k: at_least_one(&k, "k")?,
             recall: wanted_recall.as_ref().map(recall).transpose()?,
             fusion: alpha.map_or(Fusion::Rrf { k: rrf_k }, |alpha| Fusion::Weighted { alpha }),
+            syntax: if operators { Syntax::Operators } else { Syntax::Plain },
             include: included(include),
             expand,
             mmr,
@@ -62,6 +66,7 @@ impl Asked {
         Search {
             vector,
             text,
+            syntax: self.syntax,
             filter: self.filter.as_deref(),
             k: self.k,
             recall: self.recall,

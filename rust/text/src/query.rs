@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::dictionary::{Dictionary, hash};
 use crate::errors::QueryError;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Token, Tokenizer};
 
 /// Most different phrases: each is looked for in the texts of all documents that have its rarest word.
 const MAX_PHRASES: usize = 64;
@@ -67,6 +67,13 @@ impl Clause {
 }
 
 impl Query {
+    /// A query of all words of a text, none of which must be there; signs and quotes mean nothing.
+    pub fn plain(text: &str, tokenizer: &Tokenizer) -> Self {
+        let mut reader = Reader::new(tokenizer, Occur::Optional);
+        reader.push_words(&tokenizer.tokens(text));
+        reader.query
+    }
+
     /// Read a query.
     pub fn parse(text: &str, tokenizer: &Tokenizer) -> Result<Self, QueryError> {
         Reader::new(tokenizer, Occur::Optional).read(text)
@@ -146,24 +153,32 @@ impl<'a> Reader<'a> {
     fn push(&mut self, occur: Occur, chunk: &str, phrase: bool) -> Result<(), QueryError> {
         let tokens = self.tokenizer.tokens(chunk);
         let Some(first) = tokens.first().map(|token| token.position) else { return Ok(()) };
-        let mut words = Vec::new();
-        for token in &tokens {
-            let term = self.query.terms.add(&token.term) as usize;
-            if term == self.query.hashes.len() {
-                self.query.hashes.push(hash(&token.term));
-                self.query.plain.push(0);
-            }
-            words.push(PhraseWord { offset: token.position - first, term });
-        }
         // A quoted word without a sign is a word.
-        if phrase && (words.len() > 1 || occur != Occur::Optional) {
+        if phrase && (tokens.len() > 1 || occur != Occur::Optional) {
+            let word = |token: &Token| PhraseWord { offset: token.position - first, term: self.term(token) };
+            let words = tokens.iter().map(word).collect();
             return self.push_clause(occur, words);
         }
-        for word in words {
-            let times = &mut self.query.plain[word.term];
+        self.push_words(&tokens);
+        Ok(())
+    }
+
+    fn push_words(&mut self, tokens: &[Token]) {
+        for token in tokens {
+            let term = self.term(token);
+            let times = &mut self.query.plain[term];
             *times = times.saturating_add(1);
         }
-        Ok(())
+    }
+
+    /// The number of a term in the query, which has it from now on.
+    fn term(&mut self, token: &Token) -> usize {
+        let term = self.query.terms.add(&token.term) as usize;
+        if term == self.query.hashes.len() {
+            self.query.hashes.push(hash(&token.term));
+            self.query.plain.push(0);
+        }
+        term
     }
 
     fn push_clause(&mut self, occur: Occur, words: Vec<PhraseWord>) -> Result<(), QueryError> {
@@ -237,6 +252,22 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parsed(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn signs_and_quotes_of_a_plain_query_mean_nothing() {
+        let often = |text: &str| {
+            let query = Query::plain(text, &Tokenizer::PLAIN);
+            assert!(query.clauses.is_empty() && !query.constrains());
+            (0..).zip(&query.plain).map(|(term, times)| (query.terms.term(term).to_owned(), *times)).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            often("git push --force +x -y"),
+            ["git", "push", "force", "x", "y"].map(|word| (word.to_owned(), 1))
+        );
+        assert_eq!(often("\"red wine\", -\"red"), [("red".to_owned(), 2), ("wine".to_owned(), 1)]);
+        let long = (0..2000).map(|at| format!("\"a b{at}\" -c{at}")).collect::<Vec<_>>().join(",");
+        assert_eq!(often(&long)[0], ("a".to_owned(), 2000), "no limit of phrases");
     }
 
     #[test]
