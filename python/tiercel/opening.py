@@ -59,7 +59,8 @@ def open(  # noqa: A001
         With `mode="r"`: seconds between refreshes that a thread in the background makes, 0.001 to 86400. Without it, a reader
         refreshes only when it is told to.
     language
-        Language of the texts, whose word stems are indexed, without stop words: "english" unless given; `None` for all words as they are.
+        Language of the texts: it says which stems words have, which words tell too little to be indexed, and what their case is. "english"
+        unless given; `None` for all words as they are. Case, and forms of one letter (NFKC), never make a difference.
     threads
         Threads of the work in the background; by default all cores that this process may use.
 

@@ -1,7 +1,10 @@
-"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, or `collection 1`.
+"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1` or `words 1`.
 
 To be run once a format version, by the tiercel that is released with it. Files of a released version are never made again.
 """
+
+# Letters of many languages.
+# ruff: noqa: RUF001
 
 import json
 import lzma
@@ -10,6 +13,8 @@ import os
 import sys
 import tarfile
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -73,10 +78,20 @@ def collection(path: Path) -> None:
     os._exit(0)
 
 
-def write_collection(version: int) -> None:
+def words(path: Path) -> None:
+    """Texts in forms of letters that were told apart when format 1 was new, as a killed process leaves them."""
+    opened = tiercel.open(path, language="turkish")
+    texts = ["IŞIK İstanbul", "cafe\u0301 STRASSE", "ΟΔΥΣΣΕΥΣ", "Café Straße", "ışık"]
+    opened.upsert(["city", "café", "king"], texts=texts[:3])
+    opened.checkpoint()
+    opened.upsert(["later", "light"], texts=texts[3:])
+    os._exit(0)
+
+
+def write_collection(version: int, name: str = "", make: Callable[[Path], None] = collection) -> None:
     with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / f"collection-v{version}"
-        writer = multiprocessing.get_context("spawn").Process(target=collection, args=(path,))
+        path = Path(scratch) / f"collection-v{version}{name}"
+        writer = multiprocessing.get_context("spawn").Process(target=make, args=(path,))
         writer.start()
         writer.join()
         with (
@@ -94,4 +109,9 @@ def write_indexes(version: int) -> None:
 
 
 if __name__ == "__main__":
-    {"index": write_indexes, "collection": write_collection}[sys.argv[1]](int(sys.argv[2]))
+    write = {
+        "index": write_indexes,
+        "collection": write_collection,
+        "words": partial(write_collection, name="-words", make=words),
+    }
+    write[sys.argv[1]](int(sys.argv[2]))

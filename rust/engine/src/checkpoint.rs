@@ -3,14 +3,16 @@
 //! ```text
 //! index-<n>   INDX   the main index, as `tiercel_index` writes it: vectors, codes, graph
 //! text-<n>    TEXT   a segment of texts
-//! meta "checkpoint"  {"number", "rows", "index", "texts"}: rows below `rows` are in these files, later ones in the store
+//! meta "checkpoint"  {"number", "rows", "index", "texts", "analyzer"}: rows below `rows` are in these files, later ones in the store
 //! ```
+//!
+//! Texts that became terms by other rules than those of this version, which "analyzer" tells, are not read: opening makes their terms again.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tiercel_store::{Publication, Reader, Tag, is_segment_name};
-use tiercel_text::Segment;
+use tiercel_text::{ANALYZER, Segment};
 
 use crate::background::{merge_text, move_tails};
 use crate::errors::{OpenError, QueryError, WriteError};
@@ -47,11 +49,14 @@ pub(crate) struct Checkpoint {
     pub(crate) rows: u32,
     pub(crate) index: Option<String>,
     pub(crate) texts: Vec<String>,
+    /// The version of the rules by which the texts became terms.
+    pub(crate) analyzer: u64,
 }
 
 impl Checkpoint {
     fn to_bytes(&self) -> Vec<u8> {
-        json!({"number": self.number, "rows": self.rows, "index": self.index, "texts": self.texts})
+        let Self { number, rows, index, texts, analyzer } = self;
+        json!({"number": number, "rows": rows, "index": index, "texts": texts, "analyzer": analyzer})
             .to_string()
             .into_bytes()
     }
@@ -65,9 +70,21 @@ impl Checkpoint {
                 rows: u32::try_from(value["rows"].as_u64()?).ok()?,
                 index: if value["index"].is_null() { None } else { Some(name(&value["index"])?) },
                 texts: value["texts"].as_array()?.iter().map(name).collect::<Option<_>>()?,
+                // It was not told before there was a second version.
+                analyzer: if value["analyzer"].is_null() { 1 } else { value["analyzer"].as_u64()? },
             })
         };
         read().ok_or(OpenError::Config("has a checkpoint that makes no sense"))
+    }
+
+    /// The files of texts whose terms are those of this version.
+    pub(crate) fn readable_texts(&self) -> &[String] {
+        if self.analyzer == ANALYZER { &self.texts } else { &[] }
+    }
+
+    /// Whether its texts have to be written again because of their terms.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.readable_texts().len() < self.texts.len()
     }
 
     fn files(&self) -> impl Iterator<Item = &str> {
@@ -93,12 +110,12 @@ impl Maintenance {
         let rows = snapshot.rows - self.last.rows;
         let much = FRESH.max(u64::from(self.last.rows) * width / SHARE);
         let fresh = if width == 0 { rows > 100_000 } else { u64::from(rows) * width > much };
-        fresh || log > 2 * much
+        fresh || log > 2 * much || self.last.is_outdated()
     }
 
     /// Whether so much that a clean close should write one.
     pub(crate) fn is_due_at_close(&self, snapshot: &Snapshot) -> bool {
-        snapshot.rows - self.last.rows > 1024.max(self.last.rows / 16)
+        snapshot.rows - self.last.rows > 1024.max(self.last.rows / 16) || self.last.is_outdated()
     }
 }
 
@@ -107,7 +124,7 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     maintenance.recover(writer)?;
     merge_text(writer)?;
     let sealed = move_tails(writer)?;
-    let mut next = Checkpoint { rows: sealed.rows, ..Checkpoint::default() };
+    let mut next = Checkpoint { rows: sealed.rows, analyzer: ANALYZER, ..Checkpoint::default() };
     if let Some(vectors) = sealed.vectors.as_ref().filter(|vectors| !vectors.main.is_empty()) {
         writer.faults.meet("write the index")?;
         let name = maintenance.name("index");
@@ -187,11 +204,25 @@ mod tests {
 
     #[test]
     fn a_checkpoint_comes_back() {
-        let checkpoint =
-            Checkpoint { number: 7, rows: 12, index: Some("index-6".into()), texts: vec!["text-7".into()] };
+        let (index, texts) = (Some("index-6".into()), vec!["text-7".into()]);
+        let checkpoint = Checkpoint { number: 7, rows: 12, index, texts, analyzer: 3 };
         assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()).unwrap(), checkpoint);
         assert_eq!(Checkpoint::from_bytes(&Checkpoint::default().to_bytes()).unwrap(), Checkpoint::default());
         assert!(Checkpoint::from_bytes(b"{}").is_err());
+    }
+
+    #[test]
+    fn texts_of_other_rules_are_not_read() {
+        let of = |analyzer: &str| {
+            let bytes = format!(r#"{{"number": 1, "rows": 2, "index": null, "texts": ["text-1"]{analyzer}}}"#);
+            let checkpoint = Checkpoint::from_bytes(bytes.as_bytes()).unwrap();
+            (checkpoint.readable_texts().len(), checkpoint.is_outdated())
+        };
+        assert_eq!(of(""), (0, true));
+        assert_eq!(of(r#", "analyzer": 1"#), (0, true));
+        assert_eq!(of(&format!(r#", "analyzer": {}"#, ANALYZER + 1)), (0, true), "of a later version");
+        assert_eq!(of(&format!(r#", "analyzer": {ANALYZER}"#)), (1, false));
+        assert!(!Checkpoint::default().is_outdated());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::thread;
 
 use tiercel_index::Index;
 use tiercel_store::{Durability, FreshChunk, Options, OsVfs, Prepared, ReadError, Reader, Segment as File, Store, Vfs};
-use tiercel_text::{Segment, TextIndex};
+use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
 
 use crate::background::{Background, fill_up, merge_text, take_out_dead};
 use crate::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, checkpoint, last_checkpoint};
@@ -222,6 +222,40 @@ fn read_vectors(main: Index, reader: &Reader, last: &Checkpoint, stamps: &Stamps
     Ok(vectors)
 }
 
+/// Texts that wait, in bytes, until they become a segment.
+const TEXTS_AT_ONCE: usize = 32 << 20;
+
+/// Makes terms of texts that are in no file, part by part: there may be any number of them.
+struct FreshTexts<'a> {
+    index: TextIndex,
+    tokenizer: &'a Tokenizer,
+    waiting: Vec<(u32, String)>,
+    bytes: usize,
+}
+
+impl FreshTexts<'_> {
+    fn add(&mut self, row: u32, text: &[u8]) -> Result<(), OpenError> {
+        self.bytes += text.len();
+        self.waiting.push((row, String::from_utf8_lossy(text).into_owned()));
+        if self.bytes < TEXTS_AT_ONCE { Ok(()) } else { self.build() }
+    }
+
+    fn build(&mut self) -> Result<(), OpenError> {
+        let damaged = |error: BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
+        let documents = self.waiting.iter().map(|(row, text)| (*row, text.as_str()));
+        let segment = Segment::build(documents, self.tokenizer).map_err(damaged)?;
+        self.index = self.index.with(Arc::new(segment)).map_err(damaged)?;
+        self.waiting.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<TextIndex, OpenError> {
+        self.build()?;
+        Ok(self.index)
+    }
+}
+
 type Texts = (TextIndex, Vec<(Arc<Segment>, String)>);
 
 fn read_texts(
@@ -234,26 +268,25 @@ fn read_texts(
 ) -> Result<Texts, OpenError> {
     let mut text = TextIndex::new();
     let mut written = Vec::new();
-    for name in &last.texts {
+    for name in last.readable_texts() {
         let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
         let bytes = files(name)?.read(TEXT)?;
         let segment = Arc::new(Segment::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?);
         text = text.with(Arc::clone(&segment)).map_err(|error| damaged(error.to_string()))?;
         written.push((segment, name.clone()));
     }
-    let mut fresh: Vec<(u32, String)> = Vec::new();
-    reader.scan(last.rows, |row, record| {
+    let first = if last.is_outdated() { 0 } else { last.rows };
+    let mut fresh = FreshTexts { index: text, tokenizer: &config.tokenizer, waiting: Vec::new(), bytes: 0 };
+    reader.scan(first, |row, record| {
         // What cannot be read is found by no word of it.
-        if damage.is_sound(row, record.id, record.text, None) {
-            fresh.extend(record.text.map(|text| (row, String::from_utf8_lossy(text).into_owned())));
+        if damage.is_sound(row, record.id, record.text, None)
+            && let Some(text) = record.text
+        {
+            fresh.add(row, text)?;
         }
         Ok::<_, OpenError>(())
     })?;
-    let documents = fresh.iter().map(|(row, text)| (*row, text.as_str()));
-    let damaged =
-        |error: tiercel_text::BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
-    let segment = Segment::build(documents, &config.tokenizer).map_err(damaged)?;
-    text = text.with(Arc::new(segment)).map_err(damaged)?;
+    let text = fresh.finish()?;
     let dead: Vec<u32> = text.rows().filter(|row| !stamps.lives(*row, 0)).collect();
     Ok((text.without(&dead), written))
 }

@@ -7,8 +7,9 @@ use crate::dictionary::{Dictionary, hash};
 use crate::errors::BuildError;
 use crate::postings::{Postings, Runs};
 use crate::segment::{LEFT_OUT, Segment};
-use crate::tokenizer::{Tokenizer, for_each_lower_word};
+use crate::tokenizer::{Tokenizer, is_too_long};
 use crate::varint::{self, EntryWriter};
+use crate::words::for_each_word;
 
 /// Bytes of text in a segment: half as many words at most, each of which takes at most 6 bytes in the longest of its
 /// arrays. So all offsets stay under 2^32.
@@ -34,7 +35,7 @@ impl Segment {
         tokenizer: &Tokenizer,
     ) -> Result<Self, BuildError> {
         let mut draft = Draft::default();
-        // Each different word is stemmed once.
+        // Each different word is folded and stemmed once.
         let mut words = Dictionary::default();
         let mut term_of_word = Vec::new();
         let mut bytes = 0_usize;
@@ -43,16 +44,17 @@ impl Segment {
             if bytes > MAX_BYTES {
                 return Err(BuildError::TooLarge { limit: MAX_BYTES });
             }
-            for_each_lower_word(text, |_, word| {
-                let term = word.map_or(LEFT_OUT, |word| {
-                    let id = words.add(word) as usize;
-                    if id == term_of_word.len() {
-                        let term = tokenizer.term(word).map_or(LEFT_OUT, |term| draft.dictionary.add(&term));
-                        term_of_word.push(term);
-                    }
-                    term_of_word[id]
-                });
-                draft.words.push(term);
+            for_each_word(text, |_, word| {
+                if is_too_long(word) {
+                    draft.words.push(LEFT_OUT);
+                    return;
+                }
+                let id = words.add(word) as usize;
+                if id == term_of_word.len() {
+                    let term = tokenizer.term(word).map_or(LEFT_OUT, |term| draft.dictionary.add(&term));
+                    term_of_word.push(term);
+                }
+                draft.words.push(term_of_word[id]);
             });
             draft.end(row)?;
         }

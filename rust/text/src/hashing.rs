@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::tokenizer::for_each_lower_word;
+use crate::tokenizer::MAX_WORD_BYTES;
+use crate::words::for_each_word;
 
 /// Characters of the parts of words.
 const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
@@ -83,15 +84,17 @@ impl HashingEmbedder {
 /// it.
 fn counted_words(text: &str) -> BTreeMap<String, u32> {
     let mut words = BTreeMap::new();
-    for_each_lower_word(text, |_, word| {
-        let Some(word) = word else { return };
-        if let Some(count) = words.get_mut(word) {
-            *count += 1;
-        } else {
-            words.insert(word.to_owned(), 1);
+    for_each_word(text, |_, word| {
+        if word.len() <= MAX_WORD_BYTES {
+            *words.entry(lower(word)).or_default() += 1;
         }
     });
     words
+}
+
+/// A word in lower case. The forms of a letter stay apart, unlike in an index: vectors that were made are not to change.
+fn lower(word: &str) -> String {
+    if word.is_ascii() { word.to_ascii_lowercase() } else { word.to_lowercase().replace('\u{2019}', "'") }
 }
 
 /// FNV-1a, which is short and fixed for ever, and the finalizer of `SplitMix64`, since FNV mixes its high bits badly.

@@ -3,16 +3,17 @@
 use std::ops::Range;
 
 use crate::query::{Occur, Query};
-use crate::tokenizer::{Tokenizer, for_each_lower_word};
+use crate::tokenizer::Tokenizer;
+use crate::words::for_each_word;
 
 /// The words of `text`, in bytes and in its order, that `query` looks for: its words wherever they stand, and those of
 /// its phrases where the phrase stands. Words of the same stem match, as they do in a search by the same tokenizer.
 pub fn highlight(text: &str, query: &Query, tokenizer: &Tokenizer) -> Vec<Range<usize>> {
     // The term of the query that stands at each place, and where.
     let mut places: Vec<(Option<usize>, Range<usize>)> = Vec::new();
-    for_each_lower_word(text, |range, word| {
-        let term = word.and_then(|word| tokenizer.term(word));
-        places.push((term.and_then(|term| query.term(&term)), range));
+    for_each_word(text, |start, word| {
+        let term = tokenizer.term(word);
+        places.push((term.and_then(|term| query.term(&term)), start..start + word.len()));
     });
     let wanted = || query.clauses.iter().filter(|clause| clause.occur != Occur::Excluded);
     let mut single = vec![false; query.hashes.len()];

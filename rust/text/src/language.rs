@@ -1,12 +1,12 @@
-//! The languages whose words can be stemmed.
+//! The languages whose words are known.
 
 use rust_stemmers::{Algorithm, Stemmer};
 
 use crate::stop_words;
 
 macro_rules! languages {
-    ($($language:ident $name:literal),+ $(,)?) => {
-        /// A language whose words can be stemmed.
+    ($($language:ident $name:literal $stemmer:expr),+ $(,)?) => {
+        /// A language of texts: it says how words are stemmed, which ones tell little, and what case means.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "the names say it")]
         pub enum Language {
@@ -24,35 +24,38 @@ macro_rules! languages {
                 }
             }
 
-            /// A stemmer is a pointer to a function, so it is made when it is wanted.
-            pub(crate) fn stemmer(self) -> Stemmer {
-                Stemmer::create(match self {
-                    $(Self::$language => Algorithm::$language),+
-                })
+            /// A stemmer is a pointer to a function, so it is made when it is wanted. `None` where there is none.
+            pub(crate) fn stemmer(self) -> Option<Stemmer> {
+                let algorithm = match self {
+                    $(Self::$language => $stemmer),+
+                };
+                algorithm.map(Stemmer::create)
             }
         }
     };
 }
 
 languages! {
-    Arabic "arabic",
-    Danish "danish",
-    Dutch "dutch",
-    English "english",
-    Finnish "finnish",
-    French "french",
-    German "german",
-    Greek "greek",
-    Hungarian "hungarian",
-    Italian "italian",
-    Norwegian "norwegian",
-    Portuguese "portuguese",
-    Romanian "romanian",
-    Russian "russian",
-    Spanish "spanish",
-    Swedish "swedish",
-    Tamil "tamil",
-    Turkish "turkish",
+    Arabic "arabic" Some(Algorithm::Arabic),
+    Azerbaijani "azerbaijani" None,
+    Danish "danish" Some(Algorithm::Danish),
+    Dutch "dutch" Some(Algorithm::Dutch),
+    English "english" Some(Algorithm::English),
+    Finnish "finnish" Some(Algorithm::Finnish),
+    French "french" Some(Algorithm::French),
+    German "german" Some(Algorithm::German),
+    Greek "greek" Some(Algorithm::Greek),
+    Hungarian "hungarian" Some(Algorithm::Hungarian),
+    Italian "italian" Some(Algorithm::Italian),
+    Lithuanian "lithuanian" None,
+    Norwegian "norwegian" Some(Algorithm::Norwegian),
+    Portuguese "portuguese" Some(Algorithm::Portuguese),
+    Romanian "romanian" Some(Algorithm::Romanian),
+    Russian "russian" Some(Algorithm::Russian),
+    Spanish "spanish" Some(Algorithm::Spanish),
+    Swedish "swedish" Some(Algorithm::Swedish),
+    Tamil "tamil" Some(Algorithm::Tamil),
+    Turkish "turkish" Some(Algorithm::Turkish),
 }
 
 impl Language {
@@ -77,6 +80,11 @@ impl Language {
         }
     }
 
+    /// Whether `I` is the capital of `ı`, and `İ` that of `i`.
+    pub(crate) const fn is_turkic(self) -> bool {
+        matches!(self, Self::Turkish | Self::Azerbaijani)
+    }
+
     pub(crate) fn is_stop_word(self, word: &str) -> bool {
         self.stop_words().binary_search(&word).is_ok()
     }
@@ -85,6 +93,7 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::{Casing, fold};
 
     #[test]
     fn languages_are_found_by_name() {
@@ -95,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn stop_words_are_sorted_and_in_lower_case() {
+    fn stop_words_are_sorted_and_folded() {
         for language in Language::ALL {
             let words = language.stop_words();
             assert!(words.is_sorted_by(|a, b| a < b), "{language:?}");
-            assert!(words.iter().all(|word| **word == word.to_lowercase()), "{language:?}");
+            assert!(words.iter().all(|word| **word == fold(word, Casing::Common)), "{language:?}");
         }
         assert!(Language::English.is_stop_word("the"));
         assert!(!Language::English.is_stop_word("word"));

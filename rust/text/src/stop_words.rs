@@ -152,19 +152,19 @@ pub(crate) static FRENCH: [&str; 93] = [
     "un", "une", "vos", "votre", "vous", "y", "à", "étaient", "était", "étant", "été", "être",
 ];
 
-pub(crate) static GERMAN: [&str; 156] = [
+pub(crate) static GERMAN: [&str; 155] = [
     "aber", "alle", "allem", "allen", "aller", "alles", "als", "also", "am", "an", "andere", "anderen", "auch", "auf",
-    "aus", "bei", "bin", "bis", "bist", "da", "damit", "dann", "das", "dass", "daß", "dein", "deine", "dem", "den",
-    "denn", "der", "des", "dich", "die", "dies", "diese", "diesem", "diesen", "dieser", "dieses", "dir", "doch",
-    "dort", "du", "durch", "ein", "eine", "einem", "einen", "einer", "eines", "er", "es", "etwas", "euch", "euer",
-    "für", "gegen", "hab", "habe", "haben", "hat", "hatte", "hatten", "hier", "hin", "hinter", "ich", "ihm", "ihn",
-    "ihnen", "ihr", "ihre", "ihrem", "ihren", "ihrer", "im", "in", "ins", "ist", "ja", "jede", "jedem", "jeden",
-    "jeder", "jedes", "jetzt", "kann", "kein", "keine", "keinen", "können", "man", "mein", "meine", "mich", "mir",
-    "mit", "nach", "nicht", "nichts", "noch", "nun", "nur", "ob", "oder", "ohne", "sehr", "sein", "seine", "seinem",
-    "seinen", "seiner", "selbst", "sich", "sie", "sind", "so", "solche", "soll", "sondern", "sonst", "um", "und",
-    "uns", "unser", "unter", "viel", "vom", "von", "vor", "war", "waren", "warst", "was", "weg", "weil", "wenn",
-    "werde", "werden", "wie", "wieder", "will", "wir", "wird", "wirst", "wo", "wollen", "würde", "würden", "zu", "zum",
-    "zur", "zwar", "zwischen", "über",
+    "aus", "bei", "bin", "bis", "bist", "da", "damit", "dann", "das", "dass", "dein", "deine", "dem", "den", "denn",
+    "der", "des", "dich", "die", "dies", "diese", "diesem", "diesen", "dieser", "dieses", "dir", "doch", "dort", "du",
+    "durch", "ein", "eine", "einem", "einen", "einer", "eines", "er", "es", "etwas", "euch", "euer", "für", "gegen",
+    "hab", "habe", "haben", "hat", "hatte", "hatten", "hier", "hin", "hinter", "ich", "ihm", "ihn", "ihnen", "ihr",
+    "ihre", "ihrem", "ihren", "ihrer", "im", "in", "ins", "ist", "ja", "jede", "jedem", "jeden", "jeder", "jedes",
+    "jetzt", "kann", "kein", "keine", "keinen", "können", "man", "mein", "meine", "mich", "mir", "mit", "nach",
+    "nicht", "nichts", "noch", "nun", "nur", "ob", "oder", "ohne", "sehr", "sein", "seine", "seinem", "seinen",
+    "seiner", "selbst", "sich", "sie", "sind", "so", "solche", "soll", "sondern", "sonst", "um", "und", "uns", "unser",
+    "unter", "viel", "vom", "von", "vor", "war", "waren", "warst", "was", "weg", "weil", "wenn", "werde", "werden",
+    "wie", "wieder", "will", "wir", "wird", "wirst", "wo", "wollen", "würde", "würden", "zu", "zum", "zur", "zwar",
+    "zwischen", "über",
 ];
 
 pub(crate) static ITALIAN: [&str; 106] = [

@@ -1,20 +1,24 @@
 //! From a text to the terms that are indexed.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::fold::{Casing, fold};
 use crate::language::Language;
 use crate::words::for_each_word;
+
+/// The version of the rules by which texts become terms. A segment that was built by other rules does not find what it should: build it
+/// again of its texts.
+pub const ANALYZER: u64 = 2;
 
 /// Words of more bytes are not indexed: they are hashes, keys and encoded data, not words.
 pub const MAX_WORD_BYTES: usize = 255;
 
-/// Makes terms of a text: its Unicode words (UAX #29) in lower case, without stop words, stemmed.
+/// Makes terms of a text: its Unicode words (UAX #29), without stop words, stemmed.
 ///
+/// - Words are compared without case and without the difference between forms of one letter: see the module `fold`.
 /// - Chinese and Japanese are indexed a character at a time, katakana a run at a time; a phrase finds a word of several
 ///   characters.
-/// - Signs and emoji are no words. A typographic apostrophe is a plain one.
-/// - Nothing else is folded: accents stay, and a letter with a combining mark is not the same as the one composed letter.
+/// - Signs and emoji are no words.
 /// - A word of more than [`MAX_WORD_BYTES`] is left out.
 ///
 /// A word that is left out keeps its place: `state of the art` without stop words is `state`, and `art` three places on.
@@ -46,51 +50,54 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Words in lower case as they are.
+    /// Words as they are, but for case and forms of letters.
     pub const PLAIN: Self = Self { stemming: None, stop_words: None };
 
     /// The terms of `text`, in its order.
     pub fn tokens(&self, text: &str) -> Vec<Token> {
         let mut tokens = Vec::new();
         let mut position = 0;
-        for_each_lower_word(text, |range, word| {
-            if let Some(term) = word.and_then(|word| self.term(word)) {
-                tokens.push(Token { term: term.into_owned(), position, range });
+        for_each_word(text, |start, word| {
+            if let Some(term) = self.term(word) {
+                tokens.push(Token { term, position, range: start..start + word.len() });
             }
             position += 1;
         });
         tokens
     }
 
-    /// The term of a word in lower case; `None` for a stop word.
-    pub(crate) fn term(self, word: &str) -> Option<Cow<'_, str>> {
-        if self.stop_words.is_some_and(|language| language.is_stop_word(word)) {
+    /// The term of a word of a text; `None` for one that is left out.
+    pub(crate) fn term(self, word: &str) -> Option<String> {
+        if is_too_long(word) {
             return None;
         }
-        let Some(language) = self.stemming else { return Some(Cow::Borrowed(word)) };
-        let stem = language.stemmer().stem(word);
+        let mut word = fold(word, self.casing());
+        if self.stemming == Some(Language::Turkish) {
+            // Behind an apostrophe stands the ending of a name, which stemmers do not know.
+            word.truncate(word.find('\'').filter(|at| *at > 0).unwrap_or(word.len()));
+        }
+        if word.is_empty() || word.len() > MAX_WORD_BYTES {
+            return None;
+        }
+        if self.stop_words.is_some_and(|language| language.is_stop_word(&word)) {
+            return None;
+        }
+        let Some(stemmer) = self.stemming.and_then(Language::stemmer) else { return Some(word) };
+        let stem = stemmer.stem(&word);
         // A stem of nothing would be one term for words that have nothing in common.
-        Some(if stem.is_empty() { Cow::Borrowed(word) } else { stem })
+        Some(if stem.is_empty() { word } else { stem.into_owned() })
+    }
+
+    fn casing(self) -> Casing {
+        let is_turkic = |language: Option<Language>| language.is_some_and(Language::is_turkic);
+        if is_turkic(self.stemming) || is_turkic(self.stop_words) { Casing::Turkic } else { Casing::Common }
     }
 }
 
-/// Call `found` with each word of `text`: where it stands, and itself in lower case if it is not too long.
-pub(crate) fn for_each_lower_word(text: &str, mut found: impl FnMut(Range<usize>, Option<&str>)) {
-    let mut lower = String::new();
-    for_each_word(text, |start, word| {
-        let range = start..start + word.len();
-        if word.len() > MAX_WORD_BYTES {
-            return found(range, None);
-        }
-        if word.is_ascii() {
-            lower.clear();
-            lower.push_str(word);
-            lower.make_ascii_lowercase();
-        } else {
-            lower = word.to_lowercase().replace('\u{2019}', "'");
-        }
-        found(range, Some(&lower));
-    });
+/// Whether a word has too many bytes in any form of its letters.
+pub(crate) const fn is_too_long(word: &str) -> bool {
+    // Composed forms of letters have at least a quarter of the bytes.
+    word.len() > if word.is_ascii() { MAX_WORD_BYTES } else { 4 * MAX_WORD_BYTES }
 }
 
 #[cfg(test)]
@@ -105,16 +112,16 @@ mod tests {
     }
 
     #[test]
-    fn words_are_put_in_lower_case() {
+    fn words_are_folded() {
         let cases: [(&str, &[&str]); 10] = [
             ("", &[]),
             ("The FBI, F.B.I. and O'Reilly's", &["the", "fbi", "f.b.i", "and", "o'reilly's"]),
             ("don\u{2019}t", &["don't"]),
-            ("\u{c9}COLE stra\u{df}e \u{1e9e} \u{130}", &["\u{e9}cole", "stra\u{df}e", "\u{df}", "i\u{307}"]),
-            ("\u{3a3}\u{39f}\u{3a6}\u{39f}\u{3a3}", &["\u{3c3}\u{3bf}\u{3c6}\u{3bf}\u{3c2}"]),
+            ("\u{c9}COLE stra\u{df}e \u{1e9e} \u{130}", &["\u{e9}cole", "strasse", "ss", "i"]),
+            ("\u{3a3}\u{39f}\u{3a6}\u{39f}\u{3a3}", &["\u{3c3}\u{3bf}\u{3c6}\u{3bf}\u{3c3}"]),
             ("\u{6771}\u{4eac} \u{30bf}\u{30ef}\u{30fc}", &["\u{6771}", "\u{4eac}", "\u{30bf}\u{30ef}\u{30fc}"]),
             ("ok \u{1f600} \u{1f469}\u{200d}\u{1f680}!", &["ok"]),
-            ("cafe\u{301} caf\u{e9}", &["cafe\u{301}", "caf\u{e9}"]),
+            ("cafe\u{301} caf\u{e9}", &["caf\u{e9}", "caf\u{e9}"]),
             ("1,000.50 3D x_y", &["1,000.50", "3d", "x_y"]),
             ("\u{0} \u{fffd} \u{feff} - _ a", &["a"]),
         ];
@@ -134,11 +141,47 @@ mod tests {
     }
 
     #[test]
-    fn long_words_are_left_out() {
+    fn long_words_are_left_out_in_any_form() {
         let (longest, longer) = ("x".repeat(MAX_WORD_BYTES), "y".repeat(MAX_WORD_BYTES + 1));
         let tokens = Tokenizer::PLAIN.tokens(&format!("{longer} {longest}"));
         assert_eq!(tokens.len(), 1);
         assert_eq!((tokens[0].term.as_str(), tokens[0].position), (longest.as_str(), 1));
+        for (letters, fits) in [(127, true), (128, false)] {
+            let (composed, decomposed) = ("\u{e9}".repeat(letters), "e\u{301}".repeat(letters));
+            assert_eq!(terms(Tokenizer::PLAIN, &composed), terms(Tokenizer::PLAIN, &decomposed));
+            assert_eq!(terms(Tokenizer::PLAIN, &composed).len(), usize::from(fits));
+        }
+        assert_eq!(terms(Tokenizer::PLAIN, &"\u{e9}".repeat(1 << 20)), [""; 0]);
+    }
+
+    #[test]
+    fn case_is_that_of_the_language() {
+        let of = |language, text| terms(Tokenizer { stemming: None, stop_words: Some(language) }, text);
+        for language in [Language::Turkish, Language::Azerbaijani] {
+            assert_eq!(of(language, "I\u{15e}IK \u{130}stanbul"), ["\u{131}\u{15f}\u{131}k", "istanbul"]);
+        }
+        assert_eq!(of(Language::Lithuanian, "LI\u{300}TS li\u{307}\u{300}ts"), ["l\u{ec}ts"; 2]);
+    }
+
+    /// Words that a reader takes for one and the same have one term.
+    #[test]
+    fn forms_of_a_word_have_one_term_in_its_language() {
+        for (language, words) in [
+            (Language::German, ["Stra\u{df}en", "STRASSE", "strasse"]),
+            (
+                Language::Greek,
+                ["\u{39f}\u{394}\u{39f}\u{3a3}", "\u{3bf}\u{3b4}\u{3cc}\u{3c2}", "\u{39f}\u{3b4}\u{3bf}\u{301}\u{3c2}"],
+            ),
+            (Language::Turkish, ["KITABI", "k\u{131}tab\u{131}", "K\u{131}tab\u{131}"]),
+            (Language::Turkish, ["\u{130}stanbul'da", "\u{130}STANBUL\u{2019}UN", "istanbul"]),
+            (Language::French, ["\u{c9}T\u{c9}S", "e\u{301}te\u{301}s", "\u{e9}t\u{e9}s"]),
+            (Language::Russian, ["\u{401}\u{416}", "\u{415}\u{308}\u{436}", "\u{451}\u{436}"]),
+            (Language::Azerbaijani, ["QIZIL", "q\u{131}z\u{131}l", "Q\u{131}z\u{131}l"]),
+        ] {
+            let tokenizer = Tokenizer { stemming: Some(language), stop_words: None };
+            let terms = terms(tokenizer, &words.join(" "));
+            assert!(terms.len() == 3 && terms.iter().all(|term| *term == terms[0]), "{language:?} {terms:?}");
+        }
     }
 
     proptest! {
@@ -151,7 +194,7 @@ mod tests {
             let tokens = Tokenizer::PLAIN.tokens(&text);
             prop_assert!(tokens.is_sorted_by(|a, b| a.range.end <= b.range.start && a.position < b.position));
             for token in tokens {
-                prop_assert_eq!(text[token.range].to_lowercase().replace('\u{2019}', "'"), token.term);
+                prop_assert_eq!(fold(&text[token.range], Casing::Common), token.term);
             }
         }
 
@@ -160,7 +203,7 @@ mod tests {
         fn every_word_has_a_stem(word in "[a-zäåßæøüőıéñçа-яα-ωஅ-ஹا-ي'’y0-9\u{301}\u{4eac}_]{1,12}") {
             for language in Language::ALL {
                 let tokenizer = Tokenizer { stemming: Some(*language), stop_words: None };
-                prop_assert!(tokenizer.term(&word.to_lowercase()).is_some_and(|term| !term.is_empty()));
+                prop_assert!(tokenizer.term(&word).is_some_and(|term| !term.is_empty()));
             }
         }
     }
