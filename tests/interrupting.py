@@ -16,14 +16,15 @@ class Interruption(KeyboardInterrupt):
 
 
 class Interrupter:
-    """Raises at one place after another of what tiercel does on this thread: at each at which Python looks whether a signal has come.
+    """Raises at one place after another of what tiercel does on this thread, or every so many: at each at which Python looks whether a signal has come.
 
     These are the beginning of a function of Python, the end of a call of a function that is not written in Python, and the end of a round of a loop. What
     stands between two of them is never interrupted, such as the end of a `with` of a lock.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, step: int = 1) -> None:
         self.place = 0
+        self._step = step
         self.is_done = False
         self._left = 0
         self._loops: dict[FrameType, str] = {}
@@ -31,7 +32,7 @@ class Interrupter:
     def call(self, work: Callable[[], Any]) -> Any:
         """Do something, and raise at the next place; `is_done` if there was none."""
         self._left, self.is_done = self.place, True
-        self.place += 1
+        self.place += self._step
         sys.settrace(self._trace)
         sys.setprofile(self._profile)
         try:

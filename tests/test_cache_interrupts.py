@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from caching import Clock, Counted
 from interrupting import Interrupter, Interruption
+from outside import Shelf, on_shelf
 from test_cache_loads import until
 
 import tiercel
@@ -97,8 +98,12 @@ async def cancel_all() -> None:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 @pytest.mark.parametrize("name", CALLS)
-def test_an_exception_at_any_place_leaves_the_cache_whole(name: str, tmp_path: Path) -> None:
-    clock, interrupter = Clock(), Interrupter()
+def test_an_exception_at_any_place_leaves_the_cache_whole(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    # What the long calls go through is mostly what the short ones do.
+    is_long = "many" in name or name.startswith("a")
+    clock, interrupter = Clock(), Interrupter(step=4 if is_long and not pytestconfig.getoption("long") else 1)
     with Cache([Memory(2500), Store(tmp_path, 1 << 20)], clock=clock, stale=1000) as cache:
         while not interrupter.is_done:
             cache.put("below", ["old", bytes(LARGE)])
@@ -136,3 +141,30 @@ def test_an_exception_at_any_place_leaves_an_embedding_cache_whole() -> None:
         assert not cache._lock.locked()
         assert cache.embed_documents(texts).shape == (2, 8)
     assert interrupter.place > 30
+
+
+def test_an_exception_at_any_place_leaves_a_tier_outside_whole() -> None:
+    interrupter, shelf = Interrupter(), Shelf()
+    with Cache([Memory(1 << 20), on_shelf(shelf)]) as cache:
+        guard = cast("Any", cache._shared.ladder.levels[1].tier)._guard
+        while not interrupter.is_done:
+            key = f"key {interrupter.place}"
+            with suppress(Interruption):
+                interrupter.call(lambda key=key: cache.get(key))
+            until(lambda: not guard._running)
+            assert not guard._lock.locked()
+            assert cache.get_or_load(key, Counted(), timeout=0) == f"loaded {key}"
+            assert cache[key] == f"loaded {key}"
+        assert interrupter.place > 50
+        assert guard.breaker == "closed"
+
+
+def test_an_exception_at_any_place_leaves_a_pool_whole() -> None:
+    interrupter = Interrupter()
+    while not interrupter.is_done:
+        threads, done = pool.Pool(1, "test"), threading.Event()
+        with suppress(Interruption):
+            interrupter.call(lambda threads=threads: threads.submit(int))
+        threads.submit(done.set)
+        assert done.wait(30)
+    assert interrupter.place > 3

@@ -13,6 +13,8 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
+from tiercel._core import Finally
+
 __all__ = ["Pool", "apart"]
 
 _Result = TypeVar("_Result")
@@ -54,16 +56,18 @@ class Pool:
         return self._jobs.qsize() if self._threads else 0
 
     def _start(self) -> None:
-        me = object()
-        self._threads.add(me)
-        try:
-            threading.Thread(target=self._work, args=(me,), name=self._name, daemon=True).start()
-        except RuntimeError:
+        me, started = object(), list[bool]()
+        with Finally(self._check_start, me, started):
+            self._threads.add(me)
             # No thread is to be had when there are too many, or the process ends: then the job waits.
+            with suppress(RuntimeError):
+                threading.Thread(target=self._work, args=(me,), name=self._name, daemon=True).start()
+                started.append(True)
+
+    def _check_start(self, me: object, started: list[bool]) -> None:
+        """A thread that may not have begun is not counted on."""
+        if not started:
             self._threads.discard(me)
-        except BaseException:
-            self._threads.discard(me)
-            raise
 
     def _work(self, me: object) -> None:
         while True:
