@@ -8,9 +8,9 @@ from typing import Any, NamedTuple, cast, final
 
 from tiercel._core import Finally
 from tiercel.cache.flights import Flight
-from tiercel.cache.ladder import Seen
 from tiercel.cache.loads import Load, Loader, refuse_coroutine
 from tiercel.cache.pool import apart
+from tiercel.cache.seen import Seen
 from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.tiers import Key
 from tiercel.cache.waiting import loading

@@ -17,20 +17,21 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Final, Literal, NamedTuple, TypeAlias, final
+from typing import Final, Literal, TypeAlias, final
 
 from tiercel._core import Finally, Glance, Sketch
 from tiercel.cache.admission import Admission
-from tiercel.cache.envelope import Envelope, as_copy, is_copy, pack, unpack
+from tiercel.cache.envelope import as_copy, is_copy, unpack
 from tiercel.cache.keys import is_record
 from tiercel.cache.level import AnyTier, Level, LevelStats, Move, Waiting, as_name
 from tiercel.cache.mover import Mover
 from tiercel.cache.namespaces import Namespace
+from tiercel.cache.seen import Seen
 from tiercel.cache.tiers import Key, Lasting, Memory
 from tiercel.cache.watches import Watch, Watches
 from tiercel.errors import ClosedError
 
-__all__ = ["SIGHTS", "Ladder", "Seen", "Write"]
+__all__ = ["SIGHTS", "Ladder", "Write"]
 
 Write: TypeAlias = Literal["through", "back"]
 
@@ -42,15 +43,6 @@ _SOME: Final = 256
 SIGHTS: Final = 2
 # What was used is marked when it lay unused for an eighth of what it may.
 _TOUCH: Final = 8
-
-
-class Seen(NamedTuple):
-    """A value that was found, with its envelope before it."""
-
-    data: bytes
-    envelope: Envelope
-    start: int
-    level: int
 
 
 @final
@@ -277,7 +269,7 @@ class Ladder:
     def _promote(self, seen: Seen, watch: Watch, now: int) -> None:
         """Copy a value that was used to the first tier, unless it is outdated."""
         level = self.levels[seen.level]
-        data = _touched(seen, now) if seen.envelope.idle else seen.data
+        data = seen.touched(now) if seen.envelope.idle else seen.data
         if self._copy_up(watch.name, data if level.is_near else as_copy(data), watch):
             level.count(promoted=1)
 
@@ -289,7 +281,7 @@ class Ladder:
         with Finally(self.watches.end, watch):
             self.watches.begin(watch)
             if self.levels[0].tier.get(name) == seen.data:
-                self._copy_up(name, _touched(seen, now), watch)
+                self._copy_up(name, seen.touched(now), watch)
 
     def _delete(self, name: bytes, write: Watch | None, mine: Watch | None) -> bool:
         """Delete a key from the first tier, and have it deleted from those below."""
@@ -503,8 +495,3 @@ _Put: TypeAlias = tuple[bool, Sequence[tuple[Key, bytes]]]
 def _put_into(put: list[_Put], level: Level, name: bytes, data: bytes) -> None:
     # Not in two calls, between which a signal may come in: what was driven out would be nowhere.
     put.extend(map(level.tier.put_evicting, (name,), (data,)))
-
-
-def _touched(seen: Seen, now: int) -> bytes:
-    data = pack(seen.envelope._replace(touched=now), seen.data[seen.start :])
-    return as_copy(data) if is_copy(seen.data) else data

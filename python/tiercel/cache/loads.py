@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from tiercel._core import Finally
 from tiercel.cache.envelope import SECOND, unpack
 from tiercel.cache.flights import Crashed, Flight, Landed, Unkept
-from tiercel.cache.ladder import Seen
 from tiercel.cache.large import tail
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.pool import apart
+from tiercel.cache.seen import Seen
 from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.terms import Terms
 from tiercel.cache.tiers import Key

@@ -12,13 +12,14 @@ from weakref import WeakSet, WeakValueDictionary
 from tiercel.cache.envelope import Envelope, pack
 from tiercel.cache.flights import Flights
 from tiercel.cache.keys import record_name, record_of
-from tiercel.cache.ladder import Ladder, Seen, Write
+from tiercel.cache.ladder import Ladder, Write
 from tiercel.cache.large import tail
 from tiercel.cache.level import AnyTier
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.notes import Notes
 from tiercel.cache.renewals import Renewals
+from tiercel.cache.seen import Seen
 from tiercel.cache.terms import Terms
 from tiercel.cache.values import Codec, DamagedValueError
 from tiercel.cache.watches import Watch
