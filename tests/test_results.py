@@ -31,7 +31,7 @@ def index() -> tiercel.Index:
 
 @pytest.fixture
 def pets(tmp_path: Path):
-    with tiercel.open(tmp_path / "pets", dim=2) as collection:
+    with tiercel.open(tmp_path / "pets", dim=2, durability="none") as collection:
         texts, metadata = ["a cat <b>sleeps</b>", "a hen", None], [{"legs": 4}, {"legs": 2}, None]
         collection.upsert(["cat", "hen", "owl"], [[1, 0], [1, 1], None], texts, metadata)
         yield collection
