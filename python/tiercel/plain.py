@@ -141,10 +141,22 @@ class Plain:
         self._size += 1
         if self._size > self._most:
             raise InvalidInputError(self._too_many)
-        if isinstance(value, Enum):
-            value = value.value
-        if value is None or isinstance(value, bool):
+        # What nearly all values are, before what takes long to ask for.
+        kind = type(value)
+        if kind is str:
+            return unicode_text(value, place)
+        if kind is int or kind is float:
+            return _number(cast("float", value), place)
+        if value is None or kind is bool:
             return value
+        if kind is dict or kind is list:
+            return self._of_many(value, place, depth)
+        return self._of_other(value, place, depth)
+
+    def _of_other(self, value: object, place: str, depth: int) -> Any:
+        """A value that is none of JSON's own types."""
+        if isinstance(value, Enum):
+            return self.of(cast("object", value.value), place, depth)
         if isinstance(value, str):
             return _text(value, place)
         if isinstance(value, int | float):
@@ -157,13 +169,14 @@ class Plain:
         if isinstance(value, np.generic):
             return self._scalar(cast("Any", value), place)
         if isinstance(value, list | tuple | Mapping) or hasattr(value, "__array__"):
-            if depth > self._deepest:
-                raise InvalidInputError(f"{place[:60]}...: expected at most {MAX_DEPTH} levels within each other")
-            return self._of_many(cast("Any", value), place, depth + 1)
+            return self._of_many(cast("Any", value), place, depth)
         return _refuse(value, place)
 
     def _of_many(self, value: Any, place: str, depth: int) -> Any:
-        if isinstance(value, Mapping):
+        if depth > self._deepest:
+            raise InvalidInputError(f"{place[:60]}...: expected at most {MAX_DEPTH} levels within each other")
+        depth += 1
+        if isinstance(value, dict | Mapping):
             entries = cast("Mapping[object, object]", value)
             return {_key(key, place): self.of(entry, f"{place}[{key!r}]", depth) for key, entry in entries.items()}
         if isinstance(value, list | tuple):
