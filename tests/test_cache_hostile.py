@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import resource
 import struct
 import subprocess
@@ -267,6 +268,8 @@ def test_a_tier_begins_where_there_is_nothing(make: Any, tmp_path: Path) -> None
 def filled(make: Callable[[Path, int], Lasting], directory: Path) -> None:
     with make(directory, 1 << 20) as tier:
         tier["a"] = b"value"
+        # So large that it has a file of its own.
+        tier["large"] = random.Random(1).randbytes(20_000)
 
 
 def test_what_has_our_names_and_not_our_magic_stays(tmp_path: Path) -> None:

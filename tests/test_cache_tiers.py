@@ -433,15 +433,16 @@ FEW_FILES = """
 import os, resource, sys
 from tiercel.cache import Files
 
-files = Files(sys.argv[1], 4 << 20, level=None)
-for number in range(800):
-    files[str(number)] = number.to_bytes(4, "little") * 1000
+files = Files(sys.argv[1], 16 << 20, level=None)
+for number in range(500):
+    # So large that each has a file.
+    files[str(number)] = number.to_bytes(4, "little") * 5000
 assert files.flush()
 # Where there are limits, a process has some of its files open already.
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 assert files.put("large", os.urandom(3 << 20))
-for number in range(400):
-    files[f"{number} again"] = number.to_bytes(4, "big") * 1000
+for number in range(1, 300):
+    files[f"{number} again"] = number.to_bytes(4, "big") * 5000
 kept, left = files.put_evicting("larger", os.urandom(3 << 20))
 assert kept and 0 < len(left) <= 64, len(left)
 assert all(value[:4] * (len(value) // 4) == value or len(value) == 3 << 20 for _, value in left)

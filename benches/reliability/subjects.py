@@ -2,6 +2,7 @@
 
 import lzma
 import math
+import random
 import tarfile
 import tempfile
 import warnings
@@ -209,6 +210,8 @@ def _files(path: Path) -> None:
     with Files(path, 8 << 20, level=3) as files:
         files.update(_values())
         files["same"] = _values()["key 5"]
+        # So large that it has a file of its own.
+        files["large"] = files["as large"] = random.Random(3).randbytes(20_000)
 
 
 def _use_tier(tier: Store | Files | None, attempt: Attempt) -> None:

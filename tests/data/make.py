@@ -1,4 +1,5 @@
-"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1` or `words 1`.
+"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1`, `words 1` or
+`cache-files 1`.
 
 To be run once a format version, by the tiercel that is released with it. Files of a released version are never made again.
 """
@@ -6,6 +7,7 @@ To be run once a format version, by the tiercel that is released with it. Files 
 # Letters of many languages.
 # ruff: noqa: RUF001
 
+import hashlib
 import json
 import lzma
 import multiprocessing
@@ -20,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import tiercel
+from tiercel.cache import Files
 
 HERE = Path(__file__).parent
 
@@ -94,11 +97,31 @@ def write_collection(version: int, name: str = "", make: Callable[[Path], None] 
         writer = multiprocessing.get_context("spawn").Process(target=make, args=(path,))
         writer.start()
         writer.join()
-        with (
-            lzma.open(HERE / f"{path.name}.tar.xz", "w", preset=9) as out,
-            tarfile.open(fileobj=out, mode="w") as archive,
-        ):
-            archive.add(path, path.name)
+        archive(path)
+
+
+def content(number: int) -> bytes:
+    """What does not compress, from 64 bytes to 32 KiB."""
+    return b"".join(hashlib.blake2b(f"{number} {at}".encode()).digest() for at in range(number * number * 20 + 1))
+
+
+def write_cache_files(version: int) -> None:
+    """Contents of all sizes, equal ones, one that was replaced and one that was deleted."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"cache-files-v{version}"
+        with Files(path, 4 << 20) as files:
+            for number in range(12):
+                files[f"key {number}"] = content(number // 2)
+            files[b"\x00bytes"], files["empty"], files["repeated"] = b"tiny", b"", b"again and again, " * 1000
+            files["gone"] = b"x"
+            del files["gone"]
+            files["key 3"] = b"replaced"
+        archive(path)
+
+
+def archive(path: Path) -> None:
+    with lzma.open(HERE / f"{path.name}.tar.xz", "w", preset=9) as out, tarfile.open(fileobj=out, mode="w") as packed:
+        packed.add(path, path.name)
 
 
 def write_indexes(version: int) -> None:
@@ -113,5 +136,6 @@ if __name__ == "__main__":
         "index": write_indexes,
         "collection": write_collection,
         "words": partial(write_collection, name="-words", make=words),
+        "cache-files": write_cache_files,
     }
     write[sys.argv[1]](int(sys.argv[2]))

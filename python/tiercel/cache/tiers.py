@@ -189,21 +189,21 @@ class Store(StoreCore, Lasting):
 
 
 class Files(FilesCore, Lasting):
-    """A tier of files in a directory, for large values: compressed, and equal ones kept once.
+    """A tier of files in a directory, for values of all sizes: compressed, and equal ones kept once.
 
-    Each content is a file that is named by its BLAKE3 hash, under `blobs`; a log, in `ledger`, tells which key has which. Who stays is decided by
-    content: one that has to leave takes all of its keys along. The log is synced as that of a `Store` is, the contents by `flush()` and
-    `close()` alone: what a crash loses is what was put since, and what that replaced; a key that was deleted since may be
-    back if another one has its content. A damaged content is a miss, counted in `stats()`, and removed with its keys.
-    When a content cannot be written, its key has no value; when the log cannot, everything is forgotten.
+    A content of more than 16 KiB, as it is written, is a file that is named by its BLAKE3 hash, under `blobs`; a smaller one is packed into a log, in
+    `ledger`, which tells which key has which content. Who stays is decided by content: one that has to leave takes all of its keys along.
+    The log is synced as that of a `Store` is, contents in files by `flush()` and `close()` alone: what a crash loses is what was put since, and
+    what that replaced; a key that was deleted since may be back if another one has its content. A damaged content is a miss, counted in
+    `stats()`, and removed with its keys. When a content cannot be written, its key has no value; when the log cannot, everything is forgotten.
 
     Parameters
     ----------
     path : str or os.PathLike
         A directory of the tier's own; it is made if it is missing. Hidden files and `lost+found` may be in it, but nothing else that no tier wrote.
     bytes : int
-        Size, of files of contents, keys and about 160 bytes of bookkeeping a key. What is there beyond it when the tier is opened goes. The log
-        takes up to about twice as much as its keys, and two segments, each a 32nd of the tier, one mebibyte at least and sixteen at most.
+        Size of the directory: whole blocks of files and one more for each, and the log with what is dead in it. A tier of less than 2 MiB takes up to
+        half a mebibyte more. What is there beyond it when the tier is opened goes.
     level : int or None
         Level of zstd, 1 to 22, that contents are compressed with where that makes them smaller; None keeps them as they are.
 

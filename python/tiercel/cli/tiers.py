@@ -31,8 +31,9 @@ def damage(directory: str) -> tuple[int, int]:
 
 def open_tier(directory: str) -> Store | Files:
     """Open a tier with so much room that nothing has to leave it."""
-    # The room is divided into 16 parts at most, and an entry takes part of one.
-    return _kind(directory)(directory, max(64 * file_bytes_of(directory), 1 << 20))
+    # The room is divided into 16 parts at most, and an entry takes part of one. However small a file is, whole blocks count.
+    files = sum(file.is_file() for file in Path(directory).rglob("*"))
+    return _kind(directory)(directory, max(64 * (file_bytes_of(directory) + (8 << 10) * files), 1 << 20))
 
 
 def file_bytes_of(directory: str) -> int:

@@ -11,6 +11,9 @@ pub enum Kind {
     Text,
     /// Bytes.
     Bytes,
+    /// The BLAKE3 hash of a content: under it the ledger of [`Files`](crate::Files) packs a small one. No caller has such a key.
+    #[doc(hidden)]
+    Content,
 }
 
 /// A key that a tier keeps.
@@ -40,6 +43,16 @@ impl<'a> KeyRef<'a> {
         Self { kind: Kind::Bytes, bytes }
     }
 
+    /// The key of a packed content.
+    pub(crate) fn content(hash: &'a blake3::Hash) -> Self {
+        Self { kind: Kind::Content, bytes: hash.as_bytes() }
+    }
+
+    /// The hash that a packed content is kept under; none for the key of a caller.
+    pub(crate) fn content_hash(self) -> Option<blake3::Hash> {
+        if self.kind == Kind::Content { blake3::Hash::from_slice(self.bytes).ok() } else { None }
+    }
+
     /// A copy to keep.
     pub fn to_key(self) -> Key {
         Key { kind: self.kind, bytes: self.bytes.into() }
@@ -61,12 +74,13 @@ impl<'a> KeyRef<'a> {
     /// The key that was [`encoded`](Self::encoded).
     pub(crate) fn decoded(encoded: &'a [u8]) -> Option<Self> {
         let (kind, bytes) = encoded.split_first()?;
-        let kind = match kind {
-            0 => Kind::Text,
-            1 => Kind::Bytes,
+        let (kind, is_sound) = match kind {
+            0 => (Kind::Text, str::from_utf8(bytes).is_ok()),
+            1 => (Kind::Bytes, true),
+            2 => (Kind::Content, bytes.len() == blake3::OUT_LEN),
             _ => return None,
         };
-        (kind == Kind::Bytes || str::from_utf8(bytes).is_ok()).then_some(Self { kind, bytes })
+        is_sound.then_some(Self { kind, bytes })
     }
 }
 

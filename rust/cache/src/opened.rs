@@ -11,8 +11,8 @@ use crate::journal::{Index, Journal, Queue};
 use crate::lock::Lock;
 use crate::tally::Tally;
 
-/// Bytes that wait before they are written.
-const TOGETHER: u64 = 1 << 20;
+/// Bytes that wait before they are written, at most.
+pub(crate) const TOGETHER: u64 = 1 << 20;
 
 /// What a tier with a journal is beside its keys.
 pub(crate) trait Tended: Index {
@@ -37,6 +37,8 @@ pub(crate) trait Tended: Index {
 /// A journal that belongs to the process that opened it.
 pub(crate) struct Opened {
     by: u32,
+    /// Bytes that wait before they are written.
+    together: u64,
     lock: Weak<Lock>,
     /// Set before what waits is written for the last time, so that nothing joins it that would be thrown away.
     closed: AtomicBool,
@@ -47,9 +49,10 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    pub(crate) fn new(journal: Journal) -> Self {
+    pub(crate) fn new(journal: Journal, together: u64) -> Self {
         Self {
             by: process::id(),
+            together,
             lock: Arc::downgrade(&journal.lock()),
             closed: AtomicBool::new(false),
             forgot: AtomicBool::new(false),
@@ -96,7 +99,7 @@ impl Opened {
     /// larger before.
     pub(crate) fn begin(&self, tier: &impl Tended, waiting: u64) {
         let mut journal = self.journal.lock();
-        if waiting >= TOGETHER || journal.as_ref().is_some_and(|journal| journal.bytes() > tier.log_most()) {
+        if waiting >= self.together || journal.as_ref().is_some_and(|journal| journal.bytes() > tier.log_most()) {
             self.write(&mut journal, tier, false);
         }
     }
@@ -129,11 +132,11 @@ impl Opened {
 
     /// Write if so much waits that it pays; tells whether the disk took it.
     pub(crate) fn write_if_much(&self, tier: &impl Tended, waiting: u64) -> bool {
-        if waiting < TOGETHER {
+        if waiting < self.together {
             return true;
         }
         // One writes and the others go on, until too much waits.
-        let journal = if waiting < 4 * TOGETHER { self.journal.try_lock() } else { Some(self.journal.lock()) };
+        let journal = if waiting < 4 * self.together { self.journal.try_lock() } else { Some(self.journal.lock()) };
         journal.is_none_or(|mut journal| self.write(&mut journal, tier, false))
     }
 

@@ -22,7 +22,7 @@ use crate::claim::claim_log;
 use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::{Limits, Lost};
-use crate::opened::{Opened, Tended};
+use crate::opened::{Opened, TOGETHER, Tended};
 use crate::packing::Packed;
 use crate::shares::shared;
 use crate::tally::Tally;
@@ -95,7 +95,7 @@ impl Store {
         let limits = Limits { segment: (bytes / SEGMENTS).max(SEGMENT), record: most };
         let (journal, content) = Journal::open(&directory, lock, limits)?;
         let store = Self {
-            opened: Opened::new(journal),
+            opened: Opened::new(journal, TOGETHER),
             level,
             log_most: bytes.saturating_add(bytes / 4 * 3),
             shares,

@@ -358,7 +358,7 @@ fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
     let KeyRef { kind, bytes } = key.borrow();
     match kind {
         Kind::Text => PyString::new(py, &String::from_utf8_lossy(bytes)).into_any(),
-        Kind::Bytes => PyBytes::new(py, bytes).into_any(),
+        Kind::Bytes | Kind::Content => PyBytes::new(py, bytes).into_any(),
     }
 }
 

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blake3::Hash;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use tiercel_container::{create_new, open_to_read, open_to_write, sync_directory};
 
 use crate::log::Lost;
@@ -48,18 +48,13 @@ fn is_part(name: &str) -> bool {
     name.len() == 2 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Bytes of the file of a content that is written in so many.
-pub(super) fn file_bytes(body: usize) -> u64 {
-    (HEADER + body) as u64
-}
-
 impl Blobs {
-    /// The contents of a directory, which is made if it is not there, and the bytes of the file of each. What a crash
-    /// left half written is removed, and everything else is left alone.
-    pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashMap<Hash, u64>)> {
+    /// The contents of a directory, which is made if it is not there. What a crash left half written is removed, and everything else is
+    /// left alone. Names are all that is read: no content is opened, or even asked for its size.
+    pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashSet<Hash>)> {
         create_directory(&directory)?;
         let blobs = Self { directory, temporary: AtomicU64::new(0) };
-        let mut found = HashMap::new();
+        let mut found = HashSet::new();
         for part in fs::read_dir(&blobs.directory)? {
             let part = part?;
             if part.file_type()?.is_dir() && part.file_name().to_str().is_some_and(is_part) {
@@ -70,7 +65,7 @@ impl Blobs {
     }
 
     /// Take up the contents of a part.
-    fn look_into(&self, part: &Path, found: &mut HashMap<Hash, u64>) -> io::Result<()> {
+    fn look_into(&self, part: &Path, found: &mut HashSet<Hash>) -> io::Result<()> {
         for entry in fs::read_dir(part)? {
             let entry = entry?;
             let (path, name) = (entry.path(), entry.file_name());
@@ -83,7 +78,7 @@ impl Blobs {
                     fs::remove_file(path)?;
                 }
             } else if let Some(hash) = Hash::from_hex(name).ok().filter(|hash| self.path(*hash) == path) {
-                found.insert(hash, entry.metadata()?.len());
+                found.insert(hash);
             }
         }
         Ok(())
@@ -96,21 +91,27 @@ impl Blobs {
     /// Write a content, not yet under its name.
     pub(super) fn write(&self, hash: Hash, packed: &Packed) -> io::Result<Written> {
         let path = self.path(hash);
-        let part = path.parent().unwrap_or(&self.directory);
-        create_directory(part)?;
-        let (temporary, mut file) = self.temporary_in(part)?;
-        let written = Written { temporary, path, bytes: file_bytes(packed.body.len()) };
+        let (temporary, mut file) = self.temporary_in(self.part(&path))?;
+        let written = Written { temporary, path, bytes: (HEADER + packed.body.len()) as u64 };
         file.write_all(&header(packed.codec, packed.length, &packed.body))?;
         file.write_all(&packed.body)?;
         Ok(written)
     }
 
-    /// A new file with a name that nothing has.
+    /// The directory that the file of a content lies in.
+    fn part<'a>(&'a self, path: &'a Path) -> &'a Path {
+        path.parent().unwrap_or(&self.directory)
+    }
+
+    /// A new file with a name that nothing has, in a directory that is made if it is not there.
     fn temporary_in(&self, part: &Path) -> io::Result<(PathBuf, File)> {
+        create_directory(part)?;
         loop {
             let path = part.join(format!("{TEMPORARY}{}", self.temporary.fetch_add(1, Relaxed)));
             match create_new(&path, None) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Its last content was removed, and the directory with it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => create_directory(part)?,
                 made => return Ok((path, made?)),
             }
         }
@@ -130,9 +131,12 @@ impl Blobs {
         }
     }
 
-    /// Remove a content. If that fails, the next opening does it: no key has it any more.
+    /// Remove a content, and the directory that it was the last of. If that fails, the next opening does it: no key has it any more.
     pub(super) fn remove(&self, hash: Hash) {
-        let _ = fs::remove_file(self.path(hash));
+        let path = self.path(hash);
+        let _ = fs::remove_file(&path);
+        // The system refuses that while something is in it.
+        let _ = fs::remove_dir(self.part(&path));
     }
 
     /// Remove what has the name of a content that no key has, if it begins as one does.
@@ -162,7 +166,11 @@ impl Blobs {
         if !parts.is_empty() {
             parts.insert(self.directory.clone());
         }
-        parts.iter().try_for_each(|part| sync_directory(part))
+        parts.iter().try_for_each(|part| match sync_directory(part) {
+            // What was in it has left meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        })
     }
 }
 
@@ -194,9 +202,17 @@ impl Drop for Written {
 
 /// Make a directory, unless it is there. A link to one is not followed.
 fn create_directory(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => Ok(()),
-        made => made,
+    loop {
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
+                Ok(there) if there.is_dir() => return Ok(()),
+                Ok(_) => return Err(error),
+                // Removed in this instant, with the last content in it.
+                Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            },
+            made => return made,
+        }
     }
 }
 

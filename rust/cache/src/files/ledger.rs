@@ -1,35 +1,31 @@
-//! Which key has which content.
+//! Which key has which content, and where that is: in a file of its own, or packed into the log.
 
 use std::sync::Arc;
 
 use blake3::Hash;
 use hashbrown::{HashMap, HashSet};
 
+use super::charges::{in_file, in_log};
 use crate::journal::{Queue, Slot};
 use crate::packing::{Codec, Packed};
 use crate::{Key, KeyRef};
 
-/// What a key takes beside itself: its places in memory and its record in the log.
-const OVERHEAD: u64 = 160;
-
-/// Bytes of what a record says of a key, and of all of the record beside the key.
+/// Bytes of what a record says of a key.
 pub(super) const RECORDED: u64 = 40;
-const RECORD: u64 = 45 + RECORDED;
-
-/// Bytes that a key takes.
-pub(super) fn weight(key: KeyRef<'_>) -> u64 {
-    key.bytes.len() as u64 + OVERHEAD
-}
 
 /// Keys and contents, and the changes that wait to be written.
 #[derive(Default)]
 pub(super) struct Ledger {
     keys: HashMap<Key, Held>,
     contents: HashMap<Hash, Content>,
-    /// Contents that no sync has seen.
+    /// Contents in files that no sync has seen.
     unsynced: HashSet<Hash>,
     pub(super) queue: Queue,
-    key_bytes: u64,
+    /// Packed contents that are of no use any more. Their end is written last, so that no key has lost its content wherever a crash
+    /// cuts the log off.
+    retired: Vec<Hash>,
+    /// What the log is charged for living records.
+    logged: u64,
 }
 
 /// What a key has.
@@ -40,14 +36,46 @@ struct Held {
 
 /// A content, and who has it.
 struct Content {
-    /// Bytes of its file.
-    bytes: u64,
+    place: Place,
     keys: HashSet<Key>,
-    /// Bytes of it and of its keys.
+    /// What it and its keys are charged.
     weight: u64,
 }
 
-/// The content and the bytes of its file as a record of the log has them.
+/// Where a content is.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// Bytes of its file, or of the body of its record.
+    pub(super) bytes: u64,
+    /// Its record in the log; none if it has a file.
+    pub(super) packed: Option<Arc<Slot>>,
+}
+
+/// What a key is charged.
+pub(super) fn weight(key: KeyRef<'_>) -> u64 {
+    in_log(key, RECORDED)
+}
+
+impl Place {
+    /// What the content is charged, without its keys.
+    pub(super) fn weight(&self, hash: &Hash) -> u64 {
+        if self.packed.is_some() { in_log(KeyRef::content(hash), self.bytes) } else { in_file(self.bytes) }
+    }
+
+    /// What of it the log is charged.
+    fn logged(&self, hash: &Hash) -> u64 {
+        if self.packed.is_some() { self.weight(hash) } else { 0 }
+    }
+}
+
+/// The content of a key that was taken away.
+pub(super) struct Taken {
+    pub(super) hash: Hash,
+    /// Where the content was, if no other key has it: it is gone from the ledger, too.
+    pub(super) orphan: Option<Place>,
+}
+
+/// The content and its bytes as a record of the log has them.
 pub(super) fn recorded(hash: Hash, bytes: u64) -> Packed {
     let body: Arc<[u8]> = [&hash.as_bytes()[..], &bytes.to_le_bytes()].concat().into();
     Packed { codec: Codec::Plain, length: body.len() as u64, body }
@@ -64,23 +92,42 @@ impl Ledger {
         self.keys.get(&key).map(|held| held.hash)
     }
 
+    /// The content of a key, and where it is.
+    pub(super) fn find(&self, key: KeyRef<'_>) -> Option<(Hash, Place)> {
+        let hash = self.hash(key)?;
+        Some((hash, self.place(hash)?.clone()))
+    }
+
+    pub(super) fn place(&self, hash: Hash) -> Option<&Place> {
+        self.contents.get(&hash).map(|content| &content.place)
+    }
+
+    /// Where in the log the record of a key is, or of a packed content.
     pub(super) fn slot(&self, key: KeyRef<'_>) -> Option<&Arc<Slot>> {
-        self.keys.get(&key).map(|held| &held.slot)
+        match key.content_hash() {
+            Some(hash) => self.place(hash)?.packed.as_ref(),
+            None => self.keys.get(&key).map(|held| &held.slot),
+        }
     }
 
+    /// All records that live in the log.
     pub(super) fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
-        self.keys.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.slot))).collect()
+        let keys = self.keys.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.slot)));
+        let packed = self.contents.iter().filter_map(|(hash, content)| {
+            Some((KeyRef::content(hash).to_key(), Arc::clone(content.place.packed.as_ref()?)))
+        });
+        keys.chain(packed).collect()
     }
 
-    /// Bytes of the file of a content, if it is there.
-    pub(super) fn bytes(&self, hash: Hash) -> Option<u64> {
-        self.contents.get(&hash).map(|content| content.bytes)
+    /// What a content and its keys are charged, if it is there.
+    pub(super) fn weight(&self, hash: Hash) -> Option<u64> {
+        self.contents.get(&hash).map(|content| content.weight)
     }
 
-    /// Bytes of a content and its keys with another one among them.
-    pub(super) fn weight_with(&self, hash: Hash, bytes: u64, key: KeyRef<'_>) -> u64 {
-        let Some(content) = self.contents.get(&hash) else { return bytes + weight(key) };
-        content.weight + if content.keys.contains(&key) { 0 } else { weight(key) }
+    /// What a content and its keys are charged with another key among them; `alone` is the charge of one that is not there.
+    pub(super) fn weight_with(&self, hash: Hash, alone: u64, key: KeyRef<'_>) -> u64 {
+        let Some(content) = self.contents.get(&hash) else { return alone.saturating_add(weight(key)) };
+        content.weight.saturating_add(if content.keys.contains(&key) { 0 } else { weight(key) })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -91,18 +138,36 @@ impl Ledger {
         self.keys.keys()
     }
 
-    pub(super) fn contents(&self) -> impl Iterator<Item = Hash> {
-        self.contents.keys().copied()
+    /// Contents that have a file.
+    pub(super) fn in_files(&self) -> impl Iterator<Item = Hash> {
+        self.contents.iter().filter(|(_, content)| content.place.packed.is_none()).map(|(hash, _)| *hash)
     }
 
-    /// Bytes of the records of living keys.
-    pub(super) fn record_bytes(&self) -> u64 {
-        self.key_bytes + self.keys.len() as u64 * RECORD
+    /// What the log is charged for its living records.
+    pub(super) fn logged(&self) -> u64 {
+        self.logged
     }
 
-    /// Contents that were written and not synced, which are not told again.
+    /// Contents in files that were written and not synced, which are not told again.
     pub(super) fn take_unsynced(&mut self) -> HashSet<Hash> {
         std::mem::take(&mut self.unsynced)
+    }
+
+    /// A packed content has no key any more.
+    pub(super) fn retire(&mut self, hash: Hash) {
+        self.retired.push(hash);
+    }
+
+    /// The changes that wait, which wait no longer.
+    pub(super) fn take_queue(&mut self) -> Queue {
+        for hash in std::mem::take(&mut self.retired) {
+            let key = KeyRef::content(&hash);
+            // It may have come back.
+            if self.slot(key).is_none() {
+                self.queue.delete(key.to_key());
+            }
+        }
+        std::mem::take(&mut self.queue)
     }
 
     /// A content has a file that no sync has seen.
@@ -110,42 +175,40 @@ impl Ledger {
         self.unsynced.insert(hash);
     }
 
-    /// Give a key, which has none, a content of which the file has so many bytes; tells what that and its keys weigh
-    /// now.
-    pub(super) fn add(&mut self, key: Key, hash: Hash, bytes: u64, slot: Arc<Slot>) -> u64 {
-        let content =
-            self.contents.entry(hash).or_insert_with(|| Content { bytes, keys: HashSet::new(), weight: bytes });
-        content.weight += weight(key.borrow());
+    /// Give a key, which has none, a content: one that is there, or else is at this place.
+    pub(super) fn add(&mut self, key: Key, hash: Hash, place: Place, slot: Arc<Slot>) {
+        let content = self.contents.entry(hash).or_insert_with(|| {
+            self.logged += place.logged(&hash);
+            Content { weight: place.weight(&hash), place, keys: HashSet::new() }
+        });
+        let bytes = weight(key.borrow());
+        content.weight = content.weight.saturating_add(bytes);
+        self.logged += bytes;
         content.keys.insert(key.clone());
-        self.key_bytes += key.borrow().bytes.len() as u64;
         self.keys.insert(key, Held { hash, slot });
-        content.weight
     }
 
-    /// Take a key away; tells which content it had, and what that and its other keys weigh now, or nothing if it has
-    /// none.
-    pub(super) fn take(&mut self, key: KeyRef<'_>) -> Option<(Hash, Option<u64>)> {
+    /// Take a key away, and its content if no other key has it.
+    pub(super) fn take(&mut self, key: KeyRef<'_>) -> Option<Taken> {
         let (key, Held { hash, .. }) = self.keys.remove_entry(&key)?;
-        self.key_bytes -= key.borrow().bytes.len() as u64;
+        let bytes = weight(key.borrow());
+        self.logged -= bytes;
         let content = self.contents.get_mut(&hash)?;
         content.keys.remove(&key);
-        content.weight -= weight(key.borrow());
-        if content.keys.is_empty() {
-            self.contents.remove(&hash);
-            self.unsynced.remove(&hash);
-            return Some((hash, None));
-        }
-        Some((hash, Some(content.weight)))
+        content.weight -= bytes;
+        let orphan = if content.keys.is_empty() { self.take_content(hash).map(|(place, _)| place) } else { None };
+        Some(Taken { hash, orphan })
     }
 
     /// Take a content and its keys away.
-    pub(super) fn take_content(&mut self, hash: Hash) -> Vec<Key> {
-        let Some(content) = self.contents.remove(&hash) else { return Vec::new() };
+    pub(super) fn take_content(&mut self, hash: Hash) -> Option<(Place, Vec<Key>)> {
+        let content = self.contents.remove(&hash)?;
         self.unsynced.remove(&hash);
+        self.logged -= content.place.logged(&hash);
         for key in &content.keys {
             self.keys.remove(&key.borrow());
-            self.key_bytes -= key.borrow().bytes.len() as u64;
+            self.logged -= weight(key.borrow());
         }
-        content.keys.into_iter().collect()
+        Some((content.place, content.keys.into_iter().collect()))
     }
 }

@@ -9,63 +9,85 @@ use hashbrown::HashMap;
 use tiercel_container::open_to_read;
 
 use super::blobs::{HEADER, path_in};
+use super::charges;
+use super::claim::{BLOBS, LEDGER};
 use super::ledger::{RECORDED, read_record, weight};
-use super::{BLOBS, LEDGER};
-use crate::Key;
 use crate::log;
 use crate::packing::Codec;
+use crate::{Key, KeyRef};
 
 /// What a look finds.
 pub(crate) struct Looked {
-    contents: Contents,
-    /// Keys whose content is there, and the bytes of its file.
-    pub(crate) keys: Vec<(Key, Hash, u64)>,
+    blobs: PathBuf,
+    /// Contents that a key has.
+    contents: HashMap<Hash, Content>,
+    /// Keys whose content is there.
+    pub(crate) keys: Vec<(Key, Hash)>,
     pub(crate) damaged: u64,
+}
+
+enum Content {
+    /// In a file of so many bytes, as the ledger has it.
+    File(u64),
+    Packed(log::Place),
 }
 
 /// What opening files would find, without a change to anything.
 pub(crate) fn look(directory: &Path) -> io::Result<Looked> {
     let content = log::look(&directory.join(LEDGER))?;
-    let (contents, mut damaged, mut keys) = (Contents(directory.join(BLOBS)), content.damaged, Vec::new());
-    for (key, found) in content.places {
-        let record = found.place.value(key.borrow(), RECORDED).ok().and_then(|record| read_record(&record));
-        match record {
-            Some((hash, bytes)) if contents.is_there(hash, bytes) => keys.push((key, hash, bytes)),
-            // A crash may leave a key without its content.
-            Some(_) => {}
-            None => damaged += 1,
+    let mut found =
+        Looked { blobs: directory.join(BLOBS), contents: HashMap::new(), keys: Vec::new(), damaged: content.damaged };
+    let (mut packed, mut keys) = (HashMap::new(), Vec::new());
+    for (key, log::Found { place, .. }) in content.places {
+        match key.borrow().content_hash() {
+            Some(hash) => drop(packed.insert(hash, place)),
+            None => keys.push((key, place)),
         }
     }
-    Ok(Looked { contents, keys, damaged })
+    for (key, place) in keys {
+        match place.value(key.borrow(), RECORDED).ok().and_then(|record| read_record(&record)) {
+            Some((hash, bytes)) => found.take_up(key, hash, bytes, packed.get(&hash)),
+            None => found.damaged += 1,
+        }
+    }
+    Ok(found)
 }
 
 impl Looked {
+    /// A key has a content, which a crash may have taken.
+    fn take_up(&mut self, key: Key, hash: Hash, bytes: u64, packed: Option<&log::Place>) {
+        if !self.contents.contains_key(&hash) {
+            let path = path_in(&self.blobs, hash);
+            let content = match packed {
+                Some(place) => Content::Packed(place.clone()),
+                None if fs::symlink_metadata(path).is_ok_and(|there| there.is_file()) => Content::File(bytes),
+                None => return,
+            };
+            self.contents.insert(hash, content);
+        }
+        self.keys.push((key, hash));
+    }
+
+    /// Whether the content of a key is what was written.
     pub(crate) fn is_whole(&self, at: usize) -> bool {
-        let (_, hash, bytes) = &self.keys[at];
-        self.contents.is_whole(*hash, *bytes)
+        let hash = &self.keys[at].1;
+        match &self.contents[hash] {
+            Content::File(bytes) => is_whole(&path_in(&self.blobs, *hash), *hash, *bytes).unwrap_or(false),
+            Content::Packed(place) => place.is_whole(KeyRef::content(hash)),
+        }
     }
 
-    /// Bytes of contents and of what their keys take.
+    /// What contents and their keys are charged.
     pub(crate) fn bytes(&self) -> u64 {
-        let contents: HashMap<Hash, u64> = self.keys.iter().map(|(_, hash, bytes)| (*hash, *bytes)).collect();
-        let keys = self.keys.iter().map(|(key, ..)| weight(key.borrow()));
-        contents.into_values().chain(keys).fold(0, u64::saturating_add)
-    }
-}
-
-/// Contents of a directory that are looked at.
-struct Contents(PathBuf);
-
-impl Contents {
-    /// Whether a content is there, with a file of so many bytes.
-    fn is_there(&self, hash: Hash, bytes: u64) -> bool {
-        let there = fs::symlink_metadata(path_in(&self.0, hash));
-        there.is_ok_and(|there| there.is_file() && there.len() == bytes)
-    }
-
-    /// Whether it is what was written.
-    fn is_whole(&self, hash: Hash, bytes: u64) -> bool {
-        is_whole(&path_in(&self.0, hash), hash, bytes).unwrap_or(false)
+        let contents = self.contents.iter().map(|(hash, content)| match content {
+            Content::File(bytes) => charges::in_file(*bytes),
+            Content::Packed(place) => {
+                let key = KeyRef::content(hash);
+                charges::in_log(key, place.packed(key))
+            }
+        });
+        let keys = self.keys.iter().map(|(key, _)| weight(key.borrow()));
+        contents.chain(keys).fold(0, u64::saturating_add)
     }
 }
 

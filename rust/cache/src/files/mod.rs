@@ -1,76 +1,53 @@
-//! Values in files, equal ones once.
+//! Values in files, equal ones once, and small ones packed.
 //!
 //! ```text
 //! directory/  LOCK
-//!             ledger/      a log: key -> hash of its content
-//!             blobs/ab/    the contents, by their hash
+//!             ledger/      a log: key -> hash of its content, hash -> content if it is small
+//!             blobs/ab/    the other contents, by their hash
 //! ```
 //!
 //! Who stays is decided by content: one that has to leave takes all of its keys along. The ledger is what counts: a
-//! file that no key refers to is removed by the next opening, and a key whose content did not reach the disk before a
-//! crash is dropped, as is one whose content was removed when it was replaced, and what replaced it did not reach the
+//! file that no key refers to is removed by the next opening, as is a packed content that no key has. A key whose content did not reach
+//! the disk before a crash is dropped, and so is one whose content was removed when it was replaced, if what replaced it did not reach the
 //! disk. A deleted key may be back if another one has its content. A flush syncs the contents first, and then the ledger.
+//!
+//! In the ledger, a packed content stands before its keys, and its end behind theirs: wherever a crash cuts the log off, no key has lost it.
 
 mod blobs;
+mod charges;
+mod claim;
+mod gone;
 mod ledger;
 mod look;
 
-use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use blake3::Hash;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use tiercel_container::sync_directory;
 
-use crate::claim::{claim, claim_log};
-use crate::journal::{Index, Journal, Queue, Slot};
+use crate::claim::claim_log;
+use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
-use crate::log::{self, Limits, Lost};
+use crate::log::Lost;
 use crate::opened::{Opened, Tended};
 use crate::packing::Packed;
 use crate::shares::shared;
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
-use blobs::{Blobs, Written, file_bytes};
-use ledger::{Ledger, RECORDED, read_record, recorded, weight};
+use blobs::{Blobs, Written};
+use charges::{Division, PACKED};
+use claim::{BLOBS, LEDGER, claim_files};
+use gone::Gone;
+use ledger::{Ledger, Place, RECORDED, Taken, read_record, recorded};
 
 pub(crate) use look::{Looked, look};
-
-/// The ledger's segments: the part of the tier that one is large, the least and the most.
-const SEGMENTS: u64 = 32;
-const SMALLEST: u64 = 1 << 20;
-const LARGEST: u64 = 16 << 20;
-
-/// What lies in the directory beside the lock.
-const LEDGER: &str = "ledger";
-const BLOBS: &str = "blobs";
-
-/// Make a directory for files, and refuse one that has something in it and is none.
-fn claim_files(directory: &Path) -> Result<(), OpenError> {
-    let (ledger, blobs) = (directory.join(LEDGER), directory.join(BLOBS));
-    let is_ours = || Ok((is_directory(&ledger)? && log::is_there(&ledger)?) || blobs::is_there(&blobs)?);
-    claim(directory, is_ours, |entry: &DirEntry, name: &str| {
-        let is_directory = entry.file_type()?.is_dir();
-        Ok(is_directory && (name == LEDGER || (name == BLOBS && blobs::is_empty(&blobs)?)))
-    })?;
-    match fs::create_dir(&ledger) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_directory(&ledger)? => Ok(()),
-        made => Ok(made?),
-    }
-}
-
-fn is_directory(path: &Path) -> io::Result<bool> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        there => Ok(there?.is_dir()),
-    }
-}
 
 /// A tier of files in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the
 /// process that opened it.
@@ -106,46 +83,20 @@ impl Lifecycle<Hash, u64> for Left {
     }
 }
 
-/// Most contents that are handed out when they have to leave for one value: a process may have only so many files open.
-const HANDED_OUT: usize = 64;
-
-/// What had to leave for a value.
-struct Gone {
-    /// How many more contents are handed out.
-    wanted: usize,
-    contents: Vec<GoneContent>,
+/// A content that is new to the tier.
+enum New {
+    File(Written),
+    Packed(Packed),
 }
 
-struct GoneContent {
-    hash: Hash,
-    keys: Vec<Key>,
-    /// It can still be read, although its name is gone.
-    file: File,
-}
-
-impl Gone {
-    /// The first so many contents that leave are to be handed out.
-    fn wanted(wanted: usize) -> Self {
-        Self { wanted, contents: Vec::new() }
-    }
-
-    fn add(&mut self, hash: Hash, keys: Vec<Key>, blobs: &Blobs) {
-        if self.contents.len() < self.wanted
-            && let Ok(file) = blobs.file(hash)
-        {
-            self.contents.push(GoneContent { hash, keys, file });
-        }
-    }
-
-    /// The keys, and the values that can be read.
-    fn read(self, most: u64) -> Evicted {
-        let mut evicted = Evicted::new();
-        for GoneContent { hash, keys, file } in self.contents {
-            if let Ok(value) = blobs::read(&file, hash, most) {
-                evicted.extend(keys.into_iter().map(|key| (key, Arc::clone(&value))));
+impl New {
+    fn place(&self) -> Place {
+        match self {
+            Self::File(written) => Place { bytes: written.bytes(), packed: None },
+            Self::Packed(packed) => {
+                Place { bytes: packed.body.len() as u64, packed: Some(Slot::waiting(packed.clone())) }
             }
         }
-        evicted
     }
 }
 
@@ -159,48 +110,73 @@ impl Files {
         claim_files(&directory)?;
         claim_log(&of_ledger)?;
         let lock = Lock::take(&[&directory, &of_ledger])?;
-        let (shares, most) = shared(bytes, Bytes, Left);
-        let limits = Limits { segment: (bytes / SEGMENTS).clamp(SMALLEST, LARGEST), record: most };
-        let (journal, content) = Journal::open(&of_ledger, lock, limits)?;
+        let division = Division::of(bytes);
+        let (shares, most) = shared(division.room, Bytes, Left);
+        let (journal, content) = Journal::open(&of_ledger, lock, division.limits(most))?;
         let (blobs, there) = Blobs::open(directory.join(BLOBS))?;
         sync_directory(&directory)?;
-        let opened = Opened::new(journal);
+        let opened = Opened::new(journal, division.together());
         let files = Self { opened, level, shares, most, tally: Tally::default(), ledger: Mutex::default(), blobs };
         files.tally.damaged.add(content.damaged);
-        let waiting = {
-            let mut ledger = files.ledger.lock();
-            for (key, kept) in content.slots {
-                files.remember(&mut ledger, key, kept.slot, &there);
-            }
-            let unknown = there.into_keys().filter(|hash| ledger.bytes(*hash).is_none());
-            unknown.for_each(|hash| files.blobs.remove_unknown(hash));
-            ledger.queue.bytes()
-        };
+        let waiting = files.take_up(content.slots, &there);
         files.opened.begin(&files, waiting);
         Ok(files)
     }
 
+    /// Take up what the ledger has, and remove contents that no key has; tells how much waits to be written then.
+    fn take_up(&self, slots: Vec<(Key, Kept)>, there: &HashSet<Hash>) -> u64 {
+        let ledger = &mut *self.ledger.lock();
+        let (mut packed, mut keys) = (HashMap::new(), Vec::new());
+        for (key, Kept { packed: bytes, slot, .. }) in slots {
+            match key.borrow().content_hash() {
+                Some(hash) => drop(packed.insert(hash, Place { bytes, packed: Some(slot) })),
+                None => keys.push((key, slot)),
+            }
+        }
+        for (key, slot) in keys {
+            self.remember(ledger, key, slot, &packed, there);
+        }
+        for hash in packed.into_keys() {
+            if ledger.place(hash).is_none() {
+                ledger.retire(hash);
+            }
+        }
+        let has_file = |hash| ledger.place(hash).is_some_and(|place| place.packed.is_none());
+        there.iter().filter(|hash| !has_file(**hash)).for_each(|hash| self.blobs.remove_unknown(*hash));
+        ledger.queue.bytes()
+    }
+
     /// Take up a key of the ledger, unless its content is not there or there is no room for it.
-    fn remember(&self, ledger: &mut Ledger, key: Key, slot: Arc<Slot>, there: &HashMap<Hash, u64>) {
+    fn remember(
+        &self,
+        ledger: &mut Ledger,
+        key: Key,
+        slot: Arc<Slot>,
+        packed: &HashMap<Hash, Place>,
+        there: &HashSet<Hash>,
+    ) {
         let found = slot.value(key.borrow(), RECORDED).ok().and_then(|record| read_record(&record));
         if found.is_none() {
             self.tally.damaged.one();
         }
-        let Some((hash, bytes)) = found.filter(|(hash, bytes)| there.get(hash) == Some(bytes)) else {
-            return ledger.queue.delete(key);
-        };
-        if ledger.weight_with(hash, bytes, key.borrow()) > self.most {
+        let place = found.and_then(|(hash, bytes)| {
+            let in_file = || there.contains(&hash).then_some(Place { bytes, packed: None });
+            Some((hash, packed.get(&hash).cloned().or_else(in_file)?))
+        });
+        let Some((hash, place)) = place else { return ledger.queue.delete(key) };
+        if ledger.weight_with(hash, place.weight(&hash), key.borrow()) > self.most {
             self.tally.evictions.one();
             return ledger.queue.delete(key);
         }
-        let bytes = ledger.add(key, hash, bytes, slot);
-        self.weigh(ledger, hash, bytes, &mut Gone::wanted(0));
+        ledger.add(key, hash, place, slot);
+        self.weigh(ledger, hash, &mut Gone::unwanted());
     }
 
-    /// A content and its keys weigh so much now; others may have to leave for it, or itself.
-    fn weigh(&self, ledger: &mut Ledger, hash: Hash, bytes: u64, gone: &mut Gone) {
+    /// A content or its keys are others than before, if it is there: others may have to leave for it, or itself.
+    fn weigh(&self, ledger: &mut Ledger, hash: Hash, gone: &mut Gone) {
+        let Some(weight) = ledger.weight(hash) else { return };
         let mut left = Vec::new();
-        self.shares.insert_with_lifecycle(hash, bytes, &mut left);
+        self.shares.insert_with_lifecycle(hash, weight, &mut left);
         left.retain(|left| *left != hash || !self.shares.contains_key(&hash));
         for hash in left {
             self.leave(ledger, hash, gone);
@@ -209,25 +185,49 @@ impl Files {
 
     /// A content has to leave with its keys.
     fn leave(&self, ledger: &mut Ledger, hash: Hash, gone: &mut Gone) {
-        let keys = ledger.take_content(hash);
+        let Some((place, keys)) = ledger.take_content(hash) else { return };
+        self.tally.evictions.add(keys.len() as u64);
         for key in &keys {
             ledger.queue.delete(key.clone());
         }
-        self.tally.evictions.add(keys.len() as u64);
-        gone.add(hash, keys, &self.blobs);
-        self.blobs.remove(hash);
+        gone.add(hash, keys, &place, &self.blobs);
+        self.discard(ledger, hash, &place);
     }
 
-    /// Take its content from a key, and remove it if no other key has it; tells whether the key was there.
-    fn release(&self, ledger: &mut Ledger, key: KeyRef<'_>, gone: &mut Gone) -> bool {
-        match ledger.take(key) {
-            None => return false,
-            Some((hash, Some(bytes))) => self.weigh(ledger, hash, bytes, gone),
-            Some((hash, None)) => {
+    /// A content is of no use any more.
+    fn drop_content(&self, ledger: &mut Ledger, hash: Hash) {
+        let Some((place, keys)) = ledger.take_content(hash) else { return };
+        self.shares.remove(&hash);
+        for key in keys {
+            ledger.queue.delete(key);
+        }
+        self.discard(ledger, hash, &place);
+    }
+
+    /// Give back the room of a content that the ledger has no more.
+    fn discard(&self, ledger: &mut Ledger, hash: Hash, place: &Place) {
+        match place.packed {
+            Some(_) => ledger.retire(hash),
+            None => self.blobs.remove(hash),
+        }
+    }
+
+    /// A key was taken away: its content goes if no other key has it.
+    fn settle(&self, ledger: &mut Ledger, Taken { hash, orphan }: Taken, gone: &mut Gone) {
+        match orphan {
+            None => self.weigh(ledger, hash, gone),
+            Some(place) => {
                 self.shares.remove(&hash);
-                self.blobs.remove(hash);
+                self.discard(ledger, hash, &place);
             }
         }
+    }
+
+    /// Take its content from a key; tells whether the key was there.
+    fn release(&self, ledger: &mut Ledger, key: KeyRef<'_>) -> bool {
+        let Some(taken) = ledger.take(key) else { return false };
+        ledger.queue.delete(key.to_key());
+        self.settle(ledger, taken, &mut Gone::unwanted());
         true
     }
 
@@ -239,9 +239,9 @@ impl Files {
         let hash = blake3::hash(value);
         loop {
             // Others go on while a content is written.
-            let is_there = self.ledger.lock().bytes(hash).is_some();
-            let written = if is_there { Ok(None) } else { self.write(key, hash, value).map(Some) };
-            match written.and_then(|written| self.commit(key, hash, written, gone)) {
+            let is_there = self.ledger.lock().place(hash).is_some();
+            let new = if is_there { Ok(None) } else { self.write(key, hash, value).map(Some) };
+            match new.and_then(|new| self.commit(key, hash, new, gone)) {
                 Ok(Some(waiting)) => return Ok(waiting),
                 // It was there, and has left since.
                 Ok(None) => {}
@@ -261,50 +261,52 @@ impl Files {
         }
     }
 
-    /// Write a content, or tell why it is not kept.
-    fn write(&self, key: KeyRef<'_>, hash: Hash, value: &Arc<[u8]>) -> Result<Written, Put> {
+    /// Write a content, unless it is so small that it is packed, or tell why it is not kept.
+    fn write(&self, key: KeyRef<'_>, hash: Hash, value: &Arc<[u8]>) -> Result<New, Put> {
         // However small it is packed: what is larger is not unpacked again.
-        self.fits(file_bytes(value.len()) + weight(key))?;
+        self.fits((value.len() as u64).saturating_add(ledger::weight(key)))?;
         let packed = Packed::new(Arc::clone(value), self.level);
-        self.blobs.write(hash, &packed).map_err(|_| Put::Failed)
+        if packed.body.len() <= PACKED {
+            return Ok(New::Packed(packed));
+        }
+        self.blobs.write(hash, &packed).map(New::File).map_err(|_| Put::Failed)
     }
 
     fn fits(&self, bytes: u64) -> Result<(), Put> {
         if bytes <= self.most { Ok(()) } else { Err(Put::TooLarge { bytes, most: self.most }) }
     }
 
-    /// Give a key a content, which is there or was written; tells how much waits to be written to the ledger. None if
+    /// Give a key a content, which is there or new; tells how much waits to be written to the ledger. None if
     /// the content is not there any more.
-    fn commit(
-        &self,
-        key: KeyRef<'_>,
-        hash: Hash,
-        written: Option<Written>,
-        gone: &mut Gone,
-    ) -> Result<Option<u64>, Put> {
+    fn commit(&self, key: KeyRef<'_>, hash: Hash, new: Option<New>, gone: &mut Gone) -> Result<Option<u64>, Put> {
         let ledger = &mut *self.ledger.lock();
         if !self.opened.is_open() {
             return Err(Put::Failed);
         }
-        let was_there = ledger.bytes(hash);
-        let Some(bytes) = was_there.or(written.as_ref().map(Written::bytes)) else { return Ok(None) };
-        self.fits(ledger.weight_with(hash, bytes, key))?;
-        if let Some(written) = written.filter(|_| was_there.is_none()) {
-            written.place().map_err(|_| Put::Failed)?;
-            ledger.note_written(hash);
-        }
+        let there = ledger.place(hash).cloned();
+        let is_new = there.is_none();
+        let Some(place) = there.or_else(|| new.as_ref().map(New::place)) else { return Ok(None) };
+        self.fits(ledger.weight_with(hash, place.weight(&hash), key))?;
         if ledger.hash(key) == Some(hash) {
             self.shares.get(&hash);
             return Ok(Some(0));
         }
-        self.release(ledger, key, gone);
-        if was_there.is_some() && ledger.bytes(hash).is_none() {
-            return Ok(None);
+        if let Some(New::File(written)) = new.filter(|_| is_new) {
+            written.place().map_err(|_| Put::Failed)?;
+            ledger.note_written(hash);
         }
-        let slot = Slot::waiting(recorded(hash, bytes));
-        let bytes = ledger.add(key.to_key(), hash, bytes, Arc::clone(&slot));
-        ledger.queue.put(key.to_key(), slot, RECORDED);
-        self.weigh(ledger, hash, bytes, gone);
+        if let Some(slot) = place.packed.as_ref().filter(|_| is_new) {
+            ledger.queue.put(KeyRef::content(&hash).to_key(), Arc::clone(slot), place.bytes);
+        }
+        let slot = Slot::waiting(recorded(hash, place.bytes));
+        ledger.queue.put(key.to_key(), Arc::clone(&slot), RECORDED);
+        // What it had goes last: a crash that cuts the log off leaves the one or the other.
+        let old = ledger.take(key);
+        ledger.add(key.to_key(), hash, place, slot);
+        if let Some(old) = old {
+            self.settle(ledger, old, gone);
+        }
+        self.weigh(ledger, hash, gone);
         Ok(Some(ledger.queue.bytes()))
     }
 
@@ -315,24 +317,27 @@ impl Files {
         put
     }
 
+    fn read(&self, hash: Hash, place: &Place) -> Result<Arc<[u8]>, Lost> {
+        match &place.packed {
+            Some(slot) => slot.value(KeyRef::content(&hash), self.most),
+            None => self.blobs.read(hash, self.most),
+        }
+    }
+
     /// The value of a key that could not be read: it may have left or been replaced meanwhile. With the ledger held,
     /// nothing moves.
     fn read_again(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
         let mut ledger = self.ledger.lock();
-        let hash = ledger.hash(key)?;
-        match self.blobs.read(hash, self.most) {
-            Ok(value) => return Some(value),
-            Err(Lost::Refused) => self.tally.failures.one(),
-            Err(Lost::Damaged) => {
-                self.tally.damaged.one();
-                self.shares.remove(&hash);
-                self.blobs.remove(hash);
-                for key in ledger.take_content(hash) {
-                    ledger.queue.delete(key);
-                }
-            }
+        let (hash, place) = ledger.find(key)?;
+        self.read(hash, &place).inspect_err(|why| self.lose_content(&mut ledger, hash, why)).ok()
+    }
+
+    /// A content could not be read. What the system refuses now, it may give later.
+    fn lose_content(&self, ledger: &mut Ledger, hash: Hash, why: &Lost) {
+        self.tally.lost(why);
+        if matches!(why, Lost::Damaged) {
+            self.drop_content(ledger, hash);
         }
-        None
     }
 }
 
@@ -348,20 +353,23 @@ impl Index for Files {
     fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost) {
         self.tally.lost(why);
         let mut ledger = self.ledger.lock();
-        if ledger.slot(key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
-            self.release(&mut ledger, key, &mut Gone::wanted(0));
-            ledger.queue.delete(key.to_key());
+        if !ledger.slot(key).is_some_and(|current| Arc::ptr_eq(current, slot)) {
+            return;
+        }
+        match key.content_hash() {
+            Some(hash) => self.drop_content(&mut ledger, hash),
+            None => drop(self.release(&mut ledger, key)),
         }
     }
 }
 
 impl Tended for Files {
     fn take(&self) -> Queue {
-        std::mem::take(&mut self.ledger.lock().queue)
+        self.ledger.lock().take_queue()
     }
 
     fn log_most(&self) -> u64 {
-        self.ledger.lock().record_bytes() / 4 * 7
+        self.ledger.lock().logged()
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -371,7 +379,7 @@ impl Tended for Files {
 
     fn forget(&self) {
         let mut ledger = self.ledger.lock();
-        ledger.contents().for_each(|hash| self.blobs.remove(hash));
+        ledger.in_files().for_each(|hash| self.blobs.remove(hash));
         self.shares.clear();
         *ledger = Ledger::default();
     }
@@ -392,21 +400,21 @@ impl Tier for Files {
         if !self.opened.is_open() {
             return None;
         }
-        let hash = self.ledger.lock().hash(key);
-        let value = hash.and_then(|hash| {
+        let found = self.ledger.lock().find(key);
+        let value = found.and_then(|(hash, place)| {
             self.shares.get(&hash);
-            self.blobs.read(hash, self.most).ok().or_else(|| self.read_again(key))
+            self.read(hash, &place).ok().or_else(|| self.read_again(key))
         });
         self.tally.asked(value.is_some());
         value
     }
 
     fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
-        self.kept(self.keep(key, &value, &mut Gone::wanted(0)))
+        self.kept(self.keep(key, &value, &mut Gone::unwanted()))
     }
 
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
-        let mut gone = Gone::wanted(HANDED_OUT);
+        let mut gone = Gone::wanted();
         let waiting = self.keep(key, &value, &mut gone);
         // Files of contents are closed before the ledger is written, which may need others.
         let evicted = gone.read(self.most);
@@ -422,11 +430,7 @@ impl Tier for Files {
             if !self.opened.is_open() {
                 return false;
             }
-            let was_there = self.release(&mut ledger, key, &mut Gone::wanted(0));
-            if was_there {
-                ledger.queue.delete(key.to_key());
-            }
-            (was_there, ledger.queue.bytes())
+            (self.release(&mut ledger, key), ledger.queue.bytes())
         };
         self.opened.write_if_much(self, waiting);
         was_there

@@ -42,7 +42,7 @@ use record::{Head, Kind, Record};
 use segment::{Next, START, Scan, Segment};
 use synced::Synced;
 
-pub(crate) use record::{Lost, Place};
+pub(crate) use record::{HEAD, Lost, Place};
 
 /// What the names of segments begin with.
 const NAME: &str = "log";

@@ -20,9 +20,11 @@ use super::segment::Segment;
 use crate::KeyRef;
 use crate::packing::{Codec, shared, unpack};
 
-pub(super) const HEAD: usize = 44;
+/// Bytes before the key.
+pub(crate) const HEAD: u64 = 44;
+const LEAD: usize = HEAD as usize;
 /// Where the checksum of the head is.
-const SUM: usize = HEAD - 4;
+const SUM: usize = LEAD - 4;
 
 const MAGIC: [u8; 4] = *b"TCLR";
 const VERSION: u16 = 1;
@@ -64,8 +66,8 @@ impl Head {
     }
 
     /// The bytes of the head of a record at an offset of a segment.
-    pub(super) fn encode(&self, seed: u32, offset: u64) -> [u8; HEAD] {
-        let mut out = [0; HEAD];
+    pub(super) fn encode(&self, seed: u32, offset: u64) -> [u8; LEAD] {
+        let mut out = [0; LEAD];
         out[..4].copy_from_slice(&MAGIC);
         out[4] = self.kind as u8;
         out[5] = self.codec as u8;
@@ -95,12 +97,12 @@ impl Head {
             key_sum: four(32)?,
             body_sum: four(36)?,
         };
-        (head.encode(seed, offset)[..] == *bytes.get(..HEAD)?).then_some(head)
+        (head.encode(seed, offset)[..] == *bytes.get(..LEAD)?).then_some(head)
     }
 
     /// Bytes up to the body.
     pub(super) fn lead(&self) -> u64 {
-        self.key.saturating_add(HEAD as u64)
+        self.key.saturating_add(HEAD)
     }
 
     /// Bytes of the record.
@@ -115,7 +117,7 @@ impl Head {
 
     /// The key of a record whose first bytes these are, if it is whole.
     pub(super) fn key<'a>(&self, lead: &'a [u8]) -> Option<KeyRef<'a>> {
-        let key = lead.get(HEAD..)?;
+        let key = lead.get(LEAD..)?;
         if crc32c::crc32c(key) == self.key_sum { KeyRef::decoded(key) } else { None }
     }
 }
@@ -147,7 +149,7 @@ impl Record {
 
     /// The record as it is at another place.
     pub(super) fn moved_to(mut self, place: &Place) -> Vec<u8> {
-        self.bytes[..HEAD].copy_from_slice(&self.head.encode(place.segment.seed(), place.offset));
+        self.bytes[..LEAD].copy_from_slice(&self.head.encode(place.segment.seed(), place.offset));
         self.bytes
     }
 }
@@ -167,7 +169,7 @@ impl Place {
 
     /// Bytes of the packed value of a key.
     pub(crate) fn packed(&self, key: KeyRef<'_>) -> u64 {
-        self.length - HEAD as u64 - key.encoded_len()
+        self.length - HEAD - key.encoded_len()
     }
 
     /// The record of a key, if it is whole.
@@ -185,7 +187,7 @@ impl Place {
     /// Whether the record of a key is what was written, of which little is in memory at a time.
     pub(crate) fn is_whole(&self, key: KeyRef<'_>) -> bool {
         let check = || {
-            let lead = self.segment.bytes(self.offset, HEAD as u64 + key.encoded_len())?;
+            let lead = self.segment.bytes(self.offset, HEAD + key.encoded_len())?;
             let head = Head::decode(&lead, self.segment.seed(), self.offset).ok_or(Lost::Damaged)?;
             let is_here = head.length() == self.length && head.key(&lead) == Some(key);
             let start = self.offset + head.lead();

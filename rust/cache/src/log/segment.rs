@@ -178,7 +178,7 @@ impl<'a> Scan<'a> {
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
         let (offset, seed) = (self.at, self.segment.seed);
-        let head = self.bytes(HEAD as u64)?.and_then(|bytes| Head::decode(bytes, seed, offset));
+        let head = self.bytes(HEAD)?.and_then(|bytes| Head::decode(bytes, seed, offset));
         let Some(head) = head.filter(|head| head.length() <= self.end - offset) else { return Ok(Next::Nothing) };
         let is_too_long = head.lead() > self.most;
         let lead = if is_too_long { None } else { self.bytes(head.lead())? };
