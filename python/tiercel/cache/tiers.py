@@ -86,8 +86,8 @@ class Memory(MemoryCore, Tier):
     Parameters
     ----------
     bytes : int
-        Size, of values, keys and about 100 bytes of bookkeeping an entry. An entry may take 85% of it; from 256 MiB on the room is
-        divided into parts of 128 MiB or more, and an entry may take 85% of a part.
+        Size, of values and keys as the allocator rounds them, and about 140 bytes an entry. An entry may take 85% of it; from 256 MiB on
+        the room is divided into parts of about 128 MiB or more, and an entry may take 85% of a part.
 
     Raises
     ------

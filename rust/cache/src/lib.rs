@@ -5,6 +5,7 @@
 //! for. [`seal`] and [`unseal`] make the frame that a value needs outside of memory, and [`Sketch`] tells which keys
 //! are asked for often.
 
+mod blocks;
 mod claim;
 mod envelope;
 mod errors;

@@ -1,27 +1,53 @@
 //! Values in memory.
 
+use std::hash::BuildHasher;
+use std::mem;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::shares::shared;
+use crate::blocks::block;
+use crate::shares::{divided, remembered, shards};
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Put, Tier};
 
-/// What an entry takes beside its key and its value: their headers, and its place in a table.
-const OVERHEAD: u64 = 96;
+/// What an entry, or a key that is remembered, takes in the tables.
+const PLACE: u64 = 72;
+
+/// What an `Arc` has beside what is in it.
+const COUNTS: u64 = 16;
+
+/// What an entry takes beside its key and its value: its place, and another one, for a table that is full is copied to one of twice the size.
+const OVERHEAD: u64 = PLACE + 64;
+
+/// Bytes of a tier for which keys that are remembered do not count.
+const SMALL: u64 = 16 << 20;
 
 /// A tier in memory. Reads take no lock that writers of other keys hold for long, and scale with threads.
 pub struct Memory {
-    cache: Cache<Key, Arc<[u8]>, Bytes, DefaultHashBuilder, Left>,
+    shards: Box<[Shard]>,
+    /// Bytes of a shard.
+    room: u64,
+    hasher: DefaultHashBuilder,
     most: u64,
     tally: Tally,
 }
 
+type Entries = Cache<Key, Arc<[u8]>, Bytes, DefaultHashBuilder, Left>;
+
+/// What is there. Tables never get smaller, so that to clear them is to begin with others.
+struct Shard(RwLock<Arc<Entries>>);
+
 /// Bytes that an entry takes.
 fn weight(key: KeyRef<'_>, value: usize) -> u64 {
-    key.bytes.len() as u64 + value as u64 + OVERHEAD
+    block(key.bytes.len() as u64) + block(value as u64 + COUNTS) + OVERHEAD
+}
+
+/// What is left for entries of a tier of so many bytes: keys that are remembered take places, too.
+fn room(bytes: u64) -> u64 {
+    bytes - bytes.saturating_sub(SMALL).min(remembered(bytes) * PLACE)
 }
 
 #[derive(Clone)]
@@ -46,17 +72,41 @@ impl Lifecycle<Key, Arc<[u8]>> for Left {
     }
 }
 
+impl Shard {
+    fn new(room: u64) -> (Self, u64) {
+        let (entries, most) = divided(room, 1, Bytes, Left);
+        (Self(RwLock::new(Arc::new(entries))), most)
+    }
+
+    /// What is there now, for who stays longer than a call.
+    fn entries(&self) -> Arc<Entries> {
+        Arc::clone(&self.0.read())
+    }
+}
+
 impl Memory {
-    /// A tier of so many bytes, keys and bookkeeping among them.
+    /// A tier of so many bytes: of values, keys and bookkeeping, as the allocator takes them.
     pub fn new(bytes: u64) -> Self {
-        let (cache, most) = shared(bytes, Bytes, Left);
-        Self { cache, most, tally: Tally::default() }
+        let count = shards(bytes);
+        let room = room(bytes) / count;
+        let (shards, most): (Vec<Shard>, Vec<u64>) = (0..count).map(|_| Shard::new(room)).unzip();
+        let most = most.first().copied().unwrap_or(0);
+        Self { shards: shards.into(), room, hasher: DefaultHashBuilder::default(), most, tally: Tally::default() }
+    }
+
+    fn shard(&self, key: KeyRef<'_>) -> &Shard {
+        let at = if self.shards.len() == 1 { 0 } else { self.hasher.hash_one(key) as usize % self.shards.len() };
+        &self.shards[at]
+    }
+
+    fn sum(&self, each: impl Fn(&Entries) -> u64) -> u64 {
+        self.shards.iter().map(|shard| each(&shard.0.read())).sum()
     }
 }
 
 impl Tier for Memory {
     fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
-        let value = self.cache.get(&key);
+        let value = self.shard(key).0.read().get(&key);
         self.tally.asked(value.is_some());
         value
     }
@@ -64,12 +114,12 @@ impl Tier for Memory {
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
         let bytes = weight(key, value.len());
         if bytes > self.most {
-            self.cache.remove(&key);
+            self.delete(key);
             self.tally.refused.one();
             return (Put::TooLarge { bytes, most: self.most }, Evicted::new());
         }
         let mut left = Evicted::new();
-        self.cache.insert_with_lifecycle(key.to_key(), Arc::clone(&value), &mut left);
+        self.shard(key).0.read().insert_with_lifecycle(key.to_key(), Arc::clone(&value), &mut left);
         // The policy may let go of what has just come; an earlier value of the key was not evicted, but replaced.
         left.retain(|(gone, old)| gone.borrow() != key || Arc::ptr_eq(old, &value));
         self.tally.evictions.add(left.len() as u64);
@@ -78,38 +128,46 @@ impl Tier for Memory {
     }
 
     fn delete(&self, key: KeyRef<'_>) -> bool {
-        self.cache.remove(&key).is_some()
+        self.shard(key).0.read().remove(&key).is_some()
     }
 
     fn contains(&self, key: KeyRef<'_>) -> bool {
-        self.cache.contains_key(&key)
+        self.shard(key).0.read().contains_key(&key)
     }
 
     fn len(&self) -> usize {
-        self.cache.len()
+        self.sum(|entries| entries.len() as u64) as usize
     }
 
     fn bytes(&self) -> u64 {
-        self.cache.weight()
+        self.sum(Entries::weight)
     }
 
     fn clear(&self) {
-        self.cache.clear();
+        self.clear_in_steps(&mut || ());
     }
 
     fn keys(&self) -> Vec<Key> {
-        self.cache.iter().map(|(key, _)| key).collect()
+        self.keys_in_steps(&mut || ())
     }
 
     fn clear_in_steps(&self, pause: &mut dyn FnMut()) {
-        self.cache.drain().for_each(|entry| {
-            drop(entry);
-            pause();
-        });
+        for shard in &self.shards {
+            let old = mem::replace(&mut *shard.0.write(), Arc::new(divided(self.room, 1, Bytes, Left).0));
+            old.drain().for_each(|entry| {
+                drop(entry);
+                pause();
+            });
+        }
     }
 
     fn keys_in_steps(&self, pause: &mut dyn FnMut()) -> Vec<Key> {
-        self.cache.iter().map(|(key, _)| key).inspect(|_| pause()).collect()
+        let all = self.shards.iter().map(Shard::entries);
+        let mut keys = Vec::new();
+        for entries in all {
+            keys.extend(entries.iter().map(|(key, _)| key).inspect(|_| pause()));
+        }
+        keys
     }
 
     fn counts(&self) -> Counts {

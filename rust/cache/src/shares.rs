@@ -32,6 +32,16 @@ const ROOM: u64 = 128 << 20;
 /// Most shards.
 const SHARDS: u64 = 16;
 
+/// Shards of a room of so many bytes: a power of two, or the library rounds it up.
+pub(crate) fn shards(bytes: u64) -> u64 {
+    1 << (bytes / ROOM).clamp(1, SHARDS).ilog2()
+}
+
+/// Keys that a room of so many bytes remembers when they have left.
+pub(crate) fn remembered(bytes: u64) -> u64 {
+    (bytes / USUAL).clamp(1 << 10, TABLE)
+}
+
 /// A cache of so many bytes, and the most that one entry may take.
 pub(crate) fn shared<K, V, W, L>(bytes: u64, weighter: W, lifecycle: L) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
 where
@@ -40,13 +50,27 @@ where
     W: Weighter<K, V> + Clone,
     L: Lifecycle<K, V> + Clone,
 {
-    // A power of two, or the library rounds it up.
-    let shards = 1 << (bytes / ROOM).clamp(1, SHARDS).ilog2();
+    divided(bytes, shards(bytes), weighter, lifecycle)
+}
+
+/// A cache of so many bytes in so many shards, and the most that one entry may take.
+pub(crate) fn divided<K, V, W, L>(
+    bytes: u64,
+    shards: u64,
+    weighter: W,
+    lifecycle: L,
+) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
+where
+    K: Eq + Hash,
+    V: Clone,
+    W: Weighter<K, V> + Clone,
+    L: Lifecycle<K, V> + Clone,
+{
     let options = OptionsBuilder::new()
-        .shards(shards)
+        .shards(shards as usize)
         .hot_allocation(HOT)
         .ghost_allocation(REMEMBERED)
-        .estimated_items_capacity((bytes / USUAL).clamp(1 << 10, TABLE) as usize)
+        .estimated_items_capacity(remembered(bytes) as usize)
         .weight_capacity(bytes)
         .build()
         .unwrap_or_else(|_| unreachable!("all options are set"));

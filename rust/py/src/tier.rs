@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString};
 use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
+use tiercel_simd::allocator::{give_back, keep_up};
 
 use crate::arguments::{self, Given, Whole, shown, whole};
 use crate::errors::{closed, invalid, store_open};
@@ -89,6 +90,7 @@ impl TierCore {
     }
 
     fn keep(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Put> {
+        keep_up();
         let (given, value) = (asked(key)?, content(value)?);
         self.call(key.py(), |tier| tier.put(given, value))
     }
@@ -180,6 +182,7 @@ impl TierCore {
     ///
     /// Not the value that was replaced, but this one if the tier lets go of it at once. A value that is refused drives nothing out.
     fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
+        keep_up();
         let (py, given, value) = (key.py(), asked(key)?, content(value)?);
         let (put, evicted) = self.call(py, |tier| tier.put_evicting(given, value))?;
         let evicted = evicted.iter().map(|(key, value)| Ok((told(py, key), bytes(py, value)?)));
@@ -192,9 +195,10 @@ impl TierCore {
         self.call(key.py(), |tier| tier.delete(given))
     }
 
-    /// Forget everything. Where the disk refuses, that is counted in `stats()`, and `flush` tells.
+    /// Forget everything, and give the memory back. Where the disk refuses, that is counted in `stats()`, and `flush` tells.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))
+        self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))?;
+        detached(py, give_back)
     }
 
     /// Bytes that count against the size of the tier.

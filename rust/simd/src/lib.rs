@@ -8,6 +8,7 @@
     reason = "a kernel must be compiled inside the function that enables its instruction set, never on its own"
 )]
 
+pub mod allocator;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
