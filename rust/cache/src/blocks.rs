@@ -9,7 +9,7 @@ pub(crate) fn block(bytes: u64) -> u64 {
     let bytes = bytes.max(1);
     let step = match bytes {
         ..=64 => 16,
-        ..=SHARED => 1 << ((bytes - 1).ilog2() - 2),
+        65..=SHARED => 1 << ((bytes - 1).ilog2() - 2),
         // And one slice for what is known of them.
         _ => return bytes.div_ceil(SLICE).saturating_add(1).saturating_mul(SLICE),
     };
