@@ -258,7 +258,7 @@ def test_a_tier_begins_in_no_directory_with_something_else_in_it(
 @pytest.mark.parametrize("make", TIERS)
 def test_a_tier_begins_where_there_is_nothing(make: Any, tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
-    (tmp_path / ".hidden").write_text("")
+    (tmp_path / ".DS_Store").write_text("")
     for _ in range(2):
         with make(tmp_path, 1 << 20) as tier:
             tier["a"] = b"value"

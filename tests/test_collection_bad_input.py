@@ -128,7 +128,7 @@ BAD: dict[str, tuple[Call, str]] = {
         lambda zoo: zoo.scan(order_by="legs", after=one_on(zoo.scan(order_by="-legs"))),
         "after: expected the position of a scan with the same order_by",
     ),
-    "backup to a number": (lambda zoo: zoo.backup(5), "path: expected a str or os.PathLike of one, got int"),  # pyright: ignore[reportArgumentType]
+    "backup to a number": (lambda zoo: zoo.backup(5), "path: expected a str or os.PathLike, got "),  # pyright: ignore[reportArgumentType]
     "backup onto itself": (lambda zoo: zoo.backup(zoo.path), "path: expected a directory that is absent or empty"),
     "backup to no path": (lambda zoo: zoo.backup(LONE), "path: expected a path, got a lone surrogate at character 1"),
 }
@@ -145,7 +145,7 @@ def test_bad_arguments_are_named_and_change_nothing(zoo: Collection, call: Call,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"path": 3}, "path: expected a str or os.PathLike of one, got int"),
+        ({"path": 3}, "path: expected a str or os.PathLike, got "),
         ({"path": "a\0b"}, "path: expected no NUL character"),
         ({"path": LONE}, "path: expected a path, got a lone surrogate at character 1"),
         ({"dim": 0}, "dim: expected an int from 1 to 32768, got 0"),

@@ -236,7 +236,7 @@ def test_another_embedder_is_refused(tmp_path: Path) -> None:
     for directory, embedder, message in (
         ("with", other, "embedder: expected 'letters', as the collection was made, got 'others'"),
         ("with", HashingEmbedder(), "as the collection was made"),
-        ("without", Letters(), "embedder: expected none, as the collection was made, got letters"),
+        ("without", Letters(), "embedder: expected None, as the collection was made, got 'letters'"),
     ):
         with pytest.raises(tiercel.InvalidInputError, match=message):
             tiercel.open(tmp_path / directory, embedder=embedder)

@@ -2,13 +2,15 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiercel
-from tiercel import _core
-from tiercel.policy import cgroup, hardware, system
+from tiercel import _core, collection, opening
+from tiercel.policy import cgroup, cores, hardware, system
 
 MIB = 1 << 20
 
@@ -68,6 +70,47 @@ def test_cores_follow_the_quota_of_a_container(
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(cgroup, "cpu_quota", lambda: quota)
     assert tiercel.hardware().cores == cores
+
+
+def test_there_is_one_answer_to_how_many_cores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)), raising=False)
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: 2.0)
+    assert tiercel.hardware().cores == cores.cores() == 2
+    asked: list[int] = []
+
+    def counted(max_age: float = 1.0) -> int:
+        asked.append(real(max_age))
+        return asked[-1]
+
+    real = cores.cores
+    for module in (cores, opening, collection):
+        monkeypatch.setattr(module, "cores", counted)
+    index = tiercel.Index(2)
+    with tiercel.open(tmp_path / "made", dim=2) as made:
+        made.upsert(["a"], [[1, 0]])
+        calls: list[Callable[[], object]] = [
+            lambda: index.add(np.eye(2)),
+            lambda: index.search(np.eye(2), k=1),
+            lambda: index.range_search(np.eye(2), 1),
+            index.optimize,
+            lambda: made.search_many(np.eye(2)),
+            lambda: tiercel.open(tmp_path / "other").close(),
+        ]
+        for number, call in enumerate(calls):
+            del asked[:]
+            call()
+            assert asked == [2], number
+
+
+def test_a_quota_is_looked_up_once_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, looks = [1000.0], list[float]()
+    monkeypatch.setattr(cores.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(cores, "_looked", (0.0, None))
+    monkeypatch.setattr(cgroup, "cpu_quota", lambda: looks.append(now[0]))
+    for at in (1000.0, 1000.5, 1001.0, 1001.9, 1002.5):
+        now[0] = at
+        cores.cores()
+    assert looks == [1000.0, 1001.0, 1002.5]
 
 
 def test_memory_follows_the_limit_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tiercel.filters import F, Filter
     from tiercel.found import Found, Match
     from tiercel.neighbours import Neighbour, RangeMatches
-    from tiercel.opening import open  # noqa: A004
+    from tiercel.opening import open as open  # noqa: A004 - not in __all__, for a star import must not hide the builtin
     from tiercel.policy.hardware import hardware
     from tiercel.scan import AsyncScan, Scan
     from tiercel.search import Expand
@@ -80,7 +80,6 @@ __all__ = [
     "datasets",
     "embed",
     "hardware",
-    "open",
     "rerank",
 ]
 
@@ -131,4 +130,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_LATER})

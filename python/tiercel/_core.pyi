@@ -73,6 +73,7 @@ class CollectionCore:
         threads: int,
         read_only: bool,
         schema: list[tuple[str, str]] | None,
+        create: bool,
     ) -> Self: ...
     @property
     def dim(self) -> int | None: ...
@@ -645,7 +646,9 @@ class LastingCore(TierCore):
 class StoreCore(LastingCore):
     """What `tiercel.cache.Store` calls; use that."""
 
-    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = None) -> Self: ...
+    def __new__(
+        cls, path: str | PathLike[str], bytes: int, level: int | None = None, *, create: bool = True
+    ) -> Self: ...
 
 @final
 class TierLook:
@@ -667,7 +670,7 @@ class TierLook:
 class FilesCore(LastingCore):
     """What `tiercel.cache.Files` calls; use that."""
 
-    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3) -> Self: ...
+    def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3, *, create: bool = True) -> Self: ...
 
 def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
     """An envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags."""

@@ -2,7 +2,6 @@
 
 import math
 import operator
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
 from uuid import UUID
@@ -20,11 +19,6 @@ MAX_DEPTH: Final = 64
 MAX_LIMIT: Final = 2**63 - 1
 INCLUDES: Final = ("text", "metadata", "vector")
 SEARCH_INCLUDES: Final = (*INCLUDES, "highlights")
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def whole(value: object, name: str, low: int, high: int) -> int:
@@ -170,20 +164,6 @@ def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> l
         return [whole(if_sequence, "if_sequence", 0, MAX_LIMIT)] * count
     column(listed, "if_sequence", count)
     return [whole(each, f"if_sequence[{at}]", 0, MAX_LIMIT) for at, each in enumerate(listed)]
-
-
-def path_name(value: object, name: str) -> str:
-    """A path that the system can be asked for."""
-    found = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, str | os.PathLike) else value
-    if not isinstance(found, str):
-        raise InvalidInputError(f"{name}: expected a str or os.PathLike of one, got {type(found).__name__}")
-    try:
-        encoded = os.fsencode(found)
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"{name}: expected a path, got a lone surrogate at character {error.start}") from None
-    if 0 in encoded:
-        raise InvalidInputError(f"{name}: expected no NUL character")
-    return found
 
 
 def sort_order(order_by: object) -> tuple[str, bool]:

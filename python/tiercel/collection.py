@@ -26,9 +26,7 @@ from tiercel.checks import (
     INCLUDES,
     MAX_LIMIT,
     Metadata,
-    cores,
     included,
-    path_name,
     query_texts,
     record_ids,
     refuse_foreign_id,
@@ -40,6 +38,8 @@ from tiercel.embed import Embedder, query_vector, query_vectors
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
+from tiercel.paths import path_name
+from tiercel.policy.cores import cores
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
@@ -86,7 +86,7 @@ class Collection(Writing):
 
     @property
     def dim(self) -> int | None:
-        """Length of every vector; `None` in a collection without vectors."""
+        """Length of every vector; `None` until the first one was put in, unless `tiercel.open` was told."""
         return self._core.dim
 
     @property
@@ -96,12 +96,12 @@ class Collection(Writing):
 
     @property
     def fingerprint(self) -> str | None:
-        """Names the embedder that the collection was made with; `None` if it was made without."""
+        """Names the embedder of the collection; `None` without one."""
         return self._core.fingerprint
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Types of fields of the metadata, as the collection was made; empty if it was made without."""
+        """Types of fields of the metadata, as `tiercel.open` was told; empty without a schema."""
         return types_of_names(self._core.schema)
 
     @overload

@@ -141,7 +141,7 @@ class Found(Sequence[Match]):
     @property
     def plan(self) -> dict[str, Any] | None:
         """How it was found, with `explain=True`: the way, the filter's selectivity and whether an earlier search had
-        found its rows, the stages with seconds and counts.
+        found its rows, the fields that the search names and no record has ("unknown_fields"), the stages with seconds and counts.
         """
         return self._plan
 

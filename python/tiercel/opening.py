@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Final, Literal
 
 from tiercel._core import CollectionCore
-from tiercel.checks import cores, number, path_name, unicode_text, whole
+from tiercel.checks import number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
+from tiercel.paths import path_name
+from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
 
 __all__ = ["open"]
@@ -28,25 +30,28 @@ def open(  # noqa: A001
     durability: Literal["always", "interval", "none"] = "always",
     mode: Literal["rw", "r"] = "rw",
     follow: float | None = None,
+    create: bool = True,
     language: str | None = "default",
     threads: int | None = None,
 ) -> Collection:
-    """Open the collection in a directory; a new one is made if the directory is empty or missing, unless `mode` is "r".
+    """Open the collection in a directory, or make a new one there.
 
     Parameters
     ----------
     path
-        The directory.
+        The directory, a `str` or `os.PathLike`; a leading `~` is a home directory.
     dim
-        Length of every vector, fixed when the collection is made; without it the collection has no vectors.
+        Length of every vector. Without it, the first vectors that are put in decide.
     metric
         What is smallest for the nearest: "cosine" (unless given), "dot" or "l2"; fixed when the collection is made.
     embedder
-        Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. Its fingerprint is fixed when the collection is made. A
-        collection with embedder may be opened without: then it takes and searches vectors that were made elsewhere.
+        Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. A collection keeps the fingerprint of its embedder, which can be
+        given for as long as there are no vectors. A collection with an embedder may be opened without: then it takes and searches vectors
+        that were made elsewhere.
     schema
-        Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`; fixed when
-        the collection is made. Metadata that do not agree are refused, and so are filters that compare a field with another type.
+        Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`. Metadata that
+        do not agree are refused, and so are filters that name another field or compare a field with another type. The collection
+        keeps its schema. A later call can leave it out, or give it with more fields: then every record is checked first.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the system has it, safe from a crash of the
         process; it is on disk within 100 ms, and power loss takes at most that. "none": as "interval", but the system decides when it is on
@@ -58,6 +63,9 @@ def open(  # noqa: A001
     follow
         With `mode="r"`: seconds between refreshes that a thread in the background makes, 0.001 to 86400. Without it, a reader
         refreshes only when it is told to.
+    create
+        Make the directory, those above it and a new collection if the directory is missing or empty. False refuses that, so that a mistyped
+        path is an error. With `mode="r"` nothing is ever made.
     language
         Language of the texts: it says which stems words have, which words tell too little to be indexed, and what their case is. "english"
         unless given; `None` for all words as they are. Case, and forms of one letter (NFKC), never make a difference.
@@ -67,10 +75,10 @@ def open(  # noqa: A001
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, the collection was made with another one, or the directory holds other files and no
-        collection.
+        An argument is not what it must be, the collection was made with another one, a record does not agree with a schema that is
+        added, or the directory holds other files and no collection. Nothing was changed.
     MissingFileError
-        There is no collection to read, with `mode="r"`.
+        There is no collection, with `create=False` or `mode="r"`.
     AlreadyOpenError
         Another process or object has it open.
     CorruptionError
@@ -92,6 +100,8 @@ def open(  # noqa: A001
         follow = number(follow, "follow", 0.001, 86400.0)
     if language is not None:
         unicode_text(language, "language")
+    if create not in (True, False):
+        raise InvalidInputError(f"create: expected True or False, got {create!r}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
     core = CollectionCore(
@@ -104,11 +114,8 @@ def open(  # noqa: A001
         cores() if threads is None else whole(threads, "threads", 1, 1024),
         mode == "r",
         None if schema is None else names_of_types(schema),
+        bool(create),
     )
-    if embedder is not None and core.fingerprint is None:
-        # Nobody knows what made the vectors that are there.
-        core.close()
-        raise InvalidInputError("embedder: expected none, as the collection was made, got " + embedder.fingerprint)
     if follow is not None:
         core.follow(follow)
     return Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]

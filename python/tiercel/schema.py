@@ -10,8 +10,8 @@
 | `list[int]` and the like | a list of these |
 
 Filters compare dates, and `scan(order_by=…)` orders them, as points in time, whatever their time zones; a `str` is text, even if it looks like a
-date. A field may be missing or `None` whatever its type, and fields that are not named may hold anything. Fields of objects within
-objects are named with dots, as in filters.
+date. A field may be missing or `None` whatever its type. A record may have fields that are not named; they may hold anything, but a filter
+cannot ask for them. Fields of objects within objects are named with dots, as in filters.
 """
 
 from collections.abc import Mapping

@@ -157,17 +157,23 @@ class Store(StoreCore, Lasting):
     Parameters
     ----------
     path : str or os.PathLike
-        A directory of the tier's own; it is made if it is missing. Hidden files and `lost+found` may be in it, but nothing else that no tier wrote.
+        A directory of the tier's own, in which a leading `~` is a home directory. It is made if it is missing, with those above it. What
+        other programs wrote must not be in it, hidden files included; `lost+found` and `.DS_Store` do not count.
     bytes : int
         Size, of values as they are written, keys and about 100 bytes of bookkeeping an entry; the files take up to about twice as much, two
         mebibytes and the largest value. What is there beyond it when the tier is opened goes.
     level : int, optional
         Level of zstd, 1 to 22, that values are compressed with where that makes them smaller. None, the default, keeps them as they are.
 
+    create : bool
+        Whether a tier may begin where there is none. False makes a mistyped path an error.
+
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument is not what it must be, or the directory has other files in it.
+    MissingFileError
+        There is no tier in the directory, with `create=False`.
     AlreadyOpenError
         Another process, or another `Store` in this one, has the directory open.
     StorageFailedError, DiskFullError
@@ -200,17 +206,23 @@ class Files(FilesCore, Lasting):
     Parameters
     ----------
     path : str or os.PathLike
-        A directory of the tier's own; it is made if it is missing. Hidden files and `lost+found` may be in it, but nothing else that no tier wrote.
+        A directory of the tier's own, in which a leading `~` is a home directory. It is made if it is missing, with those above it. What
+        other programs wrote must not be in it, hidden files included; `lost+found` and `.DS_Store` do not count.
     bytes : int
         Size of the directory: whole blocks of files and one more for each, and the log with what is dead in it. A tier of less than 2 MiB takes up to
         half a mebibyte more. What is there beyond it when the tier is opened goes.
     level : int or None
         Level of zstd, 1 to 22, that contents are compressed with where that makes them smaller; None keeps them as they are.
 
+    create : bool
+        Whether a tier may begin where there is none. False makes a mistyped path an error.
+
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument is not what it must be, or the directory has other files in it.
+    MissingFileError
+        There is no tier in the directory, with `create=False`.
     AlreadyOpenError
         Another process, or another `Files` in this one, has the directory open.
     StorageFailedError, DiskFullError

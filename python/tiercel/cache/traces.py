@@ -10,9 +10,9 @@ from typing import IO, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.checks import path_name
 from tiercel.dependencies import needed
 from tiercel.errors import CorruptionError, InvalidInputError, MissingFileError, StorageFailedError
+from tiercel.paths import path_name
 
 __all__ = ["MOST_BYTES", "MOST_REQUESTS", "Trace", "read_trace"]
 
@@ -71,7 +71,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     """
     name = path_name(path, "path")
     try:
-        with Path(path).open("rb") as file:
+        with Path(name).open("rb") as file:
             trace = _parse(*_unpacked(name, file))
     except OSError as error:
         failed = MissingFileError if isinstance(error, FileNotFoundError) else StorageFailedError

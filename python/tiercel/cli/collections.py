@@ -2,32 +2,33 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import tiercel
 from tiercel import Collection, InvalidInputError, TiercelError
 from tiercel.cli.answer import size
 from tiercel.cli.interrupts import interruptible, leave
-from tiercel.cli.stores import RECORDS
 from tiercel.schema import names_of_types
 
 
 @contextmanager
 def open_collection(directory: str) -> Generator[Collection]:
     """Open a collection to write it. A mistyped name must not make a new one."""
-    if not (Path(directory) / RECORDS).exists():
-        with open_to_read(directory):
-            pass
-    with closing(interruptible(lambda: tiercel.open(directory))) as collection:
+    with _opened(directory, create=False) as collection:
         yield collection
 
 
 @contextmanager
 def open_to_read(directory: str) -> Generator[Collection]:
     """Open a collection without changing anything in its directory, also beside a writer and where nobody may write."""
+    with _opened(directory, mode="r") as collection:
+        yield collection
+
+
+@contextmanager
+def _opened(directory: str, **options: Any) -> Generator[Collection]:
     try:
-        opened = interruptible(lambda: tiercel.open(directory, mode="r"))
+        opened = interruptible(lambda: tiercel.open(directory, **options))
     except FileNotFoundError as error:
         raise InvalidInputError(f"DIR: expected a collection, got {directory}, which is none") from error
     with closing(opened) as collection:

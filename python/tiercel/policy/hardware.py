@@ -6,6 +6,7 @@ from typing import Any
 
 from tiercel._core import simd_level, simd_levels
 from tiercel.policy import cgroup, system
+from tiercel.policy.cores import cores
 
 __all__ = ["Hardware", "hardware"]
 
@@ -58,7 +59,7 @@ def hardware() -> Hardware:
     total, available = system.memory()
     caches = system.caches()
     return Hardware(
-        cores=_cores(),
+        cores=cores(max_age=0),
         cores_total=os.cpu_count(),
         memory_total=_least(total, cgroup.memory_limit()),
         memory_available=_least(available, cgroup.memory_available()),
@@ -68,13 +69,6 @@ def hardware() -> Hardware:
         simd_levels=tuple(name for name, available in simd_levels().items() if available),
         simd=simd_level(),
     )
-
-
-def _cores() -> int:
-    # Older interpreters know affinity on Linux only; elsewhere all cores count.
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cgroup.cpu_quota()
-    return allowed if quota is None else max(1, min(allowed, int(quota)))
 
 
 def _least(first: int | None, second: int | None) -> int | None:

@@ -183,7 +183,9 @@ class CollectionTarget:
 
     def __init__(self, collection: Collection) -> None:
         if collection.dim is None:
-            raise InvalidInputError("target: expected a collection with vectors, got one that was opened without dim")
+            raise InvalidInputError(
+                "target: expected a collection with vectors, got one without; open it with dim, or put vectors in first"
+            )
         self._core: CollectionCore = collection._core  # pyright: ignore[reportPrivateUsage]
         self.dim, self.metric = collection.dim, cast("Metric", collection.metric)
 

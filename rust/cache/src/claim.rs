@@ -4,29 +4,46 @@ use std::fs::{self, DirEntry};
 use std::io;
 use std::path::Path;
 
+use tiercel_container::comes_by_itself;
+
 use crate::OpenError;
 use crate::lock;
 use crate::log;
 
-/// What file systems and desktops put into directories that are empty to their users.
-const IGNORED: &str = "lost+found";
+/// Whether a tier may begin where there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// Yes: the directory is made, and those above it, if they are missing.
+    IfMissing,
+    /// No: the tier must be there already.
+    Never,
+}
 
 /// Make a directory that is not there, and refuse one that has something in it and is no tier's. `is_ours` tells that of a directory, and
 /// `is_nothing` of an entry that the beginning of a tier may have left.
 pub(crate) fn claim(
     directory: &Path,
+    begin: Begin,
     is_ours: impl FnOnce() -> io::Result<bool>,
     is_nothing: impl Fn(&DirEntry, &str) -> io::Result<bool>,
 ) -> Result<(), OpenError> {
-    fs::create_dir_all(directory)?;
-    if is_ours()? {
+    if begin == Begin::IfMissing {
+        fs::create_dir_all(directory)?;
+    }
+    let is_ours = match is_ours() {
+        Err(error) if begin == Begin::Never && error.kind() == io::ErrorKind::NotFound => false,
+        ours => ours?,
+    };
+    if is_ours {
         return Ok(());
+    }
+    if begin == Begin::Never {
+        return Err(OpenError::Missing);
     }
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_left = name == IGNORED || (name.starts_with('.') && !log::is_name(&name));
-        if !is_left && !is_begun(&entry, &name)? && !is_nothing(&entry, &name)? {
+        if !comes_by_itself(&name) && !is_begun(&entry, &name)? && !is_nothing(&entry, &name)? {
             return Err(OpenError::Foreign(name));
         }
     }
@@ -34,8 +51,8 @@ pub(crate) fn claim(
 }
 
 /// Claim a directory for a log.
-pub(crate) fn claim_log(directory: &Path) -> Result<(), OpenError> {
-    claim(directory, || log::is_there(directory), |_, _| Ok(false))
+pub(crate) fn claim_log(directory: &Path, begin: Begin) -> Result<(), OpenError> {
+    claim(directory, begin, || log::is_there(directory), |_, _| Ok(false))
 }
 
 /// Whether a file is one that was made and not yet written to.

@@ -25,6 +25,7 @@ mod store;
 mod tally;
 mod tier;
 
+pub use claim::Begin;
 pub use envelope::{Envelope, Opened, Unpacked};
 pub use errors::OpenError;
 pub use files::Files;

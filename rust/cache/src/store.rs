@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
-use crate::claim::claim_log;
+use crate::claim::{Begin, claim_log};
 use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::{Limits, Lost};
@@ -87,9 +87,14 @@ impl Store {
     /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of
     /// zstd where that makes them smaller.
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
+        Self::open_or(Begin::IfMissing, directory, bytes, level)
+    }
+
+    /// The same, and whether a tier may begin where there is none.
+    pub fn open_or(begin: Begin, directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         // Wherever the process goes later, the files stay where they are.
         let directory = std::path::absolute(directory)?;
-        claim_log(&directory)?;
+        claim_log(&directory, begin)?;
         let lock = Lock::take(&[&directory])?;
         let (shares, most) = shared(bytes, Bytes, Left);
         let limits = Limits { segment: (bytes / SEGMENTS).max(SEGMENT), record: most };

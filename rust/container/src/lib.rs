@@ -19,6 +19,12 @@ pub use open::{NotRegular, create_new, open_or_create, open_to_read, open_to_wri
 pub use permissions::keep_permissions;
 pub use quoted::quoted;
 
+/// Whether an entry of a directory is one that file systems and desktops make by themselves: a directory with nothing else in it is empty
+/// to its users.
+pub fn comes_by_itself(name: &str) -> bool {
+    matches!(name, "lost+found" | ".DS_Store")
+}
+
 /// Make the names in a directory survive a power cut.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     // Windows has no call to sync one.

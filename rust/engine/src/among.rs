@@ -90,9 +90,9 @@ impl Collection {
         let scope = Scope::new(&snapshot, passing);
         let all = rows.iter().copied().chain(since.rows..snapshot.rows);
         let some: RoaringBitmap = all.filter(|row| scope.holds(*row)).collect();
-        let (core, passing, stop) = (&self.core, Some(Arc::new(some)), &AtomicBool::new(false));
-        let run = Run { core, snapshot: &snapshot, search, passing, stop, alone: true };
-        let found = run.candidates(plan)?.finish(core, search)?;
+        let (passing, stop) = (Some(Arc::new(some)), &AtomicBool::new(false));
+        let run = Run { snapshot: &snapshot, search, passing, stop, alone: true };
+        let found = run.candidates(plan)?.finish(search)?;
         Ok(Some((found, Moment::of(&snapshot), norms(&snapshot))))
     }
 }

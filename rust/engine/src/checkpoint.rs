@@ -15,7 +15,9 @@ use tiercel_store::{Publication, Reader, Tag, is_segment_name};
 use tiercel_text::{ANALYZER, Segment};
 
 use crate::background::{merge_text, move_tails};
+use crate::config::Config;
 use crate::errors::{OpenError, QueryError, WriteError};
+use crate::open::CONFIG;
 use crate::snapshot::Snapshot;
 use crate::writer::Writer;
 
@@ -153,7 +155,7 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     }
     next.number = maintenance.number;
     writer.faults.meet("publish")?;
-    publish(writer, &maintenance.last, &next)?;
+    publish(writer, &maintenance.last, &next, &sealed.config)?;
     writer.faults.meet("published")?;
     maintenance.last = next;
     maintenance.texts = texts;
@@ -187,14 +189,15 @@ impl Maintenance {
     }
 }
 
-fn publish(writer: &Writer, last: &Checkpoint, next: &Checkpoint) -> Result<(), WriteError> {
+fn publish(writer: &Writer, last: &Checkpoint, next: &Checkpoint, config: &Config) -> Result<(), WriteError> {
     let old: Vec<&str> = last.files().collect();
     let new: Vec<&str> = next.files().collect();
     let add: Vec<&str> = new.iter().filter(|name| !old.contains(name)).copied().collect();
     let remove: Vec<&str> = old.iter().filter(|name| !new.contains(name)).copied().collect();
-    let meta = next.to_bytes();
-    let publication =
-        Publication { add: &add, remove: &remove, drop_fresh_below: next.rows, meta: &[(META, meta.as_slice())] };
+    // The vectors that say how long all are go from the store, so the configuration says it from now on.
+    let (config, checkpoint) = (config.to_bytes(), next.to_bytes());
+    let meta = [(CONFIG, config.as_slice()), (META, checkpoint.as_slice())];
+    let publication = Publication { add: &add, remove: &remove, drop_fresh_below: next.rows, meta: &meta };
     Ok(writer.store.publish_segments(&publication, |_| writer.renew_reader())?)
 }
 

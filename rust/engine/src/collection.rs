@@ -26,7 +26,6 @@ pub struct Collection {
 
 /// What searches need.
 pub(crate) struct Core {
-    pub(crate) config: Config,
     current: Current<Snapshot>,
     /// Held while a new snapshot is made of the current one: older ones that searches still hold.
     changing: Mutex<Vec<Weak<Snapshot>>>,
@@ -41,10 +40,10 @@ pub(crate) enum Access {
 }
 
 impl Core {
-    pub(crate) fn new(config: Config, first: Snapshot) -> Self {
+    pub(crate) fn new(first: Snapshot) -> Self {
         let troubles = Arc::default();
         first.damage.tell(&troubles);
-        Self { config, current: Current::new(first), changing: Mutex::default(), filters: Filters::default(), troubles }
+        Self { current: Current::new(first), changing: Mutex::default(), filters: Filters::default(), troubles }
     }
 
     /// The newest snapshot.
@@ -74,9 +73,9 @@ impl Core {
 }
 
 impl Collection {
-    /// What it was made with.
-    pub fn config(&self) -> &Config {
-        &self.core.config
+    /// What it is made with, so far.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.core.snapshot().config)
     }
 
     /// Records that live.

@@ -12,10 +12,10 @@ use crate::vectors::options;
 /// The version of what is stored, and the only one that is read.
 const FORMAT: u64 = 1;
 
-/// What a collection is made with; fixed when it is first opened.
+/// What a collection is made with. Metric and tokenizer stay as they are; dim, fingerprint and fields of the schema can be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Values of every vector; `None` in a collection without vectors.
+    /// Values of every vector; `None` until the first one comes.
     pub dim: Option<usize>,
     /// What is smallest for the nearest vectors.
     pub metric: Metric,
@@ -40,6 +40,8 @@ pub struct Wanted {
     pub fingerprint: Option<String>,
     /// Types of fields of metadata.
     pub schema: Option<Schema>,
+    /// Whether none is to be made where there is none.
+    pub must_exist: bool,
 }
 
 const METRICS: [(&str, Metric); 3] = [("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
@@ -61,11 +63,35 @@ impl Wanted {
         }
     }
 
+    /// What a collection becomes that is opened to write. While it has no vectors, it can get a dim and an embedder; and it can get a schema,
+    /// or more fields in it, with which its records have yet to be compared.
+    pub(crate) fn extended(&self, config: &Config) -> Result<Config, OpenError> {
+        let mut next = config.clone();
+        if config.dim.is_none() {
+            next.dim = self.dim;
+            next.fingerprint = config.fingerprint.clone().or_else(|| self.fingerprint.clone());
+        }
+        if let Some(schema) = self.schema.as_ref().filter(|schema| config.schema.is_part_of(schema)) {
+            next.schema = schema.clone();
+        }
+        self.check(&next)?;
+        Ok(next)
+    }
+
     /// Check that a collection is what is wanted.
     pub(crate) fn check(&self, config: &Config) -> Result<(), OpenError> {
         let differs = |option, stored: String, wanted: String| Err(OpenError::Differs { option, stored, wanted });
         let none = || "None".to_owned();
         let number = |dim: Option<usize>| dim.map_or_else(none, |dim| dim.to_string());
+        // Before the dim, which is that of the embedder.
+        match (&self.fingerprint, &config.fingerprint) {
+            (Some(wanted), Some(stored)) if wanted != stored => {
+                return differs("embedder", quoted(stored), quoted(wanted));
+            }
+            // Nobody knows what made the vectors that are there.
+            (Some(wanted), None) => return differs("embedder", none(), quoted(wanted)),
+            _ => {}
+        }
         if self.dim.is_some() && self.dim != config.dim {
             return differs("dim", number(config.dim), number(self.dim));
         }
@@ -79,14 +105,17 @@ impl Wanted {
         if let Some((stored, wanted)) = self.schema.as_ref().and_then(|schema| config.schema.difference(schema)) {
             return differs("schema", stored, wanted);
         }
-        match (&self.fingerprint, &config.fingerprint) {
-            (Some(wanted), Some(stored)) if wanted != stored => differs("embedder", quoted(stored), quoted(wanted)),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
 impl Config {
+    /// Whether a collection that had this configuration can have another one later.
+    pub(crate) fn can_become(&self, next: &Self) -> bool {
+        let dim = self.dim.is_none() || next.dim.is_none() || self.dim == next.dim;
+        dim && (self.metric, self.tokenizer) == (next.metric, next.tokenizer)
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let language = |language: Option<Language>| language.map(Language::name);
         let schema: Map<String, Value> =
@@ -167,6 +196,34 @@ mod tests {
         assert_eq!(error.to_string(), message);
         assert!(Wanted::default().check(&typed).is_ok());
         assert!(Wanted::default().check(&config).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_can_be_added_and_nothing_else() {
+        let schema = |fields: &[(&str, &str)]| -> Schema {
+            fields.iter().map(|(name, kind)| ((*name).to_owned(), FieldType::from_name(kind).unwrap())).collect()
+        };
+        let bare = Wanted::default().into_config();
+        let wanted = Wanted {
+            dim: Some(3),
+            fingerprint: Some("model".into()),
+            schema: Some(schema(&[("a", "int")])),
+            ..Wanted::default()
+        };
+        let full = wanted.extended(&bare).unwrap();
+        assert_eq!(full, wanted.clone().into_config());
+        assert!(bare.can_become(&full));
+        let more = Wanted { schema: Some(schema(&[("a", "int"), ("b", "str")])), ..Wanted::default() };
+        assert_eq!(more.extended(&full).unwrap().schema, more.schema.unwrap());
+        let other = |wanted: Wanted| wanted.extended(&full).unwrap_err().to_string();
+        for fields in [&[("a", "str"), ("b", "int")][..], &[("b", "int")]] {
+            let message = other(Wanted { schema: Some(schema(fields)), ..Wanted::default() });
+            assert!(message.starts_with("schema: expected 'a': int, as the collection was made"), "{message}");
+        }
+        assert!(other(Wanted { dim: Some(4), ..Wanted::default() }).starts_with("dim: expected 3"));
+        let vectors = Config { fingerprint: None, ..full.clone() };
+        let message = Wanted { fingerprint: Some("x".into()), ..Wanted::default() }.extended(&vectors).unwrap_err();
+        assert_eq!(message.to_string(), "embedder: expected None, as the collection was made, got 'x'");
     }
 
     #[test]

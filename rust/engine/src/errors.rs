@@ -5,7 +5,7 @@ use tiercel_container::quoted;
 use tiercel_index::{Interrupted, OptionsError, RowError, SearchError};
 use tiercel_store as store;
 
-use crate::filter::{FilterError, SchemaError};
+use crate::filter::{FieldType, FilterError, SchemaError};
 
 /// Why a collection was not opened.
 #[derive(Debug, Error)]
@@ -23,6 +23,25 @@ pub enum OpenError {
         /// What was asked for.
         wanted: String,
     },
+    /// A record does not agree with a schema that is to be added.
+    #[error(
+        "schema[{}]: expected a type that every record agrees with, got {wanted}, and the record {} has {got}",
+        quoted(field),
+        quoted(id)
+    )]
+    Disagrees {
+        /// The field by its dotted name.
+        field: String,
+        /// Its type.
+        wanted: FieldType,
+        /// The record.
+        id: String,
+        /// What it has.
+        got: String,
+    },
+    /// What was to be added to the configuration was not written.
+    #[error(transparent)]
+    Write(#[from] store::CommitError),
     /// It was written by a later version.
     #[error("expected a collection of format {expected}, got format {got}: use a newer tiercel")]
     Format {
@@ -81,10 +100,22 @@ pub enum WriteError {
         /// Which id.
         at: usize,
     },
-    /// Vectors for a collection that has none.
-    #[error("vectors: expected none, since the collection was opened without dim, got {got}")]
-    NoVectors {
-        /// How many came.
+    /// Vectors of another length than those that are there.
+    #[error("vectors: expected vectors of length {expected}, got {got}")]
+    Dim {
+        /// The length of those that are there.
+        expected: usize,
+        /// The length of those that came.
+        got: usize,
+    },
+    /// First vectors of a length that none may have.
+    #[error("vectors: expected vectors of length {low} to {high}, got {got}")]
+    NoDim {
+        /// The least length.
+        low: usize,
+        /// The greatest.
+        high: usize,
+        /// The length of those that came.
         got: usize,
     },
     /// Not as many values as the records have vectors.
@@ -138,7 +169,9 @@ pub enum QueryError {
     #[error(transparent)]
     Row(#[from] RowError),
     /// A vector to look for in a collection that has none.
-    #[error("vector: expected none, since the collection was opened without dim")]
+    #[error(
+        "vector: expected none, since the collection has no vectors yet; the first ones that are put in say how long all are"
+    )]
     NoVectors,
     /// What is to be gone on from is no position of such a scan.
     #[error("after: expected the position of a scan with the same order_by, got {}", quoted(.0))]

@@ -35,6 +35,16 @@ pub enum Walk {
     Neighbours(usize),
 }
 
+impl Expand {
+    /// The field of metadata that it reads, if any.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match &self.walk {
+            Walk::Field(name) => Some(name),
+            Walk::Neighbours(_) => None,
+        }
+    }
+}
+
 /// Records that are gone on from, the best first, records that are reached, and ids that are looked up: no search takes more.
 const FOLLOWED: usize = 1000;
 const REACHED: usize = 10_000;

@@ -43,9 +43,9 @@ struct State {
 
 impl Reading {
     /// Read what is committed.
-    pub(crate) fn begin(view: View) -> Result<(Self, Config, Snapshot), OpenError> {
-        let (state, config, snapshot) = State::begin(&view)?;
-        Ok((Self { view, opened_by: process::id(), state: Mutex::new(state) }, config, snapshot))
+    pub(crate) fn begin(view: View) -> Result<(Self, Snapshot), OpenError> {
+        let (state, snapshot) = State::begin(&view)?;
+        Ok((Self { view, opened_by: process::id(), state: Mutex::new(state) }, snapshot))
     }
 
     /// Go on to everything that was committed before the call; tells whether it changed anything.
@@ -57,8 +57,8 @@ impl Reading {
             // Something is damaged, or what is committed does not follow from what is shown.
             Ok(Course::Lost) | Err(_) => true,
         };
-        let (next, config, snapshot) = State::begin(&self.view)?;
-        if config != core.config || !next.follower.is_of_same_store(&state.follower) {
+        let (next, snapshot) = State::begin(&self.view)?;
+        if !core.snapshot().config.can_become(&snapshot.config) || !next.follower.is_of_same_store(&state.follower) {
             return Err(OpenError::Replaced);
         }
         *state = next;
@@ -88,24 +88,24 @@ enum Course {
 }
 
 impl State {
-    fn begin(view: &View) -> Result<(Self, Config, Snapshot), OpenError> {
+    fn begin(view: &View) -> Result<(Self, Snapshot), OpenError> {
         steady(OpenError::is_damage, || {
             let follower = view.follow()?;
             let reader = follower.reader().clone();
             let config = config_of(&reader)?;
             let (snapshot, maintenance) = read(reader, &|name| view.open_segment(name), &config)?;
-            Ok((Self { follower, buried: Vec::new(), from_files: maintenance.last.rows }, config, snapshot))
+            Ok((Self { follower, buried: Vec::new(), from_files: maintenance.last.rows }, snapshot))
         })
     }
 
     /// Go on from the newest snapshot, if what is committed follows from it.
     fn follow(&mut self, core: &Core) -> Result<Course, OpenError> {
         let now = core.snapshot();
-        let width = core.config.dim.map_or(0, |dim| dim * size_of::<f32>());
-        let mut gathered = Gathered::default();
+        let width = now.config.dim.map(|dim| dim * size_of::<f32>());
+        let mut gathered = Gathered { width, ..Gathered::default() };
         // After a failure the follower can be ahead.
         if self.follower.reader().sequence() != now.sequence
-            || !self.follower.advance(|batch| gathered.add(batch, width))?
+            || !self.follower.advance(|batch| gathered.add(batch))?
             || gathered.is_damaged
         {
             return Ok(Course::Lost);
@@ -114,6 +114,8 @@ impl State {
         if reader.is_same(&now.reader) {
             return Ok(Course::Along(false));
         }
+        let Some(config) = reached(&now.config, config_of(&reader)?) else { return Ok(Course::Lost) };
+        let damaged = |what| OpenError::Damaged { file: "log".into(), what };
         let enough = self.from_files.saturating_add(MANY);
         if reader.next_row() >= enough && last_checkpoint(&reader)?.rows >= enough {
             return Ok(Course::Load(gathered.sequence > 0));
@@ -121,14 +123,14 @@ impl State {
         if gathered.sequence == 0 {
             core.change(|snapshot| {
                 snapshot.reader = reader;
-                Ok::<_, OpenError>(())
+                snapshot.take_config(config).map_err(damaged)
             })?;
             return Ok(Course::Along(false));
         }
-        let damaged = |what| OpenError::Damaged { file: "log".into(), what };
         let (applied, fresh) = gathered.finish(core).map_err(damaged)?;
         let (sequence, metadata) = (applied.sequence, fresh.metadata.clone());
         core.change(|snapshot| {
+            snapshot.take_config(config).map_err(damaged)?;
             let dead = apply(snapshot, &applied, fresh, reader).map_err(damaged)?;
             self.buried.extend(dead.into_iter().map(|row| (u64::from(row), sequence)));
             Ok::<_, OpenError>(())
@@ -149,9 +151,18 @@ impl State {
     }
 }
 
+/// The configuration that a reader goes on with: what is stored, and the dim that it knows from vectors. `None` if what is stored is another
+/// collection's.
+fn reached(now: &Config, mut stored: Config) -> Option<Config> {
+    stored.dim = stored.dim.or(now.dim);
+    now.can_become(&stored).then_some(stored)
+}
+
 /// What batches change for searches, gathered as if they were one.
 #[derive(Default)]
 struct Gathered {
+    /// Bytes of a vector, once there is one.
+    width: Option<usize>,
     sequence: u64,
     rows: Vec<RowChange>,
     fresh: Fresh,
@@ -160,8 +171,10 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, batch: Followed<'_>, width: usize) {
-        self.is_damaged |= !batch.vectors.is_empty() && batch.width != width;
+    fn add(&mut self, batch: Followed<'_>) {
+        if !batch.vectors.is_empty() {
+            self.is_damaged |= *self.width.get_or_insert(batch.width) != batch.width;
+        }
         self.sequence = batch.applied.sequence;
         self.rows.extend(&batch.applied.rows);
         let values = batch.vectors.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
@@ -181,7 +194,8 @@ impl Gathered {
     fn finish(mut self, core: &Core) -> Result<(Applied, Fresh), String> {
         if !self.fresh.with_vector.is_empty() {
             let texts = self.texts.iter().map(|(place, text)| (*place, text.as_str()));
-            let segment = Segment::build(texts, &core.config.tokenizer).map_err(|error| error.to_string())?;
+            let segment =
+                Segment::build(texts, &core.snapshot().config.tokenizer).map_err(|error| error.to_string())?;
             self.fresh.segment = Some(segment);
         }
         Ok((Applied { sequence: self.sequence, rows: self.rows }, self.fresh))

@@ -4,8 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use tiercel_index::Index;
-use tiercel_store::{Durability, FreshChunk, Options, OsVfs, Prepared, ReadError, Reader, Segment as File, Store, Vfs};
+use tiercel_index::{Index, Metric};
+use tiercel_store::{
+    Durability, FreshChunk, OpenError as StoreError, Options, OsVfs, Prepared, ReadError, Reader, Segment as File,
+    Store, Vfs,
+};
 use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
 
 use crate::background::{Background, fill_up, merge_text, take_out_dead};
@@ -14,14 +17,14 @@ use crate::collection::{Access, Collection, Core};
 use crate::config::{Config, Wanted};
 use crate::damage::Damage;
 use crate::errors::{OpenError, WriteError};
-use crate::filter::FieldIndexes;
+use crate::filter::{FieldIndexes, Schema, SchemaError};
 use crate::snapshot::{Snapshot, next_reading};
 use crate::stamps::Stamps;
 use crate::trouble::Part;
 use crate::vectors::{Vectors, options};
 use crate::writer::Writer;
 
-const CONFIG: &str = "config";
+pub(crate) const CONFIG: &str = "config";
 
 /// How a collection works while it is open; nothing of it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -33,30 +36,43 @@ pub struct Running {
 }
 
 impl Collection {
-    /// Open the collection in a directory, which is made if there is none.
+    /// Open the collection in a directory, which is made if there is none. What is wanted and what the collection lacks is added: a dim and an
+    /// embedder as long as it has no vectors, a schema if its records agree.
     pub fn open(path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
         Self::open_on(Arc::new(OsVfs), path, wanted, running)
     }
 
     /// Open a collection on any file system.
+    #[expect(clippy::needless_pass_by_value, reason = "as in the calls that make a collection of it")]
     pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
         let store_options = Options { durability: running.durability, ..Options::default() };
-        let (prepared, config) = if Store::exists(&*vfs, path)? {
+        let (prepared, stored) = if Store::exists(&*vfs, path)? {
             let prepared = Prepared::open(vfs, path, store_options)?;
             let config = config_of(&prepared.reader())?;
-            wanted.check(&config)?;
+            // At once, though all will be read before it is known.
+            wanted.extended(&config)?;
             (prepared, config)
+        } else if wanted.must_exist {
+            return Err(StoreError::NotFound.into());
         } else {
-            let config = wanted.into_config();
-            if let Some(dim) = config.dim {
-                options(dim, config.metric).check()?;
-            }
+            let config = wanted.clone().into_config();
+            check_dim(&config)?;
             (Prepared::create(vfs, path, store_options, &[(CONFIG, &config.to_bytes())])?, config)
         };
-        let (snapshot, maintenance) = read(prepared.reader(), &|name| prepared.open_segment(name), &config)?;
+        let (mut snapshot, maintenance) = read(prepared.reader(), &|name| prepared.open_segment(name), &stored)?;
+        let config = wanted.extended(&snapshot.config)?;
+        check_dim(&config)?;
+        if config.schema != stored.schema {
+            check_records(&snapshot, &config.schema)?;
+        }
         // Nothing was written before all was read, so what is damaged can still be put right.
         let store = prepared.begin()?;
-        let core = Arc::new(Core::new(config, snapshot));
+        if config != stored {
+            store.set_meta(&[(CONFIG, &config.to_bytes())])?;
+            snapshot.reader = store.reader();
+        }
+        snapshot.take_config(config).map_err(OpenError::Simd)?;
+        let core = Arc::new(Core::new(snapshot));
         let writer = Arc::new(Writer::new(Arc::clone(&core), store, maintenance, running.threads));
         let background = Background::start(Arc::clone(&writer), running.durability).map_err(OpenError::Thread)?;
         Ok(Self { core, access: Access::Write(writer, background) })
@@ -115,6 +131,25 @@ impl Collection {
 /// Opens a segment file by its name.
 type Files<'a> = &'a (dyn Fn(&str) -> Result<File, ReadError> + Sync);
 
+/// Check that there can be vectors of the length that a configuration says.
+fn check_dim(config: &Config) -> Result<(), OpenError> {
+    Ok(config.dim.map_or(Ok(()), |dim| options(dim, config.metric).check())?)
+}
+
+/// Check that all records that can be read agree with a schema.
+fn check_records(snapshot: &Snapshot, schema: &Schema) -> Result<(), OpenError> {
+    let checker = schema.checker();
+    snapshot.reader.scan(0, |_, record| {
+        let Some(metadata) = record.metadata.and_then(|bytes| str::from_utf8(bytes).ok()) else { return Ok(()) };
+        match checker.check(0, record.id, Some(metadata)) {
+            Err(SchemaError::Metadata { id, field, expected: wanted, got, .. }) => {
+                Err(OpenError::Disagrees { field, wanted, id, got })
+            }
+            _ => Ok(()),
+        }
+    })
+}
+
 pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
     Config::from_bytes(&reader.meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?)
 }
@@ -133,8 +168,10 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
             Ok((stamps, texts))
         },
     )?;
-    let vectors = index.map(|index| read_vectors(index, &reader, &last, &stamps)).transpose()?;
+    let vectors = read_vectors(index, config.metric, &reader, &last, &stamps)?;
     let snapshot = Snapshot {
+        // As long as no checkpoint was written, the vectors alone say how long they are.
+        config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
         reading: next_reading(),
         sequence: reader.sequence(),
         metadata_sequence: reader.sequence(),
@@ -192,22 +229,36 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
     if of(index.options()) == of(options) { Ok(index) } else { Err(damaged("an index of another collection".into())) }
 }
 
-/// The vectors that live, from the main index and from the store.
-fn read_vectors(main: Index, reader: &Reader, last: &Checkpoint, stamps: &Stamps) -> Result<Vectors, OpenError> {
+/// The vectors that live, from the main index and from the store; `None` if there never was one and no dim was given.
+fn read_vectors(
+    main: Option<Index>,
+    metric: Metric,
+    reader: &Reader,
+    last: &Checkpoint,
+    stamps: &Stamps,
+) -> Result<Option<Vectors>, OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: "records".into(), what };
     let lives = |row: &u64| stamps.lives(*row as u32, 0);
-    let ids = main.ids();
-    if let (Some(row), Some(name)) = (ids.iter().find(|row| **row >= u64::from(last.rows)), &last.index) {
-        let what = format!("expected rows below {}, got {row}", last.rows);
-        return Err(OpenError::Damaged { file: name.clone(), what });
+    if let Some(main) = &main {
+        let ids = main.ids();
+        if let (Some(row), Some(name)) = (ids.iter().find(|row| **row >= u64::from(last.rows)), &last.index) {
+            let what = format!("expected rows below {}, got {row}", last.rows);
+            return Err(OpenError::Damaged { file: name.clone(), what });
+        }
+        let dead: Vec<u64> = ids.into_iter().filter(|row| !lives(row)).collect();
+        main.remove(&dead);
     }
-    let dead: Vec<u64> = ids.into_iter().filter(|row| !lives(row)).collect();
-    main.remove(&dead);
-    let width = main.options().dim * size_of::<f32>();
-    let mut vectors = Vectors::new(main);
+    let mut vectors = main.map(Vectors::new);
     reader.fresh(last.rows, |chunk: FreshChunk<'_>| {
-        if chunk.width != width {
-            return Err(damaged(format!("vectors of {} bytes", chunk.width)));
+        let strange = || damaged(format!("vectors of {} bytes", chunk.width));
+        let (dim, rest) = (chunk.width / size_of::<f32>(), chunk.width % size_of::<f32>());
+        let known = match &vectors {
+            Some(known) => known.clone(),
+            None if options(dim, metric).check().is_ok() => Vectors::empty(dim, metric).map_err(OpenError::Simd)?,
+            None => return Err(strange()),
+        };
+        if (known.dim(), 0) != (dim, rest) {
+            return Err(strange());
         }
         let (mut rows, mut values) = (Vec::new(), Vec::new());
         for (row, bytes) in chunk.rows().map(u64::from).zip(chunk.vectors.chunks_exact(chunk.width)) {
@@ -216,7 +267,7 @@ fn read_vectors(main: Index, reader: &Reader, last: &Checkpoint, stamps: &Stamps
                 values.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
             }
         }
-        vectors = vectors.with(&rows, &values).map_err(damaged)?;
+        vectors = Some(known.with(&rows, &values).map_err(damaged)?);
         Ok(())
     })?;
     Ok(vectors)

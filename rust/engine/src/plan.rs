@@ -27,6 +27,8 @@ pub struct Plan {
     pub selectivity: Option<f64>,
     /// Whether an earlier search had found the rows that pass the filter.
     pub cached: bool,
+    /// Fields that the search asks for and no record has; found out only for a search that is to be explained.
+    pub unknown_fields: Vec<String>,
     /// The stages in the order they ended.
     pub stages: Vec<Stage>,
 }

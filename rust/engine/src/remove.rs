@@ -24,7 +24,8 @@ impl Collection {
         if filter.is_empty() {
             return Err(WriteError::AllRecords);
         }
-        let filter = &*self.core.config.schema.typed(filter).map_err(QueryError::from)?;
+        let config = self.config();
+        let filter = &*config.schema.typed(filter).map_err(QueryError::from)?;
         // Other writers wait for the second look. This one builds the indexes that it needs, and reads most of the ids.
         let (snapshot, rows) = select(&self.core, filter)?;
         if rows.is_empty() {

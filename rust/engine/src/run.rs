@@ -20,7 +20,6 @@ use tiercel_index::Metric;
 use tiercel_store::Record;
 use tiercel_text::{Query, highlight};
 
-use crate::collection::Core;
 use crate::damage::Field;
 use crate::errors::QueryError;
 use crate::expand::{self, Reach};
@@ -34,7 +33,6 @@ use crate::vectors::{Near, Neighbour};
 
 /// A search of one snapshot.
 pub(crate) struct Run<'a> {
-    pub(crate) core: &'a Core,
     pub(crate) snapshot: &'a Arc<Snapshot>,
     pub(crate) search: &'a Search<'a>,
     /// The rows that pass its filter, if it has one.
@@ -99,7 +97,7 @@ impl Run<'_> {
 
     /// What the text looks for.
     fn query(&self, text: &str) -> Result<Query, QueryError> {
-        let tokenizer = &self.core.config.tokenizer;
+        let tokenizer = &self.snapshot.config.tokenizer;
         match self.search.syntax {
             Syntax::Plain => Ok(Query::plain(text, tokenizer)),
             Syntax::Operators if self.search.rankings().0 => Ok(Query::parse_strict(text, tokenizer)?),
@@ -165,7 +163,7 @@ impl Run<'_> {
 
     /// Distances as scores.
     fn scores(&self, nearest: &[Neighbour]) -> Vec<Scored> {
-        let highest = if self.core.config.metric == Metric::Cosine { 1.0 } else { 0.0 };
+        let highest = if self.snapshot.config.metric == Metric::Cosine { 1.0 } else { 0.0 };
         nearest.iter().map(|(row, distance)| (*row, highest - distance)).collect()
     }
 }
@@ -211,16 +209,16 @@ impl Candidates {
     }
 
     /// The results.
-    pub(crate) fn finish(mut self, core: &Core, search: &Search<'_>) -> Result<Found, QueryError> {
+    pub(crate) fn finish(mut self, search: &Search<'_>) -> Result<Found, QueryError> {
         if let Some(lambda) = search.mmr {
             let begin = Instant::now();
             let get = |row| self.snapshot.vectors.as_ref().and_then(|vectors| vectors.get(row));
-            self.scored = mmr::choose(&self.scored, get, unit(core, search), lambda, search.k);
+            self.scored = mmr::choose(&self.scored, get, unit(self.snapshot.config.metric, search), lambda, search.k);
             self.plan.note("mmr", begin, self.scored.len());
         }
         self.scored.truncate(search.k);
         let begin = Instant::now();
-        let (matches, left_out) = self.matches(core, search)?;
+        let (matches, left_out) = self.matches(search)?;
         self.plan.note("records", begin, matches.len());
         let damaged = self.snapshot.living(&(left_out | self.unknown(search)));
         Ok(Found { matches, exact: self.exact, damaged, plan: self.plan })
@@ -233,7 +231,7 @@ impl Candidates {
     }
 
     /// The results, and the rows of those that are left out because what is wanted of them cannot be read.
-    fn matches(&mut self, core: &Core, search: &Search<'_>) -> Result<(Vec<Match>, RoaringBitmap), QueryError> {
+    fn matches(&mut self, search: &Search<'_>) -> Result<(Vec<Match>, RoaringBitmap), QueryError> {
         let records = if search.rerank.is_some() {
             self.scored.iter().map(|(row, _)| self.records.remove(row)).collect()
         } else {
@@ -247,7 +245,7 @@ impl Candidates {
         let include = search.include;
         let vectors = self.snapshot.vectors.as_ref().filter(|_| include.vector);
         let lit = |text: Option<&str>| match (&self.query, text) {
-            (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &core.config.tokenizer)),
+            (Some(query), Some(text)) => in_characters(text, &highlight(text, query, &self.snapshot.config.tokenizer)),
             _ => Vec::new(),
         };
         let mut damaged = RoaringBitmap::new();
@@ -277,10 +275,10 @@ impl Candidates {
 }
 
 /// What the scores are that diversity has to weigh.
-fn unit(core: &Core, search: &Search<'_>) -> Unit {
+fn unit(metric: Metric, search: &Search<'_>) -> Unit {
     match search.rankings() {
         _ if search.rerank.is_some() => Unit::Given,
-        (true, false) => Unit::Similarity(core.config.metric),
+        (true, false) => Unit::Similarity(metric),
         _ => Unit::ShareOfBest,
     }
 }

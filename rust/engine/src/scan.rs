@@ -81,6 +81,7 @@ impl Collection {
     /// Records in order, as they are now.
     pub fn scan(&self, page: &Page<'_>) -> Result<Scan, QueryError> {
         let order = page.order.as_ref();
+        order.map_or(Ok(()), |order| self.config().schema.check_field("order_by", &order.field))?;
         let after = page.after.map(|text| position::decode(text, order)).transpose()?;
         // Rows ascend in the order of writing, so that those before the first one need not be looked at.
         let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.row.saturating_add(1));
@@ -88,7 +89,7 @@ impl Collection {
         let places: Places = match order {
             None => Box::new(rows.map(|row| Place { key: None, row })),
             Some(order) => {
-                let dates = self.core.config.schema.may_hold_dates(&order.field);
+                let dates = snapshot.config.schema.may_hold_dates(&order.field);
                 Box::new(sorted(&snapshot.reader, rows, order, dates, after.as_ref())?.into_iter())
             }
         };

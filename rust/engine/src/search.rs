@@ -14,7 +14,7 @@ use crate::filter::Filter;
 use crate::fuse::Fusion;
 use crate::plan::{Passing, Plan};
 use crate::run::{Candidates, Run};
-use crate::select::select;
+use crate::select::{select, unknown};
 use crate::snapshot::Snapshot;
 use crate::vectors::options;
 
@@ -43,6 +43,8 @@ pub struct Search<'a> {
     pub mmr: Option<f32>,
     /// What each result brings along.
     pub include: Include,
+    /// Whether the plan is to name the fields that no record has.
+    pub explain: bool,
 }
 
 /// What signs and quotes in a text mean.
@@ -127,7 +129,7 @@ const CHUNK: usize = 8;
 impl Collection {
     /// Find the best `k` records.
     pub fn search(&self, search: &Search<'_>) -> Result<Found, QueryError> {
-        self.candidates(search)?.finish(&self.core, search)
+        self.candidates(search)?.finish(search)
     }
 
     /// The first half of a search: what a reranker is to see.
@@ -137,12 +139,12 @@ impl Collection {
         }
         let (snapshot, passing, plan) = self.plan(search)?;
         let stop = &AtomicBool::new(false);
-        Run { core: &self.core, snapshot: &snapshot, search, passing, stop, alone: true }.candidates(plan)
+        Run { snapshot: &snapshot, search, passing, stop, alone: true }.candidates(plan)
     }
 
     /// The second half: the results.
     pub fn results(&self, search: &Search<'_>, candidates: Candidates) -> Result<Found, QueryError> {
-        candidates.finish(&self.core, search)
+        candidates.finish(search)
     }
 
     /// Many searches of one moment, split over threads: `like` with each of the vectors, one after the other, each of the texts, or each
@@ -154,7 +156,7 @@ impl Collection {
         like: &Search<'_>,
         work: &Work<'_>,
     ) -> Result<Vec<Found>, QueryError> {
-        self.many(vectors, texts, like, work, |search, candidates| candidates.finish(&self.core, search))
+        self.many(vectors, texts, like, work, |search, candidates| candidates.finish(search))
     }
 
     /// The first halves of many searches.
@@ -176,10 +178,7 @@ impl Collection {
         work: &Work<'_>,
         end: impl Fn(&Search<'_>, Candidates) -> Result<T, QueryError> + Sync,
     ) -> Result<Vec<T>, QueryError> {
-        if let Some(vectors) = vectors {
-            self.check("vectors", vectors)?;
-        }
-        let dim = self.core.config.dim.unwrap_or(1);
+        let dim = vectors.map_or(Ok(1), |vectors| self.check("vectors", vectors))?;
         let count = texts.map_or_else(|| vectors.map_or(0, |vectors| vectors.len() / dim), <[String]>::len);
         let (snapshot, passing, plan) = self.plan(like)?;
         let one = |at: usize| {
@@ -187,7 +186,7 @@ impl Collection {
             let text = texts.map(|texts| texts[at].as_str());
             let search = &Search { vector, text, ..like.clone() };
             let passing = passing.clone();
-            let run = Run { core: &self.core, snapshot: &snapshot, search, passing, stop: work.stop, alone: false };
+            let run = Run { snapshot: &snapshot, search, passing, stop: work.stop, alone: false };
             end(search, run.candidates(plan.clone())?)
         };
         let mut found: Vec<Option<Result<T, QueryError>>> = (0..count).map(|_| None).collect();
@@ -195,16 +194,31 @@ impl Collection {
         found.into_iter().flatten().collect()
     }
 
-    pub(crate) fn check(&self, argument: &'static str, vectors: &[f32]) -> Result<(), QueryError> {
-        let Config { dim, metric, .. } = self.core.config;
-        Ok(check_vectors(argument, vectors, &options(dim.ok_or(QueryError::NoVectors)?, metric))?)
+    /// Check query vectors; gives the length of each.
+    pub(crate) fn check(&self, argument: &'static str, vectors: &[f32]) -> Result<usize, QueryError> {
+        let Config { dim, metric, .. } = *self.config();
+        let dim = dim.ok_or(QueryError::NoVectors)?;
+        check_vectors(argument, vectors, &options(dim, metric))?;
+        Ok(dim)
     }
 
     /// What a search sees: the newest snapshot, the rows of it that pass the filter, and the plan so far.
     pub(crate) fn plan(&self, search: &Search<'_>) -> Result<(Arc<Snapshot>, Option<Passing>, Plan), QueryError> {
-        let Some(filter) = search.filter else { return Ok((self.core.snapshot(), None, Plan::default())) };
-        let (snapshot, passing, plan) = self.core.filters.passing(&self.core, filter)?;
-        Ok((snapshot, Some(passing), plan))
+        let field = search.expand.and_then(Expand::field);
+        field.map_or(Ok(()), |field| self.config().schema.check_field("expand", field))?;
+        let (snapshot, passing, mut plan) = match search.filter {
+            None => (self.core.snapshot(), None, Plan::default()),
+            Some(filter) => {
+                let (snapshot, passing, plan) = self.core.filters.passing(&self.core, filter)?;
+                (snapshot, Some(passing), plan)
+            }
+        };
+        if search.explain {
+            let filter = search.filter.map(Filter::from_text).transpose()?;
+            let fields = filter.iter().flat_map(Filter::fields).chain(field);
+            plan.unknown_fields = unknown(&self.core, fields)?;
+        }
+        Ok((snapshot, passing, plan))
     }
 
     /// Records that pass a filter.

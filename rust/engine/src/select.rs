@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use roaring::RoaringBitmap;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::collection::Core;
 use crate::damage::Field;
@@ -21,8 +21,9 @@ const BUILDS: usize = 4;
 
 /// The newest snapshot, and those of its living rows that pass a filter.
 pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, RoaringBitmap), QueryError> {
-    let filter = &*core.config.schema.typed(filter)?;
     let mut snapshot = core.snapshot();
+    let config = Arc::clone(&snapshot.config);
+    let filter = &*config.schema.typed(filter)?;
     for _ in 0..BUILDS {
         if let Some(view) = view(&snapshot, filter) {
             let rows = indexed(&snapshot, filter, &view)?;
@@ -33,6 +34,18 @@ pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, Roa
     }
     let rows = select_in(&snapshot, filter)?;
     Ok((snapshot, rows))
+}
+
+/// Those of these fields that no record has.
+pub(crate) fn unknown<'a>(core: &Core, fields: impl Iterator<Item = &'a str>) -> Result<Vec<String>, QueryError> {
+    let mut unknown = Vec::new();
+    for field in fields {
+        let filter = Filter::from_text(&json!({ field: { "$exists": true } }).to_string())?;
+        if select(core, &filter)?.1.is_empty() {
+            unknown.push(field.to_owned());
+        }
+    }
+    Ok(unknown)
 }
 
 /// The living rows of any snapshot that pass a filter. Nothing is built: without an index that answers for this snapshot, all of its

@@ -7,6 +7,7 @@ use roaring::RoaringBitmap;
 use tiercel_store::Reader;
 use tiercel_text::TextIndex;
 
+use crate::config::Config;
 use crate::damage::Damage;
 use crate::filter::FieldIndexes;
 use crate::stamps::Stamps;
@@ -16,6 +17,8 @@ use crate::vectors::Vectors;
 /// does not hold them up.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
+    /// What the collection is made with, so far.
+    pub(crate) config: Arc<Config>,
     /// Numbers what was read from the disk, by opening or by going on to a newer state: row numbers and sequences of one such reading
     /// mean nothing in another, for another collection may lie there.
     pub(crate) reading: u64,
@@ -28,7 +31,7 @@ pub(crate) struct Snapshot {
     /// Records that live.
     pub(crate) live: u64,
     pub(crate) stamps: Stamps,
-    /// `None` in a collection without vectors.
+    /// `None` until the configuration has a dim.
     pub(crate) vectors: Option<Vectors>,
     pub(crate) text: TextIndex,
     pub(crate) fields: Arc<FieldIndexes>,
@@ -51,6 +54,15 @@ impl Snapshot {
     /// Whether a row is one of its living records.
     pub(crate) fn lives(&self, row: u32) -> bool {
         row < self.rows && self.stamps.lives(row, self.sequence)
+    }
+
+    /// Go on with a configuration that has more than the present one.
+    pub(crate) fn take_config(&mut self, config: Config) -> Result<(), String> {
+        if let (Some(dim), None) = (config.dim, &self.vectors) {
+            self.vectors = Some(Vectors::empty(dim, config.metric)?);
+        }
+        self.config = Arc::new(config);
+        Ok(())
     }
 
     /// Begin with new indexes over metadata, which are built of the living records when a filter asks for them.

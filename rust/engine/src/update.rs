@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use tiercel_container::quoted;
 use tiercel_store::{Applied, Batch, Change, Condition, Record};
-use tiercel_text::Segment;
+use tiercel_text::{Segment, Tokenizer};
 
 use crate::collection::Collection;
-use crate::config::Config;
 use crate::errors::{QueryError, WriteError};
 use crate::patch::patched;
 use crate::snapshot::Snapshot;
@@ -77,9 +76,14 @@ impl Collection {
         vectors: &[f32],
         conditions: &[Condition],
     ) -> Result<usize, WriteError> {
-        self.check_records(records, vectors)?;
-        let parts = folded(records, vectors, self.dim());
+        let given = self.check_records(&self.config(), records, vectors)?;
+        let parts = folded(records, vectors, given);
         self.commit_draft(conditions, |snapshot| {
+            let dim = snapshot.config.dim.unwrap_or(given);
+            if !vectors.is_empty() && dim != given {
+                // Somebody else has put the first vectors in meanwhile.
+                return Err(WriteError::Dim { expected: dim, got: given });
+            }
             let mut draft = Draft::default();
             for part in &parts {
                 if let Some((row, record)) = snapshot.reader.get(part.id).map_err(QueryError::from)? {
@@ -88,7 +92,7 @@ impl Collection {
                 }
             }
             if !draft.fresh.with_vector.is_empty() {
-                draft.finish(&self.core.config)?;
+                draft.finish(&snapshot.config.tokenizer, dim)?;
             }
             Ok(draft)
         })
@@ -149,15 +153,15 @@ impl Draft {
     }
 
     /// Add what all new rows have in common: their packed vectors and the index of their texts.
-    fn finish(&mut self, config: &Config) -> Result<(), WriteError> {
-        self.batch.width = config.dim.unwrap_or(0) * size_of::<f32>();
+    fn finish(&mut self, tokenizer: &Tokenizer, dim: usize) -> Result<(), WriteError> {
+        self.batch.width = dim * size_of::<f32>();
         self.batch.vectors = bytemuck::cast_slice(&self.fresh.vectors).to_vec();
         let texts = self.batch.changes.iter().filter_map(|change| match change {
             Change::Upsert { text, .. } => Some(text.as_deref().and_then(|text| str::from_utf8(text).ok())),
             _ => None,
         });
         let texts = (0..).zip(texts).filter_map(|(at, text)| Some((at, text?)));
-        self.fresh.segment = Some(Segment::build(texts, &config.tokenizer)?);
+        self.fresh.segment = Some(Segment::build(texts, tokenizer)?);
         Ok(())
     }
 }

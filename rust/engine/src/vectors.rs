@@ -62,6 +62,11 @@ impl Vectors {
         Self { main: Arc::new(main), tails: Vec::new() }
     }
 
+    /// No vectors, where they all have this length.
+    pub(crate) fn empty(dim: usize, metric: Metric) -> Result<Self, String> {
+        Index::new(options(dim, metric)).map(Self::new).map_err(|error| error.to_string())
+    }
+
     /// With vectors of rows, which are in no index yet. They have been checked.
     pub(crate) fn with(&self, rows: &[u64], vectors: &[f32]) -> Result<Self, String> {
         let mut with = self.clone();
@@ -95,6 +100,11 @@ impl Vectors {
     /// Vectors outside the main index.
     pub(crate) fn fresh(&self) -> usize {
         self.tails.iter().map(|tail| tail.len()).sum()
+    }
+
+    /// The length of each.
+    pub(crate) fn dim(&self) -> usize {
+        self.main.options().dim
     }
 
     /// The smallest and the largest norm, of the dead, too; infinity and 0 without vectors, and under l2.

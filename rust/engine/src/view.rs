@@ -36,9 +36,9 @@ impl Collection {
 
     /// Open a collection on any file system for reading.
     pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
-        let (reading, config, snapshot) = Reading::begin(View::new(vfs, path, Options::default().cache_bytes))?;
-        wanted.check(&config)?;
-        let core = Arc::new(Core::new(config, snapshot));
+        let (reading, snapshot) = Reading::begin(View::new(vfs, path, Options::default().cache_bytes))?;
+        wanted.check(&snapshot.config)?;
+        let core = Arc::new(Core::new(snapshot));
         Ok(Self { core, access: Access::Read(Viewer { reading: Arc::new(reading), following: None }) })
     }
 

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tiercel_index::check_vectors;
 use tiercel_store::{Applied, Batch, Change, Condition, Reader};
 use tiercel_text::Segment;
 
 use crate::collection::{Collection, Core};
+use crate::config::Config;
 use crate::damage::why;
 use crate::errors::WriteError;
 use crate::snapshot::Snapshot;
@@ -60,14 +60,16 @@ impl Collection {
         vectors: Vec<f32>,
         conditions: Vec<Condition>,
     ) -> Result<usize, WriteError> {
-        self.check_records(&records, &vectors)?;
-        let (records, vectors) = last_of_each(records, vectors, self.dim());
+        // A later one may have a dim.
+        let config = self.config();
+        let dim = self.check_records(&config, &records, &vectors)?;
+        let (records, vectors) = last_of_each(records, vectors, dim);
         let texts = records.iter().enumerate().filter_map(|(at, record)| Some((at as u32, record.text.as_deref()?)));
-        let segment = Segment::build(texts, &self.core.config.tokenizer)?;
+        let segment = Segment::build(texts, &config.tokenizer)?;
         let count = records.len();
-        let width = self.dim() * size_of::<f32>();
         let packed = bytemuck::cast_slice(&vectors).to_vec();
-        let mut batch = Batch { conditions, changes: Vec::with_capacity(count), width, vectors: packed };
+        let mut batch =
+            Batch { conditions, changes: Vec::with_capacity(count), width: dim * size_of::<f32>(), vectors: packed };
         let mut fresh = Fresh { vectors, segment: Some(segment), ..Fresh::default() };
         for NewRecord { id, vector, text, metadata } in records {
             fresh.with_vector.push(vector);
@@ -75,7 +77,11 @@ impl Collection {
             let (text, metadata) = (text.map(String::into_bytes), metadata.map(String::into_bytes));
             batch.changes.push(Change::Upsert { id, vector, text, metadata });
         }
-        self.commit(batch, fresh)?;
+        if batch.vectors.is_empty() || config.dim.is_some() {
+            self.commit(batch, fresh)?;
+        } else {
+            self.commit_first_vectors(batch, fresh, dim)?;
+        }
         Ok(count)
     }
 
@@ -117,15 +123,17 @@ impl Collection {
         Ok(applied.rows.iter().filter(|row| row.old.is_some()).count())
     }
 
-    pub(crate) fn dim(&self) -> usize {
-        self.core.config.dim.unwrap_or(0)
-    }
-
-    /// Check all that can be told of records without those that are there.
-    pub(crate) fn check_records(&self, records: &[NewRecord], vectors: &[f32]) -> Result<(), WriteError> {
+    /// Check all that can be told of records without those that are there; gives the length of each vector, as [`check_vectors`] does.
+    pub(crate) fn check_records(
+        &self,
+        config: &Config,
+        records: &[NewRecord],
+        vectors: &[f32],
+    ) -> Result<usize, WriteError> {
         self.check_ids(records.iter().map(|record| record.id.as_str()))?;
-        self.check_vectors(records, vectors)?;
-        self.check_metadata(records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref())))
+        let dim = check_vectors(config, records, vectors)?;
+        self.check_metadata(records.iter().map(|record| (record.id.as_str(), record.metadata.as_deref())))?;
+        Ok(dim)
     }
 
     pub(crate) fn check_ids<'a>(&self, ids: impl Iterator<Item = &'a str>) -> Result<(), WriteError> {
@@ -156,18 +164,25 @@ impl Collection {
         &self,
         metadata: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<(), WriteError> {
-        Ok(self.core.config.schema.check_metadata(metadata)?)
+        Ok(self.config().schema.check_metadata(metadata)?)
     }
 
-    fn check_vectors(&self, records: &[NewRecord], vectors: &[f32]) -> Result<(), WriteError> {
-        let got = records.iter().filter(|record| record.vector).count();
-        let Some(dim) = self.core.config.dim else {
-            return if got == 0 { Ok(()) } else { Err(WriteError::NoVectors { got }) };
+    /// Commit a batch with the first vectors, which say how long all are. No other batch comes between the look whether they are the first
+    /// and the commit, so of two callers with vectors of different lengths one is refused.
+    fn commit_first_vectors(&self, batch: Batch, fresh: Fresh, dim: usize) -> Result<(), WriteError> {
+        let writer = self.writer()?;
+        let make = || {
+            self.check_searchable()?;
+            match writer.snapshot().config.dim {
+                Some(expected) if expected != dim => Err(WriteError::Dim { expected, got: dim }),
+                _ => {
+                    let shared = Arc::clone(writer);
+                    Ok(Some((batch, move |applied: &Applied| publish(&shared, applied, fresh))))
+                }
+            }
         };
-        if vectors.len() != got * dim {
-            return Err(WriteError::Length { expected: got * dim, got: vectors.len() });
-        }
-        Ok(check_vectors("vectors", vectors, &options(dim, self.core.config.metric))?)
+        let applied = writer.store.commit_made::<WriteError, _>(&[], make)?;
+        applied.map_or(Ok(()), |applied| self.check_published(&applied))
     }
 
     fn commit(&self, batch: Batch, fresh: Fresh) -> Result<Applied, WriteError> {
@@ -199,6 +214,26 @@ pub(crate) fn check_json<'a>(metadata: impl Iterator<Item = (&'a str, Option<&'a
         }
     }
     Ok(())
+}
+
+/// Check the vectors of a batch; gives the length of each, 0 if there are none and none is known.
+fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Result<usize, WriteError> {
+    let Config { dim, metric, .. } = *config;
+    let count = records.iter().filter(|record| record.vector).count();
+    let length = vectors.len().checked_div(count).unwrap_or(0);
+    let dim = dim.unwrap_or(length);
+    if vectors.len() != count * length {
+        return Err(WriteError::Length { expected: count * dim, got: vectors.len() });
+    }
+    if count > 0 && length != dim {
+        return Err(WriteError::Dim { expected: dim, got: length });
+    }
+    if count > 0 {
+        let options = options(dim, metric);
+        options.check().map_err(|range| WriteError::NoDim { low: range.low, high: range.high, got: dim })?;
+        tiercel_index::check_vectors("vectors", vectors, &options)?;
+    }
+    Ok(dim)
 }
 
 /// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
@@ -271,6 +306,11 @@ pub(crate) fn apply(
     snapshot.live -= dead.len() as u64;
     let changed = applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new);
     change_metadata(snapshot, changed.collect());
+    let count = fresh.with_vector.iter().filter(|with| **with).count();
+    if let Some(dim) = fresh.vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
+        // The first vectors say how long all are.
+        snapshot.take_config(Config { dim: Some(dim), ..(*snapshot.config).clone() })?;
+    }
     if let Some(vectors) = snapshot.vectors.as_ref().filter(|_| !fresh.vectors.is_empty()) {
         let with_vector = (u64::from(first)..).zip(&fresh.with_vector).filter(|(_, with)| **with);
         let rows: Vec<u64> = with_vector.map(|(row, _)| row).collect();

@@ -1,9 +1,6 @@
 //! Arguments other than arrays, checked by hand so that every mistake is an `InvalidInputError` that names the argument.
 
-use std::ffi::OsString;
-use std::num::NonZero;
 use std::path::PathBuf;
-use std::thread;
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
@@ -85,11 +82,11 @@ pub(crate) fn seed(given: &Given<'_>) -> PyResult<u64> {
 }
 
 /// Threads to work on; all that this process may use unless given.
-pub(crate) fn threads(value: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+pub(crate) fn threads(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
     match value {
         // More than this is never faster, and may be more than the system lets a process start.
         Some(value) => Ok(at_least_one(value, "threads")?.min(1024)),
-        None => Ok(thread::available_parallelism().map_or(1, NonZero::get)),
+        None => py.import("tiercel.policy.cores")?.call_method0("cores")?.extract(),
     }
 }
 
@@ -161,14 +158,7 @@ pub(crate) fn progress<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResul
 
 /// The path of a file: a str, bytes or an `os.PathLike`.
 pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
-    let py = value.py();
-    let expected = || format!("path: expected a str or os.PathLike, got {}", shown(value));
-    let text = py.import("os")?.call_method1("fsdecode", (value,));
-    let path: OsString = text.map_err(|cause| invalid_because(py, &expected(), cause))?.extract()?;
-    if path.as_encoded_bytes().contains(&0) {
-        return Err(invalid(py, format!("path: expected no NUL character, got {}", shown(value))));
-    }
-    Ok(path.into())
+    value.py().import("tiercel.paths")?.call_method1("path_name", (value, "path"))?.extract()
 }
 
 /// Bytes, or anything else that has a buffer.

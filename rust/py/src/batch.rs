@@ -28,7 +28,7 @@ impl Batched {
         let with_vector = with_vector.map_or_else(|| vec![vectors.is_some(); ids.len()], |with| with.0);
         let wanted = with_vector.iter().filter(|with| **with).count();
         let vectors = match vectors {
-            Some(vectors) if core.dim.is_some() || wanted > 0 => core.rows(&vectors, "vectors", wanted)?,
+            Some(vectors) if wanted > 0 || core.dim(vectors.py())?.is_some() => core.new_rows(&vectors, wanted)?,
             _ => Vec::new(),
         };
         Ok(Self { ids, with_vector, vectors, texts, metadata })

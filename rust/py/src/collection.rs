@@ -4,18 +4,18 @@
 
 use std::path::PathBuf;
 use std::process;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use numpy::{PyArray1, PyArrayMethods};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use tiercel_engine::filter::{FieldType, Filter, Schema};
+use tiercel_engine::filter::{FieldType, Filter};
 use tiercel_engine::{
-    Collection, Durability, Language, Moment, Norms, Order, Page, QueryError, Running, Search, Tokenizer, Troubles,
-    Wanted, WriteError, metric_name,
+    Collection, Config, Durability, Language, Moment, Norms, Order, Page, QueryError, Running, Search, Tokenizer,
+    Troubles, Wanted, WriteError, metric_name,
 };
 use tiercel_index::Work;
 
@@ -45,10 +45,10 @@ const fn when(moment: Moment) -> When {
 pub(crate) struct CollectionCore {
     /// `None` once it is closed.
     collection: RwLock<Option<Collection>>,
-    pub(crate) dim: Option<usize>,
-    metric: &'static str,
-    fingerprint: Option<String>,
-    schema: Schema,
+    /// Once it is known it stays.
+    dim: OnceLock<usize>,
+    /// The last one that was looked at, for after the end.
+    config: Mutex<Arc<Config>>,
     path: PathBuf,
     /// Outlives the collection.
     troubles: Arc<Troubles>,
@@ -76,6 +76,7 @@ impl CollectionCore {
         threads: usize,
         read_only: bool,
         schema: Option<Vec<(String, String)>>,
+        create: bool,
     ) -> PyResult<Self> {
         let metric =
             metric.and_then(|name| METRICS.iter().find(|(known, _)| *known == name)).map(|(_, metric)| *metric);
@@ -97,22 +98,18 @@ impl CollectionCore {
             Ok((field, kind.ok_or_else(|| errors::internal(py, &format!("the type {name}")))?))
         };
         let schema = schema.map(|fields| fields.into_iter().map(typed).collect::<PyResult<_>>()).transpose()?;
-        let wanted = Wanted { dim, metric, tokenizer, fingerprint, schema };
+        let wanted = Wanted { dim, metric, tokenizer, fingerprint, schema, must_exist: !create };
         let running = Running { durability, threads };
         let opened = detached(py, || {
             if read_only { Collection::view(&path, &wanted) } else { Collection::open(&path, wanted, running) }
         })?;
         let collection = opened.map_err(|error| errors::open(py, error, &path))?;
         let config = collection.config();
-        let (dim, metric, fingerprint) = (config.dim, metric_name(config.metric), config.fingerprint.clone());
-        let schema = config.schema.clone();
         let troubles = collection.troubles();
         Ok(Self {
             collection: RwLock::new(Some(collection)),
-            dim,
-            metric,
-            fingerprint,
-            schema,
+            dim: config.dim.map_or_else(OnceLock::new, OnceLock::from),
+            config: Mutex::new(config),
             path,
             troubles,
             teller: py.import("tiercel.trouble")?.getattr("tell")?.unbind(),
@@ -122,23 +119,27 @@ impl CollectionCore {
     }
 
     #[getter]
-    fn dim(&self) -> Option<usize> {
-        self.dim
+    pub(crate) fn dim(&self, py: Python<'_>) -> PyResult<Option<usize>> {
+        if let Some(dim) = self.dim.get() {
+            return Ok(Some(*dim));
+        }
+        let dim = self.config(py)?.dim;
+        Ok(dim.map(|dim| *self.dim.get_or_init(|| dim)))
     }
 
     #[getter]
-    fn metric(&self) -> &'static str {
-        self.metric
+    fn metric(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(metric_name(self.config(py)?.metric))
     }
 
     #[getter]
-    fn fingerprint(&self) -> Option<&str> {
-        self.fingerprint.as_deref()
+    fn fingerprint(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.config(py)?.fingerprint.clone())
     }
 
     #[getter]
-    fn schema(&self) -> Vec<(&str, String)> {
-        self.schema.fields().map(|(name, kind)| (name, kind.to_string())).collect()
+    fn schema(&self, py: Python<'_>) -> PyResult<Vec<(String, String)>> {
+        Ok(self.config(py)?.schema.fields().map(|(name, kind)| (name.to_owned(), kind.to_string())).collect())
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -435,11 +436,15 @@ impl CollectionCore {
     /// What is open, which is closed from then on. A process that was forked leaves it where it is, if a thread that it does not have was
     /// using it.
     fn take(&self) -> Option<Collection> {
-        if self.opened_by == process::id() {
+        let taken = if self.opened_by == process::id() {
             self.collection.write().take()
         } else {
             self.collection.try_write()?.take()
+        };
+        if let Some(collection) = &taken {
+            *self.config.lock() = collection.config();
         }
+        taken
     }
 
     /// Log failures that no call returned, and warn of the first. Before a call does anything, so that a warning that is an error
@@ -495,7 +500,7 @@ impl CollectionCore {
     /// Read the vectors of queries, as many as there are texts.
     fn queries(&self, value: &Bound<'_, PyAny>, texts: Option<usize>) -> PyResult<Vec<f32>> {
         let py = value.py();
-        let Some(dim) = self.dim else { return self.rows(value, "vectors", 0) };
+        let Some(dim) = self.dim(py)? else { return self.rows(value, "vectors", 0) };
         let rows = Rows::extract(value, "vectors", dim)?;
         if rows.single {
             return Err(errors::invalid(py, "vectors: expected a 2-D array, got one vector; search takes that".into()));
@@ -509,21 +514,43 @@ impl CollectionCore {
         }
     }
 
-    /// Read as many vectors as expected.
-    pub(crate) fn rows(&self, value: &Bound<'_, PyAny>, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
-        let py = value.py();
-        let Some(dim) = self.dim else {
-            let message = format!("{argument}: expected none, since the collection was opened without dim");
-            return Err(errors::invalid(py, message));
-        };
-        let rows = Rows::extract(value, argument, dim)?;
-        if rows.count == expected {
-            return Ok(rows.values);
+    /// Read as many vectors to put in as expected. The first ones may be of any length.
+    pub(crate) fn new_rows(&self, value: &Bound<'_, PyAny>, expected: usize) -> PyResult<Vec<f32>> {
+        match self.dim(value.py())? {
+            Some(dim) => counted(value, Rows::extract(value, "vectors", dim)?, "vectors", expected),
+            None => counted(value, Rows::of_any_length(value, "vectors")?, "vectors", expected),
         }
-        let expected =
-            if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one for each id") };
-        Err(errors::invalid(py, format!("{argument}: expected {expected}, got {}", rows.count)))
     }
+
+    /// Read as many vectors to look for as expected.
+    fn rows(&self, value: &Bound<'_, PyAny>, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
+        match self.dim(value.py())? {
+            Some(dim) => counted(value, Rows::extract(value, argument, dim)?, argument, expected),
+            None => Err(errors::query(value.py(), &QueryError::NoVectors)),
+        }
+    }
+
+    /// What the collection is made with; once it is closed, what it was made with.
+    fn config(&self, py: Python<'_>) -> PyResult<Arc<Config>> {
+        detached(py, || {
+            let now = self.collection.read().as_ref().map(Collection::config);
+            let mut last = self.config.lock();
+            if let Some(now) = now {
+                *last = now;
+            }
+            Arc::clone(&last)
+        })
+    }
+}
+
+/// The values of rows, if they are as many as expected.
+fn counted(value: &Bound<'_, PyAny>, rows: Rows, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
+    if rows.count == expected {
+        return Ok(rows.values);
+    }
+    let expected =
+        if argument == "vector" { "one vector".into() } else { format!("{expected} vectors, one for each id") };
+    Err(errors::invalid(value.py(), format!("{argument}: expected {expected}, got {}", rows.count)))
 }
 
 impl Drop for CollectionCore {

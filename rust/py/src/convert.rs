@@ -23,6 +23,16 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
+    /// Read vectors that may be of any length, if it is one length.
+    pub(crate) fn of_any_length(value: &Bound<'_, PyAny>, argument: &str) -> PyResult<Self> {
+        let array = as_array(value, argument)?;
+        if matches!(array.shape(), [1]) {
+            // Most likely a number for each id, and not the one vector of one number.
+            return Err(invalid(value.py(), format!("{argument}: expected a list of vectors, got one of numbers")));
+        }
+        Self::extract(value, argument, array.shape().last().map_or(1, |length| (*length).max(1)))
+    }
+
     /// Read vectors of length `dim`. NaN and infinity are left for the core to find.
     pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, dim: usize) -> PyResult<Self> {
         // A subclass may have a mask.

@@ -114,7 +114,10 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
         OpenError::Options(range) => {
             invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
         }
-        OpenError::Differs { .. } | OpenError::Simd(_) => invalid(py, problem.to_string()),
+        OpenError::Write(problem) => commit(py, &problem),
+        OpenError::Differs { .. } | OpenError::Disagrees { .. } | OpenError::Simd(_) => {
+            invalid(py, problem.to_string())
+        }
         OpenError::Thread(why) => internal(py, &why),
         OpenError::Forked => error(py, "ForkedProcessError", named(&problem)),
         OpenError::Replaced => error(py, "StorageFailedError", (EIO, problem.to_string(), path.as_os_str().to_owned())),
@@ -127,6 +130,7 @@ pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
     match problem {
         WriteError::Commit(commit) => self::commit(py, &commit),
         WriteError::Query(query) => self::query(py, &query),
+        WriteError::Dim { expected, got } => dimension(py, "vectors", expected, got),
         WriteError::Unsearchable(_) | WriteError::Unpublished(_) => {
             error(py, "StorageFailedError", (EIO, problem.to_string()))
         }
@@ -184,6 +188,9 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
         tiercel_cache::OpenError::AlreadyOpen => {
             let message = format!("{}: already open; one tier uses a directory at a time", path.display());
             error(py, "AlreadyOpenError", (message,))
+        }
+        tiercel_cache::OpenError::Missing => {
+            error(py, "MissingFileError", (ENOENT, problem.to_string(), path.as_os_str().to_owned()))
         }
         tiercel_cache::OpenError::Foreign(name) => {
             let expected = "expected a directory that is absent, empty or a tier's";

@@ -95,6 +95,7 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("way", plan.way)?;
     out.set_item("selectivity", plan.selectivity)?;
     out.set_item("cached", plan.cached)?;
+    out.set_item("unknown_fields", plan.unknown_fields)?;
     let stages = PyList::empty(py);
     for stage in plan.stages {
         let entry = PyDict::new(py);

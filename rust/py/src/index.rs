@@ -191,7 +191,7 @@ impl Index {
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let threads = arguments::threads(threads)?;
+        let threads = arguments::threads(py, threads)?;
         let progress = arguments::progress(progress)?;
         let ids = ids.map(|ids| Ids::extract(ids, "ids", "an array of integers")).transpose()?;
         let rows = Rows::extract(vectors, "vectors", self.dim())?;
@@ -272,7 +272,7 @@ impl Index {
             let walked = if exact { usize::MAX } else { ef_search.unwrap_or(DEFAULT_EF).max(k) };
             self.is_long(rows.count, self.slots(py)?, walked)
         };
-        let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
+        let plan = Plan { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
         let settings = SearchSettings { k, ef_search, recall, filter: filter.as_ref().map(Allowed::as_core) };
         let (single, values) = (rows.single, rows.values);
         // What was copied is freed where it was used: without the GIL.
@@ -340,7 +340,7 @@ impl Index {
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(queries, "queries", self.dim())?;
         let long = self.is_long(rows.count, self.slots(py)?, usize::MAX);
-        let plan = Plan { threads: search_threads(threads, rows.count)?, long, progress: None, total: 0 };
+        let plan = Plan { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
         let (single, values) = (rows.single, rows.values);
         let search = move |work: &core::Work<'_>| self.core.range_search(&{ values }, radius, filter.as_ref(), work);
@@ -405,7 +405,7 @@ impl Index {
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        let threads = arguments::threads(threads)?;
+        let threads = arguments::threads(py, threads)?;
         let progress = arguments::progress(progress)?;
         let plan = Plan { threads, long: self.links_long(py, 0)?, progress, total: 0 };
         run(py, &plan, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
@@ -535,9 +535,9 @@ impl Index {
 }
 
 /// One query gains nothing from a second thread.
-fn search_threads(given: Option<&Bound<'_, PyAny>>, queries: usize) -> PyResult<usize> {
+fn search_threads(py: Python<'_>, given: Option<&Bound<'_, PyAny>>, queries: usize) -> PyResult<usize> {
     match given {
         None if queries <= 1 => Ok(1),
-        _ => arguments::threads(given),
+        _ => arguments::threads(py, given),
     }
 }

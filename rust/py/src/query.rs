@@ -75,6 +75,7 @@ impl Asked {
             rerank: reranks.then(|| self.rerank_depth.unwrap_or_else(|| deep(self.k))),
             mmr: self.mmr,
             include: self.include,
+            explain: self.explain,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyString};
-use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyIterator, PyList, PyString};
+use tiercel_cache::{Begin, Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
 use tiercel_simd::allocator::{give_back, keep_up};
 
 use crate::arguments::{self, Given, Whole, shown, whole};
@@ -236,28 +236,45 @@ impl MemoryCore {
 #[pymethods]
 impl StoreCore {
     #[new]
-    #[pyo3(signature = (path, bytes, level=None))]
+    #[pyo3(signature = (path, bytes, level=None, *, create=Given::No), text_signature = "(path, bytes, level=None, *, create=True)")]
+    #[expect(clippy::needless_pass_by_value, reason = "as Python hands them over")]
     fn new(
         path: &Bound<'_, PyAny>,
         bytes: &Bound<'_, PyAny>,
         level: Option<&Bound<'_, PyAny>>,
+        create: Given<'_>,
     ) -> PyResult<PyClassInitializer<Self>> {
-        let level = arguments::level(level)?;
-        Ok(lasting(path, bytes, |path, bytes| Store::open(path, bytes, level))?.add_subclass(Self))
+        let (level, begin) = (arguments::level(level)?, begin(&create)?);
+        Ok(lasting(path, bytes, |path, bytes| Store::open_or(begin, path, bytes, level))?.add_subclass(Self))
     }
 }
 
 #[pymethods]
 impl FilesCore {
     #[new]
-    #[pyo3(signature = (path, bytes, level=Given::No), text_signature = "(path, bytes, level=3)")]
+    #[pyo3(signature = (path, bytes, level=Given::No, *, create=Given::No), text_signature = "(path, bytes, level=3, *, create=True)")]
     #[expect(clippy::needless_pass_by_value, reason = "as Python hands them over")]
-    fn new(path: &Bound<'_, PyAny>, bytes: &Bound<'_, PyAny>, level: Given<'_>) -> PyResult<PyClassInitializer<Self>> {
+    fn new(
+        path: &Bound<'_, PyAny>,
+        bytes: &Bound<'_, PyAny>,
+        level: Given<'_>,
+        create: Given<'_>,
+    ) -> PyResult<PyClassInitializer<Self>> {
+        let begin = begin(&create)?;
         let level = match &level {
             Given::No => Some(LEVEL),
             Given::Yes(level) => arguments::level(Some(level).filter(|level| !level.is_none()))?,
         };
-        Ok(lasting(path, bytes, |path, bytes| Files::open(path, bytes, level))?.add_subclass(Self))
+        Ok(lasting(path, bytes, |path, bytes| Files::open_or(begin, path, bytes, level))?.add_subclass(Self))
+    }
+}
+
+/// Whether a tier may begin where there is none: yes, unless told otherwise.
+fn begin(create: &Given<'_>) -> PyResult<Begin> {
+    let Given::Yes(create) = create else { return Ok(Begin::IfMissing) };
+    match create.cast::<PyBool>() {
+        Ok(create) => Ok(if create.is_true() { Begin::IfMissing } else { Begin::Never }),
+        Err(_) => Err(invalid(create.py(), format!("create: expected True or False, got {}", shown(create)))),
     }
 }
 

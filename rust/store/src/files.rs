@@ -86,6 +86,19 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     })
 }
 
+/// Make a directory, and those above it that are missing, so that they last. It is fine if the directory is there.
+pub(crate) fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Result<()> {
+    match vfs.create_dir(dir, like) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(parent) = dir.parent().filter(|parent| *parent != Path::new("")) else { return Err(error) };
+            make_directory(vfs, parent, None)?;
+            vfs.create_dir(dir, like)?;
+        }
+        made => made?,
+    }
+    sync_parent(vfs, dir)
+}
+
 /// Make the name of a directory last.
 pub(crate) fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
     match dir.parent() {

@@ -12,8 +12,6 @@ use crate::store::{LOCK, Store};
 use crate::vfs::{NotRegular, Vfs};
 use crate::view_file::VIEW;
 
-/// What file systems and desktops put into a directory by themselves.
-const BY_THEMSELVES: [&str; 2] = ["lost+found", ".DS_Store"];
 /// Bytes in which every file of ours says what it is.
 const START: usize = 328;
 /// Bytes of `LOCK` at most.
@@ -44,7 +42,7 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
     if names.iter().any(|name| name == FILE) {
         return Ok(Found::Store);
     }
-    names.retain(|name| !is_temporary(name) && !BY_THEMSELVES.contains(&&**name));
+    names.retain(|name| !is_temporary(name) && !tiercel_container::comes_by_itself(name));
     if names.iter().any(|name| name == LOCK) && is_lock(vfs, dir)? {
         names.retain(|name| name != LOCK);
     }

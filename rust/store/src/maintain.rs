@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::copy;
 use crate::database::FILE;
 use crate::errors::{CommitError, Corruption, ReadError};
-use crate::files::{Files, sync_parent};
+use crate::files::{Files, make_directory, sync_parent};
 use crate::identity::Identity;
 use crate::reader::Reader;
 use crate::replay;
@@ -44,7 +44,7 @@ impl Store {
     /// Copy the store, as it is now, to a directory that is empty or not there. Commits go on meanwhile.
     pub fn backup(&self, dir: &Path) -> Result<(), CommitError> {
         self.check_process()?;
-        self.vfs.create_dir(dir, Some(&self.dir))?;
+        make_directory(&*self.vfs, dir, Some(&self.dir))?;
         if !self.vfs.list(dir)?.is_empty() {
             return Err(CommitError::Invalid(
                 "path: expected a directory that is absent or empty, got one with files in it".to_owned(),

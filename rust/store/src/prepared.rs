@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::copy;
 use crate::database::FILE;
 use crate::errors::{OpenError, ReadError};
-use crate::files::{Files, is_temporary_of, sync_parent};
+use crate::files::{Files, is_temporary_of, make_directory};
 use crate::found::{Found, look};
 use crate::identity::Identity;
 use crate::log::{self, LogFile, LogHeader};
@@ -34,11 +34,11 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Create a directory with an empty store, which keeps these entries. The directory must be empty if it is there.
+    /// Create a directory with an empty store, which keeps these entries. The directory must be empty if it is there; missing directories
+    /// above it are made, too.
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
         vacant(&*vfs, dir)?;
-        vfs.create_dir(dir, None)?;
-        sync_parent(&*vfs, dir)?;
+        make_directory(&*vfs, dir, None)?;
         let lock = lock(&*vfs, dir)?;
         vacant(&*vfs, dir)?;
         let files = Files::new(&*vfs, dir, Identity::random());

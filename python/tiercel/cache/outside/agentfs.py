@@ -10,6 +10,7 @@ from tiercel.cache.outside.base import MOST
 from tiercel.cache.outside.wrapped import Wrapped
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
+from tiercel.paths import path_name
 
 __all__ = ["AgentFS"]
 
@@ -73,9 +74,10 @@ class _Files:
         self._one_at_a_time = threading.Lock()
         self._own = isinstance(path_or_agent, str | os.PathLike)
         if self._own:
+            path = path_name(path_or_agent, "path_or_agent")
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=_run_until_stopped, args=[self._loop], name="tiercel agentfs", daemon=True).start()
-            options = package.AgentFSOptions(path=os.fspath(path_or_agent))
+            options = package.AgentFSOptions(path=path)
             self._agent = self._run(package.AgentFS.open(options))
         elif isinstance(path_or_agent, package.AgentFS):
             self._agent = path_or_agent

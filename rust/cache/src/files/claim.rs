@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::blobs;
 use crate::OpenError;
-use crate::claim::claim;
+use crate::claim::{Begin, claim};
 use crate::log;
 
 /// What lies in the directory beside the lock.
@@ -14,10 +14,10 @@ pub(super) const LEDGER: &str = "ledger";
 pub(super) const BLOBS: &str = "blobs";
 
 /// Make a directory for files, and refuse one that has something in it and is none.
-pub(super) fn claim_files(directory: &Path) -> Result<(), OpenError> {
+pub(super) fn claim_files(directory: &Path, begin: Begin) -> Result<(), OpenError> {
     let (ledger, blobs) = (directory.join(LEDGER), directory.join(BLOBS));
     let is_ours = || Ok((is_directory(&ledger)? && log::is_there(&ledger)?) || blobs::is_there(&blobs)?);
-    claim(directory, is_ours, |entry: &DirEntry, name: &str| {
+    claim(directory, begin, is_ours, |entry: &DirEntry, name: &str| {
         let is_directory = entry.file_type()?.is_dir();
         Ok(is_directory && (name == LEDGER || (name == BLOBS && blobs::is_empty(&blobs)?)))
     })?;

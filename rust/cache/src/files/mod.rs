@@ -32,7 +32,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use tiercel_container::sync_directory;
 
-use crate::claim::claim_log;
+use crate::claim::{Begin, claim_log};
 use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::Lost;
@@ -104,11 +104,16 @@ impl Files {
     /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of
     /// zstd where that makes them smaller.
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
+        Self::open_or(Begin::IfMissing, directory, bytes, level)
+    }
+
+    /// The same, and whether a tier may begin where there is none.
+    pub fn open_or(begin: Begin, directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         // Wherever the process goes later, the files stay where they are.
         let directory = std::path::absolute(directory)?;
         let of_ledger = directory.join(LEDGER);
-        claim_files(&directory)?;
-        claim_log(&of_ledger)?;
+        claim_files(&directory, begin)?;
+        claim_log(&of_ledger, Begin::IfMissing)?;
         let lock = Lock::take(&[&directory, &of_ledger])?;
         let division = Division::of(bytes);
         let (shares, most) = shared(division.room, Bytes, Left);

@@ -13,7 +13,8 @@ use super::date::Instant;
 use super::extract::Wanted;
 use super::parse::describe;
 
-/// The types of some fields; a field that is not named may hold anything. `null` and a missing field agree with every type.
+/// The types of some fields. A record may have others beside, which may hold anything; whoever asks for one of those has misspelt a name.
+/// `null` and a missing field agree with every type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema(BTreeMap<String, FieldType>);
 
@@ -32,6 +33,9 @@ enum Kind {
     Str,
     Date,
 }
+
+/// Fields of a schema that an error names at most.
+const SHOWN: usize = 10;
 
 const KINDS: [(&str, Kind); 5] =
     [("bool", Kind::Bool), ("int", Kind::Int), ("float", Kind::Float), ("str", Kind::Str), ("date", Kind::Date)];
@@ -64,6 +68,16 @@ pub enum SchemaError {
         at: usize,
         /// What is wrong.
         why: String,
+    },
+    /// A field that is asked for and that the schema does not name.
+    #[error("{argument}: expected a field of the schema ({known}), got {}", quoted(field))]
+    Unknown {
+        /// The argument that names it.
+        argument: &'static str,
+        /// Some of the fields of the schema.
+        known: String,
+        /// The field by its dotted name.
+        field: String,
     },
     /// A condition that never holds.
     #[error("filter[{}]: expected what {expected} can be, as the schema says, got {got}", quoted(field))]
@@ -184,6 +198,11 @@ impl Schema {
         self.0.is_empty()
     }
 
+    /// Whether another schema has all fields of this one, with the same types.
+    pub(crate) fn is_part_of(&self, other: &Self) -> bool {
+        self.0.iter().all(|(name, kind)| other.0.get(name) == Some(kind))
+    }
+
     /// What one says of the first field on which they differ, and the other.
     pub(crate) fn difference(&self, other: &Self) -> Option<(String, String)> {
         let said = |name: &str, kind: Option<&FieldType>| match kind {
@@ -200,26 +219,26 @@ impl Schema {
         &self,
         records: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     ) -> Result<(), SchemaError> {
-        if self.is_empty() {
+        let checker = self.checker();
+        records.enumerate().try_for_each(|(at, (id, metadata))| checker.check(at, id, metadata))
+    }
+
+    /// What checks one record after the other.
+    pub(crate) fn checker(&self) -> Checker<'_> {
+        Checker { wanted: Wanted::new(self.0.keys().cloned().collect()), fields: self.fields().collect() }
+    }
+
+    /// Check that a field which is asked for is one that the schema names, or an object around one.
+    pub(crate) fn check_field(&self, argument: &'static str, field: &str) -> Result<(), SchemaError> {
+        let is_around = |name: &String| name.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'));
+        if self.is_empty() || self.0.contains_key(field) || self.0.keys().any(is_around) {
             return Ok(());
         }
-        let wanted = Wanted::new(self.0.keys().cloned().collect());
-        let fields: Vec<_> = self.fields().collect();
-        for (at, (id, metadata)) in records.enumerate() {
-            let mut wrong = None;
-            let read = metadata.map(|text| {
-                wanted.extract(0, text, |place, value| {
-                    let (field, expected) = fields[place];
-                    if wrong.is_none() && !expected.holds(value) {
-                        let (id, field, got) = (id.to_owned(), field.to_owned(), describe(value));
-                        wrong = Some(SchemaError::Metadata { at, id, field, expected, got });
-                    }
-                })
-            });
-            read.transpose().map_err(|error| SchemaError::NotJson { at, why: error.to_string() })?;
-            wrong.map_or(Ok(()), Err)?;
+        let mut known = self.0.keys().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if self.0.len() > SHOWN {
+            known += ", …";
         }
-        Ok(())
+        Err(SchemaError::Unknown { argument, known, field: field.to_owned() })
     }
 
     /// Whether strings in a field that are dates are ordered as points in time: not where a field holds text.
@@ -228,11 +247,12 @@ impl Schema {
     }
 
     /// A filter as it is meant: in a field that holds dates, a string is one, so that equal and earlier are the same for both. It is an
-    /// error if a condition can never hold.
+    /// error if it asks for a field that the schema does not name, or if a condition can never hold.
     pub(crate) fn typed<'f>(&self, filter: &'f Filter) -> Result<Cow<'f, Filter>, SchemaError> {
         if self.is_empty() {
             return Ok(Cow::Borrowed(filter));
         }
+        filter.fields().try_for_each(|field| self.check_field("filter", field))?;
         self.check_condition(filter, &filter.condition)?;
         let is_date = |field: &String| self.0.get(field).is_some_and(|kind| kind.kind == Kind::Date && !kind.is_list);
         let dates: Vec<bool> = filter.fields.iter().map(is_date).collect();
@@ -259,6 +279,29 @@ impl Schema {
                 }
             }
         }
+    }
+}
+
+/// A schema, ready to check many records.
+pub(crate) struct Checker<'s> {
+    wanted: Wanted,
+    fields: Vec<(&'s str, FieldType)>,
+}
+
+impl Checker<'_> {
+    /// Check the metadata of a record, as JSON text; `at` is its place in a batch.
+    pub(crate) fn check(&self, at: usize, id: &str, metadata: Option<&str>) -> Result<(), SchemaError> {
+        let Some(text) = metadata.filter(|_| !self.fields.is_empty()) else { return Ok(()) };
+        let mut wrong = None;
+        let read = self.wanted.extract(0, text, |place, value| {
+            let (field, expected) = self.fields[place];
+            if wrong.is_none() && !expected.holds(value) {
+                let (id, field, got) = (id.to_owned(), field.to_owned(), describe(value));
+                wrong = Some(SchemaError::Metadata { at, id, field, expected, got });
+            }
+        });
+        read.map_err(|error| SchemaError::NotJson { at, why: error.to_string() })?;
+        wrong.map_or(Ok(()), Err)
     }
 }
 
@@ -320,7 +363,7 @@ mod tests {
             r#"{"year": 2020, "score": {"$gt": 1}, "born": {"$lt": {"$date": "2024-05-01"}}}"#,
             r#"{"born": "2024-05-01", "tags": {"$contains": "a"}, "a.b": {"$startswith": "x"}}"#,
             r#"{"$or": [{"tags": ["a", "b"]}, {"year": {"$in": [1, null, 1.5]}}, {"ok": {"$ne": true}}]}"#,
-            r#"{"tags": {"$exists": true}, "other": {"$gt": "x"}, "born": {"$startswith": "2024"}}"#,
+            r#"{"tags": {"$exists": true}, "a": {"$exists": true}, "born": {"$startswith": "2024"}}"#,
         ] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
@@ -357,6 +400,17 @@ mod tests {
         assert!(passes(r#"{"born": {"$in": [null, "2024-05-01T22:30:00Z"]}}"#, late));
         assert!(passes(r#"{"born": {"$startswith": "2024-05-02"}}"#, late));
         assert!(!passes(&format!(r#"{{"name": {{"$lt": "{early}"}}}}"#), late), "a field without a type holds text");
+    }
+
+    #[test]
+    fn fields_that_the_schema_does_not_name_are_refused() {
+        let refused = |text: &str| schema().typed(&Filter::from_text(text).unwrap()).unwrap_err().to_string();
+        let message = "filter: expected a field of the schema (a.b, born, ok, score, tags, year), got 'yaer'";
+        assert_eq!(refused(r#"{"$or": [{"year": 3}, {"$not": {"yaer": 2020}}]}"#), message);
+        for unknown in ["b", "a.b.c", "a.", "ye", "year.x", "tag"] {
+            assert!(refused(&format!(r#"{{"{unknown}": 1}}"#)).contains("expected a field of the schema"), "{unknown}");
+        }
+        assert!(Schema::default().typed(&Filter::from_text(r#"{"yaer": 2020}"#).unwrap()).is_ok());
     }
 
     #[test]

@@ -1,0 +1,31 @@
+"""Paths as callers give them."""
+
+import os
+from typing import cast
+
+from tiercel.errors import InvalidInputError
+
+__all__ = ["path_name"]
+
+
+def path_name(value: object, name: str) -> str:
+    """A path that the system can be asked for: a `str`, `bytes` or `os.PathLike`, whose leading `~` is a home directory."""
+    try:
+        found = os.fsdecode(cast("str", value))
+        encoded = os.fsencode(found)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"{name}: expected a path, got a lone surrogate at character {error.start}") from None
+    except Exception as error:
+        # An object with a method `__fspath__` may raise anything.
+        raise InvalidInputError(f"{name}: expected a str or os.PathLike, got {value!r:.100}") from error
+    if 0 in encoded:
+        raise InvalidInputError(f"{name}: expected no NUL character, got {found!r:.100}")
+    if not found:
+        raise InvalidInputError(f"{name}: expected a path, got an empty string; '.' is the current directory")
+    home = os.path.expanduser(found)  # noqa: PTH111 - pathlib raises for a user who is unknown
+    if home.startswith("~"):
+        user = home.replace("\\", "/").partition("/")[0]
+        raise InvalidInputError(
+            f"{name}: expected ~ or ~ and a user with a home directory, got {user!r}; './{user}' is a file of this name"
+        )
+    return home
