@@ -17,6 +17,7 @@ __all__ = [
     "MissingDependencyError",
     "MissingFileError",
     "NotFoundError",
+    "ReadOnlyFileSystemError",
     "RecursiveLoadError",
     "StorageFailedError",
     "TiercelError",
@@ -105,4 +106,15 @@ class RecursiveLoadError(TiercelError, RuntimeError):
 
 
 class DiskFullError(StorageFailedError):
-    """The disk is full (`errno` is ENOSPC); nothing was replaced."""
+    """There is no room for what was to be written; nothing was changed, and with room the same call succeeds.
+
+    `errno` says why: ENOSPC, the disk is full; EDQUOT, a quota is used up; EFBIG, the file would be larger than the file system or
+    the limit of the process (`ulimit -f`) allows.
+    """
+
+
+class ReadOnlyFileSystemError(StorageFailedError):
+    """The file system is read-only, or has become so (`errno` is EROFS); nothing was changed.
+
+    Once the file system takes writes again, the same call succeeds.
+    """

@@ -203,6 +203,11 @@ impl Journal {
         self.log.sync()
     }
 
+    /// Check that what was written is where the next opening looks for it.
+    pub(crate) fn check_in_place(&self) -> io::Result<()> {
+        self.log.check_in_place()
+    }
+
     /// Forget everything, for good when this returns.
     pub(crate) fn begin_anew(&mut self) -> io::Result<()> {
         self.cleaned = None;

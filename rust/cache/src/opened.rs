@@ -142,12 +142,15 @@ impl Opened {
 
     /// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
     fn write(&self, journal: &mut Option<Journal>, tier: &impl Tended, sync: bool) -> bool {
-        if self.is_lost(journal, tier) {
-            return false;
-        }
+        // Asked again at the end, since the directory may have been removed meanwhile.
+        !self.is_lost(journal, tier) && self.write_own(journal, tier, sync) && !self.is_lost(journal, tier)
+    }
+
+    fn write_own(&self, journal: &mut Option<Journal>, tier: &impl Tended, sync: bool) -> bool {
         let Some(journal) = journal else { return false };
         let written = journal.write(tier.take(), tier, tier.log_most());
         let written = written.and_then(|()| if sync { tier.sync().and_then(|()| journal.sync()) } else { Ok(()) });
+        let written = written.and_then(|()| journal.check_in_place());
         if written.is_err() {
             tier.tally().failures.one();
             self.forgot.store(true, Relaxed);

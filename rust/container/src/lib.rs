@@ -8,7 +8,9 @@
 mod lock;
 mod open;
 mod permissions;
+mod place;
 mod quoted;
+mod room;
 
 use std::fs::File;
 use std::io;
@@ -17,7 +19,9 @@ use std::path::Path;
 pub use lock::{Lock, LockError};
 pub use open::{NotRegular, create_new, open_or_create, open_to_read, open_to_write, read_through_links};
 pub use permissions::keep_permissions;
+pub use place::{check_at, gone, is_at};
 pub use quoted::quoted;
+pub use room::NoRoom;
 
 /// Whether an entry of a directory is one that file systems and desktops make by themselves: a directory with nothing else in it is empty
 /// to its users.

@@ -6,6 +6,8 @@ use std::{io, process};
 
 use thiserror::Error;
 
+use crate::place::is_at;
+
 /// Why a lock was not taken.
 #[derive(Debug, Error)]
 pub enum LockError {
@@ -26,13 +28,7 @@ pub struct Lock {
     path: PathBuf,
     file: File,
     taken_by: u32,
-    #[cfg(unix)]
-    place: Place,
 }
-
-/// Device and number of a file: no two that exist at one time are the same.
-#[cfg(unix)]
-type Place = (u64, u64);
 
 impl Lock {
     /// Lock the file at `path`, which is made if it is missing. Only who may write the file can take the lock: the file is private when it
@@ -45,13 +41,7 @@ impl Lock {
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held(file)),
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
-            let lock = Self {
-                path: path.to_owned(),
-                taken_by: process::id(),
-                #[cfg(unix)]
-                place: place(&file.metadata()?),
-                file,
-            };
+            let lock = Self { path: path.to_owned(), taken_by: process::id(), file };
             // Otherwise the file was replaced between its opening and the lock.
             if lock.is_in_place()? {
                 lock.shut_out_readers()?;
@@ -74,19 +64,8 @@ impl Lock {
         Err(io::Error::other(format!("{name}: the locked file was removed or replaced, so another process may write")))
     }
 
-    #[cfg(unix)]
     fn is_in_place(&self) -> io::Result<bool> {
-        match std::fs::symlink_metadata(&self.path) {
-            Ok(there) => Ok(place(&there) == self.place),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The standard library cannot tell there whether two files are the same.
-    #[cfg(not(unix))]
-    fn is_in_place(&self) -> io::Result<bool> {
-        std::fs::exists(&self.path)
+        is_at(&self.file, &self.path)
     }
 
     /// Whoever may open the file can lock it, even if only to read.
@@ -121,12 +100,6 @@ impl Drop for Lock {
             let _ = self.file.unlock();
         }
     }
-}
-
-#[cfg(unix)]
-fn place(file: &std::fs::Metadata) -> Place {
-    use std::os::unix::fs::MetadataExt;
-    (file.dev(), file.ino())
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ pub use read::{Got, Stats};
 pub use run::Candidates;
 pub use scan::{Order, Page, Scan};
 pub use search::{Found, Include, Match, Search, Syntax};
-pub use tiercel_store::{CommitError, Condition, Corruption, Durability, OpenError as StoreOpenError};
+pub use tiercel_store::{CommitError, Condition, Corruption, Durability, NoRoom, OpenError as StoreOpenError};
 pub use tiercel_text::{Language, Tokenizer};
 pub use trouble::Troubles;
 pub use write::{MAX_ID, NewRecord};

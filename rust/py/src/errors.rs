@@ -7,14 +7,23 @@ use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 use tiercel_container::quoted;
-use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
+use tiercel_engine::{CommitError, NoRoom, OpenError, QueryError, WriteError};
 use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
 
 // The same on every platform that has them, and in Python's `errno`.
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
+const EFBIG: i32 = 27;
 const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+const EDQUOT: i32 = if cfg!(target_os = "linux") {
+    122
+} else if cfg!(windows) {
+    10_069
+} else {
+    69
+};
 
 /// An argument is not what it must be.
 pub(crate) fn invalid(py: Python<'_>, message: String) -> PyErr {
@@ -142,13 +151,17 @@ pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
 pub(crate) fn backup(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr {
     match problem {
         WriteError::Commit(CommitError::Io(io)) => storage(py, &io, path),
+        WriteError::Commit(CommitError::NoRoom(why)) => storage(py, &why.into(), path),
         _ => write(py, problem),
     }
 }
 
 fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
     match problem {
-        CommitError::DiskFull => error(py, "DiskFullError", (ENOSPC, problem.to_string())),
+        CommitError::NoRoom(why) => {
+            let (class, errno) = no_room(*why);
+            error(py, class, (errno, problem.to_string()))
+        }
         CommitError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
         CommitError::Invalid(_) => invalid(py, problem.to_string()),
         CommitError::Forked { .. } => error(py, "ForkedProcessError", (problem.to_string(),)),
@@ -210,22 +223,32 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
 /// A file could not be read or written.
 pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
     let errno = errno(io);
-    let class = match errno {
-        ENOSPC => "DiskFullError",
-        ENOENT => "MissingFileError",
-        _ => "StorageFailedError",
+    let class = match NoRoom::of(io) {
+        Some(why) => no_room(why).0,
+        None if errno == ENOENT => "MissingFileError",
+        None => "StorageFailedError",
     };
     error(py, class, (errno, reason(io), path.as_os_str().to_owned()))
+}
+
+/// The class of an error, and its errno.
+const fn no_room(why: NoRoom) -> (&'static str, i32) {
+    match why {
+        NoRoom::Disk => ("DiskFullError", ENOSPC),
+        NoRoom::Quota => ("DiskFullError", EDQUOT),
+        NoRoom::FileSize => ("DiskFullError", EFBIG),
+        NoRoom::ReadOnly => ("ReadOnlyFileSystemError", EROFS),
+    }
 }
 
 /// Python's errno of an error; on Windows, and for errors with a story of their own, by kind.
 fn errno(io: &io::Error) -> i32 {
     match io.raw_os_error() {
         Some(errno) if cfg!(unix) => errno,
-        _ => match io.kind() {
-            io::ErrorKind::StorageFull => ENOSPC,
-            io::ErrorKind::NotFound => ENOENT,
-            io::ErrorKind::PermissionDenied => EACCES,
+        _ => match (NoRoom::of(io), io.kind()) {
+            (Some(why), _) => no_room(why).1,
+            (_, io::ErrorKind::NotFound) => ENOENT,
+            (_, io::ErrorKind::PermissionDenied) => EACCES,
             _ => EIO,
         },
     }

@@ -50,7 +50,7 @@ fn fill_file(
     db.close();
     match file.health() {
         Health::Sound => Ok(()),
-        Health::Full => Err(io::Error::from(io::ErrorKind::StorageFull).into()),
+        Health::Full(why) => Err(io::Error::from(why).into()),
         Health::Failed(why) => Err(io::Error::other(why).into()),
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tiercel_container::quoted;
+use tiercel_container::{NoRoom, quoted};
 
 use crate::vfs::NotRegular;
 
@@ -73,9 +73,9 @@ pub enum CommitError {
         /// What failed first.
         why: String,
     },
-    /// The disk is full. The batch was rolled back; with more space the same call succeeds.
-    #[error("no space left on the disk")]
-    DiskFull,
+    /// The file system takes nothing more. The batch was rolled back; once there is room again the same call succeeds.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The record database is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
@@ -175,7 +175,7 @@ pub fn message_of(panic: &(dyn Any + Send)) -> &str {
 
 impl From<io::Error> for CommitError {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::StorageFull { Self::DiskFull } else { Self::Io(Arc::new(error)) }
+        NoRoom::of(&error).map_or_else(|| Self::Io(Arc::new(error)), Self::NoRoom)
     }
 }
 

@@ -18,11 +18,12 @@
 //!
 //! What is promised. When [`Store::commit`] returns, the batch survives a crash of the process, whole; and of the machine, if
 //! durability is [`Durability::Always`]. With the others, what was committed since the last [`Store::sync`] may be lost in
-//! a crash of the machine, latest batches first and never a part of one. A disk that is full refuses a batch and nothing
-//! else. After any other failed write or sync, writes are refused and reads go on. Damage is found when it is read, and
+//! a crash of the machine, latest batches first and never a part of one. A file system without room (full, over
+//! its quota, read-only) refuses a batch and nothing else. After any other failed write or sync, writes are refused and reads go on. Damage is found when it is read, and
 //! named; it is never served.
 #![forbid(unsafe_code)]
 
+mod backup;
 mod base;
 mod batch;
 mod check;
@@ -70,5 +71,6 @@ pub use reader::Reader;
 pub use record::{Record, RecordRef};
 pub use segment::{SectionReader, Segment, SegmentWriter, Tag, is_segment_name};
 pub use store::{Durability, Options, Publication, Sizes, Store};
+pub use tiercel_container::NoRoom;
 pub use vfs::{LockError, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock};
 pub use view::View;

@@ -4,11 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tiercel_container::NoRoom;
+
 use crate::errors::CommitError;
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::{self, FIRST, LogFile, LogHeader};
-use crate::vfs::Vfs;
+use crate::vfs::{Vfs, gone};
 
 /// Bytes from which on a log file is ended and the next one begun.
 const FULL: u64 = 32 << 20;
@@ -29,6 +31,8 @@ pub(crate) struct LogWriter {
     chain: u32,
     /// The files as readers get them.
     shared: LogFiles,
+    /// Whether the last file may have more than its groups: what a write left that found no room.
+    torn: bool,
 }
 
 /// A file of the log.
@@ -45,7 +49,7 @@ impl LogWriter {
     /// Go on behind what was read: at least one file, of which the last one has this header, up to a group with this chain.
     pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, parts: Vec<Part>, header: LogHeader, chain: u32) -> Self {
         let shared = share(&parts);
-        Self { vfs, dir, parts, header, chain, shared }
+        Self { vfs, dir, parts, header, chain, shared, torn: false }
     }
 
     fn part(&self) -> &Part {
@@ -72,24 +76,48 @@ impl LogWriter {
         self.part().end >= FULL
     }
 
-    /// Append a group that has vectors of rows below `rows`. A full disk changes nothing; after any other failure nothing is
-    /// known about the file.
-    pub(crate) fn append(&mut self, group: &[u8], rows: u32) -> Result<(), CommitError> {
-        let Part { file, end, .. } = self.part();
-        match file.file.write_at(*end, group) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                file.file.set_len(*end).map_err(failed)?;
-                return Err(CommitError::DiskFull);
-            }
-            Err(error) => return Err(failed(error)),
+    /// Append a group that has vectors of rows below `rows`, and sync it if it is to be `durable`. Without room nothing is changed;
+    /// after any other failure nothing is known about the file.
+    pub(crate) fn append(&mut self, group: &[u8], rows: u32, durable: bool) -> Result<(), CommitError> {
+        self.cut_off()?;
+        let (file, end) = self.last();
+        // A sync that fails leaves no doubt about what was synced before. What was not may be gone.
+        let alone = durable && !self.is_ahead();
+        let written = file.file.write_at(end, group).and_then(|()| if alone { file.file.sync() } else { Ok(()) });
+        if let Err(error) = written {
+            let why = NoRoom::of(&error).ok_or_else(|| failed(error))?;
+            self.torn = true;
+            // If there is no room for this either, the next group comes after it.
+            return Err(self.cut_off().err().unwrap_or(CommitError::NoRoom(why)));
         }
         if let Some(part) = self.parts.last_mut() {
             part.end += group.len() as u64;
             part.rows = part.rows.max(rows);
         }
         self.chain = log::chain(self.chain, group);
+        let synced = match (durable, alone) {
+            (true, true) => self.mark(&file, end + group.len() as u64),
+            (true, false) => self.sync(),
+            (false, _) => Ok(()),
+        };
+        synced.map_err(failed)
+    }
+
+    /// Cut off what a write without room has left.
+    fn cut_off(&mut self) -> Result<(), CommitError> {
+        if self.torn {
+            let (file, end) = self.last();
+            file.file.set_len(end).map_err(|error| NoRoom::of(&error).map_or_else(|| failed(error), Into::into))?;
+            self.torn = false;
+        }
         Ok(())
+    }
+
+    /// Check that the file that is added to still has its name: otherwise nobody will find what is added.
+    pub(crate) fn check_in_place(&self) -> io::Result<()> {
+        let LogFile { file, number, .. } = &*self.part().file;
+        let path = self.dir.join(log::file_name(*number));
+        if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
     }
 
     /// Begin to write. What is behind the last group is cut off, for good; all else is on the disk when this returns.
@@ -137,20 +165,25 @@ impl LogWriter {
     fn write_header(&self) -> io::Result<()> {
         match self.part().file.file.write_at(0, &self.header.encode()) {
             // The mark helps to tell damage from a crash; without it nothing is lost.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
+            Err(error) if NoRoom::of(&error).is_some() => Ok(()),
             result => result,
         }
     }
 
-    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or the disk is full.
-    pub(crate) fn rotate(&mut self, sequence: u64) -> io::Result<()> {
+    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or there is no room.
+    pub(crate) fn rotate(&mut self, sequence: u64) -> Result<(), CommitError> {
+        self.cut_off()?;
         if self.part().end == FIRST {
             return Ok(());
         }
+        self.end_file(sequence).map_err(failed)
+    }
+
+    fn end_file(&mut self, sequence: u64) -> io::Result<()> {
         self.sync()?;
         let header = self.header.next(sequence, self.chain);
         let file = match create(Files::new(&*self.vfs, &self.dir, header.identity), header) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull && !self.has(header.number)? => return Ok(()),
+            Err(error) if NoRoom::of(&error).is_some() && !self.has(header.number)? => return Ok(()),
             file => file?,
         };
         self.header.ended = true;

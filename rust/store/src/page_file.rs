@@ -17,16 +17,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
+use tiercel_container::NoRoom;
 
 use crate::check;
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
 use crate::pages::{self, Header, PAGE, REDB_HEADER, SUMS};
-use crate::vfs::VfsFile;
+use crate::vfs::{VfsFile, gone};
 
 /// The most bytes that go to the file in one call.
 const RUN: usize = 1 << 20;
@@ -97,10 +99,17 @@ enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Health {
     Sound,
-    /// A page did not fit. It is still in memory, and the state before is still in the file.
-    Full,
+    /// A page found no room. It is still in memory, and the state before is still in the file.
+    Full(NoRoom),
     /// A write or a sync failed, and nothing is known about the file.
     Failed(String),
+}
+
+impl Health {
+    /// After a write that failed before the header was written.
+    fn after(error: &io::Error) -> Self {
+        NoRoom::of(error).map_or_else(|| Self::Failed(error.to_string()), Self::Full)
+    }
 }
 
 impl PageFile {
@@ -137,7 +146,7 @@ impl PageFile {
         self.flush();
         match self.health() {
             Health::Failed(why) => Err(io::Error::other(why)),
-            Health::Sound | Health::Full => Ok(()),
+            Health::Sound | Health::Full(_) => Ok(()),
         }
     }
 
@@ -260,6 +269,11 @@ impl PageFile {
         self.0.state.read().damage.clone()
     }
 
+    /// Check that the file has this name.
+    pub(crate) fn check_at(&self, path: &Path) -> io::Result<()> {
+        if self.0.file.is_at(path)? { Ok(()) } else { Err(gone(path)) }
+    }
+
     /// Bytes that the file takes on the disk.
     pub(crate) fn allocated(&self) -> io::Result<u64> {
         self.0.file.allocated()
@@ -280,8 +294,7 @@ impl PageFile {
         });
         let result = match written {
             // The header in the file is still the one before, which knows nothing of what was written.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Err(Health::Full),
-            Err(error) => Err(Health::Failed(error.to_string())),
+            Err(error) => Err(Health::after(&error)),
             Ok(()) => self.sync().map_err(|error| Health::Failed(error.to_string())),
         };
         if let Err(health) = result {
@@ -301,8 +314,7 @@ impl PageFile {
         let mut state = self.0.state.write();
         match written {
             Ok(()) => state.dirty.clear(),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => state.health = Health::Full,
-            Err(error) => state.health = Health::Failed(error.to_string()),
+            Err(error) => state.health = Health::after(&error),
         }
     }
 
@@ -314,6 +326,10 @@ impl PageFile {
             (state.file_len, pages::file_len(state.header.pages).unwrap_or(0))
         };
         if target > file_len {
+            // What is left behind the end would be taken for pages that were written.
+            if file.len()? > file_len {
+                file.set_len(file_len)?;
+            }
             file.set_len(target)?;
             file.sync()?;
             state.write().file_len = target;
@@ -349,7 +365,7 @@ impl PageFile {
         file.sync()?;
         match self.write_header(true) {
             // The mark helps to tell damage from a crash; without it nothing is lost.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            Err(error) if NoRoom::of(&error).is_some() => {}
             result => result?,
         }
         let mut state = state.write();
@@ -358,7 +374,11 @@ impl PageFile {
         state.synced = Header { synced: true, ..state.header.clone() };
         let target = pages::file_len(state.header.pages).unwrap_or(0);
         if target < state.file_len {
-            file.set_len(target)?;
+            match file.set_len(target) {
+                // What is left is cut off before the file grows again.
+                Err(error) if NoRoom::of(&error).is_some() => {}
+                result => result?,
+            }
             state.file_len = target;
         }
         Ok(())

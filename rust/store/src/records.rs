@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::WriteTransaction;
+use tiercel_container::NoRoom;
 
 use crate::base::Base;
 use crate::check::{Scope, check};
 use crate::database::{Db, FILE};
 use crate::errors::{CommitError, ReadError};
 use crate::identity::Identity;
+use crate::log_writer::failed;
 use crate::page_file::{Health, PageFile};
 use crate::pages::Header;
 use crate::vfs::Vfs;
@@ -60,7 +62,7 @@ impl Records {
     /// Nothing has held the pages of earlier views since the database was open before.
     fn forget_views(&self) -> io::Result<()> {
         match self.db.file().count_views(KEPT) {
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => match self.vfs.remove(&self.dir().join(VIEW)) {
+            Err(error) if NoRoom::of(&error).is_some() => match self.vfs.remove(&self.dir().join(VIEW)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
@@ -109,13 +111,15 @@ impl Records {
             self.reopen()?;
         }
         let db = &self.db;
+        // What is written to a file that nobody finds is lost.
+        db.file().check_at(&self.path).map_err(failed)?;
         let result = db.transact(change);
         match (db.file().health(), result) {
             (Health::Failed(why), _) => Err(CommitError::Failed { why }),
-            (Health::Full, _) => {
+            (Health::Full(why), _) => {
                 self.broken = true;
                 self.reopen()?;
-                Err(CommitError::DiskFull)
+                Err(why.into())
             }
             (Health::Sound, Err(error)) => {
                 self.broken = true;
@@ -134,8 +138,11 @@ impl Records {
     pub(crate) fn reopen(&mut self) -> Result<(), ReadError> {
         self.db.file().seal();
         let identity = self.header().identity;
-        *self = Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)?;
-        self.begin(identity)
+        // Until writing has begun, changes would stay in memory.
+        *self = Self { broken: true, ..Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)? };
+        self.begin(identity)?;
+        self.broken = false;
+        Ok(())
     }
 
     /// Close the database. Readers that are left get errors.
@@ -145,7 +152,7 @@ impl Records {
         let _ = view_file::write(&*self.vfs, self.dir(), &self.db.file().header());
         match self.db.file().health() {
             // What does not fit only makes the next opening quick.
-            Health::Sound | Health::Full => Ok(()),
+            Health::Sound | Health::Full(_) => Ok(()),
             Health::Failed(why) => Err(CommitError::Failed { why }),
         }
     }

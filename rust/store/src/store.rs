@@ -457,7 +457,7 @@ impl Store {
         self.writer.lock().sync()?;
         match self.apply_to(&mut records) {
             // It is safe where it is.
-            Ok(()) | Err(CommitError::DiskFull) => records.close(),
+            Ok(()) | Err(CommitError::NoRoom(_)) => records.close(),
             error => error,
         }
     }

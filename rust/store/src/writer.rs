@@ -74,13 +74,13 @@ impl Writer {
         self.layers.iter().map(|layer| layer.bytes()).sum()
     }
 
-    /// Check that writes are not refused, and that no other process may write.
+    /// Check that writes are not refused, that no other process may write, and that the log is still where it is looked for.
     pub(crate) fn ready(&mut self) -> Result<(), CommitError> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
-        let held = self.lock.as_ref().map_or(Ok(()), |lock| lock.check()).map_err(failed);
-        self.latch(held)
+        let held = self.lock.as_ref().map_or(Ok(()), |lock| lock.check());
+        self.latch(held.and_then(|()| self.log.check_in_place()).map_err(failed))
     }
 
     /// Check that conditions hold for what is committed.
@@ -88,7 +88,7 @@ impl Writer {
         Stage::new(&self.reader).conflict(conditions)?.map_or(Ok(()), Err)
     }
 
-    /// Refuse all further writes, unless the disk is full, which passes.
+    /// Refuse all further writes, unless there was no room, which passes.
     pub(crate) fn latch<T>(&mut self, result: Result<T, CommitError>) -> Result<T, CommitError> {
         if let Err(error @ CommitError::Failed { .. }) = &result {
             self.failed.get_or_insert(error.clone());
@@ -125,10 +125,7 @@ impl Writer {
         }
         let (changes, counters) = (stage.changes, stage.counters);
         log::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
-        let mut written = self.log.append(&group, if vectors { counters.next_row } else { 0 });
-        if durable && written.is_ok() {
-            written = self.log.sync().map_err(failed);
-        }
+        let written = self.log.append(&group, if vectors { counters.next_row } else { 0 }, durable);
         self.latch(written)?;
         if durable {
             // Or another opener may not have seen the group before it wrote its own.
@@ -143,7 +140,7 @@ impl Writer {
     /// Begin another log file.
     pub(crate) fn begin_file(&mut self) -> Result<(), CommitError> {
         self.ready()?;
-        let rotated = self.log.rotate(self.counters.sequence).map_err(failed);
+        let rotated = self.log.rotate(self.counters.sequence);
         self.latch(rotated)
     }
 

@@ -131,6 +131,11 @@ impl Blobs {
         }
     }
 
+    /// Whether a content has a file.
+    pub(super) fn is_there(&self, hash: Hash) -> bool {
+        fs::symlink_metadata(self.path(hash)).is_ok_and(|there| there.is_file())
+    }
+
     /// Remove a content, and the directory that it was the last of. If that fails, the next opening does it: no key has it any more.
     pub(super) fn remove(&self, hash: Hash) {
         let path = self.path(hash);

@@ -379,7 +379,10 @@ impl Tended for Files {
 
     fn sync(&self) -> io::Result<()> {
         let unsynced = self.ledger.lock().take_unsynced();
-        self.blobs.sync(&unsynced)
+        self.blobs.sync(&unsynced)?;
+        // With the ledger held, nothing of ours is removed.
+        let is_kept = |hash: &Hash| self.ledger.lock().place(*hash).is_none() || self.blobs.is_there(*hash);
+        if unsynced.iter().all(is_kept) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn forget(&self) {

@@ -206,6 +206,12 @@ impl Log {
         Ok(())
     }
 
+    /// Check that the files still have their names: otherwise nobody finds what is written to them.
+    pub(crate) fn check_in_place(&self) -> io::Result<()> {
+        self.synced.check_in_place(&self.directory)?;
+        self.segments.iter().try_for_each(|kept| kept.segment.check_in_place())
+    }
+
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.segments.iter().map(|kept| kept.length).sum::<u64>() + self.buffer.len() as u64

@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use tiercel_container::{create_new, open_to_read};
+use tiercel_container::{check_at, create_new, open_to_read};
 
 use super::disk::{read_at, write_at};
 use super::record::{HEAD, Head, Kind};
@@ -102,6 +102,11 @@ impl Segment {
 
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         write_at(&self.file, bytes, offset)
+    }
+
+    /// Check that the file still has its name: otherwise nobody finds what is written to it.
+    pub(super) fn check_in_place(&self) -> io::Result<()> {
+        check_at(&self.file, &self.path)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {

@@ -20,7 +20,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tiercel_container::{create_new, open_to_read, open_to_write};
+use tiercel_container::{check_at, create_new, open_to_read, open_to_write};
 
 use super::disk::{read_at, write_at};
 use super::{Purpose, is_no_file};
@@ -96,6 +96,11 @@ impl Synced {
         let mut synced = Self { file, turn: 0, log, segment: 0, offset: 0 };
         synced.write(0, 0)?;
         Ok(synced)
+    }
+
+    /// Check that the file still has its name.
+    pub(super) fn check_in_place(&self, directory: &Path) -> io::Result<()> {
+        check_at(&self.file, &Self::path(directory))
     }
 
     /// Everything up to an offset of a segment is synced.

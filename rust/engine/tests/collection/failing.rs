@@ -22,14 +22,14 @@ fn fail(calls: &[Call], fault: Fault) -> bool {
         match act(&collection, call) {
             Ok(()) => model = after,
             // Nothing is lost by it: with more space the same call succeeds.
-            Err(WriteError::Commit(CommitError::DiskFull)) => assert_eq!(fault.kind, FaultKind::Full, "{fault:?}"),
+            Err(WriteError::Commit(CommitError::NoRoom(_))) => assert!(fault.kind.is_for_want_of_room(), "{fault:?}"),
             Err(WriteError::Commit(CommitError::Failed { .. } | CommitError::Io(_)))
-                if fault.kind != FaultKind::Full =>
+                if !fault.kind.is_for_want_of_room() =>
             {
                 doubtful.get_or_insert(after);
             }
             // What could not be read was not written either.
-            Err(WriteError::Query(QueryError::Io(_))) if fault.kind != FaultKind::Full => {}
+            Err(WriteError::Query(QueryError::Io(_))) if !fault.kind.is_for_want_of_room() => {}
             Err(error) => panic!("{fault:?}: {call:?}: {error:?}"),
         }
         // Reading a record may be what fails; an answer is never wrong.
@@ -43,10 +43,10 @@ fn fail(calls: &[Call], fault: Fault) -> bool {
     match check_what_is_read(&collection, &model) {
         Ok(()) => {}
         // A read that failed ends all reads of the records until the collection is opened again.
-        Err(QueryError::Io(_)) if fault.kind != FaultKind::Full => {}
+        Err(QueryError::Io(_)) if !fault.kind.is_for_want_of_room() => {}
         Err(error) => panic!("{fault:?}: {error:?}"),
     }
-    if fault.kind == FaultKind::Full {
+    if fault.kind.is_for_want_of_room() {
         let call = Call::Upsert(vec![(1, Some([1, 1]), 1)]);
         act(&collection, &call).unwrap();
         apply(&mut model, &call);
@@ -97,6 +97,16 @@ fn a_full_disk_once() {
 #[test]
 fn a_full_disk_for_ever() {
     fail_all("full disks for ever", FaultKind::Full, true);
+}
+
+#[test]
+fn a_read_only_file_system_once() {
+    fail_all("read-only once", FaultKind::ReadOnly, false);
+}
+
+#[test]
+fn a_read_only_file_system_for_ever() {
+    fail_all("read-only for ever", FaultKind::ReadOnly, true);
 }
 
 #[test]

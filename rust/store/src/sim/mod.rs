@@ -13,6 +13,7 @@ use std::process;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tiercel_container::NoRoom;
 
 use crate::pages::SECTOR;
 use crate::vfs::{LockError, Vfs, VfsFile, VfsLock};
@@ -73,8 +74,41 @@ pub enum FaultKind {
     ShortWrite,
     /// The disk is full: writes and longer files are refused.
     Full,
+    /// The file system is read-only: whatever changes it is refused, after half of the sectors that were to be written.
+    ReadOnly,
+    /// The quota is used up, which is found out at a sync: then what was written before is not on the disk.
+    LateQuota,
     /// The operation panics before it does anything, as if there were a bug in what carries it out.
     Panic,
+}
+
+impl FaultKind {
+    /// Whether a store that meets it changes nothing, and goes on once the fault is gone.
+    pub const fn is_for_want_of_room(self) -> bool {
+        matches!(self, Self::Full | Self::ReadOnly)
+    }
+
+    /// Whether an operation can fail with it.
+    const fn concerns(self, what: Does) -> bool {
+        match self {
+            Self::Io | Self::ShortWrite | Self::Panic => true,
+            Self::Full => matches!(what, Does::Grow),
+            Self::ReadOnly => matches!(what, Does::Grow | Does::Change),
+            Self::LateQuota => matches!(what, Does::SyncFile),
+        }
+    }
+}
+
+/// What an operation does.
+#[derive(Clone, Copy)]
+enum Does {
+    Read,
+    /// It changes something, and takes no space for it.
+    Change,
+    /// It takes space on the disk.
+    Grow,
+    SyncFile,
+    SyncDir,
 }
 
 /// A mistake for tests to find.
@@ -168,11 +202,11 @@ impl SimVfs {
 }
 
 impl Disk {
-    /// Count an operation; fails if it is to fail. `space` says whether it takes space on the disk.
-    fn count(&mut self, space: bool) -> Result<(), FaultKind> {
+    /// Count an operation; fails if it is to fail.
+    fn count(&mut self, what: Does) -> Result<(), FaultKind> {
         self.counts.all += 1;
         let Some(fault) = &mut self.fault else { return Ok(()) };
-        if fault.kind == FaultKind::Full && !space {
+        if !fault.kind.concerns(what) {
             return Ok(());
         }
         fault.nth = fault.nth.saturating_sub(1);
@@ -214,7 +248,9 @@ impl Disk {
 
 fn error(kind: FaultKind) -> io::Error {
     match kind {
-        FaultKind::Full => io::ErrorKind::StorageFull.into(),
+        FaultKind::Full => NoRoom::Disk.into(),
+        FaultKind::ReadOnly => NoRoom::ReadOnly.into(),
+        FaultKind::LateQuota => NoRoom::Quota.into(),
         FaultKind::Io | FaultKind::ShortWrite | FaultKind::Panic => io::Error::other("simulated failure of the disk"),
     }
 }
@@ -222,14 +258,14 @@ fn error(kind: FaultKind) -> io::Error {
 impl Vfs for SimVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let mut disk = self.0.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Read).map_err(error)?;
         let inode = disk.tree.find(path)?;
         Ok(Box::new(SimFile { disk: Arc::clone(&self.0), inode }))
     }
 
     fn create(&self, path: &Path, _: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
         let mut disk = self.0.lock();
-        disk.count(true).map_err(error)?;
+        disk.count(Does::Grow).map_err(error)?;
         if disk.tree.find(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -241,7 +277,7 @@ impl Vfs for SimVfs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Change).map_err(error)?;
         let inode = disk.tree.find(from)?;
         disk.apply(Op::Names(vec![(to.to_owned(), Some(inode)), (from.to_owned(), None)]));
         Ok(())
@@ -249,7 +285,7 @@ impl Vfs for SimVfs {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Change).map_err(error)?;
         disk.tree.find(path)?;
         disk.apply(Op::Names(vec![(path.to_owned(), None)]));
         Ok(())
@@ -257,21 +293,38 @@ impl Vfs for SimVfs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut disk = self.0.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Read).map_err(error)?;
         disk.tree.list(dir)
     }
 
     fn create_dir(&self, dir: &Path, _: Option<&Path>) -> io::Result<()> {
         let mut disk = self.0.lock();
-        disk.count(true).map_err(error)?;
+        disk.count(Does::Grow).map_err(error)?;
         disk.tree.dirs.insert(dir.to_owned());
         disk.note(Event::MakeDir(dir.to_owned()));
         Ok(())
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        disk.count(Does::Change).map_err(error)?;
+        if !disk.tree.list(dir)?.is_empty() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        disk.tree.dirs.remove(dir);
+        disk.note(Event::RemoveDir(dir.to_owned()));
+        Ok(())
+    }
+
+    fn resolve(&self, dir: &Path) -> io::Result<PathBuf> {
+        let mut disk = self.0.lock();
+        disk.count(Does::Read).map_err(error)?;
+        if disk.tree.dirs.contains(dir) { Ok(dir.to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::SyncDir).map_err(error)?;
         if disk.bug != Some(Bug::SkipSyncDir) {
             disk.note(Event::SyncDir(dir.to_owned()));
         }
@@ -280,7 +333,7 @@ impl Vfs for SimVfs {
 
     fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
         let mut disk = self.0.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Read).map_err(error)?;
         if !disk.locked.insert(path.to_owned()) {
             return Err(LockError::Held { pid: Some(process::id()) });
         }
@@ -297,18 +350,20 @@ struct SimFile {
 impl VfsFile for SimFile {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let mut disk = self.disk.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Read).map_err(error)?;
         disk.tree.files.get(&self.inode).map_or(Err(io::ErrorKind::NotFound.into()), |file| file.read(offset, out))
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.disk.lock();
         disk.counts.writes += 1;
-        let result = disk.count(true);
+        let result = disk.count(Does::Grow);
         let written = match result {
             Ok(()) => bytes,
-            Err(FaultKind::ShortWrite | FaultKind::Full) => &bytes[..bytes.len() / 2 / SECTOR * SECTOR],
-            Err(FaultKind::Io | FaultKind::Panic) => &[],
+            Err(FaultKind::ShortWrite | FaultKind::Full | FaultKind::ReadOnly) => {
+                &bytes[..bytes.len() / 2 / SECTOR * SECTOR]
+            }
+            Err(FaultKind::Io | FaultKind::Panic | FaultKind::LateQuota) => &[],
         };
         if !written.is_empty() {
             disk.apply(Op::Write { file: self.inode, offset, bytes: written.into() });
@@ -318,14 +373,14 @@ impl VfsFile for SimFile {
 
     fn len(&self) -> io::Result<u64> {
         let mut disk = self.disk.lock();
-        disk.count(false).map_err(error)?;
+        disk.count(Does::Read).map_err(error)?;
         Ok(disk.tree.files.get(&self.inode).map_or(0, |file| file.len))
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut disk = self.disk.lock();
         let longer = disk.tree.files.get(&self.inode).is_none_or(|file| file.len < len);
-        disk.count(longer).map_err(error)?;
+        disk.count(if longer { Does::Grow } else { Does::Change }).map_err(error)?;
         disk.apply(Op::SetLen { file: self.inode, len });
         Ok(())
     }
@@ -334,10 +389,14 @@ impl VfsFile for SimFile {
         Ok(self.disk.lock().tree.files.get(&self.inode).map_or(0, disk::Content::allocated))
     }
 
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.disk.lock().tree.find(path).is_ok_and(|inode| inode == self.inode))
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.disk.lock();
         disk.counts.syncs += 1;
-        disk.count(false).map_err(error)?;
+        disk.count(Does::SyncFile).map_err(error)?;
         if !disk.skips_sync(self.inode) {
             disk.note(Event::Sync(self.inode));
         }

@@ -11,6 +11,7 @@ use crate::pages::SECTOR;
 pub(super) enum Event {
     Op(Op),
     MakeDir(PathBuf),
+    RemoveDir(PathBuf),
     Sync(Inode),
     SyncDir(PathBuf),
     Mark(u64),
@@ -39,6 +40,7 @@ impl Replay {
             Some(Event::Op(op)) => self.pending.push(op),
             // Tests are about what is in directories; that they exist is taken for granted.
             Some(Event::MakeDir(dir)) => drop(self.durable.dirs.insert(dir)),
+            Some(Event::RemoveDir(dir)) => drop(self.durable.dirs.remove(&dir)),
             Some(Event::Sync(inode)) => self.settle(|op| match op {
                 Op::Write { file, .. } | Op::SetLen { file, .. } => *file == inode,
                 Op::Names(_) => false,

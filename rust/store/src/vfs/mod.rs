@@ -5,10 +5,10 @@ mod read_only;
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-pub(crate) use tiercel_container::NotRegular;
+pub(crate) use tiercel_container::{NotRegular, gone};
 
 pub use os::OsVfs;
 pub use read_only::ReadOnlyVfs;
@@ -37,6 +37,12 @@ pub trait Vfs: Debug + Send + Sync {
     /// Make a directory unless it is there, with the permissions of the directory `like`.
     fn create_dir(&self, dir: &Path, like: Option<&Path>) -> io::Result<()>;
 
+    /// Remove an empty directory.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The one path of a directory that leads through no link and no `..`.
+    fn resolve(&self, dir: &Path) -> io::Result<PathBuf>;
+
     /// Make the names in a directory survive a power cut.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
@@ -62,6 +68,9 @@ pub trait VfsFile: Debug + Send + Sync {
 
     /// Bytes that the file takes on the disk: a file with holes takes fewer than its length.
     fn allocated(&self) -> io::Result<u64>;
+
+    /// Whether this is the file that has the name now.
+    fn is_at(&self, path: &Path) -> io::Result<bool>;
 
     /// Make content and length survive a power cut. After a failure nothing is known about either.
     fn sync(&self) -> io::Result<()>;

@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 
-use tiercel_container::{self as container, Lock};
+use tiercel_container::{self as container, Lock, NoRoom};
 
 use super::{LockError, Vfs, VfsFile, VfsLock};
 
@@ -44,6 +44,14 @@ impl Vfs for OsVfs {
                 _ => Ok(()),
             },
         }
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::remove_dir(dir)
+    }
+
+    fn resolve(&self, dir: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -121,6 +129,10 @@ impl VfsFile for OsFile {
         self.len()
     }
 
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        container::is_at(&self.0, path)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -138,6 +150,10 @@ impl VfsLock for OsLock {
         let mut file = self.0.file();
         file.set_len(0)?;
         file.rewind()?;
-        writeln!(file, "{}", process::id())
+        match writeln!(file, "{}", process::id()) {
+            // The number is there to help.
+            Err(error) if NoRoom::of(&error).is_some() => Ok(()),
+            written => written,
+        }
     }
 }

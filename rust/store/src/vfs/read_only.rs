@@ -1,7 +1,7 @@
 //! The file system of the machine, to be read.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tiercel_container::open_to_read;
 
@@ -38,6 +38,14 @@ impl Vfs for ReadOnlyVfs {
         Err(refused())
     }
 
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        Err(refused())
+    }
+
+    fn resolve(&self, dir: &Path) -> io::Result<PathBuf> {
+        OsVfs.resolve(dir)
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         Err(refused())
     }
@@ -48,5 +56,5 @@ impl Vfs for ReadOnlyVfs {
 }
 
 fn refused() -> io::Error {
-    io::ErrorKind::ReadOnlyFilesystem.into()
+    io::Error::new(io::ErrorKind::PermissionDenied, "open to be read")
 }

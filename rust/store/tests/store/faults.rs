@@ -3,7 +3,7 @@
 
 use crate::model::{self, ALWAYS, Model, NEVER, create, do_step, open, steps};
 use tiercel_store::sim::{Fault, FaultKind, SimVfs};
-use tiercel_store::{CommitError, Options};
+use tiercel_store::{CommitError, NoRoom, Options};
 
 /// Do steps while the `nth` operation fails; false if there are not so many.
 fn fail(seed: u64, options: Options, fault: Fault) -> bool {
@@ -19,19 +19,21 @@ fn fail(seed: u64, options: Options, fault: Fault) -> bool {
         match do_step(&store, &step) {
             Ok(()) => model = after,
             // Nothing is lost by it: without the fault the same step may succeed.
-            Err(CommitError::DiskFull) => assert_eq!(fault.kind, FaultKind::Full, "{fault:?}"),
-            Err(_) => drop(doubtful.get_or_insert(after)),
+            Err(CommitError::NoRoom(_)) => assert!(fault.kind.is_for_want_of_room(), "{fault:?}"),
+            Err(error) => {
+                assert!(!fault.kind.is_for_want_of_room(), "{fault:?}: {step:?}: {error}");
+                doubtful.get_or_insert(after);
+            }
         }
         // A read may be what fails; it is never wrong.
         if let Ok(found) = Model::of(&store.reader()) {
             assert_eq!(found, model, "{fault:?}");
         } else {
-            assert!(fault.kind != FaultKind::Full, "{fault:?}");
+            assert!(!fault.kind.is_for_want_of_room(), "{fault:?}");
         }
     }
     let reached = vfs.counts().all - before >= fault.nth;
-    if fault.kind == FaultKind::Full {
-        assert!(doubtful.is_none(), "{fault:?}");
+    if fault.kind.is_for_want_of_room() {
         vfs.set_fault(None);
         let step = model::Step::Commit(model::batch(&mut model::Random(9)));
         do_step(&store, &step).unwrap();
@@ -39,7 +41,7 @@ fn fail(seed: u64, options: Options, fault: Fault) -> bool {
     }
     drop(store);
     vfs.set_fault(None);
-    if options.durability == ALWAYS.durability || fault.kind == FaultKind::Full {
+    if options.durability == ALWAYS.durability || fault.kind.is_for_want_of_room() {
         let store = open(&vfs, ALWAYS).unwrap();
         let found = Model::of(&store.reader()).unwrap();
         let possible = [Some(&model), doubtful.as_ref()];
@@ -88,6 +90,53 @@ fn a_full_disk_for_ever() {
 fn a_full_disk_without_durability() {
     fail_all(NEVER, FaultKind::Full, false);
     fail_all(NEVER, FaultKind::Full, true);
+}
+
+#[test]
+fn a_read_only_file_system_once() {
+    fail_all(ALWAYS, FaultKind::ReadOnly, false);
+}
+
+#[test]
+fn a_read_only_file_system_for_ever() {
+    fail_all(ALWAYS, FaultKind::ReadOnly, true);
+}
+
+#[test]
+fn a_read_only_file_system_without_durability() {
+    fail_all(NEVER, FaultKind::ReadOnly, false);
+    fail_all(NEVER, FaultKind::ReadOnly, true);
+}
+
+/// Network file systems say at a sync that there is no room.
+#[test]
+fn a_batch_that_finds_no_room_when_it_is_synced_is_taken_back() {
+    for cut_later in [false, true] {
+        let vfs = SimVfs::new();
+        let store = create(&vfs, ALWAYS);
+        let mut model = Model::default();
+        let steps: Vec<_> = (1..5).map(|seed| model::Step::Commit(model::batch(&mut model::Random(seed)))).collect();
+        do_step(&store, &steps[0]).unwrap();
+        model.apply(&steps[0]);
+        vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::LateQuota }));
+        let refused = do_step(&store, &steps[1]);
+        assert!(matches!(refused, Err(CommitError::NoRoom(NoRoom::Quota))), "{refused:?}");
+        // What a write without room left, and cannot be cut off at once, is cut off before the next one.
+        let kind = FaultKind::ReadOnly;
+        vfs.set_fault(cut_later.then_some(Fault { nth: 1, forever: true, kind }));
+        assert_eq!(do_step(&store, &steps[2]).is_err(), cut_later);
+        if !cut_later {
+            model.apply(&steps[2]);
+        }
+        vfs.set_fault(None);
+        do_step(&store, &steps[3]).unwrap();
+        model.apply(&steps[3]);
+        assert_eq!(Model::of(&store.reader()).unwrap(), model);
+        drop(store);
+        let store = open(&vfs, ALWAYS).unwrap();
+        assert_eq!(Model::of(&store.reader()).unwrap(), model);
+        assert_eq!(store.verify().unwrap(), []);
+    }
 }
 
 #[test]

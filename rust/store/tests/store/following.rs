@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::slice::from_ref;
 use std::sync::Arc;
 
@@ -65,6 +65,14 @@ impl Vfs for Watched {
         self.disk.create_dir(dir, like)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.remove_dir(dir)
+    }
+
+    fn resolve(&self, dir: &Path) -> io::Result<PathBuf> {
+        self.disk.resolve(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.after(self.disk.sync_dir(dir))
     }
@@ -99,6 +107,10 @@ impl VfsFile for WatchedFile {
 
     fn allocated(&self) -> io::Result<u64> {
         self.file.allocated()
+    }
+
+    fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.file.is_at(path)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -177,7 +189,7 @@ fn beside(seed: u64, count: usize, options: Options, fault: Option<Fault>) -> (u
         beside.lock().next = Some(after.clone());
         match do_step(&store, &step) {
             Ok(()) => beside.lock().acknowledged = after,
-            Err(error) => assert!(matches!(error, CommitError::DiskFull), "{error}"),
+            Err(error) => assert!(matches!(error, CommitError::NoRoom(_)), "{error}"),
         }
         beside.lock().next = None;
         beside.lock().check("acknowledged");
@@ -195,9 +207,11 @@ fn followers_show_what_is_acknowledged_or_on_its_way() {
 }
 
 #[test]
-fn followers_show_nothing_that_a_full_disk_refused() {
+fn followers_show_nothing_that_found_no_room() {
     for nth in (1..60).step_by(3) {
-        beside(53, 12, ALWAYS, Some(Fault { nth, forever: false, kind: FaultKind::Full }));
+        for kind in [FaultKind::Full, FaultKind::ReadOnly] {
+            beside(53, 12, ALWAYS, Some(Fault { nth, forever: false, kind }));
+        }
     }
 }
 
@@ -227,6 +241,14 @@ impl Vfs for Switch {
     }
 
     fn create_dir(&self, _: &Path, _: Option<&Path>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn remove_dir(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn resolve(&self, _: &Path) -> io::Result<PathBuf> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

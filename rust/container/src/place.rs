@@ -1,0 +1,63 @@
+//! Whether a file is still the one that has its name.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Whether an open file is the one that has this name now: it was neither removed nor replaced.
+#[cfg(unix)]
+pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok(place(&there) == place(&file.metadata()?)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The standard library cannot tell there whether two files are the same.
+#[cfg(not(unix))]
+pub fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+    std::fs::exists(path)
+}
+
+/// Device and number of a file: no two that exist at one time are the same.
+#[cfg(unix)]
+fn place(file: &std::fs::Metadata) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (file.dev(), file.ino())
+}
+
+/// Check that an open file is the one that has this name now.
+pub fn check_at(file: &File, path: &Path) -> io::Result<()> {
+    if is_at(file, path)? { Ok(()) } else { Err(gone(path)) }
+}
+
+/// What is wrong with a file that no longer has this name.
+pub fn gone(path: &Path) -> io::Error {
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    io::Error::other(format!("{name}: the open file was removed or replaced"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_removed_renamed_or_replaced_has_its_name_no_longer() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("log"), dir.path().join("other"));
+        let file = File::create(&path).unwrap();
+        check_at(&file, &path).unwrap();
+        fs::rename(&path, &other).unwrap();
+        assert!(!is_at(&file, &path).unwrap());
+        assert!(is_at(&file, &other).unwrap());
+        fs::write(&path, "").unwrap();
+        let error = check_at(&file, &path).unwrap_err().to_string();
+        assert_eq!(error, "log: the open file was removed or replaced");
+        fs::remove_file(&other).unwrap();
+        assert!(!is_at(&file, &other).unwrap());
+        assert!(!is_at(&file, &other.join("below")).unwrap());
+    }
+}

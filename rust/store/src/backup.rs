@@ -1,0 +1,95 @@
+//! A copy of a store in another directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::copy;
+use crate::database::FILE;
+use crate::errors::CommitError;
+use crate::files::{Files, is_temporary_of, make_directory, sync_parent};
+use crate::identity::Identity;
+use crate::log;
+use crate::reader::Reader;
+use crate::segment;
+use crate::store::Store;
+
+impl Store {
+    /// Copy the store, as it is now, to a directory that is empty or not there, and not within that of the store. Commits go on
+    /// meanwhile. If it fails, nothing of the copy is left.
+    pub fn backup(&self, dir: &Path) -> Result<(), CommitError> {
+        self.check_process()?;
+        let new = self.check_outside(dir)?;
+        let there = match self.vfs.list(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            names => Some(names?),
+        };
+        if there.is_some_and(|names| !names.is_empty()) {
+            let expected = "path: expected a directory that is absent or empty, got one with files in it";
+            return Err(CommitError::Invalid(expected.to_owned()));
+        }
+        // A copy is a store of its own: from now on their files must not be mixed.
+        let there = Files { vfs: &*self.vfs, dir, identity: Identity::random(), like: &self.dir };
+        let copied = self.copy_to(there);
+        if copied.is_err() {
+            // The failure is the error to report, whatever becomes of this.
+            let _ = remove_copy(there, &new);
+        }
+        copied
+    }
+
+    /// Check that a directory is not within that of the store. Gives it and those above it that are not there yet, the innermost first.
+    fn check_outside(&self, dir: &Path) -> Result<Vec<PathBuf>, CommitError> {
+        let mut new = Vec::new();
+        let mut above = dir;
+        let there = loop {
+            let at = if above == Path::new("") { Path::new(".") } else { above };
+            match (self.vfs.resolve(at), above.parent()) {
+                (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+                    new.push(above.to_owned());
+                    above = parent;
+                }
+                (resolved, _) => break resolved?,
+            }
+        };
+        if there.starts_with(self.vfs.resolve(&self.dir)?) {
+            let expected = "path: expected a directory outside that of the collection, got one within it";
+            return Err(CommitError::Invalid(expected.to_owned()));
+        }
+        Ok(new)
+    }
+
+    fn copy_to(&self, there: Files<'_>) -> Result<(), CommitError> {
+        make_directory(&*self.vfs, there.dir, Some(&self.dir))?;
+        let _files = self.files.read();
+        let reader = {
+            let mut records = self.records.lock();
+            self.apply_to(&mut records)?;
+            Reader::of_base(Arc::clone(records.base()), self.writer.lock().log.files())
+        };
+        for name in reader.segments()? {
+            copy::copy_segment(there, &self.open_segment(&name)?, &name)?;
+        }
+        copy::copy_log(there, &reader)?;
+        // The records come last: without them the directory is no store.
+        copy::copy_records(there, &reader)?;
+        Ok(sync_parent(&*self.vfs, there.dir)?)
+    }
+}
+
+/// Remove what a copy to a directory that was empty has left, the records first, and the directories that were made for it.
+fn remove_copy(there: Files<'_>, new: &[PathBuf]) -> io::Result<()> {
+    let is_ours = |name: &String| {
+        name == FILE
+            || log::number_of(name).is_some()
+            || name.ends_with(segment::SUFFIX)
+            || is_temporary_of(name, there.identity)
+    };
+    let mut names = there.vfs.list(there.dir)?;
+    names.retain(is_ours);
+    names.sort_unstable_by_key(|name| name != FILE);
+    for name in names {
+        there.vfs.remove(&there.dir.join(name))?;
+    }
+    new.iter().try_for_each(|dir| there.vfs.remove_dir(dir))
+}
