@@ -327,7 +327,7 @@ def test_what_goes_wrong_while_following_is_kept_and_tried_again(zoo: tiercel.Co
         (tmp_path / "records").rename(records)
         zoo.upsert(["owl"], [[1, 1]])
         until(lambda: "owl" in reader)
-        assert "no file" in reader.stats()["trouble"]
+        assert "no file" in reader.stats()["trouble"]["message"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")

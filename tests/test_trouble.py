@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import shutil
 import time
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def ids(count: int) -> list[str]:
 def test_a_failure_in_the_background_is_told_by_the_next_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     collection = tiercel.open(tmp_path / "blocked", durability="none")
     block_the_log(tmp_path / "blocked")
+    begun = time.time()
     collection.upsert(ids(MANY))
     with pytest.warns(  # noqa: PT031
         RuntimeWarning, match=r"collection .*blocked: .*Is a directory.*stats\(\)\['trouble'\]"
@@ -35,7 +37,10 @@ def test_a_failure_in_the_background_is_told_by_the_next_call(tmp_path: Path, ca
             assert len(collection) == MANY
             assert time.monotonic() < end, "it never came"
     assert warned[0].filename == __file__
-    assert "Is a directory" in collection.stats()["trouble"]
+    trouble = collection.stats()["trouble"]
+    assert "Is a directory" in trouble["message"]
+    assert begun <= trouble["time"] <= time.time()
+    assert trouble["lasts"]
     logged = [record for record in caplog.records if record.name == "tiercel"]
     assert logged[0].levelno == logging.ERROR
     assert "blocked: " in logged[0].message
@@ -68,3 +73,56 @@ def test_what_closes_well_says_nothing(tmp_path: Path, caplog: pytest.LogCapture
         assert len(collection) == SOME
         assert collection.stats()["trouble"] is None
     assert not caplog.records
+
+
+def test_what_a_collection_does_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def logged() -> list[tuple[str, str]]:
+        told = [(record.levelname, record.message) for record in caplog.records if record.name == "tiercel"]
+        caplog.clear()
+        prefix = f"collection {tmp_path / 'zoo'}: "
+        assert all(message.startswith(prefix) for _, message in told)
+        return [(level, message.removeprefix(prefix)) for level, message in told]
+
+    caplog.set_level(logging.INFO, "tiercel")
+    collection = tiercel.open(tmp_path / "zoo")
+    assert logged() == [("INFO", "opened to write with 0 records; 0 batches came from the log")]
+    for number in range(3):
+        collection.upsert(ids(4))
+        if number == 1:
+            shutil.copytree(tmp_path / "zoo", tmp_path / "killed")
+    collection.checkpoint()
+    # What was done in a call is told by the next one.
+    assert len(collection) == 4
+    assert logged() == [("INFO", "a checkpoint has everything up to batch 3")]
+    collection.compact()
+    assert len(collection) == 4
+    assert logged() == [("INFO", "a checkpoint has everything up to batch 3"), ("INFO", "compacted")]
+    with tiercel.open(tmp_path / "zoo", mode="r"):
+        assert logged() == [("INFO", "opened to read with 4 records")]
+    collection.close()
+    assert logged() == [("INFO", "closed with 4 records")]
+    # As a process that was killed leaves it.
+    (tmp_path / "zoo").rename(tmp_path / "old")
+    (tmp_path / "killed").rename(tmp_path / "zoo")
+    with tiercel.open(tmp_path / "zoo"):
+        assert logged() == [("INFO", "opened to write with 4 records; 2 batches came from the log")]
+
+
+def test_a_disk_without_room_is_logged_once_and_when_it_takes_writes_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a process are a matter of Unix")
+    with tiercel.open(tmp_path / "zoo") as collection:
+        caplog.set_level(logging.INFO, "tiercel")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+        try:
+            for _ in range(2):
+                with pytest.raises(tiercel.DiskFullError):
+                    collection.upsert(ids(1000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        collection.upsert(ids(1000))
+        assert len(collection) == 1000
+        levels = [(record.levelname, record.message.split(": ")[1]) for record in caplog.records]
+        assert levels == [("WARNING", "writes are refused until there is room"), ("INFO", "writes find room again")]

@@ -367,14 +367,18 @@ class Collection(Writing):
         return self._core.verify()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a complete copy to a directory that is new or empty; open it like any collection."""
+        """Write a complete copy to a directory that is new or empty, outside that of the collection; open it like any collection.
+
+        If it fails, nothing of the copy is left.
+        """
         self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
         """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part.
 
-        "trouble" is the last failure that no call raised, or `None`: of the work in the background or of a sync at an interval. Each one is
-        also logged, by the logger "tiercel", and the first is a `RuntimeWarning` of the next call.
+        "trouble" is the last failure that no call raised, of the work in the background or of a sync at an interval, or None: a dict with
+        its "message", its "time" as `time.time` gives it, and whether it "lasts", that is, what failed has not succeeded since. Each one
+        is also logged, by the logger "tiercel", and the first is a `RuntimeWarning` of the next call.
         """
         return self._core.stats()
 

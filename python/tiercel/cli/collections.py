@@ -76,7 +76,7 @@ def collection_lines(document: dict[str, Any]) -> list[str]:
     ]
     if document["schema"]:
         lines.append(f"schema       {', '.join(f'{field}: {name}' for field, name in document['schema'].items())}")
-    return lines + ([f"trouble      {stats['trouble']}"] if stats["trouble"] else [])
+    return lines + ([f"trouble      {stats['trouble']['message']}"] if stats["trouble"] else [])
 
 
 def _sizes(parts: dict[str, int]) -> str:

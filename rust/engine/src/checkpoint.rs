@@ -157,6 +157,7 @@ pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Resu
     writer.faults.meet("publish")?;
     publish(writer, &maintenance.last, &next, &sealed.config)?;
     writer.faults.meet("published")?;
+    writer.core.events.info(format!("a checkpoint has everything up to batch {}", sealed.sequence));
     maintenance.last = next;
     maintenance.texts = texts;
     maintenance.written.clear();

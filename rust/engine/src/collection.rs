@@ -8,6 +8,7 @@ use crate::background::Background;
 use crate::config::Config;
 use crate::current::Current;
 use crate::errors::WriteError;
+use crate::events::Events;
 use crate::plan::Filters;
 use crate::snapshot::Snapshot;
 use crate::trouble::Troubles;
@@ -31,6 +32,7 @@ pub(crate) struct Core {
     changing: Mutex<Vec<Weak<Snapshot>>>,
     pub(crate) filters: Filters,
     pub(crate) troubles: Arc<Troubles>,
+    pub(crate) events: Arc<Events>,
 }
 
 /// What a collection is open for.
@@ -43,7 +45,13 @@ impl Core {
     pub(crate) fn new(first: Snapshot) -> Self {
         let troubles = Arc::default();
         first.damage.tell(&troubles);
-        Self { current: Current::new(first), changing: Mutex::default(), filters: Filters::default(), troubles }
+        Self {
+            current: Current::new(first),
+            changing: Mutex::default(),
+            filters: Filters::default(),
+            troubles,
+            events: Arc::default(),
+        }
     }
 
     /// The newest snapshot.
@@ -100,6 +108,11 @@ impl Collection {
     }
 
     /// What a write goes through. A forked process is refused here, before it waits for a lock that a thread of its parent held.
+    /// What it has done, and what refused it. They outlive the collection.
+    pub fn events(&self) -> Arc<Events> {
+        Arc::clone(&self.core.events)
+    }
+
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, WriteError> {
         match &self.access {
             Access::Write(writer, _) => {

@@ -65,6 +65,7 @@ impl Collection {
         if config.schema != stored.schema {
             check_records(&snapshot, &config.schema)?;
         }
+        let (live, batches) = (snapshot.live, prepared.batches_in_log());
         // Nothing was written before all was read, so what is damaged can still be put right.
         let store = prepared.begin()?;
         if config != stored {
@@ -73,6 +74,7 @@ impl Collection {
         }
         snapshot.take_config(config).map_err(OpenError::Simd)?;
         let core = Arc::new(Core::new(snapshot));
+        core.events.info(format!("opened to write with {live} records; {batches} batches came from the log"));
         let writer = Arc::new(Writer::new(Arc::clone(&core), store, maintenance, running.threads));
         let background = Background::start(Arc::clone(&writer), running.durability).map_err(OpenError::Thread)?;
         Ok(Self { core, access: Access::Write(writer, background) })
@@ -97,6 +99,7 @@ impl Collection {
         }
         // Whatever became of the checkpoint, which only makes the next opening quick.
         writer.store.sync()?;
+        writer.core.events.info(format!("closed with {} records", writer.snapshot().live));
         tidied
     }
 
@@ -117,6 +120,7 @@ impl Collection {
         crate::background::rebuild(writer)?;
         checkpoint(writer, &mut maintenance)?;
         writer.store.compact()?;
+        writer.core.events.info("compacted".to_owned());
         // Or the old file would stay for as long as nothing is written.
         crate::background::apply(writer)
     }

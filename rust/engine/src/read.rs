@@ -8,6 +8,7 @@ use crate::collection::{Access, Collection};
 use crate::errors::{QueryError, WriteError};
 use crate::search::Include;
 use crate::snapshot::Snapshot;
+use crate::trouble::Trouble;
 use crate::vectors::Vectors;
 
 /// A record that is there.
@@ -53,7 +54,7 @@ pub struct Stats {
     /// Living records that were met and whose text or metadata cannot be read.
     pub damaged: u64,
     /// The last failure that no call returned, see [`Collection::troubles`].
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
 }
 
 impl Collection {

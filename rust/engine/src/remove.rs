@@ -71,7 +71,7 @@ impl Collection {
             let publish = move |applied: &Applied| publish(&shared, applied, Fresh::default());
             Ok((!changes.is_empty()).then(|| (Batch { changes, ..Batch::default() }, publish)))
         };
-        let Some(applied) = writer.store.commit_made::<WriteError, _>(&[], make)? else { return Ok(0) };
+        let Some(applied) = self.noted(writer.store.commit_made::<WriteError, _>(&[], make))? else { return Ok(0) };
         self.check_published(&applied)?;
         Ok(applied.rows.len())
     }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tiercel_store::message_of;
@@ -27,6 +28,24 @@ pub(crate) enum Part {
     Following,
 }
 
+/// A failure that no call returned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    /// What it was.
+    pub what: String,
+    /// When it was met last.
+    pub at: SystemTime,
+    /// Whether what failed has not succeeded since.
+    pub lasts: bool,
+}
+
+#[derive(Debug)]
+struct Last {
+    part: Part,
+    what: String,
+    at: SystemTime,
+}
+
 /// The failures of a collection that no call returned.
 #[derive(Debug, Default)]
 pub struct Troubles {
@@ -36,7 +55,7 @@ pub struct Troubles {
 
 #[derive(Debug, Default)]
 struct State {
-    last: Option<String>,
+    last: Option<Last>,
     /// What each part that fails has failed with.
     failing: Vec<(Part, String)>,
     untold: Vec<String>,
@@ -44,8 +63,11 @@ struct State {
 
 impl Troubles {
     /// The last failure, whatever has become of it since.
-    pub fn last(&self) -> Option<String> {
-        self.state.lock().last.clone()
+    pub fn last(&self) -> Option<Trouble> {
+        let state = self.state.lock();
+        let Last { part, what, at } = state.last.as_ref()?;
+        let lasts = state.failing.iter().any(|(failing, _)| failing == part);
+        Some(Trouble { what: what.clone(), at: *at, lasts })
     }
 
     /// Whether there are failures that [`Self::take_untold`] has not given yet.
@@ -76,7 +98,7 @@ impl Troubles {
     /// Keep a failure.
     pub(crate) fn note(&self, part: Part, why: String) {
         let mut state = self.state.lock();
-        state.last = Some(why.clone());
+        state.last = Some(Last { part, what: why.clone(), at: SystemTime::now() });
         if state.failing.iter().any(|(failing, known)| *failing == part && *known == why) {
             return;
         }
@@ -117,7 +139,10 @@ mod tests {
         assert!(troubles.attempt(Part::Sync, || Ok::<_, String>(())));
         assert!(!fail("b"));
         assert_eq!(troubles.take_untold(), ["b"]);
-        assert_eq!(troubles.last().as_deref(), Some("b"));
+        let last = troubles.last().unwrap();
+        assert_eq!((last.what.as_str(), last.lasts), ("b", true));
+        assert!(troubles.attempt(Part::Sync, || Ok::<_, String>(())));
+        assert!(!troubles.last().unwrap().lasts);
     }
 
     #[test]

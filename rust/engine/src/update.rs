@@ -120,7 +120,7 @@ impl Collection {
             let publish = move |applied: &Applied| publish(&shared, applied, fresh);
             Ok((!batch.changes.is_empty()).then_some((batch, publish)))
         };
-        if let Some(applied) = writer.store.commit_made::<WriteError, _>(conditions, make)? {
+        if let Some(applied) = self.noted(writer.store.commit_made::<WriteError, _>(conditions, make))? {
             self.check_published(&applied)?;
         }
         Ok(count)

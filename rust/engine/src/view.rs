@@ -39,6 +39,7 @@ impl Collection {
         let (reading, snapshot) = Reading::begin(View::new(vfs, path, Options::default().cache_bytes))?;
         wanted.check(&snapshot.config)?;
         let core = Arc::new(Core::new(snapshot));
+        core.events.info(format!("opened to read with {} records", core.snapshot().live));
         Ok(Self { core, access: Access::Read(Viewer { reading: Arc::new(reading), following: None }) })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tiercel_store::{Applied, Batch, Change, Condition, Reader};
+use tiercel_store::{Applied, Batch, Change, CommitError, Condition, Reader};
 use tiercel_text::Segment;
 
 use crate::collection::{Collection, Core};
@@ -191,9 +191,20 @@ impl Collection {
         }
         let writer = self.writer()?;
         let shared = Arc::clone(writer);
-        let applied = writer.store.commit(batch, move |applied| publish(&shared, applied, fresh))?;
+        let committed = writer.store.commit(batch, move |applied| publish(&shared, applied, fresh));
+        let applied = self.noted(committed.map_err(WriteError::from))?;
         self.check_published(&applied)?;
         Ok(applied)
+    }
+
+    /// What became of a batch; whether there was room for it is told.
+    pub(crate) fn noted<T>(&self, committed: Result<T, WriteError>) -> Result<T, WriteError> {
+        match &committed {
+            Ok(_) => self.core.events.room(),
+            Err(WriteError::Commit(CommitError::NoRoom(why))) => self.core.events.no_room(&why.to_string()),
+            Err(_) => {}
+        }
+        committed
     }
 
     /// Check that a committed batch is searchable.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use numpy::{PyArray1, PyArrayMethods};
 use parking_lot::{Mutex, RwLock};
@@ -14,8 +14,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::{FieldType, Filter};
 use tiercel_engine::{
-    Collection, Config, Durability, Language, Moment, Norms, Order, Page, QueryError, Running, Search, Tokenizer,
-    Troubles, Wanted, WriteError, metric_name,
+    Collection, Config, Durability, Events, Language, Level, Moment, Norms, Order, Page, QueryError, Running, Search,
+    Tokenizer, Trouble, Troubles, Wanted, WriteError, metric_name,
 };
 use tiercel_index::Work;
 
@@ -52,6 +52,7 @@ pub(crate) struct CollectionCore {
     path: PathBuf,
     /// Outlives the collection.
     troubles: Arc<Troubles>,
+    events: Arc<Events>,
     /// Logs and warns of them; looked up while everything is there, since this may be called while Python ends.
     teller: Py<PyAny>,
     /// Whether the one warning of troubles has been given.
@@ -105,17 +106,20 @@ impl CollectionCore {
         })?;
         let collection = opened.map_err(|error| errors::open(py, error, &path))?;
         let config = collection.config();
-        let troubles = collection.troubles();
-        Ok(Self {
+        let (troubles, events) = (collection.troubles(), collection.events());
+        let opened = Self {
             collection: RwLock::new(Some(collection)),
             dim: config.dim.map_or_else(OnceLock::new, OnceLock::from),
             config: Mutex::new(config),
             path,
             troubles,
+            events,
             teller: py.import("tiercel.trouble")?.getattr("tell")?.unbind(),
             warned: AtomicBool::new(false),
             opened_by: process::id(),
-        })
+        };
+        opened.tell(py)?;
+        Ok(opened)
     }
 
     #[getter]
@@ -400,7 +404,7 @@ impl CollectionCore {
         out.set_item("disk", disk)?;
         out.set_item("storage", stats.index.as_ref().map(|index| index.storage))?;
         out.set_item("damaged", stats.damaged)?;
-        out.set_item("trouble", stats.trouble)?;
+        out.set_item("trouble", stats.trouble.map(|trouble| told(py, &trouble)).transpose()?)?;
         Ok(out)
     }
 
@@ -447,14 +451,16 @@ impl CollectionCore {
         taken
     }
 
-    /// Log failures that no call returned, and warn of the first. Before a call does anything, so that a warning that is an error
+    /// Log what has happened, and failures that no call returned, and warn of the first of these. Before a call does anything, so that a warning that is an error
     /// leaves everything as it was.
     fn tell(&self, py: Python<'_>) -> PyResult<()> {
-        if !self.troubles.is_untold() {
+        if !self.troubles.is_untold() && !self.events.is_waiting() {
             return Ok(());
         }
-        let (failures, warns) = (self.troubles.take_untold(), !self.warned.swap(true, Ordering::Relaxed));
-        self.teller.bind(py).call1((&self.path, failures, warns)).map(drop)
+        let failures = self.troubles.take_untold();
+        let events = self.events.take().into_iter().map(|event| (event.level == Level::Warning, event.what));
+        let warns = !failures.is_empty() && !self.warned.swap(true, Ordering::Relaxed);
+        self.teller.bind(py).call1((&self.path, events.collect::<Vec<_>>(), failures, warns)).map(drop)
     }
 
     fn query<T: Send>(&self, py: Python<'_>, job: impl Fn(&Collection) -> Result<T, QueryError> + Send) -> PyResult<T> {
@@ -560,6 +566,15 @@ impl Drop for CollectionCore {
             apart(move || drop(collection));
         }
     }
+}
+
+/// A failure as `stats` shows it.
+fn told<'py>(py: Python<'py>, trouble: &Trouble) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    out.set_item("message", &trouble.what)?;
+    out.set_item("time", trouble.at.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()))?;
+    out.set_item("lasts", trouble.lasts)?;
+    Ok(out)
 }
 
 fn unknown(py: Python<'_>, language: &str) -> PyErr {

@@ -83,6 +83,11 @@ impl Prepared {
         self.writer.reader().clone()
     }
 
+    /// Batches that the log has beyond the record database: those of a process that did not close it.
+    pub fn batches_in_log(&self) -> u64 {
+        self.reader().sequence() - self.records.base().counters().sequence
+    }
+
     /// Open a segment file.
     pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
         Segment::open(&*self.vfs, &self.dir, self.records.header().identity, name)

@@ -214,7 +214,7 @@ fn a_sync_at_an_interval_that_fails_is_told() {
         let told = troubles.take_untold().join("; ");
         assert!(told.contains("simulated"), "{told}");
         let stats = collection.stats().unwrap();
-        assert!(stats.trouble.is_some_and(|why| why.contains("simulated")));
+        assert!(stats.trouble.is_some_and(|trouble| trouble.what.contains("simulated")));
         let refused = collection.delete(vec!["0".into()]).unwrap_err();
         assert!(refused.to_string().starts_with("writes are refused"), "{refused}");
         drop(collection);
