@@ -445,8 +445,8 @@ def test_a_line_that_is_too_long_is_told_with_its_number(
     content = b'{"id": "a"}\n' + b"x" * 1000 + b"\n" + b"x" * 5000
     path = tmp_path / ("a.jsonl.gz" if packed else "a.jsonl")
     path.write_bytes(gzip.compress(content) if packed else content)
-    with jsonl.open_lines(str(path)) as (_, lines):
+    with jsonl.open_lines(str(path)) as lines:
         found = iter(lines)
-        assert next(found) == b'{"id": "a"}\n'
-        with pytest.raises(tiercel.InvalidInputError, match=r"a\.jsonl.*:2: expected a line of at most 1,000 bytes"):
+        assert next(found)[1] == b'{"id": "a"}\n'
+        with pytest.raises(tiercel.InvalidInputError, match=r"a\.jsonl.*, line 2: expected at most 1,000 bytes"):
             list(found)

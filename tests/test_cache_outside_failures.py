@@ -1,6 +1,7 @@
 """Tiers outside of the process when what is outside fails: a miss, counted, never an error and never a wrong value."""
 
 import multiprocessing
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -483,22 +484,20 @@ def test_threads_see_no_value_that_was_replaced(shelf: Shelf) -> None:
     assert not wrong
 
 
-def test_an_interrupted_write_is_in_doubt(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_write_is_in_doubt(shelf: Shelf) -> None:
     tier = on_shelf(shelf)
     tier["a"] = b"1"
     shelf.mode = "hangs"
-    waited = threading.Event.wait
 
-    def interrupt(event: threading.Event, timeout: float | None = None) -> bool:
-        if threading.current_thread() is not threading.main_thread():
-            return waited(event, timeout)
+    def interrupt() -> None:
         assert shelf.hanging.acquire(timeout=LONG)
-        raise KeyboardInterrupt
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(threading.Event, "wait", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            tier["a"] = b"2"
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        tier["a"] = b"2"
+    interrupting.join()
     assert tier.get("a") is None
     shelf.release()
     until(lambda: tier.get("a") == b"2")

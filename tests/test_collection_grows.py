@@ -177,7 +177,7 @@ def test_a_schema_can_be_added_if_what_is_there_agrees(texts: tiercel.Collection
         again.delete(["odd"])
     with tiercel.open(texts.path, mode="r") as reader, tiercel.open(texts.path, schema={"legs": int}) as again:
         assert again.schema == {"legs": int}
-        with pytest.raises(tiercel.InvalidInputError, match=r'metadata\[0\]\["legs"\]'):
+        with pytest.raises(tiercel.InvalidInputError, match=r"metadata\[0\]\['legs'\]"):
             again.upsert(["owl"], metadata=[{"legs": "two"}])
         again.upsert(["owl"], metadata=[{"legs": 2}])
         assert reader.refresh()

@@ -615,7 +615,7 @@ class TierCore:
     def delete(self, key: _Key) -> bool:
         """Forget a key; tells whether it was there."""
     def clear(self) -> None:
-        """Forget everything. Where the disk refuses, that is counted in `stats()`, and `flush` tells."""
+        """Forget everything, and give the memory back. Where the disk refuses, that is counted in `stats()`, and `flush` tells."""
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""

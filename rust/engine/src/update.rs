@@ -92,7 +92,7 @@ impl Collection {
                 }
             }
             if !draft.fresh.with_vector.is_empty() {
-                draft.finish(&snapshot.config.tokenizer, dim)?;
+                draft.finish(snapshot.config.tokenizer, dim)?;
             }
             Ok(draft)
         })
@@ -153,7 +153,7 @@ impl Draft {
     }
 
     /// Add what all new rows have in common: their packed vectors and the index of their texts.
-    fn finish(&mut self, tokenizer: &Tokenizer, dim: usize) -> Result<(), WriteError> {
+    fn finish(&mut self, tokenizer: Tokenizer, dim: usize) -> Result<(), WriteError> {
         self.batch.width = dim * size_of::<f32>();
         self.batch.vectors = bytemuck::cast_slice(&self.fresh.vectors).to_vec();
         let texts = self.batch.changes.iter().filter_map(|change| match change {
@@ -161,7 +161,7 @@ impl Draft {
             _ => None,
         });
         let texts = (0..).zip(texts).filter_map(|(at, text)| Some((at, text?)));
-        self.fresh.segment = Some(Segment::build(texts, tokenizer)?);
+        self.fresh.segment = Some(Segment::build(texts, &tokenizer)?);
         Ok(())
     }
 }
