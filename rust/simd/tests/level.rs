@@ -62,7 +62,7 @@ fn the_variable_forces_each() {
 #[test]
 fn an_unknown_name_is_an_error() {
     for name in ["sse", "AVX2", "avx512 ", "0"] {
-        let expected = format!("{VARIABLE}: expected scalar, avx2 or avx512, got {name:?}");
+        let expected = format!("{VARIABLE}: expected scalar, avx2 or avx512, got '{name}'");
         assert_active(Some(OsStr::new(name)), &expected);
     }
 }

@@ -390,7 +390,7 @@ mod tests {
     fn a_string_means_a_date_where_the_field_holds_dates() {
         let passes = |form: &str, born: &str| {
             let filter = Filter::from_text(form).unwrap();
-            schema().typed(&filter).unwrap().matches(&serde_json::json!({"born": born, "name": born}))
+            schema().typed(&filter).unwrap().matches(&serde_json::json!({"born": born}))
         };
         let (early, late) = ("2024-05-01T23:00:00Z", "2024-05-02T00:30:00+02:00");
         assert!(late > early, "as text they stand the other way round");
@@ -399,7 +399,6 @@ mod tests {
         assert!(passes(r#"{"born": "2024-05-01T22:30:00Z"}"#, late));
         assert!(passes(r#"{"born": {"$in": [null, "2024-05-01T22:30:00Z"]}}"#, late));
         assert!(passes(r#"{"born": {"$startswith": "2024-05-02"}}"#, late));
-        assert!(!passes(&format!(r#"{{"name": {{"$lt": "{early}"}}}}"#), late), "a field without a type holds text");
     }
 
     #[test]
