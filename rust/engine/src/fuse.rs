@@ -12,7 +12,7 @@ pub enum Fusion {
         k: f32,
     },
     /// `alpha` times the score by vector plus the rest times the score by text, each scaled so that the best of its ranking has 1 and a
-    /// record that is not in it 0. What is in a ranking is always above 0: see [`Scale`].
+    /// record that is not in it 0. What is in a ranking is always above 0: see `Scale`.
     Weighted {
         /// 1 for vectors alone, 0 for text alone: then the other ranking is not made.
         alpha: f32,
