@@ -3,25 +3,16 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 use tiercel_cache::{Files, KeyRef, Lasting, Look, Put, Tier};
+
+use crate::given::{content, image};
 
 const MEBI: u64 = 1 << 20;
 
 fn files(directory: &Path, bytes: u64) -> Files {
     Files::open(directory, bytes, None).expect("a tier of files that can be opened")
-}
-
-/// Bytes that differ from number to number, and do not compress.
-fn content(number: u64, length: usize) -> Arc<[u8]> {
-    let mut state = number;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 /// Everything in a directory.
@@ -43,25 +34,6 @@ fn charged(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let blocks = |entry: fs::DirEntry| entry.metadata().expect("an entry").blocks() * 512;
     entries(directory).into_iter().map(blocks).sum()
-}
-
-fn copy_of(directory: &Path) -> TempDir {
-    let copy = tempdir().expect("a directory");
-    copy_all(directory, copy.path());
-    copy
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
 }
 
 #[cfg(unix)]
@@ -189,7 +161,7 @@ fn wherever_a_crash_cuts_the_log_off_keys_have_what_they_had_or_were_given_since
         let (log, from) = (newest(&directory.path().join("ledger")), synced_to(&directory.path().join("ledger")));
         let whole = fs::read(&log).expect("a segment");
         for at in (from as usize..=whole.len()).step_by(71).chain([whole.len()]) {
-            let copy = copy_of(directory.path());
+            let copy = image(directory.path());
             let cut = copy.path().join("ledger").join(log.file_name().expect("a name"));
             fs::write(&cut, &whole[..at]).expect("a file that can be written");
             check(copy.path(), &allowed, at);
@@ -239,7 +211,7 @@ fn a_packed_content_that_is_damaged_is_a_counted_miss_and_takes_its_keys_along()
     let whole = fs::read(&log).expect("a segment");
     let place = whole.windows(60).position(|window| *window == *content(1, 60)).expect("the content in the log");
     for bit in (0..60 * 8).step_by(7) {
-        let copy = copy_of(directory.path());
+        let copy = image(directory.path());
         let mut damaged = whole.clone();
         damaged[place + bit / 8] ^= 1 << (bit % 8);
         fs::write(copy.path().join("ledger").join(log.file_name().expect("a name")), damaged).expect("a file");

@@ -8,18 +8,10 @@ use std::sync::{Arc, Barrier};
 use tempfile::{TempDir, tempdir};
 use tiercel_cache::{KeyRef, Lasting, Put, Store, Tier};
 
+use crate::given::content;
+
 fn store(directory: &Path, bytes: u64) -> Store {
     Store::open(directory, bytes, None).expect("a store that can be opened")
-}
-
-/// Bytes that differ from step to step, and do not compress.
-fn content(number: u64, length: usize) -> Arc<[u8]> {
-    let mut state = number;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 fn file_bytes(directory: &Path) -> u64 {

@@ -10,6 +10,8 @@ use proptest::test_runner::RngSeed;
 use tempfile::{TempDir, tempdir};
 use tiercel_cache::{Files, Key, KeyRef, Lasting, Put, Tier};
 
+use crate::given::{content, image};
+
 /// Bytes of a content that has a file of its own, whatever it is compressed to.
 const LARGE: usize = 20_000;
 
@@ -17,41 +19,11 @@ fn files(directory: &Path, bytes: u64) -> Files {
     Files::open(directory, bytes, Some(3)).expect("a tier of files that can be opened")
 }
 
-/// Bytes that differ from number to number, and do not compress.
-fn content(number: u64, length: usize) -> Arc<[u8]> {
-    let mut state = number;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
-}
-
 /// The files of contents.
 fn blobs(directory: &Path) -> Vec<PathBuf> {
     let parts = fs::read_dir(directory.join("blobs")).expect("a directory").map(|part| part.expect("a part").path());
     let in_part = |part: PathBuf| fs::read_dir(part).expect("a part").map(|entry| entry.expect("an entry").path());
     parts.flat_map(in_part).collect()
-}
-
-/// What is in a directory now, as a crash would leave it: the tier is still open.
-fn image(directory: &Path) -> TempDir {
-    let copy = tempdir().expect("a directory");
-    copy_all(directory, copy.path());
-    copy
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
 }
 
 #[test]
