@@ -103,11 +103,12 @@ impl LogWriter {
         synced.map_err(failed)
     }
 
-    /// Cut off what a write without room has left.
+    /// Cut off what a write without room has left. That may be a whole group, which a power cut must not bring back.
     fn cut_off(&mut self) -> Result<(), CommitError> {
         if self.torn {
             let (file, end) = self.last();
-            file.file.set_len(end).map_err(|error| NoRoom::of(&error).map_or_else(|| failed(error), Into::into))?;
+            let cut = file.file.set_len(end).and_then(|()| file.file.sync());
+            cut.map_err(|error| NoRoom::of(&error).map_or_else(|| failed(error), Into::into))?;
             self.torn = false;
         }
         Ok(())

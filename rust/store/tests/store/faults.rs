@@ -139,6 +139,26 @@ fn a_batch_that_finds_no_room_when_it_is_synced_is_taken_back() {
     }
 }
 
+/// A group of a refused batch may be on the disk as a whole. It is off it before the batch is refused.
+#[test]
+fn a_batch_that_found_no_room_is_not_there_after_a_power_cut() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let mut model = Model::default();
+    let [first, refused] = [1, 2].map(|seed| model::Step::Commit(model::batch(&mut model::Random(seed))));
+    do_step(&store, &first).unwrap();
+    model.apply(&first);
+    vfs.record();
+    vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::LateQuota }));
+    assert!(matches!(do_step(&store, &refused), Err(CommitError::NoRoom(NoRoom::Quota))));
+    let mut replay = vfs.replay();
+    while replay.step() {}
+    for seed in 0..64 {
+        let store = open(&replay.image(seed), ALWAYS).unwrap();
+        assert_eq!(Model::of(&store.reader()).unwrap(), model, "image {seed}");
+    }
+}
+
 #[test]
 fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let vfs = SimVfs::new();
