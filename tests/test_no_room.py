@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import disks
 import numpy as np
 import pytest
 
@@ -33,18 +34,8 @@ def files_up_to(size: int) -> Iterator[None]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MiB."""
-    where = tmp_path / "disk"
-    where.mkdir()
-    try:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(where)]
-        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("a small disk takes the right to mount one")
-    yield where
-    subprocess.run(["umount", "--lazy", str(where)], check=True)
+    with disks.small_disk(tmp_path / "disk", "2m") as disk:
+        yield disk
 
 
 def upsert(collection: tiercel.Collection, first: int, count: int = 100) -> None:
@@ -70,15 +61,6 @@ def content(number: int) -> bytes:
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
-
-
-def fill(directory: Path) -> Path:
-    """Leave no room on the disk."""
-    path = directory / "fill"
-    with contextlib.suppress(OSError), path.open("wb", buffering=0) as out:
-        while True:
-            out.write(bytes(4 * KIB))
-    return path
 
 
 @pytest.mark.parametrize("durability", ["always", "none"])
@@ -185,7 +167,7 @@ def test_a_full_disk_is_read_whether_its_writer_is_there_or_was_killed(small_dis
     try:
         count, code = map(int, os.read(told, 100).split())
         assert code == errno.ENOSPC
-        fill(small_disk)
+        disks.fill(small_disk)
         for is_killed in [False, True]:
             if is_killed:
                 os.kill(child, signal.SIGKILL)
@@ -206,7 +188,7 @@ def test_a_full_disk_is_read_whether_its_writer_is_there_or_was_killed(small_dis
     # It opens, so that there can be room again.
     collection = tiercel.open(path)
     assert collection.delete([str(number) for number in range(50)]) == 50
-    (small_disk / "fill").unlink()
+    (small_disk / "filler").unlink()
     upsert(collection, 0)
     # Without room for a checkpoint all that was written is there.
     with contextlib.suppress(DiskFullError):
@@ -223,14 +205,14 @@ def test_a_backup_that_finds_no_room_leaves_nothing(tmp_path: Path, small_disk: 
     with tiercel.open(tmp_path / "zoo", dim=8) as collection:
         upsert(collection, 0, 5000)
         collection.checkpoint()
-        filler = small_disk / "fill"
+        filler = small_disk / "filler"
         for room in [0, 64 * KIB, 900 * KIB]:
-            fill(small_disk)
+            disks.fill(small_disk)
             os.truncate(filler, filler.stat().st_size - room)
             with pytest.raises(DiskFullError) as raised:
                 collection.backup(copy)
             assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(copy))
-            assert names(small_disk) == (["copy", "fill"] if is_there else ["fill"])
+            assert names(small_disk) == (["copy", "filler"] if is_there else ["filler"])
             assert not is_there or names(copy) == []
         collection.backup(tmp_path / "copy")
     with tiercel.open(tmp_path / "copy") as collection:

@@ -1,7 +1,7 @@
 """How many opposites the gate of approximate answers lets pass, and how many texts that mean the same: `python benches/opposites`.
 
 `passed` are pairs that share an answer without anybody being asked; `asked` are those that a `verify=` would be asked about besides.
-With `--model FOLDER`, that of a cross-encoder for sentence-transformers, the last column tells how many of these it lets pass.
+`--model FOLDER` loads a cross-encoder of sentence-transformers; the last column then shows how many of these pairs it lets pass.
 """
 
 import argparse

@@ -102,7 +102,7 @@ class DeadlineExceededError(TiercelError, TimeoutError):
 
 
 class RecursiveLoadError(TiercelError, RuntimeError):
-    """A loader asks the cache for the key that it is to load."""
+    """A loader asked the cache for the key that it is loading, itself or through other loaders."""
 
 
 class DiskFullError(StorageFailedError):

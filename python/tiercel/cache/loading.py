@@ -49,8 +49,8 @@ class Loading:
         """The value of a key; if no tier has it, what `loader(key)` returns, which is kept.
 
         Of all who ask for a key at once, one loads it. If that fails, one of the others tries again; if that fails, too, all of them get the error.
-        What was loaded while the key was written, deleted or invalidated is given to those who asked before, and not kept. So is a value of a type
-        that the codec does not keep: all who wait get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the type, once a namespace.
+        A value that was loaded while its key was written, deleted or invalidated goes to those who asked before that, and is not kept. The same holds for a
+        value of a type that the codec does not keep: all who wait get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the type, once a namespace.
 
         Raises
         ------

@@ -61,7 +61,10 @@ def refuse_own(flights: Flights, name: bytes) -> None:
     """Raise `RecursiveLoadError` if whoever runs here is loading this key."""
     for flight in _LOADING.get():
         if flight.name == name and not flight.is_over and flight.table is flights:
-            raise RecursiveLoadError(f"loader: asks the cache for the key {flight.key!r} that it is to load")
+            key = repr(flight.key)
+            raise RecursiveLoadError(
+                f"loader: asked the cache for {key}, the key it is loading; return the value itself"
+            )
 
 
 def wait_for_flight(flights: Flights, flight: Flight, until: float) -> bool:
@@ -108,7 +111,7 @@ def _enter(flight: Flight, own: frozenset[Flight], waiter: object) -> None:
                 each.waits_for[waiter] = flight
     if circle:
         keys = " -> ".join(repr(each.key) for each in circle)
-        raise RecursiveLoadError(f"loader: expected keys that do not wait for each other, got {keys}")
+        raise RecursiveLoadError(f"loader: expected loaders that do not wait for each other, got the circle {keys}")
 
 
 def _leave(flight: Flight, own: frozenset[Flight], waiter: object) -> None:

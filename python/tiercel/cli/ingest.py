@@ -21,7 +21,7 @@ from tiercel.embed import HashingEmbedder
 
 # Each is written whole and is on disk before the next is read.
 BATCH = 1000
-# Bytes of lines that end a batch before it has so many records.
+# A batch ends early once its lines have this many bytes.
 BATCH_BYTES = 16 << 20
 # How `Collection.upsert` calls the parts of a record, and a line the same.
 _COLUMNS = {"ids": "id", "texts": "text", "metadata": "metadata", "vectors": "vector"}

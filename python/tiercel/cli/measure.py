@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tiercel import Index, Matches
 
 PASSES = 3
-# Of searches that take microseconds so many say enough.
+# Searches take microseconds: this many passes are enough.
 MOST_PASSES = 100
 SECONDS = 0.2
 CALLS = 500

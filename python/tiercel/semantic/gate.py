@@ -4,7 +4,7 @@
 word by word, and the answer to one is passed on to another
 
 - if they differ in words alone that say nothing in their language, such as "a" and "please": they are the *same*;
-- never if they differ in a negation, a number, a symbol of arithmetic or money, a name, a word that changes what is asked for ("when",
+- never if they differ in a negation, a number, a symbol of arithmetic or money, a name, a word that changes the question ("when",
   "must", "only"), a word that has its opposite in the other, or in the order of the words that both have, for dollars to euros are not euros to
   dollars: they are *different*;
 - else, where they differ in words that nothing is known of, only if somebody who can read says so: they are in the *grey* zone.

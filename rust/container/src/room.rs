@@ -1,10 +1,10 @@
-//! What a file system says when it takes nothing more for now.
+//! Why a file system takes no more data for now.
 
 use std::io;
 
 use thiserror::Error;
 
-/// Why a file system takes nothing more. What was written before is as it was, and the same operation succeeds once the cause is gone.
+/// Why a file system takes no more data. Nothing that was written before changes, and the same operation succeeds once the cause is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoRoom {
     /// The disk is full.
