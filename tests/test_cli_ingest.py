@@ -13,6 +13,7 @@ from commands import RECORDS, Run, document, refused, runner, start, write_lines
 
 import tiercel
 from tiercel.cli import ingest
+from tiercel.cli.beginning import Beginning
 
 
 @pytest.fixture
@@ -125,6 +126,20 @@ def test_lines_before_a_wrong_one_are_in(run: Run) -> None:
         refused(run("ingest", "more.jsonl", "--into", "zoo"), "more.jsonl, line 7: ")
         assert len(content("zoo")) == 1 + 3 * (number + 1)
     assert "later" not in content("zoo")
+
+
+@pytest.mark.usefixtures("batch")
+def test_the_first_vector_decides_how_long_the_others_are(run: Run) -> None:
+    write_lines("new.jsonl", [{"id": "a"}, {"id": "b", "vector": [1, 2]}, {"id": "c", "vector": [1, 2, 3]}])
+    refused(run("ingest", "new.jsonl", "--into", "new"), "new.jsonl, line 5: ")
+
+
+def test_what_others_put_beside_a_collection_that_is_taken_back_stays(tmp_path: Path) -> None:
+    beginning = Beginning(str(tmp_path / "new"))
+    collection = tiercel.open(tmp_path / "new", dim=2)
+    (tmp_path / "new" / "notes.txt").write_text("mine", encoding="utf-8")
+    beginning.take_back(collection)
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["notes.txt"]
 
 
 def test_lines_before_one_that_is_no_record_are_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

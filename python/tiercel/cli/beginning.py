@@ -1,5 +1,6 @@
 """A directory that a command fills and, if the command fails, leaves as it was."""
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from tiercel import Collection, TiercelError
 
 # What keeps others out as long as it is there.
 _LOCK = "LOCK"
+# Files that a collection makes. Whatever else has come there meanwhile is somebody else's.
+_OURS = re.compile(r"(records|view|LOCK|log-\d+|[\w-]{1,100}\.seg)(\.[0-9a-f]+\.tmp)?", re.ASCII)
 # How often files are removed while somebody may still be making them. Nobody can once their directory is gone.
 _ATTEMPTS = 100
 
@@ -47,7 +50,7 @@ class Beginning:
         files = list(self._directory.iterdir()) if self._directory.is_dir() else []
         # While `LOCK` is there nobody else opens a collection, and once it is gone the one who has it open writes nothing more.
         for file in sorted(files, key=lambda file: file.name == _LOCK):
-            if file.name not in self._names:
+            if file.name not in self._names and _OURS.fullmatch(file.name):
                 with suppress(OSError):
                     file.unlink()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import tiercel
 from tiercel import Collection, InvalidInputError, TiercelError
@@ -86,12 +86,11 @@ class _Target:
         self._opens = False
         self._keeps = True
 
-    def open(self, dim: int | None = None) -> Collection:
-        """The collection; one that is not there is made, with vectors of this length."""
+    def open(self) -> Collection:
+        """The collection, which is made if it is not there."""
         if self._collection is None:
-            dim = dim if self._embedder is None and self._beginning.is_empty else None
             self._opens = True
-            self._collection = interruptible(lambda: tiercel.open(self._args.into, dim, embedder=self._embedder))
+            self._collection = interruptible(lambda: tiercel.open(self._args.into, embedder=self._embedder))
             self._keeps = not self._beginning.is_of(self._collection)
             _check_embedder(self._collection, self._embedder)
         return self._collection
@@ -99,8 +98,7 @@ class _Target:
     def put(self, batch: Batch) -> None:
         """Put in what comes before the first record that is wrong, and raise what is wrong."""
         if batch.entries:
-            vectors = [each.record["vector"] for each in batch.entries if isinstance(each.record.get("vector"), list)]
-            self._put(self.open(len(cast("list[object]", vectors[0])) if vectors else None), batch.entries)
+            self._put(self.open(), batch.entries)
         if batch.error is not None:
             raise batch.error
         self._keeps = True
