@@ -179,20 +179,33 @@ fn fresh(snapshot: &Snapshot) -> usize {
 
 /// Move the vectors of all tails into the main index. Gives the snapshot of which all vectors are there now.
 pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
+    let (sealed, tails) = seal(writer)?;
+    move_sealed(writer, &sealed, &tails)?;
+    Ok(sealed)
+}
+
+/// Let nothing more be added to the tails that have vectors. Gives the snapshot that has these tails, and them.
+fn seal(writer: &Writer) -> Result<(Snapshot, Vec<Arc<Index>>), WriteError> {
     writer.faults.meet("seal tails")?;
     let mut sealed = None;
     writer
         .change(|snapshot| {
             let full = snapshot.clone();
+            // Decided while nobody writes: the next batch goes to a last tail that is empty now, which is none of these.
+            let tails = full.vectors.iter().flat_map(|vectors| &vectors.tails);
+            let tails = tails.filter(|tail| tail.slots() > 0).map(Arc::clone).collect();
             snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
-            sealed = Some(full);
+            sealed = Some((full, tails));
             Ok(())
         })
         .map_err(WriteError::Unsearchable)?;
-    let sealed = sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))?;
-    let Some(vectors) = &sealed.vectors else { return Ok(sealed) };
-    let moved: Vec<Arc<Index>> = vectors.tails.iter().filter(|tail| tail.slots() > 0).map(Arc::clone).collect();
-    for tails in moved.chunks(MOVED) {
+    sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))
+}
+
+/// Move the vectors of tails that are sealed into the main index, and drop these tails.
+fn move_sealed(writer: &Writer, sealed: &Snapshot, sealed_tails: &[Arc<Index>]) -> Result<(), WriteError> {
+    let Some(vectors) = &sealed.vectors else { return Ok(()) };
+    for tails in sealed_tails.chunks(MOVED) {
         writer.faults.meet("move tails")?;
         let (rows, values) = missing(writer, &vectors.main, tails)?;
         vectors
@@ -203,11 +216,10 @@ pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
     writer.faults.meet("drop tails")?;
     writer.change(|snapshot| {
         if let Some(vectors) = &mut snapshot.vectors {
-            vectors.tails.retain(|tail| !moved.iter().any(|done| Arc::ptr_eq(done, tail)));
+            vectors.tails.retain(|tail| !sealed_tails.iter().any(|done| Arc::ptr_eq(done, tail)));
         }
-        Ok::<_, WriteError>(())
-    })?;
-    Ok(sealed)
+        Ok(())
+    })
 }
 
 /// The rows of tails that live and that an earlier attempt has not moved to the main index, and their vectors.

@@ -178,6 +178,23 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
 }
 
+/// A move empties the last tail, so the next one finds it empty, and a batch comes before it looks what to move.
+#[test]
+fn a_batch_that_comes_after_the_seal_is_not_dropped_with_it() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    upsert(&collection, 0..BATCH);
+    let writer = writer(&collection);
+    move_tails(writer).unwrap();
+    let (sealed, tails) = seal(writer).unwrap();
+    upsert(&collection, BATCH..2 * BATCH);
+    move_sealed(writer, &sealed, &tails).unwrap();
+    for number in 0..2 * BATCH {
+        let near = Search { vector: Some(&vector(number)), k: 1, ..Search::default() };
+        assert_eq!(collection.search(&near).unwrap().matches[0].id, number.to_string());
+    }
+}
+
 #[test]
 fn the_thread_outlives_a_panic_and_tries_again() {
     let vfs = SimVfs::new();
