@@ -35,6 +35,20 @@ impl Ids {
         Self { by_slot: Vec::new(), slots: HashTable::new(), hasher: seeded(), next: 0 }
     }
 
+    /// The same slots with other ids, one for each slot that is not dead. The dead keep none.
+    pub(crate) fn replaced(&self, ids: &[u64], dead: impl Fn(usize) -> bool) -> Result<Self, AddError> {
+        let planned = Self::new().plan(self.len(), Some(ids))?;
+        let mut replaced = Self::new();
+        let mut planned = planned.into_iter();
+        for slot in 0..self.slots() {
+            match if dead(slot) { None } else { planned.next() } {
+                Some(id) => replaced.push(&[id]),
+                None => replaced.by_slot.push(0),
+            }
+        }
+        Ok(replaced)
+    }
+
     /// The same without slots: counting continues.
     pub(crate) fn emptied(&self) -> Self {
         Self { next: self.next, ..Self::new() }
@@ -274,6 +288,19 @@ mod tests {
         assert!(!from(&[5, 9, 5, 1], 9), "an id that is yet to be counted");
         assert!(!from(&[5, 9, 5, 9], 10), "an id twice");
         assert!(!from(&[5, PADDING, 5, 9], PADDING), "the padding");
+    }
+
+    #[test]
+    fn ids_are_replaced_slot_by_slot() {
+        let mut ids = Ids::new();
+        ids.push(&[5, 9, 12]);
+        ids.remove(9);
+        let replaced = ids.replaced(&[0, 1], |slot| slot == 1).unwrap();
+        assert_eq!((replaced.slot(0), replaced.slot(1), replaced.slots(), replaced.next()), (Some(0), Some(2), 3, 2));
+        assert_eq!((replaced.id(2), replaced.slot(9)), (1, None));
+        let twice = ids.replaced(&[4, 4], |slot| slot == 1).err();
+        assert_eq!(twice, Some(AddError::Repeated { id: 4, first: 0, second: 1 }));
+        assert_eq!(ids.replaced(&[4], |slot| slot == 1).err(), Some(AddError::Ids { expected: 2, got: 1 }));
     }
 
     #[test]

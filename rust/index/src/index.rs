@@ -195,6 +195,13 @@ impl Index {
         ids.filter(|(slot, _)| !state.dead.contains(*slot)).map(|(_, id)| *id).collect()
     }
 
+    /// Give the vectors other ids, in the order of [`Self::ids`]. Counting goes on behind the largest of them.
+    pub fn set_ids(&mut self, ids: &[u64]) -> Result<(), AddError> {
+        let state = self.state.get_mut();
+        state.ids = state.ids.replaced(ids, |slot| state.dead.contains(slot))?;
+        Ok(())
+    }
+
     /// Add vectors, `dim` values each, under given ids (one a vector) or counted ones; all or none. No id is counted twice, whatever
     /// becomes of its vector.
     pub fn add(&self, vectors: Vec<f32>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {

@@ -18,7 +18,7 @@ use crate::reader::Reader;
 use crate::record::RecordRef;
 use crate::replay;
 use crate::segment::{self, Segment, SegmentWriter};
-use crate::tables::{Counters, IDS, META, RECORDS, SEGMENTS};
+use crate::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use crate::vfs::Vfs;
 
 /// Cache of a database that is read or written from front to back.
@@ -26,13 +26,14 @@ const CACHE: usize = 16 << 20;
 /// Bytes of a log file that are copied at a time.
 const CHUNK: u64 = 1 << 20;
 
-/// Make a record database in a directory with what `fill` puts into it.
+/// Make a record database in a directory with what `fill` puts into it; its rows were numbered anew so often.
 pub(crate) fn create(
     files: Files<'_>,
+    numbering: u32,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
     let temporary = files.temporary(FILE);
-    let origin = Origin { identity: files.identity, file: 1, writes: 0 };
+    let origin = Origin { identity: files.identity, file: 1, writes: 0, numbering };
     let result = fill_file(files, &temporary, origin, fill);
     files.place(&temporary, FILE, result)
 }
@@ -57,7 +58,7 @@ fn fill_file(
 
 /// Copy the record database below a reader into one of its own in another directory.
 pub(crate) fn copy_records(files: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
-    create(files, |transaction| copy_tables(reader.base(), reader.counters(), transaction))
+    create(files, reader.numbering(), |transaction| copy_tables(reader.base(), reader.counters(), transaction))
 }
 
 /// Copy the record database, with these counters, to a file beside its own that will take its place, and return its name.
@@ -67,10 +68,19 @@ pub(crate) fn copy_aside(
     counters: Counters,
     old: &Header,
 ) -> Result<PathBuf, ReadError> {
+    fill_aside(files, old, old.numbering, |transaction| copy_tables(base, counters, transaction))
+}
+
+/// Make a record database in a file beside the one with the header `old`, whose place it will take, and return its name.
+fn fill_aside(
+    files: Files<'_>,
+    old: &Header,
+    numbering: u32,
+    fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<PathBuf, ReadError> {
     let path = files.temporary(FILE);
-    let origin = Origin { identity: files.identity, file: old.file.wrapping_add(1), writes: old.writes };
-    let copied = fill_file(files, &path, origin, |transaction| copy_tables(base, counters, transaction));
-    match copied {
+    let (identity, file) = (files.identity, old.file.wrapping_add(1));
+    match fill_file(files, &path, Origin { identity, file, writes: old.writes, numbering }, fill) {
         Ok(()) => Ok(path),
         Err(error) => {
             let _ = files.vfs.remove(&path);
@@ -85,6 +95,52 @@ fn copy_tables(base: &Base, counters: Counters, transaction: &WriteTransaction) 
     copy_table(base, transaction, META)?;
     copy_table(base, transaction, SEGMENTS)?;
     counters.write(transaction)
+}
+
+/// What a record database holds once its rows are numbered anew.
+pub(crate) struct Renumbered<'a> {
+    pub(crate) counters: Counters,
+    /// The living rows, ascending: the place of each is its number from now on.
+    pub(crate) rows: &'a [u32],
+    pub(crate) segments: &'a [&'a str],
+    pub(crate) obsolete: &'a [String],
+    /// Entries that take the place of those of these names.
+    pub(crate) meta: &'a [(&'a str, &'a [u8])],
+}
+
+/// As [`copy_aside`], with new numbers for the rows.
+pub(crate) fn renumber_aside(
+    files: Files<'_>,
+    base: &Base,
+    new: &Renumbered<'_>,
+    old: &Header,
+) -> Result<PathBuf, ReadError> {
+    let number_of = |row: u32| {
+        let number = new.rows.binary_search(&row).map(|number| number as u32);
+        number.map_err(|_| redb::Error::Corrupted(format!("row {row}: expected a record")))
+    };
+    fill_aside(files, old, old.numbering.wrapping_add(1), |transaction| {
+        let mut ids = transaction.open_table(IDS)?;
+        for entry in base.table(IDS)?.iter()? {
+            let (id, row) = entry?;
+            ids.insert(id.value(), number_of(row.value())?)?;
+        }
+        let mut records = transaction.open_table(RECORDS)?;
+        for entry in base.table(RECORDS)?.iter()? {
+            let (row, record) = entry?;
+            records.insert(number_of(row.value())?, record.value())?;
+        }
+        copy_table(base, transaction, META)?;
+        let mut meta = transaction.open_table(META)?;
+        for (name, bytes) in new.meta {
+            meta.insert(*name, *bytes)?;
+        }
+        let mut segments = transaction.open_table(SEGMENTS)?;
+        new.segments.iter().try_for_each(|name| segments.insert(*name, ()).map(drop))?;
+        let mut obsolete = transaction.open_table(OBSOLETE)?;
+        new.obsolete.iter().try_for_each(|name| obsolete.insert(&**name, ()).map(drop))?;
+        new.counters.write(transaction)
+    })
 }
 
 fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(

@@ -152,12 +152,14 @@ impl Follower {
         records.identity == self.identity && is_later && (self.last.is_some() || self.place.chain != 0 || !is_written)
     }
 
-    /// Take the newest view in the place of the one below what was read of the log; `false` if that has not been read far enough.
+    /// Take the newest view in the place of the one below what was read of the log; `false` if that has not been read far enough, or
+    /// has other numbers for the rows.
     fn go_to_view(&mut self) -> Result<bool, ReadError> {
         let (base, is_view) = view_file::open(&*self.vfs, &self.dir, self.cache_bytes)?;
         let Counters { sequence, log, covered, .. } = base.counters();
         let counters = Counters { log, covered, ..self.reader.counters() };
-        if sequence > counters.sequence || log > self.file().number {
+        let is_same_numbering = base.header().numbering == self.reader.numbering();
+        if !is_same_numbering || sequence > counters.sequence || log > self.file().number {
             return Ok(false);
         }
         let files = self.reader.files().iter().filter(|file| file.number >= log).cloned().collect();

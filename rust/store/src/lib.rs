@@ -49,6 +49,7 @@ mod prepared;
 mod reader;
 mod record;
 mod records;
+mod renumber;
 mod replay;
 mod segment;
 #[cfg(feature = "sim")]
@@ -69,6 +70,7 @@ pub use fresh::FreshChunk;
 pub use prepared::Prepared;
 pub use reader::Reader;
 pub use record::{Record, RecordRef};
+pub use renumber::Quiet;
 pub use segment::{SectionReader, Segment, SegmentWriter, Tag, is_segment_name};
 pub use store::{Durability, Options, Publication, Sizes, Store};
 pub use tiercel_container::NoRoom;

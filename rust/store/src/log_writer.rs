@@ -76,6 +76,12 @@ impl LogWriter {
         self.part().end >= FULL
     }
 
+    /// The number of the file that is added to, if it has no groups yet.
+    pub(crate) fn unused(&self) -> Option<u64> {
+        let part = self.part();
+        (part.end == FIRST).then_some(part.file.number)
+    }
+
     /// Append a group that has vectors of rows below `rows`, and sync it if it is to be `durable`. Without room nothing is changed;
     /// after any other failure nothing is known about the file.
     pub(crate) fn append(&mut self, group: &[u8], rows: u32, durable: bool) -> Result<(), CommitError> {

@@ -1,6 +1,7 @@
 //! What is done to a store as a whole: looking at it, making it small, telling its size.
 
 use std::io;
+use std::path::Path;
 
 use tiercel_container::NoRoom;
 
@@ -8,6 +9,7 @@ use crate::copy;
 use crate::database::FILE;
 use crate::errors::{CommitError, Corruption, ReadError};
 use crate::log_writer::failed;
+use crate::records::Records;
 use crate::replay;
 use crate::segment;
 use crate::store::{Sizes, Store};
@@ -52,22 +54,25 @@ impl Store {
         let mut counters = records.base().counters();
         counters.log = self.writer.lock().log.first_needed(counters.sequence, counters.covered);
         let copy = copy::copy_aside(self.place(), records.base(), counters, &records.header())?;
-        if let Err(error) = self.vfs.rename(&copy, &self.dir.join(FILE)) {
-            if let Some(why) = NoRoom::of(&error) {
-                let _ = self.vfs.remove(&copy);
-                return Err(why.into());
-            }
-            return self.install(&records, 0, Err(failed(error)), |_| ());
+        let result = self.put_in_place(&mut records, &copy);
+        self.install(&records, 0, result, |_| ())?;
+        self.writer.lock().note_writes(records.header().writes)
+    }
+
+    /// Put a copy of the record database in the place of the one that is open, and open it.
+    pub(crate) fn put_in_place(&self, records: &mut Records, copy: &Path) -> Result<(), CommitError> {
+        if let Err(error) = self.vfs.rename(copy, &self.dir.join(FILE)) {
+            let Some(why) = NoRoom::of(&error) else { return Err(failed(error)) };
+            let _ = self.vfs.remove(copy);
+            return Err(why.into());
         }
         // From here on the old file may be gone, or come back after a crash: no way leads back to it.
-        let renamed = self.vfs.sync_dir(&self.dir).map_err(failed);
-        let result = renamed.and_then(|()| match records.reopen().map_err(CommitError::from) {
+        self.vfs.sync_dir(&self.dir).map_err(failed)?;
+        match records.reopen().map_err(CommitError::from) {
             // The new file is in place, and is written once there is room.
             Ok(()) | Err(CommitError::NoRoom(_)) => Ok(()),
             Err(error) => Err(CommitError::Failed { why: error.to_string() }),
-        });
-        self.install(&records, 0, result, |_| ())?;
-        self.writer.lock().note_writes(records.header().writes)
+        }
     }
 
     /// Bytes on the disk.

@@ -60,6 +60,8 @@ pub(crate) struct Origin {
     pub(crate) file: u32,
     /// How often the files before it were written.
     pub(crate) writes: u64,
+    /// How often the rows were numbered anew.
+    pub(crate) numbering: u32,
 }
 
 /// Pages by number.
@@ -116,9 +118,9 @@ impl PageFile {
     /// An empty file of a collection, with a number that says which it is of those that bear its name one after another, and
     /// how often those were written.
     pub(crate) fn create(file: Box<dyn VfsFile>, name: &str, origin: Origin) -> Self {
-        let Origin { identity, file: number, writes } = origin;
-        let header =
-            Header { redb: [0; REDB_HEADER], pages: 0, synced: false, file: number, views: 0, identity, writes };
+        let Origin { identity, file: number, writes, numbering } = origin;
+        let redb = [0; REDB_HEADER];
+        let header = Header { redb, pages: 0, synced: false, file: number, views: 0, identity, writes, numbering };
         Self::with(file, name, header, Vec::new(), 0, Mode::Write)
     }
 

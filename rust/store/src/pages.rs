@@ -9,7 +9,7 @@
 //!
 //! header       0    320  the header of redb
 //!              320    8  magic: TIERCELR
-//!              328    4  format version, u32: 3; 2 without what stands from byte 356 on
+//!              328    4  format version, u32: 3; 2 without what stands from byte 356 on; 4 if byte 380 is not 0
 //!              332    8  pages of redb, its header's page included, u64
 //!              340    1  1: written after all before it was synced; 0: written before the sync
 //!              341    3  zeros
@@ -17,7 +17,8 @@
 //!              348    8  how often a view was made, u64; pages of the last two are not written, see `view_file`
 //!              356   16  the identity of the collection
 //!              372    8  how often the database was written, in all files that bore its name, u64
-//!              380  128  zeros
+//!              380    4  how often the rows were numbered anew, u32, see `renumber`
+//!              384  124  zeros
 //!              508    4  CRC32C of the bytes before, u32
 //! ```
 //!
@@ -44,7 +45,10 @@ pub(crate) const SUMS: u64 = SECTOR as u64 / 4;
 pub(crate) const REDB_HEADER: usize = 320;
 
 const MAGIC: &[u8; 8] = b"TIERCELR";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+/// The version of a database whose rows have the numbers that they got first. An earlier tiercel, which would take new numbers for old ones
+/// where it reads along, refuses the next one.
+const NUMBERED_ONCE: u32 = 3;
 /// The oldest version that is read: it has zeros in place of the identity and of the number of writes.
 const OLDEST: u32 = 2;
 
@@ -100,6 +104,8 @@ pub(crate) struct Header {
     pub(crate) identity: Identity,
     /// How often the database was written: of two copies the one with the smaller number is older.
     pub(crate) writes: u64,
+    /// How often the rows were numbered anew.
+    pub(crate) numbering: u32,
 }
 
 impl Header {
@@ -112,13 +118,15 @@ impl Header {
         let mut bytes = [0; SECTOR];
         bytes[..REDB_HEADER].copy_from_slice(&self.redb);
         bytes[320..328].copy_from_slice(MAGIC);
-        bytes[328..332].copy_from_slice(&VERSION.to_le_bytes());
+        let version = if self.numbering == 0 { NUMBERED_ONCE } else { VERSION };
+        bytes[328..332].copy_from_slice(&version.to_le_bytes());
         bytes[332..340].copy_from_slice(&self.pages.to_le_bytes());
         bytes[340] = u8::from(self.synced);
         bytes[344..348].copy_from_slice(&self.file.to_le_bytes());
         bytes[348..356].copy_from_slice(&self.views.to_le_bytes());
         bytes[356..372].copy_from_slice(&self.identity.0);
         bytes[372..380].copy_from_slice(&self.writes.to_le_bytes());
+        bytes[380..384].copy_from_slice(&self.numbering.to_le_bytes());
         let checksum = crc32c::crc32c(&bytes[..508]);
         bytes[508..].copy_from_slice(&checksum.to_le_bytes());
         bytes
@@ -132,7 +140,7 @@ impl Header {
             return Err((format!("header: expected TIERCELR, got {got}"), 320));
         }
         if !(OLDEST..=VERSION).contains(&field(328)) {
-            return Err((format!("header: expected format version {VERSION}, got {}", field(328)), 328));
+            return Err((format!("header: expected format version {OLDEST} to {VERSION}, got {}", field(328)), 328));
         }
         let (expected, got) = (field(508), crc32c::crc32c(&bytes[..508]));
         if expected != got {
@@ -149,6 +157,7 @@ impl Header {
             views: long(348),
             identity: Identity::at(bytes, 356),
             writes: long(372),
+            numbering: field(380),
         })
     }
 }
@@ -229,6 +238,7 @@ mod tests {
             views: 0x2_0000_0001,
             identity: Identity([9; Identity::LEN]),
             writes: 0x3_0000_0007,
+            numbering: 6,
         };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes).unwrap(), header);

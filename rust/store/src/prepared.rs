@@ -44,7 +44,7 @@ impl Prepared {
         let files = Files::new(&*vfs, dir, Identity::random());
         log_writer::create(files, LogHeader::first(files.identity))?;
         // The records come last: until then the log says that the store is being made.
-        copy::create(files, |transaction| {
+        copy::create(files, 0, |transaction| {
             tables::create(transaction)?;
             let mut table = transaction.open_table(META)?;
             for (name, bytes) in meta {

@@ -54,6 +54,11 @@ impl Reader {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// How often the rows were numbered anew: a row means nothing where that differs.
+    pub fn numbering(&self) -> u32 {
+        self.0.base.header().numbering
+    }
+
     /// Number of the last batch that it shows.
     pub fn sequence(&self) -> u64 {
         self.0.counters.sequence

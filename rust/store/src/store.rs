@@ -23,7 +23,7 @@ use crate::prepared::Prepared;
 use crate::reader::Reader;
 use crate::records::Records;
 use crate::segment::{self, Segment, SegmentWriter, Tag};
-use crate::tables::{self, META, OBSOLETE, SEGMENTS};
+use crate::tables::{META, OBSOLETE, SEGMENTS};
 use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
 
@@ -98,7 +98,7 @@ pub struct Store {
     pub(crate) records: Mutex<Records>,
     pub(crate) writer: Mutex<Writer>,
     waiting: Group<Job, Result<Applied, CommitError>>,
-    published: RwLock<Reader>,
+    pub(crate) published: RwLock<Reader>,
     /// Taken to remove segment files, shared to copy them; never waited for while others are held.
     pub(crate) files: RwLock<()>,
     /// Segments that were written and are not published yet.
@@ -281,14 +281,17 @@ impl Store {
 
     pub(crate) fn apply_to(&self, records: &mut Records) -> Result<(), CommitError> {
         let Some(frozen) = self.writer.lock().freeze()? else { return Ok(()) };
-        let result = records.transact(|transaction| {
-            for layer in &frozen.layers {
-                tables::apply(transaction, &layer.read())?;
-            }
-            frozen.counters.write(transaction)
-        });
+        let result = frozen.apply(records);
         let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
         self.install(records, applied, result, |_| ())
+    }
+
+    /// The same while commits wait.
+    pub(crate) fn apply_quietly(&self, records: &mut Records, writer: &mut Writer) -> Result<(), CommitError> {
+        let Some(frozen) = writer.freeze()? else { return Ok(()) };
+        let result = frozen.apply(records);
+        let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
+        self.install_for(writer, records, applied, result, |_| ())
     }
 
     /// Show what a transaction on the record database has left, with which the first `applied` layers are in it.
@@ -299,7 +302,17 @@ impl Store {
         result: Result<(), CommitError>,
         publish: impl FnOnce(u64),
     ) -> Result<(), CommitError> {
-        let mut writer = self.writer.lock();
+        self.install_for(&mut self.writer.lock(), records, applied, result, publish)
+    }
+
+    pub(crate) fn install_for(
+        &self,
+        writer: &mut Writer,
+        records: &Records,
+        applied: usize,
+        result: Result<(), CommitError>,
+        publish: impl FnOnce(u64),
+    ) -> Result<(), CommitError> {
         writer.install(Arc::clone(records.base()), applied);
         let reader = writer.reader().clone();
         let sequence = reader.sequence();
@@ -322,8 +335,17 @@ impl Store {
         fill: impl FnOnce(&mut SegmentWriter<'_>) -> io::Result<()>,
     ) -> Result<(), CommitError> {
         self.check_process()?;
-        check_name(name)?;
         self.writer.lock().ready()?;
+        self.make_segment(name, sections, fill)
+    }
+
+    pub(crate) fn make_segment(
+        &self,
+        name: &str,
+        sections: &[(Tag, u64)],
+        fill: impl FnOnce(&mut SegmentWriter<'_>) -> io::Result<()>,
+    ) -> Result<(), CommitError> {
+        check_name(name)?;
         self.unpublished.lock().insert(name.to_owned());
         self.place().write(&segment::file_name(name), |file| {
             let mut writer = SegmentWriter::new(file, self.identity, sections)?;
@@ -377,21 +399,22 @@ impl Store {
         self.install(&records, 0, result, publish)?;
         let noted = self.writer.lock().note_writes(records.header().writes);
         drop(records);
-        let mut unpublished = self.unpublished.lock();
-        unpublished.retain(|name| !publication.add.contains(&&**name));
-        drop(unpublished);
-        {
-            let _files = self.files.write();
-            for name in obsolete {
-                // What is left here is removed at the next opening.
-                let _ = self.vfs.remove(&self.dir.join(segment::file_name(&name)));
-            }
-        }
+        self.replace_segments(publication.add, &obsolete);
         if !is_viewed {
             // There may be space now.
             self.records.lock().renew_view();
         }
         noted
+    }
+
+    /// Segments were published, and others are of no use any more: their files go.
+    pub(crate) fn replace_segments<'a>(&self, added: &[&str], obsolete: impl IntoIterator<Item = &'a String>) {
+        self.unpublished.lock().retain(|name| !added.contains(&&**name));
+        let _files = self.files.write();
+        for name in obsolete {
+            // What is left here is removed at the next opening.
+            let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
+        }
     }
 
     /// The segment files that are there and of no use once something is published: those that it removes, and what crashes left.

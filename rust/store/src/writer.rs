@@ -12,9 +12,10 @@ use crate::log_batch;
 use crate::log_writer::{LogWriter, failed};
 use crate::overlay::Layer;
 use crate::reader::Reader;
+use crate::records::Records;
 use crate::replay::Replayed;
 use crate::stage::Stage;
-use crate::tables::Counters;
+use crate::tables::{self, Counters};
 use crate::vfs::VfsLock;
 
 /// The one that commits.
@@ -39,6 +40,18 @@ pub(crate) struct Frozen {
     pub(crate) layers: Vec<Arc<Layer>>,
     /// As they were after the last batch in them.
     pub(crate) counters: Counters,
+}
+
+impl Frozen {
+    /// Put what they have into the record database.
+    pub(crate) fn apply(&self, records: &mut Records) -> Result<(), CommitError> {
+        records.transact(|transaction| {
+            for layer in &self.layers {
+                tables::apply(transaction, &layer.read())?;
+            }
+            self.counters.write(transaction)
+        })
+    }
 }
 
 impl Writer {
@@ -173,6 +186,13 @@ impl Writer {
         self.log.remove_before(log);
         self.base = base;
         self.show();
+    }
+
+    /// Go on from a base that has everything, with other numbers for the rows.
+    pub(crate) fn restart(&mut self, base: Arc<Base>) {
+        self.counters = base.counters();
+        self.layers = vec![Arc::default()];
+        self.install(base, 0);
     }
 
     fn show(&mut self) {

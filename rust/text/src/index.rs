@@ -38,6 +38,23 @@ impl TextIndex {
         Self::default()
     }
 
+    /// The documents of some rows, by segment; the place of a row among those given is its number from now on. These rows rise.
+    pub fn renumbered(&self, rows: &[u32]) -> Result<Vec<Segment>, BuildError> {
+        let mut segments = Vec::with_capacity(self.parts.len());
+        for Part { segment, .. } in &self.parts {
+            let place = |row: u32| rows.binary_search(&row).ok();
+            let is_gone = |_, document: u32| place(segment.rows[document as usize]).is_none();
+            let mut kept = Segment::merge(&[segment], is_gone)?;
+            for row in &mut kept.rows {
+                *row = place(*row).map_or(*row, |place| place as u32);
+            }
+            if kept.documents() > 0 {
+                segments.push(kept);
+            }
+        }
+        Ok(segments)
+    }
+
     /// Living documents.
     pub const fn documents(&self) -> u64 {
         self.documents

@@ -37,6 +37,8 @@ pub(crate) enum Step {
     Publish(String, u32),
     /// Remove a segment.
     Retire(String),
+    /// Write a segment of this name, and number the rows anew; it is all that is left of segments and fresh vectors.
+    Renumber(String),
     /// Put what is in the log into the record database.
     Apply,
     Compact,
@@ -97,6 +99,15 @@ impl Model {
                 self.fresh.retain(|row, _| row >= below);
                 self.meta = Some(name.clone().into_bytes());
             }
+            Step::Renumber(name) => {
+                let living: Vec<Record> = std::mem::take(&mut self.records).into_values().collect();
+                self.next_row = living.len() as u32;
+                self.rows = living.iter().zip(0..).map(|(record, row)| (record.id.clone(), row)).collect();
+                self.records = (0..).zip(living).collect();
+                self.fresh.clear();
+                self.segments = vec![name.clone()];
+                self.meta = Some(name.clone().into_bytes());
+            }
             Step::Retire(name) => self.segments.retain(|segment| segment != name),
             Step::Apply | Step::Compact | Step::Sync => {}
         }
@@ -153,6 +164,14 @@ pub(crate) fn do_step(store: &Store, step: &Step) -> Result<(), CommitError> {
                 ..Publication::default()
             };
             store.publish_segments(&publication, |_| ())
+        }
+        Step::Renumber(name) => {
+            let quiet = store.quiet()?;
+            let content = content(name);
+            quiet.write_segment(name, &[(SECTION, content.len() as u64)], |writer| {
+                writer.section(SECTION, |out| out.write_all(&content))
+            })?;
+            quiet.renumber(&[name], &[("last", name.as_bytes())], |_| Ok(()))
         }
         Step::Retire(name) => {
             store.publish_segments(&Publication { remove: &[name], ..Publication::default() }, |_| ())
@@ -214,6 +233,7 @@ pub(crate) fn steps(seed: u64, count: usize) -> Vec<Step> {
             0 => Step::Publish(format!("part-{}", steps.len()), model.next_row / 2),
             1 if !model.segments.is_empty() => Step::Retire(model.segments[0].clone()),
             2 if steps.len().is_multiple_of(3) => Step::Compact,
+            2 if steps.len().is_multiple_of(2) => Step::Renumber(format!("all-{}", steps.len())),
             3 if steps.len().is_multiple_of(2) => Step::Sync,
             3 => Step::Apply,
             _ => Step::Commit(batch(&mut random)),
