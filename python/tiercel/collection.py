@@ -285,6 +285,7 @@ class Collection(Writing):
             At most so many.
         after
             A `Scan.position`: the records behind it, in the same order. The record that stood there may be gone.
+            A position counts until `compact` has numbered the records anew twice.
         include
             As in `search`.
 
@@ -359,7 +360,10 @@ class Collection(Writing):
         self._core.checkpoint()
 
     def compact(self) -> None:
-        """Rebuild without dead records and give unused space on disk back."""
+        """Rebuild without dead records and give unused space on disk back.
+
+        Where most of what was ever written is gone, the records are numbered anew, and writes wait for that; see `after` of `scan`.
+        """
         self._core.compact()
 
     def verify(self) -> list[str]:

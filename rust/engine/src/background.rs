@@ -12,6 +12,7 @@ use tiercel_store::Durability;
 
 use crate::checkpoint::checkpoint;
 use crate::errors::WriteError;
+use crate::renumber;
 use crate::snapshot::Snapshot;
 use crate::trouble::Part;
 use crate::vectors::{Vectors, work};
@@ -160,6 +161,9 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
         take_out_dead(writer)?;
     }
     fill_up(writer)?;
+    if renumber::is_due(&writer.snapshot()) {
+        renumber::renumber(writer, &mut maintenance)?;
+    }
     if maintenance.is_due(&writer.snapshot(), writer.store.log_bytes()) {
         checkpoint(writer, &mut maintenance)?;
     }
@@ -309,7 +313,7 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
 }
 
 /// Whether so much has to do with the dead that making it anew pays.
-const fn is_mostly_dead(all: u64, live: u64) -> bool {
+pub(crate) const fn is_mostly_dead(all: u64, live: u64) -> bool {
     all > 2 * live + SPARE
 }
 

@@ -21,7 +21,7 @@ use crate::open::CONFIG;
 use crate::snapshot::Snapshot;
 use crate::writer::Writer;
 
-const META: &str = "checkpoint";
+pub(crate) const META: &str = "checkpoint";
 pub(crate) const INDEX: Tag = *b"INDX";
 pub(crate) const TEXT: Tag = *b"TEXT";
 
@@ -56,7 +56,7 @@ pub(crate) struct Checkpoint {
 }
 
 impl Checkpoint {
-    fn to_bytes(&self) -> Vec<u8> {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let Self { number, rows, index, texts, analyzer } = self;
         json!({"number": number, "rows": rows, "index": index, "texts": texts, "analyzer": analyzer})
             .to_string()
@@ -89,7 +89,7 @@ impl Checkpoint {
         self.readable_texts().len() < self.texts.len()
     }
 
-    fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.index.iter().chain(&self.texts).map(String::as_str)
     }
 }
@@ -169,8 +169,13 @@ impl Maintenance {
         Self { number: last.number, last, texts, written: Vec::new() }
     }
 
+    /// Files ever written, those of a checkpoint that is being written among them.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// A name for a file, which nothing has had.
-    fn name(&mut self, kind: &str) -> String {
+    pub(crate) fn name(&mut self, kind: &str) -> String {
         self.number += 1;
         let name = format!("{kind}-{}", self.number);
         self.written.push(name.clone());
@@ -178,7 +183,7 @@ impl Maintenance {
     }
 
     /// Go on from what the store has, for the last checkpoint may have failed before it was published, or after.
-    fn recover(&mut self, writer: &Writer) -> Result<(), WriteError> {
+    pub(crate) fn recover(&mut self, writer: &Writer) -> Result<(), WriteError> {
         if self.written.is_empty() {
             return Ok(());
         }

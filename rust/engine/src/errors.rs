@@ -176,6 +176,11 @@ pub enum QueryError {
     /// What is to be gone on from is no position of such a scan.
     #[error("after: expected the position of a scan with the same order_by, got {}", quoted(.0))]
     Position(String),
+    /// Records were numbered anew twice since that position.
+    #[error(
+        "after: this position is from before the last two times that compact() or the background numbered the records anew; begin the scan again"
+    )]
+    OldPosition,
     /// The writer has written over what a scan in another process still had to read.
     #[error(
         "scan: the writer has gone on so far that this state is no longer on disk; call refresh and scan on after the position"

@@ -35,6 +35,7 @@ mod plan;
 mod position;
 mod read;
 mod remove;
+mod renumber;
 mod run;
 mod scan;
 mod scope;

@@ -18,6 +18,7 @@ use crate::config::{Config, Wanted};
 use crate::damage::Damage;
 use crate::errors::{OpenError, WriteError};
 use crate::filter::{FieldIndexes, Schema, SchemaError};
+use crate::renumber::{is_sparse, renumber};
 use crate::snapshot::{Snapshot, next_reading};
 use crate::stamps::Stamps;
 use crate::trouble::Part;
@@ -113,13 +114,18 @@ impl Collection {
         fill_up(writer)
     }
 
-    /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back.
+    /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back. Where most rows are dead, the living are
+    /// numbered anew, and writes wait for that.
     pub fn compact(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let mut maintenance = writer.maintenance.lock();
         crate::background::rebuild(writer)?;
-        checkpoint(writer, &mut maintenance)?;
-        writer.store.compact()?;
+        if is_sparse(&writer.snapshot()) {
+            renumber(writer, &mut maintenance)?;
+        } else {
+            checkpoint(writer, &mut maintenance)?;
+            writer.store.compact()?;
+        }
         writer.core.events.info("compacted".to_owned());
         // Or the old file would stay for as long as nothing is written.
         crate::background::apply(writer)

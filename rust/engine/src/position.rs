@@ -1,8 +1,8 @@
 //! Positions of a scan, as text that a user keeps.
 //!
 //! JSON in hexadecimal digits: `[row]` in the order of writing, `[row, field, descending]` behind a record without the field that
-//! the scan is ordered by, and `[row, field, descending, key]` behind one that has it. Rows are never used again, so a position
-//! counts for as long as the collection lives, whatever became of its record.
+//! the scan is ordered by, and `[row, field, descending, key]` behind one that has it. Once the rows were numbered anew, `[numbering, row]`
+//! stands in the place of the row. A row is never used again, so a position counts whatever became of its record.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,8 @@ use crate::scan::{Order, Place};
 /// Characters that an error shows of what is no position.
 const SHOWN: usize = 60;
 
-pub(crate) fn encode(place: &Place, order: Option<&Order>) -> String {
-    let mut parts = vec![json!(place.row)];
+pub(crate) fn encode(place: &Place, numbering: u32, order: Option<&Order>) -> String {
+    let mut parts = vec![if numbering == 0 { json!(place.row) } else { json!([numbering, place.row]) }];
     if let Some(order) = order {
         parts.extend([json!(order.field), json!(order.descending)]);
         parts.extend(place.key.as_ref().map(SortKey::to_json));
@@ -27,8 +27,8 @@ fn hexadecimal(text: &str) -> String {
     halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
-/// The place that a position stands for in this order.
-pub(crate) fn decode(text: &str, order: Option<&Order>) -> Result<Place, QueryError> {
+/// The place that a position stands for in this order, and the numbering of its row.
+pub(crate) fn decode(text: &str, order: Option<&Order>) -> Result<(Place, u32), QueryError> {
     let read = || {
         let Value::Array(parts) = serde_json::from_slice(&bytes(text)?).ok()? else { return None };
         let (row, key) = match (parts.as_slice(), order) {
@@ -40,7 +40,13 @@ pub(crate) fn decode(text: &str, order: Option<&Order>) -> Result<Place, QueryEr
             }
             _ => return None,
         };
-        Some(Place { key, row: u32::try_from(row.as_u64()?).ok()? })
+        let number = |value: &Value| u32::try_from(value.as_u64()?).ok();
+        let (numbering, row) = match row.as_array().map(Vec::as_slice) {
+            None => (0, number(row)?),
+            Some([numbering, row]) => (number(numbering)?, number(row)?),
+            Some(_) => return None,
+        };
+        Some((Place { key, row }, numbering))
     };
     read().ok_or_else(|| QueryError::Position(text.chars().take(SHOWN).collect()))
 }
@@ -62,8 +68,9 @@ mod tests {
     #[test]
     fn a_position_comes_back_in_its_own_order_alone() {
         let by_row = Place { key: None, row: u32::MAX };
-        let text = encode(&by_row, None);
-        assert_eq!(decode(&text, None).unwrap(), by_row);
+        let text = encode(&by_row, 0, None);
+        assert_eq!(decode(&text, None).unwrap(), (by_row.clone(), 0));
+        assert_eq!(decode(&encode(&by_row, 3, None), None).unwrap(), (by_row, 3));
         assert!(decode(&text, Some(&order(false))).is_err());
         for key in [
             None,
@@ -73,8 +80,8 @@ mod tests {
             Some(Value::Null),
         ] {
             let place = Place { key: key.map(|key| SortKey::of(&key, true)), row: 7 };
-            let text = encode(&place, Some(&order(true)));
-            assert_eq!(decode(&text, Some(&order(true))).unwrap(), place);
+            let text = encode(&place, 2, Some(&order(true)));
+            assert_eq!(decode(&text, Some(&order(true))).unwrap(), (place, 2));
             assert!(decode(&text, Some(&order(false))).is_err());
             assert!(decode(&text, Some(&Order { field: "c".into(), descending: true })).is_err());
             assert!(decode(&text, None).is_err());
@@ -84,9 +91,9 @@ mod tests {
     #[test]
     fn what_is_no_position_is_refused() {
         let hex = hexadecimal;
-        let whole = encode(&Place { key: None, row: 12 }, None);
+        let whole = encode(&Place { key: None, row: 12 }, 0, None);
         let mut bad = vec!["id7".to_owned(), "\u{e9}\u{e9}".into(), hex("[]"), hex("[-1]"), hex("[4294967296]")];
-        bad.extend([hex("[1,2]"), hex("{}"), hex("7"), hex("[1]x"), "x".repeat(1000)]);
+        bad.extend([hex("[1,2]"), hex("{}"), hex("7"), hex("[1]x"), hex("[[1]]"), hex("[[1,2,3]]"), "x".repeat(1000)]);
         bad.extend((0..whole.len()).map(|cut| whole[..cut].to_owned()));
         for text in bad {
             let Err(QueryError::Position(shown)) = decode(&text, None) else {

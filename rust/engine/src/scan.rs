@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::iter::Peekable;
 use std::sync::Arc;
 
+use roaring::RoaringBitmap;
 use serde_json::Value;
 use tiercel_store::{Reader, Record};
 
@@ -17,6 +18,7 @@ use crate::errors::QueryError;
 use crate::filter::{Filter, SortKey, field};
 use crate::position;
 use crate::read::{Got, got};
+use crate::renumber::first_behind;
 use crate::search::Include;
 use crate::select::select;
 use crate::snapshot::Snapshot;
@@ -58,6 +60,28 @@ pub(crate) struct Place {
     pub(crate) row: u32,
 }
 
+/// Where a scan goes on in an order.
+struct After {
+    /// What records before it are ordered by, at most.
+    key: Option<SortKey>,
+    /// Of records that are equal in that, those from this row on are behind it.
+    first: u32,
+}
+
+impl After {
+    fn new(Place { key, row }: Place, numbering: u32, reader: &Reader) -> Result<Self, QueryError> {
+        Ok(Self { key, first: first_behind(reader, numbering, row)? })
+    }
+
+    /// Whether a place is behind it.
+    fn is_before(&self, place: &Place, descending: bool) -> bool {
+        match compare(place.key.as_ref(), self.key.as_ref(), descending) {
+            Ordering::Equal => place.row >= self.first,
+            order => order.is_gt(),
+        }
+    }
+}
+
 /// Rows, ascending.
 type Rows = Box<dyn Iterator<Item = u32> + Send>;
 
@@ -83,9 +107,17 @@ impl Collection {
         let order = page.order.as_ref();
         order.map_or(Ok(()), |order| self.config().schema.check_field("order_by", &order.field))?;
         let after = page.after.map(|text| position::decode(text, order)).transpose()?;
+        let (snapshot, selected) = self.select(page.filter)?;
+        let after = after.map(|(place, numbering)| After::new(place, numbering, &snapshot.reader)).transpose()?;
         // Rows ascend in the order of writing, so that those before the first one need not be looked at.
-        let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.row.saturating_add(1));
-        let (snapshot, rows) = self.rows(page.filter, first)?;
+        let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.first);
+        let rows: Rows = match selected {
+            Some(mut rows) => {
+                rows.remove_range(..first);
+                Box::new(rows.into_iter())
+            }
+            None => Box::new(snapshot.stamps.clone().into_living(first..snapshot.rows, snapshot.sequence)),
+        };
         let places: Places = match order {
             None => Box::new(rows.map(|row| Place { key: None, row })),
             Some(order) => {
@@ -105,16 +137,11 @@ impl Collection {
         })
     }
 
-    /// The newest snapshot, and its living rows from `first` on that pass a filter, ascending.
-    fn rows(&self, filter: Option<&Filter>, first: u32) -> Result<(Arc<Snapshot>, Rows), QueryError> {
-        if let Some(filter) = filter {
-            let (snapshot, mut rows) = select(&self.core, filter)?;
-            rows.remove_range(..first);
-            return Ok((snapshot, Box::new(rows.into_iter())));
-        }
-        let snapshot = self.core.snapshot();
-        let rows = snapshot.stamps.clone().into_living(first..snapshot.rows, snapshot.sequence);
-        Ok((snapshot, Box::new(rows)))
+    /// The newest snapshot, and its living rows that pass a filter, if there is one.
+    fn select(&self, filter: Option<&Filter>) -> Result<(Arc<Snapshot>, Option<RoaringBitmap>), QueryError> {
+        let Some(filter) = filter else { return Ok((self.core.snapshot(), None)) };
+        let (snapshot, rows) = select(&self.core, filter)?;
+        Ok((snapshot, Some(rows)))
     }
 }
 
@@ -150,7 +177,8 @@ impl Scan {
 
     /// The position behind a record of the last chunk, for [`Page::after`] of another scan in the same order, be it of a later state.
     pub fn position(&self, at: usize) -> Option<String> {
-        self.chunk.get(at).map(|place| position::encode(place, self.order.as_ref()))
+        let numbering = self.reader.numbering();
+        self.chunk.get(at).map(|place| position::encode(place, numbering, self.order.as_ref()))
     }
 }
 
@@ -170,7 +198,7 @@ fn sorted(
     rows: impl Iterator<Item = u32>,
     order: &Order,
     dates: bool,
-    after: Option<&Place>,
+    after: Option<&After>,
 ) -> Result<Vec<Place>, QueryError> {
     let in_order =
         |a: &Place, b: &Place| compare(a.key.as_ref(), b.key.as_ref(), order.descending).then(a.row.cmp(&b.row));
@@ -179,7 +207,7 @@ fn sorted(
         let Some(record) = reader.record(row)? else { continue };
         let place = Place { key: key(&record, &order.field, dates), row };
         // The record of that place need not be there any more: what counts is where it stood.
-        if after.is_none_or(|after| in_order(&place, after).is_gt()) {
+        if after.is_none_or(|after| after.is_before(&place, order.descending)) {
             places.push(place);
         }
     }

@@ -181,7 +181,8 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
         | QueryError::Filter(_)
         | QueryError::Text(_)
         | QueryError::Schema(_)
-        | QueryError::Position(_) => invalid(py, problem.to_string()),
+        | QueryError::Position(_)
+        | QueryError::OldPosition => invalid(py, problem.to_string()),
         QueryError::Interrupted => interrupted(py),
         QueryError::Forked(_) => error(py, "ForkedProcessError", (problem.to_string(),)),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),

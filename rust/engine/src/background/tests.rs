@@ -109,6 +109,16 @@ fn write_checkpoint(collection: &Collection) -> bool {
     writer.core.troubles.attempt(Part::Upkeep, || checkpoint(writer, &mut writer.maintenance.lock()))
 }
 
+fn number_anew(collection: &Collection) -> bool {
+    let writer = writer(collection);
+    writer.core.troubles.attempt(Part::Upkeep, || renumber::renumber(writer, &mut writer.maintenance.lock()))
+}
+
+/// All work in turn.
+fn work_all(collection: &Collection) -> bool {
+    attempt(collection, all) && write_checkpoint(collection) && number_anew(collection)
+}
+
 /// A collection whose thread does nothing, so that a test alone says what is done.
 fn quiet(vfs: &SimVfs) -> Collection {
     let mut collection = open(vfs);
@@ -127,7 +137,7 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
             prepare(&collection);
             let faults = &writer(&collection).faults;
             faults.plant(nth, panics);
-            let done = attempt(&collection, all) && write_checkpoint(&collection);
+            let done = work_all(&collection);
             let (met, reached) = faults.clear();
             assert_eq!(done, !reached, "{met:?}");
             if !reached {
@@ -141,8 +151,7 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
             assert_all_is_found(&collection);
             // What was written after the failure must not go into tails that are taken for moved.
             upsert(&collection, 9 * BATCH..10 * BATCH);
-            assert!(attempt(&collection, all), "{step}: {:?}", collection.troubles().last());
-            assert!(write_checkpoint(&collection), "{step}: {:?}", collection.troubles().last());
+            assert!(work_all(&collection), "{step}: {:?}", collection.troubles().last());
             assert_all_is_found(&collection);
             let snapshot = collection.core.snapshot();
             let vectors = snapshot.vectors.as_ref().unwrap();
@@ -170,6 +179,7 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
         "published",
         "rebuild",
         "rebuilt",
+        "renumber",
         "seal tails",
         "take out the dead",
         "write texts",
@@ -193,6 +203,23 @@ fn a_batch_that_comes_after_the_seal_is_not_dropped_with_it() {
         let near = Search { vector: Some(&vector(number)), k: 1, ..Search::default() };
         assert_eq!(collection.search(&near).unwrap().matches[0].id, number.to_string());
     }
+}
+
+#[test]
+fn rows_do_not_run_out() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    let most = || collection.core.snapshot().rows;
+    for _ in 0..=(1 << 14) / BATCH {
+        upsert(&collection, 0..BATCH);
+    }
+    assert!(most() >= 1 << 14);
+    let writer = writer(&collection);
+    assert!(writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, true)), "{:?}", collection.troubles().last());
+    assert_eq!((most(), collection.len()), (BATCH as u32, BATCH as u64));
+    drop(collection);
+    let collection = open(&vfs);
+    assert_eq!((collection.core.snapshot().rows, collection.verify().unwrap()), (BATCH as u32, vec![]));
 }
 
 #[test]
@@ -249,13 +276,13 @@ fn an_operation_of_the_disk_that_fails_or_panics_loses_nothing() {
             prepare(&collection);
             let before = vfs.counts().all;
             vfs.set_fault(Some(Fault { nth, forever: false, kind }));
-            let done = attempt(&collection, all) && write_checkpoint(&collection);
+            let done = work_all(&collection);
             let reached = vfs.counts().all - before >= nth;
             vfs.set_fault(None);
             if !done {
                 assert!(collection.troubles().is_untold());
             }
-            let again = attempt(&collection, all) && write_checkpoint(&collection);
+            let again = work_all(&collection);
             let latched = collection.delete(vec!["none".into()]).is_err();
             assert!(again || latched, "{kind:?} {nth}: {:?}", collection.troubles().last());
             drop(collection);

@@ -21,6 +21,7 @@ enum Step {
     Settle,
     Checkpoint,
     Compact,
+    Renumber,
 }
 
 /// A graph begins at 8,193 vectors.
@@ -38,6 +39,8 @@ fn steps() -> Vec<Step> {
         Step::Put(50..60, 3),
         Step::Compact,
         Step::Put(55..65, 4),
+        Step::Renumber,
+        Step::Put(60..70, 4),
     ]
 }
 
@@ -45,7 +48,7 @@ fn apply(state: &mut State, step: &Step) {
     match step {
         Step::Put(numbers, version) => state.extend(numbers.clone().map(|number| (number, *version))),
         Step::Delete(numbers) => state.retain(|number, _| !numbers.contains(number)),
-        Step::Settle | Step::Checkpoint | Step::Compact => {}
+        Step::Settle | Step::Checkpoint | Step::Compact | Step::Renumber => {}
     }
 }
 
@@ -67,6 +70,7 @@ fn act(collection: &Collection, step: &Step) {
         Step::Settle => collection.settle(),
         Step::Checkpoint => collection.checkpoint(),
         Step::Compact => collection.compact(),
+        Step::Renumber => collection.renumber(),
     }
     .unwrap();
 }

@@ -20,6 +20,7 @@ pub(crate) enum Call {
     Settle,
     Checkpoint,
     Compact,
+    Renumber,
     Reopen,
 }
 
@@ -32,6 +33,7 @@ fn call() -> impl Strategy<Value = Call> {
         1 => Just(Call::Settle),
         1 => Just(Call::Checkpoint),
         1 => Just(Call::Compact),
+        1 => Just(Call::Renumber),
         1 => Just(Call::Reopen),
     ]
 }
@@ -86,7 +88,7 @@ pub(crate) fn apply(model: &mut Model, call: &Call) {
                 expected.metadata = *value;
             }
         }
-        Call::Settle | Call::Checkpoint | Call::Compact | Call::Reopen => {}
+        Call::Settle | Call::Checkpoint | Call::Compact | Call::Renumber | Call::Reopen => {}
     }
 }
 
@@ -110,6 +112,7 @@ pub(crate) fn act(collection: &Collection, call: &Call) -> Result<(), WriteError
         Call::Settle => collection.settle(),
         Call::Checkpoint => collection.checkpoint(),
         Call::Compact => collection.compact(),
+        Call::Renumber => collection.renumber(),
         Call::Reopen => Ok(()),
     }
 }

@@ -59,6 +59,7 @@ fn a_scan_gives_one_state_whatever_is_written_meanwhile() {
         collection.settle().unwrap();
         collection.checkpoint().unwrap();
         collection.compact().unwrap();
+        collection.renumber().unwrap();
         given.extend(rest(&mut scan).unwrap());
         assert_eq!(given, expected);
         collection.delete((0..MANY).map(id).collect()).unwrap();
@@ -110,10 +111,40 @@ fn pages_go_on_where_the_last_record_stood() {
                 let value = if order == Some(false) { -1000 } else { 1000 };
                 collection.set_metadata(vec![(last.id.clone(), Some(format!(r#"{{"value":{value}}}"#)))]).unwrap();
             }
-            collection.compact().unwrap();
+            collection.renumber().unwrap();
         };
         let seen = paged(&collection, order, change);
         assert_eq!(seen, ids(&expected), "{order:?}");
+    }
+}
+
+/// The rows of the dead before, at and behind a position are gone: it goes on behind those that were before it.
+#[test]
+fn a_position_counts_after_the_rows_were_numbered_anew() {
+    for (order, gone) in [(None, 0..300), (None, 250..260), (Some(true), 90..110), (Some(false), 0..699)] {
+        let (vfs, collection) = many();
+        let position = |at: usize| {
+            let mut scan = collection.scan(&page(order, None)).unwrap();
+            scan.next_chunk().unwrap();
+            (scan.position(at).unwrap(), scanned(&collection, &page(order, None)).unwrap()[at + 1..].to_vec())
+        };
+        for at in [0, 99, 255] {
+            let (position, mut expected) = position(at);
+            let numbers = gone.clone().filter(|number| (number + at).is_multiple_of(3));
+            let dead: Vec<String> = numbers.map(id).collect();
+            collection.delete(dead.clone()).unwrap();
+            expected.retain(|got| !dead.contains(&got.id));
+            collection.renumber().unwrap();
+            let after = Page { after: Some(&position), ..page(order, None) };
+            assert_eq!(ids(&scanned(&collection, &after).unwrap()), ids(&expected), "{order:?} {at}");
+            assert_eq!(ids(&scanned(&open_sim(&vfs.snapshot()).unwrap(), &after).unwrap()), ids(&expected));
+            put(&collection, [10_000 + at], 0);
+            let new = scanned(&collection, &after).unwrap().into_iter().any(|got| got.id == id(10_000 + at));
+            assert!(new || order == Some(true), "what is written later is behind it");
+            collection.delete(vec![id(10_000 + at)]).unwrap();
+            collection.renumber().unwrap();
+            assert!(matches!(collection.scan(&after).err(), Some(QueryError::OldPosition)));
+        }
     }
 }
 

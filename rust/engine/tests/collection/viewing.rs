@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, NewRecord, OpenError, Search, StoreOpenError, Wanted, WriteError};
+use tiercel_engine::{Collection, NewRecord, OpenError, Page, Search, StoreOpenError, Wanted, WriteError};
 use tiercel_store::sim::SimVfs;
 
-use crate::{ALL, animals, ids, open, open_sim, record};
+use crate::{ALL, animals, ids, open, open_sim, record, scanned};
 
 fn sleeps() -> Search<'static> {
     Search { text: Some("sleeps"), k: 9, include: ALL, ..Search::default() }
@@ -158,6 +158,61 @@ fn a_reader_changes_nothing() {
     }
     reader.close().unwrap();
     assert_eq!((vfs.counts().writes, vfs.counts().syncs), before);
+}
+
+/// A reader has the old numbers until it goes on, and never reads the records of the new ones with them.
+#[test]
+fn a_reader_goes_on_to_new_numbers_of_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let zoo = open(directory.path(), Some(3));
+    let put = |round: usize, numbers: std::ops::Range<usize>| {
+        let text = format!("round{round}");
+        let new = numbers.clone().map(|at| record(&format!("r{at}"), &text, "{}"));
+        zoo.upsert(new.collect(), numbers.flat_map(|at| [at as f32, round as f32, 1.0]).collect()).unwrap();
+    };
+    put(0, 0..20);
+    let reader = view(directory.path());
+    let often = view(directory.path());
+    for round in 1..9 {
+        put(round, 0..10);
+        // With and without a checkpoint and batches of the old numbers since the reader went on.
+        if round % 2 == 0 {
+            often.refresh().unwrap();
+        }
+        if round % 3 == 0 {
+            zoo.checkpoint().unwrap();
+        }
+        let before = all_of(&reader);
+        zoo.renumber().unwrap();
+        assert_eq!(all_of(&reader), before, "round {round}");
+        if round % 4 < 2 {
+            put(round, 10..12);
+        }
+        reader.refresh().unwrap();
+        often.refresh().unwrap();
+        let expected = all_of(&zoo);
+        assert_eq!((all_of(&reader), all_of(&often)), (expected.clone(), expected), "round {round}");
+        assert!(reader.read(Collection::verify).unwrap().is_empty());
+        zoo.delete(vec!["r10".into(), "r11".into()]).unwrap();
+        reader.refresh().unwrap();
+        put(0, 10..12);
+    }
+}
+
+/// The ids and texts of all records, each found by its vector, too.
+fn all_of(collection: &Collection) -> Vec<(String, String)> {
+    let read = |collection: &Collection| {
+        let records = scanned(collection, &Page { include: ALL, ..Page::default() })?;
+        let mut all = Vec::new();
+        for got in records {
+            let near = Search { vector: got.vector.as_deref(), k: 1, recall: Some(1.0), ..Search::default() };
+            assert_eq!(collection.search(&near)?.matches[0].id, got.id);
+            all.push((got.id, got.text.unwrap()));
+        }
+        all.sort();
+        Ok(all)
+    };
+    collection.read(read).unwrap()
 }
 
 #[test]
