@@ -151,6 +151,33 @@ ASCENDING: list[Any] = [
 ]
 
 
+def test_what_was_replaced_long_ago_costs_nothing_after_compact(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path / "few", durability="none") as few:
+
+        def churn() -> None:
+            for round_ in range(1000):
+                few.upsert([f"id{number}" for number in range(9, -1, -1)], metadata=[{"round": round_}] * 10)
+            assert few.stats()["rows"] >= 10_000
+            few.compact()
+            assert few.stats()["rows"] == 10
+
+        churn()
+        page = few.scan(limit=4)
+        assert ids(page) == ["id9", "id8", "id7", "id6"]
+        few.upsert(["id5"], metadata=[{}])
+        with tiercel.open(tmp_path / "few", mode="r") as reader:
+            for _ in range(1000):
+                few.upsert([f"other{number}" for number in range(10)])
+            few.delete([f"other{number}" for number in range(10)])
+            few.compact()
+            assert ids(few.scan(after=page.position)) == ["id4", "id3", "id2", "id1", "id0", "id5"]
+            reader.refresh()
+            assert ids(reader.scan(after=page.position)) == ["id4", "id3", "id2", "id1", "id0", "id5"]
+        churn()
+        with pytest.raises(tiercel.InvalidInputError, match="begin the scan again"):
+            few.scan(after=page.position)
+
+
 def test_values_of_all_types_have_one_order(tmp_path: Path) -> None:
     shuffled = np.random.default_rng(7).permutation(len(ASCENDING)).tolist()
     with tiercel.open(tmp_path / "mixed") as collection:
