@@ -124,6 +124,7 @@ def test_a_directory_that_lost_its_records_is_named(zoo: Run) -> None:
         code, _, err = zoo(*command)
         assert code != 0
         assert "records: expected the record database" in err
+        assert err.endswith("got no file: put it back, or restore the whole directory from a backup\n")
     assert zoo("verify", "zoo")[0] == 1
     assert {path.name: path.read_bytes() for path in Path("zoo").iterdir()} == before
 

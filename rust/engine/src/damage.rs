@@ -118,7 +118,7 @@ fn check(row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> Re
     found.map_or(Ok(()), |(field, (what, offset))| {
         let name = if field == Field::Text { "text" } else { "metadata" };
         let what = format!("{name} of record {} in row {row}: {what}", quoted(id));
-        Err((field, Corruption { file: "records".to_owned(), what, offset }))
+        Err((field, Corruption { file: "records".to_owned(), what, offset: Some(offset) }))
     })
 }
 

@@ -231,5 +231,5 @@ pub(crate) fn verify(reader: &Reader) -> Result<(), ReadError> {
 }
 
 fn corrupt(what: String) -> ReadError {
-    Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
+    Corruption { file: FILE.to_owned(), what, offset: None }.into()
 }

@@ -139,7 +139,7 @@ fn guard<T>(
     panicked: &AtomicBool,
     work: impl FnOnce() -> Result<T, redb::Error>,
 ) -> Result<T, ReadError> {
-    let corrupt = |what: String| Corruption { file: FILE.to_owned(), what, offset: 0 };
+    let corrupt = |what: String| Corruption { file: FILE.to_owned(), what, offset: None };
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     panicked.fetch_or(result.is_err(), Ordering::Relaxed);
     match (result, file.damage()) {
@@ -159,5 +159,5 @@ fn guard<T>(
 
 fn unreadable() -> ReadError {
     let what = "expected a record database that can be read".to_owned();
-    Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
+    Corruption { file: FILE.to_owned(), what, offset: None }.into()
 }

@@ -9,16 +9,23 @@ use tiercel_container::{NoRoom, quoted};
 
 use crate::vfs::NotRegular;
 
+/// What to do about a file that is not there.
+pub(crate) const RESTORE: &str = "put it back, or restore the whole directory from a backup";
+
 /// What is wrong with a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{file}: {what} at byte {offset}")]
+#[error("{file}: {what}{}", at(*offset))]
 pub struct Corruption {
     /// Name of the file in the directory of the store.
     pub file: String,
     /// What is wrong.
     pub what: String,
-    /// Where in the file.
-    pub offset: u64,
+    /// Where in the file; `None` if it is the file as a whole.
+    pub offset: Option<u64>,
+}
+
+fn at(offset: Option<u64>) -> String {
+    offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default()
 }
 
 /// Why a store was not opened.
@@ -157,7 +164,7 @@ impl From<io::Error> for ReadError {
             // What stands in place of a file is damage like any other.
             Some(NotRegular { name, got }) => {
                 let what = format!("expected a regular file, got {got}");
-                Self::Corrupt(Corruption { file: name.clone(), what, offset: 0 })
+                Self::Corrupt(Corruption { file: name.clone(), what, offset: None })
             }
             None => Self::Io(error),
         }

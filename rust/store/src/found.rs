@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::database::FILE;
-use crate::errors::{Corruption, OpenError};
+use crate::errors::{Corruption, OpenError, RESTORE};
 use crate::files::is_temporary;
 use crate::log::{self, FIRST, LogFile};
 use crate::segment;
@@ -52,8 +52,10 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
     }
     for name in &names {
         if is_ours(vfs, dir, name)? {
-            let what = format!("expected the record database of the collection that {name} belongs to, got no file");
-            return Err(Corruption { file: FILE.to_owned(), what, offset: 0 }.into());
+            let what = format!(
+                "expected the record database of the collection that {name} belongs to, got no file: {RESTORE}"
+            );
+            return Err(Corruption { file: FILE.to_owned(), what, offset: None }.into());
         }
     }
     Ok(if names.is_empty() { Found::Nothing } else { Found::Others(names) })

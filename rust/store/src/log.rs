@@ -259,7 +259,7 @@ impl LogFile {
     }
 
     pub(crate) fn corrupt(&self, what: &str, offset: u64) -> ReadError {
-        Corruption { file: file_name(self.number), what: what.to_owned(), offset }.into()
+        Corruption { file: file_name(self.number), what: what.to_owned(), offset: Some(offset) }.into()
     }
 }
 

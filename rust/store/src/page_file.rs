@@ -239,7 +239,7 @@ impl PageFile {
             let state = self.0.state.read();
             if let Some(page) = (first..first + count).find(|page| !state.dirty.contains_key(page)) {
                 let what = format!("page {page}: expected it in the file");
-                return Err(Corruption { file: self.0.name.clone(), what, offset: state.file_len }.into());
+                return Err(Corruption { file: self.0.name.clone(), what, offset: Some(state.file_len) }.into());
             }
         }
         let mut out = buffer(count.saturating_mul(PAGE as u64))?;
@@ -433,7 +433,7 @@ impl PageFile {
             if !state.recovering {
                 let expected = expected.unwrap_or_default();
                 let what = format!("page {page}: expected checksum {expected:08x}, got {got:08x}");
-                return Ok(Some(Corruption { file: self.0.name.clone(), what, offset: pages::page_at(page) }));
+                return Ok(Some(Corruption { file: self.0.name.clone(), what, offset: Some(pages::page_at(page)) }));
             }
             bytes.fill(0);
         }

@@ -181,7 +181,7 @@ pub(crate) fn read_sector<T, E>(
 
 /// The header of a file.
 pub(crate) fn read_header(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> {
-    let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
+    let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset: Some(offset) };
     let got = file.len()?;
     if got < SECTOR as u64 {
         return Err(corrupt(format!("file: expected a header of {SECTOR} bytes, got {got}"), got).into());
@@ -196,7 +196,7 @@ pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u
     let mut bytes = [0; SECTOR];
     let Some(len) = file_len(header.pages).filter(|&len| len <= got) else {
         let what = format!("file: expected {} pages, as its header says, got {got} bytes", header.pages);
-        return Err(Corruption { file: name.to_owned(), what, offset: got }.into());
+        return Err(Corruption { file: name.to_owned(), what, offset: Some(got) }.into());
     };
     let count = (header.pages - 1) as usize;
     let mut sums = Vec::new();

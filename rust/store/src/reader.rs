@@ -175,5 +175,5 @@ pub(crate) fn no_record(row: u32) -> ReadError {
 }
 
 fn corrupt(what: String) -> ReadError {
-    Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
+    Corruption { file: FILE.to_owned(), what, offset: None }.into()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::batch::{Applied, Change};
 use crate::database::FILE;
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{Corruption, RESTORE, ReadError};
 use crate::fresh::FreshChunk;
 use crate::log::{self, FIRST, LogFile, LogHeader, LoggedGroup};
 use crate::log_batch::{self, LoggedBatch};
@@ -83,8 +83,8 @@ pub(crate) fn open_files(
         Some((_, header)) if !header.ended && !gap => Ok(files),
         _ => {
             let number = files.last().map_or(first, |(file, _)| file.number + 1);
-            let what = "expected a part of the log, got no file".to_owned();
-            Err(Corruption { file: log::file_name(number), what, offset: 0 }.into())
+            let what = format!("expected a part of the log, got no file: {RESTORE}");
+            Err(Corruption { file: log::file_name(number), what, offset: None }.into())
         }
     }
 }
@@ -96,7 +96,7 @@ pub(crate) fn check_age(records: &Header, writes: u64, witness: &str) -> Result<
     }
     let got = records.writes;
     let what = format!("header: expected write {writes} or a later one, as {witness} says, got {got}: an older copy");
-    Err(Corruption { file: FILE.to_owned(), what, offset: 372 }.into())
+    Err(Corruption { file: FILE.to_owned(), what, offset: Some(372) }.into())
 }
 
 /// How far a file was read: the last batch, where its group ends, and the chain up to it.

@@ -20,7 +20,7 @@ use std::path::Path;
 use tiercel_container::quoted;
 
 use crate::database::FILE;
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{Corruption, RESTORE, ReadError};
 use crate::identity::Identity;
 use crate::vfs::{Vfs, VfsFile};
 
@@ -231,7 +231,8 @@ impl Segment {
                 Err(segment.corrupt(segment.identity.is_foreign(identity), OLD_FIXED as u64))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(Corruption { file: name, what: "expected a segment, got no file".to_owned(), offset: 0 }.into())
+                let what = format!("expected a segment, got no file: {RESTORE}");
+                Err(Corruption { file: name, what, offset: None }.into())
             }
             Err(error) => Err(error.into()),
         }
@@ -239,7 +240,7 @@ impl Segment {
 
     fn from_file(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
         let got = file.len()?;
-        let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset };
+        let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset: Some(offset) };
         let (identity, fixed, sections) = read_header(file.as_ref(), got, corrupt)?;
         let lens: Vec<_> = sections.iter().map(|section| (section.tag, section.len)).collect();
         if layout(fixed, &lens) != Some((sections.clone(), got)) {
@@ -352,7 +353,7 @@ impl Segment {
     }
 
     fn corrupt(&self, what: String, offset: u64) -> ReadError {
-        Corruption { file: self.name.clone(), what, offset }.into()
+        Corruption { file: self.name.clone(), what, offset: Some(offset) }.into()
     }
 }
 
@@ -446,7 +447,7 @@ pub(crate) fn check_stored_name(name: &str) -> Result<(), ReadError> {
         return Ok(());
     }
     let what = format!("expected the name of a segment, got {}", quoted(name));
-    Err(Corruption { file: FILE.to_owned(), what, offset: 0 }.into())
+    Err(Corruption { file: FILE.to_owned(), what, offset: None }.into())
 }
 
 /// The name of the file of a segment.

@@ -78,7 +78,7 @@ impl View {
             }
             // The next look takes a newer state.
             OpenError::Io(error) if is_outdated(&error) => {
-                found.push(Corruption { file: FILE.to_owned(), what: error.to_string(), offset: 0 });
+                found.push(Corruption { file: FILE.to_owned(), what: error.to_string(), offset: None });
                 Ok(())
             }
             error => Err(error),

@@ -88,14 +88,14 @@ pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Resul
 fn check_headers(view: &Header, records: &Header) -> Result<(), ReadError> {
     if !view.identity.fits(records.identity) {
         let what = view.identity.is_foreign(records.identity);
-        return Err(Corruption { file: VIEW.to_owned(), what, offset: 356 }.into());
+        return Err(Corruption { file: VIEW.to_owned(), what, offset: Some(356) }.into());
     }
     replay::check_age(records, view.writes, VIEW)
 }
 
 /// What the file says; `None` if there is none.
 fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<(Header, KeptPages)>, ReadError> {
-    let corrupt = |what: String, offset| Corruption { file: VIEW.to_owned(), what, offset };
+    let corrupt = |what: String, offset| Corruption { file: VIEW.to_owned(), what, offset: Some(offset) };
     let file = match vfs.open(&dir.join(VIEW)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,

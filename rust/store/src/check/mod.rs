@@ -187,7 +187,7 @@ pub(crate) fn closed(mut header: [u8; REDB_HEADER], pages: u64) -> [u8; REDB_HEA
 }
 
 fn corrupt(what: String) -> ReadError {
-    Corruption { file: FILE.to_owned(), what, offset: 0 }.into()
+    Corruption { file: FILE.to_owned(), what, offset: None }.into()
 }
 /// A number that may be missing, in a message.
 fn number(found: Option<impl Display>) -> String {

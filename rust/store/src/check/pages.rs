@@ -111,6 +111,6 @@ impl<'a> Pages<'a> {
     fn damaged(&self, page: u64, what: &str) -> ReadError {
         let offset = if page < self.file.pages() { pages::page_at(page) } else { 0 };
         let what = format!("page {page}: {what}");
-        Corruption { file: self.file.name().to_owned(), what, offset }.into()
+        Corruption { file: self.file.name().to_owned(), what, offset: Some(offset) }.into()
     }
 }
