@@ -3,10 +3,12 @@
 import random
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from outside import LONG, until
 
 from tiercel.cache import Cache, Memory, Store
 
@@ -81,6 +83,83 @@ def test_threads_never_see_what_is_outdated(tmp_path: Path) -> None:
         assert moved[1]["promoted"] > 0
         assert moved[2]["demoted"] > 0
     assert wrong == []
+
+
+class Pause:
+    """Where a thread waits until it is told to go on."""
+
+    def __init__(self) -> None:
+        self._begun, self._goes_on = threading.Semaphore(0), threading.Semaphore(0)
+        self.is_on = False
+
+    def here(self) -> None:
+        if self.is_on:
+            self.is_on = False
+            self._begun.release()
+            assert self._goes_on.acquire(timeout=LONG)
+
+    def wait_for(self) -> None:
+        assert self._begun.acquire(timeout=LONG)
+
+    def end(self) -> None:
+        self._goes_on.release()
+
+
+class Leaving(Store):
+    """Drives the key out with whatever is put into it, and pauses before it hands it out."""
+
+    pause: Pause
+
+    def put_evicting(self, key: Any, value: Any, /) -> Any:
+        kept, evicted = super().put_evicting(key, value)
+        if self.pause.is_on:
+            left = [(name, self[name]) for name in self if bytes(name).endswith(b"key")]
+            for name, _ in left:
+                del self[name]
+            self.pause.here()
+            evicted += left
+        return kept, evicted
+
+
+class Asked(Store):
+    """Pauses when it is asked whether it has a key."""
+
+    pause: Pause
+
+    def __contains__(self, key: object, /) -> bool:
+        self.pause.here()
+        return super().__contains__(key)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda cache: cache.put("key", "new"), lambda cache: cache.delete("key")], ids=["put", "delete"]
+)
+def test_what_leaves_a_tier_while_it_is_replaced_does_not_come_down(
+    write: Callable[[Cache], object], tmp_path: Path
+) -> None:
+    """The second tier drives the old value out and hands it on just as the writer asks the third one whether it has anything of the key."""
+    memory, one, two = Memory(1 << 20), Leaving(tmp_path / "one", 1 << 20), Asked(tmp_path / "two", 1 << 20)
+    one.pause, two.pause = Pause(), Pause()
+    with Cache([memory, one, two]) as cache:
+        cache.put("key", "old")
+        cache.settle()
+        one.pause.is_on = True
+        cache.put("other", "value")
+        one.pause.wait_for()
+        two.pause.is_on = True
+        writing = threading.Thread(target=write, args=(cache,))
+        writing.start()
+        two.pause.wait_for()
+        one.pause.end()
+        # Whoever moves has begun to hand it on, and waits for the lock of the third tier's queue.
+        until(cache._shared.ladder.levels[1].lock.locked)
+        two.pause.end()
+        writing.join()
+        cache.settle()
+        # A tier may forget any value at any time.
+        memory.clear()
+        one.clear()
+        assert cache.get("key") in (None, "new")
 
 
 def test_an_invalidation_holds_for_all_threads_at_once(tmp_path: Path) -> None:

@@ -292,7 +292,7 @@ class Ladder:
             if write is not None:
                 self.watches.overtake(write)
             # Before it leaves the first tier, so that nobody sees an older one below.
-            pushed = self._delete_below(name)
+            pushed = self._replace_below(name, None)
             first.tier.delete(name)
         if pushed or self._first_gathers:
             self._work_soon()
@@ -319,11 +319,7 @@ class Ladder:
     def _pass_on(self, name: bytes, data: bytes, put: list["_Put"]) -> None:
         """The tiers below hear of what was put into the first one. The lock of that is held."""
         for kept, evicted in put:
-            self._delete_below(name, but=self._through if kept else None)
-            if kept and self._through is not None:
-                level = self.levels[self._through]
-                with level.lock:
-                    level.push(name, data, through=True)
+            self._replace_below(name, data if kept else None)
             self._queue_evicted(evicted)
 
     def _copy_up(self, name: bytes, data: bytes, watch: Watch) -> bool:
@@ -366,15 +362,18 @@ class Ladder:
                     self._delete_at(at, name, waits)
         return False
 
-    def _delete_below(self, name: bytes, *, but: int | None = None) -> bool:
-        """Have a key deleted from all tiers but the first and one; tells whether there is something to do."""
+    def _replace_below(self, name: bytes, data: bytes | None) -> bool:
+        """Have a value put into the tier that is written through, and the key deleted from all others below the first; tells whether there is something to do.
+
+        From the first of them down: what a move drives out of a tier goes on to the next one unless something waits for the key before the tier. So what
+        waits further down stays the last word on the key only if something waits above it already.
+        """
         pushed = False
         for at, level in enumerate(self.levels[1:], 1):
-            if at == but:
-                continue
             with level.lock:
-                if level.may_have(name):
-                    level.push(name, None)
+                wanted = data if at == self._through else None
+                if wanted is not None or level.may_have(name):
+                    level.push(name, wanted, through=wanted is not None)
                     pushed = True
         return pushed
 
