@@ -1,6 +1,7 @@
 """An exception at any place of a call leaves the cache as it was before or would be after, or without the key, and never holds anything up."""
 
 import asyncio
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from outside import Shelf, on_shelf
 from test_cache_loads import until
 
 import tiercel
+from tiercel import gate
 from tiercel.cache import Cache, Memory, Store, pool
 from tiercel.embed import HashingEmbedder
 
@@ -168,3 +170,31 @@ def test_an_exception_at_any_place_leaves_a_pool_whole() -> None:
         threads.submit(done.set)
         assert done.wait(30)
     assert interrupter.place > 3
+
+
+def test_ctrl_c_that_wakes_no_wait_ends_it() -> None:
+    """One that comes in just before a wait begins does not wake it. Neither does one that another thread gets, and that comes at any time."""
+    cache, main = Cache([Memory(1 << 20)]), threading.get_ident()
+    loads, raised, in_time = threading.Event(), threading.Event(), list[bool]()
+
+    def load(_: str) -> str:
+        loads.set()
+        in_time.append(raised.wait(15))
+        return "loaded"
+
+    def interrupt() -> None:
+        until(lambda: sys._current_frames()[main].f_code.co_filename == gate.__file__)
+        signal.raise_signal(signal.SIGINT)
+
+    loading = threading.Thread(target=cache.get_or_load, args=("key", load))
+    loading.start()
+    assert loads.wait(30)
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_or_load("key", load)
+    raised.set()
+    loading.join()
+    interrupting.join()
+    assert in_time == [True]
+    assert cache.get("key") == "loaded"

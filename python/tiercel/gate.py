@@ -6,9 +6,13 @@ ever. A gate is one lock, which can be left anywhere.
 
 import threading
 from contextlib import suppress
-from typing import final
+from time import monotonic
+from typing import Final, final
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "acquired"]
+
+# Seconds between looks at whether a signal has come.
+_LOOK: Final = 0.25
 
 
 @final
@@ -29,4 +33,18 @@ class Gate:
 
     def wait(self, seconds: float) -> bool:
         """Wait so long; tells whether it was opened."""
-        return self._lock.acquire(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+        return acquired(self._lock, seconds)
+
+
+def acquired(lock: threading.Lock, seconds: float) -> bool:
+    """Take a lock that others may hold for long; tells whether it came within so many seconds.
+
+    A signal that comes in between the last look of Python and the call that waits does not end that call, so Ctrl-C would do nothing until the lock
+    is free. Python runs handlers on the main thread alone, so only that one looks now and then.
+    """
+    look = _LOOK if threading.current_thread() is threading.main_thread() else threading.TIMEOUT_MAX
+    end = monotonic() + seconds
+    while not lock.acquire(timeout=max(0.0, min(end - monotonic(), look))):
+        if monotonic() >= end:
+            return False
+    return True

@@ -31,6 +31,7 @@ from tiercel.cache.outside.names import (
 )
 from tiercel.cache.tiers import Key, TierStats
 from tiercel.errors import ClosedError, InvalidInputError
+from tiercel.gate import acquired
 
 __all__ = ["Outside", "OutsideStats", "Page"]
 
@@ -296,7 +297,7 @@ class Outside(MutableMapping[Key, bytes], ABC):
     def flush(self) -> bool:
         """Delete what is in doubt, as far as that is possible; tells whether nothing is in doubt."""
         self._check_open()
-        if not self._healing.acquire(timeout=self._limits[1]):
+        if not acquired(self._healing, self._limits[1]):
             return False
         lost: list[tuple[str, int]] = []
         try:
