@@ -212,8 +212,8 @@ def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps:
     scheduler = Scheduler(seed, stay=chance.choice([0.2, 0.7, 0.95] if not lines else [0.7, 0.95, 0.99]), lines=lines)
     with pytest.MonkeyPatch.context() as patched:
         patch(patched, scheduler)
-        below = chance.choice([[Files], [Store], [Store, Files]])
-        rooms = [1 << 20] if len(below) == 1 else [6000, 1 << 20]
+        below = chance.choice([[Files], [Store], [Store, Files], [Store, Store]])
+        rooms = [1 << 20] if len(below) == 1 else [chance.choice([2500, 6000]), 1 << 20]
         made = [with_places(tier, scheduler) for tier in below]
         tiers = [
             tier(directory / f"{seed} {at}", room) for at, (tier, room) in enumerate(zip(made, rooms, strict=True))
@@ -222,10 +222,14 @@ def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps:
         terms: Any = {"write": chance.choice(["through", "back"]), "fail_safe": chance.choice([0, 10])}
         with Cache([Memory(2500), *tiers], clock=clock, **terms) as cache:
             scheduler.run([Caller(cache, history, clock, seed * 100 + at, steps).run for at in range(callers)])
-            for key in KEYS:
-                history.check(key, cache.get(key), history.tick())
-                cache._shared.ladder.levels[0].tier.clear()
-                history.check(key, cache.get(key), history.tick())
+            ladder = cache._shared.ladder
+            ladder.work()
+            # No tier has what is outdated, be it hidden by the tiers above.
+            for above in [None, *ladder.levels[:-1]]:
+                if above is not None:
+                    above.tier.clear()
+                for key in KEYS:
+                    history.check(key, cache.get(key), history.tick())
     return scheduler.places
 
 
