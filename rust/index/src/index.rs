@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use thiserror::Error;
 use tiercel_simd::{Level, LevelError};
 
@@ -351,20 +351,22 @@ impl Index {
         rows::check("queries", queries, &self.options, Dtype::F32, work)??;
         let dim = self.options.dim;
         let count = queries.len() / dim;
-        let k = {
-            let state = self.state.read();
-            check_filter(&state, settings.filter.as_ref())?;
-            settings.k.min(state.ids.len())
-        };
+        // Fewer hits than were asked for are all that there are. So what is counted here is what the first part searches.
+        let mut state = self.state.read();
+        check_filter(&state, settings.filter.as_ref())?;
+        let k = settings.k.min(state.ids.len());
         if k == 0 || count == 0 {
             return Ok(Matches { k, ids: vec![], distances: vec![], counts: vec![0; count], exact: true });
         }
         let mut hits = room(count, k)?;
         let mut exact = true;
-        // A writer waits for a part of a batch, not for all of it.
         let part = PART.saturating_mul(work.threads).clamp(1, count);
-        for (queries, out) in queries.chunks(part * dim).zip(hits.chunks_mut(part * k)) {
-            exact &= self.search_part(queries, k, settings, out, work)?;
+        for (number, (queries, out)) in queries.chunks(part * dim).zip(hits.chunks_mut(part * k)).enumerate() {
+            if number > 0 {
+                // A writer waits for a part of a batch, not for all of it.
+                RwLockReadGuard::bump(&mut state);
+            }
+            exact &= self.search_part(&state, queries, k, settings, out, work)?;
         }
         Ok(matches(k, &hits, exact))
     }
@@ -372,6 +374,7 @@ impl Index {
     /// Find `k` hits of each query in the index as it stands; tells whether they are the true nearest.
     fn search_part(
         &self,
+        state: &State,
         queries: &[f32],
         k: usize,
         settings: &SearchSettings<'_>,
@@ -380,13 +383,12 @@ impl Index {
     ) -> Result<bool, SearchError> {
         let Options { dim, metric, .. } = self.options;
         let count = queries.len() / dim;
-        let state = self.state.read();
-        let allowed = allowed(&state, settings.filter.as_ref())?;
+        let allowed = allowed(state, settings.filter.as_ref())?;
         let available = allowed.as_ref().map_or(state.slots(), Bitset::count);
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
-        let plan = Plan::choose(&state, k, ef, available);
+        let plan = Plan::choose(state, k, ef, available);
         let is_filtered = settings.filter.is_some();
-        let search = Search { state: &state, level: self.level, k, plan, allowed: allowed.as_ref(), is_filtered };
+        let search = Search { state, level: self.level, k, plan, allowed: allowed.as_ref(), is_filtered };
         if plan == Plan::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
             let scan = |(best, directions): &mut (Vec<_>, Vec<f32>), item: usize, out: &mut [Hit]| {

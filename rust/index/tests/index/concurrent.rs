@@ -150,3 +150,26 @@ fn writers_wait_for_each_other() {
     assert_eq!((index.len(), index.slots()), (320, 640));
     assert!(index.ids().is_sorted(), "counted ids are each given once, in order");
 }
+
+/// Whoever asks for more than there is takes fewer for all of it, though vectors that are nearer come in meanwhile.
+#[test]
+fn a_search_for_more_than_there_is_gives_all_that_was_there() {
+    const FAR: u64 = 20;
+    let index = crate::common::new(options(2, Metric::L2));
+    add(&index, &vec![1.0; 2 * FAR as usize], Some(&(0..FAR).collect::<Vec<_>>()));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for id in FAR..6000 {
+                add(&index, &[0.0, 0.0], Some(&[id]));
+            }
+            done.store(true, Ordering::Release);
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                let found = exact(&index, &[0.0, 0.0], 5000, None);
+                assert!((0..FAR).all(|id| found.ids.contains(&id)), "of {} found", found.ids.len());
+            }
+        });
+    });
+}
