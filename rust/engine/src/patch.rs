@@ -5,10 +5,23 @@ use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use thiserror::Error;
+use tiercel_container::quoted;
+
+/// Why metadata are not changed.
+#[derive(Debug, Error)]
+pub(crate) enum PatchError {
+    /// They are no JSON object.
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    /// A key with a dot would hide the nested field that its name stands for in filters.
+    #[error("expected {} as nested objects, since the record has it so, got one key with a dot", quoted(.0))]
+    Hides(String),
+}
 
 /// Metadata without some fields, by their dotted names, and then with those of `merge`: objects are merged with objects, at any depth,
 /// and all else takes the place of what was there. Both are JSON objects that can be read.
-pub(crate) fn patched(metadata: &str, remove: &[String], merge: Option<&str>) -> serde_json::Result<String> {
+pub(crate) fn patched(metadata: &str, remove: &[String], merge: Option<&str>) -> Result<String, PatchError> {
     let mut object = Object::read(metadata)?;
     for name in remove {
         object.remove(name)?;
@@ -69,8 +82,18 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn merge(&mut self, other: Self) -> serde_json::Result<()> {
+    /// Whether a dotted name leads to a field of a nested object.
+    fn has_nested(&mut self, name: &str) -> serde_json::Result<bool> {
+        let Some((first, rest)) = name.split_once('.') else { return Ok(false) };
+        let Some(inner) = self.get(first).map(Node::open).transpose()?.flatten() else { return Ok(false) };
+        Ok(inner.get(rest).is_some() || inner.has_nested(rest)?)
+    }
+
+    fn merge(&mut self, other: Self) -> Result<(), PatchError> {
         for (key, mut new) in other.entries.into_iter().flatten() {
+            if self.get(&key).is_none() && self.has_nested(&key)? {
+                return Err(PatchError::Hides(key));
+            }
             if new.open()?.is_some()
                 && let Node::Object(inner) = new
             {
@@ -154,7 +177,8 @@ mod tests {
             (r#"{"a":[1]}"#, r#"{"a":{"b":1}}"#, r#"{"a":{"b":1}}"#),
             (r#"{"a":[1]}"#, r#"{"a":null}"#, r#"{"a":null}"#),
             (r#"{"a":{"b":1}}"#, r#"{"a":{}}"#, r#"{"a":{"b":1}}"#),
-            (r#"{"a":{"b":1}}"#, r#"{"a.b":2}"#, r#"{"a":{"b":1},"a.b":2}"#),
+            (r#"{"a":{"b":1}}"#, r#"{"a.c":2}"#, r#"{"a":{"b":1},"a.c":2}"#),
+            (r#"{"a":{"b":1},"a.b":2}"#, r#"{"a.b":3}"#, r#"{"a":{"b":1},"a.b":3}"#),
             ("{}", r#"{"new":{"a":1}}"#, r#"{"new":{"a":1}}"#),
         ] {
             assert_eq!(patch(metadata, &[], merge), expected);
@@ -179,6 +203,21 @@ mod tests {
         // Removal comes first, so a whole object can be replaced.
         assert_eq!(patch(metadata, &["a"], r#"{"a":{"x":1}}"#), r#"{"a.b":1,"d":{"e":{"f":4}},"a":{"x":1}}"#);
         assert_eq!(patched("{}", &["a".into()], None).unwrap(), "{}");
+    }
+
+    #[test]
+    fn no_key_with_dots_hides_a_nested_field() {
+        for (metadata, merge, hides) in [
+            (r#"{"a":{"b":1}}"#, r#"{"a.b":2}"#, "a.b"),
+            (r#"{"a":{"b":{"c":1}}}"#, r#"{"x":1,"a.b.c":2}"#, "a.b.c"),
+            (r#"{"a":{"b.c":1}}"#, r#"{"a.b.c":2}"#, "a.b.c"),
+            (r#"{"a":{"b":{"c":1}}}"#, r#"{"a":{"b.c":2}}"#, "b.c"),
+        ] {
+            let refused = patched(metadata, &[], Some(merge));
+            assert!(matches!(&refused, Err(PatchError::Hides(key)) if key == hides), "{refused:?}");
+        }
+        // Removal comes first.
+        assert_eq!(patch(r#"{"a":{"b":1}}"#, &["a.b"], r#"{"a.b":2}"#), r#"{"a":{},"a.b":2}"#);
     }
 
     #[test]
