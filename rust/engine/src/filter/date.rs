@@ -11,7 +11,7 @@ pub(crate) struct Instant {
 
 impl Instant {
     /// Read `YYYY-MM-DD`, or that with a time after `T` or a space: `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`, and an
-    /// offset `Z`, `+HH:MM` or `+HH:MM:SS`. Without a time it is midnight, without an offset UTC. Digits below a
+    /// offset `Z`, `+HH`, `+HHMM`, `+HH:MM` or `+HH:MM:SS`. Without a time it is midnight, without an offset UTC. Digits below a
     /// billionth of a second are cut off. `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = Digits(text.as_bytes());
@@ -81,8 +81,12 @@ impl Digits<'_> {
             Some(b'-') => -1,
             Some(_) => 1,
         };
-        let (hour, minute) = self.hour_and_minute()?;
-        let second = if self.take(b":").is_some() { self.number(2).filter(|second| *second < 60)? } else { 0 };
+        let hour = self.number(2).filter(|hour| *hour < 24)?;
+        let has_colon = self.take(b":").is_some();
+        let below_60 = |number: &i64| *number < 60;
+        let minute = if has_colon || !self.0.is_empty() { self.number(2).filter(below_60)? } else { 0 };
+        let has_second = has_colon && self.take(b":").is_some();
+        let second = if has_second { self.number(2).filter(below_60)? } else { 0 };
         Some(sign * (hour * 3600 + minute * 60 + second))
     }
 }
@@ -119,6 +123,10 @@ mod tests {
         assert_eq!(seconds("2000-02-29"), Some(951_782_400));
         assert_eq!(seconds("2024-05-01T02:00:00+02:00"), seconds("2024-05-01"));
         assert_eq!(seconds("2024-05-01 10:20"), Some(1_714_558_800));
+        // As PostgreSQL and `date +%z` write offsets.
+        assert_eq!(seconds("2024-05-01 02:00:00+02"), seconds("2024-05-01"));
+        assert_eq!(seconds("2024-05-01T05:30:00+0530"), seconds("2024-05-01"));
+        assert_eq!(seconds("2024-04-30T18:00-0600"), seconds("2024-05-01"));
         assert_eq!(seconds("9999-12-31T23:59:59"), Some(253_402_300_799));
         assert_eq!(seconds("0001-01-01"), Some(-62_135_596_800));
         assert_eq!(seconds("2024-05-01T00:00:00-00:00:30"), seconds("2024-05-01T00:00:30z"));
@@ -167,7 +175,10 @@ mod tests {
             "2024-05-01T10:20:30.",
             "2024-05-01T10:20Zx",
             "2024-05-01T10:20+2",
-            "2024-05-01T10:20+0200",
+            "2024-05-01T10:20+020",
+            "2024-05-01T10:20+02:",
+            "2024-05-01T10:20+02000",
+            "2024-05-01+02",
             "2024-05-01 ",
             " 2024-05-01",
             "-2024-05-01",
