@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,8 @@ def test_dates_are_marked_as_such(value: Any, text: str, shown: str) -> None:
         (np.str_("x"), "x"),
         (Lang.EN, "en"),
         (Level.HIGH, 3),
-        (2**70, 2**70),
+        (-(2**63), -(2**63)),
+        (Decimal(2**64 - 1), 2**64 - 1),
     ],
 )
 def test_scalars_of_other_kinds_are_converted(value: Any, plain: Any) -> None:
@@ -151,6 +153,12 @@ def test_values_to_choose_from_can_be_any_iterable() -> None:
         ),
         (lambda: F("a") < float("inf"), r"F\('a'\) <: expected a finite number"),
         (lambda: F("a") == 10**400, r"F\('a'\) ==: expected a finite number .* a larger integer"),
+        (
+            lambda: F("a") == 2**64,
+            r"F\('a'\) ==: expected an integer from -2\*\*63 to 2\*\*64 - 1, got 18446744073709551616",
+        ),
+        (lambda: F("a").in_([1, Decimal(-(2**63) - 1)]), r"F\('a'\)\.in_: expected an integer from"),
+        (lambda: as_json({"a": {"$not": {"$gt": 2**70}}}), r"filter.*: expected an integer from"),
         (lambda: F("a") == b"x", r"F\('a'\) ==: expected a value of JSON .* got bytes"),
         (lambda: F("a") == {1}, r"F\('a'\) ==: expected a value of JSON .* got set"),
         (lambda: F("a") == F("b"), r"F\('a'\) ==: expected a value of JSON .* got F"),

@@ -10,7 +10,9 @@
 The dictionary form is Mongo's and can be given in place of the expression.
 
 Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so `1 == 1.0`; strings by code point.
-A `date` or `datetime` compares with those strings of the metadata that are dates in ISO 8601, as points in time: a date without a
+Integers of metadata that have more than 64 bits compare as the nearest float, so a filter cannot ask for one of them.
+A `date` or `datetime` compares with those strings of the metadata that are dates in ISO 8601, as points in time: `2024-05-01`, or that with a
+time behind `T` or a space (`10:20`, `10:20:30`, `10:20:30.5`) and an offset (`Z`, `+02`, `+0200`, `+02:00`). A date without a
 time is its midnight, a time without an offset is UTC. Ordered comparisons hold within one type alone.
 
 `!=` and `~` are the plain opposite, for every record: `F("lang") != "en"` holds where there is no `lang`, too. So a filter and its
@@ -326,7 +328,7 @@ def _operand(value: object, place: str, walk: Plain | None = None) -> Any:
 
 
 def _walk() -> Plain:
-    return Plain(deepest=_MAX_DEPTH, most=_MAX_NODES, too_many=_TOO_LARGE, marks_dates=True)
+    return Plain(deepest=_MAX_DEPTH, most=_MAX_NODES, too_many=_TOO_LARGE, for_filter=True)
 
 
 def _is_date(operand: object) -> bool:

@@ -37,6 +37,8 @@ _EXPECTED: Final = "a value of JSON (None, bool, number, str, list, dict), a dat
 _PLAIN: Final = frozenset((str, float, bool, type(None), date, datetime))
 # The range of a float reaches a little farther, which the long way finds out.
 _LARGEST: Final = 2**1023
+# Integers that filters compare exactly.
+_LEAST, _MOST_EXACT = -(2**63), 2**64 - 1
 # Each takes two characters. Parts that are shared may be written much longer than they are.
 _MOST: Final = MAX_METADATA // 2
 _TOO_LONG: Final = f"expected at most {MAX_METADATA} characters of JSON"
@@ -128,12 +130,13 @@ class Plain:
         Values in all: they may share parts, and be written much longer than they are.
     too_many
         What is said of more.
-    marks_dates
-        Whether a date becomes `{"$date": "2024-05-01"}`, as filters have it, or its string.
+    for_filter
+        Whether it is for a filter: then a date becomes `{"$date": "2024-05-01"}` in place of its string, and an integer must be one that is compared
+        exactly, of at most 64 bits.
     """
 
-    def __init__(self, *, deepest: int, most: int, too_many: str, marks_dates: bool = False) -> None:
-        self._deepest, self._most, self._too_many, self._marks_dates = deepest, most, too_many, marks_dates
+    def __init__(self, *, deepest: int, most: int, too_many: str, for_filter: bool = False) -> None:
+        self._deepest, self._most, self._too_many, self._for_filter = deepest, most, too_many, for_filter
         self._size = 0
 
     def of(self, value: object, place: str, depth: int = 0) -> Any:
@@ -146,7 +149,7 @@ class Plain:
         if kind is str:
             return unicode_text(value, place)
         if kind is int or kind is float:
-            return _number(cast("float", value), place)
+            return self._number(cast("float", value), place)
         if value is None or kind is bool:
             return value
         if kind is dict or kind is list:
@@ -160,12 +163,12 @@ class Plain:
         if isinstance(value, str):
             return _text(value, place)
         if isinstance(value, int | float):
-            return _number(value, place)
+            return self._number(value, place)
         if isinstance(value, date):
             # Only NaT of pandas, which is a datetime, too, differs from itself.
             return self._date(value.isoformat()) if value == value else _missing("NaT", place)  # noqa: PLR0124
         if isinstance(value, Decimal | UUID):
-            return _decimal(value, place) if isinstance(value, Decimal) else str(value)
+            return self._number(_decimal(value, place), place) if isinstance(value, Decimal) else str(value)
         if isinstance(value, np.generic):
             return self._scalar(cast("Any", value), place)
         if isinstance(value, list | tuple | Mapping) or hasattr(value, "__array__"):
@@ -202,7 +205,15 @@ class Plain:
         return _refuse(value, place)
 
     def _date(self, text: str) -> Any:
-        return {"$date": text} if self._marks_dates else text
+        return {"$date": text} if self._for_filter else text
+
+    def _number(self, value: float, place: str) -> float:
+        number = _number(value, place)
+        if self._for_filter and isinstance(number, int) and not _LEAST <= number <= _MOST_EXACT:
+            raise InvalidInputError(
+                f"{place}: expected an integer from -2**63 to 2**64 - 1, got {number}; larger ones are compared as floats, so give a float"
+            )
+        return number
 
 
 def _number(value: float, place: str) -> float:
