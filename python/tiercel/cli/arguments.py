@@ -26,7 +26,9 @@ On failure there is one line on stderr, and with --json nothing on stdout.
 class _Parser(argparse.ArgumentParser):
     """Takes options and other words in any order, and what it does not know is an error that sends to the help of the command."""
 
-    def parse_known_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> tuple[Any, list[str]]:
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it has overloads for the type of namespace
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
         # Only what has the options can tell them from their values.
         is_command = self._subparsers is None
         if is_command and args is not None:
