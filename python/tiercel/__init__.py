@@ -32,7 +32,13 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
+    from tiercel import (
+        cache as cache,
+    )  # not in __all__, as all that are written so: a star import brings no modules of such names
     from tiercel import datasets, embed, rerank
+    from tiercel import filters as filters
+    from tiercel import plain as plain
+    from tiercel import schema as schema
     from tiercel.cache import Cache
     from tiercel.collection import Collection
     from tiercel.embedding_cache import EmbeddingCache
@@ -104,6 +110,8 @@ _LATER = {
     "open": "opening",
 }
 
+_MODULES = {"cache", "datasets", "embed", "filters", "plain", "rerank", "schema"}
+
 # Its methods are those of sequences.
 Sequence.register(Matches)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
@@ -123,7 +131,7 @@ def __getattr__(name: str) -> object:
 
     if name in _LATER:
         value: object = getattr(import_module(f"tiercel.{_LATER[name]}"), name)
-    elif name in {"datasets", "embed", "rerank"}:
+    elif name in _MODULES:
         value = import_module(f"tiercel.{name}")
     else:
         raise AttributeError(f"module 'tiercel' has no attribute {name!r}")
@@ -132,4 +140,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_LATER})
+    return sorted({*globals(), *__all__, *_LATER, *_MODULES})
