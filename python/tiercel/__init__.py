@@ -32,9 +32,8 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
-    from tiercel import (
-        cache as cache,
-    )  # not in __all__, as all that are written so: a star import brings no modules of such names
+    # Written `x as x`: in no __all__, for a star import shall bring no modules of such names.
+    from tiercel import cache as cache
     from tiercel import datasets, embed, rerank
     from tiercel import filters as filters
     from tiercel import plain as plain
