@@ -270,7 +270,7 @@ class Collection(Writing):
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> Scan:
-        """Records in order, without a search; their score is NaN. They are those of the moment of the call, and read as they are asked for.
+        """Records in order, without a search; their score is `None`. They are those of the moment of the call, and read as they are asked for.
 
         Parameters
         ----------
@@ -284,7 +284,8 @@ class Collection(Writing):
         limit
             At most so many.
         after
-            A `Scan.position`: the records behind it, in the same order. The record that stood there may be gone.
+            A `Scan.position`: the records behind it, in the same order; `None` begins with the first, and an empty string is no position.
+            The record that stood there may be gone.
             A position counts until `compact` has numbered the records anew twice.
         include
             As in `search`.
