@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import doctest
+import importlib.util
 import io
 import re
 from pathlib import Path
@@ -32,6 +33,11 @@ def run_script(source: str, name: str, namespace: dict[str, Any]) -> str:
     return output.getvalue()
 
 
+def lacks_a_package(source: str) -> bool:
+    """Whether an example is about an optional package that is not installed."""
+    return re.search(r"^import pandas", source, re.MULTILINE) is not None and importlib.util.find_spec("pandas") is None
+
+
 def python_examples(page: Path) -> list[tuple[str, str | None]]:
     """Python blocks of a page, each with the text block that follows as its output, if one does."""
     blocks = [match.groups() for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
@@ -49,6 +55,8 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
     namespace: dict[str, Any] = {}
     for number, (source, expected) in enumerate(python_examples(page), start=1):
         name = f"{page.name}, example {number}"
+        if lacks_a_package(source):
+            continue
         if ">>>" in source:
             run_doctest(source, name, namespace)
         else:
@@ -80,6 +88,15 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_two_pages_open_one_directory() -> None:
+    # Whoever tries one page after the other would meet a collection that was made with another embedder.
+    opened: dict[str, Path] = {}
+    for page in PAGES:
+        for source, _ in python_examples(page):
+            for name in re.findall(r"(?:open|Store|Files)\(\"([^\"]+)\"", source):
+                assert opened.setdefault(name, page) == page, name
 
 
 def test_every_command_is_documented() -> None:
