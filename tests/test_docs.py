@@ -6,6 +6,8 @@ import doctest
 import importlib.util
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,15 @@ def run_script(source: str, name: str, namespace: dict[str, Any]) -> str:
     with contextlib.redirect_stdout(output):
         exec(compile(source, name, "exec"), namespace)
     return output.getvalue()
+
+
+def run_program(source: str, name: str) -> str:
+    """What an example that is a program prints, run as a file of its own: it starts processes that import it."""
+    program = Path(f"{name.partition('.')[0]}.py")
+    program.write_text(source, encoding="utf-8")
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), name
+    return done.stdout
 
 
 def lacks_a_package(source: str) -> bool:
@@ -60,8 +71,16 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
         if ">>>" in source:
             run_doctest(source, name, namespace)
         else:
-            output = run_script(source, name, namespace)
+            is_program = '__name__ == "__main__"' in source
+            output = run_program(source, name) if is_program else run_script(source, name, namespace)
             assert expected is None or output == expected, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_that_need_what_is_not_here_are_python(page: Path) -> None:
+    for kind, source in FENCE.findall(page.read_text(encoding="utf-8")):
+        if kind == "py":
+            ast.parse(source, page.name)
 
 
 def docstrings() -> list[tuple[str, str]]:
