@@ -1,6 +1,7 @@
 """The examples of README, of docs/ and of every public docstring do what they show."""
 
 import ast
+import builtins
 import contextlib
 import doctest
 import importlib.util
@@ -74,6 +75,33 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
             is_program = '__name__ == "__main__"' in source
             output = run_program(source, name) if is_program else run_script(source, name, namespace)
             assert expected is None or output == expected, name
+
+
+def names_from_elsewhere(source: str) -> set[str]:
+    """Names that an example uses and does not make."""
+    used: set[str] = set()
+    made = {*dir(builtins), "__name__"}
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name():
+                (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.ExceptHandler():
+                made.add(node.name or "")
+            case ast.arg():
+                made.add(node.arg)
+            case ast.Import() | ast.ImportFrom():
+                made.update((each.asname or each.name).partition(".")[0] for each in node.names)
+            case _:
+                pass
+    return used - made
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_can_be_pasted_or_say_what_they_go_on_from(page: Path) -> None:
+    for source, _ in python_examples(page):
+        if ">>>" not in source:
+            announced = re.match(r"# ([\w, ]+): from ", source)
+            assert names_from_elsewhere(source) == set(announced[1].split(", ") if announced else ()), source
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
