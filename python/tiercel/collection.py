@@ -159,7 +159,7 @@ class Collection(Writing):
         filter
             Only among the records that pass: an expression of `F`, or its dict form.
         k
-            Results, at least 1; fewer come back when there are fewer.
+            Results, at least 1; fewer come back when there are fewer. There is no offset: for page two of ten ask for 20 and slice.
         recall
             Wanted share of the true nearest by vector, above 0 and at most 1; 0.95 unless given. 1 is exact search.
         fusion, rrf_k
