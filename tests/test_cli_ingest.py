@@ -270,6 +270,10 @@ def test_an_empty_file_makes_an_empty_collection(run: Run) -> None:
     assert document(run("query", "empty", "cat", "--json"))["results"] == []
 
 
+def test_help_says_that_what_has_changed_is_not_skipped(run: Run) -> None:
+    assert "there already as they are" in " ".join(run("ingest", "--help")[1].split())
+
+
 @pytest.mark.parametrize("batch", [2], indirect=True)
 def test_ctrl_c_counts_a_batch_that_has_just_been_written(
     run: Run, batch: int, monkeypatch: pytest.MonkeyPatch
