@@ -54,6 +54,11 @@ def test_query_prints_a_line_a_result(zoo: Run) -> None:
     assert plan["way"] == "text"
 
 
+def test_query_explains_that_a_field_is_misspelt(zoo: Run) -> None:
+    _, out, _ = zoo("query", "zoo", "eggs", "--explain", "--filter", '{"lges": 2, "legs": 2}')
+    assert out.splitlines()[-1] == "no record has the field lges"
+
+
 def test_a_collection_made_with_hashing_is_searched_with_it(run: Run) -> None:
     write_lines("zoo.jsonl", [{"id": each["id"], "text": each.get("text")} for each in RECORDS])
     made = document(run("ingest", "zoo.jsonl", "--into", "zoo", "--embedder", "hashing", "--json"))

@@ -12,7 +12,7 @@ import pytest
 from commands import RECORDS, Run, document, refused, runner, start, write_lines
 
 import tiercel
-from tiercel.cli import ingest
+from tiercel.cli import ingest, interrupts
 from tiercel.cli.beginning import Beginning
 
 
@@ -268,3 +268,30 @@ def test_an_empty_file_makes_an_empty_collection(run: Run) -> None:
     Path("empty.jsonl").write_text("\n", encoding="utf-8")
     assert document(run("ingest", "empty.jsonl", "--into", "empty", "--json"))["written"] == 0
     assert document(run("query", "empty", "cat", "--json"))["results"] == []
+
+
+def test_help_says_that_what_has_changed_is_not_skipped(run: Run) -> None:
+    assert "there already as they are" in " ".join(run("ingest", "--help")[1].split())
+
+
+@pytest.mark.parametrize("batch", [2], indirect=True)
+def test_ctrl_c_counts_a_batch_that_has_just_been_written(
+    run: Run, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upsert = tiercel.Collection.upsert
+    calls = 0
+
+    def interrupted(self: tiercel.Collection, *args: Any) -> int:
+        nonlocal calls
+        calls += 1
+        done = upsert(self, *args)
+        if calls == 2:
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(tiercel.Collection, "upsert", interrupted)
+    # This process goes on, and what was left open is closed with the list.
+    monkeypatch.setattr(interrupts, "_LEFT", [])
+    code, _, err = run("ingest", "zoo.jsonl", "--into", "zoo")
+    assert (code, "4 records of zoo.jsonl are in" in err) == (130, True)
+    assert len(content("zoo")) == 4

@@ -234,3 +234,11 @@ def test_text_that_looks_like_a_date_is_text_where_the_schema_says_so(tmp_path: 
         collection.upsert(values, metadata=[{"x": value} for value in values])
         assert ids(collection.scan(order_by="x")) == sorted(values)
         assert ids(collection.scan(F("x") < "2024-05-01T", order_by="x")) == ["1", "2024-05-01"]
+
+
+def test_none_is_the_first_page_and_an_empty_string_is_no_position(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path / "few") as collection:
+        collection.upsert(["a", "b"])
+        assert ids(collection.scan(after=None)) == ["a", "b"]
+        with pytest.raises(tiercel.InvalidInputError, match="after: expected the position of a scan"):
+            collection.scan(after="")

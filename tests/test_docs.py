@@ -1,10 +1,14 @@
 """The examples of README, of docs/ and of every public docstring do what they show."""
 
 import ast
+import builtins
 import contextlib
 import doctest
+import importlib.util
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +36,20 @@ def run_script(source: str, name: str, namespace: dict[str, Any]) -> str:
     return output.getvalue()
 
 
+def run_program(source: str, name: str) -> str:
+    """What an example that is a program prints, run as a file of its own: it starts processes that import it."""
+    program = Path(f"{name.partition('.')[0]}.py")
+    program.write_text(source, encoding="utf-8")
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, ""), name
+    return done.stdout
+
+
+def lacks_a_package(source: str) -> bool:
+    """Whether an example is about an optional package that is not installed."""
+    return re.search(r"^import pandas", source, re.MULTILINE) is not None and importlib.util.find_spec("pandas") is None
+
+
 def python_examples(page: Path) -> list[tuple[str, str | None]]:
     """Python blocks of a page, each with the text block that follows as its output, if one does."""
     blocks = [match.groups() for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
@@ -49,11 +67,48 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
     namespace: dict[str, Any] = {}
     for number, (source, expected) in enumerate(python_examples(page), start=1):
         name = f"{page.name}, example {number}"
+        if lacks_a_package(source):
+            continue
         if ">>>" in source:
             run_doctest(source, name, namespace)
         else:
-            output = run_script(source, name, namespace)
+            is_program = '__name__ == "__main__"' in source
+            output = run_program(source, name) if is_program else run_script(source, name, namespace)
             assert expected is None or output == expected, name
+
+
+def names_from_elsewhere(source: str) -> set[str]:
+    """Names that an example uses and does not make."""
+    used: set[str] = set()
+    made = {*dir(builtins), "__name__"}
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name():
+                (used if isinstance(node.ctx, ast.Load) else made).add(node.id)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef() | ast.ExceptHandler():
+                made.add(node.name or "")
+            case ast.arg():
+                made.add(node.arg)
+            case ast.Import() | ast.ImportFrom():
+                made.update((each.asname or each.name).partition(".")[0] for each in node.names)
+            case _:
+                pass
+    return used - made
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_can_be_pasted_or_say_what_they_go_on_from(page: Path) -> None:
+    for source, _ in python_examples(page):
+        if ">>>" not in source:
+            announced = re.match(r"# ([\w, ]+): from ", source)
+            assert names_from_elsewhere(source) == set(announced[1].split(", ") if announced else ()), source
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_that_need_what_is_not_here_are_python(page: Path) -> None:
+    for kind, source in FENCE.findall(page.read_text(encoding="utf-8")):
+        if kind == "py":
+            ast.parse(source, page.name)
 
 
 def docstrings() -> list[tuple[str, str]]:
@@ -80,6 +135,15 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_two_pages_open_one_directory() -> None:
+    # Whoever tries one page after the other would meet a collection that was made with another embedder.
+    opened: dict[str, Path] = {}
+    for page in PAGES:
+        for source, _ in python_examples(page):
+            for name in re.findall(r"(?:open|Store|Files)\(\"([^\"]+)\"", source):
+                assert opened.setdefault(name, page) == page, name
 
 
 def test_every_command_is_documented() -> None:

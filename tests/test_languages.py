@@ -76,6 +76,56 @@ def test_accents_stay(tmp_path: Path) -> None:
         assert collection.search(text="RESUME").ids == ["b"]
 
 
+# By language: words, and how they may be written without accents; and words that are not found so.
+ACCENTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "english": ({}, {"résumé": "resume"}),
+    "german": ({"Köln": "koln", "Äpfel": "apfel", "Müller": "muller"}, {"Café": "cafe"}),
+    "spanish": ({"canción": "cancion", "árbol": "arbol", "rápido": "rapido"}, {"niño": "nino", "pingüino": "pinguino"}),
+    "dutch": ({"coördinatie": "coordinatie", "privé": "prive"}, {"Curaçao": "curacao", "scène": "scene"}),
+    "greek": ({"ταξίδεψε": "ταξιδεψε", "οδός": "οδος"}, {"προϊόν": "προιον"}),
+    "arabic": ({"مُحَمَّد": "محمد", "أحمد": "احمد", "آخر": "اخر"}, {}),
+    "french": ({"père": "pere", "marché": "marche"}, {"garçon": "garcon", "hôtel": "hotel"}),
+    "italian": ({"caffè": "caffe"}, {"virtù": "virtu"}),
+    "swedish": ({}, {"språk": "sprak"}),
+    "turkish": ({}, {"güneş": "gunes"}),
+}
+
+
+@pytest.mark.parametrize("language", ACCENTS)
+def test_accents_that_stems_are_without(tmp_path: Path, language: str) -> None:
+    same, other = ACCENTS[language]
+    with tiercel.open(tmp_path, language=language) as collection:
+        collection.upsert([*same, *other], texts=[*same, *other])
+        found = {word: collection.search(text=plain).ids for word, plain in (same | other).items()}
+        assert found == {word: [word] for word in same} | {word: [] for word in other}
+        assert all(collection.search(text=word).ids == [word] for word in found)
+
+
+def test_scripts_without_spaces(tmp_path: Path) -> None:
+    texts = {
+        "ko": "지역주민이 모였다",
+        "kana": "カタカナテスト",
+        "ja": "東京都にすむ",
+        "zh": "北京大学的学生",
+        "th": "ภาษาไทย",
+    }
+    with tiercel.open(tmp_path, language=None) as collection:
+        collection.upsert([*texts], texts=[*texts.values()])
+        for query in ("주민", "지역주민", "テスト"):
+            assert collection.search(text=query).ids == [], "a run is one word"
+        for query, expected in {
+            "지역주민이": "ko",
+            "カタカナテスト": "kana",
+            "すむ": "ja",
+            "大学": "zh",
+            "ไทย": "th",
+        }.items():
+            assert collection.search(text=query).ids == [expected]
+        assert collection.search(text="東京").ids == ["ja", "zh"]
+        assert collection.search(text='+"東京"', syntax="operators").ids == ["ja"]
+        assert collection.search(text='+"京東"', syntax="operators").ids == []
+
+
 FORMS: list[Callable[[str], str]] = [
     *(lambda text, form=form: unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")),
     str.upper,

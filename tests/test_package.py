@@ -2,8 +2,10 @@
 
 import importlib
 import importlib.metadata
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,30 @@ def test_every_public_name_is_there() -> None:
     assert set(tiercel.__all__) <= set(dir(tiercel))
     with pytest.raises(AttributeError, match="no_such_name"):
         tiercel.no_such_name  # noqa: B018
+
+
+def documented_names() -> list[str]:
+    """What docs and docstrings write as `tiercel.name`."""
+    root = Path(__file__).resolve().parents[1]
+    pages = [root / "README.md", *(root / "docs").glob("*.md"), *(root / "python" / "tiercel").rglob("*.py")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    return sorted(
+        {
+            name
+            for names in re.findall(r"`tiercel((?:\.[A-Za-z]\w*)+)|help\(tiercel((?:\.\w+)+)\)", text)
+            for name in names
+            if name
+        }
+    )
+
+
+@pytest.mark.parametrize("first", ["cache.Store", "filters", "plain", "schema", "rerank"])
+def test_every_documented_name_is_there_after_import_tiercel(first: str) -> None:
+    names = documented_names()
+    assert {".filters", ".cache.Store", ".open"} <= set(names)
+    # In a process of its own: another name may load a module that the next one needs.
+    script = f"import tiercel; tiercel.{first}; [eval('tiercel' + name) for name in {names}]"
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def test_version_is_that_of_the_distribution() -> None:

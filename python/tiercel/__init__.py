@@ -32,7 +32,12 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
+    # Written `x as x`: in no __all__, for a star import shall bring no modules of such names.
+    from tiercel import cache as cache
     from tiercel import datasets, embed, rerank
+    from tiercel import filters as filters
+    from tiercel import plain as plain
+    from tiercel import schema as schema
     from tiercel.cache import Cache
     from tiercel.collection import Collection
     from tiercel.embedding_cache import EmbeddingCache
@@ -104,6 +109,8 @@ _LATER = {
     "open": "opening",
 }
 
+_MODULES = {"cache", "datasets", "embed", "filters", "plain", "rerank", "schema"}
+
 # Its methods are those of sequences.
 Sequence.register(Matches)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
@@ -123,7 +130,7 @@ def __getattr__(name: str) -> object:
 
     if name in _LATER:
         value: object = getattr(import_module(f"tiercel.{_LATER[name]}"), name)
-    elif name in {"datasets", "embed", "rerank"}:
+    elif name in _MODULES:
         value = import_module(f"tiercel.{name}")
     else:
         raise AttributeError(f"module 'tiercel' has no attribute {name!r}")
@@ -132,4 +139,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_LATER})
+    return sorted({*globals(), *__all__, *_LATER, *_MODULES})

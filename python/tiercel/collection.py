@@ -159,7 +159,7 @@ class Collection(Writing):
         filter
             Only among the records that pass: an expression of `F`, or its dict form.
         k
-            Results, at least 1; fewer come back when there are fewer.
+            Results, at least 1; fewer come back when there are fewer. There is no offset: for page two of ten ask for 20 and slice.
         recall
             Wanted share of the true nearest by vector, above 0 and at most 1; 0.95 unless given. 1 is exact search.
         fusion, rrf_k
@@ -270,7 +270,7 @@ class Collection(Writing):
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> Scan:
-        """Records in order, without a search; their score is NaN. They are those of the moment of the call, and read as they are asked for.
+        """Records in order, without a search; their score is `None`. They are those of the moment of the call, and read as they are asked for.
 
         Parameters
         ----------
@@ -284,7 +284,8 @@ class Collection(Writing):
         limit
             At most so many.
         after
-            A `Scan.position`: the records behind it, in the same order. The record that stood there may be gone.
+            A `Scan.position`: the records behind it, in the same order; `None` begins with the first, and an empty string is no position.
+            The record that stood there may be gone.
             A position counts until `compact` has numbered the records anew twice.
         include
             As in `search`.

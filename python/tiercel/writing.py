@@ -202,17 +202,20 @@ class Writing:
             As in `upsert`. Of equal ids the later changes what the earlier left.
         merge
             Fields to set: one dict for all records, or one for each. A dict within a dict is merged, too; any other value, `None` and
-            lists among them, takes the place of what was there.
+            lists among them, takes the place of what was there. Dots mean nothing here: `{"author": {"name": "Ann"}}` sets the `name` in the
+            object `author`, and `"author.name"` is a key with a dot in it. Such a key is refused where the record has that field in an object
+            and no such key, since filters would no longer see the field.
         remove
-            Names of fields to remove, with dots as in filters: `"author.name"` is the `name` in the object `author`. A record may lack them.
+            Names of fields to remove. `"author.name"` is the field that a filter of this name means: the key `"author.name"` if the record has
+            it, else the `name` in the object `author`. A record may lack them.
         if_sequence
             As in `upsert`: change only what has not been written since it was read.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, neither `merge` nor `remove` is given, or what comes out is too large or does not agree with
-            the schema.
+            An argument is not what it must be, neither `merge` nor `remove` is given, a key of `merge` has a dot and hides a field of the
+            record, or what comes out is too large or does not agree with the schema.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         CorruptionError

@@ -1,11 +1,13 @@
 """Every command and option of the command line."""
 
 import argparse
-from typing import NoReturn
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import tiercel
 from tiercel.cli import collection_arguments as collections
 from tiercel.cli.cache_arguments import cache
+from tiercel.cli.order import options_first
 from tiercel.cli.paths import Reads, writes
 from tiercel.cli.printable import cell
 
@@ -22,6 +24,23 @@ On failure there is one line on stderr, and with --json nothing on stdout.
 
 
 class _Parser(argparse.ArgumentParser):
+    """Takes options and other words in any order, and what it does not know is an error that sends to the help of the command."""
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it has overloads for the type of namespace
+        self, args: Iterable[str] | None = None, namespace: Any = None
+    ) -> tuple[Any, list[str]]:
+        # Only what has the options can tell them from their values.
+        is_command = self._subparsers is None
+        if is_command and args is not None:
+            args = options_first(list(args), self._option_string_actions)
+        known, unknown = super().parse_known_args(args, namespace)
+        unknown = [word for word in unknown if word != "--"]
+        if is_command and unknown:
+            dashed = any(word.startswith("-") for word in unknown)
+            hint = "; what begins with a dash and is no option stands behind --" if dashed else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return known, unknown
+
     def error(self, message: str) -> NoReturn:
         # What was not understood stands in the message as it came.
         self.exit(2, f"tiercel: error: {cell(message)} (see {self.prog} --help)\n")

@@ -20,7 +20,11 @@ def ingest(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="collection; made if there is none",
     )
-    parser.add_argument("--resume", action="store_true", help="skip records whose ids are there already")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="skip records that are there already as they are: with this text, metadata and vector",
+    )
     parser.add_argument(
         "--embedder",
         choices=("none", "hashing"),
@@ -32,7 +36,7 @@ def ingest(parser: argparse.ArgumentParser) -> None:
 def query(parser: argparse.ArgumentParser) -> None:
     """Options of `tiercel query`."""
     directory(parser)
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="words to find")
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="words to find; behind -- if they begin with a dash")
     parser.add_argument(
         "--syntax",
         choices=("plain", "operators"),

@@ -85,6 +85,10 @@ class _Target:
         self._collection: Collection | None = None
         self._opens = False
         self._keeps = True
+        self._sequence = 0
+        """The number of the last batch that is counted in `written`."""
+        self._under_way = 0
+        """Lines of the batch that is being written."""
 
     def open(self) -> Collection:
         """The collection, which is made if it is not there."""
@@ -92,6 +96,7 @@ class _Target:
             self._opens = True
             self._collection = interruptible(lambda: tiercel.open(self._args.into, embedder=self._embedder))
             self._keeps = not self._beginning.is_of(self._collection)
+            self._sequence = self._collection.stats()["sequence"]
             _check_embedder(self._collection, self._embedder)
         return self._collection
 
@@ -109,6 +114,7 @@ class _Target:
             if self._args.resume:
                 new = new_records(collection, [each.record for each in entries], self._embedder)
                 fresh = [entry for entry, is_new in zip(entries, new, strict=True) if is_new]
+            written, self._under_way = len(fresh), len(entries)
             _upsert(collection, [each.record for each in fresh])
         except InvalidInputError as error:
             if len(entries) == 1:
@@ -117,8 +123,11 @@ class _Target:
             error.add_note(f"{entries[0].place} to {entries[-1].place.number}")
             raise
         else:
-            self.written += len(fresh)
-            self.skipped += len(entries) - len(fresh)
+            # No call stands between these, so no Ctrl-C comes between them.
+            self._sequence += written > 0
+            self.written += written
+            self.skipped += self._under_way - written
+            self._under_way = 0
             return
         # One of them is wrong: the half before it is put in, and the other one divided again.
         middle = len(entries) // 2
@@ -140,6 +149,9 @@ class _Target:
             # All that was put in is on disk. What closing adds makes the next opening quicker, and takes seconds.
             leave(self._collection)
             done = self.written + self.skipped
+            if self._collection.stats()["sequence"] > self._sequence:
+                # Ctrl-C came when the batch was on disk and not counted yet.
+                done += self._under_way
             error.add_note(f"{done:,} records of {self._source} are in; the same command with --resume goes on")
         elif error is not None:
             # What went wrong first is what to tell.

@@ -66,3 +66,5 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"found by {plan['way']}, {document['quality']}{passed}"
         for stage in plan["stages"]:
             yield f"  {stage['name']:<8} {stage['seconds'] * 1e3:8.3f} ms  {stage['count']:,}"
+        for field in plan["unknown_fields"]:
+            yield f"no record has the field {cell(field)}"
