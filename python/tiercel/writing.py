@@ -206,8 +206,8 @@ class Writing:
             object `author`, and `"author.name"` is a key with a dot in it. Such a key is refused where the record has that field in an object
             and no such key, since filters would no longer see the field.
         remove
-            Names of fields to remove. `"author.name"` is the field that a filter of this name means: the key `"author.name"` if the record has
-            it, else the `name` in the object `author`. A record may lack them.
+            Names of fields to remove. `"author.name"` is both the key `"author.name"` and the `name` in the object `author`, so that a filter of
+            this name finds nothing any more. A record may lack them.
         if_sequence
             As in `upsert`: change only what has not been written since it was read.
 
