@@ -47,7 +47,7 @@ def open(  # noqa: A001
     embedder
         Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. A collection keeps the fingerprint of its embedder, which can be
         given for as long as there are no vectors. A collection with an embedder may be opened without: then it takes and searches vectors
-        that were made elsewhere.
+        that were made elsewhere, a text is searched by words alone, and texts without vectors are refused.
     schema
         Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`. Metadata that
         do not agree are refused, and so are filters that name another field or compare a field with another type. The collection

@@ -57,7 +57,8 @@ class Writing:
             shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
             Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
-            vector are embedded.
+            vector are embedded. If the collection was made with an embedder and opened without, texts alone are refused, for no search
+            by vector would find them; `vectors=[None]`, with a `None` for each id, says that this is meant.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
             schema if there is one. What comes from numpy, pandas and the standard library becomes what JSON has, see `tiercel.plain`.
@@ -73,7 +74,8 @@ class Writing:
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be; the message names the argument and the place.
+            An argument is not what it must be; the message names the argument and the place. Or texts come without `vectors`, and the
+            collection was made with an embedder and opened without.
         DimensionMismatchError
             Vectors of another length than `dim`.
         ConflictError
@@ -84,6 +86,9 @@ class Writing:
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
         batch = self._batch(ids, vectors, texts, metadata)
+        # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
+        if vectors is None:
+            self._check_vectors_beside_texts(batch, "vectors=, with None for a record that is to have no vector,")
         return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def update(
@@ -139,8 +144,7 @@ class Writing:
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata)
-        if self._embedder is None and self._core.fingerprint is not None:
-            _check_vectors_beside_texts(batch, self._core.fingerprint)
+        self._check_vectors_beside_texts(batch, "vectors=")
         return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any) -> _Batch:
@@ -153,6 +157,20 @@ class Writing:
             vectors = embed_missing(vectors, contents, self._embedder)
         rows, with_vector = given_vectors(vectors, len(names))
         return names, rows, with_vector, contents, values
+
+    def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
+        """Refuse a text without a vector where an embedder makes the vectors, and is not here."""
+        fingerprint = None if self._embedder is not None else self._core.fingerprint
+        if fingerprint is None:
+            return
+        _, vectors, with_vector, texts, _ = batch
+        for at, text in enumerate(texts or ()):
+            has_vector = vectors is not None if with_vector is None else with_vector[at]
+            if text is not None and not has_vector:
+                raise InvalidInputError(
+                    f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and"
+                    f" the collection was opened without it: give {cure} or open with embedder="
+                )
 
     def update_metadata(
         self,
@@ -303,15 +321,3 @@ class Writing:
     apatch_metadata = twin(patch_metadata)
     adelete = twin(delete)
     aclear = twin(clear)
-
-
-def _check_vectors_beside_texts(batch: _Batch, fingerprint: str) -> None:
-    """Refuse a new text beside an old vector: it was made by an embedder that is not here."""
-    _, vectors, with_vector, texts, _ = batch
-    for at, text in enumerate(texts or ()):
-        has_vector = vectors is not None if with_vector is None else with_vector[at]
-        if text is not None and not has_vector:
-            raise InvalidInputError(
-                f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and the"
-                " collection was opened without it: give vectors= or open with embedder="
-            )
