@@ -43,8 +43,10 @@ def number(value: object, name: str, low: float, high: float) -> float:
 
 
 def items(values: object) -> list[Any] | None:
-    """What is in a list or the like; `None` for text, a mapping, and what cannot be gone through, as an array without dimensions."""
-    if isinstance(values, str | bytes | Mapping):
+    """What is in a list or the like; `None` for text, what would give its keys, as a mapping and a data frame, and what cannot be gone
+    through, as an array without dimensions.
+    """
+    if isinstance(values, str | bytes | Mapping) or is_frame(values):
         return None
     try:
         iterator = iter(cast("Iterable[Any]", values))
@@ -53,11 +55,29 @@ def items(values: object) -> list[Any] | None:
     return list(iterator)
 
 
+def is_frame(values: object) -> bool:
+    """Whether this is a data frame or a table, whose items are its columns. A column of one is a list like any other."""
+    return hasattr(type(values), "columns") and hasattr(values, "shape")
+
+
+def frame_cure(values: object, name: str) -> str:
+    """What to give in the place of a data frame."""
+    if not is_frame(values):
+        return ""
+    if name not in {"metadata", "merge"}:
+        return '; give one of its columns, as frame["id"]'
+    methods = ("to_dicts", "to_pylist")
+    call = next((f"{method}()" for method in methods if hasattr(values, method)), 'to_dict("records")')
+    return f"; give frame.{call}"
+
+
 def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
     """The values of an argument that has one for each id."""
     listed = items(values)
     if listed is None:
-        raise InvalidInputError(f"{name}: expected a list, one for each id, got {type(values).__name__}")
+        raise InvalidInputError(
+            f"{name}: expected a list, one for each id, got {type(values).__name__}{frame_cure(values, name)}"
+        )
     if count is not None and len(listed) != count:
         raise InvalidInputError(f"{name}: expected {count}, one for each id, got {len(listed)}")
     return listed
@@ -83,7 +103,9 @@ def record_ids(ids: str | Iterable[str]) -> list[str]:
     names = items(ids)
     if names is None:
         refuse_foreign_id(ids, "ids")
-        raise InvalidInputError(f"ids: expected a str or a list of them, got {type(ids).__name__}")
+        raise InvalidInputError(
+            f"ids: expected a str or a list of them, got {type(ids).__name__}{frame_cure(ids, 'ids')}"
+        )
     return [record_id(name, f"ids[{at}]") for at, name in enumerate(names)]
 
 
@@ -191,5 +213,5 @@ def query_texts(texts: Iterable[str]) -> list[str]:
     """Texts to search for."""
     listed = items(texts)
     if listed is None:
-        raise InvalidInputError(f"texts: expected a list, got {type(texts).__name__}")
+        raise InvalidInputError(f"texts: expected a list, got {type(texts).__name__}{frame_cure(texts, 'texts')}")
     return [unicode_text(text, f"texts[{at}]") for at, text in enumerate(listed)]

@@ -1,0 +1,70 @@
+"""Mistakes that are easily made with a collection: each is refused, changes nothing, and the message says what to write instead."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiercel
+from tiercel import Collection, F
+
+
+@pytest.fixture
+def zoo(tmp_path: Path):
+    with tiercel.open(tmp_path / "zoo", dim=2) as collection:
+        collection.upsert(["cat", "hen"], [[1, 0], [0, 1]], ["a cat", "a hen"], [{"legs": 4}, {"legs": 2}])
+        before = list(collection.scan())
+        yield collection
+        assert list(collection.scan()) == before
+
+
+class Table:
+    """A data frame that owes nothing to pandas: its items are its columns."""
+
+    columns = ("id", "year")
+    shape = (2, 2)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.columns)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        raise NotImplementedError
+
+
+def test_a_table_is_not_taken_for_the_names_of_its_columns(zoo: Collection) -> None:
+    table: Any = Table()
+    for call in (zoo.upsert, zoo.update_metadata, zoo.delete, zoo.get):
+        arguments = [[{}, {}]] if call == zoo.update_metadata else []
+        cure = 'ids: expected a str or a list of them, got Table; give one of its columns, as frame["id"]'
+        with pytest.raises(tiercel.InvalidInputError, match=re.escape(cure)):
+            call(table, *arguments)  # pyright: ignore[reportArgumentType, reportCallIssue]
+    ids = ["a", "b"]
+    with pytest.raises(tiercel.InvalidInputError, match=re.escape("got Table; give frame.to_dicts()")):
+        zoo.upsert(ids, metadata=table)
+    with pytest.raises(tiercel.InvalidInputError, match=r"merge: .* give frame\.to_dicts\(\)"):
+        zoo.patch_metadata(ids, table)
+    with pytest.raises(tiercel.InvalidInputError, match=r"texts: .* give one of its columns"):
+        zoo.upsert(ids, texts=table)
+    with pytest.raises(tiercel.InvalidInputError, match=r"texts: .* give one of its columns"):
+        zoo.search_many(texts=table)
+    with pytest.raises(tiercel.InvalidInputError, match="include: expected a list, got Table"):
+        zoo.get("cat", include=table)
+    with pytest.raises(tiercel.InvalidInputError, match="expected an iterable of values, got Table"):
+        F("legs").in_(table)
+
+
+def test_a_data_frame_is_refused_and_its_columns_are_taken(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"id": ["a", "b"], "text": ["x", "y"], "year": [2020, 2021]})
+    with tiercel.open(tmp_path / "zoo") as collection:
+        with pytest.raises(tiercel.InvalidInputError, match=r'ids: .* got DataFrame; .* frame\["id"\]'):
+            collection.upsert(frame)
+        with pytest.raises(
+            tiercel.InvalidInputError, match=r'metadata: .* got DataFrame; give frame.to_dict\("records"\)'
+        ):
+            collection.upsert(frame["id"], metadata=frame[["year", "text"]])
+        assert len(collection) == 0
+        assert collection.upsert(frame["id"], texts=frame["text"], metadata=frame[["year"]].to_dict("records")) == 2
+        assert collection.get("b").metadata == {"year": 2021}  # pyright: ignore[reportOptionalMemberAccess]
