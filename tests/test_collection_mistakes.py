@@ -68,3 +68,38 @@ def test_a_data_frame_is_refused_and_its_columns_are_taken(tmp_path: Path) -> No
         assert len(collection) == 0
         assert collection.upsert(frame["id"], texts=frame["text"], metadata=frame[["year"]].to_dict("records")) == 2
         assert collection.get("b").metadata == {"year": 2021}  # pyright: ignore[reportOptionalMemberAccess]
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"legs": {"gt": 2}}, "filter['legs']: expected '$gt', or {'$eq': {...}} for a value, got 'gt'"),
+        ({"legs": {"gte": 2, "lt": 9}}, "filter['legs']: expected '$gte', '$lt', or"),
+        ({"$or": [{"a": 1}, {"$not": {"legs": {"in": [2]}}}]}, "filter['$or'][1]['$not']['legs']: expected '$in'"),
+        ({"or": [{"legs": 2}, {"legs": 4}]}, "filter['or']: expected '$or', or {'$eq': ...} for a field of this name"),
+        ({"not": {"legs": 2}}, "filter['not']: expected '$not'"),
+    ],
+)
+def test_a_filter_whose_operators_lack_their_sign_is_refused(zoo: Collection, form: Any, message: str) -> None:
+    for call in (
+        zoo.count,
+        zoo.scan,
+        lambda form: zoo.delete(filter=form),
+        lambda form: zoo.search("cat", filter=form),
+    ):
+        with pytest.raises(tiercel.InvalidInputError, match=re.escape(message)):
+            call(form)
+
+
+def test_a_dict_that_is_a_value_is_still_compared(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path / "zoo") as collection:
+        collection.upsert(
+            ["a", "b"], metadata=[{"range": {"gt": 5}, "or": [{"x": 1}]}, {"not": 3, "in": {"gt": 5, "y": 1}}]
+        )
+        assert collection.count({"range": {"$eq": {"gt": 5}}}) == 1
+        assert collection.count(F("range") == {"gt": 5}) == 1
+        assert collection.count({"in": {"gt": 5, "y": 1}}) == 1
+        assert collection.count({"range.gt": 5}) == 1
+        assert collection.count({"or": {"$eq": [{"x": 1}]}}) == 1
+        assert collection.count({"not": {"$exists": True}}) == 1
+        assert collection.count({"in": {}}) == 0
