@@ -103,3 +103,14 @@ def test_a_dict_that_is_a_value_is_still_compared(tmp_path: Path) -> None:
         assert collection.count({"or": {"$eq": [{"x": 1}]}}) == 1
         assert collection.count({"not": {"$exists": True}}) == 1
         assert collection.count({"in": {}}) == 0
+
+
+def test_what_this_process_has_open_is_not_said_to_be_anothers(tmp_path: Path) -> None:
+    message = "already open in this process: close that collection, or use it"
+    (tmp_path / "way").symlink_to(tmp_path / "zoo")
+    with tiercel.open(tmp_path / "zoo") as collection:
+        for path in (tmp_path / "zoo", tmp_path / "way"):
+            with pytest.raises(tiercel.AlreadyOpenError, match=message):
+                tiercel.open(path)
+        assert len(collection) == 0
+    tiercel.open(tmp_path / "way").close()
