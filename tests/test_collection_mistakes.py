@@ -1,10 +1,11 @@
 """Mistakes that are easily made with a collection: each is refused, changes nothing, and the message says what to write instead."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tiercel
@@ -114,3 +115,86 @@ def test_what_this_process_has_open_is_not_said_to_be_anothers(tmp_path: Path) -
                 tiercel.open(path)
         assert len(collection) == 0
     tiercel.open(tmp_path / "way").close()
+
+
+def refused(call: Callable[..., object], message: str, *arguments: Any, **named: Any) -> None:
+    with pytest.raises(tiercel.InvalidInputError, match=re.escape(message)):
+        call(*arguments, **named)
+
+
+def test_what_stands_in_another_place_is_told_where_it_goes(zoo: Collection) -> None:
+    texts = "vectors: expected a numeric array, got texts; give them as texts="
+    for vectors in (["a lynx", "an owl"], [None, "an owl"], ("a lynx", "an owl"), np.array(["a lynx", "an owl"])):
+        refused(zoo.upsert, texts, ["lynx", "owl"], vectors)
+        refused(zoo.update, texts, ["cat", "hen"], vectors)
+    refused(zoo.upsert, texts, "lynx", "a lynx")
+    for condition in (F("legs") == 4, {"legs": 4}):
+        refused(zoo.delete, f"got {type(condition).__name__}; give a filter as filter=", condition)
+        refused(zoo.search, f"got {type(condition).__name__}; give a filter as filter=", condition)
+    cat, hen = zoo.get("cat"), zoo.get("hen")
+    refused(zoo.delete, "if_sequence: expected an int, got a Match; give match.sequence", "cat", if_sequence=cat)
+    refused(zoo.upsert, "if_sequence[1]: expected an int, got a Match", ["a", "b"], if_sequence=[0, hen])
+    refused(zoo.update_metadata, "if_sequence[0]: expected an int", ["cat"], [{}], if_sequence=zoo.search("cat", k=1))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("text", "texts"), ("vector", "vectors"), ("metadatas", "metadata"), ("durability", None)]
+)
+def test_an_argument_by_another_name_is_told_its_own(zoo: Collection, given: str, meant: str | None) -> None:
+    for name in ("upsert", "update"):
+        end = f"; did you mean {meant!r}?" if meant else ""
+        message = f"Collection.{name}() got an unexpected keyword argument {given!r}{end}"
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            getattr(zoo, name)("cat", **{given: "a lynx"})
+
+
+def test_a_search_by_one_ranking_alone_needs_what_that_ranks_by(zoo: Collection) -> None:
+    text = "alpha: expected a text beside 0, which is the search by text alone, got only a vector"
+    refused(zoo.search, text, [1, 0], alpha=0)
+    refused(zoo.search_many, text, [[1, 0]], alpha=0)
+    vector = "alpha: expected a vector beside 1.0, which is the search by vector alone, got only a text"
+    refused(zoo.search, vector, "cat", alpha=1.0)
+    refused(zoo.search_many, vector, ["cat"], alpha=1.0)
+    assert zoo.search([1, 0], alpha=0.5, k=1).ids == zoo.search("cat", alpha=0.5).ids == ["cat"]
+
+
+@pytest.mark.parametrize("gap", [float("nan"), np.float32("nan"), np.datetime64("NaT"), "pandas.NA", "pandas.NaT"])
+def test_a_missing_value_is_called_so(zoo: Collection, gap: Any) -> None:
+    if isinstance(gap, str):
+        gap = getattr(pytest.importorskip("pandas"), gap.removeprefix("pandas."))
+    got = {"NAType": "pandas.NA", "NaTType": "NaT", "datetime64": "NaT"}.get(type(gap).__name__, "nan")
+    ids = ["a", "b"]
+    refused(
+        zoo.upsert, f"texts[1]: expected a str, got {got}; a missing value is None (record 'b')", ids, texts=["x", gap]
+    )
+    refused(
+        zoo.upsert,
+        f"vectors[1]: expected a vector, got {got}; a missing value is None (record 'b')",
+        ids,
+        [[1, 0], gap],
+    )
+    refused(zoo.update, f"vectors[0]: expected a vector, got {got}", ids, [gap, None])
+    refused(
+        zoo.upsert, f"ids[1]: expected a str, got {got}: a value is missing, and every record has an id", ["a", gap]
+    )
+
+
+def test_an_id_that_is_none_is_missing(zoo: Collection) -> None:
+    refused(zoo.upsert, "ids[1]: expected a str, got None: a value is missing, and every record has an id", ["a", None])
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda: F("legs") > 500 & F("even"),  # pyright: ignore[reportOperatorIssue]
+        lambda: F("legs") > 500 | (F("even") == True),  # noqa: E712  # pyright: ignore[reportOperatorIssue]
+        lambda: (F("legs") > 500) & F("even"),  # pyright: ignore[reportOperatorIssue]
+        lambda: F("even") & (F("legs") > 500),
+        lambda: F("even") or (F("legs") > 500),
+        lambda: not F("even"),
+        lambda: ~F("even"),
+    ],
+)
+def test_a_comparison_without_brackets_is_told_to_have_some(join: Callable[[], object]) -> None:
+    with pytest.raises(TypeError, match=r"write each comparison in brackets, as in \(F\("):
+        join()

@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 
 from tiercel.errors import InvalidInputError
+from tiercel.found import Match
 
 Metadata: TypeAlias = Mapping[str, Any]
 
@@ -111,7 +112,12 @@ def record_ids(ids: str | Iterable[str]) -> list[str]:
 
 def record_id(id: object, place: str) -> str:
     """The id of a record."""
-    refuse_foreign_id(id, place)
+    if not isinstance(id, str):
+        refuse_foreign_id(id, place)
+        if (gap := gap_name(id)) is not None:
+            raise InvalidInputError(
+                f"{place}: expected a str, got {gap}: a value is missing, and every record has an id"
+            )
     text = unicode_text(id, place)
     size = len(text.encode())
     if not 1 <= size <= MAX_ID:
@@ -126,6 +132,26 @@ def refuse_foreign_id(id: object, place: str) -> None:
         raise InvalidInputError(f"{place}: expected a str, got {kind}; give str(id)")
 
 
+def refuse_unknown(call: str, unknown: Mapping[str, object], known: Sequence[str]) -> None:
+    """Raise the `TypeError` of Python for an argument that a call does not have, with the name of the one that is meant."""
+    for name in unknown:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{call} got an unexpected keyword argument {name!r}{meant}")
+
+
+def gap_name(value: object) -> str | None:
+    """What a missing value is called; `None` for a value that is there."""
+    kind = type(value).__name__
+    if value is None or kind == "NAType":
+        return "None" if value is None else "pandas.NA"
+    if kind == "NaTType" or (isinstance(value, np.datetime64 | np.timedelta64) and np.isnat(cast("Any", value))):
+        return "NaT"
+    return "nan" if isinstance(value, float | np.floating) and math.isnan(cast("float", value)) else None
+
+
 def beside(ids: object, value: Any) -> Any:
     """What is given beside ids, one for each: beside a single id, the value itself stands for a list of it."""
     return [value] if isinstance(ids, str) and value is not None else value
@@ -136,14 +162,28 @@ def column_of_vectors(vectors: Any) -> Any:
     return list(vectors) if str(getattr(vectors, "dtype", "")) == "object" and vectors.ndim == 1 else vectors
 
 
-def given_vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
+def refuse_texts(vectors: Any) -> None:
+    """Complain about texts in the place of vectors, and say where they go."""
+    first: object = vectors
+    if isinstance(vectors, list | tuple) or getattr(vectors, "ndim", 0) == 1:
+        first = next((each for each in cast("Iterable[object]", vectors) if each is not None), None)
+    if isinstance(first, str):
+        raise InvalidInputError("vectors: expected a numeric array, got texts; give them as texts=")
+
+
+def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] | None]:
     """What the core is to read, and which ids have a vector if not all or none."""
     if vectors is None or not isinstance(vectors, list | tuple):
         return vectors, None
     rows = cast("Sequence[Any]", vectors)
+    if len(rows) == len(names):
+        for at, row in enumerate(rows):
+            # The gap of a data frame. What has a length is no such thing, and asked for that in no time.
+            if row is not None and not hasattr(row, "__len__") and (gap := gap_name(row)) is not None:
+                raise InvalidInputError(f"vectors[{at}]: expected a vector, got {gap}; {_none_is_missing(names[at])}")
     if all(row is not None for row in rows):
         return rows, None
-    column(rows, "vectors", count)
+    column(rows, "vectors", len(names))
     there = [row for row in rows if row is not None]
     return there or None, [row is not None for row in rows]
 
@@ -156,14 +196,16 @@ def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> li
     for at, text in enumerate(listed):
         if text is None:
             continue
-        if isinstance(text, float) and math.isnan(text):
-            # The gap of a data frame.
-            hint = f"a missing value is None (record {names[at][:80]!r})"
-            raise InvalidInputError(f"texts[{at}]: expected a str, got nan; {hint}")
+        if not isinstance(text, str) and (gap := gap_name(text)) is not None:
+            raise InvalidInputError(f"texts[{at}]: expected a str, got {gap}; {_none_is_missing(names[at])}")
         size = len(unicode_text(text, f"texts[{at}]"))
         if size > MAX_TEXT:
             raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {size}")
     return listed
+
+
+def _none_is_missing(id: str) -> str:
+    return f"a missing value is None (record {id[:80]!r})"
 
 
 def field_names(fields: str | Iterable[str], name: str) -> list[str]:
@@ -181,11 +223,19 @@ def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> l
     """The sequence that each record must have, if anything is said of it."""
     if if_sequence is None:
         return None
-    listed = items(if_sequence)
+    given = cast("object", if_sequence)
+    # A match is a tuple of its fields.
+    listed = None if isinstance(given, Match) else items(given)
     if listed is None:
-        return [whole(if_sequence, "if_sequence", 0, MAX_LIMIT)] * count
+        return [_sequence(given, "if_sequence")] * count
     column(listed, "if_sequence", count)
-    return [whole(each, f"if_sequence[{at}]", 0, MAX_LIMIT) for at, each in enumerate(listed)]
+    return [_sequence(each, f"if_sequence[{at}]") for at, each in enumerate(listed)]
+
+
+def _sequence(value: object, place: str) -> int:
+    if isinstance(value, Match):
+        raise InvalidInputError(f"{place}: expected an int, got a Match; give match.sequence")
+    return whole(value, place, 0, MAX_LIMIT)
 
 
 def sort_order(order_by: object) -> tuple[str, bool]:

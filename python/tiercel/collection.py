@@ -43,7 +43,7 @@ from tiercel.policy.cores import cores
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
-from tiercel.search import Expand, SearchOptions, options, vector_and_text, vectors_and_texts
+from tiercel.search import Expand, SearchOptions, check_alpha, options, vector_and_text, vectors_and_texts
 from tiercel.twins import twin
 from tiercel.writing import Writing
 
@@ -167,7 +167,7 @@ class Collection(Writing):
         alpha
             Instead of ranks sum scores: `alpha` times that by vector, the rest that by text. Each is scaled: the best of its ranking has
             1, what is not in it 0. The worst of the ranking by vector has 0.2, and a score by text its share of the best. 1 is the search
-            by vector alone, 0 the search by text alone, with their scores.
+            by vector alone, 0 the search by text alone, with their scores; what it is alone by must be given.
         expand
             Go on to records that the found ones lead to, see `tiercel.Expand`.
         rerank
@@ -215,6 +215,7 @@ class Collection(Writing):
         reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
             vector = query_vector(self._embedder, text)
+        check_alpha(alpha, vector, text)
         return Found(self._core.search(vector, text, chosen, reranker))
 
     def search_many(
@@ -255,6 +256,7 @@ class Collection(Writing):
         workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
         if contents is not None and vectors is None and self._embedder is not None:
             vectors = query_vectors(self._embedder, contents)
+        check_alpha(options_.get("alpha"), vectors, contents)
         return [Found(columns) for columns in self._core.search_many(vectors, contents, chosen, reranker, workers)]
 
     def count(self, filter: Filter | Metadata | None = None) -> int:

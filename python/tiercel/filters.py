@@ -27,7 +27,7 @@ count once. `in_` takes many values as one condition, just under 100,000.
 import copy
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast, final
+from typing import Any, Final, NoReturn, cast, final
 
 from tiercel.checks import items, unicode_text
 from tiercel.errors import InvalidInputError
@@ -86,6 +86,11 @@ class Filter:
 
     def __or__(self, other: "Filter") -> "Filter":
         return _joined("$or", self, other)
+
+    def __rand__(self, other: object) -> NoReturn:
+        raise _without_brackets(other)
+
+    __ror__ = __rand__
 
     def __invert__(self) -> "Filter":
         return _filter({"$not": self._form}, self._depth + 1, self._size + 1)
@@ -215,6 +220,17 @@ class F:
             raise InvalidInputError(f"{self._place('$startswith')}: expected a string, got {_kind(beginning)}")
         return self._is("$startswith", unicode_text(beginning, self._place("$startswith")))
 
+    def __and__(self, other: object) -> NoReturn:
+        raise _without_brackets(self)
+
+    __or__ = __rand__ = __ror__ = __and__
+
+    def __invert__(self) -> NoReturn:
+        raise _without_brackets(self)
+
+    def __bool__(self) -> NoReturn:
+        raise _without_brackets(self)
+
     def __repr__(self) -> str:
         return f"F({self._name!r})"
 
@@ -301,6 +317,14 @@ def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
     made._depth = depth  # pyright: ignore[reportPrivateUsage]
     made._size = size  # pyright: ignore[reportPrivateUsage]
     return made
+
+
+def _without_brackets(operand: object) -> TypeError:
+    """What & | ~ say of what is no filter: they bind more tightly than any comparison."""
+    return TypeError(
+        f"& | ~ join filters, got {operand!r}: write each comparison in brackets, as in"
+        ' (F("year") > 2000) & (F("draft") == True)'
+    )
 
 
 def _joined(operator: str, one: Filter, other: object) -> Filter:

@@ -1,7 +1,7 @@
 """What changes the records of a collection."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
@@ -15,6 +15,8 @@ from tiercel.checks import (
     given_vectors,
     record_ids,
     record_texts,
+    refuse_texts,
+    refuse_unknown,
 )
 from tiercel.embed import Embedder, embed_missing
 from tiercel.errors import InvalidInputError
@@ -26,6 +28,7 @@ __all__ = ["Writing"]
 
 _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | None, list[str | None] | None]
 """Ids, vectors, which ids have one unless it is all or none, texts, metadata."""
+_COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
 
 
 class Writing:
@@ -44,6 +47,7 @@ class Writing:
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         *,
         if_sequence: int | Iterable[int] | None = None,
+        **unknown: Never,
     ) -> int:
         """Put records in: all of them or, if anything is wrong, none. A record replaces an older one with its id as a whole.
 
@@ -85,6 +89,7 @@ class Writing:
         StorageFailedError
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
+        refuse_unknown("Collection.upsert()", unknown, _COLUMNS)
         batch = self._batch(ids, vectors, texts, metadata)
         # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
         if vectors is None:
@@ -99,6 +104,7 @@ class Writing:
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         *,
         if_sequence: int | Iterable[int] | None = None,
+        **unknown: Never,
     ) -> int:
         """Change parts of records and keep the rest, all or none; returns how many of the ids are there. Unknown ids change nothing.
 
@@ -141,6 +147,7 @@ class Writing:
         ('a black cat', {'lang': 'en'})
         >>> collection.close()
         """
+        refuse_unknown("Collection.update()", unknown, _COLUMNS)
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata)
@@ -150,12 +157,13 @@ class Writing:
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any) -> _Batch:
         """Records by columns, as the core reads them, with the vectors of texts that have none."""
         names = record_ids(ids)
+        refuse_texts(vectors)
         contents = record_texts(beside(ids, texts), names)
         values = record_metadata(beside(ids, metadata), names)
         vectors = column_of_vectors(vectors)
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
-        rows, with_vector = given_vectors(vectors, len(names))
+        rows, with_vector = given_vectors(vectors, names)
         return names, rows, with_vector, contents, values
 
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
@@ -297,6 +305,9 @@ class Writing:
                 else "delete: expected ids or filter, got neither"
             )
         if ids is not None:
+            if isinstance(ids, Filter | Mapping):
+                kind = type(cast("object", ids)).__name__
+                raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; give a filter as filter=")
             names = record_ids(ids)
             return self._core.delete(names, expected_sequences(if_sequence, len(names)))
         if if_sequence is not None:
