@@ -21,6 +21,7 @@ from tiercel.checks import (
 from tiercel.embed import Embedder, embed_missing
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
+from tiercel.handles import Handle
 from tiercel.plain import given_metadata, json_object, record_metadata
 from tiercel.twins import twin
 
@@ -31,7 +32,7 @@ _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | 
 _COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
 
 
-class Writing:
+class Writing(Handle):
     """The methods of `Collection` that write."""
 
     __slots__ = ()
