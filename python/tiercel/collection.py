@@ -35,10 +35,11 @@ from tiercel.checks import (
     whole,
 )
 from tiercel.embed import Embedder, query_vector, query_vectors
-from tiercel.errors import InvalidInputError
+from tiercel.errors import DiskFullError, InvalidInputError, ReadOnlyFileSystemError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
+from tiercel.places import telling_where
 from tiercel.policy.cores import cores
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
@@ -356,18 +357,21 @@ class Collection(Writing):
 
     def settle(self) -> None:
         """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""
-        self._core.settle()
+        with telling_where(self._path):
+            self._core.settle()
 
     def checkpoint(self) -> None:
         """Write what searches need to files, so that opening reads instead of building. Happens by itself as the collection grows."""
-        self._core.checkpoint()
+        with telling_where(self._path):
+            self._core.checkpoint()
 
     def compact(self) -> None:
         """Rebuild without dead records and give unused space on disk back.
 
         Where most of what was ever written is gone, the records are numbered anew, and writes wait for that; see `after` of `scan`.
         """
-        self._core.compact()
+        with telling_where(self._path):
+            self._core.compact()
 
     def verify(self) -> list[str]:
         """Read everything on disk; returns what is damaged, file by file. An empty list is good news."""
@@ -378,7 +382,8 @@ class Collection(Writing):
 
         If it fails, nothing of the copy is left.
         """
-        self._core.backup(path_name(path, "path"))
+        with telling_where(self._path):
+            self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
         """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part.
@@ -390,8 +395,23 @@ class Collection(Writing):
         return self._core.stats()
 
     def close(self) -> None:
-        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine."""
-        self._core.close()
+        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyFileSystemError
+            There was no room for a checkpoint, or none could be written. The collection is closed all the same and every acknowledged
+            write is on disk; the next opening takes longer.
+        StorageFailedError
+            The disk failed. The collection is closed; what was acknowledged with a `durability` other than "always" may not be on disk.
+        """
+        try:
+            with telling_where(self._path):
+                self._core.close()
+        except (DiskFullError, ReadOnlyFileSystemError) as error:
+            # Only the checkpoint ends so: a log that cannot be synced is a failure of the disk.
+            meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
+            raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
 
     @property
     def closed(self) -> bool:

@@ -10,6 +10,7 @@ from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
 from tiercel.paths import path_name
+from tiercel.places import telling_where
 from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
 from tiercel.writers import remember, telling_who_writes
@@ -105,7 +106,7 @@ def open(  # noqa: A001
         raise InvalidInputError(f"create: expected True or False, got {create!r}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
-    with telling_who_writes(name):
+    with telling_where(name), telling_who_writes(name):
         core = CollectionCore(
             name,
             None if dim is None else whole(dim, "dim", 1, 32768),

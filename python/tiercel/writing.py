@@ -22,6 +22,7 @@ from tiercel.embed import Embedder, embed_missing
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.handles import Handle
+from tiercel.places import telling_where
 from tiercel.plain import given_metadata, json_object, record_metadata
 from tiercel.twins import twin
 
@@ -39,6 +40,7 @@ class Writing(Handle):
 
     _core: CollectionCore
     _embedder: Embedder | None
+    _path: str
 
     def upsert(
         self,
@@ -95,7 +97,8 @@ class Writing(Handle):
         # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
         if vectors is None:
             self._check_vectors_beside_texts(batch, "vectors=, with None for a record that is to have no vector,")
-        return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
+        with telling_where(self._path):
+            return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def update(
         self,
@@ -153,7 +156,8 @@ class Writing(Handle):
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata)
         self._check_vectors_beside_texts(batch, "vectors=")
-        return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
+        with telling_where(self._path):
+            return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any) -> _Batch:
         """Records by columns, as the core reads them, with the vectors of texts that have none."""
@@ -208,7 +212,8 @@ class Writing(Handle):
         """
         names = record_ids(ids)
         values = given_metadata(beside(ids, metadata), names)
-        return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
+        with telling_where(self._path):
+            return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 
     def patch_metadata(
         self,
@@ -268,7 +273,8 @@ class Writing(Handle):
         else:
             values = given_metadata(merge, names, "merge")
         fields = [] if remove is None else field_names(remove, "remove")
-        return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
+        with telling_where(self._path):
+            return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
 
     def delete(
         self,
@@ -310,10 +316,12 @@ class Writing(Handle):
                 kind = type(cast("object", ids)).__name__
                 raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; give a filter as filter=")
             names = record_ids(ids)
-            return self._core.delete(names, expected_sequences(if_sequence, len(names)))
+            with telling_where(self._path):
+                return self._core.delete(names, expected_sequences(if_sequence, len(names)))
         if if_sequence is not None:
             raise InvalidInputError("if_sequence: expected ids beside it, got a filter")
-        return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
+        with telling_where(self._path):
+            return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def clear(self) -> int:
         """Remove all records in one step; returns how many there were. `compact` gives the space on disk back.
@@ -325,7 +333,8 @@ class Writing(Handle):
         DiskFullError, StorageFailedError
             As in `upsert`.
         """
-        return self._core.clear()
+        with telling_where(self._path):
+            return self._core.clear()
 
     aupsert = twin(upsert)
     aupdate = twin(update)
