@@ -281,3 +281,7 @@ def test_texts_alone_are_refused_where_the_embedder_is_missing(tmp_path: Path) -
         collection.upsert(["word", "hen"], [None, letters(TEXTS[1:2])[0]], texts=["a word", TEXTS[1]])
         found = {match.id: match.vector is None for match in collection.scan(include=["vector"])}
         assert found == {"cat": False, "note": True, "eel": False, "word": True, "hen": False}
+    with pytest.raises(tiercel.ClosedError):
+        collection.upsert("cat", texts="a cat")
+    with tiercel.open(tmp_path / "zoo", mode="r") as reader, pytest.raises(tiercel.InvalidInputError, match="mode"):
+        reader.upsert("cat", texts="a cat")

@@ -1,7 +1,7 @@
 """What changes the records of a collection."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Never, TypeAlias, cast
+from typing import Any, Final, Literal, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
@@ -40,6 +40,7 @@ class Writing(Handle):
 
     _core: CollectionCore
     _embedder: Embedder | None
+    _mode: Literal["rw", "r"]
     _path: str
 
     def upsert(
@@ -174,7 +175,8 @@ class Writing(Handle):
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
         """Refuse a text without a vector where an embedder makes the vectors, and is not here."""
         fingerprint = None if self._embedder is not None else self._core.fingerprint
-        if fingerprint is None:
+        # A reader and a closed collection refuse every write, and say why.
+        if fingerprint is None or self._mode == "r" or self._core.closed:
             return
         _, vectors, with_vector, texts, _ = batch
         for at, text in enumerate(texts or ()):
