@@ -263,3 +263,25 @@ def test_an_embedder_that_fails_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(tiercel.InvalidInputError, match=r"metadata\[0\]"):
             collection.upsert(["hen"], texts=["a hen"], metadata=[{"x": object()}])
         assert len(collection) == 1
+
+
+def test_texts_alone_are_refused_where_the_embedder_is_missing(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path / "zoo", embedder=Letters()) as collection:
+        collection.upsert(["cat", "hen"], texts=TEXTS[:2])
+    with tiercel.open(tmp_path / "zoo") as collection:
+        refusal = r"texts\[1\]: expected a vector beside it, .* the embedder 'letters', .* or open with embedder="
+        with pytest.raises(tiercel.InvalidInputError, match=refusal):
+            collection.upsert(["eel", "cat"], texts=[None, "a cat sleeps long"])
+        with pytest.raises(tiercel.InvalidInputError, match=r"texts\[0\]: expected a vector beside it"):
+            collection.upsert("cat", texts="a cat sleeps long")
+        assert [match.vector is None for match in collection.scan(include=["vector"])] == [False, False]
+        # What has no text, has a vector from elsewhere, or is said to have none, is as it is meant.
+        collection.upsert("note", metadata={"year": 2020})
+        collection.upsert("eel", letters(TEXTS[2:])[0], texts=TEXTS[2])
+        collection.upsert(["word", "hen"], [None, letters(TEXTS[1:2])[0]], texts=["a word", TEXTS[1]])
+        found = {match.id: match.vector is None for match in collection.scan(include=["vector"])}
+        assert found == {"cat": False, "note": True, "eel": False, "word": True, "hen": False}
+    with pytest.raises(tiercel.ClosedError):
+        collection.upsert("cat", texts="a cat")
+    with tiercel.open(tmp_path / "zoo", mode="r") as reader, pytest.raises(tiercel.InvalidInputError, match="mode"):
+        reader.upsert("cat", texts="a cat")

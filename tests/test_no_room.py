@@ -267,3 +267,39 @@ def test_files_of_a_tier_that_were_removed_are_noticed_before_the_next_flush(
     with kind(tmp_path / "tier", 1 << 24) as tier:
         assert tier["late"] == b"1"
         assert tier.get("7") in (None, content(7))
+
+
+def test_closing_without_room_says_that_nothing_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "zoo"
+    with files_up_to(200 * KIB):
+        with pytest.raises(DiskFullError) as raised, tiercel.open(path, dim=8) as collection:
+            count, _ = upsert_until_full(collection)
+        assert raised.value.errno == errno.EFBIG
+        assert raised.value.filename == str(path)
+        assert "the collection is closed and every write is safe" in str(raised.value)
+        assert collection.closed
+        collection.close()
+    with tiercel.open(path) as collection:
+        assert len(collection) == count
+        assert collection.verify() == []
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    collection = tiercel.open(tmp_path / "zoo", dim=8)
+    with files_up_to(200 * KIB):
+        count, error = upsert_until_full(collection)
+        assert error.filename == str(tmp_path / "zoo")
+        assert str(error).endswith(f": {str(tmp_path / 'zoo')!r}")
+        everything = [str(number) for number in range(count)]
+        tries = [
+            collection.checkpoint,
+            collection.compact,
+            lambda: collection.update(everything, texts=["word " * 99] * count),
+            lambda: collection.update_metadata(everything, [{"a": "b" * 999}] * count),
+            lambda: collection.patch_metadata(everything, {"a": "b" * 999}),
+        ]
+        for attempt in tries:
+            with pytest.raises(DiskFullError) as raised:
+                attempt()
+            assert raised.value.filename == str(tmp_path / "zoo")
+    collection.close()

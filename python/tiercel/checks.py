@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 
 from tiercel.errors import InvalidInputError
+from tiercel.found import Match
 
 Metadata: TypeAlias = Mapping[str, Any]
 
@@ -43,8 +44,10 @@ def number(value: object, name: str, low: float, high: float) -> float:
 
 
 def items(values: object) -> list[Any] | None:
-    """What is in a list or the like; `None` for text, a mapping, and what cannot be gone through, as an array without dimensions."""
-    if isinstance(values, str | bytes | Mapping):
+    """What is in a list or the like; `None` for text, what would give its keys, as a mapping and a data frame, and what cannot be gone
+    through, as an array without dimensions.
+    """
+    if isinstance(values, str | bytes | Mapping) or is_frame(values):
         return None
     try:
         iterator = iter(cast("Iterable[Any]", values))
@@ -53,11 +56,29 @@ def items(values: object) -> list[Any] | None:
     return list(iterator)
 
 
+def is_frame(values: object) -> bool:
+    """Whether this is a data frame or a table, whose items are its columns. A column of one is a list like any other."""
+    return hasattr(type(values), "columns") and hasattr(values, "shape")
+
+
+def frame_cure(values: object, name: str) -> str:
+    """What to give in the place of a data frame."""
+    if not is_frame(values):
+        return ""
+    if name not in {"metadata", "merge"}:
+        return '; give one of its columns, as frame["id"]'
+    methods = ("to_dicts", "to_pylist")
+    call = next((f"{method}()" for method in methods if hasattr(values, method)), 'to_dict("records")')
+    return f"; give frame.{call}"
+
+
 def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
     """The values of an argument that has one for each id."""
     listed = items(values)
     if listed is None:
-        raise InvalidInputError(f"{name}: expected a list, one for each id, got {type(values).__name__}")
+        raise InvalidInputError(
+            f"{name}: expected a list, one for each id, got {type(values).__name__}{frame_cure(values, name)}"
+        )
     if count is not None and len(listed) != count:
         raise InvalidInputError(f"{name}: expected {count}, one for each id, got {len(listed)}")
     return listed
@@ -83,13 +104,20 @@ def record_ids(ids: str | Iterable[str]) -> list[str]:
     names = items(ids)
     if names is None:
         refuse_foreign_id(ids, "ids")
-        raise InvalidInputError(f"ids: expected a str or a list of them, got {type(ids).__name__}")
+        raise InvalidInputError(
+            f"ids: expected a str or a list of them, got {type(ids).__name__}{frame_cure(ids, 'ids')}"
+        )
     return [record_id(name, f"ids[{at}]") for at, name in enumerate(names)]
 
 
 def record_id(id: object, place: str) -> str:
     """The id of a record."""
-    refuse_foreign_id(id, place)
+    if not isinstance(id, str):
+        refuse_foreign_id(id, place)
+        if (gap := gap_name(id)) is not None:
+            raise InvalidInputError(
+                f"{place}: expected a str, got {gap}: a value is missing, and every record has an id"
+            )
     text = unicode_text(id, place)
     size = len(text.encode())
     if not 1 <= size <= MAX_ID:
@@ -104,6 +132,26 @@ def refuse_foreign_id(id: object, place: str) -> None:
         raise InvalidInputError(f"{place}: expected a str, got {kind}; give str(id)")
 
 
+def refuse_unknown(call: str, unknown: Mapping[str, object], known: Sequence[str]) -> None:
+    """Raise the `TypeError` of Python for an argument that a call does not have, with the name of the one that is meant."""
+    for name in unknown:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{call} got an unexpected keyword argument {name!r}{meant}")
+
+
+def gap_name(value: object) -> str | None:
+    """What a missing value is called; `None` for a value that is there."""
+    kind = type(value).__name__
+    if value is None or kind == "NAType":
+        return "None" if value is None else "pandas.NA"
+    if kind == "NaTType" or (isinstance(value, np.datetime64 | np.timedelta64) and np.isnat(cast("Any", value))):
+        return "NaT"
+    return "nan" if isinstance(value, float | np.floating) and math.isnan(cast("float", value)) else None
+
+
 def beside(ids: object, value: Any) -> Any:
     """What is given beside ids, one for each: beside a single id, the value itself stands for a list of it."""
     return [value] if isinstance(ids, str) and value is not None else value
@@ -114,14 +162,28 @@ def column_of_vectors(vectors: Any) -> Any:
     return list(vectors) if str(getattr(vectors, "dtype", "")) == "object" and vectors.ndim == 1 else vectors
 
 
-def given_vectors(vectors: Any, count: int) -> tuple[Any, list[bool] | None]:
+def refuse_texts(vectors: Any) -> None:
+    """Complain about texts in the place of vectors, and say where they go."""
+    first: object = vectors
+    if isinstance(vectors, list | tuple) or getattr(vectors, "ndim", 0) == 1:
+        first = next((each for each in cast("Iterable[object]", vectors) if each is not None), None)
+    if isinstance(first, str):
+        raise InvalidInputError("vectors: expected a numeric array, got texts; give them as texts=")
+
+
+def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] | None]:
     """What the core is to read, and which ids have a vector if not all or none."""
     if vectors is None or not isinstance(vectors, list | tuple):
         return vectors, None
     rows = cast("Sequence[Any]", vectors)
+    if len(rows) == len(names):
+        for at, row in enumerate(rows):
+            # The gap of a data frame. What has a length is no such thing, and asked for that in no time.
+            if row is not None and not hasattr(row, "__len__") and (gap := gap_name(row)) is not None:
+                raise InvalidInputError(f"vectors[{at}]: expected a vector, got {gap}; {_none_is_missing(names[at])}")
     if all(row is not None for row in rows):
         return rows, None
-    column(rows, "vectors", count)
+    column(rows, "vectors", len(names))
     there = [row for row in rows if row is not None]
     return there or None, [row is not None for row in rows]
 
@@ -134,14 +196,16 @@ def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> li
     for at, text in enumerate(listed):
         if text is None:
             continue
-        if isinstance(text, float) and math.isnan(text):
-            # The gap of a data frame.
-            hint = f"a missing value is None (record {names[at][:80]!r})"
-            raise InvalidInputError(f"texts[{at}]: expected a str, got nan; {hint}")
+        if not isinstance(text, str) and (gap := gap_name(text)) is not None:
+            raise InvalidInputError(f"texts[{at}]: expected a str, got {gap}; {_none_is_missing(names[at])}")
         size = len(unicode_text(text, f"texts[{at}]"))
         if size > MAX_TEXT:
             raise InvalidInputError(f"texts[{at}]: expected at most {MAX_TEXT} characters, got {size}")
     return listed
+
+
+def _none_is_missing(id: str) -> str:
+    return f"a missing value is None (record {id[:80]!r})"
 
 
 def field_names(fields: str | Iterable[str], name: str) -> list[str]:
@@ -159,11 +223,19 @@ def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> l
     """The sequence that each record must have, if anything is said of it."""
     if if_sequence is None:
         return None
-    listed = items(if_sequence)
+    given = cast("object", if_sequence)
+    # A match is a tuple of its fields.
+    listed = None if isinstance(given, Match) else items(given)
     if listed is None:
-        return [whole(if_sequence, "if_sequence", 0, MAX_LIMIT)] * count
+        return [_sequence(given, "if_sequence")] * count
     column(listed, "if_sequence", count)
-    return [whole(each, f"if_sequence[{at}]", 0, MAX_LIMIT) for at, each in enumerate(listed)]
+    return [_sequence(each, f"if_sequence[{at}]") for at, each in enumerate(listed)]
+
+
+def _sequence(value: object, place: str) -> int:
+    if isinstance(value, Match):
+        raise InvalidInputError(f"{place}: expected an int, got a Match; give match.sequence")
+    return whole(value, place, 0, MAX_LIMIT)
 
 
 def sort_order(order_by: object) -> tuple[str, bool]:
@@ -191,5 +263,5 @@ def query_texts(texts: Iterable[str]) -> list[str]:
     """Texts to search for."""
     listed = items(texts)
     if listed is None:
-        raise InvalidInputError(f"texts: expected a list, got {type(texts).__name__}")
+        raise InvalidInputError(f"texts: expected a list, got {type(texts).__name__}{frame_cure(texts, 'texts')}")
     return [unicode_text(text, f"texts[{at}]") for at, text in enumerate(listed)]

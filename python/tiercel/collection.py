@@ -35,15 +35,16 @@ from tiercel.checks import (
     whole,
 )
 from tiercel.embed import Embedder, query_vector, query_vectors
-from tiercel.errors import InvalidInputError
+from tiercel.errors import DiskFullError, InvalidInputError, ReadOnlyFileSystemError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
+from tiercel.places import telling_where
 from tiercel.policy.cores import cores
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
-from tiercel.search import Expand, SearchOptions, options, vector_and_text, vectors_and_texts
+from tiercel.search import Expand, SearchOptions, check_alpha, options, vector_and_text, vectors_and_texts
 from tiercel.twins import twin
 from tiercel.writing import Writing
 
@@ -56,12 +57,13 @@ class Collection(Writing):
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
     never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
-    `mode="r"` raises `InvalidInputError`. Every method has a twin for `asyncio`, named with an `a` before: `await collection.asearch(…)`
+    `mode="r"` raises `InvalidInputError`. It cannot be copied or pickled: open it in the other process. Every method has a twin for `asyncio`, named with an `a` before: `await collection.asearch(…)`
     does the same on a thread of the event loop.
     """
 
     __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
 
+    _instead = 'threads share it, and another process opens it itself, with mode="r" to read'
     _mode: Literal["rw", "r"]
     _path: str
 
@@ -167,7 +169,7 @@ class Collection(Writing):
         alpha
             Instead of ranks sum scores: `alpha` times that by vector, the rest that by text. Each is scaled: the best of its ranking has
             1, what is not in it 0. The worst of the ranking by vector has 0.2, and a score by text its share of the best. 1 is the search
-            by vector alone, 0 the search by text alone, with their scores.
+            by vector alone, 0 the search by text alone, with their scores; what it is alone by must be given.
         expand
             Go on to records that the found ones lead to, see `tiercel.Expand`.
         rerank
@@ -215,6 +217,7 @@ class Collection(Writing):
         reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
             vector = query_vector(self._embedder, text)
+        check_alpha(alpha, vector, text)
         return Found(self._core.search(vector, text, chosen, reranker))
 
     def search_many(
@@ -255,6 +258,7 @@ class Collection(Writing):
         workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
         if contents is not None and vectors is None and self._embedder is not None:
             vectors = query_vectors(self._embedder, contents)
+        check_alpha(options_.get("alpha"), vectors, contents)
         return [Found(columns) for columns in self._core.search_many(vectors, contents, chosen, reranker, workers)]
 
     def count(self, filter: Filter | Metadata | None = None) -> int:
@@ -354,18 +358,21 @@ class Collection(Writing):
 
     def settle(self) -> None:
         """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""
-        self._core.settle()
+        with telling_where(self._path):
+            self._core.settle()
 
     def checkpoint(self) -> None:
         """Write what searches need to files, so that opening reads instead of building. Happens by itself as the collection grows."""
-        self._core.checkpoint()
+        with telling_where(self._path):
+            self._core.checkpoint()
 
     def compact(self) -> None:
         """Rebuild without dead records and give unused space on disk back.
 
         Where most of what was ever written is gone, the records are numbered anew, and writes wait for that; see `after` of `scan`.
         """
-        self._core.compact()
+        with telling_where(self._path):
+            self._core.compact()
 
     def verify(self) -> list[str]:
         """Read everything on disk; returns what is damaged, file by file. An empty list is good news."""
@@ -376,7 +383,8 @@ class Collection(Writing):
 
         If it fails, nothing of the copy is left.
         """
-        self._core.backup(path_name(path, "path"))
+        with telling_where(self._path):
+            self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
         """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part.
@@ -388,8 +396,23 @@ class Collection(Writing):
         return self._core.stats()
 
     def close(self) -> None:
-        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine."""
-        self._core.close()
+        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyFileSystemError
+            There was no room for a checkpoint, or none could be written. The collection is closed all the same and every acknowledged
+            write is on disk; the next opening takes longer.
+        StorageFailedError
+            The disk failed. The collection is closed; what was acknowledged with a `durability` other than "always" may not be on disk.
+        """
+        try:
+            with telling_where(self._path):
+                self._core.close()
+        except (DiskFullError, ReadOnlyFileSystemError) as error:
+            # Only the checkpoint ends so: a log that cannot be synced is a failure of the disk.
+            meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
+            raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
 
     @property
     def closed(self) -> bool:

@@ -109,12 +109,15 @@ class DiskFullError(StorageFailedError):
     """There is no room for what was to be written; nothing was changed, and with room the same call succeeds.
 
     `errno` says why: ENOSPC, the disk is full; EDQUOT, a quota is used up; EFBIG, the file would be larger than the file system or
-    the limit of the process (`ulimit -f`) allows.
+    the limit of the process (`ulimit -f`) allows. `filename` is the file, or the directory of the collection.
+
+    `Collection.close` raises it when there was no room for a checkpoint, which makes the next opening quick: the collection is closed then, and
+    every acknowledged write is safe.
     """
 
 
 class ReadOnlyFileSystemError(StorageFailedError):
     """The file system is read-only, or has become so (`errno` is EROFS); nothing was changed.
 
-    Once the file system takes writes again, the same call succeeds.
+    Once the file system takes writes again, the same call succeeds. From `Collection.close` it means what `DiskFullError` means there.
     """

@@ -7,7 +7,8 @@
 >>> recent.to_dict()
 {'$and': [{'year': {'$gte': 2020}}, {'lang': {'$eq': 'en'}}]}
 
-The dictionary form is Mongo's and can be given in place of the expression.
+The dictionary form is Mongo's and can be given in place of the expression. `{"year": {"gte": 2020}}` lacks a `$` and is refused: a value that
+looks so is written `{"year": {"$eq": {"gte": 2020}}}`.
 
 Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so `1 == 1.0`; strings by code point.
 Integers of metadata that have more than 64 bits compare as the nearest float, so a filter cannot ask for one of them.
@@ -28,7 +29,7 @@ count once. `in_` takes many values as one condition, just under 100,000.
 import copy
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, cast, final
+from typing import Any, Final, NoReturn, cast, final
 
 from tiercel.checks import items, unicode_text
 from tiercel.errors import InvalidInputError
@@ -44,7 +45,10 @@ _TOO_LARGE: Final = (
     f"filter: expected at most {_MAX_SIZE} conditions and values in all; split a long $in over several calls"
 )
 _COMPARISONS: Final = {"$eq": "==", "$ne": "!=", "$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
+_GROUPS: Final = frozenset(("$and", "$or", "$nor"))
 _METHODS: Final = {"$in": "in_", "$exists": "exists", "$contains": "contains", "$startswith": "startswith"}
+# What stands in a field's dictionary, for whom forgot the sign.
+_SIGNLESS: Final = frozenset(name[1:] for name in (*_COMPARISONS, *_METHODS, "$nin", "$not"))
 
 
 @final
@@ -84,6 +88,11 @@ class Filter:
 
     def __or__(self, other: "Filter") -> "Filter":
         return _joined("$or", self, other)
+
+    def __rand__(self, other: object) -> NoReturn:
+        raise _without_brackets(other)
+
+    __ror__ = __rand__
 
     def __invert__(self) -> "Filter":
         return _filter({"$not": self._form}, self._depth + 1, self._size + 1)
@@ -213,6 +222,17 @@ class F:
             raise InvalidInputError(f"{self._place('$startswith')}: expected a string, got {_kind(beginning)}")
         return self._is("$startswith", unicode_text(beginning, self._place("$startswith")))
 
+    def __and__(self, other: object) -> NoReturn:
+        raise _without_brackets(self)
+
+    __or__ = __rand__ = __ror__ = __and__
+
+    def __invert__(self) -> NoReturn:
+        raise _without_brackets(self)
+
+    def __bool__(self) -> NoReturn:
+        raise _without_brackets(self)
+
     def __repr__(self) -> str:
         return f"F({self._name!r})"
 
@@ -245,7 +265,7 @@ def as_json(filter: Filter | Mapping[str, Any]) -> str:
     Raises
     ------
     InvalidInputError
-        A value is not JSON; the message names its place.
+        A value is not JSON, or an operator lacks its `$`; the message names its place.
 
     Examples
     --------
@@ -257,7 +277,35 @@ def as_json(filter: Filter | Mapping[str, Any]) -> str:
         return _dumped(filter._form)  # pyright: ignore[reportPrivateUsage]
     if not isinstance(filter, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"filter: expected a Filter or a dictionary, got {_kind(filter)}")
-    return _dumped(_walk().of(filter, "filter"))
+    form = _walk().of(filter, "filter")
+    _refuse_signless(form, "filter")
+    return _dumped(form)
+
+
+def _refuse_signless(form: dict[str, Any], place: str) -> None:
+    """Refuse operators that lack their `$`: they would be a value, which no record has, and find nothing."""
+    for name, inner in form.items():
+        at = f"{place}[{name!r}]"
+        entries = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
+        listed = cast("list[Any]", inner) if isinstance(inner, list) else []
+        is_group = bool(listed) and all(isinstance(each, dict) for each in listed)
+        if name in _GROUPS:
+            for number, each in enumerate(listed):
+                if isinstance(each, dict):
+                    _refuse_signless(cast("dict[str, Any]", each), f"{at}[{number}]")
+        elif name == "$not":
+            _refuse_signless(entries, at)
+        elif (is_group and f"${name}" in _GROUPS) or (name == "not" and entries and not any(map(_has_sign, entries))):
+            raise InvalidInputError(
+                f"{at}: expected '${name}', or {{'$eq': ...}} for a field of this name, got {name!r}"
+            )
+        elif entries and entries.keys() <= _SIGNLESS:
+            wanted, got = (", ".join(repr(sign + key) for key in entries) for sign in ("$", ""))
+            raise InvalidInputError(f"{at}: expected {wanted}, or {{'$eq': {{...}}}} for a value, got {got}")
+
+
+def _has_sign(name: str) -> bool:
+    return name.startswith("$")
 
 
 def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
@@ -271,6 +319,14 @@ def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
     made._depth = depth  # pyright: ignore[reportPrivateUsage]
     made._size = size  # pyright: ignore[reportPrivateUsage]
     return made
+
+
+def _without_brackets(operand: object) -> TypeError:
+    """What & | ~ say of what is no filter: they bind more tightly than any comparison."""
+    return TypeError(
+        f"& | ~ join filters, got {operand!r}: write each comparison in brackets, as in"
+        ' (F("year") > 2000) & (F("draft") == True)'
+    )
 
 
 def _joined(operator: str, one: Filter, other: object) -> Filter:

@@ -10,8 +10,10 @@ from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
 from tiercel.paths import path_name
+from tiercel.places import telling_where
 from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
+from tiercel.writers import remember, telling_who_writes
 
 __all__ = ["open"]
 
@@ -47,7 +49,7 @@ def open(  # noqa: A001
     embedder
         Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. A collection keeps the fingerprint of its embedder, which can be
         given for as long as there are no vectors. A collection with an embedder may be opened without: then it takes and searches vectors
-        that were made elsewhere.
+        that were made elsewhere, a text is searched by words alone, and texts without vectors are refused.
     schema
         Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`. Metadata that
         do not agree are refused, and so are filters that name another field or compare a field with another type. The collection
@@ -80,7 +82,7 @@ def open(  # noqa: A001
     MissingFileError
         There is no collection, with `create=False` or `mode="r"`.
     AlreadyOpenError
-        Another process or object has it open.
+        Another process has it open to write, or this one; the message says which.
     CorruptionError
         A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed, but `LOCK` is made if it is missing.
     StorageFailedError
@@ -104,18 +106,21 @@ def open(  # noqa: A001
         raise InvalidInputError(f"create: expected True or False, got {create!r}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
-    core = CollectionCore(
-        name,
-        None if dim is None else whole(dim, "dim", 1, 32768),
-        metric,
-        None if language == "default" else (language, language),
-        None if embedder is None else embedder.fingerprint,
-        durability,
-        cores() if threads is None else whole(threads, "threads", 1, 1024),
-        mode == "r",
-        None if schema is None else names_of_types(schema),
-        bool(create),
-    )
+    with telling_where(name), telling_who_writes(name):
+        core = CollectionCore(
+            name,
+            None if dim is None else whole(dim, "dim", 1, 32768),
+            metric,
+            None if language == "default" else (language, language),
+            None if embedder is None else embedder.fingerprint,
+            durability,
+            cores() if threads is None else whole(threads, "threads", 1, 1024),
+            mode == "r",
+            None if schema is None else names_of_types(schema),
+            bool(create),
+        )
     if follow is not None:
         core.follow(follow)
-    return Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]
+    collection = Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]
+    remember(collection)
+    return collection

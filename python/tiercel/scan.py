@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Self, final
 
 from tiercel.errors import ClosedError
 from tiercel.found import Match, record
+from tiercel.handles import Handle
 
 if TYPE_CHECKING:
     from tiercel._core import ScanCore
@@ -15,7 +16,7 @@ __all__ = ["AsyncScan", "Scan"]
 
 
 @final
-class Scan(Iterator[Match]):
+class Scan(Handle, Iterator[Match]):
     """Records in order, of the moment when the scan began; made by `Collection.scan`.
 
     They are read from the disk as they are asked for, at most 256 of them or a little over 1 MiB at a time. The scan goes on whatever is written
@@ -24,6 +25,8 @@ class Scan(Iterator[Match]):
     """
 
     __slots__ = ("_after", "_at", "_collection", "_core", "_rows")
+
+    _instead = "begin another one after its position"
 
     _after: str | None
     _at: int
@@ -96,10 +99,12 @@ class Scan(Iterator[Match]):
 
 
 @final
-class AsyncScan(AsyncIterator[Match]):
+class AsyncScan(Handle, AsyncIterator[Match]):
     """`Scan` for `asyncio`: it reads on a thread of the event loop. Made by `Collection.ascan`."""
 
     __slots__ = ("_begin", "_scan")
+
+    _instead = "begin another one after its position"
 
     def __init__(self, begin: Callable[[], Scan]) -> None:
         self._begin = begin

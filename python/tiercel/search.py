@@ -1,7 +1,7 @@
 """What a search can be asked for: the stages after its rankings, and how all of it is handed to the core."""
 
 import math
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, cast, final
 
@@ -11,7 +11,7 @@ from tiercel.filters import Filter, as_json
 from tiercel.found import Include
 from tiercel.rerank import Reranker
 
-__all__ = ["Expand", "SearchOptions", "options", "vector_and_text", "vectors_and_texts"]
+__all__ = ["Expand", "SearchOptions", "check_alpha", "options", "vector_and_text", "vectors_and_texts"]
 
 
 @final
@@ -85,11 +85,23 @@ class SearchOptions(TypedDict, total=False):
 
 def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
     """What to search for: a string in the place of the vector is the text."""
+    if isinstance(vector, Filter | Mapping):
+        kind = type(cast("object", vector)).__name__
+        raise InvalidInputError(f"vector: expected an array or a text, got {kind}; give a filter as filter=")
     if not isinstance(vector, str):
         return vector, text
     if text is not None:
         raise InvalidInputError("vector: expected an array beside text, got a str; a search has one text")
     return None, vector
+
+
+def check_alpha(alpha: float | None, vectors: object, texts: object) -> None:
+    """Refuse the search by one ranking alone where there is nothing to make that ranking of."""
+    if (alpha == 0 and texts is None) or (alpha == 1 and vectors is None):
+        wanted, got = ("text", "vector") if alpha == 0 else ("vector", "text")
+        raise InvalidInputError(
+            f"alpha: expected a {wanted} beside {alpha!r}, which is the search by {wanted} alone, got only a {got}"
+        )
 
 
 def vectors_and_texts(vectors: Any, texts: Iterable[str] | None) -> tuple[Any, Iterable[str] | None]:

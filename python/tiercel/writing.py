@@ -1,7 +1,7 @@
 """What changes the records of a collection."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, Literal, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
@@ -15,10 +15,14 @@ from tiercel.checks import (
     given_vectors,
     record_ids,
     record_texts,
+    refuse_texts,
+    refuse_unknown,
 )
 from tiercel.embed import Embedder, embed_missing
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
+from tiercel.handles import Handle
+from tiercel.places import telling_where
 from tiercel.plain import given_metadata, json_object, record_metadata
 from tiercel.twins import twin
 
@@ -26,15 +30,18 @@ __all__ = ["Writing"]
 
 _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | None, list[str | None] | None]
 """Ids, vectors, which ids have one unless it is all or none, texts, metadata."""
+_COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
 
 
-class Writing:
+class Writing(Handle):
     """The methods of `Collection` that write."""
 
     __slots__ = ()
 
     _core: CollectionCore
     _embedder: Embedder | None
+    _mode: Literal["rw", "r"]
+    _path: str
 
     def upsert(
         self,
@@ -44,6 +51,7 @@ class Writing:
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         *,
         if_sequence: int | Iterable[int] | None = None,
+        **unknown: Never,
     ) -> int:
         """Put records in: all of them or, if anything is wrong, none. A record replaces an older one with its id as a whole.
 
@@ -57,7 +65,8 @@ class Writing:
             shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
             Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
-            vector are embedded.
+            vector are embedded. If the collection was made with an embedder and opened without, texts alone are refused, for no search
+            by vector would find them; `vectors=[None]`, with a `None` for each id, says that this is meant.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
             schema if there is one. What comes from numpy, pandas and the standard library becomes what JSON has, see `tiercel.plain`.
@@ -73,7 +82,8 @@ class Writing:
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be; the message names the argument and the place.
+            An argument is not what it must be; the message names the argument and the place. Or texts come without `vectors`, and the
+            collection was made with an embedder and opened without.
         DimensionMismatchError
             Vectors of another length than `dim`.
         ConflictError
@@ -83,8 +93,13 @@ class Writing:
         StorageFailedError
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
+        refuse_unknown("Collection.upsert()", unknown, _COLUMNS)
         batch = self._batch(ids, vectors, texts, metadata)
-        return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
+        # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
+        if vectors is None:
+            self._check_vectors_beside_texts(batch, "vectors=, with None for a record that is to have no vector,")
+        with telling_where(self._path):
+            return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def update(
         self,
@@ -94,6 +109,7 @@ class Writing:
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         *,
         if_sequence: int | Iterable[int] | None = None,
+        **unknown: Never,
     ) -> int:
         """Change parts of records and keep the rest, all or none; returns how many of the ids are there. Unknown ids change nothing.
 
@@ -136,23 +152,40 @@ class Writing:
         ('a black cat', {'lang': 'en'})
         >>> collection.close()
         """
+        refuse_unknown("Collection.update()", unknown, _COLUMNS)
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata)
-        if self._embedder is None and self._core.fingerprint is not None:
-            _check_vectors_beside_texts(batch, self._core.fingerprint)
-        return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
+        self._check_vectors_beside_texts(batch, "vectors=")
+        with telling_where(self._path):
+            return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any) -> _Batch:
         """Records by columns, as the core reads them, with the vectors of texts that have none."""
         names = record_ids(ids)
+        refuse_texts(vectors)
         contents = record_texts(beside(ids, texts), names)
         values = record_metadata(beside(ids, metadata), names)
         vectors = column_of_vectors(vectors)
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
-        rows, with_vector = given_vectors(vectors, len(names))
+        rows, with_vector = given_vectors(vectors, names)
         return names, rows, with_vector, contents, values
+
+    def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
+        """Refuse a text without a vector where an embedder makes the vectors, and is not here."""
+        fingerprint = None if self._embedder is not None else self._core.fingerprint
+        # A reader and a closed collection refuse every write, and say why.
+        if fingerprint is None or self._mode == "r" or self._core.closed:
+            return
+        _, vectors, with_vector, texts, _ = batch
+        for at, text in enumerate(texts or ()):
+            has_vector = vectors is not None if with_vector is None else with_vector[at]
+            if text is not None and not has_vector:
+                raise InvalidInputError(
+                    f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and"
+                    f" the collection was opened without it: give {cure} or open with embedder="
+                )
 
     def update_metadata(
         self,
@@ -181,7 +214,8 @@ class Writing:
         """
         names = record_ids(ids)
         values = given_metadata(beside(ids, metadata), names)
-        return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
+        with telling_where(self._path):
+            return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 
     def patch_metadata(
         self,
@@ -244,7 +278,8 @@ class Writing:
         else:
             values = given_metadata(merge, names, "merge")
         fields = [] if remove is None else field_names(remove, "remove")
-        return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
+        with telling_where(self._path):
+            return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
 
     def delete(
         self,
@@ -282,11 +317,16 @@ class Writing:
                 else "delete: expected ids or filter, got neither"
             )
         if ids is not None:
+            if isinstance(ids, Filter | Mapping):
+                kind = type(cast("object", ids)).__name__
+                raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; give a filter as filter=")
             names = record_ids(ids)
-            return self._core.delete(names, expected_sequences(if_sequence, len(names)))
+            with telling_where(self._path):
+                return self._core.delete(names, expected_sequences(if_sequence, len(names)))
         if if_sequence is not None:
             raise InvalidInputError("if_sequence: expected ids beside it, got a filter")
-        return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
+        with telling_where(self._path):
+            return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def clear(self) -> int:
         """Remove all records in one step; returns how many there were. `compact` gives the space on disk back.
@@ -298,7 +338,8 @@ class Writing:
         DiskFullError, StorageFailedError
             As in `upsert`.
         """
-        return self._core.clear()
+        with telling_where(self._path):
+            return self._core.clear()
 
     aupsert = twin(upsert)
     aupdate = twin(update)
@@ -306,15 +347,3 @@ class Writing:
     apatch_metadata = twin(patch_metadata)
     adelete = twin(delete)
     aclear = twin(clear)
-
-
-def _check_vectors_beside_texts(batch: _Batch, fingerprint: str) -> None:
-    """Refuse a new text beside an old vector: it was made by an embedder that is not here."""
-    _, vectors, with_vector, texts, _ = batch
-    for at, text in enumerate(texts or ()):
-        has_vector = vectors is not None if with_vector is None else with_vector[at]
-        if text is not None and not has_vector:
-            raise InvalidInputError(
-                f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and the"
-                " collection was opened without it: give vectors= or open with embedder="
-            )

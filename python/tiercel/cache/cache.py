@@ -19,6 +19,7 @@ from tiercel.cache.values import Codec, CodecName
 from tiercel.cache.views import Items, Values
 from tiercel.checks import number, whole
 from tiercel.errors import InvalidInputError
+from tiercel.handles import Handle
 from tiercel.twins import twin
 
 __all__ = ["Cache", "CacheStats"]
@@ -46,7 +47,7 @@ class CacheStats(TypedDict):
 
 
 @final
-class Cache(Loading, MutableMapping[Key, Any]):
+class Cache(Handle, Loading, MutableMapping[Key, Any]):
     """Values by key in tiers, the fastest first.
 
     A value that is put goes to the first tier, and in the background to the next one that is a `Store` or `Files`. What a tier drives out comes down

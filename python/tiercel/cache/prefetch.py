@@ -27,6 +27,7 @@ from tiercel.cache.associations import Associations, Prediction
 from tiercel.cache.tiers import Key
 from tiercel.checks import number
 from tiercel.gate import Gate
+from tiercel.handles import Handle
 
 __all__ = ["PrefetchStats", "Prefetcher"]
 
@@ -86,7 +87,7 @@ def _on_a_thread(work: Callable[[], None]) -> None:
     threading.Thread(target=work, name="tiercel-prefetch", daemon=True).start()
 
 
-class Prefetcher:
+class Prefetcher(Handle):
     """Learns which keys follow which from the requests of a cache, and loads those that are likely to be next.
 
     It loads only while there are no requests, within a budget, and only what has followed at least 80% of the time, by the lower bound of a

@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
 from tiercel.exits import AtExit
+from tiercel.handles import Handle
 
 __all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
 
@@ -48,7 +49,7 @@ class _Values(ValuesView[bytes]):
         return (value for _, value in _Items(self._mapping))
 
 
-class Tier(TierCore, MutableMapping[Key, bytes]):
+class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
     """What every tier can do: a `MutableMapping` of keys, `str` or `bytes`, to bytes.
 
     Reading an absent key by `tier[key]` raises `KeyError`, by `tier.get(key)` gives None. A key of another type raises

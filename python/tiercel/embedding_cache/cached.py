@@ -17,6 +17,7 @@ from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, larges
 from tiercel.embedding_cache.flights import Failure, Flight, Flights
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
+from tiercel.handles import Handle
 from tiercel.twins import twin
 
 __all__ = ["EmbeddingCache", "EmbeddingStats", "VectorTier"]
@@ -61,7 +62,7 @@ class EmbeddingStats(TypedDict):
 
 
 @final
-class EmbeddingCache:
+class EmbeddingCache(Handle):
     """An embedder that asks another one for the vectors of new texts alone.
 
     The texts of a batch that are not in the tier go to the embedder in one call, equal ones once. Threads that ask for the same new text

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
+from tiercel.handles import Handle
 from tiercel.semantic.audit import Control, wilson
 from tiercel.semantic.gate import Gate, Judge
 from tiercel.semantic.shelves import Entry, Shelves
@@ -93,7 +94,7 @@ class _Guess(NamedTuple):
 
 
 @final
-class PayloadCache:
+class PayloadCache(Handle):
     """Payloads by query vector: `get` gives that of the same query, or of one near enough, `put` keeps one.
 
     What is put is kept as the object that it is, and given again as that: what is done to it, is done to what is in the cache.

@@ -17,6 +17,7 @@ from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
 from tiercel.forks import fork_lock
 from tiercel.found import Found
+from tiercel.handles import Handle
 from tiercel.semantic.sizes import size_of
 
 __all__ = ["QueryCache", "QueryStats"]
@@ -69,7 +70,7 @@ class _Kept(NamedTuple, Generic[_Answer]):
 
 
 @final
-class QueryCache(Generic[_Answer]):
+class QueryCache(Handle, Generic[_Answer]):
     """`search` of an index or a collection, which answers what it was asked before and nothing has changed for.
 
     All answers are of one version of the content: a write makes those of before useless at once, and with the next search they are gone. An answer is a copy: what the caller does to its arrays stays with the caller. All methods may be called

@@ -15,6 +15,7 @@ from tiercel.collection import Collection
 from tiercel.filters import Filter
 from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
+from tiercel.handles import Handle
 from tiercel.semantic.audit import Control, wilson
 from tiercel.semantic.certify import Outside, apart, limit, outside
 from tiercel.semantic.gate import Gate, Judge
@@ -80,7 +81,7 @@ class _Near(NamedTuple):
 
 
 @final
-class SemanticCache(Generic[Answer]):
+class SemanticCache(Handle, Generic[Answer]):
     """Search an index or a collection, and answer near queries from the lists of earlier ones.
 
     Each exact search keeps its `keep` nearest. A later query is answered from such a list, its distances computed anew, what was added and

@@ -32,6 +32,7 @@ from tiercel.cache.outside.names import (
 from tiercel.cache.tiers import Key, TierStats
 from tiercel.errors import ClosedError, InvalidInputError
 from tiercel.gate import acquired
+from tiercel.handles import Handle
 
 __all__ = ["Outside", "OutsideStats", "Page"]
 
@@ -88,7 +89,7 @@ class _Values(ValuesView[bytes]):
         return (value for _, value in self._tier.items())
 
 
-class Outside(MutableMapping[Key, bytes], ABC):
+class Outside(Handle, MutableMapping[Key, bytes], ABC):
     """A tier outside of the process: a `MutableMapping` of keys, `str` or `bytes`, to bytes, that is never bounded and never in the way.
 
     What is outside may fail, hang, be slow, be gone or lie: that is a miss, or a value not kept, counted in `stats()`, and never an error.
@@ -108,8 +109,7 @@ class Outside(MutableMapping[Key, bytes], ABC):
         self._most = checks.whole(most, "most", 1, 2**62)
         hard = checks.number(hard, "hard", *SECONDS)
         soft = checks.number(soft, "soft", SECONDS[0], hard)
-        # Refuses what is no level.
-        seal("", b"", level)
+        seal("", b"", level)  # Refuses what is no level.
         self._level = level
         self._limits = soft, hard
         self._closed = False

@@ -1,0 +1,47 @@
+"""The collections that this process has open to write, to tell who asks for one of them again."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from tiercel.collection import Collection
+from tiercel.errors import AlreadyOpenError
+
+__all__ = ["remember", "telling_who_writes"]
+
+_WRITERS: Final[WeakKeyDictionary[Collection, int]] = WeakKeyDictionary()
+"""With the process that opened each: a forked child finds those of its parent here."""
+
+
+def remember(collection: Collection) -> None:
+    """Remember that this process has it open, until it is closed."""
+    if collection.mode == "rw":
+        _WRITERS[collection] = os.getpid()
+
+
+@contextmanager
+def telling_who_writes(path: str) -> Generator[None]:
+    """While a collection is opened: `AlreadyOpenError` says so if it is this process that has it open."""
+    try:
+        yield
+    except AlreadyOpenError:
+        # The number of the process in the lock does not tell: in another container it may be the same.
+        if not _is_open_here(Path(path)):
+            raise
+        raise AlreadyOpenError(f"{path}: already open in this process: close that collection, or use it") from None
+
+
+def _is_open_here(path: Path) -> bool:
+    writers = [reference() for reference in _WRITERS.keyrefs()]
+    own = [writer for writer in writers if writer is not None and _WRITERS.get(writer) == os.getpid()]
+    return any(not writer.closed and _is_same(writer.path, path) for writer in own)
+
+
+def _is_same(one: str, other: Path) -> bool:
+    try:
+        return other.samefile(one)
+    except OSError:
+        return False
