@@ -410,6 +410,7 @@ def test_expansions_that_are_none(make: Callable[[], Expand], message: str) -> N
         ({"explain": None}, "explain: expected a bool, got NoneType"),
         ({"include": np.array(3)}, "include: expected a list, got ndarray"),
         ({"include": ["score"]}, "include: expected any of 'text', 'metadata', 'vector', 'highlights', got 'score'"),
+        ({"include": np.zeros((2, 2))}, "include: expected any of 'text', .* got array"),
     ],
 )
 def test_options_that_are_none(collection: tiercel.Collection, options: Any, message: str) -> None:

@@ -253,7 +253,7 @@ def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[b
     if names is None:
         raise InvalidInputError(f"include: expected a list, got {type(include).__name__}")
     for name in names:
-        if name not in known:
+        if not isinstance(cast("object", name), str) or name not in known:
             expected = ", ".join(map(repr, known))
             raise InvalidInputError(f"include: expected any of {expected}, got {name!r}")
     return "text" in names, "metadata" in names, "vector" in names, "highlights" in names
