@@ -254,7 +254,8 @@ class Loading:
     def _record(self, key: Key, *, hit: bool) -> None:
         prefetcher = self._namespace.prefetcher
         if prefetcher is not None:
-            prefetcher.record(key, hit)
+            # A key of a call holds its arguments, and what is learnt is kept.
+            prefetcher.record(bytes(key) if isinstance(key, bytes) else key, hit)
 
     def _recorded(self, key: Key, answer: Answer) -> Answer:
         self._record(key, hit=answer.tier is not None)
