@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast, final, get_args
 
-from tiercel.cache.given import given_clock, given_keys, given_tiers
+from tiercel.cache.given import given_clock, given_keys, given_tiers, refuse_used_up
 from tiercel.cache.keys import key_of
 from tiercel.cache.ladder import Write
 from tiercel.cache.level import LevelStats
@@ -196,12 +196,14 @@ class Cache(Loading, MutableMapping[Key, Any]):
     ) -> bool:
         """Keep a value; False if it is too large for every tier, or the only tier that would take it fails.
 
-        A value that would not come back as it is raises `InvalidInputError`, and what was there before stays.
+        A value that would not come back as it is raises `InvalidInputError`, and what was there before stays. So do iterators, generators, files and
+        coroutines, whatever the codec: put a list of them, or what they return.
 
         `ttl` and `idle_ttl` are in seconds, and as the cache was made by default; `tags` are names by which values can be invalidated together; `cost` is
         how many seconds it took to make the value.
         """
         name, terms = self._name(key), self._given(ttl, idle_ttl, tags)
+        refuse_used_up(value, "value", "put")
         cost, content = number(cost, "cost", 0, 3e38), self._shared.codec.encode(value)
         self._namespace.begin()
         data = self._shared.seal(content, terms, self._namespace.stamp, self._shared.clock(), cost)

@@ -54,6 +54,8 @@ class Loading:
 
         Raises
         ------
+        InvalidInputError
+            An argument is not what it must be, or the loader returned what can be read only once, such as a generator or a file: return a list of it.
         DeadlineExceededError
             Another caller was loading the key for `timeout` seconds.
         RecursiveLoadError
@@ -156,7 +158,7 @@ class Loading:
     ) -> Callable[[_Function], _Function]:
         """A decorator: what a function returns is kept under the function's name and its arguments.
 
-        What it returns is always given, and kept if its type can be kept, as in `get_or_load`.
+        What it returns is always given, and kept if its type can be kept, as in `get_or_load`; what can be read only once is refused, as there.
 
         The function may be a coroutine function. Arguments may be numbers, text, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates, paths and numpy arrays; the
         same call has the same key in every process. `function.cache_key(*args, **kwargs)` is the key.

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tiercel._core import Finally
 from tiercel.cache.envelope import SECOND, unpack
 from tiercel.cache.flights import Crashed, Flight, Landed, Unkept
+from tiercel.cache.given import refuse_coroutine, refuse_used_up
 from tiercel.cache.large import tail
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.pool import apart
@@ -19,7 +20,7 @@ from tiercel.cache.tiers import Key
 from tiercel.cache.waiting import await_flight, loading, refuse_own, wait_for_flight
 from tiercel.errors import DeadlineExceededError, InvalidInputError, RecursiveLoadError
 
-__all__ = ["Load", "Loader", "refuse_coroutine"]
+__all__ = ["Load", "Loader"]
 
 Loader = Callable[[Any], Any]
 
@@ -169,6 +170,7 @@ class Load(NamedTuple):
             with loading((flight,)):
                 value = loader(self.key)
             refuse_coroutine(value, "aget_or_load")
+            refuse_used_up(value, "loader", "return", self.key)
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
         return self.land(flight, value, perf_counter() - begun)
@@ -180,6 +182,7 @@ class Load(NamedTuple):
                 value = loader(self.key)
                 if inspect.isawaitable(value):
                     value = await value
+            refuse_used_up(value, "loader", "return", self.key)
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
         landing = apart(self._land_apart, flight, value, perf_counter() - begun)
@@ -271,12 +274,3 @@ class Load(NamedTuple):
         if answer is None:
             raise error
         return answer
-
-
-def refuse_coroutine(value: Any, instead: str) -> None:
-    """A coroutine is no value."""
-    if inspect.isawaitable(value):
-        if inspect.iscoroutine(value):
-            # One that is not run warns when it is dropped.
-            value.close()
-        raise InvalidInputError(f"loader: expected a plain function, got a coroutine: await {instead}")

@@ -7,6 +7,7 @@ from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tiercel.cache.stable import known_by, stable_key
+from tiercel.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from tiercel.cache.loading import Loading
@@ -46,6 +47,11 @@ def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Fun
 
     def decorate(function: _Function) -> _Function:
         known_by(function, name)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidInputError(
+                f"function: expected one whose result can be read more than once, got the generator function {function.__name__}; "
+                "return a list of what it yields"
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
