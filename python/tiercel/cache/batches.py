@@ -115,7 +115,7 @@ class Batch(NamedTuple):
             for load, (answer, stale) in zip(self.loads, self._find(), strict=True):
                 if answer is not None:
                     begun.answers[load.key] = answer
-                    begun.old.extend([load] if answer.stale else [])
+                    begun.old.extend([load] if load.is_due(answer) else [])
                     continue
                 new = own.make(load, loop=loop)
                 if load.join(new) is not new:

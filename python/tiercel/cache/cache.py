@@ -64,7 +64,8 @@ class Cache(Loading, MutableMapping[Key, Any]):
     jitter : float
         The largest part of `ttl` that is taken off by chance, from 0 to 1, so that what was put together does not expire together.
     stale : float
-        Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background.
+        Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background. If that fails, it is tried again
+        after a second, and after twice as long with each failure in a row, at most a minute.
     fail_safe : float
         Seconds past its time in which `get_or_load` gives a value if loading it anew fails, or another caller loads it for more than `timeout`. The
         caller who loads it has no limit of time: a loader that may hang needs one of its own.
@@ -207,6 +208,7 @@ class Cache(Loading, MutableMapping[Key, Any]):
         cost, content = number(cost, "cost", 0, 3e38), self._shared.codec.encode(value)
         self._namespace.begin()
         data = self._shared.seal(content, terms, self._namespace.stamp, self._shared.clock(), cost)
+        self._shared.pauses.end(name)
         return self._shared.ladder.write(name, data)
 
     def __delitem__(self, key: Key) -> None:

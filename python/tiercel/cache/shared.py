@@ -18,6 +18,7 @@ from tiercel.cache.level import AnyTier
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.notes import Notes
+from tiercel.cache.pauses import Pauses
 from tiercel.cache.renewals import Renewals
 from tiercel.cache.seen import Seen
 from tiercel.cache.terms import Terms
@@ -61,6 +62,7 @@ class Shared:
         self.notes = Notes()
         self.flights = Flights(self.ladder.watches)
         self.renewals = Renewals()
+        self.pauses = Pauses(clock)
         self.clock = clock
         self.codec = codec
         self.closed = False
@@ -160,7 +162,7 @@ class Shared:
             namespace.renew()
         self.ladder.renew(self.clock())
         self.flights.renew(self.ladder.watches)
-        self.renewals = Renewals()
+        self.renewals, self.pauses = Renewals(), Pauses(self.clock)
 
 
 _SHARED: Final[WeakSet[Shared]] = WeakSet()
