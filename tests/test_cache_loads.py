@@ -459,34 +459,3 @@ def test_prefetch_loads_what_comes_next_while_nobody_asks(cache: Cache) -> None:
     prefetcher.close()
     cache.prefetch(load)
     assert cache.namespace("other").predict() == []
-
-
-def test_errors_of_memoized_functions_show_the_call(cache: Cache) -> None:
-    @cache.memoize(name="around again")
-    def around_again(x: int, text: str) -> Any:
-        return around_again(x, text=text)
-
-    with pytest.raises(
-        tiercel.RecursiveLoadError, match=r"^loader: asked the cache for around_again\(3, text='a'\), the key"
-    ):
-        around_again(3, text="a")
-    # However long they are, and whatever their text raises.
-    with pytest.raises(tiercel.RecursiveLoadError, match=r"around_again\(4, text='a+\.\.\.a+'\)") as error:
-        around_again(4, text="a" * 1000)
-    assert len(str(error.value)) < 200
-
-
-def test_who_waits_for_a_memoized_function_too_long_hears_which_call(clock: Clock) -> None:
-    gate = Gate()
-    with Cache([Memory(MIB)], clock=clock, timeout=0) as cache, ThreadPoolExecutor(1) as threads:
-
-        @cache.memoize(name="slow")
-        def slow(x: int) -> Any:
-            return gate(x)
-
-        other = threads.submit(slow, 1)
-        assert gate.begun.wait(30)
-        with pytest.raises(tiercel.DeadlineExceededError, match=r"expected the key slow\(1\) to be loaded"):
-            slow(1)
-        gate.may_end.set()
-        other.result(30)
