@@ -1,11 +1,16 @@
 """The tiers of a cache."""
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+import os
+from collections.abc import Generator, ItemsView, Iterator, MutableMapping, ValuesView
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict
 from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
+from tiercel.cache.directories import TierKind, tier_kind_in
+from tiercel.errors import InvalidInputError, MissingFileError
 from tiercel.exits import AtExit
 
 __all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
@@ -107,6 +112,23 @@ class Memory(MemoryCore, Tier):
     __slots__ = ()
 
 
+@contextmanager
+def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
+    """Where a tier cannot be opened because one of the other kind is there, say so."""
+    try:
+        yield
+    except (InvalidInputError, MissingFileError):
+        # It may be no path at all, or none that the system takes.
+        directory = Path(os.path.expanduser(path)) if isinstance(path, str | os.PathLike) else None  # noqa: PTH111
+        there = tier_kind_in(directory) if directory is not None and directory.is_dir() else None
+        if there is None or there == kind:
+            raise
+        expected = f"expected a directory that is absent, empty or that of a tier `{kind}`"
+        raise InvalidInputError(
+            f"path: {expected}, got {directory}, which is that of a tier `{there}`; open it with that"
+        ) from None
+
+
 class Lasting(LastingCore, Tier):
     """A tier that outlives the process: `Store` and `Files`. A context manager that closes it.
 
@@ -193,6 +215,13 @@ class Store(StoreCore, Lasting):
 
     __slots__ = ()
 
+    def __new__(
+        cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = None, *, create: bool = True
+    ) -> Self:
+        """Open the tier, or begin it."""
+        with _telling_kind(path, "Store"):
+            return super().__new__(cls, path, bytes, level, create=create)
+
 
 class Files(FilesCore, Lasting):
     """A tier of files in a directory, for values of all sizes: compressed, and equal ones kept once.
@@ -239,3 +268,8 @@ class Files(FilesCore, Lasting):
     """
 
     __slots__ = ()
+
+    def __new__(cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = 3, *, create: bool = True) -> Self:
+        """Open the tier, or begin it."""
+        with _telling_kind(path, "Files"):
+            return super().__new__(cls, path, bytes, level, create=create)
