@@ -25,24 +25,36 @@ __all__ = ["Cache", "CacheStats"]
 
 
 class CacheStats(TypedDict):
-    """What happened in a cache, all of its namespaces together."""
+    """What happened in a cache, all of its namespaces together.
+
+    Attributes
+    ----------
+    loads
+        Values loaded.
+    load_failures
+        Loads that failed.
+    waits
+        Callers that waited for another one's load.
+    deadlines
+        Callers that waited too long.
+    stale_served
+        Values given past their time.
+    unkept
+        Values that were loaded, given and not kept: of a type that the codec does not keep, or refused by every tier.
+    unread
+        Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec.
+    tiers
+        Of each tier, first to last: the keys of `LevelStats`.
+    """
 
     loads: int
-    """Values loaded."""
     load_failures: int
-    """Loads that failed."""
     waits: int
-    """Callers that waited for another one's load."""
     deadlines: int
-    """Callers that waited too long."""
     stale_served: int
-    """Values given past their time."""
     unkept: int
-    """Values that were loaded, given and not kept: of a type that the codec does not keep, or refused by every tier."""
     unread: int
-    """Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec."""
     tiers: list[LevelStats]
-    """Of each tier, first to last."""
 
 
 @final
@@ -303,7 +315,7 @@ class Cache(Loading, MutableMapping[Key, Any]):
     # The whole.
 
     def stats(self) -> CacheStats:
-        """What happened so far, in all namespaces."""
+        """What happened so far, in all namespaces: `help(tiercel.cache.CacheStats)` and `LevelStats` tell what each key means."""
         self._check_open()
         return cast("CacheStats", {**self._shared.notes.counts(), "tiers": self._shared.ladder.stats()})
 

@@ -120,9 +120,9 @@ class Shared:
         """Give the tiers that outlive the process what they are to have, and have it on their disks; tells whether it is there."""
         kept = self.ladder.copy_down()
         kept &= self.keep_records()
-        for level in self.ladder.levels:
-            kept &= level.tier.flush()
-        return kept
+        synced = [level.tier.flush() for level in self.ladder.levels]
+        self.ladder.refusals.look(synced)
+        return kept and all(synced)
 
     def finish(self) -> None:
         """What a process does before it ends, unless it is one that was forked from the owner."""

@@ -19,26 +19,39 @@ Key: TypeAlias = str | bytes
 
 
 class TierStats(TypedDict):
-    """What is in a tier, and what happened since it was made."""
+    """What is in a tier, and what happened since it was made.
+
+    Attributes
+    ----------
+    entries
+        Keys that are there.
+    bytes
+        Bytes that count against the size: of values, keys and their bookkeeping.
+    hits
+        Values found.
+    misses
+        Keys asked for that were not there.
+    puts
+        Values kept.
+    evictions
+        Values removed to make room.
+    refused
+        Values too large to be kept.
+    damaged
+        Values or files that were damaged: each was a miss.
+    failures
+        Reads and writes that the disk refused: each was a miss, or a value not kept. Of a tier of a `Cache`: `cache.stats()["tiers"][1]["own"]["failures"]`.
+    """
 
     entries: int
-    """Keys that are there."""
     bytes: int
-    """Bytes that count against the size: of values, keys and their bookkeeping."""
     hits: int
-    """Values found."""
     misses: int
-    """Keys asked for that were not there."""
     puts: int
-    """Values kept."""
     evictions: int
-    """Values removed to make room."""
     refused: int
-    """Values too large to be kept."""
     damaged: int
-    """Values or files that were damaged: each was a miss."""
     failures: int
-    """Reads and writes that the disk refused: each was a miss, or a value not kept."""
 
 
 class _Items(ItemsView[Key, bytes]):
@@ -129,6 +142,10 @@ def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
         ) from None
 
 
+def _absolute(path: "str | os.PathLike[str]") -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as the core does it
+
+
 class Lasting(LastingCore, Tier):
     """A tier that outlives the process: `Store` and `Files`. A context manager that closes it.
 
@@ -213,14 +230,19 @@ class Store(StoreCore, Lasting):
     b'hello'
     """
 
-    __slots__ = ()
+    __slots__ = ("directory",)
+
+    directory: str
+    """Where it is, as an absolute path."""
 
     def __new__(
         cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = None, *, create: bool = True
     ) -> Self:
         """Open the tier, or begin it."""
         with _telling_kind(path, "Store"):
-            return super().__new__(cls, path, bytes, level, create=create)
+            made = super().__new__(cls, path, bytes, level, create=create)
+        made.directory = _absolute(path)
+        return made
 
 
 class Files(FilesCore, Lasting):
@@ -267,9 +289,14 @@ class Files(FilesCore, Lasting):
     (2, True)
     """
 
-    __slots__ = ()
+    __slots__ = ("directory",)
+
+    directory: str
+    """Where it is, as an absolute path."""
 
     def __new__(cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = 3, *, create: bool = True) -> Self:
         """Open the tier, or begin it."""
         with _telling_kind(path, "Files"):
-            return super().__new__(cls, path, bytes, level, create=create)
+            made = super().__new__(cls, path, bytes, level, create=create)
+        made.directory = _absolute(path)
+        return made
