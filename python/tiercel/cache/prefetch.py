@@ -27,6 +27,7 @@ from tiercel.cache.associations import Associations, Prediction
 from tiercel.cache.tiers import Key
 from tiercel.checks import number
 from tiercel.gate import Gate
+from tiercel.threads import start as start_thread
 
 __all__ = ["PrefetchStats", "Prefetcher"]
 
@@ -83,7 +84,7 @@ class _Budget:
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="tiercel-prefetch", daemon=True).start()
+    start_thread(threading.Thread(target=work, name="tiercel-prefetch", daemon=True))
 
 
 class Prefetcher:
