@@ -405,9 +405,9 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
         ({"tiers": []}, "tiers: expected a list of tiers"),
         ({"tiers": [1]}, r"tiers\[0\]: expected a tier"),
         ({"ttl": 0}, "ttl: expected more than 0"),
-        ({"ttl": -1}, "ttl: expected a number"),
-        ({"ttl": float("nan")}, "ttl: expected a number"),
-        ({"idle_ttl": "1"}, "idle_ttl: expected a number"),
+        ({"ttl": -1}, "ttl: expected more than 0"),
+        ({"ttl": float("nan")}, "ttl: expected more than 0"),
+        ({"idle_ttl": "1"}, "idle_ttl: expected more than 0"),
         ({"jitter": 2}, "jitter: expected a number from 0 to 1"),
         ({"stale": -1}, "stale: expected"),
         ({"fail_safe": None}, "fail_safe: expected"),
@@ -417,7 +417,7 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
         ({"seed": -1}, "seed: expected"),
         ({"tiers": [MEMORY, MEMORY]}, r"tiers\[1\]: expected another tier"),
         ({"tiers": [Memory(MIB), Cache([MEMORY])]}, r"tiers\[1\]: expected a tier, .* got Cache"),
-        ({"ttl": np.array([1.0, 2.0])}, "ttl: expected a number"),
+        ({"ttl": np.array([1.0, 2.0])}, "ttl: expected more than 0"),
         ({"clock": 5}, "clock: expected a function"),
         ({"clock": lambda: 1.5}, r"clock\(\): expected an int"),
         ({"clock": lambda: -5}, r"clock\(\): expected an int"),
@@ -437,7 +437,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         (lambda cache: cache.put("a", 1, tags="tag"), "tags: expected a list"),
         (lambda cache: cache.put("a", 1, tags=[1]), r"tags\[0\]: expected a str"),
         (lambda cache: cache.put("a", 1, cost=-1), "cost"),
-        (lambda cache: cache.put("a", 1, ttl=np.array([1.0, 2.0])), "ttl: expected a number"),
+        (lambda cache: cache.put("a", 1, ttl=np.array([1.0, 2.0])), "ttl: expected more than 0"),
         (lambda cache: cache.put("a", 1, tags=np.array([1, 2])), r"tags\[0\]: expected a str"),
         (lambda cache: cache.get_many("ab"), "keys: expected an iterable"),
         (lambda cache: cache.get_many_or_load([["a"]], Counted()), r"keys\[0\]: expected str or bytes, got list"),
@@ -478,3 +478,13 @@ def test_a_forked_child_goes_on(two: Cache) -> None:
     assert found[0] in {"here", None}
     assert two["parent"] == "here"
     assert "child" not in two
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e12, "60", True])
+@pytest.mark.parametrize("name", ["ttl", "idle_ttl"])
+def test_a_time_to_live_that_cannot_be_has_one_message(name: str, seconds: Any) -> None:
+    expected = f"^{name}: expected more than 0 and at most 6324480000 seconds, or None, got {seconds!r}$"
+    with pytest.raises(tiercel.InvalidInputError, match=expected):
+        Cache([Memory(MIB)], **{name: seconds})
+    with Cache([Memory(MIB)]) as cache, pytest.raises(tiercel.InvalidInputError, match=expected):
+        cache.put("key", 1, **{name: seconds})

@@ -239,7 +239,6 @@ UNKEPT: list[Callable[[], Any]] = [
     lambda: "\ud800",
     lambda: 10**5000,
     lambda: np.array([None]),
-    lambda: iter([1]),
 ]
 
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, cast, final
 
 from tiercel._core import Finally
 from tiercel.cache.flights import Flight
-from tiercel.cache.loads import Load, Loader, refuse_coroutine
+from tiercel.cache.given import refuse_coroutine, refuse_used_up
+from tiercel.cache.loads import Load, Loader
 from tiercel.cache.pool import apart
 from tiercel.cache.seen import Seen
 from tiercel.cache.shared import Answer, Shared
@@ -114,7 +115,7 @@ class Batch(NamedTuple):
             for load, (answer, stale) in zip(self.loads, self._find(), strict=True):
                 if answer is not None:
                     begun.answers[load.key] = answer
-                    begun.old.extend([load] if answer.stale else [])
+                    begun.old.extend([load] if load.is_due(answer) else [])
                     continue
                 new = own.make(load, loop=loop)
                 if load.join(new) is not new:
@@ -230,7 +231,14 @@ def _crashed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
 
 
 def _listed(keys: Sequence[Key], values: Any) -> list[Any]:
-    """The values of keys in their order, of a mapping or a list."""
+    """The values of keys in their order, of a mapping or a list, of which each can be kept."""
+    listed = _in_order(keys, values)
+    for key, value in zip(keys, listed, strict=True):
+        refuse_used_up(value, "loader", "return", key)
+    return listed
+
+
+def _in_order(keys: Sequence[Key], values: Any) -> list[Any]:
     if isinstance(values, Mapping):
         found = cast("Mapping[Key, Any]", values)
         missing = [key for key in keys if key not in found]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast, final, get_args
 
-from tiercel.cache.given import given_clock, given_keys, given_tiers
+from tiercel.cache.given import given_clock, given_keys, given_tiers, refuse_used_up
 from tiercel.cache.keys import key_of
 from tiercel.cache.ladder import Write
 from tiercel.cache.level import LevelStats
@@ -26,24 +26,36 @@ __all__ = ["Cache", "CacheStats"]
 
 
 class CacheStats(TypedDict):
-    """What happened in a cache, all of its namespaces together."""
+    """What happened in a cache, all of its namespaces together.
+
+    Attributes
+    ----------
+    loads
+        Values loaded.
+    load_failures
+        Loads that failed.
+    waits
+        Callers that waited for another one's load.
+    deadlines
+        Callers that waited too long.
+    stale_served
+        Values given past their time.
+    unkept
+        Values that were loaded, given and not kept: of a type that the codec does not keep, or refused by every tier.
+    unread
+        Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec.
+    tiers
+        Of each tier, first to last: the keys of `LevelStats`.
+    """
 
     loads: int
-    """Values loaded."""
     load_failures: int
-    """Loads that failed."""
     waits: int
-    """Callers that waited for another one's load."""
     deadlines: int
-    """Callers that waited too long."""
     stale_served: int
-    """Values given past their time."""
     unkept: int
-    """Values that were loaded, given and not kept: of a type that the codec does not keep, or refused by every tier."""
     unread: int
-    """Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec."""
     tiers: list[LevelStats]
-    """Of each tier, first to last."""
 
 
 @final
@@ -65,7 +77,8 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     jitter : float
         The largest part of `ttl` that is taken off by chance, from 0 to 1, so that what was put together does not expire together.
     stale : float
-        Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background.
+        Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background. If that fails, it is tried again
+        after a second, and after twice as long with each failure in a row, at most a minute.
     fail_safe : float
         Seconds past its time in which `get_or_load` gives a value if loading it anew fails, or another caller loads it for more than `timeout`. The
         caller who loads it has no limit of time: a loader that may hang needs one of its own.
@@ -197,15 +210,18 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     ) -> bool:
         """Keep a value; False if it is too large for every tier, or the only tier that would take it fails.
 
-        A value that would not come back as it is raises `InvalidInputError`, and what was there before stays.
+        A value that would not come back as it is raises `InvalidInputError`, and what was there before stays. So do iterators, generators, files and
+        coroutines, whatever the codec: put a list of them, or what they return.
 
         `ttl` and `idle_ttl` are in seconds, and as the cache was made by default; `tags` are names by which values can be invalidated together; `cost` is
         how many seconds it took to make the value.
         """
         name, terms = self._name(key), self._given(ttl, idle_ttl, tags)
+        refuse_used_up(value, "value", "put")
         cost, content = number(cost, "cost", 0, 3e38), self._shared.codec.encode(value)
         self._namespace.begin()
         data = self._shared.seal(content, terms, self._namespace.stamp, self._shared.clock(), cost)
+        self._shared.pauses.end(name)
         return self._shared.ladder.write(name, data)
 
     def __delitem__(self, key: Key) -> None:
@@ -300,7 +316,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     # The whole.
 
     def stats(self) -> CacheStats:
-        """What happened so far, in all namespaces."""
+        """What happened so far, in all namespaces: `help(tiercel.cache.CacheStats)` and `LevelStats` tell what each key means."""
         self._check_open()
         return cast("CacheStats", {**self._shared.notes.counts(), "tiers": self._shared.ladder.stats()})
 

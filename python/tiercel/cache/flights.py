@@ -70,6 +70,8 @@ class Flight:
         """How each who waits is woken. Waking somebody again does nothing."""
         self.waits_for: dict[object, Flight] = {}
         """What the loader waits for at the moment."""
+        self.renews = False
+        """Whether it loads anew what is given meanwhile."""
         self.is_landing = False
         """Whether a thread keeps what an event loop has loaded: then nobody else ends it."""
         self._loop: ref[asyncio.AbstractEventLoop] | None = None

@@ -1,14 +1,18 @@
 """What a cache is handed, looked at before anything changes."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, Final, cast
 
 from tiercel.cache.level import AnyTier
 from tiercel.cache.tiers import Key
 from tiercel.checks import items, whole
 from tiercel.errors import InvalidInputError
 
-__all__ = ["given_clock", "given_keys", "given_loader", "given_tiers"]
+__all__ = ["given_clock", "given_keys", "given_loader", "given_tiers", "refuse_coroutine", "refuse_used_up"]
+
+# What only one can have, and only once.
+_ONCE: Final[tuple[type, ...]] = (Iterator, AsyncIterator, Awaitable)
 
 
 def given_tiers(tiers: Iterable[Any]) -> list[AnyTier]:
@@ -52,6 +56,39 @@ def given_loader(loader: Any) -> Any:
     if not callable(loader):
         raise InvalidInputError(f"loader: expected a function, got {type(loader).__name__}")
     return loader
+
+
+def refuse_coroutine(value: Any, instead: str) -> None:
+    """Complain about a coroutine where nobody awaits it."""
+    if inspect.isawaitable(value):
+        _close(cast("object", value))
+        raise InvalidInputError(
+            f"loader: expected a plain function, got a coroutine: await {instead}, or memoize an `async def`"
+        )
+
+
+def refuse_used_up(value: object, place: str, use: str, key: Key | None = None) -> None:
+    """Complain about what cannot be given twice, such as a generator: of all who get it, the first uses it up."""
+    kind = type(value)
+    if not issubclass(kind, _ONCE):
+        return
+    _close(value)
+    if isinstance(value, Awaitable):
+        cure = "await it first"
+    elif isinstance(value, Iterator):
+        cure = f"{use} list(...) of it"
+    else:
+        cure = f"{use} [each async for each in ...]"
+    whose = "" if key is None else f" for {key!r}"
+    raise InvalidInputError(
+        f"{place}: expected a value{whose} that can be read more than once, got {kind.__name__}; {cure}"
+    )
+
+
+def _close(value: object) -> None:
+    """A coroutine that is not run warns when it is dropped."""
+    if inspect.iscoroutine(value):
+        value.close()
 
 
 def given_clock(clock: Callable[[], int]) -> Callable[[], int]:

@@ -26,6 +26,7 @@ from tiercel.cache.keys import is_record
 from tiercel.cache.level import AnyTier, Level, LevelStats, Move, Waiting, as_name
 from tiercel.cache.mover import Mover
 from tiercel.cache.namespaces import Namespace
+from tiercel.cache.refusals import Refusals
 from tiercel.cache.seen import Seen
 from tiercel.cache.tiers import Key, Lasting, Memory
 from tiercel.cache.watches import Watch, Watches
@@ -51,6 +52,7 @@ class Ladder:
 
     def __init__(self, tiers: Sequence[AnyTier], room: int, write: Write | None) -> None:
         self.levels = [Level(tier, room) for tier in tiers]
+        self.refusals = Refusals(tiers)
         self.watches = Watches()
         self.sketch = Sketch(_SKETCH)
         first = tiers[0]
@@ -403,6 +405,7 @@ class Ladder:
             if isinstance(level.tier, Lasting):
                 with suppress(ClosedError):
                     level.tier.write()
+        self.refusals.look()
 
     def work(self, most: int | None = None) -> None:
         """Do what waits, or so much of it."""

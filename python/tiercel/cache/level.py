@@ -74,29 +74,48 @@ class Latency(TypedDict):
 
 
 class LevelStats(TypedDict):
-    """What happened at a tier of a cache."""
+    """What happened at a tier of a cache.
+
+    Attributes
+    ----------
+    tier
+        The class of the tier.
+    hits
+        Values found here, and given.
+    misses
+        Values asked for that were not here.
+    stale
+        Values found here that were too old, or invalidated.
+    promoted
+        Values copied from here to the first tier.
+    demoted
+        Values that the tier before drove out, and that came down to here.
+    written
+        Values that were written through to here.
+    declined
+        Values not worth their place here.
+    dropped
+        Values that would have come down, but for too many that wait.
+    waiting
+        Values and deletions on their way down to here.
+    latency
+        How long reads took: `p50`, `p95` and `p99` in seconds, and `buckets`, how many reads took less than so many seconds.
+    own
+        What the tier itself counts since it was made, whoever used it: the keys of `TierStats`, and of `OutsideStats` for a tier outside of the process.
+    """
 
     tier: str
     hits: int
-    """Values found here, and given."""
     misses: int
     stale: int
-    """Values found here that were too old, or invalidated."""
     promoted: int
-    """Values copied from here to the first tier."""
     demoted: int
-    """Values that the tier before drove out, and that came down to here."""
     written: int
-    """Values that were written through to here."""
     declined: int
-    """Values not worth their place here."""
     dropped: int
-    """Values that would have come down, but for too many that wait."""
     waiting: int
-    """Values and deletions on their way down to here."""
     latency: Latency
     own: Mapping[str, Any]
-    """What the tier itself counts."""
 
 
 @final

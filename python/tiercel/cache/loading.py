@@ -1,7 +1,7 @@
 """Values that are loaded when they are asked for."""
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from tiercel.cache.associations import Prediction
 from tiercel.cache.batches import Batch, BatchLoader
@@ -54,6 +54,8 @@ class Loading:
 
         Raises
         ------
+        InvalidInputError
+            An argument is not what it must be, or the loader returned what can be read only once, such as a generator or a file: return a list of it.
         DeadlineExceededError
             Another caller was loading the key for `timeout` seconds.
         RecursiveLoadError
@@ -146,20 +148,39 @@ class Loading:
         answers = await self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).arun(given_loader(loader))
         return [self._recorded(key, answers[key]).value for key in wanted]
 
+    @overload
+    def memoize(self, function: _Function, /) -> _Function: ...
+    @overload
     def memoize(
         self,
+        function: None = None,
+        /,
+        *,
+        ttl: float | None = ...,
+        idle_ttl: float | None = ...,
+        tags: Iterable[str] = ...,
+        name: str | None = ...,
+    ) -> Callable[[_Function], _Function]: ...
+    def memoize(
+        self,
+        function: Any = None,
+        /,
         *,
         ttl: float | None = AS_MADE,
         idle_ttl: float | None = AS_MADE,
         tags: Iterable[str] = (),
         name: str | None = None,
-    ) -> Callable[[_Function], _Function]:
-        """A decorator: what a function returns is kept under the function's name and its arguments.
+    ) -> Any:
+        """A decorator, with or without brackets: what a function returns is kept under the function's name and its arguments.
 
-        What it returns is always given, and kept if its type can be kept, as in `get_or_load`.
+        What it returns is always given, and kept if its type can be kept, as in `get_or_load`; what can be read only once is refused, as there.
 
-        The function may be a coroutine function. Arguments may be numbers, text, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates, paths and numpy arrays; the
-        same call has the same key in every process. `function.cache_key(*args, **kwargs)` is the key.
+        The function may be a coroutine function. Arguments may be None, bool, int, float, str, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates and times,
+        UUIDs, paths, numpy arrays and numbers. The same call has the same key in every process, however the arguments are passed. Neither the order of keyword
+        arguments nor that of dicts and sets counts: where a function depends on it, pass a list of pairs, as `list(row.items())`.
+
+        `function.cache_key(*args, **kwargs)` is the key: `cache.delete` of it forgets one call. `tags=["rates"]` and `cache.invalidate_tags("rates")` forget
+        all calls of a function. `self` is an argument as well: of a method, the object must be one that may be an argument, such as a dataclass.
 
         A function is known by its module and qualified name, or by `name`, which one that captures variables, wraps another function or is a lambda must be
         given: say in it what tells the function from others that are made in the same place. Its code is no part of the key.
@@ -167,7 +188,8 @@ class Loading:
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, or the function is not made by def, or needs a `name`.
+            An argument is not what it must be, or the function is not made by def, is a generator, or needs a `name`. When it is called: an argument has a
+            type that is not told above, or the function returns what can be read only once.
 
         Examples
         --------
@@ -180,10 +202,20 @@ class Loading:
         >>> square(4), square(x=4)
         computed
         (16, 16)
+        >>> cache.delete(square.cache_key(4))
+        True
+        >>> square(4)
+        computed
+        16
         """
+        if function is not None and not callable(function):
+            raise InvalidInputError(
+                f"function: expected a function, got {function!r}; pass everything else by name, as in ttl=60"
+            )
         terms = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": given_tags(tags)}
         self._given(ttl, idle_ttl, ())
-        return memoized(self, None if name is None else given_name(name, "name"), **terms)
+        decorate = memoized(self, None if name is None else given_name(name, "name"), **terms)
+        return decorate if function is None else decorate(function)
 
     def prefetch(
         self,
@@ -254,7 +286,8 @@ class Loading:
     def _record(self, key: Key, *, hit: bool) -> None:
         prefetcher = self._namespace.prefetcher
         if prefetcher is not None:
-            prefetcher.record(key, hit)
+            # A key of a call holds its arguments, and what is learnt is kept.
+            prefetcher.record(bytes(key) if isinstance(key, bytes) else key, hit)
 
     def _recorded(self, key: Key, answer: Answer) -> Answer:
         self._record(key, hit=answer.tier is not None)

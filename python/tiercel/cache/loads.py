@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tiercel._core import Finally
 from tiercel.cache.envelope import SECOND, unpack
 from tiercel.cache.flights import Crashed, Flight, Landed, Unkept
+from tiercel.cache.given import refuse_coroutine, refuse_used_up
 from tiercel.cache.large import tail
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.pool import apart
@@ -19,7 +20,7 @@ from tiercel.cache.tiers import Key
 from tiercel.cache.waiting import await_flight, loading, refuse_own, wait_for_flight
 from tiercel.errors import DeadlineExceededError, InvalidInputError, RecursiveLoadError
 
-__all__ = ["Load", "Loader", "refuse_coroutine"]
+__all__ = ["Load", "Loader"]
 
 Loader = Callable[[Any], Any]
 
@@ -39,7 +40,7 @@ class Load(NamedTuple):
         """The value from a tier, or loaded by the caller or by another one who wants it."""
         answer, stale = self.find()
         if answer is not None:
-            if answer.stale:
+            if self.is_due(answer):
                 self.shared.renewals.add(self.name, lambda: self._renew(loader))
             return answer
         until, crashed = monotonic() + self.timeout, None
@@ -60,7 +61,7 @@ class Load(NamedTuple):
         """The same on an event loop; the loader may be a coroutine function."""
         answer, stale = await apart(self.find)
         if answer is not None:
-            if answer.stale:
+            if self.is_due(answer):
                 self.shared.renewals.aadd(self.name, lambda: self._arenew(loader))
             return answer
         until, crashed = monotonic() + self.timeout, None
@@ -98,6 +99,10 @@ class Load(NamedTuple):
                 return answer, None
         return None, stale
 
+    def is_due(self, answer: Answer) -> bool:
+        """Whether the key is to be loaded anew, which is not tried again soon after it failed."""
+        return answer.stale and not self.shared.pauses.rests(self.name)
+
     def flight(self, crashed: Flight | None = None) -> Flight:
         """A flight that begins now, or one that takes up the crashed one. Whoever has it ends it, whether it leads to anything or not."""
         shared = self.shared
@@ -119,8 +124,14 @@ class Load(NamedTuple):
 
     def begin_anew(self, new: Flight) -> bool:
         """Lead the flight of a key whose value is past its time; False if that is done, or somebody else does it."""
-        if self.shared.flights.join(new, self._may_leave_it) is not new:
+        flights = self.shared.flights
+        if flights.join(new, self._may_leave_it) is not new:
             return False
+        if self.shared.pauses.rests(self.name):
+            # Another one has failed while this one waited for its turn.
+            flights.crash(new, Crashed())
+            return False
+        new.renews = True
         return self.landed_before(new) is None
 
     def end(self, flight: Flight) -> None:
@@ -169,6 +180,7 @@ class Load(NamedTuple):
             with loading((flight,)):
                 value = loader(self.key)
             refuse_coroutine(value, "aget_or_load")
+            refuse_used_up(value, "loader", "return", self.key)
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
         return self.land(flight, value, perf_counter() - begun)
@@ -180,6 +192,7 @@ class Load(NamedTuple):
                 value = loader(self.key)
                 if inspect.isawaitable(value):
                     value = await value
+            refuse_used_up(value, "loader", "return", self.key)
         except BaseException as error:  # noqa: BLE001
             return self.crash(flight, error, stale)
         landing = apart(self._land_apart, flight, value, perf_counter() - begun)
@@ -214,6 +227,7 @@ class Load(NamedTuple):
         except BaseException as error:
             self.give_up(flight, error)
             raise
+        shared.pauses.end(self.name)
         shared.flights.land(flight, landed)
         shared.notes.count("loads")
         if trouble is not None:
@@ -231,6 +245,9 @@ class Load(NamedTuple):
     def give_up(self, flight: Flight, error: BaseException) -> bool:
         """Hand out that it failed; tells whether the key was written meanwhile."""
         is_outdated = flight.watch.crossed
+        if flight.renews:
+            # Before the next one can begin.
+            self.shared.pauses.begin(self.name)
         self.shared.flights.crash(flight, error)
         self.shared.notes.count("load_failures")
         return is_outdated
@@ -271,12 +288,3 @@ class Load(NamedTuple):
         if answer is None:
             raise error
         return answer
-
-
-def refuse_coroutine(value: Any, instead: str) -> None:
-    """A coroutine is no value."""
-    if inspect.isawaitable(value):
-        if inspect.iscoroutine(value):
-            # One that is not run warns when it is dropped.
-            value.close()
-        raise InvalidInputError(f"loader: expected a plain function, got a coroutine: await {instead}")

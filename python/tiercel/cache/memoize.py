@@ -2,10 +2,12 @@
 
 import functools
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tiercel.cache.stable import known_by, stable_key
+from tiercel.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from tiercel.cache.loading import Loading
@@ -13,18 +15,48 @@ if TYPE_CHECKING:
 __all__ = ["memoized"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+# Characters of a call in a message.
+_SHOWN: Final = 120
+_SHORT: Final = Repr()
+
+
+class _CallKey(bytes):
+    """The key of a call; messages show the call in its place."""
+
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        name = self.function.__qualname__.rpartition("<locals>.")[2]
+        try:
+            named = [f"{name}={_SHORT.repr(value)}" for name, value in self.kwargs.items()]
+            shown = ", ".join([*map(_SHORT.repr, self.args), *named])
+        except Exception:  # noqa: BLE001 - whatever the arguments raise, the message is of another error
+            shown = "..."
+        return f"{name}({shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
 
 
 def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Function], _Function]:
     """See `Cache.memoize`."""
 
+    def key_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+        key = _CallKey(stable_key(function, args, kwargs, name))
+        key.function, key.args, key.kwargs = function, args, kwargs
+        return key
+
     def decorate(function: _Function) -> _Function:
         known_by(function, name)
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidInputError(
+                f"function: expected one whose result can be read more than once, got the generator function {function.__name__}; "
+                "return a list of what it yields"
+            )
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def wait(*args: Any, **kwargs: Any) -> Any:
-                key = stable_key(function, args, kwargs, name)
+                key = key_of(function, args, kwargs)
                 return await cache.aget_or_load(key, lambda _: function(*args, **kwargs), **terms)
 
             called: Any = wait
@@ -32,7 +64,7 @@ def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Fun
 
             @functools.wraps(function)
             def call(*args: Any, **kwargs: Any) -> Any:
-                key = stable_key(function, args, kwargs, name)
+                key = key_of(function, args, kwargs)
                 return cache.get_or_load(key, lambda _: function(*args, **kwargs), **terms)
 
             called = call

@@ -11,6 +11,8 @@ from queue import Empty, SimpleQueue
 from typing import Final, Protocol, final
 from weakref import ref
 
+from tiercel.threads import start
+
 __all__ = ["Mover", "forget_all", "unfinished"]
 
 _LINGER: Final = 1.0
@@ -67,7 +69,7 @@ class Mover:
             thread = threading.Thread(target=_run, args=(ref(moved), self), name="tiercel-cache", daemon=True)
             # There may be no more threads: then what waits is done with the next that comes, or by `flush`, or when the process ends.
             with suppress(RuntimeError):
-                thread.start()
+                start(thread)
                 self._runs = self._told = True
 
     def begin(self) -> None:

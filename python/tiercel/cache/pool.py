@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from tiercel._core import Finally
+from tiercel.threads import start
 
 __all__ = ["Pool", "apart"]
 
@@ -61,7 +62,7 @@ class Pool:
             self._threads.add(me)
             # No thread is to be had when there are too many, or the process ends: then the job waits.
             with suppress(RuntimeError):
-                threading.Thread(target=self._work, args=(me,), name=self._name, daemon=True).start()
+                start(threading.Thread(target=self._work, args=(me,), name=self._name, daemon=True))
                 started.append(True)
 
     def _check_start(self, me: object, started: list[bool]) -> None:

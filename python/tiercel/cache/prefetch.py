@@ -28,6 +28,7 @@ from tiercel.cache.tiers import Key
 from tiercel.checks import number
 from tiercel.gate import Gate
 from tiercel.handles import Handle
+from tiercel.threads import start as start_thread
 
 __all__ = ["PrefetchStats", "Prefetcher"]
 
@@ -84,7 +85,7 @@ class _Budget:
 
 
 def _on_a_thread(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name="tiercel-prefetch", daemon=True).start()
+    start_thread(threading.Thread(target=work, name="tiercel-prefetch", daemon=True))
 
 
 class Prefetcher(Handle):

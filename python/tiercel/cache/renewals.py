@@ -40,7 +40,8 @@ class Renewals:
         # None is left where two have come for the same one.
         with suppress(KeyError):
             _, work = self._due.popitem()
-            with suppress(Exception):
+            # A loader may call `sys.exit`, which would end the thread.
+            with suppress(BaseException):
                 work()
 
     def aadd(self, what: Hashable, work: Callable[[], Awaitable[object]]) -> None:

@@ -18,6 +18,7 @@ from tiercel.cache.level import AnyTier
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.notes import Notes
+from tiercel.cache.pauses import Pauses
 from tiercel.cache.renewals import Renewals
 from tiercel.cache.seen import Seen
 from tiercel.cache.terms import Terms
@@ -61,6 +62,7 @@ class Shared:
         self.notes = Notes()
         self.flights = Flights(self.ladder.watches)
         self.renewals = Renewals()
+        self.pauses = Pauses(clock)
         self.clock = clock
         self.codec = codec
         self.closed = False
@@ -118,9 +120,9 @@ class Shared:
         """Give the tiers that outlive the process what they are to have, and have it on their disks; tells whether it is there."""
         kept = self.ladder.copy_down()
         kept &= self.keep_records()
-        for level in self.ladder.levels:
-            kept &= level.tier.flush()
-        return kept
+        synced = [level.tier.flush() for level in self.ladder.levels]
+        self.ladder.refusals.look(synced)
+        return kept and all(synced)
 
     def finish(self) -> None:
         """What a process does before it ends, unless it is one that was forked from the owner."""
@@ -160,7 +162,7 @@ class Shared:
             namespace.renew()
         self.ladder.renew(self.clock())
         self.flights.renew(self.ladder.watches)
-        self.renewals = Renewals()
+        self.renewals, self.pauses = Renewals(), Pauses(self.clock)
 
 
 _SHARED: Final[WeakSet[Shared]] = WeakSet()

@@ -150,7 +150,9 @@ def _value(value: object, levels: int) -> bytes:
         return _array(b"A", cast("np.ndarray[Any, Any]", value))
     if isinstance(value, np.generic):
         return _array(b"G", cast("np.generic[Any]", value))
-    raise _MisfitError(f"expected a value that is the same in every process, got {type(value).__name__}")
+    raise _MisfitError(
+        f"expected a value that is the same in every process, got {type(value).__name__}; pass what it is known by, such as its id"
+    )
 
 
 def _tagged(tag: bytes, *body: bytes) -> bytes:

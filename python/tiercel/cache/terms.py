@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, cast
 
 from tiercel.cache.envelope import FOREVER, SECOND
@@ -40,7 +41,12 @@ class Terms(NamedTuple):
 
 def given_seconds(value: Any, name: str) -> float | None:
     """Seconds over 0, or None for any time."""
-    seconds = math.inf if value is None else number(value, name, 0, math.inf)
+    if value is None:
+        return None
+    seconds = math.nan
+    # One message for all that is wrong.
+    with suppress(InvalidInputError):
+        seconds = number(value, name, 0, math.inf)
     if seconds == math.inf:
         return None
     if not 0 < seconds <= LONG:

@@ -1,11 +1,16 @@
 """The tiers of a cache."""
 
-from collections.abc import ItemsView, Iterator, MutableMapping, ValuesView
+import os
+from collections.abc import Generator, ItemsView, Iterator, MutableMapping, ValuesView
+from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict
 from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
+from tiercel.cache.directories import TierKind, tier_kind_in
+from tiercel.errors import InvalidInputError, MissingFileError
 from tiercel.exits import AtExit
 from tiercel.handles import Handle
 
@@ -15,26 +20,39 @@ Key: TypeAlias = str | bytes
 
 
 class TierStats(TypedDict):
-    """What is in a tier, and what happened since it was made."""
+    """What is in a tier, and what happened since it was made.
+
+    Attributes
+    ----------
+    entries
+        Keys that are there.
+    bytes
+        Bytes that count against the size: of values, keys and their bookkeeping.
+    hits
+        Values found.
+    misses
+        Keys asked for that were not there.
+    puts
+        Values kept.
+    evictions
+        Values removed to make room.
+    refused
+        Values too large to be kept.
+    damaged
+        Values or files that were damaged: each was a miss.
+    failures
+        Reads and writes that the disk refused: each was a miss, or a value not kept. Of a tier of a `Cache`: `cache.stats()["tiers"][1]["own"]["failures"]`.
+    """
 
     entries: int
-    """Keys that are there."""
     bytes: int
-    """Bytes that count against the size: of values, keys and their bookkeeping."""
     hits: int
-    """Values found."""
     misses: int
-    """Keys asked for that were not there."""
     puts: int
-    """Values kept."""
     evictions: int
-    """Values removed to make room."""
     refused: int
-    """Values too large to be kept."""
     damaged: int
-    """Values or files that were damaged: each was a miss."""
     failures: int
-    """Reads and writes that the disk refused: each was a miss, or a value not kept."""
 
 
 class _Items(ItemsView[Key, bytes]):
@@ -106,6 +124,27 @@ class Memory(MemoryCore, Tier):
     """
 
     __slots__ = ()
+
+
+@contextmanager
+def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
+    """Where a tier cannot be opened because one of the other kind is there, say so."""
+    try:
+        yield
+    except (InvalidInputError, MissingFileError):
+        # It may be no path at all, or none that the system takes.
+        directory = Path(os.path.expanduser(path)) if isinstance(path, str | os.PathLike) else None  # noqa: PTH111
+        there = tier_kind_in(directory) if directory is not None and directory.is_dir() else None
+        if there is None or there == kind:
+            raise
+        expected = f"expected a directory that is absent, empty or that of a tier `{kind}`"
+        raise InvalidInputError(
+            f"path: {expected}, got {directory}, which is that of a tier `{there}`; open it with that"
+        ) from None
+
+
+def _absolute(path: "str | os.PathLike[str]") -> str:
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as the core does it
 
 
 class Lasting(LastingCore, Tier):
@@ -192,7 +231,19 @@ class Store(StoreCore, Lasting):
     b'hello'
     """
 
-    __slots__ = ()
+    __slots__ = ("directory",)
+
+    directory: str
+    """Where it is, as an absolute path."""
+
+    def __new__(
+        cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = None, *, create: bool = True
+    ) -> Self:
+        """Open the tier, or begin it."""
+        with _telling_kind(path, "Store"):
+            made = super().__new__(cls, path, bytes, level, create=create)
+        made.directory = _absolute(path)
+        return made
 
 
 class Files(FilesCore, Lasting):
@@ -239,4 +290,14 @@ class Files(FilesCore, Lasting):
     (2, True)
     """
 
-    __slots__ = ()
+    __slots__ = ("directory",)
+
+    directory: str
+    """Where it is, as an absolute path."""
+
+    def __new__(cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = 3, *, create: bool = True) -> Self:
+        """Open the tier, or begin it."""
+        with _telling_kind(path, "Files"):
+            made = super().__new__(cls, path, bytes, level, create=create)
+        made.directory = _absolute(path)
+        return made

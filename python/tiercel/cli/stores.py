@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from tiercel.cache import Files, Store
+from tiercel.cache.directories import TierKind, beginning, has_log, tier_kind_in
 
 # The database of records, without which a directory is no collection, and what its header has at its place.
 RECORDS = "records"
 _RECORDS_MAGIC, _RECORDS_AT = b"TIERCELR", 320
-# Where each kind of tier has its log.
-_LOGS: dict[str, type[Store | Files]] = {".": Store, "ledger": Files}
-# What a record of syncs begins with, in either of its two sectors.
-_SYNCED, _SECTOR = b"TCLS", 512
-# What a file of a log begins with, of a tier and of a collection.
-_TIER_LOG, _COLLECTION_LOG = b"TCLG", b"TIERCELL"
+_KINDS: dict[TierKind, type[Store | Files]] = {"Store": Store, "Files": Files}
+# What a file of a log of a collection begins with.
+_COLLECTION_LOG = b"TIERCELL"
 
 
 def store_around(path: Path) -> Path | None:
@@ -28,7 +26,8 @@ def is_store(directory: Path) -> bool:
 
 def tier_kind(directory: Path) -> type[Store | Files] | None:
     """What kind of tier has its files in a directory, be they damaged; `None` if none has."""
-    return next((kind for name, kind in _LOGS.items() if _is_log_of_tier(directory / name)), None)
+    kind = tier_kind_in(directory)
+    return None if kind is None else _KINDS[kind]
 
 
 def is_ledger(directory: Path) -> bool:
@@ -38,26 +37,5 @@ def is_ledger(directory: Path) -> bool:
 
 
 def _is_collection(directory: Path) -> bool:
-    found = _beginning(directory / RECORDS, _RECORDS_AT + len(_RECORDS_MAGIC))
-    return found[_RECORDS_AT:] == _RECORDS_MAGIC or _has_log(directory, _COLLECTION_LOG)
-
-
-def _is_log_of_tier(directory: Path) -> bool:
-    synced = _beginning(directory / "synced", _SECTOR + len(_SYNCED))
-    return _SYNCED in (synced[: len(_SYNCED)], synced[_SECTOR:]) or _has_log(directory, _TIER_LOG)
-
-
-def _has_log(directory: Path, magic: bytes) -> bool:
-    return any(_beginning(file, len(magic)) == magic for file in directory.glob("log-*") if file.name[4:].isdecimal())
-
-
-def _beginning(file: Path, size: int) -> bytes:
-    try:
-        # A pipe of this name would wait for somebody to write.
-        if not file.is_file():
-            return b""
-        with file.open("rb") as content:
-            return content.read(size)
-    except OSError:
-        # Not ours to read.
-        return b""
+    found = beginning(directory / RECORDS, _RECORDS_AT + len(_RECORDS_MAGIC))
+    return found[_RECORDS_AT:] == _RECORDS_MAGIC or has_log(directory, _COLLECTION_LOG)
