@@ -167,7 +167,7 @@ fn a_search_for_more_than_there_is_gives_all_that_was_there() {
         });
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
-                let found = exact(&index, &[0.0, 0.0], 5000, None);
+                let found = exact(&index, &[0.0, 0.0], 10_000, None);
                 assert!((0..FAR).all(|id| found.ids.contains(&id)), "of {} found", found.ids.len());
             }
         });
