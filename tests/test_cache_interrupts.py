@@ -24,18 +24,19 @@ KEYS = ["one", "none", "stale", "below"]
 LARGE = 4000
 
 
-def wait_for_coroutines() -> None:
-    """What a coroutine has had begun on a thread is done whether or not it is there: wait until all of these threads do something else."""
-    all_here = threading.Barrier(9)
-    for _ in range(8):
-        pool._POOL.submit(all_here.wait)
+def wait_for_jobs(of: pool.Pool) -> None:
+    """What was begun on a thread is done, whoever wanted it: wait until all threads of a pool do something else."""
+    all_here = threading.Barrier(of._most + 1)
+    for _ in range(of._most):
+        of.submit(all_here.wait)
     all_here.wait(30)
 
 
 def assert_nothing_is_held(cache: Cache, raised: object) -> None:
     shared = cache._shared
     ladder, flights, namespace = shared.ladder, shared.flights, cache._namespace
-    wait_for_coroutines()
+    wait_for_jobs(pool._POOL)
+    wait_for_jobs(shared.renewals._pool)
     # What is loaded anew ends by itself.
     until(lambda: not flights._flights and not ladder.watches._watches)
     # On another thread, which may not take what this one holds.

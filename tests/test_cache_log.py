@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import Shelf
+from outside import Shelf, until
 
 from tiercel.cache import Cache, Files, Memory, Store, Wrapped
 from tiercel.cache.refusals import Refusals
@@ -120,13 +120,14 @@ def test_a_tier_outside_that_does_not_answer_is_told_once(
         for number in range(20):
             cache[str(number)] = number
             cache.settle()
+        until(lambda: caplog.records)
         [warning] = [record.getMessage() for record in caplog.records]
         assert warning.startswith("cache: tiers[1], Wrapped: does not answer, and is asked again later: Failure: ")
         shelf.mode = "works"
         now[0] = 2.0
         cache["a"] = 1
         cache.settle()
-        cache.settle()
+        until(lambda: len(caplog.records) > 1)
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
         assert caplog.records[1].getMessage() == "cache: tiers[1], Wrapped: answers again"
 
