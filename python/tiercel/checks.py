@@ -47,6 +47,10 @@ def items(values: object) -> list[Any] | None:
     """What is in a list or the like; `None` for text, what would give its keys, as a mapping and a data frame, and what cannot be gone
     through, as an array without dimensions.
     """
+    # What is given nearly always, before what takes longer to ask for than a small write does.
+    kind = type(values)
+    if kind is list or kind is tuple:
+        return list(cast("Iterable[Any]", values))
     if isinstance(values, str | bytes | Mapping) or is_frame(values):
         return None
     try:
@@ -159,7 +163,10 @@ def beside(ids: object, value: Any) -> Any:
 
 def column_of_vectors(vectors: Any) -> Any:
     """Vectors, one a record: a column of a data frame becomes the list that it is, in which `None` may stand."""
-    return list(vectors) if str(getattr(vectors, "dtype", "")) == "object" and vectors.ndim == 1 else vectors
+    dtype = getattr(vectors, "dtype", None)
+    # To write a type of numbers as text takes long.
+    is_objects = getattr(dtype, "kind", "") == "O" and str(dtype) == "object"
+    return list(vectors) if is_objects and vectors.ndim == 1 else vectors
 
 
 def refuse_texts(vectors: Any) -> None:
