@@ -107,12 +107,12 @@ impl Collection {
         Arc::clone(&self.core.troubles)
     }
 
-    /// What a write goes through. A forked process is refused here, before it waits for a lock that a thread of its parent held.
     /// What it has done, and what refused it. They outlive the collection.
     pub fn events(&self) -> Arc<Events> {
         Arc::clone(&self.core.events)
     }
 
+    /// What a write goes through. A forked process is refused here, before it waits for a lock that a thread of its parent held.
     pub(crate) fn writer(&self) -> Result<&Arc<Writer>, WriteError> {
         match &self.access {
             Access::Write(writer, _) => {
