@@ -3,6 +3,8 @@
 import gc
 import logging
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +75,23 @@ def test_what_closes_well_says_nothing(tmp_path: Path, caplog: pytest.LogCapture
         assert len(collection) == SOME
         assert collection.stats()["trouble"] is None
     assert not caplog.records
+
+
+LATE = """
+import abc, pathlib, sys, tiercel
+collection = tiercel.open(sys.argv[1])
+(pathlib.Path(sys.argv[1]) / "log-2").mkdir()
+collection.upsert([str(number) for number in range(1100)])
+# Python empties its own modules last.
+abc.keeps = collection
+"""
+
+
+def test_a_collection_that_outlives_the_modules_of_python_ends_quietly(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", LATE, str(tmp_path / "late")], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr == ""
 
 
 def test_what_a_collection_does_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

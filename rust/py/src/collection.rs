@@ -417,7 +417,11 @@ impl CollectionCore {
     /// Close for the garbage collector: what goes wrong is told as a trouble.
     fn end(&self, py: Python<'_>) -> PyResult<()> {
         detached(py, || drop(self.take()))?;
-        self.tell(py)
+        match self.tell(py) {
+            // Python empties its modules before it drops what they refer to: then there is nothing left to tell with.
+            Err(_) if is_ending(py) => Ok(()),
+            told => told,
+        }
     }
 
     #[getter]
@@ -566,6 +570,12 @@ impl Drop for CollectionCore {
             apart(move || drop(collection));
         }
     }
+}
+
+/// Whether Python ends. It gives up its modules on the way, so that one that cannot be had says so, too.
+fn is_ending(py: Python<'_>) -> bool {
+    let says = || py.import("sys")?.call_method0("is_finalizing")?.extract();
+    says().unwrap_or(true)
 }
 
 /// A failure as `stats` shows it.
