@@ -20,16 +20,19 @@
 //! stands in the place of is missing. So a value that was replaced or deleted before the last sync does not come back, unless files
 //! of an earlier time are put in the place of all.
 
+mod directory;
 mod disk;
+mod place;
 mod record;
 mod recover;
+mod scan;
 mod segment;
 mod synced;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,14 +41,15 @@ use tiercel_container::sync_directory;
 
 use crate::packing::{Codec, Packed};
 use crate::{Key, KeyRef};
+use disk::Purpose;
 use record::{Head, Kind, Record};
-use segment::{Next, START, Scan, Segment};
+use recover::recover;
+use scan::{Next, Scan};
+use segment::{Kept, START, Segment};
 use synced::Synced;
 
-pub(crate) use record::{HEAD, Lost, Place};
-
-/// What the names of segments begin with.
-const NAME: &str = "log";
+pub(crate) use place::{Found, Place};
+pub(crate) use record::{HEAD, Lost};
 
 /// Bytes gathered before they are written.
 const TOGETHER: usize = 1 << 20;
@@ -79,24 +83,12 @@ pub(crate) struct Limits {
     pub(crate) record: u64,
 }
 
-struct Kept {
-    segment: Arc<Segment>,
-    length: u64,
-}
-
 /// What an opened log had.
 pub(crate) struct Content {
     /// The place of the value of each key, the oldest first.
     pub(crate) places: Vec<(Key, Found)>,
     /// Segments and records that were damaged.
     pub(crate) damaged: u64,
-}
-
-/// The value of a key.
-pub(crate) struct Found {
-    pub(crate) place: Place,
-    /// Bytes of it.
-    pub(crate) value: u64,
 }
 
 /// A part of the oldest segment, for who cleans up.
@@ -115,37 +107,12 @@ pub(crate) struct Part {
 
 /// Whether there is a log in a directory, be it damaged.
 pub(crate) fn is_there(directory: &Path) -> io::Result<bool> {
-    Ok(Synced::is_ours(directory)? || !recover::whole_segments(directory)?.is_empty())
+    Ok(Synced::is_ours(directory)? || !directory::whole_segments(directory)?.is_empty())
 }
 
 /// Whether a name is one that a log gives to its files.
 pub(crate) fn is_name(name: &str) -> bool {
-    name.starts_with(synced::NAME) || name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with('-'))
-}
-
-/// Whether an error says that something else than a regular file has the name of one.
-fn is_no_file(error: &io::Error) -> bool {
-    error.get_ref().and_then(|inner| inner.downcast_ref::<tiercel_container::NotRegular>()).is_some()
-}
-
-/// What a log is opened for.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Purpose {
-    /// To go on with it: what a crash or damage left is put in order.
-    #[default]
-    Mend,
-    /// To look at it: nothing is changed.
-    Look,
-}
-
-impl Purpose {
-    fn mends(self) -> bool {
-        self == Self::Mend
-    }
-
-    fn open(self, path: &Path) -> io::Result<File> {
-        if self.mends() { tiercel_container::open_to_write(path) } else { tiercel_container::open_to_read(path) }
-    }
+    name.starts_with(synced::NAME) || name.strip_prefix(segment::NAME).is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// What opening the log of a directory would find, without a change to anything.
@@ -153,7 +120,7 @@ pub(crate) fn look(directory: &Path) -> io::Result<Content> {
     let Some(synced) = Synced::open(directory, Purpose::Look)? else {
         return Ok(Content { places: Vec::new(), damaged: u64::from(is_there(directory)?) });
     };
-    let found = recover::recover(directory, &synced, LOOKED_AT, Purpose::Look)?;
+    let found = recover(directory, &synced, LOOKED_AT, Purpose::Look)?;
     Ok(Content { places: found.places.into_iter().collect(), damaged: found.damaged })
 }
 
@@ -164,11 +131,11 @@ impl Log {
         let Some(synced) = Synced::open(&directory, Purpose::Mend)? else {
             // Nothing tells whether what is there is all.
             let was_there = is_there(&directory)?;
-            recover::set_newest_aside(&directory)?;
+            directory::set_newest_aside(&directory)?;
             let log = Self::begin(directory, limits)?;
             return Ok((log, Content { places: Vec::new(), damaged: u64::from(was_there) }));
         };
-        let found = recover::recover(&directory, &synced, limits.record, Purpose::Mend)?;
+        let found = recover(&directory, &synced, limits.record, Purpose::Mend)?;
         let damaged = found.damaged;
         if found.segments.is_empty() {
             return Ok((Self::begin(directory, limits)?, Content { places: Vec::new(), damaged }));
@@ -188,7 +155,7 @@ impl Log {
 
     /// A log without anything, in place of what may be in the directory.
     fn begin(directory: PathBuf, limits: Limits) -> io::Result<Self> {
-        for path in recover::whole_segments(&directory)? {
+        for path in directory::whole_segments(&directory)? {
             // What cannot be removed is foreign to the new log, and only takes room.
             let _ = fs::remove_file(path);
         }
@@ -241,7 +208,7 @@ impl Log {
     /// Add a record once more.
     pub(crate) fn put_again(&mut self, record: Record) -> io::Result<Place> {
         let place = self.room(record.length())?;
-        self.buffer.extend_from_slice(&record.moved_to(&place));
+        self.buffer.extend_from_slice(&record.moved_to(place.segment.seed(), place.offset));
         Ok(place)
     }
 
@@ -279,7 +246,7 @@ impl Log {
     fn add_segment(&mut self) -> io::Result<()> {
         let number = match self.segments.back() {
             Some(kept) => kept.segment.number() + 1,
-            None => recover::free_number(&self.directory)?,
+            None => directory::free_number(&self.directory)?,
         };
         let segment = Arc::new(Segment::create(&self.directory, self.synced.log, number)?);
         self.segments.push_back(Kept { segment, length: START });

@@ -16,7 +16,6 @@
 use std::io;
 use std::sync::Arc;
 
-use super::segment::Segment;
 use crate::KeyRef;
 use crate::packing::{Codec, shared, unpack};
 
@@ -46,10 +45,10 @@ pub(super) struct Head {
     pub(super) kind: Kind,
     codec: Codec,
     key: u64,
-    body: u64,
+    pub(super) body: u64,
     value: u64,
     key_sum: u32,
-    body_sum: u32,
+    pub(super) body_sum: u32,
 }
 
 impl Head {
@@ -143,64 +142,31 @@ impl From<io::Error> for Lost {
 }
 
 impl Record {
+    /// The record of a key that these bytes at an offset of the segment are, if it is whole.
+    pub(super) fn decode(bytes: Vec<u8>, seed: u32, offset: u64, key: KeyRef<'_>) -> Result<Self, Lost> {
+        let head = Head::decode(&bytes, seed, offset).ok_or(Lost::Damaged)?;
+        let (lead, body) = bytes.split_at_checked(head.lead() as usize).ok_or(Lost::Damaged)?;
+        let whole = head.length() == bytes.len() as u64 && crc32c::crc32c(body) == head.body_sum;
+        if !whole || head.key(lead) != Some(key) {
+            return Err(Lost::Damaged);
+        }
+        Ok(Self { head, bytes })
+    }
+
     pub(super) fn length(&self) -> u64 {
         self.head.length()
     }
 
-    /// The record as it is at another place.
-    pub(super) fn moved_to(mut self, place: &Place) -> Vec<u8> {
-        self.bytes[..LEAD].copy_from_slice(&self.head.encode(place.segment.seed(), place.offset));
-        self.bytes
-    }
-}
-
-/// Where a record is.
-#[derive(Clone)]
-pub(crate) struct Place {
-    pub(super) segment: Arc<Segment>,
-    pub(super) offset: u64,
-    pub(super) length: u64,
-}
-
-impl Place {
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        self.offset == other.offset && Arc::ptr_eq(&self.segment, &other.segment)
-    }
-
-    /// Bytes of the packed value of a key.
-    pub(crate) fn packed(&self, key: KeyRef<'_>) -> u64 {
-        self.length - HEAD - key.encoded_len()
-    }
-
-    /// The record of a key, if it is whole.
-    pub(crate) fn record(&self, key: KeyRef<'_>) -> Result<Record, Lost> {
-        let bytes = self.segment.bytes(self.offset, self.length)?;
-        let head = Head::decode(&bytes, self.segment.seed(), self.offset).ok_or(Lost::Damaged)?;
-        let (lead, body) = bytes.split_at_checked(head.lead() as usize).ok_or(Lost::Damaged)?;
-        let whole = head.length() == self.length && crc32c::crc32c(body) == head.body_sum;
-        if !whole || head.key(lead) != Some(key) {
-            return Err(Lost::Damaged);
-        }
-        Ok(Record { head, bytes })
-    }
-
-    /// Whether the record of a key is what was written, of which little is in memory at a time.
-    pub(crate) fn is_whole(&self, key: KeyRef<'_>) -> bool {
-        let check = || {
-            let lead = self.segment.bytes(self.offset, HEAD + key.encoded_len())?;
-            let head = Head::decode(&lead, self.segment.seed(), self.offset).ok_or(Lost::Damaged)?;
-            let is_here = head.length() == self.length && head.key(&lead) == Some(key);
-            let start = self.offset + head.lead();
-            Ok::<_, Lost>(is_here && self.segment.sum(start, head.body)? == head.body_sum)
-        };
-        check().unwrap_or(false)
-    }
-
-    /// The value of a key, if it is whole and has no more bytes than `most`.
-    pub(crate) fn value(&self, key: KeyRef<'_>, most: u64) -> Result<Arc<[u8]>, Lost> {
-        let Record { head, bytes } = self.record(key)?;
-        let body = &bytes[head.lead() as usize..];
-        let value = unpack(head.codec, body, head.value, most).ok_or(Lost::Damaged)?;
+    /// The value, if it has no more bytes than `most`.
+    pub(super) fn value(&self, most: u64) -> Result<Arc<[u8]>, Lost> {
+        let body = &self.bytes[self.head.lead() as usize..];
+        let value = unpack(self.head.codec, body, self.head.value, most).ok_or(Lost::Damaged)?;
         shared(&value).ok_or(Lost::Refused)
+    }
+
+    /// The bytes of the record at another offset, in whatever segment.
+    pub(super) fn moved_to(mut self, seed: u32, offset: u64) -> Vec<u8> {
+        self.bytes[..LEAD].copy_from_slice(&self.head.encode(seed, offset));
+        self.bytes
     }
 }

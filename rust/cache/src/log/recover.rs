@@ -3,19 +3,19 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::record::{Kind, Place};
-use super::segment::{Next, START, Scan, Segment};
+use super::directory::{numbers, set_aside};
+use super::disk::Purpose;
+use super::place::{Found, Place};
+use super::record::Kind;
+use super::scan::{Next, Scan};
+use super::segment::{Kept, START, Segment};
 use super::synced::Synced;
-use super::{Found, Kept, NAME, Purpose};
 use crate::Key;
-
-/// What follows the name of a file that was set aside.
-const DAMAGED: &str = "damaged";
 
 /// What was found.
 #[derive(Default)]
@@ -142,77 +142,4 @@ impl Recovered {
             }
         }
     }
-}
-
-/// Numbers of the segments in a directory, in their order.
-fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers: Vec<u64> = segments(directory)?.into_iter().map(|(number, _)| number).collect();
-    numbers.sort_unstable();
-    Ok(numbers)
-}
-
-/// Numbers of the segments in a directory, those of which a crash left no more than a part of the magic included. A file of the same
-/// name that is none is somebody else's.
-fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for (number, path) in named(directory)? {
-        if Segment::magic(&path)?.is_some() {
-            found.push((number, path));
-        }
-    }
-    Ok(found)
-}
-
-/// Paths of the segments of whatever log in a directory, by their whole magic.
-pub(super) fn whole_segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for (_, path) in named(directory)? {
-        if Segment::magic(&path)? == Some(true) {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-/// A number that no file in a directory has, nor any above it.
-pub(super) fn free_number(directory: &Path) -> io::Result<u64> {
-    Ok(named(directory)?.into_iter().map(|(number, _)| number + 1).max().unwrap_or(1))
-}
-
-/// What has the name of a segment.
-fn named(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if let Some(number) = path.file_name().and_then(|name| numbered(name.to_str()?)) {
-            found.push((number, path));
-        }
-    }
-    Ok(found)
-}
-
-/// The number that is in the name of a segment. It is written in one way, and no log ever comes to half of all numbers.
-fn numbered(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(NAME)?.strip_prefix('-')?;
-    digits.parse().ok().filter(|number: &u64| *number <= u64::MAX / 2 && number.to_string() == digits)
-}
-
-/// Keep the newest segment, where nothing tells whether it is.
-pub(super) fn set_newest_aside(directory: &Path) -> io::Result<()> {
-    numbers(directory)?.last().map_or(Ok(()), |number| set_aside(directory, *number))
-}
-
-/// Keep a damaged segment for who wants to look at it, in place of an earlier one.
-fn set_aside(directory: &Path, number: u64) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()?.strip_suffix(DAMAGED)?.strip_suffix('.'));
-        if name.and_then(numbered).is_some() && Segment::magic(&path)?.is_some() {
-            fs::remove_file(path)?;
-        }
-    }
-    let path = Segment::path(directory, number);
-    let aside = path.with_extension(DAMAGED);
-    // What is there is somebody else's.
-    if fs::symlink_metadata(&aside).is_ok() { fs::remove_file(path) } else { fs::rename(&path, aside) }
 }

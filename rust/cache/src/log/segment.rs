@@ -13,21 +13,21 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tiercel_container::{check_at, create_new, open_to_read};
 
-use super::disk::{read_at, write_at};
-use super::record::{HEAD, Head, Kind};
+use super::disk::{Purpose, is_no_file, read_at, write_at};
 use super::synced::Synced;
-use super::{NAME, Purpose, is_no_file};
-use crate::Key;
 
+/// What the names of segments begin with.
+pub(super) const NAME: &str = "log";
 const MAGIC: [u8; 4] = *b"TCLG";
 const VERSION: u32 = 1;
 /// Bytes before the first record.
 pub(super) const START: u64 = 28;
 /// Bytes read at once by who goes through a segment.
-const CHUNK: u64 = 1 << 20;
+pub(super) const CHUNK: u64 = 1 << 20;
 
 pub(crate) struct Segment {
     number: u64,
@@ -46,6 +46,13 @@ fn start(log: u64, number: u64) -> [u8; START as usize] {
     let sum = crc32c::crc32c(&out[..24]);
     out[24..].copy_from_slice(&sum.to_le_bytes());
     out
+}
+
+/// A segment of an open log.
+pub(super) struct Kept {
+    pub(super) segment: Arc<Segment>,
+    /// Up to here it has records.
+    pub(super) length: u64,
 }
 
 impl Segment {
@@ -143,70 +150,5 @@ impl Segment {
         bytes.resize(length, 0);
         read_at(&self.file, &mut bytes, offset)?;
         Ok(bytes)
-    }
-}
-
-/// Goes through the records of a segment.
-pub(super) struct Scan<'a> {
-    segment: &'a Segment,
-    /// Where the next record is.
-    at: u64,
-    end: u64,
-    /// Bytes of the longest key, with its head, that is read.
-    most: u64,
-    chunk: Vec<u8>,
-    chunk_at: u64,
-}
-
-/// What comes next in a segment.
-pub(super) enum Next {
-    /// A record, at an offset.
-    Record { offset: u64, head: Head, key: Key },
-    /// A record of which nobody knows whose it is.
-    Nobodys,
-    /// The segment is full, and ends here.
-    End,
-    /// No record: the file ends, or is damaged.
-    Nothing,
-}
-
-impl<'a> Scan<'a> {
-    /// From a record on, up to the end of the file. A key that is longer than `most` is nobody's.
-    pub(super) fn from(segment: &'a Segment, at: u64, most: u64) -> io::Result<Self> {
-        Ok(Self { segment, at, end: segment.length()?, most, chunk: Vec::new(), chunk_at: 0 })
-    }
-
-    /// Where the next record begins.
-    pub(super) fn at(&self) -> u64 {
-        self.at
-    }
-
-    pub(super) fn next(&mut self) -> io::Result<Next> {
-        let (offset, seed) = (self.at, self.segment.seed);
-        let head = self.bytes(HEAD)?.and_then(|bytes| Head::decode(bytes, seed, offset));
-        let Some(head) = head.filter(|head| head.length() <= self.end - offset) else { return Ok(Next::Nothing) };
-        let is_too_long = head.lead() > self.most;
-        let lead = if is_too_long { None } else { self.bytes(head.lead())? };
-        let key = lead.and_then(|lead| Some(head.key(lead)?.to_key()));
-        self.at += head.length();
-        Ok(match (head.kind, key) {
-            (Kind::End, _) => Next::End,
-            (_, Some(key)) => Next::Record { offset, head, key },
-            (_, None) => Next::Nobodys,
-        })
-    }
-
-    /// So many bytes from here on, if there are.
-    fn bytes(&mut self, length: u64) -> io::Result<Option<&[u8]>> {
-        if length > self.end - self.at {
-            return Ok(None);
-        }
-        let there = self.chunk_at + self.chunk.len() as u64;
-        if self.at < self.chunk_at || self.at + length > there {
-            self.chunk = self.segment.bytes(self.at, length.max(CHUNK).min(self.end - self.at))?;
-            self.chunk_at = self.at;
-        }
-        let from = (self.at - self.chunk_at) as usize;
-        Ok(Some(&self.chunk[from..from + length as usize]))
     }
 }

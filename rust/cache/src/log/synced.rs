@@ -22,8 +22,7 @@ use std::path::{Path, PathBuf};
 
 use tiercel_container::{check_at, create_new, open_to_read, open_to_write};
 
-use super::disk::{read_at, write_at};
-use super::{Purpose, is_no_file};
+use super::disk::{Purpose, is_no_file, read_at, write_at};
 
 pub(super) const NAME: &str = "synced";
 const MAGIC: [u8; 4] = *b"TCLS";

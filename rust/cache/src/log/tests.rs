@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tempfile::{TempDir, tempdir};
 
-use super::Purpose;
+use super::disk::Purpose;
 use super::recover::recover;
 use super::synced::Synced;
 use crate::journal::{Index, Journal, Queue, Slot};
