@@ -1,9 +1,16 @@
-//! The best hits so far.
+//! Hits, and the best of them so far.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use crate::search::Hit;
+/// A document that was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hit {
+    /// The row of the document.
+    pub row: u32,
+    /// Larger is better.
+    pub score: f32,
+}
 
 /// Keeps the best `k` of all hits that it is shown.
 pub(crate) struct Best {

@@ -3,7 +3,6 @@
 use crate::bm25::Saturation;
 use crate::index::TextIndex;
 use crate::query::{Clause, Occur, Query};
-use crate::required::for_each_document;
 use crate::scorer::{Scorer, Weights};
 
 /// What a query requires and excludes, as rows. The dead are among them.
@@ -41,7 +40,7 @@ fn with_all(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
     let rarest = lists.and_then(|lists| lists.into_iter().max_by_key(|(term, _)| *term));
     let mut rows = Vec::new();
     if let Some((_, list)) = rarest {
-        for_each_document(list, |document| {
+        list.for_each_document(|document| {
             if scorer.has_all(document, clauses) {
                 rows.push(scorer.segment.rows[document as usize]);
             }
@@ -54,7 +53,7 @@ fn with_any(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
     let mut rows = Vec::new();
     for clause in clauses {
         let Some((_, list)) = scorer.rarest(clause) else { continue };
-        for_each_document(list, |document| {
+        list.for_each_document(|document| {
             if !clause.is_phrase() || scorer.has_all(document, &[clause]) {
                 rows.push(scorer.segment.rows[document as usize]);
             }

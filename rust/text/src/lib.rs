@@ -32,6 +32,7 @@ mod tokenizer;
 mod varint;
 mod words;
 
+pub use best::Hit;
 pub use bm25::{B, K1};
 pub use constraints::Constraints;
 pub use errors::{BuildError, DecodeError, QueryError};
@@ -40,6 +41,5 @@ pub use highlight::highlight;
 pub use index::{Merge, TextIndex};
 pub use language::Language;
 pub use query::Query;
-pub use search::Hit;
 pub use segment::Segment;
 pub use tokenizer::{ANALYZER, MAX_WORD_BYTES, Token, Tokenizer};

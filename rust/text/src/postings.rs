@@ -149,6 +149,28 @@ impl Postings {
     }
 }
 
+impl List<'_> {
+    /// Call `found` with each document.
+    pub(crate) fn for_each_document(self, mut found: impl FnMut(u32)) {
+        match self {
+            Self::Short(entries) => {
+                for (document, _) in entries {
+                    found(document);
+                }
+            }
+            Self::Long(list) => {
+                let mut decoded = Decoded::new();
+                for block in 0..list.blocks.len() {
+                    list.read(block, &mut decoded);
+                    for document in decoded.documents() {
+                        found(*document);
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl LongList<'_> {
     /// Read a block.
     #[inline]

@@ -8,22 +8,13 @@
 
 use std::cmp::Reverse;
 
-use crate::best::Best;
+use crate::best::{Best, Hit};
 use crate::bm25::{Saturation, idf};
 use crate::index::{Part, TextIndex};
 use crate::query::{Occur, Query};
 use crate::required;
 use crate::scorer::{Scorer, Weights};
 use crate::sums;
-
-/// A document that was found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
-    /// The row of the document.
-    pub row: u32,
-    /// Larger is better.
-    pub score: f32,
-}
 
 impl TextIndex {
     /// The `k` best documents among those of which `live` says so, the best first; of equal ones that of the smaller row.

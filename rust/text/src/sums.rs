@@ -10,13 +10,11 @@
 //! dropped, until so few are left that reading their own terms costs less than reading the next list: that of a frequent
 //! word.
 
-use crate::best::Best;
+use crate::best::{Best, Hit};
 use crate::bm25::Saturation;
 use crate::postings::{Decoded, List, LongList};
 use crate::query::Occur;
-use crate::required::for_each_document;
 use crate::scorer::Scorer;
-use crate::search::Hit;
 use crate::segment::Segment;
 
 /// Documents in a window: their sums stay in the cache.
@@ -100,7 +98,7 @@ fn lists<'a>(scorer: &mut Scorer<'a>) -> Vec<Scored<'a>> {
     for clause in query.clauses.iter().filter(|clause| clause.occur == Occur::Optional) {
         let Some((_, rarest)) = scorer.rarest(clause) else { continue };
         let mut scores = Vec::new();
-        for_each_document(rarest, |document| {
+        rarest.for_each_document(|document| {
             if let Some(score) = scorer.phrase_score(document, clause) {
                 scores.push((document, score));
             }
@@ -116,7 +114,7 @@ fn excluded(scorer: &mut Scorer<'_>) -> Vec<u32> {
     let query = scorer.query;
     for clause in query.clauses.iter().filter(|clause| clause.occur == Occur::Excluded) {
         let Some((_, rarest)) = scorer.rarest(clause) else { continue };
-        for_each_document(rarest, |document| {
+        rarest.for_each_document(|document| {
             if !clause.is_phrase() || scorer.phrase_score(document, clause).is_some() {
                 excluded.push(document);
             }
