@@ -1,4 +1,4 @@
-//! The kernels by name, and how a loop is compiled for an instruction set.
+//! The kernels by name, and loops over them.
 //!
 //! A loop that calls kernels is a type that implements [`Loop`]. [`Level::run`] compiles it once an instruction set, with
 //! that set enabled for the whole loop, and picks one at run time: kernels inline into the loop, and the choice is made
@@ -125,41 +125,4 @@ pub trait Loop {
 
     /// The loop. Mark it `#[inline(always)]`, so that it is compiled inside the function that enables the instruction set.
     fn run<I: Isa>(self) -> Self::Output;
-}
-
-impl Level {
-    /// Run a loop on this instruction set.
-    ///
-    /// # Panics
-    ///
-    /// When the machine does not have it.
-    #[inline]
-    pub fn run<L: Loop>(self, work: L) -> L::Output {
-        // The standard library caches detection, so this costs a load and a test, once a loop.
-        assert!(self.is_available(), "instruction set {} is not available", self.name());
-        match self {
-            Self::Scalar => work.run::<crate::portable::Portable>(),
-            // SAFETY: availability was checked above.
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => unsafe { run_avx2(work) },
-            // SAFETY: availability was checked above.
-            #[cfg(all(target_arch = "x86_64", not(without_avx512)))]
-            Self::Avx512 => unsafe { run_avx512(work) },
-            #[cfg(any(not(target_arch = "x86_64"), without_avx512))]
-            _ => unreachable!("this build has no such instruction set"),
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
-fn run_avx2<L: Loop>(work: L) -> L::Output {
-    work.run::<crate::avx2::Avx2>()
-}
-
-#[cfg(target_arch = "x86_64")]
-#[cfg_attr(without_avx512, expect(dead_code, reason = "compiled for nothing, so that it can be"))]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
-fn run_avx512<L: Loop>(work: L) -> L::Output {
-    work.run::<crate::avx512::Avx512>()
 }

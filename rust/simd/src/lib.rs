@@ -9,16 +9,13 @@
 )]
 
 pub mod allocator;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
+mod arch;
 mod buffer;
+mod dispatch;
 mod isa;
 pub mod kernels;
 mod level;
 pub mod packed;
-mod portable;
 pub mod reference;
 
 pub use buffer::{Buffer, Plain};

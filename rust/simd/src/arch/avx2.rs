@@ -10,8 +10,9 @@ use core::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
 };
 
+use super::portable::{self, Portable};
 use crate::isa::sealed::Sealed;
-use crate::{Isa, Level, packed::BLOCK, portable::Portable};
+use crate::{Isa, Level, packed::BLOCK};
 
 /// Kernels for AVX2.
 #[derive(Clone, Copy, Debug)]
@@ -286,7 +287,7 @@ impl Isa for Avx2 {
     #[inline(always)]
     unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
         // SAFETY: as the caller promises.
-        unsafe { crate::portable::hamming(a, b, n) }
+        unsafe { portable::hamming(a, b, n) }
     }
 
     const HIGH: usize = 6;

@@ -10,6 +10,7 @@ use core::arch::x86_64::{
     _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
 };
 
+use super::portable;
 use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK};
 
@@ -314,7 +315,7 @@ impl Isa for Avx512 {
     #[inline(always)]
     unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
         // SAFETY: as the caller promises.
-        unsafe { crate::portable::hamming(a, b, n) }
+        unsafe { portable::hamming(a, b, n) }
     }
 
     const HIGH: usize = 12;

@@ -1,0 +1,16 @@
+//! The kernels of each instruction set, a file each.
+//!
+//! The rule of [`crate::isa`] binds every file here: no kernel and no instruction of the set stands in a closure or in a
+//! function that is not `#[inline(always)]`.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+pub(crate) use portable::Portable;
