@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::copy;
-use crate::database::FILE;
 use crate::errors::CommitError;
 use crate::files::{Files, is_temporary_of, make_directory, sync_parent};
 use crate::identity::Identity;
 use crate::log;
+use crate::names::RECORDS_FILE;
 use crate::reader::Reader;
 use crate::segment;
 use crate::store::Store;
@@ -80,14 +80,14 @@ impl Store {
 /// Remove what a copy to a directory that was empty has left, the records first, and the directories that were made for it.
 fn remove_copy(there: Files<'_>, new: &[PathBuf]) -> io::Result<()> {
     let is_ours = |name: &String| {
-        name == FILE
+        name == RECORDS_FILE
             || log::number_of(name).is_some()
             || name.ends_with(segment::SUFFIX)
             || is_temporary_of(name, there.identity)
     };
     let mut names = there.vfs.list(there.dir)?;
     names.retain(is_ours);
-    names.sort_unstable_by_key(|name| name != FILE);
+    names.sort_unstable_by_key(|name| name != RECORDS_FILE);
     for name in names {
         there.vfs.remove(&there.dir.join(name))?;
     }

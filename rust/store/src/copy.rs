@@ -8,15 +8,16 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::base::Base;
 use crate::check::{Scope, check};
-use crate::database::{Db, FILE};
+use crate::database::Db;
 use crate::errors::{Corruption, ReadError};
 use crate::files::Files;
 use crate::log::{self, FIRST, LogHeader};
+use crate::log_read;
+use crate::names::RECORDS_FILE;
 use crate::page_file::{Health, Origin, PageFile};
 use crate::pages::Header;
 use crate::reader::Reader;
 use crate::record::RecordRef;
-use crate::replay;
 use crate::segment::{self, Segment, SegmentWriter};
 use crate::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use crate::vfs::Vfs;
@@ -32,10 +33,10 @@ pub(crate) fn create(
     numbering: u32,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let temporary = files.temporary(FILE);
+    let temporary = files.temporary(RECORDS_FILE);
     let origin = Origin { identity: files.identity, file: 1, writes: 0, numbering };
     let result = fill_file(files, &temporary, origin, fill);
-    files.place(&temporary, FILE, result)
+    files.place(&temporary, RECORDS_FILE, result)
 }
 
 /// Make a record database in a file of its own, whole and on disk but for its name.
@@ -45,7 +46,7 @@ fn fill_file(
     origin: Origin,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let file = PageFile::create(files.create(path)?, FILE, origin);
+    let file = PageFile::create(files.create(path)?, RECORDS_FILE, origin);
     let db = Db::new(file.clone(), CACHE)?;
     db.transact(fill)?;
     db.close();
@@ -78,7 +79,7 @@ fn fill_aside(
     numbering: u32,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<PathBuf, ReadError> {
-    let path = files.temporary(FILE);
+    let path = files.temporary(RECORDS_FILE);
     let (identity, file) = (files.identity, old.file.wrapping_add(1));
     match fill_file(files, &path, Origin { identity, file, writes: old.writes, numbering }, fill) {
         Ok(()) => Ok(path),
@@ -162,7 +163,7 @@ pub(crate) fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadErro
     let files = reader.files();
     let needed = files.iter().skip(1).take_while(|file| file.before < reader.sequence()).count();
     for (index, file) in files[..=needed].iter().enumerate() {
-        let end = replay::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
+        let end = log_read::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
         let header = LogHeader {
             number: file.number,
             before: file.before,
@@ -203,7 +204,7 @@ pub(crate) fn copy_segment(there: Files<'_>, segment: &Segment, name: &str) -> R
 
 /// Read the record database without writing to it: as the last transaction left it.
 fn view_records(vfs: &dyn Vfs, path: &Path, cache_bytes: usize) -> Result<Base, ReadError> {
-    let file = PageFile::scratch(vfs.open(path)?, FILE)?;
+    let file = PageFile::scratch(vfs.open(path)?, RECORDS_FILE)?;
     check(&file, Scope::Write)?;
     Base::new(&Arc::new(Db::read(file, cache_bytes)?))
 }
@@ -231,5 +232,5 @@ pub(crate) fn verify(reader: &Reader) -> Result<(), ReadError> {
 }
 
 fn corrupt(what: String) -> ReadError {
-    Corruption { file: FILE.to_owned(), what, offset: None }.into()
+    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

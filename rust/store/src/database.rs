@@ -10,10 +10,8 @@ use parking_lot::RwLock;
 use redb::{Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::errors::{Corruption, ReadError};
+use crate::names::RECORDS_FILE;
 use crate::page_file::PageFile;
-
-/// Name of the file in the directory of the store.
-pub(crate) const FILE: &str = "records";
 
 /// An open record database.
 pub(crate) struct Db {
@@ -139,7 +137,7 @@ fn guard<T>(
     panicked: &AtomicBool,
     work: impl FnOnce() -> Result<T, redb::Error>,
 ) -> Result<T, ReadError> {
-    let corrupt = |what: String| Corruption { file: FILE.to_owned(), what, offset: None };
+    let corrupt = |what: String| Corruption { file: RECORDS_FILE.to_owned(), what, offset: None };
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     panicked.fetch_or(result.is_err(), Ordering::Relaxed);
     match (result, file.damage()) {
@@ -159,5 +157,5 @@ fn guard<T>(
 
 fn unreadable() -> ReadError {
     let what = "expected a record database that can be read".to_owned();
-    Corruption { file: FILE.to_owned(), what, offset: None }.into()
+    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

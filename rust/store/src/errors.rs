@@ -115,6 +115,12 @@ pub enum CommitError {
     Io(Arc<io::Error>),
 }
 
+/// A write or a sync failed. After this nothing is known about what is on the disk.
+#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+pub(crate) fn failed(error: io::Error) -> CommitError {
+    CommitError::Failed { why: error.to_string() }
+}
+
 fn wanted(id: &str, sequence: u64) -> String {
     if sequence == 0 {
         format!("no record {}", quoted(id))

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::database::FILE;
 use crate::identity::Identity;
+use crate::names::RECORDS_FILE;
 use crate::vfs::{Vfs, VfsFile};
 
 /// Ending of a file that is being written.
@@ -47,7 +47,7 @@ impl<'a> Files<'a> {
 
     /// Make a file of this temporary name, in place of what a failure left.
     pub(crate) fn create(&self, temporary: &Path) -> io::Result<Box<dyn VfsFile>> {
-        let like = self.like.join(FILE);
+        let like = self.like.join(RECORDS_FILE);
         match self.vfs.create(temporary, Some(&like)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.vfs.remove(temporary)?;

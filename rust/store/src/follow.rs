@@ -18,16 +18,17 @@ use std::sync::Arc;
 
 use crate::base::Base;
 use crate::batch::{Applied, Change};
-use crate::database::FILE;
 use crate::errors::{OpenError, ReadError};
+use crate::found;
 use crate::identity::Identity;
 use crate::log::{self, LogFile, LogHeader, Mark};
+use crate::log_read::{self, Place};
+use crate::names::RECORDS_FILE;
 use crate::overlay::Layer;
 use crate::pages::{self, Header};
 use crate::reader::Reader;
-use crate::replay::{self, Place};
+use crate::replay;
 use crate::stage::Stage;
-use crate::store::Store;
 use crate::tables::Counters;
 use crate::vfs::Vfs;
 use crate::view_file;
@@ -72,7 +73,7 @@ pub struct Followed<'a> {
 impl Follower {
     /// Begin with what is committed. It takes no lock and writes nothing.
     pub(crate) fn open(vfs: &Arc<dyn Vfs>, dir: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
-        if !Store::exists(&**vfs, dir)? {
+        if !found::is_store(&**vfs, dir)? {
             return Err(OpenError::NotFound);
         }
         let mut result = Self::open_once(vfs, dir, cache_bytes);
@@ -210,7 +211,7 @@ impl Follower {
             }
             let len = file.file.len()?;
             let sound = if next.is_some() { len } else { header.synced };
-            place = replay::walk(&file, place, len, sound, |group| {
+            place = log_read::walk(&file, place, len, sound, |group| {
                 last = Some(group.mark());
                 replay::replay_group(&file, group, &mut stage, |_, batch, new| {
                     if let Some((changes, applied)) = &new {
@@ -245,7 +246,7 @@ impl Follower {
 
 /// The header that the records file has now.
 fn now(vfs: &dyn Vfs, dir: &Path) -> Result<Header, ReadError> {
-    pages::read_header(&*vfs.open(&dir.join(FILE))?, FILE)
+    pages::read_header(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)
 }
 
 /// A file of the log, if it is there.

@@ -3,26 +3,17 @@
 use std::io;
 use std::path::Path;
 
-use crate::database::FILE;
 use crate::errors::{Corruption, OpenError, RESTORE};
 use crate::files::is_temporary;
 use crate::log::{self, FIRST, LogFile};
+use crate::names::{LOCK_FILE, RECORDS_FILE, VIEW_FILE};
 use crate::segment;
-use crate::store::{LOCK, Store};
 use crate::vfs::{NotRegular, Vfs};
-use crate::view_file::VIEW;
 
 /// Bytes in which every file of ours says what it is.
 const START: usize = 328;
 /// Bytes of `LOCK` at most.
 const MOST_OF_LOCK: u64 = 32;
-
-impl Store {
-    /// Whether a directory has a store. One that lost its record database is damaged; one with files of others alone has none.
-    pub fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
-        Ok(matches!(look(vfs, dir)?, Found::Store))
-    }
-}
 
 /// What a directory holds.
 pub(crate) enum Found {
@@ -33,18 +24,24 @@ pub(crate) enum Found {
     Others(Vec<String>),
 }
 
+/// Whether a directory has a store. One that lost its record database is damaged; one with files of
+/// others alone has none.
+pub(crate) fn is_store(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
+    Ok(matches!(look(vfs, dir)?, Found::Store))
+}
+
 /// Look at a directory. It is an error if a store was there and its record database is missing.
 pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
     let mut names = match vfs.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
         names => names?,
     };
-    if names.iter().any(|name| name == FILE) {
+    if names.iter().any(|name| name == RECORDS_FILE) {
         return Ok(Found::Store);
     }
     names.retain(|name| !is_temporary(name) && !tiercel_container::comes_by_itself(name));
-    if names.iter().any(|name| name == LOCK) && is_lock(vfs, dir)? {
-        names.retain(|name| name != LOCK);
+    if names.iter().any(|name| name == LOCK_FILE) && is_lock(vfs, dir)? {
+        names.retain(|name| name != LOCK_FILE);
     }
     names.sort_unstable();
     if names == [log::file_name(1)] && is_beginning(vfs, dir)? {
@@ -55,7 +52,7 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
             let what = format!(
                 "expected the record database of the collection that {name} belongs to, got no file: {RESTORE}"
             );
-            return Err(Corruption { file: FILE.to_owned(), what, offset: None }.into());
+            return Err(Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into());
         }
     }
     Ok(if names.is_empty() { Found::Nothing } else { Found::Others(names) })
@@ -63,7 +60,7 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
 
 /// Whether `LOCK` has what a lock has: nothing, or the number of a process.
 fn is_lock(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
-    let file = match vfs.open(&dir.join(LOCK)) {
+    let file = match vfs.open(&dir.join(LOCK_FILE)) {
         // Whoever may not read it cannot lock it either, and is told so then.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
             return Ok(true);
@@ -92,7 +89,7 @@ fn is_beginning(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
 fn is_ours(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<bool, OpenError> {
     let is_log = log::number_of(name).is_some();
     let is_segment = name.strip_suffix(segment::SUFFIX).is_some_and(segment::is_segment_name);
-    if !is_log && !is_segment && name != VIEW {
+    if !is_log && !is_segment && name != VIEW_FILE {
         return Ok(false);
     }
     let file = match vfs.open(&dir.join(name)) {
@@ -102,6 +99,6 @@ fn is_ours(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<bool, OpenError> {
     let mut start = [0; START];
     let len = file.len()?.min(START as u64) as usize;
     file.read_at(0, &mut start[..len])?;
-    let magic = if name == VIEW { &start[320..] } else { &start[..8] };
+    let magic = if name == VIEW_FILE { &start[320..] } else { &start[..8] };
     Ok([b"TIERCELL", b"TIERCELS", b"TIERCELR"].iter().any(|known| *known == magic))
 }

@@ -1,4 +1,8 @@
-//! Vectors that are in no segment yet.
+//! Vectors that are in no segment yet: they stay in the log until they are.
+
+use crate::errors::ReadError;
+use crate::log_read::{for_each_batch, read_until};
+use crate::log_writer::LogFiles;
 
 /// Vectors of rows, as they were put in.
 #[derive(Clone, Copy, Debug)]
@@ -15,4 +19,25 @@ impl<'a> FreshChunk<'a> {
     pub fn rows(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
         self.rows.iter().copied()
     }
+}
+
+/// Visit the vectors of rows from `from` on in batches up to `until`, a chunk a batch.
+pub(crate) fn visit<E: From<ReadError>>(
+    files: &LogFiles,
+    from: u32,
+    until: u64,
+    mut each: impl FnMut(FreshChunk<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    for (index, file) in files.iter().enumerate() {
+        let next = files.get(index + 1).map(|next| &**next);
+        read_until(file, next, until, |group| {
+            for_each_batch(file, group, |_, first, batch| {
+                let rows = batch.rows(first);
+                let skipped = rows.partition_point(|row| *row < from);
+                let (rows, vectors) = (&rows[skipped..], &batch.vectors[skipped * batch.width..]);
+                if rows.is_empty() { Ok(()) } else { each(FreshChunk { rows, width: batch.width, vectors }) }
+            })
+        })?;
+    }
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::process;
 use std::time::SystemTime;
 
-use crate::database::FILE;
+use crate::names::RECORDS_FILE;
 
 /// The identity of a collection: random, in every file of it, so that a file of another one is noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Identity {
     /// What is wrong with a file that has this one in the collection of that one.
     pub(crate) fn is_foreign(self, collection: Self) -> String {
         format!(
-            "header: expected a file of the collection {collection}, as {FILE} is, got one of {self}: one of the two is from elsewhere"
+            "header: expected a file of the collection {collection}, as {RECORDS_FILE} is, got one of {self}: one of the two is from elsewhere"
         )
     }
 

@@ -32,8 +32,8 @@ use std::io;
 
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
-use crate::pages::{self, SECTOR};
-use crate::tables::Counters;
+use crate::limits::MAX_NUMBER;
+use crate::sector::{SECTOR, read_sector};
 use crate::vfs::VfsFile;
 
 /// Start of the name of a log file; its number follows.
@@ -108,8 +108,8 @@ impl LogHeader {
             return Err((format!("header: expected checksum {expected:08x}, got {got:08x}"), 0));
         }
         let (number, before) = (u64_at(bytes, 12), u64_at(bytes, 20));
-        if number.max(before) >= Counters::MOST {
-            let most = Counters::MOST;
+        if number.max(before) >= MAX_NUMBER {
+            let most = MAX_NUMBER;
             return Err((format!("header: expected numbers below {most}, got {number} and {before}"), 12));
         }
         Ok(Self {
@@ -203,7 +203,7 @@ impl LogFile {
         if got < FIRST {
             return Err(self.corrupt(&format!("file: expected a header of {SECTOR} bytes, got {got}"), got));
         }
-        let header = pages::read_sector(&*self.file, LogHeader::decode)?;
+        let header = read_sector(&*self.file, LogHeader::decode)?;
         let header = header.map_err(|(what, offset)| self.corrupt(&what, offset))?;
         if header.number != self.number {
             return Err(self.corrupt(&format!("header: expected number {}, got {}", self.number, header.number), 12));

@@ -9,8 +9,8 @@
 //! ```
 
 use crate::batch::{Batch, Change};
+use crate::limits::MAX_ROWS;
 use crate::record::RecordRef;
-use crate::tables::MAX_ROWS;
 
 const UPSERT: u8 = 0;
 const SET_METADATA: u8 = 1;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tiercel_container::NoRoom;
 
-use crate::errors::CommitError;
+use crate::errors::{CommitError, failed};
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::{self, FIRST, LogFile, LogHeader};
@@ -241,10 +241,4 @@ pub(crate) fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile>
 
 fn share(parts: &[Part]) -> LogFiles {
     parts.iter().map(|part| Arc::clone(&part.file)).collect()
-}
-
-/// After this nothing is known about what is on the disk.
-#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
-pub(crate) fn failed(error: io::Error) -> CommitError {
-    CommitError::Failed { why: error.to_string() }
 }

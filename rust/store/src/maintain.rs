@@ -6,13 +6,13 @@ use std::path::Path;
 use tiercel_container::NoRoom;
 
 use crate::copy;
-use crate::database::FILE;
-use crate::errors::{CommitError, Corruption, ReadError};
-use crate::log_writer::failed;
+use crate::errors::{CommitError, Corruption, ReadError, failed};
+use crate::log_read;
+use crate::names::RECORDS_FILE;
 use crate::records::Records;
-use crate::replay;
 use crate::segment;
-use crate::store::{Sizes, Store};
+use crate::sizes::Sizes;
+use crate::store::Store;
 
 impl Store {
     /// Read everything and return what is damaged. Commits go on meanwhile.
@@ -31,8 +31,8 @@ impl Store {
                 let writer = self.writer.lock();
                 (writer.log.files(), writer.log.last().1)
             };
-            note(copy::verify_records(&*self.vfs, &self.dir.join(FILE)))?;
-            note(replay::verify(&*self.vfs, &self.dir, &files, end))?;
+            note(copy::verify_records(&*self.vfs, &self.dir.join(RECORDS_FILE)))?;
+            note(log_read::verify(&*self.vfs, &self.dir, &files, end))?;
         }
         let _files = self.files.read();
         for name in self.reader().segments()? {
@@ -61,7 +61,7 @@ impl Store {
 
     /// Put a copy of the record database in the place of the one that is open, and open it.
     pub(crate) fn put_in_place(&self, records: &mut Records, copy: &Path) -> Result<(), CommitError> {
-        if let Err(error) = self.vfs.rename(copy, &self.dir.join(FILE)) {
+        if let Err(error) = self.vfs.rename(copy, &self.dir.join(RECORDS_FILE)) {
             let Some(why) = NoRoom::of(&error) else { return Err(failed(error)) };
             let _ = self.vfs.remove(copy);
             return Err(why.into());

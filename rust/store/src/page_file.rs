@@ -24,10 +24,10 @@ use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
 use tiercel_container::NoRoom;
 
-use crate::check;
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
 use crate::pages::{self, Header, PAGE, REDB_HEADER, SUMS};
+use crate::redb_header;
 use crate::vfs::{VfsFile, gone};
 
 /// The most bytes that go to the file in one call.
@@ -250,7 +250,7 @@ impl PageFile {
     /// Show redb a file that no writer has open, whatever the one has that is written beside it.
     pub(crate) fn show_closed(&self) {
         let mut state = self.0.state.write();
-        state.header.redb = check::closed(state.header.redb, state.header.pages);
+        state.header.redb = redb_header::closed(state.header.redb, state.header.pages);
     }
 
     /// redb has recovered: from now on every page must match its checksum.

@@ -31,12 +31,12 @@ use std::sync::LazyLock;
 
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
+use crate::names::RECORDS_FILE;
+use crate::sector::{SECTOR, read_sector};
 use crate::vfs::VfsFile;
 
 /// Bytes of a page, here and in redb.
 pub(crate) const PAGE: usize = 4096;
-/// Bytes that a disk writes whole or not at all.
-pub(crate) const SECTOR: usize = 512;
 /// Pages under one page of checksums.
 const GROUP: u64 = PAGE as u64 / 4;
 /// Checksums in a sector.
@@ -114,6 +114,18 @@ impl Header {
         self.file != now.file || now.views.saturating_sub(self.views) >= 2
     }
 
+    /// Check that the file is not older than one beside it, the witness, that knows how often it was
+    /// written.
+    pub(crate) fn check_age(&self, writes: u64, witness: &str) -> Result<(), ReadError> {
+        if self.writes >= writes {
+            return Ok(());
+        }
+        let got = self.writes;
+        let what =
+            format!("header: expected write {writes} or a later one, as {witness} says, got {got}: an older copy");
+        Err(Corruption { file: RECORDS_FILE.to_owned(), what, offset: Some(372) }.into())
+    }
+
     pub(crate) fn encode(&self) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         bytes[..REDB_HEADER].copy_from_slice(&self.redb);
@@ -159,23 +171,6 @@ impl Header {
             writes: long(372),
             numbering: field(380),
         })
-    }
-}
-
-/// What `decode` makes of the first sector of a file. Another process may be writing it at this moment: bytes that make no sense are
-/// read again, until they are the same twice.
-pub(crate) fn read_sector<T, E>(
-    file: &dyn VfsFile,
-    decode: impl Fn(&[u8; SECTOR]) -> Result<T, E>,
-) -> io::Result<Result<T, E>> {
-    let (mut bytes, mut before) = ([0; SECTOR], [0; SECTOR]);
-    file.read_at(0, &mut bytes)?;
-    loop {
-        match decode(&bytes) {
-            Err(_) if bytes != before => before = bytes,
-            result => return Ok(result),
-        }
-        file.read_at(0, &mut bytes)?;
     }
 }
 

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::copy;
-use crate::database::FILE;
 use crate::errors::{OpenError, ReadError};
 use crate::files::{Files, is_temporary_of, make_directory};
-use crate::found::{Found, look};
+use crate::found::{self, Found, look};
 use crate::identity::Identity;
 use crate::log::{self, LogFile, LogHeader};
 use crate::log_writer;
+use crate::names::{LOCK_FILE, RECORDS_FILE};
+use crate::options::Options;
 use crate::reader::Reader;
 use crate::records::Records;
 use crate::replay;
 use crate::segment::{self, Segment};
-use crate::store::{LOCK, Options, Store};
+use crate::store::Store;
 use crate::tables::{self, META};
 use crate::vfs::{LockError, Vfs, VfsLock};
 use crate::view_file;
@@ -25,12 +26,30 @@ use crate::writer::Writer;
 /// to be wrong with a file can be put right by putting the right file there.
 #[derive(Debug)]
 pub struct Prepared {
-    pub(crate) vfs: Arc<dyn Vfs>,
-    pub(crate) dir: PathBuf,
-    pub(crate) options: Options,
-    pub(crate) records: Records,
-    pub(crate) writer: Writer,
-    pub(crate) lock: Arc<dyn VfsLock>,
+    vfs: Arc<dyn Vfs>,
+    dir: PathBuf,
+    options: Options,
+    records: Records,
+    writer: Writer,
+    lock: Arc<dyn VfsLock>,
+}
+
+impl Store {
+    /// Create a directory with an empty store, which keeps these entries, and open it. The directory must be empty if it is there.
+    pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
+        Prepared::create(vfs, dir, options, meta)?.begin()
+    }
+
+    /// Open the store in a directory.
+    pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenError> {
+        Prepared::open(vfs, dir, options)?.begin()
+    }
+
+    /// Whether a directory has a store. One that lost its record database is damaged; one with files of
+    /// others alone has none.
+    pub fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
+        found::is_store(vfs, dir)
+    }
 }
 
 impl Prepared {
@@ -57,7 +76,7 @@ impl Prepared {
 
     /// Lock and read the store in a directory.
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenError> {
-        if !Store::exists(&*vfs, dir)? {
+        if !found::is_store(&*vfs, dir)? {
             return Err(OpenError::NotFound);
         }
         let lock = lock(&*vfs, dir)?;
@@ -65,7 +84,7 @@ impl Prepared {
     }
 
     fn locked(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, lock: Arc<dyn VfsLock>) -> Result<Self, OpenError> {
-        let records = Records::open(Arc::clone(&vfs), dir.join(FILE), options.cache_bytes)?;
+        let records = Records::open(Arc::clone(&vfs), dir.join(RECORDS_FILE), options.cache_bytes)?;
         let header = records.header();
         view_file::check_beside(&*vfs, dir, &header)?;
         let base = Arc::clone(records.base());
@@ -104,7 +123,8 @@ impl Prepared {
         self.remove_leftovers(identity)?;
         self.records.begin(identity)?;
         self.writer.begin(identity, &self.lock)?;
-        Ok(Store::new(self, identity))
+        let Self { vfs, dir, options, records, writer, lock } = self;
+        Ok(Store::new(vfs, dir, identity, options.durability, records, writer, lock))
     }
 
     /// Remove what a crash left and what the records call obsolete, if it is ours beyond doubt.
@@ -144,7 +164,7 @@ fn vacant(vfs: &dyn Vfs, dir: &Path) -> Result<(), OpenError> {
 }
 
 fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Arc<dyn VfsLock>, OpenError> {
-    match vfs.lock(&dir.join(LOCK)) {
+    match vfs.lock(&dir.join(LOCK_FILE)) {
         Ok(lock) => Ok(lock.into()),
         Err(LockError::Held { pid }) => Err(OpenError::AlreadyOpen { pid }),
         Err(LockError::Io(error)) => Err(error.into()),
@@ -187,7 +207,7 @@ mod tests {
                 let before = files(&vfs);
                 let opened = Store::open(Arc::new(vfs.clone()), Path::new(DIR), Options::default());
                 let Err(OpenError::Corrupt(corruption)) = opened else { panic!("{name}: {opened:?}") };
-                assert_eq!(corruption.file, FILE);
+                assert_eq!(corruption.file, RECORDS_FILE);
                 assert_eq!(files(&vfs), before);
             }
         }
@@ -222,7 +242,7 @@ mod tests {
             let store = open(Arc::new(vfs.clone()), Path::new(DIR), Options::default()).unwrap();
             assert_eq!(store.verify().unwrap(), []);
             drop(store);
-            vfs.remove(&Path::new(DIR).join(FILE)).unwrap();
+            vfs.remove(&Path::new(DIR).join(RECORDS_FILE)).unwrap();
             assert!(matches!(look(&vfs, Path::new(DIR)), Err(OpenError::Corrupt(_))), "operation {nth}");
             if is_made {
                 break;

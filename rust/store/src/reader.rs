@@ -5,13 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::base::Base;
-use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
-use crate::fresh::FreshChunk;
+use crate::fresh::{self, FreshChunk};
 use crate::log_writer::LogFiles;
+use crate::names::RECORDS_FILE;
 use crate::overlay::{Bytes, Layer, Version};
 use crate::record::{Record, RecordRef};
-use crate::replay;
 use crate::tables::Counters;
 
 /// The records as one commit left them. A copy is cheap. What a snapshot shows is kept on the disk for as long as it lives.
@@ -150,7 +149,7 @@ impl Reader {
         from: u32,
         each: impl FnMut(FreshChunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        replay::fresh(&self.0.files, from.max(self.0.counters.covered), self.sequence(), each)
+        fresh::visit(&self.0.files, from.max(self.0.counters.covered), self.sequence(), each)
     }
 
     /// What is kept under a name.
@@ -175,5 +174,5 @@ pub(crate) fn no_record(row: u32) -> ReadError {
 }
 
 fn corrupt(what: String) -> ReadError {
-    Corruption { file: FILE.to_owned(), what, offset: None }.into()
+    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

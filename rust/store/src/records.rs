@@ -10,14 +10,14 @@ use tiercel_container::NoRoom;
 
 use crate::base::Base;
 use crate::check::{Scope, check};
-use crate::database::{Db, FILE};
-use crate::errors::{CommitError, ReadError};
+use crate::database::Db;
+use crate::errors::{CommitError, ReadError, failed};
 use crate::identity::Identity;
-use crate::log_writer::failed;
+use crate::names::{RECORDS_FILE, VIEW_FILE};
 use crate::page_file::{Health, PageFile};
 use crate::pages::Header;
 use crate::vfs::Vfs;
-use crate::view_file::{self, VIEW};
+use crate::view_file;
 
 /// Views whose pages stay as they are.
 const KEPT: u64 = 2;
@@ -39,7 +39,7 @@ pub(crate) struct Records {
 impl Records {
     /// Open the database in a file. Nothing is written before [`Self::begin`].
     pub(crate) fn open(vfs: Arc<dyn Vfs>, path: PathBuf, cache_bytes: usize) -> Result<Self, ReadError> {
-        let file = PageFile::scratch(vfs.open(&path)?, FILE)?;
+        let file = PageFile::scratch(vfs.open(&path)?, RECORDS_FILE)?;
         check(&file, Scope::Write)?;
         let db = Arc::new(Db::new(file, cache_bytes)?);
         let base = Arc::new(Base::new(&db)?);
@@ -62,7 +62,7 @@ impl Records {
     /// Nothing has held the pages of earlier views since the database was open before.
     fn forget_views(&self) -> io::Result<()> {
         match self.db.file().count_views(KEPT) {
-            Err(error) if NoRoom::of(&error).is_some() => match self.vfs.remove(&self.dir().join(VIEW)) {
+            Err(error) if NoRoom::of(&error).is_some() => match self.vfs.remove(&self.dir().join(VIEW_FILE)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
@@ -78,7 +78,7 @@ impl Records {
         let written = view_file::write(&*self.vfs, self.dir(), &header);
         if written.is_err() || self.db.file().count_views(1).is_err() {
             // What is left here is outdated sooner or later.
-            let _ = self.vfs.remove(&self.dir().join(VIEW));
+            let _ = self.vfs.remove(&self.dir().join(VIEW_FILE));
             return false;
         }
         self.views.push_back(Arc::clone(&self.base));

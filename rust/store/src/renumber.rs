@@ -133,9 +133,9 @@ mod tests {
 
     use super::*;
     use crate::batch::{Batch, Change};
+    use crate::limits::MAX_ROWS;
+    use crate::options::Options;
     use crate::sim::SimVfs;
-    use crate::store::Options;
-    use crate::tables::MAX_ROWS;
 
     const DIR: &str = "/collection";
 

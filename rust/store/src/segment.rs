@@ -19,9 +19,9 @@ use std::path::Path;
 
 use tiercel_container::quoted;
 
-use crate::database::FILE;
 use crate::errors::{Corruption, RESTORE, ReadError};
 use crate::identity::Identity;
+use crate::names::RECORDS_FILE;
 use crate::vfs::{Vfs, VfsFile};
 
 /// Name of a section: four ASCII characters.
@@ -447,7 +447,7 @@ pub(crate) fn check_stored_name(name: &str) -> Result<(), ReadError> {
         return Ok(());
     }
     let what = format!("expected the name of a segment, got {}", quoted(name));
-    Err(Corruption { file: FILE.to_owned(), what, offset: None }.into())
+    Err(Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into())
 }
 
 /// The name of the file of a segment.

@@ -2,10 +2,11 @@
 
 use crate::batch::{Applied, Batch, Change, Condition, RowChange};
 use crate::errors::{CommitError, ReadError};
+use crate::limits::MAX_ROWS;
 use crate::overlay::{Bytes, Changes};
 use crate::reader::{Reader, no_record};
 use crate::record::RecordRef;
-use crate::tables::{Counters, MAX_ROWS};
+use crate::tables::Counters;
 
 /// Batches on top of what is committed; dropped if they cannot be.
 pub(crate) struct Stage<'a> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
@@ -14,12 +14,11 @@ use tiercel_container::quoted;
 
 use crate::base::Base;
 use crate::batch::{Applied, Batch, Condition};
-use crate::errors::{CommitError, OpenError, ReadError, message_of};
+use crate::errors::{CommitError, ReadError, failed, message_of};
 use crate::files::Files;
 use crate::group::Group;
 use crate::identity::Identity;
-use crate::log_writer::failed;
-use crate::prepared::Prepared;
+use crate::options::Durability;
 use crate::reader::Reader;
 use crate::records::Records;
 use crate::segment::{self, Segment, SegmentWriter, Tag};
@@ -27,37 +26,8 @@ use crate::tables::{META, OBSOLETE, SEGMENTS};
 use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
 
-/// File that is locked while a store is open. It holds the process id of the opener.
-pub(crate) const LOCK: &str = "LOCK";
 /// The most memory for what is in the log alone; then commits wait until it is in the record database.
 const UNAPPLIED: usize = 64 << 20;
-
-/// What a commit survives when it returns. A crash of the process, always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// A crash of the machine, too.
-    #[default]
-    Always,
-    /// A crash of the machine from the next [`Store::sync`] on, which the owner of the store calls at an interval.
-    Interval,
-    /// A crash of the machine from a sync on that somebody asks for.
-    None,
-}
-
-/// How a store is opened.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// What a commit survives when it returns.
-    pub durability: Durability,
-    /// Bytes of memory that hold pages of the record database.
-    pub cache_bytes: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { durability: Durability::Always, cache_bytes: 64 << 20 }
-    }
-}
 
 /// Changes to what a store names, made in one transaction.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,17 +40,6 @@ pub struct Publication<'a> {
     pub drop_fresh_below: u32,
     /// Entries to keep under these names.
     pub meta: &'a [(&'a str, &'a [u8])],
-}
-
-/// Bytes on the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sizes {
-    /// Of the record database.
-    pub records: u64,
-    /// Of the log.
-    pub log: u64,
-    /// Of the segments.
-    pub segments: u64,
 }
 
 type Publish = Box<dyn FnOnce(&Applied) + Send>;
@@ -107,24 +66,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Create a directory with an empty store, which keeps these entries, and open it. The directory must be empty if it is there.
-    pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
-        Prepared::create(vfs, dir, options, meta)?.begin()
-    }
-
-    /// Open the store in a directory.
-    pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: Options) -> Result<Self, OpenError> {
-        Prepared::open(vfs, dir, options)?.begin()
-    }
-
-    pub(crate) fn new(prepared: Prepared, identity: Identity) -> Self {
-        let Prepared { vfs, dir, options, records, writer, lock } = prepared;
+    /// A store that was read, locked and made ready to be written.
+    pub(crate) fn new(
+        vfs: Arc<dyn Vfs>,
+        dir: PathBuf,
+        identity: Identity,
+        durability: Durability,
+        records: Records,
+        writer: Writer,
+        lock: Arc<dyn VfsLock>,
+    ) -> Self {
         let reader = writer.reader().clone();
         Self {
             vfs,
             dir,
             identity,
-            durability: options.durability,
+            durability,
             opened_by: process::id(),
             records: Mutex::new(records),
             writer: Mutex::new(writer),

@@ -2,6 +2,7 @@
 
 use redb::{ReadTransaction, TableDefinition, WriteTransaction};
 
+use crate::limits::MAX_NUMBER;
 use crate::overlay::Changes;
 
 /// Rows by id: the live records.
@@ -16,9 +17,6 @@ pub(crate) const SEGMENTS: TableDefinition<&str, ()> = TableDefinition::new("seg
 pub(crate) const OBSOLETE: TableDefinition<&str, ()> = TableDefinition::new("obsolete");
 /// The counters.
 pub(crate) const COUNTERS: TableDefinition<(), [u8; 32]> = TableDefinition::new("counters");
-
-/// The most rows: a bitmap can hold the numbers of all.
-pub(crate) const MAX_ROWS: u32 = u32::MAX;
 
 /// What is counted: 32 bytes, little endian, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +36,6 @@ pub(crate) struct Counters {
 impl Counters {
     /// Those of an empty database.
     pub(crate) const NEW: Self = Self { sequence: 0, records: 0, log: 1, next_row: 0, covered: 0 };
-
-    /// Batches and log files are counted up from what a file says: this is far from all numbers that counting can reach.
-    pub(crate) const MOST: u64 = 1 << 62;
 
     /// Those in a database.
     pub(crate) fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
@@ -64,8 +59,8 @@ impl Counters {
 
     /// Whether a store can have come to these.
     pub(crate) fn are_sound(&self) -> bool {
-        self.sequence < Self::MOST
-            && (1..Self::MOST).contains(&self.log)
+        self.sequence < MAX_NUMBER
+            && (1..MAX_NUMBER).contains(&self.log)
             && self.covered <= self.next_row
             && self.records <= u64::from(self.next_row)
     }

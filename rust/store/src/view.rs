@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::copy;
-use crate::database::FILE;
 use crate::errors::{Corruption, OpenError, ReadError, is_outdated};
 use crate::follow::Follower;
 use crate::log;
+use crate::names::RECORDS_FILE;
 use crate::pages;
 use crate::reader::Reader;
 use crate::segment::{self, Segment};
-use crate::store::Sizes;
+use crate::sizes::Sizes;
 use crate::vfs::Vfs;
 
 /// So often at most the files are read again because a writer may have come in between.
@@ -46,7 +46,7 @@ impl View {
 
     /// Open a segment file.
     pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        let records = pages::read_header(&*self.vfs.open(&self.dir.join(FILE))?, FILE)?;
+        let records = pages::read_header(&*self.vfs.open(&self.dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
         Segment::open(&*self.vfs, &self.dir, records.identity, name)
     }
 
@@ -78,7 +78,7 @@ impl View {
             }
             // The next look takes a newer state.
             OpenError::Io(error) if is_outdated(&error) => {
-                found.push(Corruption { file: FILE.to_owned(), what: error.to_string(), offset: None });
+                found.push(Corruption { file: RECORDS_FILE.to_owned(), what: error.to_string(), offset: None });
                 Ok(())
             }
             error => Err(error),
@@ -101,7 +101,7 @@ impl View {
         let mut sizes = Sizes::default();
         for name in self.vfs.list(&self.dir)? {
             let part = match &*name {
-                FILE => &mut sizes.records,
+                RECORDS_FILE => &mut sizes.records,
                 name if name.ends_with(segment::SUFFIX) => &mut sizes.segments,
                 name if log::number_of(name).is_some() => &mut sizes.log,
                 _ => continue,

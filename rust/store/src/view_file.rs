@@ -18,16 +18,15 @@ use std::sync::Arc;
 
 use crate::base::Base;
 use crate::check::{Scope, check};
-use crate::database::{Db, FILE};
+use crate::database::Db;
 use crate::errors::{Corruption, ReadError};
 use crate::files::Files;
+use crate::names::{RECORDS_FILE, VIEW_FILE};
 use crate::page_file::{KeptPages, PageFile};
-use crate::pages::{self, Header, PAGE, SECTOR};
-use crate::replay;
+use crate::pages::{self, Header, PAGE};
+use crate::sector::SECTOR;
 use crate::vfs::Vfs;
 
-/// Name of the file.
-pub(crate) const VIEW: &str = "view";
 /// Memory for pages while a database is opened for nothing else.
 const CACHE: usize = 1 << 20;
 /// Bytes of a page and its number.
@@ -37,7 +36,8 @@ const CHECKSUM: usize = 4;
 /// Say that a view begins at a header that the records file has now.
 pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), ReadError> {
     let header = Header { synced: true, ..header.clone() };
-    let file = PageFile::at(vfs.open(&dir.join(FILE))?, FILE, header.clone(), KeptPages::new())?.watched();
+    let file =
+        PageFile::at(vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE, header.clone(), KeptPages::new())?.watched();
     drop(Db::read(file.clone(), CACHE)?);
     let mut bytes = header.encode().to_vec();
     for (number, page) in file.seen() {
@@ -45,14 +45,14 @@ pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), Re
         bytes.extend(&*page);
     }
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    Files::new(vfs, dir, header.identity).write(VIEW, |file| Ok(file.write_at(0, &bytes)?))
+    Files::new(vfs, dir, header.identity).write(VIEW_FILE, |file| Ok(file.write_at(0, &bytes)?))
 }
 
 /// The record database as the last view shows it, and whether there is one: without, it is shown as it is now, and nothing holds its
 /// pages.
 pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Base, bool), ReadError> {
-    let file = vfs.open(&dir.join(FILE))?;
-    let now = pages::read_header(&*file, FILE)?;
+    let file = vfs.open(&dir.join(RECORDS_FILE))?;
+    let now = pages::read_header(&*file, RECORDS_FILE)?;
     let view = read(vfs, dir)?;
     if let Some((header, _)) = &view {
         check_headers(header, &now)?;
@@ -61,9 +61,9 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
     let is_view = view.is_some();
     let (header, kept) = view.unwrap_or_else(|| (now.clone(), KeptPages::new()));
     let current = header == now;
-    let file = PageFile::at(file, FILE, header, kept)?;
+    let file = PageFile::at(file, RECORDS_FILE, header, kept)?;
     // What was read meanwhile may belong to what came later.
-    let later = pages::read_header(&*vfs.open(&dir.join(FILE))?, FILE)?;
+    let later = pages::read_header(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
     if file.header().is_outdated(&later) || current && later != now {
         return Err(ReadError::outdated());
     }
@@ -74,11 +74,11 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
 /// Check that a view and the record database that has this header now belong together, as far as the view can be read: a writer
 /// makes another one.
 pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Result<(), ReadError> {
-    let file = match vfs.open(&dir.join(VIEW)) {
+    let file = match vfs.open(&dir.join(VIEW_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };
-    match pages::read_header(&*file, VIEW) {
+    match pages::read_header(&*file, VIEW_FILE) {
         Ok(header) => check_headers(&header, records),
         Err(ReadError::Corrupt(_)) => Ok(()),
         Err(error) => Err(error),
@@ -88,15 +88,15 @@ pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Resul
 fn check_headers(view: &Header, records: &Header) -> Result<(), ReadError> {
     if !view.identity.fits(records.identity) {
         let what = view.identity.is_foreign(records.identity);
-        return Err(Corruption { file: VIEW.to_owned(), what, offset: Some(356) }.into());
+        return Err(Corruption { file: VIEW_FILE.to_owned(), what, offset: Some(356) }.into());
     }
-    replay::check_age(records, view.writes, VIEW)
+    records.check_age(view.writes, VIEW_FILE)
 }
 
 /// What the file says; `None` if there is none.
 fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<(Header, KeptPages)>, ReadError> {
-    let corrupt = |what: String, offset| Corruption { file: VIEW.to_owned(), what, offset: Some(offset) };
-    let file = match vfs.open(&dir.join(VIEW)) {
+    let corrupt = |what: String, offset| Corruption { file: VIEW_FILE.to_owned(), what, offset: Some(offset) };
+    let file = match vfs.open(&dir.join(VIEW_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         file => file?,
     };

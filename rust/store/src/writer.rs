@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::base::Base;
 use crate::batch::{Applied, Batch, Condition};
-use crate::errors::CommitError;
+use crate::errors::{CommitError, failed};
 use crate::identity::Identity;
 use crate::log;
 use crate::log_batch;
-use crate::log_writer::{LogWriter, failed};
+use crate::log_writer::LogWriter;
 use crate::overlay::Layer;
 use crate::reader::Reader;
 use crate::records::Records;

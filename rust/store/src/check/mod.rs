@@ -10,42 +10,22 @@ mod space;
 mod tables;
 mod tree;
 
-use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 
 use redb::TableHandle;
 use tiercel_container::quoted;
 
-use crate::database::FILE;
 use crate::errors::{Corruption, ReadError};
+use crate::names::RECORDS_FILE;
+use crate::numbers::{shown, u32_at};
 use crate::page_file::PageFile;
-use crate::pages::{PAGE, REDB_HEADER};
 use crate::record::RecordRef;
+use crate::redb_header::{Root, Slot};
 use crate::tables::{COUNTERS, Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
-use pages::{Pages, REGION};
+use pages::Pages;
 use space::Space;
 use tables::{Expected, Table, Tree};
-use tree::{Root, u32_at, u64_at, walk};
-
-// Of redb's header: where things stand, and what they must be.
-const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
-const FLAGS: usize = 9;
-const PAGE_SIZE: usize = 12;
-const REGION_HEADER: usize = 16;
-const REGION_PAGES: usize = 20;
-/// The number of full regions, and behind it that of the pages in another one, u32 each.
-const LAYOUT: usize = 24;
-const SLOTS: usize = 64;
-const SLOT: usize = 128;
-
-/// The second slot has the last transaction.
-const SECOND: u8 = 1;
-/// A writer has the file open, or had it when it ended.
-const OPEN: u8 = 2;
-/// The last transaction was written in two phases: its pages are whole, whatever happened. All of ours are.
-const TWO_PHASE: u8 = 4;
-/// The version of a slot.
-const VERSION: u8 = 3;
+use tree::walk;
 
 /// What of a file may be looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +109,7 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
             } else if ids || records {
                 let row = u32_at(if ids { value } else { key }, 0);
                 let Some(row) = row.filter(|row| *row < next_row) else {
-                    return Err(format!("expected rows below {next_row}, got {}", number(row)));
+                    return Err(format!("expected rows below {next_row}, got {}", shown(row)));
                 };
                 let id = if ids { Some(key) } else { RecordRef::decode(value).map(|record| record.id.as_bytes()) };
                 let id = id.ok_or_else(|| format!("row {row}: expected a record"))?;
@@ -155,41 +135,6 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     }
 }
 
-/// The last transaction, as the header has it.
-struct Slot {
-    ours: Root,
-    redb: Root,
-    transaction: u64,
-}
-
-impl Slot {
-    fn decode(header: &[u8; REDB_HEADER]) -> Option<Self> {
-        let (flags, constant) = (header[FLAGS], |at| u32_at(header, at).map(u64::from));
-        let layout = (constant(PAGE_SIZE)?, constant(REGION_HEADER)?, constant(REGION_PAGES)?);
-        let slot = &header[SLOTS + SLOT * usize::from(flags & SECOND)..][..SLOT];
-        let sound = header.starts_with(MAGIC)
-            && flags & !(SECOND | OPEN) == TWO_PHASE
-            && layout == (PAGE as u64, 0, REGION)
-            && slot[..3] == [VERSION, 1, 1];
-        let transaction = u64_at(slot, 8 + 3 * Root::LEN)?;
-        let (ours, redb) = (Root::decode(&slot[8..])?, Root::decode(&slot[8 + Root::LEN..])?);
-        (sound && transaction < Counters::MOST).then_some(Self { ours, redb, transaction })
-    }
-}
-
-/// The header of a file of so many pages that no writer has open.
-pub(crate) fn closed(mut header: [u8; REDB_HEADER], pages: u64) -> [u8; REDB_HEADER] {
-    let pages = pages.saturating_sub(1);
-    header[FLAGS] &= !OPEN;
-    header[LAYOUT..LAYOUT + 4].copy_from_slice(&((pages / REGION) as u32).to_le_bytes());
-    header[LAYOUT + 4..LAYOUT + 8].copy_from_slice(&((pages % REGION) as u32).to_le_bytes());
-    header
-}
-
 fn corrupt(what: String) -> ReadError {
-    Corruption { file: FILE.to_owned(), what, offset: None }.into()
-}
-/// A number that may be missing, in a message.
-fn number(found: Option<impl Display>) -> String {
-    found.map_or_else(|| "none".to_owned(), |number| number.to_string())
+    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

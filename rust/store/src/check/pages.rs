@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use crate::errors::{Corruption, ReadError};
 use crate::page_file::PageFile;
 use crate::pages;
+use crate::redb_header::REGION;
 
-/// Pages of a region, all but the last of which are full. redb has it in its header and always makes the largest.
-pub(super) const REGION: u64 = 1 << 20;
 /// The largest order of a page: of all pages of a region.
 pub(super) const MAX_ORDER: u8 = 20;
 

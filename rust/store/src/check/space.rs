@@ -13,9 +13,9 @@
 //! level            number of bits, u32; the bits, u64 each, those behind the last one 1
 //! ```
 
-use crate::check::number;
-use crate::check::pages::{MAX_ORDER, Pages, REGION};
-use crate::check::tree::{u32_at, u64_at};
+use crate::check::pages::{MAX_ORDER, Pages};
+use crate::numbers::{shown, u32_at, u64_at};
+use crate::redb_header::REGION;
 
 const ORDERS: usize = MAX_ORDER as usize + 1;
 
@@ -45,7 +45,7 @@ impl Space {
         if self.transaction != Some(transaction) {
             return Err(format!(
                 "free pages: expected those of transaction {transaction}, got {}",
-                number(self.transaction)
+                shown(self.transaction)
             ));
         }
         let mut known = 0;

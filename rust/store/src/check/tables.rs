@@ -16,8 +16,10 @@
 use redb::{Key, TableDefinition, TableHandle, Value};
 
 use crate::check::pages::{PageNumber, Pages};
-use crate::check::tree::{Root, Shape, u32_at, u64_at, walk};
+use crate::check::tree::{Shape, walk};
 use crate::errors::ReadError;
+use crate::numbers::{u32_at, u64_at};
+use crate::redb_header::Root;
 
 /// The table that says which pages are free.
 pub(super) const FREE: &str = "allocator_state";

@@ -16,6 +16,8 @@ use std::ops::Range;
 
 use crate::check::pages::{PageNumber, Pages};
 use crate::errors::ReadError;
+use crate::numbers::{u32_at, u64_at};
+use crate::redb_header::Root;
 
 const LEAF: u8 = 1;
 const BRANCH: u8 = 2;
@@ -34,22 +36,6 @@ pub(super) struct Shape {
     pub(super) is_key: fn(&[u8]) -> bool,
     /// The order of two keys.
     pub(super) compare: fn(&[u8], &[u8]) -> Ordering,
-}
-
-/// Where a tree begins, and how many pairs it is said to have.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Root {
-    page: u64,
-    pub(super) pairs: u64,
-}
-
-impl Root {
-    pub(super) const LEN: usize = NUMBER + CHECKSUM + 8;
-
-    /// The root in these bytes: page, checksum, number of pairs.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        Some(Self { page: u64_at(bytes, 0)?, pairs: u64_at(bytes, NUMBER + CHECKSUM)? })
-    }
 }
 
 /// Check a tree and visit its pairs in order. An error of `each` says what is wrong with a pair.
@@ -194,12 +180,4 @@ fn ranges(
     }
     let all: Option<Vec<_>> = (0..count).map(range).collect();
     all.ok_or_else(|| format!("expected {count} pairs or keys within the page"))
-}
-
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
-}
-
-pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }

@@ -86,6 +86,17 @@ pub(super) enum Op {
     Names(Vec<(PathBuf, Option<Inode>)>),
 }
 
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    Op(Op),
+    MakeDir(PathBuf),
+    RemoveDir(PathBuf),
+    Sync(Inode),
+    SyncDir(PathBuf),
+    Mark(u64),
+}
+
 /// What a directory tree holds.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {

@@ -1,21 +1,10 @@
 //! What a disk may hold after a power cut at any point of a recording.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::SimVfs;
-use super::disk::{Inode, Op, Tree};
-use crate::pages::SECTOR;
-
-/// One thing that happened.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Op(Op),
-    MakeDir(PathBuf),
-    RemoveDir(PathBuf),
-    Sync(Inode),
-    SyncDir(PathBuf),
-    Mark(u64),
-}
+use super::disk::{Event, Op, Tree};
+use super::vfs::SimVfs;
+use crate::sector::SECTOR;
 
 /// Goes through a recording event by event.
 #[derive(Debug)]
@@ -28,11 +17,15 @@ pub struct Replay {
     mark: u64,
 }
 
-impl Replay {
-    pub(super) fn new(durable: Tree, events: Vec<Event>) -> Self {
-        Self { events: events.into_iter(), durable, pending: Vec::new(), mark: 0 }
+impl SimVfs {
+    /// What was recorded, from the start of the recording.
+    pub fn replay(&self) -> Replay {
+        let (durable, events) = self.recorded();
+        Replay { events: events.into_iter(), durable, pending: Vec::new(), mark: 0 }
     }
+}
 
+impl Replay {
     /// Go to after the next event; false at the end.
     pub fn step(&mut self) -> bool {
         match self.events.next() {

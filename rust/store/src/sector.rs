@@ -1,0 +1,25 @@
+//! The first sector of a file, which has its header: a disk writes a sector whole or not at all.
+
+use std::io;
+
+use crate::vfs::VfsFile;
+
+/// Bytes that a disk writes whole or not at all.
+pub(crate) const SECTOR: usize = 512;
+
+/// What `decode` makes of the first sector of a file. Another process may be writing it at this
+/// moment: bytes that make no sense are read again, until they are the same twice.
+pub(crate) fn read_sector<T, E>(
+    file: &dyn VfsFile,
+    decode: impl Fn(&[u8; SECTOR]) -> Result<T, E>,
+) -> io::Result<Result<T, E>> {
+    let (mut bytes, mut before) = ([0; SECTOR], [0; SECTOR]);
+    file.read_at(0, &mut bytes)?;
+    loop {
+        match decode(&bytes) {
+            Err(_) if bytes != before => before = bytes,
+            result => return Ok(result),
+        }
+        file.read_at(0, &mut bytes)?;
+    }
+}
