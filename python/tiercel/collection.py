@@ -17,11 +17,10 @@
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Literal, Self, Unpack, final, overload
+from typing import Any, Literal, Unpack, final, overload
 
 from numpy.typing import ArrayLike
 
-from tiercel._core import CollectionCore
 from tiercel.checks import (
     INCLUDES,
     MAX_LIMIT,
@@ -34,8 +33,8 @@ from tiercel.checks import (
     unicode_text,
     whole,
 )
-from tiercel.embed import Embedder, query_vector, query_vectors
-from tiercel.errors import DiskFullError, InvalidInputError, ReadOnlyFileSystemError
+from tiercel.embed import query_vector, query_vectors
+from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
@@ -61,30 +60,7 @@ class Collection(Writing):
     does the same on a thread of the event loop.
     """
 
-    __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
-
-    _instead = 'threads share it, and another process opens it itself, with mode="r" to read'
-    _mode: Literal["rw", "r"]
-    _path: str
-
-    def __init__(self) -> None:
-        raise TypeError("Collection: made by tiercel.open")
-
-    @classmethod
-    def _opened(cls, path: str, mode: Literal["rw", "r"], core: CollectionCore, embedder: Embedder | None) -> Self:
-        made = object.__new__(cls)
-        made._path, made._mode, made._core, made._embedder = path, mode, core, embedder
-        return made
-
-    @property
-    def path(self) -> str:
-        """The directory."""
-        return self._path
-
-    @property
-    def mode(self) -> Literal["rw", "r"]:
-        """What it is open for: "rw" to read and write, "r" to read alone."""
-        return self._mode
+    __slots__ = ()
 
     @property
     def dim(self) -> int | None:
@@ -395,30 +371,6 @@ class Collection(Writing):
         """
         return self._core.stats()
 
-    def close(self) -> None:
-        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine.
-
-        Raises
-        ------
-        DiskFullError, ReadOnlyFileSystemError
-            There was no room for a checkpoint, or none could be written. The collection is closed all the same and every acknowledged
-            write is on disk; the next opening takes longer.
-        StorageFailedError
-            The disk failed. The collection is closed; what was acknowledged with a `durability` other than "always" may not be on disk.
-        """
-        try:
-            with telling_where(self._path):
-                self._core.close()
-        except (DiskFullError, ReadOnlyFileSystemError) as error:
-            # Only the checkpoint ends so: a log that cannot be synced is a failure of the disk.
-            meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
-            raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
-
-    @property
-    def closed(self) -> bool:
-        """Whether it has been closed."""
-        return self._core.closed
-
     aget = twin(get)
     asearch = twin(search)
     asearch_many = twin(search_many)
@@ -430,7 +382,6 @@ class Collection(Writing):
     averify = twin(verify)
     abackup = twin(backup)
     astats = twin(stats)
-    aclose = twin(close)
 
     def __len__(self) -> int:
         return len(self._core)
@@ -438,23 +389,6 @@ class Collection(Writing):
     def __contains__(self, id: object) -> bool:
         refuse_foreign_id(id, "id")
         return isinstance(id, str) and self._core.contains(unicode_text(id, "id"))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    def __del__(self) -> None:
-        core = getattr(self, "_core", None)
-        if core is not None:
-            core.end()
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"

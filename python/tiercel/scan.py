@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self, final
 from tiercel.errors import ClosedError
 from tiercel.found import Match, record
 from tiercel.handles import Handle
+from tiercel.open_collection import OpenCollection
 
 if TYPE_CHECKING:
     from tiercel._core import ScanCore
-    from tiercel.collection import Collection
 
 __all__ = ["AsyncScan", "Scan"]
 
@@ -30,7 +30,7 @@ class Scan(Handle, Iterator[Match]):
 
     _after: str | None
     _at: int
-    _collection: "Collection"
+    _collection: OpenCollection
     _core: "ScanCore"
     _rows: list[tuple[str, str | None, str | None, Any, int]]
 
@@ -38,7 +38,7 @@ class Scan(Handle, Iterator[Match]):
         raise TypeError("Scan: made by Collection.scan")
 
     @classmethod
-    def _begun(cls, collection: "Collection", core: "ScanCore", after: str | None) -> Self:
+    def _begun(cls, collection: OpenCollection, core: "ScanCore", after: str | None) -> Self:
         made = object.__new__(cls)
         # A collection that nobody holds is closed.
         made._collection, made._core, made._after = collection, core, after

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from tiercel.collection import Collection
 from tiercel.errors import AlreadyOpenError
+from tiercel.open_collection import OpenCollection
 
 __all__ = ["remember", "telling_who_writes"]
 
-_WRITERS: Final[WeakKeyDictionary[Collection, int]] = WeakKeyDictionary()
+_WRITERS: Final[WeakKeyDictionary[OpenCollection, int]] = WeakKeyDictionary()
 """With the process that opened each: a forked child finds those of its parent here."""
 
 
-def remember(collection: Collection) -> None:
+def remember(collection: OpenCollection) -> None:
     """Remember that this process has it open, until it is closed."""
     if collection.mode == "rw":
         _WRITERS[collection] = os.getpid()

@@ -1,11 +1,10 @@
 """What changes the records of a collection."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, Never, TypeAlias, cast
+from typing import Any, Final, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
-from tiercel._core import CollectionCore
 from tiercel.checks import (
     Metadata,
     beside,
@@ -18,10 +17,10 @@ from tiercel.checks import (
     refuse_texts,
     refuse_unknown,
 )
-from tiercel.embed import Embedder, embed_missing
+from tiercel.embed import embed_missing
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
-from tiercel.handles import Handle
+from tiercel.open_collection import OpenCollection
 from tiercel.places import telling_where
 from tiercel.plain import given_metadata, json_object, record_metadata
 from tiercel.twins import twin
@@ -33,15 +32,10 @@ _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | 
 _COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
 
 
-class Writing(Handle):
+class Writing(OpenCollection):
     """The methods of `Collection` that write."""
 
     __slots__ = ()
-
-    _core: CollectionCore
-    _embedder: Embedder | None
-    _mode: Literal["rw", "r"]
-    _path: str
 
     def upsert(
         self,

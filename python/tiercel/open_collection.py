@@ -1,0 +1,86 @@
+"""A collection that is open: where it lies, what it is open for, and how it ends."""
+
+from typing import Literal, Self
+
+from tiercel._core import CollectionCore
+from tiercel.embed import Embedder
+from tiercel.errors import DiskFullError, ReadOnlyFileSystemError
+from tiercel.handles import Handle
+from tiercel.places import telling_where
+from tiercel.twins import twin
+
+__all__ = ["OpenCollection"]
+
+
+class OpenCollection(Handle):
+    """What every part of `Collection` uses: the compiled core, its directory, and the end of both."""
+
+    __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
+
+    _instead = 'threads share it, and another process opens it itself, with mode="r" to read'
+    _core: CollectionCore
+    _embedder: Embedder | None
+    _mode: Literal["rw", "r"]
+    _path: str
+
+    def __init__(self) -> None:
+        raise TypeError("Collection: made by tiercel.open")
+
+    @classmethod
+    def _opened(cls, path: str, mode: Literal["rw", "r"], core: CollectionCore, embedder: Embedder | None) -> Self:
+        made = object.__new__(cls)
+        made._path, made._mode, made._core, made._embedder = path, mode, core, embedder
+        return made
+
+    @property
+    def path(self) -> str:
+        """The directory."""
+        return self._path
+
+    @property
+    def mode(self) -> Literal["rw", "r"]:
+        """What it is open for: "rw" to read and write, "r" to read alone."""
+        return self._mode
+
+    def close(self) -> None:
+        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine.
+
+        Raises
+        ------
+        DiskFullError, ReadOnlyFileSystemError
+            There was no room for a checkpoint, or none could be written. The collection is closed all the same and every acknowledged
+            write is on disk; the next opening takes longer.
+        StorageFailedError
+            The disk failed. The collection is closed; what was acknowledged with a `durability` other than "always" may not be on disk.
+        """
+        try:
+            with telling_where(self._path):
+                self._core.close()
+        except (DiskFullError, ReadOnlyFileSystemError) as error:
+            # Only the checkpoint ends so: a log that cannot be synced is a failure of the disk.
+            meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
+            raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self._core.closed
+
+    aclose = twin(close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        core = getattr(self, "_core", None)
+        if core is not None:
+            core.end()
