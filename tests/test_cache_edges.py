@@ -67,14 +67,14 @@ def test_a_cancelled_load_that_is_being_kept_overwrites_nothing(cache: Cache, ch
 
 
 def test_a_cancelled_batch_leaves_no_flight(cache: Cache) -> None:
-    find, begun, may_go = cache._shared.ladder.find_many, threading.Event(), threading.Event()
+    find, begun, may_go = cache._shared.lookup.find_many, threading.Event(), threading.Event()
 
     def held(*arguments: Any) -> Any:
         begun.set()
         assert may_go.wait(30)
         return find(*arguments)
 
-    cache._shared.ladder.find_many = held
+    cache._shared.lookup.find_many = held
 
     async def main() -> None:
         task = asyncio.create_task(cache.aget_many_or_load(["a", "b"], lambda keys: keys))

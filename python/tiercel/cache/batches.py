@@ -131,7 +131,7 @@ class Batch(NamedTuple):
             return []
         shared, namespace = self.loads[0].shared, self.loads[0].namespace
         now = shared.clock()
-        found = shared.ladder.find_many([load.name for load in self.loads], namespace, now)
+        found = shared.lookup.find_many([load.name for load in self.loads], namespace, now)
         return [load.judge(seen, stale, now) for load, (seen, stale) in zip(self.loads, found, strict=True)]
 
 

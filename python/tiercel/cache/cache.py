@@ -148,7 +148,9 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         chance = whole(seed, "seed", 0, 2**64 - 1)
         if write not in {None, *get_args(Write)}:
             raise InvalidInputError(f"write: expected 'through', 'back' or None, got {write!r}")
-        self._shared = Shared(given_tiers(tiers), room, chosen, chance, given_clock(clock), write=write)
+        # A cache has the methods of a tier, but its values are not bytes.
+        levels = given_tiers(tiers, refused=Cache)
+        self._shared = Shared(levels, room, chosen, chance, given_clock(clock), write=write)
         self._namespace = self._shared.namespace("")
 
     # Values.
@@ -166,7 +168,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         now = shared.clock()
         value = self._glance(name, now)
         if value is ABSENT:
-            seen, _ = shared.ladder.find(name, self._namespace, now)
+            seen, _ = shared.lookup.find(name, self._namespace, now)
             answer = None if seen is None else shared.open(seen)
             value = default if answer is None else answer.value
             self._record(key, hit=answer is not None)
@@ -179,7 +181,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         shared = self._shared
         wanted = given_keys(keys)
         names = [self._name(key) for key in wanted]
-        found = shared.ladder.find_many(names, self._namespace, shared.clock())
+        found = shared.lookup.find_many(names, self._namespace, shared.clock())
         answers = [None if seen is None else shared.open(seen) for seen, _ in found]
         for key, answer in zip(wanted, answers, strict=True):
             self._record(key, hit=answer is not None)
@@ -255,7 +257,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         """Whether a value would be given. It is read from its tier as by `get`, and not counted as asked for."""
         if not isinstance(key, str | bytes):
             return False
-        seen = self._shared.ladder.peek(self._name(key), self._namespace, self._shared.clock())
+        seen = self._shared.lookup.peek(self._name(key), self._namespace, self._shared.clock())
         return seen is not None and self._shared.open(seen) is not None
 
     def __iter__(self) -> Iterator[Key]:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from typing import Any, Final, cast
 
 from tiercel.cache.level import AnyTier
+from tiercel.cache.outside.wrapped import Wrapped
 from tiercel.cache.tiers import Key
 from tiercel.checks import items, whole
 from tiercel.errors import InvalidInputError
@@ -15,25 +16,24 @@ __all__ = ["given_clock", "given_keys", "given_loader", "given_tiers", "refuse_c
 _ONCE: Final[tuple[type, ...]] = (Iterator, AsyncIterator, Awaitable)
 
 
-def given_tiers(tiers: Iterable[Any]) -> list[AnyTier]:
-    """Tiers, each once; what is no tier and can be one is made one."""
+def given_tiers(tiers: Iterable[Any], *, refused: type) -> list[AnyTier]:
+    """Return the tiers, each once. Wrap an object that is not a tier but can serve as one.
+
+    Refuse objects of the class `refused`: they have the methods of a tier and keep something else.
+    """
     listed = items(tiers)
     if not listed:
         raise InvalidInputError(f"tiers: expected a list of tiers, got {tiers!r}")
     for at, tier in enumerate(listed):
         if any(tier is earlier for earlier in listed[:at]):
             raise InvalidInputError(f"tiers[{at}]: expected another tier than those before, got the same {tier!r}")
-    return [_given_tier(tier, f"tiers[{at}]") for at, tier in enumerate(listed)]
+    return [_given_tier(tier, f"tiers[{at}]", refused) for at, tier in enumerate(listed)]
 
 
-def _given_tier(tier: Any, place: str) -> AnyTier:
-    from tiercel.cache.cache import Cache
-    from tiercel.cache.outside import Wrapped
-
+def _given_tier(tier: Any, place: str, refused: type) -> AnyTier:
     if hasattr(tier, "put_evicting"):
         return tier
-    # A cache has the methods of an object that can be wrapped, and keeps values of its own kind.
-    if isinstance(tier, Cache) or not all(callable(getattr(tier, name, None)) for name in ("get", "put", "delete")):
+    if isinstance(tier, refused) or not all(callable(getattr(tier, name, None)) for name in ("get", "put", "delete")):
         raise InvalidInputError(
             f"{place}: expected a tier, or an object with get, put and delete, got {type(tier).__name__}"
         )

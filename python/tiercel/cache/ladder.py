@@ -1,4 +1,4 @@
-"""The tiers of a cache, one below the other, and what moves between them.
+"""The tiers of a cache, one below the other, and what moves between them. `lookup.py` finds values in them.
 
 ```
 put ----> first tier --driven out--> queue --worth it?--> second tier --driven out--> queue --> third tier
@@ -25,14 +25,12 @@ from tiercel.cache.envelope import as_copy, is_copy, unpack
 from tiercel.cache.keys import is_record
 from tiercel.cache.level import AnyTier, Level, LevelStats, Move, Waiting, as_name
 from tiercel.cache.mover import Mover
-from tiercel.cache.namespaces import Namespace
 from tiercel.cache.refusals import Refusals
-from tiercel.cache.seen import Seen
 from tiercel.cache.tiers import Key, Lasting, Memory
 from tiercel.cache.watches import Watch, Watches
 from tiercel.errors import ClosedError
 
-__all__ = ["SIGHTS", "Ladder", "Write"]
+__all__ = ["Ladder", "Write"]
 
 Write: TypeAlias = Literal["through", "back"]
 
@@ -40,10 +38,6 @@ Write: TypeAlias = Literal["through", "back"]
 _SKETCH: Final = 1 << 16
 # Steps of work that whoever adds to a crowded queue does.
 _SOME: Final = 256
-# How often a key must have been asked for to be copied to the first tier.
-SIGHTS: Final = 2
-# What was used is marked when it lay unused for an eighth of what it may.
-_TOUCH: Final = 8
 
 
 @final
@@ -75,79 +69,6 @@ class Ladder:
             self.sketch.add(name)
             return None
         return self._glance.look(name, epoch, now)
-
-    def find(self, name: bytes, namespace: Namespace, now: int) -> tuple[Seen | None, Seen | None]:
-        """A value that may be given, and else one that may stand in for it, or none of them. The key has been counted as asked for."""
-        seen, stale = self._judge(0, self.levels[0].look(name), namespace, now)
-        if seen is not None:
-            self._touch(seen, name, now)
-            return seen, None
-        if len(self.levels) == 1:
-            return None, stale
-        watch = Watch(name)
-        with Finally(self.watches.end, watch):
-            self.watches.begin(watch)
-            for at, level in enumerate(self.levels[1:], 1):
-                seen, older = self._judge(at, level.look(name), namespace, now)
-                stale = stale or older
-                if seen is not None:
-                    if self.sketch.count(name) >= SIGHTS or seen.envelope.idle:
-                        self._promote(seen, watch, now)
-                    return seen, None
-        return None, stale
-
-    def find_many(
-        self, names: Sequence[bytes], namespace: Namespace, now: int
-    ) -> list[tuple[Seen | None, Seen | None]]:
-        """The same of many keys, with one question to each tier."""
-        sights = {name: self.sketch.add(name) for name in names}
-        found: dict[bytes, tuple[Seen | None, Seen | None]] = {}
-        missing = list(sights)
-        watches: dict[bytes, Watch] = {}
-        with Finally(self._end_all, watches):
-            for at, level in enumerate(self.levels):
-                for name in missing if at == 1 else ():
-                    watches[name] = Watch(name)
-                    self.watches.begin(watches[name])
-                for name, data in zip(missing, level.look_many(missing), strict=True):
-                    seen, older = self._judge(at, data, namespace, now)
-                    found[name] = seen, None if seen else found.get(name, (None, None))[1] or older
-                    if seen is not None and at == 0:
-                        self._touch(seen, name, now)
-                    elif seen is not None and (sights[name] >= SIGHTS or seen.envelope.idle):
-                        self._promote(seen, watches[name], now)
-                missing = [name for name in missing if found[name][0] is None]
-        return [found[name] for name in names]
-
-    def peek(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
-        """A value that may be given; it is not counted as asked for."""
-        return self._peek(name, namespace, now, self.levels)
-
-    def peek_nearby(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
-        """The same, without a call to anything outside of the process."""
-        return self._peek(name, namespace, now, [level for level in self.levels if level.is_near])
-
-    def _peek(self, name: bytes, namespace: Namespace, now: int, levels: Sequence[Level]) -> Seen | None:
-        for level in levels:
-            data = level.peek(name)
-            parsed = None if data is None else unpack(data)
-            if data is not None and parsed is not None and namespace.allows(parsed[0]) and parsed[0].is_fresh(now):
-                return Seen(data, *parsed, self.levels.index(level))
-        return None
-
-    def _judge(self, at: int, data: bytes | None, namespace: Namespace, now: int) -> tuple[Seen | None, Seen | None]:
-        """What a tier gave, if it may be given, and else if it may stand in."""
-        if data is None:
-            return None, None
-        parsed = unpack(data)
-        if parsed is not None and namespace.allows(parsed[0]):
-            seen = Seen(data, *parsed, at)
-            if seen.envelope.is_fresh(now):
-                return seen, None
-            self.levels[at].count(stale=1)
-            return None, seen if seen.envelope.is_kept(now) else None
-        self.levels[at].count(stale=1)
-        return None, None
 
     def write(self, name: bytes, data: bytes, mine: Watch | None = None) -> bool:
         """Put a value in place of what any tier has, unless what it was made of is outdated; tells whether a tier keeps it."""
@@ -261,29 +182,19 @@ class Ladder:
             for level in self.levels[1:]:
                 data = level.peek(name)
                 if data is not None:
-                    return self._copy_up(name, data if level.is_near else as_copy(data), watch)
+                    return self.copy_up(name, data if level.is_near else as_copy(data), watch)
         return False
 
-    def _end_all(self, watches: dict[bytes, Watch]) -> None:
-        for watch in watches.values():
-            self.watches.end(watch)
-
-    def _promote(self, seen: Seen, watch: Watch, now: int) -> None:
-        """Copy a value that was used to the first tier, unless it is outdated."""
-        level = self.levels[seen.level]
-        data = seen.touched(now) if seen.envelope.idle else seen.data
-        if self._copy_up(watch.name, data if level.is_near else as_copy(data), watch):
-            level.count(promoted=1)
-
-    def _touch(self, seen: Seen, name: bytes, now: int) -> None:
-        """Mark a value as used that must not lie unused for long."""
-        if not seen.envelope.idle or now < seen.envelope.touched + seen.envelope.idle // _TOUCH:
-            return
-        watch = Watch(name)
-        with Finally(self.watches.end, watch):
-            self.watches.begin(watch)
-            if self.levels[0].tier.get(name) == seen.data:
-                self._copy_up(name, seen.touched(now), watch)
+    def copy_up(self, name: bytes, data: bytes, watch: Watch) -> bool:
+        """Put what lies below, or lay in the first tier, into the first tier, unless it is outdated; tells whether it is there."""
+        first, put = self.levels[0], list[_Put]()
+        with first.lock, Finally(self._queue_all_evicted, put):
+            if watch.crossed:
+                return False
+            _put_into(put, first, name, data)
+        if put[0][1] or self._first_gathers:
+            self._work_soon()
+        return put[0][0]
 
     def _delete(self, name: bytes, write: Watch | None, mine: Watch | None) -> bool:
         """Delete a key from the first tier, and have it deleted from those below."""
@@ -323,17 +234,6 @@ class Ladder:
         for kept, evicted in put:
             self._replace_below(name, data if kept else None)
             self._queue_evicted(evicted)
-
-    def _copy_up(self, name: bytes, data: bytes, watch: Watch) -> bool:
-        """Put what lies below, or lay in the first tier, into the first tier, unless it is outdated; tells whether it is there."""
-        first, put = self.levels[0], list[_Put]()
-        with first.lock, Finally(self._queue_all_evicted, put):
-            if watch.crossed:
-                return False
-            _put_into(put, first, name, data)
-        if put[0][1] or self._first_gathers:
-            self._work_soon()
-        return put[0][0]
 
     def _queue_all_evicted(self, put: list["_Put"]) -> None:
         for _, evicted in put:

@@ -214,7 +214,8 @@ class Loading:
             )
         terms = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": given_tags(tags)}
         self._given(ttl, idle_ttl, ())
-        decorate = memoized(self, None if name is None else given_name(name, "name"), **terms)
+        known_as = None if name is None else given_name(name, "name")
+        decorate = memoized(self.get_or_load, self.aget_or_load, known_as, **terms)
         return decorate if function is None else decorate(function)
 
     def prefetch(
@@ -253,7 +254,7 @@ class Loading:
             own = terms if tags_of is None else terms._replace(tags=given_tags(tags_of(key)))
             wanted = self._load(key, own, self._timeout)
             wanted.run(given)
-            seen = self._shared.ladder.peek_nearby(wanted.name, self._namespace, self._shared.clock())
+            seen = self._shared.lookup.peek_nearby(wanted.name, self._namespace, self._shared.clock())
             return 0 if seen is None else len(seen.data)
 
         made = Prefetcher(

@@ -86,7 +86,7 @@ class Load(NamedTuple):
     def find(self) -> tuple[Answer | None, Seen | None]:
         """An answer, or else what may stand in for it. The key has been counted as asked for."""
         now = self.shared.clock()
-        return self.judge(*self.shared.ladder.find(self.name, self.namespace, now), now)
+        return self.judge(*self.shared.lookup.find(self.name, self.namespace, now), now)
 
     def judge(self, seen: Seen | None, stale: Seen | None, now: int) -> tuple[Answer | None, Seen | None]:
         """What was found as an answer, or else what may stand in for it."""
@@ -142,7 +142,7 @@ class Load(NamedTuple):
     def landed_before(self, flight: Flight) -> Answer | None:
         """The value, if another flight landed since it was looked for."""
         shared = self.shared
-        seen = shared.ladder.peek_nearby(self.name, self.namespace, shared.clock())
+        seen = shared.lookup.peek_nearby(self.name, self.namespace, shared.clock())
         answer = None if seen is None else shared.open(seen)
         if seen is not None and answer is not None:
             shared.flights.land(flight, seen.data)

@@ -4,17 +4,16 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from reprlib import Repr
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Concatenate, Final, TypeAlias, TypeVar, cast
 
 from tiercel.cache.stable import known_by, stable_key
 from tiercel.errors import InvalidInputError
 
-if TYPE_CHECKING:
-    from tiercel.cache.loading import Loading
-
 __all__ = ["memoized"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+# What loads the value of a key, and takes the terms by keyword.
+_Loads: TypeAlias = Callable[Concatenate[bytes, Callable[[Any], Any], ...], Any]
 # Characters of a call in a message.
 _SHOWN: Final = 120
 _SHORT: Final = Repr()
@@ -37,8 +36,10 @@ class _CallKey(bytes):
         return f"{name}({shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
 
 
-def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Function], _Function]:
-    """See `Cache.memoize`."""
+def memoized(
+    get_or_load: _Loads, aget_or_load: _Loads, name: str | None, **terms: Any
+) -> Callable[[_Function], _Function]:
+    """See `Cache.memoize`; the first two are the methods of the cache, for functions and for coroutine functions."""
 
     def key_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
         key = _CallKey(stable_key(function, args, kwargs, name))
@@ -57,7 +58,7 @@ def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Fun
             @functools.wraps(function)
             async def wait(*args: Any, **kwargs: Any) -> Any:
                 key = key_of(function, args, kwargs)
-                return await cache.aget_or_load(key, lambda _: function(*args, **kwargs), **terms)
+                return await aget_or_load(key, lambda _: function(*args, **kwargs), **terms)
 
             called: Any = wait
         else:
@@ -65,7 +66,7 @@ def memoized(cache: "Loading", name: str | None, **terms: Any) -> Callable[[_Fun
             @functools.wraps(function)
             def call(*args: Any, **kwargs: Any) -> Any:
                 key = key_of(function, args, kwargs)
-                return cache.get_or_load(key, lambda _: function(*args, **kwargs), **terms)
+                return get_or_load(key, lambda _: function(*args, **kwargs), **terms)
 
             called = call
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from tiercel.cache.envelope import Envelope
 from tiercel.cache.keys import prefix_of, record_name
+from tiercel.cache.ladder import Ladder
 from tiercel.cache.level import Level
 from tiercel.cache.notes import Notes
 from tiercel.cache.records import Knowledge, Told, read_memo, read_record, write_memo, write_record
 
 if TYPE_CHECKING:
-    from tiercel.cache.ladder import Ladder
     from tiercel.cache.prefetch import Prefetcher
 
 __all__ = ["Epochs", "Namespace"]
@@ -63,7 +63,7 @@ class Namespace:
     """What is valid in a namespace."""
 
     def __init__(
-        self, name: str, ladder: "Ladder", epochs: Epochs, notes: Notes, held: MutableMapping[str, "Namespace"]
+        self, name: str, ladder: Ladder, epochs: Epochs, notes: Notes, held: MutableMapping[str, "Namespace"]
     ) -> None:
         self.name = name
         self.prefix = prefix_of(name)

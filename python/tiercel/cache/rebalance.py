@@ -5,8 +5,9 @@ from typing import NamedTuple
 from tiercel.cache.admission import worth
 from tiercel.cache.envelope import unpack
 from tiercel.cache.keys import namespace_of
-from tiercel.cache.ladder import SIGHTS, Ladder
+from tiercel.cache.ladder import Ladder
 from tiercel.cache.level import Level
+from tiercel.cache.lookup import SIGHTS
 from tiercel.cache.shared import Shared
 
 __all__ = ["Rebalanced", "rebalance"]

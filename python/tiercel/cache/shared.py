@@ -15,6 +15,7 @@ from tiercel.cache.keys import record_name, record_of
 from tiercel.cache.ladder import Ladder, Write
 from tiercel.cache.large import tail
 from tiercel.cache.level import AnyTier
+from tiercel.cache.lookup import Lookup
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.notes import Notes
@@ -59,6 +60,7 @@ class Shared:
         write: Write | None,
     ) -> None:
         self.ladder = Ladder(tiers, room, write)
+        self.lookup = Lookup(self.ladder)
         self.notes = Notes()
         self.flights = Flights(self.ladder.watches)
         self.renewals = Renewals()
