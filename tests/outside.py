@@ -144,7 +144,7 @@ def until(condition: Callable[[], Any]) -> None:
 
 def rest(tier: Outside) -> None:
     """Wait for what the tier does by itself after a call."""
-    with tier._healing:
+    with tier._healing._working:
         pass
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapp
 from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar, cast, overload
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, overload
 from weakref import WeakValueDictionary
 
 from tiercel import checks
 from tiercel._core import seal
 from tiercel.cache.outside.doubts import Doubts
-from tiercel.cache.outside.guard import BreakerState, Call, Guard
+from tiercel.cache.outside.guard import BreakerState, Call, Guard, UnansweredError
+from tiercel.cache.outside.healing import Healing
 from tiercel.cache.outside.names import (
     START,
     checked_value,
@@ -31,7 +32,6 @@ from tiercel.cache.outside.names import (
 )
 from tiercel.cache.tiers import Key, TierStats
 from tiercel.errors import ClosedError, InvalidInputError
-from tiercel.gate import acquired
 from tiercel.handles import Handle
 
 __all__ = ["Outside", "OutsideStats", "Page"]
@@ -43,8 +43,6 @@ Page: TypeAlias = list[tuple[str, int]]
 
 # Limits of the limits.
 SECONDS = (0.001, 86_400.0)
-# Keys in doubt that are deleted in one call when the tier answers again.
-AT_ONCE = 500
 # Bytes of a value, unless told otherwise.
 MOST = 256 << 20
 # What a content has beside its value and its key, and some.
@@ -115,9 +113,9 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
         self._closed = False
         self._counts = Counter[str]()
         self._lock = threading.Lock()
-        self._healing = threading.Lock()
         self._doubts = Doubts()
         self._guard = Guard(soft, hard, self._clock)
+        self._healing = Healing(self._doubts, self._guard)
         _living[id(self)] = self
 
     @staticmethod
@@ -246,7 +244,7 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
         """
         self._check_open()
         number = self._doubts.begin_clear()
-        with contextlib.suppress(_UnansweredError):
+        with contextlib.suppress(UnansweredError):
             for page in self._listed():
                 if page:
                     self._patiently(partial(self._remove, [name for name, _ in page]))
@@ -297,18 +295,7 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
     def flush(self) -> bool:
         """Delete what is in doubt, as far as that is possible; tells whether nothing is in doubt."""
         self._check_open()
-        if not acquired(self._healing, self._limits[1]):
-            return False
-        lost: list[tuple[str, int]] = []
-        try:
-            while lost := self._doubts.take_lost(AT_ONCE):
-                self._patiently(partial(self._heal, lost))
-        except _UnansweredError:
-            pass
-        finally:
-            self._lose(lost)
-            self._healing.release()
-        return not self._doubts.any
+        return self._healing.finish(self._remove, self._limits[1])
 
     def close(self) -> None:
         """Let go of what is outside; what lies there stays. Doing it again changes nothing."""
@@ -343,14 +330,11 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
         calls = self._guard.ask(*works, patient=patient)
         # What is outside answers: the time to delete what is in doubt.
         if self._doubts.any_lost and any(call.state == "answered" for call in calls):
-            self._heal_later()
+            self._healing.start(self._remove)
         return calls
 
     def _patiently(self, work: Callable[[], T]) -> T:
-        call = self._ask(work, patient=True)[0]
-        if call.state != "answered":
-            raise _UnansweredError
-        return cast("T", call.answer)
+        return self._ask(work, patient=True)[0].answered()
 
     def _fetch(self, keys: list[Key]) -> list[bytes | None]:
         self._check_open()
@@ -416,31 +400,6 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
             self._doubts.lose(name, number)
         return None
 
-    def _heal_later(self) -> None:
-        if not self._healing.acquire(blocking=False):
-            return
-        lost = self._doubts.take_lost(AT_ONCE)
-
-        def heal() -> None:
-            try:
-                self._heal(lost)
-            finally:
-                self._lose(lost)
-                self._healing.release()
-
-        if not self._guard.send(heal):
-            self._lose(lost)
-            self._healing.release()
-
-    def _heal(self, lost: list[tuple[str, int]]) -> None:
-        self._remove([name for name, _ in lost])
-        for name, number in lost:
-            self._doubts.settle(name, number)
-
-    def _lose(self, lost: list[tuple[str, int]]) -> None:
-        for name, number in lost:
-            self._doubts.lose(name, number)
-
     def _listed(self, *, sized: bool = False) -> Iterator[Page]:
         """What lies there and has a name of ours, a page at a time."""
         pages = self._pages(sized=sized)
@@ -451,7 +410,7 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
         """How many keys lie there, and their bytes, as far as can be listed."""
         self._check_open()
         entries = size = 0
-        with contextlib.suppress(_UnansweredError):
+        with contextlib.suppress(UnansweredError):
             for page in self._listed(sized=sized):
                 known = [each for name, each in page if not self._doubts.doubted(name)]
                 entries += len(known)
@@ -462,7 +421,7 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
         return entries, size
 
     def _keys(self) -> Iterator[Key]:
-        with contextlib.suppress(_UnansweredError):
+        with contextlib.suppress(UnansweredError):
             for page in self._listed():
                 names = [name for name, _ in page if not self._doubts.doubted(name)]
                 long = [name for name in names if is_digest(name)]
@@ -485,9 +444,10 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
 
     def _forked(self) -> None:
         """In a forked process: its threads are gone, and locks may be held by them."""
-        self._lock, self._healing = threading.Lock(), threading.Lock()
+        self._lock = threading.Lock()
         self._doubts = self._doubts.forked()
         self._guard = Guard(*self._limits, self._clock)
+        self._healing = Healing(self._doubts, self._guard)
         if not self.survives_fork:
             self._cut_off()
 
@@ -496,10 +456,6 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
     def bytes(self) -> int:
         """Bytes that lie outside under names of ours. It is listed, which costs."""
         return self._survey(sized=True)[1]
-
-
-class _UnansweredError(Exception):
-    """A call came to nothing."""
 
 
 _living: WeakValueDictionary[int, Outside] = WeakValueDictionary()

@@ -3,13 +3,13 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from tiercel._core import Finally
 from tiercel.cache.pool import Pool
 from tiercel.gate import Gate
 
-__all__ = ["THREADS", "Breaker", "BreakerState", "Call", "Guard"]
+__all__ = ["THREADS", "Breaker", "BreakerState", "Call", "Guard", "UnansweredError"]
 
 BreakerState: TypeAlias = Literal["closed", "open", "trial"]
 T = TypeVar("T")
@@ -69,6 +69,10 @@ class Breaker:
             self._round += 1
 
 
+class UnansweredError(Exception):
+    """A call came to nothing."""
+
+
 class Call(Generic[T]):
     """One call: how far it is, and what came of it."""
 
@@ -86,6 +90,12 @@ class Call(Generic[T]):
     def underway(self) -> bool:
         """Whether it was left while it ran: what it does may be done yet."""
         return self.left and self.state == "running"
+
+    def answered(self) -> T:
+        """What came of it; `UnansweredError` if that is nothing."""
+        if self.state != "answered":
+            raise UnansweredError
+        return cast("T", self.answer)
 
 
 class Guard:
@@ -128,6 +138,10 @@ class Guard:
             for call in calls:
                 call.over.wait(until - time.monotonic())
         return calls
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """The answer of a call that is waited for up to the hard limit; `UnansweredError` without one."""
+        return self.ask(work, patient=True)[0].answered()
 
     def send(self, work: Callable[[], object]) -> bool:
         """Make a call that nobody waits for, some time; False if none may be made."""
