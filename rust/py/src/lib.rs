@@ -4,25 +4,14 @@
 #![expect(clippy::doc_markdown, reason = "doc comments on what Python sees are its docstrings")]
 
 mod arguments;
-mod batch;
+mod cache;
 mod collection;
 mod convert;
-mod envelope;
 mod errors;
-mod filter;
 mod finally;
-mod found;
 mod gil;
 mod hashing;
-mod ids;
 mod index;
-mod matches;
-mod query;
-mod range_matches;
-mod scan;
-mod seal;
-mod sketch;
-mod tier;
 mod work;
 
 /// Threads of many callers that allocate and free large arrays leave the system's allocator with memory that it cannot give
@@ -38,25 +27,21 @@ mod _core {
     use tiercel_simd::Level;
 
     #[pymodule_export]
-    use crate::collection::CollectionCore;
+    use crate::cache::envelope::{Glance, pack_envelope, unpack_envelope};
     #[pymodule_export]
-    use crate::envelope::{Glance, pack_envelope, unpack_envelope};
+    use crate::cache::seal::{seal, unseal};
+    #[pymodule_export]
+    use crate::cache::sketch::Sketch;
+    #[pymodule_export]
+    use crate::cache::tier::{FilesCore, LastingCore, MemoryCore, StoreCore, TierCore, TierLook};
+    #[pymodule_export]
+    use crate::collection::{CollectionCore, ScanCore};
     #[pymodule_export]
     use crate::finally::Finally;
     #[pymodule_export]
     use crate::hashing::HashingEmbedder;
     #[pymodule_export]
-    use crate::index::Index;
-    #[pymodule_export]
-    use crate::matches::Matches;
-    #[pymodule_export]
-    use crate::scan::ScanCore;
-    #[pymodule_export]
-    use crate::seal::{seal, unseal};
-    #[pymodule_export]
-    use crate::sketch::Sketch;
-    #[pymodule_export]
-    use crate::tier::{FilesCore, LastingCore, MemoryCore, StoreCore, TierCore, TierLook};
+    use crate::index::{Index, Matches};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,27 +3,34 @@
 //! The core is only called without the GIL, so that a thread that waits for a lock of the core never keeps others from
 //! running Python. Arrays are copied before that, since other threads may change them.
 
+mod effort;
+mod filter;
+mod ids;
+mod matches;
+mod options;
+mod range_matches;
+mod stats;
+
 use std::path::Path;
 
-use numpy::{PyArray1, PyArrayMethods};
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyType};
-use tiercel_index::{self as core, Among, Options, SearchSettings};
+use tiercel_index::{self as core, Among, SearchSettings};
 
-use crate::arguments::{self, Given, Whole, at_least_one, choice, name, shown, size, whole};
+use crate::arguments::{self, Given, Whole, at_least_one, name, whole};
 use crate::convert::Rows;
 use crate::errors;
-use crate::filter::Allowed;
 use crate::gil::{Apart, Turns, list, own_bytes};
-use crate::ids::Ids;
-use crate::matches::Matches;
-use crate::range_matches::range_matches;
 use crate::work::{Plan, detached, run};
+use effort::{Effort, is_long, search_threads};
+use filter::Allowed;
+use ids::Ids;
+use options::Options;
+use range_matches::range_matches;
+use stats::stats;
 
-/// Values that are compared in a few milliseconds.
-const SHORT: usize = 20_000_000;
-/// About the most candidates that a search keeps unless told how many.
-const DEFAULT_EF: usize = 256;
+pub(crate) use matches::Matches;
 
 /// Nearest-neighbour index in memory.
 ///
@@ -73,7 +80,7 @@ impl Index {
         signature = (dim, metric=Given::No, dtype=Given::No, storage=Given::No, m=Given::No, ef_construction=Given::No, *, seed=Given::No),
         text_signature = "(dim, metric='cosine', dtype='f32', storage='auto', m=16, ef_construction=200, *, seed=0)"
     )]
-    #[expect(clippy::too_many_arguments, clippy::needless_pass_by_value, reason = "as Python hands them over")]
+    #[expect(clippy::too_many_arguments, reason = "as Python hands them over")]
     fn new(
         py: Python<'_>,
         dim: Given<'_>,
@@ -84,21 +91,10 @@ impl Index {
         ef_construction: Given<'_>,
         seed: Given<'_>,
     ) -> PyResult<Self> {
-        let options = Options {
-            dim: size(&dim, 0)?,
-            metric: choice(&metric, "metric", arguments::METRICS)?,
-            dtype: choice(&dtype, "dtype", arguments::DTYPES)?,
-            storage: choice(&storage, "storage", arguments::STORAGES)?,
-            m: size(&m, 16)?,
-            ef_construction: size(&ef_construction, 200)?,
-            seed: arguments::seed(&seed)?,
-        };
-        let sizes = [("dim", &dim), ("m", &m), ("ef_construction", &ef_construction)];
-        let got = |option: &str| match sizes.into_iter().find(|(name, _)| *name == option) {
-            Some((_, Given::Yes(value))) => shown(value),
-            _ => "the default".into(),
-        };
-        let core = detached(py, || core::Index::new(options))?.map_err(|error| errors::new(py, &error, got))?;
+        let given = Options { dim, metric, dtype, storage, m, ef_construction, seed };
+        let options = given.read()?;
+        let made = detached(py, || core::Index::new(options))?;
+        let core = made.map_err(|error| errors::new(py, &error, |option| given.shown(option)))?;
         Ok(Self::of(core))
     }
 
@@ -195,12 +191,7 @@ impl Index {
         let progress = arguments::progress(progress)?;
         let ids = ids.map(|ids| Ids::extract(ids, "ids", "an array of integers")).transpose()?;
         let rows = Rows::extract(vectors, "vectors", self.dim())?;
-        if let Some(ids) = &ids
-            && ids.values.len() != rows.count
-        {
-            let message = format!("ids: expected {} ids, one a vector, got {}", rows.count, ids.values.len());
-            return Err(errors::invalid(py, message));
-        }
+        ids.as_ref().map_or(Ok(()), |ids| ids.check_count(py, rows.count))?;
         let plan = Plan { threads, long: self.links_long(py, rows.count)?, progress, total: rows.count };
         let ids = ids.as_ref().map(|ids| ids.values.as_slice());
         let added = run(
@@ -260,20 +251,18 @@ impl Index {
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Matches> {
         let k = at_least_one(k, "k")?;
-        let ef_search = ef_search.map(|value| at_least_one(value, "ef_search")).transpose()?;
-        let recall = recall.map(arguments::recall).transpose()?;
-        if ef_search.is_some() && recall.is_some() {
-            return Err(errors::invalid(py, "ef_search: expected ef_search or recall, got both".into()));
-        }
+        let effort = Effort::of(py, ef_search, recall)?;
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(queries, "queries", self.dim())?;
-        let exact = recall == Some(1.0);
-        let long = (rows.count > 1 || exact) && {
-            let walked = if exact { usize::MAX } else { ef_search.unwrap_or(DEFAULT_EF).max(k) };
-            self.is_long(rows.count, self.slots(py)?, walked)
-        };
+        let long = (rows.count > 1 || effort.is_exact())
+            && is_long(rows.count, self.slots(py)?, effort.candidates(k), self.dim());
         let plan = Plan { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
-        let settings = SearchSettings { k, ef_search, recall, filter: filter.as_ref().map(Allowed::as_core) };
+        let settings = SearchSettings {
+            k,
+            ef_search: effort.ef_search,
+            recall: effort.recall,
+            filter: filter.as_ref().map(Allowed::as_core),
+        };
         let (single, values) = (rows.single, rows.values);
         // What was copied is freed where it was used: without the GIL.
         let search = move |work: &core::Work<'_>| self.core.search(&{ values }, &settings, work);
@@ -297,7 +286,7 @@ impl Index {
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(query, "query", self.dim())?;
         let candidates = Ids::extract(candidates, "candidates", "an array of integers")?.values;
-        let long = self.is_long(1, candidates.len().saturating_add(limit), usize::MAX);
+        let long = is_long(1, candidates.len().saturating_add(limit), usize::MAX, self.dim());
         let plan = Plan { threads: 1, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
         let among = Among { k, candidates: &candidates, since, limit, filter };
@@ -339,7 +328,7 @@ impl Index {
         let radius = arguments::radius(radius)?;
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(queries, "queries", self.dim())?;
-        let long = self.is_long(rows.count, self.slots(py)?, usize::MAX);
+        let long = is_long(rows.count, self.slots(py)?, usize::MAX, self.dim());
         let plan = Plan { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
         let (single, values) = (rows.single, rows.values);
@@ -387,12 +376,7 @@ impl Index {
     fn get<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
         let vectors = detached(py, || self.core.get(&ids.values))?.map_err(|missing| errors::not_found(py, missing))?;
-        let vectors = PyArray1::from_vec(py, vectors);
-        if ids.single {
-            Ok(vectors.into_any())
-        } else {
-            Ok(vectors.reshape([ids.values.len(), self.dim()])?.into_any())
-        }
+        ids.shaped(PyArray1::from_vec(py, vectors), self.dim())
     }
 
     /// Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
@@ -455,25 +439,7 @@ impl Index {
 
     /// Sizes, degrees, levels, instruction set and build time.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let stats = detached(py, || self.core.stats())?;
-        let bytes = PyDict::new(py);
-        for (part, size) in stats.bytes {
-            bytes.set_item(part, size)?;
-        }
-        let all = PyDict::new(py);
-        all.set_item("len", stats.len)?;
-        all.set_item("tombstones", stats.tombstones)?;
-        all.set_item("linked", stats.linked)?;
-        all.set_item("storage", stats.storage)?;
-        all.set_item("codec_recall", stats.codec_recall)?;
-        all.set_item("graph_recall", stats.graph_recall)?;
-        all.set_item("bytes", bytes)?;
-        all.set_item("bytes_per_vector", stats.bytes_per_vector)?;
-        all.set_item("levels", stats.levels)?;
-        all.set_item("mean_degree", stats.mean_degree)?;
-        all.set_item("simd", stats.simd)?;
-        all.set_item("build_seconds", stats.build_seconds)?;
-        Ok(all)
+        stats(py, detached(py, || self.core.stats())?)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -521,23 +487,9 @@ impl Index {
         detached(py, || self.core.slots())
     }
 
-    /// Whether looking for the neighbours of some vectors may take long, with so many candidates kept.
-    fn is_long(&self, count: usize, slots: usize, candidates: usize) -> bool {
-        let compared = slots.min(candidates.saturating_mul(64));
-        count.saturating_mul(compared).saturating_mul(self.dim()) > SHORT
-    }
-
     /// Whether a call may take long when it has to link every slot, and as many new ones.
     fn links_long(&self, py: Python<'_>, new: usize) -> PyResult<bool> {
         let slots = self.slots(py)?.saturating_add(new);
-        Ok(self.is_long(slots, slots, self.ef_construction()))
-    }
-}
-
-/// One query gains nothing from a second thread.
-fn search_threads(py: Python<'_>, given: Option<&Bound<'_, PyAny>>, queries: usize) -> PyResult<usize> {
-    match given {
-        None if queries <= 1 => Ok(1),
-        _ => arguments::threads(py, given),
+        Ok(is_long(slots, slots, self.ef_construction(), self.dim()))
     }
 }

@@ -4,14 +4,14 @@ use numpy::{PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUnt
 use pyo3::prelude::*;
 use tiercel_index::Filter;
 
+use super::ids::Ids;
 use crate::convert::{as_array, numpy};
 use crate::errors::invalid;
-use crate::ids::Ids;
 
 const EXPECTED: &str = "a 1-D array of bool or of integers";
 
 /// A filter, copied out of what the caller gave.
-pub(crate) enum Allowed {
+pub(super) enum Allowed {
     /// A byte for each of `index.ids`; zero forbids.
     Mask(Vec<u8>),
     /// The ids that are allowed.
@@ -19,7 +19,7 @@ pub(crate) enum Allowed {
 }
 
 impl Allowed {
-    pub(crate) fn extract(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(super) fn extract(value: &Bound<'_, PyAny>) -> PyResult<Self> {
         let array = as_array(value, "filter")?;
         if array.ndim() != 1 {
             let message = format!("filter: expected {EXPECTED}, got {}-D", array.ndim());
@@ -31,7 +31,7 @@ impl Allowed {
         Ok(Self::Ids(Ids::extract(value, "filter", EXPECTED)?.values))
     }
 
-    pub(crate) fn as_core(&self) -> Filter<'_> {
+    pub(super) fn as_core(&self) -> Filter<'_> {
         match self {
             Self::Mask(mask) => Filter::Mask(mask),
             Self::Ids(ids) => Filter::Ids(ids),

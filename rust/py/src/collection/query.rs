@@ -5,13 +5,13 @@ use std::time::Instant;
 use pyo3::prelude::*;
 use tiercel_engine::{Candidates, Expand, Fusion, Include, Search, Syntax, Walk, deep};
 
+use super::found::included;
 use crate::arguments::{at_least_one, recall};
-use crate::found::included;
 use crate::gil::{Many, Turns, list};
 
 /// The options of a search, in the order of `tiercel.search.options`.
 #[derive(FromPyObject)]
-pub(crate) struct Options<'py>(
+pub(super) struct Options<'py>(
     Option<String>,
     Bound<'py, PyAny>,
     Option<Bound<'py, PyAny>>,
@@ -26,21 +26,21 @@ pub(crate) struct Options<'py>(
 );
 
 /// The same, checked.
-pub(crate) struct Asked {
+pub(super) struct Asked {
     filter: Option<String>,
     k: usize,
     recall: Option<f32>,
     fusion: Fusion,
     syntax: Syntax,
-    pub(crate) include: Include,
+    pub(super) include: Include,
     expand: Option<Expand>,
     mmr: Option<f32>,
     rerank_depth: Option<usize>,
-    pub(crate) explain: bool,
+    pub(super) explain: bool,
 }
 
 impl Asked {
-    pub(crate) fn of(options: Options<'_>) -> PyResult<Self> {
+    pub(super) fn of(options: Options<'_>) -> PyResult<Self> {
         let Options(filter, k, wanted_recall, rrf_k, alpha, include, expand, mmr, rerank_depth, explain, operators) =
             options;
         let expand = expand.map(|(field, neighbours, hops, decay)| {
@@ -62,7 +62,7 @@ impl Asked {
     }
 
     /// A search for a vector, a text or both; `reranks` tells whether a reranker is to see its candidates.
-    pub(crate) fn search<'a>(&'a self, vector: Option<&'a [f32]>, text: Option<&'a str>, reranks: bool) -> Search<'a> {
+    pub(super) fn search<'a>(&'a self, vector: Option<&'a [f32]>, text: Option<&'a str>, reranks: bool) -> Search<'a> {
         Search {
             vector,
             text,
@@ -81,7 +81,7 @@ impl Asked {
 }
 
 /// Have `reranker(at, texts)` score the candidates of the query with this number. No lock is held meanwhile: it may do what it likes.
-pub(crate) fn rerank(candidates: &mut Candidates, reranker: &Bound<'_, PyAny>, at: usize) -> PyResult<()> {
+pub(super) fn rerank(candidates: &mut Candidates, reranker: &Bound<'_, PyAny>, at: usize) -> PyResult<()> {
     let begin = Instant::now();
     let texts = candidates.texts();
     let has_text: Vec<bool> = texts.iter().map(Option::is_some).collect();

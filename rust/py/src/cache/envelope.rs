@@ -9,11 +9,11 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyBytes;
 use tiercel_cache::{Envelope, Opened, Tier, Unpacked};
 
+use super::sketch::Sketch;
+use super::tier::{MemoryCore, asked, no_memory};
 use crate::arguments;
 use crate::errors::invalid;
 use crate::gil::{Apart, LARGE, bytes, own_bytes};
-use crate::sketch::Sketch;
-use crate::tier::{MemoryCore, asked, no_memory};
 use crate::work::detached;
 
 /// A bucket for each power of two of nanoseconds.

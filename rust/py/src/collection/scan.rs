@@ -1,25 +1,27 @@
 //! `tiercel._core.ScanCore`: what `tiercel.Scan` calls.
 
+use std::sync::Arc;
+
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tiercel_engine::Scan;
 
-use crate::collection::CollectionCore;
+use super::found::{Row, row};
+use super::handle::Handle;
 use crate::errors;
-use crate::found::{Row, row};
 use crate::work::detached;
 
 /// What `tiercel.Scan` calls; use that.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct ScanCore {
-    core: Py<CollectionCore>,
+    handle: Arc<Handle>,
     /// `None` once it is released. Locked without the GIL only, for who has it locked may wait for the GIL.
     scan: Mutex<Option<Scan>>,
 }
 
 impl ScanCore {
-    pub(crate) fn new(core: Py<CollectionCore>, scan: Scan) -> Self {
-        Self { core, scan: Mutex::new(Some(scan)) }
+    pub(super) fn new(handle: Arc<Handle>, scan: Scan) -> Self {
+        Self { handle, scan: Mutex::new(Some(scan)) }
     }
 }
 
@@ -27,7 +29,7 @@ impl ScanCore {
 impl ScanCore {
     fn chunk<'py>(&self, py: Python<'py>) -> PyResult<Vec<Row<'py>>> {
         let next = || self.scan.lock().as_mut().map_or_else(|| Ok(Vec::new()), Scan::next_chunk);
-        let records = self.core.get().while_open(py, next)?.map_err(|error| errors::query(py, &error))?;
+        let records = self.handle.call(py, |_| next())?.map_err(|error| errors::query(py, &error))?;
         records.into_iter().map(|got| row(py, got)).collect()
     }
 

@@ -9,12 +9,12 @@ use crate::errors;
 use crate::gil::Turns;
 
 /// A record as Python gets it: id, text, metadata as JSON, vector, and the batch that wrote it last.
-pub(crate) type Row<'py> =
+pub(super) type Row<'py> =
     (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>, u64);
 
 /// What is found: ids, the batches that wrote the records last, scores, distances, texts, metadata as JSON, vectors, highlights, whether
 /// exact and how many may be missing, and the plan if wanted.
-pub(crate) type Columns<'py> = (
+pub(super) type Columns<'py> = (
     Bound<'py, PyList>,
     Bound<'py, PyList>,
     Bound<'py, PyArray1<f32>>,
@@ -28,12 +28,12 @@ pub(crate) type Columns<'py> = (
 );
 
 /// What each record brings along.
-pub(crate) const fn included((text, metadata, vector, highlights): (bool, bool, bool, bool)) -> Include {
+pub(super) const fn included((text, metadata, vector, highlights): (bool, bool, bool, bool)) -> Include {
     Include { text, metadata, vector, highlights }
 }
 
 /// A record that was read.
-pub(crate) fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
+pub(super) fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
     let vector = got.vector.map(|vector| PyArray1::from_vec(py, vector));
     Ok((got.id, got.text, json(py, got.metadata)?, vector, got.sequence))
 }
@@ -46,7 +46,7 @@ fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, 
 }
 
 /// What a search found.
-pub(crate) fn columns<'py>(
+pub(super) fn columns<'py>(
     py: Python<'py>,
     turns: &mut Turns,
     found: Found,

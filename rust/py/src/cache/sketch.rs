@@ -3,9 +3,9 @@
 use pyo3::prelude::*;
 use tiercel_cache as cache;
 
+use super::tier::asked;
 use crate::arguments::{Whole, shown, whole};
 use crate::errors::invalid;
-use crate::tier::asked;
 
 /// The widest: it takes 512 MiB.
 const WIDEST: u64 = 1 << 28;

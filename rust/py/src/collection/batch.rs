@@ -3,17 +3,18 @@
 use pyo3::prelude::*;
 use tiercel_engine::{Condition, NewRecord};
 
-use crate::collection::CollectionCore;
+use super::handle::Handle;
+use super::vectors::new_rows;
 use crate::gil::Many;
 
 /// A column that may be missing as a whole, and have gaps.
 type Column = Option<Many<Option<String>>>;
 
 /// Ids, vectors, which ids have one unless it is all or none, texts, metadata.
-pub(crate) type Batch<'py> = (Many<String>, Option<Bound<'py, PyAny>>, Option<Many<bool>>, Column, Column);
+pub(super) type Batch<'py> = (Many<String>, Option<Bound<'py, PyAny>>, Option<Many<bool>>, Column, Column);
 
 /// A batch that has been read: no object of Python is needed any more.
-pub(crate) struct Batched {
+pub(super) struct Batched {
     ids: Vec<String>,
     with_vector: Vec<bool>,
     vectors: Vec<f32>,
@@ -23,19 +24,19 @@ pub(crate) struct Batched {
 
 impl Batched {
     /// Read a batch whose vectors are those of a collection.
-    pub(crate) fn read(batch: Batch<'_>, core: &CollectionCore) -> PyResult<Self> {
+    pub(super) fn read(batch: Batch<'_>, handle: &Handle) -> PyResult<Self> {
         let (Many(ids), vectors, with_vector, texts, metadata) = batch;
         let with_vector = with_vector.map_or_else(|| vec![vectors.is_some(); ids.len()], |with| with.0);
         let wanted = with_vector.iter().filter(|with| **with).count();
         let vectors = match vectors {
-            Some(vectors) if wanted > 0 || core.dim(vectors.py())?.is_some() => core.new_rows(&vectors, wanted)?,
+            Some(vectors) if wanted > 0 || handle.dim(vectors.py())?.is_some() => new_rows(handle, &vectors, wanted)?,
             _ => Vec::new(),
         };
         Ok(Self { ids, with_vector, vectors, texts, metadata })
     }
 
     /// The records, their vectors without gaps, and what must hold of what is there.
-    pub(crate) fn into_records(self, if_sequence: Option<Many<u64>>) -> (Vec<NewRecord>, Vec<f32>, Vec<Condition>) {
+    pub(super) fn into_records(self, if_sequence: Option<Many<u64>>) -> (Vec<NewRecord>, Vec<f32>, Vec<Condition>) {
         let conditions = conditions(&self.ids, if_sequence);
         let each = |column: Column| column.into_iter().flat_map(|column| column.0);
         let (mut texts, mut metadata) = (each(self.texts), each(self.metadata));
@@ -46,7 +47,7 @@ impl Batched {
 }
 
 /// What must hold of records, if anything.
-pub(crate) fn conditions(ids: &[String], if_sequence: Option<Many<u64>>) -> Vec<Condition> {
+pub(super) fn conditions(ids: &[String], if_sequence: Option<Many<u64>>) -> Vec<Condition> {
     let sequences = if_sequence.map(|sequences| sequences.0).unwrap_or_default();
     ids.iter().zip(sequences).map(|(id, sequence)| Condition { id: id.clone(), sequence }).collect()
 }

@@ -10,16 +10,16 @@ use crate::errors::invalid;
 use crate::gil::Turns;
 
 /// Ids, copied out of what the caller gave.
-pub(crate) struct Ids {
+pub(super) struct Ids {
     /// The ids in order.
-    pub(crate) values: Vec<u64>,
+    pub(super) values: Vec<u64>,
     /// Whether the caller gave one int, not an array.
-    pub(crate) single: bool,
+    pub(super) single: bool,
 }
 
 impl Ids {
     /// Read ids; `expected` says for messages what the argument takes.
-    pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, expected: &str) -> PyResult<Self> {
+    pub(super) fn extract(value: &Bound<'_, PyAny>, argument: &str, expected: &str) -> PyResult<Self> {
         if value.is_instance_of::<PyInt>() {
             return Ok(Self { values: vec![one(value, argument, None)?], single: true });
         }
@@ -42,6 +42,22 @@ impl Ids {
             (rank, _) => return Err(invalid(value.py(), format!("{argument}: expected {expected}, got {rank}-D"))),
         };
         Ok(Self { values, single: array.ndim() == 0 })
+    }
+
+    /// The vectors of these ids, each of length `dim`, as Python gets them: one vector for one int.
+    pub(super) fn shaped<'py>(&self, vectors: Bound<'py, PyArray1<f32>>, dim: usize) -> PyResult<Bound<'py, PyAny>> {
+        if self.single {
+            return Ok(vectors.into_any());
+        }
+        Ok(vectors.reshape([self.values.len(), dim])?.into_any())
+    }
+
+    /// Check that there is one for each vector.
+    pub(super) fn check_count(&self, py: Python<'_>, vectors: usize) -> PyResult<()> {
+        if self.values.len() == vectors {
+            return Ok(());
+        }
+        Err(invalid(py, format!("ids: expected {vectors} ids, one a vector, got {}", self.values.len())))
     }
 }
 

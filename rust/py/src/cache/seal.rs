@@ -6,9 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tiercel_cache as cache;
 
+use super::tier::{asked, no_memory, room};
 use crate::arguments;
 use crate::gil::{bytes, own_bytes};
-use crate::tier::{asked, no_memory, room};
 use crate::work::detached;
 
 /// Bytes of a value that are quicker to seal than the GIL is to let go of.

@@ -1,0 +1,198 @@
+//! A collection that is open, until it is closed.
+//!
+//! The core is only called without the GIL. Before each call, what has happened meanwhile is told.
+
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use pyo3::prelude::*;
+use tiercel_engine::{Collection, Config, Events, Level, QueryError, Troubles, WriteError};
+use tiercel_index::Work;
+
+use crate::errors;
+use crate::gil::apart;
+use crate::work::{Plan, detached, run};
+
+/// An open collection. Who calls it and who scans it share one.
+pub(super) struct Handle {
+    /// `None` once it is closed.
+    collection: RwLock<Option<Collection>>,
+    /// Once it is known it stays.
+    dim: OnceLock<usize>,
+    /// The last one that was looked at, for after the end.
+    config: Mutex<Arc<Config>>,
+    path: PathBuf,
+    /// Outlives the collection.
+    troubles: Arc<Troubles>,
+    events: Arc<Events>,
+    /// Logs and warns of them; looked up while everything is there, since this may be called while Python ends.
+    teller: Py<PyAny>,
+    /// Whether the one warning of troubles has been given.
+    warned: AtomicBool,
+    /// In a process that this one forks, threads that it does not have may hold locks.
+    opened_by: u32,
+}
+
+impl Handle {
+    pub(super) fn new(py: Python<'_>, collection: Collection, path: PathBuf) -> PyResult<Self> {
+        let config = collection.config();
+        let (troubles, events) = (collection.troubles(), collection.events());
+        let opened = Self {
+            collection: RwLock::new(Some(collection)),
+            dim: config.dim.map_or_else(OnceLock::new, OnceLock::from),
+            config: Mutex::new(config),
+            path,
+            troubles,
+            events,
+            teller: py.import("tiercel.trouble")?.getattr("tell")?.unbind(),
+            warned: AtomicBool::new(false),
+            opened_by: process::id(),
+        };
+        opened.tell(py)?;
+        Ok(opened)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn dim(&self, py: Python<'_>) -> PyResult<Option<usize>> {
+        if let Some(dim) = self.dim.get() {
+            return Ok(Some(*dim));
+        }
+        let dim = self.config(py)?.dim;
+        Ok(dim.map(|dim| *self.dim.get_or_init(|| dim)))
+    }
+
+    pub(super) fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&Collection) -> T + Send) -> PyResult<T> {
+        self.tell(py)?;
+        detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py, "collection"))
+    }
+
+    /// What is open, which is closed from then on. A process that was forked leaves it where it is, if a thread that it does not have was
+    /// using it.
+    fn take(&self) -> Option<Collection> {
+        let taken = if self.opened_by == process::id() {
+            self.collection.write().take()
+        } else {
+            self.collection.try_write()?.take()
+        };
+        if let Some(collection) = &taken {
+            *self.config.lock() = collection.config();
+        }
+        taken
+    }
+
+    /// Log what has happened, and failures that no call returned, and warn of the first of these. Before a call does anything, so that a warning that is an error
+    /// leaves everything as it was.
+    fn tell(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.troubles.is_untold() && !self.events.is_waiting() {
+            return Ok(());
+        }
+        let failures = self.troubles.take_untold();
+        let events = self.events.take().into_iter().map(|event| (event.level == Level::Warning, event.what));
+        let warns = !failures.is_empty() && !self.warned.swap(true, Ordering::Relaxed);
+        self.teller.bind(py).call1((&self.path, events.collect::<Vec<_>>(), failures, warns)).map(drop)
+    }
+
+    pub(super) fn query<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl Fn(&Collection) -> Result<T, QueryError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error))
+    }
+
+    /// The end of a query that has begun, in the state in which it began.
+    pub(super) fn finish<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl FnOnce(&Collection) -> Result<T, QueryError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, job)?.map_err(|error| errors::query(py, &error))
+    }
+
+    pub(super) fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        job: impl FnOnce(&Collection) -> Result<T, WriteError> + Send,
+    ) -> PyResult<T> {
+        self.call(py, job)?.map_err(|error| errors::write(py, error))
+    }
+
+    /// A query that may take long: Ctrl-C stops it.
+    pub(super) fn long<T: Send>(
+        &self,
+        py: Python<'_>,
+        threads: usize,
+        job: impl Fn(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
+    ) -> PyResult<T> {
+        self.tell(py)?;
+        let plan = Plan { threads, long: true, progress: None, total: 0 };
+        let open = move |work: &Work<'_>| {
+            let collection = self.collection.read();
+            collection.as_ref().ok_or(None)?.read(|collection| job(collection, work)).map_err(Some)
+        };
+        run(py, &plan, open, drop, |py, error| match error {
+            Some(error) => errors::query(py, error),
+            None => errors::closed(py, "collection"),
+        })
+    }
+
+    /// What the collection is made with; once it is closed, what it was made with.
+    pub(super) fn config(&self, py: Python<'_>) -> PyResult<Arc<Config>> {
+        detached(py, || {
+            let now = self.collection.read().as_ref().map(Collection::config);
+            let mut last = self.config.lock();
+            if let Some(now) = now {
+                *last = now;
+            }
+            Arc::clone(&last)
+        })
+    }
+
+    /// Have a reader take newer states from the disk, so often.
+    pub(super) fn follow(&self, py: Python<'_>, every: Duration) -> PyResult<()> {
+        let followed = detached(py, || self.collection.write().as_mut().map(|collection| collection.follow(every)))?;
+        followed.ok_or_else(|| errors::closed(py, "collection"))?.map_err(|error| errors::open(py, error, &self.path))
+    }
+
+    pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let closed = detached(py, || self.take().map_or(Ok(()), Collection::close))?;
+        self.tell(py)?;
+        closed.map_err(|error| errors::write(py, error))
+    }
+
+    /// Close for the garbage collector: what goes wrong is told as a trouble.
+    pub(super) fn end(&self, py: Python<'_>) -> PyResult<()> {
+        detached(py, || drop(self.take()))?;
+        match self.tell(py) {
+            // Python empties its modules before it drops what they refer to: then there is nothing left to tell with.
+            Err(_) if is_ending(py) => Ok(()),
+            told => told,
+        }
+    }
+
+    pub(super) fn is_closed(&self, py: Python<'_>) -> PyResult<bool> {
+        detached(py, || self.collection.read().is_none())
+    }
+}
+
+impl Drop for Handle {
+    /// Only for what Python did not close by `end`: an object that was never given to anybody.
+    fn drop(&mut self) {
+        if let Some(collection) = self.collection.get_mut().take() {
+            apart(move || drop(collection));
+        }
+    }
+}
+
+/// Whether Python ends. It gives up its modules on the way, so that one that cannot be had says so, too.
+fn is_ending(py: Python<'_>) -> bool {
+    let says = || py.import("sys")?.call_method0("is_finalizing")?.extract();
+    says().unwrap_or(true)
+}

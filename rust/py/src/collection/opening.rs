@@ -1,0 +1,46 @@
+//! What a collection is opened with, as Python names it.
+
+use pyo3::prelude::*;
+use tiercel_engine::filter::{FieldType, Schema};
+use tiercel_engine::{Durability, Language, Tokenizer};
+use tiercel_index::Metric;
+
+use crate::arguments::METRICS;
+use crate::errors;
+
+/// The metric of a name.
+pub(super) fn metric(name: &str) -> Option<Metric> {
+    METRICS.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric)
+}
+
+/// The rules by which texts become terms, by the languages of stemming and of stop words.
+pub(super) fn tokenizer(
+    py: Python<'_>,
+    (stemming, stop_words): (Option<String>, Option<String>),
+) -> PyResult<Tokenizer> {
+    let language = |name: String| Language::from_name(&name).ok_or_else(|| unknown(py, &name));
+    Ok(Tokenizer { stemming: stemming.map(language).transpose()?, stop_words: stop_words.map(language).transpose()? })
+}
+
+/// What a write waits for.
+pub(super) fn durability(name: &str) -> Durability {
+    match name {
+        "interval" => Durability::Interval,
+        "none" => Durability::None,
+        _ => Durability::Always,
+    }
+}
+
+/// A schema of fields and of names of types.
+pub(super) fn schema(py: Python<'_>, fields: Vec<(String, String)>) -> PyResult<Schema> {
+    let typed = |(field, name): (String, String)| {
+        let kind = FieldType::from_name(&name);
+        Ok((field, kind.ok_or_else(|| errors::internal(py, &format!("the type {name}")))?))
+    };
+    fields.into_iter().map(typed).collect()
+}
+
+fn unknown(py: Python<'_>, language: &str) -> PyErr {
+    let known: Vec<&str> = Language::ALL.iter().map(|language| language.name()).collect();
+    errors::invalid(py, format!("language: expected None or one of {}, got '{language}'", known.join(", ")))
+}

@@ -1,0 +1,41 @@
+//! What an index is made with, as Python hands it over.
+
+use pyo3::prelude::*;
+use tiercel_index as core;
+
+use crate::arguments::{self, Given, choice, shown, size};
+
+/// The arguments of `tiercel.Index`.
+pub(super) struct Options<'py> {
+    pub(super) dim: Given<'py>,
+    pub(super) metric: Given<'py>,
+    pub(super) dtype: Given<'py>,
+    pub(super) storage: Given<'py>,
+    pub(super) m: Given<'py>,
+    pub(super) ef_construction: Given<'py>,
+    pub(super) seed: Given<'py>,
+}
+
+impl Options<'_> {
+    /// The options of the core, which checks their ranges.
+    pub(super) fn read(&self) -> PyResult<core::Options> {
+        Ok(core::Options {
+            dim: size(&self.dim, 0)?,
+            metric: choice(&self.metric, "metric", arguments::METRICS)?,
+            dtype: choice(&self.dtype, "dtype", arguments::DTYPES)?,
+            storage: choice(&self.storage, "storage", arguments::STORAGES)?,
+            m: size(&self.m, 16)?,
+            ef_construction: size(&self.ef_construction, 200)?,
+            seed: arguments::seed(&self.seed)?,
+        })
+    }
+
+    /// The value of an option, for a message.
+    pub(super) fn shown(&self, option: &str) -> String {
+        let sizes = [("dim", &self.dim), ("m", &self.m), ("ef_construction", &self.ef_construction)];
+        match sizes.into_iter().find(|(name, _)| *name == option) {
+            Some((_, Given::Yes(value))) => shown(value),
+            _ => "the default".into(),
+        }
+    }
+}
