@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::tokenizer::MAX_WORD_BYTES;
-use crate::words::for_each_word;
+use crate::analysis::tokenizer::MAX_WORD_BYTES;
+use crate::analysis::words::for_each_word;
 
 /// Characters of the parts of words.
 const PARTS: std::ops::RangeInclusive<usize> = 3..=5;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::deletions::Deletions;
 use crate::errors::BuildError;
-use crate::segment::Segment;
+use crate::segments::deletions::Deletions;
+use crate::segments::segment::Segment;
 
 /// Segments are of one level if their sizes have the same logarithm to this base, and this many of a level are merged.
 const FANOUT: usize = 8;

@@ -6,40 +6,22 @@
 
 #![forbid(unsafe_code)]
 
-mod best;
+mod analysis;
 mod bm25;
-mod build;
-mod bytes;
-mod constraints;
-mod deletions;
-mod dictionary;
 mod errors;
-mod fold;
 mod hashing;
-mod highlight;
 mod index;
-mod language;
-mod pack;
-mod postings;
-mod query;
-mod required;
-mod scorer;
 mod search;
-mod segment;
-mod stop_words;
-mod sums;
-mod tokenizer;
-mod varint;
-mod words;
+mod segments;
 
-pub use best::Hit;
+pub use analysis::language::Language;
+pub use analysis::tokenizer::{ANALYZER, MAX_WORD_BYTES, Token, Tokenizer};
 pub use bm25::{B, K1};
-pub use constraints::Constraints;
 pub use errors::{BuildError, DecodeError, QueryError};
 pub use hashing::HashingEmbedder;
-pub use highlight::highlight;
 pub use index::{Merge, TextIndex};
-pub use language::Language;
-pub use query::Query;
-pub use segment::Segment;
-pub use tokenizer::{ANALYZER, MAX_WORD_BYTES, Token, Tokenizer};
+pub use search::best::Hit;
+pub use search::constraints::Constraints;
+pub use search::highlight::highlight;
+pub use search::query::Query;
+pub use segments::segment::Segment;

@@ -2,7 +2,7 @@
 
 use rust_stemmers::{Algorithm, Stemmer};
 
-use crate::stop_words;
+use super::stop_words;
 
 macro_rules! languages {
     ($($language:ident $name:literal $stemmer:expr),+ $(,)?) => {
@@ -93,7 +93,7 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::{Casing, fold};
+    use crate::analysis::fold::{Casing, fold};
 
     #[test]
     fn languages_are_found_by_name() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::segment::Segment;
+use super::segment::Segment;
 
 /// Layers of deletions. A new one is merged with those before it that are not larger than itself, so a deletion costs the
 /// logarithm of their number, a value is cheap to clone, and a look-up goes through few layers.

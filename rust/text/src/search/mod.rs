@@ -6,15 +6,21 @@
 //! terms (`scorer`), always added in the order of the query. So a score depends on the document, the query and the
 //! statistics alone, not on segments.
 
+pub(crate) mod best;
+pub(crate) mod constraints;
+pub(crate) mod highlight;
+pub(crate) mod query;
+mod required;
+mod scorer;
+mod sums;
+
 use std::cmp::Reverse;
 
-use crate::best::{Best, Hit};
 use crate::bm25::{Saturation, idf};
 use crate::index::{Part, TextIndex};
-use crate::query::{Occur, Query};
-use crate::required;
-use crate::scorer::{Scorer, Weights};
-use crate::sums;
+use best::{Best, Hit};
+use query::{Occur, Query};
+use scorer::{Scorer, Weights};
 
 impl TextIndex {
     /// The `k` best documents among those of which `live` says so, the best first; of equal ones that of the smaller row.

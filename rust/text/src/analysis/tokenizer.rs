@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::fold::{Casing, fold};
-use crate::language::Language;
-use crate::words::for_each_word;
+use super::fold::{Casing, fold};
+use super::language::Language;
+use super::words::for_each_word;
 
 /// The version of the rules by which texts become terms. A segment that was built by other rules does not find what it should: build it
 /// again of its texts.

@@ -15,13 +15,13 @@
 //! Bytes that were changed are for their keeper to find, by a checksum. Here they are checked so far that whatever they
 //! hold can be searched without a panic.
 
+use super::dictionary::{Dictionary, hash};
+use super::pack::{self, BLOCK};
+use super::postings::{Block, Decoded, List, Postings, Runs};
+use super::segment::{LEFT_OUT, Segment};
+use super::varint::{self, Entries};
 use crate::bm25::Bound;
-use crate::dictionary::{Dictionary, hash};
 use crate::errors::DecodeError;
-use crate::pack::{self, BLOCK};
-use crate::postings::{Block, Decoded, List, Postings, Runs};
-use crate::segment::{LEFT_OUT, Segment};
-use crate::varint::{self, Entries};
 
 const FORMAT: u32 = 1;
 const HEADER: usize = 10;

@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::iter;
 
-use crate::dictionary::{Dictionary, hash};
+use super::dictionary::{Dictionary, hash};
+use super::postings::{Postings, Runs};
+use super::segment::{LEFT_OUT, Segment};
+use super::varint::{self, EntryWriter};
+use crate::analysis::tokenizer::{Tokenizer, is_too_long};
+use crate::analysis::words::for_each_word;
 use crate::errors::BuildError;
-use crate::postings::{Postings, Runs};
-use crate::segment::{LEFT_OUT, Segment};
-use crate::tokenizer::{Tokenizer, is_too_long};
-use crate::varint::{self, EntryWriter};
-use crate::words::for_each_word;
 
 /// Bytes of text in a segment: half as many words at most, each of which takes at most 6 bytes in the longest of its
 /// arrays. So all offsets stay under 2^32.

@@ -10,12 +10,12 @@
 //! dropped, until so few are left that reading their own terms costs less than reading the next list: that of a frequent
 //! word.
 
-use crate::best::{Best, Hit};
+use super::best::{Best, Hit};
+use super::query::Occur;
+use super::scorer::Scorer;
 use crate::bm25::Saturation;
-use crate::postings::{Decoded, List, LongList};
-use crate::query::Occur;
-use crate::scorer::Scorer;
-use crate::segment::Segment;
+use crate::segments::postings::{Decoded, List, LongList};
+use crate::segments::segment::Segment;
 
 /// Documents in a window: their sums stay in the cache.
 const WINDOW: u32 = 1 << 14;

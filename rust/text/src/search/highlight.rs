@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::query::{Occur, Query};
-use crate::tokenizer::Tokenizer;
-use crate::words::for_each_word;
+use super::query::{Occur, Query};
+use crate::analysis::tokenizer::Tokenizer;
+use crate::analysis::words::for_each_word;
 
 /// The words of `text`, in bytes and in its order, that `query` looks for: its words wherever they stand, and those of
 /// its phrases where the phrase stands. Words of the same stem match, as they do in a search by the same tokenizer.

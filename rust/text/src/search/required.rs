@@ -1,8 +1,8 @@
 //! Searches where something is required: only the documents that have the rarest of it are looked at.
 
-use crate::best::{Best, Hit};
-use crate::query::Occur;
-use crate::scorer::Scorer;
+use super::best::{Best, Hit};
+use super::query::Occur;
+use super::scorer::Scorer;
 
 pub(crate) fn search(scorer: &mut Scorer<'_>, best: &mut Best, live: &impl Fn(u32) -> bool) {
     let required = scorer.query.clauses.iter().filter(|clause| clause.occur == Occur::Required);

@@ -1,8 +1,8 @@
 //! Documents that are searched together, once written never changed.
 
-use crate::dictionary::{Dictionary, hash};
-use crate::postings::{List, Postings, Runs};
-use crate::varint::{self, Entries};
+use super::dictionary::{Dictionary, hash};
+use super::postings::{List, Postings, Runs};
+use super::varint::{self, Entries};
 
 /// An immutable part of a text index: the documents of some rows.
 ///

@@ -1,9 +1,9 @@
 //! Which documents a query lets through by its signs and quotes, whatever their scores.
 
+use super::query::{Clause, Occur, Query};
+use super::scorer::{Scorer, Weights};
 use crate::bm25::Saturation;
 use crate::index::TextIndex;
-use crate::query::{Clause, Occur, Query};
-use crate::scorer::{Scorer, Weights};
 
 /// What a query requires and excludes, as rows. The dead are among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::dictionary::{Dictionary, hash};
+use crate::analysis::tokenizer::{Token, Tokenizer};
 use crate::errors::QueryError;
-use crate::tokenizer::{Token, Tokenizer};
+use crate::segments::dictionary::{Dictionary, hash};
 
 /// Most different phrases: each is looked for in the texts of all documents that have its rarest word.
 const MAX_PHRASES: usize = 64;
@@ -206,7 +206,7 @@ mod tests {
     use proptest::test_runner::RngSeed;
 
     use super::*;
-    use crate::language::Language;
+    use crate::analysis::language::Language;
 
     /// A query as text: plain words, then signs and the words with their offsets; and how often, if more than once.
     fn parsed(text: &str) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! The score of one document, from its own list of terms.
 
+use super::query::{Clause, Occur, Query};
 use crate::bm25::Saturation;
-use crate::postings::List;
-use crate::query::{Clause, Occur, Query};
-use crate::segment::Segment;
+use crate::segments::postings::List;
+use crate::segments::segment::Segment;
 
 /// What the terms of a query are worth in a search.
 pub(crate) struct Weights {

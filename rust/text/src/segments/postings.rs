@@ -8,9 +8,9 @@
 //! packed  [ gaps: documents left out since the one before ][ tf - 1 ]                   a block, padded with zeros
 //! ```
 
+use super::pack::{self, BLOCK};
+use super::varint::{Entries, EntryWriter};
 use crate::bm25::Bound;
-use crate::pack::{self, BLOCK};
-use crate::varint::{Entries, EntryWriter};
 
 /// Runs of bytes by number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

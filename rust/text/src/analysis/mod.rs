@@ -1,0 +1,7 @@
+//! How texts become terms: words, their case and forms, languages, stop words.
+
+pub(crate) mod fold;
+pub(crate) mod language;
+pub(crate) mod stop_words;
+pub(crate) mod tokenizer;
+pub(crate) mod words;
