@@ -4,15 +4,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::copy;
-use crate::errors::CommitError;
+use crate::errors::{CommitError, ReadError};
 use crate::files::{Files, is_temporary_of, make_directory, sync_parent};
 use crate::identity::Identity;
-use crate::log;
+use crate::log::file::{self as log_file, FIRST, LogHeader};
+use crate::log::read as log_read;
 use crate::names::RECORDS_FILE;
-use crate::reader::Reader;
-use crate::segment;
+use crate::records::copy;
+use crate::records::reader::Reader;
+use crate::segment::{self, Segment, SegmentWriter};
 use crate::store::Store;
+
+/// Bytes of a log file that are copied at a time.
+const CHUNK: u64 = 1 << 20;
 
 impl Store {
     /// Copy the store, as it is now, to a directory that is empty or not there, and not within that of the store. Commits go on
@@ -68,9 +72,9 @@ impl Store {
             Reader::of_base(Arc::clone(records.base()), self.writer.lock().log.files())
         };
         for name in reader.segments()? {
-            copy::copy_segment(there, &self.open_segment(&name)?, &name)?;
+            copy_segment(there, &self.open_segment(&name)?, &name)?;
         }
-        copy::copy_log(there, &reader)?;
+        copy_log(there, &reader)?;
         // The records come last: without them the directory is no store.
         copy::copy_records(there, &reader)?;
         Ok(sync_parent(&*self.vfs, there.dir)?)
@@ -81,7 +85,7 @@ impl Store {
 fn remove_copy(there: Files<'_>, new: &[PathBuf]) -> io::Result<()> {
     let is_ours = |name: &String| {
         name == RECORDS_FILE
-            || log::number_of(name).is_some()
+            || log_file::number_of(name).is_some()
             || name.ends_with(segment::SUFFIX)
             || is_temporary_of(name, there.identity)
     };
@@ -92,4 +96,48 @@ fn remove_copy(there: Files<'_>, new: &[PathBuf]) -> io::Result<()> {
         there.vfs.remove(&there.dir.join(name))?;
     }
     new.iter().try_for_each(|dir| there.vfs.remove_dir(dir))
+}
+
+/// Copy the log files that a reader needs to another directory.
+fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
+    let files = reader.files();
+    let needed = files.iter().skip(1).take_while(|file| file.before < reader.sequence()).count();
+    for (index, file) in files[..=needed].iter().enumerate() {
+        let end = log_read::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
+        let header = LogHeader {
+            number: file.number,
+            before: file.before,
+            chain: file.chain,
+            synced: end,
+            ended: index < needed,
+            making: false,
+            ..LogHeader::first(there.identity)
+        };
+        there.write(&log_file::file_name(file.number), |to| {
+            to.write_at(0, &header.encode())?;
+            let mut at = FIRST;
+            let mut bytes = Vec::new();
+            while at < end {
+                bytes.resize((end - at).min(CHUNK) as usize, 0);
+                file.file.read_at(at, &mut bytes)?;
+                to.write_at(at, &bytes)?;
+                at += bytes.len() as u64;
+            }
+            Ok::<_, ReadError>(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Copy a segment; what is damaged in it is found and not copied.
+fn copy_segment(there: Files<'_>, segment: &Segment, name: &str) -> Result<(), ReadError> {
+    there.write(&segment::file_name(name), |file| {
+        let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();
+        let mut writer = SegmentWriter::new(file, there.identity, &sections)?;
+        for (tag, _) in sections {
+            let bytes = segment.read(tag)?;
+            writer.section(tag, |out| out.write_all(&bytes))?;
+        }
+        Ok(writer.finish()?)
+    })
 }

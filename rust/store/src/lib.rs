@@ -1,14 +1,15 @@
 //! Durable storage of a collection: every file operation, the record database and the segment files.
 //!
-//! The crate knows bytes alone: what a vector, a text or a segment means is the business of the engine. Layers, each of
-//! which uses those below it:
+//! The crate knows bytes alone: what a vector, a text or a segment means is the business of the engine.
+//! Layers, each of which uses those below it:
 //!
 //! ```text
-//! Store        batches, group commit, snapshots, publication of segments, backup
-//! Writer       commits: to the log and to the overlay, in memory, where readers find what is in the log alone
-//! Records      redb: the records, by transactions over B-trees, in one file; views for other processes
-//! log          what was committed, in files that are only added to          segment   immutable files of checksummed sections
-//! PageFile     under redb: pages with checksums, written at a sync
+//! Store        batches, snapshots, publication of segments, backup
+//! Writer       commits: to the log and to the memtable
+//! view         reading what another process writes: a view of the records, and then the log
+//! records      redb, in one file under checksums; in memory, the memtable: what is in the log alone
+//! log          what was committed, in files that are only added to; group commit
+//! segment      immutable files of checksummed sections
 //! Vfs          the operations of a file system: OsVfs, and SimVfs in tests
 //! ```
 //!
@@ -24,61 +25,37 @@
 #![forbid(unsafe_code)]
 
 mod backup;
-mod base;
 mod batch;
-mod check;
-mod copy;
-mod database;
 mod errors;
 mod files;
-mod follow;
 mod found;
-mod fresh;
-mod group;
 mod identity;
 mod limits;
 mod log;
-mod log_batch;
-mod log_read;
-mod log_writer;
 mod maintain;
-#[cfg(test)]
-mod model;
 mod names;
-mod numbers;
 mod options;
-mod overlay;
-mod page_file;
-mod pages;
 mod prepared;
-mod reader;
 mod record;
 mod records;
-mod redb_header;
 mod renumber;
-mod replay;
 mod sector;
 mod segment;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sizes;
-mod stage;
 mod store;
-mod sync;
-mod tables;
 mod vfs;
 mod view;
-mod view_file;
 mod writer;
 
 pub use batch::{Applied, Batch, Change, Condition, RowChange};
 pub use errors::{CommitError, Corruption, OpenError, ReadError, is_outdated, message_of};
-pub use follow::{Followed, Follower};
-pub use fresh::FreshChunk;
+pub use log::fresh::FreshChunk;
 pub use options::{Durability, Options};
 pub use prepared::Prepared;
-pub use reader::Reader;
 pub use record::{Record, RecordRef};
+pub use records::reader::Reader;
 pub use renumber::Quiet;
 pub use segment::{SectionReader, Segment, SegmentWriter, Tag, is_segment_name};
 pub use sizes::Sizes;
@@ -86,3 +63,4 @@ pub use store::{Publication, Store};
 pub use tiercel_container::NoRoom;
 pub use vfs::{LockError, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock};
 pub use view::View;
+pub use view::follow::{Followed, Follower};

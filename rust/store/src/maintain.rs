@@ -5,11 +5,12 @@ use std::path::Path;
 
 use tiercel_container::NoRoom;
 
-use crate::copy;
 use crate::errors::{CommitError, Corruption, ReadError, failed};
-use crate::log_read;
+use crate::log::read as log_read;
 use crate::names::RECORDS_FILE;
-use crate::records::Records;
+use crate::records::copy;
+use crate::records::transactions::Records;
+use crate::records::verify::verify_records;
 use crate::segment;
 use crate::sizes::Sizes;
 use crate::store::Store;
@@ -31,7 +32,7 @@ impl Store {
                 let writer = self.writer.lock();
                 (writer.log.files(), writer.log.last().1)
             };
-            note(copy::verify_records(&*self.vfs, &self.dir.join(RECORDS_FILE)))?;
+            note(verify_records(&*self.vfs, &self.dir.join(RECORDS_FILE)))?;
             note(log_read::verify(&*self.vfs, &self.dir, &files, end))?;
         }
         let _files = self.files.read();

@@ -3,23 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::copy;
 use crate::errors::{OpenError, ReadError};
 use crate::files::{Files, is_temporary_of, make_directory};
 use crate::found::{self, Found, look};
 use crate::identity::Identity;
-use crate::log::{self, LogFile, LogHeader};
-use crate::log_writer;
+use crate::log::file::{self as log_file, LogFile, LogHeader};
+use crate::log::writer as log_writer;
 use crate::names::{LOCK_FILE, RECORDS_FILE};
 use crate::options::Options;
-use crate::reader::Reader;
-use crate::records::Records;
-use crate::replay;
+use crate::records::copy;
+use crate::records::reader::Reader;
+use crate::records::replay;
+use crate::records::tables::{self, META};
+use crate::records::transactions::Records;
+use crate::records::view_file;
 use crate::segment::{self, Segment};
 use crate::store::Store;
-use crate::tables::{self, META};
 use crate::vfs::{LockError, Vfs, VfsLock};
-use crate::view_file;
 use crate::writer::Writer;
 
 /// A store that is locked and read, and not written yet. Until [`Self::begin`] its directory is as it was found, so whatever turns out
@@ -132,7 +132,7 @@ impl Prepared {
         let base = self.records.base();
         let (first, obsolete) = (base.counters().log, base.obsolete()?);
         for name in self.vfs.list(&self.dir)? {
-            let is_obsolete = match (log::number_of(&name), name.strip_suffix(segment::SUFFIX)) {
+            let is_obsolete = match (log_file::number_of(&name), name.strip_suffix(segment::SUFFIX)) {
                 (Some(number), _) => number < first && self.is_log(&name, number),
                 (_, Some(segment)) => {
                     obsolete.iter().any(|obsolete| obsolete == segment) && self.open_segment(segment).is_ok()
@@ -175,8 +175,8 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Arc<dyn VfsLock>, OpenError> {
 mod tests {
     use super::*;
     use crate::errors::CommitError;
+    use crate::records::tables::{OBSOLETE, SEGMENTS};
     use crate::sim::SimVfs;
-    use crate::tables::{OBSOLETE, SEGMENTS};
 
     const DIR: &str = "/collection";
 

@@ -18,13 +18,13 @@ use std::{fmt, io};
 use parking_lot::MutexGuard;
 use tiercel_container::NoRoom;
 
-use crate::copy::{self, Renumbered};
 use crate::errors::{CommitError, ReadError};
-use crate::reader::Reader;
-use crate::records::Records;
+use crate::records::copy::{self, Renumbered};
+use crate::records::reader::Reader;
+use crate::records::tables::Counters;
+use crate::records::transactions::Records;
 use crate::segment::{SegmentWriter, Tag};
 use crate::store::Store;
-use crate::tables::Counters;
 use crate::writer::Writer;
 
 /// A store whose commits wait. All that was committed is in the record database.

@@ -12,17 +12,17 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 use tiercel_container::quoted;
 
-use crate::base::Base;
 use crate::batch::{Applied, Batch, Condition};
 use crate::errors::{CommitError, ReadError, failed, message_of};
 use crate::files::Files;
-use crate::group::Group;
 use crate::identity::Identity;
+use crate::log::group::Group;
 use crate::options::Durability;
-use crate::reader::Reader;
-use crate::records::Records;
+use crate::records::base::Base;
+use crate::records::reader::Reader;
+use crate::records::tables::{META, OBSOLETE, SEGMENTS};
+use crate::records::transactions::Records;
 use crate::segment::{self, Segment, SegmentWriter, Tag};
-use crate::tables::{META, OBSOLETE, SEGMENTS};
 use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
 

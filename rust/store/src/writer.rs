@@ -3,19 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::base::Base;
 use crate::batch::{Applied, Batch, Condition};
 use crate::errors::{CommitError, failed};
 use crate::identity::Identity;
-use crate::log;
-use crate::log_batch;
-use crate::log_writer::LogWriter;
-use crate::overlay::Layer;
-use crate::reader::Reader;
-use crate::records::Records;
-use crate::replay::Replayed;
-use crate::stage::Stage;
-use crate::tables::{self, Counters};
+use crate::log::batch as log_batch;
+use crate::log::file as log_file;
+use crate::log::writer::LogWriter;
+use crate::records::base::Base;
+use crate::records::memtable::Layer;
+use crate::records::reader::Reader;
+use crate::records::replay::Replayed;
+use crate::records::stage::Stage;
+use crate::records::tables::{self, Counters};
+use crate::records::transactions::Records;
 use crate::vfs::VfsLock;
 
 /// The one that commits.
@@ -121,7 +121,7 @@ impl Writer {
         }
         let mut stage = Stage::new(&self.reader);
         let mut results = Vec::with_capacity(batches.len());
-        let mut group = log::begin_group();
+        let mut group = log_file::begin_group();
         let mut count = 0;
         let mut vectors = false;
         for batch in batches {
@@ -137,7 +137,7 @@ impl Writer {
             return Ok(results);
         }
         let (changes, counters) = (stage.changes, stage.counters);
-        log::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
+        log_file::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
         let written = self.log.append(&group, if vectors { counters.next_row } else { 0 }, durable);
         self.latch(written)?;
         if durable {

@@ -26,8 +26,9 @@ use tiercel_container::NoRoom;
 
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
-use crate::pages::{self, Header, PAGE, REDB_HEADER, SUMS};
-use crate::redb_header;
+use crate::records::pages::header::{self, Header};
+use crate::records::pages::layout::{self, PAGE, REDB_HEADER, SUMS};
+use crate::records::pages::redb_header;
 use crate::vfs::{VfsFile, gone};
 
 /// The most bytes that go to the file in one call.
@@ -126,7 +127,7 @@ impl PageFile {
 
     /// What is in a file, to be read: it is not written, whatever redb does, unless writing begins.
     pub(crate) fn scratch(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
-        let (header, len, sums) = pages::load(file.as_ref(), name)?;
+        let (header, len, sums) = header::load(file.as_ref(), name)?;
         Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
     }
 
@@ -154,7 +155,7 @@ impl PageFile {
 
     /// What was in a file when it had another header, to be read; these pages are as they were then.
     pub(crate) fn at(file: Box<dyn VfsFile>, name: &str, header: Header, kept: KeptPages) -> Result<Self, ReadError> {
-        let (_, len, sums) = pages::load(file.as_ref(), name)?;
+        let (_, len, sums) = header::load(file.as_ref(), name)?;
         let pages = Self::with(file, name, header, sums, len, Mode::Scratch);
         pages.0.state.write().dirty.extend(kept);
         Ok(pages)
@@ -193,7 +194,7 @@ impl PageFile {
     pub(crate) fn is_outdated(&self) -> bool {
         let mode = self.0.state.read().mode;
         mode == Mode::Scratch
-            && pages::read_header(self.0.file.as_ref(), &self.0.name).is_ok_and(|now| self.header().is_outdated(&now))
+            && header::read(self.0.file.as_ref(), &self.0.name).is_ok_and(|now| self.header().is_outdated(&now))
     }
 
     fn with(file: Box<dyn VfsFile>, name: &str, header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
@@ -325,7 +326,7 @@ impl PageFile {
         let Inner { file, state, .. } = &*self.0;
         let (file_len, target) = {
             let state = state.read();
-            (state.file_len, pages::file_len(state.header.pages).unwrap_or(0))
+            (state.file_len, layout::file_len(state.header.pages).unwrap_or(0))
         };
         if target > file_len {
             // What is left behind the end would be taken for pages that were written.
@@ -345,10 +346,10 @@ impl PageFile {
         dirty.sort_unstable_by_key(|(page, _)| *page);
         let mut run = Run { start: 0, bytes: Vec::with_capacity(RUN.min(dirty.len() * PAGE)) };
         for (page, bytes) in dirty {
-            run.append(file.as_ref(), pages::page_at(page), &bytes)?;
+            run.append(file.as_ref(), layout::page_at(page), &bytes)?;
         }
         for (sector, bytes) in sums {
-            let at = pages::sums_at(sector);
+            let at = layout::sums_at(sector);
             if at < target {
                 run.append(file.as_ref(), at, &bytes)?;
             }
@@ -374,7 +375,7 @@ impl PageFile {
         state.dirty.clear();
         state.dirty_sums.clear();
         state.synced = Header { synced: true, ..state.header.clone() };
-        let target = pages::file_len(state.header.pages).unwrap_or(0);
+        let target = layout::file_len(state.header.pages).unwrap_or(0);
         if target < state.file_len {
             match file.set_len(target) {
                 // What is left is cut off before the file grows again.
@@ -401,7 +402,7 @@ impl PageFile {
                 page += 1;
                 continue;
             }
-            let most = pages::contiguous(page).min(first + count - page);
+            let most = layout::contiguous(page).min(first + count - page);
             let run = (1..most).find(|ahead| state.dirty.contains_key(&(page + ahead))).unwrap_or(most);
             let out = &mut out[at..at + run as usize * PAGE];
             let damage = self.read_run(&state, page, out)?;
@@ -418,7 +419,7 @@ impl PageFile {
 
     /// Read pages that follow one another in the file; returns the first that is damaged.
     fn read_run(&self, state: &State, first: u64, out: &mut [u8]) -> io::Result<Option<Corruption>> {
-        let at = pages::page_at(first);
+        let at = layout::page_at(first);
         // A hole at the end that is not on the disk yet.
         if at >= state.file_len {
             out.fill(0);
@@ -426,14 +427,14 @@ impl PageFile {
         }
         self.read_again(at, out)?;
         for (page, bytes) in (first..).zip(out.chunks_exact_mut(PAGE)) {
-            let (expected, got) = (state.sums.get(page as usize - 1).copied(), pages::checksum(bytes));
+            let (expected, got) = (state.sums.get(page as usize - 1).copied(), layout::checksum(bytes));
             if expected == Some(got) {
                 continue;
             }
             if !state.recovering {
                 let expected = expected.unwrap_or_default();
                 let what = format!("page {page}: expected checksum {expected:08x}, got {got:08x}");
-                return Ok(Some(Corruption { file: self.0.name.clone(), what, offset: Some(pages::page_at(page)) }));
+                return Ok(Some(Corruption { file: self.0.name.clone(), what, offset: Some(layout::page_at(page)) }));
             }
             bytes.fill(0);
         }
@@ -514,7 +515,7 @@ impl StorageBackend for PageFile {
         // A page that is cut off and comes back is one that was never written.
         for page in pages.max(1)..state.header.pages {
             if state.sums[page as usize - 1] != 0 {
-                state.dirty_sums.insert(pages::sector_of(page));
+                state.dirty_sums.insert(layout::sector_of(page));
             }
         }
         state.dirty.retain(|page, _| *page < pages);
@@ -545,9 +546,9 @@ impl StorageBackend for PageFile {
             if page >= state.header.pages {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            state.sums[page as usize - 1] = pages::checksum(bytes);
+            state.sums[page as usize - 1] = layout::checksum(bytes);
             state.dirty.insert(page, bytes.into());
-            state.dirty_sums.insert(pages::sector_of(page));
+            state.dirty_sums.insert(layout::sector_of(page));
         }
         drop(state);
         self.spill();

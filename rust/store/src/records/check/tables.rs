@@ -15,11 +15,11 @@
 
 use redb::{Key, TableDefinition, TableHandle, Value};
 
-use crate::check::pages::{PageNumber, Pages};
-use crate::check::tree::{Shape, walk};
 use crate::errors::ReadError;
-use crate::numbers::{u32_at, u64_at};
-use crate::redb_header::Root;
+use crate::records::check::pages::{PageNumber, Pages};
+use crate::records::check::tree::{Shape, walk};
+use crate::records::numbers::{u32_at, u64_at};
+use crate::records::pages::redb_header::Root;
 
 /// The table that says which pages are free.
 pub(super) const FREE: &str = "allocator_state";
@@ -61,7 +61,7 @@ impl Expected {
         Self::new(name, shape, "redb::TransactionIdWithPagination", "redb::PageList")
     }
 
-    /// Which pages are free, see [`crate::check::space`].
+    /// Which pages are free, see [`crate::records::check::space`].
     pub(super) fn free() -> Self {
         fn key(bytes: &[u8]) -> (Option<u8>, Option<u32>) {
             (bytes.first().copied(), u32_at(bytes, 1))

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use crate::errors::{Corruption, ReadError};
-use crate::page_file::PageFile;
-use crate::pages;
-use crate::redb_header::REGION;
+use crate::records::pages::file::PageFile;
+use crate::records::pages::layout;
+use crate::records::pages::redb_header::REGION;
 
 /// The largest order of a page: of all pages of a region.
 pub(super) const MAX_ORDER: u8 = 20;
@@ -108,7 +108,7 @@ impl<'a> Pages<'a> {
     }
 
     fn damaged(&self, page: u64, what: &str) -> ReadError {
-        let offset = if page < self.file.pages() { pages::page_at(page) } else { 0 };
+        let offset = if page < self.file.pages() { layout::page_at(page) } else { 0 };
         let what = format!("page {page}: {what}");
         Corruption { file: self.file.name().to_owned(), what, offset: Some(offset) }.into()
     }

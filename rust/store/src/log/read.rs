@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use crate::errors::ReadError;
-use crate::log::{self, FIRST, LogFile, LoggedGroup};
-use crate::log_batch::{self, LoggedBatch};
-use crate::log_writer::LogFiles;
+use crate::log::batch::{self as log_batch, LoggedBatch};
+use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LoggedGroup};
 use crate::vfs::Vfs;
 
 /// How far a file was read: the last batch, where its group ends, and the chain up to it.
@@ -110,7 +109,7 @@ pub(crate) fn end(file: &LogFile, next: Option<&LogFile>, until: u64) -> Result<
 pub(crate) fn verify(vfs: &dyn Vfs, dir: &Path, files: &LogFiles, end: u64) -> Result<(), ReadError> {
     let mut place = Place::start(&files[0]);
     for (index, file) in files.iter().enumerate() {
-        let (file, _) = LogFile::open(vfs.open(&dir.join(log::file_name(file.number)))?, file.number)?;
+        let (file, _) = LogFile::open(vfs.open(&dir.join(log_file::file_name(file.number)))?, file.number)?;
         let len = if index + 1 < files.len() { file.file.len()? } else { end };
         place = walk(&file, place.in_next(&file)?, len, len, |group| for_each_batch(&file, group, |_, _, _| Ok(())))?;
     }

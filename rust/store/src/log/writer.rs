@@ -9,14 +9,11 @@ use tiercel_container::NoRoom;
 use crate::errors::{CommitError, failed};
 use crate::files::Files;
 use crate::identity::Identity;
-use crate::log::{self, FIRST, LogFile, LogHeader};
+use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
 use crate::vfs::{Vfs, gone};
 
 /// Bytes from which on a log file is ended and the next one begun.
 const FULL: u64 = 32 << 20;
-
-/// The files of the log, oldest first.
-pub(crate) type LogFiles = Arc<[Arc<LogFile>]>;
 
 /// The one that adds to the log.
 #[derive(Debug)]
@@ -100,7 +97,7 @@ impl LogWriter {
             part.end += group.len() as u64;
             part.rows = part.rows.max(rows);
         }
-        self.chain = log::chain(self.chain, group);
+        self.chain = log_file::chain(self.chain, group);
         let synced = match (durable, alone) {
             (true, true) => self.mark(&file, end + group.len() as u64),
             (true, false) => self.sync(),
@@ -123,7 +120,7 @@ impl LogWriter {
     /// Check that the file that is added to still has its name: otherwise nobody will find what is added.
     pub(crate) fn check_in_place(&self) -> io::Result<()> {
         let LogFile { file, number, .. } = &*self.part().file;
-        let path = self.dir.join(log::file_name(*number));
+        let path = self.dir.join(log_file::file_name(*number));
         if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
     }
 
@@ -205,7 +202,7 @@ impl LogWriter {
 
     /// Whether there is a file of this number.
     fn has(&self, number: u64) -> io::Result<bool> {
-        Ok(self.vfs.list(&self.dir)?.contains(&log::file_name(number)))
+        Ok(self.vfs.list(&self.dir)?.contains(&log_file::file_name(number)))
     }
 
     /// Number of the first file that is needed when the batches up to `sequence` are in the record database and the vectors of
@@ -220,7 +217,7 @@ impl LogWriter {
     pub(crate) fn remove_before(&mut self, number: u64) {
         for part in self.parts.extract_if(.., |part| part.file.number < number) {
             // What is left here is found and removed at the next opening.
-            let _ = self.vfs.remove(&self.dir.join(log::file_name(part.file.number)));
+            let _ = self.vfs.remove(&self.dir.join(log_file::file_name(part.file.number)));
         }
         self.shared = share(&self.parts);
     }
@@ -233,7 +230,7 @@ impl LogWriter {
 
 /// Make a log file without groups.
 pub(crate) fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile> {
-    let name = log::file_name(header.number);
+    let name = log_file::file_name(header.number);
     files.write(&name, |file| file.write_at(0, &header.encode()))?;
     let LogHeader { number, before, chain, .. } = header;
     Ok(LogFile { file: files.vfs.open(&files.dir.join(name))?, number, before, chain })

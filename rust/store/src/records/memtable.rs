@@ -1,4 +1,4 @@
-//! What is in the log and not yet in the record database, in memory.
+//! The memtable: what is in the log and not yet in the record database, in memory.
 //!
 //! A [`Layer`] keeps all versions of what batches changed, each under the number of its batch, so that a reader sees those up to
 //! its own and writers add to it meanwhile. The last layer is added to; those before it are on their way into the database.

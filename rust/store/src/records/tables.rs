@@ -3,7 +3,7 @@
 use redb::{ReadTransaction, TableDefinition, WriteTransaction};
 
 use crate::limits::MAX_NUMBER;
-use crate::overlay::Changes;
+use crate::records::memtable::Changes;
 
 /// Rows by id: the live records.
 pub(crate) const IDS: TableDefinition<&str, u32> = TableDefinition::new("ids");

@@ -13,9 +13,9 @@
 //! level            number of bits, u32; the bits, u64 each, those behind the last one 1
 //! ```
 
-use crate::check::pages::{MAX_ORDER, Pages};
-use crate::numbers::{shown, u32_at, u64_at};
-use crate::redb_header::REGION;
+use crate::records::check::pages::{MAX_ORDER, Pages};
+use crate::records::numbers::{shown, u32_at, u64_at};
+use crate::records::pages::redb_header::REGION;
 
 const ORDERS: usize = MAX_ORDER as usize + 1;
 

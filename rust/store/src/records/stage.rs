@@ -3,10 +3,10 @@
 use crate::batch::{Applied, Batch, Change, Condition, RowChange};
 use crate::errors::{CommitError, ReadError};
 use crate::limits::MAX_ROWS;
-use crate::overlay::{Bytes, Changes};
-use crate::reader::{Reader, no_record};
 use crate::record::RecordRef;
-use crate::tables::Counters;
+use crate::records::memtable::{Bytes, Changes};
+use crate::records::reader::{Reader, no_record};
+use crate::records::tables::Counters;
 
 /// Batches on top of what is committed; dropped if they cannot be.
 pub(crate) struct Stage<'a> {

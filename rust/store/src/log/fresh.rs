@@ -1,8 +1,8 @@
 //! Vectors that are in no segment yet: they stay in the log until they are.
 
 use crate::errors::ReadError;
-use crate::log_read::{for_each_batch, read_until};
-use crate::log_writer::LogFiles;
+use crate::log::file::LogFiles;
+use crate::log::read::{for_each_batch, read_until};
 
 /// Vectors of rows, as they were put in.
 #[derive(Clone, Copy, Debug)]

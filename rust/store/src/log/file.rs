@@ -19,7 +19,7 @@
 //!          16    4  number of its batches, u32
 //!          20    4  the row of its first upsert, u32
 //!          24    4  CRC32C of the 24 bytes before and of its batches, u32
-//!          28       the batches, see `log_batch`
+//!          28       the batches, see `batch`
 //! group    ...
 //! ```
 //!
@@ -29,6 +29,7 @@
 //! whole or not at all.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
@@ -146,6 +147,9 @@ pub(crate) struct LogFile {
     /// The chain of all groups before it.
     pub(crate) chain: u32,
 }
+
+/// The files of the log, oldest first.
+pub(crate) type LogFiles = Arc<[Arc<LogFile>]>;
 
 /// A group that was read; its checksum was compared.
 #[derive(Debug)]

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::base::Base;
 use crate::errors::{Corruption, ReadError};
-use crate::fresh::{self, FreshChunk};
-use crate::log_writer::LogFiles;
+use crate::log::file::LogFiles;
+use crate::log::fresh::{self, FreshChunk};
 use crate::names::RECORDS_FILE;
-use crate::overlay::{Bytes, Layer, Version};
 use crate::record::{Record, RecordRef};
-use crate::tables::Counters;
+use crate::records::base::Base;
+use crate::records::memtable::{Bytes, Layer, Version};
+use crate::records::tables::Counters;
 
 /// The records as one commit left them. A copy is cheap. What a snapshot shows is kept on the disk for as long as it lives.
 #[derive(Clone)]

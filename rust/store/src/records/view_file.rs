@@ -4,7 +4,7 @@
 //! `view` says where it begins:
 //!
 //! ```text
-//! 0    512     the header of the records file as it was then, see `pages`
+//! 0    512     the header of the records file as it was then, see `pages::header`
 //! 512  4104 n  pages that redb writes again sooner: number, u64; content
 //!      4       CRC32C of the bytes before
 //! ```
@@ -16,14 +16,15 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::base::Base;
-use crate::check::{Scope, check};
-use crate::database::Db;
 use crate::errors::{Corruption, ReadError};
 use crate::files::Files;
 use crate::names::{RECORDS_FILE, VIEW_FILE};
-use crate::page_file::{KeptPages, PageFile};
-use crate::pages::{self, Header, PAGE};
+use crate::records::base::Base;
+use crate::records::check::{Scope, check};
+use crate::records::database::Db;
+use crate::records::pages::file::{KeptPages, PageFile};
+use crate::records::pages::header::{self, Header};
+use crate::records::pages::layout::PAGE;
 use crate::sector::SECTOR;
 use crate::vfs::Vfs;
 
@@ -52,7 +53,7 @@ pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), Re
 /// pages.
 pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Base, bool), ReadError> {
     let file = vfs.open(&dir.join(RECORDS_FILE))?;
-    let now = pages::read_header(&*file, RECORDS_FILE)?;
+    let now = header::read(&*file, RECORDS_FILE)?;
     let view = read(vfs, dir)?;
     if let Some((header, _)) = &view {
         check_headers(header, &now)?;
@@ -63,7 +64,7 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
     let current = header == now;
     let file = PageFile::at(file, RECORDS_FILE, header, kept)?;
     // What was read meanwhile may belong to what came later.
-    let later = pages::read_header(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
+    let later = header::read(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
     if file.header().is_outdated(&later) || current && later != now {
         return Err(ReadError::outdated());
     }
@@ -78,7 +79,7 @@ pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Resul
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file?,
     };
-    match pages::read_header(&*file, VIEW_FILE) {
+    match header::read(&*file, VIEW_FILE) {
         Ok(header) => check_headers(&header, records),
         Err(ReadError::Corrupt(_)) => Ok(()),
         Err(error) => Err(error),

@@ -11,7 +11,7 @@ use redb::{Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::errors::{Corruption, ReadError};
 use crate::names::RECORDS_FILE;
-use crate::page_file::PageFile;
+use crate::records::pages::file::PageFile;
 
 /// An open record database.
 pub(crate) struct Db {

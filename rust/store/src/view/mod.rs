@@ -1,19 +1,21 @@
 //! A store that is read while another process may write it.
 
+pub(crate) mod follow;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::copy;
 use crate::errors::{Corruption, OpenError, ReadError, is_outdated};
-use crate::follow::Follower;
-use crate::log;
+use crate::log::file as log_file;
 use crate::names::RECORDS_FILE;
-use crate::pages;
-use crate::reader::Reader;
+use crate::records::pages::header;
+use crate::records::reader::Reader;
+use crate::records::verify::verify_reader;
 use crate::segment::{self, Segment};
 use crate::sizes::Sizes;
 use crate::vfs::Vfs;
+use crate::view::follow::Follower;
 
 /// So often at most the files are read again because a writer may have come in between.
 const LOOKS: usize = 10;
@@ -46,7 +48,7 @@ impl View {
 
     /// Open a segment file.
     pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        let records = pages::read_header(&*self.vfs.open(&self.dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
+        let records = header::read(&*self.vfs.open(&self.dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
         Segment::open(&*self.vfs, &self.dir, records.identity, name)
     }
 
@@ -85,7 +87,7 @@ impl View {
         };
         match self.reader().and_then(|reader| Ok((reader.segments()?, reader))) {
             Ok((names, reader)) => {
-                copy::verify(&reader).or_else(|error| note(error.into()))?;
+                verify_reader(&reader).or_else(|error| note(error.into()))?;
                 for name in names {
                     let read = self.open_segment(&name).and_then(|segment| segment.verify());
                     read.or_else(|error| note(error.into()))?;
@@ -103,7 +105,7 @@ impl View {
             let part = match &*name {
                 RECORDS_FILE => &mut sizes.records,
                 name if name.ends_with(segment::SUFFIX) => &mut sizes.segments,
-                name if log::number_of(name).is_some() => &mut sizes.log,
+                name if log_file::number_of(name).is_some() => &mut sizes.log,
                 _ => continue,
             };
             match self.vfs.open(&self.dir.join(&name)) {

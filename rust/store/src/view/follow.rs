@@ -16,22 +16,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::base::Base;
 use crate::batch::{Applied, Change};
 use crate::errors::{OpenError, ReadError};
 use crate::found;
 use crate::identity::Identity;
-use crate::log::{self, LogFile, LogHeader, Mark};
-use crate::log_read::{self, Place};
+use crate::log::file::{self as log_file, LogFile, LogHeader, Mark};
+use crate::log::read::{self as log_read, Place};
 use crate::names::RECORDS_FILE;
-use crate::overlay::Layer;
-use crate::pages::{self, Header};
-use crate::reader::Reader;
-use crate::replay;
-use crate::stage::Stage;
-use crate::tables::Counters;
+use crate::records::base::Base;
+use crate::records::memtable::Layer;
+use crate::records::pages::header::{self, Header};
+use crate::records::reader::Reader;
+use crate::records::replay;
+use crate::records::stage::Stage;
+use crate::records::tables::Counters;
+use crate::records::view_file;
 use crate::vfs::Vfs;
-use crate::view_file;
 
 /// So often a writer may come in between.
 const ATTEMPTS: usize = 10;
@@ -246,12 +246,12 @@ impl Follower {
 
 /// The header that the records file has now.
 fn now(vfs: &dyn Vfs, dir: &Path) -> Result<Header, ReadError> {
-    pages::read_header(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)
+    header::read(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)
 }
 
 /// A file of the log, if it is there.
 fn open_log(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<Option<(Arc<LogFile>, LogHeader)>, ReadError> {
-    match vfs.open(&dir.join(log::file_name(number))) {
+    match vfs.open(&dir.join(log_file::file_name(number))) {
         Ok(file) => LogFile::open(file, number).map(|(file, header)| Some((Arc::new(file), header))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -1,48 +1,31 @@
-//! Where the pages of the record database stand in its file, and where their checksums.
+//! The header of the file of the record database.
 //!
 //! ```text
-//! page 0       header, of which one sector is used; the rest of the page is never written
-//! page 1       checksums of the next 1,024 pages, u32 each
-//! page 2...    1,024 pages of redb: its pages 1 to 1,024
-//! page 1,026   checksums of the next 1,024 pages
-//! ...
-//!
-//! header       0    320  the header of redb
-//!              320    8  magic: TIERCELR
-//!              328    4  format version, u32: 3; 2 without what stands from byte 356 on; 4 if byte 380 is not 0
-//!              332    8  pages of redb, its header's page included, u64
-//!              340    1  1: written after all before it was synced; 0: written before the sync
-//!              341    3  zeros
-//!              344    4  number of the file, u32: each compaction writes another one
-//!              348    8  how often a view was made, u64; pages of the last two are not written, see `view_file`
-//!              356   16  the identity of the collection
-//!              372    8  how often the database was written, in all files that bore its name, u64
-//!              380    4  how often the rows were numbered anew, u32, see `renumber`
-//!              384  124  zeros
-//!              508    4  CRC32C of the bytes before, u32
+//! 0    320  the header of redb
+//! 320    8  magic: TIERCELR
+//! 328    4  format version, u32: 3; 2 without what stands from byte 356 on; 4 if byte 380 is not 0
+//! 332    8  pages of redb, its header's page included, u64
+//! 340    1  1: written after all before it was synced; 0: written before the sync
+//! 341    3  zeros
+//! 344    4  number of the file, u32: each compaction writes another one
+//! 348    8  how often a view was made, u64; pages of the last two are not written, see `view_file`
+//! 356   16  the identity of the collection
+//! 372    8  how often the database was written, in all files that bore its name, u64
+//! 380    4  how often the rows were numbered anew, u32, see `renumber`
+//! 384  124  zeros
+//! 508    4  CRC32C of the bytes before, u32
 //! ```
 //!
-//! All is little endian. The header is one sector, because a disk writes a sector whole or not at all, and so is a checksum.
-//! The checksum of a page is the CRC32C of its bytes, exclusive-or that of a page of zeros: so a page that was never
-//! written, a hole in the file, has the checksum 0, which is a hole, too.
+//! All is little endian. The header is one sector, because a disk writes a sector whole or not at all.
 
 use std::io;
-use std::sync::LazyLock;
 
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
 use crate::names::RECORDS_FILE;
+use crate::records::pages::layout::{REDB_HEADER, SUMS, file_len, sums_at};
 use crate::sector::{SECTOR, read_sector};
 use crate::vfs::VfsFile;
-
-/// Bytes of a page, here and in redb.
-pub(crate) const PAGE: usize = 4096;
-/// Pages under one page of checksums.
-const GROUP: u64 = PAGE as u64 / 4;
-/// Checksums in a sector.
-pub(crate) const SUMS: u64 = SECTOR as u64 / 4;
-/// Bytes of redb's header.
-pub(crate) const REDB_HEADER: usize = 320;
 
 const MAGIC: &[u8; 8] = b"TIERCELR";
 const VERSION: u32 = 4;
@@ -51,41 +34,6 @@ const VERSION: u32 = 4;
 const NUMBERED_ONCE: u32 = 3;
 /// The oldest version that is read: it has zeros in place of the identity and of the number of writes.
 const OLDEST: u32 = 2;
-
-/// Where a page of redb starts, from its page 1 on.
-pub(crate) fn page_at(page: u64) -> u64 {
-    let index = page - 1;
-    (1 + index / GROUP * (GROUP + 1) + 1 + index % GROUP) * PAGE as u64
-}
-
-/// How many pages from this one on follow one another in the file.
-pub(crate) fn contiguous(page: u64) -> u64 {
-    GROUP - (page - 1) % GROUP
-}
-
-/// Where a sector of checksums starts: sector 0 has those of pages 1 to 128.
-pub(crate) fn sums_at(sector: u64) -> u64 {
-    const SECTORS: u64 = (PAGE / SECTOR) as u64;
-    (1 + sector / SECTORS * (GROUP + 1)) * PAGE as u64 + sector % SECTORS * SECTOR as u64
-}
-
-/// In which sector the checksum of a page is.
-pub(crate) fn sector_of(page: u64) -> u64 {
-    (page - 1) / SUMS
-}
-
-/// Bytes of a file that holds so many pages of redb; `None` for none, or more than a file can hold.
-pub(crate) fn file_len(pages: u64) -> Option<u64> {
-    let data = pages.checked_sub(1)?;
-    let all = data.checked_add(data.div_ceil(GROUP))?.checked_add(1)?;
-    all.checked_mul(PAGE as u64)
-}
-
-/// The checksum of a page.
-pub(crate) fn checksum(page: &[u8]) -> u32 {
-    static ZEROS: LazyLock<u32> = LazyLock::new(|| crc32c::crc32c(&[0; PAGE]));
-    crc32c::crc32c(page) ^ *ZEROS
-}
 
 /// What the header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,7 +123,7 @@ impl Header {
 }
 
 /// The header of a file.
-pub(crate) fn read_header(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> {
+pub(crate) fn read(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> {
     let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset: Some(offset) };
     let got = file.len()?;
     if got < SECTOR as u64 {
@@ -186,7 +134,7 @@ pub(crate) fn read_header(file: &dyn VfsFile, name: &str) -> Result<Header, Read
 
 /// The header of a file, the length it must have, and the checksums of its pages.
 pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u32>), ReadError> {
-    let header = read_header(file, name)?;
+    let header = read(file, name)?;
     let got = file.len()?;
     let mut bytes = [0; SECTOR];
     let Some(len) = file_len(header.pages).filter(|&len| len <= got) else {
@@ -208,20 +156,6 @@ pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pages_and_checksums_fill_the_file_without_overlap() {
-        let pages = 3 * GROUP + 7;
-        let mut taken = vec![0_u64];
-        taken.extend((1..pages).map(|page| page_at(page) / PAGE as u64));
-        let sectors = sector_of(pages - 1) + 1;
-        taken.extend((0..sectors).map(|sector| sums_at(sector) / PAGE as u64));
-        taken.sort_unstable();
-        taken.dedup();
-        let all: Vec<u64> = (0..file_len(pages).unwrap() / PAGE as u64).collect();
-        assert_eq!(taken, all);
-        assert_eq!((contiguous(1), contiguous(GROUP), contiguous(GROUP + 1)), (GROUP, 1, GROUP));
-    }
 
     #[test]
     fn header_comes_back_and_no_flipped_bit_passes() {

@@ -14,10 +14,10 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use crate::check::pages::{PageNumber, Pages};
 use crate::errors::ReadError;
-use crate::numbers::{u32_at, u64_at};
-use crate::redb_header::Root;
+use crate::records::check::pages::{PageNumber, Pages};
+use crate::records::numbers::{u32_at, u64_at};
+use crate::records::pages::redb_header::Root;
 
 const LEAF: u8 = 1;
 const BRANCH: u8 = 2;

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use redb::WriteTransaction;
 use tiercel_container::NoRoom;
 
-use crate::base::Base;
-use crate::check::{Scope, check};
-use crate::database::Db;
 use crate::errors::{CommitError, ReadError, failed};
 use crate::identity::Identity;
 use crate::names::{RECORDS_FILE, VIEW_FILE};
-use crate::page_file::{Health, PageFile};
-use crate::pages::Header;
+use crate::records::base::Base;
+use crate::records::check::{Scope, check};
+use crate::records::database::Db;
+use crate::records::pages::file::{Health, PageFile};
+use crate::records::pages::header::Header;
+use crate::records::view_file;
 use crate::vfs::Vfs;
-use crate::view_file;
 
 /// Views whose pages stay as they are.
 const KEPT: u64 = 2;

@@ -17,11 +17,11 @@ use tiercel_container::quoted;
 
 use crate::errors::{Corruption, ReadError};
 use crate::names::RECORDS_FILE;
-use crate::numbers::{shown, u32_at};
-use crate::page_file::PageFile;
 use crate::record::RecordRef;
-use crate::redb_header::{Root, Slot};
-use crate::tables::{COUNTERS, Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
+use crate::records::numbers::{shown, u32_at};
+use crate::records::pages::file::PageFile;
+use crate::records::pages::redb_header::{Root, Slot};
+use crate::records::tables::{COUNTERS, Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use pages::Pages;
 use space::Space;
 use tables::{Expected, Table, Tree};

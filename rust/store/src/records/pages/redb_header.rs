@@ -1,8 +1,8 @@
 //! The header of redb: where in it things stand, and what they must be.
 
 use crate::limits::MAX_NUMBER;
-use crate::numbers::{u32_at, u64_at};
-use crate::pages::{PAGE, REDB_HEADER};
+use crate::records::numbers::{u32_at, u64_at};
+use crate::records::pages::layout::{PAGE, REDB_HEADER};
 
 /// Pages of a region, all but the last of which are full. redb has it in its header and always makes
 /// the largest.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
 
-use crate::database::Db;
 use crate::errors::ReadError;
-use crate::pages::Header;
+use crate::records::database::Db;
+use crate::records::pages::header::Header;
+use crate::records::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use crate::segment;
-use crate::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 
 /// An immutable state of the record database; what it shows is kept on the disk for as long as it lives.
 pub(crate) struct Base {

@@ -1,31 +1,22 @@
-//! Copies of record databases, logs and segments, and reading all of a record database.
+//! Record databases that are made whole, in a file of their own: new ones and copies.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
-use crate::base::Base;
-use crate::check::{Scope, check};
-use crate::database::Db;
-use crate::errors::{Corruption, ReadError};
+use crate::errors::ReadError;
 use crate::files::Files;
-use crate::log::{self, FIRST, LogHeader};
-use crate::log_read;
 use crate::names::RECORDS_FILE;
-use crate::page_file::{Health, Origin, PageFile};
-use crate::pages::Header;
-use crate::reader::Reader;
-use crate::record::RecordRef;
-use crate::segment::{self, Segment, SegmentWriter};
-use crate::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
-use crate::vfs::Vfs;
+use crate::records::base::Base;
+use crate::records::database::Db;
+use crate::records::pages::file::{Health, Origin, PageFile};
+use crate::records::pages::header::Header;
+use crate::records::reader::Reader;
+use crate::records::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 
 /// Cache of a database that is read or written from front to back.
 const CACHE: usize = 16 << 20;
-/// Bytes of a log file that are copied at a time.
-const CHUNK: u64 = 1 << 20;
 
 /// Make a record database in a directory with what `fill` puts into it; its rows were numbered anew so often.
 pub(crate) fn create(
@@ -156,81 +147,4 @@ fn copy_table<K: redb::Key + 'static, V: redb::Value + 'static>(
         to.insert(key.value(), value.value())?;
     }
     Ok(())
-}
-
-/// Copy the log files that a reader needs to another directory.
-pub(crate) fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
-    let files = reader.files();
-    let needed = files.iter().skip(1).take_while(|file| file.before < reader.sequence()).count();
-    for (index, file) in files[..=needed].iter().enumerate() {
-        let end = log_read::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
-        let header = LogHeader {
-            number: file.number,
-            before: file.before,
-            chain: file.chain,
-            synced: end,
-            ended: index < needed,
-            making: false,
-            ..LogHeader::first(there.identity)
-        };
-        there.write(&log::file_name(file.number), |to| {
-            to.write_at(0, &header.encode())?;
-            let mut at = FIRST;
-            let mut bytes = Vec::new();
-            while at < end {
-                bytes.resize((end - at).min(CHUNK) as usize, 0);
-                file.file.read_at(at, &mut bytes)?;
-                to.write_at(at, &bytes)?;
-                at += bytes.len() as u64;
-            }
-            Ok::<_, ReadError>(())
-        })?;
-    }
-    Ok(())
-}
-
-/// Copy a segment; what is damaged in it is found and not copied.
-pub(crate) fn copy_segment(there: Files<'_>, segment: &Segment, name: &str) -> Result<(), ReadError> {
-    there.write(&segment::file_name(name), |file| {
-        let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();
-        let mut writer = SegmentWriter::new(file, there.identity, &sections)?;
-        for (tag, _) in sections {
-            let bytes = segment.read(tag)?;
-            writer.section(tag, |out| out.write_all(&bytes))?;
-        }
-        Ok(writer.finish()?)
-    })
-}
-
-/// Read the record database without writing to it: as the last transaction left it.
-fn view_records(vfs: &dyn Vfs, path: &Path, cache_bytes: usize) -> Result<Base, ReadError> {
-    let file = PageFile::scratch(vfs.open(path)?, RECORDS_FILE)?;
-    check(&file, Scope::Write)?;
-    Base::new(&Arc::new(Db::read(file, cache_bytes)?))
-}
-
-/// Read the record database in a file.
-pub(crate) fn verify_records(vfs: &dyn Vfs, path: &Path) -> Result<(), ReadError> {
-    verify(&Reader::of_base(Arc::new(view_records(vfs, path, CACHE)?), Arc::new([])))
-}
-
-/// Read all that a reader shows.
-pub(crate) fn verify(reader: &Reader) -> Result<(), ReadError> {
-    let mut ids = 0;
-    reader.scan(0, |row, record: RecordRef<'_>| {
-        ids += 1;
-        match reader.row(record.id)? {
-            Some(found) if found == row => Ok(()),
-            _ => Err(corrupt(format!("row {row}: expected its id to name it"))),
-        }
-    })?;
-    if ids != reader.len() {
-        return Err(corrupt(format!("expected {} records, as there are ids, got {ids}", reader.len())));
-    }
-    reader.fresh(0, |_| Ok::<_, ReadError>(()))?;
-    reader.segments().map(drop)
-}
-
-fn corrupt(what: String) -> ReadError {
-    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

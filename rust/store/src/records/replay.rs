@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use crate::batch::{Applied, Change};
 use crate::errors::{Corruption, RESTORE, ReadError};
-use crate::log::{self, LogFile, LogHeader, LoggedGroup};
-use crate::log_batch::LoggedBatch;
-use crate::log_read::{Place, for_each_batch, walk};
-use crate::log_writer::{LogWriter, Part};
-use crate::overlay::Changes;
-use crate::pages::Header;
-use crate::reader::Reader;
-use crate::stage::Stage;
-use crate::tables::Counters;
+use crate::log::batch::LoggedBatch;
+use crate::log::file::{self as log_file, LogFile, LogHeader, LoggedGroup};
+use crate::log::read::{Place, for_each_batch, walk};
+use crate::log::writer::{LogWriter, Part};
+use crate::records::memtable::Changes;
+use crate::records::pages::header::Header;
+use crate::records::reader::Reader;
+use crate::records::stage::Stage;
+use crate::records::tables::Counters;
 use crate::vfs::Vfs;
 
 /// The log, and what of it is not in the record database.
@@ -57,7 +57,7 @@ pub(crate) fn open_files(
     records: &Header,
     first: u64,
 ) -> Result<Vec<(Arc<LogFile>, LogHeader)>, ReadError> {
-    let mut numbers: Vec<u64> = vfs.list(dir)?.iter().filter_map(|name| log::number_of(name)).collect();
+    let mut numbers: Vec<u64> = vfs.list(dir)?.iter().filter_map(|name| log_file::number_of(name)).collect();
     numbers.retain(|number| *number >= first);
     numbers.sort_unstable();
     let mut files = Vec::with_capacity(numbers.len());
@@ -69,11 +69,11 @@ pub(crate) fn open_files(
             gap = true;
             break;
         }
-        let (file, header) = LogFile::open(vfs.open(&dir.join(log::file_name(number)))?, number)?;
+        let (file, header) = LogFile::open(vfs.open(&dir.join(log_file::file_name(number)))?, number)?;
         if !header.identity.fits(records.identity) {
             return Err(file.corrupt(&header.identity.is_foreign(records.identity), 40));
         }
-        records.check_age(header.writes, &log::file_name(number))?;
+        records.check_age(header.writes, &log_file::file_name(number))?;
         files.push((Arc::new(file), header));
         expected = Some(number + 1);
     }
@@ -83,7 +83,7 @@ pub(crate) fn open_files(
         _ => {
             let number = files.last().map_or(first, |(file, _)| file.number + 1);
             let what = format!("expected a part of the log, got no file: {RESTORE}");
-            Err(Corruption { file: log::file_name(number), what, offset: None }.into())
+            Err(Corruption { file: log_file::file_name(number), what, offset: None }.into())
         }
     }
 }

@@ -1,0 +1,50 @@
+//! Reading all of a record database, to find what is damaged.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::errors::{Corruption, ReadError};
+use crate::names::RECORDS_FILE;
+use crate::record::RecordRef;
+use crate::records::base::Base;
+use crate::records::check::{Scope, check};
+use crate::records::database::Db;
+use crate::records::pages::file::PageFile;
+use crate::records::reader::Reader;
+use crate::vfs::Vfs;
+
+/// Memory for pages of a database that is read from front to back.
+const CACHE: usize = 16 << 20;
+
+/// Read the record database without writing to it: as the last transaction left it.
+fn open(vfs: &dyn Vfs, path: &Path) -> Result<Base, ReadError> {
+    let file = PageFile::scratch(vfs.open(path)?, RECORDS_FILE)?;
+    check(&file, Scope::Write)?;
+    Base::new(&Arc::new(Db::read(file, CACHE)?))
+}
+
+/// Read the record database in a file.
+pub(crate) fn verify_records(vfs: &dyn Vfs, path: &Path) -> Result<(), ReadError> {
+    verify_reader(&Reader::of_base(Arc::new(open(vfs, path)?), Arc::new([])))
+}
+
+/// Read all that a reader shows.
+pub(crate) fn verify_reader(reader: &Reader) -> Result<(), ReadError> {
+    let mut ids = 0;
+    reader.scan(0, |row, record: RecordRef<'_>| {
+        ids += 1;
+        match reader.row(record.id)? {
+            Some(found) if found == row => Ok(()),
+            _ => Err(corrupt(format!("row {row}: expected its id to name it"))),
+        }
+    })?;
+    if ids != reader.len() {
+        return Err(corrupt(format!("expected {} records, as there are ids, got {ids}", reader.len())));
+    }
+    reader.fresh(0, |_| Ok::<_, ReadError>(()))?;
+    reader.segments().map(drop)
+}
+
+fn corrupt(what: String) -> ReadError {
+    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
+}
