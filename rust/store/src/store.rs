@@ -3,44 +3,26 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use tiercel_container::quoted;
 
 use crate::batch::{Applied, Batch, Condition};
-use crate::errors::{CommitError, ReadError, failed, message_of};
+use crate::errors::{CommitError, failed, message_of};
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::group::Group;
 use crate::options::Durability;
-use crate::records::base::Base;
 use crate::records::reader::Reader;
-use crate::records::tables::{META, OBSOLETE, SEGMENTS};
 use crate::records::transactions::Records;
-use crate::segment::{self, Segment, SegmentWriter, Tag};
 use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
 
 /// The most memory for what is in the log alone; then commits wait until it is in the record database.
 const UNAPPLIED: usize = 64 << 20;
-
-/// Changes to what a store names, made in one transaction.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Publication<'a> {
-    /// Segments that are written and belong to the store from now on.
-    pub add: &'a [&'a str],
-    /// Segments that do no longer; their files are removed.
-    pub remove: &'a [&'a str],
-    /// The vectors of rows below are in segments now, and need not be kept elsewhere.
-    pub drop_fresh_below: u32,
-    /// Entries to keep under these names.
-    pub meta: &'a [(&'a str, &'a [u8])],
-}
 
 type Publish = Box<dyn FnOnce(&Applied) + Send>;
 type Job = (Batch, Publish);
@@ -61,7 +43,7 @@ pub struct Store {
     /// Taken to remove segment files, shared to copy them; never waited for while others are held.
     pub(crate) files: RwLock<()>,
     /// Segments that were written and are not published yet.
-    unpublished: Mutex<BTreeSet<String>>,
+    pub(crate) unpublished: Mutex<BTreeSet<String>>,
     lock: Arc<dyn VfsLock>,
 }
 
@@ -279,142 +261,6 @@ impl Store {
         Ok(())
     }
 
-    /// Keep entries under these names; they are durable when this returns.
-    pub fn set_meta(&self, entries: &[(&str, &[u8])]) -> Result<(), CommitError> {
-        self.publish_segments(&Publication { meta: entries, ..Publication::default() }, |_| ())
-    }
-
-    /// Write a segment file. It belongs to the store once it has been published.
-    pub fn write_segment(
-        &self,
-        name: &str,
-        sections: &[(Tag, u64)],
-        fill: impl FnOnce(&mut SegmentWriter<'_>) -> io::Result<()>,
-    ) -> Result<(), CommitError> {
-        self.check_process()?;
-        self.writer.lock().ready()?;
-        self.make_segment(name, sections, fill)
-    }
-
-    pub(crate) fn make_segment(
-        &self,
-        name: &str,
-        sections: &[(Tag, u64)],
-        fill: impl FnOnce(&mut SegmentWriter<'_>) -> io::Result<()>,
-    ) -> Result<(), CommitError> {
-        check_name(name)?;
-        self.unpublished.lock().insert(name.to_owned());
-        self.place().write(&segment::file_name(name), |file| {
-            let mut writer = SegmentWriter::new(file, self.identity, sections)?;
-            fill(&mut writer)?;
-            writer.finish()
-        })?;
-        Ok(())
-    }
-
-    /// Change what the store names, in one transaction that is durable when this returns. `publish` gets the number of the
-    /// last batch before it, and runs in the order of commits like that of [`Store::commit`].
-    pub fn publish_segments(
-        &self,
-        publication: &Publication<'_>,
-        publish: impl FnOnce(u64),
-    ) -> Result<(), CommitError> {
-        self.guarded(|| self.change_segments(publication, publish))
-    }
-
-    fn change_segments(&self, publication: &Publication<'_>, publish: impl FnOnce(u64)) -> Result<(), CommitError> {
-        publication.add.iter().chain(publication.remove).try_for_each(|name| check_name(name))?;
-        let mut records = self.records.lock();
-        if publication.drop_fresh_below > 0 {
-            self.writer.lock().begin_file()?;
-        }
-        self.apply_to(&mut records)?;
-        let mut counters = records.base().counters();
-        counters.covered = counters.covered.max(publication.drop_fresh_below);
-        counters.log = self.writer.lock().log.first_needed(counters.sequence, counters.covered);
-        let obsolete = self.obsolete_after(records.base(), publication)?;
-        let result = records.transact(|transaction| {
-            let mut segments = transaction.open_table(SEGMENTS)?;
-            for name in publication.remove {
-                segments.remove(*name)?;
-            }
-            let mut table = transaction.open_table(OBSOLETE)?;
-            table.retain(|name, ()| obsolete.contains(name))?;
-            for name in &obsolete {
-                table.insert(&**name, ())?;
-            }
-            for name in publication.add {
-                segments.insert(*name, ())?;
-            }
-            let mut meta = transaction.open_table(META)?;
-            for (name, bytes) in publication.meta {
-                meta.insert(*name, *bytes)?;
-            }
-            counters.write(transaction)
-        });
-        let is_viewed = result.is_err() || records.renew_view();
-        self.install(&records, 0, result, publish)?;
-        let noted = self.writer.lock().note_writes(records.header().writes);
-        drop(records);
-        self.replace_segments(publication.add, &obsolete);
-        if !is_viewed {
-            // There may be space now.
-            self.records.lock().renew_view();
-        }
-        noted
-    }
-
-    /// Segments were published, and others are of no use any more: their files go.
-    pub(crate) fn replace_segments<'a>(&self, added: &[&str], obsolete: impl IntoIterator<Item = &'a String>) {
-        self.unpublished.lock().retain(|name| !added.contains(&&**name));
-        let _files = self.files.write();
-        for name in obsolete {
-            // What is left here is removed at the next opening.
-            let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
-        }
-    }
-
-    /// The segment files that are there and of no use once something is published: those that it removes, and what crashes left.
-    fn obsolete_after(&self, base: &Base, publication: &Publication<'_>) -> Result<BTreeSet<String>, CommitError> {
-        let (named, known) = (base.segments()?, base.obsolete()?);
-        let unpublished = self.unpublished.lock();
-        let names = self.vfs.list(&self.dir)?;
-        let segments = names.iter().filter_map(|name| name.strip_suffix(segment::SUFFIX));
-        let is_obsolete = |name: &str| {
-            let is = |names: &[&str]| names.contains(&name);
-            let removed = is(publication.remove);
-            if is(publication.add) || named.iter().any(|named| named == name) && !removed {
-                return false;
-            }
-            removed || known.iter().any(|known| known == name) || !unpublished.contains(name) && self.has_made(name)
-        };
-        Ok(segments.filter(|name| is_obsolete(name)).map(str::to_owned).collect())
-    }
-
-    /// Whether a segment file was made for this store, beyond doubt.
-    fn has_made(&self, name: &str) -> bool {
-        Segment::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
-    }
-
-    /// Remove segment files that were written and are not published: what an attempt left that failed.
-    pub fn discard_segments(&self, names: &[String]) -> Result<(), CommitError> {
-        self.check_process()?;
-        self.writer.lock().ready()?;
-        let named = self.reader().segments()?;
-        self.unpublished.lock().retain(|name| !names.contains(name));
-        let _files = self.files.write();
-        for name in names.iter().filter(|name| !named.contains(name)) {
-            // What is left here is found and removed by the next publication.
-            let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
-        }
-        Ok(())
-    }
-
-    /// Open a segment file.
-    pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        Segment::open(&*self.vfs, &self.dir, self.identity, name)
-    }
-
     /// The records as they are now.
     pub fn reader(&self) -> Reader {
         self.published.read().clone()
@@ -467,11 +313,4 @@ impl fmt::Debug for Store {
 
 fn panicked(panic: &(dyn Any + Send)) -> CommitError {
     CommitError::Failed { why: format!("a panic: {}", message_of(panic)) }
-}
-
-fn check_name(name: &str) -> Result<(), CommitError> {
-    if segment::is_segment_name(name) {
-        return Ok(());
-    }
-    Err(CommitError::Invalid(format!("name: expected up to 100 letters, digits, - and _, got {}", quoted(name))))
 }

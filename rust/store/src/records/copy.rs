@@ -10,8 +10,9 @@ use crate::files::Files;
 use crate::names::RECORDS_FILE;
 use crate::records::base::Base;
 use crate::records::database::Db;
-use crate::records::pages::file::{Health, Origin, PageFile};
+use crate::records::pages::file::{Origin, PageFile};
 use crate::records::pages::header::Header;
+use crate::records::pages::state::Health;
 use crate::records::reader::Reader;
 use crate::records::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 

@@ -14,8 +14,9 @@ use crate::names::{RECORDS_FILE, VIEW_FILE};
 use crate::records::base::Base;
 use crate::records::check::{Scope, check};
 use crate::records::database::Db;
-use crate::records::pages::file::{Health, PageFile};
+use crate::records::pages::file::PageFile;
 use crate::records::pages::header::Header;
+use crate::records::pages::state::Health;
 use crate::records::view_file;
 use crate::vfs::Vfs;
 

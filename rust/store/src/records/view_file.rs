@@ -22,9 +22,10 @@ use crate::names::{RECORDS_FILE, VIEW_FILE};
 use crate::records::base::Base;
 use crate::records::check::{Scope, check};
 use crate::records::database::Db;
-use crate::records::pages::file::{KeptPages, PageFile};
+use crate::records::pages::file::PageFile;
 use crate::records::pages::header::{self, Header};
 use crate::records::pages::layout::PAGE;
+use crate::records::pages::state::KeptPages;
 use crate::sector::SECTOR;
 use crate::vfs::Vfs;
 

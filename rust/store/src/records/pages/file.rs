@@ -15,7 +15,6 @@
 //! - A failed write is kept here and redb is told of success. The store asks before it acknowledges, never shows the commit that
 //!   failed, and readers of earlier ones go on.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,12 +26,12 @@ use tiercel_container::NoRoom;
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
 use crate::records::pages::header::{self, Header};
-use crate::records::pages::layout::{self, PAGE, REDB_HEADER, SUMS};
+use crate::records::pages::layout::{self, PAGE, REDB_HEADER};
 use crate::records::pages::redb_header;
+use crate::records::pages::run::Run;
+use crate::records::pages::state::{Health, KeptPages, Mode, State};
 use crate::vfs::{VfsFile, gone};
 
-/// The most bytes that go to the file in one call.
-const RUN: usize = 1 << 20;
 /// Pages that are held in memory at most, as long as the disk takes them.
 const HELD: usize = (64 << 20) / PAGE;
 
@@ -63,56 +62,6 @@ pub(crate) struct Origin {
     pub(crate) writes: u64,
     /// How often the rows were numbered anew.
     pub(crate) numbering: u32,
-}
-
-/// Pages by number.
-pub(crate) type KeptPages = BTreeMap<u64, Arc<[u8]>>;
-
-#[derive(Debug)]
-struct State {
-    header: Header,
-    /// The header as the last sync left it.
-    synced: Header,
-    /// Checksum of each page from page 1 on.
-    sums: Vec<u32>,
-    /// Pages written since the last sync.
-    dirty: HashMap<u64, Arc<[u8]>>,
-    dirty_sums: BTreeSet<u64>,
-    /// Length of the file.
-    file_len: u64,
-    mode: Mode,
-    /// Whether redb recovers from a sync that was cut short.
-    recovering: bool,
-    health: Health,
-    /// The first damage that was met.
-    damage: Option<Corruption>,
-}
-
-/// What reading and writing mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Write,
-    /// Writes stay in memory and are never synced: another handle may write to the file.
-    Scratch,
-    /// Writes are refused: another handle has taken the place of this one.
-    Sealed,
-}
-
-/// Whether the file can be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Health {
-    Sound,
-    /// A page found no room. It is still in memory, and the state before is still in the file.
-    Full(NoRoom),
-    /// A write or a sync failed, and nothing is known about the file.
-    Failed(String),
-}
-
-impl Health {
-    /// After a write that failed before the header was written.
-    fn after(error: &io::Error) -> Self {
-        NoRoom::of(error).map_or_else(|| Self::Failed(error.to_string()), Self::Full)
-    }
 }
 
 impl PageFile {
@@ -198,18 +147,7 @@ impl PageFile {
     }
 
     fn with(file: Box<dyn VfsFile>, name: &str, header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
-        let state = State {
-            recovering: !header.synced,
-            synced: Header { synced: true, ..header.clone() },
-            header,
-            sums,
-            dirty: HashMap::new(),
-            dirty_sums: BTreeSet::new(),
-            file_len,
-            mode,
-            health: Health::Sound,
-            damage: None,
-        };
+        let state = State::new(header, sums, file_len, mode);
         Self(Arc::new(Inner { file, name: name.to_owned(), state: RwLock::new(state), seen: None }))
     }
 
@@ -284,11 +222,7 @@ impl PageFile {
 
     /// Write all that waits, and sync. What fails is found in the health.
     fn flush(&self) {
-        let (health, mode) = {
-            let state = self.0.state.read();
-            (state.health.clone(), state.mode)
-        };
-        if health != Health::Sound || mode == Mode::Scratch {
+        if !self.0.state.read().can_write() {
             return;
         }
         let written = self.write_pages().and_then(|()| {
@@ -309,7 +243,7 @@ impl PageFile {
     fn spill(&self) {
         {
             let state = self.0.state.read();
-            if state.dirty.len() <= HELD || state.health != Health::Sound || state.mode == Mode::Scratch {
+            if state.dirty.len() <= HELD || !state.can_write() {
                 return;
             }
         }
@@ -338,21 +272,10 @@ impl PageFile {
             state.write().file_len = target;
         }
         // Readers find the pages in memory until all is synced.
-        let (mut dirty, sums): (Vec<_>, Vec<_>) = {
-            let state = state.read();
-            let dirty = state.dirty.iter().map(|(page, bytes)| (*page, bytes.clone())).collect();
-            (dirty, state.dirty_sums.iter().map(|&sector| (sector, state.sums_of(sector))).collect())
-        };
-        dirty.sort_unstable_by_key(|(page, _)| *page);
-        let mut run = Run { start: 0, bytes: Vec::with_capacity(RUN.min(dirty.len() * PAGE)) };
-        for (page, bytes) in dirty {
-            run.append(file.as_ref(), layout::page_at(page), &bytes)?;
-        }
-        for (sector, bytes) in sums {
-            let at = layout::sums_at(sector);
-            if at < target {
-                run.append(file.as_ref(), at, &bytes)?;
-            }
+        let unwritten = state.read().unwritten(target);
+        let mut run = Run::new(unwritten.len() * PAGE);
+        for (at, bytes) in unwritten {
+            run.append(file.as_ref(), at, &bytes)?;
         }
         run.write(file.as_ref())
     }
@@ -454,40 +377,6 @@ impl PageFile {
     }
 }
 
-impl State {
-    /// A sector of checksums.
-    fn sums_of(&self, sector: u64) -> Arc<[u8]> {
-        let first = (sector * SUMS) as usize;
-        let sums = (first..first + SUMS as usize).map(|index| self.sums.get(index).copied().unwrap_or(0));
-        sums.flat_map(u32::to_le_bytes).collect()
-    }
-}
-
-/// Gathers what follows one another in the file, so that it goes there in one call.
-struct Run {
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl Run {
-    fn append(&mut self, file: &dyn VfsFile, at: u64, bytes: &[u8]) -> io::Result<()> {
-        if at != self.start + self.bytes.len() as u64 || self.bytes.len() + bytes.len() > RUN {
-            self.write(file)?;
-            self.start = at;
-        }
-        self.bytes.extend(bytes);
-        Ok(())
-    }
-
-    fn write(&mut self, file: &dyn VfsFile) -> io::Result<()> {
-        if !self.bytes.is_empty() {
-            file.write_at(self.start, &self.bytes)?;
-            self.bytes.clear();
-        }
-        Ok(())
-    }
-}
-
 impl StorageBackend for PageFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.state.read().header.pages * PAGE as u64)
@@ -508,48 +397,25 @@ impl StorageBackend for PageFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.0.state.write();
-        if state.mode == Mode::Sealed {
-            return Err(sealed());
-        }
-        let pages = len.div_ceil(PAGE as u64);
-        // A page that is cut off and comes back is one that was never written.
-        for page in pages.max(1)..state.header.pages {
-            if state.sums[page as usize - 1] != 0 {
-                state.dirty_sums.insert(layout::sector_of(page));
-            }
-        }
-        state.dirty.retain(|page, _| *page < pages);
-        state.sums.resize(pages.saturating_sub(1) as usize, 0);
-        state.header.pages = pages;
+        state.check_unsealed()?;
+        state.set_pages(len.div_ceil(PAGE as u64));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        if self.0.state.read().mode == Mode::Sealed {
-            return Err(sealed());
-        }
+        self.0.state.read().check_unsealed()?;
         self.flush();
         Ok(())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.0.state.write();
-        if state.mode == Mode::Sealed {
-            return Err(sealed());
-        }
+        state.check_unsealed()?;
         if offset == 0 && data.len() == REDB_HEADER {
             state.header.redb.copy_from_slice(data);
             return Ok(());
         }
-        let first = page_of(offset, data.len())?;
-        for (page, bytes) in (first..).zip(data.chunks_exact(PAGE)) {
-            if page >= state.header.pages {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            state.sums[page as usize - 1] = layout::checksum(bytes);
-            state.dirty.insert(page, bytes.into());
-            state.dirty_sums.insert(layout::sector_of(page));
-        }
+        state.put(page_of(offset, data.len())?, data)?;
         drop(state);
         self.spill();
         Ok(())
@@ -571,8 +437,4 @@ fn page_of(offset: u64, len: usize) -> io::Result<u64> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected whole pages"));
     }
     Ok(offset / PAGE as u64)
-}
-
-fn sealed() -> io::Error {
-    io::Error::other("the file was given up")
 }

@@ -1,0 +1,39 @@
+//! Writes that follow one another, gathered.
+
+use std::io;
+
+use crate::vfs::VfsFile;
+
+/// The most bytes that go to the file in one call.
+const RUN: usize = 1 << 20;
+
+/// Gathers what follows one another in the file, so that it goes there in one call.
+pub(super) struct Run {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Run {
+    /// Nothing yet, and room for so many bytes, if that is not more than goes to the file at once.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { start: 0, bytes: Vec::with_capacity(RUN.min(bytes)) }
+    }
+
+    /// Add bytes at a place. They reach the file with [`Self::write`] at the latest.
+    pub(super) fn append(&mut self, file: &dyn VfsFile, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if at != self.start + self.bytes.len() as u64 || self.bytes.len() + bytes.len() > RUN {
+            self.write(file)?;
+            self.start = at;
+        }
+        self.bytes.extend(bytes);
+        Ok(())
+    }
+
+    pub(super) fn write(&mut self, file: &dyn VfsFile) -> io::Result<()> {
+        if !self.bytes.is_empty() {
+            file.write_at(self.start, &self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
+    }
+}
