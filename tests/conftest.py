@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 from hypothesis import HealthCheck, settings
-from machine import LEVELS
+from support.machine import LEVELS
 
 import tiercel
 

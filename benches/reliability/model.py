@@ -1,4 +1,4 @@
-"""The state machine of `tests/collection_machine.py` for as many steps as wanted."""
+"""The state machine of `tests/collection/collection_machine.py` for as many steps as wanted."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from outcome import Outcome, Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "collection"))
 
 from collection_machine import Machine
 

@@ -1,4 +1,4 @@
-"""Write the files by which test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1`, `words 1` or
+"""Write the files by which tests/project/test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1`, `words 1` or
 `cache-files 1`.
 
 To be run once a format version, by the tiercel that is released with it. Files of a released version are never made again.

@@ -12,7 +12,7 @@ truly among the nearest, and k of them are the answer of an exact search. That t
   No bound from M, s and θ alone is better; it is that of the cosine with M = 1.
 
 Distances come from kernels in single precision, so all of it is stated with a *slack*: what a kernel's sum may be off.
-`tests/reference.py` holds the kernels to (dim / 8 + 8) units of rounding, 2**-24, of the sum of the sizes of its terms; twice
+`tests/support/reference.py` holds the kernels to (dim / 8 + 8) units of rounding, 2**-24, of the sum of the sizes of its terms; twice
 that is allowed here. Terms too small for single precision vanish: by 2**-149 a term, at most, and again twice that is allowed.
 """
 

@@ -1,0 +1,19 @@
+"""Fixtures of the tests of caches."""
+
+from collections.abc import Iterator
+
+import pytest
+from caching import Clock
+
+from tiercel.cache import Cache, Memory
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cache(clock: Clock) -> Iterator[Cache]:
+    with Cache([Memory(1 << 20)], clock=clock) as made:
+        yield made

@@ -1,0 +1,201 @@
+"""An exception at any place of a call leaves the cache as it was before or would be after, or without the key, and never holds anything up."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from caching import Clock, Counted
+from interrupting import Interrupter, Interruption
+from outside import Shelf, on_shelf
+from support.waiting import until
+
+import tiercel
+from tiercel import gate
+from tiercel.cache import Cache, Memory, Store, pool
+from tiercel.embed import HashingEmbedder
+
+KEYS = ["one", "none", "stale", "below"]
+LARGE = 4000
+
+
+def wait_for_jobs(of: pool.Pool) -> None:
+    """What was begun on a thread is done, whoever wanted it: wait until all threads of a pool do something else."""
+    all_here = threading.Barrier(of._most + 1)
+    for _ in range(of._most):
+        of.submit(all_here.wait)
+    all_here.wait(30)
+
+
+def assert_nothing_is_held(cache: Cache, raised: object) -> None:
+    shared = cache._shared
+    ladder, flights, namespace = shared.ladder, shared.flights, cache._namespace
+    wait_for_jobs(pool._POOL)
+    wait_for_jobs(shared.renewals._pool)
+    # What is loaded anew ends by itself.
+    until(lambda: not flights._flights and not ladder.watches._watches)
+    # On another thread, which may not take what this one holds.
+    settling = threading.Thread(target=cache.settle)
+    settling.start()
+    settling.join(30)
+    assert not settling.is_alive()
+    assert ladder.watches._writers == {}, raised
+    assert [(level._moving, dict(level.waiting)) for level in ladder.levels] == [(set(), {})] * len(ladder.levels)
+    locks = [ladder.watches._lock, ladder._mover._lock, flights._lock, shared._lock, shared.notes._lock]
+    locks += [namespace._lock, namespace._keeping, *(level.lock for level in ladder.levels)]
+    assert not any(lock.locked() for lock in [*locks, *(level._counting for level in ladder.levels)])
+
+
+CALLS: dict[str, Callable[[Cache], Any]] = {
+    "put": lambda cache: cache.put("one", ["new"]),
+    "put a large one": lambda cache: cache.put("one", ["new", bytes(LARGE)]),
+    "delete": lambda cache: cache.delete("one"),
+    "get": lambda cache: cache.get("below"),
+    "get many": lambda cache: cache.get_many(["below", "one"]),
+    "load": lambda cache: cache.get_or_load("none", lambda _: ["new"]),
+    "load what is stale": lambda cache: cache.get_or_load("stale", lambda _: ["new"]),
+    "load many": lambda cache: cache.get_many_or_load(["none", "stale"], lambda keys: [["new"]] * len(keys)),
+    "aload": lambda cache: run(cache.aget_or_load("none", aload)),
+    "aload what is stale": lambda cache: run(cache.aget_or_load("stale", aload)),
+    "aload many": lambda cache: run(cache.aget_many_or_load(["none", "stale"], aload)),
+    "aput": lambda cache: run(cache.aput("one", ["new"])),
+    "adelete": lambda cache: run(cache.adelete("one")),
+}
+
+
+async def aload(keys: Any) -> Any:
+    await asyncio.sleep(0)
+    return ["new"] if isinstance(keys, str) else [["new"]] * len(keys)
+
+
+def run(work: Any) -> Any:
+    """As `asyncio.run`, which has a handler of signals of its own."""
+    loop = asyncio.new_event_loop()
+    # What is raised in a task that nobody waits for ends the loop, and is looked at by nobody else.
+    loop.set_exception_handler(lambda loop, context: None)
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        sys.setprofile(None)
+        sys.settrace(None)
+        # A loop that was interrupted while it was to stop stops once more at once.
+        with suppress(RuntimeError):
+            loop.run_until_complete(cancel_all())
+        loop.run_until_complete(cancel_all())
+        loop.close()
+
+
+async def cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+# Python ignores what is raised while it closes a generator, or a coroutine that never began.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("name", CALLS)
+def test_an_exception_at_any_place_leaves_the_cache_whole(
+    name: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    # What the long calls go through is mostly what the short ones do.
+    is_long = "many" in name or name.startswith("a")
+    clock, interrupter = Clock(), Interrupter(step=4 if is_long and not pytestconfig.getoption("long") else 1)
+    with Cache([Memory(2500), Store(tmp_path, 1 << 20)], clock=clock, stale=1000) as cache:
+        while not interrupter.is_done:
+            cache.put("below", ["old", bytes(LARGE)])
+            cache.put("stale", ["old"], ttl=1)
+            cache.put("one", ["old"])
+            cache.delete("none")
+            clock.pass_seconds(2)
+            cache.settle()
+            raised: BaseException | None = None
+            try:
+                interrupter.call(lambda: CALLS[name](cache))
+            except Interruption as error:
+                # With what it holds: all the frames that it came through.
+                raised = error
+            assert_nothing_is_held(cache, str(raised))
+            assert all(value is None or value[0] in {"old", "new"} for value in cache.get_many(KEYS)), str(raised)
+            # Each can be loaded, and is kept.
+            for key in KEYS:
+                cache.delete(key)
+                load = Counted(lambda _: ["loaded"])
+                assert [cache.get_or_load(key, load, timeout=0) for _ in range(2)] == [["loaded"]] * 2, str(raised)
+                assert load.asked == [key], f"{raised}: nothing is kept for {key!r}"
+        assert interrupter.place > 15
+
+
+def test_an_exception_at_any_place_leaves_an_embedding_cache_whole() -> None:
+    interrupter = Interrupter()
+    cache = tiercel.EmbeddingCache(HashingEmbedder(dim=8), Memory(1 << 20))
+    while not interrupter.is_done:
+        texts = [f"text {interrupter.place}", "another"]
+        with suppress(Interruption):
+            interrupter.call(lambda texts=texts: cache.embed_documents(texts))
+        assert cache._flights._flying == {}
+        assert not cache._flights._lock.locked()
+        assert not cache._lock.locked()
+        assert cache.embed_documents(texts).shape == (2, 8)
+    assert interrupter.place > 30
+
+
+def test_an_exception_at_any_place_leaves_a_tier_outside_whole() -> None:
+    interrupter, shelf = Interrupter(), Shelf()
+    with Cache([Memory(1 << 20), on_shelf(shelf)]) as cache:
+        guard = cast("Any", cache._shared.ladder.levels[1].tier)._guard
+        while not interrupter.is_done:
+            key = f"key {interrupter.place}"
+            with suppress(Interruption):
+                interrupter.call(lambda key=key: cache.get(key))
+            until(lambda: not guard._running)
+            assert not guard._lock.locked()
+            assert cache.get_or_load(key, Counted(), timeout=0) == f"loaded {key}"
+            assert cache[key] == f"loaded {key}"
+        assert interrupter.place > 50
+        assert guard.breaker == "closed"
+
+
+def test_an_exception_at_any_place_leaves_a_pool_whole() -> None:
+    interrupter = Interrupter()
+    while not interrupter.is_done:
+        threads, done = pool.Pool(1, "test"), threading.Event()
+        with suppress(Interruption):
+            interrupter.call(lambda threads=threads: threads.submit(int))
+        threads.submit(done.set)
+        assert done.wait(30)
+    assert interrupter.place > 3
+
+
+def test_ctrl_c_that_wakes_no_wait_ends_it() -> None:
+    """One that comes in just before a wait begins does not wake it. Neither does one that another thread gets, and that comes at any time."""
+    cache, main = Cache([Memory(1 << 20)]), threading.get_ident()
+    loads, raised, in_time = threading.Event(), threading.Event(), list[bool]()
+
+    def load(_: str) -> str:
+        loads.set()
+        in_time.append(raised.wait(15))
+        return "loaded"
+
+    def interrupt() -> None:
+        until(lambda: sys._current_frames()[main].f_code.co_filename == gate.__file__)
+        signal.raise_signal(signal.SIGINT)
+
+    loading = threading.Thread(target=cache.get_or_load, args=("key", load))
+    loading.start()
+    assert loads.wait(30)
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        cache.get_or_load("key", load)
+    raised.set()
+    loading.join()
+    interrupting.join()
+    assert in_time == [True]
+    assert cache.get("key") == "loaded"

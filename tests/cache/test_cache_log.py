@@ -1,0 +1,140 @@
+"""What the log tells of tiers that fail: once when it begins, and once when they work again."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outside import Shelf
+from support.waiting import until
+
+from tiercel.cache import Cache, Files, Memory, Store, Wrapped
+from tiercel.cache.refusals import Refusals
+
+MIB = 1 << 20
+
+FULL_DISK = """
+import logging, os, resource, signal, sys
+from tiercel import cache
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(levelname)s %(name)s %(message)s")
+tier = getattr(cache, sys.argv[2])(sys.argv[1], 1 << 30)
+most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+with cache.Cache([cache.Memory(1 << 20), tier] if sys.argv[3] == "below" else [tier]) as values:
+    values["a"] = 1
+    assert values.flush()
+    print("full")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, most))
+    for number in range(40):
+        values.put(str(number), os.urandom(250_000))
+        values.settle()
+    values.flush()
+    print("room")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    values["b"] = 2
+    values.flush()
+    assert values.flush()
+    values["c"] = 3
+    assert values.flush()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
+@pytest.mark.parametrize("where", ["below", "alone"])
+def test_a_full_disk_is_told_once_and_so_is_its_end(where: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path), "Store", where]
+    told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    tier = f"tiercel cache: tiers[{1 if where == 'below' else 0}], Store {tmp_path}:"
+    assert told == [
+        "full",
+        f"WARNING {tier} the disk refuses; what cannot be written or read is forgotten",
+        "room",
+        f"INFO {tier} the disk takes writes again",
+    ]
+
+
+class Counting:
+    """A tier whose counts a test sets."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Any] = {"failures": 0, "entries": 1}
+
+    def stats(self) -> dict[str, Any]:
+        return self.counts
+
+
+def test_a_tier_that_fails_now_and_then_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="tiercel")
+    tier, now = Counting(), [0.0]
+    refusals = Refusals([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
+
+    def told() -> list[str]:
+        levels = [record.levelname for record in caplog.records]
+        caplog.clear()
+        return levels
+
+    def fail() -> None:
+        tier.counts["failures"] += 1
+        refusals.look()
+
+    refusals.look()
+    assert told() == []
+    for _ in range(10):
+        fail()
+        refusals.look()
+    assert told() == ["WARNING"]
+    refusals.look([False])
+    assert told() == []
+    refusals.look([True])
+    assert told() == ["INFO"]
+    for _ in range(10):
+        fail()
+        refusals.look([True])
+    assert told() == [], "less than a minute after the last warning"
+    now[0] = 61.0
+    fail()
+    assert told() == ["WARNING"]
+    tier.counts["entries"] = 0
+    refusals.look([True])
+    assert told() == [], "it has forgotten everything"
+    tier.counts["entries"] = 1
+    now[0] = 120.0
+    refusals.look()
+    assert told() == []
+    now[0] = 121.0
+    refusals.look()
+    assert told() == ["INFO"]
+
+
+def test_a_tier_outside_that_does_not_answer_is_told_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, logger="tiercel")
+    now = [0.0]
+    monkeypatch.setattr(Wrapped, "_clock", staticmethod(lambda: now[0]))
+    shelf = Shelf()
+    with Cache([Memory(MIB), Wrapped(shelf)], write="through") as cache:
+        shelf.mode = "fails"
+        for number in range(20):
+            cache[str(number)] = number
+            cache.settle()
+        until(lambda: caplog.records)
+        [warning] = [record.getMessage() for record in caplog.records]
+        assert warning.startswith("cache: tiers[1], Wrapped: does not answer, and is asked again later: Failure: ")
+        shelf.mode = "works"
+        now[0] = 2.0
+        cache["a"] = 1
+        cache.settle()
+        until(lambda: len(caplog.records) > 1)
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+        assert caplog.records[1].getMessage() == "cache: tiers[1], Wrapped: answers again"
+
+
+def test_a_tier_knows_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in (Store, Files):
+        with kind(kind.__name__, MIB) as tier:
+            assert tier.directory == str(tmp_path / kind.__name__)

@@ -1,0 +1,195 @@
+"""Words are found whatever their case and the form of their letters, by the rules of their language."""
+
+# Letters of many languages.
+# ruff: noqa: RUF001
+
+import lzma
+import shutil
+import tarfile
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.places import DATA
+from texts import lit
+
+import tiercel
+
+# By language: a text, and queries that find it.
+FOUND: dict[str | None, list[tuple[str, list[str]]]] = {
+    "turkish": [
+        ("IŞIK İstanbul", ["ışık", "IŞIK", "Işık", "istanbul", "İSTANBUL", "i\u0307stanbul", "I\u0307STANBUL"]),
+        ("kızıl ısı", ["KIZIL", "ISI"]),
+        ("İSTANBUL’UN", ["istanbul", "İstanbul'da"]),
+    ],
+    "azerbaijani": [("QIZIL İpək", ["qızıl", "Qızıl", "ipək", "İPƏK"])],
+    "lithuanian": [("LI\u0300TAS", ["lìtas", "LÌTAS", "li\u0307\u0300tas"])],
+    "german": [("Die Straße", ["STRASSE", "strasse", "STRAẞE", "straße"])],
+    "greek": [("ΟΔΥΣΣΕΥΣ", ["οδυσσευς", "Οδυσσευσ"]), ("οδός", ["ΟΔΟΣ", "ΟΔΌΣ", "οδο\u0301ς"])],
+    "french": [("ÉCOLES", ["école", "e\u0301cole"])],
+    None: [
+        ("cafe\u0301", ["café", "CAFÉ", "CAFE\u0301", "ｃａｆé"]),
+        ("Straße", ["strasse", "STRASSE"]),
+        ("İstanbul ışık", ["istanbul", "ISTANBUL", "IŞIK"]),
+        ("o\ufb03ce co\u00adoperate", ["office", "OFFICE", "cooperate"]),
+        ("ｶﾀｶﾅ", ["カタカナ"]),
+        ("한글", [unicodedata.normalize("NFD", "한글")]),
+    ],
+}
+CASES = [(language, text, queries) for language, rows in FOUND.items() for text, queries in rows]
+
+
+@pytest.mark.parametrize(("language", "text", "queries"), CASES)
+def test_a_text_is_found_in_any_form(tmp_path: Path, language: str | None, text: str, queries: list[str]) -> None:
+    with tiercel.open(tmp_path / "it", language=language) as collection:
+        collection.upsert(["it", "other"], texts=[f"{text} x", "something else x"])
+        collection.checkpoint()
+        for query in queries:
+            match = collection.search(text=query, include=("text", "highlights"))[0]
+            assert match.id == "it", query
+            assert lit(match)[0] in text
+            for signed, expected in {f"+{query}": "it", f'"{query}"': "it", f"x -{query}": "other"}.items():
+                assert collection.search(text=signed, syntax="operators").ids == [expected], signed
+    with tiercel.open(tmp_path / "it", mode="r") as reader:
+        assert all(reader.search(text=query).ids == ["it"] for query in queries)
+
+
+def test_turkish_letters_are_four(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, language="turkish") as collection:
+        collection.upsert(["dotless", "dotted"], texts=["kıs", "kis"])
+        for query, expected in {"KIS": "dotless", "kıs": "dotless", "KİS": "dotted", "kis": "dotted"}.items():
+            assert collection.search(text=query).ids == [expected]
+
+
+def test_accents_stay(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, language=None) as collection:
+        collection.upsert(["a", "b"], texts=["résumé", "resume"])
+        assert collection.search(text="RE\u0301SUME\u0301").ids == ["a"]
+        assert collection.search(text="RESUME").ids == ["b"]
+
+
+# By language: words, and how they may be written without accents; and words that are not found so.
+ACCENTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "english": ({}, {"résumé": "resume"}),
+    "german": ({"Köln": "koln", "Äpfel": "apfel", "Müller": "muller"}, {"Café": "cafe"}),
+    "spanish": ({"canción": "cancion", "árbol": "arbol", "rápido": "rapido"}, {"niño": "nino", "pingüino": "pinguino"}),
+    "dutch": ({"coördinatie": "coordinatie", "privé": "prive"}, {"Curaçao": "curacao", "scène": "scene"}),
+    "greek": ({"ταξίδεψε": "ταξιδεψε", "οδός": "οδος"}, {"προϊόν": "προιον"}),
+    "arabic": ({"مُحَمَّد": "محمد", "أحمد": "احمد", "آخر": "اخر"}, {}),
+    "french": ({"père": "pere", "marché": "marche"}, {"garçon": "garcon", "hôtel": "hotel"}),
+    "italian": ({"caffè": "caffe"}, {"virtù": "virtu"}),
+    "swedish": ({}, {"språk": "sprak"}),
+    "turkish": ({}, {"güneş": "gunes"}),
+}
+
+
+@pytest.mark.parametrize("language", ACCENTS)
+def test_accents_that_stems_are_without(tmp_path: Path, language: str) -> None:
+    same, other = ACCENTS[language]
+    with tiercel.open(tmp_path, language=language) as collection:
+        collection.upsert([*same, *other], texts=[*same, *other])
+        found = {word: collection.search(text=plain).ids for word, plain in (same | other).items()}
+        assert found == {word: [word] for word in same} | {word: [] for word in other}
+        assert all(collection.search(text=word).ids == [word] for word in found)
+
+
+def test_scripts_without_spaces(tmp_path: Path) -> None:
+    texts = {
+        "ko": "지역주민이 모였다",
+        "kana": "カタカナテスト",
+        "ja": "東京都にすむ",
+        "zh": "北京大学的学生",
+        "th": "ภาษาไทย",
+    }
+    with tiercel.open(tmp_path, language=None) as collection:
+        collection.upsert([*texts], texts=[*texts.values()])
+        for query in ("주민", "지역주민", "テスト"):
+            assert collection.search(text=query).ids == [], "a run is one word"
+        for query, expected in {
+            "지역주민이": "ko",
+            "カタカナテスト": "kana",
+            "すむ": "ja",
+            "大学": "zh",
+            "ไทย": "th",
+        }.items():
+            assert collection.search(text=query).ids == [expected]
+        assert collection.search(text="東京").ids == ["ja", "zh"]
+        assert collection.search(text='+"東京"', syntax="operators").ids == ["ja"]
+        assert collection.search(text='+"京東"', syntax="operators").ids == []
+
+
+FORMS: list[Callable[[str], str]] = [
+    *(lambda text, form=form: unicodedata.normalize(form, text) for form in ("NFC", "NFD", "NFKC", "NFKD")),
+    str.upper,
+    str.lower,
+    str.casefold,
+]
+LETTERS = "abcijıIİßẞſςσΣΐéÉÅåﬁﬃǰŉĲǅµКкёЁ한Ａа\u0301\u0300\u0307\u0323\u0328"
+
+
+@given(word=st.text(st.sampled_from(LETTERS), max_size=8), one=st.sampled_from(FORMS), other=st.sampled_from(FORMS))
+def test_any_form_finds_any_other(shelf: tiercel.Collection, word: str, one: Any, other: Any) -> None:
+    word = f"x{word}"
+    shelf.upsert(["it"], texts=[f"{one(word)} word"])
+    (match,) = shelf.search(text=other(word), include=("text", "highlights"))
+    assert lit(match) == [one(word)]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with tiercel.open(tmp_path_factory.mktemp("shelf"), language=None, durability="none") as collection:
+        yield collection
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    """A collection whose terms were made by rules that told forms of a letter apart; some texts are in a checkpoint."""
+    with lzma.open(DATA / "collection-v1-words.tar.xz") as unpacked, tarfile.open(fileobj=unpacked) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "collection-v1-words"
+
+
+WANTED = {
+    "ışık": {"city", "light"},
+    "IŞIK": {"city", "light"},
+    "istanbul": {"city"},
+    "café": {"café", "later"},
+    "STRASSE": {"café", "later"},
+    "οδυσσευς": {"king"},
+}
+
+
+def check(collection: tiercel.Collection) -> None:
+    for query, ids in WANTED.items():
+        found = collection.search(text=query, include=("text", "highlights"))
+        assert set(found.ids) == ids, query
+        assert all(len(lit(match)) == 1 for match in found)
+    assert collection.search(text='"café strasse"', syntax="operators").ids == ["café", "later"]
+
+
+def test_old_terms_are_made_again(old: Path) -> None:
+    before = sorted(path.name for path in old.glob("text-*.seg"))
+    with tiercel.open(old, mode="r") as reader:
+        check(reader)
+    with tiercel.open(old) as collection:
+        check(collection)
+        collection.upsert(["new"], texts=["ışık"])
+        collection.delete(["new"])
+        check(collection)
+        assert collection.verify() == []
+    # Closing has written them.
+    assert sorted(path.name for path in old.glob("text-*.seg")) != before
+    with tiercel.open(old, mode="r") as reader:
+        check(reader)
+
+
+def test_old_terms_are_made_again_after_a_copy(old: Path, tmp_path: Path) -> None:
+    shutil.copytree(old, tmp_path / "copy")
+    with tiercel.open(tmp_path / "copy") as collection:
+        collection.backup(tmp_path / "backup")
+    with tiercel.open(tmp_path / "backup") as collection:
+        check(collection)

@@ -1,0 +1,12 @@
+"""Where files lie that tests read."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, or an unpacked source distribution."""
+DATA = ROOT / "tests" / "data"
+"""Files of released formats."""
+# Data that may lie beside the checkout, and without which some tests are skipped.
+_BESIDE = ROOT.parent / "shared" / "data"
+WORDNET = _BESIDE / "wordnet"
+TRACES = _BESIDE / "traces"
