@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from caching import Clock
+from outside import Shelf
 
 from tiercel.cache import Cache, Memory
 
@@ -17,3 +18,11 @@ def clock() -> Clock:
 def cache(clock: Clock) -> Iterator[Cache]:
     with Cache([Memory(1 << 20)], clock=clock) as made:
         yield made
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    """What is outside, and fails as it is told."""
+    shelf = Shelf()
+    yield shelf
+    shelf.release()

@@ -1,17 +1,13 @@
 """An embedder that remembers: what comes out is the same whether or not it was cached, and no text is embedded twice."""
 
-import asyncio
-import multiprocessing
-import os
-import threading
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from embedders import Embedder, Tier, vector
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -23,42 +19,6 @@ from tiercel.embed import HashingEmbedder, from_callable
 from tiercel.embedding_cache.codes import VectorCodec
 
 MIB = 1 << 20
-WAIT = 20  # seconds until a test that hangs fails
-
-
-class Embedder:
-    """Remembers what it was asked for, and may be stopped on the way."""
-
-    dim = 8
-    fingerprint = "model"
-
-    def __init__(self, before: Callable[[list[str]], object] = lambda texts: None) -> None:
-        self.asked: list[list[str]] = []
-        self.before = before
-
-    def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked.append(list(texts))
-        self.before(list(texts))
-        return np.array([vector(text) for text in texts], np.float32)
-
-    def embed_query(self, text: str) -> np.ndarray:
-        return -self.embed_documents([text])[0]
-
-
-def vector(text: str) -> list[float]:
-    return [len(text) + 0.1, *(text.count(letter) / 3 for letter in "abcdefg")]
-
-
-class Tier(dict[bytes, bytes]):
-    """The least that a tier has."""
-
-    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        return [self.get(key) for key in keys]
-
-    def put(self, key: bytes, value: bytes) -> None:
-        self[key] = value
-
-
 texts_of = st.lists(st.sampled_from(["", "a", "b", "ab", "cab", "ключ", "a\0b"]), max_size=8)
 
 
@@ -336,147 +296,6 @@ def test_what_the_embedder_raises_is_raised_and_the_next_call_asks_again() -> No
     assert cache.embed_documents(["a"]).shape == (1, 8)
 
 
-def run(*works: Callable[[], object]) -> list[object]:
-    """What works on threads of their own return or raise."""
-    results: list[object] = [None] * len(works)
-
-    def keep(at: int, work: Callable[[], object]) -> None:
-        try:
-            results[at] = work()
-        except Exception as error:  # noqa: BLE001 - it is what the test looks at
-            results[at] = error
-
-    threads = [threading.Thread(target=keep, args=each, daemon=True) for each in enumerate(works)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(WAIT)
-        assert not thread.is_alive()
-    return results
-
-
-class Watched(Tier):
-    """Lets callers go on when so many have looked."""
-
-    def __init__(self, callers: int) -> None:
-        super().__init__()
-        self.barrier = threading.Barrier(callers)
-        self.looked = threading.local()
-
-    def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-        found = super().get_many(keys)
-        if not getattr(self.looked, "once", False):
-            self.looked.once = True
-            self.barrier.wait(WAIT)
-        return found
-
-
-def test_threads_that_miss_the_same_text_embed_it_once() -> None:
-    embedder = Embedder()
-    cache = EmbeddingCache(embedder, Watched(16))
-    results = run(*[lambda: cache.embed_documents(["a", "b"]).tolist()] * 16)
-    assert results == [results[0]] * 16
-    assert embedder.asked == [["a", "b"]]
-    stats = cache.stats()
-    assert (stats["texts"], stats["embedded"], stats["waited"], stats["hits"]) == (32, 2, 30, 0)
-
-
-def test_batches_that_overlap_in_any_order_do_not_wait_for_each_other_forever() -> None:
-    embedder = Embedder()
-    cache = EmbeddingCache(embedder, Tier(), dtype="f32")
-    every = [f"text {number}" for number in range(40)]
-
-    def ask(seed: int) -> list[list[str]]:
-        rng, wrong = np.random.default_rng(seed), list[list[str]]()
-        for _ in range(20):
-            batch = [every[number] for number in rng.permutation(40)[:10]]
-            if cache.embed_documents(batch).tolist() != np.array([vector(text) for text in batch], np.float32).tolist():
-                wrong.append(batch)
-        return wrong
-
-    assert run(*[lambda seed=seed: ask(seed) for seed in range(8)]) == [[]] * 8
-    assert sorted(text for batch in embedder.asked for text in batch) == sorted(every)
-
-
-def test_those_who_wait_for_one_who_fails_try_themselves() -> None:
-    def refuse(texts: list[str]) -> None:
-        if len(embedder.asked) == 1:
-            raise ConnectionError("no model today")
-
-    embedder = Embedder(refuse)
-    cache = EmbeddingCache(embedder, Watched(16))
-    results = run(*[lambda: cache.embed_documents(["a"]).shape] * 16)
-    assert [str(result) for result in results if isinstance(result, Exception)] == ["no model today"]
-    assert results.count((1, 8)) == 15
-    assert embedder.asked == [["a"], ["a"]]
-
-
-@pytest.mark.parametrize(("failing", "calls"), [(9, 2), (1, 2)])
-def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
-    monkeypatch: pytest.MonkeyPatch, failing: int, calls: int
-) -> None:
-    waiting = threading.Semaphore(0)
-
-    def refuse(texts: list[str]) -> None:
-        if len(embedder.asked) == 1:
-            # The first call fails when the nine others wait for it.
-            for _ in range(10):
-                assert waiting.acquire(timeout=WAIT)
-        if len(embedder.asked) <= failing:
-            raise ConnectionError("no model today")
-
-    embedder = Embedder(refuse)
-    tier = Watched(10)
-    cache = EmbeddingCache(embedder, tier)
-    take = cache._flights.take
-
-    def taken(*arguments: Any) -> Any:
-        flights = take(*arguments)
-        waiting.release()
-        return flights
-
-    monkeypatch.setattr(cache._flights, "take", taken)
-    results = run(*[lambda: cache.embed_documents(["a"]).shape] * 10)
-    assert [str(each) for each in results].count("no model today") == (10 if failing > 1 else 1)
-    assert embedder.asked == [["a"]] * calls
-    # Who comes later tries again, and waits for nobody.
-    tier.looked.once = True
-    if failing > 1:
-        with pytest.raises(ConnectionError):
-            cache.embed_documents(["a"])
-        assert len(embedder.asked) == 3
-
-
-def test_a_call_that_fails_for_another_text_is_no_failure_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, waits = threading.Event(), threading.Event()
-
-    def refuse(texts: list[str]) -> None:
-        if "bad" in texts:
-            begun.set()
-            assert waits.wait(WAIT)
-            raise ConnectionError("bad text")
-
-    embedder = Embedder(refuse)
-    cache = EmbeddingCache(embedder, Tier())
-    take = cache._flights.take
-
-    def taken(*arguments: Any) -> Any:
-        theirs = take(*arguments)
-        if theirs:
-            waits.set()
-        return theirs
-
-    monkeypatch.setattr(cache._flights, "take", taken)
-
-    def second() -> Any:
-        assert begun.wait(WAIT)
-        return cache.embed_documents(["good"]).shape
-
-    results = run(lambda: cache.embed_documents(["bad", "good"]), second)
-    assert [str(each) for each in results] == ["bad text", "(1, 8)"]
-    assert embedder.asked == [["bad", "good"], ["good"]]
-
-
 @pytest.mark.parametrize("returned", [1 + 3j, np.complex64(1), "1", b"1", np.datetime64(1, "s"), True])
 def test_what_is_no_real_number_is_no_vector(returned: Any) -> None:
     """numpy would make floats of them: of a complex number its real part."""
@@ -500,76 +319,6 @@ def test_below_the_smallest_scale_the_error_is_as_stated() -> None:
         assert np.all(error <= np.maximum(largest / 254, 5.9e-39) * (1 + 1e-6)), exponent
 
 
-def test_what_arrives_while_a_caller_looks_is_not_embedded_again() -> None:
-    class Late(Tier):
-        """Finds nothing at first, and by the time it says so the text is there."""
-
-        late = True
-
-        def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
-            found = super().get_many(keys)
-            if self.late:
-                self.late = False
-                cache.embed_documents(["a"])
-            return found
-
-    embedder = Embedder()
-    cache = EmbeddingCache(embedder, Late())
-    assert cache.embed_documents(["a", "b"]).shape == (2, 8)
-    assert embedder.asked == [["a"], ["b"]]
-
-
-def test_an_embedder_that_asks_its_own_cache_is_told() -> None:
-    embedder = Embedder(lambda texts: cache.embed_documents(texts) if len(embedder.asked) == 1 else None)
-    cache = EmbeddingCache(embedder, Tier())
-    with pytest.raises(tiercel.InvalidInputError, match="expected one that does not ask its own cache"):
-        cache.embed_documents(["a"])
-    assert cache.embed_documents(["a"]).shape == (1, 8)
-
-
-def test_coroutines_share_what_is_being_embedded() -> None:
-    embedder = Embedder()
-    cache = EmbeddingCache(embedder, Tier())
-
-    async def ask() -> list[np.ndarray]:
-        return await asyncio.gather(*(cache.aembed_query("a") for _ in range(9)), cache.aembed_documents(["b"]))
-
-    results = asyncio.run(ask())
-    assert {tuple(each.tolist()) for each in results[:9]} == {tuple(cache.embed_query("a").tolist())}
-    assert sorted(embedder.asked) == [["a"], ["b"]]
-
-
-def ask_and_tell(cache: EmbeddingCache, answer: Connection) -> None:
-    answer.send(cache.embed_documents(["a"]).shape)
-
-
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_process_does_not_wait_for_threads_of_its_parent() -> None:
-    began, go_on, parent = threading.Event(), threading.Event(), os.getpid()
-
-    def wait(texts: list[str]) -> None:
-        if os.getpid() == parent:
-            began.set()
-            go_on.wait(WAIT)
-
-    cache = EmbeddingCache(Embedder(wait), Tier())
-    thread = threading.Thread(target=cache.embed_documents, args=[["a"]])
-    thread.start()
-    assert began.wait(WAIT)
-    here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("fork").Process(target=ask_and_tell, args=(cache, there))
-    process.start()
-    try:
-        assert here.poll(WAIT)
-        assert here.recv() == (1, 8)
-    finally:
-        go_on.set()
-        process.kill()
-        process.join()
-        thread.join()
-
-
 def test_a_collection_takes_it_as_its_embedder(tmp_path: Path) -> None:
     embedder = Embedder()
     with tiercel.open(tmp_path / "codes", embedder=EmbeddingCache(embedder, Memory(MIB))) as collection:
@@ -590,6 +339,6 @@ def test_a_cache_tells_what_it_did() -> None:
     cache.embed_documents(["a cat", "a hen", "a cat"])
     cache.embed_documents(["a hen", "a hen", "an eel"])
     stats = cache.stats()
-    assert 0 < stats.pop("seconds") < WAIT
+    assert 0 < stats.pop("seconds") < 20
     assert 0 < stats.pop("max_error") < 0.03
     assert stats == {"texts": 6, "hits": 2, "waited": 0, "embedded": 3, "calls": 2, "bytes": 3 * 72, "failures": 0}
