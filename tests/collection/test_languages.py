@@ -193,3 +193,55 @@ def test_old_terms_are_made_again_after_a_copy(old: Path, tmp_path: Path) -> Non
         collection.backup(tmp_path / "backup")
     with tiercel.open(tmp_path / "backup") as collection:
         check(collection)
+
+
+CUT: dict[str, list[str]] = {
+    "import os.path.join": ["join", "path", "os", "os.path.join", "path.join"],
+    "foo_bar baz": ["bar", "foo", "foo_bar", "FOO_BAR"],
+    "key:value": ["value", "key", "key:value"],
+    "see example.com/page": ["example", "com", "page", "example.com"],
+    "> out.txt": ["out", "txt", "out.txt"],
+    "1003,7,8,9": ["1003", "7", "8", "9", "1003,7"],
+    "1,2,3": ["1", "2", "3"],
+    "9.75,2.25;6": ["9.75", "2.25", "6"],
+    "from the U.S.A. and": ["USA", "U.S.A.", "u.s.a"],
+    "about 12,345.67 km": ["12,345.67", "km"],
+}
+
+
+def letters_of(words: list[str]) -> str:
+    return "".join(letter for letter in "".join(words).lower() if letter.isalnum())
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_code_and_tables_are_found_by_each_of_their_words(tmp_path: Path, text: str) -> None:
+    with tiercel.open(tmp_path) as collection:
+        collection.upsert(["it", "other"], texts=[text, "of something else"])
+        for query in CUT[text]:
+            (match,) = collection.search(text=query, include=("text", "highlights"))
+            assert match.id == "it", query
+            # As a phrase the words stand in their order.
+            (again,) = collection.search(text=f'+"{query}"', syntax="operators", include=("text", "highlights"))
+            assert lit(again) == lit(match)
+            assert letters_of(lit(match)) == letters_of([query])
+        assert collection.search(text='"join path" "9 8"', syntax="operators").ids == []
+
+
+def test_numbers_stay_whole(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path) as collection:
+        collection.upsert(["it"], texts=["pi is 3.14, it costs 1,000 or 5.00 in v1.2.3"])
+        for query in ("3.14", "1,000", "5.00", "v1.2.3"):
+            assert collection.search(text=query).ids == ["it"]
+        for query in ("3", "14", "1", "000", "5", "00"):
+            assert collection.search(text=query).ids == []
+
+
+def test_terms_that_were_not_cut_are_made_again(tmp_path: Path) -> None:
+    """Rules with number 2 kept `os.path.join` whole; some texts are in a checkpoint, and one in the log alone."""
+    with lzma.open(DATA / "collection-v1-code.tar.xz") as unpacked, tarfile.open(fileobj=unpacked) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for mode in ("r", "rw", "r"):
+        with tiercel.open(tmp_path / "collection-v1-code", mode=mode) as collection:
+            for query, expected in {"join": "import", "1003": "row", "bar": "name", "USA": "name"}.items():
+                assert collection.search(text=query).ids == [expected]
+            assert collection.verify() == []

@@ -1,5 +1,5 @@
-"""Write the files by which tests/project/test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1`, `words 1` or
-`cache-files 1`.
+"""Write the files by which tests/project/test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1`, `words 1`,
+`code 1` or `cache-files 1`.
 
 To be run once a format version, by the tiercel that is released with it. Files of a released version are never made again.
 """
@@ -91,6 +91,15 @@ def words(path: Path) -> None:
     os._exit(0)
 
 
+def code(path: Path) -> None:
+    """Code and tables, whose words the rules with number 2 did not cut, as a killed process leaves them."""
+    opened = tiercel.open(path)
+    opened.upsert(["import", "row"], texts=["import os.path.join", "1003,7,8,9"])
+    opened.checkpoint()
+    opened.upsert(["name"], texts=["foo_bar of the U.S.A."])
+    os._exit(0)
+
+
 def write_collection(version: int, name: str = "", make: Callable[[Path], None] = collection) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / f"collection-v{version}{name}"
@@ -136,6 +145,7 @@ if __name__ == "__main__":
         "index": write_indexes,
         "collection": write_collection,
         "words": partial(write_collection, name="-words", make=words),
+        "code": partial(write_collection, name="-code", make=code),
         "cache-files": write_cache_files,
     }
     write[sys.argv[1]](int(sys.argv[2]))

@@ -1,5 +1,6 @@
 //! How texts become terms: words, their case and forms, languages, stop words.
 
+pub(crate) mod cuts;
 pub(crate) mod fold;
 pub(crate) mod language;
 pub(crate) mod stop_words;

@@ -2,19 +2,22 @@
 
 use std::ops::Range;
 
+use super::cuts::is_abbreviation;
 use super::fold::{Casing, fold};
 use super::language::Language;
 use super::words::for_each_word;
 
 /// The version of the rules by which texts become terms. A segment that was built by other rules does not find what it should: build it
 /// again of its texts.
-pub const ANALYZER: u64 = 2;
+pub const ANALYZER: u64 = 3;
 
 /// Words of more bytes are not indexed: they are hashes, keys and encoded data, not words.
 pub const MAX_WORD_BYTES: usize = 255;
 
-/// Makes terms of a text: its Unicode words (UAX #29), without stop words, stemmed.
+/// Makes terms of a text: its Unicode words (UAX #29), cut further, without stop words, stemmed.
 ///
+/// - `os.path.join`, `foo_bar`, `key:value` and `1003,7,8` are several words, `3.14` and `1,000` are one: see the module `cuts`.
+/// - An abbreviation, `U.S.A.` or `e.g.`, is one word, the same without its dots, and no stop word.
 /// - Words are compared without case and without the difference between forms of one letter: see the module `fold`.
 /// - Chinese and Japanese are indexed a character at a time, katakana a run at a time; a phrase finds a word of several
 ///   characters.
@@ -71,6 +74,7 @@ impl Tokenizer {
         if is_too_long(word) {
             return None;
         }
+        let is_abbreviation = is_abbreviation(word);
         let mut word = fold(word, self.casing());
         if self.stemming == Some(Language::Turkish) {
             // Behind an apostrophe stands the ending of a name, which stemmers do not know.
@@ -79,7 +83,10 @@ impl Tokenizer {
         if word.is_empty() || word.len() > MAX_WORD_BYTES {
             return None;
         }
-        if self.stop_words.is_some_and(|language| language.is_stop_word(&word)) {
+        if is_abbreviation {
+            // `U.S.` is not the stop word `us`.
+            word.retain(|letter| letter != '.');
+        } else if self.stop_words.is_some_and(|language| language.is_stop_word(&word)) {
             return None;
         }
         let Some(stemmer) = self.stemming.and_then(Language::stemmer) else { return Some(word) };
@@ -115,14 +122,14 @@ mod tests {
     fn words_are_folded() {
         let cases: [(&str, &[&str]); 10] = [
             ("", &[]),
-            ("The FBI, F.B.I. and O'Reilly's", &["the", "fbi", "f.b.i", "and", "o'reilly's"]),
+            ("The FBI, F.B.I. and O'Reilly's", &["the", "fbi", "fbi", "and", "o'reilly's"]),
             ("don\u{2019}t", &["don't"]),
             ("\u{c9}COLE stra\u{df}e \u{1e9e} \u{130}", &["\u{e9}cole", "strasse", "ss", "i"]),
             ("\u{3a3}\u{39f}\u{3a6}\u{39f}\u{3a3}", &["\u{3c3}\u{3bf}\u{3c6}\u{3bf}\u{3c3}"]),
             ("\u{6771}\u{4eac} \u{30bf}\u{30ef}\u{30fc}", &["\u{6771}", "\u{4eac}", "\u{30bf}\u{30ef}\u{30fc}"]),
             ("ok \u{1f600} \u{1f469}\u{200d}\u{1f680}!", &["ok"]),
             ("cafe\u{301} caf\u{e9}", &["caf\u{e9}", "caf\u{e9}"]),
-            ("1,000.50 3D x_y", &["1,000.50", "3d", "x_y"]),
+            ("1,000.50 3D x_y", &["1,000.50", "3d", "x", "y"]),
             ("\u{0} \u{fffd} \u{feff} - _ a", &["a"]),
         ];
         for (text, expected) in cases {
@@ -194,7 +201,9 @@ mod tests {
             let tokens = Tokenizer::PLAIN.tokens(&text);
             prop_assert!(tokens.is_sorted_by(|a, b| a.range.end <= b.range.start && a.position < b.position));
             for token in tokens {
-                prop_assert_eq!(fold(&text[token.range], Casing::Common), token.term);
+                let word = fold(&text[token.range.clone()], Casing::Common);
+                let is_abbreviation = is_abbreviation(&text[token.range]);
+                prop_assert_eq!(if is_abbreviation { word.replace('.', "") } else { word }, token.term);
             }
         }
 

@@ -1,15 +1,22 @@
-//! Words of a text, by the word boundaries of Unicode (UAX #29).
+//! Words of a text, by the word boundaries of Unicode (UAX #29), and cut further where the module `cuts` says so.
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Call `found` with the byte offset and the characters of each word of `text`: what stands between two boundaries and
+use super::cuts::for_each_part;
+
+/// Call `found` with the byte offset and the characters of each word of `text`.
+pub(crate) fn for_each_word<'a>(text: &'a str, mut found: impl FnMut(usize, &'a str)) {
+    for_each_unicode_word(text, |start, word| for_each_part(word, |offset, part| found(start + offset, part)));
+}
+
+/// Call `found` with the byte offset and the characters of each word of Unicode: what stands between two boundaries and
 /// has a letter or a digit.
 ///
 /// Words of ASCII are found a byte at a time, with the rules that apply to them. Where another character may have a say,
 /// all up to the next space is left to the tables: a space ends a word whatever stands before it.
 ///
 /// One rule is left out: a mark does not draw the space or the sign before it into a word, so no word begins with one.
-pub(crate) fn for_each_word<'a>(text: &'a str, mut found: impl FnMut(usize, &'a str)) {
+pub(crate) fn for_each_unicode_word<'a>(text: &'a str, mut found: impl FnMut(usize, &'a str)) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
@@ -82,7 +89,7 @@ mod tests {
 
     fn words(text: &str) -> Vec<(usize, &str)> {
         let mut words = Vec::new();
-        for_each_word(text, |start, word| words.push((start, word)));
+        for_each_unicode_word(text, |start, word| words.push((start, word)));
         words
     }
 

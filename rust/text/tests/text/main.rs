@@ -4,3 +4,4 @@ mod bytes;
 mod large;
 mod model;
 mod reference;
+mod words;
