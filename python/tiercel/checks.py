@@ -136,12 +136,18 @@ def refuse_foreign_id(id: object, place: str) -> None:
         raise InvalidInputError(f"{place}: expected a str, got {kind}; give str(id)")
 
 
-def refuse_unknown(call: str, unknown: Mapping[str, object], known: Sequence[str]) -> None:
-    """Raise the `TypeError` of Python for an argument that a call does not have, with the name of the one that is meant."""
+def refuse_unknown(
+    call: str, unknown: Mapping[str, object], known: Sequence[str], elsewhere: Mapping[str, str] | None = None
+) -> None:
+    """Raise the `TypeError` of Python for an argument that a call does not have, with the name of the one that is meant.
+
+    `elsewhere` has our names by those that other libraries use.
+    """
     for name in unknown:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, known, n=1)
+        translated = (elsewhere or {}).get(name)
+        near = [translated] if translated else get_close_matches(name, known, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         raise TypeError(f"{call} got an unexpected keyword argument {name!r}{meant}")
 

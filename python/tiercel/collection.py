@@ -17,7 +17,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Literal, Unpack, final, overload
+from typing import Any, Literal, Never, Unpack, cast, final, overload
 
 from numpy.typing import ArrayLike
 
@@ -43,7 +43,15 @@ from tiercel.policy.cores import cores
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
-from tiercel.search import Expand, SearchOptions, check_alpha, options, vector_and_text, vectors_and_texts
+from tiercel.search import (
+    Expand,
+    SearchOptions,
+    check_alpha,
+    options,
+    refuse_unknown_options,
+    vector_and_text,
+    vectors_and_texts,
+)
 from tiercel.twins import twin
 from tiercel.writing import Writing
 
@@ -71,6 +79,11 @@ class Collection(Writing):
     def metric(self) -> str:
         """What is smallest for the nearest vectors."""
         return self._core.metric
+
+    @property
+    def language(self) -> str | None:
+        """Language of the texts, as `tiercel.open` was told; `None` where words are taken as they are."""
+        return self._core.language
 
     @property
     def fingerprint(self) -> str | None:
@@ -118,6 +131,7 @@ class Collection(Writing):
         mmr: float | None = None,
         include: Iterable[Include | Literal["highlights"]] = ("text", "metadata"),
         explain: bool = False,
+        **unknown: Never,
     ) -> Found:
         """Find the best records by vector, by text, or by both.
 
@@ -129,11 +143,11 @@ class Collection(Writing):
             Array of shape `(dim,)`: find records with vectors near it. A string here is a text: `search("cats")` is `search(text="cats")`.
         text
             Words to find (BM25, Robertson and Zaragoza 2009). With an embedder and no `vector`, records with vectors near that of the text
-            are found, too.
+            are found, too. A blank text finds nothing.
         syntax
             What signs and quotes in the text mean. "plain": nothing, so any text of a user is a query for its words. "operators":
             `"a phrase"` in double quotes, `+required`, `-excluded`; where there is a vector, given or embedded, what the text requires,
-            excludes and quotes holds for every result.
+            excludes and quotes holds for every result. Exclusions alone find nothing without a vector.
         filter
             Only among the records that pass: an expression of `F`, or its dict form.
         k
@@ -172,9 +186,11 @@ class Collection(Writing):
         DimensionMismatchError
             A vector of another length than `dim`.
         """
+        refuse_unknown_options("Collection.search()", unknown, "vector", "text")
         vector, text = vector_and_text(vector, text)
         if vector is None and text is None:
             raise InvalidInputError("search: expected vector, text or both, got neither")
+        is_blank = vector is None and self._makes_nothing_of(text)
         chosen = options(
             syntax=syntax,
             filter=filter,
@@ -182,7 +198,7 @@ class Collection(Writing):
             recall=recall,
             fusion=fusion,
             rrf_k=rrf_k,
-            alpha=alpha,
+            alpha=None if is_blank else alpha,
             expand=expand,
             rerank=rerank,
             rerank_depth=rerank_depth,
@@ -192,8 +208,9 @@ class Collection(Writing):
         )
         reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
-            vector = query_vector(self._embedder, text)
-        check_alpha(alpha, vector, text)
+            vector = None if is_blank else query_vector(self._embedder, text)
+        if not is_blank:
+            check_alpha(alpha, vector, text)
         return Found(self._core.search(vector, text, chosen, reranker))
 
     def search_many(
@@ -224,6 +241,8 @@ class Collection(Writing):
         DimensionMismatchError
             Vectors of another length than `dim`.
         """
+        unknown = {name: value for name, value in options_.items() if name not in SearchOptions.__annotations__}
+        refuse_unknown_options("Collection.search_many()", unknown, "vectors", "texts", "threads")
         vectors, texts = vectors_and_texts(vectors, texts)
         if vectors is None and texts is None:
             raise InvalidInputError("search_many: expected vectors, texts or both, got neither")
@@ -233,9 +252,21 @@ class Collection(Writing):
         reranker = None if rerank is None else scored_by(rerank, contents)
         workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
         if contents is not None and vectors is None and self._embedder is not None:
+            if any(map(self._makes_nothing_of, contents)):
+                # Each answer is that of `search`, and what is blank finds nothing at any moment.
+                there = [text for text in contents if not self._makes_nothing_of(text)]
+                answers = iter(self.search_many(texts=there, threads=threads, **options_) if there else [])
+                return [
+                    self.search(text=text, **cast("Any", options_)) if self._makes_nothing_of(text) else next(answers)
+                    for text in contents
+                ]
             vectors = query_vectors(self._embedder, contents)
         check_alpha(options_.get("alpha"), vectors, contents)
         return [Found(columns) for columns in self._core.search_many(vectors, contents, chosen, reranker, workers)]
+
+    def _makes_nothing_of(self, text: str | None) -> bool:
+        """Whether the embedder is not asked for a vector of this text, since it is blank."""
+        return self._embedder is not None and isinstance(text, str) and not text.strip()
 
     def count(self, filter: Filter | Metadata | None = None) -> int:
         """How many records pass a filter, or are there at all."""

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, Self, SupportsIndex, TypeAlias, cas
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.neighbours import finite
+from tiercel.neighbours import finite, place
 from tiercel.tables import html_table
 
 __all__ = ["Found", "Include", "Match", "Quality", "record"]
@@ -164,7 +164,7 @@ class Found(Sequence[Match]):
     def __getitem__(self, index: SupportsIndex | slice) -> Match | list[Match]:
         if isinstance(index, slice):
             return [self._match(at) for at in range(len(self))[index]]
-        return self._match(range(len(self))[index])
+        return self._match(place("Found", index, len(self)))
 
     def _match(self, at: int) -> Match:
         score, distance = float(self._scores[at]), float(self._distances[at])

@@ -26,12 +26,23 @@ from tiercel.tables import html_table
 if TYPE_CHECKING:
     from tiercel._core import Matches
 
-__all__ = ["Neighbour", "RangeMatches", "as_dict", "as_html", "as_list", "finite"]
+__all__ = ["Neighbour", "RangeMatches", "as_dict", "as_html", "as_list", "finite", "place"]
 
 
 def finite(value: float | None) -> float | None:
     """A number that JSON has, or `None`: a distance or a score may be too large for float32, or not there."""
     return value if value is not None and math.isfinite(value) else None
+
+
+def place(kind: str, index: SupportsIndex, count: int) -> int:
+    """The place that an index of an answer means, counted from its begin."""
+    try:
+        return range(count)[index]
+    except IndexError:
+        raise IndexError(f"{kind}: index out of range") from None
+    except TypeError:
+        got = type(index).__name__
+        raise TypeError(f"{kind}: expected an int or a slice as the index, got {got}") from None
 
 
 @final
@@ -109,7 +120,7 @@ class RangeMatches(Sequence[Any]):
     def __getitem__(self, index: SupportsIndex | slice) -> Any:
         if isinstance(index, slice):
             return [self._at(at) for at in range(len(self))[index]]
-        return self._at(range(len(self))[index])
+        return self._at(place("RangeMatches", index, len(self)))
 
     def _at(self, at: int) -> Any:
         if self._single:

@@ -13,6 +13,7 @@ from tiercel.paths import path_name
 from tiercel.places import telling_where
 from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
+from tiercel.trouble import tell
 from tiercel.writers import remember, telling_who_writes
 
 __all__ = ["open"]
@@ -121,6 +122,13 @@ def open(  # noqa: A001
         )
     if follow is not None:
         core.follow(follow)
+    if embedder is None and core.fingerprint is not None:
+        tell(
+            name,
+            [(False, f"opened without its embedder {core.fingerprint!r}: texts are searched by words alone")],
+            [],
+            False,
+        )
     collection = Collection._opened(name, mode, core, embedder)  # pyright: ignore[reportPrivateUsage]
     remember(collection)
     return collection

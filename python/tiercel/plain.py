@@ -32,7 +32,9 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["Plain", "given_metadata", "json_object", "record_metadata"]
 
-_EXPECTED: Final = "a value of JSON (None, bool, number, str, list, dict), a date, a Decimal, a UUID or an enum member"
+_EXPECTED: Final = (
+    "a value of JSON (None, bool, number, str, list, dict), a date, a datetime, a Decimal, a UUID or an enum member"
+)
 # Most values, for which asking what else they might be takes longer than all the rest.
 _PLAIN: Final = frozenset((str, float, bool, type(None), date, datetime))
 # The range of a float reaches a little farther, which the long way finds out.

@@ -3,15 +3,25 @@
 import math
 from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict, cast, final
+from typing import Any, Final, Literal, TypedDict, cast, final
 
-from tiercel.checks import SEARCH_INCLUDES, Metadata, included, items, number, unicode_text, whole
+import numpy as np
+
+from tiercel.checks import SEARCH_INCLUDES, Metadata, included, items, number, refuse_unknown, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Include
 from tiercel.rerank import Reranker
 
-__all__ = ["Expand", "SearchOptions", "check_alpha", "options", "vector_and_text", "vectors_and_texts"]
+__all__ = [
+    "Expand",
+    "SearchOptions",
+    "check_alpha",
+    "options",
+    "refuse_unknown_options",
+    "vector_and_text",
+    "vectors_and_texts",
+]
 
 
 @final
@@ -83,8 +93,33 @@ class SearchOptions(TypedDict, total=False):
     explain: bool
 
 
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("limit", "top_k", "topk", "n", "n_results", "num_results", "size"), "k"),
+    **dict.fromkeys(("where", "filters"), "filter"),
+    **dict.fromkeys(("embedding", "query_vector"), "vector"),
+    **dict.fromkeys(("query", "q", "query_text"), "text"),
+}
+"""Names of the arguments of a search by those that they have in other libraries."""
+
+
+def refuse_unknown_options(call: str, unknown: Mapping[str, object], *first: str) -> None:
+    """Refuse what is no option of a search, and name the one that is meant. `first` are the other arguments of the call."""
+    if not unknown:
+        return
+    many = {"vector": "vectors", "text": "texts"} if "texts" in first else {}
+    elsewhere = {name: many.get(ours, ours) for name, ours in _ELSEWHERE.items()} | many
+    refuse_unknown(call, unknown, (*first, *SearchOptions.__annotations__), elsewhere)
+
+
 def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
     """What to search for: a string in the place of the vector is the text."""
+    if _is_number(text):
+        kind = type(cast("object", text)).__name__
+        raise InvalidInputError(f"text: expected a str, got {kind}; give the number of results as k={text}")
+    if _begins_with_text(vector):
+        raise InvalidInputError(
+            "vector: expected an array or a text, got texts; search_many takes many, or give the text by itself"
+        )
     if isinstance(vector, Filter | Mapping):
         kind = type(cast("object", vector)).__name__
         raise InvalidInputError(f"vector: expected an array or a text, got {kind}; give a filter as filter=")
@@ -93,6 +128,15 @@ def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
     if text is not None:
         raise InvalidInputError("vector: expected an array beside text, got a str; a search has one text")
     return None, vector
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _begins_with_text(values: object) -> bool:
+    """Whether this is a list of texts, as far as its first value tells."""
+    return isinstance(values, list | tuple) and bool(values) and isinstance(cast("list[object]", values)[0], str)
 
 
 def check_alpha(alpha: float | None, vectors: object, texts: object) -> None:

@@ -133,6 +133,8 @@ def test_stats_tell_the_schema(run: Run) -> None:
     tiercel.open("typed", schema={"year": int, "tags": list[str]}).close()
     assert document(run("stats", "typed", "--json"))["schema"] == {"tags": "list[str]", "year": "int"}
     assert "schema       tags: list[str], year: int" in run("stats", "typed")[1]
+    assert document(run("stats", "typed", "--json"))["language"] == "english"
+    assert "language     english" in run("stats", "typed")[1]
 
 
 def test_stats_compact_and_backup(zoo: Run) -> None:

@@ -194,7 +194,19 @@ def test_a_schema_is_neither_changed_nor_cut(texts: tiercel.Collection) -> None:
     texts.close()
     tiercel.open(texts.path, schema={"legs": int}).close()
     for other in ({"legs": float}, {"name": str}, {}):
-        with pytest.raises(tiercel.InvalidInputError, match="schema: expected 'legs': int, as the collection was made"):
+        with pytest.raises(tiercel.InvalidInputError, match="schema: expected 'legs': int, as in its schema, got"):
             tiercel.open(texts.path, schema=other)
-    with pytest.raises(tiercel.InvalidInputError, match="schema: expected no 'name', as the collection was made"):
+    with pytest.raises(tiercel.InvalidInputError, match="got no 'legs'; give the fields that it has, too"):
+        tiercel.open(texts.path, schema={"name": str})
+    with pytest.raises(tiercel.InvalidInputError, match="schema: expected no 'name', as in its schema"):
         tiercel.open(texts.path, schema={"legs": int, "name": str}, mode="r")
+
+
+@pytest.mark.parametrize("language", ["english", "turkish", "azerbaijani", None])
+def test_a_collection_tells_its_language(tmp_path: Path, language: str | None) -> None:
+    tiercel.open(tmp_path / "it", language=language).close()
+    for mode in ("rw", "r"):
+        with tiercel.open(tmp_path / "it", mode=mode) as collection:
+            assert collection.language == language
+    with tiercel.open(tmp_path / "other") as collection:
+        assert collection.language == "english"

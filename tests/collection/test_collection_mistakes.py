@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +199,39 @@ def test_an_id_that_is_none_is_missing(zoo: Collection) -> None:
 def test_a_comparison_without_brackets_is_told_to_have_some(join: Callable[[], object]) -> None:
     with pytest.raises(TypeError, match=r"write each comparison in brackets, as in \(F\("):
         join()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("limit", "k"),
+        ("top_k", "k"),
+        ("n_results", "k"),
+        ("where", "filter"),
+        ("query", "text"),
+        ("embedding", "vector"),
+    ],
+)
+def test_arguments_of_other_libraries_are_told_their_name_here(zoo: Collection, name: str, meant: str) -> None:
+    wrong: Any = {name: 5}
+    with pytest.raises(TypeError, match=rf"search\(\) got an unexpected .* '{name}'; did you mean '{meant}'\?"):
+        zoo.search("cat", **wrong)
+    meant = {"text": "texts", "vector": "vectors"}.get(meant, meant)
+    with pytest.raises(TypeError, match=rf"search_many\(\) got an unexpected .* '{name}'; did you mean '{meant}'\?"):
+        zoo.search_many(["cat"], **wrong)
+    with pytest.raises(TypeError, match=r"'includes'; did you mean 'include'\?"):
+        zoo.search("cat", includes=[])  # pyright: ignore[reportArgumentType]
+
+
+def test_a_number_in_the_place_of_a_text_is_told_to_be_k(zoo: Collection) -> None:
+    for query in ("cat", [1, 0], None):
+        refused(zoo.search, "text: expected a str, got int; give the number of results as k=5", query, 5)
+
+
+def test_many_texts_are_sent_to_search_many(zoo: Collection) -> None:
+    for texts in (["cat", "hen"], ("cat",)):
+        refused(zoo.search, "vector: expected an array or a text, got texts; search_many takes many", texts)
+
+
+def test_a_time_of_day_is_told_what_will_do(zoo: Collection) -> None:
+    refused(zoo.upsert, "a date, a datetime, a Decimal", "a", metadata={"t": time(3, 4)})

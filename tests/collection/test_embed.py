@@ -1,5 +1,6 @@
 """What embedders promise, and collections that have one."""
 
+import logging
 import pickle
 import sys
 from collections.abc import Callable
@@ -219,7 +220,7 @@ def test_another_embedder_is_refused(tmp_path: Path) -> None:
     for directory, embedder, message in (
         ("with", other, "embedder: expected 'letters', as the collection was made, got 'others'"),
         ("with", HashingEmbedder(), "as the collection was made"),
-        ("without", Letters(), "embedder: expected None, as the collection was made, got 'letters'"),
+        ("without", Letters(), "embedder: expected None, since the collection has vectors, or a dim, from before"),
     ):
         with pytest.raises(tiercel.InvalidInputError, match=message):
             tiercel.open(tmp_path / directory, embedder=embedder)
@@ -268,3 +269,29 @@ def test_texts_alone_are_refused_where_the_embedder_is_missing(tmp_path: Path) -
         collection.upsert("cat", texts="a cat")
     with tiercel.open(tmp_path / "zoo", mode="r") as reader, pytest.raises(tiercel.InvalidInputError, match="mode"):
         reader.upsert("cat", texts="a cat")
+
+
+def test_a_blank_text_finds_nothing(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        collection.upsert(["cat", "eel"], texts=["a cat sleeps", "an eel sleeps in mud"])
+        for blank in ("", "  ", "\n\u3000"):
+            assert collection.search(blank).ids == []
+            assert collection.search(blank, alpha=1).ids == []
+            many = collection.search_many([blank, "cat", blank, "mud"], k=1)
+            assert [found.ids for found in many] == [[], ["cat"], [], ["eel"]]
+            assert [found.ids for found in collection.search_many([blank])] == [[]]
+            assert set(collection.search([1, 0, 0], blank).ids) == {"cat", "eel"}, "beside a vector it says nothing"
+
+
+def test_a_collection_without_its_embedder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tiercel")
+    message = f"collection {tmp_path}: opened without its embedder 'letters': texts are searched by words alone"
+    tiercel.open(tmp_path, embedder=Letters()).close()
+    assert message not in caplog.messages
+    for mode in ("rw", "r"):
+        caplog.clear()
+        tiercel.open(tmp_path, mode=mode).close()
+        assert message in caplog.messages
+        caplog.clear()
+        tiercel.open(tmp_path, mode=mode, embedder=Letters()).close()
+        assert message not in caplog.messages

@@ -93,9 +93,9 @@ def test_answers_are_sequences(index: tiercel.Index, pets: tiercel.Collection, n
     for places in (slice(None), slice(1, None), slice(None, None, -1), slice(5, 1), slice(-2, None, 2)):
         assert answer[places] == listed[places]
     for at in (len(answer), -len(answer) - 1, 10**30):
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError, match=f"^{type(answer).__name__}: index out of range$"):
             answer[at]
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"^{type(answer).__name__}: expected an int or a slice as the index, got str$"):
         answer["a"]
     for at, each in enumerate(listed):
         assert each in answer

@@ -57,6 +57,7 @@ def describe(collection: Collection) -> dict[str, Any]:
         "directory": collection.path,
         "dim": collection.dim,
         "metric": collection.metric,
+        "language": collection.language,
         "embedder": collection.fingerprint,
         "schema": dict(names_of_types(collection.schema)),
         "mode": collection.mode,
@@ -71,6 +72,7 @@ def collection_lines(document: dict[str, Any]) -> list[str]:
     lines = [
         f"records      {stats['records']:,}",
         f"vectors      {vectors}; embedder {document['embedder'] or 'none'}",
+        f"language     {document['language'] or 'none'}",
         f"on disk      {_sizes(stats['disk'])}",
         f"in memory    {_sizes(stats['memory'])}",
     ]

@@ -80,7 +80,8 @@ impl Wanted {
 
     /// Check that a collection is what is wanted.
     pub(crate) fn check(&self, config: &Config) -> Result<(), OpenError> {
-        let differs = |option, stored: String, wanted: String| Err(OpenError::Differs { option, stored, wanted });
+        let why = "as the collection was made";
+        let differs = |option, stored: String, wanted: String| Err(OpenError::Differs { option, stored, why, wanted });
         let none = || "None".to_owned();
         let number = |dim: Option<usize>| dim.map_or_else(none, |dim| dim.to_string());
         // Before the dim, which is that of the embedder.
@@ -89,7 +90,11 @@ impl Wanted {
                 return differs("embedder", quoted(stored), quoted(wanted));
             }
             // Nobody knows what made the vectors that are there.
-            (Some(wanted), None) => return differs("embedder", none(), quoted(wanted)),
+            (Some(wanted), None) => {
+                let fixed = "since the collection has vectors, or a dim, from before it had an embedder";
+                let why = if config.dim.is_some() { fixed } else { why };
+                return Err(OpenError::Differs { option: "embedder", stored: none(), why, wanted: quoted(wanted) });
+            }
             _ => {}
         }
         if self.dim.is_some() && self.dim != config.dim {
@@ -103,7 +108,9 @@ impl Wanted {
             return differs("language", shown(config.tokenizer), shown(tokenizer));
         }
         if let Some((stored, wanted)) = self.schema.as_ref().and_then(|schema| config.schema.difference(schema)) {
-            return differs("schema", stored, wanted);
+            let cure = if wanted.starts_with("no ") { "; give the fields that it has, too" } else { "" };
+            let wanted = wanted + cure;
+            return Err(OpenError::Differs { option: "schema", stored, why: "as in its schema", wanted });
         }
         Ok(())
     }
@@ -192,7 +199,7 @@ mod tests {
         let year = |kind| Some(Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]));
         let typed = Wanted { schema: year("int"), ..Wanted::default() }.into_config();
         let error = Wanted { schema: year("str"), ..Wanted::default() }.check(&typed).unwrap_err();
-        let message = "schema: expected 'year': int, as the collection was made, got 'year': str";
+        let message = "schema: expected 'year': int, as in its schema, got 'year': str";
         assert_eq!(error.to_string(), message);
         assert!(Wanted::default().check(&typed).is_ok());
         assert!(Wanted::default().check(&config).is_ok());
@@ -218,12 +225,18 @@ mod tests {
         let other = |wanted: Wanted| wanted.extended(&full).unwrap_err().to_string();
         for fields in [&[("a", "str"), ("b", "int")][..], &[("b", "int")]] {
             let message = other(Wanted { schema: Some(schema(fields)), ..Wanted::default() });
-            assert!(message.starts_with("schema: expected 'a': int, as the collection was made"), "{message}");
+            assert!(message.starts_with("schema: expected 'a': int, as in its schema"), "{message}");
+            assert_eq!(
+                message.ends_with("got no 'a'; give the fields that it has, too"),
+                fields.len() == 1,
+                "{message}"
+            );
         }
         assert!(other(Wanted { dim: Some(4), ..Wanted::default() }).starts_with("dim: expected 3"));
         let vectors = Config { fingerprint: None, ..full.clone() };
         let message = Wanted { fingerprint: Some("x".into()), ..Wanted::default() }.extended(&vectors).unwrap_err();
-        assert_eq!(message.to_string(), "embedder: expected None, as the collection was made, got 'x'");
+        let why = "since the collection has vectors, or a dim, from before it had an embedder";
+        assert_eq!(message.to_string(), format!("embedder: expected None, {why}, got 'x'"));
     }
 
     #[test]

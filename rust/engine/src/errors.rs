@@ -14,12 +14,14 @@ pub enum OpenError {
     #[error(transparent)]
     Store(#[from] store::OpenError),
     /// The collection was made with something else.
-    #[error("{option}: expected {stored}, as the collection was made, got {wanted}")]
+    #[error("{option}: expected {stored}, {why}, got {wanted}")]
     Differs {
         /// What differs.
         option: &'static str,
-        /// What the collection was made with.
+        /// What the collection has.
         stored: String,
+        /// Since when it has that, or where.
+        why: &'static str,
         /// What was asked for.
         wanted: String,
     },

@@ -19,7 +19,7 @@ use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, Moment, Norms, Order, Page, Running, Search, Wanted, metric_name};
+use tiercel_engine::{Collection, Language, Moment, Norms, Order, Page, Running, Search, Wanted, metric_name};
 use tiercel_index::Work;
 
 use crate::errors;
@@ -92,6 +92,11 @@ impl CollectionCore {
     #[getter]
     fn metric(&self, py: Python<'_>) -> PyResult<&'static str> {
         Ok(metric_name(self.handle.config(py)?.metric))
+    }
+
+    #[getter]
+    fn language(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        Ok(self.handle.config(py)?.tokenizer.stemming.map(Language::name))
     }
 
     #[getter]

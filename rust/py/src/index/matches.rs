@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use numpy::ndarray::ArrayViewD;
 use numpy::npyffi::NPY_ORDER;
 use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyOverflowError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PySlice, PyType};
@@ -264,10 +264,14 @@ impl Matches {
             }
             return Ok(list.into_any());
         }
-        let out_of_range = || PyIndexError::new_err("index out of range");
-        let place: isize = index
-            .extract()
-            .map_err(|error: PyErr| if error.is_instance_of::<PyOverflowError>(py) { out_of_range() } else { error })?;
+        let out_of_range = || PyIndexError::new_err("Matches: index out of range");
+        let place: isize = index.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(py) {
+                return out_of_range();
+            }
+            let kind = index.get_type().name().map_or_else(|_| "another type".to_owned(), |name| name.to_string());
+            PyTypeError::new_err(format!("Matches: expected an int or a slice as the index, got {kind}"))
+        })?;
         let place = if place < 0 { place + length.cast_signed() } else { place };
         if !(0..length.cast_signed()).contains(&place) {
             return Err(out_of_range());
