@@ -200,7 +200,7 @@ CUT: dict[str, list[str]] = {
     "foo_bar baz": ["bar", "foo", "foo_bar", "FOO_BAR"],
     "key:value": ["value", "key", "key:value"],
     "see example.com/page": ["example", "com", "page", "example.com"],
-    "> out.txt": ["out", "txt", "out.txt"],
+    "> result.txt": ["result", "txt", "result.txt"],
     "1003,7,8,9": ["1003", "7", "8", "9", "1003,7"],
     "1,2,3": ["1", "2", "3"],
     "9.75,2.25;6": ["9.75", "2.25", "6"],
