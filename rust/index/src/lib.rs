@@ -1,31 +1,21 @@
 //! Vector indexes: an exact flat scan, a scan of codes, and an HNSW graph, behind one [`Index`].
 
-mod among;
-mod best;
-mod bitset;
-mod codes;
+mod build;
 mod errors;
 mod file;
-mod flat;
-mod hnsw;
-mod ids;
+mod graph;
 mod index;
-mod link;
 mod options;
-mod persist;
-mod pool;
-mod recall;
-mod rows;
 mod search;
-mod space;
 mod state;
-mod survey;
-mod train;
+mod storage;
 mod work;
 
-pub use among::Among;
 pub use errors::{AddError, Corruption, Interrupted, LoadError, NotFound, RowError, SearchError};
-pub use index::{Filter, Index, Matches, NewError, RangeMatches, SearchSettings, Stats};
+pub use index::among::Among;
+pub use index::read::{Filter, Matches, RangeMatches, SearchSettings};
+pub use index::stats::Stats;
+pub use index::{Index, NewError};
 pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Storage};
-pub use rows::check_vectors;
+pub use storage::rows::check_vectors;
 pub use work::Work;

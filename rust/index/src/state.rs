@@ -2,13 +2,13 @@
 
 use tiercel_quant::{Bits, Geometry};
 
-use crate::bitset::Bitset;
-use crate::codes::{CodeSpace, Codes, geometry};
-use crate::hnsw::Graph;
-use crate::ids::Ids;
+use crate::graph::Graph;
 use crate::options::Options;
-use crate::rows::Rows;
-use crate::space::{RawSpace, Space};
+use crate::storage::bitset::Bitset;
+use crate::storage::codes::{CodeSpace, Codes, geometry};
+use crate::storage::ids::Ids;
+use crate::storage::rows::Rows;
+use crate::storage::space::{RawSpace, Space};
 
 /// What walks and scans compare.
 #[derive(Clone)]

@@ -2,15 +2,11 @@
 
 mod atomic;
 mod layout;
+mod persist;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod writer;
-
-pub(crate) use atomic::write_atomically;
-pub(crate) use layout::{Tag, file_len};
-pub(crate) use reader::Reader;
-pub(crate) use writer::Writer;
 
 // Arrays go to the file and come from it as the bytes that they are in memory.
 #[cfg(not(target_endian = "little"))]

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::layout::{BLOCK, CHECKSUM, ENTRY, FIXED, VERSION, header_len};
-use super::{Reader, Tag, Writer, file_len};
+use super::layout::{BLOCK, CHECKSUM, ENTRY, FIXED, Tag, VERSION, file_len, header_len};
+use super::reader::Reader;
+use super::writer::Writer;
 use crate::errors::{Corruption, LoadError};
 
 /// A section and its payload.

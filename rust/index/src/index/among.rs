@@ -1,11 +1,12 @@
 //! Exact search among a few vectors: what a cache of answers asks for.
 
-use crate::bitset::Bitset;
+use super::Index;
+use super::read::{Filter, Matches, allowed, matches};
 use crate::errors::{RowError, SearchError};
-use crate::index::{Filter, Index, Matches, allowed, matches};
 use crate::options::Dtype;
-use crate::rows;
-use crate::search::{Memory, NO_HIT, Plan, Search};
+use crate::search::query::{Memory, NO_HIT, Plan, Search};
+use crate::storage::bitset::Bitset;
+use crate::storage::rows;
 use crate::work::Work;
 
 /// What to search among.

@@ -2,16 +2,16 @@
 
 use tiercel_simd::{Isa, Level, Loop};
 
-use crate::best::Best;
-use crate::bitset::Bitset;
 use crate::errors::Interrupted;
-use crate::flat::{Nearest, Scan};
-use crate::hnsw::walk::{Reach, Scratch, descend, walk};
-use crate::ids::PADDING;
-use crate::pool::{candidate, key_of, slot_of};
-use crate::rows::Rows;
-use crate::space::{Query, RawSpace, Space, order, unorder};
+use crate::graph::walk::{Reach, Scratch, descend, walk};
+use crate::search::best::Best;
+use crate::search::flat::{Nearest, Scan};
 use crate::state::{Coding, OnSpace, State};
+use crate::storage::bitset::Bitset;
+use crate::storage::candidate::{candidate, key_of, slot_of};
+use crate::storage::ids::PADDING;
+use crate::storage::rows::Rows;
+use crate::storage::space::{Query, RawSpace, Space, order, unorder};
 use crate::work::Work;
 
 /// With this many vectors to choose from, an exact scan costs no more than a walk.

@@ -6,13 +6,13 @@
 
 use tiercel_simd::{Isa, Level, Loop};
 
-use super::graph::{Graph, Layer, NONE};
+use super::layers::{Graph, Layer, NONE};
 use super::select::Selection;
 use super::walk::{Reach, Scratch, descend, walk};
 use crate::errors::Interrupted;
-use crate::pool::{candidate, key_of, slot_of};
-use crate::rows::Rows;
-use crate::space::{Query, Space};
+use crate::storage::candidate::{candidate, key_of, slot_of};
+use crate::storage::rows::Rows;
+use crate::storage::space::{Query, Space};
 use crate::work::Work;
 
 /// Most vectors of a batch: comparing each with all others costs a twentieth of the walks.

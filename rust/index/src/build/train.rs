@@ -3,16 +3,16 @@
 use tiercel_quant::Bits;
 use tiercel_simd::{Isa, Level, Loop};
 
-use crate::best::Best;
-use crate::codes::Codes;
+use crate::build::link::Linker;
 use crate::errors::Interrupted;
-use crate::link::Linker;
 use crate::options::Storage;
-use crate::pool::{key_of, slot_of};
-use crate::rows::Rows;
-use crate::search::FEW;
-use crate::space::{Query, Space, order};
+use crate::search::best::Best;
+use crate::search::query::FEW;
 use crate::state::{Coding, OnSpace};
+use crate::storage::candidate::{key_of, slot_of};
+use crate::storage::codes::{Codes, Trial};
+use crate::storage::rows::Rows;
+use crate::storage::space::{Query, Space, order};
 
 /// Rows that a codec is tried on, and most rows that they are compared with.
 const TRIALS: usize = 48;
@@ -132,15 +132,6 @@ impl Linker<'_> {
             error: if error.is_nan() { f32::INFINITY } else { error },
         })
     }
-}
-
-/// How well codes rank, as measured when they were made.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Trial {
-    /// Share of the true nearest of some rows, themselves left out, that are among twice as many nearest by code.
-    pub(crate) recall: f32,
-    /// Root mean square error of a distance by code, over those nearest.
-    pub(crate) error: f32,
 }
 
 /// What one row's search by code gave.

@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use tiercel_simd::{Isa, Level, Loop};
 
-use super::graph::{Graph, Layer, NONE};
+use super::layers::{Graph, Layer, NONE};
 use super::walk::{Reach, Scratch, descend, walk};
 use crate::errors::Interrupted;
-use crate::pool::slot_of;
-use crate::rows::Rows;
-use crate::space::{Query, Space};
+use crate::storage::candidate::slot_of;
+use crate::storage::rows::Rows;
+use crate::storage::space::{Query, Space};
 use crate::work::Work;
 
 /// Candidates looked at for a link to an unreachable node.

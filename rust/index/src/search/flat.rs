@@ -13,12 +13,12 @@
 
 use tiercel_simd::{Isa, Loop};
 
-use crate::best::Best;
-use crate::bitset::Bitset;
 use crate::errors::Interrupted;
 use crate::options::Metric;
-use crate::rows::Rows;
-use crate::space::order;
+use crate::search::best::Best;
+use crate::storage::bitset::Bitset;
+use crate::storage::rows::Rows;
+use crate::storage::space::order;
 use crate::work::Work;
 
 /// Queries of a block: whole panels, which stay in the second-level cache for vectors of usual length.
@@ -180,7 +180,7 @@ pub(crate) struct Nearest<'a>(pub(crate) &'a mut [Best]);
 impl Sink for Nearest<'_> {
     #[inline(always)]
     fn bound(&self, query: usize) -> f32 {
-        crate::space::unorder(self.0[query].bound())
+        crate::storage::space::unorder(self.0[query].bound())
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The best of a scan, whatever their number.
 
-use crate::pool::{candidate, key_of};
-use crate::space::order;
+use crate::storage::candidate::{candidate, key_of};
+use crate::storage::space::order;
 
 /// The `limit` candidates with the smallest keys of all that were offered.
 ///
@@ -62,7 +62,7 @@ mod tests {
     use proptest::test_runner::RngSeed;
 
     use super::*;
-    use crate::pool::slot_of;
+    use crate::storage::candidate::slot_of;
 
     proptest! {
         #![proptest_config(ProptestConfig {

@@ -2,7 +2,7 @@
 
 use tiercel_simd::Isa;
 
-use crate::rows::Rows;
+use crate::storage::rows::Rows;
 
 /// A vector made ready to compare others with; reuse one for many, its memory is kept.
 #[derive(Clone, Default)]

@@ -6,9 +6,10 @@
 
 use tiercel_simd::Isa;
 
-use super::graph::{Graph, Layer, NONE};
-use crate::pool::{Pool, candidate, slot_of};
-use crate::space::{Query, Space};
+use super::layers::{Graph, Layer, NONE};
+use super::pool::Pool;
+use crate::storage::candidate::{candidate, slot_of};
+use crate::storage::space::{Query, Space};
 
 /// Codes asked for ahead of the one being compared: enough to cover the latency of memory, few enough to be kept.
 const AHEAD: usize = 12;

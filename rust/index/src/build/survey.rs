@@ -1,12 +1,12 @@
 //! Looking over a graph that has grown: every node must be reachable, and walks must find what they are meant to.
 
-use crate::best::Best;
+use crate::build::link::Linker;
 use crate::errors::Interrupted;
-use crate::hnsw::reach;
-use crate::link::Linker;
-use crate::search::{Hit, Memory, NO_HIT, Plan, Search};
-use crate::space::Space;
+use crate::graph::reach;
+use crate::search::best::Best;
+use crate::search::query::{Hit, Memory, NO_HIT, Plan, Search};
 use crate::state::{OnSpace, State};
+use crate::storage::space::Space;
 
 /// Vectors of the index that are searched for.
 const ASKED: usize = 64;

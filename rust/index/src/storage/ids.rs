@@ -7,7 +7,7 @@ use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
 
 use crate::errors::AddError;
-use crate::pool::MAX_SLOTS;
+use crate::storage::candidate::MAX_SLOTS;
 
 /// The id that pads short results, and is none.
 pub(crate) const PADDING: u64 = u64::MAX;

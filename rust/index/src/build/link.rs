@@ -6,10 +6,10 @@ use parking_lot::RwLock;
 use tiercel_simd::Level;
 
 use crate::errors::Interrupted;
-use crate::hnsw::build;
+use crate::graph::insert;
 use crate::options::Options;
-use crate::space::Space;
 use crate::state::{OnSpace, State};
+use crate::storage::space::Space;
 use crate::work::Work;
 
 /// Below this many vectors a scan of their codes is as quick as a walk, and misses nothing that a walk would find.
@@ -74,7 +74,7 @@ struct PlanBatch<'a, 'b> {
 }
 
 impl OnSpace for PlanBatch<'_, '_> {
-    type Output = Result<build::Plan, Interrupted>;
+    type Output = Result<insert::Plan, Interrupted>;
 
     fn on<S: Space>(self, space: S) -> Self::Output {
         let Linker { options, level, work, .. } = *self.linker;

@@ -2,7 +2,7 @@
 
 use tiercel_simd::Isa;
 
-use crate::space::{Query, Space};
+use crate::storage::space::{Query, Space};
 
 /// How much nearer to a chosen neighbour than to the node a candidate must be to be left out, as a factor on distances
 /// (squared lengths). A little above 1 keeps some longer links, which shorten walks; 1.1 was best on text embeddings.

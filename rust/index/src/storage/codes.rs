@@ -5,13 +5,21 @@ use tiercel_simd::{Buffer, Isa, Level, Loop, packed};
 
 use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
-use crate::rows::Rows;
-use crate::space::{Query, Space};
-use crate::train::Trial;
+use crate::storage::rows::Rows;
+use crate::storage::space::{Query, Space};
 use crate::work::Work;
 
 /// Most rows that a codec is fitted to.
 const SAMPLE: usize = 16_384;
+
+/// How well codes rank, as measured when they were made.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Trial {
+    /// Share of the true nearest of some rows, themselves left out, that are among twice as many nearest by code.
+    pub(crate) recall: f32,
+    /// Root mean square error of a distance by code, over those nearest.
+    pub(crate) error: f32,
+}
 
 /// The codes of all vectors.
 #[derive(Clone)]

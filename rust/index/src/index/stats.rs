@@ -1,0 +1,68 @@
+//! What an index says of itself.
+
+use super::Index;
+use crate::state::Coding;
+
+/// Sizes and times of an index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stats {
+    /// Vectors that can be found.
+    pub len: usize,
+    /// Slots of removed vectors.
+    pub tombstones: usize,
+    /// Slots in the graph.
+    pub linked: usize,
+    /// What searches run on: `none`, `sq4`, `sq8` or `raw`.
+    pub storage: &'static str,
+    /// Share of true neighbours that the codec ranks high enough, on sampled rows.
+    pub codec_recall: Option<f32>,
+    /// Bytes by part, and their sum as `total`.
+    pub bytes: Vec<(&'static str, usize)>,
+    /// Bytes apart from the full vectors, by slot.
+    pub bytes_per_vector: f64,
+    /// Levels of the graph.
+    pub levels: usize,
+    /// Mean number of neighbours at level 0.
+    pub mean_degree: f64,
+    /// Instruction set in use.
+    pub simd: &'static str,
+    /// Share of the true neighbours of sampled rows that walks with 200 candidates found; `None` without a graph.
+    pub graph_recall: Option<f32>,
+    /// Time spent linking, in seconds.
+    pub build_seconds: f64,
+}
+
+impl Index {
+    /// Sizes and times.
+    pub fn stats(&self) -> Stats {
+        let state = self.state.read();
+        let (vectors, beside) = state.rows.bytes();
+        let (storage, codes, codec_recall) = match &state.coding {
+            Coding::Untrained => ("none", 0, None),
+            Coding::Raw => ("raw", 0, None),
+            Coding::Codes(codes) => (codes.name(), codes.bytes.bytes(), Some(codes.trial.recall)),
+        };
+        let parts = [
+            ("vectors", vectors),
+            ("codes", codes),
+            ("links", state.graph.bytes()),
+            ("ids", state.ids.bytes()),
+            ("other", beside + state.dead.bytes()),
+        ];
+        let total: usize = parts.iter().map(|part| part.1).sum();
+        Stats {
+            len: state.ids.len(),
+            tombstones: state.dead.count(),
+            linked: state.graph.len(),
+            storage,
+            codec_recall,
+            bytes: parts.into_iter().chain([("total", total)]).collect(),
+            bytes_per_vector: (total - vectors) as f64 / state.slots().max(1) as f64,
+            levels: if state.graph.len() == 0 { 0 } else { state.graph.layers.len() },
+            mean_degree: state.graph.mean_degree(),
+            simd: self.level.name(),
+            graph_recall: (state.graph.len() > 0).then_some(state.graph_recall),
+            build_seconds: state.build_seconds,
+        }
+    }
+}

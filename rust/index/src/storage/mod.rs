@@ -1,0 +1,8 @@
+//! What an index keeps of each vector, by slot: the row, its code, its id, whether it is alive.
+
+pub(crate) mod bitset;
+pub(crate) mod candidate;
+pub(crate) mod codes;
+pub(crate) mod ids;
+pub(crate) mod rows;
+pub(crate) mod space;
