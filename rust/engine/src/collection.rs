@@ -1,19 +1,15 @@
 //! The collection: records found by vector, text and metadata, safe to use from many threads.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
-
-use crate::background::Background;
 use crate::config::Config;
-use crate::current::Current;
 use crate::errors::WriteError;
 use crate::events::Events;
-use crate::plan::Filters;
-use crate::snapshot::Snapshot;
+use crate::follow::viewer::Viewer;
+use crate::maintain::background::Background;
+use crate::state::core::Core;
+use crate::state::writer::Writer;
 use crate::trouble::Troubles;
-use crate::view::Viewer;
-use crate::writer::Writer;
 
 /// Records on disk, each with a string id and any of a vector, a text and metadata.
 ///
@@ -25,59 +21,10 @@ pub struct Collection {
     pub(crate) access: Access,
 }
 
-/// What searches need.
-pub(crate) struct Core {
-    current: Current<Snapshot>,
-    /// Held while a new snapshot is made of the current one: older ones that searches still hold.
-    changing: Mutex<Vec<Weak<Snapshot>>>,
-    pub(crate) filters: Filters,
-    pub(crate) troubles: Arc<Troubles>,
-    pub(crate) events: Arc<Events>,
-}
-
 /// What a collection is open for.
 pub(crate) enum Access {
     Write(Arc<Writer>, Background),
     Read(Viewer),
-}
-
-impl Core {
-    pub(crate) fn new(first: Snapshot) -> Self {
-        let troubles = Arc::default();
-        first.damage.tell(&troubles);
-        Self {
-            current: Current::new(first),
-            changing: Mutex::default(),
-            filters: Filters::default(),
-            troubles,
-            events: Arc::default(),
-        }
-    }
-
-    /// The newest snapshot.
-    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        self.current.get()
-    }
-
-    /// Publish what `change` makes of the newest snapshot. If it fails, nothing changes.
-    pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
-        let mut older = self.changing.lock();
-        let mut next = Snapshot::clone(&self.snapshot());
-        change(&mut next)?;
-        next.damage.tell(&self.troubles);
-        // The old snapshot may free much memory: not under the lock of searches.
-        let old = self.current.replace(next);
-        older.retain(|snapshot| snapshot.strong_count() > 0);
-        older.push(Arc::downgrade(&old));
-        Ok(())
-    }
-
-    /// The last batch that all snapshots have, those that searches still hold among them.
-    pub(crate) fn seen_by_all(&self) -> u64 {
-        let older = self.changing.lock();
-        let newest = self.snapshot().sequence;
-        older.iter().filter_map(Weak::upgrade).map(|snapshot| snapshot.sequence).fold(newest, u64::min)
-    }
 }
 
 impl Collection {

@@ -2,12 +2,11 @@
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
-use tiercel_index::Metric;
+use tiercel_index::{Dtype, Metric, Options, Storage};
 use tiercel_text::{Language, Tokenizer};
 
 use crate::errors::OpenError;
 use crate::filter::{FieldType, Schema};
-use crate::vectors::options;
 
 /// The version of what is stored, and the only one that is read.
 const FORMAT: u64 = 1;
@@ -49,6 +48,12 @@ const METRICS: [(&str, Metric); 3] = [("cosine", Metric::Cosine), ("dot", Metric
 /// The name of a metric.
 pub fn metric_name(metric: Metric) -> &'static str {
     METRICS.into_iter().find(|(_, each)| *each == metric).map_or("", |(name, _)| name)
+}
+
+/// The options of the main index. With 128 candidates it is built in four fifths of the time that 200 take, and a walk to the
+/// same recall is a twentieth longer.
+pub(crate) fn options(dim: usize, metric: Metric) -> Options {
+    Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 128, seed: 0 }
 }
 
 impl Wanted {

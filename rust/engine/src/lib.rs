@@ -10,63 +10,38 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod among;
-mod background;
-mod checkpoint;
 mod collection;
 mod config;
-mod current;
-mod damage;
 mod errors;
 mod events;
-mod expand;
 mod faults;
 pub mod filter;
 mod follow;
-mod fuse;
-#[cfg(test)]
-mod isolation;
-mod mmr;
-#[cfg(test)]
-mod model;
+mod maintain;
+mod maintenance;
 mod open;
-mod patch;
-mod plan;
-mod position;
-mod read;
-mod remove;
-mod renumber;
-mod run;
-mod scan;
-mod scope;
 mod search;
-mod select;
-mod snapshot;
-mod stamps;
-#[cfg(test)]
-mod stamps_tests;
-mod sync;
+mod state;
 mod trouble;
-mod update;
-mod vectors;
 mod view;
 mod write;
-mod writer;
 
-pub use among::{List, Moment, Norms};
 pub use collection::Collection;
 pub use config::{Config, Wanted, metric_name};
 pub use errors::{OpenError, QueryError, WriteError};
 pub use events::{Event, Events, Level};
-pub use expand::{Expand, Walk};
-pub use fuse::Fusion;
 pub use open::Running;
-pub use plan::{Plan, Stage, deep};
-pub use read::{Got, Stats};
-pub use run::Candidates;
-pub use scan::{Order, Page, Scan};
-pub use search::{Found, Include, Match, Search, Syntax};
+pub use search::among::{List, Moment, Norms};
+pub use search::expand::{Expand, Walk};
+pub use search::found::{Found, Match};
+pub use search::fuse::Fusion;
+pub use search::plan::{Plan, Stage, deep};
+pub use search::position::Order;
+pub use search::read::{Got, Stats};
+pub use search::request::{Include, Search, Syntax};
+pub use search::run::Candidates;
+pub use search::scan::{Page, Scan};
 pub use tiercel_store::{CommitError, Condition, Corruption, Durability, NoRoom, OpenError as StoreOpenError};
 pub use tiercel_text::{Language, Tokenizer};
 pub use trouble::{Trouble, Troubles};
-pub use write::{MAX_ID, NewRecord};
+pub use write::upsert::{MAX_ID, NewRecord};

@@ -2,30 +2,23 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 
-use tiercel_index::{Index, Metric};
-use tiercel_store::{
-    Durability, FreshChunk, OpenError as StoreError, Options, OsVfs, Prepared, ReadError, Reader, Segment as File,
-    Store, Vfs,
-};
-use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
+use tiercel_store::{Durability, OpenError as StoreError, Options, OsVfs, Prepared, Store, Vfs};
 
-use crate::background::{Background, fill_up, merge_text, take_out_dead};
-use crate::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, checkpoint, last_checkpoint};
-use crate::collection::{Access, Collection, Core};
+use crate::collection::{Access, Collection};
+use crate::config::options;
 use crate::config::{Config, Wanted};
-use crate::damage::Damage;
 use crate::errors::{OpenError, WriteError};
-use crate::filter::{FieldIndexes, Schema, SchemaError};
-use crate::renumber::{is_sparse, renumber};
-use crate::snapshot::{Snapshot, next_reading};
-use crate::stamps::Stamps;
+use crate::filter::{Schema, SchemaError};
+use crate::maintain::background::Background;
+use crate::maintain::checkpoint::checkpoint;
+use crate::state::core::Core;
+use crate::state::load::CONFIG;
+use crate::state::load::config_of;
+use crate::state::load::read;
+use crate::state::snapshot::Snapshot;
+use crate::state::writer::Writer;
 use crate::trouble::Part;
-use crate::vectors::{Vectors, options};
-use crate::writer::Writer;
-
-pub(crate) const CONFIG: &str = "config";
 
 /// How a collection works while it is open; nothing of it is kept.
 #[derive(Clone, Copy, Debug)]
@@ -103,43 +96,7 @@ impl Collection {
         writer.core.events.info(format!("closed with {} records", writer.snapshot().live));
         tidied
     }
-
-    /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
-    pub fn settle(&self) -> Result<(), WriteError> {
-        let writer = self.writer()?;
-        let _maintenance = writer.maintenance.lock();
-        crate::background::move_tails(writer)?;
-        merge_text(writer)?;
-        take_out_dead(writer)?;
-        fill_up(writer)
-    }
-
-    /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back. Where most rows are dead, the living are
-    /// numbered anew, and writes wait for that.
-    pub fn compact(&self) -> Result<(), WriteError> {
-        let writer = self.writer()?;
-        let mut maintenance = writer.maintenance.lock();
-        crate::background::rebuild(writer)?;
-        if is_sparse(&writer.snapshot()) {
-            renumber(writer, &mut maintenance)?;
-        } else {
-            checkpoint(writer, &mut maintenance)?;
-            writer.store.compact()?;
-        }
-        writer.core.events.info("compacted".to_owned());
-        // Or the old file would stay for as long as nothing is written.
-        crate::background::apply(writer)
-    }
-
-    /// Write a checkpoint now.
-    pub fn checkpoint(&self) -> Result<(), WriteError> {
-        let writer = self.writer()?;
-        checkpoint(writer, &mut writer.maintenance.lock())
-    }
 }
-
-/// Opens a segment file by its name.
-type Files<'a> = &'a (dyn Fn(&str) -> Result<File, ReadError> + Sync);
 
 /// Check that there can be vectors of the length that a configuration says.
 fn check_dim(config: &Config) -> Result<(), OpenError> {
@@ -158,198 +115,6 @@ fn check_records(snapshot: &Snapshot, schema: &Schema) -> Result<(), OpenError> 
             _ => Ok(()),
         }
     })
-}
-
-pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
-    Config::from_bytes(&reader.meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?)
-}
-
-/// Read what searches need.
-pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
-    let last = last_checkpoint(&reader)?;
-    let rows = reader.next_row();
-    let options = config.dim.map(|dim| options(dim, config.metric));
-    let damage = Arc::new(Damage::default());
-    let (index, (stamps, (text, texts))) = both(
-        || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
-        || {
-            let stamps = read_stamps(&reader)?;
-            let texts = read_texts(files, &reader, &last, &stamps, config, &damage)?;
-            Ok((stamps, texts))
-        },
-    )?;
-    let vectors = read_vectors(index, config.metric, &reader, &last, &stamps)?;
-    let snapshot = Snapshot {
-        // As long as no checkpoint was written, the vectors alone say how long they are.
-        config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
-        reading: next_reading(),
-        sequence: reader.sequence(),
-        metadata_sequence: reader.sequence(),
-        rows,
-        live: reader.len(),
-        stamps,
-        vectors,
-        text,
-        fields: Arc::new(FieldIndexes::new(rows)),
-        rows_before_fields: rows,
-        changed: Arc::default(),
-        reader,
-        damage,
-    };
-    Ok((snapshot, Maintenance::new(last, texts)))
-}
-
-/// Which rows live. The number of rows may be far above that of the records, so the dead take next to no memory.
-fn read_stamps(reader: &Reader) -> Result<Stamps, OpenError> {
-    let mut stamps = Stamps::of_dead(reader.next_row());
-    reader.scan(0, |row, _| {
-        stamps.revive(row);
-        Ok::<_, OpenError>(())
-    })?;
-    Ok(stamps)
-}
-
-/// Run two jobs at once, or one after the other where there is no thread for that.
-fn both<A: Send, B>(
-    one: impl Fn() -> Result<A, OpenError> + Sync,
-    other: impl FnOnce() -> Result<B, OpenError>,
-) -> Result<(A, B), OpenError> {
-    thread::scope(|scope| {
-        let beside = thread::Builder::new().spawn_scoped(scope, &one);
-        let other = other()?;
-        let one = match beside {
-            Ok(beside) => beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => one(),
-        };
-        Ok((one?, other))
-    })
-}
-
-/// The main index of the last checkpoint, or an empty one.
-fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Options) -> Result<Index, OpenError> {
-    let Some(name) = &last.index else {
-        return Index::new(options.clone()).map_err(|error| OpenError::Simd(error.to_string()));
-    };
-    let segment = files(name)?;
-    let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
-    let index = Index::read_from(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
-    let index = index.map_err(|error| damaged(error.to_string()))?;
-    // How a graph is built may differ from one version to the next: it is read as it is.
-    let of = |options: &tiercel_index::Options| (options.dim, options.metric, options.dtype);
-    if of(index.options()) == of(options) { Ok(index) } else { Err(damaged("an index of another collection".into())) }
-}
-
-/// The vectors that live, from the main index and from the store; `None` if there never was one and no dim was given.
-fn read_vectors(
-    main: Option<Index>,
-    metric: Metric,
-    reader: &Reader,
-    last: &Checkpoint,
-    stamps: &Stamps,
-) -> Result<Option<Vectors>, OpenError> {
-    let damaged = |what: String| OpenError::Damaged { file: "records".into(), what };
-    let lives = |row: &u64| stamps.lives(*row as u32, 0);
-    if let Some(main) = &main {
-        let ids = main.ids();
-        if let (Some(row), Some(name)) = (ids.iter().find(|row| **row >= u64::from(last.rows)), &last.index) {
-            let what = format!("expected rows below {}, got {row}", last.rows);
-            return Err(OpenError::Damaged { file: name.clone(), what });
-        }
-        let dead: Vec<u64> = ids.into_iter().filter(|row| !lives(row)).collect();
-        main.remove(&dead);
-    }
-    let mut vectors = main.map(Vectors::new);
-    reader.fresh(last.rows, |chunk: FreshChunk<'_>| {
-        let strange = || damaged(format!("vectors of {} bytes", chunk.width));
-        let (dim, rest) = (chunk.width / size_of::<f32>(), chunk.width % size_of::<f32>());
-        let known = match &vectors {
-            Some(known) => known.clone(),
-            None if options(dim, metric).check().is_ok() => Vectors::empty(dim, metric).map_err(OpenError::Simd)?,
-            None => return Err(strange()),
-        };
-        if (known.dim(), 0) != (dim, rest) {
-            return Err(strange());
-        }
-        let (mut rows, mut values) = (Vec::new(), Vec::new());
-        for (row, bytes) in chunk.rows().map(u64::from).zip(chunk.vectors.chunks_exact(chunk.width)) {
-            if lives(&row) {
-                rows.push(row);
-                values.extend(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-            }
-        }
-        vectors = Some(known.with(&rows, &values).map_err(damaged)?);
-        Ok(())
-    })?;
-    Ok(vectors)
-}
-
-/// Texts that wait, in bytes, until they become a segment.
-const TEXTS_AT_ONCE: usize = 32 << 20;
-
-/// Makes terms of texts that are in no file, part by part: there may be any number of them.
-struct FreshTexts<'a> {
-    index: TextIndex,
-    tokenizer: &'a Tokenizer,
-    waiting: Vec<(u32, String)>,
-    bytes: usize,
-}
-
-impl FreshTexts<'_> {
-    fn add(&mut self, row: u32, text: &[u8]) -> Result<(), OpenError> {
-        self.bytes += text.len();
-        self.waiting.push((row, String::from_utf8_lossy(text).into_owned()));
-        if self.bytes < TEXTS_AT_ONCE { Ok(()) } else { self.build() }
-    }
-
-    fn build(&mut self) -> Result<(), OpenError> {
-        let damaged = |error: BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
-        let documents = self.waiting.iter().map(|(row, text)| (*row, text.as_str()));
-        let segment = Segment::build(documents, self.tokenizer).map_err(damaged)?;
-        self.index = self.index.with(Arc::new(segment)).map_err(damaged)?;
-        self.waiting.clear();
-        self.bytes = 0;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<TextIndex, OpenError> {
-        self.build()?;
-        Ok(self.index)
-    }
-}
-
-type Texts = (TextIndex, Vec<(Arc<Segment>, String)>);
-
-fn read_texts(
-    files: Files<'_>,
-    reader: &Reader,
-    last: &Checkpoint,
-    stamps: &Stamps,
-    config: &Config,
-    damage: &Damage,
-) -> Result<Texts, OpenError> {
-    let mut text = TextIndex::new();
-    let mut written = Vec::new();
-    for name in last.readable_texts() {
-        let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
-        let bytes = files(name)?.read(TEXT)?;
-        let segment = Arc::new(Segment::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?);
-        text = text.with(Arc::clone(&segment)).map_err(|error| damaged(error.to_string()))?;
-        written.push((segment, name.clone()));
-    }
-    let first = if last.is_outdated() { 0 } else { last.rows };
-    let mut fresh = FreshTexts { index: text, tokenizer: &config.tokenizer, waiting: Vec::new(), bytes: 0 };
-    reader.scan(first, |row, record| {
-        // What cannot be read is found by no word of it.
-        if damage.is_sound(row, record.id, record.text, None)
-            && let Some(text) = record.text
-        {
-            fresh.add(row, text)?;
-        }
-        Ok::<_, OpenError>(())
-    })?;
-    let text = fresh.finish()?;
-    let dead: Vec<u32> = text.rows().filter(|row| !stamps.lives(*row, 0)).collect();
-    Ok((text.without(&dead), written))
 }
 
 impl Drop for Collection {

@@ -1,31 +1,19 @@
 //! Collections that are open for reading, while another process may write them.
 
-use std::fmt::Display;
 use std::path::Path;
-use std::process;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
-use tiercel_store::{OpenError as StoreError, Options, ReadOnlyVfs, Vfs, View, is_outdated};
+use tiercel_store::{Options, ReadOnlyVfs, Vfs, View};
 
-use crate::collection::{Access, Collection, Core};
+use crate::collection::{Access, Collection};
 use crate::config::Wanted;
 use crate::errors::{OpenError, QueryError};
-use crate::follow::Reading;
-use crate::snapshot::Snapshot;
-use crate::trouble::Part;
-
-/// So often at most something is read that a writer goes on replacing meanwhile. What is damaged looks the same twice and ends it
-/// long before, so this is only there that it ends at all: beside a writer that never rests, ten were too few.
-const ATTEMPTS: usize = 1000;
-
-/// Takes newer states from the disk.
-pub(crate) struct Viewer {
-    reading: Arc<Reading>,
-    following: Option<Following>,
-}
+use crate::follow::reading::Reading;
+use crate::follow::steady::steady;
+use crate::follow::viewer::{Following, Viewer};
+use crate::state::core::Core;
+use crate::state::snapshot::Snapshot;
 
 impl Collection {
     /// Open the collection in a directory for reading: nothing in the directory is changed, no lock is taken, and a writer in another
@@ -77,131 +65,5 @@ impl Collection {
             last = Some(self.core.snapshot());
             read(self)
         })
-    }
-}
-
-impl Viewer {
-    pub(crate) fn view(&self) -> &View {
-        &self.reading.view
-    }
-}
-
-/// A thread that refreshes.
-struct Following {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-    /// A forked process has no such thread.
-    process: u32,
-}
-
-#[derive(Default)]
-struct Shared {
-    stop: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Following {
-    fn start(core: Arc<Core>, reading: Arc<Reading>, every: Duration) -> Result<Self, String> {
-        let shared = Arc::new(Shared::default());
-        let seen = Arc::clone(&shared);
-        let run = move || {
-            while !seen.waits(every) {
-                core.troubles.attempt(Part::Following, || reading.go_on(&core).map(drop));
-            }
-        };
-        let thread = thread::Builder::new().name("tiercel".into()).spawn(run).map_err(|error| error.to_string())?;
-        Ok(Self { shared, thread: Some(thread), process: process::id() })
-    }
-}
-
-impl Shared {
-    /// Wait; tells whether to stop.
-    fn waits(&self, every: Duration) -> bool {
-        let mut stop = self.stop.lock();
-        if !*stop {
-            self.changed.wait_for(&mut stop, every);
-        }
-        *stop
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        if self.process != process::id() {
-            return;
-        }
-        *self.shared.stop.lock() = true;
-        self.shared.changed.notify_one();
-        // It catches its panics.
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
-/// Read what a writer may replace meanwhile. That looks damaged, and differs from one attempt to the next; what is damaged
-/// stays as it is.
-pub(crate) fn steady<T, E: Display>(
-    is_damage: impl Fn(&E) -> bool,
-    mut attempt: impl FnMut() -> Result<T, E>,
-) -> Result<T, E> {
-    let mut result = attempt();
-    for _ in 1..ATTEMPTS {
-        let Some(damage) = result.as_ref().err().filter(|error| is_damage(error)).map(ToString::to_string) else {
-            break;
-        };
-        result = attempt();
-        if result.as_ref().is_err_and(|error| error.to_string() == damage) {
-            break;
-        }
-    }
-    result
-}
-
-impl OpenError {
-    pub(crate) fn is_damage(&self) -> bool {
-        match self {
-            Self::Store(StoreError::Io(error)) => is_outdated(error),
-            error => matches!(error, Self::Store(StoreError::Corrupt(_)) | Self::Damaged { .. }),
-        }
-    }
-}
-
-impl QueryError {
-    /// Whether a writer has written over what was to be read.
-    pub(crate) fn is_outdated(&self) -> bool {
-        matches!(self, Self::Io(error) if is_outdated(error))
-    }
-
-    fn is_damage(&self) -> bool {
-        self.is_outdated() || matches!(self, Self::Corrupt(_))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::steady;
-
-    /// Attempts until the end, and how that is, where the damage of attempt `n` is called `damage(n)` and attempt 101 goes well.
-    fn attempts(damage: impl Fn(usize) -> String) -> (usize, Result<(), String>) {
-        let made = Cell::new(0);
-        let result = steady(
-            |_: &String| true,
-            || {
-                made.set(made.get() + 1);
-                if made.get() > 100 { Ok(()) } else { Err(damage(made.get())) }
-            },
-        );
-        (made.get(), result)
-    }
-
-    #[test]
-    fn what_a_writer_replaces_again_and_again_is_read_in_the_end() {
-        assert_eq!(attempts(|attempt| format!("no file {attempt}")), (101, Ok(())));
-    }
-
-    #[test]
-    fn what_stays_damaged_is_told_at_once() {
-        assert_eq!(attempts(|_| "no file".to_owned()), (2, Err("no file".to_owned())));
     }
 }

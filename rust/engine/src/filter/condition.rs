@@ -5,8 +5,6 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::date::Instant;
-use super::errors::FilterError;
-use super::parse;
 use super::value::{field, order, same};
 
 /// A condition on metadata.
@@ -57,17 +55,6 @@ pub(super) enum Operand {
 }
 
 impl Filter {
-    /// Read a filter from its JSON form; `{}` holds for every record.
-    pub fn parse(form: &Value) -> Result<Self, FilterError> {
-        parse::filter(form)
-    }
-
-    /// The same from text.
-    pub fn from_text(text: &str) -> Result<Self, FilterError> {
-        let form: Value = serde_json::from_str(text).map_err(|error| FilterError::NotJson(error.to_string()))?;
-        Self::parse(&form)
-    }
-
     /// Whether it holds for every record because nothing is asked in it, as in `{}`, `{"$and": []}` and `{"a": {"$nin": []}}`.
     pub fn is_empty(&self) -> bool {
         self.condition.outcome() == Some(true)

@@ -23,7 +23,20 @@ const GROUP_OPERATORS: &str = "a field, $and, $or, $nor or $not";
 const FIELD_OPERATORS: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $contains, $startswith or $not";
 const ORDERED: &str = "a number, a string or a date";
 
-pub(super) fn filter(form: &Value) -> Result<Filter, FilterError> {
+impl Filter {
+    /// Read a filter from its JSON form; `{}` holds for every record.
+    pub fn parse(form: &Value) -> Result<Self, FilterError> {
+        filter(form)
+    }
+
+    /// The same from text.
+    pub fn from_text(text: &str) -> Result<Self, FilterError> {
+        let form: Value = serde_json::from_str(text).map_err(|error| FilterError::NotJson(error.to_string()))?;
+        Self::parse(&form)
+    }
+}
+
+fn filter(form: &Value) -> Result<Filter, FilterError> {
     let mut reader = Reader::default();
     let condition = reader.group(form, &Place::TOP)?;
     Ok(Filter { fields: reader.fields, condition })

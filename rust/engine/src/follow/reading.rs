@@ -1,0 +1,204 @@
+//! Following: taking what another process commits into the snapshots of a reader.
+
+use std::process;
+use std::time::Duration;
+
+use parking_lot::{Mutex, MutexGuard};
+use tiercel_store::{Applied, Change, Followed, Follower, RowChange, View};
+use tiercel_text::Segment;
+
+use crate::config::Config;
+use crate::errors::OpenError;
+use crate::follow::steady::steady;
+use crate::state::apply::apply;
+use crate::state::apply::{Fresh, index_fields};
+use crate::state::checkpoint::last_checkpoint;
+use crate::state::core::Core;
+use crate::state::load::{config_of, read};
+use crate::state::snapshot::Snapshot;
+use crate::state::vectors::{TAIL, Vectors};
+
+/// Rows that a newer checkpoint must have in its files before a reader takes them from there. Until then it has the vectors of what it
+/// has followed in tails, and no reader gets slower without end while its writer writes checkpoints.
+const MANY: u32 = 4 * TAIL as u32;
+/// Dead rows that are left in the indexes.
+const BURIED: usize = 1024;
+/// How long a forked process waits for a lock that a thread of its parent may have held when it was forked.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Takes what is committed from the disk, for one collection.
+pub(crate) struct Reading {
+    pub(crate) view: View,
+    opened_by: u32,
+    /// Held while a newer state is read.
+    state: Mutex<State>,
+}
+
+struct State {
+    follower: Follower,
+    /// Rows that died and are still in an index, and the last batch of those that they died with.
+    buried: Vec<(u64, u64)>,
+    /// The rows below were read from the files of a checkpoint.
+    from_files: u32,
+}
+
+impl Reading {
+    /// Read what is committed.
+    pub(crate) fn begin(view: View) -> Result<(Self, Snapshot), OpenError> {
+        let (state, snapshot) = State::begin(&view)?;
+        Ok((Self { view, opened_by: process::id(), state: Mutex::new(state) }, snapshot))
+    }
+
+    /// Go on to everything that was committed before the call; tells whether it changed anything.
+    pub(crate) fn go_on(&self, core: &Core) -> Result<bool, OpenError> {
+        let mut state = self.lock()?;
+        let changed = match state.follow(core) {
+            Ok(Course::Along(changed)) => return Ok(changed),
+            Ok(Course::Load(changed)) => changed,
+            // Something is damaged, or what is committed does not follow from what is shown.
+            Ok(Course::Lost) | Err(_) => true,
+        };
+        let (next, snapshot) = State::begin(&self.view)?;
+        if !core.snapshot().config.can_become(&snapshot.config) || !next.follower.is_of_same_store(&state.follower) {
+            return Err(OpenError::Replaced);
+        }
+        *state = next;
+        core.change(|now| {
+            *now = snapshot;
+            Ok::<_, OpenError>(())
+        })?;
+        Ok(changed)
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, State>, OpenError> {
+        if self.opened_by == process::id() {
+            return Ok(self.state.lock());
+        }
+        self.state.try_lock_for(PATIENCE).ok_or(OpenError::Forked)
+    }
+}
+
+/// How what is committed is reached; and whether it differs from what was shown.
+enum Course {
+    /// It was taken into the snapshot.
+    Along(bool),
+    /// By loading the newest checkpoint, since that has much of it.
+    Load(bool),
+    /// By loading everything.
+    Lost,
+}
+
+impl State {
+    fn begin(view: &View) -> Result<(Self, Snapshot), OpenError> {
+        steady(OpenError::is_damage, || {
+            let follower = view.follow()?;
+            let reader = follower.reader().clone();
+            let config = config_of(&reader)?;
+            let (snapshot, maintenance) = read(reader, &|name| view.open_segment(name), &config)?;
+            Ok((Self { follower, buried: Vec::new(), from_files: maintenance.last.rows }, snapshot))
+        })
+    }
+
+    /// Go on from the newest snapshot, if what is committed follows from it.
+    fn follow(&mut self, core: &Core) -> Result<Course, OpenError> {
+        let now = core.snapshot();
+        let width = now.config.dim.map(|dim| dim * size_of::<f32>());
+        let mut gathered = Gathered { width, ..Gathered::default() };
+        // After a failure the follower can be ahead.
+        if self.follower.reader().sequence() != now.sequence
+            || !self.follower.advance(|batch| gathered.add(batch))?
+            || gathered.is_damaged
+        {
+            return Ok(Course::Lost);
+        }
+        let reader = self.follower.reader().clone();
+        if reader.is_same(&now.reader) {
+            return Ok(Course::Along(false));
+        }
+        let Some(config) = reached(&now.config, config_of(&reader)?) else { return Ok(Course::Lost) };
+        let damaged = |what| OpenError::Damaged { file: "log".into(), what };
+        let enough = self.from_files.saturating_add(MANY);
+        if reader.next_row() >= enough && last_checkpoint(&reader)?.rows >= enough {
+            return Ok(Course::Load(gathered.sequence > 0));
+        }
+        if gathered.sequence == 0 {
+            core.change(|snapshot| {
+                snapshot.reader = reader;
+                snapshot.take_config(config).map_err(damaged)
+            })?;
+            return Ok(Course::Along(false));
+        }
+        let (applied, fresh) = gathered.finish(core).map_err(damaged)?;
+        let (sequence, metadata) = (applied.sequence, fresh.metadata.clone());
+        core.change(|snapshot| {
+            snapshot.take_config(config).map_err(damaged)?;
+            let dead = apply(snapshot, &applied, fresh, reader).map_err(damaged)?;
+            self.buried.extend(dead.into_iter().map(|row| (u64::from(row), sequence)));
+            Ok::<_, OpenError>(())
+        })?;
+        index_fields(core, &metadata).map_err(damaged)?;
+        if self.buried.len() >= BURIED {
+            self.take_out_dead(core);
+        }
+        Ok(Course::Along(true))
+    }
+
+    fn take_out_dead(&mut self, core: &Core) {
+        let seen = core.seen_by_all();
+        let dead: Vec<u64> = self.buried.extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
+        for index in core.snapshot().vectors.iter().flat_map(Vectors::indexes) {
+            index.remove(&dead);
+        }
+    }
+}
+
+/// The configuration that a reader goes on with: what is stored, and the dim that it knows from vectors. `None` if what is stored is another
+/// collection's.
+fn reached(now: &Config, mut stored: Config) -> Option<Config> {
+    stored.dim = stored.dim.or(now.dim);
+    now.can_become(&stored).then_some(stored)
+}
+
+/// What batches change for searches, gathered as if they were one.
+#[derive(Default)]
+struct Gathered {
+    /// Bytes of a vector, once there is one.
+    width: Option<usize>,
+    sequence: u64,
+    rows: Vec<RowChange>,
+    fresh: Fresh,
+    texts: Vec<(u32, String)>,
+    is_damaged: bool,
+}
+
+impl Gathered {
+    fn add(&mut self, batch: Followed<'_>) {
+        if !batch.vectors.is_empty() {
+            self.is_damaged |= *self.width.get_or_insert(batch.width) != batch.width;
+        }
+        self.sequence = batch.applied.sequence;
+        self.rows.extend(&batch.applied.rows);
+        let values = batch.vectors.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        self.fresh.vectors.extend(values);
+        for change in batch.changes {
+            let Change::Upsert { vector, text, metadata, .. } = change else { continue };
+            let place = self.fresh.with_vector.len() as u32;
+            let (text, metadata) = (text.clone().map(String::from_utf8), metadata.clone().map(String::from_utf8));
+            let (text, metadata) = (text.transpose(), metadata.transpose());
+            self.is_damaged |= text.is_err() || metadata.is_err();
+            self.texts.extend(text.unwrap_or_default().map(|text| (place, text)));
+            self.fresh.metadata.push(metadata.unwrap_or_default());
+            self.fresh.with_vector.push(*vector);
+        }
+    }
+
+    fn finish(mut self, core: &Core) -> Result<(Applied, Fresh), String> {
+        if !self.fresh.with_vector.is_empty() {
+            let texts = self.texts.iter().map(|(place, text)| (*place, text.as_str()));
+            let segment =
+                Segment::build(texts, &core.snapshot().config.tokenizer).map_err(|error| error.to_string())?;
+            self.fresh.segment = Some(segment);
+        }
+        Ok((Applied { sequence: self.sequence, rows: self.rows }, self.fresh))
+    }
+}

@@ -1,0 +1,136 @@
+//! The thread that keeps a collection fast: it moves fresh vectors into the graph, merges text segments, takes out the dead, and
+//! writes checkpoints.
+
+use std::process;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tiercel_store::Durability;
+
+use crate::errors::WriteError;
+use crate::maintain::checkpoint::checkpoint;
+use crate::maintain::renumber;
+use crate::maintain::upkeep::apply;
+use crate::maintain::upkeep::fill_up;
+use crate::maintain::upkeep::merge_text;
+use crate::maintain::upkeep::move_tails;
+use crate::maintain::upkeep::take_out_dead;
+use crate::state::signal::Signal;
+use crate::state::snapshot::Snapshot;
+use crate::state::vectors::Vectors;
+use crate::state::writer::Writer;
+use crate::trouble::Part;
+
+/// Bytes of memory of changes from which on they are put into the record database.
+const UNAPPLIED: usize = 16 << 20;
+/// Fresh vectors, or dead rows, that are dealt with though more come.
+const MANY: usize = 1024;
+/// Rounds without a change after which even a few are dealt with.
+const IDLE: u32 = 3;
+/// Rounds to wait after an error.
+const PENANCE: u32 = 100;
+
+/// The threads of a collection: one that works, and with `Durability::Interval` one that syncs, since work may take long.
+pub(crate) struct Background {
+    writer: Arc<Writer>,
+    /// Stops the thread that syncs.
+    ticking: Arc<Signal>,
+    threads: Vec<JoinHandle<()>>,
+    /// A forked process has no such thread to wait for.
+    process: u32,
+}
+
+impl Background {
+    /// Start the threads.
+    pub(crate) fn start(writer: Arc<Writer>, durability: Durability) -> Result<Self, String> {
+        let mut started = Self { writer, ticking: Arc::default(), threads: Vec::new(), process: process::id() };
+        let writer = Arc::clone(&started.writer);
+        started.spawn(move || run(&writer))?;
+        if durability == Durability::Interval {
+            let (writer, ticking) = (Arc::clone(&started.writer), Arc::clone(&started.ticking));
+            started.spawn(move || sync(&writer, &ticking))?;
+        }
+        Ok(started)
+    }
+
+    fn spawn(&mut self, run: impl FnOnce() + Send + 'static) -> Result<(), String> {
+        match thread::Builder::new().name("tiercel".into()).spawn(run) {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => {
+                self.stop();
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this process was forked by the one that has the threads. Locks may be held here that nobody will release.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.process != process::id()
+    }
+
+    /// Stop the threads and wait for them; false if that was done before.
+    pub(crate) fn stop(&mut self) -> bool {
+        let stops = !self.threads.is_empty();
+        self.writer.signal.stop();
+        self.ticking.stop();
+        for thread in self.threads.drain(..) {
+            // Each attempt catches its panics, so there is nothing left that could end a thread.
+            let _ = thread.join();
+        }
+        stops
+    }
+}
+
+/// Sync at an interval.
+fn sync(writer: &Writer, ticking: &Signal) {
+    while !ticking.wait() {
+        // If it fails, the store refuses writes from then on.
+        writer.core.troubles.attempt(Part::Sync, || writer.store.sync());
+    }
+}
+
+fn run(writer: &Writer) {
+    let (mut sequence, mut idle, mut penance) = (0, 0, 0);
+    while !writer.signal.wait() {
+        let now = writer.snapshot().sequence;
+        idle = if now == sequence { idle + 1 } else { 0 };
+        sequence = now;
+        penance = u32::saturating_sub(penance, 1);
+        if penance == 0 && !writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
+            penance = PENANCE;
+        }
+    }
+}
+
+/// Do what is due. Whatever stops it, by an error or a panic, the next attempt begins anew: each step changes what others see
+/// by one statement, and finds what an earlier attempt has done.
+fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
+    let mut maintenance = writer.maintenance.lock();
+    if writer.store.unapplied() >= UNAPPLIED {
+        apply(writer)?;
+    }
+    let enough = |count: usize| count >= MANY || (idle && count > 0);
+    if enough(fresh(&writer.snapshot())) {
+        move_tails(writer)?;
+    }
+    merge_text(writer)?;
+    if enough(writer.buried.lock().len()) {
+        take_out_dead(writer)?;
+    }
+    fill_up(writer)?;
+    if renumber::is_due(&writer.snapshot()) {
+        renumber::renumber(writer, &mut maintenance)?;
+    }
+    if maintenance.is_due(&writer.snapshot(), writer.store.log_bytes()) {
+        checkpoint(writer, &mut maintenance)?;
+    }
+    Ok(())
+}
+
+fn fresh(snapshot: &Snapshot) -> usize {
+    snapshot.vectors.as_ref().map_or(0, Vectors::fresh)
+}
+
+#[cfg(test)]
+mod tests;

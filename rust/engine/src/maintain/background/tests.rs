@@ -1,0 +1,320 @@
+//! Every step of the background fails and panics: the failure is told, the next attempt succeeds, and nothing is lost.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tiercel_store::Durability;
+use tiercel_store::sim::{Fault, FaultKind, SimVfs};
+
+use super::*;
+use crate::collection::{Access, Collection};
+use crate::config::Wanted;
+use crate::errors::WriteError;
+use crate::maintain::checkpoint::checkpoint;
+use crate::maintain::upkeep::{apply, merge_text, move_sealed, move_tails, rebuild, seal, take_out_dead};
+use crate::open::Running;
+use crate::search::request::Search;
+use crate::state::vectors::Vectors;
+use crate::state::writer::Writer;
+use crate::trouble::Part;
+use crate::write::upsert::NewRecord;
+
+/// A batch of records with vectors on a circle and a text of their own.
+const BATCH: usize = 40;
+
+fn open(vfs: &SimVfs) -> Collection {
+    let wanted = Wanted { dim: Some(2), ..Wanted::default() };
+    let running = Running { durability: Durability::Interval, threads: 1 };
+    Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running).unwrap()
+}
+
+fn writer(collection: &Collection) -> &Arc<Writer> {
+    let Access::Write(writer, _) = &collection.access else { panic!("open to write") };
+    writer
+}
+
+fn vector(number: usize) -> [f32; 2] {
+    let angle = number as f32 * 0.01;
+    [angle.cos(), angle.sin()]
+}
+
+fn upsert(collection: &Collection, numbers: std::ops::Range<usize>) {
+    let record = |number: usize| NewRecord {
+        id: number.to_string(),
+        vector: true,
+        text: Some(format!("word{number}")),
+        metadata: Some(format!("{{\"n\": {number}}}")),
+    };
+    let vectors = numbers.clone().flat_map(vector).collect();
+    collection.upsert(numbers.map(record).collect(), vectors).unwrap();
+}
+
+/// Several tails, several segments of texts, dead rows in the main index and in a tail.
+fn prepare(collection: &Collection) {
+    upsert(collection, 0..BATCH);
+    collection.settle().unwrap();
+    for batch in 1..10 {
+        upsert(collection, batch * BATCH..(batch + 1) * BATCH);
+        let writer = writer(collection);
+        if batch % 2 == 0 {
+            // As a move that fails leaves it: a tail that nothing is added to any more.
+            writer
+                .change(|snapshot| {
+                    snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
+                    Ok::<_, String>(())
+                })
+                .unwrap();
+        }
+    }
+    collection.delete((0..BATCH / 2).map(|number| number.to_string()).collect()).unwrap();
+    // So many of one segment of texts that it is to be merged.
+    collection.delete(gone().map(|number| number.to_string()).collect()).unwrap();
+}
+
+fn gone() -> std::ops::Range<usize> {
+    8 * BATCH..8 * BATCH + 25
+}
+
+/// The numbers of the records that `prepare` leaves.
+fn expected() -> impl Iterator<Item = usize> {
+    (BATCH / 2..10 * BATCH).filter(|number| !gone().contains(number))
+}
+
+fn assert_all_is_found(collection: &Collection) {
+    assert_eq!(collection.len(), expected().count() as u64);
+    for number in expected().step_by(7) {
+        let id = number.to_string();
+        let by = |search: Search<'_>| collection.search(&search).unwrap().matches.remove(0).id;
+        assert_eq!(by(Search { vector: Some(&vector(number)), k: 1, ..Search::default() }), id);
+        assert_eq!(by(Search { text: Some(&format!("word{number}")), k: 1, ..Search::default() }), id);
+        let filter = format!("{{\"n\": {number}}}");
+        let filter = crate::filter::Filter::from_text(&filter).unwrap();
+        assert_eq!(collection.count(Some(&filter)).unwrap(), 1);
+    }
+}
+
+/// A step of the work by hand, as the thread in the background attempts it.
+fn attempt(collection: &Collection, job: fn(&Writer) -> Result<(), WriteError>) -> bool {
+    let writer = writer(collection);
+    writer.core.troubles.attempt(Part::Upkeep, || {
+        let _maintenance = writer.maintenance.lock();
+        job(writer)
+    })
+}
+
+fn all(writer: &Writer) -> Result<(), WriteError> {
+    apply(writer)?;
+    move_tails(writer)?;
+    merge_text(writer)?;
+    take_out_dead(writer)?;
+    rebuild(writer)
+}
+
+fn write_checkpoint(collection: &Collection) -> bool {
+    let writer = writer(collection);
+    writer.core.troubles.attempt(Part::Upkeep, || checkpoint(writer, &mut writer.maintenance.lock()))
+}
+
+fn number_anew(collection: &Collection) -> bool {
+    let writer = writer(collection);
+    writer.core.troubles.attempt(Part::Upkeep, || renumber::renumber(writer, &mut writer.maintenance.lock()))
+}
+
+/// All work in turn.
+fn work_all(collection: &Collection) -> bool {
+    attempt(collection, all) && write_checkpoint(collection) && number_anew(collection)
+}
+
+/// A collection whose thread does nothing, so that a test alone says what is done.
+fn quiet(vfs: &SimVfs) -> Collection {
+    let mut collection = open(vfs);
+    let Access::Write(_, background) = &mut collection.access else { panic!("open to write") };
+    background.stop();
+    collection
+}
+
+#[test]
+fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
+    let mut steps = std::collections::BTreeSet::new();
+    for panics in [false, true] {
+        for nth in 1.. {
+            let vfs = SimVfs::new();
+            let collection = quiet(&vfs);
+            prepare(&collection);
+            let faults = &writer(&collection).faults;
+            faults.plant(nth, panics);
+            let done = work_all(&collection);
+            let (met, reached) = faults.clear();
+            assert_eq!(done, !reached, "{met:?}");
+            if !reached {
+                break;
+            }
+            let step = *met.last().unwrap();
+            steps.insert(step);
+            let [why] = &collection.troubles().take_untold()[..] else { panic!("one failure is told: {step}") };
+            assert!(why.ends_with(&format!("planted: {step}")), "{why}");
+            assert_eq!(why.starts_with("a panic"), panics);
+            assert_all_is_found(&collection);
+            // What was written after the failure must not go into tails that are taken for moved.
+            upsert(&collection, 9 * BATCH..10 * BATCH);
+            assert!(work_all(&collection), "{step}: {:?}", collection.troubles().last());
+            assert_all_is_found(&collection);
+            let snapshot = collection.core.snapshot();
+            let vectors = snapshot.vectors.as_ref().unwrap();
+            assert_eq!((vectors.fresh(), vectors.main.len()), (0, expected().count()), "{step}");
+            assert_eq!(vectors.main.slots(), vectors.main.len(), "{step}: the dead are out");
+            drop(snapshot);
+            drop(collection);
+            let segments = vfs.files().into_iter().filter(|(path, _)| path.to_string_lossy().ends_with(".seg")).count();
+            let collection = open(&vfs);
+            assert_all_is_found(&collection);
+            assert_eq!(collection.verify().unwrap(), []);
+            // Only what the store names: files of the attempt that failed are gone before the collection is opened again.
+            assert_eq!(segments, writer(&collection).store.reader().segments().unwrap().len(), "{step}");
+        }
+    }
+    let expected = [
+        "applied",
+        "apply",
+        "drop tails",
+        "forget the dead",
+        "merge texts",
+        "merged texts",
+        "move tails",
+        "publish",
+        "published",
+        "rebuild",
+        "rebuilt",
+        "renumber",
+        "seal tails",
+        "take out the dead",
+        "write texts",
+        "write the index",
+    ];
+    assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// A move empties the last tail, so the next one finds it empty, and a batch comes before it looks what to move.
+#[test]
+fn a_batch_that_comes_after_the_seal_is_not_dropped_with_it() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    upsert(&collection, 0..BATCH);
+    let writer = writer(&collection);
+    move_tails(writer).unwrap();
+    let (sealed, tails) = seal(writer).unwrap();
+    upsert(&collection, BATCH..2 * BATCH);
+    move_sealed(writer, &sealed, &tails).unwrap();
+    for number in 0..2 * BATCH {
+        let near = Search { vector: Some(&vector(number)), k: 1, ..Search::default() };
+        assert_eq!(collection.search(&near).unwrap().matches[0].id, number.to_string());
+    }
+}
+
+#[test]
+fn rows_do_not_run_out() {
+    let vfs = SimVfs::new();
+    let collection = quiet(&vfs);
+    let most = || collection.core.snapshot().rows;
+    for _ in 0..=(1 << 14) / BATCH {
+        upsert(&collection, 0..BATCH);
+    }
+    assert!(most() >= 1 << 14);
+    let writer = writer(&collection);
+    assert!(writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, true)), "{:?}", collection.troubles().last());
+    assert_eq!((most(), collection.len()), (BATCH as u32, BATCH as u64));
+    drop(collection);
+    let collection = open(&vfs);
+    assert_eq!((collection.core.snapshot().rows, collection.verify().unwrap()), (BATCH as u32, vec![]));
+}
+
+#[test]
+fn the_thread_outlives_a_panic_and_tries_again() {
+    let vfs = SimVfs::new();
+    let collection = open(&vfs);
+    let troubles = collection.troubles();
+    writer(&collection).faults.plant(1, true);
+    upsert(&collection, 0..MANY);
+    while !troubles.is_untold() {
+        std::thread::yield_now();
+    }
+    assert_eq!(troubles.take_untold(), ["a panic: planted: seal tails"]);
+    while fresh(&collection.core.snapshot()) > 0 {
+        writer(&collection).signal.wake();
+        std::thread::yield_now();
+    }
+    assert_eq!(troubles.take_untold(), [""; 0]);
+}
+
+#[test]
+fn a_sync_at_an_interval_that_fails_is_told() {
+    for kind in [FaultKind::Io, FaultKind::Panic] {
+        let vfs = SimVfs::new();
+        let collection = open(&vfs);
+        let troubles = collection.troubles();
+        upsert(&collection, 0..1);
+        collection.checkpoint().unwrap();
+        vfs.set_fault(Some(Fault { nth: 2, forever: true, kind }));
+        // The append of this batch is the last operation that works.
+        upsert(&collection, 1..2);
+        while !troubles.is_untold() {
+            std::thread::yield_now();
+        }
+        vfs.set_fault(None);
+        let told = troubles.take_untold().join("; ");
+        assert!(told.contains("simulated"), "{told}");
+        let stats = collection.stats().unwrap();
+        assert!(stats.trouble.is_some_and(|trouble| trouble.what.contains("simulated")));
+        let refused = collection.delete(vec!["0".into()]).unwrap_err();
+        assert!(refused.to_string().starts_with("writes are refused"), "{refused}");
+        drop(collection);
+        assert_eq!(open(&vfs).len(), 2);
+    }
+}
+
+/// The disk fails and panics in every operation of upkeep: what a call was told is there holds, now and after opening again.
+#[test]
+fn an_operation_of_the_disk_that_fails_or_panics_loses_nothing() {
+    for kind in [FaultKind::Io, FaultKind::Full, FaultKind::Panic] {
+        for nth in (1..).step_by(5) {
+            let vfs = SimVfs::new();
+            let collection = quiet(&vfs);
+            prepare(&collection);
+            let before = vfs.counts().all;
+            vfs.set_fault(Some(Fault { nth, forever: false, kind }));
+            let done = work_all(&collection);
+            let reached = vfs.counts().all - before >= nth;
+            vfs.set_fault(None);
+            if !done {
+                assert!(collection.troubles().is_untold());
+            }
+            let again = work_all(&collection);
+            let latched = collection.delete(vec!["none".into()]).is_err();
+            assert!(again || latched, "{kind:?} {nth}: {:?}", collection.troubles().last());
+            drop(collection);
+            let collection = open(&vfs);
+            assert_all_is_found(&collection);
+            assert_eq!(collection.verify().unwrap(), [], "{kind:?} {nth}");
+            if !reached {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_of_a_collection_that_is_dropped_tells_what_went_wrong() {
+    for kind in [FaultKind::Io, FaultKind::Panic] {
+        let vfs = SimVfs::new();
+        let collection = open(&vfs);
+        let troubles = collection.troubles();
+        upsert(&collection, 0..2000);
+        collection.settle().unwrap();
+        vfs.set_fault(Some(Fault { nth: 1, forever: true, kind }));
+        drop(collection);
+        vfs.set_fault(None);
+        let told = troubles.take_untold().join("; ");
+        assert!(told.contains("simulated"), "{told}");
+        assert_eq!(open(&vfs).len(), 2000);
+    }
+}

@@ -1,0 +1,167 @@
+//! What keeps a collection fast, step by step: fresh vectors go into the graph, text segments are merged, the dead are taken out.
+
+use std::sync::Arc;
+
+use tiercel_index::Index;
+
+use crate::errors::WriteError;
+use crate::state::snapshot::Snapshot;
+use crate::state::vectors::{Vectors, work};
+use crate::state::writer::Writer;
+
+/// Dead rows that are left where they are, however few live.
+const SPARE: u64 = 8192;
+/// Tails that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
+/// of vectors, and what is moved is copied before.
+const MOVED: usize = 4;
+/// Vectors that are copied at a time while an index is built anew.
+const REBUILT: usize = 1 << 16;
+
+/// Put what is in the log into the record database.
+pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
+    writer.faults.meet("apply")?;
+    writer.store.apply(|| writer.renew_reader())?;
+    writer.faults.meet("applied")
+}
+
+/// Move the vectors of all tails into the main index. Gives the snapshot of which all vectors are there now.
+pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
+    let (sealed, tails) = seal(writer)?;
+    move_sealed(writer, &sealed, &tails)?;
+    Ok(sealed)
+}
+
+/// Let nothing more be added to the tails that have vectors. Gives the snapshot that has these tails, and them.
+pub(super) fn seal(writer: &Writer) -> Result<(Snapshot, Vec<Arc<Index>>), WriteError> {
+    writer.faults.meet("seal tails")?;
+    let mut sealed = None;
+    writer
+        .change(|snapshot| {
+            let full = snapshot.clone();
+            // Decided while nobody writes: the next batch goes to a last tail that is empty now, which is none of these.
+            let tails = full.vectors.iter().flat_map(|vectors| &vectors.tails);
+            let tails = tails.filter(|tail| tail.slots() > 0).map(Arc::clone).collect();
+            snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
+            sealed = Some((full, tails));
+            Ok(())
+        })
+        .map_err(WriteError::Unsearchable)?;
+    sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))
+}
+
+/// Move the vectors of tails that are sealed into the main index, and drop these tails.
+pub(super) fn move_sealed(writer: &Writer, sealed: &Snapshot, sealed_tails: &[Arc<Index>]) -> Result<(), WriteError> {
+    let Some(vectors) = &sealed.vectors else { return Ok(()) };
+    for tails in sealed_tails.chunks(MOVED) {
+        writer.faults.meet("move tails")?;
+        let (rows, values) = missing(writer, &vectors.main, tails)?;
+        vectors
+            .main
+            .add(values, Some(&rows), &work(writer.threads))
+            .map_err(|error| WriteError::Unsearchable(error.to_string()))?;
+    }
+    writer.faults.meet("drop tails")?;
+    writer.change(|snapshot| {
+        if let Some(vectors) = &mut snapshot.vectors {
+            vectors.tails.retain(|tail| !sealed_tails.iter().any(|done| Arc::ptr_eq(done, tail)));
+        }
+        Ok(())
+    })
+}
+
+/// The rows of tails that live and that an earlier attempt has not moved to the main index, and their vectors.
+fn missing(writer: &Writer, main: &Index, tails: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+    let now = writer.snapshot();
+    let (mut all, mut values) = (Vec::new(), Vec::new());
+    for tail in tails {
+        let mut rows = tail.ids();
+        rows.retain(|row| now.lives(*row as u32) && !main.contains(*row));
+        values.extend(tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?);
+        all.extend(rows);
+    }
+    Ok((all, values))
+}
+
+/// Build the main index anew without dead rows, if it has any: their slots come back.
+pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
+    let sealed = move_tails(writer)?;
+    take_out_dead(writer)?;
+    writer.change(|snapshot| {
+        snapshot.renew_fields();
+        Ok::<_, WriteError>(())
+    })?;
+    let Some(old) = sealed.vectors.map(|vectors| vectors.main).filter(|main| main.slots() > main.len()) else {
+        return Ok(());
+    };
+    let unsearchable = |error: String| WriteError::Unsearchable(error);
+    let new = Index::new(old.options().clone()).map_err(|error| unsearchable(error.to_string()))?;
+    let rows = old.ids();
+    for rows in rows.chunks(REBUILT) {
+        writer.faults.meet("rebuild")?;
+        let values = old.get(rows).map_err(|error| unsearchable(error.to_string()))?;
+        new.add(values, Some(rows), &work(writer.threads)).map_err(|error| unsearchable(error.to_string()))?;
+    }
+    let new = Arc::new(new);
+    writer.faults.meet("rebuilt")?;
+    writer.change(|snapshot| {
+        if let Some(vectors) = &mut snapshot.vectors {
+            vectors.main = new;
+        }
+        Ok(())
+    })
+}
+
+/// Merge text segments until there are few.
+pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
+    while let Some(merge) = writer.snapshot().text.plan_merge() {
+        writer.faults.meet("merge texts")?;
+        let merged = Arc::new(merge.run()?);
+        let mut done = true;
+        writer.change(|snapshot| {
+            writer.faults.meet("merged texts")?;
+            match snapshot.text.merged(&merge, merged) {
+                Some(text) => snapshot.text = text,
+                // A writer has merged some of them meanwhile.
+                None => done = false,
+            }
+            Ok::<_, WriteError>(())
+        })?;
+        if !done {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Take dead rows out of the main index, so that searches need not look past them, and give memory of theirs back.
+pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
+    // A search that began before a record was replaced has nothing but the old row.
+    let seen = writer.seen_by_all();
+    let buried = writer.buried.lock().clone();
+    let dead: Vec<u64> = buried.into_iter().filter(|(_, died)| *died <= seen).map(|(row, _)| row).collect();
+    for index in writer.snapshot().vectors.iter().flat_map(Vectors::indexes) {
+        writer.faults.meet("take out the dead")?;
+        index.remove(&dead);
+    }
+    // Not before: what stops this half-way must not leave rows that nobody takes out.
+    writer.buried.lock().retain(|(_, died)| *died > seen);
+    writer.faults.meet("forget the dead")?;
+    writer.change(|snapshot| {
+        snapshot.stamps.forget(seen);
+        if is_mostly_dead(u64::from(snapshot.rows - snapshot.rows_before_fields), snapshot.live) {
+            snapshot.renew_fields();
+        }
+        Ok(())
+    })
+}
+
+/// Whether so much has to do with the dead that making it anew pays.
+pub(crate) const fn is_mostly_dead(all: u64, live: u64) -> bool {
+    all > 2 * live + SPARE
+}
+
+/// Build the main index anew if most of it is rows that were taken out.
+pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
+    let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
+    if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer) } else { Ok(()) }
+}

@@ -1,0 +1,56 @@
+//! The nearest rows that a search may find.
+
+use std::sync::atomic::AtomicBool;
+
+use crate::errors::QueryError;
+use crate::search::scope::Scope;
+use crate::state::snapshot::Snapshot;
+use crate::state::vectors::{Near, Neighbour};
+
+/// The nearest by vector, and whether they are the true ones.
+pub(crate) type Nearest = (Vec<Neighbour>, bool);
+
+/// From this share on, the rows that a filter leaves are picked from a longer ranking of all.
+const BROAD: f64 = 0.25;
+
+/// How many of the nearest of all to ask for, one try after the other, to find `k` of a given share. When none is left, and for a small
+/// share at once, the index looks at that share alone: the query may be far from it.
+pub(crate) fn among_all(k: usize, share: f64) -> impl Iterator<Item = usize> {
+    let likely = ((k as f64 * 1.25 / share) as usize).saturating_add(8);
+    [likely, likely.saturating_mul(4)].into_iter().filter(move |_| share >= BROAD)
+}
+
+/// The nearest rows that may be found, by the way that their share suggests.
+pub(crate) fn nearest(
+    snapshot: &Snapshot,
+    scope: &Scope<'_>,
+    query: &[f32],
+    k: usize,
+    recall: Option<f32>,
+    stop: &AtomicBool,
+) -> Result<Nearest, QueryError> {
+    let Some(vectors) = &snapshot.vectors else { return Ok((Vec::new(), true)) };
+    let near = Near { query, k, recall, allowed: None, stop };
+    let Some(only) = scope.only() else { return vectors.search(&near, |row| scope.holds(row)) };
+    for more in among_all(k, scope.share()) {
+        let (mut found, exact) = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
+        found.retain(|(row, _)| only.contains(*row));
+        if found.len() >= k {
+            found.truncate(k);
+            return Ok((found, exact));
+        }
+    }
+    let ids: Vec<u64> = only.iter().map(u64::from).collect();
+    vectors.search(&Near { allowed: Some(&ids), ..near }, |row| only.contains(row))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broad_share_is_picked_from_a_longer_ranking() {
+        assert!(among_all(10, 0.5).eq([33, 132]));
+        assert_eq!(among_all(10, 0.2).count(), 0);
+    }
+}

@@ -1,0 +1,35 @@
+//! The rows that pass the filter of a search, which are kept for the next one that asks the same.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::errors::QueryError;
+use crate::filter::Filter;
+use crate::search::plan::Plan;
+use crate::search::select::select;
+use crate::state::core::Core;
+use crate::state::known::Passing;
+use crate::state::snapshot::Snapshot;
+
+/// The newest snapshot, those of its living rows that pass a filter, and the plan of a search through it so far.
+pub(crate) fn passing(core: &Core, text: &str) -> Result<(Arc<Snapshot>, Passing, Plan), QueryError> {
+    let begin = Instant::now();
+    let snapshot = core.snapshot();
+    let (filter, known) = match core.filters.recall(text, &snapshot) {
+        Some(known) => known,
+        None => (Arc::new(Filter::from_text(text)?), None),
+    };
+    let mut plan = Plan { cached: known.is_some(), ..Plan::default() };
+    let (snapshot, rows) = if let Some(rows) = known {
+        (snapshot, rows)
+    } else {
+        // A newer one, perhaps.
+        let (snapshot, rows) = select(core, &filter)?;
+        let rows = Arc::new(rows);
+        core.filters.keep(text, filter, Arc::clone(&rows), &snapshot);
+        (snapshot, rows)
+    };
+    plan.note("filter", begin, rows.len() as usize);
+    plan.selectivity = Some(rows.len() as f64 / snapshot.live.max(1) as f64);
+    Ok((snapshot, rows, plan))
+}

@@ -1,0 +1,138 @@
+//! What is decided before a search begins: which way it goes, how deep its rankings are, and among which rows.
+//!
+//! Way and depths follow from the shape of a search by a little arithmetic. What planning costs is its filter: reading it, and finding the
+//! rows that pass. Both are kept for the filters that were asked lately, by their own text; the rows count for as long as no batch has
+//! changed the collection.
+
+use std::time::Instant;
+
+use tiercel_text::Query;
+
+use crate::search::request::Search;
+
+/// How a search went.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// `vector`, `text`, `hybrid` or `nothing`.
+    pub way: &'static str,
+    /// Share of the records that passed the filter.
+    pub selectivity: Option<f64>,
+    /// Whether an earlier search had found the rows that pass the filter.
+    pub cached: bool,
+    /// Fields that the search asks for and no record has; found out only for a search that is to be explained.
+    pub unknown_fields: Vec<String>,
+    /// The stages in the order they ended.
+    pub stages: Vec<Stage>,
+}
+
+/// A stage of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage {
+    /// What it did.
+    pub name: &'static str,
+    /// How long it took.
+    pub seconds: f64,
+    /// Records that came out of it.
+    pub count: usize,
+}
+
+impl Plan {
+    /// Note a stage that began then.
+    pub(crate) fn note(&mut self, name: &'static str, begin: Instant, count: usize) {
+        self.stages.push(Stage { name, seconds: begin.elapsed().as_secs_f64(), count });
+    }
+}
+
+/// Where the results of a search come from.
+#[derive(Clone, Copy)]
+pub(crate) enum Way<'a> {
+    /// Nothing is asked for, or nothing may be found.
+    Nothing,
+    Vector(&'a [f32]),
+    Text(&'a Query),
+    Hybrid(&'a [f32], &'a Query),
+}
+
+impl<'a> Way<'a> {
+    /// The way to what is asked for, if so many records may be found.
+    pub(crate) const fn of(vector: Option<&'a [f32]>, text: Option<&'a Query>, available: usize) -> Self {
+        match (vector, text) {
+            _ if available == 0 => Self::Nothing,
+            (Some(vector), Some(text)) => Self::Hybrid(vector, text),
+            (Some(vector), None) => Self::Vector(vector),
+            (None, Some(text)) => Self::Text(text),
+            (None, None) => Self::Nothing,
+        }
+    }
+
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Vector(_) => "vector",
+            Self::Text(_) => "text",
+            Self::Hybrid(..) => "hybrid",
+        }
+    }
+}
+
+/// Candidates for a stage that chooses among them, unless it asks for more: four times the results, and not fewer than a hundred.
+pub const fn deep(k: usize) -> usize {
+    let deep = k.saturating_mul(4);
+    if deep < 100 { 100 } else { deep }
+}
+
+/// How many records go from stage to stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Depths {
+    /// Out of each ranking.
+    pub(crate) ranking: usize,
+    /// Out of fusion.
+    pub(crate) fused: usize,
+}
+
+impl Depths {
+    /// The depths of a search that may find so many records.
+    pub(crate) fn of(search: &Search<'_>, available: usize) -> Self {
+        let deep = deep(search.k);
+        let chooses = search.rerank.is_some() || search.mmr.is_some();
+        let fused = if chooses { search.rerank.unwrap_or(deep).max(search.k) } else { search.k };
+        let ranking = if search.rankings() == (true, true) { deep.max(fused) } else { fused };
+        Self { ranking: ranking.min(available), fused: fused.min(available) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::fuse::Fusion;
+
+    #[test]
+    fn ways_are_what_is_given_and_can_be_found() {
+        let (vector, query) = ([1.0], Query::default());
+        let name = |vector, text, available| Way::of(vector, text, available).name();
+        assert_eq!(name(Some(&vector[..]), None, 9), "vector");
+        assert_eq!(name(None, Some(&query), 9), "text");
+        assert_eq!(name(Some(&vector[..]), Some(&query), 9), "hybrid");
+        assert_eq!(name(Some(&vector[..]), Some(&query), 0), "nothing");
+        assert_eq!(name(None, None, 9), "nothing");
+    }
+
+    #[test]
+    fn depths_are_what_later_stages_need() {
+        let vector = [1.0];
+        let alone = Search { vector: Some(&vector), k: 10, ..Search::default() };
+        let depths = |search: &Search<'_>, available| {
+            let Depths { ranking, fused } = Depths::of(search, available);
+            (ranking, fused)
+        };
+        assert_eq!(depths(&alone, 5000), (10, 10));
+        assert_eq!(depths(&Search { text: Some("x"), ..alone.clone() }, 5000), (100, 10));
+        assert_eq!(depths(&Search { mmr: Some(0.5), k: 50, ..alone.clone() }, 5000), (200, 200));
+        assert_eq!(depths(&Search { rerank: Some(20), text: Some("x"), ..alone.clone() }, 5000), (100, 20));
+        assert_eq!(depths(&Search { rerank: Some(500), text: Some("x"), ..alone.clone() }, 5000), (500, 500));
+        let one = Fusion::Weighted { alpha: 1.0 };
+        assert_eq!(depths(&Search { text: Some("x"), fusion: one, ..alone.clone() }, 5000), (10, 10), "one ranking");
+        assert_eq!(depths(&Search { k: usize::MAX, text: Some("x"), ..alone.clone() }, 7), (7, 7));
+        assert_eq!(depths(&Search { rerank: Some(3), ..alone }, 5000), (10, 10), "never fewer than the results");
+    }
+}

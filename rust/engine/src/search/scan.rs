@@ -1,0 +1,271 @@
+//! Records in order, read from one snapshot a chunk at a time.
+//!
+//! Without an order by a field nothing is kept of the records that are left but their rows; with one, a key of each. A scan holds
+//! what its snapshot has on the disk and in memory, and the vectors only if it gives them, and goes on whatever is written
+//! meanwhile.
+
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use serde_json::Value;
+use tiercel_store::{Reader, Record};
+
+use crate::collection::Collection;
+use crate::errors::QueryError;
+use crate::filter::{Filter, SortKey, field};
+use crate::maintain::renumber::first_behind;
+use crate::search::position;
+use crate::search::position::Order;
+use crate::search::position::Place;
+use crate::search::read::{Got, got};
+use crate::search::request::Include;
+use crate::search::select::select;
+use crate::state::damage::Damage;
+use crate::state::snapshot::Snapshot;
+
+/// Records of a chunk at most, and bytes from which on it is cut off.
+const RECORDS: usize = 256;
+const BYTES: usize = 1 << 20;
+
+/// Which records a scan gives.
+#[derive(Clone, Debug, Default)]
+pub struct Page<'a> {
+    /// Only those that pass.
+    pub filter: Option<&'a Filter>,
+    /// By a field; else in the order in which they were written.
+    pub order: Option<Order>,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// Those behind this position of a scan in the same order.
+    pub after: Option<&'a str>,
+    /// What each brings along.
+    pub include: Include,
+}
+
+/// Where a scan goes on in an order.
+struct After {
+    /// What records before it are ordered by, at most.
+    key: Option<SortKey>,
+    /// Of records that are equal in that, those from this row on are behind it.
+    first: u32,
+}
+
+impl After {
+    fn new(Place { key, row }: Place, numbering: u32, reader: &Reader) -> Result<Self, QueryError> {
+        Ok(Self { key, first: first_behind(reader, numbering, row)? })
+    }
+
+    /// Whether a place is behind it.
+    fn is_before(&self, place: &Place, descending: bool) -> bool {
+        match compare(place.key.as_ref(), self.key.as_ref(), descending) {
+            Ordering::Equal => place.row >= self.first,
+            order => order.is_gt(),
+        }
+    }
+}
+
+/// Rows, ascending.
+type Rows = Box<dyn Iterator<Item = u32> + Send>;
+
+/// Places, in their order.
+type Places = Box<dyn Iterator<Item = Place> + Send>;
+
+/// What is left of a scan: the records of one moment.
+pub struct Scan {
+    reader: Reader,
+    damage: Arc<Damage>,
+    /// Keeps the vectors of its rows, if they are wanted.
+    vectors: Option<Arc<Snapshot>>,
+    include: Include,
+    order: Option<Order>,
+    left: Peekable<Places>,
+    /// The places of the chunk that was read last.
+    chunk: Vec<Place>,
+}
+
+impl Collection {
+    /// Records in order, as they are now.
+    pub fn scan(&self, page: &Page<'_>) -> Result<Scan, QueryError> {
+        let order = page.order.as_ref();
+        order.map_or(Ok(()), |order| self.config().schema.check_field("order_by", &order.field))?;
+        let after = page.after.map(|text| position::decode(text, order)).transpose()?;
+        let (snapshot, selected) = self.select(page.filter)?;
+        let after = after.map(|(place, numbering)| After::new(place, numbering, &snapshot.reader)).transpose()?;
+        // Rows ascend in the order of writing, so that those before the first one need not be looked at.
+        let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.first);
+        let rows: Rows = match selected {
+            Some(mut rows) => {
+                rows.remove_range(..first);
+                Box::new(rows.into_iter())
+            }
+            None => Box::new(snapshot.stamps.clone().into_living(first..snapshot.rows, snapshot.sequence)),
+        };
+        let places: Places = match order {
+            None => Box::new(rows.map(|row| Place { key: None, row })),
+            Some(order) => {
+                let dates = snapshot.config.schema.may_hold_dates(&order.field);
+                Box::new(sorted(&snapshot.reader, rows, order, dates, after.as_ref())?.into_iter())
+            }
+        };
+        let limited: Places = Box::new(places.take(page.limit.unwrap_or(usize::MAX)));
+        Ok(Scan {
+            reader: snapshot.reader.clone(),
+            damage: Arc::clone(&snapshot.damage),
+            vectors: Some(snapshot).filter(|_| page.include.vector),
+            include: page.include,
+            order: page.order.clone(),
+            left: limited.peekable(),
+            chunk: Vec::new(),
+        })
+    }
+
+    /// The newest snapshot, and its living rows that pass a filter, if there is one.
+    fn select(&self, filter: Option<&Filter>) -> Result<(Arc<Snapshot>, Option<RoaringBitmap>), QueryError> {
+        let Some(filter) = filter else { return Ok((self.core.snapshot(), None)) };
+        let (snapshot, rows) = select(&self.core, filter)?;
+        Ok((snapshot, Some(rows)))
+    }
+}
+
+impl Scan {
+    /// Read the next records; none at the end. After an error the same records are next.
+    pub fn next_chunk(&mut self) -> Result<Vec<Got>, QueryError> {
+        self.chunk.clear();
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        while let Some(place) = self.left.peek()
+            && records.len() < RECORDS
+            && bytes < BYTES
+        {
+            match self.reader.record(place.row) {
+                Ok(Some(record)) => {
+                    let (text, metadata) = self.include.of(&record);
+                    if !self.damage.is_sound(place.row, &record.id, text, metadata) {
+                        drop(self.left.next());
+                        continue;
+                    }
+                    let record = got(self.vectors.as_deref(), place.row, record, self.include);
+                    bytes += size(&record);
+                    records.push(record);
+                    self.chunk.extend(self.left.next());
+                }
+                Ok(None) => drop(self.left.next()),
+                // What has been read is given first.
+                Err(_) if !records.is_empty() => break,
+                Err(error) => return Err(left_behind(error.into())),
+            }
+        }
+        Ok(records)
+    }
+
+    /// The position behind a record of the last chunk, for [`Page::after`] of another scan in the same order, be it of a later state.
+    pub fn position(&self, at: usize) -> Option<String> {
+        let numbering = self.reader.numbering();
+        self.chunk.get(at).map(|place| position::encode(place, numbering, self.order.as_ref()))
+    }
+}
+
+/// What a reader is told whose state a writer has written over: a scan cannot go on in another one.
+fn left_behind(error: QueryError) -> QueryError {
+    if error.is_outdated() { QueryError::LeftBehind } else { error }
+}
+
+fn size(got: &Got) -> usize {
+    let vector = got.vector.as_ref().map_or(0, |vector| size_of_val(vector.as_slice()));
+    got.id.len() + got.text.as_ref().map_or(0, String::len) + got.metadata.as_ref().map_or(0, Vec::len) + vector
+}
+
+/// The places of rows in an order, those behind one of them; with `dates`, strings that are dates are points in time.
+fn sorted(
+    reader: &Reader,
+    rows: impl Iterator<Item = u32>,
+    order: &Order,
+    dates: bool,
+    after: Option<&After>,
+) -> Result<Vec<Place>, QueryError> {
+    let in_order =
+        |a: &Place, b: &Place| compare(a.key.as_ref(), b.key.as_ref(), order.descending).then(a.row.cmp(&b.row));
+    let mut places = Vec::new();
+    for row in rows {
+        let Some(record) = reader.record(row)? else { continue };
+        let place = Place { key: key(&record, &order.field, dates), row };
+        // The record of that place need not be there any more: what counts is where it stood.
+        if after.is_none_or(|after| after.is_before(&place, order.descending)) {
+            places.push(place);
+        }
+    }
+    places.sort_by(in_order);
+    Ok(places)
+}
+
+/// What a record is ordered by.
+fn key(record: &Record, name: &str, dates: bool) -> Option<SortKey> {
+    let metadata: Value = serde_json::from_slice(record.metadata.as_deref()?).ok()?;
+    Some(SortKey::of(field(metadata.as_object()?, name)?, dates))
+}
+
+/// In the order of keys, or its reverse; records without the field last, whichever way.
+fn compare(a: Option<&SortKey>, b: Option<&SortKey>, descending: bool) -> Ordering {
+    let (Some(a), Some(b)) = (a, b) else { return b.is_some().cmp(&a.is_some()) };
+    let order = a.compare(b);
+    if descending { order.reverse() } else { order }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tiercel_store::sim::SimVfs;
+    use tiercel_store::{Durability, View};
+
+    use super::*;
+    use crate::config::Wanted;
+    use crate::open::Running;
+    use crate::write::upsert::NewRecord;
+
+    const MANY: usize = 600;
+
+    fn put(collection: &Collection, version: usize) {
+        let text = format!("version {version} {}", "x".repeat(2000));
+        let new = |number| NewRecord { id: format!("id{number}"), text: Some(text.clone()), ..NewRecord::default() };
+        collection.upsert((0..MANY).map(new).collect(), vec![]).unwrap();
+    }
+
+    /// With hardly a page in memory, a reader needs the disk for every chunk.
+    #[test]
+    fn a_scan_whose_pages_are_written_over_says_so() {
+        let (vfs, path) = (SimVfs::new(), Path::new("/collection"));
+        let running = Running { durability: Durability::None, threads: 1 };
+        let collection = Collection::open_on(Arc::new(vfs.clone()), path, Wanted::default(), running).unwrap();
+        put(&collection, 0);
+        collection.checkpoint().unwrap();
+        let reader = View::new(Arc::new(vfs), path, 4096).reader().unwrap();
+        let left: Places = Box::new((0..MANY as u32).map(|row| Place { key: None, row }));
+        let include = Include { text: true, ..Include::default() };
+        let mut scan = Scan {
+            reader,
+            damage: Arc::default(),
+            vectors: None,
+            include,
+            order: None,
+            left: left.peekable(),
+            chunk: Vec::new(),
+        };
+        assert_eq!(scan.next_chunk().unwrap().len(), RECORDS);
+        for version in 1..6 {
+            put(&collection, version);
+            collection.checkpoint().unwrap();
+        }
+        let error = loop {
+            match scan.next_chunk() {
+                Ok(records) => {
+                    assert!(!records.is_empty(), "pages that were written over were not met");
+                    assert!(records.iter().all(|got| got.text.as_ref().unwrap().starts_with("version 0 ")));
+                }
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, QueryError::LeftBehind), "{error}");
+    }
+}

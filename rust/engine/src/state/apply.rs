@@ -1,0 +1,114 @@
+//! How a committed batch becomes a part of a snapshot.
+
+use std::sync::Arc;
+
+use tiercel_store::{Applied, Reader};
+use tiercel_text::Segment;
+
+use crate::config::Config;
+use crate::state::core::Core;
+use crate::state::snapshot::Snapshot;
+use crate::trouble::caught;
+
+/// Rows with new metadata from which on the indexes of fields are made anew.
+const CHANGED: u64 = 4096;
+
+/// What searches need of the new rows of a batch that was committed.
+#[derive(Default)]
+pub(crate) struct Fresh {
+    /// For each new row, whether it has a vector.
+    pub(crate) with_vector: Vec<bool>,
+    pub(crate) vectors: Vec<f32>,
+    /// The texts, by place among the new rows.
+    pub(crate) segment: Option<Segment>,
+    /// The metadata of each new row.
+    pub(crate) metadata: Vec<Option<String>>,
+}
+
+/// Take a committed batch into a snapshot, or several at once as if they were the last of them; `reader` shows the records after it.
+/// Gives the rows that died.
+pub(crate) fn apply(
+    snapshot: &mut Snapshot,
+    applied: &Applied,
+    fresh: Fresh,
+    reader: Reader,
+) -> Result<Vec<u32>, String> {
+    let (sequence, first) = (applied.sequence, snapshot.rows);
+    let new = fresh.with_vector.len() as u32;
+    snapshot.sequence = sequence;
+    snapshot.rows = first + new;
+    snapshot.stamps.grow(snapshot.rows);
+    snapshot.reader = reader;
+    snapshot.live += u64::from(new);
+    let dead: Vec<u32> = applied.rows.iter().filter(|row| row.new != row.old).filter_map(|row| row.old).collect();
+    for row in &dead {
+        snapshot.stamps.bury(*row, sequence);
+    }
+    snapshot.live -= dead.len() as u64;
+    let changed = applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new);
+    change_metadata(snapshot, changed.collect());
+    let count = fresh.with_vector.iter().filter(|with| **with).count();
+    if let Some(dim) = fresh.vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
+        // The first vectors say how long all are.
+        snapshot.take_config(Config { dim: Some(dim), ..(*snapshot.config).clone() })?;
+    }
+    if let Some(vectors) = snapshot.vectors.as_ref().filter(|_| !fresh.vectors.is_empty()) {
+        let with_vector = (u64::from(first)..).zip(&fresh.with_vector).filter(|(_, with)| **with);
+        let rows: Vec<u64> = with_vector.map(|(row, _)| row).collect();
+        snapshot.vectors = Some(vectors.with(&rows, &fresh.vectors)?);
+    }
+    if let Some(segment) = fresh.segment {
+        snapshot.text = with_segment(snapshot, segment.moved(first))?;
+    }
+    if !dead.is_empty() {
+        snapshot.text = snapshot.text.without(&dead);
+    }
+    Ok(dead)
+}
+
+/// Documents that a writer merges by itself; more is left to the background.
+const MERGED_AT_ONCE: usize = 4096;
+
+fn with_segment(snapshot: &Snapshot, segment: Segment) -> Result<tiercel_text::TextIndex, String> {
+    let mut text = snapshot.text.with(Arc::new(segment)).map_err(|error| error.to_string())?;
+    while let Some(merge) = text.plan_merge().filter(|merge| merge.documents() <= MERGED_AT_ONCE) {
+        let merged = merge.run().map_err(|error| error.to_string())?;
+        let Some(next) = text.merged(&merge, Arc::new(merged)) else { break };
+        text = next;
+    }
+    Ok(text)
+}
+
+/// Note that the last batch has replaced the metadata of rows.
+fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
+    if rows.is_empty() {
+        return;
+    }
+    snapshot.metadata_sequence = snapshot.sequence;
+    let mut changed = snapshot.changed.as_ref().clone();
+    changed.extend(&rows);
+    snapshot.damage.forget(rows);
+    if changed.len() > CHANGED.max(u64::from(snapshot.rows) / 8) {
+        snapshot.renew_fields();
+    } else {
+        snapshot.changed = Arc::new(changed);
+    }
+}
+
+/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A build of indexes that began before it was
+/// the newest reads these rows itself.
+pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(), String> {
+    let snapshot = core.snapshot();
+    let first = snapshot.rows - metadata.len() as u32;
+    let covered = snapshot.fields.rows_covered();
+    let records = (first..).zip(metadata).filter(|(row, _)| *row >= covered);
+    let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
+    if caught(|| snapshot.fields.insert(snapshot.rows, records)).is_err() {
+        // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when they are asked for.
+        core.change(|snapshot| {
+            snapshot.renew_fields();
+            Ok::<_, String>(())
+        })?;
+    }
+    Ok(())
+}

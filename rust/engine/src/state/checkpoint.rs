@@ -1,0 +1,194 @@
+//! Checkpoints: what searches need, written to immutable files, so that opening reads instead of building.
+//!
+//! ```text
+//! index-<n>   INDX   the main index, as `tiercel_index` writes it: vectors, codes, graph
+//! text-<n>    TEXT   a segment of texts
+//! meta "checkpoint"  {"number", "rows", "index", "texts", "analyzer"}: rows below `rows` are in these files, later ones in the store
+//! ```
+//!
+//! Texts that became terms by other rules than those of this version, which "analyzer" tells, are not read: opening makes their terms again.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tiercel_store::{Reader, Store, Tag, is_segment_name};
+use tiercel_text::{ANALYZER, Segment};
+
+use crate::errors::{OpenError, QueryError, WriteError};
+use crate::state::snapshot::Snapshot;
+
+pub(crate) const META: &str = "checkpoint";
+pub(crate) const INDEX: Tag = *b"INDX";
+pub(crate) const TEXT: Tag = *b"TEXT";
+
+/// Bytes of fresh vectors in the store from which on a checkpoint is due.
+const FRESH: u64 = 64 << 20;
+/// The whole index is written anew, so it must have grown by a share of itself: then each vector is written a few times in all.
+const SHARE: u64 = 4;
+
+/// What the last checkpoint covers; held by whoever moves, merges or writes.
+#[derive(Default)]
+pub(crate) struct Maintenance {
+    pub(crate) last: Checkpoint,
+    /// The segments that are in files, and the names of those.
+    pub(crate) texts: Vec<(Arc<Segment>, String)>,
+    /// Counts the files of checkpoints that failed, too: no name is used twice.
+    number: u64,
+    /// Files of the checkpoint that is being written, or of one that failed.
+    written: Vec<String>,
+}
+
+/// The content of the meta entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// Counts the files ever written.
+    pub(crate) number: u64,
+    /// Rows below are in the files.
+    pub(crate) rows: u32,
+    pub(crate) index: Option<String>,
+    pub(crate) texts: Vec<String>,
+    /// The version of the rules by which the texts became terms.
+    pub(crate) analyzer: u64,
+}
+
+impl Checkpoint {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let Self { number, rows, index, texts, analyzer } = self;
+        json!({"number": number, "rows": rows, "index": index, "texts": texts, "analyzer": analyzer})
+            .to_string()
+            .into_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, OpenError> {
+        let read = || {
+            let value: Value = serde_json::from_slice(bytes).ok()?;
+            let name = |value: &Value| value.as_str().filter(|name| is_segment_name(name)).map(str::to_owned);
+            Some(Self {
+                number: value["number"].as_u64()?,
+                rows: u32::try_from(value["rows"].as_u64()?).ok()?,
+                index: if value["index"].is_null() { None } else { Some(name(&value["index"])?) },
+                texts: value["texts"].as_array()?.iter().map(name).collect::<Option<_>>()?,
+                // It was not told before there was a second version.
+                analyzer: if value["analyzer"].is_null() { 1 } else { value["analyzer"].as_u64()? },
+            })
+        };
+        read().ok_or(OpenError::Config("has a checkpoint that makes no sense"))
+    }
+
+    /// The files of texts whose terms are those of this version.
+    pub(crate) fn readable_texts(&self) -> &[String] {
+        if self.analyzer == ANALYZER { &self.texts } else { &[] }
+    }
+
+    /// Whether its texts have to be written again because of their terms.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.readable_texts().len() < self.texts.len()
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
+        self.index.iter().chain(&self.texts).map(String::as_str)
+    }
+}
+
+/// The last checkpoint that a reader shows.
+pub(crate) fn last_checkpoint(reader: &Reader) -> Result<Checkpoint, OpenError> {
+    let Some(bytes) = reader.meta(META)? else { return Ok(Checkpoint::default()) };
+    let last = Checkpoint::from_bytes(&bytes)?;
+    // It is counted up from.
+    if last.rows > reader.next_row() || last.number >= 1 << 62 {
+        return Err(OpenError::Config("has a checkpoint of rows that there are not"));
+    }
+    Ok(last)
+}
+
+impl Maintenance {
+    /// Whether so much is in the store alone that a checkpoint pays, or its log has become long.
+    pub(crate) fn is_due(&self, snapshot: &Snapshot, log: u64) -> bool {
+        let width = snapshot.vectors.as_ref().map_or(0, |vectors| 4 * vectors.main.options().dim as u64);
+        let rows = snapshot.rows - self.last.rows;
+        let much = FRESH.max(u64::from(self.last.rows) * width / SHARE);
+        let fresh = if width == 0 { rows > 100_000 } else { u64::from(rows) * width > much };
+        fresh || log > 2 * much || self.last.is_outdated()
+    }
+
+    /// Whether so much that a clean close should write one.
+    pub(crate) fn is_due_at_close(&self, snapshot: &Snapshot) -> bool {
+        snapshot.rows - self.last.rows > 1024.max(self.last.rows / 16) || self.last.is_outdated()
+    }
+}
+
+impl Maintenance {
+    pub(crate) fn new(last: Checkpoint, texts: Vec<(Arc<Segment>, String)>) -> Self {
+        Self { number: last.number, last, texts, written: Vec::new() }
+    }
+
+    /// Files ever written, those of a checkpoint that is being written among them.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// A name for a file, which nothing has had.
+    pub(crate) fn name(&mut self, kind: &str) -> String {
+        self.number += 1;
+        let name = format!("{kind}-{}", self.number);
+        self.written.push(name.clone());
+        name
+    }
+
+    /// The files of this checkpoint are published.
+    pub(crate) fn published(&mut self, checkpoint: Checkpoint, texts: Vec<(Arc<Segment>, String)>) {
+        self.last = checkpoint;
+        self.texts = texts;
+        self.written.clear();
+    }
+
+    /// Go on from what the store has, for the last checkpoint may have failed before it was published, or after.
+    pub(crate) fn recover(&mut self, store: &Store) -> Result<(), WriteError> {
+        if self.written.is_empty() {
+            return Ok(());
+        }
+        let reader = store.reader();
+        self.last = last_checkpoint(&reader).map_err(QueryError::from)?;
+        store.discard_segments(&self.written)?;
+        self.written.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_comes_back() {
+        let (index, texts) = (Some("index-6".into()), vec!["text-7".into()]);
+        let checkpoint = Checkpoint { number: 7, rows: 12, index, texts, analyzer: 3 };
+        assert_eq!(Checkpoint::from_bytes(&checkpoint.to_bytes()).unwrap(), checkpoint);
+        assert_eq!(Checkpoint::from_bytes(&Checkpoint::default().to_bytes()).unwrap(), Checkpoint::default());
+        assert!(Checkpoint::from_bytes(b"{}").is_err());
+    }
+
+    #[test]
+    fn texts_of_other_rules_are_not_read() {
+        let of = |analyzer: &str| {
+            let bytes = format!(r#"{{"number": 1, "rows": 2, "index": null, "texts": ["text-1"]{analyzer}}}"#);
+            let checkpoint = Checkpoint::from_bytes(bytes.as_bytes()).unwrap();
+            (checkpoint.readable_texts().len(), checkpoint.is_outdated())
+        };
+        assert_eq!(of(""), (0, true));
+        assert_eq!(of(r#", "analyzer": 1"#), (0, true));
+        assert_eq!(of(&format!(r#", "analyzer": {}"#, ANALYZER + 1)), (0, true), "of a later version");
+        assert_eq!(of(&format!(r#", "analyzer": {ANALYZER}"#)), (1, false));
+        assert!(!Checkpoint::default().is_outdated());
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_refused() {
+        let elsewhere = || "../elsewhere".to_owned();
+        let index = Checkpoint { index: Some(elsewhere()), ..Checkpoint::default() };
+        let text = Checkpoint { texts: vec![elsewhere()], ..Checkpoint::default() };
+        for checkpoint in [index, text] {
+            assert!(Checkpoint::from_bytes(&checkpoint.to_bytes()).is_err(), "{checkpoint:?}");
+        }
+    }
+}

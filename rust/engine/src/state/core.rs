@@ -1,0 +1,60 @@
+//! What searches need: the newest snapshot, and how the next one takes its place.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use crate::events::Events;
+use crate::state::current::Current;
+use crate::state::known::Filters;
+use crate::state::snapshot::Snapshot;
+use crate::trouble::Troubles;
+
+/// What searches need.
+pub(crate) struct Core {
+    current: Current<Snapshot>,
+    /// Held while a new snapshot is made of the current one: older ones that searches still hold.
+    changing: Mutex<Vec<Weak<Snapshot>>>,
+    pub(crate) filters: Filters,
+    pub(crate) troubles: Arc<Troubles>,
+    pub(crate) events: Arc<Events>,
+}
+
+impl Core {
+    pub(crate) fn new(first: Snapshot) -> Self {
+        let troubles = Arc::default();
+        first.damage.tell(&troubles);
+        Self {
+            current: Current::new(first),
+            changing: Mutex::default(),
+            filters: Filters::default(),
+            troubles,
+            events: Arc::default(),
+        }
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.get()
+    }
+
+    /// Publish what `change` makes of the newest snapshot. If it fails, nothing changes.
+    pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
+        let mut older = self.changing.lock();
+        let mut next = Snapshot::clone(&self.snapshot());
+        change(&mut next)?;
+        next.damage.tell(&self.troubles);
+        // The old snapshot may free much memory: not under the lock of searches.
+        let old = self.current.replace(next);
+        older.retain(|snapshot| snapshot.strong_count() > 0);
+        older.push(Arc::downgrade(&old));
+        Ok(())
+    }
+
+    /// The last batch that all snapshots have, those that searches still hold among them.
+    pub(crate) fn seen_by_all(&self) -> u64 {
+        let older = self.changing.lock();
+        let newest = self.snapshot().sequence;
+        older.iter().filter_map(Weak::upgrade).map(|snapshot| snapshot.sequence).fold(newest, u64::min)
+    }
+}

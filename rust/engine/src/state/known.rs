@@ -1,0 +1,71 @@
+//! Filters that were asked lately, and the rows that pass them: finding those is what planning a search costs.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+
+use crate::filter::{FieldIndexes, Filter};
+use crate::state::snapshot::Snapshot;
+
+/// Filters that are kept, and the longest.
+const FILTERS: usize = 32;
+const LONGEST: usize = 1 << 16;
+
+/// The rows of a snapshot that pass a filter.
+pub(crate) type Passing = Arc<RoaringBitmap>;
+
+/// Filters that were asked lately, the latest last.
+#[derive(Default)]
+pub(crate) struct Filters {
+    known: Mutex<Vec<Known>>,
+}
+
+struct Known {
+    text: Box<str>,
+    filter: Arc<Filter>,
+    rows: Passing,
+    moment: Moment,
+}
+
+/// What the rows that pass depend on: the last batch and, where another collection can take the place of this one on the disk, which
+/// one it was read from.
+struct Moment {
+    sequence: u64,
+    fields: Weak<FieldIndexes>,
+}
+
+impl Moment {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self { sequence: snapshot.sequence, fields: Arc::downgrade(&snapshot.fields) }
+    }
+
+    fn is_of(&self, snapshot: &Snapshot) -> bool {
+        self.sequence == snapshot.sequence && std::ptr::eq(self.fields.as_ptr(), Arc::as_ptr(&snapshot.fields))
+    }
+}
+
+impl Filters {
+    /// A filter by its text, and its rows if they are those of this moment.
+    pub(crate) fn recall(&self, text: &str, snapshot: &Snapshot) -> Option<(Arc<Filter>, Option<Passing>)> {
+        let mut all = self.known.lock();
+        let at = all.iter().rposition(|known| *known.text == *text)?;
+        all[at..].rotate_left(1);
+        let known = all.last()?;
+        Some((Arc::clone(&known.filter), known.moment.is_of(snapshot).then(|| Arc::clone(&known.rows))))
+    }
+
+    /// Keep the rows of a snapshot that pass a filter.
+    pub(crate) fn keep(&self, text: &str, filter: Arc<Filter>, rows: Passing, snapshot: &Snapshot) {
+        let new = Known { text: text.into(), filter, rows, moment: Moment::of(snapshot) };
+        if new.text.len() > LONGEST {
+            return;
+        }
+        let mut all = self.known.lock();
+        let at = all.iter().position(|known| known.text == new.text);
+        if at.is_some() || all.len() == FILTERS {
+            all.remove(at.unwrap_or(0));
+        }
+        all.push(new);
+    }
+}

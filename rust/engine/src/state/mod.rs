@@ -1,0 +1,19 @@
+//! What searches see, and how it changes: snapshots, what they are made of, and what a writer has besides.
+
+pub(crate) mod apply;
+pub(crate) mod checkpoint;
+pub(crate) mod core;
+pub(crate) mod current;
+pub(crate) mod damage;
+pub(crate) mod known;
+pub(crate) mod load;
+#[cfg(test)]
+mod model;
+pub(crate) mod signal;
+pub(crate) mod snapshot;
+pub(crate) mod stamps;
+#[cfg(test)]
+mod stamps_tests;
+mod sync;
+pub(crate) mod vectors;
+pub(crate) mod writer;

@@ -1,0 +1,44 @@
+//! Wakes the thread in the background when there is something to do, and stops it.
+
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+/// How often it looks whether something is to be done; with `Durability::Interval` the most that a crash can lose.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Wakes and stops the thread.
+#[derive(Default)]
+pub(crate) struct Signal {
+    wanted: Mutex<Wanted>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Wanted {
+    work: bool,
+    stop: bool,
+}
+
+impl Signal {
+    /// Say that something was written.
+    pub(crate) fn wake(&self) {
+        self.wanted.lock().work = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn stop(&self) {
+        self.wanted.lock().stop = true;
+        self.changed.notify_one();
+    }
+
+    /// Wait for work, a while at most; tells whether to stop.
+    pub(crate) fn wait(&self) -> bool {
+        let mut wanted = self.wanted.lock();
+        if !wanted.work && !wanted.stop {
+            self.changed.wait_for(&mut wanted, PAUSE);
+        }
+        wanted.work = false;
+        wanted.stop
+    }
+}

@@ -1,0 +1,207 @@
+//! The vectors of a collection: one index of most, and tails of what came lately.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tiercel_index::{Filter, Index, Metric, Options, SearchSettings, Storage, Work};
+
+use crate::config::options;
+use crate::errors::QueryError;
+
+/// Vectors in a tail, which is searched by comparing them all.
+pub(crate) const TAIL: usize = 8192;
+
+/// Work that nobody stops.
+pub(crate) fn work(threads: usize) -> Work<'static> {
+    static NEVER: AtomicBool = AtomicBool::new(false);
+    Work::quiet(threads, &NEVER)
+}
+
+/// Where vectors are found by row. Clones share the indexes.
+///
+/// ```text
+/// main     graph, filled in the background     rows of all ages
+/// tails    flat, up to 8,192 vectors each      newer rows; the last one is added to
+/// ```
+///
+/// A row may be in both for a moment while it moves.
+#[derive(Clone)]
+pub(crate) struct Vectors {
+    pub(crate) main: Arc<Index>,
+    pub(crate) tails: Vec<Arc<Index>>,
+}
+
+/// A row and its distance.
+pub(crate) type Neighbour = (u32, f32);
+
+/// What to look for among vectors.
+#[derive(Clone, Copy)]
+pub(crate) struct Near<'a> {
+    pub(crate) query: &'a [f32],
+    pub(crate) k: usize,
+    pub(crate) recall: Option<f32>,
+    /// The rows that may be found.
+    pub(crate) allowed: Option<&'a [u64]>,
+    /// Set to stop the search.
+    pub(crate) stop: &'a AtomicBool,
+}
+
+fn new_tail(main: &Index) -> Result<Arc<Index>, String> {
+    let options = Options { storage: Storage::Raw, ..main.options().clone() };
+    Index::new(options).map(Arc::new).map_err(|error| error.to_string())
+}
+
+impl Vectors {
+    /// No vectors.
+    pub(crate) fn new(main: Index) -> Self {
+        Self { main: Arc::new(main), tails: Vec::new() }
+    }
+
+    /// No vectors, where they all have this length.
+    pub(crate) fn empty(dim: usize, metric: Metric) -> Result<Self, String> {
+        Index::new(options(dim, metric)).map(Self::new).map_err(|error| error.to_string())
+    }
+
+    /// With vectors of rows, which are in no index yet. They have been checked.
+    pub(crate) fn with(&self, rows: &[u64], vectors: &[f32]) -> Result<Self, String> {
+        let mut with = self.clone();
+        let dim = self.main.options().dim;
+        let (mut rows, mut vectors) = (rows, vectors);
+        while !rows.is_empty() {
+            let room = with.tails.last().map_or(0, |tail| TAIL.saturating_sub(tail.slots()));
+            if room == 0 {
+                with.tails.push(new_tail(&self.main)?);
+                continue;
+            }
+            let (now, later) = rows.split_at(room.min(rows.len()));
+            let (values, rest) = vectors.split_at(now.len() * dim);
+            if let Some(tail) = with.tails.last() {
+                tail.add(values.to_vec(), Some(now), &work(1)).map_err(|error| error.to_string())?;
+            }
+            (rows, vectors) = (later, rest);
+        }
+        Ok(with)
+    }
+
+    /// With a last tail that is empty, so that nothing is added to those before it.
+    pub(crate) fn with_new_tail(&self) -> Result<Self, String> {
+        let mut with = self.clone();
+        if with.tails.last().is_some_and(|tail| tail.slots() > 0) {
+            with.tails.push(new_tail(&self.main)?);
+        }
+        Ok(with)
+    }
+
+    /// Vectors outside the main index.
+    pub(crate) fn fresh(&self) -> usize {
+        self.tails.iter().map(|tail| tail.len()).sum()
+    }
+
+    /// The length of each.
+    pub(crate) fn dim(&self) -> usize {
+        self.main.options().dim
+    }
+
+    /// The smallest and the largest norm, of the dead, too; infinity and 0 without vectors, and under l2.
+    pub(crate) fn norms(&self) -> (f64, f64) {
+        let wider = |(least, most): (f64, f64), (low, high): (f64, f64)| (least.min(low), most.max(high));
+        self.indexes().map(|index| index.norms()).fold((f64::INFINITY, 0.0), wider)
+    }
+
+    /// The vector of a row.
+    pub(crate) fn get(&self, row: u32) -> Option<Vec<f32>> {
+        self.indexes().find_map(|index| index.get(&[u64::from(row)]).ok())
+    }
+
+    /// All of them.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
+        std::iter::once(&self.main).chain(&self.tails)
+    }
+
+    /// The nearest rows for which `lives` says so, nearest first, and whether they are the true ones.
+    pub(crate) fn search(
+        &self,
+        near: &Near<'_>,
+        lives: impl Fn(u32) -> bool,
+    ) -> Result<(Vec<Neighbour>, bool), QueryError> {
+        let mut found = Vec::new();
+        let mut exact = true;
+        for index in self.indexes().filter(|index| !index.is_empty()) {
+            exact &= search_one(index, near, &lives, &mut found)?;
+        }
+        found.sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        found.dedup_by_key(|(row, _)| *row);
+        found.truncate(near.k);
+        Ok((found, exact))
+    }
+}
+
+/// Append the nearest of one index to `found`; tells whether they are the true ones.
+fn search_one(
+    index: &Index,
+    near: &Near<'_>,
+    lives: impl Fn(u32) -> bool,
+    found: &mut Vec<Neighbour>,
+) -> Result<bool, QueryError> {
+    let before = found.len();
+    let mut k = near.k;
+    loop {
+        let settings =
+            SearchSettings { k, ef_search: None, recall: near.recall, filter: near.allowed.map(Filter::Ids) };
+        let matches = index.search(near.query, &settings, &Work::quiet(1, near.stop))?;
+        let count = matches.counts.first().map_or(0, |count| *count as usize);
+        let pairs = matches.ids.iter().zip(&matches.distances).take(count);
+        found.extend(pairs.map(|(row, distance)| (*row as u32, *distance)).filter(|(row, _)| lives(*row)));
+        // The dead stay in an index until the background takes them out: ask for more than there are of them.
+        if found.len() - before >= near.k || count < k {
+            return Ok(matches.exact);
+        }
+        found.truncate(before);
+        k = k.saturating_mul(4).saturating_add(16);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors(rows: std::ops::Range<u64>) -> Vectors {
+        let empty = Vectors::new(Index::new(options(2, Metric::L2)).unwrap());
+        let values: Vec<f32> = rows.clone().flat_map(|row| [row as f32, 0.0]).collect();
+        empty.with(&rows.collect::<Vec<_>>(), &values).unwrap()
+    }
+
+    fn near(k: usize) -> Near<'static> {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Near { query: &[0.0, 0.0], k, recall: None, allowed: None, stop: &NEVER }
+    }
+
+    #[test]
+    fn the_dead_do_not_take_the_place_of_the_living() {
+        let (found, exact) = vectors(0..1000).search(&near(3), |row| row >= 900).unwrap();
+        assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [900, 901, 902]);
+        assert!(exact);
+    }
+
+    #[test]
+    fn fewer_than_k_is_an_answer() {
+        let (found, _) = vectors(0..10).search(&near(20), |row| row != 3).unwrap();
+        assert_eq!(found.len(), 9);
+    }
+
+    #[test]
+    fn many_vectors_take_several_tails() {
+        let vectors = vectors(0..TAIL as u64 + 1);
+        assert_eq!(vectors.tails.iter().map(|tail| tail.len()).collect::<Vec<_>>(), [TAIL, 1]);
+        assert_eq!(vectors.get(TAIL as u32), Some(vec![TAIL as f32, 0.0]));
+        assert_eq!(vectors.get(TAIL as u32 + 1), None);
+    }
+
+    #[test]
+    fn a_row_in_two_indexes_is_found_once() {
+        let vectors = vectors(0..5);
+        vectors.main.add(vec![1.0, 0.0], Some(&[1]), &work(1)).unwrap();
+        let (found, _) = vectors.search(&near(10), |_| true).unwrap();
+        assert_eq!(found.len(), 5);
+    }
+}

@@ -1,0 +1,83 @@
+//! What a collection that is open for writing has besides what searches need.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tiercel_store::{Applied, Store};
+
+use crate::faults::Faults;
+use crate::state::apply::Fresh;
+use crate::state::checkpoint::Maintenance;
+use crate::state::core::Core;
+use crate::state::signal::Signal;
+use crate::state::snapshot::Snapshot;
+use crate::trouble::Part;
+
+/// What writers and the background thread share.
+pub(crate) struct Writer {
+    pub(crate) core: Arc<Core>,
+    pub(crate) store: Store,
+    /// Batches of the transaction that is being published, until the last of them has come.
+    pub(crate) unpublished: Mutex<Vec<(Applied, Fresh)>>,
+    /// Rows that died and are still in an index, and the batches that they died with.
+    pub(crate) buried: Mutex<Vec<(u64, u64)>>,
+    /// Why writes are refused.
+    pub(crate) failure: Mutex<Option<String>>,
+    pub(crate) signal: Signal,
+    pub(crate) maintenance: Mutex<Maintenance>,
+    pub(crate) faults: Faults,
+    /// Threads of the background work, and of what is done at once in its place.
+    pub(crate) threads: usize,
+}
+
+impl Writer {
+    pub(crate) fn new(core: Arc<Core>, store: Store, maintenance: Maintenance, threads: usize) -> Self {
+        Self {
+            core,
+            store,
+            unpublished: Mutex::default(),
+            buried: Mutex::new(Vec::new()),
+            failure: Mutex::new(None),
+            signal: Signal::default(),
+            maintenance: Mutex::new(maintenance),
+            faults: Faults::default(),
+            threads,
+        }
+    }
+
+    /// The newest snapshot.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.core.snapshot()
+    }
+
+    /// As [`Core::change`].
+    pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
+        self.core.change(change)
+    }
+
+    /// Read the records from where the store has them now: the old reader would hold the memory and the pages that it has freed. To
+    /// be called in the order of commits.
+    pub(crate) fn renew_reader(&self) {
+        let reader = self.store.reader();
+        // Nothing here can fail.
+        let _ = self.change(|snapshot| {
+            // Where a batch could not be made searchable the store is ahead, and a snapshot must not show half of it.
+            if reader.sequence() == snapshot.sequence {
+                snapshot.reader = reader;
+            }
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Refuse writes from now on, since what was written could not be made visible.
+    pub(crate) fn fail(&self, why: String) {
+        self.failure.lock().get_or_insert(why.clone());
+        self.core.troubles.note(Part::Publication, why);
+    }
+
+    /// As [`Core::seen_by_all`].
+    pub(crate) fn seen_by_all(&self) -> u64 {
+        self.core.seen_by_all()
+    }
+}

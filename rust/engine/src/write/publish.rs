@@ -1,0 +1,38 @@
+//! Making committed batches visible to searches.
+
+use tiercel_store::Applied;
+
+use crate::state::apply::{Fresh, apply, index_fields};
+use crate::state::snapshot::Snapshot;
+use crate::state::writer::Writer;
+use crate::trouble::caught;
+
+/// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
+/// together: the reader has all of them, so what a later one replaced could be found in neither form.
+pub(crate) fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
+    if writer.failure.lock().is_some() {
+        // Without the rows of the batch that is missing, later ones would get other numbers than they have in the store.
+        return;
+    }
+    if let Err(why) = caught(|| show(writer, applied, fresh)) {
+        writer.fail(why);
+    }
+    writer.signal.wake();
+}
+
+fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> {
+    let mut batches = writer.unpublished.lock();
+    batches.push((applied.clone(), fresh));
+    if writer.store.reader().sequence() > applied.sequence {
+        return Ok(());
+    }
+    let batches = std::mem::take(&mut *batches);
+    let metadata: Vec<Option<String>> = batches.iter().flat_map(|(_, fresh)| fresh.metadata.clone()).collect();
+    let apply_one = |snapshot: &mut Snapshot, (applied, fresh): (Applied, Fresh)| {
+        let dead = apply(snapshot, &applied, fresh, writer.store.reader())?;
+        writer.buried.lock().extend(dead.into_iter().map(|row| (u64::from(row), applied.sequence)));
+        Ok::<_, String>(())
+    };
+    writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch)))?;
+    index_fields(&writer.core, &metadata)
+}

@@ -1,0 +1,83 @@
+//! Removing what passes a filter, or everything, as one transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+use tiercel_store::{Applied, Batch, Change};
+
+use crate::collection::Collection;
+use crate::errors::{QueryError, WriteError};
+use crate::filter::Filter;
+use crate::search::select::{select, select_in};
+use crate::state::apply::Fresh;
+use crate::state::snapshot::Snapshot;
+use crate::write::publish::publish;
+
+/// Ids by row.
+type Ids = HashMap<u32, String>;
+
+impl Collection {
+    /// Remove the records that pass a filter; gives how many. They are those that pass when the batch is committed: no other write
+    /// comes in between. A filter that holds for everything since nothing is asked in it is refused.
+    pub fn delete_where(&self, filter: &Filter) -> Result<usize, WriteError> {
+        self.writer()?;
+        if filter.is_empty() {
+            return Err(WriteError::AllRecords);
+        }
+        let config = self.config();
+        let filter = &*config.schema.typed(filter).map_err(QueryError::from)?;
+        // Other writers wait for the second look. This one builds the indexes that it needs, and reads most of the ids.
+        let (snapshot, rows) = select(&self.core, filter)?;
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let mut ids = Ids::new();
+        for row in rows {
+            ids.extend(id(&snapshot, row)?.map(|id| (row, id)));
+        }
+        drop(snapshot);
+        self.remove(ids, |newest| select_in(newest, filter))
+    }
+
+    /// Remove all records; gives how many there were.
+    pub fn clear(&self) -> Result<usize, WriteError> {
+        let snapshot = self.writer()?.snapshot();
+        let mut ids = Ids::new();
+        snapshot.reader.scan(0, |row, record| {
+            ids.insert(row, record.id.to_owned());
+            Ok::<_, QueryError>(())
+        })?;
+        drop(snapshot);
+        self.remove(ids, |newest| Ok(newest.stamps.living(newest.rows, newest.sequence)))
+    }
+
+    /// Remove the rows that `select` chooses of the newest state, which nobody changes meanwhile. Most of their ids are known.
+    fn remove(
+        &self,
+        mut known: Ids,
+        select: impl FnOnce(&Snapshot) -> Result<RoaringBitmap, QueryError>,
+    ) -> Result<usize, WriteError> {
+        let writer = self.writer()?;
+        let make = || {
+            self.check_searchable()?;
+            let newest = writer.snapshot();
+            let mut changes = Vec::with_capacity(known.len());
+            for row in select(&newest)? {
+                // A row keeps its id.
+                let id = known.remove(&row).map_or_else(|| id(&newest, row), |id| Ok(Some(id)))?;
+                changes.extend(id.map(|id| Change::Delete { id }));
+            }
+            let shared = Arc::clone(writer);
+            let publish = move |applied: &Applied| publish(&shared, applied, Fresh::default());
+            Ok((!changes.is_empty()).then(|| (Batch { changes, ..Batch::default() }, publish)))
+        };
+        let Some(applied) = self.noted(writer.store.commit_made::<WriteError, _>(&[], make))? else { return Ok(0) };
+        self.check_published(&applied)?;
+        Ok(applied.rows.len())
+    }
+}
+
+fn id(snapshot: &Snapshot, row: u32) -> Result<Option<String>, QueryError> {
+    Ok(snapshot.reader.record(row)?.map(|record| record.id))
+}
