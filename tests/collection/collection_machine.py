@@ -35,6 +35,16 @@ METADATA = st.fixed_dictionaries(
 QUERIES = st.tuples(*[st.sets(st.sampled_from(WORDS), max_size=2)] * 3).filter(lambda words: words[0] | words[1])
 
 
+def names(filter: Any) -> set[str]:
+    """The fields that a filter names."""
+    if isinstance(filter, list):
+        return set[str]().union(*map(names, filter))
+    if not isinstance(filter, dict):
+        return set()
+    inner = set[str]().union(*(names(value) for key, value in filter.items() if key.startswith("$")))
+    return inner | {key for key in filter if not key.startswith("$")}
+
+
 class Record(NamedTuple):
     """What a record must hold."""
 
@@ -228,7 +238,15 @@ class Machine(RuleBasedStateMachine):
             with pytest.raises(tiercel.InvalidInputError, match="filter: expected a condition"):
                 self.collection.delete(filter=filter)
             return
-        assert self.collection.delete(filter=filter) == len(passing)
+        refusal = ""
+        try:
+            assert self.collection.delete(filter=filter) == len(passing)
+        except tiercel.InvalidInputError as error:
+            refusal = str(error)
+        if refusal:
+            assert "expected a field that a record has" in refusal
+            assert any(not self.passing({name: {"$exists": True}}) for name in names(filter))
+            return
         for id_ in passing:
             del self.records[id_]
 

@@ -302,6 +302,36 @@ def test_a_filter_that_asks_something_deletes_what_passes(
     assert len(shelf) == 2 - deleted
 
 
+@pytest.mark.parametrize(
+    ("filter", "deleted"),
+    [
+        (F("yaer") != 2000, None),
+        (~(F("yaer") > 2000), None),
+        (~F("yaer").in_([1, 2]), None),
+        ((F("n") == 1) & (F("yaer") != 2000), None),
+        ((F("n") == 1) | (F("yaer") != 2000), None),
+        (F("yaer") == 2000, 0),
+        ((F("n") == 1) | (F("yaer") == 2000), 1),
+        ((F("n") == 7) & (F("yaer") != 2000), 0),
+        (~F("yaer").exists(), 2),
+        (F("m") != 7, 2),
+    ],
+    ids=str,
+)
+def test_nothing_is_deleted_for_want_of_a_field_that_no_record_has(
+    shelf: tiercel.Collection, filter: Filter, deleted: int | None
+) -> None:
+    shelf.patch_metadata(next(iter(shelf.scan())).id, {"m": 1})
+    if deleted is None:
+        with pytest.raises(
+            tiercel.InvalidInputError, match=r"filter: expected a field .* got 'yaer'.*~F\('yaer'\)\.exists"
+        ):
+            shelf.delete(filter=filter)
+    else:
+        assert shelf.delete(filter=filter) == deleted
+    assert len(shelf) == 2 - (deleted or 0)
+
+
 NOTHING_ASKED = st.recursive(
     st.sampled_from([{}, {"n": {"$in": []}}, {"n": {"$nin": []}}]),
     lambda forms: (

@@ -159,6 +159,12 @@ pub enum WriteError {
     /// A deletion by a filter in which nothing is asked.
     #[error("filter: expected a condition, got a filter that holds for every record; clear() removes all records")]
     AllRecords,
+    /// A deletion of records that pass only because no record has a field of the filter.
+    #[error(
+        "filter: expected a field that a record has, got {}: records pass only because they lack it; to remove those, write \
+         ~F({}).exists()", quoted(.0), quoted(.0)
+    )]
+    NoSuchField(String),
     /// The collection is open for reading.
     #[error("the collection is open for reading: expected mode 'rw' to write or back up, got 'r'")]
     ReadOnly,

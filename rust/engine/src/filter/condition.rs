@@ -65,6 +65,18 @@ impl Filter {
         self.fields.iter().map(String::as_str)
     }
 
+    /// Names of the fields whose values it looks at; asking whether a field exists is no look at its value.
+    pub(crate) fn compared(&self) -> impl Iterator<Item = &str> {
+        let names = self.fields.iter().enumerate();
+        names.filter(|(at, _)| self.condition.compares(*at)).map(|(_, name)| name.as_str())
+    }
+
+    /// What would pass if every comparison with a value of these fields held.
+    pub(crate) fn if_held(&self, names: &[String]) -> Self {
+        let held: Vec<bool> = self.fields.iter().map(|field| names.contains(field)).collect();
+        Self { fields: self.fields.clone(), condition: self.condition.if_held(&held) }
+    }
+
     /// Whether a record with this metadata passes. Anything but an object has no fields.
     pub fn matches(&self, metadata: &Value) -> bool {
         let values: Vec<Option<&Value>> = match metadata {
@@ -84,6 +96,25 @@ impl Condition {
             Self::Not(part) => part.outcome().map(|outcome| !outcome),
             Self::Field(_, Test::OneOf(operands)) if operands.is_empty() => Some(false),
             Self::Field(..) => None,
+        }
+    }
+
+    fn compares(&self, field: usize) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.compares(field)),
+            Self::Not(part) => part.compares(field),
+            Self::Field(at, test) => *at == field && *test != Test::Exists,
+        }
+    }
+
+    fn if_held(&self, held: &[bool]) -> Self {
+        let each = |parts: &[Self]| parts.iter().map(|part| part.if_held(held)).collect();
+        match self {
+            Self::All(parts) => Self::All(each(parts)),
+            Self::Any(parts) => Self::Any(each(parts)),
+            Self::Not(part) => Self::Not(Box::new(part.if_held(held))),
+            Self::Field(at, test) if held[*at] && *test != Test::Exists => Self::All(Vec::new()),
+            Self::Field(..) => self.clone(),
         }
     }
 

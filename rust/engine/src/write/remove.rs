@@ -9,7 +9,7 @@ use tiercel_store::{Applied, Batch, Change};
 use crate::collection::Collection;
 use crate::errors::{QueryError, WriteError};
 use crate::filter::Filter;
-use crate::search::select::{select, select_in};
+use crate::search::select::{select, select_in, unknown};
 use crate::state::apply::Fresh;
 use crate::state::snapshot::Snapshot;
 use crate::write::publish::publish;
@@ -32,12 +32,22 @@ impl Collection {
         if rows.is_empty() {
             return Ok(0);
         }
+        self.check_fields(&snapshot, filter, &rows)?;
         let mut ids = Ids::new();
         for row in rows {
             ids.extend(id(&snapshot, row)?.map(|id| (row, id)));
         }
         drop(snapshot);
         self.remove(ids, |newest| select_in(newest, filter))
+    }
+
+    /// Refuse a filter that rows pass only because no record has a field of it: that is a name with a typo more likely than a wish.
+    fn check_fields(&self, snapshot: &Snapshot, filter: &Filter, rows: &RoaringBitmap) -> Result<(), WriteError> {
+        let unknown = unknown(&self.core, filter.compared())?;
+        if unknown.is_empty() || rows.is_subset(&select_in(snapshot, &filter.if_held(&unknown))?) {
+            return Ok(());
+        }
+        Err(WriteError::NoSuchField(unknown[0].clone()))
     }
 
     /// Remove all records; gives how many there were.
