@@ -245,6 +245,39 @@ def test_a_log_that_was_removed_is_noticed_before_the_next_batch(tmp_path: Path,
         collection.close()
 
 
+def test_records_that_were_removed_are_noticed_before_the_next_batch(tmp_path: Path) -> None:
+    collection = tiercel.open(tmp_path / "zoo", dim=8)
+    upsert(collection, 0)
+    # Compaction replaces the file, which is no reason to refuse.
+    collection.compact()
+    upsert(collection, 100)
+    (tmp_path / "zoo" / "records").unlink()
+    with pytest.raises(StorageFailedError, match="records: the open file was removed or replaced"):
+        collection.delete("1")
+    assert len(collection) == 200
+    with pytest.raises(StorageFailedError):
+        collection.close()
+
+
+@pytest.mark.parametrize("durability", ["always", "interval"])
+@pytest.mark.parametrize("size", [29, 100, 400, 511])
+def test_a_header_is_never_half_written(tmp_path: Path, size: int, durability: str) -> None:
+    where, how = tmp_path / "zoo", {"durability": durability}
+    with tiercel.open(where, dim=8, **how) as collection:
+        upsert(collection, 0)
+        collection.checkpoint()
+    for first, write in [(100, tiercel.Collection.checkpoint), (200, tiercel.Collection.close)]:
+        collection = tiercel.open(where, **how)
+        upsert(collection, first)
+        with files_up_to(size), contextlib.suppress(DiskFullError):
+            write(collection)
+        with contextlib.suppress(DiskFullError):
+            collection.close()
+    with tiercel.open(where, mode="r") as collection:
+        assert len(collection) == 300
+        assert collection.verify() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "pattern"), [(Store, "log-*"), (Store, "synced"), (Files, "ledger/log-*"), (Files, "blobs/*/*")]
 )

@@ -23,3 +23,14 @@ pub(crate) fn read_sector<T, E>(
         file.read_at(0, &mut bytes)?;
     }
 }
+
+/// Replace the first sector of a file. A write that is refused halfway, as by a limit on the size
+/// of files, would leave half of each header: then the old one is put back.
+pub(crate) fn write_sector(file: &dyn VfsFile, bytes: &[u8; SECTOR]) -> io::Result<()> {
+    let mut old = [0; SECTOR];
+    file.read_at(0, &mut old)?;
+    file.write_at(0, bytes).inspect_err(|_| {
+        // What can be said of a failure is said of the first.
+        let _ = file.write_at(0, &old);
+    })
+}

@@ -9,6 +9,7 @@ use crate::identity::Identity;
 use crate::log::batch as log_batch;
 use crate::log::file as log_file;
 use crate::log::writer::LogWriter;
+use crate::names::RECORDS_FILE;
 use crate::records::base::Base;
 use crate::records::memtable::Layer;
 use crate::records::reader::Reader;
@@ -87,13 +88,20 @@ impl Writer {
         self.layers.iter().map(|layer| layer.bytes()).sum()
     }
 
-    /// Check that writes are not refused, that no other process may write, and that the log is still where it is looked for.
+    /// Check that writes are not refused, that no other process may write, and that log and record database are still where they
+    /// are looked for.
     pub(crate) fn ready(&mut self) -> Result<(), CommitError> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
         let held = self.lock.as_ref().map_or(Ok(()), |lock| lock.check());
-        self.latch(held.and_then(|()| self.log.check_in_place()).map_err(failed))
+        let in_place = held.and_then(|()| self.log.check_in_place()).and_then(|()| self.check_records());
+        self.latch(in_place.map_err(failed))
+    }
+
+    /// While the record database is replaced by one without gaps, its name leads to another file than the base has, but never to none.
+    fn check_records(&self) -> io::Result<()> {
+        self.log.check_beside(RECORDS_FILE, |path| self.base.is_at(path))
     }
 
     /// Check that conditions hold for what is committed.

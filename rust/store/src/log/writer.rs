@@ -1,7 +1,7 @@
 //! Adding to the log.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tiercel_container::NoRoom;
@@ -10,6 +10,7 @@ use crate::errors::{CommitError, failed};
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
+use crate::sector::write_sector;
 use crate::vfs::{Vfs, gone};
 
 /// Bytes from which on a log file is ended and the next one begun.
@@ -124,6 +125,18 @@ impl LogWriter {
         if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
     }
 
+    /// Check that a file of this name lies beside the log, be it `known` or another.
+    pub(crate) fn check_beside(&self, name: &str, known: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
+        let path = self.dir.join(name);
+        if known(&path)? {
+            return Ok(());
+        }
+        match self.vfs.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(gone(&path)),
+            _ => Ok(()),
+        }
+    }
+
     /// Begin to write. What is behind the last group is cut off, for good; all else is on the disk when this returns.
     pub(crate) fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
@@ -167,7 +180,7 @@ impl LogWriter {
     }
 
     fn write_header(&self) -> io::Result<()> {
-        match self.part().file.file.write_at(0, &self.header.encode()) {
+        match write_sector(self.part().file.file.as_ref(), &self.header.encode()) {
             // The mark helps to tell damage from a crash; without it nothing is lost.
             Err(error) if NoRoom::of(&error).is_some() => Ok(()),
             result => result,

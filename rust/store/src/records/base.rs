@@ -1,6 +1,8 @@
 //! What the record database holds, as one of its transactions left it.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition};
@@ -49,6 +51,11 @@ impl Base {
     /// The header of the records file with which this state begins.
     pub(crate) fn header(&self) -> Header {
         self.db.file().header()
+    }
+
+    /// Whether the records file of this state is the one that has the name now.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.db.file().is_at(path)
     }
 
     /// The row of an id.

@@ -30,6 +30,7 @@ use crate::records::pages::layout::{self, PAGE, REDB_HEADER};
 use crate::records::pages::redb_header;
 use crate::records::pages::run::Run;
 use crate::records::pages::state::{Health, KeptPages, Mode, State};
+use crate::sector::write_sector;
 use crate::vfs::{VfsFile, gone};
 
 /// Pages that are held in memory at most, as long as the disk takes them.
@@ -123,6 +124,11 @@ impl PageFile {
         self.0.seen.as_ref().map(|seen| seen.lock().clone()).unwrap_or_default()
     }
 
+    /// Whether this is the file that has the name now.
+    pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
+        self.0.file.is_at(path)
+    }
+
     /// The header as the last sync left it.
     pub(crate) fn header(&self) -> Header {
         self.0.state.read().synced.clone()
@@ -136,7 +142,7 @@ impl PageFile {
             state.synced.views += more;
             state.synced.encode()
         };
-        self.0.file.write_at(0, &header)
+        write_sector(self.0.file.as_ref(), &header)
     }
 
     /// Whether pages that the header needs may have been written since: then they are not damaged, but newer.
@@ -282,7 +288,7 @@ impl PageFile {
 
     fn write_header(&self, synced: bool) -> io::Result<()> {
         let header = Header { synced, ..self.0.state.read().header.clone() };
-        self.0.file.write_at(0, &header.encode())
+        write_sector(self.0.file.as_ref(), &header.encode())
     }
 
     /// The sync, and what may only follow it.
