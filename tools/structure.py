@@ -1,6 +1,9 @@
-"""The structure of the sources: which file imports which, and where that breaks the rules of ARCHITECTURE.md.
+"""The structure of the sources: which file imports which, and where that breaks the rules.
 
-    python tools/structure.py    circles of files, long files and long functions; exit status 1 if there are any
+    python tools/structure.py    prints what breaks them; exit status 1 if anything does
+
+The rules: files do not import each other in a circle, nor do folders; a crate depends on what the drawing in
+ARCHITECTURE.md says; no file has more than 500 lines, and no function more than 60.
 
 Rust is read as text: `use` declarations and paths that begin with `crate`, `super` or `self`, outside of tests. A name that
 a `mod.rs` or `lib.rs` passes on counts as imported from the file that defines it.
@@ -9,6 +12,7 @@ a `mod.rs` or `lib.rs` passes on counts as imported from the file that defines i
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,14 +25,14 @@ Arrows = dict[str, set[str]]
 
 
 def rust_sources(crate: Path) -> list[Path]:
-    """The files of a crate that are no tests."""
+    """The files of a crate that are not compiled for tests alone."""
     found = sorted((crate / "src").rglob("*.rs"))
-    return [path for path in found if not is_test(path.relative_to(crate / "src"))]
-
-
-def is_test(path: Path) -> bool:
-    """Whether a file holds tests alone."""
-    return "tests" in path.parts or path.stem in {"tests", "model", "testing"} or path.stem.endswith("_tests")
+    tests: set[Path] = set()
+    for path in found:
+        folder = path.parent if path.stem in {"lib", "mod"} else path.with_suffix("")
+        for name in re.findall(r"#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))? )?mod (\w+);", path.read_text()):
+            tests |= {folder / f"{name}.rs", folder / name / "mod.rs"}
+    return [path for path in found if path not in tests]
 
 
 def plain(text: str) -> str:
@@ -105,6 +109,9 @@ class Crate:
         parts = path.relative_to(self.folder / "src").with_suffix("").parts
         return parts[:-1] if parts[-1] in {"mod", "lib"} else parts
 
+    def _name(self, module: tuple[str, ...]) -> str:
+        return str(self.files[module].relative_to(self.folder.parents[1]))
+
     def _passed_on(self, module: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
         for match in re.finditer(r"\bpub(?:\([^)]*\))?\s+use\s+([^;]+);", self.texts[module]):
             for path in use_paths(match[1]):
@@ -146,12 +153,12 @@ class Crate:
         """Which file imports which."""
         out: Arrows = {}
         for module, text in self.texts.items():
-            name = str(self.files[module].relative_to(ROOT))
+            name = self._name(module)
             found = out.setdefault(name, set())
             for path in self._mentioned(module, text):
                 target = self.defines(path)
                 if target is not None and target != module and target in self.files:
-                    found.add(str(self.files[target].relative_to(ROOT)))
+                    found.add(self._name(target))
         return out
 
     def _mentioned(self, module: tuple[str, ...], text: str) -> Iterator[tuple[str, ...]]:
@@ -177,11 +184,11 @@ def python_arrows(package: Path) -> Arrows:
     files = {module_name(path, package): path for path in sorted(package.rglob("*.py"))}
     out: Arrows = {}
     for path in files.values():
-        found = out.setdefault(str(path.relative_to(ROOT)), set())
+        found = out.setdefault(str(path.relative_to(package.parents[1])), set())
         for name in imported(ast.parse(path.read_text())):
             target = files.get(name) or files.get(name.rpartition(".")[0])
             if target is not None and target != path and target.name != "__init__.py":
-                found.add(str(target.relative_to(ROOT)))
+                found.add(str(target.relative_to(package.parents[1])))
     return out
 
 
@@ -269,19 +276,73 @@ def python_functions(text: str) -> Iterator[tuple[str, int]]:
             yield node.name, lines - ((first.end_lineno or 0) - first.lineno + 1 if documented else 0)
 
 
-def main() -> int:
-    arrows: Arrows = {}
-    for manifest in sorted(ROOT.glob("rust/*/Cargo.toml")):
+def rooms(arrows: Arrows) -> Arrows:
+    """The same between folders, and between folders and the files beside them."""
+    out: Arrows = {}
+    for source, targets in arrows.items():
+        found = out.setdefault(room(source), set())
+        # Two files that stand beside the folders are files to each other.
+        found |= {room(target) for target in targets if {room(source), room(target)} != {source, target}}
+        found.discard(room(source))
+    return out
+
+
+def room(file: str) -> str:
+    parts = file.split("/")
+    depth = 4 if parts[0] == "rust" else 3
+    return "/".join(parts[:depth])
+
+
+def drawn(root: Path) -> Arrows:
+    """Which crate depends on which, as ARCHITECTURE.md draws it."""
+    lines = (root / "ARCHITECTURE.md").read_text().splitlines()
+    found = (re.match(r"rust/(\w+) .*-> ([\w, ]+)$", line) for line in lines)
+    return {match[1]: set(match[2].split(", ")) for match in found if match}
+
+
+def declared(root: Path) -> Arrows:
+    """The same, as the manifests of the crates say it."""
+    out: Arrows = {}
+    for path in sorted(root.glob("rust/*/Cargo.toml")):
+        names: dict[str, object] = tomllib.loads(path.read_text()).get("dependencies", {})
+        # What is optional is for tests.
+        always = (name for name, how in names.items() if not (isinstance(how, dict) and "optional" in how))
+        crates = {name.removeprefix("tiercel-") for name in always if name.startswith("tiercel-")}
+        if crates:
+            out[path.parent.name] = crates
+    return out
+
+
+def all_arrows(root: Path) -> Arrows:
+    """Which file imports which, of Rust and Python."""
+    arrows = python_arrows(root / "python" / "tiercel")
+    for manifest in sorted(root.glob("rust/*/Cargo.toml")):
         arrows |= Crate(manifest.parent).arrows()
-    arrows |= python_arrows(ROOT / "python" / "tiercel")
-    found = circles(arrows)
-    for circle in found:
-        print(f"circle of {len(circle)} files:")
-        for source in circle:
-            print(f"  {source} -> {', '.join(sorted(arrows[source] & set(circle)))}")
-    long = long_files(ROOT) + long_functions(ROOT)
-    print("\n".join(long))
-    return 1 if found or long else 0
+    return arrows
+
+
+def told(kind: str, arrows: Arrows) -> list[str]:
+    """What is wrong with arrows that run in circles."""
+    out: list[str] = []
+    for circle in circles(arrows):
+        out.append(f"a circle of {len(circle)} {kind}:")
+        out += [f"    {source} -> {', '.join(sorted(arrows[source] & set(circle)))}" for source in circle]
+    return out
+
+
+def problems(root: Path) -> list[str]:
+    """What breaks the rules, line by line."""
+    arrows = all_arrows(root)
+    out = told("files", arrows) + told("folders", rooms(arrows))
+    if drawn(root) != declared(root):
+        out.append(f"ARCHITECTURE.md draws {drawn(root)}, the manifests say {declared(root)}")
+    return out + long_files(root) + long_functions(root)
+
+
+def main() -> int:
+    found = problems(ROOT)
+    print("\n".join(found) or "nothing breaks the rules")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
