@@ -1,15 +1,16 @@
 """Opening a collection."""
 
 import os
-from pathlib import Path
+from contextlib import nullcontext
 from typing import Final, Literal
 
 from tiercel._core import CollectionCore
+from tiercel.beginnings import COLLECTION_LOG, nothing_left
 from tiercel.checks import number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
-from tiercel.paths import path_name
+from tiercel.paths import absolute, path_name
 from tiercel.places import telling_where
 from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
@@ -87,10 +88,10 @@ def open(  # noqa: A001
     CorruptionError
         A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed, but `LOCK` is made if it is missing.
     StorageFailedError
-        The directory cannot be read or written.
+        The directory cannot be read or written. A collection that cannot be made leaves nothing of itself: neither files nor directories.
     """
     # The program may change its directory while the collection is open.
-    name = str(Path(path_name(path, "path")).absolute())
+    name = absolute(path_name(path, "path"))
     if metric is not None and metric not in _METRICS:
         raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
     if durability not in _DURABILITIES:
@@ -107,7 +108,8 @@ def open(  # noqa: A001
         raise InvalidInputError(f"create: expected True or False, got {create!r}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
-    with telling_where(name), telling_who_writes(name):
+    makes = nothing_left(name, COLLECTION_LOG) if create and mode == "rw" else nullcontext()
+    with telling_where(name), telling_who_writes(name), makes:
         core = CollectionCore(
             name,
             None if dim is None else whole(dim, "dim", 1, 32768),

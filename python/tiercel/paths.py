@@ -1,11 +1,22 @@
 """Paths as callers give them."""
 
+import errno
 import os
+from pathlib import Path
 from typing import cast
 
-from tiercel.errors import InvalidInputError
+from tiercel.errors import InvalidInputError, MissingFileError
 
-__all__ = ["path_name"]
+__all__ = ["absolute", "path_name"]
+
+
+def absolute(path: str) -> str:
+    """Where a path leads, wherever the program goes later."""
+    try:
+        return str(Path(path).absolute())
+    except FileNotFoundError:
+        # Nothing can be found or made there.
+        raise MissingFileError(errno.ENOENT, "the current directory is gone", path) from None
 
 
 def path_name(value: object, name: str) -> str:

@@ -3,11 +3,13 @@
 import contextlib
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from support import disks
 
 import tiercel
 from tiercel import DiskFullError, InvalidInputError, ReadOnlyFileSystemError, StorageFailedError
+from tiercel.beginnings import COLLECTION_LOG, TIER_LOG, nothing_left
 from tiercel.cache import Files, Store
 
 resource = pytest.importorskip("resource", reason="limits of a process are a matter of Unix")
@@ -101,6 +104,50 @@ def test_an_index_that_is_too_large_for_a_file_keeps_the_old_one(tmp_path: Path)
     assert names(tmp_path) == ["index"]
     index.save(tmp_path / "index")
     assert len(tiercel.Index.load(tmp_path / "index")) == 1008
+
+
+@pytest.mark.parametrize("size", [0, 4 * KIB])
+@pytest.mark.parametrize("kind", [tiercel.open, Store, Files])
+def test_what_finds_no_room_to_begin_leaves_nothing(tmp_path: Path, kind: Callable[..., Any], size: int) -> None:
+    room = () if kind is tiercel.open else (1 << 20,)
+    for name in ("empty", "full"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "lost+found").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("new", "a/b/c", "empty", "full"):
+        with files_up_to(size), contextlib.suppress(DiskFullError):
+            kind(tmp_path / name, *room).close()
+            # A tier may begin with little room.
+            assert size > 0
+            assert kind is not tiercel.open
+            return
+        assert sorted(tmp_path.rglob("*")) == before
+        kind(tmp_path / name, *room).close()
+        shutil.rmtree(tmp_path / name.split("/")[0])
+        if name in ("empty", "full"):
+            (tmp_path / name).mkdir()
+            before = sorted(tmp_path.rglob("*"))
+
+
+def test_what_somebody_else_has_begun_stays(tmp_path: Path) -> None:
+    def begun_by_another() -> None:
+        with nothing_left(str(tmp_path / "zoo"), COLLECTION_LOG):
+            with tiercel.open(tmp_path / "zoo", dim=8) as other:
+                other.upsert("cat")
+            raise OSError
+
+    def held_by_another() -> None:
+        with nothing_left(str(tmp_path / "tier"), TIER_LOG):
+            held.append(Store(tmp_path / "tier", 1 << 20))
+            raise OSError
+
+    held: list[Store] = []
+    for attempt in (begun_by_another, held_by_another):
+        with pytest.raises(OSError, match=r"^$"):
+            attempt()
+    assert "cat" in tiercel.open(tmp_path / "zoo", create=False)
+    held[0]["a"] = b"1"
+    assert held[0].flush()
 
 
 @pytest.mark.parametrize("kind", [Store, Files])

@@ -1,7 +1,9 @@
 """Opening by path, for collections, tiers and indexes alike: what is made, what is refused, and what a path may be."""
 
 import builtins
+import errno
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,39 @@ def test_a_mistyped_path_makes_nothing_unless_it_may(opens: Opener, tmp_path: Pa
     opens(tmp_path / "made", create=False).close()
     with pytest.raises(tiercel.InvalidInputError, match="create: expected True or False, got 'no'"):
         opens(tmp_path / "other", create="no")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the current directory cannot be removed")
+@pytest.mark.parametrize("opens", OPENERS)
+def test_a_current_directory_that_is_gone_is_said_to_be(
+    opens: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for options in ({}, {"create": False}):
+        with pytest.raises(tiercel.MissingFileError) as caught:
+            opens("x", **options)
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "x")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links are another matter there")
+@pytest.mark.parametrize("opens", OPENERS)
+def test_what_cannot_be_a_directory_says_why(opens: Opener, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    before = tree(tmp_path)
+    for name, number in (
+        ("file", errno.ENOTDIR),
+        ("file/x", errno.ENOTDIR),
+        ("loop", errno.ELOOP),
+        ("dangling", errno.EEXIST),
+    ):
+        with pytest.raises(tiercel.StorageFailedError) as caught:
+            opens(tmp_path / name)
+        assert (caught.value.errno, caught.value.filename) == (number, str(tmp_path / name))
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("opens", OPENERS)

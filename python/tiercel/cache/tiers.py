@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Generator, ItemsView, Iterator, MutableMapping, ValuesView
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict
 from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
+from tiercel.beginnings import TIER_LOG, nothing_left
 from tiercel.cache.directories import TierKind, tier_kind_in
 from tiercel.errors import InvalidInputError, MissingFileError
 from tiercel.exits import AtExit
 from tiercel.handles import Handle
+from tiercel.paths import path_name
 
 __all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
 
@@ -143,6 +145,14 @@ def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
         ) from None
 
 
+def _nothing_left(path: object, create: object) -> AbstractContextManager[None]:
+    try:
+        return nothing_left(path_name(path, "path"), TIER_LOG) if create is True else nullcontext()
+    except InvalidInputError:
+        # The opening says so.
+        return nullcontext()
+
+
 def _absolute(path: "str | os.PathLike[str]") -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as the core does it
 
@@ -217,7 +227,7 @@ class Store(StoreCore, Lasting):
     AlreadyOpenError
         Another process, or another `Store` in this one, has the directory open.
     StorageFailedError, DiskFullError
-        The directory or the file cannot be made, read or written. Later such errors are misses, and counted.
+        The directory or the file cannot be made, read or written; what cannot begin leaves nothing of itself. Later such errors are misses, and counted.
 
     Examples
     --------
@@ -240,7 +250,7 @@ class Store(StoreCore, Lasting):
         cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = None, *, create: bool = True
     ) -> Self:
         """Open the tier, or begin it."""
-        with _telling_kind(path, "Store"):
+        with _telling_kind(path, "Store"), _nothing_left(path, create):
             made = super().__new__(cls, path, bytes, level, create=create)
         made.directory = _absolute(path)
         return made
@@ -278,7 +288,7 @@ class Files(FilesCore, Lasting):
     AlreadyOpenError
         Another process, or another `Files` in this one, has the directory open.
     StorageFailedError, DiskFullError
-        The directory or a file cannot be made, read or written. Later such errors are misses, and counted.
+        The directory or a file cannot be made, read or written; what cannot begin leaves nothing of itself. Later such errors are misses, and counted.
 
     Examples
     --------
@@ -297,7 +307,7 @@ class Files(FilesCore, Lasting):
 
     def __new__(cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = 3, *, create: bool = True) -> Self:
         """Open the tier, or begin it."""
-        with _telling_kind(path, "Files"):
+        with _telling_kind(path, "Files"), _nothing_left(path, create):
             made = super().__new__(cls, path, bytes, level, create=create)
         made.directory = _absolute(path)
         return made

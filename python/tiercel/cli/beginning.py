@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tiercel import Collection, TiercelError
+from tiercel.paths import absolute
 
 # What keeps others out as long as it is there.
 _LOCK = "LOCK"
@@ -18,7 +19,7 @@ class Beginning:
     """What stood at a path before the command."""
 
     def __init__(self, path: str) -> None:
-        self._directory = Path(path).expanduser().absolute()
+        self._directory = Path(absolute(str(Path(path).expanduser())))
         self._missing = [each for each in (self._directory, *self._directory.parents) if not each.exists()]
         self._names = {file.name for file in self._directory.iterdir()} if self._directory.is_dir() else set[str]()
 

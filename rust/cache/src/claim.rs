@@ -28,7 +28,7 @@ pub(crate) fn claim(
     is_nothing: impl Fn(&DirEntry, &str) -> io::Result<bool>,
 ) -> Result<(), OpenError> {
     if begin == Begin::IfMissing {
-        fs::create_dir_all(directory)?;
+        make(directory)?;
     }
     let is_ours = match is_ours() {
         Err(error) if begin == Begin::Never && error.kind() == io::ErrorKind::NotFound => false,
@@ -48,6 +48,14 @@ pub(crate) fn claim(
         }
     }
     Ok(())
+}
+
+/// Make a directory, and those above it, unless it is there. What cannot be one says why: it is a file, or a link that leads in a circle.
+fn make(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory).map_err(|error| match fs::read_dir(directory) {
+        Err(why) if error.kind() == io::ErrorKind::AlreadyExists && why.kind() != io::ErrorKind::NotFound => why,
+        _ => error,
+    })
 }
 
 /// Claim a directory for a log.
