@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel.neighbours import finite, place
+from tiercel.pickled import of_slots
 from tiercel.tables import html_table
 
 __all__ = ["Found", "Include", "Match", "Quality", "record"]
@@ -32,7 +33,9 @@ Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 
 @final
 class Match(NamedTuple):
-    """A record that was found. Two are equal if all their fields are, vectors by their values."""
+    """A record that was found. Two are equal if all their fields are, vectors by their values, and so are a match and the tuple of its
+    fields; they are ordered as tuples are. None can be in a set or a key of a dict, for metadata and vectors can be changed: `match.id` can.
+    """
 
     id: str
     score: float | None
@@ -61,16 +64,30 @@ class Match(NamedTuple):
 
     # A tuple asks arrays whether they are equal, and they answer for each value.
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Match):
-            return NotImplemented
-        same = tuple(self._replace(vector=None)) == tuple(other._replace(vector=None))
-        return same and np.array_equal(cast("Any", self.vector), cast("Any", other.vector))
+        return _comparable(self) == _comparable(other) if isinstance(other, tuple) else NotImplemented
 
     def __ne__(self, other: object) -> bool:
-        return not self == other if isinstance(other, Match) else NotImplemented
+        return _comparable(self) != _comparable(other) if isinstance(other, tuple) else NotImplemented
 
-    def __hash__(self) -> int:
-        return hash(tuple(self))
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
+        return _comparable(self) < _comparable(other)
+
+    def __le__(self, other: tuple[Any, ...]) -> bool:
+        return _comparable(self) <= _comparable(other)
+
+    def __gt__(self, other: tuple[Any, ...]) -> bool:
+        return _comparable(self) > _comparable(other)
+
+    def __ge__(self, other: tuple[Any, ...]) -> bool:
+        return _comparable(self) >= _comparable(other)
+
+    # Whether it could be hashed would hang on what it brings along.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+
+def _comparable(fields: Any) -> tuple[Any, ...]:
+    """A tuple that can be compared: with lists in the place of arrays."""
+    return tuple(each.tolist() if isinstance(each, np.ndarray) else each for each in cast("tuple[Any, ...]", fields))
 
 
 @final
@@ -192,6 +209,9 @@ class Found(Sequence[Match]):
         for name in self.__slots__:
             setattr(copied, name, copy.deepcopy(getattr(self, name)))
         return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return of_slots(self)
 
     def __repr__(self) -> str:
         return f"Found({self._ids!r}, quality={self.quality!r})"

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, SupportsIndex,
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel.pickled import of_slots
 from tiercel.tables import html_table
 
 if TYPE_CHECKING:
@@ -145,6 +146,9 @@ class RangeMatches(Sequence[Any]):
     def __copy__(self) -> Self:
         """The same answer, with arrays of its own."""
         return self._made(self._ids.copy(), self._distances.copy(), self._offsets.copy(), self._single)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return of_slots(self)
 
     def __repr__(self) -> str:
         return f"RangeMatches(queries={len(self._offsets) - 1}, results={len(self._ids)}, quality='exact')"

@@ -55,15 +55,16 @@ class Hit(NamedTuple):
 
     # A tuple asks arrays whether they are equal, and they answer for each value.
     def __eq__(self, other: object) -> bool:
-        return (
-            equal(self.payload, other.payload) and self[1:] == other[1:] if isinstance(other, Hit) else NotImplemented
-        )
+        if not isinstance(other, tuple):
+            return NotImplemented
+        fields = cast("tuple[Any, ...]", other)
+        return len(fields) == len(self) and equal(self.payload, fields[0]) and self[1:] == fields[1:]
 
     def __ne__(self, other: object) -> bool:
-        return not self == other if isinstance(other, Hit) else NotImplemented
+        return not self == other if isinstance(other, tuple) else NotImplemented
 
-    def __hash__(self) -> int:
-        return hash(tuple(self))
+    # Whether it could be hashed would hang on the payload.
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
 
 class PayloadStats(TypedDict):
