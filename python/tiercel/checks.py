@@ -2,7 +2,8 @@
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MappingView, Reversible, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
 from uuid import UUID
 
@@ -76,8 +77,22 @@ def frame_cure(values: object, name: str) -> str:
     return f"; give frame.{call}"
 
 
+def refuse_unordered(values: object, name: str) -> None:
+    """Complain about a set where the order says what belongs together. Keys of a dict have the order of the dict."""
+    if isinstance(values, AbstractSet) and not isinstance(values, Reversible | MappingView):
+        kind = type(cast("object", values)).__name__
+        cure = f"; give sorted({name})" if name in {"ids", "keys"} else ""
+        raise InvalidInputError(f"{name}: expected a list, got a {kind}, which has no order{cure}")
+
+
+def many(values: Any) -> Any:
+    """Values with one for each id; `None` for one that is for all of them."""
+    return values if hasattr(values, "__iter__") and not isinstance(values, Match) else None
+
+
 def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
     """The values of an argument that has one for each id."""
+    refuse_unordered(values, name)
     listed = items(values)
     if listed is None:
         raise InvalidInputError(
@@ -101,10 +116,12 @@ def unicode_text(value: object, place: str) -> str:
     return value
 
 
-def record_ids(ids: str | Iterable[str]) -> list[str]:
-    """Ids of records, one or many: strings of 1 to 512 bytes."""
+def record_ids(ids: str | Iterable[str], *beside: object) -> list[str]:
+    """Ids of records, one or many: strings of 1 to 512 bytes. With anything beside them that has one value for each, they must have an order."""
     if isinstance(ids, str):
         return [record_id(ids, "ids")]
+    if any(each is not None for each in beside):
+        refuse_unordered(ids, "ids")
     names = items(ids)
     if names is None:
         refuse_foreign_id(ids, "ids")
@@ -241,6 +258,7 @@ def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> l
     listed = None if isinstance(given, Match) else items(given)
     if listed is None:
         return [_sequence(given, "if_sequence")] * count
+    refuse_unordered(given, "if_sequence")
     column(listed, "if_sequence", count)
     return [_sequence(each, f"if_sequence[{at}]") for at, each in enumerate(listed)]
 
@@ -274,6 +292,7 @@ def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[b
 
 def query_texts(texts: Iterable[str]) -> list[str]:
     """Texts to search for."""
+    refuse_unordered(texts, "texts")
     listed = items(texts)
     if listed is None:
         raise InvalidInputError(f"texts: expected a list, got {type(texts).__name__}{frame_cure(texts, 'texts')}")

@@ -27,8 +27,9 @@ from tiercel.checks import (
     Metadata,
     included,
     query_texts,
+    record_id,
     record_ids,
-    refuse_foreign_id,
+    refuse_unordered,
     sort_order,
     unicode_text,
     whole,
@@ -38,7 +39,7 @@ from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
-from tiercel.places import telling_where
+from tiercel.places import telling_gone, telling_where
 from tiercel.policy.cores import cores
 from tiercel.rerank import Reranker, scored_by
 from tiercel.scan import AsyncScan, Scan
@@ -109,6 +110,7 @@ class Collection(Writing):
         CorruptionError
             The metadata of one of them cannot be read, and is asked for.
         """
+        refuse_unordered(ids, "ids")
         found = self._core.get(record_ids(ids), included(include))
         records = [record(row) if row is not None else None for row in found]
         return records[0] if isinstance(ids, str) else records
@@ -382,15 +384,29 @@ class Collection(Writing):
             self._core.compact()
 
     def verify(self) -> list[str]:
-        """Read everything on disk; returns what is damaged, file by file. An empty list is good news."""
-        return self._core.verify()
+        """Read everything on disk; returns what is damaged, file by file. An empty list is good news.
+
+        Raises
+        ------
+        MissingFileError
+            The collection is gone.
+        """
+        with telling_gone(self._path):
+            return self._core.verify()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Write a complete copy to a directory that is new or empty, outside that of the collection; open it like any collection.
 
         If it fails, nothing of the copy is left.
+
+        Raises
+        ------
+        MissingFileError
+            The collection is gone, and `filename` is its directory.
+        StorageFailedError, DiskFullError
+            The copy could not be written, and `filename` is `path`.
         """
-        with telling_where(self._path):
+        with telling_gone(self._path), telling_where(self._path):
             self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
@@ -400,7 +416,8 @@ class Collection(Writing):
         its "message", its "time" as `time.time` gives it, and whether it "lasts", that is, what failed has not succeeded since. Each one
         is also logged, by the logger "tiercel", and the first is a `RuntimeWarning` of the next call.
         """
-        return self._core.stats()
+        with telling_gone(self._path):
+            return self._core.stats()
 
     aget = twin(get)
     asearch = twin(search)
@@ -418,8 +435,8 @@ class Collection(Writing):
         return len(self._core)
 
     def __contains__(self, id: object) -> bool:
-        refuse_foreign_id(id, "id")
-        return isinstance(id, str) and self._core.contains(unicode_text(id, "id"))
+        """Whether there is a record of this id. What `get` refuses as one is refused here, too."""
+        return self._core.contains(record_id(id, "id"))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"

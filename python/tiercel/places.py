@@ -1,10 +1,14 @@
 """Where it was that a disk failed."""
 
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import final
 
-from tiercel.errors import StorageFailedError
+from tiercel.errors import MissingFileError, StorageFailedError, TiercelError
 
-__all__ = ["telling_where"]
+__all__ = ["telling_gone", "telling_where"]
 
 
 @final
@@ -25,3 +29,15 @@ class telling_where:  # noqa: N801 - it is used as a function
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, StorageFailedError) and error.filename is None and error.errno is not None:
             error.filename = self._path
+
+
+@contextmanager
+def telling_gone(path: str) -> Generator[None]:
+    """What fails meanwhile, since the directory of a collection is no longer there, says that."""
+    try:
+        yield
+    except TiercelError as error:
+        of_disk = isinstance(error, StorageFailedError) or type(error) is TiercelError
+        if of_disk and not os.path.isdir(path):  # noqa: PTH112
+            raise MissingFileError(errno.ENOENT, "the collection is gone", path) from error
+        raise

@@ -1,5 +1,6 @@
 """What changes the records of a collection."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Never, TypeAlias, cast
 
@@ -12,6 +13,7 @@ from tiercel.checks import (
     expected_sequences,
     field_names,
     given_vectors,
+    many,
     record_ids,
     record_texts,
     refuse_texts,
@@ -55,7 +57,7 @@ class Writing(OpenCollection):
         Parameters
         ----------
         ids
-            Strings of 1 to 512 bytes in UTF-8. Of equal ids the last wins. A single string is one record: then `vectors` is one vector of
+            Strings of 1 to 512 bytes in UTF-8, in a list or the like: a set has no order, and is refused beside columns. Of equal ids the last wins. A single string is one record: then `vectors` is one vector of
             shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
             Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
@@ -88,7 +90,7 @@ class Writing(OpenCollection):
             The disk failed. Later writes are refused until the collection is opened again; reads go on.
         """
         refuse_unknown("Collection.upsert()", unknown, _COLUMNS)
-        batch = self._batch(ids, vectors, texts, metadata)
+        batch = self._batch(ids, vectors, texts, metadata, if_sequence)
         # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
         if vectors is None:
             self._check_vectors_beside_texts(batch, "vectors=, with None for a record that is to have no vector,")
@@ -149,14 +151,14 @@ class Writing(OpenCollection):
         refuse_unknown("Collection.update()", unknown, _COLUMNS)
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
-        batch = self._batch(ids, vectors, texts, metadata)
+        batch = self._batch(ids, vectors, texts, metadata, if_sequence)
         self._check_vectors_beside_texts(batch, "vectors=")
         with telling_where(self._path):
             return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
 
-    def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any) -> _Batch:
+    def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any, if_sequence: Any) -> _Batch:
         """Records by columns, as the core reads them, with the vectors of texts that have none."""
-        names = record_ids(ids)
+        names = record_ids(ids, vectors, texts, metadata, many(if_sequence))
         refuse_texts(vectors)
         contents = record_texts(beside(ids, texts), names)
         values = record_metadata(beside(ids, metadata), names)
@@ -206,7 +208,7 @@ class Writing(OpenCollection):
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         """
-        names = record_ids(ids)
+        names = record_ids(ids, metadata)
         values = given_metadata(beside(ids, metadata), names)
         with telling_where(self._path):
             return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
@@ -264,16 +266,22 @@ class Writing(OpenCollection):
         """
         if merge is None and remove is None:
             raise InvalidInputError("patch_metadata: expected merge, remove or both, got neither")
-        names = record_ids(ids)
+        is_one = isinstance(merge, Mapping)
+        names = record_ids(ids, None if is_one else merge, many(if_sequence))
         if merge is None:
             values: list[str | None] = [None] * len(names)
-        elif isinstance(merge, Mapping):
+        elif is_one:
             values = [json_object(cast("Metadata", merge), "merge")] * len(names)
         else:
             values = given_metadata(merge, names, "merge")
         fields = [] if remove is None else field_names(remove, "remove")
         with telling_where(self._path):
-            return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
+            try:
+                return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
+            except InvalidInputError as error:
+                # What comes out is refused for what is merged.
+                place = r"merge" if is_one else r"merge[\1]"
+                raise InvalidInputError(re.sub(r"^metadata\[(\d+)\]", place, str(error))) from None
 
     def delete(
         self,
@@ -314,7 +322,7 @@ class Writing(OpenCollection):
             if isinstance(ids, Filter | Mapping):
                 kind = type(cast("object", ids)).__name__
                 raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; give a filter as filter=")
-            names = record_ids(ids)
+            names = record_ids(ids, many(if_sequence))
             with telling_where(self._path):
                 return self._core.delete(names, expected_sequences(if_sequence, len(names)))
         if if_sequence is not None:

@@ -429,6 +429,12 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         (lambda cache: cache.put("a", 1, ttl=np.array([1.0, 2.0])), "ttl: expected more than 0"),
         (lambda cache: cache.put("a", 1, tags=np.array([1, 2])), r"tags\[0\]: expected a str"),
         (lambda cache: cache.get_many("ab"), "keys: expected an iterable"),
+        (
+            lambda cache: cache.get_many({"a"}),
+            r"keys: expected a list, got a set, which has no order; give sorted\(keys\)",
+        ),
+        (lambda cache: cache.get_many_or_load({"a"}, Counted()), "keys: expected a list, got a set"),
+        (lambda _: MEMORY.get_many({"a"}), "keys: expected a list of str or bytes, got {'a'}"),
         (lambda cache: cache.get_many_or_load([["a"]], Counted()), r"keys\[0\]: expected str or bytes, got list"),
         (lambda cache: cache.predict(["a"]), "key: expected str or bytes"),
         (lambda cache: cache.predict("a", limit=-1), "limit: expected an int"),

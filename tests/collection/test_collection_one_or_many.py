@@ -72,7 +72,24 @@ BAD: dict[str, tuple[Callable[[Collection], object], str]] = {
         "metadata: expected a list, one for each id, got dict",
     ),
     "two vectors": (lambda c: c.upsert("a", np.eye(2)), "vectors: expected 1 vectors, one for each id, got 2"),
+    "a set beside texts": (
+        lambda c: c.upsert({"a", "b"}, texts=["x", "y"]),
+        "ids: expected a list, got a set, which has no order",
+    ),
+    "a set beside vectors": (lambda c: c.upsert({"a", "b"}, np.eye(2)), "ids: expected a list, got a set"),
+    "a frozenset": (lambda c: c.update(frozenset({"a"}), texts=["x"]), "ids: expected a list, got a frozenset"),
+    "a set beside metadata": (lambda c: c.update_metadata({"a"}, [{}]), r"ids: .* a set, .*; give sorted\(ids\)"),
+    "a set beside what to merge": (lambda c: c.patch_metadata({"a"}, [{"x": 1}]), "ids: expected a list, got a set"),
+    "a set beside sequences": (lambda c: c.delete({"cat"}, if_sequence=[1]), "ids: expected a list, got a set"),
+    "a set of texts": (lambda c: c.upsert(["a", "b"], texts={"x", "y"}), "texts: expected a list, got a set"),
+    "a set of sequences": (lambda c: c.delete(["cat"], if_sequence={1}), "if_sequence: expected a list, got a set"),
+    "a set to get": (lambda c: c.get({"cat", "hen"}), "ids: expected a list, got a set"),
+    "a set to search for": (lambda c: c.search_many(texts={"cat", "hen"}), "texts: expected a list, got a set"),
     "an empty id": (lambda c: c.get(""), "ids: expected 1 to 512 bytes of UTF-8, got 0"),
+    "an empty id in it": (lambda c: "" in c, "id: expected 1 to 512 bytes of UTF-8, got 0"),
+    "bytes in it": (lambda c: b"cat" in c, "id: expected a str, got bytes"),
+    "a list in it": (lambda c: ["cat"] in c, "id: expected a str, got list"),
+    "None in it": (lambda c: None in c, "id: expected a str, got None"),
 }
 FOREIGN: dict[str, Any] = {"int": 7, "int64": np.int64(7), "UUID": uuid.UUID(int=7)}
 for kind, id_ in FOREIGN.items():
@@ -92,6 +109,13 @@ def test_bad_arguments_are_named_and_change_nothing(
     with pytest.raises(tiercel.InvalidInputError, match=message):
         call(pets)
     assert pets.get(["cat", "hen"], include=["text", "metadata"]) == [*pets.scan()]
+
+
+def test_a_set_is_many_ids_where_no_order_counts(pets: Collection) -> None:
+    assert pets.patch_metadata({"cat", "hen"}, {"seen": True}) == 2
+    assert pets.upsert({"a": 1, "b": 2}.keys(), texts={"a": "x", "b": "y"}.values()) == 2
+    assert pets.upsert({"c", "d"}, if_sequence=0) == 2
+    assert pets.delete({"a", "b", "c", "d"}) == 4
 
 
 def test_an_array_of_integers_says_so(pets: Collection) -> None:

@@ -240,11 +240,13 @@ def test_what_cannot_be_written_changes_nothing(
 def test_a_patch_agrees_with_the_schema_or_changes_nothing(tmp_path: Path) -> None:
     with tiercel.open(tmp_path / "typed", schema={"by.age": int}) as collection:
         collection.upsert(["a", "b"], metadata=METADATA)
-        for write in (
-            lambda: collection.patch_metadata(["b", "a"], {"by": {"age": "x"}}),
-            lambda: collection.update(["b", "a"], metadata=[{"by": {"age": "x"}}, None]),
+        wrong: Any = {"by": {"age": "x"}}
+        for name, write in (
+            ("merge", lambda: collection.patch_metadata(["b", "a"], wrong)),
+            (r"merge\[0\]", lambda: collection.patch_metadata(["b", "a"], [wrong, None])),
+            (r"metadata\[0\]", lambda: collection.update(["b", "a"], metadata=[wrong, None])),
         ):
-            with pytest.raises(tiercel.InvalidInputError, match=r"metadata\[0\]\['by.age'\]: expected int, .* 'b'"):
+            with pytest.raises(tiercel.InvalidInputError, match=rf"^{name}\['by.age'\]: expected int, .* 'b'"):
                 write()
         assert [match.metadata for match in collection.scan()] == METADATA
         assert collection.patch_metadata(["a"], {"by": {"age": None}}) == 1
@@ -253,10 +255,11 @@ def test_a_patch_agrees_with_the_schema_or_changes_nothing(tmp_path: Path) -> No
 def test_metadata_do_not_grow_beyond_the_limit(shelf: tiercel.Collection) -> None:
     half = "x" * (9 << 20)
     shelf.patch_metadata(["a"], {"one": half})
-    with pytest.raises(
-        tiercel.InvalidInputError, match=r"metadata\[0\] of record 'a': expected at most 16777216 .* merged"
-    ):
-        shelf.patch_metadata(["a"], {"two": half})
+    for merge, name in (({"two": half}, "merge"), ([{"two": half}], r"merge\[0\]")):
+        with pytest.raises(
+            tiercel.InvalidInputError, match=rf"^{name} of record 'a': expected at most 16777216 .* merged"
+        ):
+            shelf.patch_metadata(["a"], merge)
     assert shelf.patch_metadata(["a"], {"two": half}, remove="one") == 1
 
 

@@ -101,13 +101,19 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
     missing = tmp_path / "no" / "such"
     tiercel.open(tmp_path / "reader").close()
     reader = tiercel.open(tmp_path / "reader", mode="r")
-    (tmp_path / "reader").rename(tmp_path / "aside")
+    writer = tiercel.open(tmp_path / "writer")
+    for name in ("reader", "writer"):
+        (tmp_path / name).rename(tmp_path / f"{name}-aside")
     calls: list[tuple[Callable[[], object], Path]] = [
         (lambda: tiercel.Index.load(missing), missing),
         (lambda: tiercel.Index(2).save(missing), missing),
         (lambda: tiercel.open(missing, mode="r"), missing),
         (lambda: read_trace(f"{missing}.trace"), missing.with_suffix(".trace")),
         (reader.refresh, tmp_path / "reader"),
+        (reader.verify, tmp_path / "reader"),
+        (writer.verify, tmp_path / "writer"),
+        (writer.stats, tmp_path / "writer"),
+        (lambda: writer.backup(tmp_path / "copy"), tmp_path / "writer"),
     ]
     for call, path in calls:
         with pytest.raises(tiercel.MissingFileError) as caught:
@@ -116,6 +122,9 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
         assert isinstance(caught.value, FileNotFoundError | tiercel.StorageFailedError)
         again = pickle.loads(pickle.dumps(caught.value))
         assert (type(again), str(again)) == (type(caught.value), str(caught.value))
+    assert not (tmp_path / "copy").exists()
+    (tmp_path / "writer-aside").rename(tmp_path / "writer")
+    writer.close()
     reader.close()
 
 
@@ -123,6 +132,15 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(tiercel.StorageFailedError) as caught:
         read_trace(tmp_path.rename(tmp_path.with_name("directory.trace")))
     assert caught.value.errno == errno.EISDIR
+
+
+def test_a_directory_in_the_place_of_an_index(tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    for call in (tiercel.Index(2).save, tiercel.Index.load):
+        with pytest.raises(tiercel.StorageFailedError) as caught:
+            call(tmp_path / "index")
+        assert (caught.value.errno, caught.value.filename) == (errno.EISDIR, str(tmp_path / "index"))
+        assert str(caught.value).count("index") == 1
 
 
 def writes(collection: tiercel.Collection, directory: Path) -> list[Callable[[], Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from tiercel.cache.level import AnyTier
 from tiercel.cache.outside.wrapped import Wrapped
 from tiercel.cache.tiers import Key
-from tiercel.checks import items, whole
+from tiercel.checks import items, refuse_unordered, whole
 from tiercel.errors import InvalidInputError
 
 __all__ = ["given_clock", "given_keys", "given_loader", "given_tiers", "refuse_coroutine", "refuse_used_up"]
@@ -41,7 +41,8 @@ def _given_tier(tier: Any, place: str, refused: type) -> AnyTier:
 
 
 def given_keys(keys: Iterable[Key]) -> list[Key]:
-    """Keys in a list."""
+    """Keys in a list: what is found for them comes in their order."""
+    refuse_unordered(keys, "keys")
     listed = items(keys)
     if listed is None:
         raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {type(keys).__name__}")

@@ -6,7 +6,7 @@ use std::path::Path;
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
-use tiercel_container::quoted;
+use tiercel_container::{NotRegular, quoted};
 use tiercel_engine::{CommitError, NoRoom, OpenError, QueryError, WriteError};
 use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
 
@@ -14,6 +14,7 @@ use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
+const EISDIR: i32 = 21;
 const EFBIG: i32 = 27;
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
@@ -134,11 +135,11 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
     }
 }
 
-/// What a write to a collection refuses.
-pub(crate) fn write(py: Python<'_>, problem: WriteError) -> PyErr {
+/// What a write to a collection refuses; `path` is its directory.
+pub(crate) fn write(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr {
     match problem {
         WriteError::Commit(commit) => self::commit(py, &commit),
-        WriteError::Query(query) => self::query(py, &query),
+        WriteError::Query(query) => self::query(py, &query, path),
         WriteError::Dim { expected, got } => dimension(py, "vectors", expected, got),
         WriteError::Unsearchable(_) | WriteError::Unpublished(_) => {
             error(py, "StorageFailedError", (EIO, problem.to_string()))
@@ -152,7 +153,7 @@ pub(crate) fn backup(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr 
     match problem {
         WriteError::Commit(CommitError::Io(io)) => storage(py, &io, path),
         WriteError::Commit(CommitError::NoRoom(why)) => storage(py, &why.into(), path),
-        _ => write(py, problem),
+        _ => write(py, problem, path),
     }
 }
 
@@ -173,8 +174,8 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
     }
 }
 
-/// What a read of a collection refuses.
-pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
+/// What a read of a collection refuses; `path` is its directory.
+pub(crate) fn query(py: Python<'_>, problem: &QueryError, path: &Path) -> PyErr {
     match problem {
         QueryError::Row(_)
         | QueryError::NoVectors
@@ -186,7 +187,8 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError) -> PyErr {
         QueryError::Interrupted => interrupted(py),
         QueryError::Forked(_) => error(py, "ForkedProcessError", (problem.to_string(),)),
         QueryError::Corrupt(_) => error(py, "CorruptionError", (problem.to_string(),)),
-        QueryError::Io(_) | QueryError::LeftBehind => error(py, "StorageFailedError", (EIO, problem.to_string())),
+        QueryError::LeftBehind => error(py, "StorageFailedError", (EIO, problem.to_string())),
+        QueryError::Io(io) => storage(py, io, path),
         QueryError::Failed(_) => error(py, "TiercelError", (problem.to_string(),)),
     }
 }
@@ -229,7 +231,20 @@ pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
         None if errno == ENOENT => "MissingFileError",
         None => "StorageFailedError",
     };
-    error(py, class, (errno, reason(io), path.as_os_str().to_owned()))
+    error(py, class, (errno, reason_at(io, path), path.as_os_str().to_owned()))
+}
+
+/// The message without the path, which Python shows itself.
+fn reason_at(io: &io::Error, path: &Path) -> String {
+    if let Some(NotRegular { got, .. }) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return format!("expected a regular file, got {got}");
+    }
+    let reason = reason(io);
+    let named = format!(" {}", quoted(&path.to_string_lossy()));
+    match reason.strip_prefix("path: ").and_then(|rest| rest.strip_suffix(&named)) {
+        Some(rest) => rest.to_owned(),
+        None => reason,
+    }
 }
 
 /// The class of an error, and its errno.
@@ -250,6 +265,7 @@ fn errno(io: &io::Error) -> i32 {
             (Some(why), _) => no_room(why).1,
             (_, io::ErrorKind::NotFound) => ENOENT,
             (_, io::ErrorKind::PermissionDenied) => EACCES,
+            (_, io::ErrorKind::IsADirectory) => EISDIR,
             _ => EIO,
         },
     }

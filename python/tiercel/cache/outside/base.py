@@ -171,6 +171,7 @@ class Outside(Handle, MutableMapping[Key, bytes], ABC):
         """The values of keys, in their order; None for each that is not there, or did not come within the soft limit for all."""
         if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {keys!r:.100}")
+        checks.refuse_unordered(keys, "keys")
         return self._fetch(list(keys))
 
     def get_patiently(self, key: Key) -> tuple[bool, bytes | None]:

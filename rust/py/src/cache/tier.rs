@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyIterator, PyList, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFrozenSet, PyIterator, PyList, PySet, PyString};
 use tiercel_cache::{Begin, Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
 use tiercel_simd::allocator::{give_back, keep_up};
 
@@ -151,8 +151,10 @@ impl TierCore {
     /// The values of keys, in their order; None for each that is not there.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = keys.py();
-        let expected = || invalid(py, format!("keys: expected an iterable of str or bytes, got {}", shown(keys)));
-        if keys.is_instance_of::<PyString>() || keys.is_instance_of::<PyBytes>() {
+        let expected = || invalid(py, format!("keys: expected a list of str or bytes, got {}", shown(keys)));
+        // A set has no order, and the values do not say whose they are.
+        let is_set = keys.is_instance_of::<PySet>() || keys.is_instance_of::<PyFrozenSet>();
+        if is_set || keys.is_instance_of::<PyString>() || keys.is_instance_of::<PyBytes>() {
             return Err(expected());
         }
         let mut turns = Turns::new();

@@ -104,7 +104,7 @@ impl Handle {
         py: Python<'_>,
         job: impl Fn(&Collection) -> Result<T, QueryError> + Send,
     ) -> PyResult<T> {
-        self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error))
+        self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error, &self.path))
     }
 
     /// The end of a query that has begun, in the state in which it began.
@@ -113,7 +113,7 @@ impl Handle {
         py: Python<'_>,
         job: impl FnOnce(&Collection) -> Result<T, QueryError> + Send,
     ) -> PyResult<T> {
-        self.call(py, job)?.map_err(|error| errors::query(py, &error))
+        self.call(py, job)?.map_err(|error| errors::query(py, &error, &self.path))
     }
 
     pub(super) fn write<T: Send>(
@@ -121,7 +121,7 @@ impl Handle {
         py: Python<'_>,
         job: impl FnOnce(&Collection) -> Result<T, WriteError> + Send,
     ) -> PyResult<T> {
-        self.call(py, job)?.map_err(|error| errors::write(py, error))
+        self.call(py, job)?.map_err(|error| errors::write(py, error, &self.path))
     }
 
     /// A query that may take long: Ctrl-C stops it.
@@ -138,7 +138,7 @@ impl Handle {
             collection.as_ref().ok_or(None)?.read(|collection| job(collection, work)).map_err(Some)
         };
         run(py, &plan, open, drop, |py, error| match error {
-            Some(error) => errors::query(py, error),
+            Some(error) => errors::query(py, error, &self.path),
             None => errors::closed(py, "collection"),
         })
     }
@@ -164,7 +164,7 @@ impl Handle {
     pub(super) fn close(&self, py: Python<'_>) -> PyResult<()> {
         let closed = detached(py, || self.take().map_or(Ok(()), Collection::close))?;
         self.tell(py)?;
-        closed.map_err(|error| errors::write(py, error))
+        closed.map_err(|error| errors::write(py, error, &self.path))
     }
 
     /// Close for the garbage collector: what goes wrong is told as a trouble.

@@ -29,7 +29,8 @@ impl ScanCore {
 impl ScanCore {
     fn chunk<'py>(&self, py: Python<'py>) -> PyResult<Vec<Row<'py>>> {
         let next = || self.scan.lock().as_mut().map_or_else(|| Ok(Vec::new()), Scan::next_chunk);
-        let records = self.handle.call(py, |_| next())?.map_err(|error| errors::query(py, &error))?;
+        let records = self.handle.call(py, |_| next())?;
+        let records = records.map_err(|error| errors::query(py, &error, self.handle.path()))?;
         records.into_iter().map(|got| row(py, got)).collect()
     }
 

@@ -36,7 +36,7 @@ pub(super) fn new_rows(handle: &Handle, value: &Bound<'_, PyAny>, expected: usiz
 pub(super) fn rows(handle: &Handle, value: &Bound<'_, PyAny>, argument: &str, expected: usize) -> PyResult<Vec<f32>> {
     match handle.dim(value.py())? {
         Some(dim) => counted(value, Rows::extract(value, argument, dim)?, argument, expected),
-        None => Err(errors::query(value.py(), &QueryError::NoVectors)),
+        None => Err(errors::query(value.py(), &QueryError::NoVectors, handle.path())),
     }
 }
 
