@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tiercel.errors import InvalidInputError
 
-__all__ = ["as_array", "is_small"]
+__all__ = ["as_array", "is_small", "no_number"]
 
 # What numpy, and what it asks, raises for a value that is no array.
 _FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
@@ -37,6 +37,21 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     except _FAILURES as error:
         raise InvalidInputError(f"{name}: expected a numeric array, got {type(value).__name__}: {error}") from error
     return array.astype(np.float32) if is_small(array.dtype) else array
+
+
+def no_number(array: NDArray[Any]) -> str | None:
+    """The first value of an array of objects that is no number of 64 bits, and where it is; `None` where all are, or there are no places."""
+    if array.dtype.kind != "O" or array.ndim not in (1, 2):
+        return None
+    for place, value in np.ndenumerate(array):
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            got = "an int of more than 64 bits"
+        elif value is None or not isinstance(value, int | float | np.number):
+            got = "None" if value is None else f"a value of type {type(value).__name__}"
+        else:
+            continue
+        return f"{got} at {'row {}, column {}'.format(*place) if array.ndim == 2 else f'column {place[0]}'}"
+    return None
 
 
 def is_small(dtype: np.dtype[Any]) -> bool:

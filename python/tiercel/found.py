@@ -69,17 +69,17 @@ class Match(NamedTuple):
     def __ne__(self, other: object) -> bool:
         return _comparable(self) != _comparable(other) if isinstance(other, tuple) else NotImplemented
 
-    def __lt__(self, other: tuple[Any, ...]) -> bool:
-        return _comparable(self) < _comparable(other)
+    def __lt__(self, other: Any) -> bool:
+        return _comparable(self) < _comparable(other) if isinstance(other, tuple) else NotImplemented
 
-    def __le__(self, other: tuple[Any, ...]) -> bool:
-        return _comparable(self) <= _comparable(other)
+    def __le__(self, other: Any) -> bool:
+        return _comparable(self) <= _comparable(other) if isinstance(other, tuple) else NotImplemented
 
-    def __gt__(self, other: tuple[Any, ...]) -> bool:
-        return _comparable(self) > _comparable(other)
+    def __gt__(self, other: Any) -> bool:
+        return _comparable(self) > _comparable(other) if isinstance(other, tuple) else NotImplemented
 
-    def __ge__(self, other: tuple[Any, ...]) -> bool:
-        return _comparable(self) >= _comparable(other)
+    def __ge__(self, other: Any) -> bool:
+        return _comparable(self) >= _comparable(other) if isinstance(other, tuple) else NotImplemented
 
     # Whether it could be hashed would hang on what it brings along.
     __hash__ = None  # pyright: ignore[reportAssignmentType]

@@ -4,7 +4,7 @@
 |---|---|
 | `None`, a bool, a number, a string, a list, a tuple, a mapping with strings as keys | itself, in the type of JSON |
 | a member of an enumeration | its value |
-| `date`, `datetime`, `pandas.Timestamp`, `numpy.datetime64` | a date: in metadata its string in ISO 8601 |
+| `date`, `datetime`, `pandas.Timestamp`, `numpy.datetime64` | a date: in metadata its string in ISO 8601, with a zone that is whole seconds from UTC |
 | `Decimal` | an integer if it is one, else the nearest float |
 | `UUID` | its string |
 | a number or bool of numpy, bfloat16 and the like among them | the number |
@@ -36,7 +36,7 @@ _EXPECTED: Final = (
     "a value of JSON (None, bool, number, str, list, dict), a date, a datetime, a Decimal, a UUID or an enum member"
 )
 # Most values, for which asking what else they might be takes longer than all the rest.
-_PLAIN: Final = frozenset((str, float, bool, type(None), date, datetime))
+_PLAIN: Final = frozenset((str, float, bool, type(None), date))
 # The range of a float reaches a little farther, which the long way finds out.
 _LARGEST: Final = 2**1023
 # Integers that filters compare exactly.
@@ -110,7 +110,7 @@ def _is_plain(value: object, place: str) -> bool:
                 inner.extend(entries.values())
             elif kind is list or kind is tuple:
                 inner.extend(cast("Sequence[object]", each))
-            else:
+            elif kind is not datetime or not _has_whole_offset(cast("datetime", each)):
                 return False
             if len(inner) > _MOST:
                 raise InvalidInputError(f"{place}: {_TOO_LONG}, got more")
@@ -168,7 +168,7 @@ class Plain:
             return self._number(value, place)
         if isinstance(value, date):
             # Only NaT of pandas, which is a datetime, too, differs from itself.
-            return self._date(value.isoformat()) if value == value else _missing("NaT", place)  # noqa: PLR0124
+            return self._date(_iso(value, place)) if value == value else _missing("NaT", place)  # noqa: PLR0124
         if isinstance(value, Decimal | UUID):
             return self._number(_decimal(value, place), place) if isinstance(value, Decimal) else str(value)
         if isinstance(value, np.generic):
@@ -237,6 +237,20 @@ def _decimal(value: Decimal, place: str) -> float:
         return _number(math.nan if value.is_nan() else math.inf, place)
     # An exponent may ask for more digits than there is memory.
     return int(value) if value == value.to_integral_value() and value.adjusted() < 300 else _number(float(value), place)
+
+
+def _has_whole_offset(value: datetime) -> bool:
+    """Whether the zone is whole seconds from UTC, as those of ISO 8601 are, and filters take."""
+    offset = None if value.tzinfo is None else value.utcoffset()
+    return offset is None or not offset.microseconds
+
+
+def _iso(value: date, place: str) -> str:
+    if isinstance(value, datetime) and not _has_whole_offset(value):
+        raise InvalidInputError(
+            f"{place}: expected a time zone that is whole seconds from UTC, got {value.isoformat()}; give value.astimezone(UTC)"
+        )
+    return value.isoformat()
 
 
 def _moment(value: "np.datetime64[Any]", place: str) -> str:

@@ -342,7 +342,7 @@ def test_output_that_cannot_be_written_is_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
         process = start("info", stdout=full)
         _, err = process.communicate()
-    assert (process.returncode, err) == (1, b"tiercel: error: No space left on device\n")
+    assert (process.returncode, err) == (1, b"tiercel: error: No space left on device: standard output\n")
 
 
 def test_text_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:

@@ -212,6 +212,11 @@ def test_a_disk_that_fails_is_told_with_the_lines(run: Run, monkeypatch: pytest.
         ('{"id": "a", "vector": [1, "b"]}', "line 1: vector: expected a numeric array"),
         ('{"id": "a", "vector": [1, NaN]}', "line 1: vector: expected finite values, got NaN at column 1"),
         ('{"id": "a", "text": "\\ud800"}', "lone surrogate"),
+        ('{"id": "a", "id": "b"}', "line 1: expected each key of an object once, got 'id' twice"),
+        ('{"id": "a", "metadata": {"x": 1, "y": 2, "x": 3}}', "expected each key of an object once, got 'x' twice"),
+        ('{"id": "a", "vector": []}', "line 1: vector: expected vectors of at least one number, got empty ones"),
+        ('{"id": "a", "vector": [null, 1]}', "line 1: vector: expected a numeric array, got None at column 0"),
+        ('{"id": "a", "vector": [1' + "0" * 400 + "]}", "got an int of more than 64 bits at column 0"),
     ],
 )
 def test_lines_that_are_no_records(run: Run, line: str, message: str) -> None:

@@ -164,6 +164,14 @@ def test_a_file_appears_when_it_is_complete(tmp_path: Path, old: bytes | None) -
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_file_that_cannot_be_written_is_named(run: Run) -> None:
+    with tiercel.open("zoo") as zoo:
+        zoo.upsert("cat")
+    code, _, err = run("export", "zoo", "-o", "/dev/full")
+    assert (code, err) == (1, "tiercel: error: No space left on device: /dev/full\n")
+
+
 def path_arguments(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -25,7 +25,7 @@ from terminals import CTRL_C, Terminal, shown
 # Erases the line before each state of a bar.
 ERASE = "\r\x1b[K"
 # A row and a title of a window in an id, and a text that clears the screen and turns the direction of what follows.
-HOSTILE = {"id": "a\tb\nc\x1b]0;mine\x07", "text": "cats\x1b[2J \u202edogs\u2029 \x9b31m"}
+HOSTILE = {"id": "a\tb\nc\x1b]0;mine\x07", "text": "cats\x1b[2J \u202edogs\u2029\u200e\u200f\u061c \x9b31m"}
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def test_what_records_hold_breaks_no_row_and_does_not_reach_the_terminal(run: Ru
         code, out = shown(*args)
         assert code == 0
         assert out == run(*args)[1]
-        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2029\u202e]", out)
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2029\u202e]", out)
     head, *table = out.splitlines()
     assert [len(line.split("\t")) for line in (head, *table)] == [4, 4, 4]
     assert {line.split("\t")[1] for line in table} == {r"a\tb\nc\x1b]0;mine\x07", "plain"}

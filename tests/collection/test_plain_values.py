@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections import OrderedDict
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum, StrEnum
 from pathlib import Path
@@ -90,6 +90,10 @@ MISSING: dict[str, tuple[Any, str]] = {
     "complex": (np.complex64(1), "expected a value of JSON .*got complex64"),
     "record": (np.zeros((), "i4,i4")[()], "expected a value of JSON .*got void"),
     "bytes": (np.bytes_(b"a"), "expected a value of JSON .*got bytes_"),
+    "zone of microseconds": (
+        datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=5, microseconds=3))),
+        "expected a time zone that is whole seconds from UTC, got 2024-01-01T00:00:00\\+05:00:00.000003",
+    ),
     "set": ({1}, "expected a value of JSON .*got set"),
     "half a character": ("\ud800", "expected Unicode text, got a lone surrogate"),
 }

@@ -136,7 +136,7 @@ def test_a_wrong_rank(index: tiercel.Index, argument: str, take: Call, shape: tu
         (np.ones((2, DIM), bool), "bool"),
         (np.ones((2, DIM), complex), "complex"),
         ([[1.0, 2.0], [3.0]], "list"),
-        ([[None] * DIM], "object"),
+        ([[None] * DIM], "None at row 0, column 0"),
     ],
 )
 def test_what_is_not_numeric(index: tiercel.Index, argument: str, take: Call, value: Any, got: str) -> None:

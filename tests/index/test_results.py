@@ -219,6 +219,8 @@ def test_matches_are_compared_as_the_tuples_that_they_are(pets: tiercel.Collecti
     assert not cat < again
     assert not cat > again
     assert cat._replace(vector=np.float32([0, 9])) < cat
+    with pytest.raises(TypeError, match="'<' not supported"):
+        assert cat < "cat"  # pyright: ignore[reportOperatorIssue]
 
 
 def test_whether_a_match_can_be_hashed_does_not_hang_on_what_it_brings(

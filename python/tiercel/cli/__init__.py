@@ -14,7 +14,7 @@ from tiercel.cli.arguments import make_parser
 from tiercel.cli.interrupts import end_now
 from tiercel.cli.paths import check_paths
 from tiercel.cli.printable import cell, row
-from tiercel.cli.standard import flush_output, make_usable, tell
+from tiercel.cli.standard import flush_output, make_usable, naming_output, tell
 from tiercel.errors import InvalidInputError, MissingDependencyError, TiercelError
 
 __all__ = ["console", "main"]
@@ -62,7 +62,8 @@ def _run(argv: Sequence[str] | None) -> int:
         print(json.dumps(answer.document, allow_nan=False))
     else:
         for line in answer.lines:
-            print(row(line))
+            with naming_output():
+                print(row(line))
     return answer.code
 
 

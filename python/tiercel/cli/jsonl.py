@@ -111,7 +111,9 @@ def _standard_input() -> BinaryIO:
 def parse(line: bytes, place: Place) -> dict[str, Any]:
     """A record; what its values must be is for the collection to check."""
     try:
-        record: object = json.loads(line)
+        record: object = json.loads(line, object_pairs_hook=_once)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{place}: {error}") from None
     except (ValueError, RecursionError) as error:
         raise InvalidInputError(f"{place}: expected a JSON object: {error}") from None
     if not isinstance(record, dict):
@@ -121,6 +123,16 @@ def parse(line: bytes, place: Place) -> dict[str, Any]:
     if unknown or "id" not in record:
         problem = f"got {unknown[0]!r}" if unknown else "got no id"
         raise InvalidInputError(f"{place}: expected id and any of text, metadata, vector, {problem}")
+    return record
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, each of whose keys stands in it once: nobody knows which of two values is meant."""
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInputError(f"expected each key of an object once, got {twice!r} twice")
     return record
 
 

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
+from tiercel import TiercelError
 from tiercel.cli.paths import is_stream
 
 _COUNTER = count()
@@ -17,22 +18,34 @@ def new_file(path: str) -> Generator[BinaryIO]:
     """Open a file to write. It is on disk under its name when the block ends; if the block fails, nothing has changed.
 
     An older file is replaced as a whole, and the new one gets its permissions. A link is replaced, not followed. A pipe or a device
-    is written directly.
+    is written directly. What the system refuses names the file.
     """
-    target = Path(path)
-    if is_stream(target):
-        with target.open("wb") as file:
-            yield file
-        return
-    temporary, file = _beside(target)
+    with _named(path):
+        target = Path(path)
+        if is_stream(target):
+            with target.open("wb") as file:
+                yield file
+            return
+        temporary, file = _beside(target)
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: str) -> Generator[None]:
     try:
-        with file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        # A collection that is read meanwhile says where it lies.
+        if not isinstance(error, TiercelError) and error.errno is not None:
+            error.filename, error.filename2 = path, None
+        raise
 
 
 def _beside(target: Path) -> tuple[Path, BinaryIO]:

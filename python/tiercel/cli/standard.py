@@ -4,7 +4,8 @@ import errno
 import io
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -46,10 +47,22 @@ def _hold_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)
 
 
+@contextmanager
+def naming_output() -> Generator[None]:
+    """What the system refuses meanwhile says that it was about standard output."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (None, errno.EBADF):
+            error.filename = "standard output"
+        raise
+
+
 def flush_output() -> None:
     """Write what was printed; raise what goes wrong once."""
     try:
-        sys.stdout.flush()
+        with naming_output():
+            sys.stdout.flush()
     except OSError:
         # Python would try again at exit and print a traceback.
         with suppress(OSError):

@@ -30,6 +30,10 @@ impl Rows {
             // Most likely a number for each id, and not the one vector of one number.
             return Err(invalid(value.py(), format!("{argument}: expected a list of vectors, got one of numbers")));
         }
+        if matches!(array.shape(), [_, 0]) {
+            let message = format!("{argument}: expected vectors of at least one number, got empty ones");
+            return Err(invalid(value.py(), message));
+        }
         Self::extract(value, argument, array.shape().last().map_or(1, |length| (*length).max(1)))
     }
 
@@ -49,13 +53,19 @@ impl Rows {
         }
         let array = as_array(value, argument)?;
         if !matches!(array.dtype().kind(), b'f' | b'i' | b'u') {
-            let message = format!("{argument}: expected a numeric array, got {}", described(value, &array));
-            return Err(invalid(value.py(), message));
+            let got = no_number(&array)?.unwrap_or_else(|| described(value, &array));
+            return Err(invalid(value.py(), format!("{argument}: expected a numeric array, got {got}")));
         }
         let (count, single) = layout(&array, argument, dim)?;
         let values = convert(&array, argument, count, dim)?;
         Ok(Self { values, count, single })
     }
+}
+
+/// The first value that is no number, and where it is, in an array of objects.
+fn no_number(array: &Bound<'_, PyUntypedArray>) -> PyResult<Option<String>> {
+    let find = array.py().import("tiercel.arrays")?.getattr("no_number")?;
+    find.call1((array,))?.extract()
 }
 
 /// How many rows an array has, and whether it is one vector.
