@@ -1,7 +1,7 @@
 """What a search can be asked for: the stages after its rankings, and how all of it is handed to the core."""
 
 import math
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict, cast, final
 
@@ -136,7 +136,8 @@ def _is_number(value: object) -> bool:
 
 def _begins_with_text(values: object) -> bool:
     """Whether this is a list of texts, as far as its first value tells."""
-    return isinstance(values, list | tuple) and bool(values) and isinstance(cast("list[object]", values)[0], str)
+    listed = cast("Sequence[object]", values) if isinstance(values, list | tuple) else ()
+    return len(listed) > 0 and isinstance(listed[0], str)
 
 
 def check_alpha(alpha: float | None, vectors: object, texts: object) -> None:

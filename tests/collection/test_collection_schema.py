@@ -45,7 +45,7 @@ def test_it_is_kept(shelf: tiercel.Collection) -> None:
         with tiercel.open(shelf.path, schema=same) as again:
             assert again.schema == SCHEMA
     with pytest.raises(
-        tiercel.InvalidInputError, match=r"schema: expected 'year': int, as the .* made, got 'year': str"
+        tiercel.InvalidInputError, match=r"schema: expected 'year': int, as in its schema, got 'year': str"
     ):
         tiercel.open(shelf.path, schema=SCHEMA | {"year": str})
 

@@ -279,6 +279,7 @@ fn all(mut parts: Vec<Condition>) -> Condition {
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Array(elements) => format!("a list of {}", elements.len()),
+        Value::Object(entries) if entries.is_empty() => "an empty dict".to_owned(),
         Value::Object(_) => "a dict".to_owned(),
         Value::String(text) => format!("the string {}", quoted(&shortened(text))),
         Value::Bool(true) => "True".to_owned(),

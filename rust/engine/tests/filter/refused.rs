@@ -22,7 +22,7 @@ fn the_place_the_expectation_and_what_came_are_named() {
         (json!({"a": {"$exists": 1}}), "filter['a']['$exists']: expected True or False, got 1"),
         (json!({"a": {"$startswith": 1}}), "filter['a']['$startswith']: expected a string, got 1"),
         (json!({"a": {"$not": 1}}), "filter['a']['$not']: expected a dict of operators, got 1"),
-        (json!({"a": {"$not": {}}}), "filter['a']['$not']: expected a dict of operators, got a dict"),
+        (json!({"a": {"$not": {}}}), "filter['a']['$not']: expected a dict of operators, got an empty dict"),
         (
             json!({"a": {"$gt": {"$date": "soon"}}}),
             "filter['a']['$gt']['$date']: expected a date in ISO 8601, got the string 'soon'",
