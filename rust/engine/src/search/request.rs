@@ -24,7 +24,7 @@ pub struct Search<'a> {
     pub fusion: Fusion,
     /// Go on from what was found.
     pub expand: Option<&'a Expand>,
-    /// How many candidates a reranker is to see, between [`Collection::candidates`] and [`Collection::results`].
+    /// How many candidates a reranker is to see, between [`crate::Collection::candidates`] and [`crate::Collection::results`].
     pub rerank: Option<usize>,
     /// Choose for diversity: the weight of relevance, from 0 to 1.
     pub mmr: Option<f32>,
