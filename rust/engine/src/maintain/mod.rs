@@ -1,4 +1,4 @@
-//! What the thread in the background does: upkeep, checkpoints, numbering rows anew.
+//! The work of the background thread: upkeep, checkpoints, and renumbering of rows.
 
 pub(crate) mod background;
 pub(crate) mod checkpoint;

@@ -1,4 +1,4 @@
-//! Searches, scans and reads: from what is asked to what is found.
+//! Reading a collection: searches, scans, and records by id.
 
 pub(crate) mod among;
 pub(crate) mod expand;
