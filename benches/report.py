@@ -195,7 +195,7 @@ def head(run: Row) -> Iterable[str]:
     if re.fullmatch("[0-9a-f]{40}", commit):
         yield f"- source: commit {commit[:10]}{' and changes to it' if run['commit_info']['dirty'] else ''}"
     yield ""
-    yield "What is measured and how to read it: [docs/benchmarks.md](../../docs/benchmarks.md)."
+    yield "What is measured and how to read it: [benchmarks](../../docs/benchmarks/benchmarks.md)."
 
 
 def page(run: Row, kernels: str | None) -> str:

@@ -56,7 +56,7 @@ def page(runs: Sequence[Run]) -> str:
         f"# Collections: {machine(first)}, {first['date']}",
         "",
         f"{first['machine']['system']}, Python {first['machine']['python']}, {versions}.",
-        "What is measured and how to read it: [docs/benchmarks.md](../../docs/benchmarks.md#collections).",
+        "What is measured and how to read it: [benchmarks](../../docs/benchmarks/benchmarks.md#collections).",
         "",
     ]
     return "\n".join([*head, *tables(runs)]) + "\n"

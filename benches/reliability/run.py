@@ -1,4 +1,4 @@
-"""Tests of what lasts, as long as wanted; docs/reliability.md says what each of them shows.
+"""Tests of what lasts, as long as wanted; docs/design/reliability.md says what each of them shows.
 
 python benches/reliability/run.py COMMAND [--seed N] [--json]
 """

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 from support.places import ROOT
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# More than one page is called README.md.
+NAMES = {page: str(page.relative_to(ROOT)) for page in [*PAGES, *sorted(ROOT.glob("*.md"))]}
 SOURCES = sorted((ROOT / "python" / "tiercel").rglob("*.py*"))
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -53,7 +55,7 @@ def lacks_a_package(source: str) -> bool:
 def python_examples(page: Path) -> list[tuple[str, str | None]]:
     """Python blocks of a page, each with the text block that follows as its output, if one does."""
     blocks = [match.groups() for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
-    after = [*blocks[1:], ("", "")]
+    after = [*blocks[1:], ("", "")] if blocks else []
     return [
         (source, following if kind == "text" else None)
         for (language, source), (kind, following) in zip(blocks, after, strict=True)
@@ -61,7 +63,7 @@ def python_examples(page: Path) -> list[tuple[str, str | None]]:
     ]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if python_examples(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if python_examples(page)], ids=NAMES.get)
 def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {}
@@ -96,7 +98,7 @@ def names_from_elsewhere(source: str) -> set[str]:
     return used - made
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
 def test_examples_can_be_pasted_or_say_what_they_go_on_from(page: Path) -> None:
     for source, _ in python_examples(page):
         if ">>>" not in source:
@@ -104,7 +106,7 @@ def test_examples_can_be_pasted_or_say_what_they_go_on_from(page: Path) -> None:
             assert names_from_elsewhere(source) == set(announced[1].split(", ") if announced else ()), source
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
 def test_examples_that_need_what_is_not_here_are_python(page: Path) -> None:
     for kind, source in FENCE.findall(page.read_text(encoding="utf-8")):
         if kind == "py":
@@ -130,11 +132,20 @@ def test_examples_of_a_docstring_run(name: str, text: str) -> None:
     run_doctest(text, name, {})
 
 
-@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("*.md")], ids=lambda page: page.name)
+def anchors(page: Path) -> set[str]:
+    """The anchors that a renderer makes of the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", NAMES, ids=NAMES.get)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target, anchor in re.findall(r"\]\(([^)#]*)(?:#([^)]*))?\)", text):
         if not target.startswith("http"):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+            there = page.parent / target if target else page
+            assert there.exists(), f"{page.name} links to {target}"
+            assert not anchor or anchor in anchors(there), f"{page.name} links to {target}#{anchor}"
 
 
 def test_no_two_pages_open_one_directory() -> None:
@@ -147,6 +158,6 @@ def test_no_two_pages_open_one_directory() -> None:
 
 
 def test_every_command_is_documented() -> None:
-    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
     for command in ("info", "build", "search", "bench", "demo"):
         assert f"`tiercel {command}" in text

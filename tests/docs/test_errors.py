@@ -23,7 +23,7 @@ from tiercel.cache.values import Codec
 from tiercel.cli.plot import check_plot
 from tiercel.dependencies import needed
 
-GUIDE = ROOT / "docs" / "errors.md"
+GUIDE = ROOT / "docs" / "reference" / "errors.md"
 # Makes something that needs a module, which `pip install` finds in a package.
 OPTIONAL: list[tuple[str, str, Callable[[], object]]] = [
     ("sentence_transformers", "sentence-transformers", lambda: embed.SentenceTransformersEmbedder("model")),

@@ -1,4 +1,4 @@
-"""The container of docs/format.md, written once more from that page, to make files that no tiercel would write."""
+"""The container of docs/reference/format-index.md, written once more from that page: files no tiercel would write."""
 
 import struct
 

@@ -31,7 +31,7 @@ def test_every_public_name_is_there() -> None:
 
 def documented_names() -> list[str]:
     """What docs and docstrings write as `tiercel.name`."""
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "python" / "tiercel").rglob("*.py")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "python" / "tiercel").rglob("*.py")]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     return sorted(
         {

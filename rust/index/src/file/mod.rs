@@ -1,4 +1,4 @@
-//! The file an index is kept in: checksummed sections, written and read as streams. `docs/format.md` describes it.
+//! The file an index is kept in: checksummed sections, written and read as streams. `docs/reference/format-index.md` describes it.
 
 mod atomic;
 mod layout;

@@ -1,4 +1,4 @@
-//! What each section of a file holds, and what must be true of it. `docs/format.md` lists the sections.
+//! What each section of a file holds, and what must be true of it. `docs/reference/format-index.md` lists the sections.
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
