@@ -1,8 +1,8 @@
-"""Measure collections: the rows of docs/guide/collection.md, and other stores beside.
+"""Measure collections: the rows of docs/benchmarks/collections.md, and other stores beside.
 
 python benches/collections rows                 everything that is said about collections
 python benches/collections peers                the same data in other stores that are installed
-python benches/collections report JSON ...      a page of what they wrote, and its tables in docs/guide/collection.md
+python benches/collections report JSON ...      a page of what they wrote, and its tables in docs/benchmarks/collections.md
 """
 
 import argparse
