@@ -42,7 +42,7 @@ class Bench:
         for batch in self.documents.batches():
             collection.upsert(*batch)
         acknowledged = time.perf_counter() - begin
-        collection.settle()
+        collection.wait_idle()
         indexed = time.perf_counter() - begin
         begin = time.perf_counter()
         collection.close()
@@ -52,7 +52,7 @@ class Bench:
         return path, [
             Figure("batch upsert, acknowledged", count / acknowledged, rate, "at least 25,000", note),
             Figure(
-                "batch upsert, all in the graph", count / indexed, rate, "at least 10,000", "until `settle` is back"
+                "batch upsert, all in the graph", count / indexed, rate, "at least 10,000", "until `wait_idle` is back"
             ),
         ]
 

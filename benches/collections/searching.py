@@ -61,7 +61,7 @@ def filtered(bench: Bench) -> list[Figure]:
         ids_of(collection, bench, recall=recall, filter=condition)
         seconds, found = ids_of(collection, bench, recall=recall, filter=condition)
         unfiltered, _ = ids_of(collection, bench, recall=recall)
-        share = collection.count(condition) / len(collection)
+        share = collection.count(filter=condition) / len(collection)
     base = p50_ms(unfiltered)
     note = f"recall@10 {truth.recall(found):.3f}; {share:.1%} of the records pass; unfiltered {base:.3f} ms"
     wanted = f"under {2 * base:.2f}, recall 0.95"

@@ -79,7 +79,7 @@ def fill(name: str, path: Path, queries: int, documents: Documents) -> dict[str,
     for batch in documents.batches():
         to.put(*batch)
     acknowledged = time.perf_counter() - begin
-    to.settle()
+    to.wait_idle()
     searchable = time.perf_counter() - begin
     say(f"{name}: {len(documents.ids) / searchable:,.0f} records/s until all are indexed")
     searched = search(to, documents, documents.queries[:queries])

@@ -104,5 +104,5 @@ def until_found(collection: Any, documents: Documents, round_: int, count: int) 
     if found != ids[-1:]:
         raise RuntimeError(f"a record that was acknowledged is not found: {ids[-1]}, but {found}")
     # The next burst comes to a collection at rest.
-    collection.settle()
+    collection.wait_idle()
     return took

@@ -23,7 +23,7 @@ class Record:
 
 
 State: TypeAlias = dict[str, Record]
-Kind: TypeAlias = Literal["upsert", "metadata", "delete", "delete_where", "checkpoint", "compact", "settle"]
+Kind: TypeAlias = Literal["upsert", "metadata", "delete", "delete_where", "checkpoint", "compact", "wait_idle"]
 
 
 class Wrong(Exception):
@@ -49,7 +49,7 @@ class Writer:
         rng = random.Random(f"{self.seed}/{self.number}/{batch}")
         weights: dict[Kind, int] = {"upsert": 70, "metadata": 10, "delete": 8, "delete_where": 4}
         if self.syncs:
-            weights |= {"checkpoint": 4, "compact": 2, "settle": 2}
+            weights |= {"checkpoint": 4, "compact": 2, "wait_idle": 2}
         kind = rng.choices(list(weights), list(weights.values()))[0]
         largest = self.slots // (8 if kind == "upsert" else 30)
         return kind, rng.sample(range(self.slots), rng.randint(1, max(largest, 2)))
@@ -87,7 +87,7 @@ class Writer:
             case "compact":
                 collection.compact()
             case _:
-                collection.settle()
+                collection.wait_idle()
 
     def apply(self, state: State, batch: int) -> None:
         """What batch `batch` makes of a state."""
@@ -175,8 +175,8 @@ def check_searches(collection: tiercel.Collection, found: State) -> None:
         required = " ".join(f"+{word}" for word in record.text.split())
         if id_ not in collection.search(text=required, syntax="operators", k=3).ids:
             raise Wrong(f"{id_} is not found by its text")
-        if collection.count(record.metadata) != 1:
-            raise Wrong(f"{collection.count(record.metadata)} records are found by the metadata of {id_}")
+        if collection.count(filter=record.metadata) != 1:
+            raise Wrong(f"{collection.count(filter=record.metadata)} records are found by the metadata of {id_}")
         if collection.get([id_], include=())[0] is None:
             raise Wrong(f"{id_} is not found by its id")
     if damaged := collection.verify():
@@ -188,7 +188,7 @@ def check_that_it_goes_on(collection: tiercel.Collection) -> None:
     collection.upsert(["probe"], [[1.0] * DIM], ["a probe"], [{"probe": True}])
     collection.close()
     with tiercel.open(collection.path) as again:
-        if again.search(text="probe").ids != ["probe"] or again.count({"probe": True}) != 1:
+        if again.search(text="probe").ids != ["probe"] or again.count(filter={"probe": True}) != 1:
             raise Wrong("what was written after the crash is lost")
         if damaged := again.verify():
             raise Wrong(f"damaged after it was closed: {damaged}")

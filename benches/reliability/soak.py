@@ -98,7 +98,7 @@ class Own:
         self.expect(gone == len(slots), f"{gone} of {len(slots)} records deleted")
         missing = self.collection.get([self.id(slot) for slot in slots])
         self.expect(missing == [None] * len(slots), "deleted records are there")
-        count = self.collection.count({"owner": self.number})
+        count = self.collection.count(filter={"owner": self.number})
         self.expect(count == OWN - len(slots), f"{count} records of {OWN - len(slots)} after a deletion")
         self.upsert(slots)
 
@@ -138,14 +138,14 @@ class Own:
             self.whole(match, "by both")
 
     def count(self) -> None:
-        self.expect(self.collection.count({"owner": self.number}) == OWN, "own records counted wrong")
+        self.expect(self.collection.count(filter={"owner": self.number}) == OWN, "own records counted wrong")
         slot = self.rng.randrange(OWN)
         condition = {"$and": [{"owner": self.number}, {"slot": slot}, {"version": self.versions[slot]}]}
-        matches = self.collection.scan(condition)
+        matches = self.collection.scan(filter=condition)
         self.expect([match.id for match in matches] == [self.id(slot)], f"{self.id(slot)} is not found by a filter")
 
     def maintain(self) -> None:
-        getattr(self.collection, self.rng.choice(["settle", "checkpoint", "compact"]))()
+        getattr(self.collection, self.rng.choice(["wait_idle", "checkpoint", "compact"]))()
 
     def back_up(self) -> None:
         with tempfile.TemporaryDirectory(prefix="tiercel-") as directory:
@@ -153,7 +153,7 @@ class Own:
             before = self.versions.copy()
             self.collection.backup(copy)
             with tiercel.open(copy, threads=1) as collection:
-                own = list(collection.scan({"owner": self.number}))
+                own = list(collection.scan(filter={"owner": self.number}))
                 self.expect(len(own) == OWN, f"{len(own)} of {OWN} own records in a backup")
                 for match in own:
                     self.whole(match, "backup")

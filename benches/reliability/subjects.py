@@ -118,7 +118,7 @@ def _read(collection: tiercel.Collection, attempt: Attempt) -> None:
     attempt(lambda: search(text='"text of" dogs', syntax="operators", vector=vector, filter={"kind": "a"}))
     attempt(lambda: collection.get(["id-3", "id-299", "no such id"]))
     attempt(count)
-    attempt(lambda: collection.count({"number": {"$gt": 5}}))
+    attempt(lambda: collection.count(filter={"number": {"$gt": 5}}))
     attempt(collection.stats)
     attempt(collection.verify)
     attempt(collection.refresh)

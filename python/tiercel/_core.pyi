@@ -104,14 +104,14 @@ class CollectionCore:
         self,
         vector: ArrayLike | None,
         text: str | None,
-        options: tuple[Any, ...],
+        options: dict[str, Any],
         reranker: Callable[[int, list[str]], list[float]] | None,
     ) -> tuple[Any, ...]: ...
     def search_many(
         self,
         vectors: ArrayLike | None,
         texts: list[str] | None,
-        options: tuple[Any, ...],
+        options: dict[str, Any],
         reranker: Callable[[int, list[str]], list[float]] | None,
         threads: int,
     ) -> list[tuple[Any, ...]]: ...
@@ -122,7 +122,7 @@ class CollectionCore:
     def search_among(
         self,
         vector: ArrayLike,
-        options: tuple[Any, ...],
+        options: dict[str, Any],
         rows: NDArray[np.uint32],
         since: _Moment,
         limit: int,
@@ -140,7 +140,7 @@ class CollectionCore:
     def checkpoint(self) -> None: ...
     def refresh(self) -> bool: ...
     def follow(self, seconds: float) -> None: ...
-    def settle(self) -> None: ...
+    def wait_idle(self) -> None: ...
     def compact(self) -> None: ...
     def backup(self, path: str) -> None: ...
     def verify(self) -> list[str]: ...

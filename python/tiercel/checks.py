@@ -131,6 +131,16 @@ def record_ids(ids: str | Iterable[str], *beside: object) -> list[str]:
     return [record_id(name, f"ids[{at}]") for at, name in enumerate(names)]
 
 
+def refuse_repeated(names: Sequence[str]) -> None:
+    """Complain about an id that stands twice."""
+    if len(set(names)) == len(names):
+        return
+    first: dict[str, int] = {}
+    for at, name in enumerate(names):
+        if first.setdefault(name, at) != at:
+            raise InvalidInputError(f"ids: expected different ids, got {name!r} at {first[name]} and {at}")
+
+
 def record_id(id: object, place: str) -> str:
     """The id of a record."""
     if not isinstance(id, str):

@@ -15,9 +15,9 @@
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Literal, Never, Unpack, cast, final, overload
+from typing import Any, Unpack, cast, final, overload
 
 from numpy.typing import ArrayLike
 
@@ -41,13 +41,13 @@ from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
 from tiercel.places import telling_gone, telling_where
 from tiercel.policy.cores import cores
-from tiercel.rerank import Reranker, scored_by
+from tiercel.rerank import scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
 from tiercel.search import (
-    Expand,
     SearchOptions,
     check_alpha,
+    names_options,
     options,
     refuse_unknown_options,
     vector_and_text,
@@ -115,25 +115,12 @@ class Collection(Writing):
         records = [record(row) if row is not None else None for row in found]
         return records[0] if isinstance(ids, str) else records
 
+    @names_options
     def search(
         self,
         vector: ArrayLike | str | None = None,
         text: str | None = None,
-        *,
-        syntax: Literal["plain", "operators"] = "plain",
-        filter: Filter | Metadata | None = None,
-        k: int = 10,
-        recall: float | None = None,
-        fusion: Literal["rrf"] = "rrf",
-        rrf_k: float = 5.0,
-        alpha: float | None = None,
-        expand: Expand | None = None,
-        rerank: Reranker | None = None,
-        rerank_depth: int | None = None,
-        mmr: float | None = None,
-        include: Iterable[Include | Literal["highlights"]] = ("text", "metadata"),
-        explain: bool = False,
-        **unknown: Never,
+        **options_: Unpack[SearchOptions],
     ) -> Found:
         """Find the best records by vector, by text, or by both.
 
@@ -156,12 +143,16 @@ class Collection(Writing):
             Results, at least 1; fewer come back when there are fewer. There is no offset: for page two of ten ask for 20 and slice.
         recall
             Wanted share of the true nearest by vector, above 0 and at most 1; 0.95 unless given. 1 is exact search.
-        fusion, rrf_k
-            How two rankings become one: reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), 1 / (rrf_k + rank) from each.
+        fusion
+            How two rankings become one: "rrf", by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), or "weighted", by a weighted
+            sum of the scores. "rrf" unless `alpha` is given.
+        rrf_k
+            For "rrf": each ranking adds 1 / (rrf_k + rank) to the score of a record; 5 unless given.
         alpha
-            Instead of ranks sum scores: `alpha` times that by vector, the rest that by text. Each is scaled: the best of its ranking has
-            1, what is not in it 0. The worst of the ranking by vector has 0.2, and a score by text its share of the best. 1 is the search
-            by vector alone, 0 the search by text alone, with their scores; what it is alone by must be given.
+            For "weighted": the weight of the score by vector, from 0 to 1; that by text has the rest. 0.5 unless given. Scores are scaled
+            first: the best of a ranking has 1, the worst of the ranking by vector 0.2, a score by text its share of the best, and a record
+            that a ranking lacks 0. 1 is the search by vector alone, 0 the search by text alone, with their scores; they need a vector or a
+            text.
         expand
             Go on to records that the found ones lead to, see `tiercel.Expand`.
         rerank
@@ -188,33 +179,23 @@ class Collection(Writing):
         DimensionMismatchError
             A vector of another length than `dim`.
         """
-        refuse_unknown_options("Collection.search()", unknown, "vector", "text")
+        refuse_unknown_options("Collection.search()", options_, "vector", "text")
         vector, text = vector_and_text(vector, text)
         if vector is None and text is None:
             raise InvalidInputError("search: expected vector, text or both, got neither")
-        is_blank = vector is None and self._makes_nothing_of(text)
-        chosen = options(
-            syntax=syntax,
-            filter=filter,
-            k=k,
-            recall=recall,
-            fusion=fusion,
-            rrf_k=rrf_k,
-            alpha=None if is_blank else alpha,
-            expand=expand,
-            rerank=rerank,
-            rerank_depth=rerank_depth,
-            mmr=mmr,
-            include=include,
-            explain=explain,
-        )
+        chosen, rerank = options(**options_), options_.get("rerank")
         reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
+        is_blank = vector is None and self._makes_nothing_of(text)
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
             vector = None if is_blank else query_vector(self._embedder, text)
-        if not is_blank:
-            check_alpha(alpha, vector, text)
+        if is_blank:
+            # It finds nothing, by whatever ranking.
+            chosen["alpha"] = None
+        else:
+            check_alpha(options_.get("alpha"), vector, text)
         return Found(self._core.search(vector, text, chosen, reranker))
 
+    @names_options
     def search_many(
         self,
         vectors: ArrayLike | Sequence[str] | None = None,
@@ -243,8 +224,7 @@ class Collection(Writing):
         DimensionMismatchError
             Vectors of another length than `dim`.
         """
-        unknown = {name: value for name, value in options_.items() if name not in SearchOptions.__annotations__}
-        refuse_unknown_options("Collection.search_many()", unknown, "vectors", "texts", "threads")
+        refuse_unknown_options("Collection.search_many()", options_, "vectors", "texts", "threads")
         vectors, texts = vectors_and_texts(vectors, texts)
         if vectors is None and texts is None:
             raise InvalidInputError("search_many: expected vectors, texts or both, got neither")
@@ -270,14 +250,14 @@ class Collection(Writing):
         """Whether the embedder is not asked for a vector of this text, since it is blank."""
         return self._embedder is not None and isinstance(text, str) and not text.strip()
 
-    def count(self, filter: Filter | Metadata | None = None) -> int:
-        """How many records pass a filter, or are there at all."""
+    def count(self, *, filter: Filter | Metadata | None = None) -> int:
+        """Count the records that pass a filter, or all."""
         return self._core.count(None if filter is None else as_json(filter))
 
     def scan(
         self,
-        filter: Filter | Metadata | None = None,
         *,
+        filter: Filter | Metadata | None = None,
         order_by: str | None = None,
         limit: int | None = None,
         after: str | None = None,
@@ -334,15 +314,15 @@ class Collection(Writing):
 
     def ascan(
         self,
-        filter: Filter | Metadata | None = None,
         *,
+        filter: Filter | Metadata | None = None,
         order_by: str | None = None,
         limit: int | None = None,
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> AsyncScan:
         """`scan` for `async for`: it begins when the first record is asked for, and reads on a thread of the event loop."""
-        chosen = partial(self.scan, filter, order_by=order_by, limit=limit, after=after, include=include)
+        chosen = partial(self.scan, filter=filter, order_by=order_by, limit=limit, after=after, include=include)
         return AsyncScan(chosen)
 
     def refresh(self) -> bool:
@@ -365,10 +345,10 @@ class Collection(Writing):
         """
         return self._core.refresh()
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""
         with telling_where(self._path):
-            self._core.settle()
+            self._core.wait_idle()
 
     def checkpoint(self) -> None:
         """Write what searches need to files, so that opening reads instead of building. Happens by itself as the collection grows."""
@@ -424,7 +404,7 @@ class Collection(Writing):
     asearch_many = twin(search_many)
     acount = twin(count)
     arefresh = twin(refresh)
-    asettle = twin(settle)
+    await_idle = twin(wait_idle)
     acheckpoint = twin(checkpoint)
     acompact = twin(compact)
     averify = twin(verify)
@@ -433,6 +413,10 @@ class Collection(Writing):
 
     def __len__(self) -> int:
         return len(self._core)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids, in the order in which records were written, as of now. `scan` returns the records."""
+        return (match.id for match in self.scan(include=()))
 
     def __contains__(self, id: object) -> bool:
         """Whether there is a record of this id. What `get` refuses as one is refused here, too."""

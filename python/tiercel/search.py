@@ -1,9 +1,10 @@
 """What a search can be asked for: the stages after its rankings, and how all of it is handed to the core."""
 
+import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypedDict, cast, final
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack, cast, final, get_args
 
 import numpy as np
 
@@ -14,14 +15,25 @@ from tiercel.found import Include
 from tiercel.rerank import Reranker
 
 __all__ = [
+    "DEFAULTS",
     "Expand",
+    "Fusion",
     "SearchOptions",
     "check_alpha",
+    "names_options",
     "options",
     "refuse_unknown_options",
     "vector_and_text",
     "vectors_and_texts",
 ]
+
+Fusion: TypeAlias = Literal["rrf", "weighted"]
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+RRF_K: Final = 5.0
+"""The constant of reciprocal rank fusion unless `rrf_k` is given."""
+ALPHA: Final = 0.5
+"""The weight of the score by vector in weighted fusion unless `alpha` is given."""
 
 
 @final
@@ -76,14 +88,14 @@ class Expand:
 
 
 class SearchOptions(TypedDict, total=False):
-    """The options of `Collection.search`, which `search_many` takes, too."""
+    """The options of `Collection.search`, which `search_many` takes, too; `DEFAULTS` has the values they have unless given."""
 
     syntax: Literal["plain", "operators"]
     filter: Filter | Metadata | None
     k: int
     recall: float | None
-    fusion: Literal["rrf"]
-    rrf_k: float
+    fusion: Fusion | None
+    rrf_k: float | None
     alpha: float | None
     expand: Expand | None
     rerank: Reranker | None
@@ -92,6 +104,22 @@ class SearchOptions(TypedDict, total=False):
     include: Iterable[Include | Literal["highlights"]]
     explain: bool
 
+
+DEFAULTS: Final[SearchOptions] = {
+    "syntax": "plain",
+    "filter": None,
+    "k": 10,
+    "recall": None,
+    "fusion": None,
+    "rrf_k": None,
+    "alpha": None,
+    "expand": None,
+    "rerank": None,
+    "rerank_depth": None,
+    "mmr": None,
+    "include": ("text", "metadata"),
+    "explain": False,
+}
 
 _ELSEWHERE: Final = {
     **dict.fromkeys(("limit", "top_k", "topk", "n", "n_results", "num_results", "size"), "k"),
@@ -102,13 +130,14 @@ _ELSEWHERE: Final = {
 """Names of the arguments of a search by those that they have in other libraries."""
 
 
-def refuse_unknown_options(call: str, unknown: Mapping[str, object], *first: str) -> None:
+def refuse_unknown_options(call: str, given: Mapping[str, object], *first: str) -> None:
     """Refuse what is no option of a search, and name the one that is meant. `first` are the other arguments of the call."""
-    if not unknown:
+    if given.keys() <= DEFAULTS.keys():
         return
+    unknown = {name: value for name, value in given.items() if name not in DEFAULTS}
     many = {"vector": "vectors", "text": "texts"} if "texts" in first else {}
     elsewhere = {name: many.get(ours, ours) for name, ours in _ELSEWHERE.items()} | many
-    refuse_unknown(call, unknown, (*first, *SearchOptions.__annotations__), elsewhere)
+    refuse_unknown(call, unknown, (*first, *DEFAULTS), elsewhere)
 
 
 def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
@@ -168,47 +197,62 @@ def all_texts(values: Any) -> bool:
     return bool(listed) and all(isinstance(value, str) for value in listed)
 
 
-def options(
-    *,
-    syntax: Literal["plain", "operators"] = "plain",
-    filter: Filter | Metadata | None = None,
-    k: int = 10,
-    recall: float | None = None,
-    fusion: Literal["rrf"] = "rrf",
-    rrf_k: float = 5.0,
-    alpha: float | None = None,
-    expand: Expand | None = None,
-    rerank: Reranker | None = None,
-    rerank_depth: int | None = None,
-    mmr: float | None = None,
-    include: Iterable[Include | Literal["highlights"]] = ("text", "metadata"),
-    explain: bool = False,
-) -> tuple[Any, ...]:
-    """The options of a search, checked, in the order in which the core takes them; `k` and `recall` are checked there."""
-    if fusion != "rrf":
-        raise InvalidInputError(f"fusion: expected 'rrf', got {fusion!r}; give alpha for weighted scores")
+def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
+    """The options of a search as the core takes them, checked. The core checks `k` and `recall`."""
+    all_options: dict[str, Any] = {**DEFAULTS, **chosen}
+    syntax, expand, mmr = (all_options.pop(name) for name in ("syntax", "expand", "mmr"))
     if syntax not in ("plain", "operators"):
         raise InvalidInputError(f"syntax: expected 'plain' or 'operators', got {syntax!r}")
-    if expand is not None and not isinstance(expand, Expand):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if expand is not None and not isinstance(expand, Expand):
         raise InvalidInputError(f"expand: expected a tiercel.Expand, got {type(expand).__name__}")
+    if not isinstance(all_options["explain"], bool):
+        raise InvalidInputError(f"explain: expected a bool, got {type(all_options['explain']).__name__}")
+    rrf_k, alpha = _fusion(*(all_options.pop(name) for name in ("fusion", "rrf_k", "alpha")))
+    condition = all_options["filter"]
+    return all_options | {
+        "filter": None if condition is None else as_json(condition),
+        "rrf_k": rrf_k,
+        "alpha": alpha,
+        "include": included(all_options["include"], SEARCH_INCLUDES),
+        "expand": None if expand is None else (expand.field, expand.neighbours or 0, expand.hops, expand.decay),
+        "mmr": None if mmr is None else number(mmr, "mmr", 0.0, 1.0),
+        "rerank_depth": _rerank_depth(all_options.pop("rerank"), all_options["rerank_depth"]),
+        "has_operators": syntax == "operators",
+    }
+
+
+def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float | None]:
+    """The constant of reciprocal rank fusion and, for weighted scores instead, the weight of the score by vector."""
+    if fusion not in (None, *get_args(Fusion)):
+        raise InvalidInputError(f"fusion: expected 'rrf' or 'weighted', got {fusion!r}")
+    if fusion == "rrf" and alpha is not None:
+        raise InvalidInputError(f"alpha: expected fusion='weighted' beside it, got fusion='rrf' and alpha={alpha!r}")
+    if fusion == "weighted" or alpha is not None:
+        if rrf_k is not None:
+            raise InvalidInputError(f"rrf_k: expected fusion='rrf' beside it, got weighted fusion and rrf_k={rrf_k!r}")
+        return RRF_K, ALPHA if alpha is None else number(alpha, "alpha", 0.0, 1.0)
+    return RRF_K if rrf_k is None else number(rrf_k, "rrf_k", 0.0, math.inf), None
+
+
+def _rerank_depth(rerank: object, depth: object) -> int | None:
+    """How many candidates the reranker sees; `None` lets the core decide."""
     if rerank is not None and not callable(rerank):
         raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
-    if not isinstance(explain, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"explain: expected a bool, got {type(explain).__name__}")
-    if rerank_depth is not None:
-        if rerank is None:
-            raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {rerank_depth!r} alone")
-        rerank_depth = whole(rerank_depth, "rerank_depth", 1, 100_000)
-    return (
-        None if filter is None else as_json(filter),
-        k,
-        recall,
-        number(rrf_k, "rrf_k", 0.0, math.inf),
-        None if alpha is None else number(alpha, "alpha", 0.0, 1.0),
-        included(include, SEARCH_INCLUDES),
-        None if expand is None else (expand.field, expand.neighbours or 0, expand.hops, expand.decay),
-        None if mmr is None else number(mmr, "mmr", 0.0, 1.0),
-        rerank_depth,
-        explain,
-        syntax == "operators",
-    )
+    if depth is None:
+        return None
+    if rerank is None:
+        raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {depth!r} alone")
+    return whole(depth, "rerank_depth", 1, 100_000)
+
+
+def names_options(method: _Method) -> _Method:
+    """Show each search option with its default in `help` and in completions, in the place of `**options`."""
+    signature = inspect.signature(method)
+    kept = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+    kinds = SearchOptions.__annotations__
+    named = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kinds[name])
+        for name, default in DEFAULTS.items()
+    ]
+    cast("Any", method).__signature__ = signature.replace(parameters=[*kept, *named])
+    return method

@@ -16,11 +16,12 @@ from tiercel.checks import (
     many,
     record_ids,
     record_texts,
+    refuse_repeated,
     refuse_texts,
     refuse_unknown,
 )
 from tiercel.embed import embed_missing
-from tiercel.errors import InvalidInputError
+from tiercel.errors import ConflictError, InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.open_collection import OpenCollection
 from tiercel.places import telling_where
@@ -32,6 +33,8 @@ __all__ = ["Writing"]
 _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | None, list[str | None] | None]
 """Ids, vectors, which ids have one unless it is all or none, texts, metadata."""
 _COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
+_NO_VECTOR: Final = "vectors=, with None for a record that is to have no vector,"
+"""How to write texts without vectors where an embedder is missing."""
 
 
 class Writing(OpenCollection):
@@ -93,9 +96,68 @@ class Writing(OpenCollection):
         batch = self._batch(ids, vectors, texts, metadata, if_sequence)
         # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
         if vectors is None:
-            self._check_vectors_beside_texts(batch, "vectors=, with None for a record that is to have no vector,")
+            self._check_vectors_beside_texts(batch, _NO_VECTOR)
         with telling_where(self._path):
             return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
+
+    def add(
+        self,
+        ids: str | Iterable[str],
+        vectors: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        texts: str | Iterable[str | None] | None = None,
+        metadata: Metadata | Iterable[Metadata | None] | None = None,
+        **unknown: Never,
+    ) -> int:
+        """Put new records in: all of them or, if an id has a record already or anything else is wrong, none.
+
+        `upsert` replaces records instead.
+
+        Parameters
+        ----------
+        ids
+            As in `upsert`, and all different.
+        vectors, texts, metadata
+            As in `upsert`.
+
+        Returns
+        -------
+        int
+            How many records were added.
+
+        Raises
+        ------
+        ConflictError
+            An id has a record already, perhaps since a moment ago; `id` says which.
+        InvalidInputError
+            An id stands twice in the batch, or as in `upsert`.
+        DimensionMismatchError, DiskFullError, StorageFailedError
+            As in `upsert`.
+
+        Examples
+        --------
+        >>> import tempfile, tiercel
+        >>> collection = tiercel.open(tempfile.mkdtemp())
+        >>> collection.add(["a", "b"], texts=["a cat", "a hen"])
+        2
+        >>> collection.add("b", texts="another hen")
+        Traceback (most recent call last):
+            ...
+        tiercel.errors.ConflictError: ids[0]: expected a new id, got 'b', which has a record; upsert replaces it
+        >>> collection.close()
+        """
+        refuse_unknown("Collection.add()", unknown, _COLUMNS[:-1])
+        batch = self._batch(ids, vectors, texts, metadata, None)
+        names = batch[0]
+        refuse_repeated(names)
+        if vectors is None:
+            self._check_vectors_beside_texts(batch, _NO_VECTOR)
+        with telling_where(self._path):
+            try:
+                return self._core.upsert(batch, [0] * len(names))
+            except ConflictError as error:
+                place = f"ids[{names.index(error.id)}]"
+                message = f"{place}: expected a new id, got {error.id!r}, which has a record; upsert replaces it"
+                raise ConflictError(message, error.id, error.expected, error.actual) from None
 
     def update(
         self,
@@ -343,6 +405,7 @@ class Writing(OpenCollection):
         with telling_where(self._path):
             return self._core.clear()
 
+    aadd = twin(add)
     aupsert = twin(upsert)
     aupdate = twin(update)
     aupdate_metadata = twin(update_metadata)

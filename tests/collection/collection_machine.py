@@ -305,15 +305,15 @@ class Machine(RuleBasedStateMachine):
 
     @rule(filter=FILTERS)
     def count(self, filter: dict[str, Any]) -> None:
-        assert self.collection.count(filter) == len(self.passing(filter))
+        assert self.collection.count(filter=filter) == len(self.passing(filter))
 
     @rule(filter=st.none() | FILTERS, limit=st.integers(1, 5))
     def scan(self, filter: dict[str, Any] | None, limit: int) -> None:
         expected = list(self.passing(filter))
-        assert [match.id for match in self.collection.scan(filter, include=())] == expected
+        assert [match.id for match in self.collection.scan(filter=filter, include=())] == expected
         pages, after = [], None
         while not self.many:
-            scan = self.collection.scan(filter, limit=limit, after=after, include=())
+            scan = self.collection.scan(filter=filter, limit=limit, after=after, include=())
             page, after = list(scan), scan.position
             assert len(page) <= limit
             if not page:
@@ -330,7 +330,7 @@ class Machine(RuleBasedStateMachine):
                 numbers.append(value)
         assert numbers == sorted(numbers, reverse=down)
 
-    @rule(what=st.sampled_from(["settle", "checkpoint", "compact"]))
+    @rule(what=st.sampled_from(["wait_idle", "checkpoint", "compact"]))
     def maintain(self, what: str) -> None:
         getattr(self.collection, what)()
 

@@ -61,8 +61,8 @@ def test_filters(zoo: tiercel.Collection) -> None:
     assert zoo.search([0, 0, 1], filter=F("legs") >= 2).ids != []
     assert set(zoo.search([0, 0, 1], filter=F("legs") >= 2).ids) == {"cat", "hen"}
     assert zoo.search(text="sleeps", filter={"legs": 4}).ids == ["cat"]
-    assert zoo.count(F("tags").contains("pet") | (F("born") > date(2024, 1, 1))) == 2
-    assert zoo.count(~F("legs").in_([0, 2])) == 1
+    assert zoo.count(filter=F("tags").contains("pet") | (F("born") > date(2024, 1, 1))) == 2
+    assert zoo.count(filter=~F("legs").in_([0, 2])) == 1
     assert zoo.delete(filter=F("legs") == 0) == 1
     assert len(zoo) == 2
 
@@ -80,7 +80,7 @@ def test_records_come_back_in_order(zoo: tiercel.Collection) -> None:
 def test_new_records_are_found_at_once(zoo: tiercel.Collection) -> None:
     assert zoo.upsert(["owl"], [[1, 1, 0]], ["an owl hoots"], [{"legs": 2}]) == 1
     assert zoo.search(text="hoots").ids == ["owl"]
-    assert zoo.count({"legs": 2}) == 2
+    assert zoo.count(filter={"legs": 2}) == 2
     assert "owl" in zoo
     assert zoo.delete(["owl", "nobody"]) == 1
     assert "owl" not in zoo
@@ -99,7 +99,7 @@ def test_upsert_replaces_as_a_whole_and_the_last_of_equal_ids_wins(zoo: tiercel.
 def test_metadata_is_replaced(zoo: tiercel.Collection) -> None:
     assert zoo.update_metadata(["cat", "nobody"], [{"legs": 3}, {}]) == 1
     assert zoo.update_metadata(["hen", "hen"], [{"legs": 9}, {"legs": 2}]) == 1
-    assert zoo.count({"legs": 3}) == 1
+    assert zoo.count(filter={"legs": 3}) == 1
     cat = zoo.get(["cat"])[0]
     assert cat is not None
     assert cat.text == TEXTS[0]
@@ -181,13 +181,13 @@ def test_async_twins_do_the_same(tmp_path: Path) -> None:
     async def main() -> None:
         async with tiercel.open(tmp_path / "zoo", dim=3) as zoo:
             assert await zoo.aupsert(IDS, VECTORS, texts=TEXTS, metadata=METADATA) == 3
-            found, count = await asyncio.gather(zoo.asearch(text="eggs"), zoo.acount(F("legs") > 0))
+            found, count = await asyncio.gather(zoo.asearch(text="eggs"), zoo.acount(filter=F("legs") > 0))
             assert (found.ids, count) == (["hen"], 2)
             assert await zoo.aupdate_metadata(["hen"], [{"legs": 0}]) == 1
-            assert [match.id async for match in zoo.ascan({"legs": 0}, limit=1)] == ["hen"]
+            assert [match.id async for match in zoo.ascan(filter={"legs": 0}, limit=1)] == ["hen"]
             assert await zoo.adelete(["cat"]) == 1
             assert await zoo.aget(["cat"]) == [None]
-            await zoo.asettle()
+            await zoo.await_idle()
             await zoo.acheckpoint()
             await zoo.acompact()
             await zoo.abackup(tmp_path / "copy")

@@ -98,19 +98,22 @@ BAD: dict[str, tuple[Call, str]] = {
     "text that is none": (search(text=5), "text: expected a str, got int"),
     "k that is no int": (search([1, 0, 0], k=1.0), "k: expected an int of at least 1, got 1.0"),
     "include that is none": (lambda zoo: zoo.get(["cat"], include=5), "include: expected a list, got int"),  # pyright: ignore[reportArgumentType]
-    "filter that is none": (lambda zoo: zoo.count([]), "filter: expected a Filter or a dictionary, got list"),  # pyright: ignore[reportArgumentType]
+    "filter that is none": (lambda zoo: zoo.count(filter=[]), "filter: expected a Filter or a dictionary, got list"),  # pyright: ignore[reportArgumentType]
     "unknown operator": (
-        lambda zoo: zoo.count({"a": {"$near": 1}}),
+        lambda zoo: zoo.count(filter={"a": {"$near": 1}}),
         r"filter\['a'\]\['\$near'\]: .* got the operator \$near",
     ),
     "true for a condition": (
-        lambda zoo: zoo.count({"a": {"$gt": True}}),
+        lambda zoo: zoo.count(filter={"a": {"$gt": True}}),
         r"filter\['a'\]\['\$gt'\]: expected a number, a string or a date, got True",
     ),
-    "none for a condition": (lambda zoo: zoo.count({"a": {"$lt": None}}), "or a date, got None"),
-    "a dict for a list": (lambda zoo: zoo.count({"$or": {"it's\n": 1}}), "expected a list of filters, got a dict"),
+    "none for a condition": (lambda zoo: zoo.count(filter={"a": {"$lt": None}}), "or a date, got None"),
+    "a dict for a list": (
+        lambda zoo: zoo.count(filter={"$or": {"it's\n": 1}}),
+        "expected a list of filters, got a dict",
+    ),
     "a name with signs": (
-        lambda zoo: zoo.count({"it's\n\u200e": {"$in": "\x1b\\"}}),
+        lambda zoo: zoo.count(filter={"it's\n\u200e": {"$in": "\x1b\\"}}),
         r"""filter\["it's\\n\\u200e"\]\['\$in'\]: expected a list of values, got the string '\\x1b\\\\'""",
     ),
     "order without a field": (scan(order_by="-"), "order_by: expected the name of a field, got '-'"),
@@ -225,14 +228,19 @@ def test_large_texts_and_metadata(zoo: Collection) -> None:
     zoo.upsert(["large"], None, [text], [{"long": "x" * 1_000_000, "list": list(range(10_000))}])
     found = zoo.search(text="needle")
     assert (found.ids, found[0].text == text) == (["large"], True)
-    assert zoo.count(F("long").startswith("xxx") & F("list").contains(9_999)) == 1
+    assert zoo.count(filter=F("long").startswith("xxx") & F("list").contains(9_999)) == 1
 
 
 def test_filters_on_what_is_not_there_or_of_another_type(zoo: Collection) -> None:
-    assert zoo.count(F("wings") == 2) == zoo.count(F("legs.left") > 0) == zoo.count(F("legs") == "4") == 0
-    assert zoo.count(F("wings") != 2) == 2
-    assert zoo.count(F("x") == "2") == 1
-    assert zoo.count((F("x") == 2) | (F("legs") > "1") | (F("legs") == True)) == 0  # noqa: E712
+    assert (
+        zoo.count(filter=F("wings") == 2)
+        == zoo.count(filter=F("legs.left") > 0)
+        == zoo.count(filter=F("legs") == "4")
+        == 0
+    )
+    assert zoo.count(filter=F("wings") != 2) == 2
+    assert zoo.count(filter=F("x") == "2") == 1
+    assert zoo.count(filter=(F("x") == 2) | (F("legs") > "1") | (F("legs") == True)) == 0  # noqa: E712
     assert zoo.search([1, 0, 0], filter=F("wings").exists()).ids == []
     assert [match.id for match in zoo.scan(order_by="wings.left")] == ["cat", "hen"]
 
@@ -248,7 +256,9 @@ def test_a_closed_collection_refuses_every_method(zoo: Collection, tmp_path: Pat
         "__contains__": ("a",),
     }
     zoo.close()
-    names = "upsert update_metadata delete get search count scan refresh settle checkpoint compact verify backup stats"
+    names = (
+        "upsert update_metadata delete get search count scan refresh wait_idle checkpoint compact verify backup stats"
+    )
     for name in [*names.split(), "__len__", "__contains__"]:
         with pytest.raises(tiercel.ClosedError, match="the collection is closed"):
             getattr(zoo, name)(*arguments.get(name, ()))
@@ -299,14 +309,17 @@ def test_errors_are_in_the_words_of_python(tmp_path: Path) -> None:
 
 
 def test_filters_are_taken_up_to_the_limits_that_are_documented(zoo: Collection) -> None:
-    assert zoo.count(F("legs").in_(range(99_998))) == 2
-    assert zoo.count({"$or": [{f"field{number}": 1} for number in range(64)]}) == 0
+    assert zoo.count(filter=F("legs").in_(range(99_998))) == 2
+    assert zoo.count(filter={"$or": [{f"field{number}": 1} for number in range(64)]}) == 0
     beyond: list[tuple[Call, str]] = [
-        (lambda zoo: zoo.count(F("legs").in_(range(99_999))), "at most 100000 .* split a long"),
-        (lambda zoo: zoo.count({"legs": {"$in": list(range(99_999))}}), "at most 100000 .* split a long"),
-        (lambda zoo: zoo.count({"$or": [{"legs": number} for number in range(10_001)]}), "at most 10000 conditions"),
+        (lambda zoo: zoo.count(filter=F("legs").in_(range(99_999))), "at most 100000 .* split a long"),
+        (lambda zoo: zoo.count(filter={"legs": {"$in": list(range(99_999))}}), "at most 100000 .* split a long"),
         (
-            lambda zoo: zoo.count({"$or": [{f"field{number}": 1} for number in range(65)]}),
+            lambda zoo: zoo.count(filter={"$or": [{"legs": number} for number in range(10_001)]}),
+            "at most 10000 conditions",
+        ),
+        (
+            lambda zoo: zoo.count(filter={"$or": [{f"field{number}": 1} for number in range(65)]}),
             "at most 64 different fields",
         ),
     ]

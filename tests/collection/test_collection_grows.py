@@ -182,7 +182,7 @@ def test_a_schema_can_be_added_if_what_is_there_agrees(texts: tiercel.Collection
         again.upsert(["owl"], metadata=[{"legs": 2}])
         assert reader.refresh()
         assert reader.schema == {"legs": int}
-        assert reader.count(F("legs") == 2) == 2
+        assert reader.count(filter=F("legs") == 2) == 2
     with tiercel.open(texts.path, schema={"legs": int, "name": str}) as again:
         assert again.schema == {"legs": int, "name": str}
         assert again.verify() == []

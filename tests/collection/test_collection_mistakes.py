@@ -84,8 +84,8 @@ def test_a_data_frame_is_refused_and_its_columns_are_taken(tmp_path: Path) -> No
 )
 def test_a_filter_whose_operators_lack_their_sign_is_refused(zoo: Collection, form: Any, message: str) -> None:
     for call in (
-        zoo.count,
-        zoo.scan,
+        lambda form: zoo.count(filter=form),
+        lambda form: zoo.scan(filter=form),
         lambda form: zoo.delete(filter=form),
         lambda form: zoo.search("cat", filter=form),
     ):
@@ -98,13 +98,13 @@ def test_a_dict_that_is_a_value_is_still_compared(tmp_path: Path) -> None:
         collection.upsert(
             ["a", "b"], metadata=[{"range": {"gt": 5}, "or": [{"x": 1}]}, {"not": 3, "in": {"gt": 5, "y": 1}}]
         )
-        assert collection.count({"range": {"$eq": {"gt": 5}}}) == 1
-        assert collection.count(F("range") == {"gt": 5}) == 1
-        assert collection.count({"in": {"gt": 5, "y": 1}}) == 1
-        assert collection.count({"range.gt": 5}) == 1
-        assert collection.count({"or": {"$eq": [{"x": 1}]}}) == 1
-        assert collection.count({"not": {"$exists": True}}) == 1
-        assert collection.count({"in": {}}) == 0
+        assert collection.count(filter={"range": {"$eq": {"gt": 5}}}) == 1
+        assert collection.count(filter=F("range") == {"gt": 5}) == 1
+        assert collection.count(filter={"in": {"gt": 5, "y": 1}}) == 1
+        assert collection.count(filter={"range.gt": 5}) == 1
+        assert collection.count(filter={"or": {"$eq": [{"x": 1}]}}) == 1
+        assert collection.count(filter={"not": {"$exists": True}}) == 1
+        assert collection.count(filter={"in": {}}) == 0
 
 
 def test_what_this_process_has_open_is_not_said_to_be_anothers(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def everything(collection: tiercel.Collection) -> list[Any]:
     found: list[Any] = [[match.id, match.text, match.metadata] for match in collection.scan()]
     ids = [name for name, _, _ in found]
     by_text = [collection.search(text=text, k=1000).ids for text in sorted({text for _, text, _ in found})]
-    by_filter = {size: collection.count({"size": size}) for size in range(1, 5)}
+    by_filter = {size: collection.count(filter={"size": size}) for size in range(1, 5)}
     vectors = [match and [*map(float, match.vector)] for match in collection.get(ids, include=["vector"])]
     return [found, by_text, by_filter, sorted(collection.search([1, 0], k=1000).ids), vectors, len(collection)]
 
@@ -110,7 +110,7 @@ def test_readers_see_what_the_writer_has_published(zoo: tiercel.Collection) -> N
         assert first("[reader.refresh(), reader.refresh()]") == [True, False]
         assert first("[len(reader), 'owl' in reader, reader.search(text='sleeps').ids]") == [2, True, []]
         assert first("sorted(reader.search([1, 1], filter={'legs': 2}).ids)") == ["hen", "owl"]
-        assert first("[reader.count({'legs': 4}), [match.id for match in reader.scan()]]") == [0, ["hen", "owl"]]
+        assert first("[reader.count(filter={'legs': 4}), [match.id for match in reader.scan()]]") == [0, ["hen", "owl"]]
         assert first("[match and match.text for match in reader.get(['owl', 'cat'])]") == ["an owl hoots", None]
         assert first("[reader.verify(), reader.stats()['records'], reader.mode]") == [[], 2, "r"]
         assert second("reader.search([1, 0], k=1).ids") == ["cat"]
@@ -143,7 +143,7 @@ def test_nobody_notices_a_reader(zoo: tiercel.Collection) -> None:
     before = contents(zoo.path)
     with child(READER, zoo.path) as process:
         reader = Remote(process)
-        assert reader("[reader.search([1, 0]).ids, reader.count({'legs': 2}), reader.verify()]") == [
+        assert reader("[reader.search([1, 0]).ids, reader.count(filter={'legs': 2}), reader.verify()]") == [
             ["cat", "hen"],
             1,
             [],
@@ -185,7 +185,7 @@ def test_a_reader_refuses_writes(zoo: tiercel.Collection, tmp_path: Path) -> Non
             lambda: reader.update_metadata(["cat"], [{}]),
             lambda: reader.delete(["cat"]),
             lambda: reader.delete(filter={"legs": 4}),
-            reader.settle,
+            reader.wait_idle,
             reader.checkpoint,
             reader.compact,
             lambda: reader.backup(tmp_path / "copy"),
@@ -225,7 +225,7 @@ STEPS = (
     "put('b', 'bb')",
     "writer.checkpoint()",
     "writer.checkpoint()",
-    "writer.settle()",
+    "writer.wait_idle()",
     "put('e')",
 )
 

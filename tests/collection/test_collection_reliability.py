@@ -47,7 +47,7 @@ def forked(zoo: tiercel.Collection, answer: Connection) -> None:
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_reads_and_does_not_write(zoo: tiercel.Collection) -> None:
-    zoo.settle()
+    zoo.wait_idle()
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe()
     child = context.Process(target=forked, args=(zoo, there))

@@ -29,7 +29,7 @@ def ids(scan: tiercel.Scan) -> list[str]:
 
 
 def test_a_scan_is_an_iterator_of_one_moment(shelf: tiercel.Collection) -> None:
-    scan = shelf.scan(F("n") >= 10)
+    scan = shelf.scan(filter=F("n") >= 10)
     assert iter(scan) is scan
     assert scan.position is None
     assert next(scan).id == "id10"
@@ -198,9 +198,9 @@ def test_values_of_all_types_have_one_order(tmp_path: Path) -> None:
         numbers, words = ASCENDING[:7], ASCENDING[12:18]
         # What a filter calls smaller comes first.
         for at, number in enumerate(numbers):
-            assert ids(collection.scan(F("x") < number, order_by="x")) == expected[:at]
+            assert ids(collection.scan(filter=F("x") < number, order_by="x")) == expected[:at]
         for at, word in enumerate(words):
-            smaller = ids(collection.scan(F("x") < word, order_by="x"))
+            smaller = ids(collection.scan(filter=F("x") < word, order_by="x"))
             assert [value for value in smaller if value in expected[12:18]] == expected[12 : 12 + at]
 
 
@@ -220,12 +220,12 @@ def test_dates_have_one_order_for_scans_and_filters(tmp_path: Path, schema: Any)
         assert ids(collection.scan(order_by="born")) == names
         for at in range(1, len(moments)):
             moment = moments[at] if isinstance(moments[at], date) else datetime.fromisoformat(str(moments[at]))
-            assert ids(collection.scan(F("born") < moment, order_by="-born")) == names[:at][::-1]
+            assert ids(collection.scan(filter=F("born") < moment, order_by="-born")) == names[:at][::-1]
             if schema is not None:
                 # A string is a date there.
                 text = str(moments[at]) if isinstance(moments[at], str) else moment.isoformat()
-                assert ids(collection.scan(F("born") < text, order_by="born")) == names[:at]
-                assert collection.count(F("born").in_([text])) == 1
+                assert ids(collection.scan(filter=F("born") < text, order_by="born")) == names[:at]
+                assert collection.count(filter=F("born").in_([text])) == 1
 
 
 def test_text_that_looks_like_a_date_is_text_where_the_schema_says_so(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_text_that_looks_like_a_date_is_text_where_the_schema_says_so(tmp_path: 
     with tiercel.open(tmp_path / "text", schema={"x": str}) as collection:
         collection.upsert(values, metadata=[{"x": value} for value in values])
         assert ids(collection.scan(order_by="x")) == sorted(values)
-        assert ids(collection.scan(F("x") < "2024-05-01T", order_by="x")) == ["1", "2024-05-01"]
+        assert ids(collection.scan(filter=F("x") < "2024-05-01T", order_by="x")) == ["1", "2024-05-01"]
 
 
 def test_none_is_the_first_page_and_an_empty_string_is_no_position(tmp_path: Path) -> None:

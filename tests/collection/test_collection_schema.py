@@ -53,9 +53,9 @@ def test_it_is_kept(shelf: tiercel.Collection) -> None:
 def test_a_filter_names_fields_of_the_schema(shelf: tiercel.Collection) -> None:
     known = "author.name, born, draft, lang, score, tags, year"
     for ask in (
-        lambda: shelf.count(F("yaer") == 2020),
+        lambda: shelf.count(filter=F("yaer") == 2020),
         lambda: shelf.search(text="x", filter=(F("year") == 2020) | ~F("yaer").exists()),
-        lambda: shelf.scan({"yaer": 2020}),
+        lambda: shelf.scan(filter={"yaer": 2020}),
         lambda: shelf.delete(filter=F("yaer") != 2020),
     ):
         with pytest.raises(tiercel.InvalidInputError) as caught:
@@ -116,7 +116,7 @@ def test_metadata_that_do_not_agree_are_refused(
     with pytest.raises(tiercel.InvalidInputError, match=message):
         shelf.update_metadata(["fine", "bad"], [FINE, metadata])
     assert len(shelf) == 1
-    assert shelf.count({"year": 2020}) == 1
+    assert shelf.count(filter={"year": 2020}) == 1
 
 
 def test_what_agrees(shelf: tiercel.Collection) -> None:
@@ -127,7 +127,7 @@ def test_what_agrees(shelf: tiercel.Collection) -> None:
     dates = shelf.get(["dates"])[0]
     assert dates is not None
     assert dates.metadata == {"born": "2024-05-01", "seen": "2024-05-01T12:00:00+00:00", "score": 0.5, "tags": []}
-    assert [match.id for match in shelf.scan(F("born") < moment)] == ["fine", "dates"]
+    assert [match.id for match in shelf.scan(filter=F("born") < moment)] == ["fine", "dates"]
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_what_agrees(shelf: tiercel.Collection) -> None:
 def test_conditions_that_can_never_hold_are_refused(shelf: tiercel.Collection, condition: tiercel.Filter) -> None:
     for call in (
         lambda: shelf.search(text="a", filter=condition),
-        lambda: shelf.count(condition.to_dict()),
-        lambda: shelf.scan(condition),
+        lambda: shelf.count(filter=condition.to_dict()),
+        lambda: shelf.scan(filter=condition),
         lambda: shelf.delete(filter=condition),
     ):
         with pytest.raises(
@@ -170,7 +170,7 @@ def test_conditions_that_can_hold(shelf: tiercel.Collection) -> None:
         (F("score") == 1) & (F("draft") == False) & ~(F("draft") == None),  # noqa: E711, E712
         F("author.name").startswith("A") & F("author").exists(),
     ):
-        assert shelf.count(condition) == 1, condition
+        assert shelf.count(filter=condition) == 1, condition
 
 
 @pytest.mark.parametrize(

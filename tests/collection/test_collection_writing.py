@@ -64,7 +64,7 @@ def test_update_changes_what_is_given_and_keeps_the_rest(
         assert collection.search(text="eel").ids == (["a"] if text == "an eel" else [])
         assert collection.search(text="cat").ids == (["a"] if text == "one cat" else [])
         assert collection.search(vector, k=1).ids == ["a"]
-        assert collection.count(F("n") == 1) == (values == METADATA[0])
+        assert collection.count(filter=F("n") == 1) == (values == METADATA[0])
 
     assert shelf.update(["a"], **parts) == 1
     check(shelf)
@@ -124,7 +124,7 @@ def test_patch_metadata_merges_and_removes(
     assert shelf.patch_metadata(["a", "none"], merge, remove=remove) == 1
     assert contents(shelf) == {**before, "a": (*before["a"][:2], expected)}
     assert list(metadata(shelf, "a")) == list(expected), "fields keep their order"
-    assert shelf.count(F("by.name") == "Ann") == int(
+    assert shelf.count(filter=F("by.name") == "Ann") == int(
         isinstance(expected.get("by"), dict) and expected["by"].get("name") == "Ann"
     )
     assert shelf.search(text="cat").ids == ["a"]
@@ -279,7 +279,7 @@ EMPTY: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("filter", EMPTY, ids=str)
 def test_a_filter_in_which_nothing_is_asked_deletes_nothing(shelf: tiercel.Collection, filter: dict[str, Any]) -> None:
-    assert shelf.count(filter) == 2, "it holds for all"
+    assert shelf.count(filter=filter) == 2, "it holds for all"
     with pytest.raises(tiercel.InvalidInputError, match=r"filter: expected a condition, .* clear\(\) removes all"):
         shelf.delete(filter=filter)
     assert len(shelf) == 2
@@ -351,7 +351,7 @@ NOTHING_ASKED = st.recursive(
 def test_where_nothing_is_asked_a_filter_is_refused_or_deletes_nothing(
     shelf: tiercel.Collection, form: dict[str, Any]
 ) -> None:
-    passing = shelf.count(form)
+    passing = shelf.count(filter=form)
     assert passing in {0, 2}
     if passing:
         with pytest.raises(tiercel.InvalidInputError, match="expected a condition"):
@@ -368,7 +368,7 @@ def test_clear_empties_a_collection_for_good(shelf: tiercel.Collection) -> None:
             reader.clear()
         scan = shelf.scan()
         assert shelf.clear() == 2
-        assert (len(shelf), shelf.count(F("n") > 0), list(shelf.scan()), shelf.clear()) == (0, 0, [], 0)
+        assert (len(shelf), shelf.count(filter=F("n") > 0), list(shelf.scan()), shelf.clear()) == (0, 0, [], 0)
         assert shelf.search([1, 0], "cat").ids == []
         assert [match.id for match in scan] == ["a", "b"], "a scan keeps its moment"
         assert len(reader) == 2
@@ -393,3 +393,34 @@ def test_an_index_can_be_cleared() -> None:
     assert index.search([1, 0], 3).ids.tolist() == []
     assert index.add([[1, 1]]).tolist() == [2], "counted on"
     assert index.get(2).tolist() == [1, 1]
+
+
+def test_add_refuses_ids_that_have_a_record_and_then_adds_nothing(shelf: tiercel.Collection) -> None:
+    known = [*shelf]
+    before = shelf.get(known)
+    assert shelf.add("new", [1, 0], "a text", {"n": 1}) == 1
+    assert shelf.add(["newer", "newest"], [None, [0, 1]], metadata=[{"n": 2}, None]) == 2
+    with pytest.raises(tiercel.ConflictError, match=rf"ids\[1\]: expected a new id, got '{known[0]}'") as caught:
+        shelf.add(["fresh", known[0]], texts=["one", "two"])
+    assert (caught.value.id, caught.value.expected, caught.value.actual) == (known[0], 0, before[0].sequence)
+    with pytest.raises(tiercel.InvalidInputError, match="ids: expected different ids, got 'x' at 0 and 2"):
+        shelf.add(["x", "y", "x"], texts=["one", "two", "three"])
+    with pytest.raises(tiercel.InvalidInputError, match=r"vectors: expected 1"):
+        shelf.add(["x"], [[1, 0], [0, 1]])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'if_sequence'"):
+        shelf.add("x", texts="one", if_sequence=0)  # pyright: ignore[reportCallIssue]
+    assert [*shelf] == [*known, "new", "newer", "newest"]
+    assert shelf.get(known) == before
+    assert shelf.add([]) == 0
+
+
+def test_a_collection_iterates_over_its_ids_of_the_moment(shelf: tiercel.Collection) -> None:
+    known = [match.id for match in shelf.scan()]
+    ids = iter(shelf)
+    shelf.upsert(["later"], texts=["unseen"])
+    assert list(ids) == known
+    shelf.upsert(known[:1], texts=["moved to the end"])
+    assert list(shelf) == [*known[1:], "later", known[0]]
+    shelf.close()
+    with pytest.raises(tiercel.ClosedError):
+        iter(shelf)

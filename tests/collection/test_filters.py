@@ -257,7 +257,7 @@ def test_a_filter_that_shares_its_parts_is_refused_before_it_is_written() -> Non
 
 def test_the_largest_filter_can_be_used(tmp_path: Path) -> None:
     with tiercel.open(tmp_path) as collection:
-        assert collection.count(F("a").in_(range(99_998))) == 0
+        assert collection.count(filter=F("a").in_(range(99_998))) == 0
 
 
 def test_a_filter_has_no_truth_value() -> None:

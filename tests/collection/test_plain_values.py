@@ -120,14 +120,14 @@ def test_metadata_and_filters_take_the_same_values(records: tiercel.Collection, 
     assert (found, type(found)) == (plain, type(plain))
     assert (F("field") == value).to_dict() == {"field": {"$eq": plain}}
     assert json.loads(as_json({"field": {"$in": [value]}})) == {"field": {"$in": [plain]}}
-    assert records.count(F("field") == value) == records.count({"in.list": {"$contains": value}}) == 1
+    assert records.count(filter=F("field") == value) == records.count(filter={"in.list": {"$contains": value}}) == 1
 
 
 @pytest.mark.parametrize(("value", "text"), DATES.values(), ids=DATES)
 def test_dates_of_all_kinds_are_one(records: tiercel.Collection, value: Any, text: str) -> None:
     assert kept(records, value) == text
     assert (F("field") == value).to_dict() == {"field": {"$eq": {"$date": text}}}
-    assert records.count((F("field") >= value) & (F("field") <= value)) == 1
+    assert records.count(filter=(F("field") >= value) & (F("field") <= value)) == 1
 
 
 @pytest.mark.parametrize(("value", "message"), MISSING.values(), ids=MISSING)
@@ -176,11 +176,11 @@ def test_a_data_frame_goes_in_and_comes_out(tmp_path: Path) -> None:
         assert first.vector.tolist() == [1, 1]
         assert first.metadata == {"price": 1, "when": "2024-05-01T00:00:00", "kind": "x"}
         assert second.metadata == {"price": 2, "when": "2024-05-02T10:00:00.000000001", "kind": "y"}
-        assert collection.count(F("when") > frame["when"][0]) == 1
-        assert collection.count(F("kind").in_(frame["kind"])) == 2
-        assert collection.count(F("tags") == frame["price"]) == 0
+        assert collection.count(filter=F("when") > frame["when"][0]) == 1
+        assert collection.count(filter=F("kind").in_(frame["kind"])) == 2
+        assert collection.count(filter=F("tags") == frame["price"]) == 0
         collection.upsert("c", metadata={"prices": frame["price"]})
-        assert collection.count(F("prices").contains(frame["price"][1])) == 1
+        assert collection.count(filter=F("prices").contains(frame["price"][1])) == 1
         table = pandas.DataFrame(collection.search([1, 0], k=2).to_list())
         assert table["id"].tolist() == ["a", "b"]
         for missing in (pandas.NaT, pandas.NA, float("nan")):
@@ -202,4 +202,4 @@ def test_small_numbers_of_ml_dtypes_are_values(records: tiercel.Collection, name
     small = getattr(pytest.importorskip("ml_dtypes"), name)
     assert kept(records, small(2)) == 2
     assert kept(records, np.array([1, 2], small)) == [1, 2]
-    assert records.count(F("field").contains(small(2))) == 1
+    assert records.count(filter=F("field").contains(small(2))) == 1

@@ -92,3 +92,34 @@ def test_a_ranking_without_weight_is_not_made(tmp_path: Path) -> None:
         # What the text requires holds all the same.
         assert collection.search([1, 0], "red -wine", syntax="operators", alpha=1).ids == ["b"]
         assert collection.search([1, 0], 'red "no such"', syntax="operators", alpha=0).ids == ["a", "b"]
+
+
+def test_weighted_fusion_is_asked_for_by_its_name_or_by_alpha(collection: tiercel.Collection) -> None:
+    query, text = [0.25, 1.25, -0.75], " ".join(WORDS)
+    weighted, by_rank = (collection.search(query, text, fusion=fusion, k=COUNT) for fusion in ("weighted", "rrf"))
+    assert weighted == collection.search(query, text, alpha=0.5, k=COUNT)
+    assert by_rank == collection.search(query, text, k=COUNT) == collection.search(query, text, rrf_k=5, k=COUNT)
+    assert weighted != by_rank != collection.search(query, text, rrf_k=60, k=COUNT)
+    assert collection.search(query, text, fusion="weighted", alpha=0) == collection.search(query, text, alpha=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fusion": "dbsf"}, "fusion: expected 'rrf' or 'weighted', got 'dbsf'"),
+        ({"fusion": ["rrf"]}, "fusion: expected 'rrf' or 'weighted', got"),
+        (
+            {"fusion": "rrf", "alpha": 0.5},
+            "alpha: expected fusion='weighted' beside it, got fusion='rrf' and alpha=0.5",
+        ),
+        ({"fusion": "weighted", "rrf_k": 5}, "rrf_k: expected fusion='rrf' beside it, got weighted fusion and rrf_k=5"),
+        ({"alpha": 0.5, "rrf_k": 5.0}, "rrf_k: expected fusion='rrf' beside it, got weighted fusion and rrf_k=5.0"),
+    ],
+)
+def test_fusion_refuses_what_would_have_no_effect(collection: tiercel.Collection, options: Any, message: str) -> None:
+    for call in (
+        lambda: collection.search([1, 0, 0], "red", **options),
+        lambda: collection.search_many([[1, 0, 0]], ["red"], **options),
+    ):
+        with pytest.raises(tiercel.InvalidInputError, match=message):
+            call()

@@ -20,7 +20,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory):
     with tiercel.open(tmp_path_factory.mktemp("plans"), dim=8, durability="none") as collection:
         texts = [f"eel{at % 7} mud" for at in range(COUNT)]
         collection.upsert(map(str, range(COUNT)), VECTORS, texts, [{"at": at} for at in range(COUNT)])
-        collection.settle()
+        collection.wait_idle()
         yield collection
 
 

@@ -130,7 +130,7 @@ def test_opening_to_read(source: Path) -> None:
     assert_lets_others_run(lambda: lambda: tiercel.open(source, mode="r"))
 
 
-@pytest.mark.parametrize("call", ["close", "settle", "checkpoint", "compact", "verify"])
+@pytest.mark.parametrize("call", ["close", "wait_idle", "checkpoint", "compact", "verify"])
 def test_work_on_a_collection(fresh: Callable[[], Collection], call: str) -> None:
     assert_lets_others_run(lambda: getattr(fresh(), call))
 
@@ -179,7 +179,7 @@ def test_writes(fresh: Callable[[], Collection], vectors: NDArray[np.float32]) -
         ),
         lambda collection, vectors: collection._core.scan(None, None, None, None, (True, True, True, False)),
         lambda collection, vectors: collection._core.get([str(n) for n in range(RECORDS)], (True, True, True, False)),
-        lambda collection, vectors: [collection.count({f"field{n}": 1}) for n in range(5)],
+        lambda collection, vectors: [collection.count(filter={f"field{n}": 1}) for n in range(5)],
     ],
     ids=["search_many", "search_many texts", "search", "rerank", "scan", "get", "count"],
 )

@@ -235,7 +235,7 @@ def test_writes_to_a_collection_end_all_answers(collection: tiercel.Collection) 
         found = cache.search([1, 0.1])
         assert [*found] == [*collection.search([1, 0.1])]
     assert (hits(cache), cache.stats()["stale"]) == (2, 3)
-    collection.settle()
+    collection.wait_idle()
     collection.checkpoint()
     collection.compact()
     cache.search([1, 0.1])

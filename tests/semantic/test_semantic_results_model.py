@@ -134,7 +134,7 @@ class CollectionMachine(RuleBasedStateMachine):
 
     @rule(compact=st.booleans())
     def settle(self, compact: bool) -> None:
-        self.collection.compact() if compact else self.collection.settle()
+        self.collection.compact() if compact else self.collection.wait_idle()
 
     @rule(seed=SEEDS, noise=NOISE, k=st.sampled_from([1, 3, 10]), year=st.none() | st.integers(0, 2), user=USERS)
     def search(self, seed: int, noise: float, k: int, year: int | None, user: str) -> None:

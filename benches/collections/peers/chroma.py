@@ -37,7 +37,7 @@ class Chroma:
     def put(self, ids: list[str], vectors: Vectors, texts: list[str], metadata: list[dict[str, Any]]) -> None:
         self._collection.upsert(ids, vectors, [flat(each) for each in metadata], texts)
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         """It is indexed when it is acknowledged."""
 
     def exert(self, effort: float) -> None:

@@ -37,7 +37,7 @@ class Lance:
         batch = pa.table({"id": ids, "vector": packed, "text": texts, **columns}, schema=self._schema)
         self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(batch)
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         self._table.optimize()
         config = HnswSq(distance_type="cosine", num_partitions=1, m=M, ef_construction=EF_CONSTRUCTION)
         self._table.create_index("vector", config=config)

@@ -30,7 +30,7 @@ class Store(Protocol):
         """Upsert a batch; back when it is acknowledged."""
         ...
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         """Wait until searches use an index of everything."""
         ...
 

@@ -56,7 +56,7 @@ class Zvec:
         ]
         self._collection.upsert(docs)
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         self._collection.optimize()
         self._collection.flush()
 

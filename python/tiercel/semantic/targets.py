@@ -224,7 +224,7 @@ class CollectionTarget:
         """An answer under another quality."""
         return answer._with_quality(quality)  # pyright: ignore[reportPrivateUsage]
 
-    def _options(self, asked: Asked, k: int) -> tuple[Any, ...]:
+    def _options(self, asked: Asked, k: int) -> dict[str, Any]:
         return options(filter=asked.filter, k=k, recall=1.0, include=asked.include or ())
 
 

@@ -8,7 +8,7 @@ use crate::maintain::upkeep::{apply, fill_up, merge_text, move_tails, rebuild, t
 
 impl Collection {
     /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
-    pub fn settle(&self) -> Result<(), WriteError> {
+    pub fn wait_idle(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let _maintenance = writer.maintenance.lock();
         move_tails(writer)?;

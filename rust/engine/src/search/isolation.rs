@@ -25,7 +25,7 @@ enum Step {
     Upsert(Vec<(u8, u8)>),
     Delete(Vec<u8>),
     SetMetadata(Vec<(u8, u8)>),
-    Settle,
+    WaitIdle,
     Checkpoint,
     Compact,
     /// Keep the newest snapshot, to be asked later.
@@ -42,7 +42,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => prop::collection::vec(record(), 1..4).prop_map(Step::Upsert),
         2 => prop::collection::vec(0..10_u8, 1..3).prop_map(Step::Delete),
         4 => prop::collection::vec(record(), 1..3).prop_map(Step::SetMetadata),
-        1 => Just(Step::Settle),
+        1 => Just(Step::WaitIdle),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Compact),
         5 => Just(Step::Hold),
@@ -123,7 +123,7 @@ impl Machine {
                     self.state.entry(id(*number)).and_modify(|there| *there = metadata(*value));
                 }
             }
-            Step::Settle => self.collection.settle().unwrap(),
+            Step::WaitIdle => self.collection.wait_idle().unwrap(),
             Step::Checkpoint => self.collection.checkpoint().unwrap(),
             Step::Compact => self.collection.compact().unwrap(),
             Step::Hold => self.held.push((self.collection.core.snapshot(), self.state.clone())),

@@ -42,7 +42,7 @@ fn what_is_put_in_and_removed_since_counts() {
     assert_eq!(among(&zoo, &list, &near(mammals), false).unwrap(), ["hen"]);
 
     let moment = zoo.moment();
-    zoo.settle().unwrap();
+    zoo.wait_idle().unwrap();
     zoo.checkpoint().unwrap();
     zoo.compact().unwrap();
     assert_eq!(zoo.moment(), moment, "nothing that a search could see has changed");

@@ -168,7 +168,7 @@ fn rounds(short: u64) -> u64 {
 
 #[test]
 fn while_vectors_move_into_the_index_and_the_dead_are_taken_out() {
-    run(0, rounds(20), |collection| collection.settle().unwrap());
+    run(0, rounds(20), |collection| collection.wait_idle().unwrap());
 }
 
 #[test]
@@ -181,5 +181,5 @@ fn while_checkpoints_are_written_and_the_index_is_built_anew() {
 
 #[test]
 fn while_vectors_move_into_a_graph() {
-    run(9_000, rounds(6), |collection| collection.settle().unwrap());
+    run(9_000, rounds(6), |collection| collection.wait_idle().unwrap());
 }

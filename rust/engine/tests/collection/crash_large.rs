@@ -18,7 +18,7 @@ type State = BTreeMap<u32, u32>;
 enum Step {
     Put(Range<u32>, u32),
     Delete(Range<u32>),
-    Settle,
+    WaitIdle,
     Checkpoint,
     Compact,
     Renumber,
@@ -30,12 +30,12 @@ fn steps() -> Vec<Step> {
         Step::Put(0..4200, 1),
         Step::Checkpoint,
         Step::Put(4200..8400, 1),
-        Step::Settle,
+        Step::WaitIdle,
         Step::Put(0..300, 2),
         Step::Checkpoint,
         Step::Delete(100..500),
         Step::Put(8400..8700, 1),
-        Step::Settle,
+        Step::WaitIdle,
         Step::Put(50..60, 3),
         Step::Compact,
         Step::Put(55..65, 4),
@@ -48,7 +48,7 @@ fn apply(state: &mut State, step: &Step) {
     match step {
         Step::Put(numbers, version) => state.extend(numbers.clone().map(|number| (number, *version))),
         Step::Delete(numbers) => state.retain(|number, _| !numbers.contains(number)),
-        Step::Settle | Step::Checkpoint | Step::Compact | Step::Renumber => {}
+        Step::WaitIdle | Step::Checkpoint | Step::Compact | Step::Renumber => {}
     }
 }
 
@@ -67,7 +67,7 @@ fn act(collection: &Collection, step: &Step) {
         Step::Delete(numbers) => {
             collection.delete(numbers.clone().map(|number| number.to_string()).collect()).map(drop)
         }
-        Step::Settle => collection.settle(),
+        Step::WaitIdle => collection.wait_idle(),
         Step::Checkpoint => collection.checkpoint(),
         Step::Compact => collection.compact(),
         Step::Renumber => collection.renumber(),

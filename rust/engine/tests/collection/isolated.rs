@@ -192,7 +192,7 @@ fn every_answer_is_of_one_state() {
                     break;
                 }
                 match round % 3 {
-                    0 => collection.settle().unwrap(),
+                    0 => collection.wait_idle().unwrap(),
                     1 => collection.checkpoint().unwrap(),
                     _ => collection.compact().unwrap(),
                 }

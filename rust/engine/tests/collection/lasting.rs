@@ -58,7 +58,7 @@ fn thousands_go_into_the_graph_and_come_back() {
         let records = rows.map(|row| record(&format!("r{row}"), &format!("word{}", row % 50), "{}")).collect();
         collection.upsert(records, vectors).unwrap();
     }
-    collection.settle().unwrap();
+    collection.wait_idle().unwrap();
     let stats = collection.stats().unwrap();
     assert_eq!((stats.fresh_vectors, stats.index.unwrap().len), (0, 12_000));
     let query: Vec<f32> = (0..8).map(|at| value(1234, at)).collect();
@@ -82,7 +82,7 @@ fn records_that_are_replaced_again_and_again_give_their_memory_back() {
         let new = |id| record(&format!("r{id}"), "eels", &format!(r#"{{"round": {}}}"#, 1000 * round + id));
         let records = (0..1000).map(new).collect();
         collection.upsert(records, (0..2000).map(|value| 1.0 + value as f32).collect()).unwrap();
-        collection.settle().unwrap();
+        collection.wait_idle().unwrap();
         assert_eq!(collection.count(Some(&filter)).unwrap(), 1000);
         let stats = collection.stats().unwrap();
         bytes.push(stats.field_bytes);

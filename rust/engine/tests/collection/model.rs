@@ -17,7 +17,7 @@ pub(crate) enum Call {
     Upsert(Vec<(u8, Option<[i8; 2]>, u8)>),
     Delete(Vec<u8>),
     SetMetadata(u8, u8),
-    Settle,
+    WaitIdle,
     Checkpoint,
     Compact,
     Renumber,
@@ -30,7 +30,7 @@ fn call() -> impl Strategy<Value = Call> {
         6 => vec((0..12_u8, vector, any::<u8>()), 1..6).prop_map(Call::Upsert),
         2 => vec(0..12_u8, 1..4).prop_map(Call::Delete),
         1 => (0..12_u8, any::<u8>()).prop_map(|(id, value)| Call::SetMetadata(id, value)),
-        1 => Just(Call::Settle),
+        1 => Just(Call::WaitIdle),
         1 => Just(Call::Checkpoint),
         1 => Just(Call::Compact),
         1 => Just(Call::Renumber),
@@ -88,7 +88,7 @@ pub(crate) fn apply(model: &mut Model, call: &Call) {
                 expected.metadata = *value;
             }
         }
-        Call::Settle | Call::Checkpoint | Call::Compact | Call::Renumber | Call::Reopen => {}
+        Call::WaitIdle | Call::Checkpoint | Call::Compact | Call::Renumber | Call::Reopen => {}
     }
 }
 
@@ -109,7 +109,7 @@ pub(crate) fn act(collection: &Collection, call: &Call) -> Result<(), WriteError
         Call::SetMetadata(number, value) => {
             collection.set_metadata(vec![(id(*number), Some(metadata(*value)))]).map(drop)
         }
-        Call::Settle => collection.settle(),
+        Call::WaitIdle => collection.wait_idle(),
         Call::Checkpoint => collection.checkpoint(),
         Call::Compact => collection.compact(),
         Call::Renumber => collection.renumber(),

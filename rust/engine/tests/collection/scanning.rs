@@ -56,7 +56,7 @@ fn a_scan_gives_one_state_whatever_is_written_meanwhile() {
         put(&collection, 0..MANY / 2, 1);
         collection.set_metadata(vec![(id(MANY - 1), None)]).unwrap();
         collection.delete((MANY / 2..MANY - 5).map(id).collect()).unwrap();
-        collection.settle().unwrap();
+        collection.wait_idle().unwrap();
         collection.checkpoint().unwrap();
         collection.compact().unwrap();
         collection.renumber().unwrap();

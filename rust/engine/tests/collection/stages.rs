@@ -26,7 +26,7 @@ fn a_filter_is_known_until_the_next_batch() {
     assert_eq!([found(), found()], [(false, 1), (true, 1)]);
     zoo.upsert(vec![record("dog", "", r#"{"legs": 4}"#)], vec![1.0; 3]).unwrap();
     assert_eq!([found(), found()], [(false, 2), (true, 2)]);
-    zoo.settle().unwrap();
+    zoo.wait_idle().unwrap();
     assert_eq!(found(), (true, 2), "the work of the background changes no record");
     assert!(matches!(zoo.search(&Search { filter: Some("{"), ..search.clone() }), Err(QueryError::Filter(_))));
 }

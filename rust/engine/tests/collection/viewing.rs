@@ -54,7 +54,7 @@ fn a_refresh_goes_along_the_log() {
         zoo.set_metadata(vec![("hen".into(), Some(format!(r#"{{"round": {round}}}"#)))]).unwrap();
         if round % 5 == 0 {
             zoo.delete(vec!["cat".into()]).unwrap();
-            zoo.settle().unwrap();
+            zoo.wait_idle().unwrap();
         }
         assert!(reader.refresh().unwrap());
         assert!(!reader.refresh().unwrap());
@@ -141,7 +141,7 @@ fn a_reader_changes_nothing() {
     let (records, vectors) = animals();
     zoo.upsert(records.clone(), vectors.clone()).unwrap();
     zoo.checkpoint().unwrap();
-    zoo.settle().unwrap();
+    zoo.wait_idle().unwrap();
     let before = (vfs.counts().writes, vfs.counts().syncs);
     let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
     assert_eq!(ids(&reader, &sleeps()), ["cat", "eel"]);
@@ -151,7 +151,7 @@ fn a_reader_changes_nothing() {
         reader.delete(vec!["cat".into()]).err(),
         reader.checkpoint().err(),
         reader.compact().err(),
-        reader.settle().err(),
+        reader.wait_idle().err(),
     ];
     for error in refused {
         assert!(matches!(error, Some(WriteError::ReadOnly)), "{error:?}");

@@ -329,8 +329,8 @@ impl CollectionCore {
         self.handle.follow(py, Duration::from_secs_f64(seconds))
     }
 
-    fn settle(&self, py: Python<'_>) -> PyResult<()> {
-        self.handle.write(py, Collection::settle)
+    fn wait_idle(&self, py: Python<'_>) -> PyResult<()> {
+        self.handle.write(py, Collection::wait_idle)
     }
 
     fn compact(&self, py: Python<'_>) -> PyResult<()> {

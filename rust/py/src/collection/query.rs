@@ -9,21 +9,22 @@ use super::found::included;
 use crate::arguments::{at_least_one, recall};
 use crate::gil::{Many, Turns, list};
 
-/// The options of a search, in the order of `tiercel.search.options`.
+/// The options of a search, as `tiercel.search.options` makes them.
 #[derive(FromPyObject)]
-pub(super) struct Options<'py>(
-    Option<String>,
-    Bound<'py, PyAny>,
-    Option<Bound<'py, PyAny>>,
-    f32,
-    Option<f32>,
-    (bool, bool, bool, bool),
-    Option<(Option<String>, usize, usize, f32)>,
-    Option<f32>,
-    Option<usize>,
-    bool,
-    bool,
-);
+#[pyo3(from_item_all)]
+pub(super) struct Options<'py> {
+    filter: Option<String>,
+    k: Bound<'py, PyAny>,
+    recall: Option<Bound<'py, PyAny>>,
+    rrf_k: f32,
+    alpha: Option<f32>,
+    include: (bool, bool, bool, bool),
+    expand: Option<(Option<String>, usize, usize, f32)>,
+    mmr: Option<f32>,
+    rerank_depth: Option<usize>,
+    explain: bool,
+    has_operators: bool,
+}
 
 /// The same, checked.
 pub(super) struct Asked {
@@ -41,23 +42,22 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(options: Options<'_>) -> PyResult<Self> {
-        let Options(filter, k, wanted_recall, rrf_k, alpha, include, expand, mmr, rerank_depth, explain, operators) =
-            options;
-        let expand = expand.map(|(field, neighbours, hops, decay)| {
+        let expand = options.expand.map(|(field, neighbours, hops, decay)| {
             let walk = field.map_or(Walk::Neighbours(neighbours), Walk::Field);
             Expand { walk, hops, decay }
         });
+        let rrf = Fusion::Rrf { k: options.rrf_k };
         Ok(Self {
-            filter,
-            k: at_least_one(&k, "k")?,
-            recall: wanted_recall.as_ref().map(recall).transpose()?,
-            fusion: alpha.map_or(Fusion::Rrf { k: rrf_k }, |alpha| Fusion::Weighted { alpha }),
-            syntax: if operators { Syntax::Operators } else { Syntax::Plain },
-            include: included(include),
+            filter: options.filter,
+            k: at_least_one(&options.k, "k")?,
+            recall: options.recall.as_ref().map(recall).transpose()?,
+            fusion: options.alpha.map_or(rrf, |alpha| Fusion::Weighted { alpha }),
+            syntax: if options.has_operators { Syntax::Operators } else { Syntax::Plain },
+            include: included(options.include),
             expand,
-            mmr,
-            rerank_depth,
-            explain,
+            mmr: options.mmr,
+            rerank_depth: options.rerank_depth,
+            explain: options.explain,
         })
     }
 

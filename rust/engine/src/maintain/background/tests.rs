@@ -52,7 +52,7 @@ fn upsert(collection: &Collection, numbers: std::ops::Range<usize>) {
 /// Several tails, several segments of texts, dead rows in the main index and in a tail.
 fn prepare(collection: &Collection) {
     upsert(collection, 0..BATCH);
-    collection.settle().unwrap();
+    collection.wait_idle().unwrap();
     for batch in 1..10 {
         upsert(collection, batch * BATCH..(batch + 1) * BATCH);
         let writer = writer(collection);
@@ -309,7 +309,7 @@ fn the_end_of_a_collection_that_is_dropped_tells_what_went_wrong() {
         let collection = open(&vfs);
         let troubles = collection.troubles();
         upsert(&collection, 0..2000);
-        collection.settle().unwrap();
+        collection.wait_idle().unwrap();
         vfs.set_fault(Some(Fault { nth: 1, forever: true, kind }));
         drop(collection);
         vfs.set_fault(None);
