@@ -59,6 +59,18 @@ impl<T: Plain> Buffer<T> {
         buffer
     }
 
+    /// An empty array with room for `capacity` values.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        let mut buffer = Self::new();
+        buffer.reallocate(capacity);
+        buffer
+    }
+
+    /// Where the memory begins, what lies behind the length included.
+    pub(crate) const fn start(&self) -> *mut T {
+        self.data.as_ptr()
+    }
+
     fn layout(capacity: usize) -> Layout {
         let bytes = capacity.checked_mul(size_of::<T>()).expect("array size fits an address");
         let align = if bytes >= 2 * HUGE_PAGE { HUGE_PAGE } else { LINE };

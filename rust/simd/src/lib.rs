@@ -11,6 +11,7 @@
 pub mod allocator;
 mod arch;
 mod buffer;
+mod chunked;
 mod dispatch;
 mod isa;
 pub mod kernels;
@@ -19,6 +20,7 @@ pub mod packed;
 pub mod reference;
 
 pub use buffer::{Buffer, Plain};
+pub use chunked::Chunked;
 pub use isa::{Isa, Loop};
 pub use level::{Level, LevelError};
 
