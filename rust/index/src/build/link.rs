@@ -1,8 +1,8 @@
 //! What follows an addition: linking vectors into the graph.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::RwLock;
 use tiercel_simd::Level;
 
 use crate::errors::Interrupted;
@@ -18,58 +18,49 @@ const FLAT: usize = 8192;
 /// Vectors that wait behind the graph, scanned, until linking them is worth the threads.
 const TAIL: usize = 256;
 
-/// The state of an index, and what is needed to bring it up to date. The caller holds the lock of the one writer.
+/// A state that is not published yet, and what is needed to bring it up to date.
 pub(crate) struct Linker<'a> {
     pub(crate) options: &'a Options,
     pub(crate) level: Level,
-    pub(crate) state: &'a RwLock<State>,
+    pub(crate) state: &'a mut State,
     pub(crate) work: &'a Work<'a>,
 }
 
 impl Linker<'_> {
     /// Whether there are enough vectors behind the graph to link them now.
     pub(crate) fn is_due(&self) -> bool {
-        let state = self.state.read();
-        let waiting = state.slots() - state.graph.len();
-        state.slots() > FLAT && waiting >= TAIL
+        let waiting = self.state.slots() - self.state.graph.len();
+        self.state.slots() > FLAT && waiting >= TAIL
     }
 
     /// Link all vectors that are not linked.
-    pub(crate) fn link(&self) -> Result<(), Interrupted> {
+    pub(crate) fn link(&mut self) -> Result<(), Interrupted> {
         let began = Instant::now();
-        let total = {
-            let state = self.state.read();
-            state.slots() - state.graph.len()
-        };
+        let total = self.state.slots() - self.state.graph.len();
         let mut done = 0;
         while done < total {
             (self.work.progress)(done, total);
-            let (plan, count) = {
-                let state = self.state.read();
-                let count = state.graph.next_batch(total - done);
-                (state.with_space(PlanBatch { linker: self, state: &state, count })?, count)
-            };
-            self.state.write().graph.commit(plan);
+            let count = self.state.graph.next_batch(total - done);
+            let plan = self.state.with_space(PlanBatch { linker: self, count })?;
+            Arc::make_mut(&mut self.state.graph).commit(plan);
             done += count;
         }
         if self.is_survey_due() {
             self.look_over()?;
         }
-        self.state.write().build_seconds += began.elapsed().as_secs_f64();
+        self.state.build_seconds += began.elapsed().as_secs_f64();
         (self.work.progress)(total, total);
         Ok(())
     }
 
     /// Whether `optimize` should link what there is.
     pub(crate) fn is_worthwhile(&self) -> bool {
-        let state = self.state.read();
-        state.slots() > FLAT
+        self.state.slots() > FLAT
     }
 }
 
 struct PlanBatch<'a, 'b> {
     linker: &'a Linker<'b>,
-    state: &'a State,
     count: usize,
 }
 
@@ -77,7 +68,7 @@ impl OnSpace for PlanBatch<'_, '_> {
     type Output = Result<insert::Plan, Interrupted>;
 
     fn on<S: Space>(self, space: S) -> Self::Output {
-        let Linker { options, level, work, .. } = *self.linker;
-        self.state.graph.plan(&self.state.rows, space, level, self.count, options.ef_construction, work)
+        let Linker { options, level, ref state, work } = *self.linker;
+        state.graph.plan(&state.rows, space, level, self.count, options.ef_construction, work)
     }
 }

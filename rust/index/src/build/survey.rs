@@ -1,11 +1,14 @@
 //! Looking over a graph that has grown: every node must be reachable, and walks must find what they are meant to.
 
+use std::sync::Arc;
+
 use crate::build::link::Linker;
 use crate::errors::Interrupted;
 use crate::graph::reach;
+use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Plan, Search};
-use crate::state::{OnSpace, State};
+use crate::state::OnSpace;
 use crate::storage::space::Space;
 
 /// Vectors of the index that are searched for.
@@ -23,47 +26,33 @@ const TIE: f32 = 1e-6;
 impl Linker<'_> {
     /// Whether an eighth of the graph is new since it was looked over.
     pub(crate) fn is_survey_due(&self) -> bool {
-        let state = self.state.read();
-        state.graph.len() * 8 >= state.surveyed * 9
+        self.state.graph.len() * 8 >= self.state.surveyed * 9
     }
 
     /// Look over the graph when any of it is new.
-    pub(crate) fn survey_anew(&self) -> Result<(), Interrupted> {
-        let is_new = {
-            let state = self.state.read();
-            state.graph.len() != state.surveyed
-        };
-        if is_new { self.look_over() } else { Ok(()) }
+    pub(crate) fn survey_anew(&mut self) -> Result<(), Interrupted> {
+        if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.look_over() }
     }
 
     /// Make every vector reachable, and measure what walks find.
-    pub(crate) fn look_over(&self) -> Result<(), Interrupted> {
+    pub(crate) fn look_over(&mut self) -> Result<(), Interrupted> {
         self.reach()?;
-        self.survey()
+        (self.state.graph_recall, self.state.surveyed) = (self.measure()?, self.state.graph.len());
+        Ok(())
     }
 
     /// Make every linked vector reachable.
-    fn reach(&self) -> Result<(), Interrupted> {
-        let links = {
-            let state = self.state.read();
-            state.with_space(PlanReach { linker: self, state: &state })?
-        };
-        self.state.write().graph.commit_reach(links);
+    fn reach(&mut self) -> Result<(), Interrupted> {
+        let links = self.state.with_space(PlanReach { linker: self })?;
+        if !links.is_empty() {
+            Arc::make_mut(&mut self.state.graph).commit_reach(links);
+        }
         Ok(())
     }
 
     /// Measure what walks find against exact search.
-    fn survey(&self) -> Result<(), Interrupted> {
-        let (recall, linked) = {
-            let state = self.state.read();
-            (self.measure(&state)?, state.graph.len())
-        };
-        let mut state = self.state.write();
-        (state.graph_recall, state.surveyed) = (recall, linked);
-        Ok(())
-    }
-
-    fn measure(&self, state: &State) -> Result<f32, Interrupted> {
+    fn measure(&self) -> Result<f32, Interrupted> {
+        let state = &*self.state;
         let linked = state.graph.len();
         if linked < ASKED_FOR {
             return Ok(1.0);
@@ -76,7 +65,7 @@ impl Linker<'_> {
             own.push(state.ids.id(slot));
         }
         let count = queries.len() / dim;
-        let search = |plan| Search { state, level: self.level, k: ASKED_FOR, plan, allowed: None, is_filtered: false };
+        let search = |plan| Search { state, level: self.level, k: ASKED_FOR, plan, allowed: Allowed::All };
         let part = count.div_ceil(self.work.threads);
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
@@ -116,14 +105,14 @@ fn others(own: u64, hits: &[Hit]) -> impl Iterator<Item = f32> {
 
 struct PlanReach<'a, 'b> {
     linker: &'a Linker<'b>,
-    state: &'a State,
 }
 
 impl OnSpace for PlanReach<'_, '_> {
     type Output = Result<reach::Links, Interrupted>;
 
     fn on<S: Space>(self, space: S) -> Self::Output {
-        self.state.graph.plan_reach(&self.state.rows, space, self.linker.level, self.linker.work)
+        let Linker { level, ref state, work, .. } = *self.linker;
+        state.graph.plan_reach(&state.rows, space, level, work)
     }
 }
 

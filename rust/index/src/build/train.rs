@@ -37,15 +37,15 @@ const GOOD: f32 = 0.97;
 
 impl Linker<'_> {
     /// Fit a codec, or fit it again when the index has doubled since or what came since is unlike what it was fitted to.
-    pub(crate) fn train(&self) -> Result<(), Interrupted> {
-        let slots = self.state.read().slots();
-        let doubled = slots >= 2 * self.state.read().trained;
+    pub(crate) fn train(&mut self) -> Result<(), Interrupted> {
+        let slots = self.state.slots();
+        let doubled = slots >= 2 * self.state.trained;
         if slots > FEW && (doubled || self.has_drifted()) { self.fit() } else { Ok(()) }
     }
 
     /// Whether the codec makes far larger errors on the newest vectors than on those it was fitted to.
-    fn has_drifted(&self) -> bool {
-        let state = self.state.read();
+    fn has_drifted(&mut self) -> bool {
+        let state = &*self.state;
         let (slots, checked) = (state.slots(), state.checked);
         let Coding::Codes(codes) = &state.coding else { return false };
         if slots < checked + CHECKED {
@@ -61,35 +61,27 @@ impl Linker<'_> {
             of_each.sum::<f64>() / (to - from).div_ceil(step) as f64
         };
         let drifted = error(checked, slots) > DRIFT * error(0, state.trained);
-        drop(state);
-        self.state.write().checked = slots;
+        self.state.checked = slots;
         drifted
     }
 
     /// Fit a codec again when there is anything it was not fitted to.
-    pub(crate) fn fit_anew(&self) -> Result<(), Interrupted> {
-        let (slots, trained) = {
-            let state = self.state.read();
-            (state.slots(), state.trained)
-        };
+    pub(crate) fn fit_anew(&mut self) -> Result<(), Interrupted> {
+        let (slots, trained) = (self.state.slots(), self.state.trained);
         if slots > FEW && slots != trained { self.fit() } else { Ok(()) }
     }
 
     /// Fit a codec to all vectors.
-    fn fit(&self) -> Result<(), Interrupted> {
-        let (coding, slots) = {
-            let state = self.state.read();
-            let slots = state.slots();
-            let coding = match self.options.storage {
-                Storage::Raw => Coding::Raw,
-                Storage::Sq4 => Coding::Codes(self.codes(&state.rows, Bits::Four)?),
-                Storage::Sq8 => Coding::Codes(self.codes(&state.rows, Bits::Eight)?),
-                Storage::Auto => self.choose(&state.rows)?,
-            };
-            (coding, slots)
+    fn fit(&mut self) -> Result<(), Interrupted> {
+        let rows = &self.state.rows;
+        let coding = match self.options.storage {
+            Storage::Raw => Coding::Raw,
+            Storage::Sq4 => Coding::Codes(self.codes(rows, Bits::Four)?),
+            Storage::Sq8 => Coding::Codes(self.codes(rows, Bits::Eight)?),
+            Storage::Auto => self.choose(rows)?,
         };
-        let mut state = self.state.write();
-        (state.coding, state.trained, state.checked) = (coding, slots, slots);
+        let slots = self.state.slots();
+        (self.state.coding, self.state.trained, self.state.checked) = (coding, slots, slots);
         Ok(())
     }
 

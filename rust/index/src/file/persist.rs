@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use tiercel_container::read_through_links;
 use tiercel_quant::{Bits, Codec, Rotation, is_step};
-use tiercel_simd::{Buffer, Level};
+use tiercel_simd::{Chunked, Level};
 
 use super::atomic::write_atomically;
 use super::layout::{Tag, file_len};
@@ -178,20 +179,20 @@ fn wrong<T>(tag: Tag, what: impl Display) -> Result<T, LoadError> {
 /// The lengths of all sections.
 fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
     let (mean, codes) = match &state.coding {
-        Coding::Codes(codes) => (size_of_val(codes.codec.mean()), codes.bytes.len()),
+        Coding::Codes(codes) => (size_of_val(codes.codec.mean()), codes.bytes.len() * codes.stride),
         _ => (0, 0),
     };
     let upper = &state.graph.layers[1..];
-    let upper_values: usize = upper.iter().map(|layer| 2 * layer.len() + layer.links.len()).sum();
+    let upper_values: usize = upper.iter().map(|layer| 2 * layer.len() + layer.values()).sum();
     let lengths = [
         META_LEN as usize,
         8 * upper.len(),
-        size_of_val(state.ids.by_slot()),
-        size_of_val(state.dead.words()),
-        state.rows.as_bytes().len(),
+        8 * state.slots(),
+        8 * state.slots().div_ceil(64),
+        state.slots() * state.rows.row_bytes(),
         mean,
         codes,
-        size_of_val(&state.graph.layers[0].links[..]),
+        4 * state.graph.layers[0].values(),
         4 * upper_values,
     ];
     std::array::from_fn(|at| (TAGS[at], lengths[at] as u64))
@@ -203,25 +204,33 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     writer.section(META, |out| out.write_all(&Meta::of(options, state).to_bytes()))?;
     writer
         .section(LEVELS, |out| upper.iter().try_for_each(|layer| out.write_all(&(layer.len() as u64).to_le_bytes())))?;
-    writer.section(IDS, |out| out.write_all(bytemuck::cast_slice(state.ids.by_slot())))?;
-    writer.section(DEAD, |out| out.write_all(bytemuck::cast_slice(state.dead.words())))?;
-    writer.section(VECTORS, |out| out.write_all(state.rows.as_bytes()))?;
+    writer.section(IDS, |out| state.ids.by_slot().try_for_each(|ids| out.write_all(bytemuck::cast_slice(ids))))?;
+    writer.section(DEAD, |out| {
+        let dead = state.dead.words();
+        let behind = vec![0u64; state.slots().div_ceil(64) - dead.len()];
+        [dead, &behind].into_iter().try_for_each(|words| out.write_all(bytemuck::cast_slice(words)))
+    })?;
+    writer.section(VECTORS, |out| state.rows.each_bytes(|bytes| out.write_all(bytes)))?;
     let codes = match &state.coding {
         Coding::Codes(codes) => Some(codes),
         _ => None,
     };
-    let (mean, bytes) = codes.map_or((&[][..], &[][..]), |codes| (codes.codec.mean(), &codes.bytes[..]));
+    let mean = codes.map_or(&[][..], |codes| codes.codec.mean());
     writer.section(MEAN, |out| out.write_all(bytemuck::cast_slice(mean)))?;
-    writer.section(CODES, |out| out.write_all(bytes))?;
-    writer.section(BASE, |out| out.write_all(bytemuck::cast_slice(&state.graph.layers[0].links)))?;
+    writer.section(CODES, |out| {
+        codes.map_or(Ok(()), |codes| codes.bytes.runs().try_for_each(|bytes| out.write_all(bytes)))
+    })?;
+    writer.section(BASE, |out| write_values(&state.graph.layers[0].links, out))?;
     writer.section(UPPER, |out| {
         upper.iter().try_for_each(|layer| {
-            [&layer.members[..], &layer.below, &layer.links]
-                .into_iter()
-                .try_for_each(|values| out.write_all(bytemuck::cast_slice(values)))
+            [&layer.members, &layer.below, &layer.links].into_iter().try_for_each(|values| write_values(values, out))
         })
     })?;
     writer.finish()
+}
+
+fn write_values(values: &Chunked<u32>, out: &mut impl Write) -> io::Result<()> {
+    values.runs().try_for_each(|run| out.write_all(bytemuck::cast_slice(run)))
 }
 
 fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
@@ -238,25 +247,21 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
     let by_slot: Vec<u64> = reader.read_vec(IDS, meta.slots)?;
     let words: Vec<u64> = reader.read_vec(DEAD, meta.slots.div_ceil(64))?;
     let Some(dead) = Bitset::from_words(words, by_slot.len()) else { return wrong(DEAD, "slots") };
-    let Some(ids) = Ids::from_parts(by_slot, |slot| dead.contains(slot), meta.next) else {
+    let Some(ids) = Ids::from_parts(&by_slot, |slot| dead.contains(slot), meta.next) else {
         return wrong(IDS, "ids");
     };
-    (state.ids, state.dead) = (ids, dead);
-    state.rows = Rows::from_file(&options, |bytes_a_row| {
-        let mut bytes = Buffer::zeroed(reader.expect_len(VECTORS, meta.slots, bytes_a_row)?);
-        reader.read_into(VECTORS, &mut bytes)?;
-        Ok::<_, LoadError>(bytes)
-    })?;
+    (state.ids, state.dead) = (ids, Arc::new(dead));
+    reader.expect_len(VECTORS, meta.slots, state.rows.row_bytes())?;
+    state.rows = Rows::from_file(&options, meta.slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
     if let Some((row, error)) = state.rows.unfit("section VECT") {
-        let bytes_a_row = (state.rows.as_bytes().len() / state.rows.len()) as u64;
-        let offset = reader.start(VECTORS) + row as u64 * bytes_a_row;
+        let offset = reader.start(VECTORS) + (row * state.rows.row_bytes()) as u64;
         return Err(Corruption { what: error.to_string(), offset }.into());
     }
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.checked) = (meta.trained as usize, meta.slots as usize);
     state.build_seconds = meta.build_seconds;
     (state.graph_recall, state.surveyed) = (meta.graph_recall, meta.linked as usize);
-    state.graph = read_graph(&mut reader, &meta, &nodes)?;
+    state.graph = Arc::new(read_graph(&mut reader, &meta, &nodes)?);
     reader.finish()?;
     Ok((options, state))
 }
@@ -280,17 +285,18 @@ fn read_coding(reader: &mut Reader<impl Read>, meta: &Meta) -> Result<Coding, Lo
     let rotation = Rotation::new(options.dim, options.seed);
     let codec = Codec::from_parts(bits, geometry(options.metric), rotation, mean, meta.step);
     let stride = stride(&codec);
-    let mut bytes = Buffer::zeroed(reader.expect_len(CODES, meta.slots, stride)?);
-    reader.read_into(CODES, &mut bytes)?;
-    Ok(Coding::Codes(Codes { codec, bytes, stride, trial: meta.trial }))
+    reader.expect_len(CODES, meta.slots, stride)?;
+    let mut bytes = Chunked::new(stride).with_zeros(meta.slots as usize);
+    reader.read_pieces(CODES, &mut bytes.runs_mut().map(|(_, run)| run))?;
+    Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, stride, trial: meta.trial }))
 }
 
 fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
     let mut graph = Graph::new(meta.options.m, meta.options.seed);
     let base = &mut graph.layers[0];
-    let len = reader.expect_len(BASE, meta.linked, 4 * base.stride)? / 4;
-    base.links = Buffer::zeroed(len);
-    reader.read_into(BASE, bytemuck::cast_slice_mut(&mut base.links))?;
+    reader.expect_len(BASE, meta.linked, 4 * base.stride)?;
+    base.links = base.links.clone().with_zeros(meta.linked as usize);
+    reader.read_pieces(BASE, &mut base.links.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
     let width = 2 + Layer::new(meta.options.m).stride as u64;
     let values: Vec<u32> = reader.read_vec(UPPER, nodes.iter().sum::<u64>() * width)?;
     let mut rest = &values[..];
@@ -301,7 +307,8 @@ fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Res
         let (below, tail) = tail.split_at(nodes);
         let (links, tail) = tail.split_at(nodes * layer.stride);
         rest = tail;
-        (layer.members, layer.below) = (members.to_vec(), below.to_vec());
+        layer.members.extend_from_slice(members);
+        layer.below.extend_from_slice(below);
         layer.links.extend_from_slice(links);
         graph.layers.push(layer);
     }
@@ -315,7 +322,7 @@ fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Res
 impl Index {
     /// Write the index to a file, which is replaced as a whole or not at all.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let state = self.state.read();
+        let state = self.state();
         write_atomically(path, |out| write(self.options(), &state, out).map(|_| ()))
     }
 
@@ -328,17 +335,17 @@ impl Index {
 
     /// Write the content of the file to `out`; [`Self::file_len`] bytes while nobody changes the index.
     pub fn write_to(&self, out: impl Write) -> io::Result<()> {
-        write(self.options(), &self.state.read(), out).map(|_| ())
+        write(self.options(), &self.state(), out).map(|_| ())
     }
 
     /// Bytes of the file that [`Self::save`] would write now.
     pub fn file_len(&self) -> u64 {
-        file_len(&lengths(&self.state.read())).unwrap_or(0)
+        file_len(&lengths(&self.state())).unwrap_or(0)
     }
 
     /// The content of the file that [`Self::save`] would write.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let state = self.state.read();
+        let state = self.state();
         let len = file_len(&lengths(&state)).unwrap_or(0) as usize;
         write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
     }

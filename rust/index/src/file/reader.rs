@@ -71,14 +71,37 @@ impl<R: Read> Reader<R> {
     /// Read section `tag`, which must be the next one, into memory of its length. On failure the memory holds anything.
     pub(crate) fn read_into(&mut self, tag: Tag, out: &mut [u8]) -> Result<(), LoadError> {
         self.expect_len(tag, out.len() as u64, 1)?;
+        self.read_pieces(tag, &mut std::iter::once(out))
+    }
+
+    /// Read section `tag`, which must be the next one, into pieces of memory that together are as long. On failure they hold anything.
+    pub(crate) fn read_pieces(
+        &mut self,
+        tag: Tag,
+        pieces: &mut dyn Iterator<Item = &mut [u8]>,
+    ) -> Result<(), LoadError> {
         let section = self.sections[self.read];
         assert_eq!(section.tag, tag, "sections are read in order");
         // A block is summed while it is in the cache, and compared when the stored checksums come by.
-        let mut checksums = Vec::with_capacity(out.len().div_ceil(BLOCK) * CHECKSUM);
-        for block in out.chunks_mut(BLOCK) {
-            self.input.fill(block)?;
-            checksums.extend(crc32c::crc32c(block).to_le_bytes());
+        let (mut checksums, mut checksum, mut done) = (Vec::new(), 0, 0);
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                let left = (BLOCK - done % BLOCK).min(piece.len());
+                let (some, rest) = piece.split_at_mut(left);
+                self.input.fill(some)?;
+                checksum = crc32c::crc32c_append(checksum, some);
+                done += left;
+                if done.is_multiple_of(BLOCK) {
+                    checksums.extend(checksum.to_le_bytes());
+                    checksum = 0;
+                }
+                piece = rest;
+            }
         }
+        if !done.is_multiple_of(BLOCK) {
+            checksums.extend(checksum.to_le_bytes());
+        }
+        assert_eq!(done as u64, section.len, "pieces are as long as their section");
         self.compare(section, &checksums)?;
         self.input.padding(&format!("section {}", name(tag)))?;
         self.read += 1;

@@ -106,14 +106,6 @@ impl Graph {
 
     /// Put a planned batch in, which was planned on the graph as it is.
     pub(crate) fn commit(&mut self, plan: Plan) {
-        // Without memory this panics, before anything has changed.
-        for (at, (layer, plan)) in self.layers.iter_mut().zip(&plan.layers).enumerate() {
-            layer.links.reserve(plan.forward.len());
-            if at > 0 {
-                layer.members.reserve(plan.members.len());
-                layer.below.reserve(plan.below.len());
-            }
-        }
         for (at, plan) in plan.layers.into_iter().enumerate() {
             if at == self.layers.len() {
                 self.layers.push(Layer::new(self.m));
@@ -127,7 +119,7 @@ impl Graph {
                 layer.below.extend_from_slice(&plan.below);
             }
             for (row, target) in plan.rows.chunks_exact(layer.stride).zip(&plan.targets) {
-                layer.links[*target as usize * layer.stride..][..layer.stride].copy_from_slice(row);
+                layer.links.row_mut(*target as usize).copy_from_slice(row);
             }
         }
     }
@@ -251,7 +243,7 @@ impl<S: Space> Loop for Forward<'_, S> {
                     && let Some(nearest) = scratch.pool.entries().first()
                     && at < walked
                 {
-                    start = (layer.below[slot_of(*nearest) as usize], key_of(*nearest));
+                    start = (layer.below(slot_of(*nearest)), key_of(*nearest));
                 }
                 for (new, &other) in members[at].iter().enumerate() {
                     let key = space.key::<I>(query, other);

@@ -8,12 +8,18 @@
 //! level 1   members [slot, ..]   below [node of level 0, ..]   links [m neighbours | NONE ..] a node
 //! level 0   node = slot                                        links [2 m neighbours | NONE ..] a node, on 64-byte lines
 //! ```
+//!
+//! The rows lie in small chunks, because a batch of insertions changes rows all over a level: while a search holds the graph as it
+//! was, each chunk that changes is copied.
 
 use tiercel_quant::split_mix;
-use tiercel_simd::Buffer;
+use tiercel_simd::Chunked;
 
 /// Ends a row that is not full.
 pub(crate) const NONE: u32 = u32::MAX;
+
+/// Bytes of a chunk of links.
+const CHUNK: usize = 4 << 10;
 
 /// No node is above this level: with m = 2 it is reached by one node in 2^32.
 const MAX_LEVEL: usize = 32;
@@ -26,28 +32,34 @@ pub(crate) struct Layer {
     /// Values from one row to the next.
     pub(crate) stride: usize,
     /// Rows of neighbours, by node of this level.
-    pub(crate) links: Buffer<u32>,
+    pub(crate) links: Chunked<u32>,
     /// Slot of each node; empty at level 0.
-    pub(crate) members: Vec<u32>,
+    pub(crate) members: Chunked<u32>,
     /// Number of each node in the level below; empty at level 0.
-    pub(crate) below: Vec<u32>,
+    pub(crate) below: Chunked<u32>,
 }
 
 impl Layer {
     pub(crate) fn new(degree: usize) -> Self {
         let stride = degree.next_multiple_of(16);
-        Self { degree, stride, links: Buffer::new(), members: Vec::new(), below: Vec::new() }
+        let links = Chunked::with_chunk_bytes(stride, CHUNK);
+        Self { degree, stride, links, members: Chunked::new(1), below: Chunked::new(1) }
+    }
+
+    /// Values of all rows.
+    pub(crate) const fn values(&self) -> usize {
+        self.links.len() * self.stride
     }
 
     /// Nodes of this level.
     pub(crate) fn len(&self) -> usize {
-        self.links.len() / self.stride
+        self.links.len()
     }
 
     /// The row of a node, padding included.
     #[inline(always)]
     pub(crate) fn row(&self, node: u32) -> &[u32] {
-        &self.links[node as usize * self.stride..][..self.stride]
+        self.links.row(node as usize)
     }
 
     /// The neighbours of a node.
@@ -59,7 +71,7 @@ impl Layer {
 
     /// Replace the neighbours of a node.
     pub(crate) fn set_row(&mut self, node: u32, neighbours: &[u32]) {
-        let row = &mut self.links[node as usize * self.stride..][..self.stride];
+        let row = self.links.row_mut(node as usize);
         row[..neighbours.len()].copy_from_slice(neighbours);
         row[neighbours.len()..].fill(NONE);
     }
@@ -67,12 +79,18 @@ impl Layer {
     /// The slot of a node.
     #[inline(always)]
     pub(crate) fn slot(&self, node: u32) -> u32 {
-        if self.members.is_empty() { node } else { self.members[node as usize] }
+        if self.members.is_empty() { node } else { self.members.row(node as usize)[0] }
+    }
+
+    /// The number of a node, of a level above 0, in the level below.
+    #[inline(always)]
+    pub(crate) fn below(&self, node: u32) -> u32 {
+        self.below.row(node as usize)[0]
     }
 
     /// Memory taken, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.links.bytes() + (self.members.capacity() + self.below.capacity()) * size_of::<u32>()
+        self.links.bytes() + self.members.bytes() + self.below.bytes()
     }
 }
 
@@ -123,12 +141,10 @@ impl Graph {
             && self.layers.iter().enumerate().all(|(level, layer)| {
                 let nodes = layer.len();
                 let below = level.checked_sub(1).map_or(0, |below| self.layers[below].len());
-                let linked = |(at, node): (usize, &u32)| {
-                    *node == NONE || ((*node as usize) < nodes && *node as usize != at / layer.stride)
-                };
-                layer.links.iter().enumerate().all(linked)
-                    && layer.members.iter().all(|slot| (*slot as usize) < slots)
-                    && layer.below.iter().all(|node| (*node as usize) < below)
+                let linked = |at: usize, node: u32| node == NONE || ((node as usize) < nodes && node as usize != at);
+                (0..nodes).all(|at| layer.links.row(at).iter().all(|node| linked(at, *node)))
+                    && layer.members.runs().flatten().all(|slot| (*slot as usize) < slots)
+                    && layer.below.runs().flatten().all(|node| (*node as usize) < below)
             })
     }
 
@@ -139,7 +155,7 @@ impl Graph {
 
     /// Mean number of neighbours at level 0.
     pub(crate) fn mean_degree(&self) -> f64 {
-        let links = self.layers[0].links.iter().filter(|other| **other != NONE).count();
+        let links = self.layers[0].links.runs().flatten().filter(|other| **other != NONE).count();
         links as f64 / self.len().max(1) as f64
     }
 
@@ -147,8 +163,8 @@ impl Graph {
     pub(crate) fn shrink(&mut self) {
         for layer in &mut self.layers {
             layer.links.shrink();
-            layer.members.shrink_to_fit();
-            layer.below.shrink_to_fit();
+            layer.members.shrink();
+            layer.below.shrink();
         }
     }
 }

@@ -62,7 +62,8 @@ impl Graph {
             for root in roots {
                 spread(layer, root, root, &mut parents);
             }
-            let reached = parents.iter().zip(&layer.below).filter(|(parent, _)| **parent != NONE);
+            let below = layer.below.runs().flatten();
+            let reached = parents.iter().zip(below).filter(|(parent, _)| **parent != NONE);
             roots = reached.map(|(_, below)| *below).collect();
         }
         let mut parents = vec![NONE; self.len()];

@@ -76,7 +76,7 @@ pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &
                 break;
             }
         }
-        node = layer.below[node as usize];
+        node = layer.below(node);
         at -= 1;
     }
     (node, key)
@@ -173,7 +173,7 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
 /// Ask for the neighbours of a node.
 #[inline(always)]
 fn prefetch_row<I: Isa>(layer: &Layer, node: u32) {
-    let row = layer.links.as_ptr().wrapping_add(node as usize * layer.stride);
+    let row = layer.links.address(node as usize, layer.stride, layer.links.shift());
     for line in 0..layer.stride / 16 {
         I::prefetch(row.wrapping_add(16 * line).cast());
     }

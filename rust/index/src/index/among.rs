@@ -1,9 +1,10 @@
 //! Exact search among a few vectors: what a cache of answers asks for.
 
 use super::Index;
-use super::read::{Filter, Matches, allowed, matches};
+use super::read::{Filter, Matches, chosen, matches};
 use crate::errors::{RowError, SearchError};
 use crate::options::Dtype;
+use crate::search::allowed::Allowed;
 use crate::search::query::{Memory, NO_HIT, Plan, Search};
 use crate::storage::bitset::Bitset;
 use crate::storage::rows;
@@ -38,24 +39,23 @@ impl Index {
         if values != dim {
             return Err(RowError::Ragged { argument: "query", dim, values }.into());
         }
-        // All of it under one lock: what is added next is in neither the version nor the slots.
-        let state = self.state.read();
-        let version = self.version();
+        let state = self.state();
+        let version = state.version;
         let added = version.checked_sub(among.since).and_then(|added| usize::try_from(added).ok());
         let Some(added) = added.filter(|added| *added <= among.limit) else { return Ok(None) };
         let mut some = Bitset::new(state.slots());
         among.candidates.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| some.insert(slot));
         let fresh = state.slots().saturating_sub(added)..state.slots();
         fresh.filter(|slot| !state.dead.contains(*slot)).for_each(|slot| some.insert(slot));
-        if let Some(allowed) = allowed(&state, among.filter.as_ref())?.filter(|_| among.filter.is_some()) {
-            some.intersect(&allowed);
+        if let Some(chosen) = chosen(&state, among.filter.as_ref())? {
+            some.intersect(&chosen);
         }
         let k = among.k.min(state.ids.len());
         if k == 0 {
             return Ok(Some((Matches { k, ids: vec![], distances: vec![], counts: vec![0], exact: true }, version)));
         }
-        let (level, plan, allowed) = (self.level, Plan::Exact, Some(&some));
-        let search = Search { state: &state, level, k, plan, allowed, is_filtered: true };
+        let (level, plan, allowed) = (self.level, Plan::Exact, Allowed::Only(&some));
+        let search = Search { state: &state, level, k, plan, allowed };
         let (mut direction, mut hits) = (Vec::new(), vec![NO_HIT; k]);
         rows::direction(query, self.options().metric, &mut direction);
         search.one(&direction, &mut Memory::default(), &mut hits, work)?;

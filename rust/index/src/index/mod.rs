@@ -1,14 +1,14 @@
 //! The index: vectors by id, safe to use from many threads.
 //!
-//! One writer at a time holds `writer` for the length of an operation; it plans on the state under a shared lock and changes
-//! it under a short exclusive one, so searches go on meanwhile and never see a change half done.
+//! Readers hold a state, which never changes. One writer at a time, who holds `writer` for the length of an operation, builds the next
+//! state beside it and publishes that as a whole. Nobody waits for a reader, and readers wait for nobody.
 
 pub(crate) mod among;
 pub(crate) mod read;
 pub(crate) mod stats;
 mod write;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
@@ -23,10 +23,9 @@ use crate::state::State;
 pub struct Index {
     options: Options,
     pub(crate) level: Level,
-    pub(crate) state: RwLock<State>,
+    /// The lock is held for no longer than it takes to copy or to replace the pointer.
+    current: RwLock<Arc<State>>,
     writer: Mutex<()>,
-    /// See [`Index::version`]. Changed under the exclusive lock of `state` alone, so under a shared one it is that of the state.
-    version: AtomicU64,
     /// Memory of walks that no search uses now.
     idle: Mutex<Vec<Memory>>,
 }
@@ -51,14 +50,20 @@ impl Index {
     }
 
     pub(crate) fn from_state(options: Options, level: Level, state: State) -> Self {
-        Self {
-            options,
-            level,
-            state: RwLock::new(state),
-            writer: Mutex::default(),
-            version: AtomicU64::default(),
-            idle: Mutex::default(),
-        }
+        Self { options, level, current: RwLock::new(Arc::new(state)), writer: Mutex::default(), idle: Mutex::default() }
+    }
+
+    /// The state that was published last.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.current.read().clone()
+    }
+
+    /// Make a state the current one. The caller holds the lock of the one writer.
+    fn publish(&self, next: State) {
+        let next = Arc::new(next);
+        let old = std::mem::replace(&mut *self.current.write(), next);
+        // Not under the lock: this may free all that the next state does not share.
+        drop(old);
     }
 
     /// What it was made with.
@@ -68,7 +73,7 @@ impl Index {
 
     /// Vectors that can be found.
     pub fn len(&self) -> usize {
-        self.state.read().ids.len()
+        self.state().ids.len()
     }
 
     /// Whether there are none.
@@ -78,37 +83,35 @@ impl Index {
 
     /// Slots, those of removed vectors among them: what a scan costs.
     pub fn slots(&self) -> usize {
-        self.state.read().slots()
+        self.state().slots()
     }
 
-    /// Grows by one with every vector that is added or removed, and when an addition is taken back: equal versions of an index
-    /// are equal contents. Whatever was added since a version is in the last slots, and not in more of them than it has grown by:
-    /// an addition takes as many slots as it grows, and taking it back only makes those fewer.
+    /// Grows by one with every vector that is added or removed: equal versions of an index are equal contents. Whatever was added
+    /// since a version is in the last slots, and not in more of them than it has grown by.
     pub fn version(&self) -> u64 {
-        self.version.load(Ordering::Acquire)
+        self.state().version
     }
 
     /// The smallest and the largest norm of all vectors that were ever in the index since it was made or loaded; infinity and 0 when
     /// there were none, and under l2.
     pub fn norms(&self) -> (f64, f64) {
-        self.state.read().rows.norms()
+        self.state().rows.norms()
     }
 
     /// Whether an id is in the index.
     pub fn contains(&self, id: u64) -> bool {
-        self.state.read().ids.slot(id).is_some()
+        self.state().ids.slot(id).is_some()
     }
 
     /// All ids, in the order they were added.
     pub fn ids(&self) -> Vec<u64> {
-        let state = self.state.read();
-        let ids = state.ids.by_slot().iter().enumerate();
-        ids.filter(|(slot, _)| !state.dead.contains(*slot)).map(|(_, id)| *id).collect()
+        let state = self.state();
+        state.living().map(|slot| state.ids.id(slot)).collect()
     }
 
     /// The vectors of ids, one after the other, as they were given.
     pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, NotFound> {
-        let state = self.state.read();
+        let state = self.state();
         let (mut vectors, mut row) = (Vec::with_capacity(ids.len() * self.options.dim), Vec::new());
         for &id in ids {
             state.rows.vector(state.ids.slot(id).ok_or(NotFound { id })?, &mut row);
@@ -125,6 +128,6 @@ impl Index {
 
 impl Clone for Index {
     fn clone(&self) -> Self {
-        Self::from_state(self.options.clone(), self.level, self.state.read().clone())
+        Self::from_state(self.options.clone(), self.level, State::clone(&self.state()))
     }
 }

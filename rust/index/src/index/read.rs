@@ -1,10 +1,9 @@
 //! Searches of many queries, and of everything within a distance.
 
-use parking_lot::RwLockReadGuard;
-
 use super::Index;
 use crate::errors::SearchError;
 use crate::options::{Dtype, Options};
+use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within};
 use crate::search::query::{Hit, Memory, NO_HIT, Plan, Search};
 use crate::search::recall::ef_for;
@@ -61,9 +60,6 @@ pub struct RangeMatches {
     pub offsets: Vec<u64>,
 }
 
-/// Queries by thread that are answered before a waiting writer has its turn.
-const PART: usize = 256;
-
 /// Queries a thread takes at a time.
 const CHUNK: usize = 16;
 
@@ -78,28 +74,19 @@ impl Index {
         rows::check("queries", queries, &self.options, Dtype::F32, work)??;
         let dim = self.options.dim;
         let count = queries.len() / dim;
-        // Fewer hits than were asked for are all that there are. So what is counted here is what the first part searches.
-        let mut state = self.state.read();
+        let state = self.state();
         check_filter(&state, settings.filter.as_ref())?;
         let k = settings.k.min(state.ids.len());
         if k == 0 || count == 0 {
             return Ok(Matches { k, ids: vec![], distances: vec![], counts: vec![0; count], exact: true });
         }
         let mut hits = room(count, k)?;
-        let mut exact = true;
-        let part = PART.saturating_mul(work.threads).clamp(1, count);
-        for (number, (queries, out)) in queries.chunks(part * dim).zip(hits.chunks_mut(part * k)).enumerate() {
-            if number > 0 {
-                // A writer waits for a part of a batch, not for all of it.
-                RwLockReadGuard::bump(&mut state);
-            }
-            exact &= self.search_part(&state, queries, k, settings, out, work)?;
-        }
+        let exact = self.search_state(&state, queries, k, settings, &mut hits, work)?;
         Ok(matches(k, &hits, exact))
     }
 
-    /// Find `k` hits of each query in the index as it stands; tells whether they are the true nearest.
-    fn search_part(
+    /// Find `k` hits of each query in a state; returns whether they are the true nearest.
+    fn search_state(
         &self,
         state: &State,
         queries: &[f32],
@@ -110,12 +97,11 @@ impl Index {
     ) -> Result<bool, SearchError> {
         let Options { dim, metric, .. } = self.options;
         let count = queries.len() / dim;
-        let allowed = allowed(state, settings.filter.as_ref())?;
-        let available = allowed.as_ref().map_or(state.slots(), Bitset::count);
+        let chosen = chosen(state, settings.filter.as_ref())?;
+        let allowed = Allowed::of(state, chosen.as_ref());
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
-        let plan = Plan::choose(state, k, ef, available);
-        let is_filtered = settings.filter.is_some();
-        let search = Search { state, level: self.level, k, plan, allowed: allowed.as_ref(), is_filtered };
+        let plan = Plan::choose(state, k, ef, allowed.count(state.slots()));
+        let search = Search { state, level: self.level, k, plan, allowed };
         if plan == Plan::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
             let scan = |(best, directions): &mut (Vec<_>, Vec<f32>), item: usize, out: &mut [Hit]| {
@@ -153,15 +139,15 @@ impl Index {
     ) -> Result<RangeMatches, SearchError> {
         let dim = self.options.dim;
         rows::check("queries", queries, &self.options, Dtype::F32, work)??;
-        let state = self.state.read();
-        let allowed = allowed(&state, filter)?;
+        let state = self.state();
+        let chosen = chosen(&state, filter)?;
+        let allowed = Allowed::of(&state, chosen.as_ref());
         let mut found: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
         let chunk = QUERIES.min(found.len().div_ceil(work.threads)).max(1);
         work.fill(&mut found, chunk, 1, Vec::new, |directions, item, out| {
             self.directions(&queries[item * chunk * dim..][..out.len() * dim], directions);
             let mut sink = Within { radius, found: vec![Vec::new(); out.len()] };
-            let scan =
-                Scan { rows: &state.rows, queries: directions, allowed: allowed.as_ref(), sink: &mut sink, work };
+            let scan = Scan { rows: &state.rows, queries: directions, allowed, sink: &mut sink, work };
             let _ = self.level.run(scan);
             for (out, mut found) in out.iter_mut().zip(sink.found) {
                 found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -209,26 +195,25 @@ fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), Search
     }
 }
 
-/// The slots that may be found; `None` when that is all of them.
-pub(crate) fn allowed(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
+/// The slots that a filter lets through; `None` without one.
+pub(crate) fn chosen(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
     check_filter(state, filter)?;
-    let allowed = match filter {
-        None if state.dead.count() == 0 => return Ok(None),
-        None => Bitset::without(&state.dead),
-        Some(Filter::Mask(mask)) if state.dead.count() == 0 => Bitset::from_mask(mask),
+    let mut chosen = match filter {
+        None => return Ok(None),
+        Some(Filter::Mask(mask)) if state.dead.count() == 0 => return Ok(Some(Bitset::from_mask(mask))),
+        Some(_) => Bitset::new(state.slots()),
+    };
+    match filter {
         Some(Filter::Mask(mask)) => {
-            let mut allowed = Bitset::new(state.slots());
-            let alive = Bitset::without(&state.dead);
-            alive.iter().zip(*mask).filter(|(_, value)| **value != 0).for_each(|(slot, _)| allowed.insert(slot));
-            allowed
+            let kept = state.living().zip(*mask).filter(|(_, value)| **value != 0);
+            kept.for_each(|(slot, _)| chosen.insert(slot));
         }
         Some(Filter::Ids(ids)) => {
-            let mut allowed = Bitset::new(state.slots());
-            ids.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| allowed.insert(slot));
-            allowed
+            ids.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| chosen.insert(slot));
         }
-    };
-    Ok(Some(allowed))
+        None => {}
+    }
+    Ok(Some(chosen))
 }
 
 /// Room for `k` hits a query, all padding.

@@ -35,7 +35,7 @@ pub struct Stats {
 impl Index {
     /// Sizes and times.
     pub fn stats(&self) -> Stats {
-        let state = self.state.read();
+        let state = self.state();
         let (vectors, beside) = state.rows.bytes();
         let (storage, codes, codec_recall) = match &state.coding {
             Coding::Untrained => ("none", 0, None),

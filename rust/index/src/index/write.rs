@@ -1,7 +1,6 @@
 //! What changes an index: one call at a time, each whole or not at all.
 
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
@@ -9,8 +8,8 @@ use parking_lot::MutexGuard;
 use super::Index;
 use crate::build::link::Linker;
 use crate::errors::{AddError, Interrupted};
-use crate::state::Coding;
-use crate::storage::rows::{self, Rows};
+use crate::state::{Coding, State};
+use crate::storage::rows;
 use crate::work::Work;
 
 /// How long a call waits for another writer before it looks whether to stop.
@@ -19,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 impl Index {
     /// Give the vectors other ids, in the order of [`Self::ids`]. Counting goes on behind the largest of them.
     pub fn set_ids(&mut self, ids: &[u64]) -> Result<(), AddError> {
-        let state = self.state.get_mut();
+        let state = Arc::make_mut(self.current.get_mut());
         state.ids = state.ids.replaced(ids, |slot| state.dead.contains(slot))?;
         Ok(())
     }
@@ -29,20 +28,34 @@ impl Index {
     pub fn add(&self, vectors: Vec<f32>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
         rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let _writer = self.write_alone(work)?;
-        let (ids, first) = {
-            let state = self.state.read();
-            (state.ids.plan(vectors.len() / self.options.dim, ids)?, state.slots())
-        };
+        let mut next = State::clone(&self.state());
+        let ids = next.ids.plan(vectors.len() / self.options.dim, ids)?;
         if ids.is_empty() {
             return Ok(ids);
         }
-        let rows = Rows::from_vectors(&self.options, &vectors, work)?;
-        drop(vectors);
-        self.whole(first, || {
-            self.append(rows, &ids, work)?;
-            self.link_new(work)
-        })?;
+        next.ids.push(&ids);
+        if let Err(interrupted) = self.append(&mut next, vectors, work) {
+            // All that stays of it is that its ids are used.
+            let mut same = State::clone(&self.state());
+            same.ids.count_past(&ids);
+            self.publish(same);
+            return Err(interrupted.into());
+        }
+        next.version += ids.len() as u64;
+        self.publish(next);
         Ok(ids)
+    }
+
+    /// Append vectors to a state, whose ids it has already, with all that follows.
+    fn append(&self, next: &mut State, vectors: Vec<f32>, work: &Work<'_>) -> Result<(), Interrupted> {
+        next.rows.append(&vectors, work)?;
+        drop(vectors);
+        if let Coding::Codes(codes) = &mut next.coding {
+            codes.append(&next.rows, self.level, work)?;
+        }
+        let mut linker = self.linker(next, work);
+        linker.train()?;
+        if linker.is_due() { linker.link() } else { Ok(()) }
     }
 
     /// Wait until no other call changes the index.
@@ -55,121 +68,53 @@ impl Index {
         }
     }
 
-    /// Append rows.
-    fn append(&self, rows: Rows, ids: &[u64], work: &Work<'_>) -> Result<(), Interrupted> {
-        // The codes come first, so that a vector is never without one.
-        let codes = match &self.state.read().coding {
-            Coding::Codes(codes) => Some(codes.encode(&rows, 0, self.level, work)?),
-            _ => None,
-        };
-        let mut state = self.state.write();
-        // Without memory this panics, before anything has changed.
-        state.rows.reserve(rows.len());
-        if let (Coding::Codes(codes), Some(fresh)) = (&mut state.coding, codes) {
-            codes.bytes.extend_from_slice(&fresh);
-        }
-        state.rows.append(rows);
-        state.ids.push(ids);
-        self.version.fetch_add(ids.len() as u64, Ordering::Release);
-        let slots = state.slots();
-        state.dead.resize(slots);
-        Ok(())
+    fn linker<'a>(&'a self, state: &'a mut State, work: &'a Work<'a>) -> Linker<'a> {
+        Linker { options: &self.options, level: self.level, state, work }
     }
 
-    /// Do an addition whole or not at all, also where it panics.
-    fn whole(&self, first: usize, addition: impl FnOnce() -> Result<(), Interrupted>) -> Result<(), Interrupted> {
-        let added = panic::catch_unwind(AssertUnwindSafe(addition));
-        if !matches!(added, Ok(Ok(()))) {
-            self.take_back(first);
-        }
-        added.unwrap_or_else(|panic| panic::resume_unwind(panic))
-    }
-
-    fn link_new(&self, work: &Work<'_>) -> Result<(), Interrupted> {
-        let linker = self.linker(work);
-        linker.train()?;
-        if linker.is_due() { linker.link() } else { Ok(()) }
-    }
-
-    fn linker<'a>(&'a self, work: &'a Work<'a>) -> Linker<'a> {
-        Linker { options: &self.options, level: self.level, state: &self.state, work }
-    }
-
-    /// Undo an addition that was interrupted: drop the slots from `first` on, or bury those that are linked already.
-    fn take_back(&self, first: usize) {
-        let mut state = self.state.write();
-        self.version.fetch_add(1, Ordering::Release);
-        if first == 0 {
-            *state = state.emptied(&self.options);
-            return;
-        }
-        let keep = state.graph.len().max(first);
-        state.checked = state.checked.min(keep);
-        for slot in first..keep {
-            let id = state.ids.id(slot);
-            state.ids.remove(id);
-            state.dead.insert(slot);
-        }
-        state.rows.truncate(keep);
-        state.ids.truncate(keep);
-        state.dead.resize(keep);
-        if state.trained > first {
-            // The codec was fitted to what is gone: the next addition fits it again.
-            state.trained = 0;
-        }
-        if let Coding::Codes(codes) = &mut state.coding {
-            let bytes = keep * codes.stride;
-            codes.bytes.resize(bytes, 0);
-        }
-    }
-
-    /// Remove vectors; gives how many were there.
+    /// Remove vectors; returns how many were there.
     pub fn remove(&self, ids: &[u64]) -> usize {
         let _writer = self.writer.lock();
-        let mut state = self.state.write();
-        let mut removed = 0;
-        for &id in ids {
-            if let Some(slot) = state.ids.remove(id) {
-                state.dead.insert(slot);
-                removed += 1;
-            }
+        let mut next = State::clone(&self.state());
+        let removed = ids.iter().filter(|id| next.remove(**id)).count();
+        if removed > 0 {
+            self.publish(next);
         }
-        self.version.fetch_add(removed as u64, Ordering::Release);
         removed
     }
 
-    /// Remove all vectors and give their memory back; gives how many there were.
+    /// Remove all vectors and give their memory back; returns how many there were.
     pub fn clear(&self) -> usize {
         let _writer = self.writer.lock();
-        let old = {
-            let mut state = self.state.write();
-            let empty = state.emptied(&self.options);
-            std::mem::replace(&mut *state, empty)
-        };
-        // The old state is freed outside of the lock of searches.
-        let removed = old.ids.len();
-        self.version.fetch_add(removed as u64, Ordering::Release);
+        let state = self.state();
+        let removed = state.ids.len();
+        let mut empty = state.emptied(&self.options);
+        empty.version += removed as u64;
+        self.publish(empty);
         removed
     }
 
-    /// Link every vector, make each reachable, and give back spare memory.
+    /// Link every vector, make each reachable, and give back spare memory. What was done before an interruption stays.
     pub fn optimize(&self, work: &Work<'_>) -> Result<(), Interrupted> {
         let _writer = self.write_alone(work)?;
-        let linker = self.linker(work);
+        let mut next = State::clone(&self.state());
+        let result = self.bring_up_to_date(&mut next, work);
+        if next.ids.len() == 0 {
+            next = next.emptied(&self.options);
+        }
+        if result.is_ok() {
+            next.shrink();
+        }
+        self.publish(next);
+        result
+    }
+
+    fn bring_up_to_date(&self, next: &mut State, work: &Work<'_>) -> Result<(), Interrupted> {
+        let mut linker = self.linker(next, work);
         linker.fit_anew()?;
         if linker.is_worthwhile() {
             linker.link()?;
             linker.survey_anew()?;
-        }
-        let mut state = self.state.write();
-        if state.ids.len() == 0 {
-            *state = state.emptied(&self.options);
-        }
-        state.rows.shrink();
-        state.ids.shrink();
-        state.graph.shrink();
-        if let Coding::Codes(codes) = &mut state.coding {
-            codes.bytes.shrink();
         }
         Ok(())
     }

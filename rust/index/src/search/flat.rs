@@ -15,8 +15,8 @@ use tiercel_simd::{Isa, Loop};
 
 use crate::errors::Interrupted;
 use crate::options::Metric;
+use crate::search::allowed::Allowed;
 use crate::search::best::Best;
-use crate::storage::bitset::Bitset;
 use crate::storage::rows::Rows;
 use crate::storage::space::order;
 use crate::work::Work;
@@ -43,7 +43,7 @@ pub(crate) trait Sink {
 pub(crate) struct Scan<'a, K> {
     pub(crate) rows: &'a Rows,
     pub(crate) queries: &'a [f32],
-    pub(crate) allowed: Option<&'a Bitset>,
+    pub(crate) allowed: Allowed<'a>,
     pub(crate) sink: &'a mut K,
     pub(crate) work: &'a Work<'a>,
 }
@@ -53,7 +53,7 @@ impl<K: Sink> Loop for Scan<'_, K> {
 
     #[inline(always)]
     fn run<I: Isa>(mut self) -> Self::Output {
-        let sparse = self.allowed.is_some_and(|allowed| allowed.count() * 4 < allowed.len());
+        let sparse = matches!(self.allowed, Allowed::Only(chosen) if chosen.count() * 4 < chosen.len());
         // A panel costs the same however few of its queries are real.
         let few = 3 * self.queries.len() < I::WIDE * self.rows.dim();
         if sparse || few { self.each_row::<I>() } else { self.each_tile::<I>() }
@@ -65,13 +65,13 @@ impl<K: Sink> Scan<'_, K> {
     #[inline(always)]
     fn each_row<I: Isa>(&mut self) -> Result<(), Interrupted> {
         match self.allowed {
-            Some(allowed) => {
-                for slot in allowed.iter() {
+            Allowed::Only(chosen) => {
+                for slot in chosen.iter() {
                     self.each_query::<I>(slot)?;
                 }
             }
-            None => {
-                for slot in 0..self.rows.len() {
+            allowed => {
+                for slot in (0..self.rows.len()).filter(|slot| allowed.contains(*slot)) {
                     self.each_query::<I>(slot)?;
                 }
             }
@@ -101,10 +101,11 @@ impl<K: Sink> Scan<'_, K> {
         let mut sums = vec![0.0; I::HIGH * I::WIDE];
         let mut scratch = Vec::new();
         let together = (BLOCK / (I::HIGH * size_of::<f32>() * dim)).max(1) * I::HIGH;
-        for first in (0..rows.len()).step_by(together) {
+        let mut first = 0;
+        while first < rows.len() {
             self.work.check()?;
-            let last = rows.len().min(first + together);
-            let block = rows.block(first, last, &mut scratch);
+            // A block ends where its chunk does.
+            let block = rows.block(first, rows.len().min(first + together), &mut scratch);
             for (p, panel) in panels.chunks_exact(I::WIDE * dim).enumerate() {
                 let least = &mut least[p * I::WIDE..][..I::WIDE];
                 for (t, tile) in block.chunks(I::HIGH * dim).enumerate() {
@@ -133,6 +134,7 @@ impl<K: Sink> Scan<'_, K> {
                     }
                 }
             }
+            first += block.len() / dim;
         }
         Ok(())
     }
@@ -148,7 +150,7 @@ impl<K: Sink> Scan<'_, K> {
     #[cold]
     fn offer(&mut self, first: usize, slot: usize, sums: &[f32], least: &mut [f32]) {
         let (rows, count) = (self.rows, self.queries.len() / self.rows.dim());
-        if self.allowed.is_some_and(|allowed| !allowed.contains(slot)) {
+        if !self.allowed.contains(slot) {
             return;
         }
         for ((sum, least), q) in sums.iter().zip(least).zip(first..count) {

@@ -1,5 +1,6 @@
 //! Answering one query on a state of the index.
 
+pub(crate) mod allowed;
 pub(crate) mod best;
 pub(crate) mod flat;
 pub(crate) mod query;

@@ -4,10 +4,10 @@ use tiercel_simd::{Isa, Level, Loop};
 
 use crate::errors::Interrupted;
 use crate::graph::walk::{Reach, Scratch, descend, walk};
+use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
 use crate::state::{Coding, OnSpace, State};
-use crate::storage::bitset::Bitset;
 use crate::storage::candidate::{candidate, key_of, slot_of};
 use crate::storage::ids::PADDING;
 use crate::storage::rows::Rows;
@@ -61,10 +61,8 @@ pub(crate) struct Search<'a> {
     /// Results a query; not more than `available`.
     pub(crate) k: usize,
     pub(crate) plan: Plan,
-    /// The slots that may be found; `None` for all.
-    pub(crate) allowed: Option<&'a Bitset>,
-    /// Whether the caller left any out, rather than having removed them.
-    pub(crate) is_filtered: bool,
+    /// The slots that may be found.
+    pub(crate) allowed: Allowed<'a>,
 }
 
 /// What a thread reuses from one query to the next.
@@ -195,7 +193,7 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
         found.clear();
         let slots = space.slots();
         assert!(state.slots() <= slots && state.graph.len() <= slots, "every slot can be compared");
-        assert!(allowed.is_none_or(|allowed| allowed.len() <= slots), "every slot that may be found can be compared");
+        assert!(allowed.is_within(slots), "every slot that may be found can be compared");
         // SAFETY: the slots of the state, of its graph and of the filter are below those of the space, as was checked; the query was
         // made ready above; `Level::run` checked the instruction set.
         unsafe {
@@ -206,9 +204,7 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
                     scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
                 let found_by_walk = scratch.pool.entries().iter();
-                let is_allowed =
-                    |entry: &&u64| allowed.is_none_or(|allowed| allowed.contains(slot_of(**entry) as usize));
-                found.extend(found_by_walk.filter(is_allowed));
+                found.extend(found_by_walk.filter(|entry| allowed.contains(slot_of(**entry) as usize)));
                 rescore_likely::<I, S>(search, space, prepared, query, found);
             } else if let Plan::Scan { mut ef } = search.plan {
                 loop {
@@ -239,14 +235,14 @@ unsafe fn scan<I: Isa, S: Space>(search: &Search<'_>, space: S, prepared: &Query
     // SAFETY: as the caller promises.
     unsafe {
         match search.allowed {
-            Some(allowed) => {
-                for slot in allowed.iter() {
+            Allowed::Only(chosen) => {
+                for slot in chosen.iter() {
                     best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
                 }
             }
-            None => {
-                for slot in 0..search.state.slots() as u32 {
-                    best.offer(space.key::<I>(prepared, slot), slot);
+            allowed => {
+                for slot in (0..search.state.slots()).filter(|slot| allowed.contains(*slot)) {
+                    best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
                 }
             }
         }
@@ -271,7 +267,7 @@ fn rescore_likely<I: Isa, S: Space>(
     rescore::<I>(&state.rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
     // The error was measured among the nearest of all; a filter may leave none of those.
-    if !search.is_filtered {
+    if !search.allowed.is_filter() {
         let limit = S::key_within(prepared, farthest + MARGIN * space.error());
         let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
         found.truncate(first + likely);
@@ -282,7 +278,7 @@ fn rescore_likely<I: Isa, S: Space>(
     let are_enough = nearest_far.is_none_or(|far| near.iter().filter(|entry| *entry < far).count() >= k);
     found.sort_unstable();
     found.truncate(k);
-    are_enough || !search.is_filtered
+    are_enough || !search.allowed.is_filter()
 }
 
 /// Replace the keys of candidates by those of their distances in full precision.

@@ -14,15 +14,6 @@ impl Bitset {
         Self { words: vec![0; len.div_ceil(64)], len, count: 0 }
     }
 
-    /// The slots that are not in another set.
-    pub(crate) fn without(other: &Self) -> Self {
-        let mut words: Vec<u64> = other.words.iter().map(|word| !word).collect();
-        if let (Some(last), tail @ 1..) = (words.last_mut(), other.len % 64) {
-            *last &= (1 << tail) - 1;
-        }
-        Self { words, len: other.len, count: other.len - other.count }
-    }
-
     /// The slots whose value is not 0.
     pub(crate) fn from_mask(mask: &[u8]) -> Self {
         let word =
@@ -59,9 +50,10 @@ impl Bitset {
         self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
     }
 
+    /// Whether a slot is in the set; one that the set is not over is not.
     #[inline]
     pub(crate) fn contains(&self, slot: usize) -> bool {
-        self.words[slot / 64] >> (slot % 64) & 1 == 1
+        self.words.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
     /// Put a slot in.

@@ -1,7 +1,9 @@
 //! The codes of all vectors, row by row, each row on cache lines of its own.
 
+use std::sync::Arc;
+
 use tiercel_quant::{Bits, Codec, Geometry, Rotation};
-use tiercel_simd::{Buffer, Isa, Level, Loop, packed};
+use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop, packed};
 
 use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
@@ -24,8 +26,8 @@ pub(crate) struct Trial {
 /// The codes of all vectors.
 #[derive(Clone)]
 pub(crate) struct Codes {
-    pub(crate) codec: Codec,
-    pub(crate) bytes: Buffer<u8>,
+    pub(crate) codec: Arc<Codec>,
+    pub(crate) bytes: Chunked<u8>,
     pub(crate) stride: usize,
     pub(crate) trial: Trial,
 }
@@ -62,35 +64,47 @@ impl Codes {
         let rotation = Rotation::new(options.dim, options.seed);
         let codec = Codec::train(bits, geometry(options.metric), rotation, &sample);
         let stride = stride(&codec);
-        let mut codes = Self { codec, bytes: Buffer::new(), stride, trial: Trial::default() };
-        codes.bytes = codes.encode(rows, 0, level, work)?;
+        let bytes = Chunked::new(stride).with_zeros(rows.len());
+        let mut codes = Self { codec: Arc::new(codec), bytes, stride, trial: Trial::default() };
+        let codec = &codes.codec;
+        for (first, run) in codes.bytes.runs_mut() {
+            encode(codec, rows, first, run, level, work)?;
+        }
         Ok(codes)
     }
 
     /// The name of the storage.
-    pub(crate) const fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self.codec.bits() {
             Bits::Four => "sq4",
             Bits::Eight => "sq8",
         }
     }
 
-    /// Code the rows from slot `first` on.
-    pub(crate) fn encode(
-        &self,
-        rows: &Rows,
-        first: usize,
-        level: Level,
-        work: &Work<'_>,
-    ) -> Result<Buffer<u8>, Interrupted> {
-        let mut bytes = Buffer::zeroed((rows.len() - first) * self.stride);
-        let scratch = || (Vec::new(), Vec::new());
-        work.fill(&mut bytes, self.stride, 256, scratch, |(row, rotated), item, out| {
-            rows.direction(first + item, row);
-            level.run(Encode { codec: &self.codec, row, rotated, out: &mut out[..self.codec.row_bytes()] });
-        })?;
-        Ok(bytes)
+    /// Append the codes of the rows that have none yet.
+    pub(crate) fn append(&mut self, rows: &Rows, level: Level, work: &Work<'_>) -> Result<(), Interrupted> {
+        let first = self.bytes.len();
+        let mut fresh = Buffer::zeroed((rows.len() - first) * self.stride);
+        encode(&self.codec, rows, first, &mut fresh, level, work)?;
+        self.bytes.extend_from_slice(&fresh);
+        Ok(())
     }
+}
+
+/// Code rows from slot `first` on into `out`, a stride each.
+fn encode(
+    codec: &Codec,
+    rows: &Rows,
+    first: usize,
+    out: &mut [u8],
+    level: Level,
+    work: &Work<'_>,
+) -> Result<(), Interrupted> {
+    let scratch = || (Vec::new(), Vec::new());
+    work.fill(out, stride(codec), 256, scratch, |(row, rotated), item, out| {
+        rows.direction(first + item, row);
+        level.run(Encode { codec, row, rotated, out: &mut out[..codec.row_bytes()] });
+    })
 }
 
 struct Encode<'a> {
@@ -123,9 +137,10 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> CodeSpace<'_, BITS, S
         }
     }
 
+    /// The shift of the rows: known when this is compiled where the dimension is.
     #[inline(always)]
-    fn row(self, slot: u32) -> *const u8 {
-        self.0.bytes.as_ptr().wrapping_add(slot as usize * self.stride())
+    const fn shift(self) -> u32 {
+        if DIM == 0 { self.0.bytes.shift() } else { Chunked::<u8>::shift_of(self.stride()) }
     }
 }
 
@@ -137,25 +152,25 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
 
     #[inline(always)]
     fn prepare_slot(self, slot: u32, query: &mut Query) {
-        let start = slot as usize * self.0.stride;
-        self.0.codec.prepare_code(&self.0.bytes[start..start + self.0.codec.row_bytes()], &mut query.coded);
+        let row = self.0.bytes.row(slot as usize);
+        self.0.codec.prepare_code(&row[..self.0.codec.row_bytes()], &mut query.coded);
     }
 
     #[inline(always)]
     fn slots(self) -> usize {
-        self.0.bytes.len() / self.0.stride
+        self.0.bytes.len()
     }
 
     #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32 {
-        debug_assert!((slot as usize + 1) * self.0.stride <= self.0.bytes.len());
         let codes = query.coded.codes();
         let n = if DIM == 0 { codes.len() } else { DIM };
         debug_assert_eq!(n, codes.len());
-        let (row, codes) = (self.row(slot), codes.as_ptr());
         // SAFETY: the caller promises a slot with codes, and the instruction set; a row has codes for as many values as a query that
         // this space made ready.
         unsafe {
+            let row = self.0.bytes.address_unchecked(slot as usize, self.stride(), self.shift());
+            let codes = codes.as_ptr();
             match (BITS, SQUARE) {
                 (4, false) => -I::dot_u4i8(row, codes, n),
                 (4, true) => I::l2_u4i8(row, codes, n),
@@ -167,8 +182,9 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
 
     #[inline(always)]
     fn prefetch<I: Isa>(self, slot: u32) {
+        let row = self.0.bytes.address(slot as usize, self.stride(), self.shift());
         for line in 0..self.stride() / 64 {
-            I::prefetch(self.row(slot).wrapping_add(64 * line));
+            I::prefetch(row.wrapping_add(64 * line));
         }
     }
 

@@ -1,10 +1,12 @@
 //! Which id lies in which slot.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use hashbrown::HashTable;
+use tiercel_simd::Chunked;
 
 use crate::errors::AddError;
 use crate::storage::candidate::MAX_SLOTS;
@@ -12,15 +14,27 @@ use crate::storage::candidate::MAX_SLOTS;
 /// The id that pads short results, and is none.
 pub(crate) const PADDING: u64 = u64::MAX;
 
-/// Ids by slot, and slots by id. The table holds slots alone: ids are looked up by slot, so an entry is 5 bytes, not 17.
+/// Ids in a part of the table, until there are as many parts as there may be. A change copies a part while a clone holds it.
+const SHARD: usize = 2048;
+
+/// Most parts of the table: a clone of it costs a pointer each.
+const SHARDS: usize = 256;
+
+/// Part of the table of slots by the id that they have. Ids are looked up by slot, so an entry is 5 bytes, not 17. Nothing may depend on the order of the
+/// entries, which differs from one process to the next.
+type Shard = HashTable<u32>;
+
+/// Ids by slot, and slots by id. Clones share what neither of them has changed.
 #[derive(Clone)]
 pub(crate) struct Ids {
-    by_slot: Vec<u64>,
-    /// Nothing may depend on the order of its entries, which differs from one process to the next.
-    slots: HashTable<u32>,
+    by_slot: Chunked<u64>,
+    /// By bits of the hash of the id; a power of two of them.
+    shards: Vec<Arc<Shard>>,
+    /// Ids that can be found.
+    len: usize,
     hasher: SeedableRandomState,
     /// The id that counting continues from, or [`PADDING`] once none is left. It only ever grows, so that an id that was counted
-    /// once, by an addition that was taken back even, is never counted again.
+    /// once, even by an addition that was interrupted, is never counted again.
     next: u64,
 }
 
@@ -32,7 +46,7 @@ fn seeded() -> SeedableRandomState {
 
 impl Ids {
     pub(crate) fn new() -> Self {
-        Self { by_slot: Vec::new(), slots: HashTable::new(), hasher: seeded(), next: 0 }
+        Self { by_slot: Chunked::new(1), shards: vec![Arc::default()], len: 0, hasher: seeded(), next: 0 }
     }
 
     /// The same slots with other ids, one for each slot that is not dead. The dead keep none.
@@ -43,7 +57,7 @@ impl Ids {
         for slot in 0..self.slots() {
             match if dead(slot) { None } else { planned.next() } {
                 Some(id) => replaced.push(&[id]),
-                None => replaced.by_slot.push(0),
+                None => replaced.by_slot.extend_from_slice(&[0]),
             }
         }
         Ok(replaced)
@@ -60,19 +74,20 @@ impl Ids {
     }
 
     /// Ids that can be found.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.len
     }
 
     /// The id that a slot has or had.
     #[inline]
     pub(crate) fn id(&self, slot: usize) -> u64 {
-        self.by_slot[slot]
+        self.by_slot.row(slot)[0]
     }
 
     /// The slot of an id.
     pub(crate) fn slot(&self, id: u64) -> Option<usize> {
-        let slot = self.slots.find(self.hasher.hash_one(id), |slot| self.by_slot[*slot as usize] == id);
+        let hash = self.hasher.hash_one(id);
+        let slot = self.shards[self.shard(hash)].find(hash, |slot| self.id(*slot as usize) == id);
         slot.map(|slot| *slot as usize)
     }
 
@@ -109,68 +124,103 @@ impl Ids {
 
     /// Append planned ids.
     pub(crate) fn push(&mut self, ids: &[u64]) {
-        let Self { by_slot, slots, hasher, next } = self;
-        for &id in ids {
-            let slot = by_slot.len() as u32;
-            by_slot.push(id);
-            slots.insert_unique(hasher.hash_one(id), slot, |slot| hasher.hash_one(by_slot[*slot as usize]));
-            *next = (*next).max(id.saturating_add(1));
+        let first = self.slots();
+        self.by_slot.extend_from_slice(ids);
+        self.make_room(ids.len());
+        for (row, &id) in ids.iter().enumerate() {
+            self.enter(id, first + row);
+        }
+        self.count_past(ids);
+    }
+
+    /// Count on from behind these ids, so that none of them is counted again.
+    pub(crate) fn count_past(&mut self, ids: &[u64]) {
+        self.next = ids.iter().fold(self.next, |next, id| next.max(id.saturating_add(1)));
+    }
+
+    /// Put the slot of an id in the table.
+    fn enter(&mut self, id: u64, slot: usize) {
+        let hash = self.hasher.hash_one(id);
+        let shard = self.shard(hash);
+        let Self { by_slot, shards, len, hasher, .. } = self;
+        let rehash = |slot: &u32| hasher.hash_one(by_slot.row(*slot as usize)[0]);
+        Arc::make_mut(&mut shards[shard]).insert_unique(hash, slot as u32, rehash);
+        *len += 1;
+    }
+
+    /// The part of the table that an id with this hash is in. The parts themselves use the lowest and the highest bits.
+    fn shard(&self, hash: u64) -> usize {
+        (hash >> 40) as usize & (self.shards.len() - 1)
+    }
+
+    /// Part the table further where `more` ids would make its parts large.
+    fn make_room(&mut self, more: usize) {
+        let parts = (self.len + more).div_ceil(SHARD).next_power_of_two().min(SHARDS);
+        if parts <= self.shards.len() {
+            return;
+        }
+        let slots: Vec<u32> = self.shards.iter().flat_map(|shard| shard.iter().copied()).collect();
+        self.shards = vec![Arc::default(); parts];
+        self.len = 0;
+        for slot in slots {
+            self.enter(self.id(slot as usize), slot as usize);
         }
     }
 
     /// Forget an id; gives the slot it had.
     pub(crate) fn remove(&mut self, id: u64) -> Option<usize> {
+        self.slot(id)?;
         let hash = self.hasher.hash_one(id);
-        let entry = self.slots.find_entry(hash, |slot| self.by_slot[*slot as usize] == id).ok()?;
-        Some(entry.remove().0 as usize)
-    }
-
-    /// Take back the slots from `len` on. Searches may have found their ids, so counting does not go back.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        for slot in len..self.by_slot.len() {
-            self.remove(self.by_slot[slot]);
-        }
-        self.by_slot.truncate(len);
+        let shard = self.shard(hash);
+        let Self { by_slot, shards, len, .. } = self;
+        let entry = Arc::make_mut(&mut shards[shard]).find_entry(hash, |slot| by_slot.row(*slot as usize)[0] == id);
+        *len -= 1;
+        Some(entry.ok()?.remove().0 as usize)
     }
 
     pub(crate) const fn next(&self) -> u64 {
         self.next
     }
 
-    pub(crate) fn by_slot(&self) -> &[u64] {
-        &self.by_slot
+    /// Ids by slot, those that slots had among them, chunk by chunk.
+    pub(crate) fn by_slot(&self) -> impl Iterator<Item = &[u64]> {
+        self.by_slot.runs()
     }
 
     /// Ids from a file: those of the slots that are not dead. `None` when an id stands twice or is the padding, or when counting
     /// would come to one that is there.
-    pub(crate) fn from_parts(by_slot: Vec<u64>, dead: impl Fn(usize) -> bool, next: u64) -> Option<Self> {
+    pub(crate) fn from_parts(by_slot: &[u64], dead: impl Fn(usize) -> bool, next: u64) -> Option<Self> {
         let mut ids = Self::new();
-        ids.slots.reserve(by_slot.len(), |_| 0);
+        ids.by_slot.extend_from_slice(by_slot);
+        ids.make_room(by_slot.len());
         // Files of earlier versions may count on from below the id of a vector that an interrupted addition left dead.
-        ids.next = by_slot.iter().fold(next, |next, id| next.max(id.saturating_add(1)));
+        ids.next = next;
+        ids.count_past(by_slot);
         for (slot, &id) in by_slot.iter().enumerate() {
             if dead(slot) {
                 continue;
             }
-            let hash = ids.hasher.hash_one(id);
-            if id >= next || ids.slots.find(hash, |slot| by_slot[*slot as usize] == id).is_some() {
+            if id >= next || ids.slot(id).is_some() {
                 return None;
             }
-            ids.slots.insert_unique(hash, slot as u32, |slot| ids.hasher.hash_one(by_slot[*slot as usize]));
+            ids.enter(id, slot);
         }
-        ids.by_slot = by_slot;
         Some(ids)
     }
 
     /// Give back spare memory.
     pub(crate) fn shrink(&mut self) {
-        self.by_slot.shrink_to_fit();
-        self.slots.shrink_to_fit(|slot| self.hasher.hash_one(self.by_slot[*slot as usize]));
+        let Self { by_slot, shards, hasher, .. } = self;
+        by_slot.shrink();
+        for shard in shards.iter_mut().filter(|shard| !shard.is_empty()) {
+            Arc::make_mut(shard).shrink_to_fit(|slot| hasher.hash_one(by_slot.row(*slot as usize)[0]));
+        }
     }
 
     /// Memory taken, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.by_slot.capacity() * size_of::<u64>() + self.slots.allocation_size()
+        let shards: usize = self.shards.iter().map(|shard| shard.allocation_size()).sum();
+        self.by_slot.bytes() + shards + self.shards.len() * size_of::<Arc<Shard>>()
     }
 }
 
@@ -184,7 +234,7 @@ mod tests {
     use super::*;
 
     /// Ids by slot, the slots of those that can be found, and all that there ever were.
-    #[derive(Default)]
+    #[derive(Clone, Default)]
     struct Model {
         by_slot: Vec<u64>,
         slots: HashMap<u64, usize>,
@@ -200,16 +250,9 @@ mod tests {
             }
         }
 
-        fn truncate(&mut self, len: usize) {
-            self.by_slot.truncate(len);
-            self.slots.retain(|_, slot| *slot < len);
-        }
-
         fn assert_is(&self, ids: &Ids) {
-            assert_eq!(
-                (ids.by_slot(), ids.slots(), ids.len()),
-                (&self.by_slot[..], self.by_slot.len(), self.slots.len())
-            );
+            let by_slot: Vec<u64> = ids.by_slot().flatten().copied().collect();
+            assert_eq!((&by_slot, ids.slots(), ids.len()), (&self.by_slot, self.by_slot.len(), self.slots.len()));
             for (slot, id) in self.by_slot.iter().enumerate() {
                 assert_eq!((ids.id(slot), ids.slot(*id)), (*id, self.slots.get(id).copied()));
             }
@@ -232,6 +275,7 @@ mod tests {
             ),
         ) {
             let (mut ids, mut model) = (Ids::new(), Model::default());
+            let mut held: Option<(Ids, Model)> = None;
             for (step, count, some) in steps {
                 match step {
                     0 => {
@@ -242,23 +286,20 @@ mod tests {
                     1 => {
                         if let Ok(planned) = ids.plan(count, None) {
                             prop_assert!(planned.iter().all(|id| !model.used.contains(id) && *id != PADDING));
-                            let before = ids.slots();
-                            ids.push(&planned);
-                            model.push(&planned);
                             if count % 2 == 0 {
-                                ids.truncate(before);
-                                model.truncate(before);
+                                // An addition that came to nothing: its ids are used all the same.
+                                ids.count_past(&planned);
+                                model.used.extend(planned);
+                            } else {
+                                ids.push(&planned);
+                                model.push(&planned);
                             }
                         }
                     }
-                    2 => {
-                        let len = count.min(ids.slots());
-                        ids.truncate(len);
-                        model.truncate(len);
-                    }
+                    2 => held = Some((ids.clone(), model.clone())),
                     3 if count == 0 => {
                         ids = ids.emptied();
-                        model.truncate(0);
+                        (model.by_slot, model.slots) = Default::default();
                     }
                     _ => {
                         let mut distinct = some.clone();
@@ -275,15 +316,30 @@ mod tests {
                     }
                 }
                 model.assert_is(&ids);
-                let again = Ids::from_parts(ids.by_slot().to_vec(), |slot| model.is_dead(slot), ids.next());
+                if let Some((ids, model)) = &held {
+                    model.assert_is(ids);
+                }
+                let again = Ids::from_parts(&model.by_slot, |slot| model.is_dead(slot), ids.next());
                 model.assert_is(&again.expect("parts of ids"));
             }
         }
     }
 
     #[test]
+    fn a_large_table_is_parted_and_a_clone_keeps_its_own() {
+        let mut ids = Ids::new();
+        ids.push(&[7]);
+        let held = ids.clone();
+        let many: Vec<u64> = (100..100 + 5 * SHARD as u64).collect();
+        ids.push(&many);
+        assert_eq!((ids.shards.len(), held.shards.len()), (8, 1));
+        assert_eq!((ids.slot(7), ids.slot(100), ids.slot(many[many.len() - 1])), (Some(0), Some(1), Some(many.len())));
+        assert_eq!((held.len(), held.slot(7), held.slot(100)), (1, Some(0), None));
+    }
+
+    #[test]
     fn parts_that_are_no_ids_are_refused() {
-        let from = |by_slot: &[u64], next| Ids::from_parts(by_slot.to_vec(), |slot| slot == 2, next).is_some();
+        let from = |by_slot: &[u64], next| Ids::from_parts(by_slot, |slot| slot == 2, next).is_some();
         assert!(from(&[5, 9, 5, 1], 10) && from(&[5, 9, PADDING, 1], PADDING));
         assert!(!from(&[5, 9, 5, 1], 9), "an id that is yet to be counted");
         assert!(!from(&[5, 9, 5, 9], 10), "an id twice");
@@ -306,7 +362,7 @@ mod tests {
     #[test]
     fn counting_passes_the_ids_of_the_dead_in_a_file() {
         // An interrupted addition of an earlier version left slot 2 so.
-        let ids = Ids::from_parts(vec![5, 9, 12], |slot| slot == 2, 10).expect("parts of ids");
+        let ids = Ids::from_parts(&[5, 9, 12], |slot| slot == 2, 10).expect("parts of ids");
         assert_eq!(ids.plan(2, None), Ok(vec![13, 14]));
     }
 
@@ -316,8 +372,7 @@ mod tests {
         ids.push(&[PADDING - 3]);
         assert_eq!(ids.plan(2, None), Ok(vec![PADDING - 2, PADDING - 1]));
         assert_eq!(ids.plan(3, None), Err(AddError::Exhausted { last: PADDING - 1 }));
-        ids.push(&[PADDING - 1]);
-        ids.truncate(1);
+        ids.count_past(&[PADDING - 1]);
         assert_eq!(ids.plan(1, None), Err(AddError::Exhausted { last: PADDING - 1 }));
         assert_eq!(ids.plan(0, None), Ok(vec![]));
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use parking_lot::Mutex;
-use tiercel_simd::{Buffer, Isa};
+use tiercel_simd::{Buffer, Chunked, Isa, Plain};
 
 use crate::errors::{Interrupted, RowError};
 use crate::options::{Dtype, Metric, Options};
@@ -18,14 +18,14 @@ const CHECKED: usize = 256;
 /// Values from a file that are looked at without a branch.
 const PART: usize = 4096;
 
-/// The full vectors, one after the other, and what the metric needs to compare them.
+/// The full vectors, a row each, and what the metric needs to compare them. Clones share their rows.
 #[derive(Clone)]
 pub(crate) struct Rows {
     dim: usize,
     metric: Metric,
     values: Values,
     /// 1 / norm of each row under the cosine metric, empty otherwise: rows stay as given, and `get` gives them back so.
-    inverse_norms: Buffer<f32>,
+    inverse_norms: Chunked<f32>,
     /// The smallest and the largest norm of all rows that there ever were; of none under l2.
     norms: (f64, f64),
 }
@@ -35,17 +35,17 @@ const NO_NORMS: (f64, f64) = (f64::INFINITY, 0.0);
 
 #[derive(Clone)]
 enum Values {
-    F32(Buffer<f32>),
-    F16(Buffer<u16>),
+    F32(Chunked<f32>),
+    F16(Chunked<u16>),
 }
 
 impl Rows {
     pub(crate) fn new(dim: usize, metric: Metric, dtype: Dtype) -> Self {
         let values = match dtype {
-            Dtype::F32 => Values::F32(Buffer::new()),
-            Dtype::F16 => Values::F16(Buffer::new()),
+            Dtype::F32 => Values::F32(Chunked::new(dim)),
+            Dtype::F16 => Values::F16(Chunked::new(dim)),
         };
-        Self { dim, metric, values, inverse_norms: Buffer::new(), norms: NO_NORMS }
+        Self { dim, metric, values, inverse_norms: Chunked::new(1), norms: NO_NORMS }
     }
 
     pub(crate) const fn dim(&self) -> usize {
@@ -58,45 +58,51 @@ impl Rows {
 
     pub(crate) fn len(&self) -> usize {
         match &self.values {
-            Values::F32(values) => values.len() / self.dim,
-            Values::F16(values) => values.len() / self.dim,
+            Values::F32(values) => values.len(),
+            Values::F16(values) => values.len(),
         }
     }
 
-    /// Rows from a file: `read` is told the bytes a row and gives those of all.
+    /// `len` rows from a file: `read` fills the bytes of them all, which it is handed in pieces.
     pub(crate) fn from_file<E>(
         options: &Options,
-        read: impl FnOnce(usize) -> Result<Buffer<u8>, E>,
+        len: usize,
+        read: impl FnOnce(&mut dyn Iterator<Item = &mut [u8]>) -> Result<(), E>,
     ) -> Result<Self, E> {
         let mut rows = Self::new(options.dim, options.metric, options.dtype);
         rows.values = match options.dtype {
-            Dtype::F32 => Values::F32(read(4 * options.dim)?.cast()),
-            Dtype::F16 => Values::F16(read(2 * options.dim)?.cast()),
+            Dtype::F32 => Values::F32(read_rows(options.dim, len, read)?),
+            Dtype::F16 => Values::F16(read_rows(options.dim, len, read)?),
         };
         let stop = AtomicBool::new(false);
         // Nobody can set this flag: the work is done.
-        let _ = rows.measure(&Work::quiet(1, &stop));
+        let _ = rows.measure(0, &Work::quiet(1, &stop));
         Ok(rows)
     }
 
-    /// Rows from vectors that [`check`] passed.
-    pub(crate) fn from_vectors(options: &Options, vectors: &[f32], work: &Work<'_>) -> Result<Self, Interrupted> {
-        let mut rows = Self::new(options.dim, options.metric, options.dtype);
-        match &mut rows.values {
-            Values::F32(values) => {
-                values.reserve(vectors.len());
-                for some in vectors.chunks(PIECE) {
-                    work.check()?;
-                    values.extend_from_slice(some);
+    /// Append vectors that [`check`] passed. After an interruption some of them may be there.
+    pub(crate) fn append(&mut self, vectors: &[f32], work: &Work<'_>) -> Result<(), Interrupted> {
+        let first = self.len();
+        let piece = (PIECE / self.dim).max(1) * self.dim;
+        let mut halves: Buffer<u16> = Buffer::new();
+        for some in vectors.chunks(piece) {
+            work.check()?;
+            match &mut self.values {
+                Values::F32(values) => values.extend_from_slice(some),
+                Values::F16(values) => {
+                    halves.resize(some.len(), 0);
+                    work.fill(
+                        &mut halves,
+                        1,
+                        PIECE / 16,
+                        || (),
+                        |(), item, half| half[0] = f16::from_f32(some[item]).to_bits(),
+                    )?;
+                    values.extend_from_slice(&halves);
                 }
             }
-            Values::F16(values) => {
-                *values = Buffer::zeroed(vectors.len());
-                work.fill(values, 1, PIECE, || (), |(), item, half| half[0] = f16::from_f32(vectors[item]).to_bits())?;
-            }
         }
-        rows.measure(work)?;
-        Ok(rows)
+        self.measure(first, work)
     }
 
     /// The first row from a file that [`check`] would not have passed: its number, and the error. Norms tell, where there are any:
@@ -108,7 +114,7 @@ impl Rows {
         let (least, most) = self.norms;
         let have_direction = has_direction(least) && has_direction(most);
         let is_positive = |inverse: &f32| inverse.is_finite() && *inverse > 0.0;
-        if self.metric == Metric::Cosine && have_direction && self.inverse_norms.iter().all(is_positive) {
+        if self.metric == Metric::Cosine && have_direction && self.inverse_norms.runs().flatten().all(is_positive) {
             return None;
         }
         let first = match &self.values {
@@ -131,43 +137,17 @@ impl Rows {
         })
     }
 
-    /// Make room for more rows; none is needed while there are none.
-    pub(crate) fn reserve(&mut self, more: usize) {
-        if self.len() > 0 {
-            match &mut self.values {
-                Values::F32(values) => values.reserve(more * self.dim),
-                Values::F16(values) => values.reserve(more * self.dim),
-            }
-            self.inverse_norms.reserve(more);
-        }
-    }
-
-    /// Append other rows.
-    pub(crate) fn append(&mut self, other: Self) {
-        self.norms = (self.norms.0.min(other.norms.0), self.norms.1.max(other.norms.1));
-        if self.len() == 0 {
-            *self = Self { norms: self.norms, ..other };
-            return;
-        }
-        match (&mut self.values, &other.values) {
-            (Values::F32(values), Values::F32(more)) => values.extend_from_slice(more),
-            (Values::F16(values), Values::F16(more)) => values.extend_from_slice(more),
-            _ => unreachable!("rows of one index are kept alike"),
-        }
-        self.inverse_norms.extend_from_slice(&other.inverse_norms);
-    }
-
-    /// Compute what the metric needs beside the vectors.
-    fn measure(&mut self, work: &Work<'_>) -> Result<(), Interrupted> {
+    /// Compute what the metric needs beside the vectors, of those from slot `from` on.
+    fn measure(&mut self, from: usize, work: &Work<'_>) -> Result<(), Interrupted> {
         if self.metric == Metric::L2 {
             return Ok(());
         }
-        let mut norms = vec![0.0; self.len()];
-        work.fill(&mut norms, 1, 256, Vec::new, |row, slot, out| {
-            self.vector(slot, row);
+        let mut norms = vec![0.0; self.len() - from];
+        work.fill(&mut norms, 1, 256, Vec::new, |row, item, out| {
+            self.vector(from + item, row);
             out[0] = norm(row);
         })?;
-        self.norms = norms.iter().fold(NO_NORMS, |(least, most), norm| (norm.min(least), norm.max(most)));
+        self.norms = norms.iter().fold(self.norms, |(least, most), norm| (norm.min(least), norm.max(most)));
         if self.metric == Metric::Cosine {
             let inverse: Vec<f32> = norms.iter().map(|norm| (1.0 / norm) as f32).collect();
             self.inverse_norms.extend_from_slice(&inverse);
@@ -184,17 +164,6 @@ impl Rows {
     pub(crate) fn emptied(&self) -> Self {
         let dtype = if matches!(self.values, Values::F32(_)) { Dtype::F32 } else { Dtype::F16 };
         Self { norms: self.norms, ..Self::new(self.dim, self.metric, dtype) }
-    }
-
-    /// Keep the first `len` rows.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        match &mut self.values {
-            Values::F32(values) => values.resize(len * self.dim, 0.0),
-            Values::F16(values) => values.resize(len * self.dim, 0),
-        }
-        if self.metric == Metric::Cosine {
-            self.inverse_norms.resize(len, 0.0);
-        }
     }
 
     /// Give back spare memory.
@@ -218,12 +187,11 @@ impl Rows {
     /// Copy the vector of a slot, as given.
     #[inline(always)]
     pub(crate) fn vector(&self, slot: usize, out: &mut Vec<f32>) {
-        let range = slot * self.dim..(slot + 1) * self.dim;
         out.resize(self.dim, 0.0);
         match &self.values {
-            Values::F32(values) => out.copy_from_slice(&values[range]),
+            Values::F32(values) => out.copy_from_slice(values.row(slot)),
             Values::F16(values) => {
-                for (value, bits) in out.iter_mut().zip(&values[range]) {
+                for (value, bits) in out.iter_mut().zip(values.row(slot)) {
                     *value = f16::from_bits(*bits).to_f32();
                 }
             }
@@ -235,7 +203,7 @@ impl Rows {
     pub(crate) fn direction(&self, slot: usize, out: &mut Vec<f32>) {
         self.vector(slot, out);
         if self.metric == Metric::Cosine {
-            let inverse = self.inverse_norms[slot];
+            let inverse = self.inverse_norm(slot);
             for value in out {
                 *value *= inverse;
             }
@@ -246,8 +214,8 @@ impl Rows {
     #[inline(always)]
     pub(crate) fn prefetch<I: Isa>(&self, slot: usize, lines: usize) {
         let (start, bytes) = match &self.values {
-            Values::F32(values) => (values.as_ptr().wrapping_add(slot * self.dim).cast::<u8>(), self.dim * 4),
-            Values::F16(values) => (values.as_ptr().wrapping_add(slot * self.dim).cast::<u8>(), self.dim * 2),
+            Values::F32(values) => (values.address(slot, self.dim, values.shift()).cast::<u8>(), self.dim * 4),
+            Values::F16(values) => (values.address(slot, self.dim, values.shift()).cast::<u8>(), self.dim * 2),
         };
         for line in 0..lines.min(bytes.div_ceil(64)) {
             I::prefetch(start.wrapping_add(line * 64));
@@ -261,22 +229,27 @@ impl Rows {
     /// The machine has the instruction set.
     #[inline(always)]
     pub(crate) unsafe fn distance<I: Isa>(&self, query: &[f32], slot: usize) -> f32 {
-        let range = slot * self.dim..(slot + 1) * self.dim;
         assert_eq!(query.len(), self.dim, "length of the query");
         let square = self.metric == Metric::L2;
         let sum = match &self.values {
             Values::F32(values) => {
-                let (query, row) = (query.as_ptr(), values[range].as_ptr());
+                let (query, row) = (query.as_ptr(), values.row(slot).as_ptr());
                 // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
                 unsafe { if square { I::l2_f32(query, row, self.dim) } else { I::dot_f32(query, row, self.dim) } }
             }
             Values::F16(values) => {
-                let (query, row) = (query.as_ptr(), values[range].as_ptr());
+                let (query, row) = (query.as_ptr(), values.row(slot).as_ptr());
                 // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
                 unsafe { if square { I::l2_f16(query, row, self.dim) } else { I::dot_f16(query, row, self.dim) } }
             }
         };
         self.finish(sum, slot)
+    }
+
+    /// 1 / norm of a slot, under cosine.
+    #[inline(always)]
+    fn inverse_norm(&self, slot: usize) -> f32 {
+        self.inverse_norms.row(slot)[0]
     }
 
     /// The distance that a kernel's sum stands for.
@@ -288,7 +261,7 @@ impl Rows {
             Metric::Dot if sum.is_nan() => f32::INFINITY,
             Metric::Dot => 0.0 - sum,
             // Rounding may put the cosine of equal directions a little above 1.
-            Metric::Cosine => (1.0 - sum * self.inverse_norms[slot]).max(0.0),
+            Metric::Cosine => (1.0 - sum * self.inverse_norm(slot)).max(0.0),
         }
     }
 
@@ -298,7 +271,7 @@ impl Rows {
         match self.metric {
             Metric::L2 => -1.0,
             Metric::Dot => 1.0,
-            Metric::Cosine => self.inverse_norms[slot],
+            Metric::Cosine => self.inverse_norm(slot),
         }
     }
 
@@ -312,35 +285,58 @@ impl Rows {
         }
     }
 
-    /// Rows `first..last` as single precision; `scratch` holds them where they are kept otherwise.
+    /// Rows from `first` up to `last`, or to the end of their chunk, as single precision; `scratch` holds them where they are kept
+    /// otherwise.
     pub(crate) fn block<'a>(&'a self, first: usize, last: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
-        let range = first * self.dim..last * self.dim;
         match &self.values {
-            Values::F32(values) => &values[range],
+            Values::F32(values) => values.run(first, last),
             Values::F16(values) => {
-                scratch.resize(range.len(), 0.0);
-                let halves: &[f16] = bytemuck::cast_slice(&values[range]);
+                let halves: &[f16] = bytemuck::cast_slice(values.run(first, last));
+                scratch.resize(halves.len(), 0.0);
                 halves.convert_to_f32_slice(scratch);
                 scratch
             }
         }
     }
 
-    /// The bytes of the vectors, for the file.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// The bytes of the vectors, for the file, chunk by chunk.
+    pub(crate) fn each_bytes<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match &self.values {
-            Values::F32(values) => bytemuck::cast_slice(values),
-            Values::F16(values) => bytemuck::cast_slice(values),
+            Values::F32(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
+            Values::F16(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
+        }
+    }
+
+    /// Bytes of one vector.
+    pub(crate) const fn row_bytes(&self) -> usize {
+        match &self.values {
+            Values::F32(_) => 4 * self.dim,
+            Values::F16(_) => 2 * self.dim,
         }
     }
 }
 
-/// The first of some values of which `is_wrong` says so.
-fn first<T: Copy>(values: &[T], is_wrong: impl Fn(T) -> bool) -> Option<usize> {
-    let mut parts = values.chunks(PART).enumerate();
-    let (part, values) =
-        parts.find(|(_, values)| values.iter().fold(false, |wrong, value| wrong | is_wrong(*value)))?;
-    values.iter().position(|value| is_wrong(*value)).map(|at| part * PART + at)
+/// Rows whose bytes `read` fills.
+fn read_rows<T: Plain + bytemuck::Pod, E>(
+    dim: usize,
+    len: usize,
+    read: impl FnOnce(&mut dyn Iterator<Item = &mut [u8]>) -> Result<(), E>,
+) -> Result<Chunked<T>, E> {
+    let mut rows = Chunked::new(dim).with_zeros(len);
+    read(&mut rows.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
+    Ok(rows)
+}
+
+/// The first of all values of which `is_wrong` says so.
+fn first<T: Plain>(rows: &Chunked<T>, is_wrong: impl Fn(T) -> bool) -> Option<usize> {
+    let mut before = 0;
+    for values in rows.runs().flat_map(|run| run.chunks(PART)) {
+        if values.iter().fold(false, |wrong, value| wrong | is_wrong(*value)) {
+            return values.iter().position(|value| is_wrong(*value)).map(|at| before + at);
+        }
+        before += values.len();
+    }
+    None
 }
 
 /// Whether a vector of this norm can be brought to unit length in single precision.

@@ -1,5 +1,6 @@
 //! Searches that run while one thread adds and another removes give right results, each once, and miss none.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -7,7 +8,7 @@ use tiercel_index::{Filter, Index, Matches, Metric, Options, SearchSettings};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::distance;
-use crate::common::{FLAT, add, built, exact, options, quietly, search};
+use crate::common::{FLAT, add, built, exact, optimize, options, quietly, search};
 
 const DIM: usize = 12;
 const K: usize = 10;
@@ -172,4 +173,37 @@ fn a_search_for_more_than_there_is_gives_all_that_was_there() {
             }
         });
     });
+}
+
+/// Changes an index whenever something is written.
+struct Meddler<'a> {
+    index: &'a Index,
+    written: Vec<u8>,
+}
+
+impl Write for Meddler<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.written.is_empty() {
+            let ids = add(self.index, &[1.0; DIM], None);
+            self.index.remove(&[0]);
+            self.index.remove(&ids);
+            optimize(self.index);
+        }
+        self.written.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn writers_wait_for_no_reader_and_a_reader_keeps_its_state() {
+    let index = built(options(DIM, Metric::L2), &clustered(FLAT + 300, DIM, 9, 1));
+    optimize(&index);
+    let (before, bytes) = (index.len(), index.to_bytes());
+    let mut meddler = Meddler { index: &index, written: Vec::new() };
+    index.write_to(&mut meddler).expect("memory takes all that is written");
+    assert!(meddler.written == bytes, "the file is of one state");
+    assert_eq!((index.len(), index.contains(0)), (before - 1, false));
 }

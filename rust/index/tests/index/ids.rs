@@ -70,7 +70,7 @@ fn the_largest_id_can_be_given_and_found() {
     assert_eq!(exact(&index, &[3.0], 2, None).ids, [u64::MAX - 1, 0]);
 }
 
-/// Stop an addition once it links, when its ids can be seen already.
+/// Stop an addition while it links.
 fn add_and_stop(index: &Index, vectors: Vec<f32>, ids: Option<&[u64]>) {
     let stop = AtomicBool::new(false);
     let progress = |done: usize, _: usize| stop.store(done > 100, Ordering::Relaxed);
@@ -99,9 +99,9 @@ fn no_id_is_counted_twice_whatever_became_of_its_vector() {
     add_and_stop(&index, vectors.clone(), None);
     assert_eq!(index.slots(), 0, "nothing is left");
     pass_two(&index, 4 + many);
-    // An addition to slots that are there, part of which is linked and stays.
+    // An addition to slots that are there.
     add_and_stop(&index, vectors.clone(), None);
-    assert!(index.slots() > 2);
+    assert_eq!(index.slots(), 2);
     let next = 6 + 2 * many;
     pass_two(&Index::from_bytes(&index.to_bytes()).expect("bytes of an index"), next);
     pass_two(&index.clone(), next);
