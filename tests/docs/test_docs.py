@@ -148,6 +148,12 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             assert not anchor or anchor in anchors(there), f"{page.name} links to {target}#{anchor}"
 
 
+@pytest.mark.parametrize("page", NAMES, ids=NAMES.get)
+def test_lines_of_prose_fit_a_terminal(page: Path) -> None:
+    prose = FENCE.sub("", page.read_text(encoding="utf-8")).splitlines()
+    assert [line for line in prose if len(line) > 100 and not line.startswith("|")] == []
+
+
 def test_no_two_pages_open_one_directory() -> None:
     # Whoever tries one page after the other would meet a collection that was made with another embedder.
     opened: dict[str, Path] = {}
