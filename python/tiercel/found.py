@@ -157,8 +157,15 @@ class Found(Sequence[Match]):
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """How it was found, with `explain=True`: the way, the filter's selectivity and whether an earlier search had
-        found its rows, the fields that the search names and no record has ("unknown_fields"), the stages with seconds and counts.
+        """How it was found, with `explain=True`; None without.
+
+        "way" is "vector", "text", "hybrid" or "nothing", "selectivity" the share of records that pass the filter, "cached" whether
+        an earlier search had found its rows, "unknown_fields" the fields that the search names and no record has, "stages" each
+        stage with its seconds and the number of records that came out. "vectors" tells what the search among vectors took, or is
+        None: "nodes" of the graph visited, "distances" computed by code (or in full precision where there are no codes),
+        "rescored" computed once more in full precision, "bytes" read for all that, "seconds" by stage, and "gap": how much
+        farther the last candidate kept was than the k-th result. A small gap means that a wider search may find something
+        nearer; None, that nothing could be missed.
         """
         return self._plan
 

@@ -66,6 +66,12 @@ def test_a_plan_says_how_it_went(collection: tiercel.Collection) -> None:
     bare = plan(collection.search(VECTORS[0], explain=True))
     assert (bare["way"], bare["selectivity"], bare["cached"]) == ("vector", None, False)
     assert [(stage["name"], stage["count"]) for stage in bare["stages"]] == [("vector", 10), ("records", 10)]
+    took = bare["vectors"]
+    assert took["distances"] == COUNT
+    assert took["rescored"] >= 10
+    assert took["bytes"] >= COUNT * 8
+    assert all(seconds >= 0 for seconds in took["seconds"].values())
+    assert plan(collection.search(text="mud", explain=True))["vectors"] is None
     asked: Any = {"text": "mud", "filter": {"at": {"$gte": 123}}, "explain": True}
     first, second = plan(collection.search(**asked)), plan(collection.search(**asked))
     assert (first["cached"], second["cached"]) == (False, True)

@@ -1,5 +1,6 @@
 //! Vector indexes: an exact flat scan, a scan of codes, and an HNSW graph, behind one [`Index`].
 
+mod budget;
 mod build;
 mod errors;
 mod file;
@@ -11,6 +12,7 @@ mod state;
 mod storage;
 mod work;
 
+pub use budget::{Budget, Ended, Seconds, Trace};
 pub use errors::{AddError, Corruption, Interrupted, LoadError, NotFound, RowError, SearchError};
 pub use index::among::Among;
 pub use index::read::{Filter, Matches, RangeMatches, SearchSettings};

@@ -290,10 +290,17 @@ impl<T: Plain> Chunked<T> {
         self.starts.shrink_to_fit();
     }
 
-    /// Memory taken, in bytes, that of chunks shared with clones among it.
+    /// Memory taken by rows, in bytes, that of chunks shared with clones among it. Behind the last row of a later chunk memory is not
+    /// resident.
     pub fn bytes(&self) -> usize {
-        let chunks: usize = self.chunks.iter().map(|chunk| chunk.memory.bytes()).sum();
-        chunks + self.chunks.capacity() * (size_of::<Chunk<T>>() + 4 * size_of::<usize>())
+        let first = self.chunks.first().map_or(0, |chunk| chunk.memory.bytes());
+        let later = self.len.saturating_sub(self.chunk_rows());
+        first + later * self.width * size_of::<T>()
+    }
+
+    /// Memory taken by the table of chunks, in bytes.
+    pub const fn table_bytes(&self) -> usize {
+        self.chunks.capacity() * (size_of::<Chunk<T>>() + 4 * size_of::<usize>())
     }
 }
 
@@ -409,6 +416,7 @@ mod tests {
             run.fill(first as u64 + 1);
         }
         assert_eq!([0, 1, 2].map(|row| rows.row(row)[0]), [1, 1, 3]);
-        assert!(rows.bytes() >= 3 * LARGE / 2);
+        assert_eq!(rows.bytes(), 3 * LARGE / 2);
+        assert!(rows.table_bytes() < LARGE / 1000);
     }
 }

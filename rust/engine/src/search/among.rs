@@ -16,7 +16,7 @@ use crate::search::request::Search;
 use crate::search::run::Run;
 use crate::search::scope::Scope;
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::Vectors;
+use crate::state::vectors::{Near, Vectors};
 
 /// A state of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,9 @@ impl Collection {
         self.check("vector", vector)?;
         let (snapshot, passing, _) = self.plan(search)?;
         let scope = Scope::new(&snapshot, passing);
-        let (found, _) = nearest(&snapshot, &scope, vector, search.k, Some(1.0), &AtomicBool::new(false))?;
+        let stop = &AtomicBool::new(false);
+        let near = Near { query: vector, k: search.k, recall: Some(1.0), allowed: None, stop, timed: false };
+        let found = nearest(&snapshot, &scope, near)?.rows;
         let (rows, distances) = found.into_iter().unzip();
         Ok(List { rows, distances, norms: norms(&snapshot), moment: Moment::of(&snapshot) })
     }

@@ -14,6 +14,7 @@ use crate::search::fuse::{Scored, sort};
 use crate::search::nearest::nearest;
 use crate::search::scope::Scope;
 use crate::state::snapshot::Snapshot;
+use crate::state::vectors::{Near, Nearest};
 
 /// How to go on from the records that were found.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +142,8 @@ impl Links<'_> {
             let mut to = Vec::new();
             if let Some(vector) = vector {
                 // Most likely the nearest is the record itself.
-                let (near, exact) = nearest(snapshot, scope, &vector, count + 1, recall, stop)?;
+                let near = Near { query: &vector, k: count + 1, recall, allowed: None, stop, timed: false };
+                let Nearest { rows: near, exact, .. } = nearest(snapshot, scope, near)?;
                 to.extend(near.into_iter().map(|(near, _)| near).filter(|near| near != row).take(count));
                 self.exact &= exact;
             }

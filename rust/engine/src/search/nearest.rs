@@ -1,14 +1,11 @@
 //! The nearest rows that a search may find.
 
-use std::sync::atomic::AtomicBool;
+use tiercel_index::Trace;
 
 use crate::errors::QueryError;
 use crate::search::scope::Scope;
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::{Near, Neighbour};
-
-/// The nearest by vector, and whether they are the true ones.
-pub(crate) type Nearest = (Vec<Neighbour>, bool);
+use crate::state::vectors::{Near, Nearest};
 
 /// From this share on, the rows that a filter leaves are picked from a longer ranking of all.
 const BROAD: f64 = 0.25;
@@ -20,28 +17,25 @@ pub(crate) fn among_all(k: usize, share: f64) -> impl Iterator<Item = usize> {
     [likely, likely.saturating_mul(4)].into_iter().filter(move |_| share >= BROAD)
 }
 
-/// The nearest rows that may be found, by the way that their share suggests.
-pub(crate) fn nearest(
-    snapshot: &Snapshot,
-    scope: &Scope<'_>,
-    query: &[f32],
-    k: usize,
-    recall: Option<f32>,
-    stop: &AtomicBool,
-) -> Result<Nearest, QueryError> {
-    let Some(vectors) = &snapshot.vectors else { return Ok((Vec::new(), true)) };
-    let near = Near { query, k, recall, allowed: None, stop };
+/// The nearest rows that may be found, by the way that their share suggests. `near` allows all rows.
+pub(crate) fn nearest(snapshot: &Snapshot, scope: &Scope<'_>, near: Near<'_>) -> Result<Nearest, QueryError> {
+    let Some(vectors) = &snapshot.vectors else { return Ok(Nearest::none()) };
+    let k = near.k;
     let Some(only) = scope.only() else { return vectors.search(&near, |row| scope.holds(row)) };
+    let mut tried = Trace::default();
     for more in among_all(k, scope.share()) {
-        let (mut found, exact) = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
-        found.retain(|(row, _)| only.contains(*row));
-        if found.len() >= k {
-            found.truncate(k);
-            return Ok((found, exact));
+        let mut found = vectors.search(&Near { k: more, ..near }, |row| snapshot.lives(row))?;
+        found.rows.retain(|(row, _)| only.contains(*row));
+        tried.add(&found.trace);
+        if found.rows.len() >= k {
+            found.rows.truncate(k);
+            return Ok(Nearest { trace: tried, ..found });
         }
     }
     let ids: Vec<u64> = only.iter().map(u64::from).collect();
-    vectors.search(&Near { allowed: Some(&ids), ..near }, |row| only.contains(row))
+    let mut found = vectors.search(&Near { allowed: Some(&ids), ..near }, |row| only.contains(row))?;
+    found.trace.add(&tried);
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::time::Instant;
 
+use tiercel_index::Trace;
 use tiercel_text::Query;
 
 use crate::search::request::Search;
@@ -21,6 +22,8 @@ pub struct Plan {
     pub cached: bool,
     /// Fields that the search asks for and no record has; found out only for a search that is to be explained.
     pub unknown_fields: Vec<String>,
+    /// What the search among vectors took, if there was one.
+    pub trace: Option<Trace>,
     /// The stages in the order they ended.
     pub stages: Vec<Stage>,
 }

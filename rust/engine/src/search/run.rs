@@ -25,7 +25,6 @@ use crate::search::expand::{self, Reach};
 use crate::search::found::{Found, Match};
 use crate::search::fuse::{Scored, fuse};
 use crate::search::mmr::{self, Unit};
-use crate::search::nearest::Nearest;
 use crate::search::nearest::nearest;
 use crate::search::plan::{Depths, Plan, Way};
 use crate::search::request::{Search, Syntax};
@@ -33,7 +32,7 @@ use crate::search::scope::Scope;
 use crate::state::damage::Field;
 use crate::state::known::Passing;
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::Neighbour;
+use crate::state::vectors::{Near, Nearest, Neighbour};
 
 /// A search of one snapshot.
 pub(crate) struct Run<'a> {
@@ -71,15 +70,16 @@ impl Run<'_> {
         let depths = Depths::of(self.search, scope.count());
         let way = Way::of(vector, query.as_ref().filter(|_| by_text), scope.count());
         plan.way = way.name();
-        let (mut scored, (near, mut exact)) = match way {
-            Way::Nothing => (Vec::new(), (Vec::new(), true)),
+        let (mut scored, nearest) = match way {
+            Way::Nothing => (Vec::new(), Nearest::none()),
             Way::Vector(vector) => {
                 let nearest = self.near(vector, depths.ranking, &scope, &mut plan)?;
-                (self.scores(&nearest.0), nearest)
+                (self.scores(&nearest.rows), nearest)
             }
-            Way::Text(query) => (self.by_text(query, depths.ranking, &scope, &mut plan), (Vec::new(), true)),
+            Way::Text(query) => (self.by_text(query, depths.ranking, &scope, &mut plan), Nearest::none()),
             Way::Hybrid(vector, query) => self.hybrid(vector, query, depths, &scope, &mut plan)?,
         };
+        let Nearest { rows: near, mut exact, .. } = nearest;
         if let Some(how) = self.search.expand {
             let begin = Instant::now();
             let reach = Reach { snapshot: self.snapshot, scope: &scope, recall: self.search.recall, stop: self.stop };
@@ -121,8 +121,11 @@ impl Run<'_> {
 
     fn near(&self, query: &[f32], k: usize, scope: &Scope<'_>, plan: &mut Plan) -> Result<Nearest, QueryError> {
         let begin = Instant::now();
-        let nearest = nearest(self.snapshot, scope, query, k, self.search.recall, self.stop)?;
-        plan.note("vector", begin, nearest.0.len());
+        let Search { recall, explain: timed, .. } = *self.search;
+        let near = Near { query, k, recall, allowed: None, stop: self.stop, timed };
+        let nearest = nearest(self.snapshot, scope, near)?;
+        plan.note("vector", begin, nearest.rows.len());
+        plan.trace = Some(nearest.trace);
         Ok(nearest)
     }
 
@@ -157,7 +160,7 @@ impl Run<'_> {
         plan.stages.append(&mut of_text.stages);
         let nearest = nearest?;
         let begin = Instant::now();
-        let fused = fuse(&self.scores(&nearest.0), &by_text, self.search.fusion, depths.fused);
+        let fused = fuse(&self.scores(&nearest.rows), &by_text, self.search.fusion, depths.fused);
         plan.note("fusion", begin, fused.len());
         Ok((fused, nearest))
     }

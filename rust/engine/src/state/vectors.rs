@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Filter, Index, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_index::{Budget, Filter, Index, Metric, Options, SearchSettings, Storage, Trace, Work};
 
 use crate::config::options;
 use crate::errors::QueryError;
@@ -44,6 +44,24 @@ pub(crate) struct Near<'a> {
     pub(crate) allowed: Option<&'a [u64]>,
     /// Set to stop the search.
     pub(crate) stop: &'a AtomicBool,
+    /// Whether to time its stages.
+    pub(crate) timed: bool,
+}
+
+/// The nearest rows, nearest first.
+pub(crate) struct Nearest {
+    pub(crate) rows: Vec<Neighbour>,
+    /// Whether they are the true ones.
+    pub(crate) exact: bool,
+    /// What it took to find them.
+    pub(crate) trace: Trace,
+}
+
+impl Nearest {
+    /// Of no vectors.
+    pub(crate) fn none() -> Self {
+        Self { rows: Vec::new(), exact: true, trace: Trace::default() }
+    }
 }
 
 fn new_tail(main: &Index) -> Result<Arc<Index>, String> {
@@ -76,7 +94,7 @@ impl Vectors {
             let (now, later) = rows.split_at(room.min(rows.len()));
             let (values, rest) = vectors.split_at(now.len() * dim);
             if let Some(tail) = with.tails.last() {
-                tail.add(values.to_vec(), Some(now), &work(1)).map_err(|error| error.to_string())?;
+                tail.add(values, Some(now), &work(1)).map_err(|error| error.to_string())?;
             }
             (rows, vectors) = (later, rest);
         }
@@ -118,43 +136,43 @@ impl Vectors {
         std::iter::once(&self.main).chain(&self.tails)
     }
 
-    /// The nearest rows for which `lives` says so, nearest first, and whether they are the true ones.
-    pub(crate) fn search(
-        &self,
-        near: &Near<'_>,
-        lives: impl Fn(u32) -> bool,
-    ) -> Result<(Vec<Neighbour>, bool), QueryError> {
-        let mut found = Vec::new();
-        let mut exact = true;
+    /// The nearest rows for which `lives` says so.
+    pub(crate) fn search(&self, near: &Near<'_>, lives: impl Fn(u32) -> bool) -> Result<Nearest, QueryError> {
+        let mut nearest = Nearest::none();
         for index in self.indexes().filter(|index| !index.is_empty()) {
-            exact &= search_one(index, near, &lives, &mut found)?;
+            search_one(index, near, &lives, &mut nearest)?;
         }
-        found.sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
-        found.dedup_by_key(|(row, _)| *row);
-        found.truncate(near.k);
-        Ok((found, exact))
+        let Nearest { rows, .. } = &mut nearest;
+        rows.sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        rows.dedup_by_key(|(row, _)| *row);
+        rows.truncate(near.k);
+        Ok(nearest)
     }
 }
 
-/// Append the nearest of one index to `found`; tells whether they are the true ones.
+/// Append the nearest of one index.
 fn search_one(
     index: &Index,
     near: &Near<'_>,
     lives: impl Fn(u32) -> bool,
-    found: &mut Vec<Neighbour>,
-) -> Result<bool, QueryError> {
+    nearest: &mut Nearest,
+) -> Result<(), QueryError> {
+    let Nearest { rows: found, exact, trace } = nearest;
+    let budget = Budget { timed: near.timed, ..Budget::default() };
     let before = found.len();
     let mut k = near.k;
     loop {
         let settings =
             SearchSettings { k, ef_search: None, recall: near.recall, filter: near.allowed.map(Filter::Ids) };
-        let matches = index.search(near.query, &settings, &Work::quiet(1, near.stop))?;
+        let (matches, took) = index.search_within(near.query, &settings, budget, &Work::quiet(1, near.stop))?;
+        trace.add(&took);
         let count = matches.counts.first().map_or(0, |count| *count as usize);
         let pairs = matches.ids.iter().zip(&matches.distances).take(count);
         found.extend(pairs.map(|(row, distance)| (*row as u32, *distance)).filter(|(row, _)| lives(*row)));
         // The dead stay in an index until the background takes them out: ask for more than there are of them.
         if found.len() - before >= near.k || count < k {
-            return Ok(matches.exact);
+            *exact &= matches.exact;
+            return Ok(());
         }
         found.truncate(before);
         k = k.saturating_mul(4).saturating_add(16);
@@ -173,20 +191,21 @@ mod tests {
 
     fn near(k: usize) -> Near<'static> {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Near { query: &[0.0, 0.0], k, recall: None, allowed: None, stop: &NEVER }
+        Near { query: &[0.0, 0.0], k, recall: None, allowed: None, stop: &NEVER, timed: false }
     }
 
     #[test]
     fn the_dead_do_not_take_the_place_of_the_living() {
-        let (found, exact) = vectors(0..1000).search(&near(3), |row| row >= 900).unwrap();
-        assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [900, 901, 902]);
-        assert!(exact);
+        let found = vectors(0..1000).search(&near(3), |row| row >= 900).unwrap();
+        assert_eq!(found.rows.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [900, 901, 902]);
+        assert!(found.exact);
+        assert!(found.trace.distances >= 1000, "what was tried in vain counts, too");
     }
 
     #[test]
     fn fewer_than_k_is_an_answer() {
-        let (found, _) = vectors(0..10).search(&near(20), |row| row != 3).unwrap();
-        assert_eq!(found.len(), 9);
+        let found = vectors(0..10).search(&near(20), |row| row != 3).unwrap();
+        assert_eq!(found.rows.len(), 9);
     }
 
     #[test]
@@ -201,7 +220,7 @@ mod tests {
     fn a_row_in_two_indexes_is_found_once() {
         let vectors = vectors(0..5);
         vectors.main.add(vec![1.0, 0.0], Some(&[1]), &work(1)).unwrap();
-        let (found, _) = vectors.search(&near(10), |_| true).unwrap();
-        assert_eq!(found.len(), 5);
+        let found = vectors.search(&near(10), |_| true).unwrap();
+        assert_eq!(found.rows.len(), 5);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::build::link::Linker;
 use crate::errors::Interrupted;
 use crate::graph::reach;
@@ -65,7 +66,8 @@ impl Linker<'_> {
             own.push(state.ids.id(slot));
         }
         let count = queries.len() / dim;
-        let search = |plan| Search { state, level: self.level, k: ASKED_FOR, plan, allowed: Allowed::All };
+        let budget = Budget::default();
+        let search = |plan| Search { state, level: self.level, k: ASKED_FOR, plan, allowed: Allowed::All, budget };
         let part = count.div_ceil(self.work.threads);
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {

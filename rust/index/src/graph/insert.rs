@@ -9,6 +9,7 @@ use tiercel_simd::{Isa, Level, Loop};
 use super::layers::{Graph, Layer, NONE};
 use super::select::Selection;
 use super::walk::{Reach, Scratch, descend, walk};
+use crate::budget::Meter;
 use crate::errors::Interrupted;
 use crate::storage::candidate::{candidate, key_of, slot_of};
 use crate::storage::rows::Rows;
@@ -235,7 +236,8 @@ impl<S: Space> Loop for Forward<'_, S> {
                     continue;
                 }
                 if at < walked {
-                    walk::<I, S>(layer, space, query, start, context.reach, scratch);
+                    let meter = &mut Meter::unlimited();
+                    walk::<I, S>(layer, space, query, start, context.reach, scratch, meter);
                 } else {
                     scratch.pool.reset(context.reach.ef);
                 }

@@ -51,6 +51,11 @@ impl Layer {
         self.links.len() * self.stride
     }
 
+    /// Bytes of the neighbours of a node.
+    pub(crate) const fn row_bytes(&self) -> u64 {
+        (self.stride * size_of::<u32>()) as u64
+    }
+
     /// Nodes of this level.
     pub(crate) fn len(&self) -> usize {
         self.links.len()
@@ -90,7 +95,7 @@ impl Layer {
 
     /// Memory taken, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.links.bytes() + self.members.bytes() + self.below.bytes()
+        self.links.bytes() + self.links.table_bytes() + self.members.bytes() + self.below.bytes()
     }
 }
 

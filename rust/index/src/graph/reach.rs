@@ -9,6 +9,7 @@ use tiercel_simd::{Isa, Level, Loop};
 
 use super::layers::{Graph, Layer, NONE};
 use super::walk::{Reach, Scratch, descend, walk};
+use crate::budget::Meter;
 use crate::errors::Interrupted;
 use crate::storage::candidate::slot_of;
 use crate::storage::rows::Rows;
@@ -155,7 +156,15 @@ impl<S: Space> Loop for Near<'_, S> {
         unsafe {
             let start = descend::<I, S>(self.graph, self.space, &query, 0);
             let reach = Reach { ef: CANDIDATES, breadth: CANDIDATES };
-            walk::<I, S>(&self.graph.layers[0], self.space, &query, start, reach, self.scratch);
+            walk::<I, S>(
+                &self.graph.layers[0],
+                self.space,
+                &query,
+                start,
+                reach,
+                self.scratch,
+                &mut Meter::unlimited(),
+            );
         }
         self.scratch.pool.entries().iter().map(|entry| slot_of(*entry)).collect()
     }

@@ -8,6 +8,7 @@ use tiercel_simd::Isa;
 
 use super::layers::{Graph, Layer, NONE};
 use super::pool::Pool;
+use crate::budget::Meter;
 use crate::storage::candidate::{candidate, slot_of};
 use crate::storage::space::{Query, Space};
 
@@ -91,7 +92,8 @@ pub(crate) struct Reach {
     pub(crate) breadth: usize,
 }
 
-/// Walk through a level from a node and its key: `scratch.pool` then holds the nearest nodes found.
+/// Walk through a level from a node and its key: `scratch.pool` then holds the nearest nodes found. It ends early when the meter
+/// says so.
 ///
 /// # Safety
 ///
@@ -104,6 +106,7 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     start: (u32, i32),
     reach: Reach,
     scratch: &mut Scratch,
+    meter: &mut Meter<'_>,
 ) {
     let nodes = layer.len();
     scratch.begin(nodes, layer.stride, reach.ef);
@@ -145,6 +148,9 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
                 }
                 bound = pool.bound();
             }
+        }
+        if meter.node(count) {
+            break;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Index;
 use super::read::{Filter, Matches, chosen, matches};
+use crate::budget::Budget;
 use crate::errors::{RowError, SearchError};
 use crate::options::Dtype;
 use crate::search::allowed::Allowed;
@@ -55,7 +56,7 @@ impl Index {
             return Ok(Some((Matches { k, ids: vec![], distances: vec![], counts: vec![0], exact: true }, version)));
         }
         let (level, plan, allowed) = (self.level, Plan::Exact, Allowed::Only(&some));
-        let search = Search { state: &state, level, k, plan, allowed };
+        let search = Search { state: &state, level, k, plan, allowed, budget: Budget::default() };
         let (mut direction, mut hits) = (Vec::new(), vec![NO_HIT; k]);
         rows::direction(query, self.options().metric, &mut direction);
         search.one(&direction, &mut Memory::default(), &mut hits, work)?;

@@ -1,7 +1,10 @@
 //! Searches of many queries, and of everything within a distance.
 
+use parking_lot::Mutex;
+
 use super::Index;
-use crate::errors::SearchError;
+use crate::budget::{Budget, Ended, Meter, Trace};
+use crate::errors::{Interrupted, SearchError};
 use crate::options::{Dtype, Options};
 use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within};
@@ -71,62 +74,76 @@ impl Index {
         settings: &SearchSettings<'_>,
         work: &Work<'_>,
     ) -> Result<Matches, SearchError> {
+        Ok(self.search_within(queries, settings, Budget::default(), work)?.0)
+    }
+
+    /// [`Self::search`] within a budget. Returns what it did beside what it found; where the budget ended a query, what was found is
+    /// not all that was asked for, and [`Matches::exact`] is false.
+    pub fn search_within(
+        &self,
+        queries: &[f32],
+        settings: &SearchSettings<'_>,
+        budget: Budget,
+        work: &Work<'_>,
+    ) -> Result<(Matches, Trace), SearchError> {
         rows::check("queries", queries, &self.options, Dtype::F32, work)??;
         let dim = self.options.dim;
         let count = queries.len() / dim;
         let state = self.state();
-        check_filter(&state, settings.filter.as_ref())?;
+        let chosen = chosen(&state, settings.filter.as_ref())?;
+        let allowed = Allowed::of(&state, chosen.as_ref());
         let k = settings.k.min(state.ids.len());
         if k == 0 || count == 0 {
-            return Ok(Matches { k, ids: vec![], distances: vec![], counts: vec![0; count], exact: true });
+            let nothing = Matches { k, ids: vec![], distances: vec![], counts: vec![0; count], exact: true };
+            return Ok((nothing, Trace::default()));
         }
         let mut hits = room(count, k)?;
-        let exact = self.search_state(&state, queries, k, settings, &mut hits, work)?;
-        Ok(matches(k, &hits, exact))
+        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
+        let plan = Plan::choose(&state, k, ef, allowed.count(state.slots()));
+        let search = Search { state: &state, level: self.level, k, plan, allowed, budget };
+        let trace = self.answer(&search, queries, &mut hits, work)?;
+        Ok((matches(k, &hits, plan == Plan::Exact && trace.ended == Ended::Done), trace))
     }
 
-    /// Find `k` hits of each query in a state; returns whether they are the true nearest.
-    fn search_state(
+    /// Find the hits of each query.
+    fn answer(
         &self,
-        state: &State,
+        search: &Search<'_>,
         queries: &[f32],
-        k: usize,
-        settings: &SearchSettings<'_>,
         hits: &mut [Hit],
         work: &Work<'_>,
-    ) -> Result<bool, SearchError> {
-        let Options { dim, metric, .. } = self.options;
+    ) -> Result<Trace, SearchError> {
+        let (&Options { dim, metric, .. }, k) = (&self.options, search.k);
         let count = queries.len() / dim;
-        let chosen = chosen(state, settings.filter.as_ref())?;
-        let allowed = Allowed::of(state, chosen.as_ref());
-        let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
-        let plan = Plan::choose(state, k, ef, allowed.count(state.slots()));
-        let search = Search { state, level: self.level, k, plan, allowed };
-        if plan == Plan::Exact && count > 1 {
+        let total = Mutex::new(Trace::default());
+        let begin = || Lent { index: self, memory: self.memory(), trace: Trace::default(), total: &total };
+        if search.plan == Plan::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
-            let scan = |(best, directions): &mut (Vec<_>, Vec<f32>), item: usize, out: &mut [Hit]| {
+            let begin = || (begin(), Vec::new(), Vec::new());
+            work.fill(hits, k * chunk, 1, begin, |(lent, best, directions), item, out| {
                 let some = &queries[item * chunk * dim..][..out.len() / k * dim];
                 self.directions(some, directions);
                 best.resize_with(out.len() / k, Default::default);
-                // An interruption shows in `work` itself.
-                let _ = search.exact(directions, best, out, work);
-            };
-            work.fill(hits, k * chunk, 1, Default::default, scan)?;
-        } else if count == 1 {
-            let mut memory = self.memory();
-            let mut direction = Vec::new();
-            rows::direction(queries, metric, &mut direction);
-            let done = search.one(&direction, &mut memory, hits, work);
-            self.idle.lock().push(memory);
-            done?;
-        } else {
-            let begin = || (Lent { index: self, memory: self.memory() }, Vec::new());
-            work.fill(hits, k, CHUNK, begin, |(lent, direction), item, out| {
-                rows::direction(&queries[item * dim..][..dim], metric, direction);
-                let _ = search.one(direction, &mut lent.memory, out, work);
+                lent.note(search.exact(directions, best, out, work));
             })?;
+        } else if count == 1 {
+            let (mut lent, mut direction) = (begin(), Vec::new());
+            rows::direction(queries, metric, &mut direction);
+            lent.trace = search.one(&direction, &mut lent.memory, hits, work)?;
+        } else {
+            work.fill(
+                hits,
+                k,
+                CHUNK,
+                || (begin(), Vec::new()),
+                |(lent, direction), item, out| {
+                    rows::direction(&queries[item * dim..][..dim], metric, direction);
+                    let found = search.one(direction, &mut lent.memory, out, work);
+                    lent.note(found);
+                },
+            )?;
         }
-        Ok(plan == Plan::Exact)
+        Ok(total.into_inner())
     }
 
     /// Find every vector within a distance of each query, `dim` values each.
@@ -147,8 +164,8 @@ impl Index {
         work.fill(&mut found, chunk, 1, Vec::new, |directions, item, out| {
             self.directions(&queries[item * chunk * dim..][..out.len() * dim], directions);
             let mut sink = Within { radius, found: vec![Vec::new(); out.len()] };
-            let scan = Scan { rows: &state.rows, queries: directions, allowed, sink: &mut sink, work };
-            let _ = self.level.run(scan);
+            let meter = &mut Meter::new(Budget::default(), work.stop);
+            self.level.run(Scan { rows: &state.rows, queries: directions, allowed, sink: &mut sink, meter });
             for (out, mut found) in out.iter_mut().zip(sink.found) {
                 found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
                 out.extend(found.iter().map(|(distance, slot)| (state.ids.id(*slot as usize), *distance)));
@@ -173,14 +190,26 @@ impl Index {
     }
 }
 
-/// Memory on loan to a thread of a batch.
+/// Memory on loan to a thread of a search, and what it did with it.
 struct Lent<'a> {
     index: &'a Index,
     memory: Memory,
+    trace: Trace,
+    total: &'a Mutex<Trace>,
+}
+
+impl Lent<'_> {
+    /// Note what a query took. An interruption shows in `Work` itself.
+    fn note(&mut self, query: Result<Trace, Interrupted>) {
+        if let Ok(trace) = query {
+            self.trace.add(&trace);
+        }
+    }
 }
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
+        self.total.lock().add(&self.trace);
         self.index.idle.lock().push(std::mem::take(&mut self.memory));
     }
 }

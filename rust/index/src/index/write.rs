@@ -1,5 +1,6 @@
 //! What changes an index: one call at a time, each whole or not at all.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +25,17 @@ impl Index {
     }
 
     /// Add vectors, `dim` values each, under given ids (one a vector) or counted ones; all or none. No id is counted twice, whatever
-    /// becomes of its vector.
-    pub fn add(&self, vectors: Vec<f32>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
+    /// becomes of its vector. Vectors that are handed over are freed once they are copied.
+    pub fn add<'v>(
+        &self,
+        vectors: impl Into<Cow<'v, [f32]>>,
+        ids: Option<&[u64]>,
+        work: &Work<'_>,
+    ) -> Result<Vec<u64>, AddError> {
+        self.add_rows(vectors.into(), ids, work)
+    }
+
+    fn add_rows(&self, vectors: Cow<'_, [f32]>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
         rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let _writer = self.write_alone(work)?;
         let mut next = State::clone(&self.state());
@@ -47,7 +57,7 @@ impl Index {
     }
 
     /// Append vectors to a state, whose ids it has already, with all that follows.
-    fn append(&self, next: &mut State, vectors: Vec<f32>, work: &Work<'_>) -> Result<(), Interrupted> {
+    fn append(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), Interrupted> {
         next.rows.append(&vectors, work)?;
         drop(vectors);
         if let Coding::Codes(codes) = &mut next.coding {

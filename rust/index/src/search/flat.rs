@@ -13,22 +13,18 @@
 
 use tiercel_simd::{Isa, Loop};
 
-use crate::errors::Interrupted;
+use crate::budget::Meter;
 use crate::options::Metric;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::storage::rows::Rows;
 use crate::storage::space::order;
-use crate::work::Work;
 
 /// Queries of a block: whole panels, which stay in the second-level cache for vectors of usual length.
 pub(crate) const QUERIES: usize = 256;
 
 /// Bytes of the rows of a block, which every panel is compared with before the next.
 const BLOCK: usize = 64 << 10;
-
-/// Rows that are compared between two looks at whether to stop.
-const UNCHECKED: usize = 64;
 
 /// Takes distances as a scan computes them.
 pub(crate) trait Sink {
@@ -40,19 +36,19 @@ pub(crate) trait Sink {
 }
 
 /// Compare queries (directions, `dim` values each) with all rows, or with the allowed ones.
-pub(crate) struct Scan<'a, K> {
+pub(crate) struct Scan<'a, 'b, K> {
     pub(crate) rows: &'a Rows,
     pub(crate) queries: &'a [f32],
     pub(crate) allowed: Allowed<'a>,
     pub(crate) sink: &'a mut K,
-    pub(crate) work: &'a Work<'a>,
+    pub(crate) meter: &'a mut Meter<'b>,
 }
 
-impl<K: Sink> Loop for Scan<'_, K> {
-    type Output = Result<(), Interrupted>;
+impl<K: Sink> Loop for Scan<'_, '_, K> {
+    type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(mut self) -> Self::Output {
+    fn run<I: Isa>(mut self) {
         let sparse = matches!(self.allowed, Allowed::Only(chosen) if chosen.count() * 4 < chosen.len());
         // A panel costs the same however few of its queries are real.
         let few = 3 * self.queries.len() < I::WIDE * self.rows.dim();
@@ -60,28 +56,31 @@ impl<K: Sink> Loop for Scan<'_, K> {
     }
 }
 
-impl<K: Sink> Scan<'_, K> {
+impl<K: Sink> Scan<'_, '_, K> {
     /// Row by row: for one query, or few rows here and there.
     #[inline(always)]
-    fn each_row<I: Isa>(&mut self) -> Result<(), Interrupted> {
+    fn each_row<I: Isa>(&mut self) {
         match self.allowed {
             Allowed::Only(chosen) => {
                 for slot in chosen.iter() {
-                    self.each_query::<I>(slot)?;
+                    if self.each_query::<I>(slot) {
+                        return;
+                    }
                 }
             }
             allowed => {
                 for slot in (0..self.rows.len()).filter(|slot| allowed.contains(*slot)) {
-                    self.each_query::<I>(slot)?;
+                    if self.each_query::<I>(slot) {
+                        return;
+                    }
                 }
             }
         }
-        Ok(())
     }
 
-    /// Compare all queries with one row.
+    /// Compare all queries with one row. Whether to stop.
     #[inline(always)]
-    fn each_query<I: Isa>(&mut self, slot: usize) -> Result<(), Interrupted> {
+    fn each_query<I: Isa>(&mut self, slot: usize) -> bool {
         for (q, query) in self.queries.chunks_exact(self.rows.dim()).enumerate() {
             // SAFETY: `Level::run` checked the instruction set.
             let distance = unsafe { self.rows.distance::<I>(query, slot) };
@@ -89,12 +88,12 @@ impl<K: Sink> Scan<'_, K> {
                 self.sink.take(q, slot as u32, distance);
             }
         }
-        if slot.is_multiple_of(UNCHECKED) { self.work.check() } else { Ok(()) }
+        self.meter.compared(self.queries.len() / self.rows.dim())
     }
 
     /// Block by block.
     #[inline(always)]
-    fn each_tile<I: Isa>(&mut self) -> Result<(), Interrupted> {
+    fn each_tile<I: Isa>(&mut self) {
         let (rows, dim) = (self.rows, self.rows.dim());
         let panels = panels(self.queries, dim, I::WIDE);
         let mut least = self.least(panels.len() / dim);
@@ -103,7 +102,6 @@ impl<K: Sink> Scan<'_, K> {
         let together = (BLOCK / (I::HIGH * size_of::<f32>() * dim)).max(1) * I::HIGH;
         let mut first = 0;
         while first < rows.len() {
-            self.work.check()?;
             // A block ends where its chunk does.
             let block = rows.block(first, rows.len().min(first + together), &mut scratch);
             for (p, panel) in panels.chunks_exact(I::WIDE * dim).enumerate() {
@@ -134,9 +132,12 @@ impl<K: Sink> Scan<'_, K> {
                     }
                 }
             }
-            first += block.len() / dim;
+            let compared = block.len() / dim;
+            first += compared;
+            if self.meter.compared(compared * (self.queries.len() / dim)) {
+                return;
+            }
         }
-        Ok(())
     }
 
     /// What the closeness to each query must reach; nothing does for queries that only fill a panel.

@@ -2,6 +2,7 @@
 
 use tiercel_simd::{Isa, Level, Loop};
 
+use crate::budget::{Budget, Meter, Trace};
 use crate::errors::Interrupted;
 use crate::graph::walk::{Reach, Scratch, descend, walk};
 use crate::search::allowed::Allowed;
@@ -63,6 +64,8 @@ pub(crate) struct Search<'a> {
     pub(crate) plan: Plan,
     /// The slots that may be found.
     pub(crate) allowed: Allowed<'a>,
+    /// What each query may spend.
+    pub(crate) budget: Budget,
 }
 
 /// What a thread reuses from one query to the next.
@@ -107,20 +110,24 @@ impl Search<'_> {
         memory: &mut Memory,
         out: &mut [Hit],
         work: &Work<'_>,
-    ) -> Result<(), Interrupted> {
+    ) -> Result<Trace, Interrupted> {
+        work.check()?;
+        let meter = &mut Meter::new(self.budget, work.stop);
         if self.plan != Plan::Exact {
-            let coded = self.state.with_space(Approximate { search: self, query, memory });
+            let coded = self.state.with_space(Approximate { search: self, query, memory, meter });
             if !coded {
                 // Far from everything the codes were fitted to, only the full vectors tell near from far.
-                Approximate { search: self, query, memory }.on(RawSpace(&self.state.rows));
+                Approximate { search: self, query, memory, meter }.on(RawSpace(&self.state.rows));
             }
+            meter.check()?;
             // Fewer than k: the walk met too few allowed vectors. They exist, so find them.
-            if memory.found.len() >= self.k {
+            if memory.found.len() >= self.k || meter.has_ended() {
                 self.put(&memory.found, out);
-                return Ok(());
+                return Ok(meter.trace);
             }
         }
-        self.exact(query, std::slice::from_mut(&mut memory.best), out, work)
+        self.scan_rows(query, std::slice::from_mut(&mut memory.best), out, meter)?;
+        Ok(meter.trace)
     }
 
     /// Answer queries (directions) exactly, `k` hits each.
@@ -130,18 +137,40 @@ impl Search<'_> {
         best: &mut [Best],
         out: &mut [Hit],
         work: &Work<'_>,
+    ) -> Result<Trace, Interrupted> {
+        work.check()?;
+        // Distances are counted for all queries together.
+        let distances = self.budget.distances.map(|most| most.saturating_mul(best.len() as u64));
+        let meter = &mut Meter::new(Budget { distances, ..self.budget }, work.stop);
+        self.scan_rows(queries, best, out, meter)?;
+        Ok(meter.trace)
+    }
+
+    fn scan_rows(
+        &self,
+        queries: &[f32],
+        best: &mut [Best],
+        out: &mut [Hit],
+        meter: &mut Meter<'_>,
     ) -> Result<(), Interrupted> {
         for best in &mut *best {
             best.reset(self.k);
         }
-        let sink = &mut Nearest(best);
-        self.level.run(Scan { rows: &self.state.rows, queries, allowed: self.allowed, sink, work })?;
-        let dim = self.state.rows.dim();
-        for ((query, best), out) in queries.chunks_exact(dim).zip(best).zip(out.chunks_mut(self.k)) {
+        let (rows, before) = (&self.state.rows, meter.trace.distances);
+        self.level.run(Scan { rows, queries, allowed: self.allowed, sink: &mut Nearest(best), meter });
+        meter.check()?;
+        meter.end_stage(|seconds| &mut seconds.candidates);
+        let mut rescored = 0;
+        for ((query, best), out) in queries.chunks_exact(rows.dim()).zip(best).zip(out.chunks_mut(self.k)) {
             let mut found = best.sorted().to_vec();
-            self.level.run(Rescore { rows: &self.state.rows, query, found: &mut found });
+            rescored += found.len();
+            self.level.run(Rescore { rows, query, found: &mut found });
             self.put(&found, out);
         }
+        meter.end_stage(|seconds| &mut seconds.rescore);
+        let trace = &mut meter.trace;
+        trace.rescored += rescored as u64;
+        trace.bytes += (trace.distances - before + rescored as u64) * rows.row_bytes() as u64;
         Ok(())
     }
 
@@ -155,41 +184,45 @@ impl Search<'_> {
 }
 
 /// Find candidates by walk or scan, and rescore the best.
-struct Approximate<'a, 'b> {
+struct Approximate<'a, 'b, 'c> {
     search: &'a Search<'b>,
     query: &'a [f32],
     memory: &'a mut Memory,
+    meter: &'a mut Meter<'c>,
 }
 
-impl OnSpace for Approximate<'_, '_> {
+impl OnSpace for Approximate<'_, '_, '_> {
     /// Whether the space can compare the query.
     type Output = bool;
 
     #[inline(always)]
     fn on<S: Space>(self, space: S) -> bool {
-        let Self { search, query, memory } = self;
-        search.level.run(Candidates { search, space, query, memory })
+        let Self { search, query, memory, meter } = self;
+        search.level.run(Candidates { search, space, query, memory, meter })
     }
 }
 
-struct Candidates<'a, 'b, S> {
+struct Candidates<'a, 'b, 'c, S> {
     search: &'a Search<'b>,
     space: S,
     query: &'a [f32],
     memory: &'a mut Memory,
+    meter: &'a mut Meter<'c>,
 }
 
-impl<S: Space> Loop for Candidates<'_, '_, S> {
+impl<S: Space> Loop for Candidates<'_, '_, '_, S> {
     type Output = bool;
 
     #[inline(always)]
     fn run<I: Isa>(self) -> bool {
-        let Self { search, space, query, memory: Memory { scratch, query: prepared, best, found } } = self;
+        let Self { search, space, query, memory: Memory { scratch, query: prepared, best, found }, meter } = self;
         let Search { state, allowed, .. } = *search;
         space.prepare(query, prepared);
         if !space.can_compare(prepared) {
             return false;
         }
+        meter.end_stage(|seconds| &mut seconds.prepare);
+        let before = meter.trace;
         found.clear();
         let slots = space.slots();
         assert!(state.slots() <= slots && state.graph.len() <= slots, "every slot can be compared");
@@ -199,26 +232,33 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
         unsafe {
             if let Plan::Walk { ef } = search.plan {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
-                walk::<I, S>(&state.graph.layers[0], space, prepared, start, Reach { ef, breadth: ef }, scratch);
+                walk::<I, S>(&state.graph.layers[0], space, prepared, start, Reach { ef, breadth: ef }, scratch, meter);
                 for slot in state.graph.len()..state.slots() {
                     scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
                 let found_by_walk = scratch.pool.entries().iter();
                 found.extend(found_by_walk.filter(|entry| allowed.contains(slot_of(**entry) as usize)));
-                rescore_likely::<I, S>(search, space, prepared, query, found);
+                meter.compared(state.slots() - state.graph.len());
+                meter.end_stage(|seconds| &mut seconds.candidates);
+                rescore_likely::<I, S>(search, space, prepared, query, found, meter);
             } else if let Plan::Scan { mut ef } = search.plan {
                 loop {
-                    scan::<I, S>(search, space, prepared, ef, best);
+                    scan::<I, S>(search, space, prepared, ef, best, meter);
                     found.clear();
                     found.extend_from_slice(best.sorted());
-                    let is_all = found.len() < ef;
-                    if rescore_likely::<I, S>(search, space, prepared, query, found) || is_all {
+                    let is_all = found.len() < ef || meter.has_ended();
+                    meter.end_stage(|seconds| &mut seconds.candidates);
+                    if rescore_likely::<I, S>(search, space, prepared, query, found, meter) || is_all {
                         break;
                     }
                     ef *= MORE;
                 }
             }
         }
+        let trace = &mut meter.trace;
+        trace.bytes += (trace.nodes - before.nodes) * state.graph.layers[0].row_bytes()
+            + (trace.distances - before.distances) * space.row_bytes() as u64
+            + (trace.rescored - before.rescored) * state.rows.row_bytes() as u64;
         true
     }
 }
@@ -230,7 +270,14 @@ impl<S: Space> Loop for Candidates<'_, '_, S> {
 /// The slots of the state and of the filter are below those of the space, which has made the query ready, and the machine has the
 /// instruction set.
 #[inline(always)]
-unsafe fn scan<I: Isa, S: Space>(search: &Search<'_>, space: S, prepared: &Query, ef: usize, best: &mut Best) {
+unsafe fn scan<I: Isa, S: Space>(
+    search: &Search<'_>,
+    space: S,
+    prepared: &Query,
+    ef: usize,
+    best: &mut Best,
+    meter: &mut Meter<'_>,
+) {
     best.reset(ef);
     // SAFETY: as the caller promises.
     unsafe {
@@ -238,11 +285,17 @@ unsafe fn scan<I: Isa, S: Space>(search: &Search<'_>, space: S, prepared: &Query
             Allowed::Only(chosen) => {
                 for slot in chosen.iter() {
                     best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                    if meter.compared(1) {
+                        break;
+                    }
                 }
             }
             allowed => {
                 for slot in (0..search.state.slots()).filter(|slot| allowed.contains(*slot)) {
                     best.offer(space.key::<I>(prepared, slot as u32), slot as u32);
+                    if meter.compared(1) {
+                        break;
+                    }
                 }
             }
         }
@@ -261,9 +314,11 @@ fn rescore_likely<I: Isa, S: Space>(
     prepared: &Query,
     query: &[f32],
     found: &mut Vec<u64>,
+    meter: &mut Meter<'_>,
 ) -> bool {
     let Search { state, k, .. } = *search;
     let first = found.len().min(k);
+    let last_kept = found.last().map_or(f32::INFINITY, |last| S::distance(prepared, key_of(*last)));
     rescore::<I>(&state.rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
     // The error was measured among the nearest of all; a filter may leave none of those.
@@ -276,8 +331,12 @@ fn rescore_likely<I: Isa, S: Space>(
     let (near, far) = found.split_at(first + (found.len() - first) / 2);
     let nearest_far = far.iter().min();
     let are_enough = nearest_far.is_none_or(|far| near.iter().filter(|entry| *entry < far).count() >= k);
+    meter.trace.rescored += found.len() as u64;
     found.sort_unstable();
     found.truncate(k);
+    let kth = found.last().map_or(f32::INFINITY, |last| unorder(key_of(*last)));
+    meter.trace.gap = if last_kept.is_finite() && kth.is_finite() { last_kept - kth } else { f32::INFINITY };
+    meter.end_stage(|seconds| &mut seconds.rescore);
     are_enough || !search.allowed.is_filter()
 }
 

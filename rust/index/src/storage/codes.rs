@@ -162,6 +162,11 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
     }
 
     #[inline(always)]
+    fn row_bytes(self) -> usize {
+        self.stride()
+    }
+
+    #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32 {
         let codes = query.coded.codes();
         let n = if DIM == 0 { codes.len() } else { DIM };

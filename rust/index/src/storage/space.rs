@@ -24,6 +24,9 @@ pub(crate) trait Space: Copy + Sync {
     /// Slots that can be compared: those below.
     fn slots(self) -> usize;
 
+    /// Bytes that are read to compare a slot.
+    fn row_bytes(self) -> usize;
+
     /// The key of a slot.
     ///
     /// # Safety
@@ -82,6 +85,11 @@ impl Space for RawSpace<'_> {
     #[inline(always)]
     fn slots(self) -> usize {
         self.0.len()
+    }
+
+    #[inline(always)]
+    fn row_bytes(self) -> usize {
+        self.0.row_bytes()
     }
 
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! What an index promises, tested from outside.
 
 mod among;
+mod budget;
 mod common;
 mod concurrent;
 mod damaged;

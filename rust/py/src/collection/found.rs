@@ -4,6 +4,7 @@ use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use tiercel_engine::{Found, Got, Include, Plan};
+use tiercel_index::Trace;
 
 use crate::errors;
 use crate::gil::Turns;
@@ -96,6 +97,7 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
     out.set_item("selectivity", plan.selectivity)?;
     out.set_item("cached", plan.cached)?;
     out.set_item("unknown_fields", plan.unknown_fields)?;
+    out.set_item("vectors", plan.trace.map(|trace| traced(py, &trace)).transpose()?)?;
     let stages = PyList::empty(py);
     for stage in plan.stages {
         let entry = PyDict::new(py);
@@ -105,5 +107,21 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
         stages.append(entry)?;
     }
     out.set_item("stages", stages)?;
+    Ok(out)
+}
+
+/// What a search among vectors took, for `Found.plan`.
+fn traced<'py>(py: Python<'py>, trace: &Trace) -> PyResult<Bound<'py, PyDict>> {
+    let out = PyDict::new(py);
+    out.set_item("nodes", trace.nodes)?;
+    out.set_item("distances", trace.distances)?;
+    out.set_item("rescored", trace.rescored)?;
+    out.set_item("bytes", trace.bytes)?;
+    out.set_item("gap", trace.gap.is_finite().then_some(trace.gap))?;
+    let seconds = PyDict::new(py);
+    seconds.set_item("prepare", trace.seconds.prepare)?;
+    seconds.set_item("candidates", trace.seconds.candidates)?;
+    seconds.set_item("rescore", trace.seconds.rescore)?;
+    out.set_item("seconds", seconds)?;
     Ok(out)
 }
