@@ -75,7 +75,7 @@ fn batch(first: usize, count: usize, random: bool) -> Batch {
         }
     };
     let changes = (first..first + count).map(change).collect();
-    Batch { changes, width: WIDTH, vectors: vec![7; count * WIDTH], ..Batch::default() }
+    Batch { changes, width: WIDTH, vectors: vec![7; count * WIDTH].into(), ..Batch::default() }
 }
 
 fn plain_sync(dir: &Path) -> (f64, f64) {

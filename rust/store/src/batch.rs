@@ -1,6 +1,7 @@
 //! What is committed together.
 
 use crate::errors::CommitError;
+use crate::shared_bytes::SharedBytes;
 
 /// Changes that are committed together or not at all, in this order.
 #[derive(Clone, Debug, Default)]
@@ -12,7 +13,7 @@ pub struct Batch {
     /// Bytes of one vector; 0 without vectors.
     pub width: usize,
     /// The vectors of the upserts that have one, in their order, without gaps.
-    pub vectors: Vec<u8>,
+    pub vectors: SharedBytes,
 }
 
 /// A record must be as one batch left it.

@@ -42,6 +42,7 @@ mod records;
 mod renumber;
 mod sector;
 mod segment;
+mod shared_bytes;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sizes;
@@ -60,6 +61,7 @@ pub use record::{Record, RecordRef};
 pub use records::reader::Reader;
 pub use renumber::Quiet;
 pub use segment::{SectionReader, Segment, SegmentWriter, Tag, is_segment_name};
+pub use shared_bytes::SharedBytes;
 pub use sizes::Sizes;
 pub use store::Store;
 pub use tiercel_container::NoRoom;

@@ -1,6 +1,7 @@
 //! Following: taking what another process commits into the snapshots of a reader.
 
 use std::process;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -11,7 +12,7 @@ use crate::config::Config;
 use crate::errors::OpenError;
 use crate::follow::steady::steady;
 use crate::state::apply::apply;
-use crate::state::apply::{Fresh, index_fields};
+use crate::state::apply::{Fresh, Packed, index_fields, merge_few};
 use crate::state::checkpoint::last_checkpoint;
 use crate::state::core::Core;
 use crate::state::load::{config_of, read};
@@ -128,8 +129,8 @@ impl State {
             })?;
             return Ok(Course::Along(false));
         }
-        let (applied, fresh) = gathered.finish(core).map_err(damaged)?;
-        let (sequence, metadata) = (applied.sequence, fresh.metadata.clone());
+        let (applied, mut fresh) = gathered.finish(core).map_err(damaged)?;
+        let (sequence, metadata) = (applied.sequence, std::mem::take(&mut fresh.metadata));
         core.change(|snapshot| {
             snapshot.take_config(config).map_err(damaged)?;
             let dead = apply(snapshot, &applied, fresh, reader).map_err(damaged)?;
@@ -137,6 +138,7 @@ impl State {
             Ok::<_, OpenError>(())
         })?;
         index_fields(core, &metadata).map_err(damaged)?;
+        merge_few(core).map_err(damaged)?;
         if self.buried.len() >= BURIED {
             self.take_out_dead(core);
         }
@@ -167,6 +169,7 @@ struct Gathered {
     sequence: u64,
     rows: Vec<RowChange>,
     fresh: Fresh,
+    vectors: Vec<f32>,
     texts: Vec<(u32, String)>,
     is_damaged: bool,
 }
@@ -179,7 +182,7 @@ impl Gathered {
         self.sequence = batch.applied.sequence;
         self.rows.extend(&batch.applied.rows);
         let values = batch.vectors.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-        self.fresh.vectors.extend(values);
+        self.vectors.extend(values);
         for change in batch.changes {
             let Change::Upsert { vector, text, metadata, .. } = change else { continue };
             let place = self.fresh.with_vector.len() as u32;
@@ -199,6 +202,7 @@ impl Gathered {
                 Segment::build(texts, &core.snapshot().config.tokenizer).map_err(|error| error.to_string())?;
             self.fresh.segment = Some(segment);
         }
+        self.fresh.vectors = Arc::new(Packed(self.vectors));
         Ok((Applied { sequence: self.sequence, rows: self.rows }, self.fresh))
     }
 }

@@ -13,12 +13,22 @@ use crate::trouble::caught;
 /// Rows with new metadata from which on the indexes of fields are made anew.
 const CHANGED: u64 = 4096;
 
+/// Vectors, one after the other, that searches share with the log.
+#[derive(Default)]
+pub(crate) struct Packed(pub(crate) Vec<f32>);
+
+impl AsRef<[u8]> for Packed {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
 /// What searches need of the new rows of a batch that was committed.
 #[derive(Default)]
 pub(crate) struct Fresh {
     /// For each new row, whether it has a vector.
     pub(crate) with_vector: Vec<bool>,
-    pub(crate) vectors: Vec<f32>,
+    pub(crate) vectors: Arc<Packed>,
     /// The texts, by place among the new rows.
     pub(crate) segment: Option<Segment>,
     /// The metadata of each new row.
@@ -47,18 +57,19 @@ pub(crate) fn apply(
     snapshot.live -= dead.len() as u64;
     let changed = applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new);
     change_metadata(snapshot, changed.collect());
+    let vectors = &fresh.vectors.0;
     let count = fresh.with_vector.iter().filter(|with| **with).count();
-    if let Some(dim) = fresh.vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
+    if let Some(dim) = vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
         // The first vectors say how long all are.
         snapshot.take_config(Config { dim: Some(dim), ..(*snapshot.config).clone() })?;
     }
-    if let Some(vectors) = snapshot.vectors.as_ref().filter(|_| !fresh.vectors.is_empty()) {
+    if let Some(searched) = snapshot.vectors.as_ref().filter(|_| !vectors.is_empty()) {
         let with_vector = (u64::from(first)..).zip(&fresh.with_vector).filter(|(_, with)| **with);
         let rows: Vec<u64> = with_vector.map(|(row, _)| row).collect();
-        snapshot.vectors = Some(vectors.with(&rows, &fresh.vectors)?);
+        snapshot.vectors = Some(searched.with(&rows, vectors)?);
     }
     if let Some(segment) = fresh.segment {
-        snapshot.text = with_segment(snapshot, segment.moved(first))?;
+        snapshot.text = snapshot.text.with(Arc::new(segment.moved(first))).map_err(|error| error.to_string())?;
     }
     if !dead.is_empty() {
         snapshot.text = snapshot.text.without(&dead);
@@ -66,17 +77,27 @@ pub(crate) fn apply(
     Ok(dead)
 }
 
-/// Documents that a writer merges by itself; more is left to the background.
+/// Documents that are merged by whoever commits or follows; more is left to the background.
 const MERGED_AT_ONCE: usize = 4096;
 
-fn with_segment(snapshot: &Snapshot, segment: Segment) -> Result<tiercel_text::TextIndex, String> {
-    let mut text = snapshot.text.with(Arc::new(segment)).map_err(|error| error.to_string())?;
-    while let Some(merge) = text.plan_merge().filter(|merge| merge.documents() <= MERGED_AT_ONCE) {
-        let merged = merge.run().map_err(|error| error.to_string())?;
-        let Some(next) = text.merged(&merge, Arc::new(merged)) else { break };
-        text = next;
+/// Merge the small segments of texts that batches have left. Each merge runs beside commits and is published in a moment.
+pub(crate) fn merge_few(core: &Core) -> Result<(), String> {
+    let next = || core.snapshot().text.plan_merge().filter(|merge| merge.documents() <= MERGED_AT_ONCE);
+    while let Some(merge) = next() {
+        let merged = Arc::new(merge.run().map_err(|error| error.to_string())?);
+        let mut done = false;
+        core.change(|snapshot| {
+            // Somebody else may have merged some of them meanwhile.
+            if let Some(text) = snapshot.text.merged(&merge, merged) {
+                (snapshot.text, done) = (text, true);
+            }
+            Ok::<_, String>(())
+        })?;
+        if !done {
+            break;
+        }
     }
-    Ok(text)
+    Ok(())
 }
 
 /// Note that the last batch has replaced the metadata of rows.

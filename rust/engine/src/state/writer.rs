@@ -20,6 +20,8 @@ pub(crate) struct Writer {
     pub(crate) store: Store,
     /// Batches of the transaction that is being published, until the last of them has come.
     pub(crate) unpublished: Mutex<Vec<(Applied, Fresh)>>,
+    /// Held by the thread that merges small segments of texts after its commit.
+    pub(crate) merging: Mutex<()>,
     /// Rows that died and are still in an index, and the batches that they died with.
     pub(crate) buried: Mutex<Vec<(u64, u64)>>,
     /// Why writes are refused.
@@ -37,6 +39,7 @@ impl Writer {
             core,
             store,
             unpublished: Mutex::default(),
+            merging: Mutex::default(),
             buried: Mutex::new(Vec::new()),
             failure: Mutex::new(None),
             signal: Signal::default(),

@@ -26,8 +26,9 @@ fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> 
     if writer.store.reader().sequence() > applied.sequence {
         return Ok(());
     }
-    let batches = std::mem::take(&mut *batches);
-    let metadata: Vec<Option<String>> = batches.iter().flat_map(|(_, fresh)| fresh.metadata.clone()).collect();
+    let mut batches = std::mem::take(&mut *batches);
+    let metadata: Vec<Option<String>> =
+        batches.iter_mut().flat_map(|(_, fresh)| std::mem::take(&mut fresh.metadata)).collect();
     let apply_one = |snapshot: &mut Snapshot, (applied, fresh): (Applied, Fresh)| {
         let dead = apply(snapshot, &applied, fresh, writer.store.reader())?;
         writer.buried.lock().extend(dead.into_iter().map(|row| (u64::from(row), applied.sequence)));

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tiercel_container::quoted;
-use tiercel_store::{Applied, Batch, Change, Condition, Record};
+use tiercel_store::{Applied, Batch, Change, Condition, Record, SharedBytes};
 use tiercel_text::{Segment, Tokenizer};
 
 use crate::collection::Collection;
 use crate::errors::{QueryError, WriteError};
-use crate::state::apply::Fresh;
+use crate::state::apply::{Fresh, Packed};
 use crate::state::snapshot::Snapshot;
 use crate::write::patch::patched;
 use crate::write::publish::publish;
@@ -23,6 +23,8 @@ const MAX_METADATA: usize = 16 << 20;
 struct Draft {
     batch: Batch,
     fresh: Fresh,
+    /// The vectors of both, until it is finished.
+    vectors: Vec<f32>,
     /// How many of the ids are there.
     there: usize,
 }
@@ -116,7 +118,7 @@ impl Collection {
         let make = || {
             self.check_searchable()?;
             let newest = writer.snapshot();
-            let Draft { batch, fresh, there } = if newest.sequence == sequence { early? } else { draft(&newest)? };
+            let Draft { batch, fresh, there, .. } = if newest.sequence == sequence { early? } else { draft(&newest)? };
             count = there;
             let shared = Arc::clone(writer);
             let publish = move |applied: &Applied| publish(&shared, applied, fresh);
@@ -146,7 +148,7 @@ impl Draft {
             if old.vector && part.vector.is_none() { Some(vector_of(snapshot, part.id, row)?) } else { None };
         let vector = part.vector.or(kept_vector.as_deref());
         self.fresh.with_vector.push(vector.is_some());
-        self.fresh.vectors.extend_from_slice(vector.unwrap_or_default());
+        self.vectors.extend_from_slice(vector.unwrap_or_default());
         let metadata = metadata.or(kept_metadata);
         self.fresh.metadata.push(metadata.clone().and_then(|metadata| String::from_utf8(metadata).ok()));
         let text = part.text.map(|text| text.as_bytes().to_vec()).or(kept_text);
@@ -157,7 +159,8 @@ impl Draft {
     /// Add what all new rows have in common: their packed vectors and the index of their texts.
     fn finish(&mut self, tokenizer: Tokenizer, dim: usize) -> Result<(), WriteError> {
         self.batch.width = dim * size_of::<f32>();
-        self.batch.vectors = bytemuck::cast_slice(&self.fresh.vectors).to_vec();
+        self.fresh.vectors = Arc::new(Packed(std::mem::take(&mut self.vectors)));
+        self.batch.vectors = SharedBytes::of(Arc::clone(&self.fresh.vectors));
         let texts = self.batch.changes.iter().filter_map(|change| match change {
             Change::Upsert { text, .. } => Some(text.as_deref().and_then(|text| str::from_utf8(text).ok())),
             _ => None,

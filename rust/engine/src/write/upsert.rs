@@ -3,15 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tiercel_store::{Applied, Batch, Change, CommitError, Condition};
+use tiercel_store::{Applied, Batch, Change, CommitError, Condition, SharedBytes};
 use tiercel_text::Segment;
 
 use crate::collection::Collection;
 use crate::config::Config;
 use crate::config::options;
 use crate::errors::WriteError;
-use crate::state::apply::Fresh;
+use crate::state::apply::{Fresh, Packed, merge_few};
 use crate::state::damage::why;
+use crate::trouble::caught;
 use crate::write::publish::publish;
 
 /// The most bytes of an id.
@@ -51,9 +52,9 @@ impl Collection {
         let texts = records.iter().enumerate().filter_map(|(at, record)| Some((at as u32, record.text.as_deref()?)));
         let segment = Segment::build(texts, &config.tokenizer)?;
         let count = records.len();
-        let packed = bytemuck::cast_slice(&vectors).to_vec();
-        let mut batch =
-            Batch { conditions, changes: Vec::with_capacity(count), width: dim * size_of::<f32>(), vectors: packed };
+        let vectors = Arc::new(Packed(vectors));
+        let (width, shared) = (dim * size_of::<f32>(), SharedBytes::of(Arc::clone(&vectors)));
+        let mut batch = Batch { conditions, changes: Vec::with_capacity(count), width, vectors: shared };
         let mut fresh = Fresh { vectors, segment: Some(segment), ..Fresh::default() };
         for NewRecord { id, vector, text, metadata } in records {
             fresh.with_vector.push(vector);
@@ -191,12 +192,17 @@ impl Collection {
         committed
     }
 
-    /// Check that a committed batch is searchable.
+    /// Check that a committed batch is searchable, and merge the texts that it and others have left, unless another thread does.
     pub(crate) fn check_published(&self, applied: &Applied) -> Result<(), WriteError> {
+        let writer = self.writer()?;
         if self.sequence() >= applied.sequence {
+            if let Some(_merging) = writer.merging.try_lock() {
+                // What fails here the background tries again, and notes.
+                let _ = caught(|| merge_few(&writer.core));
+            }
             return Ok(());
         }
-        let why = self.writer()?.failure.lock().clone();
+        let why = writer.failure.lock().clone();
         Err(WriteError::Unpublished(why.unwrap_or_else(|| "a panic".into())))
     }
 }
@@ -288,8 +294,12 @@ mod tests {
         collection.upsert(vec![record("a", true, "one")], vec![1.0, 0.0]).unwrap();
         let change = Change::Upsert { id: "b".into(), vector: false, text: Some("two".into()), metadata: None };
         // A vector that the index refuses, as it does any for which there is no memory.
-        let fresh =
-            Fresh { with_vector: vec![true], vectors: vec![0.0, 0.0], metadata: vec![None], ..Fresh::default() };
+        let fresh = Fresh {
+            with_vector: vec![true],
+            vectors: Arc::new(Packed(vec![0.0, 0.0])),
+            metadata: vec![None],
+            ..Fresh::default()
+        };
         let error = collection.commit(Batch { changes: vec![change], ..Batch::default() }, fresh).unwrap_err();
         assert!(matches!(error, WriteError::Unpublished(_)), "{error}");
         assert!(error.to_string().starts_with("the batch is on disk, but not searchable until"), "{error}");

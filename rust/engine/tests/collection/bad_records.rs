@@ -96,7 +96,7 @@ fn one_record_whose_metadata_cannot_be_read_is_left_out() {
 /// The cat with a text that is no UTF-8.
 fn cat() -> Batch {
     let (id, text, metadata) = ("cat".into(), Some(b"a cat \xff".to_vec()), Some(b"{\"legs\": 4}".to_vec()));
-    let vectors = [1.0_f32, 0.0, 0.0].into_iter().flat_map(f32::to_le_bytes).collect();
+    let vectors = [1.0_f32, 0.0, 0.0].into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>().into();
     let change = Change::Upsert { id, vector: true, text, metadata };
     Batch { changes: vec![change], width: 12, vectors, ..Batch::default() }
 }

@@ -49,7 +49,7 @@ pub(crate) fn encode(batch: &Batch, group: &mut Vec<u8>) {
         group.extend((record.encoded_len() as u32).to_le_bytes());
         record.encode_onto(group);
     }
-    group.extend(&batch.vectors);
+    group.extend_from_slice(&batch.vectors);
 }
 
 /// Take a batch off the front of the batches of a group; `None` if there is none.
@@ -128,7 +128,7 @@ mod tests {
             Change::SetMetadata { id: "d".into(), metadata: None },
             upsert("e", true, Some("")),
         ];
-        let batch = Batch { changes, width: 2, vectors: vec![1, 2, 3, 4], ..Batch::default() };
+        let batch = Batch { changes, width: 2, vectors: vec![1, 2, 3, 4].into(), ..Batch::default() };
         let mut bytes = Vec::new();
         encode(&batch, &mut bytes);
         encode(&Batch::default(), &mut bytes);

@@ -125,7 +125,7 @@ fn a_store_is_created_once_and_opened_where_it_is() {
 fn batches_that_are_none_are_refused() {
     let store = create(&SimVfs::new(), ALWAYS);
     let mut lacking = upsert("id", "text");
-    lacking.vectors = vec![0; 12];
+    lacking.vectors = vec![0; 12].into();
     lacking.width = 12;
     for batch in [upsert("", "text"), upsert(&"x".repeat(70_000), "text"), lacking] {
         let result = store.commit(batch, |_| panic!("nothing to publish"));

@@ -200,6 +200,7 @@ impl Random {
 
 pub(crate) fn batch(random: &mut Random) -> Batch {
     let mut batch = Batch { width: WIDTH, ..Batch::default() };
+    let mut vectors = Vec::new();
     for _ in 0..=random.below(12) {
         let id = format!("id-{}", random.below(30));
         let field = |random: &mut Random| {
@@ -214,12 +215,13 @@ pub(crate) fn batch(random: &mut Random) -> Batch {
             _ => {
                 let vector = random.below(4) > 0;
                 if vector {
-                    batch.vectors.extend((0..WIDTH).map(|_| random.below(256) as u8));
+                    vectors.extend((0..WIDTH).map(|_| random.below(256) as u8));
                 }
                 Change::Upsert { id, vector, text: field(random), metadata: field(random) }
             }
         });
     }
+    batch.vectors = vectors.into();
     batch
 }
 

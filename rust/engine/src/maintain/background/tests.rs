@@ -133,6 +133,12 @@ fn quiet(vfs: &SimVfs) -> Collection {
     collection
 }
 
+/// Prepare a collection and leave its texts to the background.
+fn prepare_unmerged(collection: &Collection) {
+    let _merging = writer(collection).merging.lock();
+    prepare(collection);
+}
+
 #[test]
 fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
     let mut steps = std::collections::BTreeSet::new();
@@ -140,7 +146,7 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
         for nth in 1.. {
             let vfs = SimVfs::new();
             let collection = quiet(&vfs);
-            prepare(&collection);
+            prepare_unmerged(&collection);
             let faults = &writer(&collection).faults;
             faults.plant(nth, panics);
             let done = work_all(&collection);
