@@ -21,7 +21,7 @@ const PASS: Duration = Duration::from_millis(5);
 
 type Kernel = (&'static str, fn(Level, usize) -> (usize, f64));
 /// Each gives the bytes of a row and the nanoseconds of a distance.
-const KERNELS: [Kernel; 10] = [
+const KERNELS: [Kernel; 9] = [
     ("dot f32", dot_f32),
     ("l2 f32", l2_f32),
     ("dot f16", dot_f16),
@@ -30,7 +30,6 @@ const KERNELS: [Kernel; 10] = [
     ("l2 u8 x i8", l2_u8i8),
     ("dot u4 x i8", dot_u4i8),
     ("l2 u4 x i8", l2_u4i8),
-    ("hamming", hamming),
     ("tile f32", tile_f32),
 ];
 
@@ -64,11 +63,6 @@ const fn whole(dim: usize) -> usize {
     dim
 }
 
-/// Bytes of a row that holds one bit for each dimension.
-const fn bits(dim: usize) -> usize {
-    dim / 8
-}
-
 measured!(dot_f32, f32, f32, whole, |I, query, row, dim| I::dot_f32(query, row, dim));
 measured!(l2_f32, f32, f32, whole, |I, query, row, dim| I::l2_f32(query, row, dim));
 measured!(dot_f16, f32, u16, whole, |I, query, row, dim| I::dot_f16(query, row, dim));
@@ -77,7 +71,6 @@ measured!(dot_u8i8, i8, u8, whole, |I, query, row, dim| I::dot_u8i8(row, query, 
 measured!(l2_u8i8, i8, u8, whole, |I, query, row, dim| I::l2_u8i8(row, query, dim));
 measured!(dot_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::dot_u4i8(row, query, dim));
 measured!(l2_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::l2_u4i8(row, query, dim));
-measured!(hamming, u8, u8, bits, |I, query, row, dim| I::hamming(query, row, bits(dim)));
 
 /// A panel of queries against a tile of rows at a time, as an exact scan compares a batch.
 fn tile_f32(level: Level, dim: usize) -> (usize, f64) {

@@ -43,12 +43,6 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// As for the trait.
     unsafe fn l2_f32(a: *const f32, b: *const f32, n: usize) -> f32;
 
-    /// Sum of `a[i]^2`; length `n`.
-    ///
-    /// # Safety
-    /// As for the trait.
-    unsafe fn norm_f32(a: *const f32, n: usize) -> f32;
-
     /// Sum of `a[i] * b[i]`, `b` in half precision; both of length `n`.
     ///
     /// # Safety
@@ -85,12 +79,6 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// # Safety
     /// As for the trait; `codes` has [`crate::packed::bytes`]`(n)` bytes.
     unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32;
-
-    /// Number of bits that differ; both of `n` bytes.
-    ///
-    /// # Safety
-    /// As for the trait.
-    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32;
 
     /// Most rows of a tile.
     const HIGH: usize;

@@ -63,22 +63,3 @@ kernel!(
     l2_u4i8(codes: u8, query: i8) -> i32,
     codes.len() == packed::bytes(query.len()) && query.len() <= MAX_CODES
 );
-kernel!(
-    /// Number of bits that differ.
-    hamming(a: u8, b: u8) -> u32,
-    a.len() == b.len()
-);
-
-/// Sum of `a[i]^2`.
-pub fn norm_f32(level: Level, a: &[f32]) -> f32 {
-    struct One<'a>(&'a [f32]);
-    impl Loop for One<'_> {
-        type Output = f32;
-        #[inline(always)]
-        fn run<I: Isa>(self) -> f32 {
-            // SAFETY: pointer and length are of one slice, and the instruction set was checked by `Level::run`.
-            unsafe { I::norm_f32(self.0.as_ptr(), self.0.len()) }
-        }
-    }
-    level.run(One(a))
-}

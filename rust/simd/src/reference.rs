@@ -42,8 +42,3 @@ pub fn l2_u4i8(codes: &[u8], query: &[i8]) -> i32 {
     packed::unpack(codes, &mut unpacked);
     unpacked.iter().zip(query).map(|(c, q)| (8 * i32::from(*c) - 60 - i32::from(*q)).pow(2)).sum()
 }
-
-/// Number of bits that differ.
-pub fn hamming(a: &[u8], b: &[u8]) -> u32 {
-    a.iter().zip(b).map(|(x, y)| (x ^ y).count_ones()).sum()
-}

@@ -39,14 +39,6 @@ impl<'f> FieldView<'f> {
         self.rows_of(&self.filter.condition, rows.min(self.rows))
     }
 
-    /// An estimate, in microseconds, of the share of rows that pass: from 0 to 1.
-    ///
-    /// It is exact for one condition, and for both sides of a range. Conditions joined together are taken to be
-    /// independent.
-    pub fn estimate(&self) -> f64 {
-        self.share_of(&self.filter.condition)
-    }
-
     fn rows_of(&self, condition: &Condition, bound: u32) -> RoaringBitmap {
         match condition {
             Condition::All(parts) => {
@@ -75,24 +67,6 @@ impl<'f> FieldView<'f> {
             self.fields[field].gather(span.borrow(), &mut rows);
         }
         rows.finish()
-    }
-
-    fn share_of(&self, condition: &Condition) -> f64 {
-        match condition {
-            Condition::All(parts) => {
-                let (ranges, others) = ranges_of(parts);
-                let of_ranges = ranges.iter().map(|(field, span)| self.share_in(*field, [span]));
-                of_ranges.chain(others.into_iter().map(|part| self.share_of(part))).product()
-            }
-            Condition::Any(parts) => 1.0 - parts.iter().map(|part| 1.0 - self.share_of(part)).product::<f64>(),
-            Condition::Not(part) => 1.0 - self.share_of(part),
-            Condition::Field(field, test) => self.share_in(*field, spans(test)),
-        }
-    }
-
-    fn share_in(&self, field: usize, spans: impl IntoIterator<Item = impl Borrow<Span>>) -> f64 {
-        let count: usize = spans.into_iter().map(|span| self.fields[field].count(span.borrow())).sum();
-        (count as f64 / f64::from(self.rows.max(1))).min(1.0)
     }
 }
 

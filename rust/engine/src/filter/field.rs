@@ -41,11 +41,6 @@ impl Field {
         self.runs
     }
 
-    /// Pairs of a key in the span and a row.
-    pub(super) fn count(&self, (low, high): &Span) -> usize {
-        self.runs.iter().map(|run| run.count(run.span(low, high))).sum()
-    }
-
     /// The rows of the keys in the span.
     pub(super) fn gather<'r>(&'r self, (low, high): &Span, rows: &mut Gather<'r>) {
         for run in &self.runs {

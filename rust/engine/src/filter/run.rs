@@ -78,12 +78,6 @@ impl Run {
         start..end
     }
 
-    /// Pairs of keys in the span and their rows.
-    pub(super) fn count(&self, span: Range<usize>) -> usize {
-        let few = self.few(span.clone()).len();
-        few + self.many_of(span).map(|rows| rows.len() as usize).sum::<usize>()
-    }
-
     /// The rows of the keys in the span, in parts.
     pub(super) fn rows(&self, span: Range<usize>) -> impl Iterator<Item = Rows<'_>> {
         let few = self.few(span.clone());

@@ -1,4 +1,4 @@
-//! Building, inserting, estimates, limits: what the owner of the indexes relies on.
+//! Building, inserting, limits: what the owner of the indexes relies on.
 
 use serde_json::{Value, json};
 use tiercel_engine::filter::{FieldIndexes, MetadataError};
@@ -87,32 +87,6 @@ fn a_view_stays_as_it_was() {
     insert(&indexes, &numbered(5000));
     assert!(before.evaluate(u32::MAX).iter().eq(matching(&filter, &numbered(100))));
     assert_eq!(view(&indexes, &filter).evaluate(150).len(), 100);
-}
-
-#[test]
-fn estimates_are_shares() {
-    let records = numbered(3000);
-    let indexes = FieldIndexes::new(2000);
-    let near = |form: Value, expected: f64| {
-        let filter = filter(&form);
-        build(&indexes, &filter, &records);
-        let estimate = view(&indexes, &filter).estimate();
-        assert!((estimate - expected).abs() < 1e-3, "{form}: {estimate}");
-    };
-    near(json!({"third": 1}), 1.0 / 3.0);
-    insert(&indexes, &records);
-    near(json!({}), 1.0);
-    near(json!({"$or": []}), 0.0);
-    near(json!({"third": 1}), 1.0 / 3.0);
-    near(json!({"third": {"$ne": 1}}), 2.0 / 3.0);
-    near(json!({"n": {"$lt": 300}}), 0.1);
-    near(json!({"n": {"$gte": 300, "$lt": 600}}), 0.1);
-    near(json!({"n": {"$in": [1, 2, 3]}}), 0.001);
-    near(json!({"tags": {"$contains": "all"}}), 1.0);
-    near(json!({"absent": 1}), 0.0);
-    near(json!({"absent": {"$exists": false}}), 1.0);
-    near(json!({"third": 1, "n": {"$lt": 300}}), 1.0 / 30.0);
-    near(json!({"$or": [{"third": 1}, {"tags": {"$contains": 1}}]}), 2.0 / 3.0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use core::arch::x86_64::{
     _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
 };
 
-use super::portable::{self, Portable};
+use super::portable::Portable;
 use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK};
 
@@ -184,12 +184,6 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn norm_f32(a: *const f32, n: usize) -> f32 {
-        // SAFETY: as the caller promises.
-        unsafe { sum_steps::<false, _>(a, a, n) }
-    }
-
-    #[inline(always)]
     unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
         // SAFETY: as the caller promises.
         unsafe { sum_steps::<false, _>(a, b, n) }
@@ -282,12 +276,6 @@ impl Isa for Avx2 {
             }
             sum_epi32(sum) + Portable::l2_u4i8(codes.add(i / 2), query.add(i), n - i)
         }
-    }
-
-    #[inline(always)]
-    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
-        // SAFETY: as the caller promises.
-        unsafe { portable::hamming(a, b, n) }
     }
 
     const HIGH: usize = 6;

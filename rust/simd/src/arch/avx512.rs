@@ -10,7 +10,6 @@ use core::arch::x86_64::{
     _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
 };
 
-use super::portable;
 use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK};
 
@@ -209,12 +208,6 @@ impl Isa for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn norm_f32(a: *const f32, n: usize) -> f32 {
-        // SAFETY: as the caller promises.
-        unsafe { sum_steps::<false, _>(a, a, n) }
-    }
-
-    #[inline(always)]
     unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
         // SAFETY: as the caller promises.
         unsafe { sum_steps::<false, _>(a, b, n) }
@@ -310,12 +303,6 @@ impl Isa for Avx512 {
             }
             _mm512_reduce_add_epi32(sum)
         }
-    }
-
-    #[inline(always)]
-    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
-        // SAFETY: as the caller promises.
-        unsafe { portable::hamming(a, b, n) }
     }
 
     const HIGH: usize = 12;

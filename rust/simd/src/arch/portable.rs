@@ -58,21 +58,6 @@ fn sum_packed(codes: &[u8], query: &[i8], term: impl Fn(i32, i32) -> i32) -> i32
     sum
 }
 
-/// Number of bits that differ, eight bytes at a time.
-///
-/// # Safety
-///
-/// Both pointers are valid for reads of `n` bytes.
-#[inline(always)]
-pub(crate) unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
-    // SAFETY: the caller promises `n` bytes behind both.
-    let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
-    let (a, a_tail) = a.as_chunks::<8>();
-    let (b, b_tail) = b.as_chunks::<8>();
-    let words: u32 = a.iter().zip(b).map(|(x, y)| (u64::from_ne_bytes(*x) ^ u64::from_ne_bytes(*y)).count_ones()).sum();
-    words + a_tail.iter().zip(b_tail).map(|(x, y)| (x ^ y).count_ones()).sum::<u32>()
-}
-
 impl Sealed for Portable {}
 
 impl Isa for Portable {
@@ -90,12 +75,6 @@ impl Isa for Portable {
         // SAFETY: the caller promises `n` values behind both.
         let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
         sum_f32(a, b, |x, y| (x - y) * (x - y))
-    }
-
-    #[inline(always)]
-    unsafe fn norm_f32(a: *const f32, n: usize) -> f32 {
-        // SAFETY: the caller promises `n` values.
-        unsafe { Self::dot_f32(a, a, n) }
     }
 
     #[inline(always)]
@@ -145,12 +124,6 @@ impl Isa for Portable {
         // SAFETY: the caller promises `n` values, and as many packed codes.
         let (codes, query) = unsafe { (from_raw_parts(codes, n.div_ceil(2)), from_raw_parts(query, n)) };
         sum_packed(codes, query, |code, q| (8 * code - 60 - q) * (8 * code - 60 - q))
-    }
-
-    #[inline(always)]
-    unsafe fn hamming(a: *const u8, b: *const u8, n: usize) -> u32 {
-        // SAFETY: the caller promises `n` bytes behind both.
-        unsafe { hamming(a, b, n) }
     }
 
     const HIGH: usize = 4;

@@ -26,12 +26,11 @@ const PATTERNS: [Pattern; 8] = [
 struct Memory {
     codes: Guarded<u8>,
     query: Guarded<i8>,
-    bits: Guarded<u8>,
 }
 
 impl Memory {
     fn new(longest: usize) -> Self {
-        Self { codes: Guarded::new(longest, 201), query: Guarded::new(longest, 77), bits: Guarded::new(longest, 77) }
+        Self { codes: Guarded::new(longest, 201), query: Guarded::new(longest, 77) }
     }
 
     fn check_u8(&mut self, codes: &[u8], query: &[i8]) {
@@ -57,16 +56,6 @@ impl Memory {
                 let at = (level, query.len(), place);
                 assert_eq!(kernels::dot_u4i8(level, codes, query), dot, "dot_u4i8 {at:?}");
                 assert_eq!(kernels::l2_u4i8(level, codes, query), l2, "l2_u4i8 {at:?}");
-            });
-        }
-    }
-
-    fn check_bits(&mut self, a: &[u8], b: &[u8]) {
-        let hamming = reference::hamming(a, b);
-        for place in PLACES {
-            let (a, b) = (self.codes.put(a, place.0), self.bits.put(b, place.1));
-            at_every_level(|level| {
-                assert_eq!(kernels::hamming(level, a, b), hamming, "hamming {:?}", (level, a.len(), place));
             });
         }
     }
@@ -101,15 +90,6 @@ fn four_bit_codes_of_every_length() {
 }
 
 #[test]
-fn bits_of_every_length() {
-    let mut memory = Memory::new(LONGEST);
-    check_lengths(0..=LONGEST, |a, b| {
-        let b: Vec<u8> = b.iter().map(|byte| *byte as u8).collect();
-        memory.check_bits(a, &b);
-    });
-}
-
-#[test]
 fn lengths_that_do_not_match_panic() {
     let (codes, query) = (vec![0; MAX_CODES + 1], vec![0; MAX_CODES + 1]);
     at_every_level(|level| {
@@ -123,7 +103,6 @@ fn lengths_that_do_not_match_panic() {
             assert!(std::panic::catch_unwind(|| kernels::dot_u4i8(level, codes, query)).is_err());
             assert!(std::panic::catch_unwind(|| kernels::l2_u4i8(level, codes, query)).is_err());
         }
-        assert!(std::panic::catch_unwind(|| kernels::hamming(level, &codes[..3], &codes[..4])).is_err());
     });
 }
 
@@ -133,13 +112,11 @@ proptest! {
     })]
 
     #[test]
-    fn integer_kernels_equal_the_reference(values in vec(any::<(u8, i8, u8)>(), 0..=MAX_CODES)) {
+    fn integer_kernels_equal_the_reference(values in vec(any::<(u8, i8)>(), 0..=MAX_CODES)) {
         let codes: Vec<u8> = values.iter().map(|value| value.0).collect();
         let query: Vec<i8> = values.iter().map(|value| value.1).collect();
-        let bits: Vec<u8> = values.iter().map(|value| value.2).collect();
         let mut memory = Memory::new(values.len());
         memory.check_u8(&codes, &query);
         memory.check_u4(&codes, &query);
-        memory.check_bits(&codes, &bits);
     }
 }
