@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from workload import unit
 
 import tiercel
-from tiercel.semantic.shelves import Entry, Shelves
+from tiercel.semantic.entry_index import Entry, EntryIndex
 
 WORDNET = Path(__file__).resolve().parents[2] / "shared" / "data" / "wordnet"
 K = 10
@@ -66,13 +66,13 @@ def is_right(matches: tiercel.Matches, true: tuple[list[int], Vectors], query: V
 def lookups(queries: Vectors, vectors: Vectors, cached: int) -> dict[str, Any]:
     """Finding the nearest of many cached queries: unit vectors of the data, and their near ones as queries."""
     # Room for a third more: two thirds are old by then, as they are in a cache that has been filled for long.
-    shelves: Shelves[None] = Shelves(vectors.shape[1], "cosine", 4 * cached // 3, 1 << 40)
+    entry_index: EntryIndex[None] = EntryIndex(vectors.shape[1], "cosine", 4 * cached // 3, 1 << 40)
     many = moved(vectors[np.arange(cached) % len(vectors)], 0.3, 9)
-    _, seconds = timed(lambda: [shelves.put("", Entry(row, None, None, 0)) for row in many])
+    _, seconds = timed(lambda: [entry_index.put("", Entry(row, None, None, 0)) for row in many])
     chosen = np.linspace(0, cached - 1, len(queries)).astype(int)
     right, times = 0, []
     for at, query in zip(chosen, moved(many[chosen], 0.05, 8), strict=True):
-        nearest, took = timed(lambda query=query: shelves.nearest("", query))
+        nearest, took = timed(lambda query=query: entry_index.nearest("", query))
         right += any(np.array_equal(entry.query, many[at]) for _, entry in nearest)
         times.append(took)
     return {"cached": cached, **microseconds(times), "found": right / len(chosen), "put": seconds / cached * 1e6}

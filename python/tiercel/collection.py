@@ -21,6 +21,7 @@ from typing import Any, Unpack, cast, final, overload
 
 from numpy.typing import ArrayLike
 
+from tiercel.async_methods import async_method
 from tiercel.checks import (
     INCLUDES,
     MAX_LIMIT,
@@ -53,7 +54,6 @@ from tiercel.search import (
     vector_and_text,
     vectors_and_texts,
 )
-from tiercel.twins import twin
 from tiercel.writing import Writing
 
 __all__ = ["Collection"]
@@ -399,17 +399,17 @@ class Collection(Writing):
         with telling_gone(self._path):
             return self._core.stats()
 
-    aget = twin(get)
-    asearch = twin(search)
-    asearch_many = twin(search_many)
-    acount = twin(count)
-    arefresh = twin(refresh)
-    await_idle = twin(wait_idle)
-    acheckpoint = twin(checkpoint)
-    acompact = twin(compact)
-    averify = twin(verify)
-    abackup = twin(backup)
-    astats = twin(stats)
+    aget = async_method(get)
+    asearch = async_method(search)
+    asearch_many = async_method(search_many)
+    acount = async_method(count)
+    arefresh = async_method(refresh)
+    await_idle = async_method(wait_idle)
+    acheckpoint = async_method(checkpoint)
+    acompact = async_method(compact)
+    averify = async_method(verify)
+    abackup = async_method(backup)
+    astats = async_method(stats)
 
     def __len__(self) -> int:
         return len(self._core)

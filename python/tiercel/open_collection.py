@@ -3,11 +3,11 @@
 from typing import Literal, Self
 
 from tiercel._core import CollectionCore
+from tiercel.async_methods import async_method
 from tiercel.embed import Embedder
 from tiercel.errors import DiskFullError, ReadOnlyFileSystemError
 from tiercel.handles import Handle
 from tiercel.places import telling_where
-from tiercel.twins import twin
 
 __all__ = ["OpenCollection"]
 
@@ -66,7 +66,7 @@ class OpenCollection(Handle):
         """Whether it has been closed."""
         return self._core.closed
 
-    aclose = twin(close)
+    aclose = async_method(close)
 
     def __enter__(self) -> Self:
         return self

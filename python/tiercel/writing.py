@@ -6,6 +6,7 @@ from typing import Any, Final, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
 
+from tiercel.async_methods import async_method
 from tiercel.checks import (
     Metadata,
     beside,
@@ -26,7 +27,6 @@ from tiercel.filters import Filter, as_json
 from tiercel.open_collection import OpenCollection
 from tiercel.places import telling_where
 from tiercel.plain import given_metadata, json_object, record_metadata
-from tiercel.twins import twin
 
 __all__ = ["Writing"]
 
@@ -405,10 +405,10 @@ class Writing(OpenCollection):
         with telling_where(self._path):
             return self._core.clear()
 
-    aadd = twin(add)
-    aupsert = twin(upsert)
-    aupdate = twin(update)
-    aupdate_metadata = twin(update_metadata)
-    apatch_metadata = twin(patch_metadata)
-    adelete = twin(delete)
-    aclear = twin(clear)
+    aadd = async_method(add)
+    aupsert = async_method(upsert)
+    aupdate = async_method(update)
+    aupdate_metadata = async_method(update_metadata)
+    apatch_metadata = async_method(patch_metadata)
+    adelete = async_method(delete)
+    aclear = async_method(clear)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from caching import Clock
-from outside import Shelf
+from remote import Shelf
 
 from tiercel.cache import Cache, Memory
 

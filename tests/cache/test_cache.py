@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from caching import Clock, Counted
-from outside import Shelf
+from remote import Shelf
 
 import tiercel
 from tiercel.cache import Cache, Memory, Store
@@ -32,7 +32,7 @@ def two(tmp_path: Path, clock: Clock) -> Iterator[Cache]:
 
 def settle(cache: Cache) -> None:
     """Do what waits."""
-    cache._shared.ladder.work()
+    cache._shared.stack.drain()
 
 
 def level(cache: Cache, at: int) -> Any:
@@ -321,7 +321,7 @@ def test_a_call_that_is_refused_is_not_counted(cache: Cache) -> None:
         cache.fetch("key", 5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(tiercel.InvalidInputError, match="loader"):
         asyncio.run(cache.afetch("key", 5))  # pyright: ignore[reportArgumentType]
-    assert cache._shared.ladder.sketch.count(cache._name("key")) == 0
+    assert cache._shared.stack.sketch.count(cache._name("key")) == 0
 
 
 def test_tags_of_an_array_are_tags(cache: Cache) -> None:
@@ -350,7 +350,7 @@ def test_a_closed_cache_says_so(tmp_path: Path) -> None:
 
 
 def test_damaged_envelopes_are_misses(cache: Cache) -> None:
-    tier = cache._shared.ladder.levels[0].tier
+    tier = cache._shared.stack.tiers[0].backend
     cache.put("key", "value", tags=["tag"])
     name = cache._name("key")
     whole = tier[name]
@@ -373,10 +373,10 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
     for number in range(60):
         two[str(number)] = bytes(300)
     settle(two)
-    first = two._shared.ladder.levels[0].tier
+    first = two._shared.stack.tiers[0].backend
     wanted = next(key for key in two if key != "short" and two._name(key) not in first)
     for _ in range(5):
-        two._shared.ladder.sketch.add(two._name(wanted))
+        two._shared.stack.sketch.add(two._name(wanted))
     clock.pass_seconds(2)
     before = len(first)
     moved = two.optimize()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from caching import Clock, Counted, Gate, fails
-from outside import Shelf, on_shelf
+from remote import Shelf, on_shelf
 from support.waiting import until
 
 import tiercel
@@ -21,16 +21,16 @@ MIB = 1 << 20
 
 def hold_first_write(cache: Cache) -> tuple[threading.Event, threading.Event]:
     """The next write of a cache stops before it begins; events for that it has, and that it may go on."""
-    ladder = cache._shared.ladder
-    write, begun, may_go = ladder.write, threading.Event(), threading.Event()
+    stack = cache._shared.stack
+    write, begun, may_go = stack.write, threading.Event(), threading.Event()
 
     def held(*arguments: Any) -> bool:
-        ladder.write = write
+        stack.write = write
         begun.set()
         assert may_go.wait(30)
         return write(*arguments)
 
-    ladder.write = held
+    stack.write = held
     return begun, may_go
 
 
@@ -48,7 +48,7 @@ def test_a_cancelled_load_that_is_being_kept_overwrites_nothing(cache: Cache, ch
             await task
         await asyncio.to_thread(change, cache)
         may_go.set()
-        await asyncio.to_thread(until, lambda: not cache._shared.ladder.watches._watches)
+        await asyncio.to_thread(until, lambda: not cache._shared.stack.leases._leases)
 
     asyncio.run(main())
     assert cache.get("key") == expected
@@ -170,7 +170,7 @@ def test_uses_of_what_lies_below_count_for_its_idle_time(clock: Clock, tmp_path:
             assert cache.get("key") == "value"
             for filler in range(20):
                 cache[str(filler)] = bytes(400)
-            cache.settle()
+            cache.wait_idle()
 
 
 def test_a_copy_that_a_crash_left_below_never_comes_up(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_a_copy_that_a_crash_left_below_never_comes_up(tmp_path: Path) -> None:
     with opened() as cache:
         name = cache._name("key")
         cache["key"] = "old" * 100
-        old = cache._shared.ladder.levels[0].tier.get(name)
+        old = cache._shared.stack.tiers[0].backend.get(name)
         cache["key"] = "new" * 100
     with Store(tmp_path / "two", MIB) as second:
         second[name] = old  # the deletion there was not synced
@@ -188,37 +188,37 @@ def test_a_copy_that_a_crash_left_below_never_comes_up(tmp_path: Path) -> None:
         for filler in range(200):
             cache[str(filler)] = bytes(400)
             assert cache.get(str(filler)) is not None
-        cache.settle()
+        cache.wait_idle()
         assert cache.get("key") in {None, "new" * 100}
 
 
 def test_a_large_value_does_not_overwrite_a_later_one(tmp_path: Path) -> None:
     with Cache([Memory(4000), Store(tmp_path / "store", MIB)]) as cache:
-        ladder = cache._shared.ladder
+        stack = cache._shared.stack
         begun = threading.Event()
-        with ThreadPoolExecutor(1) as pool, ladder._working:
-            put_first = ladder._write_first
+        with ThreadPoolExecutor(1) as pool, stack._working:
+            put_first = stack._write_first
 
             def seen(*arguments: Any, **more: Any) -> Any:
                 kept = put_first(*arguments, **more)
                 begun.set()
                 return kept
 
-            ladder._write_first = seen
+            stack._write_first = seen
             large = pool.submit(cache.put, "key", bytes(10_000))
             assert begun.wait(30)
-            ladder._write_first = put_first
-            with ladder.levels[0].lock:
+            stack._write_first = put_first
+            with stack.tiers[0].lock:
                 pass
             later = threading.Thread(target=cache.put, args=("key", "later"))
             later.start()
             until(lambda: cache.get("key") == "later")
-            ladder._working.release()
+            stack._working.release()
             large.result()
             later.join()
-            ladder._working.acquire()
+            stack._working.acquire()
         assert cache["key"] == "later"
-        ladder.levels[0].tier.clear()
+        stack.tiers[0].backend.clear()
         assert cache.get("key") in {None, "later"}
 
 
@@ -368,7 +368,7 @@ def test_optimize_fills_room_that_is_free(tmp_path: Path) -> None:
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
         for number in range(10):
             for _ in range(3):
-                cache._shared.ladder.sketch.add(cache._name(str(number)))
+                cache._shared.stack.sketch.add(cache._name(str(number)))
         moved = cache.optimize()
         assert (moved.promoted, moved.demoted) == (10, 0)
         assert cache.fetch("5", Counted()).tier == "Memory"
@@ -386,7 +386,7 @@ def test_every_kind_of_tier_together_survives_a_restart(tmp_path: Path) -> None:
     with opened() as cache:
         for key, value in values.items():
             assert cache.put(key, value)
-        cache.settle()
+        cache.wait_idle()
         assert cache["large"] == values["large"]
     with opened() as cache:
         found = {key: cache.get(key) for key in values}

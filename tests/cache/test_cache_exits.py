@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import Shelf
+from remote import Shelf
 
 import tiercel
 from tiercel.cache import Cache, Files, Memory, Store, Wrapped
@@ -107,7 +107,7 @@ def test_an_exit_loses_nothing(tmp_path: Path, kind: str, write: str, end: str) 
 
 def test_a_forked_process_that_exits_leaves_the_parent_s_alone(tmp_path: Path) -> None:
     end = """
-cache.settle()
+cache.wait_idle()
 if (child := os.fork()) == 0:
     cache["0"] = b"of the child"
     sys.exit(0)
@@ -174,7 +174,7 @@ def test_what_is_put_is_in_the_next_tier_after_settling(tmp_path: Path) -> None:
         with Cache([Memory(1 << 20), Store(tmp_path / str(write), 1 << 20)], write=write) as cache:  # pyright: ignore[reportArgumentType]
             for number in range(50):
                 cache[str(number)] = number
-            cache.settle()
+            cache.wait_idle()
             below = cache.stats()["tiers"][1]
             assert (below["written"], below["demoted"], below["waiting"]) == (expected, 0, 0)
             # One more is the record of the namespace.
@@ -186,7 +186,7 @@ def test_a_tier_outside_is_written_through_to_if_that_is_wanted(write: Any, expe
     with Cache([Memory(1 << 20), Wrapped(Shelf())], write=write) as cache:
         for number in range(20):
             cache[str(number)] = number
-        cache.settle()
+        cache.wait_idle()
         assert cache.stats()["tiers"][1]["written"] == expected
 
 
@@ -195,8 +195,8 @@ def test_what_is_replaced_or_deleted_is_so_in_the_next_tier(tmp_path: Path) -> N
         for value in (1, 2, 3):
             cache["a"], cache["b"] = value, value
         del cache["b"]
-        cache.settle()
-        tier = cache._shared.ladder.levels[1].tier
+        cache.wait_idle()
+        tier = cache._shared.stack.tiers[1].backend
         names = [bytes(name) for name in tier if not bytes(name).startswith(b"\xff")]
         assert [name[-1:] for name in names] == [b"a"]
         assert cache._shared.codec.decode((tier.get(names[0]) or b"")[64:]) == 3
@@ -204,8 +204,8 @@ def test_what_is_replaced_or_deleted_is_so_in_the_next_tier(tmp_path: Path) -> N
 
 def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> None:
     with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)]) as cache:
-        ladder = cache._shared.ladder
-        first, second = ladder.levels[:2]
+        stack = cache._shared.stack
+        first, second = stack.tiers[:2]
         push, begun, order = second.push, threading.Event(), list[bytes]()
 
         def pushed(name: bytes, data: bytes | None, *, through: bool = False) -> None:
@@ -226,7 +226,7 @@ def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> 
         cache.put("a", 1)
         for thread in waiting:
             thread.join()
-        cache.settle()
+        cache.wait_idle()
         (name,) = [bytes(key) for key in second.tier if not bytes(key).startswith(b"\xff")]
         assert second.tier.get(name) == first.tier.get(name) == order[-1]
         assert cache["a"] == 2
@@ -236,7 +236,7 @@ def test_values_that_are_written_through_are_never_dropped(tmp_path: Path) -> No
     with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)], queue_bytes=2000) as cache:
         for number in range(200):
             cache[str(number)] = bytes(1000)
-        cache.settle()
+        cache.wait_idle()
         below = cache.stats()["tiers"][1]
         assert (below["dropped"], below["own"]["entries"]) == (0, 201)
 
@@ -244,7 +244,7 @@ def test_values_that_are_written_through_are_never_dropped(tmp_path: Path) -> No
 def test_a_cache_that_nobody_holds_lets_go_of_its_tiers(tmp_path: Path) -> None:
     cache = Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)])
     cache["a"] = 1
-    cache.settle()
+    cache.wait_idle()
     del cache
     for _ in range(20_000):
         try:
@@ -274,5 +274,5 @@ def test_a_thread_that_cannot_be_had_leaves_the_work_for_later(tmp_path: Path, m
             patched.setattr(threading.Thread, "start", refuse)
             cache["a"] = 1
         assert cache.stats()["tiers"][1]["waiting"] == 1
-        cache.settle()
+        cache.wait_idle()
         assert cache.stats()["tiers"][1]["waiting"] == 0

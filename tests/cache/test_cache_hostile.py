@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import Shelf
+from remote import Shelf
 
 import tiercel
 from tiercel._core import seal, unseal
-from tiercel.cache import Cache, Files, Lasting, Memory, Object, Store, Wrapped
+from tiercel.cache import Cache, Files, Memory, Object, PersistentTier, Store, Wrapped
 from tiercel.cache.keys import record_name
 
 RECORD = {"epoch": 1, "is_first": False, "turn": 0, "floor": 0, "tags": {}}
@@ -96,7 +96,7 @@ def test_a_record_with_the_largest_numbers_can_be_counted_on(tmp_path: Path) -> 
 def test_a_cost_that_is_no_number_spoils_no_other_value(cost: float, tmp_path: Path) -> None:
     with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)]) as cache:
         cache["a"] = cache["b"] = 1
-        name = next(name for name in cache._shared.ladder.names() if name.endswith(b"a"))
+        name = next(name for name in cache._shared.stack.names() if name.endswith(b"a"))
     with Store(tmp_path, 1 << 20) as store:
         data = bytearray(store[name])
         data[4:8] = struct.pack("<f", cost)
@@ -257,7 +257,7 @@ def test_a_tier_begins_where_there_is_nothing(make: Any, tmp_path: Path) -> None
     assert (tmp_path / "lost+found").is_dir()
 
 
-def filled(make: Callable[[Path, int], Lasting], directory: Path) -> None:
+def filled(make: Callable[[Path, int], PersistentTier], directory: Path) -> None:
     with make(directory, 1 << 20) as tier:
         tier["a"] = b"value"
         # So large that it has a file of its own.

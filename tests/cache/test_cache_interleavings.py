@@ -17,7 +17,7 @@ from tiercel.cache import Cache, Files, Memory, Store
 
 KEYS = ["one", "other"]
 SIZES = [10, 400, 3000]
-LOCKED = ["flights", "ladder", "level", "namespaces", "notes", "shared", "watches"]
+LOCKED = ["flights", "stack", "level", "namespaces", "notes", "shared", "watches"]
 
 
 class History:
@@ -136,10 +136,10 @@ class Caller:
         self.clock.pass_seconds(0.7)
 
     def settle(self, _: str) -> None:
-        self.cache._shared.ladder.work(self.chance.randrange(1, 4))
+        self.cache._shared.stack.drain(self.chance.randrange(1, 4))
 
     def flush(self, _: str) -> None:
-        self.cache._shared.ladder.copy_down()
+        self.cache._shared.stack.write_back()
 
     def optimize(self, _: str) -> None:
         self.cache.optimize()
@@ -222,10 +222,10 @@ def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps:
         terms: Any = {"write": chance.choice(["through", "back"]), "fail_safe": chance.choice([0, 10])}
         with Cache([Memory(2500), *tiers], clock=clock, **terms) as cache:
             scheduler.run([Caller(cache, history, clock, seed * 100 + at, steps).run for at in range(callers)])
-            ladder = cache._shared.ladder
-            ladder.work()
+            stack = cache._shared.stack
+            stack.drain()
             # No tier has what is outdated, be it hidden by the tiers above.
-            for above in [None, *ladder.levels[:-1]]:
+            for above in [None, *stack.tiers[:-1]]:
                 if above is not None:
                     above.tier.clear()
                 for key in KEYS:

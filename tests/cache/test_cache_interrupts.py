@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from caching import Clock, Counted
 from interrupting import Interrupter, Interruption
-from outside import Shelf, on_shelf
+from remote import Shelf, on_shelf
 from support.waiting import until
 
 import tiercel
@@ -34,21 +34,21 @@ def wait_for_jobs(of: pool.Pool) -> None:
 
 def assert_nothing_is_held(cache: Cache, raised: object) -> None:
     shared = cache._shared
-    ladder, flights, namespace = shared.ladder, shared.flights, cache._namespace
+    stack, single_flight, namespace = shared.stack, shared.single_flight, cache._namespace
     wait_for_jobs(pool._POOL)
-    wait_for_jobs(shared.renewals._pool)
+    wait_for_jobs(shared.refresher._pool)
     # What is loaded anew ends by itself.
-    until(lambda: not flights._flights and not ladder.watches._watches)
+    until(lambda: not single_flight._flights and not stack.leases._leases)
     # On another thread, which may not take what this one holds.
-    settling = threading.Thread(target=cache.settle)
+    settling = threading.Thread(target=cache.wait_idle)
     settling.start()
     settling.join(30)
     assert not settling.is_alive()
-    assert ladder.watches._writers == {}, raised
-    assert [(level._moving, dict(level.waiting)) for level in ladder.levels] == [(set(), {})] * len(ladder.levels)
-    locks = [ladder.watches._lock, ladder._mover._lock, flights._lock, shared._lock, shared.notes._lock]
-    locks += [namespace._lock, namespace._keeping, *(level.lock for level in ladder.levels)]
-    assert not any(lock.locked() for lock in [*locks, *(level._counting for level in ladder.levels)])
+    assert stack.leases._writers == {}, raised
+    assert [(tier._moving, dict(tier.queue)) for tier in stack.tiers] == [(set(), {})] * len(stack.tiers)
+    locks = [stack.leases._lock, stack._mover._lock, single_flight._lock, shared._lock, shared.counters._lock]
+    locks += [namespace._lock, namespace._keeping, *(tier.lock for tier in stack.tiers)]
+    assert not any(lock.locked() for lock in [*locks, *(tier._counting for tier in stack.tiers)])
 
 
 CALLS: dict[str, Callable[[Cache], Any]] = {
@@ -114,7 +114,7 @@ def test_an_exception_at_any_place_leaves_the_cache_whole(
             cache.put("one", ["old"])
             cache.delete("none")
             clock.pass_seconds(2)
-            cache.settle()
+            cache.wait_idle()
             raised: BaseException | None = None
             try:
                 interrupter.call(lambda: CALLS[name](cache))
@@ -149,7 +149,7 @@ def test_an_exception_at_any_place_leaves_an_embedding_cache_whole() -> None:
 def test_an_exception_at_any_place_leaves_a_tier_outside_whole() -> None:
     interrupter, shelf = Interrupter(), Shelf()
     with Cache([Memory(1 << 20), on_shelf(shelf)]) as cache:
-        guard = cast("Any", cache._shared.ladder.levels[1].tier)._guard
+        guard = cast("Any", cache._shared.stack.tiers[1].backend)._guard
         while not interrupter.is_done:
             key = f"key {interrupter.place}"
             with suppress(Interruption):

@@ -78,7 +78,7 @@ def test_a_flipped_bit_is_a_counted_miss(tmp_path: Path) -> None:
 def test_what_is_not_the_tier_s_is_left_alone(kind: Kind, tmp_path: Path) -> None:
     log, blobs = (tmp_path / "ledger", tmp_path / "blobs") if kind is Files else (tmp_path, tmp_path)
     kind(tmp_path, MIB).close()
-    foreign = [log / name for name in ("log-3", f"log-{2**64 - 1}", "log-03", "log-3.old", "notes.damaged")]
+    foreign = [log / name for name in ("log-3", f"log-{2**64 - 1}", "log-03", "log-3.old", "counters.damaged")]
     foreign += [blobs / "photos" / "me.jpg", blobs / "ab" / "tmp-old", blobs / "ab" / "dir" / "x"]
     foreign += [blobs / "ab" / ("cd" * 32)]
     for path in foreign:

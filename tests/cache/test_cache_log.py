@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outside import Shelf
+from remote import Shelf
 from support.waiting import until
 
 from tiercel.cache import Cache, Files, Memory, Store, Wrapped
-from tiercel.cache.refusals import Refusals
+from tiercel.cache.health import HealthLog
 
 MIB = 1 << 20
 
@@ -30,7 +30,7 @@ with cache.Cache([cache.Memory(1 << 20), tier] if sys.argv[3] == "below" else [t
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, most))
     for number in range(40):
         values.put(str(number), os.urandom(250_000))
-        values.settle()
+        values.wait_idle()
     values.flush()
     print("room")
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
@@ -69,7 +69,7 @@ class Counting:
 def test_a_tier_that_fails_now_and_then_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="tiercel")
     tier, now = Counting(), [0.0]
-    refusals = Refusals([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
+    refusals = HealthLog([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
 
     def told() -> list[str]:
         levels = [record.levelname for record in caplog.records]
@@ -120,14 +120,14 @@ def test_a_tier_outside_that_does_not_answer_is_told_once(
         shelf.mode = "fails"
         for number in range(20):
             cache[str(number)] = number
-            cache.settle()
+            cache.wait_idle()
         until(lambda: caplog.records)
         [warning] = [record.getMessage() for record in caplog.records]
         assert warning.startswith("cache: tiers[1], Wrapped: does not answer, and is asked again later: Failure: ")
         shelf.mode = "works"
         now[0] = 2.0
         cache["a"] = 1
-        cache.settle()
+        cache.wait_idle()
         until(lambda: len(caplog.records) > 1)
         assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
         assert caplog.records[1].getMessage() == "cache: tiers[1], Wrapped: answers again"

@@ -8,8 +8,8 @@ from caching import SECOND, Clock
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from outside import Clock as BreakerClock
-from outside import Shelf, on_shelf
+from remote import Clock as BreakerClock
+from remote import Shelf, on_shelf
 
 from tiercel.cache import Cache, Memory, Store
 
@@ -146,7 +146,7 @@ class TieredMachine(CacheMachine):
 
     @rule()
     def settle(self) -> None:
-        self.cache._shared.ladder.work()
+        self.cache._shared.stack.drain()
 
     @precondition(lambda self: self.known)
     @rule()
@@ -176,7 +176,7 @@ class OutsideMachine(CacheMachine):
     @rule()
     def recover(self) -> None:
         self.breaker.now += 100
-        self.cache.settle()
+        self.cache.wait_idle()
 
     @rule(space=SPACES)
     def invalidate(self, space: str) -> None:

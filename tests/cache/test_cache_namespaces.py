@@ -9,12 +9,12 @@ import pytest
 from caching import SECOND, Clock
 from hypothesis import given
 from hypothesis import strategies as st
-from outside import Shelf, on_shelf
+from remote import Shelf, on_shelf
 from support.waiting import LONG
 
 from tiercel.cache import Cache, Memory, Store, Wrapped
 from tiercel.cache.keys import record_name
-from tiercel.cache.records import Knowledge
+from tiercel.cache.records import NamespaceState
 
 MIB = 1 << 20
 RECORD = record_name("")
@@ -44,7 +44,7 @@ def shared(rows: Any, **arguments: Any) -> Cache:
 
 
 def tier(cache: Cache, at: int) -> Any:
-    return cache._shared.ladder.levels[at].tier
+    return cache._shared.stack.tiers[at].backend
 
 
 def test_a_tag_is_invalid_though_the_clock_was_set_back(tmp_path: Path) -> None:
@@ -120,9 +120,9 @@ def test_a_tier_that_missed_an_invalidation_hears_of_it(tmp_path: Path) -> None:
 
 def test_a_record_that_is_driven_out_does_not_come_down(tmp_path: Path) -> None:
     with Cache([Store(tmp_path / "store", MIB), Memory(MIB)]) as cache:
-        ladder = cache._shared.ladder
-        ladder._queue(1, [(RECORD, b"older"), (b"\0\0skey", b"value")])
-        assert list(ladder.levels[1].waiting) == [b"\0\0skey"]
+        stack = cache._shared.stack
+        stack._queue(1, [(RECORD, b"older"), (b"\0\0skey", b"value")])
+        assert list(stack.tiers[1].queue) == [b"\0\0skey"]
 
 
 def test_a_slow_tier_is_waited_for_to_tell_what_it_has() -> None:
@@ -188,7 +188,7 @@ def test_processes_that_begin_at_once_share_an_epoch() -> None:
 
     def open_one() -> None:
         cache = shared(rows)
-        cache._namespace.begin()
+        cache._namespace.ensure_record()
         caches.append(cache)
 
     threads = [threading.Thread(target=open_one) for _ in range(2)]
@@ -217,7 +217,7 @@ def test_a_slow_tier_holds_up_nobody_who_does_not_ask_it() -> None:
     shelf = Shelf()
     with Cache([Memory(MIB), on_shelf(shelf)]) as cache:
         cache["warm"] = 1
-        cache.settle()
+        cache.wait_idle()
         for slow in (lambda: cache.namespace("tenant"), cache.invalidate):
             shelf.mode = "hangs"
             thread = threading.Thread(target=slow)
@@ -250,8 +250,8 @@ def test_optimize_leaves_other_namespaces_alone(tmp_path: Path) -> None:
         assert found == [None, *range(1, 20)]
 
 
-knowledge = st.builds(
-    Knowledge,
+state = st.builds(
+    NamespaceState,
     epoch=st.integers(1, 3),
     is_first=st.booleans(),
     turn=st.integers(0, 4),
@@ -260,8 +260,8 @@ knowledge = st.builds(
 )
 
 
-@given(one=knowledge, other=knowledge)
-def test_processes_come_to_know_the_same_in_any_order(one: Knowledge, other: Knowledge) -> None:
+@given(one=state, other=state)
+def test_processes_come_to_know_the_same_in_any_order(one: NamespaceState, other: NamespaceState) -> None:
     joined = one.joined(other)
     assert joined == other.joined(one)
     assert not joined.is_behind(one)
@@ -318,7 +318,7 @@ def test_a_new_namespace_costs_no_sync(tmp_path: Path) -> None:
     with Cache([Memory(MIB), store]) as cache:
         for number in range(50):
             cache.namespace(str(number))["key"] = number
-        cache.settle()
+        cache.wait_idle()
         assert store.syncs == 0
         assert cache.namespace("7").invalidate()
         assert cache.namespace("8").invalidate_tags("tag")

@@ -74,7 +74,7 @@ def test_threads_never_see_what_is_outdated(tmp_path: Path) -> None:
         done.set()
         for thread in readers:
             thread.join()
-        cache.settle()
+        cache.wait_idle()
         for key in range(KEYS):
             found = cache.get(str(key))
             assert found is None or int.from_bytes(found[:8], "little") >= source.sure[key]
@@ -122,7 +122,7 @@ class Leaving(Store):
 
 
 class Asked(Store):
-    """Pauses when it is asked whether it has a key."""
+    """Backoff when it is asked whether it has a key."""
 
     pause: Pause
 
@@ -142,7 +142,7 @@ def test_what_leaves_a_tier_while_it_is_replaced_does_not_come_down(
     one.pause, two.pause = Pause(), Pause()
     with Cache([memory, one, two]) as cache:
         cache.put("key", "old")
-        cache.settle()
+        cache.wait_idle()
         one.pause.is_on = True
         cache.put("other", "value")
         one.pause.wait_for()
@@ -152,10 +152,10 @@ def test_what_leaves_a_tier_while_it_is_replaced_does_not_come_down(
         two.pause.wait_for()
         one.pause.end()
         # Whoever moves has begun to hand it on, and waits for the lock of the third tier's queue.
-        until(cache._shared.ladder.levels[1].lock.locked)
+        until(cache._shared.stack.tiers[1].lock.locked)
         two.pause.end()
         writing.join()
-        cache.settle()
+        cache.wait_idle()
         # A tier may forget any value at any time.
         memory.clear()
         one.clear()

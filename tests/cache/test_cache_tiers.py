@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.naming import shown
 
 import tiercel
-from tiercel.cache import Files, Lasting, Memory, Store, Tier
+from tiercel.cache import Files, Memory, PersistentTier, Store, Tier
 
 mapping_tests = pytest.importorskip("test.mapping_tests")
 
@@ -194,7 +194,7 @@ def test_a_tier_tells_what_is_in_it(make: Make) -> None:
     tier = make(MIB)
     tier["a"] = bytes(1000)
     assert repr(tier) == f"<{type(tier).__name__}: 1 keys, {tier.bytes:,} bytes>"
-    if isinstance(tier, Lasting):
+    if isinstance(tier, PersistentTier):
         tier.close()
         assert repr(tier) == f"<{type(tier).__name__}: closed>"
 
@@ -277,6 +277,6 @@ def test_a_forked_process_has_a_memory_of_its_own_and_no_store(make: Make) -> No
     process.start()
     answer = here.recv()
     process.join()
-    assert answer == ((None, False, None) if isinstance(tier, Lasting) else (b"1", True, b"2"))
+    assert answer == ((None, False, None) if isinstance(tier, PersistentTier) else (b"1", True, b"2"))
     assert process.exitcode == 0
     assert dict(tier) == {"parent": b"1"}

@@ -368,7 +368,7 @@ def test_a_tier_that_fails_in_its_own_way_keeps_nobody_from_the_value(monkeypatc
         def fail(*_: object) -> bool:
             raise MemoryError("no room")
 
-        monkeypatch.setattr(type(cache._shared.ladder), "write", fail)
+        monkeypatch.setattr(type(cache._shared.stack), "write", fail)
         with pytest.warns(RuntimeWarning, match="no room"):
             assert cache.get_or_load("a", lambda _: 1) == 1
         assert cache.stats()["unkept"] == 1
@@ -394,7 +394,7 @@ def test_a_put_of_what_cannot_be_kept_changes_nothing(cache: Cache) -> None:
             cache.namespace("new")["b"] = value
     assert cache["a"] == 1
     # Not even the record of the namespace was written.
-    assert not any(b"new" in bytes(name) for name in cache._shared.ladder.levels[1].tier)
+    assert not any(b"new" in bytes(name) for name in cache._shared.stack.tiers[1].backend)
 
 
 def test_a_known_class_is_kept_in_a_tier_that_outlives_the_process(tmp_path: Path) -> None:

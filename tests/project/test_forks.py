@@ -28,12 +28,12 @@ def of_queries() -> tuple[list[Any], Callable[[], object]]:
 
 def of_results() -> tuple[list[Any], Callable[[], object]]:
     cache = tiercel.SemanticCache(index(), threshold=0.1)
-    return [cache._lock, cache._shelves._lock], lambda: (cache.search(QUERY, 1), cache.stats())
+    return [cache._lock, cache._entry_index._lock], lambda: (cache.search(QUERY, 1), cache.stats())
 
 
 def of_payloads() -> tuple[list[Any], Callable[[], object]]:
     cache = tiercel.SemanticCache.payloads(3, threshold=0.1)
-    return [cache._lock, cache._shelves._lock], lambda: (cache.put(QUERY, 1), cache.get(QUERY), cache.stats())
+    return [cache._lock, cache._entry_index._lock], lambda: (cache.put(QUERY, 1), cache.get(QUERY), cache.stats())
 
 
 def of_embeddings() -> tuple[list[Any], Callable[[], object]]:

@@ -211,7 +211,7 @@ def test_one_write_drops_all_answers(index: tiercel.Index) -> None:
     # A search that was overtaken by a write brings nothing back.
     key = cache._key("", (ROWS[0], 3), {})
     cache._keep(key, (index.version - 1,), index.search(ROWS[0], 3))
-    assert cache._look(key, (index.version - 1,)) is None
+    assert cache._lookup(key, (index.version - 1,)) is None
     assert cache.stats()["entries"] == 1
 
 

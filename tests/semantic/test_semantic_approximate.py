@@ -5,7 +5,7 @@ import pytest
 from support.places import ROOT
 
 import tiercel
-from tiercel.semantic.audit import Control, farthest_right, wilson
+from tiercel.semantic.audit import ThresholdControl, farthest_right, wilson
 from tiercel.semantic.gate import Gate, compare, words_of
 from tiercel.semantic.languages import LANGUAGES
 from tiercel.semantic.languages.language import UNKNOWN
@@ -168,7 +168,7 @@ def test_many_that_are_near_do_not_speak_for_a_few_that_are_far() -> None:
 def test_a_threshold_that_was_given_stays() -> None:
     from random import Random
 
-    control = Control(0.2, None, 0.0, Random(1))
+    control = ThresholdControl(0.2, None, 0.0, Random(1))
     for _ in range(300):
         control.note(0.1, wrong=True)
     assert control.threshold == 0.2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.reference import METRICS, Metric, distances, tolerance
 
 import tiercel
-from tiercel.semantic.certify import apart, limit, outside, slack, turned
+from tiercel.semantic.certify import limit, outside_bound, separation, slack, turned
 
 NO_NORMS = (math.inf, 0.0)
 
@@ -57,10 +57,10 @@ def test_what_is_below_the_limit_is_nearer_than_all_that_is_outside(
         return
     norms = norms_of(vectors, metric)
     farthest = float(listed.distances[-1]) if keep < len(vectors) else None
-    known = outside(metric, query, farthest, norms)
+    known = outside_bound(metric, query, farthest, norms)
     if known is None or (metric == "dot" and not other.any()):
         return
-    away = apart(metric, query, other)
+    away = separation(metric, query, other)
     below = limit(metric, other, known, away=away, norms=norms)
     true = distances(other, vectors, metric)[0]
     rest = np.delete(true, listed.ids.astype(int))
@@ -122,7 +122,7 @@ def test_the_limit_is_nearer_than_the_last_by_twice_the_slack(metric: Metric) ->
     query = np.full(384, 0.5, np.float32)
     norms, length = (9.0, 11.0), float(np.linalg.norm(query))
     farthest = -70.0 if metric == "dot" else 0.4
-    known = outside(metric, query, farthest, norms)
+    known = outside_bound(metric, query, farthest, norms)
     assert known is not None
     below = limit(metric, query, known, away=0.0, norms=norms)
     off = 0.4 * (384 / 4 + 16) * 2.0**-24 if metric == "l2" else slack(metric, 384, length, norms)
@@ -131,17 +131,17 @@ def test_the_limit_is_nearer_than_the_last_by_twice_the_slack(metric: Metric) ->
 
 def test_a_list_of_everything_leaves_nothing_outside() -> None:
     query = np.ones(3, np.float32)
-    known = outside("cosine", query, None, (1.0, 1.0))
-    assert outside("cosine", query, math.inf, (1.0, 1.0)) is None, "a distance that overflowed"
+    known = outside_bound("cosine", query, None, (1.0, 1.0))
+    assert outside_bound("cosine", query, math.inf, (1.0, 1.0)) is None, "a distance that overflowed"
     assert known is not None
     assert limit("cosine", -query, known, away=2.0, norms=(1.0, 1.0)) == math.inf
 
 
 def test_nothing_is_said_where_sums_may_overflow() -> None:
     query = np.full(4, 1e30, np.float32)
-    assert outside("dot", query, -1e20, (1.0, 1e10)) is None
-    assert outside("l2", query, math.nan, NO_NORMS) is None
-    assert outside("l2", query, -math.inf, NO_NORMS) is None
-    known = outside("dot", np.ones(4, np.float32), -1.0, (1.0, 1e10))
+    assert outside_bound("dot", query, -1e20, (1.0, 1e10)) is None
+    assert outside_bound("l2", query, math.nan, NO_NORMS) is None
+    assert outside_bound("l2", query, -math.inf, NO_NORMS) is None
+    known = outside_bound("dot", np.ones(4, np.float32), -1.0, (1.0, 1e10))
     assert known is not None
     assert limit("dot", query, known, away=0.0, norms=(1.0, 1e10)) == -math.inf

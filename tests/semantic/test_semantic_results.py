@@ -1,4 +1,4 @@
-"""Certified answers are true, always: whatever was added, removed and asked before, by whom and through which filter."""
+"""Certified answers are true, always: whatever was added, removed and request before, by whom and through which filter."""
 
 import threading
 from collections.abc import Callable
@@ -100,14 +100,14 @@ def test_a_mask_of_one_version_has_no_list_of_another(index: tiercel.Index) -> N
     target = IndexTarget(index)
     query = clustered(1, index.dim, 2)[0].astype(np.float32)
     mask = np.arange(len(index)) % 2 == 0
-    asked = target.asked(query, mask, None)
-    listed = target.listed(asked, 40)
-    assert listed is not None
-    assert target.among(asked, 3, listed) is not None
+    request = target.request(query, mask, None)
+    neighbours = target.neighbours(request, 40)
+    assert neighbours is not None
+    assert target.rescore(request, 3, neighbours) is not None
     index.remove(index.ids[:1])
     index.add(clustered(1, index.dim, 3))
-    assert target.listed(asked, 40) is None
-    assert target.among(asked, 3, listed) is None
+    assert target.neighbours(request, 40) is None
+    assert target.rescore(request, 3, neighbours) is None
 
 
 def test_no_user_is_answered_from_the_query_of_another(index: tiercel.Index) -> None:
@@ -147,7 +147,7 @@ def test_entries_and_bytes_are_bounded(index: tiercel.Index) -> None:
     for cache in (tiercel.SemanticCache(index, entries=40), tiercel.SemanticCache(index, bytes=200_000)):
         for query in queries:
             cache.search(query, 5)
-            # One that is asked again and again stays.
+            # One that is request again and again stays.
             assert cache.search(queries[0], 5).quality == "exact"
         stats = cache.stats()
         assert 0 < stats["entries"] <= 66

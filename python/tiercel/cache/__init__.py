@@ -12,29 +12,29 @@ the key it is asked for.
 """
 
 from tiercel.cache.cache import Cache, CacheStats
-from tiercel.cache.level import LevelStats
-from tiercel.cache.outside import AgentFS, Object, Outside, OutsideStats, Redis, Wrapped
 from tiercel.cache.prefetch import Prefetcher
+from tiercel.cache.queued_tier import CacheTierStats
 from tiercel.cache.rebalance import Rebalanced
+from tiercel.cache.remote import AgentFS, Object, Redis, RemoteTier, RemoteTierStats, Wrapped
 from tiercel.cache.shared import Answer
-from tiercel.cache.tiers import Files, Key, Lasting, Memory, Store, Tier, TierStats
+from tiercel.cache.tiers import Files, Key, Memory, PersistentTier, Store, Tier, TierStats
 
 __all__ = [
     "AgentFS",
     "Answer",
     "Cache",
     "CacheStats",
+    "CacheTierStats",
     "Files",
     "Key",
-    "Lasting",
-    "LevelStats",
     "Memory",
     "Object",
-    "Outside",
-    "OutsideStats",
+    "PersistentTier",
     "Prefetcher",
     "Rebalanced",
     "Redis",
+    "RemoteTier",
+    "RemoteTierStats",
     "Store",
     "Tier",
     "TierStats",

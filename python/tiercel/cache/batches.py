@@ -7,12 +7,12 @@ from time import monotonic, perf_counter
 from typing import Any, NamedTuple, cast, final
 
 from tiercel._core import Finally
-from tiercel.cache.flights import Flight
-from tiercel.cache.given import refuse_coroutine, refuse_used_up
+from tiercel.cache.arguments import refuse_coroutine, refuse_used_up
+from tiercel.cache.entry import Entry
 from tiercel.cache.loads import Load, Loader
-from tiercel.cache.pool import apart
-from tiercel.cache.seen import Seen
+from tiercel.cache.pool import in_thread
 from tiercel.cache.shared import Answer, Shared
+from tiercel.cache.single_flight import Flight
 from tiercel.cache.tiers import Key
 from tiercel.cache.waiting import loading
 from tiercel.checks import items
@@ -28,7 +28,7 @@ class _Led(NamedTuple):
 
     load: Load
     flight: Flight
-    stale: Seen | None
+    stale: Entry | None
 
 
 class _Begun(NamedTuple):
@@ -43,11 +43,11 @@ class _Begun(NamedTuple):
 
 
 @final
-class _Own:
+class _OwnFlights:
     """The flights of a call. None of them outlives it, even if a thread still begins some when the caller has gone."""
 
     def __init__(self) -> None:
-        self.is_over = False
+        self.is_done = False
         self._made: list[tuple[Load, Flight]] = []
 
     def make(self, load: Load, *, loop: asyncio.AbstractEventLoop | None) -> Flight:
@@ -60,12 +60,12 @@ class _Own:
 
     def check(self) -> None:
         """What was made may have been made too late."""
-        if self.is_over:
+        if self.is_done:
             self.end()
 
     def end(self) -> None:
         """The caller goes."""
-        self.is_over = True
+        self.is_done = True
         for load, flight in list(self._made):
             load.end(flight)
 
@@ -77,12 +77,12 @@ class Batch(NamedTuple):
 
     def run(self, loader: BatchLoader) -> dict[Key, Answer]:
         """Values from tiers; what nobody loads is loaded in one call, what others load is waited for."""
-        own = _Own()
+        own = _OwnFlights()
         with Finally(own.end):
             begun = self._begin(own)
             answers, until = begun.answers, monotonic() + self.timeout
             if begun.old:
-                _shared(begun.old).renewals.add(_names(begun.old), lambda: _renew(begun.old, loader))
+                _shared(begun.old).refresher.add(_names(begun.old), lambda: _refresh(begun.old, loader))
             if begun.led:
                 answers.update(_lead(begun.led, loader))
         for load in begun.others:
@@ -91,12 +91,12 @@ class Batch(NamedTuple):
 
     async def arun(self, loader: BatchLoader) -> dict[Key, Answer]:
         """The same on an event loop; the loader may be a coroutine function."""
-        own = _Own()
+        own = _OwnFlights()
         with Finally(own.end):
-            begun = await apart(self._begin, own, asyncio.get_running_loop())
+            begun = await in_thread(self._begin, own, asyncio.get_running_loop())
             answers, until = begun.answers, monotonic() + self.timeout
             if begun.old:
-                _shared(begun.old).renewals.aadd(_names(begun.old), lambda: _arenew(begun.old, loader))
+                _shared(begun.old).refresher.aadd(_names(begun.old), lambda: _arefresh(begun.old, loader))
             if begun.led:
                 answers.update(await _alead(begun.led, loader))
         for load in begun.others:
@@ -108,31 +108,31 @@ class Batch(NamedTuple):
         """Seconds to wait for others, in all."""
         return max((load.timeout for load in self.loads), default=0.0)
 
-    def _begin(self, own: _Own, loop: asyncio.AbstractEventLoop | None = None) -> _Begun:
+    def _begin(self, own: _OwnFlights, loop: asyncio.AbstractEventLoop | None = None) -> _Begun:
         """What is there, what the caller is to load, and what others load."""
         begun = _Begun({}, [], [], [])
         with Finally(own.check):
             for load, (answer, stale) in zip(self.loads, self._find(), strict=True):
                 if answer is not None:
                     begun.answers[load.key] = answer
-                    begun.old.extend([load] if load.is_due(answer) else [])
+                    begun.old.extend([load] if load.needs_refresh(answer) else [])
                     continue
                 new = own.make(load, loop=loop)
                 if load.join(new) is not new:
                     begun.others.append(load)
-                elif (landed := load.landed_before(new)) is not None:
-                    begun.answers[load.key] = landed
+                elif (loaded := load.completed_before(new)) is not None:
+                    begun.answers[load.key] = loaded
                 else:
                     begun.led.append(_Led(load, new, stale))
         return begun
 
-    def _find(self) -> list[tuple[Answer | None, Seen | None]]:
+    def _find(self) -> list[tuple[Answer | None, Entry | None]]:
         if not self.loads:
             return []
         shared, namespace = self.loads[0].shared, self.loads[0].namespace
         now = shared.clock()
         found = shared.lookup.find_many([load.name for load in self.loads], namespace, now)
-        return [load.judge(seen, stale, now) for load, (seen, stale) in zip(self.loads, found, strict=True)]
+        return [load.classify(entry, stale, now) for load, (entry, stale) in zip(self.loads, found, strict=True)]
 
 
 def _shared(loads: Sequence[Load]) -> Shared:
@@ -152,8 +152,8 @@ def _lead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
         refuse_coroutine(values, "aget_many_or_load")
         listed = _listed([load.key for load, _, _ in led], values)
     except BaseException as error:  # noqa: BLE001
-        return _crashed(led, error)
-    return _landed(led, listed, perf_counter() - begun)
+        return _failed(led, error)
+    return _completed(led, listed, perf_counter() - begun)
 
 
 async def _alead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
@@ -165,51 +165,51 @@ async def _alead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
                 values = await values
         listed = _listed([load.key for load, _, _ in led], values)
     except BaseException as error:  # noqa: BLE001
-        return _crashed(led, error)
-    landing = apart(_land_apart, led, listed, perf_counter() - begun)
+        return _failed(led, error)
+    completing = in_thread(_complete_in_thread, led, listed, perf_counter() - begun)
     # Whoever is cancelled now leaves them to the thread.
     for _, flight, _ in led:
-        flight.is_landing = True
-    return await landing
+        flight.is_completing = True
+    return await completing
 
 
-def _land_apart(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
-    with Finally(_landed_apart, led):
-        return _landed(led, values, took)
+def _complete_in_thread(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
+    with Finally(_completed_in_thread, led):
+        return _completed(led, values, took)
 
 
-def _landed_apart(led: Sequence[_Led]) -> None:
+def _completed_in_thread(led: Sequence[_Led]) -> None:
     for load, flight, _ in led:
-        load.landed_apart(flight)
+        load.completed_in_thread(flight)
 
 
-def _renew(loads: Sequence[Load], loader: BatchLoader) -> None:
+def _refresh(loads: Sequence[Load], loader: BatchLoader) -> None:
     """Load anew what nobody else does. Nobody waits for what comes of it: a failure is counted."""
-    own = _Own()
+    own = _OwnFlights()
     with Finally(own.end):
-        if led := _begin_anew(loads, own, None):
+        if led := _begin_refreshes(loads, own, None):
             _lead(led, loader)
 
 
-async def _arenew(loads: Sequence[Load], loader: BatchLoader) -> None:
-    own = _Own()
+async def _arefresh(loads: Sequence[Load], loader: BatchLoader) -> None:
+    own = _OwnFlights()
     with Finally(own.end):
-        if led := _begin_anew(loads, own, asyncio.get_running_loop()):
+        if led := _begin_refreshes(loads, own, asyncio.get_running_loop()):
             await _alead(led, loader)
 
 
-def _begin_anew(loads: Sequence[Load], own: _Own, loop: asyncio.AbstractEventLoop | None) -> list[_Led]:
+def _begin_refreshes(loads: Sequence[Load], own: _OwnFlights, loop: asyncio.AbstractEventLoop | None) -> list[_Led]:
     made = [_Led(load, own.make(load, loop=loop), None) for load in loads]
-    return [led for led in made if led.load.begin_anew(led.flight)]
+    return [led for led in made if led.load.begin_refresh(led.flight)]
 
 
-def _landed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
+def _completed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
     """Hand out what was loaded. If one of the values is none that can be kept, the others are handed out first."""
     answers: dict[Key, Answer] = {}
     failure: BaseException | None = None
     for (load, flight, _), value in zip(led, values, strict=True):
         try:
-            answers[load.key] = load.land(flight, value, took / len(led))
+            answers[load.key] = load.complete(flight, value, took / len(led))
         except BaseException as error:  # noqa: BLE001
             failure = error
     if failure is not None:
@@ -217,12 +217,12 @@ def _landed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key
     return answers
 
 
-def _crashed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
+def _failed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
     """What may stand in for what could not be loaded, if that is so of all keys."""
     answers: dict[Key, Answer] = {}
     for load, flight, stale in led:
         is_outdated = load.give_up(flight, error)
-        answer = None if is_outdated else load.stand_in(error, stale)
+        answer = None if is_outdated else load.fail_safe_answer(error, stale)
         if answer is not None:
             answers[load.key] = answer
     if len(answers) < len(led):

@@ -5,22 +5,22 @@ from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequen
 from types import TracebackType
 from typing import Any, Self, TypedDict, cast, final, get_args
 
-from tiercel.cache.given import given_clock, given_keys, given_tiers, refuse_used_up
+from tiercel.async_methods import async_method
+from tiercel.cache.arguments import checked_clock, checked_keys, checked_tiers, refuse_used_up
+from tiercel.cache.entry_options import LONG, EntryOptions, checked_name, checked_seconds, checked_tags
 from tiercel.cache.keys import key_of
-from tiercel.cache.ladder import Write
-from tiercel.cache.level import LevelStats
-from tiercel.cache.loading import ABSENT, AS_MADE, Loading
-from tiercel.cache.pool import apart
+from tiercel.cache.loading import MISSING, UNSET, Loading
+from tiercel.cache.pool import in_thread
+from tiercel.cache.queued_tier import CacheTierStats
 from tiercel.cache.rebalance import Rebalanced, rebalance
 from tiercel.cache.shared import Shared
-from tiercel.cache.terms import LONG, Terms, given_name, given_seconds, given_tags
+from tiercel.cache.tier_stack import Write
 from tiercel.cache.tiers import Key
 from tiercel.cache.values import Codec, CodecName
 from tiercel.cache.views import Items, Values
 from tiercel.checks import number, whole
 from tiercel.errors import InvalidInputError
 from tiercel.handles import Handle
-from tiercel.twins import twin
 
 __all__ = ["Cache", "CacheStats"]
 
@@ -45,7 +45,7 @@ class CacheStats(TypedDict):
     unread
         Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec.
     tiers
-        Of each tier, first to last: the keys of `LevelStats`.
+        Of each tier, first to last: the keys of `CacheTierStats`.
     """
 
     loads: int
@@ -55,7 +55,7 @@ class CacheStats(TypedDict):
     stale_served: int
     unkept: int
     unread: int
-    tiers: list[LevelStats]
+    tiers: list[CacheTierStats]
 
 
 @final
@@ -116,7 +116,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     {'text': 'hello'}
     """
 
-    __slots__ = ("__weakref__", "_namespace", "_shared", "_terms", "_timeout")
+    __slots__ = ("__weakref__", "_namespace", "_options", "_shared", "_timeout")
 
     def __init__(
         self,
@@ -135,9 +135,9 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         seed: int = 0,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._terms = Terms(
-            given_seconds(ttl, "ttl"),
-            given_seconds(idle_ttl, "idle_ttl"),
+        self._options = EntryOptions(
+            checked_seconds(ttl, "ttl"),
+            checked_seconds(idle_ttl, "idle_ttl"),
             number(jitter, "jitter", 0, 1),
             number(stale, "stale", 0, LONG),
             number(fail_safe, "fail_safe", 0, LONG),
@@ -149,15 +149,15 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         if write not in {None, *get_args(Write)}:
             raise InvalidInputError(f"write: expected 'through', 'back' or None, got {write!r}")
         # A cache has the methods of a tier, but its values are not bytes.
-        levels = given_tiers(tiers, refused=Cache)
-        self._shared = Shared(levels, room, chosen, chance, given_clock(clock), write=write)
+        tiers = checked_tiers(tiers, refused=Cache)
+        self._shared = Shared(tiers, room, chosen, chance, checked_clock(clock), write=write)
         self._namespace = self._shared.namespace("")
 
     # Values.
 
     def __getitem__(self, key: Key) -> Any:
-        value = self.get(key, ABSENT)
-        if value is ABSENT:
+        value = self.get(key, MISSING)
+        if value is MISSING:
             raise KeyError(key)
         return value
 
@@ -167,9 +167,9 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         name = self._name(key)
         now = shared.clock()
         value = self._glance(name, now)
-        if value is ABSENT:
-            seen, _ = shared.lookup.find(name, self._namespace, now)
-            answer = None if seen is None else shared.open(seen)
+        if value is MISSING:
+            entry, _ = shared.lookup.find(name, self._namespace, now)
+            answer = None if entry is None else shared.open(entry)
             value = default if answer is None else answer.value
             self._record(key, hit=answer is not None)
         else:
@@ -179,10 +179,10 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     def get_many(self, keys: Iterable[Key]) -> list[Any]:
         """The values of keys, in their order; None for each that is not there."""
         shared = self._shared
-        wanted = given_keys(keys)
+        wanted = checked_keys(keys)
         names = [self._name(key) for key in wanted]
         found = shared.lookup.find_many(names, self._namespace, shared.clock())
-        answers = [None if seen is None else shared.open(seen) for seen, _ in found]
+        answers = [None if entry is None else shared.open(entry) for entry, _ in found]
         for key, answer in zip(wanted, answers, strict=True):
             self._record(key, hit=answer is not None)
         return [None if answer is None else answer.value for answer in answers]
@@ -198,15 +198,15 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
 
     def _refused(self) -> list[int]:
         """Of each tier, how many values were too large for it."""
-        return [level.tier.stats().get("refused", 0) for level in self._shared.ladder.levels]
+        return [tier.backend.stats().get("refused", 0) for tier in self._shared.stack.tiers]
 
     def put(
         self,
         key: Key,
         value: Any,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
         cost: float = 0.0,
     ) -> bool:
@@ -218,13 +218,13 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         `ttl` and `idle_ttl` are in seconds, and as the cache was made by default; `tags` are names by which values can be invalidated together; `cost` is
         how many seconds it took to make the value.
         """
-        name, terms = self._name(key), self._given(ttl, idle_ttl, tags)
+        name, options = self._name(key), self._entry_options(ttl, idle_ttl, tags)
         refuse_used_up(value, "value", "put")
         cost, content = number(cost, "cost", 0, 3e38), self._shared.codec.encode(value)
-        self._namespace.begin()
-        data = self._shared.seal(content, terms, self._namespace.stamp, self._shared.clock(), cost)
-        self._shared.pauses.end(name)
-        return self._shared.ladder.write(name, data)
+        self._namespace.ensure_record()
+        data = self._shared.seal(content, options, self._namespace.version, self._shared.clock(), cost)
+        self._shared.backoff.succeeded(name)
+        return self._shared.stack.write(name, data)
 
     def __delitem__(self, key: Key) -> None:
         if not self.delete(key):
@@ -233,23 +233,23 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     def delete(self, key: Key) -> bool:
         """Forget a key in all tiers; tells whether it was there."""
         was_there = key in self
-        self._shared.ladder.delete(self._name(key))
+        self._shared.stack.delete(self._name(key))
         return was_there
 
-    def pop(self, key: Key, default: Any = ABSENT) -> Any:
+    def pop(self, key: Key, default: Any = MISSING) -> Any:
         """Forget a key and give its value, or the default; of several who do so at once, more than one may get it."""
-        value = self.get(key, ABSENT)
-        if value is not ABSENT:
-            self._shared.ladder.delete(self._name(key))
+        value = self.get(key, MISSING)
+        if value is not MISSING:
+            self._shared.stack.delete(self._name(key))
             return value
-        if default is ABSENT:
+        if default is MISSING:
             raise KeyError(key)
         return default
 
     def popitem(self) -> tuple[Key, Any]:
         """Forget some key and give it with its value."""
         for key, value in self.items():
-            self._shared.ladder.delete(self._name(key))
+            self._shared.stack.delete(self._name(key))
             return key, value
         raise KeyError("there is no key")
 
@@ -257,13 +257,13 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         """Whether a value would be given. It is read from its tier as by `get`, and not counted as asked for."""
         if not isinstance(key, str | bytes):
             return False
-        seen = self._shared.lookup.peek(self._name(key), self._namespace, self._shared.clock())
-        return seen is not None and self._shared.open(seen) is not None
+        entry = self._shared.lookup.peek(self._name(key), self._namespace, self._shared.clock())
+        return entry is not None and self._shared.open(entry) is not None
 
     def __iter__(self) -> Iterator[Key]:
         """The keys as of now, in no order; each is looked up, so this is slow where much lies in slow tiers."""
         self._check_open()
-        for name in self._shared.ladder.names():
+        for name in self._shared.stack.names():
             key = key_of(self._namespace.prefix, name)
             if key is not None and key in self:
                 yield key
@@ -283,18 +283,18 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         """Values. Those that leave while they are walked through are passed over."""
         return Values(self)
 
-    aget = twin(get, apart)
-    aget_many = twin(get_many, apart)
-    aput = twin(put, apart)
-    adelete = twin(delete, apart)
+    aget = async_method(get, in_thread)
+    aget_many = async_method(get_many, in_thread)
+    aput = async_method(put, in_thread)
+    adelete = async_method(delete, in_thread)
 
     # Invalidation.
 
     def namespace(self, name: str) -> "Cache":
         """The same cache with keys of their own, which are invalidated together: one a tenant, say, or one a version of a model."""
-        given_name(name, "name")
+        checked_name(name, "name")
         view = object.__new__(Cache)
-        view._shared, view._terms, view._timeout = self._shared, self._terms, self._timeout
+        view._shared, view._options, view._timeout = self._shared, self._options, self._timeout
         view._namespace = self._shared.namespace(name)
         return view
 
@@ -309,7 +309,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     def invalidate_tags(self, *tags: str) -> bool:
         """Make the values of the namespace invalid that have one of the tags; tells whether that holds after a crash, too."""
         self._check_open()
-        return self._namespace.invalidate_tags(given_tags(tags))
+        return self._namespace.invalidate_tags(checked_tags(tags))
 
     def clear(self) -> None:
         """Forget all values of the namespace: `invalidate`."""
@@ -318,19 +318,19 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     # The whole.
 
     def stats(self) -> CacheStats:
-        """What happened so far, in all namespaces: `help(tiercel.cache.CacheStats)` and `LevelStats` tell what each key means."""
+        """What happened so far, in all namespaces: `help(tiercel.cache.CacheStats)` and `CacheTierStats` tell what each key means."""
         self._check_open()
-        return cast("CacheStats", {**self._shared.notes.counts(), "tiers": self._shared.ladder.stats()})
+        return cast("CacheStats", {**self._shared.counters.counts(), "tiers": self._shared.stack.stats()})
 
     def optimize(self) -> Rebalanced:
         """Remove what is too old, and copy to the first tier what was used most lately; tells what was moved."""
         self._check_open()
         return rebalance(self._shared)
 
-    def settle(self) -> None:
+    def wait_idle(self) -> None:
         """Let everything come down that is written through or was driven out, and wait for it."""
         self._check_open()
-        self._shared.ladder.move()
+        self._shared.stack.move()
 
     def flush(self) -> bool:
         """Give what the first tier has to the next one, too, and have everything on the tiers' disks; tells whether it is there."""
@@ -345,8 +345,8 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
                 self.flush()
             finally:
                 self._shared.closed = True
-                for level in self._shared.ladder.levels:
-                    level.tier.close()
+                for tier in self._shared.stack.tiers:
+                    tier.backend.close()
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -358,5 +358,5 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         self.close()
 
     def __repr__(self) -> str:
-        tiers = " > ".join(type(level.tier).__name__ for level in self._shared.ladder.levels)
+        tiers = " > ".join(type(tier.backend).__name__ for tier in self._shared.stack.tiers)
         return f"<Cache: {'closed' if self._shared.closed else tiers}>"

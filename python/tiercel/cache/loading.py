@@ -3,27 +3,27 @@
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, TypeVar, cast, overload
 
+from tiercel.cache.arguments import checked_keys, checked_loader
 from tiercel.cache.associations import Prediction
 from tiercel.cache.batches import Batch, BatchLoader
-from tiercel.cache.given import given_keys, given_loader
+from tiercel.cache.entry_options import EntryOptions, checked_name, checked_seconds, checked_tags
 from tiercel.cache.keys import key_name
 from tiercel.cache.loads import Load, Loader
 from tiercel.cache.memoize import memoized
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.prefetch import Prefetcher
 from tiercel.cache.shared import Answer, Shared
-from tiercel.cache.terms import Terms, given_name, given_seconds, given_tags
 from tiercel.cache.tiers import Key
 from tiercel.cache.values import DamagedValueError
 from tiercel.checks import MAX_LIMIT, number, whole
 from tiercel.errors import ClosedError, InvalidInputError
 
-__all__ = ["ABSENT", "AS_MADE", "Loading"]
+__all__ = ["MISSING", "UNSET", "Loading"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-ABSENT: Any = object()
+MISSING: Any = object()
 # What a caller leaves out is as the cache was made.
-AS_MADE: Any = object()
+UNSET: Any = object()
 
 
 class Loading:
@@ -33,7 +33,7 @@ class Loading:
 
     _shared: Shared
     _namespace: Namespace
-    _terms: Terms
+    _options: EntryOptions
     _timeout: float
 
     def get_or_load(
@@ -41,10 +41,10 @@ class Loading:
         key: Key,
         loader: Loader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
-        timeout: float = AS_MADE,
+        timeout: float = UNSET,
     ) -> Any:
         """The value of a key; if no tier has it, what `loader(key)` returns, which is kept.
 
@@ -61,43 +61,43 @@ class Loading:
         RecursiveLoadError
             The loader asks for the key that it is to load.
         """
-        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
+        load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
         value = self._glance(load.name, self._shared.clock())
-        if value is not ABSENT:
+        if value is not MISSING:
             self._record(key, hit=True)
             return value
-        return self._recorded(key, load.run(given)).value
+        return self._recorded(key, load.run(checked)).value
 
     def fetch(
         self,
         key: Key,
         loader: Loader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
-        timeout: float = AS_MADE,
+        timeout: float = UNSET,
     ) -> Answer:
         """As `get_or_load`, with where the value comes from, and whether it is past its time."""
-        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
-        self._shared.ladder.sketch.add(load.name)
-        return self._recorded(key, load.run(given))
+        load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
+        self._shared.stack.sketch.add(load.name)
+        return self._recorded(key, load.run(checked))
 
     def get_many_or_load(
         self,
         keys: Iterable[Key],
         loader: BatchLoader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
-        timeout: float = AS_MADE,
+        timeout: float = UNSET,
     ) -> list[Any]:
         """The values of keys, in their order; `loader(missing)` is called once with the keys that nobody has or loads, each once, and returns a mapping
         from them or a list in their order.
         """
-        wanted = given_keys(keys)
-        answers = self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).run(given_loader(loader))
+        wanted = checked_keys(keys)
+        answers = self._batch(wanted, self._entry_options(ttl, idle_ttl, tags), timeout).run(checked_loader(loader))
         return [self._recorded(key, answers[key]).value for key in wanted]
 
     async def aget_or_load(
@@ -105,47 +105,49 @@ class Loading:
         key: Key,
         loader: Loader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
-        timeout: float = AS_MADE,  # noqa: ASYNC109
+        timeout: float = UNSET,  # noqa: ASYNC109
     ) -> Any:
         """`get_or_load` as a coroutine; the loader may be a coroutine function."""
-        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
+        load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
         value = self._glance(load.name, self._shared.clock())
-        if value is not ABSENT:
+        if value is not MISSING:
             self._record(key, hit=True)
             return value
-        return self._recorded(key, await load.arun(given)).value
+        return self._recorded(key, await load.arun(checked)).value
 
     async def afetch(
         self,
         key: Key,
         loader: Loader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
-        timeout: float = AS_MADE,  # noqa: ASYNC109
+        timeout: float = UNSET,  # noqa: ASYNC109
     ) -> Answer:
         """`fetch` as a coroutine; the loader may be a coroutine function."""
-        load, given = self._load(key, self._given(ttl, idle_ttl, tags), timeout), given_loader(loader)
-        self._shared.ladder.sketch.add(load.name)
-        return self._recorded(key, await load.arun(given))
+        load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
+        self._shared.stack.sketch.add(load.name)
+        return self._recorded(key, await load.arun(checked))
 
     async def aget_many_or_load(
         self,
         keys: Iterable[Key],
         loader: BatchLoader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
-        timeout: float = AS_MADE,  # noqa: ASYNC109
+        timeout: float = UNSET,  # noqa: ASYNC109
     ) -> list[Any]:
         """`get_many_or_load` as a coroutine; the loader may be a coroutine function."""
-        wanted = given_keys(keys)
-        answers = await self._batch(wanted, self._given(ttl, idle_ttl, tags), timeout).arun(given_loader(loader))
+        wanted = checked_keys(keys)
+        answers = await self._batch(wanted, self._entry_options(ttl, idle_ttl, tags), timeout).arun(
+            checked_loader(loader)
+        )
         return [self._recorded(key, answers[key]).value for key in wanted]
 
     @overload
@@ -166,8 +168,8 @@ class Loading:
         function: Any = None,
         /,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] = (),
         name: str | None = None,
     ) -> Any:
@@ -212,18 +214,18 @@ class Loading:
             raise InvalidInputError(
                 f"function: expected a function, got {function!r}; pass everything else by name, as in ttl=60"
             )
-        terms = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": given_tags(tags)}
-        self._given(ttl, idle_ttl, ())
-        known_as = None if name is None else given_name(name, "name")
-        decorate = memoized(self.get_or_load, self.aget_or_load, known_as, **terms)
+        options = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": checked_tags(tags)}
+        self._entry_options(ttl, idle_ttl, ())
+        known_as = None if name is None else checked_name(name, "name")
+        decorate = memoized(self.get_or_load, self.aget_or_load, known_as, **options)
         return decorate if function is None else decorate(function)
 
     def prefetch(
         self,
         loader: Loader,
         *,
-        ttl: float | None = AS_MADE,
-        idle_ttl: float | None = AS_MADE,
+        ttl: float | None = UNSET,
+        idle_ttl: float | None = UNSET,
         tags: Iterable[str] | Callable[[Any], Iterable[str]] = (),
         idle: float = 0.02,
         loads_per_second: float = 100,
@@ -235,7 +237,7 @@ class Loading:
         most so many loads and bytes a second, begins after `idle` seconds without a request, and switches itself off when more than half of 256
         prefetches were for nothing. Its `stats()` tell how good it is, its `close()` ends it.
 
-        What it loads is kept on these terms, not on those of the requests: give it the `ttl`, `idle_ttl` and `tags` that they have. `tags` may be a function
+        What it loads is kept on these options, not on those of the requests: give it the `ttl`, `idle_ttl` and `tags` that they have. `tags` may be a function
         of the key; if that fails, nothing is kept, and it counts as a failure.
 
         Raises
@@ -243,19 +245,19 @@ class Loading:
         InvalidInputError
             An argument is not what it must be, or the namespace has a prefetcher.
         """
-        given = given_loader(loader)
+        checked = checked_loader(loader)
         tags_of = tags if callable(tags) else None
-        terms = self._given(ttl, idle_ttl, () if callable(tags) else tags)
+        options = self._entry_options(ttl, idle_ttl, () if callable(tags) else tags)
         before = self._namespace.prefetcher
         if before is not None and not before.stats()["off"]:
             raise InvalidInputError("loader: expected the only one, got another one in a namespace that prefetches")
 
         def load(key: Key) -> int:
-            own = terms if tags_of is None else terms._replace(tags=given_tags(tags_of(key)))
+            own = options if tags_of is None else options._replace(tags=checked_tags(tags_of(key)))
             wanted = self._load(key, own, self._timeout)
-            wanted.run(given)
-            seen = self._shared.lookup.peek_nearby(wanted.name, self._namespace, self._shared.clock())
-            return 0 if seen is None else len(seen.data)
+            wanted.run(checked)
+            entry = self._shared.lookup.peek_local(wanted.name, self._namespace, self._shared.clock())
+            return 0 if entry is None else len(entry.data)
 
         made = Prefetcher(
             cast("Container[Key]", self),
@@ -296,25 +298,25 @@ class Loading:
 
     def _glance(self, name: bytes, now: int) -> Any:
         """A value of the first tier, if that is quick to tell."""
-        data = self._shared.ladder.glance(name, self._namespace.epoch, now)
+        data = self._shared.stack.glance(name, self._namespace.epoch, now)
         try:
-            return ABSENT if data is None else self._shared.codec.decode(data)
+            return MISSING if data is None else self._shared.codec.decode(data)
         except DamagedValueError:
-            return ABSENT
+            return MISSING
 
-    def _given(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> Terms:
-        terms = self._terms
-        if ttl is AS_MADE and idle_ttl is AS_MADE and isinstance(tags, tuple) and not tags:
-            return terms
-        return terms._replace(
-            ttl=terms.ttl if ttl is AS_MADE else given_seconds(ttl, "ttl"),
-            idle_ttl=terms.idle_ttl if idle_ttl is AS_MADE else given_seconds(idle_ttl, "idle_ttl"),
-            tags=given_tags(tags),
+    def _entry_options(self, ttl: float | None, idle_ttl: float | None, tags: Iterable[str]) -> EntryOptions:
+        options = self._options
+        if ttl is UNSET and idle_ttl is UNSET and isinstance(tags, tuple) and not tags:
+            return options
+        return options._replace(
+            ttl=options.ttl if ttl is UNSET else checked_seconds(ttl, "ttl"),
+            idle_ttl=options.idle_ttl if idle_ttl is UNSET else checked_seconds(idle_ttl, "idle_ttl"),
+            tags=checked_tags(tags),
         )
 
-    def _load(self, key: Key, terms: Terms, timeout: float) -> Load:
-        wait = self._timeout if timeout is AS_MADE else number(timeout, "timeout", 0, 1e9)
-        return Load(self._shared, self._namespace, key, self._name(key), terms, wait)
+    def _load(self, key: Key, options: EntryOptions, timeout: float) -> Load:
+        wait = self._timeout if timeout is UNSET else number(timeout, "timeout", 0, 1e9)
+        return Load(self._shared, self._namespace, key, self._name(key), options, wait)
 
-    def _batch(self, keys: Sequence[Key], terms: Terms, timeout: float) -> Batch:
-        return Batch([self._load(key, terms, timeout) for key in dict.fromkeys(keys)])
+    def _batch(self, keys: Sequence[Key], options: EntryOptions, timeout: float) -> Batch:
+        return Batch([self._load(key, options, timeout) for key in dict.fromkeys(keys)])

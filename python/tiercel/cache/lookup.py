@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Final, final
 
 from tiercel._core import Finally
+from tiercel.cache.entry import Entry
 from tiercel.cache.envelope import as_copy, unpack
-from tiercel.cache.ladder import Ladder
-from tiercel.cache.level import Level
+from tiercel.cache.leases import Lease
 from tiercel.cache.namespaces import Namespace
-from tiercel.cache.seen import Seen
-from tiercel.cache.watches import Watch
+from tiercel.cache.queued_tier import QueuedTier
+from tiercel.cache.tier_stack import TierStack
 
-__all__ = ["SIGHTS", "Lookup"]
+__all__ = ["PROMOTE_AT", "Lookup"]
 
 # How often a key must have been asked for to be copied to the first tier.
-SIGHTS: Final = 2
+PROMOTE_AT: Final = 2
 # What was used is marked when it lay unused for an eighth of what it may.
 _TOUCH: Final = 8
 
@@ -26,99 +26,101 @@ _TOUCH: Final = 8
 class Lookup:
     """Finds values in the tiers of a cache."""
 
-    def __init__(self, ladder: Ladder) -> None:
-        self._ladder = ladder
+    def __init__(self, stack: TierStack) -> None:
+        self._stack = stack
 
-    def find(self, name: bytes, namespace: Namespace, now: int) -> tuple[Seen | None, Seen | None]:
+    def find(self, name: bytes, namespace: Namespace, now: int) -> tuple[Entry | None, Entry | None]:
         """A value that may be given, and else one that may stand in for it, or none of them. The key has been counted as asked for."""
-        seen, stale = self._judge(0, self._ladder.levels[0].look(name), namespace, now)
-        if seen is not None:
-            self._touch(seen, name, now)
-            return seen, None
-        if len(self._ladder.levels) == 1:
+        entry, stale = self._classify(0, self._stack.tiers[0].get(name), namespace, now)
+        if entry is not None:
+            self._touch(entry, name, now)
+            return entry, None
+        if len(self._stack.tiers) == 1:
             return None, stale
-        watch = Watch(name)
-        with Finally(self._ladder.watches.end, watch):
-            self._ladder.watches.begin(watch)
-            for at, level in enumerate(self._ladder.levels[1:], 1):
-                seen, older = self._judge(at, level.look(name), namespace, now)
+        lease = Lease(name)
+        with Finally(self._stack.leases.end, lease):
+            self._stack.leases.begin(lease)
+            for at, tier in enumerate(self._stack.tiers[1:], 1):
+                entry, older = self._classify(at, tier.get(name), namespace, now)
                 stale = stale or older
-                if seen is not None:
-                    if self._ladder.sketch.count(name) >= SIGHTS or seen.envelope.idle:
-                        self._promote(seen, watch, now)
-                    return seen, None
+                if entry is not None:
+                    if self._stack.sketch.count(name) >= PROMOTE_AT or entry.envelope.idle:
+                        self._promote(entry, lease, now)
+                    return entry, None
         return None, stale
 
     def find_many(
         self, names: Sequence[bytes], namespace: Namespace, now: int
-    ) -> list[tuple[Seen | None, Seen | None]]:
+    ) -> list[tuple[Entry | None, Entry | None]]:
         """The same of many keys, with one question to each tier."""
-        sights = {name: self._ladder.sketch.add(name) for name in names}
-        found: dict[bytes, tuple[Seen | None, Seen | None]] = {}
-        missing = list(sights)
-        watches: dict[bytes, Watch] = {}
-        with Finally(self._end_all, watches):
-            for at, level in enumerate(self._ladder.levels):
+        uses = {name: self._stack.sketch.add(name) for name in names}
+        found: dict[bytes, tuple[Entry | None, Entry | None]] = {}
+        missing = list(uses)
+        leases: dict[bytes, Lease] = {}
+        with Finally(self._end_all, leases):
+            for at, tier in enumerate(self._stack.tiers):
                 for name in missing if at == 1 else ():
-                    watches[name] = Watch(name)
-                    self._ladder.watches.begin(watches[name])
-                for name, data in zip(missing, level.look_many(missing), strict=True):
-                    seen, older = self._judge(at, data, namespace, now)
-                    found[name] = seen, None if seen else found.get(name, (None, None))[1] or older
-                    if seen is not None and at == 0:
-                        self._touch(seen, name, now)
-                    elif seen is not None and (sights[name] >= SIGHTS or seen.envelope.idle):
-                        self._promote(seen, watches[name], now)
+                    leases[name] = Lease(name)
+                    self._stack.leases.begin(leases[name])
+                for name, data in zip(missing, tier.get_many(missing), strict=True):
+                    entry, older = self._classify(at, data, namespace, now)
+                    found[name] = entry, None if entry else found.get(name, (None, None))[1] or older
+                    if entry is not None and at == 0:
+                        self._touch(entry, name, now)
+                    elif entry is not None and (uses[name] >= PROMOTE_AT or entry.envelope.idle):
+                        self._promote(entry, leases[name], now)
                 missing = [name for name in missing if found[name][0] is None]
         return [found[name] for name in names]
 
-    def peek(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
+    def peek(self, name: bytes, namespace: Namespace, now: int) -> Entry | None:
         """A value that may be given; it is not counted as asked for."""
-        return self._peek(name, namespace, now, self._ladder.levels)
+        return self._peek(name, namespace, now, self._stack.tiers)
 
-    def peek_nearby(self, name: bytes, namespace: Namespace, now: int) -> Seen | None:
+    def peek_local(self, name: bytes, namespace: Namespace, now: int) -> Entry | None:
         """The same, without a call to anything outside of the process."""
-        return self._peek(name, namespace, now, [level for level in self._ladder.levels if level.is_near])
+        return self._peek(name, namespace, now, [tier for tier in self._stack.tiers if tier.is_local])
 
-    def _peek(self, name: bytes, namespace: Namespace, now: int, levels: Sequence[Level]) -> Seen | None:
-        for level in levels:
-            data = level.peek(name)
+    def _peek(self, name: bytes, namespace: Namespace, now: int, tiers: Sequence[QueuedTier]) -> Entry | None:
+        for tier in tiers:
+            data = tier.peek(name)
             parsed = None if data is None else unpack(data)
-            if data is not None and parsed is not None and namespace.allows(parsed[0]) and parsed[0].is_fresh(now):
-                return Seen(data, *parsed, self._ladder.levels.index(level))
+            if data is not None and parsed is not None and namespace.is_valid(parsed[0]) and parsed[0].is_fresh(now):
+                return Entry(data, *parsed, self._stack.tiers.index(tier))
         return None
 
-    def _judge(self, at: int, data: bytes | None, namespace: Namespace, now: int) -> tuple[Seen | None, Seen | None]:
+    def _classify(
+        self, at: int, data: bytes | None, namespace: Namespace, now: int
+    ) -> tuple[Entry | None, Entry | None]:
         """What a tier gave, if it may be given, and else if it may stand in."""
         if data is None:
             return None, None
         parsed = unpack(data)
-        if parsed is not None and namespace.allows(parsed[0]):
-            seen = Seen(data, *parsed, at)
-            if seen.envelope.is_fresh(now):
-                return seen, None
-            self._ladder.levels[at].count(stale=1)
-            return None, seen if seen.envelope.is_kept(now) else None
-        self._ladder.levels[at].count(stale=1)
+        if parsed is not None and namespace.is_valid(parsed[0]):
+            entry = Entry(data, *parsed, at)
+            if entry.envelope.is_fresh(now):
+                return entry, None
+            self._stack.tiers[at].count(stale=1)
+            return None, entry if entry.envelope.is_kept(now) else None
+        self._stack.tiers[at].count(stale=1)
         return None, None
 
-    def _promote(self, seen: Seen, watch: Watch, now: int) -> None:
+    def _promote(self, entry: Entry, lease: Lease, now: int) -> None:
         """Copy a value that was used to the first tier, unless it is outdated."""
-        level = self._ladder.levels[seen.level]
-        data = seen.touched(now) if seen.envelope.idle else seen.data
-        if self._ladder.copy_up(watch.name, data if level.is_near else as_copy(data), watch):
-            level.count(promoted=1)
+        tier = self._stack.tiers[entry.tier]
+        data = entry.touched(now) if entry.envelope.idle else entry.data
+        if self._stack.put_first(lease.name, data if tier.is_local else as_copy(data), lease):
+            tier.count(promoted=1)
 
-    def _touch(self, seen: Seen, name: bytes, now: int) -> None:
+    def _touch(self, entry: Entry, name: bytes, now: int) -> None:
         """Mark a value as used that must not lie unused for long."""
-        if not seen.envelope.idle or now < seen.envelope.touched + seen.envelope.idle // _TOUCH:
+        if not entry.envelope.idle or now < entry.envelope.touched + entry.envelope.idle // _TOUCH:
             return
-        watch = Watch(name)
-        with Finally(self._ladder.watches.end, watch):
-            self._ladder.watches.begin(watch)
-            if self._ladder.levels[0].tier.get(name) == seen.data:
-                self._ladder.copy_up(name, seen.touched(now), watch)
+        lease = Lease(name)
+        with Finally(self._stack.leases.end, lease):
+            self._stack.leases.begin(lease)
+            if self._stack.tiers[0].backend.get(name) == entry.data:
+                self._stack.put_first(name, entry.touched(now), lease)
 
-    def _end_all(self, watches: dict[bytes, Watch]) -> None:
-        for watch in watches.values():
-            self._ladder.watches.end(watch)
+    def _end_all(self, leases: dict[bytes, Lease]) -> None:
+        for lease in leases.values():
+            self._stack.leases.end(lease)

@@ -12,7 +12,7 @@ from tiercel.errors import InvalidInputError
 __all__ = ["memoized"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-# What loads the value of a key, and takes the terms by keyword.
+# What loads the value of a key, and takes the options by keyword.
 _Loads: TypeAlias = Callable[Concatenate[bytes, Callable[[Any], Any], ...], Any]
 # Characters of a call in a message.
 _SHOWN: Final = 120
@@ -37,7 +37,7 @@ class _CallKey(bytes):
 
 
 def memoized(
-    get_or_load: _Loads, aget_or_load: _Loads, name: str | None, **terms: Any
+    get_or_load: _Loads, aget_or_load: _Loads, name: str | None, **options: Any
 ) -> Callable[[_Function], _Function]:
     """See `Cache.memoize`; the first two are the methods of the cache, for functions and for coroutine functions."""
 
@@ -58,7 +58,7 @@ def memoized(
             @functools.wraps(function)
             async def wait(*args: Any, **kwargs: Any) -> Any:
                 key = key_of(function, args, kwargs)
-                return await aget_or_load(key, lambda _: function(*args, **kwargs), **terms)
+                return await aget_or_load(key, lambda _: function(*args, **kwargs), **options)
 
             called: Any = wait
         else:
@@ -66,7 +66,7 @@ def memoized(
             @functools.wraps(function)
             def call(*args: Any, **kwargs: Any) -> Any:
                 key = key_of(function, args, kwargs)
-                return get_or_load(key, lambda _: function(*args, **kwargs), **terms)
+                return get_or_load(key, lambda _: function(*args, **kwargs), **options)
 
             called = call
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from tiercel._core import Finally
 from tiercel.threads import start
 
-__all__ = ["Pool", "apart"]
+__all__ = ["Pool", "in_thread"]
 
 _Result = TypeVar("_Result")
 
@@ -32,9 +32,9 @@ class Pool:
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
-        self.renew()
+        self.after_fork()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Go on in a forked process, where there is none of the threads."""
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
@@ -92,7 +92,7 @@ class Pool:
 _POOL: Final = Pool(_THREADS, "tiercel coroutine")
 
 
-def apart(work: Callable[..., _Result], *arguments: Any) -> "asyncio.Future[_Result]":
+def in_thread(work: Callable[..., _Result], *arguments: Any) -> "asyncio.Future[_Result]":
     """The result of work on a thread, which has begun, and is done whether or not anybody waits for it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
@@ -136,4 +136,4 @@ def _looked_at(future: "asyncio.Future[Any]") -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_POOL.renew)
+    os.register_at_fork(after_in_child=_POOL.after_fork)

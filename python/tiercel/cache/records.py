@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple, Self, cast
 
-from tiercel.cache.level import Level
+from tiercel.cache.queued_tier import QueuedTier
 
-__all__ = ["Knowledge", "Memo", "Told", "read_memo", "read_record", "write_memo", "write_record"]
+__all__ = ["Memo", "NamespaceState", "RecordRead", "read_memo", "read_record", "write_memo", "write_record"]
 
 # Epochs and turns have 64 bits in an envelope. A record says no more than this, so that there is always room to count on.
 _MOST: Final = 2**64 - 2**32
@@ -19,13 +19,13 @@ _MOST: Final = 2**64 - 2**32
 _TAGS: Final = 1024
 
 
-class Knowledge(NamedTuple):
+class NamespaceState(NamedTuple):
     """What is valid in a namespace."""
 
     epoch: int
     """What every valid value carries."""
     is_first: bool
-    """Whether it was begun since no tier told of one, and nothing was invalidated since."""
+    """Whether it was begun since no tier read of one, and nothing was invalidated since."""
     turn: int = 0
     """How often tags were invalidated; what is made from now on carries it."""
     floor: int = 0
@@ -33,7 +33,7 @@ class Knowledge(NamedTuple):
     tags: Mapping[str, int] = {}
     """The turns below which values with these tags are invalid."""
 
-    def allows_tags(self, tags: Iterable[str], turn: int) -> bool:
+    def are_tags_valid(self, tags: Iterable[str], turn: int) -> bool:
         """Whether no tag of a value was invalidated since its turn."""
         return turn >= self.floor and all(turn >= self.tags.get(tag, 0) for tag in tags)
 
@@ -68,53 +68,53 @@ class Knowledge(NamedTuple):
         return self._replace(floor=floor, tags=dict(oldest_first[-_TAGS // 2 :]))
 
 
-class Told(NamedTuple):
+class RecordRead(NamedTuple):
     """What a tier says of the record of a namespace."""
 
-    knowledge: Knowledge | None
+    state: NamespaceState | None
     """None if it has none that can be read."""
     damaged: bool = False
     """Whether it has something else in its place."""
 
 
-def read_record(level: Level, name: bytes) -> Told | None:
+def read_record(tier: QueuedTier, name: bytes) -> RecordRead | None:
     """What a tier has under the name of a record; None if it does not answer, which does not mean that there is none."""
     # Tiers in the process always answer.
-    patiently = getattr(level.tier, "get_patiently", None)
-    answers, record = (True, level.tier.get(name)) if patiently is None else patiently(name)
+    patiently = getattr(tier.backend, "get_patiently", None)
+    answers, record = (True, tier.backend.get(name)) if patiently is None else patiently(name)
     if not answers:
         return None
-    knowledge = None if record is None else _parsed(record)
-    return Told(knowledge, damaged=record is not None and knowledge is None)
+    state = None if record is None else _parsed(record)
+    return RecordRead(state, damaged=record is not None and state is None)
 
 
-def write_record(level: Level, name: bytes, knowledge: Knowledge) -> bool:
+def write_record(tier: QueuedTier, name: bytes, state: NamespaceState) -> bool:
     """Give a record to a tier; tells whether it has it."""
-    return level.tier.put(name, json.dumps(knowledge._asdict()).encode())
+    return tier.backend.put(name, json.dumps(state._asdict()).encode())
 
 
 class Memo(NamedTuple):
     """What a process knew of a namespace when it last used it."""
 
-    knowledge: Knowledge
+    state: NamespaceState
     begun: bool
     """Whether the tiers that outlive the process were given a record."""
 
 
-def write_memo(knowledge: Knowledge, *, begun: bool) -> bytes:
+def write_memo(state: NamespaceState, *, begun: bool) -> bytes:
     """What a tier in memory keeps of a namespace."""
-    return json.dumps({**knowledge._asdict(), "begun": begun}).encode()
+    return json.dumps({**state._asdict(), "begun": begun}).encode()
 
 
 def read_memo(memo: bytes | None) -> Memo | None:
     """What `write_memo` wrote."""
-    knowledge = None if memo is None else _parsed(memo)
-    if memo is None or knowledge is None:
+    state = None if memo is None else _parsed(memo)
+    if memo is None or state is None:
         return None
-    return Memo(knowledge, begun=json.loads(memo)["begun"])
+    return Memo(state, begun=json.loads(memo)["begun"])
 
 
-def _parsed(record: bytes) -> Knowledge | None:
+def _parsed(record: bytes) -> NamespaceState | None:
     """What a record says. A tier may hold anything, so nothing is taken for what it is not."""
     try:
         found = cast("dict[str, Any]", json.loads(record))
@@ -123,7 +123,7 @@ def _parsed(record: bytes) -> Knowledge | None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     is_first = found["is_first"] if isinstance(found.get("is_first"), bool) else None
-    return None if is_first is None else Knowledge(epoch, is_first, turn, floor, tags).shortened()
+    return None if is_first is None else NamespaceState(epoch, is_first, turn, floor, tags).shortened()
 
 
 def _counted(value: object) -> int:

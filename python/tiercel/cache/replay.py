@@ -126,7 +126,7 @@ def _two_tiers(
             # Put, not loaded, since what takes long to load stays longer; and moved at once, whatever time that takes.
             if cache.get(keys[request]) is None:
                 cache[keys[request]] = value
-            cache.settle()
+            cache.wait_idle()
         memory, store = (tier["hits"] for tier in cache.stats()["tiers"])
     return memory, memory + store
 

@@ -9,22 +9,22 @@ from random import Random
 from typing import Any, Final, NamedTuple, final
 from weakref import WeakSet, WeakValueDictionary
 
+from tiercel.cache.backoff import Backoff
+from tiercel.cache.counters import Counters
+from tiercel.cache.entry import Entry
+from tiercel.cache.entry_options import EntryOptions
 from tiercel.cache.envelope import Envelope, pack
-from tiercel.cache.flights import Flights
 from tiercel.cache.keys import record_name, record_of
-from tiercel.cache.ladder import Ladder, Write
 from tiercel.cache.large import tail
-from tiercel.cache.level import AnyTier
+from tiercel.cache.leases import Lease
 from tiercel.cache.lookup import Lookup
 from tiercel.cache.mover import forget_all, unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
-from tiercel.cache.notes import Notes
-from tiercel.cache.pauses import Pauses
-from tiercel.cache.renewals import Renewals
-from tiercel.cache.seen import Seen
-from tiercel.cache.terms import Terms
+from tiercel.cache.queued_tier import AnyTier
+from tiercel.cache.refresh import Refresher
+from tiercel.cache.single_flight import SingleFlight
+from tiercel.cache.tier_stack import TierStack, Write
 from tiercel.cache.values import Codec, DamagedValueError
-from tiercel.cache.watches import Watch
 from tiercel.errors import ClosedError
 from tiercel.exits import AtExit
 
@@ -52,19 +52,19 @@ class Shared:
     def __init__(
         self,
         tiers: Sequence[AnyTier],
-        room: int,
+        capacity: int,
         codec: Codec,
         seed: int,
         clock: Callable[[], int],
         *,
         write: Write | None,
     ) -> None:
-        self.ladder = Ladder(tiers, room, write)
-        self.lookup = Lookup(self.ladder)
-        self.notes = Notes()
-        self.flights = Flights(self.ladder.watches)
-        self.renewals = Renewals()
-        self.pauses = Pauses(clock)
+        self.stack = TierStack(tiers, capacity, write)
+        self.lookup = Lookup(self.stack)
+        self.counters = Counters()
+        self.single_flight = SingleFlight(self.stack.leases)
+        self.refresher = Refresher()
+        self.backoff = Backoff(clock)
         self.clock = clock
         self.codec = codec
         self.closed = False
@@ -88,7 +88,7 @@ class Shared:
         while True:
             changes = self._epochs.changes
             # Without the lock: it asks tiers, which may take their time.
-            made = Namespace(name, self.ladder, self._epochs, self.notes, self._held)
+            made = Namespace(name, self.stack, self._epochs, self.counters, self._held)
             with self._lock:
                 # Somebody else may have had it, changed it and left it meanwhile.
                 if self._epochs.changes == changes or name in self._namespaces:
@@ -99,7 +99,7 @@ class Shared:
     def known_namespace(self, name: str) -> Namespace | None:
         """A namespace that this cache has used, and knows something of."""
         known = self._namespaces.get(name)
-        return self.namespace(name) if known is None and self.ladder.memo(record_name(name)) is not None else known
+        return self.namespace(name) if known is None and self.stack.memo(record_name(name)) is not None else known
 
     def close_prefetchers(self) -> None:
         """Load nothing any more that nobody has asked for."""
@@ -109,21 +109,21 @@ class Shared:
 
     def keep_records(self) -> bool:
         """Give the tiers what is known of namespaces, where they have lost it."""
-        if not any(level.lasts for level in self.ladder.levels):
+        if not any(tier.is_persistent for tier in self.stack.tiers):
             return True
         kept = True
         with self._lock:
             names = set(self._namespaces.keys())
-        for name in names.union(map(record_of, self.ladder.records())):
-            kept &= self.namespace(name).keep()
+        for name in names.union(map(record_of, self.stack.records())):
+            kept &= self.namespace(name).keep_record()
         return kept
 
     def flush(self) -> bool:
         """Give the tiers that outlive the process what they are to have, and have it on their disks; tells whether it is there."""
-        kept = self.ladder.copy_down()
+        kept = self.stack.write_back()
         kept &= self.keep_records()
-        synced = [level.tier.flush() for level in self.ladder.levels]
-        self.ladder.refusals.look(synced)
+        synced = [tier.backend.flush() for tier in self.stack.tiers]
+        self.stack.health.check(synced)
         return kept and all(synced)
 
     def finish(self) -> None:
@@ -132,39 +132,41 @@ class Shared:
             self.close_prefetchers()
             self.flush()
 
-    def keep(self, name: bytes, data: bytes, mine: Watch) -> None:
+    def keep(self, name: bytes, data: bytes, own: Lease) -> None:
         """Write what was loaded; a cache that was closed meanwhile keeps nothing."""
         with suppress(ClosedError):
-            if not self.closed and not self.ladder.write(name, data, mine) and not mine.crossed:
-                self.notes.count("unkept")
+            if not self.closed and not self.stack.write(name, data, own) and not own.revoked:
+                self.counters.count("unkept")
 
-    def seal(self, content: bytes, terms: Terms, stamp: tuple[int, int], written: int, cost: float = 0.0) -> bytes:
+    def seal(
+        self, content: bytes, options: EntryOptions, version: tuple[int, int], written: int, cost: float = 0.0
+    ) -> bytes:
         """The bytes of a value as tiers keep them."""
         now = self.clock()
-        fresh, grace, idle = terms.until(now, self._random.random() if terms.jitter else 0.0)
-        return pack(Envelope(cost, *stamp, written, fresh, grace, idle, now, list(terms.tags)), content)
+        fresh, grace, idle = options.until(now, self._random.random() if options.jitter else 0.0)
+        return pack(Envelope(cost, *version, written, fresh, grace, idle, now, list(options.tags)), content)
 
-    def open(self, seen: Seen, *, stale: bool = False) -> Answer | None:
+    def open(self, entry: Entry, *, stale: bool = False) -> Answer | None:
         """What a tier kept as an answer; None if its bytes are no value."""
         try:
-            value = self.codec.decode(tail(seen.data, seen.start))
+            value = self.codec.decode(tail(entry.data, entry.start))
         except DamagedValueError:
-            self.notes.count("unread")
+            self.counters.count("unread")
             return None
-        level = self.ladder.levels[seen.level]
-        age = max(0, self.clock() - seen.envelope.written) / 1e9
-        return Answer(value, type(level.tier).__name__, stale, age)
+        tier = self.stack.tiers[entry.tier]
+        age = max(0, self.clock() - entry.envelope.written) / 1e9
+        return Answer(value, type(tier.backend).__name__, stale, age)
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Go on in a forked process, where threads that held a lock, or loaded something, are not."""
         self._lock = threading.Lock()
-        self.notes.renew()
-        self._epochs.renew()
+        self.counters.after_fork()
+        self._epochs.after_fork()
         for namespace in list(self._namespaces.values()):
-            namespace.renew()
-        self.ladder.renew(self.clock())
-        self.flights.renew(self.ladder.watches)
-        self.renewals, self.pauses = Renewals(), Pauses(self.clock)
+            namespace.after_fork()
+        self.stack.after_fork(self.clock())
+        self.single_flight.after_fork(self.stack.leases)
+        self.refresher, self.backoff = Refresher(), Backoff(self.clock)
 
 
 _SHARED: Final[WeakSet[Shared]] = WeakSet()
@@ -188,7 +190,7 @@ _AT_EXIT: Final = AtExit(_finish_all, priority=20)
 def _renew_all() -> None:
     forget_all()
     for shared in list(_SHARED):
-        shared.renew()
+        shared.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -16,7 +16,7 @@ from tiercel.exits import AtExit
 from tiercel.handles import Handle
 from tiercel.paths import path_name
 
-__all__ = ["Files", "Key", "Lasting", "Memory", "Store", "Tier", "TierStats"]
+__all__ = ["Files", "Key", "Memory", "PersistentTier", "Store", "Tier", "TierStats"]
 
 Key: TypeAlias = str | bytes
 
@@ -157,7 +157,7 @@ def _absolute(path: "str | os.PathLike[str]") -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as the core does it
 
 
-class Lasting(LastingCore, Tier):
+class PersistentTier(LastingCore, Tier):
     """A tier that outlives the process: `Store` and `Files`. A context manager that closes it.
 
     A closed tier raises `ClosedError`. A process that ends flushes the tiers that it holds. A forked process finds nothing in them and keeps nothing,
@@ -183,7 +183,7 @@ class Lasting(LastingCore, Tier):
 
 
 # By what they are, for tiers with equal contents are equal.
-_open: WeakValueDictionary[int, Lasting] = WeakValueDictionary()
+_open: WeakValueDictionary[int, PersistentTier] = WeakValueDictionary()
 
 
 def _finish() -> None:
@@ -196,7 +196,7 @@ def _finish() -> None:
 _at_exit = AtExit(_finish, priority=10)
 
 
-class Store(StoreCore, Lasting):
+class Store(StoreCore, PersistentTier):
     """A tier in a directory, which outlives the process.
 
     Values are written together, about a mebibyte at a time, and synced every sixteen mebibytes or so, and by `flush()` and `close()`: what a crash
@@ -256,7 +256,7 @@ class Store(StoreCore, Lasting):
         return made
 
 
-class Files(FilesCore, Lasting):
+class Files(FilesCore, PersistentTier):
     """A tier of files in a directory, for values of all sizes: compressed, and equal ones kept once.
 
     A content of more than 16 KiB, as it is written, is a file that is named by its BLAKE3 hash, under `blobs`; a smaller one is packed into a log, in

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Final
 
 from tiercel._core import Finally
-from tiercel.cache.flights import Flight, Flights
+from tiercel.cache.single_flight import Flight, SingleFlight
 from tiercel.errors import RecursiveLoadError
 from tiercel.forks import fork_lock
 from tiercel.gate import Gate
@@ -54,36 +54,36 @@ def context_of_nobody() -> Context:
 
 
 def _own() -> frozenset[Flight]:
-    return frozenset(flight for flight in _LOADING.get() if not flight.is_over)
+    return frozenset(flight for flight in _LOADING.get() if not flight.is_done)
 
 
-def refuse_own(flights: Flights, name: bytes) -> None:
+def refuse_own(single_flight: SingleFlight, name: bytes) -> None:
     """Raise `RecursiveLoadError` if whoever runs here is loading this key."""
     for flight in _LOADING.get():
-        if flight.name == name and not flight.is_over and flight.table is flights:
+        if flight.name == name and not flight.is_done and flight.table is single_flight:
             key = repr(flight.key)
             raise RecursiveLoadError(
                 f"loader: asked the cache for {key}, the key it is loading; return the value itself"
             )
 
 
-def wait_for_flight(flights: Flights, flight: Flight, until: float) -> bool:
+def wait_for_flight(single_flight: SingleFlight, flight: Flight, until: float) -> bool:
     """Wait until something comes of a flight, or until a moment of the monotonic clock; tells whether something has."""
     gate, own = Gate(), _own()
     with Finally(_leave, flight, own, gate):
         _enter(flight, own, gate)
         flight.wakers[gate] = gate.open
-        while not flight.is_over:
+        while not flight.is_done:
             left = until - monotonic()
             if left <= 0:
                 return False
-            gate.wait(min(left, _LOOK) if flight.may_be_lost else left)
-            if flight.is_lost:
-                flights.end(flight)
+            gate.wait(min(left, _LOOK) if flight.may_be_orphaned else left)
+            if flight.is_orphaned:
+                single_flight.end(flight)
     return True
 
 
-async def await_flight(flights: Flights, flight: Flight, until: float) -> bool:
+async def await_flight(single_flight: SingleFlight, flight: Flight, until: float) -> bool:
     """The same on an event loop."""
     loop = asyncio.get_running_loop()
     woken = loop.create_future()
@@ -91,13 +91,13 @@ async def await_flight(flights: Flights, flight: Flight, until: float) -> bool:
     with Finally(_leave, flight, own, woken):
         _enter(flight, own, woken)
         flight.wakers[woken] = partial(_call, loop, woken)
-        while not flight.is_over:
+        while not flight.is_done:
             left = until - monotonic()
             if left <= 0:
                 return False
-            await asyncio.wait([woken], timeout=min(left, _LOOK) if flight.may_be_lost else left)
-            if flight.is_lost:
-                flights.end(flight)
+            await asyncio.wait([woken], timeout=min(left, _LOOK) if flight.may_be_orphaned else left)
+            if flight.is_orphaned:
+                single_flight.end(flight)
     return True
 
 
@@ -128,7 +128,7 @@ def _circle(flight: Flight, own: frozenset[Flight]) -> Sequence[Flight]:
         for following in list(way[-1].waits_for.values()):
             if following in own:
                 return [following, *way, following]
-            if following not in seen and not following.is_over:
+            if following not in seen and not following.is_done:
                 seen.add(following)
                 ways.append([*way, following])
     return []

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import Finally
+from tiercel.async_methods import async_method
 from tiercel.checks import query_texts, unicode_text
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
-from tiercel.embedding_cache.flights import Failure, Flight, Flights
+from tiercel.embedding_cache.single_flight import Failure, Flight, Flights
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
-from tiercel.twins import twin
 
 __all__ = ["EmbeddingCache", "EmbeddingStats", "VectorTier"]
 
@@ -139,8 +139,8 @@ class EmbeddingCache(Handle):
         """The vector of a text to search with; dtype float32, shape `(dim,)`. Raises what `embed_documents` does."""
         return self._vectors([unicode_text(text, "text")], self._queries, self._embed_query)[0]
 
-    aembed_documents = twin(embed_documents)
-    aembed_query = twin(embed_query)
+    aembed_documents = async_method(embed_documents)
+    aembed_query = async_method(embed_query)
 
     def stats(self) -> EmbeddingStats:
         """What was asked for, found and embedded since the cache was made, and how wrong codes were."""

@@ -7,7 +7,7 @@ from itertools import accumulate
 from random import Random
 from typing import Final, final
 
-__all__ = ["Control", "wilson"]
+__all__ = ["ThresholdControl", "wilson"]
 
 # Labels that are kept of a namespace: old ones tell of data and questions that may have changed.
 LABELS: Final = 1000
@@ -33,7 +33,7 @@ def wilson(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
 
 
 @final
-class Control:
+class ThresholdControl:
     """The threshold of a namespace.
 
     With `max_error` it is the largest distance for which the labels at most so far say, at the upper end of their interval, that no more

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tiercel.semantic.vectors import Metric, norm
 
-__all__ = ["Outside", "apart", "limit", "outside"]
+__all__ = ["OutsideBound", "limit", "outside_bound", "separation"]
 
 # Sums of products that may come near to the largest float32 can overflow on the way.
 LARGEST: Final = 1e38
@@ -34,7 +34,7 @@ EXACT: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class OutsideBound:
     """What is known of every vector outside a list.
 
     `reach` says how far another query may be and be answered at all: the plain distance (l2), or the angle, of the nearest of them.
@@ -66,31 +66,31 @@ def slack(metric: Metric, dim: int, length: float, norms: tuple[float, float]) -
     return 2 * rounding(dim) + vanishing(dim) / norms[0]
 
 
-def outside(
+def outside_bound(
     metric: Metric, query: NDArray[np.float32], farthest: float | None, norms: tuple[float, float]
-) -> Outside | None:
+) -> OutsideBound | None:
     """What is known of all vectors that are not in a list: `farthest` is the distance of its last one, `None` if it has all vectors.
 
     `None` if nothing can be said, as of a distance that has overflowed.
     """
     if farthest is None:
-        return Outside(math.inf)
+        return OutsideBound(math.inf)
     if not math.isfinite(farthest):
         return None
     dim = len(query)
     if metric == "l2":
         least = max(0.0, farthest - vanishing(dim)) / (1 + rounding(dim))
-        return Outside(math.sqrt(least) * (1 - EXACT))
+        return OutsideBound(math.sqrt(least) * (1 - EXACT))
     length = 1.0 if metric == "cosine" else norm(query)
     if length * norms[1] > LARGEST or (metric == "dot" and length == 0.0):
         return None
     off = slack(metric, dim, length, norms)
     product, longest = (1 - farthest + off, 1.0) if metric == "cosine" else ((off - farthest) / length, norms[1])
     reach = math.acos(min(1.0, max(-1.0, product / longest))) if longest > 0.0 else 0.0
-    return Outside(reach, product, longest)
+    return OutsideBound(reach, product, longest)
 
 
-def apart(metric: Metric, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def separation(metric: Metric, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """How far two queries are apart, at most: the plain distance, or the chord between their directions."""
     first, second = one.astype(np.float64), other.astype(np.float64)
     if metric != "l2":
@@ -102,7 +102,7 @@ def apart(metric: Metric, one: NDArray[np.float32], other: NDArray[np.float32]) 
 
 
 def limit(
-    metric: Metric, query: NDArray[np.float32], known: Outside, *, away: float, norms: tuple[float, float]
+    metric: Metric, query: NDArray[np.float32], known: OutsideBound, *, away: float, norms: tuple[float, float]
 ) -> float:
     """The distance below which a listed vector is nearer to a query than all that is outside.
 
@@ -111,7 +111,7 @@ def limit(
     query
         The query that is asked.
     known
-        What is outside the list of another query, `away` from it as `apart` says.
+        What is outside the list of another query, `away` from it as `separation` says.
     norms
         The smallest and the largest norm of all vectors that the query is compared with.
     """

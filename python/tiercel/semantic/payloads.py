@@ -14,9 +14,9 @@ from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
-from tiercel.semantic.audit import Control, wilson
+from tiercel.semantic.audit import ThresholdControl, wilson
+from tiercel.semantic.entry_index import Entry, EntryIndex
 from tiercel.semantic.gate import Gate, Judge
-from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 
@@ -177,8 +177,8 @@ class PayloadCache(Handle):
         self._gate = Gate(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
-        self._shelves: Shelves[Any] = Shelves(self._dim, metric, *room)
-        self._names: OrderedDict[str, Control] = OrderedDict()
+        self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room)
+        self._names: OrderedDict[str, ThresholdControl] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
         self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "audited", "wrong"), 0)
@@ -204,10 +204,10 @@ class PayloadCache(Handle):
             A vector of another length than `dim`.
         """
         query, text, name = self._checked(vector, text, namespace)
-        entry = self._shelves.equal(name, query)
+        entry = self._entry_index.equal(name, query)
         if entry is not None and entry.text == text:
             self._count("exact")
-            self._shelves.use(name, entry)
+            self._entry_index.use(name, entry)
             return Hit(entry.content, "exact", 0.0, name)
         if self._ceiling < 0.0:
             self._count("misses")
@@ -216,7 +216,7 @@ class PayloadCache(Handle):
 
     def _near(self, query: Any, text: str | None, name: str) -> Hit | None:
         control = self._control(name)
-        near = sorted(self._shelves.nearest(name, query), key=operator.itemgetter(0))
+        near = sorted(self._entry_index.nearest(name, query), key=operator.itemgetter(0))
         # Nearest first, so that whoever verifies is asked about as few as can be.
         useful = (each for each in near if control.allows(each[0]) or control.learns(each[0]))
         close = next((each for each in useful if self._gate.lets_pass(text, each[1].text)), None)
@@ -225,7 +225,7 @@ class PayloadCache(Handle):
             would_answer = control.allows(distance)
             if would_answer and not control.audits():
                 self._count("approximate")
-                self._shelves.use(name, entry)
+                self._entry_index.use(name, entry)
                 return Hit(entry.content, "approximate", distance, name)
             self._wait((name, query.tobytes(), hash(text)), _Guess(entry.content, distance, would_answer))
         self._count("misses")
@@ -236,7 +236,7 @@ class PayloadCache(Handle):
         query, text, name = self._checked(vector, text, namespace)
         with self._lock:
             guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
-        self._shelves.put(name, Entry(query, payload, text, size_of((payload, text))))
+        self._entry_index.put(name, Entry(query, payload, text, size_of((payload, text))))
         if guess is None:
             return
         try:
@@ -265,13 +265,13 @@ class PayloadCache(Handle):
             "wrong": counts["wrong"],
             "false_rate": wilson(counts["wrong"], counts["audited"]),
             "thresholds": thresholds,
-            "entries": len(self._shelves),
-            "bytes": self._shelves.memory,
+            "entries": len(self._entry_index),
+            "bytes": self._entry_index.memory,
         }
 
     def clear(self) -> None:
         """Forget all payloads; what was learned of thresholds stays."""
-        self._shelves.clear()
+        self._entry_index.clear()
         with self._lock:
             self._waiting.clear()
 
@@ -296,10 +296,10 @@ class PayloadCache(Handle):
                 self._counts["audited"] += 1
                 self._counts["wrong"] += wrong
 
-    def _control(self, name: str) -> Control:
+    def _control(self, name: str) -> ThresholdControl:
         with self._lock:
             if name not in self._names:
-                self._names[name] = Control(self._ceiling, self._max_error, self._audit, self._random)
+                self._names[name] = ThresholdControl(self._ceiling, self._max_error, self._audit, self._random)
                 if len(self._names) > NAMESPACES:
                     self._names.popitem(last=False)
             self._names.move_to_end(name)

@@ -28,7 +28,7 @@ _Answer = TypeVar("_Answer", Matches, Found)
 _Version: TypeAlias = tuple[int, ...]
 
 # What `search` takes by place, by kind of target.
-PLACES: Final = {"index": ("queries", "k"), "collection": ("vector", "text")}
+POSITIONAL: Final = {"index": ("queries", "k"), "collection": ("vector", "text")}
 # Arguments that are vectors.
 VECTORS: Final = ("queries", "vector")
 
@@ -108,7 +108,7 @@ class QueryCache(Handle, Generic[_Answer]):
         if not isinstance(target, Index | Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"target: expected an Index or a Collection, got {type(target).__name__}")
         self._target = target
-        self._places = PLACES["index" if isinstance(target, Index) else "collection"]
+        self._positional = POSITIONAL["index" if isinstance(target, Index) else "collection"]
         self._entries = whole(entries, "entries", 1, MAX_LIMIT)
         self._room = whole(bytes, "bytes", 1, MAX_LIMIT)
         self._kept: OrderedDict[Hashable, _Kept[_Answer]] = OrderedDict()
@@ -144,8 +144,8 @@ class QueryCache(Handle, Generic[_Answer]):
             return self._search(places, options)
         # Before the search: what is written meanwhile makes the answer newer than its version, which never comes back, so that
         # it is given to nobody.
-        version = self._now()
-        kept = self._look(key, version)
+        version = self._current_version()
+        kept = self._lookup(key, version)
         if kept is not None:
             return kept
         answer = self._search(places, options)
@@ -172,14 +172,14 @@ class QueryCache(Handle, Generic[_Answer]):
     def _search(self, places: tuple[Any, ...], options: dict[str, Any]) -> _Answer:
         return cast("_Answer", self._target.search(*places, **options))
 
-    def _now(self) -> _Version:
+    def _current_version(self) -> _Version:
         if isinstance(self._target, Index):
             return (self._target.version,)
         return self._target._core.moment()  # pyright: ignore[reportPrivateUsage]
 
-    def _look(self, key: Hashable, version: _Version) -> _Answer | None:
+    def _lookup(self, key: Hashable, version: _Version) -> _Answer | None:
         with self._lock:
-            self._go_on_to(version)
+            self._advance_to(version)
             known = self._kept.get(key) if version == self._version else None
             if known is None:
                 self._misses += 1
@@ -191,7 +191,7 @@ class QueryCache(Handle, Generic[_Answer]):
     def _keep(self, key: Hashable, version: _Version, answer: _Answer) -> None:
         kept = _Kept(answer, size_of((key, parts(answer))))
         with self._lock:
-            self._go_on_to(version)
+            self._advance_to(version)
             if version != self._version or kept.size > self._room:
                 return
             known = self._kept.pop(key, None)
@@ -200,7 +200,7 @@ class QueryCache(Handle, Generic[_Answer]):
             while self._kept and (len(self._kept) > self._entries or self._bytes > self._room):
                 self._bytes -= self._kept.popitem(last=False)[1].size
 
-    def _go_on_to(self, version: _Version) -> None:
+    def _advance_to(self, version: _Version) -> None:
         """Drop all answers of before a newer version; one who holds an older one has been overtaken."""
         if version > self._version:
             self._stale += len(self._kept)
@@ -209,23 +209,23 @@ class QueryCache(Handle, Generic[_Answer]):
 
     def _key(self, user: str, places: tuple[Any, ...], options: dict[str, Any]) -> Hashable | None:
         """What tells a search apart from all that may have another answer; `None` for what no key can be made of."""
-        if len(places) > len(self._places):
+        if len(places) > len(self._positional):
             return None
-        named = dict(zip(self._places, places, strict=False))
+        named = dict(zip(self._positional, places, strict=False))
         if named.keys() & options.keys():
             return None
         named |= options
         if isinstance(named.get("vector"), str) and named.get("text") is None:
             named["text"] = named.pop("vector")
         try:
-            key = user, *((name, self._frozen(name, named[name])) for name in sorted(named))
+            key = user, *((name, self._hashable(name, named[name])) for name in sorted(named))
             hash(key)
         except (TypeError, ValueError):
             # The search may know what to make of it, or what to say.
             return None
         return key
 
-    def _frozen(self, name: str, value: Any) -> Hashable:
+    def _hashable(self, name: str, value: Any) -> Hashable:
         if value is None:
             return None
         if name in VECTORS:

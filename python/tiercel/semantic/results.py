@@ -16,13 +16,13 @@ from tiercel.filters import Filter
 from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
 from tiercel.handles import Handle
-from tiercel.semantic.audit import Control, wilson
-from tiercel.semantic.certify import Outside, apart, limit, outside
+from tiercel.semantic.audit import ThresholdControl, wilson
+from tiercel.semantic.certify import OutsideBound, limit, outside_bound, separation
+from tiercel.semantic.entry_index import Entry, EntryIndex
 from tiercel.semantic.gate import Gate, Judge
 from tiercel.semantic.payloads import PayloadCache
-from tiercel.semantic.shelves import Entry, Shelves
 from tiercel.semantic.sizes import size_of
-from tiercel.semantic.targets import Among, Answer, Asked, List, Target, target_of
+from tiercel.semantic.targets import Answer, NeighbourList, Request, Rescored, Target, target_of
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
 
 __all__ = ["SemanticCache", "SemanticStats"]
@@ -68,8 +68,8 @@ _Namespace: TypeAlias = tuple[str, str | None]
 class _Kept(NamedTuple):
     """A list, and what is known of all that is not in it."""
 
-    listed: List
-    outside: Outside
+    neighbours: NeighbourList
+    outside: OutsideBound
 
 
 class _Near(NamedTuple):
@@ -188,8 +188,8 @@ class SemanticCache(Handle, Generic[Answer]):
         self._gate = Gate(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
-        self._shelves: Shelves[_Kept] = Shelves(self._target.dim, self._target.metric, *room)
-        self._controls: OrderedDict[_Kind, Control] = OrderedDict()
+        self._entry_index: EntryIndex[_Kept] = EntryIndex(self._target.dim, self._target.metric, *room)
+        self._controls: OrderedDict[_Kind, ThresholdControl] = OrderedDict()
         self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "audited", "wrong"), 0)
         self._overlap = 0.0
@@ -239,23 +239,23 @@ class SemanticCache(Handle, Generic[Answer]):
         k = whole(k, "k", 1, MAX_LIMIT)
         unicode_text(user, "user")
         text = None if text is None else unicode_text(text, "text")
-        asked = target.asked(vector, filter, include)
+        request = target.request(vector, filter, include)
         if target.metric == "dot" and not has_direction(vector):
             self._count("misses")
-            return target.exact(asked, k)
+            return target.exact(request, k)
         namespaces: list[_Namespace] = [(user, None)]
-        if asked.key is not None:
-            namespaces.append((user, asked.key))
-        answer = self._again(asked, k, namespaces)
+        if request.key is not None:
+            namespaces.append((user, request.key))
+        answer = self._exact(request, k, namespaces)
         if answer is not None:
             return answer
         near = self._nearest(vector, namespaces)
-        answer = self._proven(asked, k, near)
+        answer = self._certified(request, k, near)
         if answer is not None:
             return answer
         if self._threshold is None and self._max_error is None:
-            return self._searched(asked, k, namespaces[-1], text)[0]
-        return self._close_enough(asked, k, near, namespaces[-1], text)
+            return self._search_and_keep(request, k, namespaces[-1], text)[0]
+        return self._approximate(request, k, near, namespaces[-1], text)
 
     def stats(self) -> SemanticStats:
         """What was answered and how, and how good the approximate answers were."""
@@ -272,20 +272,20 @@ class SemanticCache(Handle, Generic[Answer]):
                 "overlap": overlap,
                 "false_rate": wilson(counts["wrong"], counts["audited"]),
                 "thresholds": thresholds,
-                "entries": len(self._shelves),
-                "bytes": self._shelves.memory,
+                "entries": len(self._entry_index),
+                "bytes": self._entry_index.memory,
             },
         )
 
     def clear(self) -> None:
         """Forget all lists; what was learned of thresholds stays."""
-        self._shelves.clear()
+        self._entry_index.clear()
 
-    def _again(self, asked: Asked, k: int, namespaces: list[_Namespace]) -> Answer | None:
+    def _exact(self, request: Request, k: int, namespaces: list[_Namespace]) -> Answer | None:
         """The answer from the list of this very query."""
         for namespace in namespaces:
-            entry = self._shelves.equal(namespace, asked.vector)
-            answer = None if entry is None else self._from(asked, k, _Near(namespace, entry, 0.0))
+            entry = self._entry_index.equal(namespace, request.vector)
+            answer = None if entry is None else self._answer_from(request, k, _Near(namespace, entry, 0.0))
             if answer is not None:
                 return answer
         return None
@@ -294,11 +294,11 @@ class SemanticCache(Handle, Generic[Answer]):
         found = [
             _Near(name, entry, distance)
             for name in namespaces
-            for distance, entry in self._shelves.nearest(name, vector)
+            for distance, entry in self._entry_index.nearest(name, vector)
         ]
         return sorted(found, key=lambda near: near.distance)
 
-    def _proven(self, asked: Asked, k: int, near: list[_Near]) -> Answer | None:
+    def _certified(self, request: Request, k: int, near: list[_Near]) -> Answer | None:
         """The answer from the list that reaches farthest beyond the query."""
         metric = self._target.metric
         spare = [
@@ -306,83 +306,89 @@ class SemanticCache(Handle, Generic[Answer]):
         ]
         # What a rejected list costs is little beside a search; a second one proves more only if the first counts no more.
         for margin, at in sorted(spare, reverse=True)[:2]:
-            answer = self._from(asked, k, near[at]) if margin > 0.0 else None
+            answer = self._answer_from(request, k, near[at]) if margin > 0.0 else None
             if answer is not None:
                 return answer
         return None
 
-    def _from(self, asked: Asked, k: int, near: _Near) -> Answer | None:
+    def _answer_from(self, request: Request, k: int, near: _Near) -> Answer | None:
         """The answer from a list, if that is proven."""
         entry = near.entry
-        found = self._among(asked, k, near)
+        found = self._rescore(request, k, near)
         if found is None:
             return None
-        quality = self._quality(asked, k, entry, found)
+        quality = self._quality(request, k, entry, found)
         if quality is None:
             return None
         self._count(quality)
-        self._shelves.use(near.namespace, entry)
-        return self._target.labelled(found.answer, quality)
+        self._entry_index.use(near.namespace, entry)
+        return self._target.with_quality(found.answer, quality)
 
-    def _among(self, asked: Asked, k: int, near: _Near) -> Among[Answer] | None:
-        found = self._target.among(asked, k, near.entry.content.listed)
+    def _rescore(self, request: Request, k: int, near: _Near) -> Rescored[Answer] | None:
+        found = self._target.rescore(request, k, near.entry.content.neighbours)
         if found is None:
-            self._shelves.drop(near.namespace, near.entry)
+            self._entry_index.drop(near.namespace, near.entry)
         return found
 
     def _quality(
-        self, asked: Asked, k: int, entry: Entry[_Kept], found: Among[Answer]
+        self, request: Request, k: int, entry: Entry[_Kept], found: Rescored[Answer]
     ) -> Literal["exact", "certified"] | None:
         """What is known of the k nearest of a list: `None` if others may be nearer."""
-        listed, outside_ = entry.content
-        is_same = np.array_equal(entry.query, asked.vector)
-        is_all = listed.farthest is None
+        neighbours, outside = entry.content
+        is_same = np.array_equal(entry.query, request.vector)
+        is_all = neighbours.farthest is None
         if not is_all and len(found.distances) < k:
             return None
         # Equal moments are equal contents: the list is what a search finds now.
-        if is_same and found.moment == listed.moment:
+        if is_same and found.version == neighbours.version:
             return "exact"
         if is_all:
             return "certified"
         metric = self._target.metric
-        away = apart(metric, entry.query, asked.vector)
-        below = limit(metric, asked.vector, outside_, away=away, norms=found.norms)
+        away = separation(metric, entry.query, request.vector)
+        below = limit(metric, request.vector, outside, away=away, norms=found.norms)
         return "certified" if float(found.distances[-1]) < below else None
 
-    def _searched(
-        self, asked: Asked, k: int, namespace: _Namespace, text: str | None
-    ) -> tuple[Answer, Among[Answer] | None]:
+    def _search_and_keep(
+        self, request: Request, k: int, namespace: _Namespace, text: str | None
+    ) -> tuple[Answer, Rescored[Answer] | None]:
         """The answer of an exact search, the list of which is kept."""
         self._count("misses")
         target = self._target
-        listed = target.listed(asked, max(self._keep, k))
-        known = None if listed is None else outside(target.metric, asked.vector, listed.farthest, listed.norms)
-        if listed is not None and known is not None:
-            entry = Entry(asked.vector, _Kept(listed, known), text, listed.members.nbytes + size_of(text))
-            self._shelves.put(namespace, entry)
-            found = target.among(asked, k, listed)
-            quality = None if found is None else self._quality(asked, k, entry, found)
+        neighbours = target.neighbours(request, max(self._keep, k))
+        known = (
+            None
+            if neighbours is None
+            else outside_bound(target.metric, request.vector, neighbours.farthest, neighbours.norms)
+        )
+        if neighbours is not None and known is not None:
+            entry = Entry(request.vector, _Kept(neighbours, known), text, neighbours.members.nbytes + size_of(text))
+            self._entry_index.put(namespace, entry)
+            found = target.rescore(request, k, neighbours)
+            quality = None if found is None else self._quality(request, k, entry, found)
             if found is not None and quality is not None:
-                return target.labelled(found.answer, quality), found
-        return target.exact(asked, k), None
+                return target.with_quality(found.answer, quality), found
+        return target.exact(request, k), None
 
-    def _close_enough(self, asked: Asked, k: int, near: list[_Near], namespace: _Namespace, text: str | None) -> Answer:
+    def _approximate(
+        self, request: Request, k: int, near: list[_Near], namespace: _Namespace, text: str | None
+    ) -> Answer:
         """The answer from the nearest query whose text allows that, or the truth."""
-        control = self._control((namespace[0], kind_of(k, has_filter=asked.key is not None)))
+        control = self._control((namespace[0], kind_of(k, has_filter=request.key is not None)))
         # Nearest first, so that whoever verifies is asked about as few as can be.
         useful = (each for each in near if control.allows(each.distance) or control.learns(each.distance))
         close = next((each for each in useful if self._gate.lets_pass(text, each.entry.text)), None)
-        guess = None if close is None else self._among(asked, k, close)
+        guess = None if close is None else self._rescore(request, k, close)
         if close is None or guess is None or len(guess.distances) < k:
-            return self._searched(asked, k, namespace, text)[0]
+            return self._search_and_keep(request, k, namespace, text)[0]
         would_answer = control.allows(close.distance)
         if would_answer and not control.audits():
             self._count("approximate")
-            self._shelves.use(close.namespace, close.entry)
-            return self._target.labelled(guess.answer, "approximate")
-        answer, truth = self._searched(asked, k, namespace, text)
+            self._entry_index.use(close.namespace, close.entry)
+            return self._target.with_quality(guess.answer, "approximate")
+        answer, truth = self._search_and_keep(request, k, namespace, text)
         # Of two moments, nothing could be told.
-        if truth is not None and truth.moment == guess.moment:
+        if truth is not None and truth.version == guess.version:
             overlap = shared(guess.distances, truth.distances)
             with self._lock:
                 control.note(close.distance, wrong=overlap < 1.0)
@@ -392,11 +398,11 @@ class SemanticCache(Handle, Generic[Answer]):
                     self._overlap += overlap
         return answer
 
-    def _control(self, kind: _Kind) -> Control:
+    def _control(self, kind: _Kind) -> ThresholdControl:
         with self._lock:
             if kind not in self._controls:
                 ceiling = math.inf if self._threshold is None else self._threshold
-                self._controls[kind] = Control(ceiling, self._max_error, self._audit, self._random)
+                self._controls[kind] = ThresholdControl(ceiling, self._max_error, self._audit, self._random)
                 if len(self._controls) > KINDS:
                     self._controls.popitem(last=False)
             self._controls.move_to_end(kind)
@@ -413,7 +419,7 @@ def kind_of(k: int, *, has_filter: bool) -> str:
 
 
 def reached(metric: Metric, distance: float) -> float:
-    """A distance between queries in the unit of `Outside.reach`, about."""
+    """A distance between queries in the unit of `OutsideBound.reach`, about."""
     return math.sqrt(max(0.0, distance)) if metric == "l2" else math.acos(min(1.0, max(-1.0, 1.0 - distance)))
 
 

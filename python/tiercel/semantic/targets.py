@@ -1,6 +1,6 @@
 """What a cache of results asks of an index or a collection, in one form for both.
 
-The answer to `among` is of one moment: the listed vectors, those that came since, and the state that these are of, are looked at under
+The answer to `among` is of one version: the neighbours vectors, those that came since, and the state that these are of, are looked at under
 one lock (an index) or in one snapshot (a collection). So however others write meanwhile, nothing that an answer should have seen is
 missing from it.
 """
@@ -23,17 +23,17 @@ from tiercel.found import Found, Include, Quality
 from tiercel.search import options
 from tiercel.semantic.vectors import Metric
 
-__all__ = ["Among", "Answer", "Asked", "CollectionTarget", "IndexTarget", "List", "Target", "target_of"]
+__all__ = ["Answer", "CollectionTarget", "IndexTarget", "NeighbourList", "Request", "Rescored", "Target", "target_of"]
 
 Answer = TypeVar("Answer", Matches, Found)
-Moment: TypeAlias = int | tuple[int, int, int]
+Version: TypeAlias = int | tuple[int, int, int]
 
 # Vectors that came since a list was made, beyond which it is made anew: to compare so many costs what a list saves.
 CHANGES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class List:
+class NeighbourList:
     """The nearest vectors of a query, by exact search."""
 
     members: NDArray[np.uint64] | NDArray[np.uint32]
@@ -42,12 +42,12 @@ class List:
     """Distance of the last of them, which may have overflowed to infinity; `None` if there are no others."""
     norms: tuple[float, float]
     """The smallest and the largest norm of all vectors there were."""
-    moment: Moment
+    version: Version
     is_filtered: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """A search, apart from how many nearest it is for."""
 
     vector: NDArray[np.float32]
@@ -59,13 +59,13 @@ class Asked:
     """That of the index which a mask was given for: in another one, its places are those of other vectors."""
 
 
-class Among(NamedTuple, Generic[Answer]):
+class Rescored(NamedTuple, Generic[Answer]):
     """The k nearest among a list and all that came since."""
 
     answer: Answer
     distances: NDArray[np.float32]
     """Of those that there are, at most k."""
-    moment: Moment
+    version: Version
     norms: tuple[float, float]
 
 
@@ -82,23 +82,23 @@ class Target(Protocol[Answer]):
         """What is smallest for the nearest."""
         ...
 
-    def asked(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Asked:
+    def request(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Request:
         """A search, its filter looked at; may raise `InvalidInputError`."""
         ...
 
-    def listed(self, asked: Asked, keep: int) -> List | None:
+    def neighbours(self, request: Request, keep: int) -> NeighbourList | None:
         """The `keep` nearest, by exact search; `None` if no list can be made."""
         ...
 
-    def among(self, asked: Asked, k: int, listed: List) -> Among[Answer] | None:
+    def rescore(self, request: Request, k: int, neighbours: NeighbourList) -> Rescored[Answer] | None:
         """The k nearest among a list and all that came since; `None` when the list counts no more."""
         ...
 
-    def exact(self, asked: Asked, k: int) -> Answer:
+    def exact(self, request: Request, k: int) -> Answer:
         """The k nearest, by exact search."""
         ...
 
-    def labelled(self, answer: Answer, quality: Quality) -> Answer:
+    def with_quality(self, answer: Answer, quality: Quality) -> Answer:
         """An answer under another quality."""
         ...
 
@@ -115,14 +115,16 @@ class IndexTarget:
     def __init__(self, index: Index) -> None:
         self._index, self.dim, self.metric = index, index.dim, index.metric
 
-    def asked(self, vector: NDArray[np.float32], filter: ArrayLike | None, include: Iterable[Include] | None) -> Asked:
+    def request(
+        self, vector: NDArray[np.float32], filter: ArrayLike | None, include: Iterable[Include] | None
+    ) -> Request:
         """A search, its filter looked at; may raise `InvalidInputError`."""
         if include is not None:
             raise InvalidInputError(
                 "include: expected a collection to search, got an index, whose matches are ids alone"
             )
         if filter is None:
-            return Asked(vector, None, None, None)
+            return Request(vector, None, None, None)
         allowed = as_array(filter, "filter")
         if allowed.ndim != 1 or (allowed.dtype.kind not in "biu" and allowed.size > 0):
             got = f"{allowed.ndim}-D, dtype {allowed.dtype}"
@@ -135,39 +137,39 @@ class IndexTarget:
                 expected = f"a mask of length {len(self._index)}, one value for each of index.ids"
                 raise InvalidInputError(f"filter: expected {expected}, got length {len(allowed)}")
         key = f"{kind} {hashlib.blake2b(allowed.tobytes(), digest_size=16).hexdigest()}"
-        return Asked(vector, allowed, None, key, version)
+        return Request(vector, allowed, None, key, version)
 
-    def listed(self, asked: Asked, keep: int) -> List | None:
+    def neighbours(self, request: Request, keep: int) -> NeighbourList | None:
         """The `keep` nearest, by exact search; `None` if the index has changed under a mask."""
         # What comes between the version and the search is found by both; the norms come last, so that they are those of whatever was found.
         version = self._index.version
-        found = self._index.search(asked.vector, keep, recall=1, filter=asked.filter)
-        if asked.version is not None and not asked.version == version == self._index.version:
+        found = self._index.search(request.vector, keep, recall=1, filter=request.filter)
+        if request.version is not None and not request.version == version == self._index.version:
             return None
         norms = self._index._norms()  # pyright: ignore[reportPrivateUsage]
         count = int(found.counts)
         farthest = float(found.distances[-1]) if count == keep else None
-        return List(found.ids[:count], farthest, norms, version, asked.filter is not None)
+        return NeighbourList(found.ids[:count], farthest, norms, version, request.filter is not None)
 
-    def among(self, asked: Asked, k: int, listed: List) -> Among[Matches] | None:
+    def rescore(self, request: Request, k: int, neighbours: NeighbourList) -> Rescored[Matches] | None:
         """The k nearest among a list and all that came since; `None` when the list counts no more."""
         index = self._index
         found = index._search_among(  # pyright: ignore[reportPrivateUsage]
-            asked.vector, k, listed.members, cast("int", listed.moment), CHANGES, asked.filter
+            request.vector, k, neighbours.members, cast("int", neighbours.version), CHANGES, request.filter
         )
         if found is None:
             return None
         matches, version = found
-        if asked.version not in (None, version):
+        if request.version not in (None, version):
             return None
         norms = index._norms()  # pyright: ignore[reportPrivateUsage]
-        return Among(matches, matches.distances[: int(matches.counts)], version, norms)
+        return Rescored(matches, matches.distances[: int(matches.counts)], version, norms)
 
-    def exact(self, asked: Asked, k: int) -> Matches:
+    def exact(self, request: Request, k: int) -> Matches:
         """The k nearest, by exact search."""
-        return self._index.search(asked.vector, k, recall=1, filter=asked.filter)
+        return self._index.search(request.vector, k, recall=1, filter=request.filter)
 
-    def labelled(self, answer: Matches, quality: Quality) -> Matches:
+    def with_quality(self, answer: Matches, quality: Quality) -> Matches:
         """An answer under another quality."""
         return answer._with_quality(quality)  # pyright: ignore[reportPrivateUsage]
 
@@ -189,43 +191,45 @@ class CollectionTarget:
         self._core: CollectionCore = collection._core  # pyright: ignore[reportPrivateUsage]
         self.dim, self.metric = collection.dim, cast("Metric", collection.metric)
 
-    def asked(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Asked:
+    def request(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Request:
         """A search, its filter looked at; may raise `InvalidInputError`."""
         key = None if filter is None else as_json(filter)
         if include is None:
-            return Asked(vector, filter, ("text", "metadata"), key)
+            return Request(vector, filter, ("text", "metadata"), key)
         # What can be gone through once, is a list from here on.
         chosen = include if isinstance(include, str) else items(include)
         included(include if chosen is None else chosen)
-        return Asked(vector, filter, chosen, key)
+        return Request(vector, filter, chosen, key)
 
-    def listed(self, asked: Asked, keep: int) -> List:
+    def neighbours(self, request: Request, keep: int) -> NeighbourList:
         """The `keep` nearest, by exact search."""
-        rows, distances, norms, moment = self._core.nearest(asked.vector, asked.key, keep)
+        rows, distances, norms, version = self._core.nearest(request.vector, request.key, keep)
         farthest = float(distances[-1]) if len(rows) == keep else None
-        return List(rows, farthest, norms, moment, asked.key is not None)
+        return NeighbourList(rows, farthest, norms, version, request.key is not None)
 
-    def among(self, asked: Asked, k: int, listed: List) -> Among[Found] | None:
+    def rescore(self, request: Request, k: int, neighbours: NeighbourList) -> Rescored[Found] | None:
         """The k nearest among a list and all that came since; `None` when the list counts no more."""
-        since = cast("tuple[int, int, int]", listed.moment)
-        rows = cast("NDArray[np.uint32]", listed.members)
-        found = self._core.search_among(asked.vector, self._options(asked, k), rows, since, CHANGES, listed.is_filtered)
+        since = cast("tuple[int, int, int]", neighbours.version)
+        rows = cast("NDArray[np.uint32]", neighbours.members)
+        found = self._core.search_among(
+            request.vector, self._options(request, k), rows, since, CHANGES, neighbours.is_filtered
+        )
         if found is None:
             return None
-        columns, moment, norms = found
+        columns, version, norms = found
         answer = Found(columns)
-        return Among(answer, answer.distances, moment, norms)
+        return Rescored(answer, answer.distances, version, norms)
 
-    def exact(self, asked: Asked, k: int) -> Found:
+    def exact(self, request: Request, k: int) -> Found:
         """The k nearest, by exact search."""
-        return Found(self._core.search(asked.vector, None, self._options(asked, k), None))
+        return Found(self._core.search(request.vector, None, self._options(request, k), None))
 
-    def labelled(self, answer: Found, quality: Quality) -> Found:
+    def with_quality(self, answer: Found, quality: Quality) -> Found:
         """An answer under another quality."""
         return answer._with_quality(quality)  # pyright: ignore[reportPrivateUsage]
 
-    def _options(self, asked: Asked, k: int) -> dict[str, Any]:
-        return options(filter=asked.filter, k=k, recall=1.0, include=asked.include or ())
+    def _options(self, request: Request, k: int) -> dict[str, Any]:
+        return options(filter=request.filter, k=k, recall=1.0, include=request.include or ())
 
 
 def target_of(value: object) -> IndexTarget | CollectionTarget:

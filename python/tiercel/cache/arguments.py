@@ -1,0 +1,100 @@
+"""What a cache is handed, looked at before anything changes."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, Final, cast
+
+from tiercel.cache.queued_tier import AnyTier
+from tiercel.cache.remote.wrapped import Wrapped
+from tiercel.cache.tiers import Key
+from tiercel.checks import items, refuse_unordered, whole
+from tiercel.errors import InvalidInputError
+
+__all__ = ["checked_clock", "checked_keys", "checked_loader", "checked_tiers", "refuse_coroutine", "refuse_used_up"]
+
+# What only one can have, and only once.
+_ONCE: Final[tuple[type, ...]] = (Iterator, AsyncIterator, Awaitable)
+
+
+def checked_tiers(tiers: Iterable[Any], *, refused: type) -> list[AnyTier]:
+    """Return the tiers, each once. Wrap an object that is not a tier but can serve as one.
+
+    Refuse objects of the class `refused`: they have the methods of a tier and keep something else.
+    """
+    listed = items(tiers)
+    if not listed:
+        raise InvalidInputError(f"tiers: expected a list of tiers, got {tiers!r}")
+    for at, tier in enumerate(listed):
+        if any(tier is earlier for earlier in listed[:at]):
+            raise InvalidInputError(f"tiers[{at}]: expected another tier than those before, got the same {tier!r}")
+    return [_checked_tier(tier, f"tiers[{at}]", refused) for at, tier in enumerate(listed)]
+
+
+def _checked_tier(tier: Any, place: str, refused: type) -> AnyTier:
+    if hasattr(tier, "put_evicting"):
+        return tier
+    if isinstance(tier, refused) or not all(callable(getattr(tier, name, None)) for name in ("get", "put", "delete")):
+        raise InvalidInputError(
+            f"{place}: expected a tier, or an object with get, put and delete, got {type(tier).__name__}"
+        )
+    return Wrapped(tier)
+
+
+def checked_keys(keys: Iterable[Key]) -> list[Key]:
+    """Keys in a list: what is found for them comes in their order."""
+    refuse_unordered(keys, "keys")
+    listed = items(keys)
+    if listed is None:
+        raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {type(keys).__name__}")
+    for at, key in enumerate(listed):
+        if not isinstance(key, str | bytes):
+            raise InvalidInputError(f"keys[{at}]: expected str or bytes, got {type(key).__name__}")
+    return listed
+
+
+def checked_loader(loader: Any) -> Any:
+    """What loads a value, or many."""
+    if not callable(loader):
+        raise InvalidInputError(f"loader: expected a function, got {type(loader).__name__}")
+    return loader
+
+
+def refuse_coroutine(value: Any, instead: str) -> None:
+    """Complain about a coroutine where nobody awaits it."""
+    if inspect.isawaitable(value):
+        _close(cast("object", value))
+        raise InvalidInputError(
+            f"loader: expected a plain function, got a coroutine: await {instead}, or memoize an `async def`"
+        )
+
+
+def refuse_used_up(value: object, place: str, use: str, key: Key | None = None) -> None:
+    """Complain about what cannot be given twice, such as a generator: of all who get it, the first uses it up."""
+    kind = type(value)
+    if not issubclass(kind, _ONCE):
+        return
+    _close(value)
+    if isinstance(value, Awaitable):
+        cure = "await it first"
+    elif isinstance(value, Iterator):
+        cure = f"{use} list(...) of it"
+    else:
+        cure = f"{use} [each async for each in ...]"
+    whose = "" if key is None else f" for {key!r}"
+    raise InvalidInputError(
+        f"{place}: expected a value{whose} that can be read more than once, got {kind.__name__}; {cure}"
+    )
+
+
+def _close(value: object) -> None:
+    """A coroutine that is not run warns when it is dropped."""
+    if inspect.iscoroutine(value):
+        value.close()
+
+
+def checked_clock(clock: Callable[[], int]) -> Callable[[], int]:
+    """What tells the time."""
+    if not callable(clock):
+        raise InvalidInputError(f"clock: expected a function, got {type(clock).__name__}")
+    whole(clock(), "clock()", 0, 2**63 - 1)
+    return clock

@@ -1,0 +1,73 @@
+"""What happened in a cache, counted, and told where nobody would look."""
+
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Final, final
+
+from tiercel.cache.queued_tier import QueuedTier
+
+__all__ = ["Counters"]
+
+_COUNTED: Final[Sequence[str]] = (
+    "loads",
+    "load_failures",
+    "waits",
+    "deadlines",
+    "stale_served",
+    "unkept",
+    "unread",
+)
+# What was warned of is remembered, so many namespaces and types at most.
+_WARNINGS: Final = 1000
+
+
+@final
+class Counters:
+    """Counts, and warnings that are given once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
+        self._warned: set[tuple[str, str]] = set()
+
+    def count(self, what: str) -> None:
+        """Count one more of what happened."""
+        with self._lock:
+            self._counts[what] += 1
+
+    def counts(self) -> dict[str, int]:
+        """What happened so far."""
+        with self._lock:
+            return dict(self._counts)
+
+    def not_kept(self, namespace: str, value: object, error: Exception) -> None:
+        """Count a loaded value that was given and could not be kept, and warn of its type once a namespace."""
+        self.count("unkept")
+        kind, where = type(value).__qualname__, _place(namespace)
+        message = f"a value of the type {kind} was loaded and is not kept in {where}, so each call loads it: {error}"
+        self._warn_once((namespace, kind), message)
+
+    def damaged_record(self, namespace: str, tier: QueuedTier) -> None:
+        """Count a record of a namespace that cannot be read, and warn of it once. Without another record the namespace begins a new epoch."""
+        self.count("unread")
+        kind = type(tier.backend).__name__
+        message = (
+            f"{kind}: the record of {_place(namespace)} is damaged; what lies in that tier may not be given any more"
+        )
+        self._warn_once((namespace, f"record in {kind}"), message)
+
+    def after_fork(self) -> None:
+        """Go on in a forked process."""
+        self._lock = threading.Lock()
+
+    def _warn_once(self, mark: tuple[str, str], message: str) -> None:
+        with self._lock:
+            if mark in self._warned or len(self._warned) >= _WARNINGS:
+                return
+            self._warned.add(mark)
+        warnings.warn(message, RuntimeWarning, stacklevel=4)
+
+
+def _place(namespace: str) -> str:
+    return f"the namespace {namespace!r}" if namespace else "the cache"

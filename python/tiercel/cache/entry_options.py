@@ -1,0 +1,76 @@
+"""How long a value is kept, and what it belongs to."""
+
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, cast
+
+from tiercel.cache.envelope import FOREVER, SECOND
+from tiercel.cache.keys import LONGEST
+from tiercel.checks import items, number, unicode_text
+from tiercel.errors import InvalidInputError
+
+__all__ = ["LONG", "EntryOptions", "checked_name", "checked_seconds", "checked_tags"]
+
+LONG: Final = 200 * 366 * 86400.0
+"""Two hundred years: what is longer has no place in nanoseconds."""
+
+
+class EntryOptions(NamedTuple):
+    """How long values are kept; times in seconds."""
+
+    ttl: float | None
+    """How long a value is given; None for as long as there is room."""
+    idle_ttl: float | None
+    """How long a value is given since it was last used."""
+    jitter: float
+    """The largest part of the time to live that is taken off, by chance."""
+    stale: float
+    """How long after its time a value is still given at once, while it is loaded anew."""
+    fail_safe: float
+    """How long after its time a value is given if it cannot be loaded anew."""
+    tags: tuple[str, ...] = ()
+
+    def until(self, now: int, chance: float) -> tuple[int, int, int]:
+        """Until when a value is fresh, how long past its time it may stand in, and how long it may lie unused; in nanoseconds."""
+        idle = 0 if self.idle_ttl is None else max(1, int(self.idle_ttl * SECOND))
+        grace = int(max(self.stale, self.fail_safe) * SECOND)
+        fresh = FOREVER if self.ttl is None else now + int(self.ttl * (1 - self.jitter * chance) * SECOND)
+        return fresh, grace, idle
+
+
+def checked_seconds(value: Any, name: str) -> float | None:
+    """Seconds over 0, or None for any time."""
+    if value is None:
+        return None
+    seconds = math.nan
+    # One message for all that is wrong.
+    with suppress(InvalidInputError):
+        seconds = number(value, name, 0, math.inf)
+    if seconds == math.inf:
+        return None
+    if not 0 < seconds <= LONG:
+        raise InvalidInputError(f"{name}: expected more than 0 and at most {LONG:.0f} seconds, or None, got {value!r}")
+    return seconds
+
+
+def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """Names of tags, each once."""
+    if isinstance(tags, tuple) and not tags:
+        return ()
+    listed = items(tags)
+    if listed is None:
+        raise InvalidInputError(f"tags: expected a list of str, got {type(tags).__name__}")
+    for at, tag in enumerate(listed):
+        checked_name(tag, f"tags[{at}]")
+    if sum(len(tag.encode()) + 2 for tag in listed) > 2**16 - 1:
+        raise InvalidInputError("tags: expected at most 65,535 bytes together")
+    return tuple(dict.fromkeys(cast("list[str]", listed)))
+
+
+def checked_name(value: object, place: str) -> str:
+    """The name of a namespace or a tag."""
+    size = len(unicode_text(value, place).encode())
+    if size > LONGEST:
+        raise InvalidInputError(f"{place}: expected at most {LONGEST} bytes of UTF-8, got {size}")
+    return cast("str", value)

@@ -1,0 +1,87 @@
+"""What the log tells of tiers that fail in the background: when one begins to, and when it works again, once a minute at most.
+
+A tier in files begins anew after a failure, so on a full disk it takes some values, fails, and takes some again: nobody wants to read that each time.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any, Final, final
+
+from tiercel.cache.queued_tier import AnyTier
+from tiercel.errors import ClosedError
+from tiercel.forks import fork_lock
+
+__all__ = ["HealthLog"]
+
+_LOG: Final = logging.getLogger("tiercel")
+_CHECKING: Final = fork_lock()
+# Seconds between two warnings of a tier, and without a failure after which it works again.
+_QUIET: Final = 60.0
+
+
+@final
+class HealthLog:
+    """Of the tiers of a cache, which of them fail."""
+
+    def __init__(self, tiers: Sequence[AnyTier], clock: Callable[[], float] = monotonic) -> None:
+        self._tiers = [_TierHealth(tier, f"cache: tiers[{at}], {_shown(tier)}") for at, tier in enumerate(tiers)]
+        self._clock = clock
+
+    def check(self, synced: Sequence[bool] = ()) -> None:
+        """Log what has changed; `synced` tells of each tier whether it has just had everything on its disk."""
+        with _CHECKING:
+            flushed = synced or [False] * len(self._tiers)
+            events = [
+                tier_health.check(self._clock(), each) for tier_health, each in zip(self._tiers, flushed, strict=True)
+            ]
+        # Without the lock: handlers do what they like.
+        for event in events:
+            if event is not None:
+                _LOG.log(*event)
+
+
+@final
+class _TierHealth:
+    """What was tier_health of a tier."""
+
+    def __init__(self, tier: AnyTier, name: str) -> None:
+        self._tier = tier
+        self._name = name
+        self._failures: int = _stats(tier).get("failures", 0)
+        self._failed_at = self._warned_at = -_QUIET
+        self._fails = False
+
+    def check(self, now: float, synced: bool) -> tuple[int, str] | None:
+        stats = _stats(self._tier)
+        breaker, failures = stats.get("breaker"), stats.get("failures", self._failures)
+        fails = failures > self._failures if breaker is None else breaker == "open"
+        self._failures = failures
+        if fails:
+            self._failed_at = now
+            if self._fails or now - self._warned_at < _QUIET:
+                return None
+            self._fails, self._warned_at = True, now
+            if breaker is None:
+                return logging.WARNING, f"{self._name}: the disk refuses; what cannot be written or read is forgotten"
+            return logging.WARNING, f"{self._name}: does not answer, and is asked again later: {stats.get('error')}"
+        # A tier that has forgotten everything has nothing to prove that it works.
+        works = breaker == "closed" or (bool(stats.get("entries")) and (synced or now - self._failed_at >= _QUIET))
+        if not self._fails or not works:
+            return None
+        self._fails = False
+        return logging.INFO, f"{self._name}: {'the disk takes writes' if breaker is None else 'answers'} again"
+
+
+def _stats(tier: AnyTier) -> dict[str, Any]:
+    # Somebody may have closed it.
+    with suppress(ClosedError):
+        return dict(tier.stats())
+    return {}
+
+
+def _shown(tier: AnyTier) -> str:
+    """A tier with the directory that it is in. What is outside may have a password in its place."""
+    directory = getattr(tier, "directory", None)
+    return f"{type(tier).__name__} {directory}" if directory else type(tier).__name__

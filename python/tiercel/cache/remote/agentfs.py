@@ -1,0 +1,120 @@
+"""A tier in the files of an agent: what `Wrapped` makes of a package whose calls are coroutines."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, ClassVar, TypeVar
+
+from tiercel.cache.remote.base import MOST
+from tiercel.cache.remote.wrapped import Wrapped
+from tiercel.dependencies import needed
+from tiercel.errors import InvalidInputError
+from tiercel.paths import path_name
+
+__all__ = ["AgentFS"]
+
+T = TypeVar("T")
+FOLDER = "/tiercel"
+
+
+class AgentFS(Wrapped):
+    """A tier in an AgentFS, a database that holds the files of an agent; `pip install 'tiercel[agentfs]'`.
+
+    Values are files in the folder `/tiercel` there. One process at a time may use a database. In a forked process every call is a miss.
+
+    Parameters
+    ----------
+    path_or_agent : str, os.PathLike or agentfs_sdk.AgentFS
+        A database file, which is made if it is missing; or an AgentFS that is open, given from within the event loop that it was opened
+        in. That loop must not wait for calls of the tier: make those in other threads (`asyncio.to_thread`).
+    soft : float
+        Seconds after which a caller goes on with a miss, while the call goes on.
+    hard : float
+        Seconds after which a call counts as failed.
+
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+    MissingDependencyError
+        `agentfs-sdk` is not installed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from tiercel.cache import AgentFS
+    >>> with tempfile.TemporaryDirectory() as directory, AgentFS(f"{directory}/agent.db") as tier:
+    ...     tier["greeting"] = b"hello"
+    ...     tier["greeting"], list(tier)
+    (b'hello', ['greeting'])
+    """
+
+    survives_fork: ClassVar[bool] = False
+
+    def __init__(self, path_or_agent: Any, *, soft: float = 0.5, hard: float = 10.0, most: int = MOST) -> None:
+        super().__init__(_Files(path_or_agent), soft=soft, hard=hard, most=most)
+
+    def close(self) -> None:
+        """Let go of the database; what lies there stays. Doing it again changes nothing."""
+        if not self.closed:
+            super().close()
+            # As every call: what hangs is left.
+            self._guard.ask(self._object.close, patient=True)
+
+
+class _Files:
+    """Files of an agent by `get`, `put`, `delete` and `keys`, one call at a time: a write is several statements there."""
+
+    def __init__(self, path_or_agent: Any) -> None:
+        package = needed("agentfs_sdk", "tiercel[agentfs]")
+        self._one_at_a_time = threading.Lock()
+        self._own = isinstance(path_or_agent, str | os.PathLike)
+        if self._own:
+            path = path_name(path_or_agent, "path_or_agent")
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=_run_until_stopped, args=[self._loop], name="tiercel agentfs", daemon=True).start()
+            options = package.AgentFSOptions(path=path)
+            self._agent = self._run(package.AgentFS.open(options))
+        elif isinstance(path_or_agent, package.AgentFS):
+            self._agent = path_or_agent
+            self._loop = asyncio.get_running_loop()
+        else:
+            raise InvalidInputError(f"path_or_agent: expected a path or an AgentFS, got {path_or_agent!r:.100}")
+        self._missing = package.ErrnoException
+
+    def get(self, name: str) -> bytes | None:
+        try:
+            return self._run(self._agent.fs.read_file(f"{FOLDER}/{name}", encoding=None))
+        except self._missing:
+            return None
+
+    def put(self, name: str, content: bytes) -> None:
+        self._run(self._agent.fs.write_file(f"{FOLDER}/{name}", content))
+
+    def delete(self, name: str) -> None:
+        if self.get(name) is not None:
+            self._run(self._agent.fs.unlink(f"{FOLDER}/{name}"))
+
+    def keys(self) -> list[str]:
+        try:
+            return self._run(self._agent.fs.readdir(FOLDER))
+        except self._missing:
+            return []
+
+    def close(self) -> None:
+        if self._own:
+            self._run(self._agent.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        with self._one_at_a_time:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()

@@ -1,0 +1,471 @@
+"""What all tiers outside of the process share."""
+
+import contextlib
+import os
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping, ValuesView
+from functools import partial
+from itertools import islice
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeAlias, TypeVar, overload
+from weakref import WeakValueDictionary
+
+from tiercel import checks
+from tiercel._core import seal
+from tiercel.cache.remote.guard import BreakerState, Call, Guard, UnansweredError
+from tiercel.cache.remote.names import (
+    START,
+    checked_value,
+    is_digest,
+    is_name,
+    key_at,
+    key_ends,
+    key_of,
+    name_of,
+    pack,
+    unpack,
+)
+from tiercel.cache.remote.repair import Repair
+from tiercel.cache.remote.validation import WriteValidator
+from tiercel.cache.tiers import Key, TierStats
+from tiercel.errors import ClosedError, InvalidInputError
+from tiercel.handles import Handle
+
+__all__ = ["Page", "RemoteTier", "RemoteTierStats"]
+
+T = TypeVar("T")
+_NOTHING: Any = object()
+# Names, each with the bytes that lie under it.
+Page: TypeAlias = list[tuple[str, int]]
+
+# Limits of the limits.
+SECONDS = (0.001, 86_400.0)
+# Bytes of a value, unless told otherwise.
+MOST = 256 << 20
+# What a content has beside its value and its key, and some.
+BESIDE = 1 << 20
+# Values that `items` and `values` ask for in one call.
+TOGETHER = 64
+
+
+class RemoteTierStats(TierStats):
+    """What is in a tier outside of the process, and what happened since it was made.
+
+    `entries` and `bytes` are as of the last time that it was listed for `len(tier)` and `tier.bytes`: to list costs.
+    """
+
+    timeouts: int
+    """Calls that nobody waited for any longer; among the failures."""
+    breaker: BreakerState
+    """Whether calls are made: `closed` all, `open` none, `trial` one."""
+    error: str | None
+    """What the last call that failed has said."""
+
+
+class _Items(ItemsView[Key, bytes]):
+    def __init__(self, tier: "RemoteTier") -> None:
+        super().__init__(tier)
+        self._tier = tier
+
+    def __iter__(self) -> Iterator[tuple[Key, bytes]]:
+        keys = iter(self._mapping)
+        while group := list(islice(keys, TOGETHER)):
+            for key, value in zip(group, self._tier.get_many(group), strict=True):
+                if value is not None:
+                    yield key, value
+
+
+class _Values(ValuesView[bytes]):
+    def __init__(self, tier: "RemoteTier") -> None:
+        super().__init__(tier)
+        self._tier = tier
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (value for _, value in self._tier.items())
+
+
+class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
+    """A tier outside of the process: a `MutableMapping` of keys, `str` or `bytes`, to bytes, that is never bounded and never in the way.
+
+    What is outside may fail, hang, be slow, be gone or lie: that is a miss, or a value not kept, counted in `stats()`, and never an error.
+    A value that was replaced or deleted through this object is never given, even if the write failed: such a key is in doubt and a
+    miss until a later write or deletion of it has come through, and is deleted when the tier answers again. Only what the object knows
+    is lost with it: after a failed write and a restart the older value may be back.
+
+    `in`, `len`, `bytes` and iteration tell what lies outside without reading it; what they tell may yet be a miss.
+    """
+
+    # Names that one read may ask for.
+    batch: ClassVar[int] = 1
+    # Whether what it calls works in a forked process.
+    survives_fork: ClassVar[bool] = True
+
+    def __init__(self, *, level: int | None, soft: float, hard: float, most: int) -> None:
+        self._most = checks.whole(most, "most", 1, 2**62)
+        hard = checks.number(hard, "hard", *SECONDS)
+        soft = checks.number(soft, "soft", SECONDS[0], hard)
+        seal("", b"", level)  # Refuses what is no level.
+        self._level = level
+        self._limits = soft, hard
+        self._closed = False
+        self._counts = Counter[str]()
+        self._lock = threading.Lock()
+        self._validator = WriteValidator()
+        self._guard = Guard(soft, hard, self._clock)
+        self._repair = Repair(self._validator, self._guard)
+        _living[id(self)] = self
+
+    @staticmethod
+    def _clock() -> float:
+        """Seconds, of the breaker and the hard limit."""
+        return time.monotonic()
+
+    @abstractmethod
+    def _read(self, names: list[str]) -> list[Any]:
+        """The contents under names; None for each that is not there. This and what follows may raise anything."""
+
+    @abstractmethod
+    def _write(self, name: str, content: bytes) -> None: ...
+
+    @abstractmethod
+    def _remove(self, names: list[str]) -> None:
+        """Remove what is under names, where there is something."""
+
+    @abstractmethod
+    def _start(self, name: str, length: int) -> bytes:
+        """The first bytes of a content, so many if there are."""
+
+    @abstractmethod
+    def _exists(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def _pages(self, *, sized: bool) -> Iterator[Page]:
+        """Everything that lies there, a call a page; the bytes may be told as 0 unless they are asked for."""
+
+    @property
+    @abstractmethod
+    def _place(self) -> str:
+        """Where it is, without a password."""
+
+    def __getitem__(self, key: Key) -> bytes:
+        value = self.get(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    @overload
+    def get(self, key: Key, default: None = None) -> bytes | None: ...
+    @overload
+    def get(self, key: Key, default: bytes) -> bytes: ...
+    @overload
+    def get(self, key: Key, default: T) -> bytes | T: ...
+    def get(self, key: Key, default: Any = None) -> Any:
+        """The value of a key, or the default."""
+        value = self._fetch([key])[0]
+        return default if value is None else value
+
+    def get_many(self, keys: Iterable[Key]) -> list[bytes | None]:
+        """The values of keys, in their order; None for each that is not there, or did not come within the soft limit for all."""
+        if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {keys!r:.100}")
+        checks.refuse_unordered(keys, "keys")
+        return self._fetch(list(keys))
+
+    def get_patiently(self, key: Key) -> tuple[bool, bytes | None]:
+        """Whether the tier answers within the hard limit, and the value that lies there, even one in doubt; for what is joined, not replaced."""
+        self._check_open()
+        call = self._ask(partial(self._read, [name_of(key)]), patient=True)[0]
+        if call.state != "answered" or not call.answer:
+            return False, None
+        whole = None if call.answer[0] is None else unpack(key, call.answer[0], self._most)
+        return True, None if whole is None else whole.value
+
+    def __setitem__(self, key: Key, value: bytes) -> None:
+        self.put(key, value)
+
+    def put(self, key: Key, value: bytes) -> bool:
+        """Keep a value under a key; False if it is not known to be kept, or too large. An earlier value is not given any more."""
+        self._check_open()
+        name, value = name_of(key), checked_value(value)
+        if len(value) > self._most:
+            self._count(refused=1)
+            self._delete(key)
+            return False
+        number = self._validator.begin(name)
+
+        def write() -> bool:
+            self._write(name, pack(key, self._validator.version(number), value, self._level))
+            return True
+
+        kept = self._change(name, number, write) is True
+        self._count(puts=kept)
+        return kept
+
+    def put_evicting(self, key: Key, value: bytes) -> tuple[bool, list[tuple[Key, bytes]]]:
+        """`put`, and what had to leave to make room, which is nothing."""
+        return self.put(key, value), []
+
+    def __delitem__(self, key: Key) -> None:
+        if self._delete(key) is False:
+            raise KeyError(key)
+
+    def delete(self, key: Key) -> bool:
+        """Forget a key; tells whether it is known to have been there."""
+        return self._delete(key) is True
+
+    @overload
+    def pop(self, key: Key) -> bytes: ...
+    @overload
+    def pop(self, key: Key, default: bytes) -> bytes: ...
+    @overload
+    def pop(self, key: Key, default: T) -> bytes | T: ...
+    def pop(self, key: Key, default: Any = _NOTHING) -> Any:
+        """Forget a key and give its value, or the default."""
+        if (value := self.get(key)) is not None:
+            self.delete(key)
+            return value
+        if default is _NOTHING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[Key, bytes]:
+        """Forget some key and give it with its value."""
+        for key, value in self.items():
+            self.delete(key)
+            return key, value
+        raise KeyError("there is no key")
+
+    def clear(self) -> None:
+        """Forget everything that was put under any key; what else lies there stays. Takes as long as it takes.
+
+        If it comes to nothing, only what this object has put later is given until a `clear` has come through.
+        """
+        self._check_open()
+        number = self._validator.begin_clear()
+        with contextlib.suppress(UnansweredError):
+            for page in self._listed():
+                if page:
+                    self._patiently(partial(self._remove, [name for name, _ in page]))
+            self._validator.confirm_clear(number)
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str | bytes):
+            return False
+        self._check_open()
+        name = name_of(key)
+        return not self._validator.is_uncertain(name) and self._ask(partial(self._exists, name))[0].answer is True
+
+    def __len__(self) -> int:
+        return self._survey(sized=False)[0]
+
+    def __iter__(self) -> Iterator[Key]:
+        self._check_open()
+        return self._keys()
+
+    def items(self) -> ItemsView[Key, bytes]:
+        """Keys and values, asked for in groups. Keys whose value is missing are passed over."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[bytes]:
+        """Values. Those that are missing are passed over."""
+        return _Values(self)
+
+    def stats(self) -> RemoteTierStats:
+        """What is there, and what happened since the object was made. Asks nothing of what is outside."""
+        self._check_open()
+        with self._lock:
+            count = self._counts.copy()
+        return {
+            "entries": count["entries"],
+            "bytes": count["bytes"],
+            "hits": count["hits"],
+            "misses": count["misses"],
+            "puts": count["puts"],
+            "evictions": 0,
+            "refused": count["refused"],
+            "damaged": count["damaged"],
+            "failures": self._guard.failures,
+            "timeouts": self._guard.timeouts,
+            "breaker": self._guard.breaker,
+            "error": self._guard.error,
+        }
+
+    def flush(self) -> bool:
+        """Delete what is in doubt, as far as that is possible; tells whether nothing is in doubt."""
+        self._check_open()
+        return self._repair.finish(self._remove, self._limits[1])
+
+    def close(self) -> None:
+        """Let go of what is outside; what lies there stays. Doing it again changes nothing."""
+        self._closed = True
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self._place}, breaker {self._guard.breaker}"
+        return f"<{type(self).__name__}: {state}>"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the tier is closed")
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            self._counts.update(more)
+
+    def _ask(self, *works: Callable[[], T], patient: bool = False) -> list[Call[T]]:
+        calls = self._guard.ask(*works, patient=patient)
+        # What is outside answers: the time to delete what is in doubt.
+        if self._validator.any_failed and any(call.state == "answered" for call in calls):
+            self._repair.start(self._remove)
+        return calls
+
+    def _patiently(self, work: Callable[[], T]) -> T:
+        return self._ask(work, patient=True)[0].answered()
+
+    def _fetch(self, keys: list[Key]) -> list[bytes | None]:
+        self._check_open()
+        named = {name_of(key): key for key in keys}
+        asked = [name for name in named if not self._validator.is_uncertain(name)]
+        groups = [asked[start : start + self.batch] for start in range(0, len(asked), self.batch)]
+        calls = self._ask(*[partial(self._read, group) for group in groups])
+        answers = [(group, call.answer) for group, call in zip(groups, calls, strict=True) if call.state == "answered"]
+        found = [pair for group, answer in answers for pair in zip(group, answer or (), strict=False)]
+        values = self._unpacked(named, {name: content for name, content in found if content is not None})
+        given = [values.get(name_of(key)) for key in keys]
+        hits = sum(value is not None for value in given)
+        self._count(hits=hits, misses=len(given) - hits)
+        return given
+
+    def _unpacked(self, named: dict[str, Key], contents: dict[str, Any]) -> dict[str, bytes]:
+        """The values that may be given. What is damaged or stale is removed."""
+        values = dict[str, bytes]()
+        damaged = 0
+        for name, content in contents.items():
+            whole = unpack(named[name], content, self._most)
+            damaged += whole is None
+            if whole and self._validator.is_valid(name, whole.version):
+                values[name] = whole.value
+        self._count(damaged=damaged)
+        if unwanted := [name for name in contents if name not in values]:
+            self._ask(partial(self._remove, unwanted))
+        return values
+
+    def _delete(self, key: Key) -> bool | None:
+        """Whether a key was there; None if it is not known."""
+        self._check_open()
+        name = name_of(key)
+        is_uncertain = self._validator.is_uncertain(name)
+
+        def remove() -> bool:
+            there = self._exists(name)
+            self._remove([name])
+            return there and not is_uncertain
+
+        return self._change(name, self._validator.begin(name), remove)
+
+    def _change(self, name: str, number: int, work: Callable[[], bool]) -> bool | None:
+        """Write or delete, and see to it that the key is in doubt if it is not known what came of it."""
+
+        def change() -> bool:
+            try:
+                answer = work()
+            except BaseException:
+                self._validator.fail(name, number)
+                raise
+            self._validator.confirm(name, number)
+            return answer
+
+        try:
+            call = self._ask(change)[0]
+        finally:
+            # No more than that unless it is known that it ended, or never began; after an interruption it may run yet.
+            self._validator.abandon(name, number)
+        if call.state == "answered":
+            return call.answer
+        if not call.underway:
+            self._validator.fail(name, number)
+        return None
+
+    def _listed(self, *, sized: bool = False) -> Iterator[Page]:
+        """What lies there and has a name of ours, a page at a time."""
+        pages = self._pages(sized=sized)
+        while (page := self._patiently(partial(next, pages, None))) is not None:
+            yield [(name, size) for name, size in page if is_name(name)]
+
+    def _survey(self, *, sized: bool) -> tuple[int, int]:
+        """How many keys lie there, and their bytes, as far as can be listed."""
+        self._check_open()
+        entries = size = 0
+        with contextlib.suppress(UnansweredError):
+            for page in self._listed(sized=sized):
+                known = [each for name, each in page if not self._validator.is_uncertain(name)]
+                entries += len(known)
+                size += sum(known)
+            with self._lock:
+                self._counts["entries"] = entries
+                self._counts["bytes"] = size if sized else self._counts["bytes"]
+        return entries, size
+
+    def _keys(self) -> Iterator[Key]:
+        with contextlib.suppress(UnansweredError):
+            for page in self._listed():
+                names = [name for name, _ in page if not self._validator.is_uncertain(name)]
+                long = [name for name in names if is_digest(name)]
+                starts = self._ask(*[partial(self._start_of, name) for name in long], patient=True)
+                told = {name: key_at(name, call.answer or b"") for name, call in zip(long, starts, strict=True)}
+                for name in names:
+                    key = told[name] if name in told else key_of(name)
+                    if key is not None:
+                        yield key
+
+    def _start_of(self, name: str) -> bytes:
+        """The beginning of a content, up to the end of the key in it."""
+        start = self._start(name, START)
+        length = key_ends(start)
+        return start if length <= START else self._start(name, length)
+
+    def _cut_off(self) -> None:
+        """From now on every call comes to nothing at once."""
+        self._guard.refuses = True
+
+    def after_fork(self) -> None:
+        """In a forked process: its threads are gone, and locks may be held by them."""
+        self._lock = threading.Lock()
+        self._validator = self._validator.forked()
+        self._guard = Guard(*self._limits, self._clock)
+        self._repair = Repair(self._validator, self._guard)
+        if not self.survives_fork:
+            self._cut_off()
+
+    # Last, since annotations after it would mean it.
+    @property
+    def bytes(self) -> int:
+        """Bytes that lie outside under names of ours. It is listed, which costs."""
+        return self._survey(sized=True)[1]
+
+
+_living: WeakValueDictionary[int, RemoteTier] = WeakValueDictionary()
+
+
+def _fork() -> None:
+    for tier in list(_living.values()):
+        tier.after_fork()  # pyright: ignore[reportPrivateUsage]
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_fork)

@@ -1,0 +1,138 @@
+"""How keys and values lie outside.
+
+```text
+  name      t-<hex>   the text with these bytes in UTF-8
+            b-<hex>   these bytes
+            d-<hex>   a key of more than 100 bytes: the BLAKE2b of 256 bits of its kind (t, b) and its bytes
+
+             0        4        4 + n
+  content    +--------+--------+------------------------------------+
+             | n: u32 | key    | seal(key, version of 16 bytes, value) |
+             +--------+--------+------------------------------------+
+            little endian; the key, of n bytes, is there if the name does not tell it: kind and bytes
+```
+
+So a listing tells most keys, and one small read each of the others. Names are lower case and shorter than 255 bytes: file systems take them.
+"""
+
+import re
+from hashlib import blake2b
+from typing import NamedTuple
+
+from tiercel._core import seal, unseal
+from tiercel.cache.remote.validation import VERSION_BYTES
+from tiercel.cache.tiers import Key
+from tiercel.errors import InvalidInputError
+
+__all__ = [
+    "START",
+    "Content",
+    "checked_value",
+    "is_digest",
+    "is_name",
+    "key_at",
+    "key_ends",
+    "key_of",
+    "name_of",
+    "pack",
+    "unpack",
+]
+
+SHORT = 100
+NAME = re.compile(r"[tb]-(?:[0-9a-f]{2}){0,100}|d-[0-9a-f]{64}")
+# Bytes of a content that are read to find a long key, at first.
+START = 1024
+
+
+class Content(NamedTuple):
+    """A value that is whole, and its version."""
+
+    version: bytes
+    value: bytes
+
+
+def name_of(key: Key) -> str:
+    """The name under which a key lies; raises `InvalidInputError` for what is no key."""
+    kind = _kind(key)
+    if len(kind) <= 1 + SHORT:
+        return f"{kind[:1].decode()}-{kind[1:].hex()}"
+    return f"d-{blake2b(kind, digest_size=32).hexdigest()}"
+
+
+def key_of(name: str) -> Key | None:
+    """The key that a name tells; None if it tells none."""
+    if not is_name(name) or is_digest(name):
+        return None
+    return _key(name[:1].encode() + bytes.fromhex(name[2:]))
+
+
+def is_name(name: str) -> bool:
+    """Whether it is a name of this kind."""
+    return NAME.fullmatch(name) is not None
+
+
+def is_digest(name: str) -> bool:
+    """Whether the content under a name tells the key, and the name does not."""
+    return name.startswith("d-") and is_name(name)
+
+
+def key_ends(content: bytes | memoryview) -> int:
+    """Bytes of a content up to the end of the key in it."""
+    return 4 + int.from_bytes(content[:4], "little")
+
+
+def key_at(name: str, content: bytes) -> Key | None:
+    """The key that the beginning of a content tells; None if it is not the one of this name."""
+    key = _key(content[4 : key_ends(content)])
+    return key if key is not None and name_of(key) == name else None
+
+
+def checked_value(value: object) -> bytes:
+    """The bytes of a value; raises `InvalidInputError` for what has none."""
+    if isinstance(value, bytes):
+        return value
+    try:
+        view = memoryview(value)  # pyright: ignore[reportArgumentType]
+    except TypeError as error:
+        raise InvalidInputError(f"value: expected bytes, got {value!r:.100}") from error
+    if "O" in view.format:
+        raise InvalidInputError("value: expected bytes, got a buffer of Python objects")
+    return view.tobytes()
+
+
+def pack(key: Key, version: bytes, value: bytes, level: int | None) -> bytes:
+    """A content."""
+    long = _kind(key) if is_digest(name_of(key)) else b""
+    return b"".join((len(long).to_bytes(4, "little"), long, seal(key, version + value, level)))
+
+
+def unpack(key: Key, content: object, most: int) -> Content | None:
+    """What is in a content; None if it is not whole, another key's, or has a value of more bytes than `most`."""
+    try:
+        view = memoryview(content).cast("B")  # pyright: ignore[reportArgumentType]
+    except Exception:  # noqa: BLE001 - what an object gives in place of bytes raises what it likes, and is damage
+        return None
+    sealed = unseal(key, view[key_ends(view) :], most + VERSION_BYTES)
+    if sealed is None or len(sealed) < VERSION_BYTES:
+        return None
+    return Content(sealed[:VERSION_BYTES], sealed[VERSION_BYTES:])
+
+
+def _kind(key: object) -> bytes:
+    if isinstance(key, bytes):
+        return b"b" + key
+    if not isinstance(key, str):
+        raise InvalidInputError(f"key: expected str or bytes, got {key!r:.100}")
+    try:
+        return b"t" + key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError("key: expected text that UTF-8 can hold") from error
+
+
+def _key(kind: bytes) -> Key | None:
+    if kind[:1] == b"b":
+        return kind[1:]
+    try:
+        return kind[1:].decode() if kind[:1] == b"t" else None
+    except UnicodeDecodeError:
+        return None

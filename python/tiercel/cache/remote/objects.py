@@ -1,0 +1,162 @@
+"""A tier in an object store: S3 and what speaks like it, Google Cloud Storage, Azure, a directory."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, ClassVar, cast
+
+from tiercel.cache.remote.base import BESIDE, MOST, Page, RemoteTier
+from tiercel.checks import unicode_text
+from tiercel.dependencies import needed
+from tiercel.errors import InvalidInputError
+
+__all__ = ["Object"]
+
+# Objects in a page of a listing; the most that S3 deletes in one request, too.
+PAGE = 1000
+# The first process that used an object store: the threads of obstore, which all of its calls wait for, are not in those forked from it.
+_first_process: int | None = None
+
+
+class Object(RemoteTier):
+    """A tier in an object store, through the `object_store` crate; `pip install 'tiercel[object]'`.
+
+    Values are never thrown out to make room; let a lifecycle rule of the bucket do that. Several processes may use one place, and each
+    finds what the others put. What else lies in the bucket is neither touched nor counted. `len`, `bytes` and iteration list the place, a
+    request for a thousand objects, and one for each key of more than 100 bytes. A request is never made twice: a failure is a miss. In a
+    process that is forked from one that used an object store every call is a miss, since the threads of the crate are not in it.
+
+    Parameters
+    ----------
+    url : str
+        `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, `file:///directory` (it is made if it is missing) or
+        `memory:///`. Credentials, region and endpoint come from the usual environment, or from `options`. Cloudflare's R2 is an S3 with
+        an endpoint.
+    level : int or None
+        Level of zstd that values are compressed with, 1 to 22; None does not compress.
+    soft : float
+        Seconds after which a caller goes on with a miss, while the request goes on.
+    hard : float
+        Seconds after which a request is broken off.
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
+    options : mapping, optional
+        What the store needs, such as `{"endpoint": "https://…", "region": "auto"}`, by the names of the crate. Some mistakes, such as an
+        endpoint that is no URL, show only in the first call: it is a miss, and `stats()["error"]` has what the crate said.
+
+    Raises
+    ------
+    InvalidInputError
+        An argument is not what it must be.
+    MissingDependencyError
+        `obstore` is not installed.
+
+    Examples
+    --------
+    >>> from tiercel.cache import Object
+    >>> with Object("memory:///") as tier:
+    ...     tier["greeting"] = b"hello"
+    ...     tier["greeting"], len(tier), tier.stats()["breaker"]
+    (b'hello', 1, 'closed')
+    """
+
+    survives_fork: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        level: int | None = 3,
+        soft: float = 0.5,
+        hard: float = 10.0,
+        most: int = MOST,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(level=level, soft=soft, hard=hard, most=most)
+        self._obstore = needed("obstore", "tiercel[object]")
+        self._url = unicode_text(url, "url")
+        self._store = self._open(url, hard, _mapping({} if options is None else options, "options"))
+        global _first_process  # noqa: PLW0603
+        _first_process = _first_process or os.getpid()
+        if _first_process != os.getpid():
+            self._cut_off()
+
+    def _open(self, url: str, hard: float, options: dict[str, Any]) -> Any:
+        stores = needed("obstore.store", "tiercel[object]")
+        if url.startswith("file:"):
+            options = {"mkdir": True} | options
+        elif not url.startswith("memory:"):
+            # One try: an earlier one that is on its way yet could write an older value over a newer one.
+            options["retry_config"] = {"max_retries": 0}
+            limits = {"timeout": timedelta(seconds=hard), "connect_timeout": timedelta(seconds=hard)}
+            plain = str(options.get("endpoint", os.environ.get("AWS_ENDPOINT_URL", ""))).startswith("http://")
+            given = _mapping(options.get("client_options", {}), "options['client_options']")
+            options["client_options"] = {**limits, "allow_http": plain, **given}
+        try:
+            store = stores.from_url(url, **options)
+        except BaseException as error:
+            # The crate panics at some options, and a panic is no Exception: it would end a server that expects errors.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+            raise InvalidInputError(
+                f"url, options: expected those of an object store, got {url!r}: {_first_line(error)}"
+            ) from error
+        if isinstance(store, stores.HTTPStore):
+            raise InvalidInputError(
+                f"url: expected that of an object store, got {url!r}, which can neither be listed nor deleted from"
+            )
+        return store
+
+    @property
+    def _place(self) -> str:
+        return self._url
+
+    def _read(self, names: list[str]) -> list[Any]:
+        return [self._get(name) for name in names]
+
+    def _get(self, name: str) -> Any:
+        try:
+            found = self._obstore.get(self._store, name)
+            # What is larger is none of ours, and not worth the memory: as damaged.
+            return found.bytes() if found.meta["size"] <= self._most + BESIDE else b""
+        except FileNotFoundError:
+            return None
+
+    def _write(self, name: str, content: bytes) -> None:
+        # In one request: of a broken upload in parts, the parts would stay and cost.
+        self._obstore.put(self._store, name, content, use_multipart=False)
+
+    def _remove(self, names: list[str]) -> None:
+        if len(names) > 1:
+            # Some stores stop at the first that is not there.
+            with contextlib.suppress(FileNotFoundError):
+                self._obstore.delete(self._store, names)
+                return
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                self._obstore.delete(self._store, name)
+
+    def _start(self, name: str, length: int) -> bytes:
+        return bytes(self._obstore.get_range(self._store, name, start=0, length=length))
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._obstore.head(self._store, name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _pages(self, *, sized: bool) -> Iterator[Page]:  # noqa: ARG002 - a listing tells the sizes anyway
+        for page in self._obstore.list(self._store, chunk_size=PAGE):
+            yield [(each["path"], each["size"]) for each in page]
+
+
+def _mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name}: expected a mapping, got {type(value).__name__}")
+    return dict(cast("Mapping[str, Any]", value))
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,110 @@
+"""A tier over any object with `get`, `put` and `delete`."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from tiercel.cache.remote.base import MOST, Page, RemoteTier
+from tiercel.cache.remote.names import is_name
+from tiercel.errors import InvalidInputError
+
+__all__ = ["Wrapped"]
+
+
+class Wrapped(RemoteTier):
+    """A tier over an object of yours.
+
+    The object has `get(name)`, which gives bytes, or None or `KeyError` where there are none; `put(name, content)`; and
+    `delete(name)`. Names are `str` of at most 202 characters of `0-9a-z-`, contents are bytes that only a tier can read. If the object
+    has `keys()`, or can be iterated over, that lists its names (others than those of tiers are passed over); else only the names that
+    were put through this tier are known to `len`, iteration and `clear`. Its methods are called from several threads.
+
+    Parameters
+    ----------
+    object : object
+        What to call.
+    soft : float
+        Seconds after which a caller goes on with a miss, while the call goes on.
+    hard : float
+        Seconds after which a call counts as failed.
+
+    most : int
+        Bytes of the largest value: a larger one is neither kept nor read.
+
+    Raises
+    ------
+    InvalidInputError
+        A method is missing, or an argument is not what it must be.
+
+    Examples
+    --------
+    >>> from tiercel.cache import Wrapped
+    >>> class Shelf:
+    ...     def __init__(self):
+    ...         self.rows = {}
+    ...         self.get, self.keys = self.rows.get, self.rows.keys
+    ...
+    ...     def put(self, name, content):
+    ...         self.rows[name] = content
+    ...
+    ...     def delete(self, name):
+    ...         del self.rows[name]
+    >>> with Wrapped(Shelf()) as tier:
+    ...     tier["greeting"] = b"hello"
+    ...     tier["greeting"], list(tier)
+    (b'hello', ['greeting'])
+    """
+
+    def __init__(self, object: Any, *, soft: float = 0.5, hard: float = 10.0, most: int = MOST) -> None:
+        missing = [each for each in ("get", "put", "delete") if not callable(getattr(object, each, None))]
+        if missing:
+            found = f"{type(object).__name__} without {missing[0]}"
+            raise InvalidInputError(f"object: expected methods get, put and delete, got {found}")
+        super().__init__(level=None, soft=soft, hard=hard, most=most)
+        self._object = object
+        # The names that were put, of an object that cannot list its own.
+        self._known = None if hasattr(object, "keys") or hasattr(object, "__iter__") else set[str]()
+        self._known_lock = threading.Lock()
+
+    @property
+    def _place(self) -> str:
+        return type(self._object).__name__
+
+    def _read(self, names: list[str]) -> list[Any]:
+        return [self._get(name) for name in names]
+
+    def _get(self, name: str) -> Any:
+        try:
+            return self._object.get(name)
+        except KeyError:
+            return None
+
+    def _write(self, name: str, content: bytes) -> None:
+        if self._known is not None:
+            with self._known_lock:
+                self._known.add(name)
+        self._object.put(name, content)
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            with contextlib.suppress(KeyError):
+                self._object.delete(name)
+            if self._known is not None:
+                with self._known_lock:
+                    self._known.discard(name)
+
+    def _start(self, name: str, length: int) -> bytes:
+        return bytes(self._get(name) or b"")[:length]
+
+    def _exists(self, name: str) -> bool:
+        return self._get(name) is not None
+
+    def _pages(self, *, sized: bool) -> Iterator[Page]:
+        if self._known is not None:
+            with self._known_lock:
+                names = list(self._known)
+        else:
+            names = list(self._object.keys() if hasattr(self._object, "keys") else self._object)
+        ours = [name for name in names if isinstance(name, str) and is_name(name)]
+        yield [(name, len(self._get(name) or b"") if sized else 0) for name in ours]
