@@ -121,7 +121,7 @@ def on_shelf(shelf: Any, *, hard: float = LONG, clock: Clock | None = None) -> W
     class OnShelf(Wrapped):
         _clock = staticmethod(clock or Clock())
 
-    return OnShelf(shelf, soft=hard, hard=hard)
+    return OnShelf(shelf, soft_timeout=hard, hard_timeout=hard)
 
 
 @contextlib.contextmanager

@@ -32,10 +32,10 @@ def two(tmp_path: Path, clock: Clock) -> Iterator[Cache]:
 
 def settle(cache: Cache) -> None:
     """Do what waits."""
-    cache._shared.stack.drain()
+    cache.wait_idle()
 
 
-def level(cache: Cache, at: int) -> Any:
+def tier_stats(cache: Cache, at: int) -> Any:
     return cache.stats()["tiers"][at]
 
 
@@ -85,7 +85,7 @@ def test_a_value_is_given_for_its_time_and_no_longer(cache: Cache, clock: Clock)
     assert "key" not in cache
     assert cache.get("key") is None
     assert list(cache) == []
-    assert level(cache, 0)["stale"] == 1
+    assert tier_stats(cache, 0)["stale"] == 1
 
 
 def test_idle_values_go_and_used_ones_stay(cache: Cache, clock: Clock) -> None:
@@ -225,7 +225,7 @@ def test_what_memory_drives_out_is_found_below(two: Cache) -> None:
         two[str(number)] = bytes([number]) * 200
     settle(two)
     assert all(two[str(number)] == bytes([number]) * 200 for number in range(100))
-    below = level(two, 1)
+    below = tier_stats(two, 1)
     assert below["written"] == 100
     assert below["hits"] > 50
     assert below["waiting"] == 0
@@ -236,9 +236,9 @@ def test_the_second_sight_brings_a_value_up(tmp_path: Path) -> None:
         cache["key"] = "value"
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
         assert cache.fetch("key", Counted())[1:3] == ("Store", False)
-        assert level(cache, 1)["promoted"] == 0
+        assert tier_stats(cache, 1)["promoted"] == 0
         assert cache.fetch("key", Counted())[1:3] == ("Store", False)
-        assert level(cache, 1)["promoted"] == 1
+        assert tier_stats(cache, 1)["promoted"] == 1
         assert cache.fetch("key", Counted())[1:3] == ("Memory", False)
 
 
@@ -259,8 +259,8 @@ def test_what_is_replaced_or_deleted_never_comes_back(two: Cache) -> None:
 def test_a_value_too_large_for_memory_goes_below(two: Cache) -> None:
     two["large"] = bytes(100_000)
     assert two["large"] == bytes(100_000)
-    assert level(two, 1)["own"]["entries"] >= 1
-    with pytest.raises(tiercel.InvalidInputError, match="too large for each"):
+    assert tier_stats(two, 1)["own"]["entries"] >= 1
+    with pytest.raises(tiercel.InvalidInputError, match="too large for every tier"):
         two["huge"] = bytes(2 * MIB)
     assert not two.put("large", bytes(2 * MIB))
     assert two.get("large") is None, "an outdated value stays"
@@ -404,7 +404,7 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
         ({"codec": "pickle"}, "codec"),
         ({"queue_bytes": 0}, "queue_bytes: expected"),
         ({"seed": -1}, "seed: expected"),
-        ({"tiers": [MEMORY, MEMORY]}, r"tiers\[1\]: expected another tier"),
+        ({"tiers": [MEMORY, MEMORY]}, r"tiers\[1\]: expected each tier once"),
         ({"tiers": [Memory(MIB), Cache([MEMORY])]}, r"tiers\[1\]: expected a tier, .* got Cache"),
         ({"ttl": np.array([1.0, 2.0])}, "ttl: expected more than 0"),
         ({"clock": 5}, "clock: expected a function"),

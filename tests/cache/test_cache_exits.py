@@ -206,9 +206,9 @@ def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> 
     with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)]) as cache:
         stack = cache._shared.stack
         first, second = stack.tiers[:2]
-        push, begun, order = second.push, threading.Event(), list[bytes]()
+        enqueue, begun, order = second.enqueue, threading.Event(), list[bytes]()
 
-        def pushed(name: bytes, data: bytes | None, *, through: bool = False) -> None:
+        def enqueued(name: bytes, data: bytes | None, *, through: bool = False) -> None:
             if data is not None and not begun.is_set():
                 begun.set()
                 # Whoever comes now has to wait: the first tier has the value, and the queue has not.
@@ -216,19 +216,19 @@ def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> 
                 later.start()
                 later.join(0.05)
                 assert later.is_alive()
-                assert first.tier.get(name) == data
+                assert first.backend.get(name) == data
                 waiting.append(later)
             order.append(data or b"")
-            push(name, data, through=through)
+            enqueue(name, data, through=through)
 
         waiting: list[threading.Thread] = []
-        second.push = pushed
+        second.enqueue = enqueued
         cache.put("a", 1)
         for thread in waiting:
             thread.join()
         cache.wait_idle()
-        (name,) = [bytes(key) for key in second.tier if not bytes(key).startswith(b"\xff")]
-        assert second.tier.get(name) == first.tier.get(name) == order[-1]
+        (name,) = [bytes(key) for key in second.backend if not bytes(key).startswith(b"\xff")]
+        assert second.backend.get(name) == first.backend.get(name) == order[-1]
         assert cache["a"] == 2
 
 

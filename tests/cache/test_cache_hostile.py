@@ -127,20 +127,20 @@ def test_a_frame_is_unpacked_to_so_many_bytes_and_no_more() -> None:
     assert len(frame) < 5000
     assert unseal("a", frame, 1 << 20) is None
     assert unseal("a", frame, 32 << 20) == bytes(32 << 20)
-    with pytest.raises(tiercel.InvalidInputError, match="most: expected an int from 1"):
+    with pytest.raises(tiercel.InvalidInputError, match="max_value_bytes: expected an int from 1"):
         unseal("a", frame, 0)
 
 
 def test_tiers_outside_have_a_largest_value() -> None:
     shelf = Shelf()
-    with Wrapped(shelf, most=1000) as tier:
+    with Wrapped(shelf, max_value_bytes=1000) as tier:
         assert tier.put("a", b"x")
         assert not tier.put("a", bytes(1001))
         assert tier.get("a") is None
         assert tier.stats()["refused"] == 1
         assert tier.put("b", bytes(1000))
         assert tier.get("b") == bytes(1000)
-    with Wrapped(shelf, most=999) as tier:
+    with Wrapped(shelf, max_value_bytes=999) as tier:
         assert tier.get("b") is None
         assert tier.stats()["damaged"] == 1
 
@@ -152,7 +152,7 @@ def test_an_object_that_is_larger_than_a_value_is_not_read(tmp_path: Path) -> No
     (name,) = tmp_path.iterdir()
     with name.open("r+b") as file:
         file.truncate(1 << 40)
-    with Object(tmp_path.as_uri(), soft=10) as tier:
+    with Object(tmp_path.as_uri(), soft_timeout=10) as tier:
         assert tier.get("a") is None
         assert (tier.stats()["damaged"], tier.stats()["failures"]) == (1, 0)
 

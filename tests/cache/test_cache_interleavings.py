@@ -17,7 +17,7 @@ from tiercel.cache import Cache, Files, Memory, Store
 
 KEYS = ["one", "other"]
 SIZES = [10, 400, 3000]
-LOCKED = ["flights", "stack", "level", "namespaces", "notes", "shared", "watches"]
+LOCKED = ["single_flight", "tier_stack", "queued_tier", "namespaces", "counters", "shared", "leases"]
 
 
 class History:
@@ -171,7 +171,7 @@ def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
         patched.setattr(modules[name], "threading", threading)
     waiting, loads = modules["waiting"], modules["loads"]
 
-    async def apart(work: Callable[..., Any], *arguments: Any) -> Any:
+    async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
         scheduler.place()
         done = work(*arguments)
         scheduler.place()
@@ -182,12 +182,12 @@ def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
 
     patched.setattr(waiting, "_WAITS", threading.Lock())
     patched.setattr(waiting, "Gate", scheduler.as_gate())
-    patched.setattr(loads, "apart", apart)
+    patched.setattr(loads, "in_thread", in_thread)
     patched.setattr(loads, "await_flight", await_flight)
     loop = type("Loop", (), {"is_closed": lambda _: False})()
     patched.setattr(loads, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
     # Its work is done by the callers.
-    patched.setattr(modules["mover"].Mover, "tell", lambda *_: None)
+    patched.setattr(modules["mover"].Mover, "notify", lambda *_: None)
 
 
 def with_places(tier: Any, scheduler: Scheduler) -> Any:
@@ -219,15 +219,15 @@ def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps:
             tier(directory / f"{seed} {at}", room) for at, (tier, room) in enumerate(zip(made, rooms, strict=True))
         ]
         history, clock = History(), Clock()
-        terms: Any = {"write": chance.choice(["through", "back"]), "fail_safe": chance.choice([0, 10])}
-        with Cache([Memory(2500), *tiers], clock=clock, **terms) as cache:
+        options: Any = {"write": chance.choice(["through", "back"]), "fail_safe": chance.choice([0, 10])}
+        with Cache([Memory(2500), *tiers], clock=clock, **options) as cache:
             scheduler.run([Caller(cache, history, clock, seed * 100 + at, steps).run for at in range(callers)])
             stack = cache._shared.stack
             stack.drain()
             # No tier has what is outdated, be it hidden by the tiers above.
             for above in [None, *stack.tiers[:-1]]:
                 if above is not None:
-                    above.tier.clear()
+                    above.backend.clear()
                 for key in KEYS:
                     history.check(key, cache.get(key), history.tick())
     return scheduler.places

@@ -69,7 +69,7 @@ class Counting:
 def test_a_tier_that_fails_now_and_then_is_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="tiercel")
     tier, now = Counting(), [0.0]
-    refusals = HealthLog([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
+    health = HealthLog([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
 
     def told() -> list[str]:
         levels = [record.levelname for record in caplog.records]
@@ -78,34 +78,34 @@ def test_a_tier_that_fails_now_and_then_is_told_once_a_minute(caplog: pytest.Log
 
     def fail() -> None:
         tier.counts["failures"] += 1
-        refusals.look()
+        health.check()
 
-    refusals.look()
+    health.check()
     assert told() == []
     for _ in range(10):
         fail()
-        refusals.look()
+        health.check()
     assert told() == ["WARNING"]
-    refusals.look([False])
+    health.check([False])
     assert told() == []
-    refusals.look([True])
+    health.check([True])
     assert told() == ["INFO"]
     for _ in range(10):
         fail()
-        refusals.look([True])
+        health.check([True])
     assert told() == [], "less than a minute after the last warning"
     now[0] = 61.0
     fail()
     assert told() == ["WARNING"]
     tier.counts["entries"] = 0
-    refusals.look([True])
+    health.check([True])
     assert told() == [], "it has forgotten everything"
     tier.counts["entries"] = 1
     now[0] = 120.0
-    refusals.look()
+    health.check()
     assert told() == []
     now[0] = 121.0
-    refusals.look()
+    health.check()
     assert told() == ["INFO"]
 
 

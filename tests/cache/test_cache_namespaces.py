@@ -40,7 +40,7 @@ class Rows:
 
 
 def shared(rows: Any, **arguments: Any) -> Cache:
-    return Cache([Memory(MIB), Wrapped(rows, soft=LONG, hard=LONG)], **arguments)
+    return Cache([Memory(MIB), Wrapped(rows, soft_timeout=LONG, hard_timeout=LONG)], **arguments)
 
 
 def tier(cache: Cache, at: int) -> Any:
@@ -104,17 +104,19 @@ def test_an_invalidation_means_what_other_processes_made_meanwhile() -> None:
 def test_a_tier_that_missed_an_invalidation_hears_of_it(tmp_path: Path) -> None:
     rows = Rows()
     directory = tmp_path / "store"
-    with Cache([Memory(MIB), Store(directory, MIB), Wrapped(rows, soft=LONG, hard=LONG)]) as cache:
+    with Cache([Memory(MIB), Store(directory, MIB), Wrapped(rows, soft_timeout=LONG, hard_timeout=LONG)]) as cache:
         cache["key"] = "old"
         cache.flush()
         for name in [name for name in tier(cache, 1) if not name.startswith(b"\xff\xff")]:
             tier(cache, 2).put(name, tier(cache, 1).get(name))
     with Cache([Memory(MIB), Store(directory, MIB)]) as cache:
         assert cache.invalidate()
-    with Cache([Memory(MIB), Store(directory, MIB), Wrapped(rows, soft=LONG, hard=LONG)]) as cache:
+    with Cache([Memory(MIB), Store(directory, MIB), Wrapped(rows, soft_timeout=LONG, hard_timeout=LONG)]) as cache:
         assert cache.get("key") is None
         assert cache.flush()
-    with Cache([Memory(MIB), Store(tmp_path / "another", MIB), Wrapped(rows, soft=LONG, hard=LONG)]) as cache:
+    with Cache(
+        [Memory(MIB), Store(tmp_path / "another", MIB), Wrapped(rows, soft_timeout=LONG, hard_timeout=LONG)]
+    ) as cache:
         assert cache.get("key") is None
 
 

@@ -20,7 +20,7 @@ import tiercel
 from tiercel.cache import AgentFS, Object, Redis, RemoteTier
 
 Make = Callable[[int], RemoteTier]
-PATIENT = {"soft": LONG, "hard": LONG}
+PATIENT = {"soft_timeout": LONG, "hard_timeout": LONG}
 
 # What is promised of all tiers is tested of these, too.
 test_text_and_bytes_are_two_keys = tiers.test_text_and_bytes_are_two_keys

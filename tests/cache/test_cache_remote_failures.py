@@ -135,10 +135,20 @@ def test_the_key_of_another_name_is_not_listed(shelf: Shelf) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"soft": 0}, {"soft": True}, {"hard": "1"}, {"soft": 5, "hard": 4}, {"hard": float("nan")}], ids=shown
+    "limits",
+    [
+        {"soft_timeout": 0},
+        {"soft_timeout": True},
+        {"hard_timeout": "1"},
+        {"soft_timeout": 5, "hard_timeout": 4},
+        {"hard_timeout": float("nan")},
+    ],
+    ids=shown,
 )
 def test_other_limits_are_refused(shelf: Shelf, limits: dict[str, Any]) -> None:
-    with pytest.raises(tiercel.InvalidInputError, match=r"(soft|hard): expected a number from 0.001 to [\d.]+, got"):
+    with pytest.raises(
+        tiercel.InvalidInputError, match=r"(soft|hard)_timeout: expected a number from 0.001 to [\d.]+, got"
+    ):
         Wrapped(shelf, **limits)
 
 

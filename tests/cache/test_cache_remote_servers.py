@@ -64,7 +64,7 @@ def in_bucket(port: int, clock: Clock | None = None, *, prefix: str = "place") -
     class InBucket(Object):
         _clock = staticmethod(clock or Clock())
 
-    return InBucket(f"s3://bucket/{prefix}", level=None, soft=LONG, hard=LONG, options=options(port))
+    return InBucket(f"s3://bucket/{prefix}", level=None, soft_timeout=LONG, hard_timeout=LONG, options=options(port))
 
 
 def test_an_object_store_keeps_lists_and_deletes(s3: Server) -> None:
@@ -171,7 +171,7 @@ def test_an_object_store_that_is_gone_is_a_miss_at_once(proxy: Proxy) -> None:
 
 
 def test_a_bucket_that_is_missing_is_a_miss_that_says_why(s3: Server) -> None:
-    with Object("s3://no-such-bucket/x", soft=LONG, hard=LONG, options=options(s3.port)) as tier:
+    with Object("s3://no-such-bucket/x", soft_timeout=LONG, hard_timeout=LONG, options=options(s3.port)) as tier:
         assert not tier.put("a", b"1")
         assert "NoSuchBucket" in str(tier.stats()["error"])
 
@@ -181,7 +181,7 @@ import sys
 from tiercel.cache import Object
 
 options = {"endpoint": sys.argv[1], "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
-with Object("s3://bucket/shared", soft=60, hard=60, options=options) as tier:
+with Object("s3://bucket/shared", soft_timeout=60, hard_timeout=60, options=options) as tier:
     assert tier["parent"] == b"1"
     for number in range(30):
         tier[f"{number}"] = b"child" * number
@@ -208,7 +208,7 @@ def in_redis(server: Server, clock: Clock, *, prefix: str = "tiercel:") -> Redis
     class InRedis(Redis):
         _clock = staticmethod(clock)
 
-    return InRedis(f"redis://127.0.0.1:{server.port}", prefix=prefix, soft=LONG, hard=LONG)
+    return InRedis(f"redis://127.0.0.1:{server.port}", prefix=prefix, soft_timeout=LONG, hard_timeout=LONG)
 
 
 def test_redis_that_is_killed_and_started_again(redis_server: Server) -> None:
@@ -278,7 +278,7 @@ def test_a_value_that_was_changed_in_redis_is_a_counted_miss(redis_server: Serve
 
 
 def test_redis_where_nothing_listens() -> None:
-    with Redis(f"redis://127.0.0.1:{free_port()}", soft=LONG, hard=LONG) as tier:
+    with Redis(f"redis://127.0.0.1:{free_port()}", soft_timeout=LONG, hard_timeout=LONG) as tier:
         tier["a"] = b"1"
         assert (tier.get("a"), tier.flush()) == (None, False)
         assert "Connection" in str(tier.stats()["error"])

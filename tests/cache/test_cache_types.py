@@ -384,7 +384,7 @@ def test_a_put_of_what_cannot_be_kept_changes_nothing(cache: Cache) -> None:
     cache["a"] = 1
     for value, message in (
         (Point(1), r"got Point; name the class in types=\[Point\]"),
-        (Odd(), "got Odd; keep what it is made of"),
+        (Odd(), "got Odd; cache its parts"),
         ([Pair(1, 2)], r"got Pair; name the class in types=\[Pair\]"),
         (bytearray(b"a"), "got bytearray; make it bytes"),
     ):

@@ -209,9 +209,9 @@ class Zone(dt.tzinfo):
         ("\ud800", "lone surrogate at character 0", ""),
         (["\ud800\udc00"], "lone surrogate", ""),
         (10**5000, "value: ", ""),
-        (1j, "got complex", "keep what it is made of, or choose another codec"),
+        (1j, "got complex", "cache its parts, or choose another codec"),
         (object(), "got object", "choose another codec"),
-        (json.loads("[" * 70 + "]" * 70), "at most 64 levels", ""),
+        (json.loads("[" * 70 + "]" * 70), "at most 64 nested levels", ""),
     ],
     ids=range(20),
 )
@@ -223,7 +223,7 @@ def test_what_would_come_back_as_something_else_is_refused(value: Any, named: st
 def test_a_list_that_holds_itself_is_refused() -> None:
     endless: list[Any] = []
     endless += [endless, endless]
-    with pytest.raises(tiercel.InvalidInputError, match="levels"):
+    with pytest.raises(tiercel.InvalidInputError, match="nested levels"):
         PLAIN.encode(endless)
 
 

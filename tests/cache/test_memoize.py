@@ -80,7 +80,7 @@ def test_methods_of_dataclasses_are_memoized_by_their_fields(cache: Cache) -> No
     times = cache.memoize(Scale.times)
     assert (times(Scale(2), 3), times(Scale(5), 3), times(Scale(2), 3)) == (6, 15, 6)
     assert CALLS == [3, 3]
-    with pytest.raises(tiercel.InvalidInputError, match=r"^self: .*got Plain; pass what it is known by"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"^self: .*got Plain; pass what identifies it"):
         cache.memoize(Plain.times)(Plain(), 3)
 
 

@@ -202,17 +202,17 @@ def test_functions_that_their_name_does_not_tell_apart_need_one() -> None:
     captures, has_default, wraps = made(1)
     with pytest.raises(
         tiercel.InvalidInputError,
-        match=r"^name: expected a str, since .* captures the variable 'number'.*, got None; pass a name",
+        match=r"^name: expected a str, since .* captures the variable 'number'.*, got None; pass a unique name",
     ):
         stable_key(captures, (), {})
     with pytest.raises(
         tiercel.InvalidInputError,
-        match=r"^name: expected a str, since .* wraps another function.*, got None; pass a name",
+        match=r"^name: expected a str, since .* wraps another function.*, got None; pass a unique name",
     ):
         stable_key(wraps, (), {})
     with pytest.raises(
         tiercel.InvalidInputError,
-        match=r"^name: expected a str, since .* is a lambda, or lies in one, got None; pass a name",
+        match=r"^name: expected a str, since .* is a lambda, or is defined in one, got None; pass a unique name",
     ):
         stable_key(lambda: 1, (), {})
     assert stable_key(has_default, (), {}) == stable_key(has_default, (1,), {}) != stable_key(made(2)[1], (), {})
@@ -270,7 +270,7 @@ def test_a_zone_of_ones_own_is_refused() -> None:
 def test_a_list_that_holds_itself_has_no_key() -> None:
     endless: list[Any] = []
     endless += [endless, endless]
-    with pytest.raises(tiercel.InvalidInputError, match="value: expected at most 64 levels"):
+    with pytest.raises(tiercel.InvalidInputError, match="value: expected at most 64 nested levels"):
         key(endless)
 
 

@@ -1,4 +1,4 @@
-"""Caches: bytes by key, in memory and in files that outlive the process.
+"""Caches: Python values by key, in a stack of tiers; and the tiers themselves.
 
 >>> from tiercel.cache import Memory
 >>> memory = Memory(64 << 20)
@@ -6,9 +6,9 @@
 >>> memory["greeting"]
 b'hello'
 
-Each tier is of use alone, as a `MutableMapping` of `str` or `bytes` keys (the text `"a"` and the bytes `b"a"` are two keys) to bytes. It
-may forget any value at any time, to keep to its size or because what it kept is damaged; it never gives a value that was not put under
-the key it is asked for.
+Each tier is also useful alone, as a `MutableMapping` of `str` or `bytes` keys to bytes. The text `"a"` and the bytes
+`b"a"` are two keys. A tier may drop any value at any time, to keep to its size or because the value is damaged. It never
+returns a value that was not put under the requested key.
 """
 
 from tiercel.cache.cache import Cache, CacheStats

@@ -1,4 +1,4 @@
-"""What a cache is handed, looked at before anything changes."""
+"""Checks of the arguments of a cache, before anything changes."""
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -12,21 +12,21 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["checked_clock", "checked_keys", "checked_loader", "checked_tiers", "refuse_coroutine", "refuse_used_up"]
 
-# What only one can have, and only once.
+# Objects that can be consumed only once.
 _ONCE: Final[tuple[type, ...]] = (Iterator, AsyncIterator, Awaitable)
 
 
 def checked_tiers(tiers: Iterable[Any], *, refused: type) -> list[AnyTier]:
-    """Return the tiers, each once. Wrap an object that is not a tier but can serve as one.
+    """Check the tiers, and wrap objects that are not tiers but can serve as one.
 
-    Refuse objects of the class `refused`: they have the methods of a tier and keep something else.
+    Refuse objects of the class `refused`, which have the methods of a tier but do not store bytes.
     """
     listed = items(tiers)
     if not listed:
         raise InvalidInputError(f"tiers: expected a list of tiers, got {tiers!r}")
     for at, tier in enumerate(listed):
         if any(tier is earlier for earlier in listed[:at]):
-            raise InvalidInputError(f"tiers[{at}]: expected another tier than those before, got the same {tier!r}")
+            raise InvalidInputError(f"tiers[{at}]: expected each tier once, got {tier!r} again")
     return [_checked_tier(tier, f"tiers[{at}]", refused) for at, tier in enumerate(listed)]
 
 
@@ -41,7 +41,7 @@ def _checked_tier(tier: Any, place: str, refused: type) -> AnyTier:
 
 
 def checked_keys(keys: Iterable[Key]) -> list[Key]:
-    """Keys in a list: what is found for them comes in their order."""
+    """Check keys and list them, since results come in their order."""
     refuse_unordered(keys, "keys")
     listed = items(keys)
     if listed is None:
@@ -53,14 +53,14 @@ def checked_keys(keys: Iterable[Key]) -> list[Key]:
 
 
 def checked_loader(loader: Any) -> Any:
-    """What loads a value, or many."""
+    """Check a loader of one value or many."""
     if not callable(loader):
         raise InvalidInputError(f"loader: expected a function, got {type(loader).__name__}")
     return loader
 
 
 def refuse_coroutine(value: Any, instead: str) -> None:
-    """Complain about a coroutine where nobody awaits it."""
+    """Raise an error for a coroutine that nobody would await."""
     if inspect.isawaitable(value):
         _close(cast("object", value))
         raise InvalidInputError(
@@ -69,7 +69,7 @@ def refuse_coroutine(value: Any, instead: str) -> None:
 
 
 def refuse_used_up(value: object, place: str, use: str, key: Key | None = None) -> None:
-    """Complain about what cannot be given twice, such as a generator: of all who get it, the first uses it up."""
+    """Raise an error for a value that can be consumed only once, such as a generator: only the first reader would get it."""
     kind = type(value)
     if not issubclass(kind, _ONCE):
         return
@@ -87,13 +87,13 @@ def refuse_used_up(value: object, place: str, use: str, key: Key | None = None) 
 
 
 def _close(value: object) -> None:
-    """A coroutine that is not run warns when it is dropped."""
+    """Close a coroutine, which would otherwise warn that it was never awaited."""
     if inspect.iscoroutine(value):
         value.close()
 
 
 def checked_clock(clock: Callable[[], int]) -> Callable[[], int]:
-    """What tells the time."""
+    """Check a clock."""
     if not callable(clock):
         raise InvalidInputError(f"clock: expected a function, got {type(clock).__name__}")
     whole(clock(), "clock()", 0, 2**63 - 1)

@@ -1,4 +1,4 @@
-"""What has to be known of a numpy array to make it again from its values."""
+"""The dtype and shape of numpy arrays as JSON, and arrays from these and their values."""
 
 import json
 import math
@@ -12,12 +12,12 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["array_from", "array_head"]
 
-# Numbers, truth values, times and texts of a fixed width, as `dtype.str` has them. Objects are pointers and mean nothing elsewhere.
+# Numbers, booleans, times and fixed-width texts, in the form of `dtype.str`. Object arrays hold pointers.
 _PLAIN: Final = re.compile(r"[<>|][biufcmMSUV][1-9]\d*(\[\w+\])?")
 
 
 def array_head(array: "NDArray[Any] | np.generic[Any]") -> bytes:
-    """The dtype and the shape of an array as JSON, the same for the same; `InvalidInputError` for a dtype that JSON cannot tell."""
+    """Encode dtype and shape as JSON, equal for equal ones. Raise `InvalidInputError` for a dtype that JSON cannot hold."""
     dtype = array.dtype
     try:
         described = dtype.str if dtype.names is None else dtype.descr
@@ -31,7 +31,7 @@ def array_head(array: "NDArray[Any] | np.generic[Any]") -> bytes:
 
 
 def array_from(head: bytes, values: memoryview) -> NDArray[Any]:
-    """A writable array in memory of its own; raises some `Exception` unless `values` are of just its size."""
+    """Build a writable array with its own memory. Raise an `Exception` unless `values` has exactly its size."""
     described, shape = json.loads(head)
     dtype = _dtype(described)
     if math.prod(shape) * dtype.itemsize != len(values):
@@ -40,7 +40,7 @@ def array_from(head: bytes, values: memoryview) -> NDArray[Any]:
 
 
 def _dtype(described: Any) -> np.dtype[Any]:
-    """The dtype of a text, or of a list of fields: name, dtype and perhaps shape."""
+    """Decode a dtype: a string, or a list of fields with name, dtype and perhaps shape."""
     if isinstance(described, list):
         fields = cast("list[Any]", described)
         return np.dtype([(name, _dtype(kind), *map(tuple, shape)) for name, kind, *shape in fields])

@@ -1,4 +1,4 @@
-"""Which key tends to be asked for after which.
+"""Learns which keys are requested after which.
 
 >>> from tiercel.cache.associations import Associations
 >>> known = Associations()
@@ -21,19 +21,19 @@ from tiercel.checks import number, whole
 __all__ = ["Associations", "Prediction", "wilson_lower_bound"]
 
 _MOST: Final = 256
-"""Times that a key is counted before its counts are halved, so that what was usual once fades."""
+"""Requests of a key after which its counts are halved, so that old habits fade."""
 
 
 class Prediction(NamedTuple):
-    """A key that is likely to be asked for soon."""
+    """A key that is likely to be requested soon."""
 
     key: Key
     probability: float
-    """What the share is at least, with 97.5% confidence."""
+    """A lower bound of the probability, with 97.5% confidence."""
     seen: int
-    """Times that the key came soon after the other one."""
+    """How often the key followed the other one."""
     of: int
-    """Times that the other one was asked for."""
+    """How often the other key was requested."""
 
 
 def wilson_lower_bound(seen: int, of: int, z: float = 1.96) -> float:
@@ -51,34 +51,34 @@ def wilson_lower_bound(seen: int, of: int, z: float = 1.96) -> float:
 
 
 class _Row:
-    """What came after one key."""
+    """The followers of one key."""
 
     __slots__ = ("followers", "of")
 
     def __init__(self) -> None:
         self.of = 0
-        # The one that was counted last comes last.
+        # In the order of their last count.
         self.followers: OrderedDict[Key, int] = OrderedDict()
 
 
 class Associations:
-    """Counts which keys follow which, within a few requests, for the keys that were asked for last. Not for threads.
+    """Counts which keys follow which within a few requests. Not thread-safe.
 
     Parameters
     ----------
     keys
-        Keys whose followers are counted; the one that was counted least recently goes.
+        Keys whose followers are counted. The least recently counted one is dropped.
     followers
-        Followers of a key; the one that was counted least recently goes.
+        Followers of a key. The least recently counted one is dropped.
     window
-        Requests after one for a key that count as following it.
+        Requests after one for a key that count as its followers.
     least
-        Probability from which on a follower is predicted.
+        The probability from which on a follower is predicted.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
     """
 
     def __init__(self, keys: int = 4096, followers: int = 8, window: int = 4, least: float = 0.8) -> None:
@@ -90,7 +90,7 @@ class Associations:
         self._latest: deque[Key] = deque()
 
     def record(self, key: Key) -> None:
-        """Note a request. The one that has left the window counts now, with all that came after it."""
+        """Record a request. The request that leaves the window is counted with all that followed it."""
         self._latest.append(key)
         if len(self._latest) > self.window:
             self._count(self._latest.popleft())
@@ -100,7 +100,7 @@ class Associations:
         self._rows[key] = row
         row.of += 1
         followers = row.followers
-        # Once each, however often they came; `dict` and not `set`, which has another order in every process.
+        # Each follower once. A set would have another order in every process.
         for follower in dict.fromkeys(self._latest):
             if follower != key:
                 followers[follower] = followers.pop(follower, 0) + 1
@@ -114,7 +114,7 @@ class Associations:
             self._rows.popitem(last=False)
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """Keys that are likely to follow a key, or the last one that was recorded: the most likely first, `limit` at most."""
+        """Predict at most `limit` keys to follow a key, or the last recorded one, most likely first."""
         if key is None and self._latest:
             key = self._latest[-1]
         row = None if key is None else self._rows.get(key)
@@ -124,12 +124,12 @@ class Associations:
         likely = [
             Prediction(follower, bound, seen, of)
             for follower, seen in row.followers.items()
-            # The bound is below the share, and the share is quickly known.
+            # The share is above its bound and cheaper to compute.
             if seen >= self._least * of and (bound := wilson_lower_bound(seen, of)) >= self._least
         ]
         likely.sort(key=lambda prediction: -prediction.probability)
         return likely[:limit]
 
     def __len__(self) -> int:
-        """Number of keys whose followers are counted."""
+        """Return the number of keys whose followers are counted."""
         return len(self._rows)

@@ -1,6 +1,6 @@
-"""When a value that could not be loaded anew is tried again: the first time after a second, and after twice as long with each failure, up to a minute.
+"""Exponential backoff of failed refreshes: retry after a second, then after twice as long each time, up to a minute.
 
-So a loader that fails is called at most once a pause, however often the stale value is asked for.
+So a failing loader is called once a pause, however often the stale value is requested.
 """
 
 import threading
@@ -13,7 +13,7 @@ __all__ = ["Backoff"]
 
 _FIRST: Final = SECOND
 _LONGEST: Final = 60 * SECOND
-# Keys that are remembered. What was forgotten is tried again at once.
+# Keys that are remembered. A forgotten key is retried at once.
 _ROOM: Final = 10_000
 
 
@@ -24,11 +24,11 @@ class Backoff:
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        # When each began, and how long it is.
+        # The start and the length of each pause.
         self._pauses: dict[bytes, tuple[int, int]] = {}
 
     def failed(self, name: bytes) -> None:
-        """A key could not be loaded anew."""
+        """Begin a pause after a failed refresh, twice as long as the one before."""
         now = self._clock()
         with self._lock:
             _, before = self._pauses.pop(name, (0, 0))
@@ -37,11 +37,11 @@ class Backoff:
             self._pauses[name] = now, min(max(_FIRST, 2 * before), _LONGEST)
 
     def succeeded(self, name: bytes) -> None:
-        """A key has a new value."""
+        """Forget the failures of a key, which has a new value."""
         self._pauses.pop(name, None)
 
     def is_pausing(self, name: bytes) -> bool:
-        """Whether a key is not to be loaded anew yet."""
+        """Whether the key must not be refreshed yet."""
         pause = self._pauses.get(name)
-        # A clock that was set back ends a pause.
+        # A clock that is set back ends a pause.
         return pause is not None and pause[0] <= self._clock() < sum(pause)

@@ -1,4 +1,4 @@
-"""A cache over tiers."""
+"""A cache of Python values over a stack of tiers."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
@@ -26,7 +26,7 @@ __all__ = ["Cache", "CacheStats"]
 
 
 class CacheStats(TypedDict):
-    """What happened in a cache, all of its namespaces together.
+    """Counters of a cache, over all of its namespaces.
 
     Attributes
     ----------
@@ -35,17 +35,19 @@ class CacheStats(TypedDict):
     load_failures
         Loads that failed.
     waits
-        Callers that waited for another one's load.
+        Callers that waited for a load by another caller.
     deadlines
-        Callers that waited too long.
+        Callers whose `timeout` ran out while they waited.
     stale_served
-        Values given past their time.
+        Expired values that were returned.
     unkept
-        Values that were loaded, given and not kept: of a type that the codec does not keep, or refused by every tier.
+        Values that were loaded and returned but not cached: the codec cannot encode their type,
+        or every tier refused them.
     unread
-        Values and records of namespaces that a tier gave and that could not be read: damaged, or of another codec.
+        Values, and records of namespaces, that a tier returned and that could not be decoded:
+        they were damaged, or written by another codec.
     tiers
-        Of each tier, first to last: the keys of `CacheTierStats`.
+        One entry a tier, first to last, with the keys of `CacheTierStats`.
     """
 
     loads: int
@@ -60,52 +62,62 @@ class CacheStats(TypedDict):
 
 @final
 class Cache(Handle, Loading, MutableMapping[Key, Any]):
-    """Values by key in tiers, the fastest first.
+    """A thread-safe cache over one or more tiers, the fastest first.
 
-    A value that is put goes to the first tier, and in the background to the next one that is a `Store` or `Files`. What a tier drives out comes down
-    to the next one, if it is worth its place (seconds to load x how often it was asked for / bytes). What is asked for a second time is copied up again. Keys are `str` or `bytes`.
+    `put` writes to the first tier, and in the background to the next `Store` or `Files`
+    (write-through). A value that the first tier evicts moves down to the next tier if it is worth
+    the space: load time x request frequency / bytes. A value that is requested a second time is
+    promoted to the first tier again. Keys are `str` or `bytes`.
 
     Parameters
     ----------
     tiers : sequence
-        `Memory`, `Store`, `Files`, `Object`, `Redis`, or any object with `get`, `put` and `delete` of bytes by text, first to last. They belong to the cache: it
-        closes them, and no two are the same.
+        The tiers, first to last: `Memory`, `Store`, `Files`, `Object`, `Redis`, or any object with
+        `get`, `put` and `delete` of bytes by text. The cache owns them and closes them. A tier
+        cannot occur twice.
     ttl : float, optional
-        Seconds that a value is given; for as long as there is room by default.
+        Seconds after which a value expires. By default values do not expire.
     idle_ttl : float, optional
-        Seconds that a value is given since it was last used, to an eighth.
+        Seconds without a read after which a value expires. Reads are recorded in steps of an eighth
+        of this time, so a value may expire that much too early.
     jitter : float
-        The largest part of `ttl` that is taken off by chance, from 0 to 1, so that what was put together does not expire together.
+        Shorten each `ttl` by a random part of up to this share, from 0 to 1, so that values written
+        together do not all expire at once.
     stale : float
-        Seconds past its time in which `get_or_load` still gives a value at once and loads it anew in the background. If that fails, it is tried again
-        after a second, and after twice as long with each failure in a row, at most a minute.
+        Stale-while-revalidate: for this many seconds after a value expires, `get_or_load` returns
+        it at once and reloads it in the background. A failed reload is retried after a second,
+        then after twice as long each time, up to a minute.
     fail_safe : float
-        Seconds past its time in which `get_or_load` gives a value if loading it anew fails, or another caller loads it for more than `timeout`. The
-        caller who loads it has no limit of time: a loader that may hang needs one of its own.
+        For this many seconds after a value expires, `get_or_load` returns it if the reload fails,
+        or if another caller has been loading it for more than `timeout`. The caller that runs the
+        loader has no time limit: a loader that may hang needs its own.
     timeout : float
-        Seconds that `get_or_load` waits for another caller who loads the same key.
+        Seconds that `get_or_load` waits for another caller that is loading the same key.
     codec : {"plain", "msgpack", "pickle (unsafe)"}
-        How values are written: as JSON that tells types, as msgpack where that can hold them, or as pickles, at the risk that whoever can write to a
-        tier runs code in this process. The first two keep None, bool, int, float, str, bytes, numpy arrays and numbers, dates and times, UUIDs,
+        How values are encoded: as JSON with type tags, as msgpack where it can hold the value, or
+        as pickles, which let anyone who can write to a tier run code in this process. The first two
+        accept None, bool, int, float, str, bytes, numpy arrays and numbers, dates and times, UUIDs,
         Decimals, and lists, tuples, sets, frozensets and dicts of these.
     types : sequence of type
-        Dataclasses, enums and named tuples whose members are kept, too. A member is restored from its fields, without a call of its methods.
+        Dataclasses, enums and named tuples to accept as well. Their instances are restored from
+        their fields, without a call of their methods.
     write : {"through", "back"}, optional
-        "through" gives what is put to the first lower tier that outlives the process, too, in the background and within a second. "back" gives it
-        what the first tier drives out, and the rest when the cache is flushed or closed. By default "through" if that tier is a `Store` or `Files`,
-        and "back" if it is outside of the process.
+        "through" writes each value to the first lower tier that persists, in the background and
+        within a second. "back" writes to it what the first tier evicts, and the rest when the cache
+        is flushed or closed. The default is "through" if that tier is a `Store` or `Files`, and
+        "back" if it is remote.
     queue_bytes : int
-        The most that waits to come down to a tier. What has waited longest is dropped; a put that is written through to a `Store` or `Files`
-        waits instead.
+        The size limit of the write queue of each tier. A full queue drops the oldest value, but a
+        put that writes through to a `Store` or `Files` waits instead.
     seed : int
-        Of the jitter.
+        The seed of the jitter.
     clock : callable
-        Gives the time in nanoseconds, an int from 0.
+        Returns the time in nanoseconds, an int from 0.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -162,7 +174,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return value
 
     def get(self, key: Key, default: Any = None) -> Any:
-        """The value of a key, or `default`."""
+        """Return the value of a key, or `default`."""
         shared = self._shared
         name = self._name(key)
         now = shared.clock()
@@ -177,7 +189,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return value
 
     def get_many(self, keys: Iterable[Key]) -> list[Any]:
-        """The values of keys, in their order; None for each that is not there."""
+        """Return the values of keys, in their order, with None for each absent key."""
         shared = self._shared
         wanted = checked_keys(keys)
         names = [self._name(key) for key in wanted]
@@ -188,16 +200,19 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return [None if answer is None else answer.value for answer in answers]
 
     def __setitem__(self, key: Key, value: Any) -> None:
-        """`put`; raises `InvalidInputError` if the value is too large for every tier, and not if a tier fails."""
+        """Like `put`, but raise `InvalidInputError` if the value is too large for every tier.
+
+        Nothing is raised when a tier fails.
+        """
         if self.put(key, value):
             return
-        # False alone does not tell: a tier that fails might have taken it. So once more, and look who refuses.
+        # False may mean that a failing tier would have taken it: try again, and see which tiers refuse.
         before = self._refused()
         if not self.put(key, value) and all(now > then for now, then in zip(self._refused(), before, strict=True)):
-            raise InvalidInputError("value: expected one that a tier can keep, got one that is too large for each")
+            raise InvalidInputError("value: expected one that fits in a tier, got one that is too large for every tier")
 
     def _refused(self) -> list[int]:
-        """Of each tier, how many values were too large for it."""
+        """Count the values that were too large, for each tier."""
         return [tier.backend.stats().get("refused", 0) for tier in self._shared.stack.tiers]
 
     def put(
@@ -210,13 +225,14 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         tags: Iterable[str] = (),
         cost: float = 0.0,
     ) -> bool:
-        """Keep a value; False if it is too large for every tier, or the only tier that would take it fails.
+        """Cache a value. Return False if it is too large for every tier, or if the only tier for it fails.
 
-        A value that would not come back as it is raises `InvalidInputError`, and what was there before stays. So do iterators, generators, files and
-        coroutines, whatever the codec: put a list of them, or what they return.
+        Raise `InvalidInputError` for a value that would not decode to an equal value, and for iterators,
+        generators, files and coroutines, whatever the codec: put a list of them, or their result. The
+        previous value then stays.
 
-        `ttl` and `idle_ttl` are in seconds, and as the cache was made by default; `tags` are names by which values can be invalidated together; `cost` is
-        how many seconds it took to make the value.
+        `ttl` and `idle_ttl` are in seconds and default to those of the cache. `tags` are names for
+        `invalidate_tags`. `cost` is the number of seconds that it took to make the value.
         """
         name, options = self._name(key), self._entry_options(ttl, idle_ttl, tags)
         refuse_used_up(value, "value", "put")
@@ -231,13 +247,13 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
             raise KeyError(key)
 
     def delete(self, key: Key) -> bool:
-        """Forget a key in all tiers; tells whether it was there."""
+        """Delete a key from all tiers. Return whether it was present."""
         was_there = key in self
         self._shared.stack.delete(self._name(key))
         return was_there
 
     def pop(self, key: Key, default: Any = MISSING) -> Any:
-        """Forget a key and give its value, or the default; of several who do so at once, more than one may get it."""
+        """Delete a key and return its value, or the default. Concurrent callers may get the same value."""
         value = self.get(key, MISSING)
         if value is not MISSING:
             self._shared.stack.delete(self._name(key))
@@ -247,21 +263,21 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return default
 
     def popitem(self) -> tuple[Key, Any]:
-        """Forget some key and give it with its value."""
+        """Delete an arbitrary key and return it with its value."""
         for key, value in self.items():
             self._shared.stack.delete(self._name(key))
             return key, value
         raise KeyError("there is no key")
 
     def __contains__(self, key: object) -> bool:
-        """Whether a value would be given. It is read from its tier as by `get`, and not counted as asked for."""
+        """Return whether `get` would return a value. This reads the value but does not count as a request."""
         if not isinstance(key, str | bytes):
             return False
         entry = self._shared.lookup.peek(self._name(key), self._namespace, self._shared.clock())
         return entry is not None and self._shared.open(entry) is not None
 
     def __iter__(self) -> Iterator[Key]:
-        """The keys as of now, in no order; each is looked up, so this is slow where much lies in slow tiers."""
+        """Iterate over the present keys, in no order. Each key is looked up, which is slow in slow tiers."""
         self._check_open()
         for name in self._shared.stack.names():
             key = key_of(self._namespace.prefix, name)
@@ -269,18 +285,18 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
                 yield key
 
     def __len__(self) -> int:
-        """Number of keys, found by going through them."""
+        """Count the keys by iterating over them."""
         return sum(1 for _ in self)
 
     def __bool__(self) -> bool:
         return any(True for _ in self)
 
     def items(self) -> Items[Any]:
-        """Keys and values. Keys that leave while they are walked through are passed over."""
+        """Keys and values. Keys that disappear during the iteration are skipped."""
         return Items(self)
 
     def values(self) -> Values[Any]:
-        """Values. Those that leave while they are walked through are passed over."""
+        """Values. Those that disappear during the iteration are skipped."""
         return Values(self)
 
     aget = async_method(get, in_thread)
@@ -291,7 +307,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     # Invalidation.
 
     def namespace(self, name: str) -> "Cache":
-        """The same cache with keys of their own, which are invalidated together: one a tenant, say, or one a version of a model."""
+        """Return a view of the cache with its own keys, invalidated together: one per tenant or model version, say."""
         checked_name(name, "name")
         view = object.__new__(Cache)
         view._shared, view._options, view._timeout = self._shared, self._options, self._timeout
@@ -299,46 +315,47 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return view
 
     def invalidate(self) -> bool:
-        """Make all values of the namespace invalid, however many there are.
+        """Invalidate all values of the namespace, in constant time.
 
-        From now on none of them is given. Tells whether that holds after a crash, too: whether every tier that outlives the process has it on its disk.
+        From now on no read returns one of them. Return whether that survives a crash, which is so once every
+        persistent tier has it on disk.
         """
         self._check_open()
         return self._namespace.invalidate()
 
     def invalidate_tags(self, *tags: str) -> bool:
-        """Make the values of the namespace invalid that have one of the tags; tells whether that holds after a crash, too."""
+        """Invalidate the values of the namespace that have any of the tags. Return whether that survives a crash."""
         self._check_open()
         return self._namespace.invalidate_tags(checked_tags(tags))
 
     def clear(self) -> None:
-        """Forget all values of the namespace: `invalidate`."""
+        """Remove all values of the namespace, like `invalidate`."""
         self.invalidate()
 
-    # The whole.
+    # The whole cache.
 
     def stats(self) -> CacheStats:
-        """What happened so far, in all namespaces: `help(tiercel.cache.CacheStats)` and `CacheTierStats` tell what each key means."""
+        """Return the counters of all namespaces. See `help(tiercel.cache.CacheStats)` and `CacheTierStats`."""
         self._check_open()
         return cast("CacheStats", {**self._shared.counters.counts(), "tiers": self._shared.stack.stats()})
 
     def optimize(self) -> Rebalanced:
-        """Remove what is too old, and copy to the first tier what was used most lately; tells what was moved."""
+        """Remove expired values and promote the most used values to the first tier. Return what moved."""
         self._check_open()
         return rebalance(self._shared)
 
     def wait_idle(self) -> None:
-        """Let everything come down that is written through or was driven out, and wait for it."""
+        """Wait until the background has moved down all written and evicted values."""
         self._check_open()
         self._shared.stack.move()
 
     def flush(self) -> bool:
-        """Give what the first tier has to the next one, too, and have everything on the tiers' disks; tells whether it is there."""
+        """Write the values of the first tier to the next persistent tier and sync all tiers. Return whether all succeeded."""
         self._check_open()
         return self._shared.flush()
 
     def close(self) -> None:
-        """Flush, and close the tiers. Doing it again changes nothing. Without it, a process that ends flushes what caches it still holds."""
+        """Flush the cache and close its tiers. Closing twice is harmless. A process that exits flushes open caches."""
         if not self._shared.closed:
             self._shared.close_prefetchers()
             try:

@@ -1,4 +1,4 @@
-"""What happened in a cache, counted, and told where nobody would look."""
+"""Counters of events in a cache, and warnings about those that nobody would notice."""
 
 import threading
 import warnings
@@ -18,13 +18,13 @@ _COUNTED: Final[Sequence[str]] = (
     "unkept",
     "unread",
 )
-# What was warned of is remembered, so many namespaces and types at most.
+# The most warnings, by namespace and type.
 _WARNINGS: Final = 1000
 
 
 @final
 class Counters:
-    """Counts, and warnings that are given once."""
+    """Counts events, and warns once of each kind."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,24 +32,24 @@ class Counters:
         self._warned: set[tuple[str, str]] = set()
 
     def count(self, what: str) -> None:
-        """Count one more of what happened."""
+        """Count an event."""
         with self._lock:
             self._counts[what] += 1
 
     def counts(self) -> dict[str, int]:
-        """What happened so far."""
+        """Return the counts so far."""
         with self._lock:
             return dict(self._counts)
 
     def not_kept(self, namespace: str, value: object, error: Exception) -> None:
-        """Count a loaded value that was given and could not be kept, and warn of its type once a namespace."""
+        """Count a loaded value that could not be cached, and warn of its type once a namespace."""
         self.count("unkept")
         kind, where = type(value).__qualname__, _place(namespace)
         message = f"a value of the type {kind} was loaded and is not kept in {where}, so each call loads it: {error}"
         self._warn_once((namespace, kind), message)
 
     def damaged_record(self, namespace: str, tier: QueuedTier) -> None:
-        """Count a record of a namespace that cannot be read, and warn of it once. Without another record the namespace begins a new epoch."""
+        """Count an unreadable record of a namespace, and warn once. Without another record the namespace begins a new epoch."""
         self.count("unread")
         kind = type(tier.backend).__name__
         message = (
@@ -58,7 +58,7 @@ class Counters:
         self._warn_once((namespace, f"record in {kind}"), message)
 
     def after_fork(self) -> None:
-        """Go on in a forked process."""
+        """Continue in a forked process."""
         self._lock = threading.Lock()
 
     def _warn_once(self, mark: tuple[str, str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Which kind of tier has its files in a directory."""
+"""Recognizes the directory of a tier, and its kind."""
 
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -7,16 +7,16 @@ __all__ = ["TierKind", "beginning", "has_log", "tier_kind_in"]
 
 TierKind: TypeAlias = Literal["Store", "Files"]
 
-# Where each kind has its log.
+# The directory of the log, by kind.
 _LOGS: Final[dict[str, TierKind]] = {".": "Store", "ledger": "Files"}
-# What a record of syncs begins with, in either of its two sectors.
+# The magic of the record of syncs, which is in either of its two sectors.
 _SYNCED, _SECTOR = b"TCLS", 512
-# What a file of a log begins with.
+# The magic of a log file.
 _TIER_LOG: Final = b"TCLG"
 
 
 def tier_kind_in(directory: Path) -> TierKind | None:
-    """The kind of tier that has its files there, be they damaged; `None` if none has."""
+    """Return the kind of tier in a directory, damaged or not, or `None`."""
     return next((kind for name, kind in _LOGS.items() if _is_log_of_tier(directory / name)), None)
 
 
@@ -26,18 +26,18 @@ def _is_log_of_tier(directory: Path) -> bool:
 
 
 def has_log(directory: Path, magic: bytes) -> bool:
-    """Whether a file of a log in a directory begins so."""
+    """Whether any log file in a directory begins with this magic."""
     return any(beginning(file, len(magic)) == magic for file in directory.glob("log-*") if file.name[4:].isdecimal())
 
 
 def beginning(file: Path, size: int) -> bytes:
-    """The first bytes of a file; none if it is no file or cannot be read."""
+    """Read the first bytes of a file. Return none if it is not a regular file or is unreadable."""
     try:
-        # A pipe of this name would wait for somebody to write.
+        # Opening a pipe would wait for a writer.
         if not file.is_file():
             return b""
         with file.open("rb") as content:
             return content.read(size)
     except OSError:
-        # Not ours to read.
+        # The file is not ours to read.
         return b""

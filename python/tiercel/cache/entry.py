@@ -1,4 +1,4 @@
-"""A value that was found in a tier."""
+"""An entry that was found in a tier."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ __all__ = ["Entry"]
 
 
 class Entry(NamedTuple):
-    """A value that was found, with its envelope before it."""
+    """The bytes of an entry, and its parsed envelope."""
 
     data: bytes
     envelope: Envelope
@@ -16,6 +16,6 @@ class Entry(NamedTuple):
     tier: int
 
     def touched(self, now: int) -> bytes:
-        """The same, marked as used at this moment."""
+        """Return the bytes with a read recorded now."""
         data = pack(self.envelope._replace(touched=now), self.data[self.start :])
         return as_copy(data) if is_copy(self.data) else data

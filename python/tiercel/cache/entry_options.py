@@ -1,4 +1,4 @@
-"""How long a value is kept, and what it belongs to."""
+"""Options of cache entries: when they expire, and their tags."""
 
 import math
 from collections.abc import Iterable
@@ -13,26 +13,26 @@ from tiercel.errors import InvalidInputError
 __all__ = ["LONG", "EntryOptions", "checked_name", "checked_seconds", "checked_tags"]
 
 LONG: Final = 200 * 366 * 86400.0
-"""Two hundred years: what is longer has no place in nanoseconds."""
+"""Two hundred years, the longest time: more does not fit in nanoseconds."""
 
 
 class EntryOptions(NamedTuple):
-    """How long values are kept; times in seconds."""
+    """Options of an entry, with times in seconds."""
 
     ttl: float | None
-    """How long a value is given; None for as long as there is room."""
+    """The time after which a value expires; None for never."""
     idle_ttl: float | None
-    """How long a value is given since it was last used."""
+    """The time without a read after which a value expires."""
     jitter: float
-    """The largest part of the time to live that is taken off, by chance."""
+    """The largest share of `ttl` that is taken off at random."""
     stale: float
-    """How long after its time a value is still given at once, while it is loaded anew."""
+    """How long an expired value is still returned at once, while it is reloaded in the background."""
     fail_safe: float
-    """How long after its time a value is given if it cannot be loaded anew."""
+    """How long an expired value is returned if the reload fails."""
     tags: tuple[str, ...] = ()
 
     def until(self, now: int, chance: float) -> tuple[int, int, int]:
-        """Until when a value is fresh, how long past its time it may stand in, and how long it may lie unused; in nanoseconds."""
+        """Return the expiry, the grace period and the idle time, in nanoseconds."""
         idle = 0 if self.idle_ttl is None else max(1, int(self.idle_ttl * SECOND))
         grace = int(max(self.stale, self.fail_safe) * SECOND)
         fresh = FOREVER if self.ttl is None else now + int(self.ttl * (1 - self.jitter * chance) * SECOND)
@@ -40,11 +40,11 @@ class EntryOptions(NamedTuple):
 
 
 def checked_seconds(value: Any, name: str) -> float | None:
-    """Seconds over 0, or None for any time."""
+    """Check a number of seconds above 0, or None for no limit."""
     if value is None:
         return None
     seconds = math.nan
-    # One message for all that is wrong.
+    # One message for all mistakes.
     with suppress(InvalidInputError):
         seconds = number(value, name, 0, math.inf)
     if seconds == math.inf:
@@ -55,7 +55,7 @@ def checked_seconds(value: Any, name: str) -> float | None:
 
 
 def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """Names of tags, each once."""
+    """Check the names of tags, and drop duplicates."""
     if isinstance(tags, tuple) and not tags:
         return ()
     listed = items(tags)
@@ -69,7 +69,7 @@ def checked_tags(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 def checked_name(value: object, place: str) -> str:
-    """The name of a namespace or a tag."""
+    """Check the name of a namespace or a tag."""
     size = len(unicode_text(value, place).encode())
     if size > LONGEST:
         raise InvalidInputError(f"{place}: expected at most {LONGEST} bytes of UTF-8, got {size}")

@@ -1,8 +1,8 @@
-"""What a cache writes around a value, so that every tier tells by itself whether it may still be given.
+"""Envelopes: metadata around a value, by which a cache decides whether the value is still valid in any tier.
 
-`epoch` and `turn` are those of the namespace, and `written` the moment, when what the value comes from was begun to be read. So a value that
-was loaded while its namespace or one of its tags was invalidated is never given, wherever it comes to lie. How an envelope is laid out stands
-in `rust/cache/src/envelope.rs`.
+`epoch` and `turn` are those of the namespace, and `written` is the time, when the load or write of the value began. So
+a value that was loaded while its namespace or one of its tags was invalidated is never returned, in whatever tier it
+is. `rust/cache/src/envelope.rs` describes the layout.
 """
 
 from typing import Final, NamedTuple
@@ -17,54 +17,54 @@ SECOND: Final = 10**9
 
 
 class Envelope(NamedTuple):
-    """What is known of a value; moments and times in nanoseconds."""
+    """Metadata of a value, with times in nanoseconds."""
 
     cost: float
-    """Seconds that it took to load."""
+    """Seconds that the load took."""
     epoch: int
     turn: int
-    """How often tags of the namespace had been invalidated."""
+    """The number of invalidations of tags in the namespace."""
     written: int
     fresh: int
-    """Until when it is given, if it is used."""
+    """When the value expires, apart from `idle`."""
     grace: int
-    """How long past its time it may stand in for one that is being loaded, or cannot be."""
+    """How long after it expires the value may still be returned while or because it cannot be reloaded."""
     idle: int
-    """How long it may lie unused; 0 for any time."""
+    """How long the value may go unread; 0 for no limit."""
     touched: int
-    """When it was last seen to be used."""
+    """The time of the last recorded read."""
     tags: list[str]
 
     @property
     def end(self) -> int:
-        """Until when it is given as it is."""
+        """When the value expires."""
         return min(self.fresh, self.touched + self.idle) if self.idle else self.fresh
 
     def is_fresh(self, now: int) -> bool:
-        """Whether it is given as it is."""
+        """Whether the value has not expired."""
         return now < self.end
 
     def is_kept(self, now: int) -> bool:
-        """Whether it may stand in for one that is being loaded, or cannot be."""
+        """Whether the value is fresh or within its grace period."""
         return now < self.end + self.grace
 
 
 def pack(envelope: Envelope, value: bytes) -> bytes:
-    """An envelope with its value."""
+    """Encode an envelope with its value."""
     return pack_envelope(envelope, value)
 
 
 def unpack(data: bytes) -> tuple[Envelope, int] | None:
-    """The envelope, and where the value begins; None for what is none."""
+    """Return the envelope and the offset of the value; None if the bytes are not an envelope."""
     found = unpack_envelope(data)
     return None if found is None else (Envelope(*found[0]), found[1])
 
 
 def as_copy(data: bytes) -> bytes:
-    """The same, marked as a copy of what a tier outside of the process has: it need not be written there again, and must not."""
+    """Mark an entry as a copy of one in a remote tier, to which it need not and must not be written again."""
     return joined(data[:1], b"\x01", tail(data, 2))
 
 
 def is_copy(data: bytes) -> bool:
-    """Whether it is marked so."""
+    """Whether an entry is marked as a copy."""
     return data[1:2] == b"\x01"

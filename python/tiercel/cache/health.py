@@ -1,6 +1,7 @@
-"""What the log tells of tiers that fail in the background: when one begins to, and when it works again, once a minute at most.
+"""Logs when a tier begins to fail in the background and when it recovers, at most once a minute.
 
-A tier in files begins anew after a failure, so on a full disk it takes some values, fails, and takes some again: nobody wants to read that each time.
+A tier in files starts over after a failure. So on a full disk it takes some values, fails, and takes some again, which
+nobody wants to read in the log each time.
 """
 
 import logging
@@ -17,26 +18,26 @@ __all__ = ["HealthLog"]
 
 _LOG: Final = logging.getLogger("tiercel")
 _CHECKING: Final = fork_lock()
-# Seconds between two warnings of a tier, and without a failure after which it works again.
+# The time between two warnings about a tier, and the time without a failure after which it has recovered.
 _QUIET: Final = 60.0
 
 
 @final
 class HealthLog:
-    """Of the tiers of a cache, which of them fail."""
+    """Watches the tiers of a cache for failures."""
 
     def __init__(self, tiers: Sequence[AnyTier], clock: Callable[[], float] = monotonic) -> None:
         self._tiers = [_TierHealth(tier, f"cache: tiers[{at}], {_shown(tier)}") for at, tier in enumerate(tiers)]
         self._clock = clock
 
     def check(self, synced: Sequence[bool] = ()) -> None:
-        """Log what has changed; `synced` tells of each tier whether it has just had everything on its disk."""
+        """Log what has changed. `synced` says for each tier whether it has just synced everything to disk."""
         with _CHECKING:
             flushed = synced or [False] * len(self._tiers)
             events = [
                 tier_health.check(self._clock(), each) for tier_health, each in zip(self._tiers, flushed, strict=True)
             ]
-        # Without the lock: handlers do what they like.
+        # Without the lock: handlers may do anything.
         for event in events:
             if event is not None:
                 _LOG.log(*event)
@@ -44,7 +45,7 @@ class HealthLog:
 
 @final
 class _TierHealth:
-    """What was tier_health of a tier."""
+    """The health of a tier."""
 
     def __init__(self, tier: AnyTier, name: str) -> None:
         self._tier = tier
@@ -66,7 +67,7 @@ class _TierHealth:
             if breaker is None:
                 return logging.WARNING, f"{self._name}: the disk refuses; what cannot be written or read is forgotten"
             return logging.WARNING, f"{self._name}: does not answer, and is asked again later: {stats.get('error')}"
-        # A tier that has forgotten everything has nothing to prove that it works.
+        # A tier that has just been emptied has not shown that it works.
         works = breaker == "closed" or (bool(stats.get("entries")) and (synced or now - self._failed_at >= _QUIET))
         if not self._fails or not works:
             return None
@@ -75,13 +76,13 @@ class _TierHealth:
 
 
 def _stats(tier: AnyTier) -> dict[str, Any]:
-    # Somebody may have closed it.
+    # The tier may be closed.
     with suppress(ClosedError):
         return dict(tier.stats())
     return {}
 
 
 def _shown(tier: AnyTier) -> str:
-    """A tier with the directory that it is in. What is outside may have a password in its place."""
+    """Return the tier with its directory. The address of a remote tier may hold a password, so it is not shown."""
     directory = getattr(tier, "directory", None)
     return f"{type(tier).__name__} {directory}" if directory else type(tier).__name__

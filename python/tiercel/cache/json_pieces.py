@@ -1,7 +1,7 @@
-"""JSON of many values, written and read a piece at a time.
+"""JSON of large values, written and read in pieces.
 
-Python's `json` holds the GIL from the beginning of a call to its end: 0.1 to 0.5 µs for each value. So a list or dict with many values inside is
-kept as pieces, each the JSON of some of its entries, and an outline that says where they belong.
+Python's `json` holds the GIL for a whole call: 0.1 to 0.5 µs for each value. So a list or dict of many values is stored
+as pieces, each the JSON of some of its entries, and an outline that says where they belong.
 
 >>> from tiercel.cache.json_pieces import dump, load
 >>> many = {"name": "numbers", "up to 50,000": list(range(50_000))}
@@ -22,11 +22,11 @@ from tiercel.checks import MAX_DEPTH
 __all__ = ["AS_JSON", "DEEPEST", "MANY", "dump", "load"]
 
 AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""Made once: `json.dumps` makes one a call for any but its own settings."""
+"""Shared, because `json.dumps` makes an encoder for each call with other than default settings."""
 MANY: Final = 4096
-"""The `weight` of a piece. `json` reads and writes it in a millisecond or two."""
+"""The `weight` of a piece, which `json` reads and writes in a millisecond or two."""
 DEEPEST: Final = 3 * MAX_DEPTH + 1
-"""Most lists and objects within each other: a dict whose keys have types takes three levels of JSON."""
+"""The deepest nesting of lists and objects: a dict with typed keys takes three levels of JSON."""
 
 # What `dump` writes:
 #
@@ -34,10 +34,10 @@ DEEPEST: Final = 3 * MAX_DEPTH + 1
 #
 # The outline is a list of steps, which `load` follows:
 #
-#   n              the next n bytes are a JSON list: entries for the end of the innermost open list, or names and values by turns of an object
+#   n              the next n bytes are a JSON list: entries to append to the innermost open list, or alternating names and values of an object
 #   "[" or "{"     open a list or an object
-#   ["name"]       the key under which the next one is opened
-#   "]"            close the innermost one: it becomes an entry of the one around it
+#   ["name"]       the key of the next one that is opened
+#   "]"            close the innermost one, which becomes an entry of the one around it
 _SIZE: Final = struct.Struct("<I")
 _Hook: TypeAlias = Callable[[dict[str, Any]], Any]
 _Entry: TypeAlias = tuple[str | None, Any]
@@ -45,7 +45,7 @@ _Step: TypeAlias = int | str | list[str]
 
 
 def dump(value: Any) -> bytes:
-    """A list or dict that JSON gives back as it is; `InvalidInputError` for text that UTF-8 cannot hold."""
+    """Encode a list or dict that JSON keeps. Raise `InvalidInputError` for text that UTF-8 cannot hold."""
     outline: list[_Step] = []
     pieces: list[bytes] = []
     _write(value, outline, pieces)
@@ -71,7 +71,7 @@ def _write(value: Any, outline: list[_Step], pieces: list[bytes]) -> None:
 
 
 def _parted(entries: Iterable[_Entry]) -> Iterator[list[_Entry] | _Entry]:
-    """Entries that together fill a piece, and the lists and dicts that need more than one piece, in their order."""
+    """Split entries into pieces. Lists and dicts that need several pieces of their own come alone, in order."""
     some: list[_Entry] = []
     total = 0
     for entry in entries:
@@ -89,7 +89,7 @@ def _parted(entries: Iterable[_Entry]) -> Iterator[list[_Entry] | _Entry]:
 
 
 def load(data: bytes, hook: _Hook | None = None) -> Any:
-    """The value that `dump` wrote; `hook` is given each object, as `json.loads` does. Raises some `Exception` for anything else."""
+    """Decode what `dump` wrote. `hook` is called for each object, as by `json.loads`. Raise an `Exception` for other bytes."""
     (size,) = _SIZE.unpack_from(data)
     at = _SIZE.size + size
     root: list[Any] = []

@@ -1,4 +1,4 @@
-"""How keys of a cache are written as keys of its tiers.
+"""How a cache encodes its keys for its tiers.
 
 0           2           2 + n  3 + n
 +-----------+-----------+------+-----
@@ -18,33 +18,33 @@ from tiercel.errors import InvalidInputError
 __all__ = ["LONGEST", "is_record", "key_name", "key_of", "namespace_of", "prefix_of", "record_name", "record_of"]
 
 LONGEST: Final = 1 << 10
-"""Bytes of the name of a namespace or a tag."""
+"""Bytes of the longest name of a namespace or a tag."""
 _RECORD: Final = b"\xff\xff"
 
 
 def prefix_of(namespace: str) -> bytes:
-    """What the keys of a namespace begin with."""
+    """Return the prefix of all keys of a namespace."""
     name = namespace.encode()
     return len(name).to_bytes(2, "big") + name
 
 
 def record_name(namespace: str) -> bytes:
-    """Where a tier has what is known of a namespace. No key begins like this: the name of a namespace is shorter."""
+    """Return the name of a record. No key begins like it, since names of namespaces are shorter than 65,535 bytes."""
     return _RECORD + namespace.encode()
 
 
 def is_record(name: bytes) -> bool:
-    """Whether a key of a tier is that of a record."""
+    """Whether the key of a tier is the name of a record."""
     return name.startswith(_RECORD)
 
 
 def record_of(name: bytes) -> str:
-    """The namespace that a record is of."""
+    """Return the namespace of a record."""
     return name[len(_RECORD) :].decode()
 
 
 def key_name(prefix: bytes, key: Any) -> bytes:
-    """The key of a tier."""
+    """Encode a key of a namespace as the key of a tier."""
     if isinstance(key, str):
         try:
             return prefix + b"s" + key.encode()
@@ -56,7 +56,7 @@ def key_name(prefix: bytes, key: Any) -> bytes:
 
 
 def key_of(prefix: bytes, name: bytes) -> Key | None:
-    """The key that a tier has, if it is one of the namespace."""
+    """Decode the key of a tier; None if it is not of this namespace."""
     if not name.startswith(prefix):
         return None
     kind, rest = name[len(prefix) : len(prefix) + 1], name[len(prefix) + 1 :]
@@ -66,7 +66,7 @@ def key_of(prefix: bytes, name: bytes) -> Key | None:
 
 
 def namespace_of(name: bytes) -> str | None:
-    """The namespace that a key of a tier belongs to; None for a record, and for what no cache wrote."""
+    """Return the namespace of the key of a tier; None for a record, and for keys that no cache wrote."""
     if len(name) < 3:
         return None
     size = int.from_bytes(name[:2], "big")

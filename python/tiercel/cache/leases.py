@@ -1,11 +1,12 @@
-"""Whether somebody has written a key since it was read by one who is going to write what was seen.
+"""Leases: whether a key has been written since a caller read it.
 
-A write begins, changes the first tier and then those below it, and ends. What was read before or meanwhile may be outdated then, so
-nobody who looked at the key before the end may write what was seen. Whoever writes what was seen asks whether it is outdated while nobody
-else can change the first tier: a write that begins later comes after it in all tiers. To move a value between tiers is no write.
+A caller that reads a key in order to write what it read (a load, a promotion, a move between tiers) takes a lease
+before it reads. A write revokes all leases of its key: those taken before it began, and those taken until it has
+changed every tier. The caller checks its lease while nobody else can change the first tier, and writes nothing if it
+was revoked. A write that begins later reaches all tiers after it. Moving a value between tiers is not a write.
 
-A lease is made first and begins then, under a `Finally` that ends it. So whatever is raised in between, it ends, and nothing that is left in the
-middle of a method here counts a key as being written for longer than its writer writes it.
+A lease is created first and then begun, under a `Finally` that ends it. So whatever is raised in between, it ends,
+and a method that is interrupted here never leaves a key marked as being written.
 """
 
 import threading
@@ -16,18 +17,18 @@ __all__ = ["Lease", "Leases"]
 
 @final
 class Lease:
-    """One look at a key, or one write of it."""
+    """A lease of one reader, or one write of a key."""
 
     __slots__ = ("name", "revoked")
 
     def __init__(self, name: bytes) -> None:
         self.name = name
         self.revoked = False
-        """Whether the key was written or deleted since, or nobody looks any more."""
+        """Whether the key was written or deleted since, or the lease has ended."""
 
 
 class Leases:
-    """The leases of a cache, any number a key, and the keys that are being written."""
+    """The leases of a cache, any number per key, and the keys that are being written."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,13 +36,13 @@ class Leases:
         self._writers: dict[bytes, list[Lease]] = {}
 
     def begin(self, lease: Lease) -> None:
-        """Look at a key. This comes before it is read."""
+        """Take a lease. This must happen before the key is read."""
         with self._lock:
             lease.revoked = lease.name in self._writers
             self._leases.setdefault(lease.name, []).append(lease)
 
     def begin_write(self, write: Lease, own: Lease | None = None) -> None:
-        """Begin to write a key: what others have seen of it is outdated. What is given is revoked by a write that begins later."""
+        """Begin to write a key, and revoke all its leases but `own`. A later write revokes this one."""
         with self._lock:
             self._writers.setdefault(write.name, []).append(write)
             there = self._leases.setdefault(write.name, [])
@@ -50,7 +51,7 @@ class Leases:
             there.append(write)
 
     def overtake(self, write: Lease) -> None:
-        """A write changes the first tier now. What others, which began before or after it, have changed there is outdated."""
+        """Revoke all other writes of the key, since this one changes the first tier now."""
         if len(self._writers.get(write.name, ())) < 2:
             return
         with self._lock:
@@ -58,7 +59,7 @@ class Leases:
                 other.revoked |= other is not write
 
     def end(self, lease: Lease) -> None:
-        """No longer look, or write. Doing it again changes nothing, and so does ending what never began."""
+        """End a lease or a write. Ending it twice, or without a beginning, is harmless."""
         with self._lock:
             lease.revoked = True
             for leases in (self._leases, self._writers):

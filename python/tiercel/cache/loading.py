@@ -1,4 +1,4 @@
-"""Values that are loaded when they are asked for."""
+"""The methods of a cache that load missing values."""
 
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, TypeVar, cast, overload
@@ -22,12 +22,12 @@ __all__ = ["MISSING", "UNSET", "Loading"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 MISSING: Any = object()
-# What a caller leaves out is as the cache was made.
+# The default of options that a call inherits from the cache.
 UNSET: Any = object()
 
 
 class Loading:
-    """The methods of `Cache` that load."""
+    """The methods of `Cache` that load values."""
 
     __slots__ = ()
 
@@ -46,20 +46,25 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,
     ) -> Any:
-        """The value of a key; if no tier has it, what `loader(key)` returns, which is kept.
+        """Return the value of a key. If no tier has it, call `loader(key)` and cache the result.
 
-        Of all who ask for a key at once, one loads it. If that fails, one of the others tries again; if that fails, too, all of them get the error.
-        A value that was loaded while its key was written, deleted or invalidated goes to those who asked before that, and is not kept. The same holds for a
-        value of a type that the codec does not keep: all who wait get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the type, once a namespace.
+        Concurrent callers of a key share one load (single flight), so an expiry causes no stampede. If it fails,
+        one of the waiting callers tries again; if that fails too, all of them get the error.
+
+        A value that was loaded while its key was written, deleted or invalidated is returned to the callers that
+        asked before that, and is not cached. A value of a type that the codec cannot encode is not cached either:
+        all waiting callers get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the
+        type, once a namespace.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, or the loader returned what can be read only once, such as a generator or a file: return a list of it.
+            An argument has the wrong type or is out of range. Or the loader returned an object that can be read
+            only once, such as a generator or a file: return a list of it.
         DeadlineExceededError
             Another caller was loading the key for `timeout` seconds.
         RecursiveLoadError
-            The loader asks for the key that it is to load.
+            The loader asks the cache for the key that it is loading.
         """
         load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
         value = self._glance(load.name, self._shared.clock())
@@ -78,7 +83,7 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,
     ) -> Answer:
-        """As `get_or_load`, with where the value comes from, and whether it is past its time."""
+        """Like `get_or_load`, but also return the origin of the value and whether it has expired."""
         load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
         self._shared.stack.sketch.add(load.name)
         return self._recorded(key, load.run(checked))
@@ -93,8 +98,10 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,
     ) -> list[Any]:
-        """The values of keys, in their order; `loader(missing)` is called once with the keys that nobody has or loads, each once, and returns a mapping
-        from them or a list in their order.
+        """Return the values of keys, in their order, and load the missing ones with one call of `loader(missing)`.
+
+        `missing` lists the keys that no tier has and no other caller is loading, each once. The loader returns a
+        mapping from these keys, or a list of values in their order.
         """
         wanted = checked_keys(keys)
         answers = self._batch(wanted, self._entry_options(ttl, idle_ttl, tags), timeout).run(checked_loader(loader))
@@ -110,7 +117,7 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,  # noqa: ASYNC109
     ) -> Any:
-        """`get_or_load` as a coroutine; the loader may be a coroutine function."""
+        """Like `get_or_load`, as a coroutine. The loader may be a coroutine function."""
         load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
         value = self._glance(load.name, self._shared.clock())
         if value is not MISSING:
@@ -128,7 +135,7 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,  # noqa: ASYNC109
     ) -> Answer:
-        """`fetch` as a coroutine; the loader may be a coroutine function."""
+        """Like `fetch`, as a coroutine. The loader may be a coroutine function."""
         load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
         self._shared.stack.sketch.add(load.name)
         return self._recorded(key, await load.arun(checked))
@@ -143,7 +150,7 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,  # noqa: ASYNC109
     ) -> list[Any]:
-        """`get_many_or_load` as a coroutine; the loader may be a coroutine function."""
+        """Like `get_many_or_load`, as a coroutine. The loader may be a coroutine function."""
         wanted = checked_keys(keys)
         answers = await self._batch(wanted, self._entry_options(ttl, idle_ttl, tags), timeout).arun(
             checked_loader(loader)
@@ -173,25 +180,30 @@ class Loading:
         tags: Iterable[str] = (),
         name: str | None = None,
     ) -> Any:
-        """A decorator, with or without brackets: what a function returns is kept under the function's name and its arguments.
+        """Cache the results of a function by its name and arguments. A decorator, with or without parentheses.
 
-        What it returns is always given, and kept if its type can be kept, as in `get_or_load`; what can be read only once is refused, as there.
+        The function may be a coroutine function. Its result is always returned, and cached if the codec can encode
+        it, as in `get_or_load`. A result that can be read only once is refused.
 
-        The function may be a coroutine function. Arguments may be None, bool, int, float, str, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates and times,
-        UUIDs, paths, numpy arrays and numbers. The same call has the same key in every process, however the arguments are passed. Neither the order of keyword
-        arguments nor that of dicts and sets counts: where a function depends on it, pass a list of pairs, as `list(row.items())`.
+        Arguments may be None, bool, int, float, str, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates
+        and times, UUIDs, paths, numpy arrays and numbers. Equal calls have the same key in every process, however
+        the arguments are passed. The order of keyword arguments, dicts and sets does not count: if the function
+        depends on it, pass a list of pairs, as `list(row.items())`.
 
-        `function.cache_key(*args, **kwargs)` is the key: `cache.delete` of it forgets one call. `tags=["rates"]` and `cache.invalidate_tags("rates")` forget
-        all calls of a function. `self` is an argument as well: of a method, the object must be one that may be an argument, such as a dataclass.
+        `function.cache_key(*args, **kwargs)` is the key, so `cache.delete(...)` of it forgets one call.
+        `tags=["rates"]` and `cache.invalidate_tags("rates")` forget all calls of a function. `self` is an argument,
+        too: the object of a method must be one of the types above, such as a dataclass.
 
-        A function is known by its module and qualified name, or by `name`, which one that captures variables, wraps another function or is a lambda must be
-        given: say in it what tells the function from others that are made in the same place. Its code is no part of the key.
+        A function is identified by its module and qualified name, or by `name`. A lambda, and a function that
+        captures variables or wraps another function, needs a `name` that tells it from others made in the same
+        place. The code of the function is not part of the key.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, or the function is not made by def, is a generator, or needs a `name`. When it is called: an argument has a
-            type that is not told above, or the function returns what can be read only once.
+            An argument has the wrong type or is out of range, or the function is not made by def, is a generator,
+            or needs a `name`. When the function is called: an argument has a type that is not listed above, or the
+            result can be read only once.
 
         Examples
         --------
@@ -231,26 +243,28 @@ class Loading:
         loads_per_second: float = 100,
         bytes_per_second: float = 16 << 20,
     ) -> Prefetcher:
-        """From now on, load what is likely to be asked for next in this namespace, while nobody asks for anything.
+        """Load keys that are likely to be requested next, while the namespace is idle.
 
-        The prefetcher learns which keys follow which, loads what has done so at least 80% of the time by the lower bound of a confidence interval, for at
-        most so many loads and bytes a second, begins after `idle` seconds without a request, and switches itself off when more than half of 256
-        prefetches were for nothing. Its `stats()` tell how good it is, its `close()` ends it.
+        The prefetcher learns which keys follow which. It loads a key only if it has followed at least 80% of the
+        time, by the lower bound of a confidence interval, after `idle` seconds without a request and within the
+        limits of loads and bytes per second. It switches itself off when more than half of its last 256 prefetches
+        were wasted. Its `stats()` return how useful it was, and `close()` stops it.
 
-        What it loads is kept on these options, not on those of the requests: give it the `ttl`, `idle_ttl` and `tags` that they have. `tags` may be a function
-        of the key; if that fails, nothing is kept, and it counts as a failure.
+        Prefetched values get the options given here, not those of later requests: pass the same `ttl`, `idle_ttl`
+        and `tags`. `tags` may be a function of the key. If that raises, the value is not cached, and the failure is
+        counted.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, or the namespace has a prefetcher.
+            An argument has the wrong type or is out of range, or the namespace already has a prefetcher.
         """
         checked = checked_loader(loader)
         tags_of = tags if callable(tags) else None
         options = self._entry_options(ttl, idle_ttl, () if callable(tags) else tags)
         before = self._namespace.prefetcher
         if before is not None and not before.stats()["off"]:
-            raise InvalidInputError("loader: expected the only one, got another one in a namespace that prefetches")
+            raise InvalidInputError("loader: expected a namespace without a prefetcher, got one that has a prefetcher")
 
         def load(key: Key) -> int:
             own = options if tags_of is None else options._replace(tags=checked_tags(tags_of(key)))
@@ -270,7 +284,7 @@ class Loading:
         return made
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """What is likely to be asked for after a key, or now: at most `limit` keys, the likeliest first; nothing without `prefetch`."""
+        """Predict at most `limit` keys to follow a key, or the last request, most likely first. Empty without `prefetch`."""
         self._check_open()
         if key is not None:
             self._name(key)
@@ -280,7 +294,7 @@ class Loading:
 
     def _check_open(self) -> None:
         if self._shared.closed:
-            raise ClosedError("the cache has been closed")
+            raise ClosedError("the cache is closed")
 
     def _name(self, key: Key) -> bytes:
         self._check_open()
@@ -289,7 +303,7 @@ class Loading:
     def _record(self, key: Key, *, hit: bool) -> None:
         prefetcher = self._namespace.prefetcher
         if prefetcher is not None:
-            # A key of a call holds its arguments, and what is learnt is kept.
+            # A call's key references its arguments, which the prefetcher must not keep alive.
             prefetcher.record(bytes(key) if isinstance(key, bytes) else key, hit)
 
     def _recorded(self, key: Key, answer: Answer) -> Answer:
@@ -297,7 +311,7 @@ class Loading:
         return answer
 
     def _glance(self, name: bytes, now: int) -> Any:
-        """A value of the first tier, if that is quick to tell."""
+        """Return a value of the first tier, if the fast path applies."""
         data = self._shared.stack.glance(name, self._namespace.epoch, now)
         try:
             return MISSING if data is None else self._shared.codec.decode(data)

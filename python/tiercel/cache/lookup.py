@@ -1,6 +1,6 @@
-"""Finds the values of keys in the tiers: for each key the first one, from the top, that may still be given.
+"""Reads values from the tiers: for each key, the first valid value from the top.
 
-A value that was found below the first tier is copied up when its key has been asked for often enough.
+A value found below the first tier is promoted once its key has been requested often enough.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from tiercel.cache.tier_stack import TierStack
 
 __all__ = ["PROMOTE_AT", "Lookup"]
 
-# How often a key must have been asked for to be copied to the first tier.
+# Requests of a key from which on its value is promoted to the first tier.
 PROMOTE_AT: Final = 2
-# What was used is marked when it lay unused for an eighth of what it may.
+# A read is recorded once an eighth of the idle time has passed since the last recorded one.
 _TOUCH: Final = 8
 
 
 @final
 class Lookup:
-    """Finds values in the tiers of a cache."""
+    """Reads values from the tiers of a cache."""
 
     def __init__(self, stack: TierStack) -> None:
         self._stack = stack
 
     def find(self, name: bytes, namespace: Namespace, now: int) -> tuple[Entry | None, Entry | None]:
-        """A value that may be given, and else one that may stand in for it, or none of them. The key has been counted as asked for."""
+        """Return a valid value, or else an expired one within its grace period. The key must already be counted as requested."""
         entry, stale = self._classify(0, self._stack.tiers[0].get(name), namespace, now)
         if entry is not None:
             self._touch(entry, name, now)
@@ -52,7 +52,7 @@ class Lookup:
     def find_many(
         self, names: Sequence[bytes], namespace: Namespace, now: int
     ) -> list[tuple[Entry | None, Entry | None]]:
-        """The same of many keys, with one question to each tier."""
+        """Do the same for many keys, with one call of each tier."""
         uses = {name: self._stack.sketch.add(name) for name in names}
         found: dict[bytes, tuple[Entry | None, Entry | None]] = {}
         missing = list(uses)
@@ -73,11 +73,11 @@ class Lookup:
         return [found[name] for name in names]
 
     def peek(self, name: bytes, namespace: Namespace, now: int) -> Entry | None:
-        """A value that may be given; it is not counted as asked for."""
+        """Return a valid value without counting a request."""
         return self._peek(name, namespace, now, self._stack.tiers)
 
     def peek_local(self, name: bytes, namespace: Namespace, now: int) -> Entry | None:
-        """The same, without a call to anything outside of the process."""
+        """Do the same in the local tiers only."""
         return self._peek(name, namespace, now, [tier for tier in self._stack.tiers if tier.is_local])
 
     def _peek(self, name: bytes, namespace: Namespace, now: int, tiers: Sequence[QueuedTier]) -> Entry | None:
@@ -91,7 +91,7 @@ class Lookup:
     def _classify(
         self, at: int, data: bytes | None, namespace: Namespace, now: int
     ) -> tuple[Entry | None, Entry | None]:
-        """What a tier gave, if it may be given, and else if it may stand in."""
+        """Return a tier's value as a valid one, or else as an expired one within its grace period."""
         if data is None:
             return None, None
         parsed = unpack(data)
@@ -105,14 +105,14 @@ class Lookup:
         return None, None
 
     def _promote(self, entry: Entry, lease: Lease, now: int) -> None:
-        """Copy a value that was used to the first tier, unless it is outdated."""
+        """Copy a value to the first tier unless its lease was revoked."""
         tier = self._stack.tiers[entry.tier]
         data = entry.touched(now) if entry.envelope.idle else entry.data
         if self._stack.put_first(lease.name, data if tier.is_local else as_copy(data), lease):
             tier.count(promoted=1)
 
     def _touch(self, entry: Entry, name: bytes, now: int) -> None:
-        """Mark a value as used that must not lie unused for long."""
+        """Record the use of a value that has an idle time."""
         if not entry.envelope.idle or now < entry.envelope.touched + entry.envelope.idle // _TOUCH:
             return
         lease = Lease(name)

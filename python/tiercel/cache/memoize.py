@@ -1,4 +1,4 @@
-"""A decorator that keeps what a function returns."""
+"""A decorator that caches the results of a function."""
 
 import functools
 import inspect
@@ -12,15 +12,15 @@ from tiercel.errors import InvalidInputError
 __all__ = ["memoized"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-# What loads the value of a key, and takes the options by keyword.
+# Loads the value of a key, and takes the options by keyword.
 _Loads: TypeAlias = Callable[Concatenate[bytes, Callable[[Any], Any], ...], Any]
-# Characters of a call in a message.
+# The longest call in a message, in characters.
 _SHOWN: Final = 120
 _SHORT: Final = Repr()
 
 
 class _CallKey(bytes):
-    """The key of a call; messages show the call in its place."""
+    """The key of a call. Messages show the call instead."""
 
     function: Callable[..., Any]
     args: Sequence[Any]
@@ -39,7 +39,7 @@ class _CallKey(bytes):
 def memoized(
     get_or_load: _Loads, aget_or_load: _Loads, name: str | None, **options: Any
 ) -> Callable[[_Function], _Function]:
-    """See `Cache.memoize`; the first two are the methods of the cache, for functions and for coroutine functions."""
+    """Implement `Cache.memoize` on these methods of the cache, for functions and for coroutine functions."""
 
     def key_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
         key = _CallKey(stable_key(function, args, kwargs, name))

@@ -1,7 +1,7 @@
-"""The thread of a cache that moves what waits between its tiers.
+"""The background thread of a cache, which drains the queues between its tiers.
 
-It comes with the first work, stays for a second after the last, so that a put need not start one, and holds its stack only while there is
-work: a cache that nobody holds closes its tiers at once.
+It starts with the first work and stays for a second after the last, so that not every put starts a thread. It
+references the stack only while there is work, so that dropping the last reference to a cache closes its tiers at once.
 """
 
 import logging
@@ -20,34 +20,34 @@ _LOG: Final = logging.getLogger("tiercel")
 
 
 class Movable(Protocol):
-    """What has things to move."""
+    """An object with work for the background."""
 
     def move(self) -> None:
-        """Move what waits."""
+        """Do all pending work."""
         ...
 
     def finish(self) -> None:
-        """Do all that is left before the process ends."""
+        """Finish before the process exits."""
         ...
 
 
-# What has work left, and is held for its sake alone.
+# Objects with pending work, which keeps them alive.
 _BUSY: Final[set[Movable]] = set()
 
 
 def unfinished() -> list[Movable]:
-    """What has work left."""
+    """List the objects with pending work."""
     return list(_BUSY)
 
 
 def forget_all() -> None:
-    """In a forked process all of that is the parent's."""
+    """Drop the pending work in a forked process: the parent does it."""
     _BUSY.clear()
 
 
 @final
 class Mover:
-    """Has one thread move what waits, when there is something."""
+    """Runs one thread while there is work."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,35 +56,35 @@ class Mover:
         self._notified = False
 
     def notify(self, moved: Movable) -> None:
-        """There is something to move."""
+        """Announce work."""
         with self._lock:
             _BUSY.add(moved)
             if self._notified:
                 return
-            # It is told when that is done. Where a signal comes in before, it is told once more.
+            # Set last: a signal before that costs one more notification, not a lost one.
             if self._runs:
                 self._tokens.put(None)
                 self._notified = True
                 return
             thread = threading.Thread(target=_run, args=(ref(moved), self), name="tiercel-cache", daemon=True)
-            # There may be no more threads: then what waits is done with the next that comes, or by `flush`, or when the process ends.
+            # If no thread can start, the next notification, `flush` or the exit of the process does the work.
             with suppress(RuntimeError):
                 start(thread)
                 self._runs = self._notified = True
 
     def begin(self) -> None:
-        """What comes from now on needs another round."""
+        """Begin a round. Work announced from now on needs another one."""
         with self._lock:
             self._notified = False
 
     def end(self, moved: Movable) -> None:
-        """A round is done."""
+        """End a round."""
         with self._lock:
             if not self._notified:
                 _BUSY.discard(moved)
 
     def wait(self) -> bool:
-        """Wait for the next round; False if none has come for a while, and the thread is to end."""
+        """Wait for the next round. Return False if none has come for a while, so that the thread must end."""
         try:
             self._tokens.get(timeout=_LINGER)
         except Empty:
@@ -101,7 +101,7 @@ def _run(moved_ref: "ref[Movable]", mover: Mover) -> None:
             moved.move()
             mover.end(moved)
         except Exception:  # noqa: BLE001 - tiers raise what they like
-            # What could not be moved still waits, and is seen as if it had been: the next round tries again.
+            # The work stays queued, where readers see it, and the next round tries again.
             _LOG.exception("a cache could not move what waits for a tier")
         del moved
         if not mover.wait():

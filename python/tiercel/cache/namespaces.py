@@ -1,13 +1,13 @@
-"""Namespaces, and what of them was invalidated.
+"""Namespaces and their invalidation.
 
-A namespace has an epoch, which every value carries: a new epoch makes all of its values invalid at once. It has a turn, too, which each
-invalidation of tags raises: values of an earlier turn that have the tag are invalid. Both are counted, not read from a clock, since clocks are
-set back and differ. Each tier that outlives the process has a record of them from the first value or invalidation on, and has it on its disk
-before an invalidation is acknowledged. A tier may lose the record as it may lose any value: then the namespace begins a new epoch, and nothing
-old is given.
+A namespace has an epoch, which all of its values carry: a new epoch invalidates them all at once. It also has a turn,
+which grows with each invalidation of tags: values with the tag and an earlier turn are invalid. Both are counters, not
+clock readings, because clocks differ and can be set back. Every persistent tier has a record of epoch and turn from the
+first value or invalidation on, and has it on disk before an invalidation is acknowledged. A tier may lose the record
+like any value: then the namespace begins a new epoch, and no old value is returned.
 
-A process knows a namespace as long as somebody uses it. What it knew lies in the first tier then, if that is in memory, under the name of the record, counts
-against its size like a value, and may be driven out like one.
+A process keeps a namespace in memory while it is in use. Afterwards its state stays in the first tier, if that is in
+memory, under the name of the record; it counts against the size of the tier and may be evicted like a value.
 """
 
 import threading
@@ -29,38 +29,38 @@ __all__ = ["Epochs", "Namespace"]
 
 
 class Epochs:
-    """Numbers of epochs, each larger than all before: moments in nanoseconds, so that other processes have others."""
+    """Issues epochs, each larger than all before. They start from the clock, so that processes get different ones."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._now = clock
         self._lock = threading.Lock()
         self._last = 0
         self.changes = 0
-        """How often anything was invalidated."""
+        """The number of invalidations so far."""
 
     def next(self) -> int:
-        """The next one."""
+        """Return the next epoch."""
         with self._lock:
             self._last = max(self._last + 1, self._now())
             return self._last
 
     def changed(self) -> None:
-        """Something is being invalidated."""
+        """Count an invalidation."""
         with self._lock:
             self.changes += 1
 
     def after_fork(self) -> None:
-        """Go on in a forked process."""
+        """Continue in a forked process."""
         self._lock = threading.Lock()
 
     def leave_behind(self, epoch: int) -> None:
-        """Give only larger ones from now on: the clock may have been set back."""
+        """Only issue larger epochs from now on, even if the clock was set back."""
         with self._lock:
             self._last = max(self._last, epoch)
 
 
 class Namespace:
-    """What is valid in a namespace."""
+    """Decides which values of a namespace are valid."""
 
     def __init__(
         self, name: str, stack: TierStack, epochs: Epochs, counters: Counters, held: MutableMapping[str, "Namespace"]
@@ -75,11 +75,11 @@ class Namespace:
         self._epochs = epochs
         self._record = record_name(name)
         self._lock = threading.Lock()
-        # Apart from the other one: a tier outside of the process may take its time.
+        # Separate from `_lock`, because a remote tier may be slow.
         self._keeping = threading.Lock()
         self._asked_of = 0
         memo = read_memo(stack.memo(self._record))
-        # Replaced as a whole, so that nobody reads parts of two.
+        # Replaced as a whole, so that no reader sees parts of two states.
         self._known = NamespaceState(epochs.next(), is_first=True) if memo is None else memo.state
         self._has_record = memo is not None and memo.begun
         if memo is None and self._learn(self._read()):
@@ -87,7 +87,7 @@ class Namespace:
 
     @property
     def prefetcher(self) -> "Prefetcher | None":
-        """What loads ahead in it."""
+        """The prefetcher of the namespace."""
         return self._prefetcher
 
     @prefetcher.setter
@@ -97,23 +97,23 @@ class Namespace:
 
     @property
     def epoch(self) -> int:
-        """What every valid value carries."""
+        """The epoch that every valid value carries."""
         return self._known.epoch
 
     @property
     def version(self) -> tuple[int, int]:
-        """Epoch and turn, which a value carries that begins to be made now."""
+        """Epoch and turn, for a value whose load or write begins now."""
         known = self._known
         return known.epoch, known.turn
 
     def after_fork(self) -> None:
-        """Go on in a forked process."""
+        """Continue in a forked process."""
         self._lock, self._keeping = threading.Lock(), threading.Lock()
 
     def is_valid(self, envelope: Envelope) -> bool:
-        """Whether nothing that a value belongs to was invalidated since it began to be made."""
+        """Whether neither the namespace nor a tag was invalidated since the load or write of a value began."""
         if envelope.epoch != self._known.epoch and not self._has_record and envelope.epoch != self._asked_of:
-            # Another process may have begun the namespace since it was named here.
+            # Another process may have created the record since this namespace was created here.
             self._asked_of = envelope.epoch
             if self._learn(self._read()):
                 self._remember(begun=False)
@@ -123,14 +123,14 @@ class Namespace:
         return not envelope.tags or known.are_tags_valid(envelope.tags, envelope.turn)
 
     def is_load_valid(self, epoch: int, turn: int, tags: Iterable[str]) -> bool:
-        """The same of what is being loaded; tags are those of the load and of whoever wants its value."""
+        """Do the same for a load; `tags` are those of the load and of the caller who wants its value."""
         known = self._known
         return epoch == known.epoch and known.are_tags_valid(tags, turn)
 
     def ensure_record(self) -> None:
-        """Give the tiers a record, if they have none, before a value lies there.
+        """Write the record to tiers without one, before a first value gets there.
 
-        It need not be on a disk: what a crash takes away of a tier is what was written last, so it takes the values of a record along.
+        The record need not be synced: a crash loses the newest writes of a tier, so with the record it loses the values.
         """
         if self._has_record:
             return
@@ -139,27 +139,27 @@ class Namespace:
             self._learn(found)
             self._write(found)
             if any(not tier.is_local for tier in self._lasting) and all(read.state is None for _, read in found):
-                # Another process may have begun at the same time: what was written last is what both go on with.
+                # Another process may have written a record at the same time: both continue with the later one.
                 found = self._read()
                 self._learn(found)
                 self._write(found)
             self._remember(begun=True)
 
     def invalidate(self) -> bool:
-        """Begin a new epoch; tells whether every tier has it on its disk."""
+        """Begin a new epoch. Return whether every tier has it on disk."""
         return self._change(lambda _: NamespaceState(self._epochs.next(), is_first=False))
 
     def invalidate_tags(self, tags: Sequence[str]) -> bool:
-        """Make what has one of the tags invalid; tells whether every tier has it on its disk."""
+        """Invalidate the values with any of the tags. Return whether every tier has that on disk."""
         return self._change(lambda known: known.without(tags))
 
     def keep_record(self) -> bool:
-        """Give the record to the tiers that have another one or none; tells whether all have it."""
+        """Write the record to tiers that lack it. Return whether all have it."""
         with self._keeping:
             found = self._read()
             learnt = self._learn(found)
             if not self._has_record and not learnt:
-                # It is named only.
+                # The namespace has no values yet.
                 return True
             kept = self._write(found)
             self._remember(begun=self._has_record)
@@ -176,19 +176,19 @@ class Namespace:
             found = self._read()
             self._learn(found)
             if any(read.state is not None and before.is_behind(read.state) for _, read in found):
-                # What other processes have made meanwhile is meant as well.
+                # Values that other processes have written meanwhile are invalidated, too.
                 with self._lock:
                     self._known = change(self._known)
             self._remember(begun=True)
             kept = self._write(found)
             for tier, _ in found:
                 kept &= tier.backend.flush()
-            # A tier that has not heard of it must not be asked what is valid.
+            # A tier that missed the invalidation must not be asked what is valid.
             self._hold(unless=kept)
             return kept
 
     def _remember(self, *, begun: bool) -> None:
-        """Have what is known where it is found when nobody uses the namespace for a while."""
+        """Save the state to the first tier, for when nobody references the namespace for a while."""
         self._stack.keep_memo(self._record, write_memo(self._known, begun=begun))
         self._has_record = begun
 
@@ -199,7 +199,7 @@ class Namespace:
             self._held.pop(self.name, None)
 
     def _read(self) -> list[tuple[QueuedTier, RecordRead]]:
-        """The tiers that answer, and their records. One that is damaged is as if it were not there."""
+        """Read the records of the tiers that answer. A damaged record counts as absent."""
         asked = [(tier, read_record(tier, self._record)) for tier in self._lasting]
         found = [(tier, read) for tier, read in asked if read is not None]
         for tier, read in found:
@@ -208,20 +208,20 @@ class Namespace:
         return found
 
     def _learn(self, found: Iterable[tuple[QueuedTier, RecordRead]]) -> bool:
-        """Take in what the tiers tell; whether they tell anything."""
+        """Merge the records of the tiers into the state. Return whether there were any."""
         records = [read.state for _, read in found if read.state is not None]
         if not records:
             return False
         read = reduce(NamespaceState.joined, records)
         self._epochs.leave_behind(max(record.epoch for record in records))
         with self._lock:
-            # Nothing depends on an epoch that no value carries yet.
+            # An epoch that no value carries yet may be replaced.
             gives_way = not self._has_record and self._known.is_first
             self._known = read if gives_way else self._known.joined(read)
         return True
 
     def _write(self, found: Sequence[tuple[QueuedTier, RecordRead]]) -> bool:
-        # Where nobody answered nothing is written: what lies there may be newer.
+        # Nothing is written to a tier that did not answer: its record may be newer.
         kept = len(found) == len(self._lasting)
         for tier, read in found:
             known = self._known

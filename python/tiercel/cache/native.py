@@ -1,4 +1,4 @@
-"""What JSON and msgpack give back as it was, and how much of it a value has inside."""
+"""Which values JSON and msgpack decode to equal values of the same types, and how large such values are."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple, cast
@@ -7,7 +7,7 @@ __all__ = ["JSON", "MSGPACK", "Kinds", "weight"]
 
 
 class Kinds(NamedTuple):
-    """The types that a format gives back as they are."""
+    """The types that a format keeps."""
 
     values: frozenset[type]
     keys: frozenset[type]
@@ -18,10 +18,10 @@ MSGPACK: Final = Kinds(JSON.values | {bytes}, JSON.values | {bytes})
 
 
 def weight(value: object, kinds: Kinds, levels: int) -> int:
-    """How many values there are in a value, itself among them; 0 if a format would give it back as something else.
+    """Count the values within a value, including itself. Return 0 if the format would not keep a type.
 
-    Each 32 characters of a text count as one value more. At most `levels` lists and dicts may be within each other. Subclasses, such as members
-    of an IntEnum, would come back as what they inherit from.
+    Every 32 characters of a text count as one value more. At most `levels` lists and dicts may be nested. Subclasses,
+    such as members of an IntEnum, would decode to their base class.
     """
     kind = type(value)
     inner: Iterable[object]
@@ -37,7 +37,7 @@ def weight(value: object, kinds: Kinds, levels: int) -> int:
     else:
         inner = (value,)
         total = 1
-    # Most of what is inside is plain: a call for each would take longer than all the rest.
+    # Most of the contents are plain, and a call for each would take longer than all the rest.
     for each in inner:
         kind = type(each)
         if kind is str:

@@ -1,7 +1,7 @@
-"""A few threads that come when there is work and go when there is none.
+"""Small thread pools whose threads start when there is work and end when there is none.
 
-Not those of `concurrent.futures`: a process that ends waits for them, and a call to what is outside may hang for good; and what submits work there holds locks in
-which a signal can leave it. Nothing that runs on a pool may wait for other work of that pool.
+`concurrent.futures` does not fit: a process that exits waits for its threads, although a call of a remote tier may hang
+for good, and a signal can leave a lock held in `submit`. A job must not wait for another job of its pool.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ __all__ = ["Pool", "in_thread"]
 
 _Result = TypeVar("_Result")
 
-# Seconds without work after which a thread ends, so that a forgotten tier leaves none behind.
+# Seconds without work after which a thread ends, so that a forgotten tier leaves no threads behind.
 _IDLE: Final = 5.0
-# Reads and writes of tiers that coroutines have done at a time.
+# Threads on which coroutines read and write tiers.
 _THREADS: Final = 8
 
 
 class Pool:
-    """Runs jobs, which must not raise, in the order in which they came, so many at a time."""
+    """Runs jobs in order of submission, a limited number at a time. Jobs must not raise."""
 
     def __init__(self, most: int, name: str) -> None:
         self._most = most
@@ -35,15 +35,15 @@ class Pool:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Go on in a forked process, where there is none of the threads."""
+        """Continue in a forked process, which has none of the threads."""
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        # Jobs that wait or run. A signal in `submit` may leave one too many counted: then a thread too many comes.
+        # Jobs that are queued or run. A signal in `submit` may count one too many, which starts one thread too many.
         self._unfinished = 0
         self._threads: set[object] = set()
 
     def submit(self, job: Callable[[], object]) -> bool:
-        """Have a job run; False if there is no thread that could."""
+        """Queue a job. Return False if there is no thread to run it."""
         with self._lock:
             self._unfinished += 1
             self._jobs.put(job)
@@ -53,20 +53,20 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        """Jobs that a thread is going to begin."""
+        """The number of queued jobs that a thread will run."""
         return self._jobs.qsize() if self._threads else 0
 
     def _start(self) -> None:
         me, started = object(), list[bool]()
         with Finally(self._check_start, me, started):
             self._threads.add(me)
-            # No thread is to be had when there are too many, or the process ends: then the job waits.
+            # No thread can start when there are too many, or when the process exits. Then the job stays queued.
             with suppress(RuntimeError):
                 start(threading.Thread(target=self._work, args=(me,), name=self._name, daemon=True))
                 started.append(True)
 
     def _check_start(self, me: object, started: list[bool]) -> None:
-        """A thread that may not have begun is not counted on."""
+        """Forget a thread that may not have started."""
         if not started:
             self._threads.discard(me)
 
@@ -82,18 +82,18 @@ class Pool:
                         return
                 continue
             job()
-            # Nothing is held while there is nothing to do.
+            # An idle thread must not keep the job alive.
             del job
             with self._lock:
                 self._unfinished -= 1
 
 
-# Of coroutines of all caches. It is their own, for the threads of an event loop may all be waiting for what one of them loads.
+# Used by the coroutines of all caches. The threads of an event loop will not do: all of them may wait for loads of this cache.
 _POOL: Final = Pool(_THREADS, "tiercel coroutine")
 
 
 def in_thread(work: Callable[..., _Result], *arguments: Any) -> "asyncio.Future[_Result]":
-    """The result of work on a thread, which has begun, and is done whether or not anybody waits for it."""
+    """Run work on a thread and return its future. The work begins at once, and is done even if nobody awaits it."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
     future.add_done_callback(_looked_at)
@@ -104,13 +104,13 @@ def in_thread(work: Callable[..., _Result], *arguments: Any) -> "asyncio.Future[
         try:
             once.pop()
         except IndexError:
-            # It was done without a thread.
+            # The caller has run it without a thread.
             return
         try:
             result, error = context.run(work, *arguments), None
         except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
             result, error = None, raised
-        # A loop that is closed has nobody who waits.
+        # Nobody waits on a closed loop.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(_settle, future, result, error)
 
@@ -125,12 +125,12 @@ def _settle(future: "asyncio.Future[Any]", result: Any, error: BaseException | N
     if error is None:
         future.set_result(result)
     else:
-        # No future takes one, for it would end whoever waits as if that had returned.
+        # A future refuses StopIteration, which would end the awaiting generator as if it had returned.
         future.set_exception(RuntimeError(f"raised {error!r}") if isinstance(error, StopIteration) else error)
 
 
 def _looked_at(future: "asyncio.Future[Any]") -> None:
-    """What nobody looks at is told on stderr."""
+    """Mark the error of a future as seen, which asyncio would otherwise log."""
     if not future.cancelled():
         future.exception()
 

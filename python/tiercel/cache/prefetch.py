@@ -1,4 +1,4 @@
-"""Loads what is likely to be asked for next, while nobody asks for anything.
+"""Loads what is likely to be requested next, while the cache is idle.
 
 >>> from tiercel.cache.prefetch import Prefetcher
 >>> cache = {}
@@ -33,40 +33,40 @@ from tiercel.threads import start as start_thread
 __all__ = ["PrefetchStats", "Prefetcher"]
 
 _JUDGED: Final = 256
-"""Prefetches by which a prefetcher judges itself."""
+"""The most recent prefetches, by which a prefetcher judges itself."""
 _WAITING: Final = 64
-"""Predictions that wait to be loaded."""
+"""Predictions in the queue."""
 _LINGER: Final = 1.0
-"""Seconds that the worker waits for more before it ends: starting a thread costs a request as much as many hits."""
+"""Seconds that an idle worker stays: starting a thread costs a request as much as many hits."""
 
 
 class PrefetchStats(TypedDict):
-    """What a prefetcher did, and what it was good for."""
+    """Counters of a prefetcher."""
 
     requests: int
-    """Requests that were recorded."""
+    """Recorded requests."""
     misses: int
     """Requests that found nothing."""
     prefetched: int
-    """Keys that were loaded before they were asked for."""
+    """Keys that were loaded ahead of a request."""
     bytes: int
-    """Bytes of them."""
+    """Bytes of these."""
     used: int
-    """Those that were then asked for, and were there."""
+    """Prefetched keys that were requested and found."""
     wasted: int
-    """Those that were not asked for within the window, had left by then, or could not be loaded."""
+    """Prefetched keys that were not requested within the window, had left by then, or could not be loaded."""
     failures: int
-    """Loads that raised."""
+    """Loads that raised an error."""
     precision: float | None
-    """Share of the last 256 prefetches that were used; None before the first one is decided."""
+    """The share of the last 256 prefetches that were used; None before the first one is decided."""
     coverage: float | None
-    """Share of the requests that would have been misses that found what was prefetched; None before the first such request."""
+    """The share of would-be misses that a prefetch turned into hits; None before the first one."""
     off: bool
-    """Whether it has switched itself off, since more than half of the last 256 prefetches were wasted, or was closed."""
+    """Whether it was closed, or switched itself off because more than half of the last 256 prefetches were wasted."""
 
 
 class _Budget:
-    """So much a second, and what a second brings at once. More may be spent than is there, and is then waited for."""
+    """A rate limit with a burst of one second. It may be overdrawn, which delays the next spending."""
 
     def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
@@ -74,10 +74,10 @@ class _Budget:
         self._at = now
 
     def wait(self, now: float) -> float:
-        """Seconds until something may be spent."""
+        """Return the seconds until something may be spent."""
         self._left = min(self._rate, self._left + (now - self._at) * self._rate)
         self._at = now
-        # A little longer than until nothing is owed, when there would still be nothing to spend.
+        # Slightly more than until nothing is owed, when nothing could be spent yet.
         return 0.0 if self._left > 0 else 1e-3 - self._left / self._rate
 
     def spend(self, amount: float) -> None:
@@ -89,31 +89,32 @@ def _on_a_thread(work: Callable[[], None]) -> None:
 
 
 class Prefetcher(Handle):
-    """Learns which keys follow which from the requests of a cache, and loads those that are likely to be next.
+    """Learns which keys follow which, and loads those that are likely to be requested next.
 
-    It loads only while there are no requests, within a budget, and only what has followed at least 80% of the time, by the lower bound of a
-    confidence interval (see `Associations`). It compares what it loaded with what was then asked for, and switches itself off when more than
-    half of 256 prefetches were for nothing. Its thread starts with the first prediction and ends after a second without work.
+    It loads only while there are no requests, within its limits, and only keys that have followed at least 80% of the
+    time, by the lower bound of a confidence interval (see `Associations`). It compares what it loaded with what was then
+    requested, and switches itself off when more than half of its last 256 prefetches were wasted. Its thread starts with
+    the first prediction and ends after a second without work.
 
     Parameters
     ----------
     cache
-        Tells by `key in cache` what need not be loaded.
+        Says by `key in cache` what need not be loaded.
     load
-        Loads a key into the cache and gives the number of its bytes. It must not record a request. What it raises is counted.
+        Loads a key into the cache and returns its size in bytes. It must not record a request. Its errors are counted.
     idle
         Seconds without a request after which loading begins.
     loads_per_second, bytes_per_second
-        What may be loaded in a second.
+        Rate limits.
     associations
-        The model; one of its own unless given.
+        The model, by default a new one.
     clock, start
-        What tells the time in seconds, and what runs the worker.
+        Returns the time in seconds, and runs the worker.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
     """
 
     def __init__(
@@ -139,10 +140,10 @@ class Prefetcher(Handle):
         self._bytes: Final = _Budget(number(bytes_per_second, "bytes_per_second", 1, 1e15), now)
         self._lock: Final = threading.Lock()
         self._woken: Final = Gate()
-        # The process whose worker runs: that of a parent does not run in its forked children.
+        # The process whose worker runs, which a forked child does not have.
         self._process: int | None = None
         self._asked = now
-        # Keys with the number of the last request that may ask for them, of predictions and of what was loaded; the newest come last.
+        # Predicted and prefetched keys, with the number of the last request that may use them; the newest come last.
         self._waiting: OrderedDict[Key, int] = OrderedDict()
         self._there: OrderedDict[Key, int] = OrderedDict()
         self._verdicts: deque[bool] = deque(maxlen=_JUDGED)
@@ -150,7 +151,7 @@ class Prefetcher(Handle):
         self._requests = self._misses = self._prefetched = self._volume = self._used = self._wasted = self._failures = 0
 
     def record(self, key: Key, hit: bool) -> None:
-        """Note a request, and whether the key was found."""
+        """Record a request, and whether the key was found."""
         starts: list[int] = []
         with Finally(self._check_start, starts):
             with self._lock:
@@ -158,14 +159,14 @@ class Prefetcher(Handle):
                 if self._waiting and self._process != os.getpid():
                     starts.append(os.getpid())
                     self._process = os.getpid()
-            # No thread is to be had, as while Python ends: requests go on, and the next one tries again.
+            # No thread can start, as while Python exits: requests go on, and the next one tries again.
             with suppress(RuntimeError):
                 if starts:
                     self._start(self._work)
                     starts.clear()
 
     def _check_start(self, starts: list[int]) -> None:
-        """A worker that could not start does not run."""
+        """Forget a worker that could not start."""
         if starts:
             self._process = None
 
@@ -185,12 +186,12 @@ class Prefetcher(Handle):
         self._expect(self._associations.predict())
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """Keys that are likely to follow a key, or the last one that was asked for, the most likely first."""
+        """Predict keys to follow a key, or the last request, most likely first."""
         with self._lock:
             return self._associations.predict(key, limit)
 
     def stats(self) -> PrefetchStats:
-        """What was prefetched, what it was good for, and whether it goes on."""
+        """Return the counters."""
         with self._lock:
             verdicts, missing = self._verdicts, self._used + self._misses
             return PrefetchStats(
@@ -207,16 +208,16 @@ class Prefetcher(Handle):
             )
 
     def close(self) -> None:
-        """Load nothing more. A load that has begun goes on to its end. Doing it again changes nothing."""
+        """Stop. A running load completes. Closing twice is harmless."""
         with self._lock:
             self._switch_off()
 
     def step(self) -> float | None:
-        """Load one key if it is time for it. Gives the seconds until the next step may do something; None if none is needed."""
+        """Load one key if it is time. Return the seconds until the next step, or None if none is needed."""
         with self._lock:
             now = self._clock()
             if self._waiting and next(reversed(self._waiting.values())) <= self._requests:
-                # The newest comes too late, and so do all.
+                # Even the newest prediction comes too late.
                 self._waiting.clear()
             quiet = now - self._asked
             if self._off or (not self._waiting and quiet >= _LINGER):
@@ -225,7 +226,7 @@ class Prefetcher(Handle):
             if not self._waiting:
                 return _LINGER - quiet
             wait = max(self._idle - quiet, self._loads.wait(now), self._bytes.wait(now))
-            # Less than the rounding of differences of times is nothing.
+            # Less than the rounding error of time differences does not count.
             if wait > 1e-6:
                 return wait
             key, _ = self._waiting.popitem()
@@ -233,14 +234,14 @@ class Prefetcher(Handle):
         return 0.0
 
     def _prefetch(self, key: Key) -> None:
-        """Load a key, without the lock: requests go on meanwhile, for this key, too."""
+        """Load a key without the lock, so that requests go on, even for this key."""
         size = failures = 0
         try:
             if key in self._cache:
                 return
             with self._lock:
                 if self._there.pop(key, None) is not None:
-                    # It has left the cache since it was loaded.
+                    # It has left the cache since it was prefetched.
                     self._judge(used=False)
                 self._there[key] = self._requests + self._associations.window
             size = int(self._load(key))
@@ -256,7 +257,7 @@ class Prefetcher(Handle):
                 self._judge(used=False)
 
     def _expect(self, predictions: list[Prediction]) -> None:
-        """Have predictions wait, the most likely of the last request in front."""
+        """Queue predictions, with the most likely of the last request in front."""
         if predictions and not self._waiting:
             self._woken.open()
         for prediction in reversed(predictions):
@@ -269,7 +270,7 @@ class Prefetcher(Handle):
         self._verdicts.append(used)
         self._used += used
         self._wasted += not used
-        # So many that the rest of them cannot make up for it any more.
+        # The rest cannot make up for so many any more.
         if self._verdicts.count(False) > _JUDGED // 2:
             self._switch_off()
 

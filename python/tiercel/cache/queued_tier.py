@@ -1,4 +1,4 @@
-"""A tier in its place in a cache: what was asked of it, and what waits to come down to it."""
+"""A tier of a stack: its counters, and the queue of writes before it."""
 
 import threading
 from collections import OrderedDict
@@ -12,16 +12,16 @@ from tiercel.cache.tiers import Key, Memory
 
 __all__ = ["AnyTier", "CacheTierStats", "Latency", "Move", "PendingWrite", "QueuedTier", "as_name"]
 
-# The property of this name hides the type within the class.
+# The property `bytes` hides the type within the class.
 _Content: TypeAlias = bytes
-# When a queue is longer than this, whoever adds to it also works on it.
+# Whoever adds to a longer queue also drains it.
 _LONG: Final = 1 << 14
 # A bucket for each power of two of nanoseconds; the last one holds everything over 4 minutes.
 _BUCKETS: Final = 39
 
 
 class AnyTier(Protocol):
-    """What a cache needs of a tier."""
+    """What a cache requires of a tier."""
 
     @property
     def bytes(self) -> int:
@@ -31,77 +31,79 @@ class AnyTier(Protocol):
     def __contains__(self, key: object, /) -> bool: ...
     def __iter__(self) -> Iterator[Key]: ...
     def get(self, key: Key, /) -> _Content | None:
-        """The value of a key."""
+        """Return the value of a key."""
         ...
 
     def get_many(self, keys: Iterable[Key], /) -> list[_Content | None]:
-        """The values of keys."""
+        """Return the values of keys."""
         ...
 
     def put(self, key: Key, value: _Content, /) -> bool:
-        """Keep a value; tells whether it does."""
+        """Store a value. Return whether it was kept."""
         ...
 
     def put_evicting(self, key: Key, value: _Content, /) -> tuple[bool, list[tuple[Key, _Content]]]:
-        """Keep a value, and hand out what it drives out."""
+        """Store a value, and return whether it was kept and what it evicted."""
         ...
 
     def delete(self, key: Key, /) -> bool:
-        """Forget a key."""
+        """Delete a key."""
         ...
 
     def stats(self) -> Mapping[str, Any]:
-        """What the tier counts."""
+        """Return the counters of the tier."""
         ...
 
     def flush(self) -> bool:
-        """Have everything where it outlives the process."""
+        """Write and sync everything. Return whether that succeeded."""
         ...
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release all resources."""
         ...
 
 
 class Latency(TypedDict):
-    """How long reads took, in seconds: each is at least as long as that share of the reads took, and less than twice as long."""
+    """Read latencies in seconds. A percentile is rounded up to a power of two, so it is less than twice the true one."""
 
     p50: float
     p95: float
     p99: float
     buckets: dict[float, int]
-    """Reads, one for many keys that are asked for together, by the time that they took less than."""
+    """The number of reads by the time that they took less than. Reading many keys at once is one read."""
 
 
 class CacheTierStats(TypedDict):
-    """What happened at a tier of a cache.
+    """Counters of a tier of a cache.
 
     Attributes
     ----------
     tier
         The class of the tier.
     hits
-        Values found here, and given.
+        Values found here and returned.
     misses
-        Values asked for that were not here.
+        Requested values that were not here.
     stale
-        Values found here that were too old, or invalidated.
+        Values found here that were expired or invalidated.
     promoted
         Values copied from here to the first tier.
     demoted
-        Values that the tier before drove out, and that came down to here.
+        Values that the tier above evicted and that moved down to here.
     written
-        Values that were written through to here.
+        Values written through to here.
     declined
-        Values not worth their place here.
+        Values that the admission check rejected.
     dropped
-        Values that would have come down, but for too many that wait.
+        Values that were dropped because the queue was full.
     waiting
-        Values and deletions on their way down to here.
+        Values and deletions in the queue.
     latency
-        How long reads took: `p50`, `p95` and `p99` in seconds, and `buckets`, how many reads took less than so many seconds.
+        Read latencies: `p50`, `p95` and `p99` in seconds, and `buckets`, the number of reads by the time that
+        they took less than.
     own
-        What the tier itself counts since it was made, whoever used it: the keys of `TierStats`, and of `RemoteTierStats` for a tier outside of the process.
+        The counters of the tier itself, which include calls by others: the keys of `TierStats`, or of
+        `RemoteTierStats` for a remote tier.
     """
 
     tier: str
@@ -120,26 +122,26 @@ class CacheTierStats(TypedDict):
 
 @final
 class PendingWrite:
-    """What is to become of a key in a tier."""
+    """A queued write or deletion of a key."""
 
     __slots__ = ("data", "replaces", "through")
 
     def __init__(self, data: bytes | None, *, replaces: bool, through: bool = False) -> None:
         self.data = data
-        """What is to be put; None for a key that is to be deleted."""
+        """The value to put; None for a deletion."""
         self.replaces = replaces
-        """Whether the tier may have something else under the key, which must not stay."""
+        """Whether the tier may have another value of the key, which must not stay."""
         self.through = through
-        """Whether it is written through: the tier gets it, whatever it is worth."""
+        """Whether it is written through: it skips the admission check."""
 
     def size(self, name: bytes) -> int:
-        """Bytes that wait."""
+        """Bytes of the queue that this takes."""
         return len(name) + len(self.data or b"")
 
 
 @final
 class Move:
-    """What is worked off. So long, nobody can tell what the tier has."""
+    """An operation that is being applied. Meanwhile nobody can say what the tier has."""
 
     __slots__ = ("name", "waits")
 
@@ -149,17 +151,17 @@ class Move:
 
 
 class QueuedTier:
-    """A tier, and the queue before it. What is in the queue is as if it were done: readers look there first.
+    """A tier with a queue of writes. Readers look in the queue first, so a queued operation counts as done.
 
-    One thread at a time works off the queues of a cache; nobody else changes a tier below the first one. `lock` is that of the queue, and for the first
-    tier that of the tier; who holds it may take that of the next tier.
+    One thread at a time drains the queues of a cache, and nobody else changes a tier below the first one. `lock`
+    guards the queue, and for the first tier the tier itself. Its holder may take the lock of the next tier.
     """
 
     def __init__(self, tier: AnyTier, capacity: int) -> None:
         self.backend = tier
         self.is_persistent = not isinstance(tier, Memory)
         self.is_local = isinstance(tier, TierCore)
-        """Whether asking what is there costs no call to anything outside of the process."""
+        """Whether a read stays within the process and its disks."""
         self._moving: set[Move] = set()
         self.lock = threading.Lock()
         self.queue: OrderedDict[bytes, PendingWrite] = OrderedDict()
@@ -171,14 +173,14 @@ class QueuedTier:
         self._latencies = [0] * (_BUCKETS + 1)
 
     def get(self, name: bytes) -> bytes | None:
-        """What is here under a name."""
+        """Return the value of a key, and count the read."""
         begun = perf_counter_ns()
         data = self.peek(name)
         self._record_reads(begun, 0 if data is None else 1, 1)
         return data
 
     def get_many(self, names: list[bytes]) -> list[bytes | None]:
-        """What is here under each of these names, with one question to the tier."""
+        """Return the values of keys with one call of the tier, and count the read."""
         if not names:
             return []
         begun = perf_counter_ns()
@@ -196,30 +198,30 @@ class QueuedTier:
             self.misses += looks - hits
 
     def peek(self, name: bytes) -> bytes | None:
-        """The same, not counted as a use of this tier."""
+        """Return the value of a key without counting the read."""
         waits = self.queue.get(name) if self.queue else None
         return self.backend.get(name) if waits is None else waits.data
 
     def count(self, **more: int) -> None:
-        """Add to what is counted."""
+        """Add to the counters."""
         with self._counting:
             for what, number in more.items():
                 setattr(self, what, getattr(self, what) + number)
 
     def may_have(self, name: bytes) -> bool:
-        """Whether there may be something under a name. The lock is held."""
+        """Whether the tier may have the key. The caller holds the lock."""
         return bool(self._moving) or not self.is_local or name in self.queue or name in self.backend
 
     @property
     def is_crowded(self) -> bool:
-        """Whether whoever adds to the queue is to work some off, so that what is written through need not be dropped."""
+        """Whether whoever adds to the queue should also drain it, so that write-through values need not be dropped."""
         return len(self.queue) > _LONG or (self.is_local and self._queued_bytes > self._capacity // 2)
 
     def enqueue(self, name: bytes, data: bytes | None, *, through: bool = False) -> None:
-        """Let a value or a deletion wait. The lock is held."""
+        """Queue a value or a deletion. The caller holds the lock."""
         before = self.queue.get(name)
         replaces = through or data is None or (before is not None and before.replaces)
-        # What was driven out meanwhile is what is written through.
+        # If the key was queued for write-through, the evicted value is that same write.
         through = through or (data is not None and before is not None and before.through)
         self._set(name, PendingWrite(data, replaces=replaces, through=through))
         dropped = 0
@@ -233,37 +235,37 @@ class QueuedTier:
             self.count(dropped=dropped)
 
     def begin_move(self, move: Move, name: bytes | None = None) -> None:
-        """Work off what waits for a key, or else what has waited longest."""
+        """Begin to apply the operation queued for a key, or else the oldest one."""
         with self.lock:
             self._moving.add(move)
             move.name = next(iter(self.queue), b"") if name is None else name
             move.waits = self.queue.get(move.name)
 
     def end_move(self, move: Move) -> None:
-        """It is done, or given up. Doing it again changes nothing."""
+        """End a move, applied or not. Ending it twice is harmless."""
         with self.lock:
             self._moving.discard(move)
 
     def complete(self, name: bytes, done: PendingWrite) -> None:
-        """Something was done, and waits no longer, unless something else has come for the key."""
+        """Remove an applied operation from the queue, unless a newer one has replaced it."""
         with self.lock:
             if self.queue.get(name) is done:
                 self._pop(name)
 
     def after_fork(self) -> None:
-        """Go on in a forked process."""
+        """Continue in a forked process."""
         self.lock, self._counting, self._moving = threading.Lock(), threading.Lock(), set()
         self.queue, self._queued_bytes = OrderedDict(), 0
 
     def _oldest_value(self) -> bytes | None:
-        """The value to drop. What is written through to a tier in the process is not: that tier is quick to work off."""
+        """Return the key of the oldest value that may be dropped. Write-through to a local tier is fast, so it is never dropped."""
         values = ((name, waits) for name, waits in self.queue.items() if waits.data is not None)
         return next((name for name, waits in values if not (waits.through and self.is_local)), None)
 
     def _set(self, name: bytes, waits: PendingWrite) -> None:
-        """In one step, or a reader would see what is below."""
+        """Queue an operation in one step, so that no reader sees what is below."""
         if not self.queue:
-            # Whatever a signal has left in the middle of a change.
+            # A signal may have interrupted a change of this sum.
             self._queued_bytes = 0
         before = self.queue.get(name)
         self.queue[name] = waits
@@ -274,21 +276,21 @@ class QueuedTier:
         self._queued_bytes -= self.queue.pop(name).size(name)
 
     def names(self) -> Iterator[bytes]:
-        """The keys that are here, as of now."""
+        """Iterate over the keys that are here now."""
         with self.lock:
             waiting = {name: waits.data is not None for name, waits in self.queue.items()}
         yield from (name for name, is_value in waiting.items() if is_value)
         yield from (name for name in map(as_name, self.backend) if name not in waiting)
 
     def stats(self, glances: list[int]) -> CacheTierStats:
-        """What happened here so far, with quick looks that gave a value, by the logarithm of the time they took."""
+        """Return the counters. `glances` are the reads by the fast path, by the logarithm of their time."""
         with self._counting:
             counts: Any = {
                 what: getattr(self, what)
                 for what in ("hits", "misses", "stale", "promoted", "demoted", "written", "declined", "dropped")
             }
             latencies = list(self._latencies)
-        # A value that was too old was found, but not given.
+        # An expired value was found, but not returned.
         counts["hits"] += sum(glances) - counts["stale"]
         latencies = [looks + more for looks, more in zip_longest(latencies, glances, fillvalue=0)]
         more = {"waiting": len(self.queue), "latency": _latency(latencies), "own": self.backend.stats()}
@@ -296,7 +298,7 @@ class QueuedTier:
 
 
 def as_name(key: Key) -> bytes:
-    """A key of a tier. A cache has no others than bytes; what else is there is nothing of its own."""
+    """A key of a tier as bytes. A cache only writes bytes; any other key in a tier is not its own."""
     return key if isinstance(key, bytes) else key.encode()
 
 

@@ -1,4 +1,4 @@
-"""What lies where, put in order by how it was used lately."""
+"""Rearranges the values of all tiers by their recent use."""
 
 from typing import NamedTuple
 
@@ -14,16 +14,16 @@ __all__ = ["Rebalanced", "rebalance"]
 
 
 class Rebalanced(NamedTuple):
-    """What was moved."""
+    """What `optimize` removed and moved."""
 
     removed: int
-    """Values that were too old, or invalidated."""
+    """Values that had expired or were invalidated."""
     removed_bytes: int
     promoted: int
     """Values copied to the first tier."""
     promoted_bytes: int
     demoted: int
-    """Values that the first tier drove out."""
+    """Values moved down from the first tier."""
     demoted_bytes: int
 
 
@@ -34,9 +34,9 @@ class _Found(NamedTuple):
 
 
 def rebalance(shared: Shared) -> Rebalanced:
-    """Remove what may no longer be given, and let the best of the lower tiers and the least of the first one change places.
+    """Remove expired and invalidated values, and exchange the best values of lower tiers for the worst of the first one.
 
-    Tiers outside of the process are left alone: each look would be a call.
+    Remote tiers are left alone, since every read would be a call.
     """
     stack = shared.stack
     removed = _remove_old(shared)
@@ -59,7 +59,7 @@ def _remove_old(shared: Shared) -> list[int]:
             space = namespace_of(name)
             if data is None or parsed is None or space is None:
                 continue
-            # What this process does not use it knows no epoch of.
+            # The epoch of a namespace that this process does not use is unknown.
             namespace = shared.known_namespace(space)
             if not (parsed[0].is_kept(now) and (namespace is None or namespace.is_valid(parsed[0]))):
                 removed += [len(data)] if shared.stack.remove(name, data) else []
@@ -76,7 +76,7 @@ def _exchange(stack: TierStack, up: list[int], down: list[int]) -> None:
         if best.name in first.backend or stack.sketch.count(best.name) < PROMOTE_AT:
             continue
         if not is_full:
-            # What the tier drives out tells that there is no more room.
+            # An eviction shows that the tier is full.
             evictions = first.backend.stats()["evictions"]
             is_lifted = stack.promote(best.name)
             is_full = first.backend.stats()["evictions"] > evictions

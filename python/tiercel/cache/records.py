@@ -1,7 +1,7 @@
-"""What is known of a namespace, and how a tier that outlives the process keeps it: its record.
+"""The state of a namespace, and its record in a persistent tier.
 
-Processes that share a tier read its record before they write it, and join what both know. In whatever order they do so, all come to know the
-same, and no invalidation is lost.
+Processes that share a tier read its record before they write it, and merge both states. Merging is independent of
+order, so all processes end up with the same state and no invalidation is lost.
 """
 
 import json
@@ -12,41 +12,41 @@ from tiercel.cache.queued_tier import QueuedTier
 
 __all__ = ["Memo", "NamespaceState", "RecordRead", "read_memo", "read_record", "write_memo", "write_record"]
 
-# Epochs and turns have 64 bits in an envelope. A record says no more than this, so that there is always room to count on.
+# The largest epoch or turn in a record. Envelopes have 64 bits for each, so there is always room to count on.
 _MOST: Final = 2**64 - 2**32
 
-# Tags whose invalidation is remembered one by one; the older half of more is remembered as one turn for all tags.
+# Invalidated tags that are remembered individually. Beyond that, the older half is merged into one turn for all tags.
 _TAGS: Final = 1024
 
 
 class NamespaceState(NamedTuple):
-    """What is valid in a namespace."""
+    """The state of a namespace."""
 
     epoch: int
-    """What every valid value carries."""
+    """The epoch that every valid value carries."""
     is_first: bool
-    """Whether it was begun since no tier read of one, and nothing was invalidated since."""
+    """Whether the epoch began because no tier had a record, and nothing was invalidated since."""
     turn: int = 0
-    """How often tags were invalidated; what is made from now on carries it."""
+    """The number of invalidations of tags, which new values carry."""
     floor: int = 0
-    """Values with tags are invalid whose turn is below this."""
+    """Values with any tags and a lower turn are invalid."""
     tags: Mapping[str, int] = {}
-    """The turns below which values with these tags are invalid."""
+    """By tag, the turn below which values with the tag are invalid."""
 
     def are_tags_valid(self, tags: Iterable[str], turn: int) -> bool:
         """Whether no tag of a value was invalidated since its turn."""
         return turn >= self.floor and all(turn >= self.tags.get(tag, 0) for tag in tags)
 
     def without(self, tags: Iterable[str]) -> Self:
-        """What is known when these tags are invalidated."""
+        """Return the state after these tags are invalidated."""
         turn = self.turn + 1
         return self._replace(is_first=False, turn=turn, tags={**self.tags, **dict.fromkeys(tags, turn)}).shortened()
 
     def joined(self, other: Self) -> Self:
-        """What both know.
+        """Merge two states.
 
-        The later epoch holds; but one that was begun for want of a record gives way to any other, and of two such the earlier one holds: who had
-        begun the later one did not know of it.
+        The later epoch wins. But an epoch that began for want of a record loses to any other, and of two such the
+        earlier one wins, because the process that began the later one had not seen it.
         """
         if self.epoch != other.epoch:
             return max(self, other, key=lambda each: (not each.is_first, -each.epoch if each.is_first else each.epoch))
@@ -55,12 +55,12 @@ class NamespaceState(NamedTuple):
         return self._replace(is_first=is_first, turn=turn, floor=max(self.floor, other.floor), tags=tags).shortened()
 
     def is_behind(self, other: Self) -> bool:
-        """Whether the other one may have seen values made that this one knows nothing of."""
+        """Whether values may have been written under the other state that this one has not seen."""
         joined = self.joined(other)
         return (joined.epoch, joined.turn) != (self.epoch, self.turn)
 
     def shortened(self) -> Self:
-        """The same with as many tags as are remembered one by one."""
+        """Return the state with a bounded number of tags."""
         if len(self.tags) <= _TAGS:
             return self
         oldest_first = sorted(self.tags.items(), key=lambda item: item[1])
@@ -69,17 +69,17 @@ class NamespaceState(NamedTuple):
 
 
 class RecordRead(NamedTuple):
-    """What a tier says of the record of a namespace."""
+    """The record of a namespace as a tier has it."""
 
     state: NamespaceState | None
-    """None if it has none that can be read."""
+    """None if there is no readable record."""
     damaged: bool = False
-    """Whether it has something else in its place."""
+    """Whether something unreadable is in its place."""
 
 
 def read_record(tier: QueuedTier, name: bytes) -> RecordRead | None:
-    """What a tier has under the name of a record; None if it does not answer, which does not mean that there is none."""
-    # Tiers in the process always answer.
+    """Read a record from a tier. Return None if the tier does not answer, so it may have a record or not."""
+    # Local tiers always answer.
     patiently = getattr(tier.backend, "get_patiently", None)
     answers, record = (True, tier.backend.get(name)) if patiently is None else patiently(name)
     if not answers:
@@ -89,25 +89,25 @@ def read_record(tier: QueuedTier, name: bytes) -> RecordRead | None:
 
 
 def write_record(tier: QueuedTier, name: bytes, state: NamespaceState) -> bool:
-    """Give a record to a tier; tells whether it has it."""
+    """Write a record to a tier. Return whether the tier has it."""
     return tier.backend.put(name, json.dumps(state._asdict()).encode())
 
 
 class Memo(NamedTuple):
-    """What a process knew of a namespace when it last used it."""
+    """The state of a namespace when the process last used it."""
 
     state: NamespaceState
     begun: bool
-    """Whether the tiers that outlive the process were given a record."""
+    """Whether the persistent tiers have a record."""
 
 
 def write_memo(state: NamespaceState, *, begun: bool) -> bytes:
-    """What a tier in memory keeps of a namespace."""
+    """Encode a memo for a tier in memory."""
     return json.dumps({**state._asdict(), "begun": begun}).encode()
 
 
 def read_memo(memo: bytes | None) -> Memo | None:
-    """What `write_memo` wrote."""
+    """Decode what `write_memo` wrote."""
     state = None if memo is None else _parsed(memo)
     if memo is None or state is None:
         return None
@@ -115,7 +115,7 @@ def read_memo(memo: bytes | None) -> Memo | None:
 
 
 def _parsed(record: bytes) -> NamespaceState | None:
-    """What a record says. A tier may hold anything, so nothing is taken for what it is not."""
+    """Decode a record. A tier may hold anything, so everything is checked."""
     try:
         found = cast("dict[str, Any]", json.loads(record))
         tags = {tag: _counted(turn) for tag, turn in found["tags"].items()}

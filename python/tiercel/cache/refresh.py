@@ -1,6 +1,7 @@
-"""Values that were given past their time, and are loaded anew while nobody waits for them.
+"""Refreshes of stale values in the background, for stale-while-revalidate.
 
-A key waits here once, and has no flight before its turn comes: whoever cannot have the old value loads it at once and waits for nothing that stands in line.
+A key is queued once, and its flight begins when its turn comes. So a caller that cannot use the stale value loads the
+key at once and does not wait for the queue.
 """
 
 import asyncio
@@ -13,15 +14,15 @@ from tiercel.cache.waiting import context_of_nobody
 
 __all__ = ["Refresher"]
 
-# Loads at a time, of threads and of each event loop.
+# Concurrent refreshes on threads, and on each event loop.
 _MOST: Final = 8
-# Keys that wait. More of them wait until they are asked for again.
+# Keys in a queue. Further keys are queued when they are requested again.
 _ROOM: Final = 10_000
 
 
 @final
 class Refresher:
-    """The renewals of a cache."""
+    """The refreshes of a cache."""
 
     def __init__(self) -> None:
         self._pool = Pool(_MOST, "tiercel renewal")
@@ -29,15 +30,15 @@ class Refresher:
         self._loops: dict[asyncio.AbstractEventLoop, _OnLoop] = {}
 
     def add(self, what: Hashable, work: Callable[[], object]) -> None:
-        """Load something anew on a thread, unless that is to be done."""
+        """Queue a refresh on a thread, unless the same one is queued."""
         if len(self._due) < _ROOM:
             self._due.setdefault(what, work)
-        # Where a signal came in here, something may wait that no job was submitted for.
+        # A signal here may leave a refresh queued for which no job was submitted.
         if self._pool.waiting < len(self._due):
             self._pool.submit(self._work)
 
     def _work(self) -> None:
-        # None is left where two have come for the same one.
+        # The queue is empty if two jobs were submitted for one refresh.
         with suppress(KeyError):
             _, work = self._due.popitem()
             # A loader may call `sys.exit`, which would end the thread.
@@ -45,7 +46,7 @@ class Refresher:
                 work()
 
     def aadd(self, what: Hashable, work: Callable[[], Awaitable[object]]) -> None:
-        """The same on the event loop that runs here, and as long as that is not closed."""
+        """Queue a refresh on the running event loop, which drops it when it is closed."""
         for each in [loop for loop in self._loops if loop.is_closed()]:
             self._loops.pop(each, None)
         loop = asyncio.get_running_loop()
@@ -54,12 +55,12 @@ class Refresher:
 
 @final
 class _OnLoop:
-    """The renewals of an event loop."""
+    """The refreshes of an event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._due: dict[Hashable, Callable[[], Awaitable[object]]] = {}
-        # Held, for the event loop does not.
+        # Referenced here, because the event loop does not keep tasks alive.
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, what: Hashable, work: Callable[[], Awaitable[object]]) -> None:

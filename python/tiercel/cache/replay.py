@@ -1,4 +1,4 @@
-"""What tiers of some size make of a trace of accesses, beside a plain LRU of the same size."""
+"""Replays a trace of requests on tiers, and on plain LRU caches of the same size."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,33 +19,33 @@ Progress: TypeAlias = Callable[[int, int], None] | None
 
 # Requests between two reports of progress.
 _PAUSE = 65536
-# Bytes of every value where a trace does not tell.
+# The size of values if the trace has no sizes.
 _VALUE = 1024
-# The same where nothing but their number counts.
+# The size of values if only their number counts.
 _SMALL = 64
 
 
 class Replayed(NamedTuple):
-    """How many of the requests of a trace were found."""
+    """How many requests of a trace were hits."""
 
     requests: int
     hits: int
-    """By `Memory`."""
+    """In `Memory`."""
     lru_hits: int
-    """By a cache that drops what was not used for longest."""
+    """In an LRU cache."""
 
 
 def replay(trace: Trace, size: int, *, progress: Progress = None) -> Replayed:
-    """Ask for every key of a trace, and put what is not there.
+    """Request every key of a trace, and put those that are absent.
 
     Parameters
     ----------
     trace : Trace
     size : int
-        Bytes, if the trace tells the size of what was asked for, otherwise keys. The memory tier counts its bookkeeping against bytes,
-        too; the LRU, which is there to compare with, does not.
+        Bytes if the trace has sizes, otherwise keys. The memory tier counts its bookkeeping against the bytes; the LRU,
+        which serves as a reference, does not.
     progress : callable, optional
-        Called now and then as `progress(done, total)`.
+        Called at intervals as `progress(done, total)`.
 
     Returns
     -------
@@ -67,30 +67,30 @@ def replay(trace: Trace, size: int, *, progress: Progress = None) -> Replayed:
 
 
 class TwoTiers(NamedTuple):
-    """How many of the requests of a trace were found in a memory above a store."""
+    """How many requests of a trace were hits in a memory tier above a store."""
 
     requests: int
     first_hits: int
-    """By the memory."""
+    """In the memory tier."""
     hits: int
-    """By both."""
+    """In either tier."""
     first_lru_hits: int
-    """By an LRU as large as the memory."""
+    """In an LRU cache of the memory tier's size."""
     lru_hits: int
-    """By an LRU as large as the store."""
+    """In an LRU cache of the store's size."""
 
 
 def replay_two_tiers(trace: Trace, size: int, below: int, *, progress: Progress = None) -> TwoTiers:
-    """Ask a `Cache` of a memory tier above a store for every key of a trace, and put what is not there.
+    """Request every key of a trace from a `Cache` of a memory tier above a store, and put those that are absent.
 
     Parameters
     ----------
     trace : Trace
         Without sizes.
     size, below : int
-        Keys that the memory and the store have room for.
+        Keys that fit in the memory tier and in the store.
     progress : callable, optional
-        Called now and then as `progress(done, total)`.
+        Called at intervals as `progress(done, total)`.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def replay_two_tiers(trace: Trace, size: int, below: int, *, progress: Progress 
     Raises
     ------
     InvalidInputError
-        The trace tells sizes.
+        The trace has sizes.
     """
     if trace.sizes is not None:
         raise InvalidInputError("trace: expected one without sizes for two tiers")
@@ -117,13 +117,13 @@ def replay_two_tiers(trace: Trace, size: int, below: int, *, progress: Progress 
 def _two_tiers(
     directory: Path, size: int, below: int, requests: Iterator[tuple[int, int]], keys: list[bytes]
 ) -> tuple[int, int]:
-    """Hits of the first tier, and of both."""
+    """Return the hits of the first tier, and of both."""
     value = bytes(_SMALL)
     first = size * _entry(Memory(1 << 20), value)
     second = below * _entry(Store(directory / "measure", 1 << 20), value)
     with Cache([Memory(first), Store(directory / "store", second)], write="back") as cache:
         for request, _ in requests:
-            # Put, not loaded, since what takes long to load stays longer; and moved at once, whatever time that takes.
+            # Put without a cost, because values that are slow to load stay longer; and moved down at once.
             if cache.get(keys[request]) is None:
                 cache[keys[request]] = value
             cache.wait_idle()
@@ -132,9 +132,9 @@ def _two_tiers(
 
 
 def _entry(tier: Tier, value: bytes) -> int:
-    """Bytes that an entry of a cache takes in a tier."""
+    """Return the bytes that an entry of a cache takes in a tier."""
     with Cache([tier]) as cache:
-        # A record of the namespace comes with the first value.
+        # The first value adds the record of the namespace.
         cache[bytes(8)] = value
         before = tier.bytes
         cache[b"another."] = value
@@ -142,7 +142,7 @@ def _entry(tier: Tier, value: bytes) -> int:
 
 
 def _told(order: list[int], sizes: list[int], done: int, total: int, progress: Progress) -> Iterator[tuple[int, int]]:
-    """Requests and their sizes, with reports of progress in between."""
+    """Yield requests with their sizes, and report progress in between."""
     for start in range(0, len(order), _PAUSE):
         yield from zip(order[start : start + _PAUSE], sizes[start : start + _PAUSE], strict=True)
         if progress is not None:
@@ -158,7 +158,7 @@ def _memory(memory: Memory, room: int, keys: list[bytes], requests: Iterator[tup
             hits += 1
             continue
         if size > room:
-            # The tier would refuse it: a trace may tell of sizes that there is no memory for.
+            # The tier would refuse it, and the trace may name sizes larger than the memory.
             continue
         if size > len(content):
             content = memoryview(bytes(min(2 * size, room)))

@@ -1,4 +1,4 @@
-"""What all namespaces of a cache have in common, and how a value becomes what its tiers keep."""
+"""The parts that all namespaces of a cache share, and the encoding of values for its tiers."""
 
 import os
 import threading
@@ -34,20 +34,20 @@ _RECENT: Final = 64
 
 
 class Answer(NamedTuple):
-    """A value, and where it comes from."""
+    """A value and its origin."""
 
     value: Any
     tier: str | None
-    """The class of the tier that had it; None if it was loaded."""
+    """The class of the tier that had the value; None if it was loaded."""
     stale: bool
-    """Whether it is past its time: it is being loaded anew, or could not be."""
+    """Whether the value has expired: it is being reloaded, or the reload failed."""
     age: float
-    """Seconds since what it comes from was read."""
+    """Seconds since the load or write of the value began."""
 
 
 @final
 class Shared:
-    """The parts of a cache."""
+    """The shared parts of a cache."""
 
     def __init__(
         self,
@@ -72,43 +72,43 @@ class Shared:
         self._random = Random(seed)  # noqa: S311
         self._lock = threading.Lock()
         self._epochs = Epochs(clock)
-        # Those that somebody uses, and those that must be held for other reasons.
+        # Namespaces in use, and those that must be kept for other reasons.
         self._namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
         self._held: dict[str, Namespace] = {}
-        # A few of those that were made last, which are likely to be asked for again.
+        # The most recent namespaces, which are likely to be used again.
         self._recent: deque[Namespace] = deque(maxlen=_RECENT)
         _SHARED.add(self)
         _AT_EXIT.is_needed()
 
     def namespace(self, name: str) -> Namespace:
-        """A namespace, the same object as long as somebody has it."""
+        """Return a namespace, always the same object while it is in use."""
         known = self._namespaces.get(name)
         if known is not None:
             return known
         while True:
             changes = self._epochs.changes
-            # Without the lock: it asks tiers, which may take their time.
+            # Without the lock: it reads from tiers, which may be slow.
             made = Namespace(name, self.stack, self._epochs, self.counters, self._held)
             with self._lock:
-                # Somebody else may have had it, changed it and left it meanwhile.
+                # Another caller may have created, changed and dropped it meanwhile.
                 if self._epochs.changes == changes or name in self._namespaces:
                     used = self._namespaces.setdefault(name, made)
                     self._recent.append(used)
                     return used
 
     def known_namespace(self, name: str) -> Namespace | None:
-        """A namespace that this cache has used, and knows something of."""
+        """Return a namespace that this cache has used and remembers, or None."""
         known = self._namespaces.get(name)
         return self.namespace(name) if known is None and self.stack.memo(record_name(name)) is not None else known
 
     def close_prefetchers(self) -> None:
-        """Load nothing any more that nobody has asked for."""
+        """Stop all prefetchers."""
         for namespace in list(self._held.values()):
             if namespace.prefetcher is not None:
                 namespace.prefetcher.close()
 
     def keep_records(self) -> bool:
-        """Give the tiers what is known of namespaces, where they have lost it."""
+        """Write the records of all known namespaces to tiers that have lost them. Return success."""
         if not any(tier.is_persistent for tier in self.stack.tiers):
             return True
         kept = True
@@ -119,7 +119,7 @@ class Shared:
         return kept
 
     def flush(self) -> bool:
-        """Give the tiers that outlive the process what they are to have, and have it on their disks; tells whether it is there."""
+        """Write everything to the persistent tiers and sync them. Return whether all succeeded."""
         kept = self.stack.write_back()
         kept &= self.keep_records()
         synced = [tier.backend.flush() for tier in self.stack.tiers]
@@ -127,13 +127,13 @@ class Shared:
         return kept and all(synced)
 
     def finish(self) -> None:
-        """What a process does before it ends, unless it is one that was forked from the owner."""
+        """Flush before the process exits, except in a forked child of the owner."""
         if self._process == os.getpid() and not self.closed:
             self.close_prefetchers()
             self.flush()
 
     def keep(self, name: bytes, data: bytes, own: Lease) -> None:
-        """Write what was loaded; a cache that was closed meanwhile keeps nothing."""
+        """Write a loaded value, unless the cache was closed meanwhile."""
         with suppress(ClosedError):
             if not self.closed and not self.stack.write(name, data, own) and not own.revoked:
                 self.counters.count("unkept")
@@ -141,13 +141,13 @@ class Shared:
     def seal(
         self, content: bytes, options: EntryOptions, version: tuple[int, int], written: int, cost: float = 0.0
     ) -> bytes:
-        """The bytes of a value as tiers keep them."""
+        """Encode a value with its envelope, as tiers store it."""
         now = self.clock()
         fresh, grace, idle = options.until(now, self._random.random() if options.jitter else 0.0)
         return pack(Envelope(cost, *version, written, fresh, grace, idle, now, list(options.tags)), content)
 
     def open(self, entry: Entry, *, stale: bool = False) -> Answer | None:
-        """What a tier kept as an answer; None if its bytes are no value."""
+        """Decode an entry. Return None if its bytes are not a value."""
         try:
             value = self.codec.decode(tail(entry.data, entry.start))
         except DamagedValueError:
@@ -158,7 +158,7 @@ class Shared:
         return Answer(value, type(tier.backend).__name__, stale, age)
 
     def after_fork(self) -> None:
-        """Go on in a forked process, where threads that held a lock, or loaded something, are not."""
+        """Continue in a forked process, without the threads that held locks or ran loaders."""
         self._lock = threading.Lock()
         self.counters.after_fork()
         self._epochs.after_fork()
@@ -173,9 +173,9 @@ _SHARED: Final[WeakSet[Shared]] = WeakSet()
 
 
 def _finish_all() -> None:
-    """Before the process ends: a cache that was not closed, and what one that nobody holds any more has left to do."""
+    """Flush open caches before the process exits, and finish the queues of caches that nobody references."""
     for shared in list(_SHARED):
-        # Tiers raise what they like, and the others are to be flushed, too.
+        # Tiers may raise anything, and the others must still be flushed.
         with suppress(Exception):
             shared.finish()
     for moved in unfinished():
@@ -183,7 +183,7 @@ def _finish_all() -> None:
             moved.finish()
 
 
-# Before the tiers, to which the caches still write.
+# Before the tiers, because caches still write to them.
 _AT_EXIT: Final = AtExit(_finish_all, priority=20)
 
 

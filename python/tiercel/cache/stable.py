@@ -1,4 +1,4 @@
-"""Keys of calls: the same in every process, for calls that are the same.
+"""Stable keys of calls: equal in every process for equal calls.
 
 >>> from tiercel.cache.stable import stable_key
 >>> def area(width, height=1): ...
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["known_by", "stable_key"]
 
-# What is hashed is a tree of values. Each is its tag, the length of its body (u64) and its body, which may hold further values:
-# whoever reads it from the left finds one way to read it, so that different trees are different bytes.
+# The hash covers a tree of values. Each is a tag, the length of its body (u64) and its body, which may hold further values.
+# Such an encoding can be parsed in one way only, so different trees are different bytes.
 _SIZE: Final = struct.Struct("<Q")
 _VERSION: Final = b"tiercel call 1"
 
@@ -44,31 +44,31 @@ _VERSION: Final = b"tiercel call 1"
 def stable_key(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any], name: str | None = None
 ) -> bytes:
-    """The key of a call: 32 bytes, the same in every process and on every machine for the same call.
+    """Return the key of a call: 32 bytes, equal in every process and on every machine for equal calls.
 
-    Arguments are put in the places of the function's signature and defaults are filled in, so it does not matter how they are passed.
-    They are the same if nothing tells them apart: 1, 1.0, True and "1" are four arguments, 0.0 and -0.0 two. The order of dicts and sets
-    does not count. What else the function depends on is no part of the key: global variables and its code, and, of one that was given a name, what it
-    captures and wraps.
+    Arguments are bound to the parameters of the function and defaults are filled in, so it does not matter how they are
+    passed. Values of different types differ: 1, 1.0, True and "1" are four arguments, and 0.0 and -0.0 are two. The
+    order of dicts and sets does not count. Whatever else the function depends on is not part of the key: global
+    variables, its code, and for a function with a `name` also the variables it captures and the function it wraps.
 
     Parameters
     ----------
     function
-        Known by its module (its file, if it was started as a program) and qualified name, unless it has a `name`. The object of a bound method is
-        an argument.
+        Identified by its module (its file, if it runs as a program) and qualified name, unless it has a `name`. The
+        object of a bound method is an argument.
     args, kwargs
-        What it is called with: None, bool, int, float, str, bytes, tuple, list, dict, set, frozenset, members of an Enum, dataclasses,
-        dates and times, UUIDs, paths, numpy arrays and numbers, and what is made of these, 64 levels deep.
+        The arguments: None, bool, int, float, str, bytes, tuple, list, dict, set, frozenset, members of an Enum,
+        dataclasses, dates and times, UUIDs, paths, numpy arrays and numbers, nested up to 64 levels deep.
     name
-        What the function is known by, in every module.
+        Identifies the function, in every module.
 
     Raises
     ------
     InvalidInputError
-        An argument is of another type, which is named, or the function is not made by def; or it has no `name`, and captures variables or wraps
-        another function, so that others are called as it is.
+        An argument has another type, or the function is not made by def. Or it has no `name`, and captures variables or
+        wraps another function, so that others would have the same key.
     TypeError
-        The function cannot be called so.
+        The arguments do not match the signature.
     """
     if inspect.ismethod(function):
         function, args = function.__func__, (function.__self__, *args)
@@ -85,13 +85,13 @@ def stable_key(
 
 
 class _MisfitError(Exception):
-    """A value without a form that is the same in every process."""
+    """A value that has no stable encoding."""
 
 
 def known_by(function: Callable[..., Any], name: str | None) -> tuple[bytes, inspect.Signature]:
-    """What tells a function or method from all others, and its signature; `InvalidInputError` if nothing does."""
+    """Return the identity of a function or method, and its signature. Raise `InvalidInputError` if it has no identity."""
     function = function.__func__ if inspect.ismethod(function) else function
-    # Other callables may hold what no name tells, and some cannot be looked up.
+    # Other callables may hold hidden state, and some have no name.
     if not inspect.isfunction(function):
         raise InvalidInputError(f"function: expected one with a name, made by def, got {function!r}")
     return _known(function, name)
@@ -99,33 +99,33 @@ def known_by(function: Callable[..., Any], name: str | None) -> tuple[bytes, ins
 
 @lru_cache(maxsize=1024)
 def _known(function: FunctionType, name: str | None) -> tuple[bytes, inspect.Signature]:
-    # A function may take other arguments than the one that it wraps.
+    # A function may take other arguments than the one it wraps.
     signature = inspect.signature(function, follow_wrapped=False)
     if name is not None:
         return _tagged(b"F", name.encode()), signature
     if "<lambda>" in function.__qualname__:
-        raise _nameless(function, "is a lambda, or lies in one")
-    # The name that it has is that of the other one.
+        raise _nameless(function, "is a lambda, or is defined in one")
+    # It has the name of the wrapped function.
     if hasattr(function, "__wrapped__"):
-        raise _nameless(function, "wraps another function, whose name it has")
-    # `super()` captures the class, which the qualified name tells.
+        raise _nameless(function, "wraps another function and has its name")
+    # `super()` captures the class, which is part of the qualified name.
     if captured := [variable for variable in function.__code__.co_freevars if variable != "__class__"]:
-        raise _nameless(function, f"captures the variable {captured[0]!r}, so that others are called as it is")
+        raise _nameless(function, f"captures the variable {captured[0]!r}, which its name does not identify")
     return _name(function), signature
 
 
 def _nameless(function: FunctionType, why: str) -> InvalidInputError:
     return InvalidInputError(
-        f"name: expected a str, since {function.__qualname__} {why}, got None; pass a name that no other function has, as "
+        f"name: expected a str, since {function.__qualname__} {why}, got None; pass a unique name, as "
         'in name="prices of today"'
     )
 
 
 def _name(named: Any) -> bytes:
-    """Module and qualified name of a function or class."""
+    """Encode the module and qualified name of a function or class."""
     module: str | None = named.__module__
     if module in {None, "__main__", "__mp_main__"}:
-        # Every program has a module of this name, and what it calls itself depends on how it was started.
+        # Every program has a module of this name, and its own name depends on how it was started.
         module = getattr(sys.modules["__main__"], "__file__", None)
     return _text(module or "") + _text(named.__qualname__)
 
@@ -134,14 +134,14 @@ def _value(value: object, levels: int) -> bytes:
     if (form := _FORMS.get(type(value))) is not None:
         return form(value)
     if not levels:
-        raise _MisfitError(f"expected at most {MAX_DEPTH} levels within each other")
+        raise _MisfitError(f"expected at most {MAX_DEPTH} nested levels, got more")
     if (within := _CONTAINERS.get(type(value))) is not None:
         return within(value, levels - 1)
     if isinstance(value, Enum):
-        # Flags that are set together may have no name.
+        # A combination of flags may have no name.
         member = _int(value.value) if isinstance(value, Flag) else _text(value.name)
         return _tagged(b"E", _name(type(value)), member)
-    # A class that only inherits from a dataclass may have more than its fields.
+    # A subclass of a dataclass may have more than its fields.
     if "__dataclass_fields__" in vars(type(value)) and not isinstance(value, _BUILTIN):
         value = cast("DataclassInstance", value)
         named = ((field.name, getattr(value, field.name)) for field in fields(value))
@@ -151,7 +151,7 @@ def _value(value: object, levels: int) -> bytes:
     if isinstance(value, np.generic):
         return _array(b"G", cast("np.generic[Any]", value))
     raise _MisfitError(
-        f"expected a value that is the same in every process, got {type(value).__name__}; pass what it is known by, such as its id"
+        f"expected a value with a stable encoding, got {type(value).__name__}; pass what identifies it, such as its id"
     )
 
 
@@ -160,7 +160,7 @@ def _tagged(tag: bytes, *body: bytes) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    # Names of files may hold what is no Unicode.
+    # File names may be invalid Unicode.
     return _tagged(b"s", text.encode("utf-8", "surrogatepass"))
 
 
@@ -169,13 +169,13 @@ def _int(value: int) -> bytes:
 
 
 def _float(value: float) -> bytes:
-    # One NaN, whatever its sign, which depends on the processor.
+    # One NaN, because its sign depends on the processor.
     return _tagged(b"f", b"nan" if math.isnan(value) else struct.pack("<d", value))
 
 
 def _zone(value: dt.datetime | dt.time) -> bytes:
     zone = value.tzinfo
-    # A zone that was read from a file has no key, one of another class no text that is the same everywhere.
+    # A zone that was read from a file has no key, and one of another class has no stable text.
     name = zone.key if isinstance(zone, ZoneInfo) else str(zone)
     if not name or type(zone) not in {type(None), dt.timezone, ZoneInfo}:
         raise _MisfitError(f"expected a time in a zone with a name, got one in {type(zone).__name__}")
@@ -235,5 +235,5 @@ _CONTAINERS: Final[dict[type, Callable[[Any, int], bytes]]] = {
     frozenset: lambda value, levels: _tagged(b"<", *sorted(_each(value, levels))),
     dict: lambda value, levels: _tagged(b":", *_pairs(value, levels)),
 }
-# What such a class holds besides the fields of a dataclass would not count.
+# A subclass of these has contents besides the fields of a dataclass.
 _BUILTIN: Final = (type, *_FORMS, *_CONTAINERS)

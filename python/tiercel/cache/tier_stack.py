@@ -1,16 +1,18 @@
-"""The tiers of a cache, one below the other, and what moves between them. `lookup.py` finds values in them.
+"""The stack of tiers of a cache, and how values move between them. `lookup.py` reads from it.
 
 ```
-put ----> first tier --driven out--> queue --worth it?--> second tier --driven out--> queue --> third tier
-             ^                                                |
-             +------------- seen for the second time ---------+--- get
+put ----> first tier ---evicted---> queue --admitted?--> second tier ---evicted---> queue --> third tier
+             ^                                               |
+             +-------- promoted at the second request -------+--- get
 ```
 
-What is put is written through as well, by the same queue, to the first tier below that outlives the process; worth is not asked then. What is
-promoted stays below, too, so that it need not be written again when it comes down; a copy of what a tier outside of the process has is marked,
-for somebody else may have written there since. A key that is written or deleted waits, as a
-deletion, before each lower tier that may have it; so a call waits for no tier but the first, and nobody sees what was replaced. One thread works
-off the queues (`mover.py`), and has the tiers write to their files what they were given.
+`put` also writes through to the first persistent tier below, by the same queue but without the admission check.
+A promoted value stays below too, so that demoting it again costs no write. Copies of values of a remote tier are
+marked as copies, because another process may have written there since.
+
+A write or deletion of a key queues a deletion for each lower tier that may have the key. So a call waits for the
+first tier only, and no reader sees a replaced value. One thread drains the queues (`mover.py`) and makes the tiers
+write their buffers to their files.
 """
 
 import os
@@ -34,15 +36,15 @@ __all__ = ["TierStack", "Write"]
 
 Write: TypeAlias = Literal["through", "back"]
 
-# Counters of the sketch: it knows well how often so many keys were asked for.
+# Counters of the sketch, which is accurate for about as many keys.
 _SKETCH: Final = 1 << 16
-# Steps of work that whoever adds to a crowded queue does.
+# Queued operations that a writer applies itself when a queue is long.
 _STEPS: Final = 256
 
 
 @final
 class TierStack:
-    """Tiers, first to last."""
+    """The tiers of a cache, first to last."""
 
     def __init__(self, tiers: Sequence[AnyTier], capacity: int, write: Write | None) -> None:
         self.tiers = [QueuedTier(tier, capacity) for tier in tiers]
@@ -60,18 +62,18 @@ class TierStack:
         if write is None and lasting is not None and not self.tiers[lasting].is_local:
             lasting = None
         self._write_through_at = None if write == "back" else lasting
-        # A first tier with files gathers what it is given, too.
+        # A first tier with files buffers writes, too.
         self._first_buffers = write != "back" and isinstance(first, PersistentTier)
 
     def glance(self, name: bytes, epoch: int, now: int) -> bytes | None:
-        """A value of the first tier, without its envelope, if that is quick to tell; the key is counted as asked for."""
+        """Return a value of the first tier without its envelope, if the fast path applies. Count the request."""
         if self._glance is None:
             self.sketch.add(name)
             return None
         return self._glance.look(name, epoch, now)
 
     def write(self, name: bytes, data: bytes, own: Lease | None = None) -> bool:
-        """Put a value in place of what any tier has, unless what it was made of is outdated; tells whether a tier keeps it."""
+        """Replace the value in all tiers unless the lease `own` was revoked. Return whether a tier keeps the value."""
         write = Lease(name)
         with Finally(self.leases.end, write):
             self.leases.begin_write(write, own)
@@ -86,7 +88,7 @@ class TierStack:
             self._delete(name, write, None)
 
     def remove(self, name: bytes, data: bytes) -> bool:
-        """Delete a key whose value is this one. That is no write: who loads the key goes on."""
+        """Delete a key if it has this value. This is not a write: a load of the key goes on."""
         lease = Lease(name)
         with Finally(self.leases.end, lease):
             self.leases.begin(lease)
@@ -94,12 +96,12 @@ class TierStack:
             return there == data and self._delete(name, None, lease)
 
     def memo(self, record: bytes) -> bytes | None:
-        """What the first tier, if it is in memory, has under the name of a record."""
+        """Return what a first tier in memory has under the name of a record."""
         first = self.tiers[0]
         return None if first.is_persistent else first.backend.get(record)
 
     def keep_memo(self, record: bytes, memo: bytes) -> None:
-        """Have it there. No other tier gets it, not even when it is driven out."""
+        """Store a memo in a first tier in memory. It never moves to another tier, not even when evicted."""
         first, put = self.tiers[0], list[_Put]()
         if first.is_persistent:
             return
@@ -107,17 +109,17 @@ class TierStack:
             _put_into(put, first, record, memo)
 
     def records(self) -> list[bytes]:
-        """The names of the records that the first tier has, if it is in memory."""
+        """List the names of the records in a first tier in memory."""
         first = self.tiers[0]
         return [] if first.is_persistent else [name for name in map(as_name, first.backend) if is_record(name)]
 
     def stats(self) -> list[CacheTierStats]:
-        """What happened at each tier so far."""
+        """Return the counters of each tier."""
         glances = [] if self._glance is None else self._glance.took()
         return [tier.stats(glances if at == 0 else []) for at, tier in enumerate(self.tiers)]
 
     def names(self) -> Iterator[bytes]:
-        """Every key once."""
+        """Iterate over all keys, each once."""
         known: set[bytes] = set()
         for tier in self.tiers:
             for name in tier.names():
@@ -126,7 +128,7 @@ class TierStack:
                     yield name
 
     def finish(self) -> None:
-        """What a process does before it ends, unless it is one that was forked from the owner."""
+        """Flush before the process exits, except in a forked child of the owner."""
         if self._process != os.getpid():
             return
         with suppress(ClosedError):
@@ -135,7 +137,7 @@ class TierStack:
                 tier.backend.flush()
 
     def write_back(self) -> bool:
-        """Give what the first tier has to the next one that outlives the process, too, and do all that waits; tells whether that has it."""
+        """Write the values of the first tier to the first persistent tier below and drain the queues. Return success."""
         kept = True
         lasting = [at for at, tier in enumerate(self.tiers) if tier.is_persistent]
         if lasting and lasting[0]:
@@ -162,7 +164,7 @@ class TierStack:
             return kept
 
     def demote(self, name: bytes) -> bool:
-        """Let a value of the first tier come down."""
+        """Move a value of the first tier down."""
         first, lease = self.tiers[0], Lease(name)
         with Finally(self.leases.end, lease):
             self.leases.begin(lease)
@@ -186,7 +188,7 @@ class TierStack:
         return False
 
     def put_first(self, name: bytes, data: bytes, lease: Lease) -> bool:
-        """Put what lies below, or lay in the first tier, into the first tier, unless it is outdated; tells whether it is there."""
+        """Put a value that was read from any tier into the first one unless the lease was revoked. Return whether it is there."""
         first, put = self.tiers[0], list[_Put]()
         with first.lock, Finally(self._queue_all_evicted, put):
             if lease.revoked:
@@ -197,14 +199,14 @@ class TierStack:
         return put[0][0]
 
     def _delete(self, name: bytes, write: Lease | None, own: Lease | None) -> bool:
-        """Delete a key from the first tier, and have it deleted from those below."""
+        """Delete a key from the first tier, and queue its deletion for those below."""
         first = self.tiers[0]
         with first.lock:
             if own is not None and own.revoked:
                 return False
             if write is not None:
                 self.leases.overtake(write)
-            # Before it leaves the first tier, so that nobody sees an older one below.
+            # Before it leaves the first tier, so that no reader finds an older value below.
             pushed = self._replace_below(name, None)
             first.backend.delete(name)
         if pushed or self._first_buffers:
@@ -212,7 +214,7 @@ class TierStack:
         return True
 
     def _write_first(self, name: bytes, data: bytes, write: Lease, own: Lease | None) -> bool | None:
-        """Put into the first tier, and let the change wait for those below; None, and nothing is changed, if what the value was made of is outdated."""
+        """Put a value into the first tier and queue the change for those below. Return None, unchanged, if `own` was revoked."""
         first, put = self.tiers[0], list[_Put]()
         if len(self.tiers) == 1:
             with first.lock:
@@ -220,7 +222,7 @@ class TierStack:
             if self._first_buffers:
                 self._schedule()
             return kept
-        # All in one step, or of two who write a key the one could come first here and the other there.
+        # In one step, or two writes of a key could be applied in one order here and in the other below.
         with first.lock, Finally(self._pass_on, name, data, put):
             if own is not None and own.revoked:
                 return None
@@ -230,7 +232,7 @@ class TierStack:
         return put[0][0]
 
     def _pass_on(self, name: bytes, data: bytes, put: list["_Put"]) -> None:
-        """The tiers below hear of what was put into the first one. The lock of that is held."""
+        """Queue the results of puts into the first tier for the tiers below. The caller holds its lock."""
         for kept, evicted in put:
             self._replace_below(name, data if kept else None)
             self._queue_evicted(evicted)
@@ -244,20 +246,20 @@ class TierStack:
             self._queue(1, evicted)
 
     def _put_below(self, data: bytes, write: Lease) -> bool:
-        """Put what the first tier does not take into one that does. It may be larger than any queue: so long, the key waits as deleted."""
+        """Put a value that does not fit the first tier into one that it fits. It may exceed any queue, so meanwhile a deletion is queued."""
         name, first, move = write.name, self.tiers[0], Move()
         with self._working:
             for at, tier in enumerate(self.tiers[1:], 1):
                 with first.lock:
                     if write.revoked:
-                        # Somebody else has written the key since, or is about to.
+                        # Another caller has written the key since, or is about to.
                         return True
                     with tier.lock:
                         tier.enqueue(name, None)
                         waits = tier.queue[name]
                 with Finally(tier.end_move, move):
                     tier.begin_move(move, name)
-                    # What has been written since waits in its place, and stays when this one is settled.
+                    # A newer write takes its place in the queue, and completing this one leaves that alone.
                     if self._put(at, name, data):
                         tier.complete(name, waits)
                         return True
@@ -265,10 +267,11 @@ class TierStack:
         return False
 
     def _replace_below(self, name: bytes, data: bytes | None) -> bool:
-        """Have a value put into the tier that is written through, and the key deleted from all others below the first; tells whether there is something to do.
+        """Queue a value for the write-through tier, and a deletion for all other tiers below the first. Return whether anything was queued.
 
-        From the first of them down: what a move drives out of a tier goes on to the next one unless something waits for the key before the tier. So what
-        waits further down stays the last word on the key only if something waits above it already.
+        The tiers must be visited top down. A value that a move evicts from a tier goes on to the next one unless the key
+        is queued before that tier. So an operation queued further down stays the last word on the key only if one is
+        queued above it already.
         """
         pushed = False
         for at, tier in enumerate(self.tiers[1:], 1):
@@ -284,7 +287,7 @@ class TierStack:
         with tier.lock:
             for key, data in entries:
                 name = as_name(key)
-                # A record that waits would come down after a newer one.
+                # A queued record would arrive after a newer one.
                 if not is_record(name):
                     tier.enqueue(name, data)
 
@@ -299,7 +302,7 @@ class TierStack:
             self._mover.notify(self)
 
     def move(self) -> None:
-        """Do what waits, and have the tiers in the process write to their files what they were given."""
+        """Drain the queues, and make the local tiers write their buffers to their files."""
         self.drain()
         for tier in self.tiers:
             if isinstance(tier.backend, PersistentTier):
@@ -308,7 +311,7 @@ class TierStack:
         self.health.check()
 
     def drain(self, most: int | None = None) -> None:
-        """Do what waits, or so much of it."""
+        """Apply all queued operations, or at most so many."""
         done = 0
         while most is None or done < most:
             with self._working:
@@ -327,7 +330,7 @@ class TierStack:
             try:
                 self._apply(at, move.name, move.waits)
             except ClosedError:
-                # Somebody has closed the tier.
+                # The tier was closed.
                 tier.complete(move.name, move.waits)
 
     def _apply(self, at: int, name: bytes, waits: PendingWrite) -> None:
@@ -344,7 +347,7 @@ class TierStack:
             self._delete_at(at, name, waits)
 
     def _has(self, tier: QueuedTier, name: bytes, waits: PendingWrite) -> bool:
-        """Whether a tier need not be given a value: it has it, or one of a tier outside that is as new. If it has another, that must go."""
+        """Return whether a tier needs no write: it has the value, or a remote one that is as new. A different value must go."""
         if waits.replaces or waits.data is None:
             return False
         parsed = unpack(waits.data)
@@ -370,19 +373,19 @@ class TierStack:
         tier.complete(name, waits)
 
     def _put(self, at: int, name: bytes, data: bytes) -> bool:
-        """Put into a tier below the first, and let what it drives out go on."""
+        """Put a value into a tier below the first, and queue what it evicts for the next one."""
         tier = self.tiers[at]
         kept, evicted = tier.backend.put_evicting(name, data)
         with tier.lock:
             for gone, old in evicted:
                 self._admission[at].evicted(as_name(gone), old)
             if at + 1 < len(self.tiers):
-                # What waits for such a key is newer than what is driven out.
+                # An operation that is queued for such a key is newer than the evicted value.
                 self._queue(at + 1, [(gone, old) for gone, old in evicted if gone not in tier.queue])
         return kept
 
     def after_fork(self, moment: int) -> None:
-        """Go on in a forked process, where threads that held a lock are not. What was there before is the parent's to bring down."""
+        """Continue in a forked process, without the threads that held locks. The parent applies what was queued."""
         self._working, self._mover = threading.RLock(), Mover()
         self._forked_at = moment
         self.leases = Leases()
@@ -390,10 +393,10 @@ class TierStack:
             tier.after_fork()
 
 
-# What became of a value, and what it drove out.
+# Whether a value was kept, and what it evicted.
 _Put: TypeAlias = tuple[bool, Sequence[tuple[Key, bytes]]]
 
 
 def _put_into(put: list[_Put], tier: QueuedTier, name: bytes, data: bytes) -> None:
-    # Not in two calls, between which a signal may come in: what was driven out would be nowhere.
+    # In one call: a signal between two calls would lose what was evicted.
     put.extend(map(tier.backend.put_evicting, (name,), (data,)))

@@ -1,4 +1,4 @@
-"""The tiers of a cache."""
+"""The tiers of a cache that are local to the process: in memory, in a store and in files."""
 
 import os
 from collections.abc import Generator, ItemsView, Iterator, MutableMapping, ValuesView
@@ -22,28 +22,29 @@ Key: TypeAlias = str | bytes
 
 
 class TierStats(TypedDict):
-    """What is in a tier, and what happened since it was made.
+    """Contents and counters of a tier since it was opened.
 
     Attributes
     ----------
     entries
-        Keys that are there.
+        Keys in the tier.
     bytes
-        Bytes that count against the size: of values, keys and their bookkeeping.
+        Bytes that count against its size: values, keys and bookkeeping.
     hits
         Values found.
     misses
-        Keys asked for that were not there.
+        Requested keys that were absent.
     puts
-        Values kept.
+        Values stored.
     evictions
         Values removed to make room.
     refused
-        Values too large to be kept.
+        Values that were too large.
     damaged
-        Values or files that were damaged: each was a miss.
+        Damaged values or files. Each was a miss.
     failures
-        Reads and writes that the disk refused: each was a miss, or a value not kept. Of a tier of a `Cache`: `cache.stats()["tiers"][1]["own"]["failures"]`.
+        Reads and writes that the disk refused. Each was a miss, or a value that was not stored. For a tier of a
+        `Cache`: `cache.stats()["tiers"][1]["own"]["failures"]`.
     """
 
     entries: int
@@ -70,29 +71,29 @@ class _Values(ValuesView[bytes]):
 
 
 class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
-    """What every tier can do: a `MutableMapping` of keys, `str` or `bytes`, to bytes.
+    """The interface of every local tier: a `MutableMapping` of `str` or `bytes` keys to bytes.
 
-    Reading an absent key by `tier[key]` raises `KeyError`, by `tier.get(key)` gives None. A key of another type raises
-    `InvalidInputError`, as does a value that has no buffer. `tier[key] = value` raises `InvalidInputError` for a value that is too large
-    for the tier; `tier.put(key, value)` tells so by False.
+    For an absent key `tier[key]` raises `KeyError`, and `tier.get(key)` returns None. A key of another type, or a value
+    without a buffer, raises `InvalidInputError`. For a value that is too large for the tier, `tier[key] = value` raises
+    `InvalidInputError`, and `tier.put(key, value)` returns False.
     """
 
     __slots__ = ()
 
     def items(self) -> ItemsView[Key, bytes]:
-        """Keys and values. Keys that leave while they are walked through are passed over."""
+        """Keys and values. Keys that disappear during the iteration are skipped."""
         return _Items(self)
 
     def values(self) -> ValuesView[bytes]:
-        """Values. Those that leave while they are walked through are passed over."""
+        """Values. Those that disappear during the iteration are skipped."""
         return _Values(self)
 
     def flush(self) -> bool:
-        """Have everything where it outlives the process, if the tier does; tells whether it is there."""
+        """Write and sync everything, if the tier is persistent. Return whether that succeeded."""
         return True
 
     def close(self) -> None:
-        """Give back what the tier holds of the system. Doing it again changes nothing."""
+        """Release all resources. Closing twice is harmless."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {len(self):,} keys, {self.bytes:,} bytes>"
@@ -101,14 +102,15 @@ class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
 class Memory(MemoryCore, Tier):
     """A tier in memory.
 
-    Who stays is decided by how recently and how often a value was used (the policy of quick_cache, a CLOCK with two rings and a memory of
-    keys that left), so one pass over many keys does not drive out those that are used again and again.
+    Eviction follows the policy of quick_cache, a CLOCK with two rings and a memory of evicted keys. It weighs recency
+    and frequency, so one scan over many keys does not evict the keys in regular use.
 
     Parameters
     ----------
     bytes : int
-        Size, of values and keys as the allocator rounds them, and about 140 bytes an entry. An entry may take 85% of it; from 256 MiB on
-        the room is divided into parts of about 128 MiB or more, and an entry may take 85% of a part.
+        The size: values and keys as the allocator rounds them, and about 140 bytes an entry. An entry may take up to
+        85% of it. From 256 MiB on the tier is split into shards of at least about 128 MiB, and an entry may take up
+        to 85% of a shard.
 
     Raises
     ------
@@ -130,11 +132,11 @@ class Memory(MemoryCore, Tier):
 
 @contextmanager
 def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
-    """Where a tier cannot be opened because one of the other kind is there, say so."""
+    """If a tier cannot be opened because another kind of tier is in the directory, say so."""
     try:
         yield
     except (InvalidInputError, MissingFileError):
-        # It may be no path at all, or none that the system takes.
+        # The path may not be one, or the system may refuse it.
         directory = Path(os.path.expanduser(path)) if isinstance(path, str | os.PathLike) else None  # noqa: PTH111
         there = tier_kind_in(directory) if directory is not None and directory.is_dir() else None
         if there is None or there == kind:
@@ -149,7 +151,7 @@ def _nothing_left(path: object, create: object) -> AbstractContextManager[None]:
     try:
         return nothing_left(path_name(path, "path"), TIER_LOG) if create is True else nullcontext()
     except InvalidInputError:
-        # The opening says so.
+        # Opening the tier raises this error.
         return nullcontext()
 
 
@@ -158,10 +160,10 @@ def _absolute(path: "str | os.PathLike[str]") -> str:
 
 
 class PersistentTier(LastingCore, Tier):
-    """A tier that outlives the process: `Store` and `Files`. A context manager that closes it.
+    """A tier that outlives the process: `Store` or `Files`. As a context manager it closes itself.
 
-    A closed tier raises `ClosedError`. A process that ends flushes the tiers that it holds. A forked process finds nothing in them and keeps nothing,
-    but holds the directory open while it lives.
+    A closed tier raises `ClosedError`. A process that exits flushes its open tiers. In a forked child the tier is empty
+    and stores nothing, but the child holds the directory open while it lives.
     """
 
     __slots__ = ()
@@ -182,14 +184,14 @@ class PersistentTier(LastingCore, Tier):
         self.close()
 
 
-# By what they are, for tiers with equal contents are equal.
+# By id, because tiers with equal contents are equal.
 _open: WeakValueDictionary[int, PersistentTier] = WeakValueDictionary()
 
 
 def _finish() -> None:
     for tier in list(_open.values()):
         if not tier.closed:
-            # In a forked process this does nothing.
+            # A no-op in a forked process.
             tier.flush()
 
 
@@ -197,37 +199,39 @@ _at_exit = AtExit(_finish, priority=10)
 
 
 class Store(StoreCore, PersistentTier):
-    """A tier in a directory, which outlives the process.
+    """A persistent tier in a directory: a log of values.
 
-    Values are written together, about a mebibyte at a time, and synced every sixteen mebibytes or so, and by `flush()` and `close()`: what a crash
-    loses is what was written since, and what that replaced or deleted may be back. A damaged value is a miss; damage that may hide what was replaced
-    or deleted takes along everything that is older, and the file is set aside as `log-<number>.damaged`. After a write that the disk refuses
-    everything is forgotten. All of it is counted in `stats()`.
+    Values are written together, about a mebibyte at a time. They are synced about every sixteen mebibytes, and by
+    `flush()` and `close()`. A crash loses what was written since, and may bring back what that replaced or deleted. A
+    damaged value is a miss. Damage that may hide a replacement or a deletion discards everything older, and the file is
+    set aside as `log-<number>.damaged`. After a write that the disk refuses, the tier is emptied. `stats()` counts all
+    of this.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A directory of the tier's own, in which a leading `~` is a home directory. It is made if it is missing, with those above it. What
-        other programs wrote must not be in it, hidden files included; `lost+found` and `.DS_Store` do not count.
+        A directory for this tier alone. A leading `~` is the home directory. The directory is created if it is missing,
+        with its parents. It must not contain files of other programs, not even hidden ones, except `lost+found` and
+        `.DS_Store`.
     bytes : int
-        Size, of values as they are written, keys and about 100 bytes of bookkeeping an entry; the files take up to about twice as much, two
-        mebibytes and the largest value. What is there beyond it when the tier is opened goes.
+        The size: values as written, keys, and about 100 bytes of bookkeeping an entry. The files take up to about twice
+        as much, plus two mebibytes and the largest value. Anything beyond this size is evicted when the tier is opened.
     level : int, optional
-        Level of zstd, 1 to 22, that values are compressed with where that makes them smaller. None, the default, keeps them as they are.
-
+        The zstd level, 1 to 22, for values that compress. None, the default, does not compress.
     create : bool
-        Whether a tier may begin where there is none. False makes a mistyped path an error.
+        Whether to create a missing tier. False makes a mistyped path an error.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, or the directory has other files in it.
+        An argument has the wrong type or is out of range, or the directory contains other files.
     MissingFileError
         There is no tier in the directory, with `create=False`.
     AlreadyOpenError
         Another process, or another `Store` in this one, has the directory open.
     StorageFailedError, DiskFullError
-        The directory or the file cannot be made, read or written; what cannot begin leaves nothing of itself. Later such errors are misses, and counted.
+        The directory or a file cannot be created, read or written; a tier that cannot be created leaves nothing behind.
+        After opening, such errors are misses and are counted.
 
     Examples
     --------
@@ -244,12 +248,12 @@ class Store(StoreCore, PersistentTier):
     __slots__ = ("directory",)
 
     directory: str
-    """Where it is, as an absolute path."""
+    """The absolute path of the directory."""
 
     def __new__(
         cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = None, *, create: bool = True
     ) -> Self:
-        """Open the tier, or begin it."""
+        """Open the tier, or create it."""
         with _telling_kind(path, "Store"), _nothing_left(path, create):
             made = super().__new__(cls, path, bytes, level, create=create)
         made.directory = _absolute(path)
@@ -257,38 +261,40 @@ class Store(StoreCore, PersistentTier):
 
 
 class Files(FilesCore, PersistentTier):
-    """A tier of files in a directory, for values of all sizes: compressed, and equal ones kept once.
+    """A persistent tier of files in a directory, compressed and deduplicated, for values of any size.
 
-    A content of more than 16 KiB, as it is written, is a file that is named by its BLAKE3 hash, under `blobs`; a smaller one is packed into a log, in
-    `ledger`, which tells which key has which content. Who stays is decided by content: one that has to leave takes all of its keys along.
-    The log is synced as that of a `Store` is, contents in files by `flush()` and `close()` alone: what a crash loses is what was put since, and
-    what that replaced; a key that was deleted since may be back if another one has its content. A damaged content is a miss, counted in
-    `stats()`, and removed with its keys. When a content cannot be written, its key has no value; when the log cannot, everything is forgotten.
+    A value of more than 16 KiB as written is a file under `blobs`, named by its BLAKE3 hash. A smaller one is packed
+    into a log in `ledger`, which also maps keys to values. Equal values are stored once and evicted with all of their
+    keys. The log is synced like that of a `Store`, files only by `flush()` and `close()`. A crash loses what was put
+    since, and what that replaced; a key that was deleted since may be back if another key has its value. A damaged value
+    is a miss, is counted in `stats()`, and is removed with its keys. If a value cannot be written, its key is absent; if
+    the log cannot be written, the tier is emptied.
 
     Parameters
     ----------
     path : str or os.PathLike
-        A directory of the tier's own, in which a leading `~` is a home directory. It is made if it is missing, with those above it. What
-        other programs wrote must not be in it, hidden files included; `lost+found` and `.DS_Store` do not count.
+        A directory for this tier alone. A leading `~` is the home directory. The directory is created if it is missing,
+        with its parents. It must not contain files of other programs, not even hidden ones, except `lost+found` and
+        `.DS_Store`.
     bytes : int
-        Size of the directory: whole blocks of files and one more for each, and the log with what is dead in it. A tier of less than 2 MiB takes up to
-        half a mebibyte more. What is there beyond it when the tier is opened goes.
+        The size of the directory: whole blocks of each file plus one more, and the log with its dead records. A tier of
+        less than 2 MiB takes up to half a mebibyte more. Anything beyond this size is evicted when the tier is opened.
     level : int or None
-        Level of zstd, 1 to 22, that contents are compressed with where that makes them smaller; None keeps them as they are.
-
+        The zstd level, 1 to 22, for values that compress. None does not compress.
     create : bool
-        Whether a tier may begin where there is none. False makes a mistyped path an error.
+        Whether to create a missing tier. False makes a mistyped path an error.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, or the directory has other files in it.
+        An argument has the wrong type or is out of range, or the directory contains other files.
     MissingFileError
         There is no tier in the directory, with `create=False`.
     AlreadyOpenError
         Another process, or another `Files` in this one, has the directory open.
     StorageFailedError, DiskFullError
-        The directory or a file cannot be made, read or written; what cannot begin leaves nothing of itself. Later such errors are misses, and counted.
+        The directory or a file cannot be created, read or written; a tier that cannot be created leaves nothing behind.
+        After opening, such errors are misses and are counted.
 
     Examples
     --------
@@ -303,10 +309,10 @@ class Files(FilesCore, PersistentTier):
     __slots__ = ("directory",)
 
     directory: str
-    """Where it is, as an absolute path."""
+    """The absolute path of the directory."""
 
     def __new__(cls, path: "str | os.PathLike[str]", bytes: int, level: int | None = 3, *, create: bool = True) -> Self:
-        """Open the tier, or begin it."""
+        """Open the tier, or create it."""
         with _telling_kind(path, "Files"), _nothing_left(path, create):
             made = super().__new__(cls, path, bytes, level, create=create)
         made.directory = _absolute(path)

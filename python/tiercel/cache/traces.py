@@ -1,4 +1,4 @@
-"""Traces: which keys were asked for, one after the other."""
+"""Traces of cache requests, for replay."""
 
 import io
 import lzma
@@ -16,21 +16,21 @@ from tiercel.paths import path_name
 
 __all__ = ["MOST_BYTES", "MOST_REQUESTS", "Trace", "read_trace"]
 
-# What libCacheSim writes: time, key, size, next access.
+# A record of libCacheSim: time, key, size, next access.
 _ORACLE = np.dtype([("time", "<u4"), ("key", "<u8"), ("size", "<u4"), ("next", "<i8")])
 
 MOST_REQUESTS: Final = 1 << 27
-"""Requests of a trace: a gibibyte of keys."""
+"""The most requests of a trace: a gibibyte of keys."""
 MOST_BYTES: Final = 4 << 30
-"""Bytes of a trace when it is unpacked."""
-# Bytes of a line of numbers.
+"""The most bytes of an uncompressed trace."""
+# Bytes of the longest line of numbers.
 _LINE: Final = 1 << 10
-# Lines, and bytes, that are read at once.
+# Lines, and bytes, that are read at a time.
 _LINES: Final = 1 << 12
 _TOGETHER: Final = 1 << 16
-# Bytes that are given to a decompressor at once: of zstd, four can be 128 KiB.
+# Bytes that a decompressor gets at a time: four bytes of zstd can hold 128 KiB.
 _PACKED: Final = 1 << 10
-# Bytes that a decompressor of xz may ask for.
+# Bytes of memory that a decompressor of xz may use.
 _MEMORY: Final = 1 << 28
 
 
@@ -39,18 +39,19 @@ class Trace(NamedTuple):
 
     keys: NDArray[np.int64]
     sizes: NDArray[np.int64] | None
-    """Bytes of what was asked for, if the trace tells."""
+    """The size of each requested value in bytes, if the trace has sizes."""
 
 
 def read_trace(path: str | PathLike[str]) -> Trace:
-    """Read a trace; the ending of its name tells how it is written.
+    """Read a trace, in the format that its file extension names.
 
     Parameters
     ----------
     path : str or os.PathLike
-        `.trace`: keys as big-endian 32-bit integers (cache2k). `.lis`: lines of four integers, of which the first is a key and the second
-        how many follow it (the ARC paper). `.oracleGeneral.bin`: records of 24 bytes with sizes (libCacheSim). `.txt`: lines of one
-        integer. Behind each, `.xz` and `.zst` say that it is compressed; the latter needs `pip install zstandard`.
+        `.trace`: keys as big-endian 32-bit integers (cache2k). `.lis`: lines of four integers, the first a key and the
+        second the number of keys in sequence from there (the ARC paper). `.oracleGeneral.bin`: records of 24 bytes with
+        sizes (libCacheSim). `.txt`: lines of one integer. Each may be compressed, with a further extension `.xz` or
+        `.zst`; the latter needs `pip install zstandard`.
 
     Returns
     -------
@@ -59,11 +60,11 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     Raises
     ------
     InvalidInputError
-        The name has another ending.
+        The file has another extension.
     MissingDependencyError
         The file is compressed by Zstandard, and `zstandard` is not installed.
     CorruptionError
-        The file is not written so, has no requests, or more than 134,217,728 of them, or 4 GiB.
+        The file has another format, no requests, or more than 134,217,728 requests or 4 GiB.
     MissingFileError
         There is no such file.
     StorageFailedError
@@ -86,7 +87,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
 
 
 def _unpacked(name: str, file: IO[bytes]) -> tuple[str, IO[bytes]]:
-    """The name without the ending of what packed the file, and what unpacks it as it is read."""
+    """Return the name without the extension of the compression, and the file uncompressed as it is read."""
     if name.endswith(".xz"):
         return name.removesuffix(".xz"), io.BufferedReader(
             _Unpacker(file, lambda: lzma.LZMADecompressor(memlimit=_MEMORY), lzma.LZMAError)
@@ -99,7 +100,7 @@ def _unpacked(name: str, file: IO[bytes]) -> tuple[str, IO[bytes]]:
 
 
 class _Unpacker(io.RawIOBase):
-    """Unpacks a file as it is read, and tells one that is cut."""
+    """Decompresses a file as it is read, and detects a truncated one."""
 
     def __init__(self, file: IO[bytes], begin: Callable[[], Any], error: type[Exception]) -> None:
         self._file = file
@@ -117,10 +118,10 @@ class _Unpacker(io.RawIOBase):
             packed = self._packed or self._file.read(_PACKED)
             if not packed:
                 if not self._reader.eof:
-                    raise ValueError("the first part of a file")
+                    raise ValueError("a truncated file")
                 return 0
             if self._reader.eof:
-                # One part is over, and another one follows.
+                # Another frame follows.
                 self._reader = self._begin()
             try:
                 self._left = memoryview(self._reader.decompress(packed))
@@ -159,7 +160,7 @@ def _records(file: IO[bytes], kind: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _numbers(file: IO[bytes], columns: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Lines of so many integers, or of any number of them in one column; some at a time, with the number of the first of them."""
+    """Yield batches of lines with their first line number. A line has so many integers, or any number for one column."""
     at, size, total = 1, 0, 0
     lines = list[list[bytes]]()
     while line := file.readline(_LINE + 1):
@@ -192,7 +193,7 @@ def _integers(at: int, lines: list[list[bytes]], columns: int) -> NDArray[np.int
 
 
 def _runs(file: IO[bytes]) -> NDArray[np.int64]:
-    """Runs of keys, one after the other."""
+    """Expand runs of consecutive keys."""
     runs, total = [np.empty((0, 2), np.int64)], 0
     for at, numbers in _numbers(file, 4):
         counts = numbers[:, 1]
@@ -205,6 +206,6 @@ def _runs(file: IO[bytes]) -> NDArray[np.int64]:
             raise ValueError(f"a count of requests below 0, or more than {MOST_REQUESTS:,} requests: {place}")
         runs.append(numbers[:, :2])
     starts, counts = np.concatenate(runs).T
-    # Each request's number, less that of the first one of its line.
+    # The number of each request, less that of the first one of its line.
     first = np.cumsum(counts) - counts
     return np.arange(total) + np.repeat(starts - first, counts)

@@ -1,4 +1,4 @@
-"""Python values as JSON that tells their types, so that a tuple comes back as a tuple.
+"""Python values as JSON with type tags, so that a tuple is decoded to a tuple.
 
 >>> import json
 >>> from tiercel.cache.typed import Typed
@@ -8,9 +8,9 @@
 >>> json.loads(json.dumps(typed.tree({1: (2, {3})})), object_hook=typed.value)
 {1: (2, {3})}
 
-What JSON gives back as it is stands there as itself. Everything else is an object with the one key `$`: a list of a tag and what the
-tag needs. Reading it makes values of the types below and of the classes that the reader names. It imports nothing, and it calls no method of
-a class: neither `__init__` nor `__setstate__`.
+A value that JSON keeps is written as it is. Any other is an object with the single key `$`: a list of a tag and its
+contents. Decoding creates values of the types below and of the classes that the reader names. It imports nothing, and
+it calls no method of a class, neither `__init__` nor `__setstate__`.
 """
 
 import base64
@@ -32,18 +32,18 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["SCALARS", "Typed"]
 
-# Text and bytes of numpy would lose the zeros at their end.
+# Texts and bytes of numpy would lose trailing zeros.
 SCALARS: Final = (np.number, np.bool_, np.datetime64, np.timedelta64)
 _MARK: Final = "$"
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
-# What `ZoneInfo` is asked for: a name in the time zone database, and no path.
+# Zone names of the time zone database, but no paths.
 _ZONE: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,3}")
 _Tree = Any
 _TUPLE: Any = cast("Any", tuple).__new__
 
 
 class _Known(NamedTuple):
-    """A class whose members are kept."""
+    """A class whose instances are kept."""
 
     tag: str
     name: str
@@ -51,17 +51,17 @@ class _Known(NamedTuple):
 
 
 class Typed:
-    """Makes what JSON can hold of values, and the same values of that.
+    """Converts values to JSON with type tags and back.
 
     Parameters
     ----------
     types
-        Dataclasses, enums and named tuples whose members are kept, too.
+        Dataclasses, enums and named tuples to keep as well.
 
     Raises
     ------
     InvalidInputError
-        One of `types` is no such class, has no `==` by its fields, or has the name of another one.
+        One of `types` is not such a class, does not compare by its fields, or has the name of another one.
     """
 
     __slots__ = ("_known", "_named")
@@ -78,7 +78,7 @@ class Typed:
             )
 
     def tree(self, value: object) -> _Tree:
-        """Lists, dicts and plain values for JSON; `InvalidInputError` names the type that would not come back as it is."""
+        """Convert a value to lists, dicts and plain values. Raise `InvalidInputError` for a type that would not be kept."""
         return self._tree(value, MAX_DEPTH)
 
     def _tree(self, value: Any, levels: int) -> _Tree:
@@ -90,7 +90,7 @@ class Typed:
         if isinstance(value, SCALARS):
             return {_MARK: ["n", *_array_parts(cast("np.generic[Any]", value))]}
         if not levels:
-            raise InvalidInputError(f"value: expected at most {MAX_DEPTH} levels within each other")
+            raise InvalidInputError(f"value: expected at most {MAX_DEPTH} nested levels, got more")
         if kind is list:
             return [self._tree(each, levels - 1) for each in value]
         if kind is dict:
@@ -109,7 +109,7 @@ class Typed:
 
     def _member(self, value: Any, known: _Known, levels: int) -> list[_Tree]:
         if known.tag == "E":
-            # Flags that are set together have no name of their own.
+            # A combination of flags has no name of its own.
             if value.name not in cast("type[Enum]", type(value)).__members__:
                 raise InvalidInputError(f"value: expected a member of {known.name} with a name, got {value!r}")
             return [value.name]
@@ -122,7 +122,7 @@ class Typed:
         return [list(known.fields), *(self._tree(each, levels) for each in parts)]
 
     def value(self, found: dict[str, Any]) -> Any:
-        """What an object of the JSON stands for; raises some `Exception` for one that `tree` does not make."""
+        """Convert an object of the JSON back. Raise an `Exception` for one that `tree` does not create."""
         if _MARK not in found:
             return found
         if len(found) > 1:
@@ -157,7 +157,7 @@ def _known(given: Any, place: str) -> _Known:
         return _Known("E", name, ())
     if issubclass(given, tuple) and isinstance(getattr(kind, "_fields", None), tuple):
         return _Known("N", name, kind._fields)
-    # A class that only inherits from a dataclass may have more than its fields, and one that inherits from a builtin type has.
+    # A subclass of a dataclass may have more than its fields, and a subclass of a builtin type does.
     if "__dataclass_fields__" not in vars(kind) or kind.__new__ is not object.__new__:
         raise InvalidInputError(f"{place}: expected a dataclass, an enum or a named tuple, got {kind.__qualname__}")
     if kind.__eq__ is object.__eq__:
@@ -168,14 +168,14 @@ def _known(given: Any, place: str) -> _Known:
 def _zone(zone: dt.tzinfo | None) -> list[Any]:
     if zone is None:
         return []
-    # One that was read from a file has no key.
+    # A zone that was read from a file has no key.
     if type(zone) is ZoneInfo and _ZONE.fullmatch(zone.key or ""):
         return [zone.key]
     if type(zone) is not dt.timezone:
         raise InvalidInputError(f"value: expected a time in UTC, an offset or a named zone, got one in {zone!r:.100}")
     offset = zone.utcoffset(None)
     bare = dt.timezone(offset)
-    # The name is told only where it is another one than the offset's.
+    # The name is written only if it differs from that of the offset.
     return [*_duration(offset)[1:], *([] if zone.tzname(None) == bare.tzname(None) else [zone.tzname(None)])]
 
 
@@ -244,7 +244,7 @@ _READERS: Final[dict[str, Callable[[list[Any]], Any]]] = {
     "<": frozenset,
     ":": dict,
 }
-# Subclasses would come back as what they inherit from.
+# Subclasses of these would decode to their base class.
 _BASES: Final = (int, float, str, list, dict, tuple, set, frozenset)
 
 
@@ -256,5 +256,5 @@ def _refusal(value: Any) -> str:
         instead = f"name the class in types=[{kind.__name__}]"
     else:
         nearest = next((base.__name__ for base in _BASES if isinstance(value, base)), None)
-        instead = "keep what it is made of" if nearest is None else f"make it a plain {nearest}"
-    return f"value: expected what comes back as it is, got {kind.__name__}; {instead}, or choose another codec"
+        instead = "cache its parts" if nearest is None else f"make it a plain {nearest}"
+    return f"value: expected a type that the codec can restore, got {kind.__name__}; {instead}, or choose another codec"

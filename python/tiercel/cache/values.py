@@ -1,4 +1,4 @@
-"""Python values as bytes, so that they come back as they were put in.
+"""Codecs: Python values as bytes that decode to equal values.
 
 >>> from tiercel.cache.values import Codec
 >>> plain = Codec()
@@ -26,16 +26,16 @@ from tiercel.errors import CorruptionError, InvalidInputError
 
 __all__ = ["Codec", "CodecName", "DamagedValueError"]
 
-# A value is one byte that tells what follows, and that:
+# A value is one byte for its format, and then:
 #
 #   b | the bytes
 #   s | the text in UTF-8
 #   j | JSON in UTF-8
-#   t | JSON in UTF-8 that tells types: see `typed.py`
+#   t | JSON in UTF-8 with type tags: see `typed.py`
 #   J | JSON in pieces: see `json_pieces.py`
-#   T | JSON in pieces that tells types
-#   a | length of the head, u32 | head: dtype and shape | values in C order, as they lie in memory
-#   n | the same of a numpy scalar
+#   T | JSON in pieces with type tags
+#   a | length of the head, u32 | head: dtype and shape | values of the array in C order
+#   n | the same for a numpy scalar
 #   m | msgpack
 #   p | pickle
 
@@ -44,31 +44,33 @@ _Reader: TypeAlias = Callable[[bytes], Any]
 
 
 class DamagedValueError(CorruptionError):
-    """Bytes that no codec wrote, or that this one does not read. A cache makes a miss of it."""
+    """Bytes that no codec wrote, or that this one cannot read. A cache turns it into a miss."""
 
 
 class Codec:
-    """Makes bytes of values, and the same values of the bytes.
+    """Encodes values as bytes, and decodes them.
 
-    Every codec keeps None, bool, int, float (NaN and infinity, too), str, bytes, dates and times (in UTC, at an offset or in a zone of
-    `zoneinfo`), UUIDs, Decimals, numpy arrays and numpy numbers, and lists, tuples, sets, frozensets and dicts of these, 64 levels deep. They
-    come back equal and of the same type, or `encode` refuses them. Arrays come back writable, in C order and in memory of their own; they may
-    have fields, but neither objects nor padding.
+    Every codec keeps None, bool, int, float (including NaN and infinity), str, bytes, dates and times (in UTC, at an
+    offset or in a zone of `zoneinfo`), UUIDs, Decimals, numpy arrays and numpy numbers, and lists, tuples, sets,
+    frozensets and dicts of these, up to 64 levels deep. They decode to equal values of the same type, or `encode`
+    refuses them. Arrays decode to writable ones in C order with their own memory; they may have fields, but neither
+    objects nor padding.
 
     Parameters
     ----------
     name
-        How they are written. "plain": JSON, with types where JSON has none. "msgpack": msgpack, where that keeps types; needs `pip install
-        'tiercel[msgpack]'`. "pickle (unsafe)": whatever pickle takes. Whoever can write to a tier runs code of theirs in every process that reads
-        pickles from it.
+        The format. "plain": JSON, with type tags where JSON has no such type. "msgpack": msgpack where that keeps types;
+        needs `pip install 'tiercel[msgpack]'`. "pickle (unsafe)": anything that pickle takes. Anyone who can write to a
+        tier can run code in every process that reads pickles from it.
     types
-        Dataclasses, enums and named tuples whose members are kept, too, by the name of the class. A member is restored from its fields
-        without a call of any of its methods, `__init__` and `__post_init__` among them. A class whose fields have changed since is a miss.
+        Dataclasses, enums and named tuples to keep as well, by the name of the class. An instance is restored from its
+        fields, without a call of its methods, including `__init__` and `__post_init__`. If the fields of the class have
+        changed since, the value is a miss.
 
     Raises
     ------
     InvalidInputError
-        There is no such codec, or one of `types` is no such class.
+        The codec does not exist, or one of `types` is not such a class.
     MissingDependencyError
         msgpack is not installed.
 
@@ -84,7 +86,7 @@ class Codec:
     >>> plain.encode(object())
     Traceback (most recent call last):
     ...
-    tiercel.errors.InvalidInputError: value: expected what comes back as it is, got object; keep what it is made of, or choose another codec
+    tiercel.errors.InvalidInputError: value: expected a type that the codec can restore, got object; cache its parts, or choose another codec
     """
 
     __slots__ = ("_readers", "_write", "name")
@@ -111,7 +113,7 @@ class Codec:
                 self._readers[ord("p")] = lambda data: pickle.loads(memoryview(data)[1:])  # noqa: S301
 
     def encode(self, value: object) -> bytes:
-        """Bytes of a value; `InvalidInputError` names the type that would not come back as it is."""
+        """Encode a value. Raise `InvalidInputError` for a type that would not decode to an equal value."""
         kind = type(value)
         if kind is bytes:
             return joined(b"b", cast("bytes", value))
@@ -124,11 +126,11 @@ class Codec:
         return self._write(value)
 
     def decode(self, data: bytes) -> Any:
-        """The value of its bytes; `DamagedValueError` for all others, however damaged. Memory goes with their number."""
+        """Decode a value. Raise `DamagedValueError` for any other bytes. Memory is proportional to their number."""
         try:
             return self._readers[data[0]](data)
         except Exception as error:
-            # Readers fail in more ways than can be told: those of msgpack and pickle are not ours.
+            # The readers of msgpack and pickle may raise anything.
             raise DamagedValueError(f"expected bytes of the codec {self.name!r}: {error!r}") from error
 
 
@@ -158,7 +160,7 @@ def _array(kind: bytes, value: "np.ndarray[Any, Any] | np.generic[Any]") -> byte
 
 
 def _write_json(value: object) -> bytes | None:
-    """JSON; None for what that would give back as something else, as it does with tuples and keys that are numbers."""
+    """Encode as JSON. Return None for a value that JSON would change, such as a tuple or a dict with numbers as keys."""
     heft = weight(value, JSON, MAX_DEPTH)
     return _json(b"j", value, heft) if heft else None
 
@@ -180,13 +182,13 @@ def _json(kind: bytes, tree: Any, heft: int) -> bytes:
 
 
 def _write_msgpack(value: object, pack: Callable[[object], bytes]) -> bytes | None:
-    """The same of msgpack."""
+    """Encode as msgpack. Return None for a value that it would change."""
     if not weight(value, MSGPACK, MAX_DEPTH):
         return None
     try:
         return b"m" + pack(value)
     except OverflowError:
-        # An int over 64 bits.
+        # An int of more than 64 bits.
         return None
     except ValueError as error:
         raise InvalidInputError(f"value: {error}") from None
@@ -196,5 +198,5 @@ def _write_pickle(value: object) -> bytes:
     try:
         return b"p" + pickle.dumps(value, protocol=5)
     except Exception as error:
-        # Whatever the methods of the value raise.
+        # Methods of the value may raise anything.
         raise InvalidInputError(f"value: expected what pickle takes, got {type(value).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Items and values of a mapping that may forget."""
+"""Views of a mapping whose keys may disappear during an iteration."""
 
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ _ABSENT: Any = object()
 
 
 class Items(ItemsView[Key, _Value]):
-    """Keys and values; keys that leave meanwhile are passed over."""
+    """Keys and values. Keys that disappear meanwhile are skipped."""
 
     def __iter__(self) -> Iterator[tuple[Key, _Value]]:
         for key in self._mapping:
@@ -22,7 +22,7 @@ class Items(ItemsView[Key, _Value]):
 
 
 class Values(ValuesView[_Value]):
-    """Values; those that leave meanwhile are passed over."""
+    """Values. Those that disappear meanwhile are skipped."""
 
     def __iter__(self) -> Iterator[_Value]:
         for _, value in Items[_Value](self._mapping):

@@ -1,4 +1,4 @@
-"""Vectors of texts that are kept, so that no text is embedded twice.
+"""An embedder with a cache, which embeds no text twice.
 
 >>> from tiercel import EmbeddingCache
 >>> from tiercel.cache import Memory

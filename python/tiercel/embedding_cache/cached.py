@@ -1,4 +1,4 @@
-"""An embedder that remembers."""
+"""An embedder with a cache."""
 
 import hashlib
 import time
@@ -27,65 +27,68 @@ _Hash: TypeAlias = "hashlib.blake2b"
 
 
 class VectorTier(Protocol):
-    """Where vectors are kept: `tiercel.cache.Memory`, `tiercel.cache.Store` or anything with these methods."""
+    """A tier for vectors: `tiercel.cache.Memory`, `tiercel.cache.Store` or any object with these methods."""
 
     def get_many(self, keys: Iterable[bytes], /) -> Sequence[bytes | None]:
-        """The values of keys, in their order; None for each that is not there."""
+        """Return the values of keys, in their order, with None for absent ones."""
         ...
 
     def put(self, key: bytes, value: bytes, /) -> object:
-        """Keep a value under a key; False if it is not kept."""
+        """Store a value under a key. Return False if it was not stored."""
         ...
 
 
 class EmbeddingStats(TypedDict):
-    """What happened since an embedding cache was made."""
+    """Counters of an embedding cache since it was created."""
 
     texts: int
-    """Texts asked for."""
+    """Requested texts."""
     hits: int
-    """Of these, those found in the tier."""
+    """Texts found in the tier."""
     waited: int
-    """Of these, those that another caller was embedding at the time, equal ones of a batch once."""
+    """Texts that another caller was embedding at the time. Equal texts of a batch count once."""
     embedded: int
-    """Texts that the embedder was given, equal ones of a batch once."""
+    """Texts passed to the embedder. Equal texts of a batch count once."""
     calls: int
     """Calls of the embedder."""
     seconds: float
-    """Seconds spent in them."""
+    """Seconds spent in these calls."""
     bytes: int
-    """Bytes of vectors that were given to the tier and kept."""
+    """Bytes of vectors that the tier stored."""
     failures: int
-    """Reads that the tier failed at, values that it did not keep, and values it gave that are no vector: each was a miss."""
+    """Failed reads, values that the tier did not store, and values it returned that are not vectors. Each was a miss."""
     max_error: float
-    """The largest length of an error as a part of the length of its vector, over all that were embedded; 0 with "f32"."""
+    """The largest quantization error as a share of the length of its vector, over all embedded texts; 0 with "f32"."""
 
 
 @final
 class EmbeddingCache(Handle):
-    """An embedder that asks another one for the vectors of new texts alone.
+    """A thread-safe embedder that passes only new texts to another one, and caches the vectors.
 
-    The texts of a batch that are not in the tier go to the embedder in one call, equal ones once. Threads that ask for the same new text
-    at the same time embed it once. What a tier fails to give is embedded, what it fails to keep is returned all the same.
+    The texts of a batch that are not in the tier go to the embedder in one call, equal ones once. Threads that request
+    the same new text at the same time share one call (single flight). A text that the tier fails to return is embedded,
+    and a vector that it fails to store is returned all the same.
 
-    With `dtype="sq8"` vectors are kept, and returned, as 8-bit codes with one scale a vector: largest value / 127. A value is wrong by half of
-    that at most, and `stats()["max_error"]` tells the largest error of a whole vector. The first call returns what the second one will, so
-    no answer depends on what was cached. `dtype="f32"` keeps and returns what the embedder made, bit for bit, in four times the room.
+    With `dtype="sq8"` vectors are stored, and returned, as 8-bit codes with one scale per vector: its largest value /
+    127. The error of a value is at most half of that, and `stats()["max_error"]` is the largest error of a whole vector.
+    The first call already returns decoded codes, so no result depends on what was cached. `dtype="f32"` stores and
+    returns the vectors of the embedder bit for bit, in four times the space.
 
     Parameters
     ----------
     embedder : tiercel.embed.Embedder
-        Makes the vectors. Queries and documents are kept apart.
+        Makes the vectors. Queries and documents are cached separately.
     tier : VectorTier
-        Keeps them: `tiercel.cache.Memory`, `tiercel.cache.Store`, or an object with `get_many(keys)` and `put(key, value)`. It may hold
-        other things, too, and vectors of other models: the fingerprint is part of the key.
+        Stores the vectors: `tiercel.cache.Memory`, `tiercel.cache.Store`, or an object with `get_many(keys)` and
+        `put(key, value)`. It may hold other values as well, and vectors of other models, because keys include the
+        fingerprint.
     dtype : {"sq8", "f32"}
-        How they are kept.
+        The encoding of the vectors.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -119,31 +122,31 @@ class EmbeddingCache(Handle):
 
     @property
     def dim(self) -> int:
-        """Length of every vector."""
+        """The length of every vector."""
         return self._dim
 
     @property
     def fingerprint(self) -> str:
-        """That of the embedder; with "sq8" and `/sq8`, for codes change the vectors. A collection refuses the one for the other."""
+        """The embedder's fingerprint, with `/sq8` for codes, which change the vectors. A collection accepts only its own."""
         return self._fingerprint
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts to be found; dtype float32, shape `(len(texts), dim)`.
+        """Embed texts to be found; dtype float32, shape `(len(texts), dim)`.
 
-        Raises `InvalidInputError` if `texts` is no list of `str` or the embedder returns anything but finite vectors of its length, which
-        are not kept, and what the embedder raises.
+        Raise what the embedder raises, and `InvalidInputError` if `texts` is not a list of `str` or if the embedder
+        returns anything but finite vectors of its length. Such vectors are not cached.
         """
         return self._vectors(query_texts(texts), self._documents, self._embed_documents)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The vector of a text to search with; dtype float32, shape `(dim,)`. Raises what `embed_documents` does."""
+        """Embed a text to search with; dtype float32, shape `(dim,)`. The errors are those of `embed_documents`."""
         return self._vectors([unicode_text(text, "text")], self._queries, self._embed_query)[0]
 
     aembed_documents = async_method(embed_documents)
     aembed_query = async_method(embed_query)
 
     def stats(self) -> EmbeddingStats:
-        """What was asked for, found and embedded since the cache was made, and how wrong codes were."""
+        """Return the counters."""
         with self._lock:
             return self._stats.copy()
 
@@ -155,7 +158,7 @@ class EmbeddingCache(Handle):
 
     def _vectors(self, texts: list[str], model: _Hash, embed: _Embed) -> NDArray[np.float32]:
         keys = [_key(model, text) for text in texts]
-        # Equal texts have one place.
+        # Equal texts have the same key.
         missing = dict(zip(keys, texts, strict=True))
         landed = self._flights.landed
         values = self._read(list(missing))
@@ -179,7 +182,7 @@ class EmbeddingCache(Handle):
                 if not isinstance(landing, Failure):
                     values[key] = landing
                     self._count(waited=1)
-                # Twice is enough. What failed for texts of others, or because of an interrupt, says nothing of this one.
+                # A second failure is final. A failure of a call for other texts, or an interruption, does not count.
                 elif landing.error is None or not landing.keys <= missing.keys():
                     failed.pop(key, None)
                 elif key in failed:
@@ -189,9 +192,9 @@ class EmbeddingCache(Handle):
         return self._codec.decode([values[key] for key in keys])
 
     def _made(self, mine: dict[bytes, str], landed: int, embed: _Embed) -> dict[bytes, bytes]:
-        """Values for all who wait for them."""
+        """Return the values of the keys that this caller makes."""
         made: dict[bytes, bytes] = {}
-        # Another caller may have put some since they were looked for.
+        # Another caller may have stored some since they were looked up.
         if self._flights.landed != landed:
             made = self._read(list(mine))
             self._count(waited=len(made))
@@ -212,11 +215,11 @@ class EmbeddingCache(Handle):
         return made
 
     def _read(self, keys: list[bytes]) -> dict[bytes, bytes]:
-        """What the tier has of keys. It may be anybody's, and far away: whatever goes wrong there is a miss."""
+        """Read keys from the tier. It may be remote and shared, so anything wrong is a miss."""
         if not keys:
             return {}
         try:
-            # More than was asked for may have no end.
+            # A wrong result may be infinite.
             values: list[object] = list(islice(self._tier.get_many(keys), len(keys) + 1))
         except Exception:  # noqa: BLE001 - tiers raise what they like
             values = []
@@ -233,7 +236,7 @@ class EmbeddingCache(Handle):
 
     def _keep(self, made: Mapping[bytes, bytes]) -> None:
         kept = 0
-        # After an error no more is tried: each try may take until its time is out.
+        # Stop at the first error, because each attempt may take a whole timeout.
         with suppress(Exception):
             for key, value in made.items():
                 kept += self._tier.put(key, sealed(key, value)) is not False
@@ -247,7 +250,7 @@ class EmbeddingCache(Handle):
 
 
 def _model(*described: object) -> _Hash:
-    """The beginning of the hash of every text for one model, which no text can continue to that of another."""
+    """Begin a hash that no text can continue to that of another model."""
     name = hashlib.blake2b(repr(described).encode()).digest()
     return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 2")
 

@@ -1,7 +1,7 @@
-"""Vectors as bytes: as they are, or in 8 bits a value.
+"""Encodings of vectors: as they are, or with 8 bits a value.
 
 ```text
-checksum, 4 bytes   of the key and of all that follows: the vector of another text is none of this one
+checksum, 4 bytes   of the key and of all that follows, so that the vector of another text is refused
 sq8                 scale, float32; dim codes, a byte each
 f32                 dim values, float32
 ```
@@ -20,9 +20,9 @@ __all__ = ["SEAL", "VectorCodec", "VectorDtype", "largest_error", "opened", "sea
 
 VectorDtype: TypeAlias = Literal["sq8", "f32"]
 
-# Codes go from -127 to this.
+# The largest code; the smallest is its negative.
 _CODES: Final = 127
-# What they may be multiplied by: a normal number, and no overflow.
+# The range of a scale: a normal number whose product with the largest code does not overflow.
 _TINY: Final = np.finfo(np.float32).tiny
 _WIDEST: Final = np.finfo(np.float32).max / np.float32(_CODES)
 # Bytes of a checksum.
@@ -30,11 +30,11 @@ SEAL: Final = 4
 
 
 class VectorCodec:
-    """Makes bytes of vectors, all of one length, and vectors of the bytes.
+    """Encodes vectors of one length as bytes, and decodes them.
 
-    With "sq8" a value becomes the nearest of 255 multiples of a scale, from -127 to 127; the scale is what takes the largest value of the
-    vector to 127. The error of a value is at most half the scale, and rounding of float32. The smallest scale is the smallest normal number,
-    which is that of zeros, too. With "f32" there is no error.
+    With "sq8" a value becomes the nearest of 255 multiples of a scale, from -127 to 127, where 127 times the scale is the
+    largest absolute value of the vector. The error of a value is at most half the scale, plus rounding of float32. The
+    scale is at least the smallest normal number, also for a vector of zeros. With "f32" there is no error.
     """
 
     def __init__(self, dim: int, dtype: VectorDtype) -> None:
@@ -46,15 +46,15 @@ class VectorCodec:
 
     @property
     def size(self) -> int:
-        """Bytes of a vector."""
+        """Bytes of an encoded vector."""
         return self._layout.itemsize
 
     def encode(self, vectors: NDArray[np.float32]) -> list[bytes]:
-        """The bytes of each vector; the vectors are finite, their shape is `(n, dim)`."""
+        """Encode finite vectors of shape `(n, dim)`."""
         rows = np.empty(len(vectors), self._layout)
         if self._coded:
-            # Rounded down, for 127 times a scale that was rounded up may be infinite. Below the smallest normal number steps would
-            # be too coarse to hold a scale.
+            # Rounded down, because 127 times a scale that was rounded up may be infinite. Below the smallest normal number,
+            # the steps between floats are too coarse for a scale.
             exact = np.abs(vectors).max(axis=1) / np.float32(_CODES)
             rows["scale"] = np.maximum(np.nextafter(exact, np.float32(0)), _TINY)
             rows["codes"] = np.rint(vectors / rows["scale"][:, None])
@@ -63,7 +63,7 @@ class VectorCodec:
         return [row.tobytes() for row in rows]
 
     def sound(self, values: Sequence[bytes]) -> list[bool]:
-        """Whether the bytes of each vector, `size` of them, are such as `encode` makes."""
+        """Whether each of the values, of `size` bytes, is one that `encode` makes."""
         rows = np.frombuffer(b"".join(values), self._layout)
         if not self._coded:
             return cast("list[bool]", np.isfinite(rows["values"]).all(axis=1).tolist())
@@ -73,7 +73,7 @@ class VectorCodec:
         return cast("list[bool]", (has_codes & (scale >= _TINY) & (scale <= _WIDEST)).tolist())
 
     def decode(self, values: Sequence[bytes]) -> NDArray[np.float32]:
-        """The vectors of sound bytes; shape `(n, dim)`, in memory of their own."""
+        """Decode valid values to an array of shape `(n, dim)` with its own memory."""
         rows = np.frombuffer(b"".join(values), self._layout)
         if not self._coded:
             return rows["values"].astype(np.float32)
@@ -81,12 +81,12 @@ class VectorCodec:
 
 
 def sealed(key: bytes, vector: bytes) -> bytes:
-    """What is kept under a key: a checksum before the bytes of a vector."""
+    """Prepend a checksum of the key and the vector."""
     return zlib.crc32(vector, zlib.crc32(key)).to_bytes(SEAL, "little") + vector
 
 
 def opened(key: bytes, value: object, size: int) -> bytes | None:
-    """The bytes of the vector that was sealed under a key, `size` of them; `None` for anything else."""
+    """Check and remove the checksum. Return `None` unless `size` intact bytes of this key are left."""
     if not isinstance(value, bytes) or len(value) != SEAL + size:
         return None
     vector = value[SEAL:]
@@ -94,7 +94,7 @@ def opened(key: bytes, value: object, size: int) -> bytes | None:
 
 
 def largest_error(vectors: NDArray[np.float32], decoded: NDArray[np.float32]) -> float:
-    """The largest length of an error, as a part of the length of its vector."""
+    """Return the largest error of a vector, as a share of its length."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
     errors = np.linalg.norm(vectors.astype(np.float64) - decoded, axis=1)
     return float(np.max(errors / np.where(lengths > 0, lengths, 1), initial=0))

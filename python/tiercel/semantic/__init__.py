@@ -1,7 +1,7 @@
-"""Caches of answers: to the same search, and to one that is near enough to prove its answer.
+"""Caches of search results: for equal queries, and for near queries with a proof.
 
-`QueryCache` answers what was asked before, word for word. `SemanticCache` answers near queries from the lists of earlier ones, and proves
-that the answer is that of an exact search where it can. `SemanticCache.payloads` keeps anything else by query vector.
+`QueryCache` answers repeated searches. `SemanticCache` answers near queries from the results of earlier ones, and proves
+where it can that the answer is that of an exact search. `SemanticCache.payloads` caches anything else by query vector.
 """
 
 from tiercel.semantic.payloads import Hit, PayloadCache, PayloadStats

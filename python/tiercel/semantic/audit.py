@@ -1,4 +1,4 @@
-"""How far approximate answers may reach: a threshold that was given, or one that follows from what was compared with the truth."""
+"""The distance threshold of approximate answers: fixed, or derived from answers that were compared with the truth."""
 
 import math
 from collections import deque
@@ -9,9 +9,9 @@ from typing import Final, final
 
 __all__ = ["ThresholdControl", "wilson"]
 
-# Labels that are kept of a namespace: old ones tell of data and questions that may have changed.
+# Labels that are kept for a namespace. Old ones may describe data and questions that have changed.
 LABELS: Final = 1000
-# The farthest labels, which are looked at by themselves, too.
+# The farthest labels, which are also checked on their own.
 EDGE: Final = 50
 
 
@@ -36,15 +36,15 @@ def wilson(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
 class ThresholdControl:
     """The threshold of a namespace.
 
-    With `max_error` it is the largest distance for which the labels at most so far say, at the upper end of their interval, that no more
-    than this share is wrong, and never more than `ceiling`. Below zero, nothing may be given: at the beginning, and with a `max_error` of
-    0.02 until there are 189 labels, all of them right.
+    With `max_error`, it is the largest distance up to which the share of wrong answers is at most `max_error`, judged by
+    the upper end of its confidence interval, and never more than `ceiling`. A negative threshold allows no answer. It is
+    negative at the beginning; with a `max_error` of 0.02 until there are 189 labels, all of them right.
     """
 
     __slots__ = ("_audit", "_ceiling", "_labels", "_max_error", "_random", "threshold")
 
     threshold: float
-    """Queries no farther apart than this may share an answer."""
+    """The largest distance between queries that may share an answer."""
 
     def __init__(self, ceiling: float, max_error: float | None, audit: float, random: Random) -> None:
         self._ceiling, self._max_error, self._audit, self._random = ceiling, max_error, audit, random
@@ -52,28 +52,28 @@ class ThresholdControl:
         self.threshold = ceiling if max_error is None else -1.0
 
     def allows(self, distance: float) -> bool:
-        """Whether an answer from this far may be given."""
+        """Whether an answer from this distance may be returned."""
         return distance <= self.threshold
 
     def learns(self, distance: float) -> bool:
-        """Whether a label from this far could move the threshold."""
+        """Whether a label at this distance could move the threshold."""
         return self._max_error is not None and distance <= self._ceiling
 
     def audits(self) -> bool:
-        """Whether the next answer is to be compared with the truth: a share of them is, at random."""
+        """Decide at random whether to compare the next answer with the truth."""
         return self._random.random() < self._audit
 
     def note(self, distance: float, *, wrong: bool) -> None:
-        """Take in whether an answer from this far was wrong, or would have been."""
+        """Record whether an answer from this distance was wrong, or would have been."""
         self._labels.append((distance, wrong))
         if self._max_error is not None:
             self.threshold = farthest_right(list(self._labels), self._max_error)
 
 
 def farthest_right(labels: Sequence[tuple[float, bool]], max_error: float) -> float:
-    """The largest distance of a label up to which no more than `max_error` are wrong, at the upper end of the interval; -1 if none.
+    """Return the largest labelled distance up to which at most `max_error` are wrong, by the upper end of the interval; or -1.
 
-    Nor may more than this share be wrong of the farthest of these: many that are near would speak for a few that are far.
+    The share must also hold for the farthest of these labels alone, so that many near ones cannot outvote a few far ones.
     """
     in_order = sorted(labels)
     wrong = [0, *accumulate(is_wrong for _, is_wrong in in_order)]
@@ -81,7 +81,7 @@ def farthest_right(labels: Sequence[tuple[float, bool]], max_error: float) -> fl
     for count in range(len(in_order), 0, -1):
         distance = in_order[count - 1][0]
         edge = min(count, EDGE)
-        # Labels of one distance count together.
+        # Labels of equal distance count together.
         if (
             distance < farther
             and wrong[count] - wrong[count - edge] <= max_error * edge

@@ -1,19 +1,21 @@
-"""When a list of nearest vectors answers another query, too: the mathematics.
+"""When a list of nearest vectors also answers another query: the mathematics.
 
-A query q was searched exactly, and its K nearest are kept; everything else, what is *outside*, is at least as far from q as the last of
-them. Another query q' is δ away from q, so nothing outside can be nearer to q' than that less δ: a listed vector that is nearer still is
-truly among the nearest, and k of them are the answer of an exact search. That takes a metric, in which the triangle inequality holds:
+An exact search found the K nearest vectors of a query q. Every other vector is *outside* this list, and at least as far
+from q as the last one listed. Another query q' is at a distance δ from q. So a vector outside cannot be nearer to q' than
+the distance of the last one less δ. A listed vector that is nearer than that is truly among the nearest, and k such
+vectors are the answer of an exact search. This requires a metric with the triangle inequality:
 
-- `l2`: the plain Euclidean distance. Outside, |q' - x| ≥ r - δ.
-- `cosine`: the angle. Outside, angle(q', x) ≥ φ - θ, φ the angle of q to the last one kept and θ that between the queries. The chord of
-  unit vectors, which would do as well, is never longer than the angle and proves less.
-- `dot`: there is none, but vectors are no longer than some M. With unit queries, <q, x> ≤ s outside and |x| ≤ M: of such x the one with
-  the largest <q', x> lies in the plane of both queries, at the angle φ = arccos(s / M) from q, so <q', x> ≤ M cos(φ - θ), and M at most.
-  No bound from M, s and θ alone is better; it is that of the cosine with M = 1.
+- `l2`: the Euclidean distance. Outside, |q' - x| ≥ r - δ.
+- `cosine`: the angle. Outside, angle(q', x) ≥ φ - θ, where φ is the angle between q and the last one listed and θ the
+  angle between the queries. The chord of unit vectors would also do, but is never longer than the angle and proves less.
+- `dot`: there is no such metric, but a largest norm M. With unit queries, <q, x> ≤ s outside and |x| ≤ M. Of these x, the
+  one with the largest <q', x> lies in the plane of both queries, at the angle φ = arccos(s / M) from q. So <q', x> ≤
+  M cos(φ - θ), and at most M. No better bound follows from M, s and θ alone. With M = 1 it is that of the cosine.
 
-Distances come from kernels in single precision, so all of it is stated with a *slack*: what a kernel's sum may be off.
-`tests/support/reference.py` holds the kernels to (dim / 8 + 8) units of rounding, 2**-24, of the sum of the sizes of its terms; twice
-that is allowed here. Terms too small for single precision vanish: by 2**-149 a term, at most, and again twice that is allowed.
+The distances come from kernels in single precision, so every bound includes a *slack* for the error of a kernel's sum.
+`tests/support/reference.py` holds the kernels to (dim / 8 + 8) units of rounding, 2**-24, of the sum of the absolute
+terms; the slack is twice that. Terms too small for single precision vanish, by at most 2**-149 a term; the slack is again
+twice that.
 """
 
 import math
@@ -27,51 +29,51 @@ from tiercel.semantic.vectors import Metric, norm
 
 __all__ = ["OutsideBound", "limit", "outside_bound", "separation"]
 
-# Sums of products that may come near to the largest float32 can overflow on the way.
+# A sum of products near the largest float32 may overflow on the way.
 LARGEST: Final = 1e38
-# What double precision costs here is less than this, relatively, by far.
+# An upper bound of the relative error of double precision here.
 EXACT: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class OutsideBound:
-    """What is known of every vector outside a list.
+    """A bound on every vector outside a list.
 
-    `reach` says how far another query may be and be answered at all: the plain distance (l2), or the angle, of the nearest of them.
-    Infinite if nothing is outside.
+    `reach` is the distance at which another query can still be answered: the Euclidean distance (l2) or the angle of the
+    nearest vector outside. It is infinite if nothing is outside.
     """
 
     reach: float
     product: float = 0.0
-    """With a unit query, at most (cosine: with unit vectors)."""
+    """The largest product with a unit query (under cosine, of unit vectors)."""
     longest: float = 1.0
-    """Their length, at most (cosine: of unit vectors)."""
+    """The largest norm (under cosine, of unit vectors)."""
 
 
 def rounding(dim: int) -> float:
-    """What a sum over `dim` terms may be off, as a share of the sum of their sizes."""
+    """Return the error bound of a sum over `dim` terms, as a share of the sum of the absolute terms."""
     return (dim / 4 + 16) * 2.0**-24
 
 
 def vanishing(dim: int) -> float:
-    """What a sum over `dim` terms may be off besides, because terms are too small."""
+    """Return the additional error bound of a sum over `dim` terms, because of terms that vanish."""
     return dim * 2.0**-148
 
 
 def slack(metric: Metric, dim: int, length: float, norms: tuple[float, float]) -> float:
-    """What a distance may be off under cosine or dot: `length` is that of the query, `norms` those of the vectors."""
+    """Return the error bound of a distance under cosine or dot, from the query's norm and those of the vectors."""
     if metric == "dot":
         return rounding(dim) * length * norms[1] + vanishing(dim)
-    # 1 - cos is rounded, too. Kernels take rows as given, so terms vanish in the unit of the shortest row.
+    # 1 - cos is rounded, too. Kernels do not normalize rows, so terms vanish relative to the shortest row.
     return 2 * rounding(dim) + vanishing(dim) / norms[0]
 
 
 def outside_bound(
     metric: Metric, query: NDArray[np.float32], farthest: float | None, norms: tuple[float, float]
 ) -> OutsideBound | None:
-    """What is known of all vectors that are not in a list: `farthest` is the distance of its last one, `None` if it has all vectors.
+    """Bound all vectors outside a list, where `farthest` is the distance of its last one, or `None` if it has all vectors.
 
-    `None` if nothing can be said, as of a distance that has overflowed.
+    Return `None` if there is no bound, as for a distance that overflowed.
     """
     if farthest is None:
         return OutsideBound(math.inf)
@@ -91,29 +93,29 @@ def outside_bound(
 
 
 def separation(metric: Metric, one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
-    """How far two queries are apart, at most: the plain distance, or the chord between their directions."""
+    """Return an upper bound of the distance between two queries: Euclidean, or the chord between their directions."""
     first, second = one.astype(np.float64), other.astype(np.float64)
     if metric != "l2":
         first /= math.sqrt(first @ first)
         second /= math.sqrt(second @ second)
     first -= second
-    # Directions are rounded, by no more than this.
+    # The rounding error of the directions is no larger than this.
     return math.sqrt(first @ first) * (1 + EXACT) + (0.0 if metric == "l2" else 1e-15)
 
 
 def limit(
     metric: Metric, query: NDArray[np.float32], known: OutsideBound, *, away: float, norms: tuple[float, float]
 ) -> float:
-    """The distance below which a listed vector is nearer to a query than all that is outside.
+    """Return the distance below which a listed vector is nearer to a query than all vectors outside.
 
     Parameters
     ----------
     query
-        The query that is asked.
+        The query.
     known
-        What is outside the list of another query, `away` from it as `separation` says.
+        The bound on the vectors outside the list of another query, which is `away` from it by `separation`.
     norms
-        The smallest and the largest norm of all vectors that the query is compared with.
+        The smallest and the largest norm of all vectors.
     """
     if known.reach == math.inf:
         return math.inf
@@ -130,7 +132,7 @@ def limit(
 
 
 def turned(product: float, longest: float, away: float) -> float:
-    """The largest <q', x> over vectors no longer than `longest` with <q, x> at most `product`, for unit queries with the chord `away`."""
+    """Return the largest <q', x> for |x| at most `longest` and <q, x> at most `product`, with unit queries at the chord `away`."""
     cosine = 1 - away * away / 2
     if product >= longest * cosine:
         return longest

@@ -1,12 +1,13 @@
-"""Queries that were asked before, found by a near one.
+"""Cached queries, found by a near one.
 
 ```text
-young   namespace -> Shelf: an index over its queries, and what is kept for each     new entries, and old ones that are used again
-old     namespace -> Shelf                                                           dropped as a whole when the young are half of all
+young   namespace -> partition: an index over its queries, and their contents     new entries, and old ones that are used again
+old     namespace -> partition                                                    dropped as a whole when the young fill half of the space
 ```
 
-So nothing is ever rebuilt to get rid of what has left: a vector that was removed stays in its index, but no longer than its generation. What is
-not used while half as many as there is room for come, is forgotten. Nobody waits for a lock while an index is searched or added to.
+This way no index is ever rebuilt to remove vectors: the vector of a removed entry stays until its generation is dropped. An
+entry is dropped if it is not used while half the capacity of new entries arrives. No lock is held while an index is
+searched or extended.
 """
 
 from collections.abc import Hashable
@@ -24,20 +25,20 @@ __all__ = ["Entry", "EntryIndex"]
 
 Content = TypeVar("Content")
 
-# The nearest queries of each partition that are looked at.
+# The nearest queries of each partition to consider.
 NEAREST: Final = 4
-# Bytes of an entry apart from vector and content: objects, places in dictionaries, code and links in the index.
+# Bytes of an entry beside vector and content: objects, dictionary slots, and its code and links in the index.
 BESIDE: Final = 1200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry(Generic[Content]):
-    """A query, and what is kept for it."""
+    """A cached query with its content."""
 
     query: NDArray[np.float32]
     content: Content
     text: str | None
-    """The text of the query, if it has one."""
+    """The text of the query, if any."""
     size: int
     """Bytes of the content."""
 
@@ -54,17 +55,17 @@ class _Partition(Generic[Content]):
 @dataclass(slots=True, eq=False)
 class _Generation(Generic[Content]):
     partitions: dict[Hashable, _Partition[Content]] = field(default_factory=dict[Hashable, _Partition[Content]])
-    # Those that have left since are counted, too: their vectors are still there.
+    # Includes removed entries, whose vectors are still there.
     added: int = 0
     bytes: int = 0
 
 
 @final
 class EntryIndex(Generic[Content]):
-    """Entries by namespace, as many as there is room for."""
+    """Entries by namespace, up to a capacity."""
 
     def __init__(self, dim: int, metric: Metric, entries: int, size: int) -> None:
-        # Directions are what counts under dot.
+        # Under dot, queries are compared by direction.
         self._dim = dim
         self._metric: Literal["cosine", "l2"] = "l2" if metric == "l2" else "cosine"
         self._entries, self._size = max(1, entries // 2), size // 2
@@ -79,11 +80,11 @@ class EntryIndex(Generic[Content]):
 
     @property
     def memory(self) -> int:
-        """Bytes of all entries, about."""
+        """The approximate size of all entries in bytes."""
         return self._young.bytes + self._old.bytes
 
     def equal(self, namespace: Hashable, query: NDArray[np.float32]) -> Entry[Content] | None:
-        """The entry of this very query."""
+        """Return the entry of exactly this query."""
         key = query.tobytes()
         for generation in (self._young, self._old):
             partition = generation.partitions.get(namespace)
@@ -96,7 +97,7 @@ class EntryIndex(Generic[Content]):
         return None
 
     def nearest(self, namespace: Hashable, query: NDArray[np.float32]) -> list[tuple[float, Entry[Content]]]:
-        """Entries with near queries and their distances, squared for l2 and that of the cosine else; nearest first by generation."""
+        """Return the entries of near queries with their distances (squared l2, or cosine), nearest first in each generation."""
         found: list[tuple[float, Entry[Content]]] = []
         for generation in (self._young, self._old):
             partition = generation.partitions.get(namespace)
@@ -104,13 +105,13 @@ class EntryIndex(Generic[Content]):
                 continue
             matches = partition.index.search(query, NEAREST, recall=0.9)
             for id_, distance in zip(matches.ids.tolist(), matches.distances.tolist(), strict=True):
-                # What was dropped meanwhile, or is on its way in, has no entry.
+                # An entry that was dropped meanwhile, or is being added, is absent.
                 if (entry := partition.by_id.get(id_)) is not None:
                     found.append((distance, entry))
         return found
 
     def put(self, namespace: Hashable, entry: Entry[Content]) -> None:
-        """Keep an entry, in place of an older one with this very query."""
+        """Store an entry, in place of an older one of the same query."""
         size = entry.size + 2 * entry.query.nbytes + BESIDE
         if size > self._size:
             return
@@ -128,22 +129,22 @@ class EntryIndex(Generic[Content]):
         key = entry.query.tobytes()
         self._forget(namespace, key)
         with self._lock:
-            # Another thread may have put one meanwhile.
+            # Another thread may have stored an entry meanwhile.
             partition.by_id.pop(partition.ids.get(key, -1), None)
             partition.by_id[id_], partition.ids[key] = entry, id_
 
     def use(self, namespace: Hashable, entry: Entry[Content]) -> None:
-        """Keep an entry that was of use for longer."""
+        """Keep an entry longer because it was used."""
         partition = self._young.partitions.get(namespace)
         if partition is None or entry.query.tobytes() not in partition.ids:
             self.put(namespace, entry)
 
     def drop(self, namespace: Hashable, entry: Entry[Content]) -> None:
-        """Forget an entry."""
+        """Remove an entry."""
         self._forget(namespace, entry.query.tobytes(), entry)
 
     def _forget(self, namespace: Hashable, key: bytes, entry: Entry[Content] | None = None) -> None:
-        """Forget what is kept of a query: that entry alone, or any."""
+        """Remove the entry of a query, or only this entry."""
         for generation in (self._young, self._old):
             partition = generation.partitions.get(namespace)
             if partition is None:
@@ -152,12 +153,12 @@ class EntryIndex(Generic[Content]):
                 id_ = partition.ids.get(key)
                 if id_ is None or (entry is not None and partition.by_id[id_] is not entry):
                     continue
-                # The vector takes its room until its generation goes. In this order, for a process may fork in between.
+                # The vector stays until its generation is dropped. In this order, because a process may fork in between.
                 del partition.ids[key]
                 generation.bytes -= partition.by_id.pop(id_).size
             partition.index.remove(id_)
 
     def clear(self) -> None:
-        """Forget all entries."""
+        """Remove all entries."""
         with self._lock:
             self._young, self._old = _Generation(), _Generation()

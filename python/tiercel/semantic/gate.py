@@ -1,17 +1,17 @@
-"""Whether two texts may mean the same: near vectors are no proof.
+"""Whether two texts may mean the same, because near vectors are no proof.
 
-"How do I enable this?" and "How do I disable this?" lie closer together than most questions that mean the same. So texts are compared
-word by word, and the answer to one is passed on to another
+"How do I enable this?" and "How do I disable this?" have nearer vectors than most questions of equal meaning. So texts
+are compared word by word. The verdict is
 
-- if they differ in words alone that say nothing in their language, such as "a" and "please": they are the *same*;
-- never if they differ in a negation, a number, a symbol of arithmetic or money, a name, a word that changes the question ("when",
-  "must", "only"), a word that has its opposite in the other, or in the order of the words that both have, for dollars to euros are not euros to
-  dollars: they are *different*;
-- else, where they differ in words that nothing is known of, only if somebody who can read says so: they are in the *grey* zone.
+- *same* if they differ only in words without meaning of their own, such as "a" and "please";
+- *different* if they differ in a negation, a number, a symbol of arithmetic or money, a name, a word that changes the
+  question ("when", "must", "only"), or a word whose opposite is in the other text; or in the order of their common words,
+  because dollars to euros is not euros to dollars;
+- *grey* otherwise: they differ in words that the lists do not know, and only a judge that can read may accept them.
 
-How often a word was asked for says nothing of what it means, so it does not count. Of a language that is not known, all words say something.
-It takes what it does not know for a difference, and so refuses much that does mean the same. Nor is it proof of anything that it lets
-pass: it knows no grammar.
+The frequency of a word does not matter, because it says nothing about its meaning. In an unknown language every word
+counts. The comparison treats anything unknown as a difference, so it rejects many texts that do mean the same. And it
+proves nothing about the texts that it accepts, since it knows no grammar.
 """
 
 import re
@@ -26,7 +26,7 @@ from tiercel.semantic.languages import Language, language_of
 __all__ = ["Gate", "Judge", "Verdict", "Words", "compare", "words_of"]
 
 Verdict: TypeAlias = Literal["same", "grey", "different"]
-# Whether an answer to the second text answers the first.
+# Decides whether an answer to the second text answers the first.
 Judge: TypeAlias = Callable[[str, str], bool]
 
 _WORD: Final = re.compile(
@@ -36,22 +36,22 @@ _WORD: Final = re.compile(
 )
 _SIGNS: Final = str.maketrans({"\u2019": "'", "\u2212": "-"})
 _EXACT: Final = re.compile(r"[0-9+#<>=$%€£]")
-# Where a sentence begins, every word has a capital.
+# The first word of a sentence is capitalized anyway.
 _BEGINNING: Final = re.compile(r"(?:^|[.!?:;\"(\n])\W*\Z")
 _NOT: Final = "not"
 
 
 class Words(NamedTuple):
-    """What a text says."""
+    """The meaningful words of a text."""
 
     words: tuple[str, ...]
-    """The words that say something, in lower case and in their order; a negation of any form is `"not"`."""
+    """The words in lower case and in order. Any negation is `"not"`."""
     names: frozenset[str]
-    """Those of them that are names, by how they are written."""
+    """The words that are names, by their spelling."""
 
 
 def words_of(text: str, language: Language) -> Words:
-    """Take a text apart.
+    """Split a text into its meaningful words.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def _names(text: str, language: Language) -> Iterable[str]:
 
 
 def compare(one: Words, other: Words, language: Language) -> Verdict:
-    """Whether two texts may mean the same."""
+    """Compare two texts."""
     if one.words == other.words:
         return "same"
     first, second = frozenset(one.words), frozenset(other.words)
@@ -107,14 +107,14 @@ class Gate:
     Parameters
     ----------
     language
-        That of the texts, by name; None if it is not known.
+        The language of the texts, by name; None if unknown.
     verify
-        Asked about texts in the grey zone; None lets none of them pass.
+        Called for texts in the grey zone. With None, none of them pass.
 
     Raises
     ------
     InvalidInputError
-        There is no such language, or `verify` cannot be called.
+        The language is not supported, or `verify` is not callable.
     """
 
     __slots__ = ("_judge", "_language")
@@ -125,9 +125,9 @@ class Gate:
         self._language, self._judge = language_of(language), verify
 
     def lets_pass(self, text: str | None, earlier: str | None) -> bool:
-        """Whether an answer to an earlier text answers this one. Two queries without texts pass, one beside a text does not.
+        """Whether an answer to an earlier text answers this one. Two queries without texts pass; one with and one without do not.
 
-        Raises `InvalidInputError` if `verify` returns anything but a bool, and what `verify` raises.
+        Raise `InvalidInputError` if `verify` returns anything but a bool, and anything that `verify` raises.
         """
         if text is None or earlier is None:
             return text is earlier
@@ -136,7 +136,7 @@ class Gate:
 
     def _judges(self, text: str, earlier: str) -> bool:
         told: object = self._judge(text, earlier) if self._judge is not None else False
-        # A score is true whatever it is.
+        # Any score would count as true.
         if not isinstance(told, bool | np.bool_):
             raise InvalidInputError(
                 f"verify: expected a callable that returns a bool, such as score > 0.9, got {told!r:.100}"

@@ -1,4 +1,4 @@
-"""Anything kept by query vector: answers of a language model, labels, pages."""
+"""A cache of anything by query vector: answers of a language model, labels, pages."""
 
 import math
 import operator
@@ -23,7 +23,7 @@ from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
 
 METRICS: Final = ("cosine", "dot", "l2")
-# Namespaces whose thresholds are remembered, and payloads that are waited for.
+# The most thresholds, one per namespace, and the most pending comparisons.
 NAMESPACES: Final = 1000
 WAITING: Final = 1000
 
@@ -33,7 +33,7 @@ _Query: TypeAlias = tuple[str, bytes, int]
 
 
 def equal(one: object, other: object) -> bool:
-    """Whether two payloads are the same: arrays by their values, anything else by `==`."""
+    """Compare two payloads: arrays by their values, anything else by `==`."""
     if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
         return np.array_equal(cast("ArrayLike", one), cast("ArrayLike", other))
     return bool(one == other)
@@ -41,19 +41,19 @@ def equal(one: object, other: object) -> bool:
 
 @final
 class Hit(NamedTuple):
-    """A payload that was kept for this query, or for one near it."""
+    """A cached payload of this query, or of one near it."""
 
     payload: Any
     quality: Literal["exact", "approximate"]
     distance: float
-    """How far apart the queries are, in the metric of the cache; 0 for an exact hit."""
+    """The distance between the queries, in the metric of the cache; 0 for an exact hit."""
     namespace: str
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict, which `json.dumps` accepts if it accepts the payload."""
+        """Return the hit as a dict, which `json.dumps` accepts if it accepts the payload."""
         return self._asdict()
 
-    # A tuple asks arrays whether they are equal, and they answer for each value.
+    # A tuple's own comparison would need a single truth value of arrays.
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, tuple):
             return NotImplemented
@@ -63,27 +63,27 @@ class Hit(NamedTuple):
     def __ne__(self, other: object) -> bool:
         return not self == other if isinstance(other, tuple) else NotImplemented
 
-    # Whether it could be hashed would hang on the payload.
+    # A hash would fail for unhashable payloads.
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
 
 class PayloadStats(TypedDict):
-    """What a `PayloadCache` has done."""
+    """Counters of a `PayloadCache`."""
 
     exact: int
-    """Payloads given to the very query that they were put for."""
+    """Payloads returned for exactly the query they were put for."""
     approximate: int
-    """Payloads given to a near one."""
+    """Payloads returned for a near query."""
     misses: int
-    """Queries that got none."""
+    """Queries without a payload."""
     audited: int
     """Payloads of near queries that were compared with the right one: those held back, and those reported."""
     wrong: int
-    """Those that were not the same."""
+    """Audited payloads that were wrong."""
     false_rate: tuple[float, float]
-    """Share of such payloads that are wrong: the interval that it lies in, 95% of the time."""
+    """The 95% confidence interval of the share of wrong payloads among approximate hits."""
     thresholds: dict[str, float]
-    """How far apart queries of a namespace may be to share a payload; negative for never."""
+    """The largest distance between queries that may share a payload, by namespace; negative for never."""
     entries: int
     bytes: int
 
@@ -96,47 +96,49 @@ class _Guess(NamedTuple):
 
 @final
 class PayloadCache(Handle):
-    """Payloads by query vector: `get` gives that of the same query, or of one near enough, `put` keeps one.
+    """A thread-safe cache of payloads by query vector: `put` stores one, `get` returns that of an equal or near query.
 
-    What is put is kept as the object that it is, and given again as that: what is done to it, is done to what is in the cache.
+    Payloads are not copied: a change to a returned object is a change to the cached one.
 
-    Whether two payloads are the same, only their maker knows. So a share of the approximate hits is held back: `get` gives `None`, and what
-    is `put` for this query next is compared with what would have been given. With `max_error`, every miss that has a near
-    query is such a comparison. All methods may be called from several threads at once.
+    Only the caller knows whether two payloads mean the same. So a share of the approximate hits is held back: `get`
+    returns `None`, and the next `put` for this query is compared with the payload that was held back. With `max_error`,
+    every miss that has a near query is compared this way.
 
     Parameters
     ----------
     dim
-        Length of every query vector.
+        The length of every query vector.
     metric
-        "cosine", "dot" (compared by direction, too) or "l2".
+        "cosine", "dot" (also compared by direction) or "l2".
     threshold
-        Queries no farther apart share a payload: 1 - cos, or the squared distance under l2. Without it and `max_error` only the same
-        query does.
+        The largest distance between queries that share a payload: 1 - cos, or the squared distance under l2. Without it
+        and without `max_error`, only equal queries share one.
     max_error
-        Or up to where no more than this share of payloads is wrong, as far as comparisons tell: of that, the upper end of the 95% interval
-        counts. Nothing is shared before there are enough, 189 for 0.02. `threshold` beside it is the most.
+        Derive the threshold: the largest distance up to which at most this share of payloads is wrong, judged by the
+        upper end of the 95% confidence interval. No payload is shared before there are enough comparisons, 189 for
+        0.02. `threshold` is then an upper limit.
     audit
-        Share of approximate hits that are held back.
+        The share of approximate hits that are held back.
     language
-        That of the texts, "english", "french" or "german": hits may then be given to texts that differ in words which say nothing there.
-        If it is not known, which is the default, texts must have the same words.
+        The language of the texts, "english", "french" or "german". Then texts may differ in words that carry no meaning
+        in it. By default the language is unknown, and texts must have the same words.
     verify
-        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a bound on its score: asked about texts that differ in words of
-        which nothing is known, see `tiercel.semantic.gate`. Without one, no payload is passed on between them. What it raises, `get` raises.
+        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its score. It decides
+        about texts that differ in unknown words, see `tiercel.semantic.gate`. Without it, such texts share no payload.
+        `get` raises what it raises.
     same
-        Whether two payloads are the same, `==`, or for arrays `numpy.array_equal`, unless given: for answers in free text, a judgement of
-        your own. Where it raises, nothing was compared.
+        Compares two payloads, by default with `==`, and arrays with `numpy.array_equal`. For answers in free text, pass
+        a judgement of your own. If it raises, the comparison is skipped.
     entries, bytes
-        The most payloads, and about the most bytes of vectors, texts and payloads: of these, lists, dictionaries and the like count
-        with all that is in them, objects of other kinds as what `sys.getsizeof` says.
+        The most payloads, and approximately the most bytes of vectors, texts and payloads. Lists, dictionaries and the
+        like count with their contents, other objects as `sys.getsizeof` says.
     seed
-        Chooses which hits are held back.
+        The seed for choosing the hits that are held back.
 
     Raises
     ------
     InvalidInputError
-        A parameter is of the wrong type or out of range.
+        A parameter has the wrong type or is out of range.
 
     Examples
     --------
@@ -184,24 +186,24 @@ class PayloadCache(Handle):
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "audited", "wrong"), 0)
 
     def get(self, vector: ArrayLike, *, text: str | None = None, namespace: str = "") -> Hit | None:
-        """The payload of this query, or of one near enough; `None` if there is none.
+        """Return the payload of this query, or of a near one, or `None`.
 
         Parameters
         ----------
         vector
-            Array of shape `(dim,)`.
+            An array of shape `(dim,)`.
         text
-            The text of the query: equal vectors with other texts are other queries, and of near ones the words may differ in nothing
-            that matters, as far as `language` and `verify` tell, see `tiercel.semantic.gate`.
+            The text of the query. Equal vectors with different texts are different queries. The text of a near query
+            may differ only as `language` and `verify` allow, see `tiercel.semantic.gate`.
         namespace
-            User, tenant or whatever must be kept apart: payloads of another namespace are never given.
+            A user or tenant, say: payloads of another namespace are never returned.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be.
+            An argument has the wrong type or is out of range.
         DimensionMismatchError
-            A vector of another length than `dim`.
+            The length of the vector is not `dim`.
         """
         query, text, name = self._checked(vector, text, namespace)
         entry = self._entry_index.equal(name, query)
@@ -217,7 +219,7 @@ class PayloadCache(Handle):
     def _near(self, query: Any, text: str | None, name: str) -> Hit | None:
         control = self._control(name)
         near = sorted(self._entry_index.nearest(name, query), key=operator.itemgetter(0))
-        # Nearest first, so that whoever verifies is asked about as few as can be.
+        # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each[0]) or control.learns(each[0]))
         close = next((each for each in useful if self._gate.lets_pass(text, each[1].text)), None)
         if close is not None:
@@ -232,7 +234,7 @@ class PayloadCache(Handle):
         return None
 
     def put(self, vector: ArrayLike, payload: object, *, text: str | None = None, namespace: str = "") -> None:
-        """Keep the payload of a query, in place of an older one; `vector`, `text` and `namespace` as in `get`."""
+        """Store the payload of a query, in place of an older one; `vector`, `text` and `namespace` as in `get`."""
         query, text, name = self._checked(vector, text, namespace)
         with self._lock:
             guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
@@ -246,14 +248,14 @@ class PayloadCache(Handle):
         self._note(name, guess.distance, wrong=wrong, would_answer=guess.would_answer)
 
     def report(self, hit: Hit, correct: bool) -> None:
-        """Tell whether an approximate hit was right, as somebody found out later."""
+        """Report whether an approximate hit was right, as found out later."""
         if not isinstance(hit, Hit):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"hit: expected a Hit, got {type(hit).__name__}")
         if hit.quality == "approximate":
             self._note(hit.namespace, hit.distance, wrong=not correct, would_answer=True)
 
     def stats(self) -> PayloadStats:
-        """What was given, and how good it was."""
+        """Return the counters, and the measured quality."""
         with self._lock:
             counts = dict(self._counts)
             thresholds = {name: control.threshold for name, control in self._names.items()}
@@ -270,7 +272,7 @@ class PayloadCache(Handle):
         }
 
     def clear(self) -> None:
-        """Forget all payloads; what was learned of thresholds stays."""
+        """Remove all payloads. The thresholds stay."""
         self._entry_index.clear()
         with self._lock:
             self._waiting.clear()

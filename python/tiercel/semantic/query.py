@@ -1,4 +1,4 @@
-"""Answers to searches that were asked before, word for word."""
+"""A cache of searches that are repeated word for word."""
 
 import copy
 from collections import OrderedDict
@@ -24,33 +24,33 @@ __all__ = ["QueryCache", "QueryStats"]
 
 _Answer = TypeVar("_Answer", Matches, Found)
 
-# Of an index, or of a collection: what is newer is larger.
+# The version of an index or a collection. Newer versions are larger.
 _Version: TypeAlias = tuple[int, ...]
 
-# What `search` takes by place, by kind of target.
+# The positional parameters of `search`, by kind of target.
 POSITIONAL: Final = {"index": ("queries", "k"), "collection": ("vector", "text")}
 # Arguments that are vectors.
 VECTORS: Final = ("queries", "vector")
 
 
 class QueryStats(TypedDict):
-    """What a `QueryCache` has done."""
+    """Counters of a `QueryCache`."""
 
     hits: int
     """Searches that were answered from the cache."""
     misses: int
-    """Searches that were not; those that cannot be told apart from others are not counted."""
+    """Searches that were not. Searches that cannot be identified are not counted."""
     stale: int
-    """Answers that were dropped because the content has changed since."""
+    """Answers that were dropped because the content has changed."""
     entries: int
-    """Answers that are kept."""
+    """Cached answers."""
     bytes: int
-    """Bytes of these and of what they are found by, about."""
+    """The approximate size of the answers and their keys in bytes."""
 
 
 @final
 class _Same:
-    """An object as a part of a key, equal to nothing but itself whatever it says; held, so that no other one takes its place."""
+    """Makes any object a part of a key, equal only to itself. It holds the object, so that its id is not reused."""
 
     __slots__ = ("_held",)
 
@@ -71,22 +71,22 @@ class _Kept(NamedTuple, Generic[_Answer]):
 
 @final
 class QueryCache(Handle, Generic[_Answer]):
-    """`search` of an index or a collection, which answers what it was asked before and nothing has changed for.
+    """A thread-safe `search` of an index or a collection that caches its answers.
 
-    All answers are of one version of the content: a write makes those of before useless at once, and with the next search they are gone. An answer is a copy: what the caller does to its arrays stays with the caller. All methods may be called
-    from several threads at once; no lock is held during a search.
+    All cached answers are of one version of the content: a write invalidates them at once, and the next search removes
+    them. Answers are copied, so the caller may change the arrays. No lock is held during a search.
 
     Parameters
     ----------
     target
         A `tiercel.Index` or a `tiercel.Collection`.
     entries, bytes
-        The most answers, and about the most bytes, that are kept; the one not asked for longest goes first.
+        The most answers, and approximately the most bytes. The least recently used answer is evicted first.
 
     Raises
     ------
     InvalidInputError
-        A parameter is of the wrong type or out of range.
+        A parameter has the wrong type or is out of range.
 
     Examples
     --------
@@ -118,15 +118,15 @@ class QueryCache(Handle, Generic[_Answer]):
         self._hits = self._misses = self._stale = 0
 
     def search(self, *places: Any, user: str = "", **options: Any) -> _Answer:
-        """The answer of `target.search` to the same arguments.
+        """Return the answer of `target.search` to the same arguments.
 
         Parameters
         ----------
         places, options
-            Those of `target.search`, every one of them told apart: the query in single precision, filters by what they say, a reranker by
-            which object it is.
+            The arguments of `target.search`, each a part of the key: queries in single precision, filters by their
+            meaning, a reranker by its identity.
         user
-            User, tenant or whatever must be kept apart: an answer never comes from a search of another one.
+            A user or tenant, say: an answer never comes from another one's search.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class QueryCache(Handle, Generic[_Answer]):
             `user` is not a string; or what `target.search` raises.
         """
         unicode_text(user, "user")
-        # An iterator can be gone through once.
+        # An iterator can be consumed only once.
         options = {
             name: tuple(value) if name == "include" and hasattr(value, "__next__") else value
             for name, value in options.items()
@@ -142,8 +142,8 @@ class QueryCache(Handle, Generic[_Answer]):
         key = self._key(user, places, options)
         if key is None:
             return self._search(places, options)
-        # Before the search: what is written meanwhile makes the answer newer than its version, which never comes back, so that
-        # it is given to nobody.
+        # Before the search: if content is written meanwhile, the answer is newer than its version, which never comes
+        # back, so nobody gets it.
         version = self._current_version()
         kept = self._lookup(key, version)
         if kept is not None:
@@ -153,7 +153,7 @@ class QueryCache(Handle, Generic[_Answer]):
         return answer
 
     def stats(self) -> QueryStats:
-        """What was answered from the cache, and what is in it."""
+        """Return the counters and the size of the cache."""
         with self._lock:
             return {
                 "hits": self._hits,
@@ -164,7 +164,7 @@ class QueryCache(Handle, Generic[_Answer]):
             }
 
     def clear(self) -> None:
-        """Forget all answers."""
+        """Remove all answers."""
         with self._lock:
             self._kept.clear()
             self._bytes = 0
@@ -201,14 +201,14 @@ class QueryCache(Handle, Generic[_Answer]):
                 self._bytes -= self._kept.popitem(last=False)[1].size
 
     def _advance_to(self, version: _Version) -> None:
-        """Drop all answers of before a newer version; one who holds an older one has been overtaken."""
+        """Drop all answers if this version is newer. A caller with an older version has been overtaken."""
         if version > self._version:
             self._stale += len(self._kept)
             self._kept.clear()
             self._bytes, self._version = 0, version
 
     def _key(self, user: str, places: tuple[Any, ...], options: dict[str, Any]) -> Hashable | None:
-        """What tells a search apart from all that may have another answer; `None` for what no key can be made of."""
+        """Return a key that identifies a search, or `None` if there is none."""
         if len(places) > len(self._positional):
             return None
         named = dict(zip(self._positional, places, strict=False))
@@ -221,7 +221,7 @@ class QueryCache(Handle, Generic[_Answer]):
             key = user, *((name, self._hashable(name, named[name])) for name in sorted(named))
             hash(key)
         except (TypeError, ValueError):
-            # The search may know what to make of it, or what to say.
+            # The search itself accepts or refuses such an argument.
             return None
         return key
 
@@ -237,14 +237,14 @@ class QueryCache(Handle, Generic[_Answer]):
                 raise TypeError("no list")
             return tuple(names)
         if name == "rerank":
-            # A method is another object whenever it is looked up.
+            # A bound method is a new object at each access.
             return (_Same(value.__self__), _Same(value.__func__)) if isinstance(value, MethodType) else _Same(value)
-        # True would pass for 1, and 1.0 too.
+        # True equals 1, and so does 1.0.
         return cast("type[object]", type(value)), value
 
 
 def vector_key(value: ArrayLike) -> Hashable:
-    """Vectors by what an index makes of them: float32."""
+    """Return the key of vectors: their float32 values, as an index converts them."""
     array = as_array(value, "vector")
     if array.dtype.kind not in "fiu":
         raise TypeError("no vectors")
@@ -253,7 +253,7 @@ def vector_key(value: ArrayLike) -> Hashable:
 
 
 def filter_key(value: ArrayLike) -> Hashable:
-    """A mask or ids."""
+    """Return the key of a mask or of ids."""
     array = as_array(value, "filter")
     if array.dtype.kind not in "biu" and array.size > 0:
         raise TypeError("no filter")
@@ -261,7 +261,7 @@ def filter_key(value: ArrayLike) -> Hashable:
 
 
 def parts(answer: Matches | Found) -> list[Any]:
-    """What an answer consists of."""
+    """List the parts of an answer."""
     if isinstance(answer, Matches):
         return [answer.ids, answer.distances, answer.counts]
     return [getattr(answer, name) for name in Found.__slots__]

@@ -1,4 +1,4 @@
-"""Answers of searches, for queries that are near to earlier ones: exact, certified or approximate."""
+"""A cache of search results that answers near queries: exact, certified or approximate."""
 
 import math
 from collections import OrderedDict
@@ -27,36 +27,36 @@ from tiercel.semantic.vectors import Metric, has_direction, one_vector
 
 __all__ = ["SemanticCache", "SemanticStats"]
 
-# Kinds of searches whose thresholds are remembered.
+# The most thresholds, one per user and kind of search.
 KINDS: Final = 1000
 
 
 class SemanticStats(TypedDict):
-    """What a `SemanticCache` has done."""
+    """Counters of a `SemanticCache`."""
 
     exact: int
-    """Answers to a query that was asked before, of an index or collection that has not changed since."""
+    """Answers to a repeated query, while the index or collection has not changed."""
     certified: int
     """Answers proven to be those of an exact search."""
     approximate: int
-    """Answers of a query that was near enough."""
+    """Answers from a query that was near enough."""
     misses: int
-    """Answers that took an exact search."""
+    """Answers by an exact search."""
     audited: int
-    """Approximate answers that were compared with the truth, and given as that; they count as misses, too."""
+    """Approximate answers that were compared with an exact search, whose answer was returned. They also count as misses."""
     wrong: int
-    """Those of them that were not the true nearest."""
+    """Audited answers that were not the true nearest."""
     overlap: float
-    """Share of the true nearest that the audited ones had, on average; 1 if there were none."""
+    """The average share of the true nearest in audited answers; 1 if there were none."""
     false_rate: tuple[float, float]
-    """Share of approximate answers that are wrong: the interval that it lies in, 95% of the time."""
+    """The 95% confidence interval of the share of wrong approximate answers."""
     thresholds: dict[str, dict[str, float]]
-    """How far apart queries may be to share an answer; negative for never. By user, of those who lately asked for approximate ones, and kind of
-    search: "k <= 16", or "k <= 16, filter"."""
+    """The largest distance between queries that may share an answer; negative for never. By user, of those who recently
+    requested approximate answers, and kind of search: "k <= 16", or "k <= 16, filter"."""
     entries: int
-    """Queries whose lists are kept."""
+    """Cached queries."""
     bytes: int
-    """Bytes of these, about."""
+    """The approximate size of the cache in bytes."""
 
 
 # A user, and a kind of search as in `SemanticStats.thresholds`.
@@ -66,7 +66,7 @@ _Namespace: TypeAlias = tuple[str, str | None]
 
 
 class _Kept(NamedTuple):
-    """A list, and what is known of all that is not in it."""
+    """A list of neighbours, and a bound on all vectors outside it."""
 
     neighbours: NeighbourList
     outside: OutsideBound
@@ -82,41 +82,43 @@ class _Near(NamedTuple):
 
 @final
 class SemanticCache(Handle, Generic[Answer]):
-    """Search an index or a collection, and answer near queries from the lists of earlier ones.
+    """A thread-safe cache of searches that answers near queries from the results of earlier ones.
 
-    Each exact search keeps its `keep` nearest. A later query is answered from such a list, its distances computed anew, what was added and
-    removed since taken into account. The answer has a `quality`: `"exact"` for the same query of the same content, or one that was searched;
-    `"certified"` when it is proven to be what an exact search finds; `"approximate"` only if `threshold` or `max_error` is given.
-    All methods may be called from several threads at once.
+    Each exact search keeps its `keep` nearest neighbours. A later query is answered from such a list: its distances are
+    computed again, and additions and removals since are taken into account. The answer has a `quality`: `"exact"` for a
+    repeated query of unchanged content, or for a new search; `"certified"` if it is proven to be the answer of an exact
+    search; `"approximate"` only with `threshold` or `max_error`.
 
     Parameters
     ----------
     target
         A `tiercel.Index`, or a `tiercel.Collection` with vectors.
     keep
-        Nearest that are kept of a search, at least 1. The more, the farther a query may be and have its answer proven.
+        The neighbours to keep of each search, at least 1. With more, queries at larger distances can be certified.
     entries, bytes
-        The most queries, and about the most bytes, that are kept. What has not been used for longest goes.
+        The most queries, and approximately the most bytes. The least recently used queries are dropped first.
     threshold
-        Answer from a query that is no farther away, in the metric of the target (under dot, of the cosine), though nothing is proven.
+        Answer approximately from a query up to this distance, in the metric of the target (under dot, of the cosine).
     max_error
-        Or up to where no more than this share of such answers is wrong, as far as answers that were compared with the truth tell: of that,
-        the upper end of the 95% interval counts. `threshold` beside it is the most. Every search that was needed is such a comparison.
+        Derive the threshold: the largest distance up to which at most this share of approximate answers is wrong,
+        judged by the upper end of the 95% confidence interval. Every necessary search serves as a comparison.
+        `threshold` is then an upper limit.
     audit
-        Share of approximate answers that are compared with the truth.
+        The share of approximate answers that are compared with an exact search.
     language
-        That of the texts, "english", "french" or "german": approximate answers may then be given to texts that differ in words which say
-        nothing there. If it is not known, which is the default, texts must have the same words.
+        The language of the texts, "english", "french" or "german". Then texts may differ in words that carry no meaning
+        in it. By default the language is unknown, and texts must have the same words.
     verify
-        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a bound on its score: asked about texts that differ in words of
-        which nothing is known, see `tiercel.semantic.gate`. Without one, no answer is passed on between them. What it raises, `search` raises.
+        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its score. It decides
+        about texts that differ in unknown words, see `tiercel.semantic.gate`. Without it, such texts share no answer.
+        `search` raises what it raises.
     seed
-        Chooses which.
+        The seed for choosing the answers that are audited.
 
     Raises
     ------
     InvalidInputError
-        A parameter is of the wrong type or out of range.
+        A parameter has the wrong type or is out of range.
 
     Examples
     --------
@@ -204,35 +206,37 @@ class SemanticCache(Handle, Generic[Answer]):
         text: str | None = None,
         include: Iterable[Include] | None = None,
     ) -> Answer:
-        """Find the k nearest vectors, from what earlier searches found if that will do, else by exact search.
+        """Find the k nearest vectors, from earlier results if they suffice, otherwise by exact search.
 
         Parameters
         ----------
         query
-            Array of shape `(dim,)`.
+            An array of shape `(dim,)`.
         k
-            Results, at least 1.
+            The number of results, at least 1.
         filter
-            As the target takes it. Lists that were made without a filter serve any; others serve the same filter.
+            A filter as the target accepts it. Results that were found without a filter serve any filter, others only
+            an equal one.
         user
-            User, tenant or whatever must be kept apart: an answer never comes from a query of another one.
+            A user or tenant, say: an answer never comes from another one's query.
         text
-            The text of the query. An approximate answer is given only if its words differ in nothing that matters, as far as `language` and
-            `verify` tell, see `tiercel.semantic.gate`. A text beside none never matches.
+            The text of the query. For an approximate answer it may differ from that of the earlier query only as
+            `language` and `verify` allow, see `tiercel.semantic.gate`. A query with a text never matches one without.
         include
-            What each match of a collection brings along: any of "text", "metadata", "vector"; text and metadata unless given.
+            What to return with each match of a collection: any of "text", "metadata", "vector". By default text and
+            metadata.
 
         Returns
         -------
         Matches or Found
-            As the target gives it, with a `quality`.
+            As the target returns them, with a `quality`.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be.
+            An argument has the wrong type or is out of range.
         DimensionMismatchError
-            A query of another length than `dim`.
+            The length of the query is not `dim`.
         """
         target = self._target
         vector = one_vector(query, "query", target.dim, target.metric)
@@ -258,7 +262,7 @@ class SemanticCache(Handle, Generic[Answer]):
         return self._approximate(request, k, near, namespaces[-1], text)
 
     def stats(self) -> SemanticStats:
-        """What was answered and how, and how good the approximate answers were."""
+        """Return the counters, and the measured quality of approximate answers."""
         with self._lock:
             counts = dict(self._counts)
             overlap = self._overlap / counts["audited"] if counts["audited"] else 1.0
@@ -278,11 +282,11 @@ class SemanticCache(Handle, Generic[Answer]):
         )
 
     def clear(self) -> None:
-        """Forget all lists; what was learned of thresholds stays."""
+        """Remove all results. The thresholds stay."""
         self._entry_index.clear()
 
     def _exact(self, request: Request, k: int, namespaces: list[_Namespace]) -> Answer | None:
-        """The answer from the list of this very query."""
+        """Answer from the list of exactly this query."""
         for namespace in namespaces:
             entry = self._entry_index.equal(namespace, request.vector)
             answer = None if entry is None else self._answer_from(request, k, _Near(namespace, entry, 0.0))
@@ -299,12 +303,12 @@ class SemanticCache(Handle, Generic[Answer]):
         return sorted(found, key=lambda near: near.distance)
 
     def _certified(self, request: Request, k: int, near: list[_Near]) -> Answer | None:
-        """The answer from the list that reaches farthest beyond the query."""
+        """Answer from the list that reaches farthest beyond the query."""
         metric = self._target.metric
         spare = [
             (each.entry.content.outside.reach - reached(metric, each.distance), at) for at, each in enumerate(near)
         ]
-        # What a rejected list costs is little beside a search; a second one proves more only if the first counts no more.
+        # A rejected list costs little beside a search. A second list proves more only if the first one is outdated.
         for margin, at in sorted(spare, reverse=True)[:2]:
             answer = self._answer_from(request, k, near[at]) if margin > 0.0 else None
             if answer is not None:
@@ -312,7 +316,7 @@ class SemanticCache(Handle, Generic[Answer]):
         return None
 
     def _answer_from(self, request: Request, k: int, near: _Near) -> Answer | None:
-        """The answer from a list, if that is proven."""
+        """Answer from a list if the answer is proven."""
         entry = near.entry
         found = self._rescore(request, k, near)
         if found is None:
@@ -333,13 +337,13 @@ class SemanticCache(Handle, Generic[Answer]):
     def _quality(
         self, request: Request, k: int, entry: Entry[_Kept], found: Rescored[Answer]
     ) -> Literal["exact", "certified"] | None:
-        """What is known of the k nearest of a list: `None` if others may be nearer."""
+        """Return the quality of the k nearest of a list, or `None` if vectors outside may be nearer."""
         neighbours, outside = entry.content
         is_same = np.array_equal(entry.query, request.vector)
         is_all = neighbours.farthest is None
         if not is_all and len(found.distances) < k:
             return None
-        # Equal moments are equal contents: the list is what a search finds now.
+        # Equal versions have equal contents, so a search would find this list.
         if is_same and found.version == neighbours.version:
             return "exact"
         if is_all:
@@ -352,7 +356,7 @@ class SemanticCache(Handle, Generic[Answer]):
     def _search_and_keep(
         self, request: Request, k: int, namespace: _Namespace, text: str | None
     ) -> tuple[Answer, Rescored[Answer] | None]:
-        """The answer of an exact search, the list of which is kept."""
+        """Answer by exact search, and keep the list."""
         self._count("misses")
         target = self._target
         neighbours = target.neighbours(request, max(self._keep, k))
@@ -373,9 +377,9 @@ class SemanticCache(Handle, Generic[Answer]):
     def _approximate(
         self, request: Request, k: int, near: list[_Near], namespace: _Namespace, text: str | None
     ) -> Answer:
-        """The answer from the nearest query whose text allows that, or the truth."""
+        """Answer from the nearest query whose text allows it, or by exact search."""
         control = self._control((namespace[0], kind_of(k, has_filter=request.key is not None)))
-        # Nearest first, so that whoever verifies is asked about as few as can be.
+        # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each.distance) or control.learns(each.distance))
         close = next((each for each in useful if self._gate.lets_pass(text, each.entry.text)), None)
         guess = None if close is None else self._rescore(request, k, close)
@@ -387,7 +391,7 @@ class SemanticCache(Handle, Generic[Answer]):
             self._entry_index.use(close.namespace, close.entry)
             return self._target.with_quality(guess.answer, "approximate")
         answer, truth = self._search_and_keep(request, k, namespace, text)
-        # Of two moments, nothing could be told.
+        # Answers of different versions cannot be compared.
         if truth is not None and truth.version == guess.version:
             overlap = shared(guess.distances, truth.distances)
             with self._lock:
@@ -414,15 +418,15 @@ class SemanticCache(Handle, Generic[Answer]):
 
 
 def kind_of(k: int, *, has_filter: bool) -> str:
-    """Searches that share a threshold: of ten nearest, one is wrong sooner than of one."""
+    """Return the kind of search, which shares a threshold: with more results, one is more likely to be wrong."""
     return f"k <= {1 << (k - 1).bit_length()}{', filter' if has_filter else ''}"
 
 
 def reached(metric: Metric, distance: float) -> float:
-    """A distance between queries in the unit of `OutsideBound.reach`, about."""
+    """Return the approximate distance between queries in the unit of `OutsideBound.reach`."""
     return math.sqrt(max(0.0, distance)) if metric == "l2" else math.acos(min(1.0, max(-1.0, 1.0 - distance)))
 
 
 def shared(guess: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
-    """Share of the true nearest that an answer has, by their distances: of equal ones any may stand there."""
+    """Return the share of the true nearest in an answer, by distance, since equally distant ones are interchangeable."""
     return 1.0 if len(truth) == 0 else float(np.count_nonzero(guess <= truth[-1])) / len(truth)

@@ -1,4 +1,4 @@
-"""How much room a value takes."""
+"""The size of a value in memory."""
 
 import sys
 from typing import Any, cast
@@ -9,7 +9,7 @@ __all__ = ["size_of"]
 
 
 def size_of(value: object) -> int:
-    """Bytes of a value, and of what is in it if it is a list, a dictionary or the like; what stands there twice counts once.
+    """Return the bytes of a value and of the contents of lists, dictionaries and the like. Shared parts count once.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def size_of(value: object) -> int:
         size += sys.getsizeof(each)
         if isinstance(each, np.ndarray):
             array = cast("np.ndarray[Any, Any]", each)
-            # Memory of its own is counted by now.
+            # An array's own memory is already counted.
             size += 0 if array.base is None else array.nbytes
         elif isinstance(each, dict):
             for pair in cast("dict[object, object]", each).items():

@@ -1,8 +1,7 @@
-"""What a cache of results asks of an index or a collection, in one form for both.
+"""What a semantic cache requires of an index or a collection, in one interface for both.
 
-The answer to `among` is of one version: the neighbours vectors, those that came since, and the state that these are of, are looked at under
-one lock (an index) or in one snapshot (a collection). So however others write meanwhile, nothing that an answer should have seen is
-missing from it.
+`rescore` reads one version: under one lock (an index) or in one snapshot (a collection) it compares the listed vectors
+and those added since. So an answer misses nothing that it should have seen, whatever others write meanwhile.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ __all__ = ["Answer", "CollectionTarget", "IndexTarget", "NeighbourList", "Reques
 Answer = TypeVar("Answer", Matches, Found)
 Version: TypeAlias = int | tuple[int, int, int]
 
-# Vectors that came since a list was made, beyond which it is made anew: to compare so many costs what a list saves.
+# The most vectors added since a list was made. Comparing more costs as much as the list saves.
 CHANGES: Final = 1000
 
 
@@ -37,75 +36,75 @@ class NeighbourList:
     """The nearest vectors of a query, by exact search."""
 
     members: NDArray[np.uint64] | NDArray[np.uint32]
-    """Ids of an index, rows of a collection."""
+    """Ids of an index, or rows of a collection."""
     farthest: float | None
-    """Distance of the last of them, which may have overflowed to infinity; `None` if there are no others."""
+    """The distance of the last one, which may have overflowed to infinity; `None` if there are no other vectors."""
     norms: tuple[float, float]
-    """The smallest and the largest norm of all vectors there were."""
+    """The smallest and the largest norm of all vectors at the time."""
     version: Version
     is_filtered: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A search, apart from how many nearest it is for."""
+    """A search, without its k."""
 
     vector: NDArray[np.float32]
     filter: Any
     include: Iterable[Include] | None
     key: str | None
-    """Names the filter: equal for equal ones."""
+    """Identifies the filter: equal filters have equal keys."""
     version: int | None = None
-    """That of the index which a mask was given for: in another one, its places are those of other vectors."""
+    """The version of the index that a mask belongs to. In another version its positions may be other vectors."""
 
 
 class Rescored(NamedTuple, Generic[Answer]):
-    """The k nearest among a list and all that came since."""
+    """The k nearest among a list and the vectors added since."""
 
     answer: Answer
     distances: NDArray[np.float32]
-    """Of those that there are, at most k."""
+    """The distances of the results, at most k."""
     version: Version
     norms: tuple[float, float]
 
 
 class Target(Protocol[Answer]):
-    """An index or a collection."""
+    """The interface of an index or a collection."""
 
     @property
     def dim(self) -> int:
-        """Length of every vector."""
+        """The length of every vector."""
         ...
 
     @property
     def metric(self) -> Metric:
-        """What is smallest for the nearest."""
+        """The metric."""
         ...
 
     def request(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Request:
-        """A search, its filter looked at; may raise `InvalidInputError`."""
+        """Check a search. May raise `InvalidInputError`."""
         ...
 
     def neighbours(self, request: Request, keep: int) -> NeighbourList | None:
-        """The `keep` nearest, by exact search; `None` if no list can be made."""
+        """Find the `keep` nearest by exact search. Return `None` if no list can be made."""
         ...
 
     def rescore(self, request: Request, k: int, neighbours: NeighbourList) -> Rescored[Answer] | None:
-        """The k nearest among a list and all that came since; `None` when the list counts no more."""
+        """Find the k nearest among a list and the vectors added since. Return `None` if the list is outdated."""
         ...
 
     def exact(self, request: Request, k: int) -> Answer:
-        """The k nearest, by exact search."""
+        """Find the k nearest by exact search."""
         ...
 
     def with_quality(self, answer: Answer, quality: Quality) -> Answer:
-        """An answer under another quality."""
+        """Return the answer with another quality."""
         ...
 
 
 @final
 class IndexTarget:
-    """An index."""
+    """An index as a target."""
 
     __slots__ = ("_index", "dim", "metric")
 
@@ -118,10 +117,10 @@ class IndexTarget:
     def request(
         self, vector: NDArray[np.float32], filter: ArrayLike | None, include: Iterable[Include] | None
     ) -> Request:
-        """A search, its filter looked at; may raise `InvalidInputError`."""
+        """Check a search. May raise `InvalidInputError`."""
         if include is not None:
             raise InvalidInputError(
-                "include: expected a collection to search, got an index, whose matches are ids alone"
+                "include: expected a collection as target, got an index, whose matches are only ids"
             )
         if filter is None:
             return Request(vector, None, None, None)
@@ -140,8 +139,8 @@ class IndexTarget:
         return Request(vector, allowed, None, key, version)
 
     def neighbours(self, request: Request, keep: int) -> NeighbourList | None:
-        """The `keep` nearest, by exact search; `None` if the index has changed under a mask."""
-        # What comes between the version and the search is found by both; the norms come last, so that they are those of whatever was found.
+        """Find the `keep` nearest by exact search. Return `None` if the index has changed under a mask."""
+        # Both the search and `rescore` find vectors added after the version was read. The norms come last, to cover all that was found.
         version = self._index.version
         found = self._index.search(request.vector, keep, recall=1, filter=request.filter)
         if request.version is not None and not request.version == version == self._index.version:
@@ -152,7 +151,7 @@ class IndexTarget:
         return NeighbourList(found.ids[:count], farthest, norms, version, request.filter is not None)
 
     def rescore(self, request: Request, k: int, neighbours: NeighbourList) -> Rescored[Matches] | None:
-        """The k nearest among a list and all that came since; `None` when the list counts no more."""
+        """Find the k nearest among a list and the vectors added since. Return `None` if the list is outdated."""
         index = self._index
         found = index._search_among(  # pyright: ignore[reportPrivateUsage]
             request.vector, k, neighbours.members, cast("int", neighbours.version), CHANGES, request.filter
@@ -166,17 +165,17 @@ class IndexTarget:
         return Rescored(matches, matches.distances[: int(matches.counts)], version, norms)
 
     def exact(self, request: Request, k: int) -> Matches:
-        """The k nearest, by exact search."""
+        """Find the k nearest by exact search."""
         return self._index.search(request.vector, k, recall=1, filter=request.filter)
 
     def with_quality(self, answer: Matches, quality: Quality) -> Matches:
-        """An answer under another quality."""
+        """Return the answer with another quality."""
         return answer._with_quality(quality)  # pyright: ignore[reportPrivateUsage]
 
 
 @final
 class CollectionTarget:
-    """A collection, searched by vector."""
+    """A collection as a target, searched by vector."""
 
     __slots__ = ("_core", "dim", "metric")
 
@@ -186,29 +185,29 @@ class CollectionTarget:
     def __init__(self, collection: Collection) -> None:
         if collection.dim is None:
             raise InvalidInputError(
-                "target: expected a collection with vectors, got one without; open it with dim, or put vectors in first"
+                "target: expected a collection with vectors, got one without; open it with dim, or add vectors first"
             )
         self._core: CollectionCore = collection._core  # pyright: ignore[reportPrivateUsage]
         self.dim, self.metric = collection.dim, cast("Metric", collection.metric)
 
     def request(self, vector: NDArray[np.float32], filter: Any, include: Iterable[Include] | None) -> Request:
-        """A search, its filter looked at; may raise `InvalidInputError`."""
+        """Check a search. May raise `InvalidInputError`."""
         key = None if filter is None else as_json(filter)
         if include is None:
             return Request(vector, filter, ("text", "metadata"), key)
-        # What can be gone through once, is a list from here on.
+        # An iterator could be consumed only once.
         chosen = include if isinstance(include, str) else items(include)
         included(include if chosen is None else chosen)
         return Request(vector, filter, chosen, key)
 
     def neighbours(self, request: Request, keep: int) -> NeighbourList:
-        """The `keep` nearest, by exact search."""
+        """Find the `keep` nearest by exact search."""
         rows, distances, norms, version = self._core.nearest(request.vector, request.key, keep)
         farthest = float(distances[-1]) if len(rows) == keep else None
         return NeighbourList(rows, farthest, norms, version, request.key is not None)
 
     def rescore(self, request: Request, k: int, neighbours: NeighbourList) -> Rescored[Found] | None:
-        """The k nearest among a list and all that came since; `None` when the list counts no more."""
+        """Find the k nearest among a list and the vectors added since. Return `None` if the list is outdated."""
         since = cast("tuple[int, int, int]", neighbours.version)
         rows = cast("NDArray[np.uint32]", neighbours.members)
         found = self._core.search_among(
@@ -221,11 +220,11 @@ class CollectionTarget:
         return Rescored(answer, answer.distances, version, norms)
 
     def exact(self, request: Request, k: int) -> Found:
-        """The k nearest, by exact search."""
+        """Find the k nearest by exact search."""
         return Found(self._core.search(request.vector, None, self._options(request, k), None))
 
     def with_quality(self, answer: Found, quality: Quality) -> Found:
-        """An answer under another quality."""
+        """Return the answer with another quality."""
         return answer._with_quality(quality)  # pyright: ignore[reportPrivateUsage]
 
     def _options(self, request: Request, k: int) -> dict[str, Any]:
@@ -233,7 +232,7 @@ class CollectionTarget:
 
 
 def target_of(value: object) -> IndexTarget | CollectionTarget:
-    """What is searched, looked at."""
+    """Return the target for an index or a collection."""
     if isinstance(value, Index):
         return IndexTarget(value)
     if isinstance(value, Collection):

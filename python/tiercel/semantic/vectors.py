@@ -1,4 +1,4 @@
-"""Queries of caches: one vector each, looked at before anything is done with it."""
+"""Checks of the query vectors of caches."""
 
 import math
 from typing import Final, Literal, TypeAlias
@@ -18,7 +18,7 @@ SHORTEST: Final = 1 / LONGEST
 
 
 def one_vector(value: ArrayLike, name: str, dim: int, metric: Metric) -> NDArray[np.float32]:
-    """One vector of length `dim` as float32, a copy: finite, and with a direction under cosine."""
+    """Convert a vector of length `dim` to a float32 copy. It must be finite, and under cosine have a direction."""
     if isinstance(value, str):
         raise InvalidInputError(f"{name}: expected a numeric array of shape ({dim},), got a str; embed it first")
     given = as_array(value, name)
@@ -43,11 +43,11 @@ def one_vector(value: ArrayLike, name: str, dim: int, metric: Metric) -> NDArray
 
 
 def norm(vector: NDArray[np.float32]) -> float:
-    """The length of a vector, in double precision."""
+    """Return the norm of a vector in double precision."""
     wide = vector.astype(np.float64)
     return math.sqrt(wide @ wide)
 
 
 def has_direction(vector: NDArray[np.float32]) -> bool:
-    """Whether a vector can be made one of unit length in single precision, as an index does under cosine."""
+    """Whether a vector can be normalized in single precision, as an index does under cosine."""
     return SHORTEST < norm(vector) < LONGEST

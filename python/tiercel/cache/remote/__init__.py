@@ -1,4 +1,4 @@
-"""Tiers outside of the process: an object store, Redis, any object; each may fail without harm."""
+"""Remote tiers: an object store, Redis, or any object. Each may fail without harm to the cache."""
 
 from tiercel.cache.remote.agentfs import AgentFS
 from tiercel.cache.remote.base import RemoteTier, RemoteTierStats

@@ -1,4 +1,4 @@
-"""A tier in the files of an agent: what `Wrapped` makes of a package whose calls are coroutines."""
+"""A tier in the files of an agent: a `Wrapped` package whose calls are coroutines."""
 
 import asyncio
 import os
@@ -21,25 +21,26 @@ FOLDER = "/tiercel"
 class AgentFS(Wrapped):
     """A tier in an AgentFS, a database that holds the files of an agent; `pip install 'tiercel[agentfs]'`.
 
-    Values are files in the folder `/tiercel` there. One process at a time may use a database. In a forked process every call is a miss.
+    Values are files in the folder `/tiercel` there. Only one process at a time may use a database. In a forked child
+    every call is a miss.
 
     Parameters
     ----------
     path_or_agent : str, os.PathLike or agentfs_sdk.AgentFS
-        A database file, which is made if it is missing; or an AgentFS that is open, given from within the event loop that it was opened
-        in. That loop must not wait for calls of the tier: make those in other threads (`asyncio.to_thread`).
-    soft : float
-        Seconds after which a caller goes on with a miss, while the call goes on.
-    hard : float
+        A database file, which is created if it is missing; or an open AgentFS, passed from within the event loop that
+        it was opened in. That loop must not wait for calls of the tier: make them on other threads
+        (`asyncio.to_thread`).
+    soft_timeout : float
+        Seconds after which the caller continues with a miss, while the call goes on.
+    hard_timeout : float
         Seconds after which a call counts as failed.
-
-    most : int
-        Bytes of the largest value: a larger one is neither kept nor read.
+    max_value_bytes : int
+        The size limit of a value. A larger one is neither stored nor read.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
     MissingDependencyError
         `agentfs-sdk` is not installed.
 
@@ -55,19 +56,23 @@ class AgentFS(Wrapped):
 
     survives_fork: ClassVar[bool] = False
 
-    def __init__(self, path_or_agent: Any, *, soft: float = 0.5, hard: float = 10.0, most: int = MOST) -> None:
-        super().__init__(_Files(path_or_agent), soft=soft, hard=hard, most=most)
+    def __init__(
+        self, path_or_agent: Any, *, soft_timeout: float = 0.5, hard_timeout: float = 10.0, max_value_bytes: int = MOST
+    ) -> None:
+        super().__init__(
+            _Files(path_or_agent), soft_timeout=soft_timeout, hard_timeout=hard_timeout, max_value_bytes=max_value_bytes
+        )
 
     def close(self) -> None:
-        """Let go of the database; what lies there stays. Doing it again changes nothing."""
+        """Close the database, which keeps its contents. Closing twice is harmless."""
         if not self.closed:
             super().close()
-            # As every call: what hangs is left.
+            # Like every call, it is abandoned if it hangs.
             self._guard.ask(self._object.close, patient=True)
 
 
 class _Files:
-    """Files of an agent by `get`, `put`, `delete` and `keys`, one call at a time: a write is several statements there."""
+    """The files of an agent by `get`, `put`, `delete` and `keys`, one call at a time, because a write is several statements."""
 
     def __init__(self, path_or_agent: Any) -> None:
         package = needed("agentfs_sdk", "tiercel[agentfs]")

@@ -1,4 +1,4 @@
-"""What all tiers outside of the process share."""
+"""The base class of remote tiers."""
 
 import contextlib
 import os
@@ -38,31 +38,31 @@ __all__ = ["Page", "RemoteTier", "RemoteTierStats"]
 
 T = TypeVar("T")
 _NOTHING: Any = object()
-# Names, each with the bytes that lie under it.
+# Names with the size of what is stored under them.
 Page: TypeAlias = list[tuple[str, int]]
 
-# Limits of the limits.
+# The range of both timeouts.
 SECONDS = (0.001, 86_400.0)
-# Bytes of a value, unless told otherwise.
+# The default size limit of a value.
 MOST = 256 << 20
-# What a content has beside its value and its key, and some.
+# More than content has besides value and key.
 BESIDE = 1 << 20
-# Values that `items` and `values` ask for in one call.
+# Values that `items` and `values` read with one call.
 TOGETHER = 64
 
 
 class RemoteTierStats(TierStats):
-    """What is in a tier outside of the process, and what happened since it was made.
+    """Contents and counters of a remote tier since it was created.
 
-    `entries` and `bytes` are as of the last time that it was listed for `len(tier)` and `tier.bytes`: to list costs.
+    `entries` and `bytes` are from the last listing by `len(tier)` and `tier.bytes`, because listing is expensive.
     """
 
     timeouts: int
-    """Calls that nobody waited for any longer; among the failures."""
+    """Calls that ran into a timeout. They also count as failures."""
     breaker: BreakerState
-    """Whether calls are made: `closed` all, `open` none, `trial` one."""
+    """The state of the circuit breaker: `closed` allows all calls, `open` none, `trial` one."""
     error: str | None
-    """What the last call that failed has said."""
+    """The error of the last call that failed."""
 
 
 class _Items(ItemsView[Key, bytes]):
@@ -88,26 +88,27 @@ class _Values(ValuesView[bytes]):
 
 
 class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
-    """A tier outside of the process: a `MutableMapping` of keys, `str` or `bytes`, to bytes, that is never bounded and never in the way.
+    """A remote tier: a `MutableMapping` of `str` or `bytes` keys to bytes that is unbounded and never delays or fails a caller.
 
-    What is outside may fail, hang, be slow, be gone or lie: that is a miss, or a value not kept, counted in `stats()`, and never an error.
-    A value that was replaced or deleted through this object is never given, even if the write failed: such a key is in doubt and a
-    miss until a later write or deletion of it has come through, and is deleted when the tier answers again. Only what the object knows
-    is lost with it: after a failed write and a restart the older value may be back.
+    The remote side may fail, hang, be slow or disappear, or return wrong bytes. Then a read is a miss, a write is not
+    stored, `stats()` counts it, and no error is raised. A value that was replaced or deleted through this object is never
+    returned, even if the write failed: such a key is in doubt, which makes it a miss, until a later write or deletion of
+    it succeeds; and it is deleted as soon as the tier answers again. Only this object remembers which keys are in doubt:
+    after a failed write and a restart, the older value may be back.
 
-    `in`, `len`, `bytes` and iteration tell what lies outside without reading it; what they tell may yet be a miss.
+    `in`, `len`, `bytes` and iteration list the remote contents without reading them, so a listed key may still be a miss.
     """
 
-    # Names that one read may ask for.
+    # Names that one read can request.
     batch: ClassVar[int] = 1
-    # Whether what it calls works in a forked process.
+    # Whether the client works in a forked process.
     survives_fork: ClassVar[bool] = True
 
-    def __init__(self, *, level: int | None, soft: float, hard: float, most: int) -> None:
-        self._most = checks.whole(most, "most", 1, 2**62)
-        hard = checks.number(hard, "hard", *SECONDS)
-        soft = checks.number(soft, "soft", SECONDS[0], hard)
-        seal("", b"", level)  # Refuses what is no level.
+    def __init__(self, *, level: int | None, soft_timeout: float, hard_timeout: float, max_value_bytes: int) -> None:
+        self._max_value_bytes = checks.whole(max_value_bytes, "max_value_bytes", 1, 2**62)
+        hard = checks.number(hard_timeout, "hard_timeout", *SECONDS)
+        soft = checks.number(soft_timeout, "soft_timeout", SECONDS[0], hard)
+        seal("", b"", level)  # Checks the level.
         self._level = level
         self._limits = soft, hard
         self._closed = False
@@ -120,35 +121,35 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
 
     @staticmethod
     def _clock() -> float:
-        """Seconds, of the breaker and the hard limit."""
+        """Return the seconds for the breaker and the hard timeout."""
         return time.monotonic()
 
     @abstractmethod
     def _read(self, names: list[str]) -> list[Any]:
-        """The contents under names; None for each that is not there. This and what follows may raise anything."""
+        """Read the contents under names, with None for absent ones. This method and the following ones may raise anything."""
 
     @abstractmethod
     def _write(self, name: str, content: bytes) -> None: ...
 
     @abstractmethod
     def _remove(self, names: list[str]) -> None:
-        """Remove what is under names, where there is something."""
+        """Delete what is stored under names, if anything."""
 
     @abstractmethod
     def _start(self, name: str, length: int) -> bytes:
-        """The first bytes of a content, so many if there are."""
+        """Read the first bytes of the content under a name, or all if there are fewer."""
 
     @abstractmethod
     def _exists(self, name: str) -> bool: ...
 
     @abstractmethod
     def _pages(self, *, sized: bool) -> Iterator[Page]:
-        """Everything that lies there, a call a page; the bytes may be told as 0 unless they are asked for."""
+        """List everything, one call per page. Sizes may be 0 unless `sized`."""
 
     @property
     @abstractmethod
     def _place(self) -> str:
-        """Where it is, without a password."""
+        """The address, without a password."""
 
     def __getitem__(self, key: Key) -> bytes:
         value = self.get(key)
@@ -163,34 +164,34 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
     @overload
     def get(self, key: Key, default: T) -> bytes | T: ...
     def get(self, key: Key, default: Any = None) -> Any:
-        """The value of a key, or the default."""
+        """Return the value of a key, or the default."""
         value = self._fetch([key])[0]
         return default if value is None else value
 
     def get_many(self, keys: Iterable[Key]) -> list[bytes | None]:
-        """The values of keys, in their order; None for each that is not there, or did not come within the soft limit for all."""
+        """Return the values of keys, in their order. None for absent ones, and for those that exceed the common soft timeout."""
         if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {keys!r:.100}")
         checks.refuse_unordered(keys, "keys")
         return self._fetch(list(keys))
 
     def get_patiently(self, key: Key) -> tuple[bool, bytes | None]:
-        """Whether the tier answers within the hard limit, and the value that lies there, even one in doubt; for what is joined, not replaced."""
+        """Return whether the tier answers within the hard timeout, and the stored value, even one in doubt. For values that are merged."""
         self._check_open()
         call = self._ask(partial(self._read, [name_of(key)]), patient=True)[0]
         if call.state != "answered" or not call.answer:
             return False, None
-        whole = None if call.answer[0] is None else unpack(key, call.answer[0], self._most)
+        whole = None if call.answer[0] is None else unpack(key, call.answer[0], self._max_value_bytes)
         return True, None if whole is None else whole.value
 
     def __setitem__(self, key: Key, value: bytes) -> None:
         self.put(key, value)
 
     def put(self, key: Key, value: bytes) -> bool:
-        """Keep a value under a key; False if it is not known to be kept, or too large. An earlier value is not given any more."""
+        """Store a value. Return False if it is too large or may not be stored. The previous value is never returned again."""
         self._check_open()
         name, value = name_of(key), checked_value(value)
-        if len(value) > self._most:
+        if len(value) > self._max_value_bytes:
             self._count(refused=1)
             self._delete(key)
             return False
@@ -205,7 +206,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return kept
 
     def put_evicting(self, key: Key, value: bytes) -> tuple[bool, list[tuple[Key, bytes]]]:
-        """`put`, and what had to leave to make room, which is nothing."""
+        """Store a value, and return what it evicted, which is nothing."""
         return self.put(key, value), []
 
     def __delitem__(self, key: Key) -> None:
@@ -213,7 +214,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
             raise KeyError(key)
 
     def delete(self, key: Key) -> bool:
-        """Forget a key; tells whether it is known to have been there."""
+        """Delete a key. Return whether it is known to have been present."""
         return self._delete(key) is True
 
     @overload
@@ -223,7 +224,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
     @overload
     def pop(self, key: Key, default: T) -> bytes | T: ...
     def pop(self, key: Key, default: Any = _NOTHING) -> Any:
-        """Forget a key and give its value, or the default."""
+        """Delete a key and return its value, or the default."""
         if (value := self.get(key)) is not None:
             self.delete(key)
             return value
@@ -232,16 +233,16 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return default
 
     def popitem(self) -> tuple[Key, bytes]:
-        """Forget some key and give it with its value."""
+        """Delete an arbitrary key and return it with its value."""
         for key, value in self.items():
             self.delete(key)
             return key, value
         raise KeyError("there is no key")
 
     def clear(self) -> None:
-        """Forget everything that was put under any key; what else lies there stays. Takes as long as it takes.
+        """Delete everything that was put under any key, and leave other contents alone. This may take long.
 
-        If it comes to nothing, only what this object has put later is given until a `clear` has come through.
+        If it fails, only values that this object puts afterwards are returned, until a `clear` succeeds.
         """
         self._check_open()
         number = self._validator.begin_clear()
@@ -266,15 +267,15 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return self._keys()
 
     def items(self) -> ItemsView[Key, bytes]:
-        """Keys and values, asked for in groups. Keys whose value is missing are passed over."""
+        """Keys and values, read in batches. Keys without a value are skipped."""
         return _Items(self)
 
     def values(self) -> ValuesView[bytes]:
-        """Values. Those that are missing are passed over."""
+        """Values, without missing ones."""
         return _Values(self)
 
     def stats(self) -> RemoteTierStats:
-        """What is there, and what happened since the object was made. Asks nothing of what is outside."""
+        """Return contents and counters, without a remote call."""
         self._check_open()
         with self._lock:
             count = self._counts.copy()
@@ -294,17 +295,17 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         }
 
     def flush(self) -> bool:
-        """Delete what is in doubt, as far as that is possible; tells whether nothing is in doubt."""
+        """Delete the keys in doubt, as far as possible. Return whether none is left."""
         self._check_open()
         return self._repair.finish(self._remove, self._limits[1])
 
     def close(self) -> None:
-        """Let go of what is outside; what lies there stays. Doing it again changes nothing."""
+        """Close the client; the remote contents stay. Closing twice is harmless."""
         self._closed = True
 
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the tier was closed."""
         return self._closed
 
     def __enter__(self) -> Self:
@@ -329,7 +330,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
 
     def _ask(self, *works: Callable[[], T], patient: bool = False) -> list[Call[T]]:
         calls = self._guard.ask(*works, patient=patient)
-        # What is outside answers: the time to delete what is in doubt.
+        # The remote side answers, so keys in doubt can be deleted.
         if self._validator.any_failed and any(call.state == "answered" for call in calls):
             self._repair.start(self._remove)
         return calls
@@ -352,11 +353,11 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return given
 
     def _unpacked(self, named: dict[str, Key], contents: dict[str, Any]) -> dict[str, bytes]:
-        """The values that may be given. What is damaged or stale is removed."""
+        """Decode the valid values. Delete those that are damaged or stale."""
         values = dict[str, bytes]()
         damaged = 0
         for name, content in contents.items():
-            whole = unpack(named[name], content, self._most)
+            whole = unpack(named[name], content, self._max_value_bytes)
             damaged += whole is None
             if whole and self._validator.is_valid(name, whole.version):
                 values[name] = whole.value
@@ -366,7 +367,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return values
 
     def _delete(self, key: Key) -> bool | None:
-        """Whether a key was there; None if it is not known."""
+        """Delete a key. Return whether it was present, or None if that is unknown."""
         self._check_open()
         name = name_of(key)
         is_uncertain = self._validator.is_uncertain(name)
@@ -379,7 +380,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return self._change(name, self._validator.begin(name), remove)
 
     def _change(self, name: str, number: int, work: Callable[[], bool]) -> bool | None:
-        """Write or delete, and see to it that the key is in doubt if it is not known what came of it."""
+        """Write or delete, and put the key in doubt if the outcome is unknown."""
 
         def change() -> bool:
             try:
@@ -393,7 +394,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         try:
             call = self._ask(change)[0]
         finally:
-            # No more than that unless it is known that it ended, or never began; after an interruption it may run yet.
+            # The call may still run after an interruption. Below, it is known to have ended, or never to have begun.
             self._validator.abandon(name, number)
         if call.state == "answered":
             return call.answer
@@ -402,13 +403,13 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return None
 
     def _listed(self, *, sized: bool = False) -> Iterator[Page]:
-        """What lies there and has a name of ours, a page at a time."""
+        """List the names that tiers write, a page at a time."""
         pages = self._pages(sized=sized)
         while (page := self._patiently(partial(next, pages, None))) is not None:
             yield [(name, size) for name, size in page if is_name(name)]
 
     def _survey(self, *, sized: bool) -> tuple[int, int]:
-        """How many keys lie there, and their bytes, as far as can be listed."""
+        """Count the keys and their bytes, as far as they can be listed."""
         self._check_open()
         entries = size = 0
         with contextlib.suppress(UnansweredError):
@@ -434,17 +435,17 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
                         yield key
 
     def _start_of(self, name: str) -> bytes:
-        """The beginning of a content, up to the end of the key in it."""
+        """Read the beginning of a content, up to the end of its key."""
         start = self._start(name, START)
         length = key_ends(start)
         return start if length <= START else self._start(name, length)
 
     def _cut_off(self) -> None:
-        """From now on every call comes to nothing at once."""
+        """Fail all calls from now on."""
         self._guard.refuses = True
 
     def after_fork(self) -> None:
-        """In a forked process: its threads are gone, and locks may be held by them."""
+        """Continue in a forked process, without the threads that may hold locks."""
         self._lock = threading.Lock()
         self._validator = self._validator.forked()
         self._guard = Guard(*self._limits, self._clock)
@@ -452,10 +453,10 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         if not self.survives_fork:
             self._cut_off()
 
-    # Last, since annotations after it would mean it.
+    # Last, because it hides the type `bytes` in annotations below it.
     @property
     def bytes(self) -> int:
-        """Bytes that lie outside under names of ours. It is listed, which costs."""
+        """Bytes stored under names of tiers. This lists the remote contents, which is expensive."""
         return self._survey(sized=True)[1]
 
 

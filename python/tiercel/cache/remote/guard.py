@@ -1,4 +1,4 @@
-"""Calls to what is outside: in threads of their own, waited for so long and no longer, and not made while nothing answers."""
+"""Remote calls: on threads of their own, with timeouts, and behind a circuit breaker."""
 
 import threading
 import time
@@ -14,19 +14,19 @@ __all__ = ["THREADS", "Breaker", "BreakerState", "Call", "Guard", "UnansweredErr
 BreakerState: TypeAlias = Literal["closed", "open", "trial"]
 T = TypeVar("T")
 
-# Calls at a time; more of them wait.
+# Concurrent calls. Others wait.
 THREADS = 8
-# Failures in a row that open the breaker, and seconds until a trial.
+# Consecutive failures that open the breaker, and seconds until a trial.
 FAILURES = 5
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 
 
 class Breaker:
-    """Tells whether a call is worth making. Guarded by the lock of who uses it.
+    """A circuit breaker. The owner's lock guards it.
 
     ```text
-              5 failures in a row             the pause is over
+              5 consecutive failures         the pause is over
       closed ---------------------> open -----------------------> trial, one call
         ^                            ^                              |  |
         |                            +------ failed: the pause -----+  |
@@ -39,12 +39,12 @@ class Breaker:
         self._in_a_row = 0
         self._pause = FIRST_PAUSE
         self._until = 0.0
-        # Goes up with every change, so that a call that began before it tells nothing of what is now.
+        # Grows with every change of state, so that a call from before the change does not count.
         self._round: int = 0
         self.state: BreakerState = "closed"
 
     def admit(self) -> int | None:
-        """A ticket for one call; None if none may be made now."""
+        """Return a ticket for one call, or None if none may be made now."""
         if self.state == "open" and self._clock() >= self._until:
             self.state = "trial"
         elif self.state != "closed":
@@ -52,7 +52,7 @@ class Breaker:
         return self._round
 
     def record(self, ticket: int, *, answered: bool) -> None:
-        """How a call ended."""
+        """Record the outcome of a call."""
         if ticket != self._round:
             return
         if answered:
@@ -70,17 +70,17 @@ class Breaker:
 
 
 class UnansweredError(Exception):
-    """A call came to nothing."""
+    """A call failed, or timed out."""
 
 
 class Call(Generic[T]):
-    """One call: how far it is, and what came of it."""
+    """A call: its progress and its result."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         self.work: Callable[[], T] | None = work
         self.answer: T | None = None
         self.state: Literal["waiting", "running", "answered", "failed", "never"] = "waiting"
-        # Nobody waits for it any more.
+        # Whether nobody waits for the call any more.
         self.abandoned = False
         self.ticket: int | None = None
         self.begun = 0.0
@@ -88,25 +88,25 @@ class Call(Generic[T]):
 
     @property
     def underway(self) -> bool:
-        """Whether it was left while it ran: what it does may be done yet."""
+        """Whether the call was abandoned while it ran, so that it may still take effect."""
         return self.abandoned and self.state == "running"
 
     def answered(self) -> T:
-        """What came of it; `UnansweredError` if that is nothing."""
+        """Return the result, or raise `UnansweredError`."""
         if self.state != "answered":
             raise UnansweredError
         return cast("T", self.answer)
 
 
 class Guard:
-    """Makes calls, and counts those that came to nothing.
+    """Makes calls, and counts failures.
 
     Parameters
     ----------
     soft, hard : float
-        Seconds that a caller waits, and after which a call counts as failed though it may still run.
+        Seconds that a caller waits, and seconds after which a call counts as failed though it may still run.
     clock : callable
-        Seconds of a clock that only goes forward, for the hard limit and the pauses of the breaker.
+        Returns the seconds of a monotonic clock, for the hard timeout and the pauses of the breaker.
     """
 
     def __init__(self, soft: float, hard: float, clock: Callable[[], float]) -> None:
@@ -117,7 +117,7 @@ class Guard:
         self._breaker = Breaker(clock)
         self._pool = Pool(THREADS, "tiercel outside")
         self._running: set[Call[Any]] = set()
-        # Whether no call may be made at all.
+        # Whether all calls are refused.
         self.refuses = False
         self.failures = 0
         self.timeouts = 0
@@ -125,11 +125,11 @@ class Guard:
 
     @property
     def breaker(self) -> BreakerState:
-        """The state of the breaker."""
+        """The state of the circuit breaker."""
         return self._breaker.state
 
     def ask(self, *works: Callable[[], T], patient: bool = False) -> list[Call[T]]:
-        """Make calls at the same time, and wait for all of them for the soft limit in total; or, patiently, for the hard one."""
+        """Make concurrent calls, and wait for all of them together, up to the soft timeout or, if patient, the hard one."""
         calls = [Call(work) for work in works]
         until = time.monotonic() + (self._hard if patient else self._soft)
         with Finally(self._abandon_all, calls):
@@ -140,11 +140,11 @@ class Guard:
         return calls
 
     def patiently(self, work: Callable[[], T]) -> T:
-        """The answer of a call that is waited for up to the hard limit; `UnansweredError` without one."""
+        """Return the result of a call within the hard timeout, or raise `UnansweredError`."""
         return self.ask(work, patient=True)[0].answered()
 
     def send(self, work: Callable[[], object]) -> bool:
-        """Make a call that nobody waits for, some time; False if none may be made."""
+        """Make a call in the background. Return False if none may be made."""
         call = Call(work)
         call.abandoned = True
         self._begin(call)
@@ -153,7 +153,7 @@ class Guard:
     def _begin(self, call: Call[T]) -> None:
         with self._lock:
             self._count_overdue()
-            # A thread that runs what was left may never come back: when all do, waiting for one is in vain.
+            # Threads with abandoned calls may hang for good. If all of them do, no call can run.
             hanging = sum(each.abandoned for each in self._running)
             call.ticket = None if self.refuses or hanging >= THREADS else self._breaker.admit()
             if call.ticket is None:
@@ -194,7 +194,7 @@ class Guard:
             self.timeouts += 1
             self.failures += 1
         elif call.state == "waiting":
-            # All threads are busy: no failure of what is outside, unless it was to show that it answers again.
+            # All threads are busy, which is no remote failure, unless this call was the trial of the breaker.
             if self._breaker.state == "trial":
                 self._record(call, answered=False)
             self._give_up(call)
@@ -210,7 +210,7 @@ class Guard:
                 self._record(call, answered=False)
 
     def _record(self, call: Call[T], *, answered: bool) -> None:
-        """Once a call: what runs on after the hard limit has failed, whatever comes of it."""
+        """Report the outcome to the breaker once: a call that exceeds the hard timeout has failed, whatever comes of it."""
         if call.ticket is not None:
             self._breaker.record(call.ticket, answered=answered)
             call.ticket = None

@@ -1,4 +1,4 @@
-"""How keys and values lie outside.
+"""How keys and values are encoded in a remote tier.
 
 ```text
   name      t-<hex>   the text with these bytes in UTF-8
@@ -6,13 +6,14 @@
             d-<hex>   a key of more than 100 bytes: the BLAKE2b of 256 bits of its kind (t, b) and its bytes
 
              0        4        4 + n
-  content    +--------+--------+------------------------------------+
+  content    +--------+--------+---------------------------------------+
              | n: u32 | key    | seal(key, version of 16 bytes, value) |
-             +--------+--------+------------------------------------+
-            little endian; the key, of n bytes, is there if the name does not tell it: kind and bytes
+             +--------+--------+---------------------------------------+
+            little endian; the key of n bytes (kind and bytes) is there if the name is a hash
 ```
 
-So a listing tells most keys, and one small read each of the others. Names are lower case and shorter than 255 bytes: file systems take them.
+So a listing contains most keys, and each of the others takes one small read. Names are lower case and shorter than 255
+bytes, as file systems require.
 """
 
 import re
@@ -40,19 +41,19 @@ __all__ = [
 
 SHORT = 100
 NAME = re.compile(r"[tb]-(?:[0-9a-f]{2}){0,100}|d-[0-9a-f]{64}")
-# Bytes of a content that are read to find a long key, at first.
+# Bytes of a content that are read first to find a long key.
 START = 1024
 
 
 class Content(NamedTuple):
-    """A value that is whole, and its version."""
+    """An intact value with its version."""
 
     version: bytes
     value: bytes
 
 
 def name_of(key: Key) -> str:
-    """The name under which a key lies; raises `InvalidInputError` for what is no key."""
+    """Return the name of a key. Raise `InvalidInputError` for anything else."""
     kind = _kind(key)
     if len(kind) <= 1 + SHORT:
         return f"{kind[:1].decode()}-{kind[1:].hex()}"
@@ -60,35 +61,35 @@ def name_of(key: Key) -> str:
 
 
 def key_of(name: str) -> Key | None:
-    """The key that a name tells; None if it tells none."""
+    """Return the key that a name contains, or None."""
     if not is_name(name) or is_digest(name):
         return None
     return _key(name[:1].encode() + bytes.fromhex(name[2:]))
 
 
 def is_name(name: str) -> bool:
-    """Whether it is a name of this kind."""
+    """Whether a name may be one of ours."""
     return NAME.fullmatch(name) is not None
 
 
 def is_digest(name: str) -> bool:
-    """Whether the content under a name tells the key, and the name does not."""
+    """Whether a name is a hash, so that the key is in the content."""
     return name.startswith("d-") and is_name(name)
 
 
 def key_ends(content: bytes | memoryview) -> int:
-    """Bytes of a content up to the end of the key in it."""
+    """Return the offset of the end of the key in a content."""
     return 4 + int.from_bytes(content[:4], "little")
 
 
 def key_at(name: str, content: bytes) -> Key | None:
-    """The key that the beginning of a content tells; None if it is not the one of this name."""
+    """Return the key at the beginning of a content, or None if it does not match the name."""
     key = _key(content[4 : key_ends(content)])
     return key if key is not None and name_of(key) == name else None
 
 
 def checked_value(value: object) -> bytes:
-    """The bytes of a value; raises `InvalidInputError` for what has none."""
+    """Return the bytes of a value. Raise `InvalidInputError` for a value without bytes."""
     if isinstance(value, bytes):
         return value
     try:
@@ -101,13 +102,13 @@ def checked_value(value: object) -> bytes:
 
 
 def pack(key: Key, version: bytes, value: bytes, level: int | None) -> bytes:
-    """A content."""
+    """Encode a content."""
     long = _kind(key) if is_digest(name_of(key)) else b""
     return b"".join((len(long).to_bytes(4, "little"), long, seal(key, version + value, level)))
 
 
 def unpack(key: Key, content: object, most: int) -> Content | None:
-    """What is in a content; None if it is not whole, another key's, or has a value of more bytes than `most`."""
+    """Decode a content. Return None if it is damaged, of another key, or if the value has more than `most` bytes."""
     try:
         view = memoryview(content).cast("B")  # pyright: ignore[reportArgumentType]
     except Exception:  # noqa: BLE001 - what an object gives in place of bytes raises what it likes, and is damage

@@ -1,4 +1,4 @@
-"""A tier in an object store: S3 and what speaks like it, Google Cloud Storage, Azure, a directory."""
+"""A tier in an object store: S3 and compatible stores, Google Cloud Storage, Azure, or a directory."""
 
 import contextlib
 import os
@@ -13,42 +13,44 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["Object"]
 
-# Objects in a page of a listing; the most that S3 deletes in one request, too.
+# Objects in a page of a listing, and the most that S3 deletes in one request.
 PAGE = 1000
-# The first process that used an object store: the threads of obstore, which all of its calls wait for, are not in those forked from it.
+# The first process that used an object store. A forked child lacks the threads of obstore, and all calls would wait for them.
 _first_process: int | None = None
 
 
 class Object(RemoteTier):
     """A tier in an object store, through the `object_store` crate; `pip install 'tiercel[object]'`.
 
-    Values are never thrown out to make room; let a lifecycle rule of the bucket do that. Several processes may use one place, and each
-    finds what the others put. What else lies in the bucket is neither touched nor counted. `len`, `bytes` and iteration list the place, a
-    request for a thousand objects, and one for each key of more than 100 bytes. A request is never made twice: a failure is a miss. In a
-    process that is forked from one that used an object store every call is a miss, since the threads of the crate are not in it.
+    Values are never evicted: use a lifecycle rule of the bucket. Several processes may share a location, and each finds
+    what the others put. Other objects in the bucket are neither touched nor counted. `len`, `bytes` and iteration list
+    the location, with one request per thousand objects and one per key of more than 100 bytes. Requests are not retried:
+    a failure is a miss. In a process forked from one that used an object store every call is a miss, because the threads
+    of the crate are missing.
 
     Parameters
     ----------
     url : str
-        `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, `file:///directory` (it is made if it is missing) or
-        `memory:///`. Credentials, region and endpoint come from the usual environment, or from `options`. Cloudflare's R2 is an S3 with
-        an endpoint.
+        `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, `file:///directory` (created if missing) or
+        `memory:///`. Credentials, region and endpoint come from the usual environment variables, or from `options`.
+        Cloudflare R2 is an S3 with an endpoint.
     level : int or None
-        Level of zstd that values are compressed with, 1 to 22; None does not compress.
-    soft : float
-        Seconds after which a caller goes on with a miss, while the request goes on.
-    hard : float
-        Seconds after which a request is broken off.
-    most : int
-        Bytes of the largest value: a larger one is neither kept nor read.
+        The zstd level, 1 to 22; None does not compress.
+    soft_timeout : float
+        Seconds after which the caller continues with a miss, while the request goes on.
+    hard_timeout : float
+        Seconds after which a request is cancelled.
+    max_value_bytes : int
+        The size limit of a value. A larger one is neither stored nor read.
     options : mapping, optional
-        What the store needs, such as `{"endpoint": "https://…", "region": "auto"}`, by the names of the crate. Some mistakes, such as an
-        endpoint that is no URL, show only in the first call: it is a miss, and `stats()["error"]` has what the crate said.
+        Options of the store by their names in the crate, such as `{"endpoint": "https://…", "region": "auto"}`. Some
+        mistakes, such as an endpoint that is not a URL, show only in the first call: it is a miss, and
+        `stats()["error"]` contains the message of the crate.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
     MissingDependencyError
         `obstore` is not installed.
 
@@ -68,43 +70,45 @@ class Object(RemoteTier):
         url: str,
         *,
         level: int | None = 3,
-        soft: float = 0.5,
-        hard: float = 10.0,
-        most: int = MOST,
+        soft_timeout: float = 0.5,
+        hard_timeout: float = 10.0,
+        max_value_bytes: int = MOST,
         options: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(level=level, soft=soft, hard=hard, most=most)
+        super().__init__(
+            level=level, soft_timeout=soft_timeout, hard_timeout=hard_timeout, max_value_bytes=max_value_bytes
+        )
         self._obstore = needed("obstore", "tiercel[object]")
         self._url = unicode_text(url, "url")
-        self._store = self._open(url, hard, _mapping({} if options is None else options, "options"))
+        self._store = self._open(url, hard_timeout, _mapping({} if options is None else options, "options"))
         global _first_process  # noqa: PLW0603
         _first_process = _first_process or os.getpid()
         if _first_process != os.getpid():
             self._cut_off()
 
-    def _open(self, url: str, hard: float, options: dict[str, Any]) -> Any:
+    def _open(self, url: str, hard_timeout: float, options: dict[str, Any]) -> Any:
         stores = needed("obstore.store", "tiercel[object]")
         if url.startswith("file:"):
             options = {"mkdir": True} | options
         elif not url.startswith("memory:"):
-            # One try: an earlier one that is on its way yet could write an older value over a newer one.
+            # No retries: a late attempt could write an older value over a newer one.
             options["retry_config"] = {"max_retries": 0}
-            limits = {"timeout": timedelta(seconds=hard), "connect_timeout": timedelta(seconds=hard)}
+            limits = {"timeout": timedelta(seconds=hard_timeout), "connect_timeout": timedelta(seconds=hard_timeout)}
             plain = str(options.get("endpoint", os.environ.get("AWS_ENDPOINT_URL", ""))).startswith("http://")
             given = _mapping(options.get("client_options", {}), "options['client_options']")
             options["client_options"] = {**limits, "allow_http": plain, **given}
         try:
             store = stores.from_url(url, **options)
         except BaseException as error:
-            # The crate panics at some options, and a panic is no Exception: it would end a server that expects errors.
+            # The crate panics at some options, and a panic is not an Exception: it would end a server that handles errors.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise InvalidInputError(
-                f"url, options: expected those of an object store, got {url!r}: {_first_line(error)}"
+                f"url, options: expected a URL and options of an object store, got {url!r}: {_first_line(error)}"
             ) from error
         if isinstance(store, stores.HTTPStore):
             raise InvalidInputError(
-                f"url: expected that of an object store, got {url!r}, which can neither be listed nor deleted from"
+                f"url: expected an object store, got {url!r}, which supports neither listing nor deletion"
             )
         return store
 
@@ -118,18 +122,18 @@ class Object(RemoteTier):
     def _get(self, name: str) -> Any:
         try:
             found = self._obstore.get(self._store, name)
-            # What is larger is none of ours, and not worth the memory: as damaged.
-            return found.bytes() if found.meta["size"] <= self._most + BESIDE else b""
+            # A larger object is not ours, and not worth the memory. It counts as damaged.
+            return found.bytes() if found.meta["size"] <= self._max_value_bytes + BESIDE else b""
         except FileNotFoundError:
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        # In one request: of a broken upload in parts, the parts would stay and cost.
+        # In one request: a failed multipart upload would leave parts behind, which cost.
         self._obstore.put(self._store, name, content, use_multipart=False)
 
     def _remove(self, names: list[str]) -> None:
         if len(names) > 1:
-            # Some stores stop at the first that is not there.
+            # Some stores stop at the first absent one.
             with contextlib.suppress(FileNotFoundError):
                 self._obstore.delete(self._store, names)
                 return

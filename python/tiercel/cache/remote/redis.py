@@ -1,4 +1,4 @@
-"""A tier in Redis, or in what speaks like it."""
+"""A tier in Redis, or a compatible server."""
 
 import re
 from collections.abc import Iterator
@@ -11,37 +11,36 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["Redis"]
 
-# Keys that one step of a listing looks at.
+# Keys that one step of a listing visits.
 STEP = 1000
 
 
 class Redis(RemoteTier):
-    """A tier in a Redis server, or Valkey; `pip install 'tiercel[redis]'`.
+    """A tier in a Redis or Valkey server; `pip install 'tiercel[redis]'`.
 
-    Who stays is decided by the server (`maxmemory`, `maxmemory-policy`). Several processes may use one prefix, and each finds what the
-    others put. Keys of another prefix are neither touched nor counted. `len`, `bytes` and iteration go through all keys of the database
-    (SCAN). A cluster of servers is not supported.
+    The server evicts (`maxmemory`, `maxmemory-policy`). Several processes may share a prefix, and each finds what the
+    others put. Keys with another prefix are neither touched nor counted. `len`, `bytes` and iteration scan all keys of
+    the database (SCAN). Redis Cluster is not supported.
 
     Parameters
     ----------
     url : str
-        `redis://host:port/database`, `rediss://…` with TLS, or `unix://…`, with name and password where they are needed.
+        `redis://host:port/database`, `rediss://…` with TLS, or `unix://…`, with user and password if required.
     prefix : str
-        What the names of all keys begin with.
+        The prefix of all keys.
     level : int or None
-        Level of zstd that values are compressed with, 1 to 22; None does not compress.
-    soft : float
-        Seconds after which a caller goes on with a miss, while the call goes on.
-    hard : float
-        Seconds after which a call is broken off.
-
-    most : int
-        Bytes of the largest value: a larger one is neither kept nor read.
+        The zstd level, 1 to 22; None does not compress.
+    soft_timeout : float
+        Seconds after which the caller continues with a miss, while the call goes on.
+    hard_timeout : float
+        Seconds after which a call is cancelled.
+    max_value_bytes : int
+        The size limit of a value. A larger one is neither stored nor read.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be.
+        An argument has the wrong type or is out of range.
     MissingDependencyError
         `redis` is not installed.
 
@@ -61,25 +60,31 @@ class Redis(RemoteTier):
         *,
         prefix: str = "tiercel:",
         level: int | None = None,
-        soft: float = 0.1,
-        hard: float = 2.0,
-        most: int = MOST,
+        soft_timeout: float = 0.1,
+        hard_timeout: float = 2.0,
+        max_value_bytes: int = MOST,
     ) -> None:
-        super().__init__(level=level, soft=soft, hard=hard, most=most)
+        super().__init__(
+            level=level, soft_timeout=soft_timeout, hard_timeout=hard_timeout, max_value_bytes=max_value_bytes
+        )
         redis = needed("redis", "tiercel[redis]")
         self._url = url
         self._prefix = prefix.encode()
-        # One try: an earlier one that is on its way yet could write an older value over a newer one.
+        # No retries: a late attempt could write an older value over a newer one.
         once = needed("redis.retry", "tiercel[redis]").Retry(needed("redis.backoff", "tiercel[redis]").NoBackoff(), 0)
         try:
             self._client: Any = redis.Redis.from_url(
-                url, socket_timeout=hard, socket_connect_timeout=hard, retry=once, decode_responses=False
+                url,
+                socket_timeout=hard_timeout,
+                socket_connect_timeout=hard_timeout,
+                retry=once,
+                decode_responses=False,
             )
         except ValueError as error:
-            raise InvalidInputError(f"url: expected that of a Redis server, got {self._place!r}: {error}") from error
+            raise InvalidInputError(f"url: expected one of a Redis server, got {self._place!r}: {error}") from error
 
     def close(self) -> None:
-        """Let go of the connections; what lies there stays. Doing it again changes nothing."""
+        """Close the connections; the server keeps its contents. Closing twice is harmless."""
         super().close()
         self._client.close()
 
@@ -107,12 +112,12 @@ class Redis(RemoteTier):
         return self._client.exists(self._full(name)) == 1
 
     def _pages(self, *, sized: bool) -> Iterator[Page]:
-        # What `*`, `?`, `[` and `\\` stand for in a pattern is not meant.
+        # The prefix is literal, so `*`, `?`, `[` and `\\` are escaped.
         pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", self._prefix) + b"*"
         cursor, seen = None, set[bytes]()
         while cursor != 0:
             cursor, keys = self._client.scan(cursor or 0, match=pattern, count=STEP)
-            # A server that makes room while it is listed tells keys twice.
+            # A scan of a server that evicts or resizes may return a key twice.
             fresh = set(keys) - seen
             seen |= fresh
             names = [key[len(self._prefix) :].decode("ascii", "replace") for key in fresh]
@@ -122,5 +127,5 @@ class Redis(RemoteTier):
         with self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.strlen(key)
-            # Under a name may lie what is no string; that has no size.
+            # A key may hold another type than a string, which has no such size.
             return [size if isinstance(size, int) else 0 for size in pipeline.execute(raise_on_error=False)]

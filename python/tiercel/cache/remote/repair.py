@@ -1,4 +1,4 @@
-"""Deletes keys in doubt from a tier outside of the process, as soon as that answers again."""
+"""Deletes keys in doubt from a remote tier, as soon as it answers again."""
 
 import threading
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from tiercel.gate import acquired
 
 __all__ = ["Repair"]
 
-# What removes the contents under names from the tier.
+# Deletes the contents under names from the tier.
 _Remove: TypeAlias = Callable[[list[str]], None]
-# Keys that are deleted in one call.
+# Keys that one call deletes.
 _AT_ONCE: Final = 500
 
 
 @final
 class Repair:
-    """Deletes the keys in doubt of one tier. One thread at a time does so."""
+    """Deletes the keys in doubt of one tier, on one thread at a time."""
 
     def __init__(self, validator: WriteValidator, guard: Guard) -> None:
         self._validator = validator
@@ -27,7 +27,7 @@ class Repair:
         self._working = threading.Lock()
 
     def start(self, remove: _Remove) -> None:
-        """Delete some of the keys in the background, unless another thread is at work."""
+        """Delete some of the keys in the background, unless another thread is doing so."""
         if not self._working.acquire(blocking=False):
             return
         lost = self._validator.take_failed(_AT_ONCE)
@@ -44,7 +44,7 @@ class Repair:
             self._working.release()
 
     def finish(self, remove: _Remove, seconds: float) -> bool:
-        """Delete all of the keys, as far as the tier answers; wait so long for another thread. Tells whether no key is in doubt."""
+        """Delete all keys in doubt if the tier answers; wait this long for another thread. Return whether none is left."""
         if not acquired(self._working, seconds):
             return False
         lost: list[tuple[str, int]] = []

@@ -1,14 +1,15 @@
-"""Which of the values that lie outside may be given.
+"""Validation: which remote values may be returned.
 
-A write or a deletion that failed may have been done, may not have been, and may still be done after later ones: a request waits in a
-buffer somewhere. So each value carries a version of who wrote it and the number of that write, and each write and deletion has three ends:
+A failed write or deletion may have taken effect or not, or may still do so after later ones, because a request waits in
+some buffer. So each value carries a version: the writer and the number of the write. A write or deletion ends in one of
+three ways:
 
 ```text
-           +-- settled: the key is is_valid; the values of older ones that are open are not, from now on
+           +-- confirmed: the key is valid again; the values of older open writes are invalid from now on
            |
-  begun ---+-- lost: the key is in doubt, a miss, until a later one is settled; the tier sees to that when it answers again
+  begun ---+-- failed: the key is in doubt, and a miss, until a later write is confirmed; the tier deletes it when it answers again
            |
-           +-- left while it runs: the key is in doubt until this one, or a later one, is settled or lost
+           +-- abandoned while it runs: the key is in doubt until this write is confirmed or failed, or a later one is confirmed
 ```
 """
 
@@ -19,29 +20,29 @@ __all__ = ["MOST", "VERSION_BYTES", "WriteValidator"]
 
 # Bytes of a version: the writer, and the number of the write.
 VERSION_BYTES = 16
-# Keys in doubt, and keys whose old values are not is_valid. Beyond that the doubt is general.
+# The most keys in doubt, and the most keys with invalid old values. Beyond that all keys are in doubt.
 MOST = 10_000
 
 
 class WriteValidator:
-    """What one tier knows of its own writes and deletions; any thread may ask and tell."""
+    """The writes and deletions of one tier. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._writer = os.urandom(VERSION_BYTES - 8)
         self._number = 0
-        # Numbers that are not settled, by name, in their order, and whether who began them knows no more than we do.
+        # The unconfirmed writes by name, in order, and whether their outcome is unknown.
         self._open: dict[str, dict[int, bool]] = {}
-        # Names of these to be settled by the tier; a dictionary because it keeps its order.
+        # Names of failed writes, for the tier to delete. A dictionary keeps their order.
         self._failed: dict[str, None] = {}
-        # The oldest number that is is_valid, by name and of all names.
+        # The oldest valid version, by name and for all names.
         self._floors: dict[str, int] = {}
         self._floor = 0
-        # The write since which other writers are not is_valid; 0 if they are.
+        # The write since which values of other writers are invalid; 0 if they are valid.
         self._others_invalid_since = 0
 
     def begin(self, name: str) -> int:
-        """A write or a deletion begins; gives its number."""
+        """Begin a write or a deletion, and return its number."""
         with self._lock:
             self._number += 1
             if len(self._open) >= MOST and name not in self._open:
@@ -51,7 +52,7 @@ class WriteValidator:
             return self._number
 
     def confirm(self, name: str, number: int) -> None:
-        """It was done."""
+        """The write took effect."""
         with self._lock:
             numbers = self._open.get(name, {})
             if number not in numbers:
@@ -65,20 +66,20 @@ class WriteValidator:
             self._failed.pop(name, None)
 
     def fail(self, name: str, number: int) -> None:
-        """It may have been done or not, and nobody knows."""
+        """The write may have taken effect or not."""
         with self._lock:
             if number in self._open.get(name, {}):
                 self._open[name][number] = True
                 self._failed[name] = None
 
     def abandon(self, name: str, number: int) -> None:
-        """It may be done later; nobody waits for it."""
+        """The write may still take effect, and nobody waits for it."""
         with self._lock:
             if number in self._open.get(name, {}):
                 self._open[name][number] = True
 
     def take_failed(self, most: int) -> list[tuple[str, int]]:
-        """Names to be deleted, each with the number of that deletion, which begins."""
+        """Begin the deletion of failed names, and return them with the numbers of these deletions."""
         with self._lock:
             names = list(self._failed)[:most]
             for name in names:
@@ -86,35 +87,35 @@ class WriteValidator:
         return [(name, self.begin(name)) for name in names]
 
     def begin_clear(self) -> int:
-        """Everything is to be deleted: nothing older is is_valid from now on. Gives the number of it."""
+        """Begin to delete everything, and return the number. Nothing older is valid from now on."""
         with self._lock:
             self._number += 1
             self._invalidate_all()
             return self._number
 
     def confirm_clear(self, number: int) -> None:
-        """Everything was deleted: what others write is is_valid again."""
+        """Everything was deleted: values of other writers are valid again."""
         with self._lock:
             if self._others_invalid_since == number:
                 self._others_invalid_since = 0
 
     @property
     def any(self) -> bool:
-        """Whether anything is open or in doubt."""
+        """Whether any write is unconfirmed or any key in doubt."""
         return bool(self._open or self._others_invalid_since)
 
     @property
     def any_failed(self) -> bool:
-        """Whether there is something to be deleted."""
+        """Whether any name should be deleted."""
         return bool(self._failed)
 
     def is_uncertain(self, name: str) -> bool:
-        """Whether nothing under this name is is_valid."""
+        """Whether no value of this name is valid."""
         with self._lock:
             return self._in_doubt(name)
 
     def is_valid(self, name: str, version: bytes) -> bool:
-        """Whether a value with this version may be given."""
+        """Whether a value with this version is valid."""
         with self._lock:
             if self._in_doubt(name):
                 return False
@@ -123,11 +124,11 @@ class WriteValidator:
             return int.from_bytes(version[-8:], "little") >= max(self._floor, self._floors.get(name, 0))
 
     def version(self, number: int) -> bytes:
-        """What a value carries."""
+        """Return the version of a value."""
         return self._writer + number.to_bytes(8, "little")
 
     def forked(self) -> "WriteValidator":
-        """Those of a forked process: another writer, who believes others unless something was in doubt."""
+        """Return the state for a forked process: another writer, for whom other writers are valid unless a key was in doubt."""
         child = WriteValidator()
         if self._open or self._floors or self._others_invalid_since:
             child.begin_clear()

@@ -13,29 +13,29 @@ __all__ = ["Wrapped"]
 
 
 class Wrapped(RemoteTier):
-    """A tier over an object of yours.
+    """A tier over an object of your own.
 
-    The object has `get(name)`, which gives bytes, or None or `KeyError` where there are none; `put(name, content)`; and
-    `delete(name)`. Names are `str` of at most 202 characters of `0-9a-z-`, contents are bytes that only a tier can read. If the object
-    has `keys()`, or can be iterated over, that lists its names (others than those of tiers are passed over); else only the names that
-    were put through this tier are known to `len`, iteration and `clear`. Its methods are called from several threads.
+    The object has `get(name)`, which returns bytes, or returns None or raises `KeyError` for an absent name;
+    `put(name, content)`; and `delete(name)`. Names are `str` of at most 202 characters of `0-9a-z-`, and contents are
+    bytes that only a tier can read. If the object has `keys()` or is iterable, that lists its names, of which those not
+    written by tiers are skipped. Otherwise `len`, iteration and `clear` know only the names that were put through this
+    tier. The methods are called from several threads.
 
     Parameters
     ----------
     object : object
-        What to call.
-    soft : float
-        Seconds after which a caller goes on with a miss, while the call goes on.
-    hard : float
+        The object to call.
+    soft_timeout : float
+        Seconds after which the caller continues with a miss, while the call goes on.
+    hard_timeout : float
         Seconds after which a call counts as failed.
-
-    most : int
-        Bytes of the largest value: a larger one is neither kept nor read.
+    max_value_bytes : int
+        The size limit of a value. A larger one is neither stored nor read.
 
     Raises
     ------
     InvalidInputError
-        A method is missing, or an argument is not what it must be.
+        A method is missing, or an argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -56,14 +56,18 @@ class Wrapped(RemoteTier):
     (b'hello', ['greeting'])
     """
 
-    def __init__(self, object: Any, *, soft: float = 0.5, hard: float = 10.0, most: int = MOST) -> None:
+    def __init__(
+        self, object: Any, *, soft_timeout: float = 0.5, hard_timeout: float = 10.0, max_value_bytes: int = MOST
+    ) -> None:
         missing = [each for each in ("get", "put", "delete") if not callable(getattr(object, each, None))]
         if missing:
             found = f"{type(object).__name__} without {missing[0]}"
             raise InvalidInputError(f"object: expected methods get, put and delete, got {found}")
-        super().__init__(level=None, soft=soft, hard=hard, most=most)
+        super().__init__(
+            level=None, soft_timeout=soft_timeout, hard_timeout=hard_timeout, max_value_bytes=max_value_bytes
+        )
         self._object = object
-        # The names that were put, of an object that cannot list its own.
+        # The names that were put, if the object cannot list its names.
         self._known = None if hasattr(object, "keys") or hasattr(object, "__iter__") else set[str]()
         self._known_lock = threading.Lock()
 

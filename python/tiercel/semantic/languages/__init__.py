@@ -1,4 +1,4 @@
-"""What the gate knows of languages: which words say nothing, and which say the opposite of each other."""
+"""The word lists of the gate by language: words without meaning of their own, and opposites."""
 
 from typing import Final
 
@@ -14,12 +14,12 @@ LANGUAGES: Final = {"english": ENGLISH, "french": FRENCH, "german": GERMAN}
 
 
 def language_of(name: object) -> Language:
-    """The language of a name; None is one of which nothing is known.
+    """Return a language by name. None is the unknown language.
 
     Raises
     ------
     InvalidInputError
-        The name is none of `LANGUAGES`.
+        The name is not in `LANGUAGES`.
     """
     if name is None:
         return UNKNOWN

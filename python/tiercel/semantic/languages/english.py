@@ -1,4 +1,4 @@
-"""English."""
+"""English word lists."""
 
 import re
 from typing import Final
@@ -16,7 +16,7 @@ _TELLING: Final = (
     "monday tuesday wednesday thursday friday saturday sunday january february march april june july august september october november "
     "december today tomorrow yesterday"
 )
-# Whatever is taken for an opposite and is none, costs no more than a search.
+# A wrong pair of opposites costs only a search.
 _PAIRS: Final = (
     "above over/below under beneath, accept agree approve/reject refuse decline deny, acceptance approval/rejection "
     "refusal denial, active/inactive idle, add attach/remove detach subtract delete, addition/removal subtraction "

@@ -1,4 +1,4 @@
-"""French."""
+"""French word lists."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""German."""
+"""German word lists."""
 
 import re
 from typing import Final
@@ -53,7 +53,7 @@ GERMAN: Final = Language(
     empty=frozenset(_EMPTY.split()),
     negations=frozenset(_NEGATIONS.split()),
     telling=frozenset(_TELLING.split()),
-    # "Schalte ihn ein" means what "schalte ihn an" does, and ends with no article.
+    # "Schalte ihn ein" means the same as "schalte ihn an", and does not end in an article.
     rewritten=((re.compile(r"\bein(?=\W*\Z)"), "an"),),
     opposites=both_ways(_PAIRS),
     negating=("un", "de", "des", "dis", "in", "im", "ir", "il", "nicht", "ent", "miss", "anti", "nicht-"),
@@ -84,6 +84,6 @@ GERMAN: Final = Language(
         "lich",
     ),
     stems=("", "en", "e", "n"),
-    # Every noun is.
+    # Every noun is capitalized.
     names_are_capital=False,
 )

@@ -1,4 +1,4 @@
-"""What is known of a language."""
+"""The word lists of a language."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ _Sides = Mapping[str, frozenset[str]]
 
 
 def both_ways(pairs: str) -> _Sides:
-    """Opposites as they are written down: every word before a slash is the opposite of each behind it."""
+    """Parse pairs of opposites: every word before a slash is the opposite of each word after it."""
     known: defaultdict[str, set[str]] = defaultdict(set)
     for pair in filter(None, pairs.split(", ")):
         before, behind = (side.split() for side in pair.split("/"))
@@ -25,30 +25,30 @@ def both_ways(pairs: str) -> _Sides:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """Words of a language, in lower case. Of one that nothing is known of, every word says something, and none is the opposite of another."""
+    """The word lists of a language, in lower case. In an unknown language every word counts, and no word has an opposite."""
 
     empty: frozenset[str] = frozenset()
-    """Words that say nothing: two texts may differ in them and mean the same."""
+    """Words without meaning of their own: two texts that differ only in them mean the same."""
     negations: frozenset[str] = frozenset()
     telling: frozenset[str] = frozenset()
-    """Words that change what is asked for: questions, tenses, duties, numbers, days."""
+    """Words that change the question: question words, tenses, duties, numbers, days."""
     rewritten: tuple[tuple[re.Pattern[str], str], ...] = ()
-    """What stands for what, such as shortened words, before a text is taken apart."""
+    """Replacements, such as for contractions, before a text is split into words."""
     opposites: _Sides = field(default_factory=dict[str, frozenset[str]])
     negating: tuple[str, ...] = ()
-    """What makes the opposite of a word that it stands before."""
+    """Prefixes that make the opposite of a word."""
     beginnings: _Sides = field(default_factory=dict[str, frozenset[str]])
-    """Beginnings that make opposites of one rest."""
+    """Pairs of prefixes that make opposites of one stem."""
     endings: _Sides = field(default_factory=dict[str, frozenset[str]])
     inflections: tuple[str, ...] = ()
-    """Endings of the forms of a word."""
+    """Endings of inflected forms."""
     stems: tuple[str, ...] = ("",)
-    """Endings of the form that the lists have."""
+    """Endings of the forms in the lists."""
     names_are_capital: bool = True
-    """Whether a word that begins with a capital within a sentence is a name."""
+    """Whether a capitalized word within a sentence is a name."""
 
     def are_opposite(self, mine: Iterable[str], theirs: Iterable[str]) -> bool:
-        """Whether a word of one text is the opposite of a word of the other, in any of its forms.
+        """Whether a word of one text is the opposite of a word of the other, in any form.
 
         Examples
         --------
@@ -63,7 +63,7 @@ class Language:
         return any(not known.isdisjoint(self._opposites(form)) for word in mine for form in self._forms(word))
 
     def _forms(self, word: str) -> set[str]:
-        """What a word may be a form of: stopped, stopp, stop; enabling, enabl, enable."""
+        """Return the possible base forms of a word: stopped, stopp, stop; enabling, enabl, enable."""
         forms = {word}
         for ending in self.inflections:
             stem = word.removesuffix(ending)
@@ -76,7 +76,7 @@ class Language:
         return forms
 
     def _opposites(self, word: str) -> set[str]:
-        """The words that would be the opposite of one."""
+        """Return the possible opposites of a word."""
         found = {*self.opposites.get(word, ())}
         for prefix in self.negating:
             found.add(prefix + word)
