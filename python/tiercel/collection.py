@@ -65,7 +65,7 @@ class Collection(Writing):
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
     never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
-    `mode="r"` raises `InvalidInputError`. It cannot be copied or pickled: open it in the other process. Every method has a twin for `asyncio`, named with an `a` before: `await collection.asearch(…)`
+    `mode="r"` raises `InvalidInputError`. It cannot be copied or pickled: open it in the other process. Every method has a version for `asyncio`, with the prefix `a`: `await collection.asearch(…)`
     does the same on a thread of the event loop.
     """
 
