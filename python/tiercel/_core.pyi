@@ -14,14 +14,14 @@ from tiercel.neighbours import RangeMatches
 
 __all__ = [
     "CollectionCore",
+    "FastPath",
     "FilesCore",
     "Finally",
-    "Glance",
     "HashingEmbedder",
     "Index",
-    "LastingCore",
     "Matches",
     "MemoryCore",
+    "PersistentTierCore",
     "ScanCore",
     "Sketch",
     "StoreCore",
@@ -585,7 +585,7 @@ class Index:
 
 @disjoint_base
 class TierCore:
-    """What every tier can do: bytes by key."""
+    """The interface of every tier: bytes by key."""
 
     def __getitem__(self, key: _Key, /) -> _Content:
         """Return self[key]."""
@@ -594,11 +594,11 @@ class TierCore:
     def __delitem__(self, key: _Key, /) -> None:
         """Delete self[key]."""
     def __contains__(self, key: object, /) -> bool:
-        """Whether a key is there; False for anything that is neither a str nor bytes."""
+        """Whether a key is present; False for anything that is neither a str nor bytes."""
     def __len__(self) -> int:
         """Number of keys."""
     def __iter__(self) -> Iterator[_Key]:
-        """The keys as of now, in no order."""
+        """The keys at this moment, in no order."""
     @overload
     def get(self, key: _Key, default: None = None) -> _Content | None: ...
     @overload
@@ -608,45 +608,45 @@ class TierCore:
     def get_many(self, keys: Iterable[_Key]) -> list[_Content | None]:
         """The values of keys, in their order; None for each that is not there."""
     def put(self, key: _Key, value: Buffer) -> bool:
-        """Keep a value under a key; False if it is too large for the tier, or the disk refuses."""
+        """Store a value. Return False if it is too large for the tier, or the disk refuses it."""
     def put_evicting(self, key: _Key, value: Buffer) -> tuple[bool, list[tuple[_Key, _Content]]]:
-        """`put`, and the keys and values that had to leave to make room.
+        """Store a value, and return whether that succeeded and the entries that were evicted.
 
-        Not the value that was replaced, but this one if the tier lets go of it at once. A value that is refused drives nothing out.
+        A replaced value is not among them, but this one is if the tier evicts it at once. A refused value evicts nothing.
         """
     def delete(self, key: _Key) -> bool:
-        """Forget a key; tells whether it was there."""
+        """Delete a key. Return whether it was present."""
     def clear(self) -> None:
-        """Forget everything, and give the memory back. Where the disk refuses, that is counted in `stats()`, and `flush` tells."""
+        """Remove everything, and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False."""
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
     def stats(self) -> TierStats:
-        """What is there, and what happened since the tier was made."""
+        """Contents and counters since the tier was opened."""
 
 class MemoryCore(TierCore):
-    """What `tiercel.cache.Memory` calls; use that."""
+    """The core of `tiercel.cache.Memory`. Use that class."""
 
     def __new__(cls, bytes: int) -> Self: ...
 
-class LastingCore(TierCore):
-    """What tiers that outlive the process can do beside."""
+class PersistentTierCore(TierCore):
+    """The further interface of tiers that outlive the process."""
 
     def flush(self) -> bool:
-        """Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
+        """Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
 
-        False if the disk refuses, or refused since the last time; then everything was forgotten.
+        Return False if the disk refuses, or has refused since the last flush; then the tier was emptied.
         """
     def write(self) -> bool:
-        """Write what waits to the files, without a sync: it outlives the process then, if not a power cut. False if the disk refuses."""
+        """Write the buffer to the files without a sync, so that it survives the process, but not a power cut. Return False if the disk refuses."""
     def close(self) -> None:
-        """Write what waits, and close the files. Doing it again changes nothing."""
+        """Write the buffer and close the files. Closing twice is harmless."""
     @property
     def closed(self) -> bool:
-        """Whether it was closed."""
+        """Whether the tier was closed."""
 
-class StoreCore(LastingCore):
-    """What `tiercel.cache.Store` calls; use that."""
+class StoreCore(PersistentTierCore):
+    """The core of `tiercel.cache.Store`. Use that class."""
 
     def __new__(
         cls, path: str | PathLike[str], bytes: int, level: int | None = None, *, create: bool = True
@@ -654,31 +654,31 @@ class StoreCore(LastingCore):
 
 @final
 class TierLook:
-    """What lies in the directory of a store, or of files, looked at without a change to it. While this is there nobody opens it to write."""
+    """The contents of the directory of a `Store` or `Files`, without a change to it. While this object lives, nobody can open it for writing."""
 
     def __new__(cls, path: str | PathLike[str], files: bool) -> Self: ...
     @property
     def entries(self) -> int:
-        """Keys that have a value."""
+        """The number of keys."""
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
     @property
     def damaged(self) -> int:
-        """Parts that are damaged, beside values."""
+        """Damaged parts other than values."""
     def is_whole(self, number: int) -> bool:
-        """Whether the value of this number is what was written."""
+        """Whether the value of this number is intact."""
 
-class FilesCore(LastingCore):
-    """What `tiercel.cache.Files` calls; use that."""
+class FilesCore(PersistentTierCore):
+    """The core of `tiercel.cache.Files`. Use that class."""
 
     def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3, *, create: bool = True) -> Self: ...
 
 def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
-    """An envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags."""
+    """Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags."""
 
 def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
-    """What `pack_envelope` was given but the value, and where the value begins; None for what is no envelope."""
+    """Decode an envelope. Return its fields and the offset of the value, or None for other bytes."""
 
 @final
 class Finally:
@@ -697,27 +697,25 @@ class Finally:
     ) -> None: ...
 
 @final
-class Glance:
-    """A quick look into a memory tier, for values that need no more than that: without tags, without an idle time, of the epoch
-    of their namespace and within their time.
-    """
+class FastPath:
+    """The fast path of reads from a memory tier, for fresh values of the current epoch without tags and idle time."""
 
     def __new__(cls, memory: MemoryCore, sketch: Sketch) -> Self: ...
-    def look(self, name: _Key, epoch: int, now: int) -> bytes | None:
-        """Count the key in the sketch, and give the value, if the tier has it and it may be given."""
+    def get(self, name: _Key, epoch: int, now: int) -> bytes | None:
+        """Count the key in the sketch, and return its value if the tier has a valid one."""
 
-    def took(self) -> list[int]:
-        """Looks that gave a value: those at place n took less than 2**n nanoseconds and not less than half of that."""
+    def latencies(self) -> list[int]:
+        """Count the reads that returned a value: those at index n took less than 2**n nanoseconds and at least half of that."""
 
 @final
 class Sketch:
-    """How often keys were seen lately, by estimate: never too low for what was added since the last halving, up to 15.
+    """Estimates how often keys were added recently, up to 15. An estimate is never too low for additions since the last halving.
 
     Parameters
     ----------
     width : int
-        Keys to tell apart, 1 to 2**28; each takes two bytes. After ten times as many additions all counts are halved, and again whenever
-        half as many more have come.
+        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten times as many additions, and again
+        after each further half of that.
 
     Raises
     ------
@@ -734,18 +732,18 @@ class Sketch:
 
     def __new__(cls, width: int) -> Self: ...
     def add(self, key: _Key) -> int:
-        """Count a key, and give the estimate with this time."""
+        """Add a key, and return its new estimate."""
     def count(self, key: _Key) -> int:
         """The estimate of how often a key was added."""
 
 def seal(key: _Key, value: Buffer, level: int | None = None) -> bytes:
-    """A value with what tells whether it is whole and whose it is, compressed at a level of zstd if that makes it smaller.
+    """Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 
     Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
     """
 
 def unseal(key: _Key, frame: Buffer, most: int) -> bytes | None:
-    """The value of what `seal` gave; None if it is not whole, is that of another key, or has more bytes than `most`.
+    """Return the value in a sealed frame; None if it is damaged, of another key, or larger than `most` bytes.
 
     Raises `InvalidInputError` for a key, a frame or a limit of another kind.
     """

@@ -178,7 +178,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         shared = self._shared
         name = self._name(key)
         now = shared.clock()
-        value = self._glance(name, now)
+        value = self._get_fast(name, now)
         if value is MISSING:
             entry, _ = shared.lookup.find(name, self._namespace, now)
             answer = None if entry is None else shared.open(entry)

@@ -67,7 +67,7 @@ class Loading:
             The loader asks the cache for the key that it is loading.
         """
         load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
-        value = self._glance(load.name, self._shared.clock())
+        value = self._get_fast(load.name, self._shared.clock())
         if value is not MISSING:
             self._record(key, hit=True)
             return value
@@ -119,7 +119,7 @@ class Loading:
     ) -> Any:
         """Like `get_or_load`, as a coroutine. The loader may be a coroutine function."""
         load, checked = self._load(key, self._entry_options(ttl, idle_ttl, tags), timeout), checked_loader(loader)
-        value = self._glance(load.name, self._shared.clock())
+        value = self._get_fast(load.name, self._shared.clock())
         if value is not MISSING:
             self._record(key, hit=True)
             return value
@@ -310,9 +310,9 @@ class Loading:
         self._record(key, hit=answer.tier is not None)
         return answer
 
-    def _glance(self, name: bytes, now: int) -> Any:
+    def _get_fast(self, name: bytes, now: int) -> Any:
         """Return a value of the first tier, if the fast path applies."""
-        data = self._shared.stack.glance(name, self._namespace.epoch, now)
+        data = self._shared.stack.get_fast(name, self._namespace.epoch, now)
         try:
             return MISSING if data is None else self._shared.codec.decode(data)
         except DamagedValueError:

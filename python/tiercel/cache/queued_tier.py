@@ -282,8 +282,8 @@ class QueuedTier:
         yield from (name for name, is_value in waiting.items() if is_value)
         yield from (name for name in map(as_name, self.backend) if name not in waiting)
 
-    def stats(self, glances: list[int]) -> CacheTierStats:
-        """Return the counters. `glances` are the reads by the fast path, by the logarithm of their time."""
+    def stats(self, fast_reads: list[int]) -> CacheTierStats:
+        """Return the counters. `fast_reads` are the reads by the fast path, by the logarithm of their time."""
         with self._counting:
             counts: Any = {
                 what: getattr(self, what)
@@ -291,8 +291,8 @@ class QueuedTier:
             }
             latencies = list(self._latencies)
         # An expired value was found, but not returned.
-        counts["hits"] += sum(glances) - counts["stale"]
-        latencies = [looks + more for looks, more in zip_longest(latencies, glances, fillvalue=0)]
+        counts["hits"] += sum(fast_reads) - counts["stale"]
+        latencies = [looks + more for looks, more in zip_longest(latencies, fast_reads, fillvalue=0)]
         more = {"waiting": len(self.queue), "latency": _latency(latencies), "own": self.backend.stats()}
         return cast("CacheTierStats", {"tier": type(self.backend).__name__, **counts, **more})
 

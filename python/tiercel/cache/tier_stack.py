@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Literal, TypeAlias, final
 
-from tiercel._core import Finally, Glance, Sketch
+from tiercel._core import FastPath, Finally, Sketch
 from tiercel.cache.admission import Admission
 from tiercel.cache.envelope import as_copy, is_copy, unpack
 from tiercel.cache.health import HealthLog
@@ -52,7 +52,7 @@ class TierStack:
         self.leases = Leases()
         self.sketch = Sketch(_SKETCH)
         first = tiers[0]
-        self._glance = Glance(first, self.sketch) if isinstance(first, Memory) else None
+        self._fast_path = FastPath(first, self.sketch) if isinstance(first, Memory) else None
         self._admission = [Admission(self.sketch) for _ in tiers]
         self._working = threading.RLock()
         self._mover = Mover()
@@ -65,12 +65,12 @@ class TierStack:
         # A first tier with files buffers writes, too.
         self._first_buffers = write != "back" and isinstance(first, PersistentTier)
 
-    def glance(self, name: bytes, epoch: int, now: int) -> bytes | None:
+    def get_fast(self, name: bytes, epoch: int, now: int) -> bytes | None:
         """Return a value of the first tier without its envelope, if the fast path applies. Count the request."""
-        if self._glance is None:
+        if self._fast_path is None:
             self.sketch.add(name)
             return None
-        return self._glance.look(name, epoch, now)
+        return self._fast_path.get(name, epoch, now)
 
     def write(self, name: bytes, data: bytes, own: Lease | None = None) -> bool:
         """Replace the value in all tiers unless the lease `own` was revoked. Return whether a tier keeps the value."""
@@ -115,8 +115,8 @@ class TierStack:
 
     def stats(self) -> list[CacheTierStats]:
         """Return the counters of each tier."""
-        glances = [] if self._glance is None else self._glance.took()
-        return [tier.stats(glances if at == 0 else []) for at, tier in enumerate(self.tiers)]
+        fast_reads = [] if self._fast_path is None else self._fast_path.latencies()
+        return [tier.stats(fast_reads if at == 0 else []) for at, tier in enumerate(self.tiers)]
 
     def names(self) -> Iterator[bytes]:
         """Iterate over all keys, each once."""

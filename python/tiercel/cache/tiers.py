@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias, TypedDict
 from weakref import WeakValueDictionary
 
-from tiercel._core import FilesCore, LastingCore, MemoryCore, StoreCore, TierCore
+from tiercel._core import FilesCore, MemoryCore, PersistentTierCore, StoreCore, TierCore
 from tiercel.beginnings import TIER_LOG, nothing_left
 from tiercel.cache.directories import TierKind, tier_kind_in
 from tiercel.errors import InvalidInputError, MissingFileError
@@ -159,7 +159,7 @@ def _absolute(path: "str | os.PathLike[str]") -> str:
     return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as the core does it
 
 
-class PersistentTier(LastingCore, Tier):
+class PersistentTier(PersistentTierCore, Tier):
     """A tier that outlives the process: `Store` or `Files`. As a context manager it closes itself.
 
     A closed tier raises `ClosedError`. A process that exits flushes its open tiers. In a forked child the tier is empty

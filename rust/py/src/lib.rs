@@ -27,13 +27,13 @@ mod _core {
     use tiercel_simd::Level;
 
     #[pymodule_export]
-    use crate::cache::envelope::{Glance, pack_envelope, unpack_envelope};
+    use crate::cache::envelope::{FastPath, pack_envelope, unpack_envelope};
     #[pymodule_export]
     use crate::cache::seal::{seal, unseal};
     #[pymodule_export]
     use crate::cache::sketch::Sketch;
     #[pymodule_export]
-    use crate::cache::tier::{FilesCore, LastingCore, MemoryCore, StoreCore, TierCore, TierLook};
+    use crate::cache::tier::{FilesCore, MemoryCore, PersistentTierCore, StoreCore, TierCore, TierLook};
     #[pymodule_export]
     use crate::collection::{CollectionCore, ScanCore};
     #[pymodule_export]

@@ -1,4 +1,4 @@
-//! What `tiercel.cache.Cache` writes around values: packing, unpacking, and the quick look into a memory tier.
+//! The envelopes that `tiercel.cache.Cache` writes around values, and the fast path of reads from memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,7 +21,7 @@ const BUCKETS: usize = 40;
 
 type Fields<Tag> = (f32, u64, u64, u64, u64, u64, u64, u64, Vec<Tag>);
 
-/// An envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags.
+/// Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags.
 #[pyfunction]
 pub(crate) fn pack_envelope<'py>(
     py: Python<'py>,
@@ -45,7 +45,7 @@ pub(crate) fn pack_envelope<'py>(
     }
 }
 
-/// What `pack_envelope` was given but the value, and where the value begins; None for what is no envelope.
+/// Decode an envelope. Return its fields and the offset of the value, or None for other bytes.
 #[pyfunction]
 pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Fields<&'a str>, usize)> {
     let data = data.as_bytes();
@@ -55,26 +55,25 @@ pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Field
     Some((fields, data.len() - opened.value.len()))
 }
 
-/// A quick look into a memory tier, for values that need no more than that: without tags, without an idle time, of the epoch
-/// of their namespace and within their time.
+/// The fast path of reads from a memory tier, for fresh values of the current epoch without tags and idle time.
 #[pyclass(frozen, module = "tiercel._core")]
-pub(crate) struct Glance {
+pub(crate) struct FastPath {
     memory: Apart<Arc<dyn Tier>>,
     sketch: Py<Sketch>,
-    /// Looks that gave a value, by the logarithm of their nanoseconds.
+    /// Reads that returned a value, by the logarithm of their nanoseconds.
     took: [AtomicU64; BUCKETS],
 }
 
 #[pymethods]
-impl Glance {
+impl FastPath {
     #[new]
     fn new(memory: &Bound<'_, MemoryCore>, sketch: Py<Sketch>) -> Self {
         let memory = Apart::new(memory.as_super().get().tier());
         Self { memory, sketch, took: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// Count the key in the sketch, and give the value, if the tier has it and it may be given.
-    fn look<'py>(&self, name: &Bound<'py, PyAny>, epoch: u64, now: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    /// Count the key in the sketch, and return its value if the tier has a valid one.
+    fn get<'py>(&self, name: &Bound<'py, PyAny>, epoch: u64, now: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let begun = Instant::now();
         let key = asked(name)?;
         self.sketch.get().core().add(key);
@@ -90,8 +89,8 @@ impl Glance {
         Ok(Some(value))
     }
 
-    /// Looks that gave a value: those at place n took less than 2**n nanoseconds and not less than half of that.
-    fn took(&self) -> Vec<u64> {
-        self.took.iter().map(|looks| looks.load(Relaxed)).collect()
+    /// Count the reads that returned a value: those at index n took less than 2**n nanoseconds and at least half of that.
+    fn latencies(&self) -> Vec<u64> {
+        self.took.iter().map(|reads| reads.load(Relaxed)).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What `tiercel.cache` calls: tiers, envelopes around values, seals, and the sketch of how often keys are used.
+//! The core of `tiercel.cache`: tiers, envelopes around values, seals, and the sketch of request frequencies.
 
 pub(crate) mod envelope;
 pub(crate) mod seal;

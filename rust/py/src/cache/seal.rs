@@ -1,4 +1,4 @@
-//! `seal` and `unseal`: values for tiers that are written in Python.
+//! `seal` and `unseal`: checksummed values for tiers that are written in Python.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use crate::arguments;
 use crate::gil::{bytes, own_bytes};
 use crate::work::detached;
 
-/// Bytes of a value that are quicker to seal than the GIL is to let go of.
+/// Smaller values are faster to seal than the GIL is to release.
 const SHORT: usize = 16 << 10;
 
-/// A value with what tells whether it is whole and whose it is, compressed at a level of zstd if that makes it smaller.
+/// Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 ///
 /// Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
 #[pyfunction]
@@ -30,7 +30,7 @@ pub(crate) fn seal<'py>(
     own_bytes(key.py(), frame.ok_or_else(no_memory)?)
 }
 
-/// The value of what `seal` gave; None if it is not whole, is that of another key, or has more bytes than `most`.
+/// Return the value in a sealed frame; None if it is damaged, of another key, or larger than `most` bytes.
 ///
 /// Raises `InvalidInputError` for a key, a frame or a limit of another kind.
 #[pyfunction]

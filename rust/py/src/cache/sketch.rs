@@ -10,13 +10,13 @@ use crate::errors::invalid;
 /// The widest: it takes 512 MiB.
 const WIDEST: u64 = 1 << 28;
 
-/// How often keys were seen lately, by estimate: never too low for what was added since the last halving, up to 15.
+/// Estimates how often keys were added recently, up to 15. An estimate is never too low for additions since the last halving.
 ///
 /// Parameters
 /// ----------
 /// width : int
-///     Keys to tell apart, 1 to 2**28; each takes two bytes. After ten times as many additions all counts are halved, and again whenever
-///     half as many more have come.
+///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten times as many additions, and again
+///     after each further half of that.
 ///
 /// Raises
 /// ------
@@ -50,7 +50,7 @@ impl Sketch {
         }
     }
 
-    /// Count a key, and give the estimate with this time.
+    /// Add a key, and return its new estimate.
     fn add(&self, key: &Bound<'_, PyAny>) -> PyResult<u8> {
         Ok(self.core.add(asked(key)?))
     }

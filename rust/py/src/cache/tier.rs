@@ -1,4 +1,4 @@
-//! The tiers of `tiercel.cache`: what they have in common, and a class for each.
+//! The tiers of `tiercel.cache`: their common interface, and a class for each.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,38 +15,38 @@ use crate::errors::{closed, invalid, store_open};
 use crate::gil::{Apart, LARGE, Turns, bytes, list};
 use crate::work::detached;
 
-/// Keys that are looked up in a part of a moment.
+/// Keys that are looked up between two chances for other threads.
 const TOGETHER: usize = 256;
 
-/// The level of zstd of files unless given.
+/// The default zstd level of files.
 const LEVEL: i32 = 3;
 
-/// What every tier can do: bytes by key.
+/// The interface of every tier: bytes by key.
 #[pyclass(subclass, frozen, weakref, module = "tiercel._core")]
 pub(crate) struct TierCore {
     tier: Apart<Arc<dyn Tier>>,
-    /// The same tier, if it has files: then calls wait for a disk, and it can be closed.
+    /// The same tier, if it has files: then calls may wait for a disk, and it can be closed.
     lasting: Option<Apart<Arc<dyn Lasting>>>,
     closed: AtomicBool,
 }
 
-/// What `tiercel.cache.Memory` calls; use that.
+/// The core of `tiercel.cache.Memory`. Use that class.
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct MemoryCore;
 
-/// What tiers that outlive the process can do beside.
+/// The further interface of tiers that outlive the process.
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
-pub(crate) struct LastingCore;
+pub(crate) struct PersistentTierCore;
 
-/// What `tiercel.cache.Store` calls; use that.
-#[pyclass(subclass, frozen, extends = LastingCore, module = "tiercel._core")]
+/// The core of `tiercel.cache.Store`. Use that class.
+#[pyclass(subclass, frozen, extends = PersistentTierCore, module = "tiercel._core")]
 pub(crate) struct StoreCore;
 
-/// What `tiercel.cache.Files` calls; use that.
-#[pyclass(subclass, frozen, extends = LastingCore, module = "tiercel._core")]
+/// The core of `tiercel.cache.Files`. Use that class.
+#[pyclass(subclass, frozen, extends = PersistentTierCore, module = "tiercel._core")]
 pub(crate) struct FilesCore;
 
-/// Whether a value was kept, and what it drove out.
+/// Whether a value was stored, and what it evicted.
 type PutEvicting<'py> = (bool, Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>);
 
 impl TierCore {
@@ -58,8 +58,8 @@ impl TierCore {
         Self { tier: Apart::new(tier), lasting: lasting.map(Apart::new), closed: AtomicBool::new(false) }
     }
 
-    /// The tier, without the GIL where it may wait for a disk. What is in memory is quicker than to let go of the GIL, and a
-    /// process that forks meanwhile would leave its child with locks of threads that are not there.
+    /// Call the tier, without the GIL if it may wait for a disk. Memory is faster than releasing the GIL, and a fork in the
+    /// meantime would leave the child with locks of threads that it does not have.
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&dyn Tier) -> T + Send) -> PyResult<T> {
         if self.lasting.is_none() {
             return Ok(job(&**self.tier));
@@ -70,7 +70,7 @@ impl TierCore {
         detached(py, || job(&**self.tier))
     }
 
-    /// Work on all that is there. In memory it goes on in turns with other threads, for the reason above.
+    /// Work on all of the tier. In memory it takes turns with other threads, for the reason above.
     fn call_in_steps<T: Send>(
         &self,
         py: Python<'_>,
@@ -116,7 +116,7 @@ impl TierCore {
         if self.delete(key)? { Ok(()) } else { Err(PyKeyError::new_err(key.clone().unbind())) }
     }
 
-    /// Whether a key is there; False for anything that is neither a str nor bytes.
+    /// Whether a key is present; False for anything that is neither a str nor bytes.
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         if !key.is_instance_of::<PyString>() && !key.is_instance_of::<PyBytes>() {
             return Ok(false);
@@ -130,7 +130,7 @@ impl TierCore {
         self.call(py, |tier| tier.len())
     }
 
-    /// The keys as of now, in no order.
+    /// The keys at this moment, in no order.
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
         let keys = self.call_in_steps(py, |tier, pause| tier.keys_in_steps(pause))?;
         list(py, &mut Turns::new(), keys, |key| Ok(told(py, &key)))?.try_iter()
@@ -175,14 +175,14 @@ impl TierCore {
         list(py, &mut turns, values, |value| value.map(|value| bytes(py, &value)).transpose())
     }
 
-    /// Keep a value under a key; False if it is too large for the tier, or the disk refuses.
+    /// Store a value. Return False if it is too large for the tier, or the disk refuses it.
     fn put(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.keep(key, value)? == Put::Kept)
     }
 
-    /// `put`, and the keys and values that had to leave to make room.
+    /// Store a value, and return whether that succeeded and the entries that were evicted.
     ///
-    /// Not the value that was replaced, but this one if the tier lets go of it at once. A value that is refused drives nothing out.
+    /// A replaced value is not among them, but this one is if the tier evicts it at once. A refused value evicts nothing.
     fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
         keep_up();
         let (py, given, value) = (key.py(), asked(key)?, content(value)?);
@@ -191,13 +191,13 @@ impl TierCore {
         Ok((put == Put::Kept, evicted.collect::<PyResult<_>>()?))
     }
 
-    /// Forget a key; tells whether it was there.
+    /// Delete a key. Return whether it was present.
     fn delete(&self, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let given = asked(key)?;
         self.call(key.py(), |tier| tier.delete(given))
     }
 
-    /// Forget everything, and give the memory back. Where the disk refuses, that is counted in `stats()`, and `flush` tells.
+    /// Remove everything, and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))?;
         detached(py, give_back)
@@ -209,7 +209,7 @@ impl TierCore {
         self.call(py, |tier| tier.bytes())
     }
 
-    /// What is there, and what happened since the tier was made.
+    /// Contents and counters since the tier was opened.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (entries, bytes, counts) = self.call(py, |tier| (tier.len(), tier.bytes(), tier.counts()))?;
         let stats = PyDict::new(py);
@@ -271,7 +271,7 @@ impl FilesCore {
     }
 }
 
-/// Whether a tier may begin where there is none: yes, unless told otherwise.
+/// Whether to create a missing tier, by default yes.
 fn begin(create: &Given<'_>) -> PyResult<Begin> {
     let Given::Yes(create) = create else { return Ok(Begin::IfMissing) };
     match create.cast::<PyBool>() {
@@ -280,24 +280,24 @@ fn begin(create: &Given<'_>) -> PyResult<Begin> {
     }
 }
 
-/// Open a tier of so many bytes in a directory.
+/// Open a tier of this size in a directory.
 fn lasting<T: Lasting + 'static>(
     path: &Bound<'_, PyAny>,
     bytes: &Bound<'_, PyAny>,
     open: impl FnOnce(&Path, u64) -> Result<T, OpenError> + Send,
-) -> PyResult<PyClassInitializer<LastingCore>> {
+) -> PyResult<PyClassInitializer<PersistentTierCore>> {
     let (py, path, bytes) = (path.py(), arguments::path(path)?, room(bytes, "bytes")?);
     let opened = detached(py, || open(&path, bytes))?;
     let tier = Arc::new(opened.map_err(|error| store_open(py, &error, &path))?);
     let core = TierCore::new(Arc::<T>::clone(&tier), Some(tier));
-    Ok(PyClassInitializer::from(core).add_subclass(LastingCore))
+    Ok(PyClassInitializer::from(core).add_subclass(PersistentTierCore))
 }
 
 #[pymethods]
-impl LastingCore {
-    /// Write what waits, and sync it: what was put and deleted before is on disk for good when this gives True.
+impl PersistentTierCore {
+    /// Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
     ///
-    /// False if the disk refuses, or refused since the last time; then everything was forgotten.
+    /// Return False if the disk refuses, or has refused since the last flush; then the tier was emptied.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_deref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -306,7 +306,7 @@ impl LastingCore {
         detached(py, || tier.flush())
     }
 
-    /// Write what waits to the files, without a sync: it outlives the process then, if not a power cut. False if the disk refuses.
+    /// Write the buffer to the files without a sync, so that it survives the process, but not a power cut. Return False if the disk refuses.
     fn write(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -315,31 +315,31 @@ impl LastingCore {
         detached(py, || tier.write_out())
     }
 
-    /// Write what waits, and close the files. Doing it again changes nothing.
+    /// Write the buffer and close the files. Closing twice is harmless.
     fn close(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, core) = (this.py(), this.as_super().get());
         core.closed.store(true, Relaxed);
         core.lasting.as_deref().map_or(Ok(()), |tier| detached(py, || tier.close()))
     }
 
-    /// Whether it was closed.
+    /// Whether the tier was closed.
     #[getter]
     fn closed(this: &Bound<'_, Self>) -> bool {
         this.as_super().get().closed.load(Relaxed)
     }
 }
 
-/// What lies in the directory of a store, or of files, looked at without a change to it. While this is there nobody opens it to write.
+/// The contents of the directory of a `Store` or `Files`, without a change to it. While this object lives, nobody can open it for writing.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct TierLook {
     look: Look,
-    /// Keys that have a value.
+    /// The number of keys.
     #[pyo3(get)]
     entries: usize,
     /// Bytes that count against the size of the tier.
     #[pyo3(get)]
     bytes: u64,
-    /// Parts that are damaged, beside values.
+    /// Damaged parts other than values.
     #[pyo3(get)]
     damaged: u64,
 }
@@ -354,13 +354,13 @@ impl TierLook {
         Ok(Self { entries: look.len(), bytes: look.bytes(), damaged: look.damaged(), look })
     }
 
-    /// Whether the value of this number is what was written.
+    /// Whether the value of this number is intact.
     fn is_whole(&self, py: Python<'_>, number: usize) -> PyResult<bool> {
         detached(py, || self.look.is_whole(number))
     }
 }
 
-/// A key that is asked for.
+/// Read the key of a request.
 pub(crate) fn asked<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<KeyRef<'a>> {
     if let Ok(text) = key.cast::<PyString>() {
         return match text.to_str() {
@@ -376,7 +376,7 @@ pub(crate) fn asked<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<KeyRef<'a>> {
     }
 }
 
-/// A key that is there, as it was given.
+/// Return a key of the tier in its original type.
 fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
     let KeyRef { kind, bytes } = key.borrow();
     match kind {
