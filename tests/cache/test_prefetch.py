@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tiercel
-from tiercel.cache.associations import Associations, wilson_lower_bound
+from tiercel.cache.associations import Associations
 from tiercel.cache.prefetch import Prefetcher
+from tiercel.intervals import wilson_interval
 
 WAIT = 20  # seconds until a test that hangs fails
 
@@ -32,9 +33,9 @@ def slow_wilson(seen: int, of: int) -> float:
 def test_the_bound_is_that_of_wilson() -> None:
     for of in range(1, 60):
         for seen in range(of + 1):
-            assert wilson_lower_bound(seen, of) == pytest.approx(slow_wilson(seen, of), abs=1e-9)
-    assert wilson_lower_bound(0, 0) == 0
-    assert wilson_lower_bound(16, 16) >= 0.8 > wilson_lower_bound(15, 15)
+            assert wilson_interval(seen, of)[0] == pytest.approx(slow_wilson(seen, of), abs=1e-9)
+    assert wilson_interval(0, 0)[0] == 0
+    assert wilson_interval(16, 16)[0] >= 0.8 > wilson_interval(15, 15)[0]
 
 
 keys_of = st.sampled_from(["a", "b", "c", "d", b"a", "e"])
@@ -49,7 +50,7 @@ def test_associations_count_as_one_would_by_hand(requests: list[Any], window: in
         places = [at for at, other in enumerate(requests[: max(0, len(requests) - window)]) if other == key]
         after = [set(requests[at + 1 : at + 1 + window]) - {key} for at in places]
         counts = {other: sum(other in each for each in after) for other in set().union(*after)}
-        bounds = {other: wilson_lower_bound(seen, len(places)) for other, seen in counts.items()}
+        bounds = {other: wilson_interval(seen, len(places))[0] for other, seen in counts.items()}
         found = associations.predict(key)
         assert {each.key: each.probability for each in found} == {
             other: bound for other, bound in bounds.items() if bound >= least and counts[other] >= least * len(places)

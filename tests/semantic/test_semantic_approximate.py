@@ -5,7 +5,8 @@ import pytest
 from support.places import ROOT
 
 import tiercel
-from tiercel.semantic.audit import ThresholdControl, farthest_right, wilson
+from tiercel.intervals import wilson_interval
+from tiercel.semantic.audit import ThresholdControl, farthest_right
 from tiercel.semantic.gate import Gate, compare, words_of
 from tiercel.semantic.languages import LANGUAGES
 from tiercel.semantic.languages.language import UNKNOWN
@@ -87,7 +88,7 @@ def test_a_share_is_verified_and_counted(index: tiercel.Index) -> None:
     assert qualities.count("exact") == verified == stats["misses"] - 1  # type: ignore[operator]
     assert 15 <= verified <= 45  # type: ignore[operator]
     assert 0 < wrong <= verified  # type: ignore[operator]
-    assert stats["false_rate"] == wilson(wrong, verified)  # type: ignore[arg-type]
+    assert stats["false_rate"] == wilson_interval(wrong, verified)  # type: ignore[arg-type]
     assert 0.0 < stats["overlap"] < 1.0  # type: ignore[operator]
 
 
@@ -142,10 +143,10 @@ def test_texts_count_as_bytes(index: tiercel.Index) -> None:
 
 
 def test_wilson_holds_at_the_ends() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
-    assert wilson(0, 188)[1] > 0.02 > wilson(0, 189)[1]
-    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    assert wilson(100, 100) == pytest.approx((0.963, 1.0), abs=1e-3)
+    assert wilson_interval(0, 0) == (0.0, 1.0)
+    assert wilson_interval(0, 188)[1] > 0.02 > wilson_interval(0, 189)[1]
+    assert wilson_interval(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    assert wilson_interval(100, 100) == pytest.approx((0.963, 1.0), abs=1e-3)
 
 
 def test_the_threshold_is_the_farthest_that_labels_allow() -> None:
@@ -161,7 +162,7 @@ def test_the_threshold_is_the_farthest_that_labels_allow() -> None:
 def test_many_that_are_near_do_not_speak_for_a_few_that_are_far() -> None:
     near = [(0.00001 * at, False) for at in range(900)]
     far = [(0.1 + 0.001 * at, at % 3 == 0) for at in range(15)]
-    assert wilson(5, 915)[1] < 0.02
+    assert wilson_interval(5, 915)[1] < 0.02
     assert farthest_right([*near, *far], 0.02) == pytest.approx(0.102)
 
 

@@ -11,14 +11,14 @@
 []
 """
 
-import math
 from collections import OrderedDict, deque
 from typing import Final, NamedTuple
 
-from tiercel.cache.tiers import Key
+from tiercel.cache.keys import Key
 from tiercel.checks import number, whole
+from tiercel.intervals import wilson_interval
 
-__all__ = ["Associations", "Prediction", "wilson_lower_bound"]
+__all__ = ["Associations", "Prediction"]
 
 _MOST: Final = 256
 """Requests of a key after which its counts are halved, so that old habits fade."""
@@ -34,20 +34,6 @@ class Prediction(NamedTuple):
     """How often the key followed the other one."""
     of: int
     """How often the other key was requested."""
-
-
-def wilson_lower_bound(seen: int, of: int, z: float = 1.96) -> float:
-    """What a share is at least, when `seen` of `of` were seen; 16 of 16 are the fewest that show 0.8.
-
-    The lower end of the score interval (E. B. Wilson, Probable inference, the law of succession, and statistical inference, Journal of
-    the American Statistical Association 22, 1927, 209-212), with p = seen / of and n = of:
-    (p + z^2/2n - z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n).
-    """
-    if not of:
-        return 0.0
-    share, squared = seen / of, z * z / of
-    spread = math.sqrt(share * (1 - share) * squared + squared * squared / 4)
-    return max(0.0, (share + squared / 2 - spread) / (1 + squared))
 
 
 class _Row:
@@ -125,7 +111,7 @@ class Associations:
             Prediction(follower, bound, seen, of)
             for follower, seen in row.followers.items()
             # The share is above its bound and cheaper to compute.
-            if seen >= self._least * of and (bound := wilson_lower_bound(seen, of)) >= self._least
+            if seen >= self._least * of and (bound := wilson_interval(seen, of)[0]) >= self._least
         ]
         likely.sort(key=lambda prediction: -prediction.probability)
         return likely[:limit]

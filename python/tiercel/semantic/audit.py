@@ -7,29 +7,14 @@ from itertools import accumulate
 from random import Random
 from typing import Final, final
 
-__all__ = ["ThresholdControl", "wilson"]
+from tiercel.intervals import wilson_interval
+
+__all__ = ["ThresholdControl"]
 
 # Labels that are kept for a namespace. Old ones may describe data and questions that have changed.
 LABELS: Final = 1000
 # The farthest labels, which are also checked on their own.
 EDGE: Final = 50
-
-
-def wilson(wrong: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The interval that a share lies in, 95% of the time, when `wrong` of `count` were seen (Wilson 1927).
-
-    Examples
-    --------
-    >>> from tiercel.semantic.audit import wilson
-    >>> [round(bound, 3) for bound in wilson(1, 200)]
-    [0.001, 0.028]
-    """
-    if count == 0:
-        return 0.0, 1.0
-    share, square = wrong / count, z * z
-    middle = share + square / (2 * count)
-    half = z * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return max(0.0, (middle - half) / (1 + square / count)), min(1.0, (middle + half) / (1 + square / count))
 
 
 @final
@@ -85,7 +70,7 @@ def farthest_right(labels: Sequence[tuple[float, bool]], max_error: float) -> fl
         if (
             distance < farther
             and wrong[count] - wrong[count - edge] <= max_error * edge
-            and wilson(wrong[count], count)[1] <= max_error
+            and wilson_interval(wrong[count], count)[1] <= max_error
         ):
             return distance
         farther = distance

@@ -14,7 +14,8 @@ from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
-from tiercel.semantic.audit import ThresholdControl, wilson
+from tiercel.intervals import wilson_interval
+from tiercel.semantic.audit import ThresholdControl
 from tiercel.semantic.entry_index import Entry, EntryIndex
 from tiercel.semantic.gate import Gate, Judge
 from tiercel.semantic.sizes import size_of
@@ -265,7 +266,7 @@ class PayloadCache(Handle):
             "misses": counts["misses"],
             "audited": counts["audited"],
             "wrong": counts["wrong"],
-            "false_rate": wilson(counts["wrong"], counts["audited"]),
+            "false_rate": wilson_interval(counts["wrong"], counts["audited"]),
             "thresholds": thresholds,
             "entries": len(self._entry_index),
             "bytes": self._entry_index.memory,

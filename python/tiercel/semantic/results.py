@@ -16,7 +16,8 @@ from tiercel.filters import Filter
 from tiercel.forks import fork_lock
 from tiercel.found import Found, Include, Quality
 from tiercel.handles import Handle
-from tiercel.semantic.audit import ThresholdControl, wilson
+from tiercel.intervals import wilson_interval
+from tiercel.semantic.audit import ThresholdControl
 from tiercel.semantic.certify import OutsideBound, limit, outside_bound, separation
 from tiercel.semantic.entry_index import Entry, EntryIndex
 from tiercel.semantic.gate import Gate, Judge
@@ -274,7 +275,7 @@ class SemanticCache(Handle, Generic[Answer]):
             {
                 **counts,
                 "overlap": overlap,
-                "false_rate": wilson(counts["wrong"], counts["audited"]),
+                "false_rate": wilson_interval(counts["wrong"], counts["audited"]),
                 "thresholds": thresholds,
                 "entries": len(self._entry_index),
                 "bytes": self._entry_index.memory,
