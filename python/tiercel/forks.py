@@ -1,33 +1,50 @@
-"""Locks in processes that fork: threads of the parent, which may hold them, are not in the child, so there they begin anew."""
+"""What objects do in a forked child, where the threads that may hold their locks or do their work are missing."""
 
 import os
 import threading
-from typing import Final
-from weakref import WeakSet
+from typing import Final, Protocol
+from weakref import WeakSet, WeakValueDictionary
 
-__all__ = ["fork_lock"]
+__all__ = ["call_after_fork", "fork_lock"]
+
+
+class AfterFork(Protocol):
+    """An object that must change in a forked child."""
+
+    def after_fork(self) -> None:
+        """Continue in the child."""
+        ...
 
 
 def fork_lock() -> threading.Lock:
-    """A lock that a forked process finds free.
+    """Return a lock that is free in a forked child.
 
-    What it guards is in the child as it was when the process forked: so in between two statements under the lock, things must be such that
-    one can go on from there. Whoever holds it must not fork.
+    The child has what the lock guards in the state at the time of the fork. So between any two statements under the lock,
+    that state must be one to continue from. A thread that holds the lock must not fork.
     """
-    # The lock itself rather than an object around it, for a Ctrl-C within a method of that could leave the lock held for good.
+    # A plain lock: a Ctrl-C within a method of a wrapper could leave the lock held for good.
     lock = threading.Lock()
     _LOCKS.add(lock)
     return lock
 
 
+def call_after_fork(owner: AfterFork) -> None:
+    """Call `owner.after_fork()` in every forked child while the owner lives, in the order of these calls."""
+    _OWNERS[id(owner)] = owner
+
+
 _LOCKS: Final[WeakSet[threading.Lock]] = WeakSet()
+# By id, because owners may be equal or unhashable.
+_OWNERS: Final[WeakValueDictionary[int, AfterFork]] = WeakValueDictionary()
 
 
-def _renew_all() -> None:
+def _after_fork() -> None:
     for lock in list(_LOCKS):
-        # As the standard library does with locks of its own.
+        # The standard library does the same with its locks.
         lock._at_fork_reinit()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType]
+    for owner in list(_OWNERS.values()):
+        owner.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -3,11 +3,11 @@
 So a failing loader is called once a pause, however often the stale value is requested.
 """
 
-import threading
 from collections.abc import Callable
 from typing import Final, final
 
 from tiercel.cache.envelope import SECOND
+from tiercel.forks import fork_lock
 
 __all__ = ["Backoff"]
 
@@ -23,7 +23,7 @@ class Backoff:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         # The start and the length of each pause.
         self._pauses: dict[bytes, tuple[int, int]] = {}
 

@@ -1,11 +1,11 @@
 """Counters of events in a cache, and warnings about those that nobody would notice."""
 
-import threading
 import warnings
 from collections.abc import Sequence
 from typing import Final, final
 
 from tiercel.cache.queued_tier import QueuedTier
+from tiercel.forks import fork_lock
 
 __all__ = ["Counters"]
 
@@ -27,7 +27,7 @@ class Counters:
     """Counts events, and warns once of each kind."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
         self._warned: set[tuple[str, str]] = set()
 
@@ -56,10 +56,6 @@ class Counters:
             f"{kind}: the record of {_place(namespace)} is damaged; what lies in that tier may not be given any more"
         )
         self._warn_once((namespace, f"record in {kind}"), message)
-
-    def after_fork(self) -> None:
-        """Continue in a forked process."""
-        self._lock = threading.Lock()
 
     def _warn_once(self, mark: tuple[str, str], message: str) -> None:
         with self._lock:

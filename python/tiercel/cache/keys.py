@@ -9,14 +9,14 @@
 +-----------+-----------+
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from tiercel.cache.tiers import Key
 from tiercel.checks import unicode_text
 from tiercel.errors import InvalidInputError
 
-__all__ = ["LONGEST", "is_record", "key_name", "key_of", "namespace_of", "prefix_of", "record_name", "record_of"]
+__all__ = ["LONGEST", "Key", "is_record", "key_name", "key_of", "namespace_of", "prefix_of", "record_name", "record_of"]
 
+Key: TypeAlias = str | bytes
 LONGEST: Final = 1 << 10
 """Bytes of the longest name of a namespace or a tag."""
 _RECORD: Final = b"\xff\xff"

@@ -9,8 +9,9 @@ A lease is created first and then begun, under a `Finally` that ends it. So what
 and a method that is interrupted here never leaves a key marked as being written.
 """
 
-import threading
 from typing import final
+
+from tiercel.forks import fork_lock
 
 __all__ = ["Lease", "Leases"]
 
@@ -31,7 +32,7 @@ class Leases:
     """The leases of a cache, any number per key, and the keys that are being written."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._leases: dict[bytes, list[Lease]] = {}
         self._writers: dict[bytes, list[Lease]] = {}
 
@@ -68,3 +69,8 @@ class Leases:
                     there.remove(lease)
                 if not there:
                     leases.pop(lease.name, None)
+
+    def after_fork(self) -> None:
+        """Drop the leases of threads that the child does not have."""
+        self._leases.clear()
+        self._writers.clear()

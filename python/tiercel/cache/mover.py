@@ -11,9 +11,10 @@ from queue import Empty, SimpleQueue
 from typing import Final, Protocol, final
 from weakref import ref
 
+from tiercel.forks import call_after_fork
 from tiercel.threads import start
 
-__all__ = ["Mover", "forget_all", "unfinished"]
+__all__ = ["Mover", "unfinished"]
 
 _LINGER: Final = 1.0
 _LOG: Final = logging.getLogger("tiercel")
@@ -31,18 +32,20 @@ class Movable(Protocol):
         ...
 
 
-# Objects with pending work, which keeps them alive.
-_BUSY: Final[set[Movable]] = set()
+class _Busy(set[Movable]):
+    """Objects with pending work, which keeps them alive. In a forked child it is the parent's work."""
+
+    def after_fork(self) -> None:
+        self.clear()
+
+
+_BUSY: Final = _Busy()
+call_after_fork(_BUSY)
 
 
 def unfinished() -> list[Movable]:
     """List the objects with pending work."""
     return list(_BUSY)
-
-
-def forget_all() -> None:
-    """Drop the pending work in a forked process: the parent does it."""
-    _BUSY.clear()
 
 
 @final

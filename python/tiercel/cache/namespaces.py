@@ -10,7 +10,6 @@ A process keeps a namespace in memory while it is in use. Afterwards its state s
 memory, under the name of the record; it counts against the size of the tier and may be evicted like a value.
 """
 
-import threading
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -21,6 +20,7 @@ from tiercel.cache.keys import prefix_of, record_name
 from tiercel.cache.queued_tier import QueuedTier
 from tiercel.cache.records import NamespaceState, RecordRead, read_memo, read_record, write_memo, write_record
 from tiercel.cache.tier_stack import TierStack
+from tiercel.forks import fork_lock
 
 if TYPE_CHECKING:
     from tiercel.cache.prefetch import Prefetcher
@@ -33,7 +33,7 @@ class Epochs:
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._now = clock
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._last = 0
         self.changes = 0
         """The number of invalidations so far."""
@@ -48,10 +48,6 @@ class Epochs:
         """Count an invalidation."""
         with self._lock:
             self.changes += 1
-
-    def after_fork(self) -> None:
-        """Continue in a forked process."""
-        self._lock = threading.Lock()
 
     def leave_behind(self, epoch: int) -> None:
         """Only issue larger epochs from now on, even if the clock was set back."""
@@ -74,9 +70,9 @@ class Namespace:
         self._lasting = [tier for tier in stack.tiers if tier.is_persistent]
         self._epochs = epochs
         self._record = record_name(name)
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         # Separate from `_lock`, because a remote tier may be slow.
-        self._keeping = threading.Lock()
+        self._keeping = fork_lock()
         self._asked_of = 0
         memo = read_memo(stack.memo(self._record))
         # Replaced as a whole, so that no reader sees parts of two states.
@@ -105,10 +101,6 @@ class Namespace:
         """Epoch and turn, for a value whose load or write begins now."""
         known = self._known
         return known.epoch, known.turn
-
-    def after_fork(self) -> None:
-        """Continue in a forked process."""
-        self._lock, self._keeping = threading.Lock(), threading.Lock()
 
     def is_valid(self, envelope: Envelope) -> bool:
         """Whether neither the namespace nor a tag was invalidated since the load or write of a value began."""

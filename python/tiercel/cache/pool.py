@@ -5,7 +5,6 @@ for good, and a signal can leave a lock held in `submit`. A job must not wait fo
 """
 
 import asyncio
-import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from tiercel._core import Finally
+from tiercel.forks import call_after_fork
 from tiercel.threads import start
 
 __all__ = ["Pool", "in_thread"]
@@ -32,10 +32,14 @@ class Pool:
     def __init__(self, most: int, name: str) -> None:
         self._most = most
         self._name = name
-        self.after_fork()
+        self._reset()
+        call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Continue in a forked process, which has none of the threads."""
+        """Continue in a forked child, which has none of the threads."""
+        self._reset()
+
+    def _reset(self) -> None:
         self._lock = threading.Lock()
         self._jobs: SimpleQueue[Callable[[], object]] = SimpleQueue()
         # Jobs that are queued or run. A signal in `submit` may count one too many, which starts one thread too many.
@@ -133,7 +137,3 @@ def _looked_at(future: "asyncio.Future[Any]") -> None:
     """Mark the error of a future as seen, which asyncio would otherwise log."""
     if not future.cancelled():
         future.exception()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_POOL.after_fork)

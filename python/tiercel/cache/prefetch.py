@@ -14,7 +14,6 @@
 >>> prefetcher.close()
 """
 
-import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -24,8 +23,9 @@ from typing import Final, TypedDict
 
 from tiercel._core import Finally
 from tiercel.cache.associations import Associations, Prediction
-from tiercel.cache.tiers import Key
+from tiercel.cache.keys import Key
 from tiercel.checks import number
+from tiercel.forks import call_after_fork, fork_lock
 from tiercel.gate import Gate
 from tiercel.handles import Handle
 from tiercel.threads import start as start_thread
@@ -138,10 +138,9 @@ class Prefetcher(Handle):
         now = clock()
         self._loads: Final = _Budget(number(loads_per_second, "loads_per_second", 1e-3, 1e9), now)
         self._bytes: Final = _Budget(number(bytes_per_second, "bytes_per_second", 1, 1e15), now)
-        self._lock: Final = threading.Lock()
-        self._woken: Final = Gate()
-        # The process whose worker runs, which a forked child does not have.
-        self._process: int | None = None
+        self._lock: Final = fork_lock()
+        self._woken = Gate()
+        self._has_worker = False
         self._asked = now
         # Predicted and prefetched keys, with the number of the last request that may use them; the newest come last.
         self._waiting: OrderedDict[Key, int] = OrderedDict()
@@ -149,26 +148,31 @@ class Prefetcher(Handle):
         self._verdicts: deque[bool] = deque(maxlen=_JUDGED)
         self._off = False
         self._requests = self._misses = self._prefetched = self._volume = self._used = self._wasted = self._failures = 0
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Continue in a forked child, which does not have the worker."""
+        self._has_worker, self._woken = False, Gate()
 
     def record(self, key: Key, hit: bool) -> None:
         """Record a request, and whether the key was found."""
-        starts: list[int] = []
+        starts: list[bool] = []
         with Finally(self._check_start, starts):
             with self._lock:
                 self._note(key, hit=hit)
-                if self._waiting and self._process != os.getpid():
-                    starts.append(os.getpid())
-                    self._process = os.getpid()
+                if self._waiting and not self._has_worker:
+                    starts.append(True)
+                    self._has_worker = True
             # No thread can start, as while Python exits: requests go on, and the next one tries again.
             with suppress(RuntimeError):
                 if starts:
                     self._start(self._work)
                     starts.clear()
 
-    def _check_start(self, starts: list[int]) -> None:
+    def _check_start(self, starts: list[bool]) -> None:
         """Forget a worker that could not start."""
         if starts:
-            self._process = None
+            self._has_worker = False
 
     def _note(self, key: Key, *, hit: bool) -> None:
         self._requests += 1
@@ -221,7 +225,7 @@ class Prefetcher(Handle):
                 self._waiting.clear()
             quiet = now - self._asked
             if self._off or (not self._waiting and quiet >= _LINGER):
-                self._process = None
+                self._has_worker = False
                 return None
             if not self._waiting:
                 return _LINGER - quiet

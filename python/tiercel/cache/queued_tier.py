@@ -1,6 +1,5 @@
 """A tier of a stack: its counters, and the queue of writes before it."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
@@ -8,7 +7,9 @@ from time import perf_counter_ns
 from typing import Any, Final, Protocol, TypeAlias, TypedDict, cast, final
 
 from tiercel._core import TierCore
-from tiercel.cache.tiers import Key, Memory
+from tiercel.cache.keys import Key
+from tiercel.cache.tiers import Memory
+from tiercel.forks import fork_lock
 
 __all__ = ["AnyTier", "CacheTierStats", "Latency", "Move", "PendingWrite", "QueuedTier", "as_name"]
 
@@ -163,11 +164,11 @@ class QueuedTier:
         self.is_local = isinstance(tier, TierCore)
         """Whether a read stays within the process and its disks."""
         self._moving: set[Move] = set()
-        self.lock = threading.Lock()
+        self.lock = fork_lock()
         self.queue: OrderedDict[bytes, PendingWrite] = OrderedDict()
         self._queued_bytes = 0
         self._capacity = capacity
-        self._counting = threading.Lock()
+        self._counting = fork_lock()
         self.hits = self.misses = self.stale = self.promoted = self.demoted = self.written = 0
         self.declined = self.dropped = 0
         self._latencies = [0] * (_BUCKETS + 1)
@@ -254,8 +255,7 @@ class QueuedTier:
 
     def after_fork(self) -> None:
         """Continue in a forked process."""
-        self.lock, self._counting, self._moving = threading.Lock(), threading.Lock(), set()
-        self.queue, self._queued_bytes = OrderedDict(), 0
+        self._moving, self.queue, self._queued_bytes = set(), OrderedDict(), 0
 
     def _oldest_value(self) -> bytes | None:
         """Return the key of the oldest value that may be dropped. Write-through to a local tier is fast, so it is never dropped."""

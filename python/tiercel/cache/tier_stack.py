@@ -15,7 +15,6 @@ first tier only, and no reader sees a replaced value. One thread drains the queu
 write their buffers to their files.
 """
 
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -25,11 +24,11 @@ from tiercel._core import FastPath, Finally, Sketch
 from tiercel.cache.admission import Admission
 from tiercel.cache.envelope import as_copy, is_copy, unpack
 from tiercel.cache.health import HealthLog
-from tiercel.cache.keys import is_record
+from tiercel.cache.keys import Key, is_record
 from tiercel.cache.leases import Lease, Leases
 from tiercel.cache.mover import Mover
 from tiercel.cache.queued_tier import AnyTier, CacheTierStats, Move, PendingWrite, QueuedTier, as_name
-from tiercel.cache.tiers import Key, Memory, PersistentTier
+from tiercel.cache.tiers import Memory, PersistentTier
 from tiercel.errors import ClosedError
 
 __all__ = ["TierStack", "Write"]
@@ -56,7 +55,7 @@ class TierStack:
         self._admission = [Admission(self.sketch) for _ in tiers]
         self._working = threading.RLock()
         self._mover = Mover()
-        self._process = os.getpid()
+        self._is_forked = False
         self._forked_at = 0
         lasting = next((at for at, tier in enumerate(self.tiers) if at and tier.is_persistent), None)
         if write is None and lasting is not None and not self.tiers[lasting].is_local:
@@ -129,7 +128,7 @@ class TierStack:
 
     def finish(self) -> None:
         """Flush before the process exits, except in a forked child of the owner."""
-        if self._process != os.getpid():
+        if self._is_forked:
             return
         with suppress(ClosedError):
             self.write_back()
@@ -387,8 +386,8 @@ class TierStack:
     def after_fork(self, moment: int) -> None:
         """Continue in a forked process, without the threads that held locks. The parent applies what was queued."""
         self._working, self._mover = threading.RLock(), Mover()
-        self._forked_at = moment
-        self.leases = Leases()
+        self._is_forked, self._forked_at = True, moment
+        self.leases.after_fork()
         for tier in self.tiers:
             tier.after_fork()
 

@@ -1,24 +1,24 @@
 """The tiers of a cache that are local to the process: in memory, in a store and in files."""
 
 import os
-from collections.abc import Generator, ItemsView, Iterator, MutableMapping, ValuesView
+from collections.abc import Generator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias, TypedDict
+from typing import Any, Self, TypedDict
 from weakref import WeakValueDictionary
 
 from tiercel._core import FilesCore, MemoryCore, PersistentTierCore, StoreCore, TierCore
 from tiercel.beginnings import TIER_LOG, nothing_left
 from tiercel.cache.directories import TierKind, tier_kind_in
+from tiercel.cache.keys import Key
+from tiercel.cache.views import Items, Values
 from tiercel.errors import InvalidInputError, MissingFileError
 from tiercel.exits import AtExit
 from tiercel.handles import Handle
 from tiercel.paths import path_name
 
 __all__ = ["Files", "Key", "Memory", "PersistentTier", "Store", "Tier", "TierStats"]
-
-Key: TypeAlias = str | bytes
 
 
 class TierStats(TypedDict):
@@ -58,18 +58,6 @@ class TierStats(TypedDict):
     failures: int
 
 
-class _Items(ItemsView[Key, bytes]):
-    def __iter__(self) -> Iterator[tuple[Key, bytes]]:
-        for key in self._mapping:
-            if (value := self._mapping.get(key)) is not None:
-                yield key, value
-
-
-class _Values(ValuesView[bytes]):
-    def __iter__(self) -> Iterator[bytes]:
-        return (value for _, value in _Items(self._mapping))
-
-
 class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
     """The interface of every local tier: a `MutableMapping` of `str` or `bytes` keys to bytes.
 
@@ -80,13 +68,13 @@ class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
 
     __slots__ = ()
 
-    def items(self) -> ItemsView[Key, bytes]:
+    def items(self) -> Items[bytes]:
         """Keys and values. Keys that disappear during the iteration are skipped."""
-        return _Items(self)
+        return Items(self)
 
-    def values(self) -> ValuesView[bytes]:
+    def values(self) -> Values[bytes]:
         """Values. Those that disappear during the iteration are skipped."""
-        return _Values(self)
+        return Values(self)
 
     def flush(self) -> bool:
         """Write and sync everything, if the tier is persistent. Return whether that succeeded."""

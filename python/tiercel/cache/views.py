@@ -3,7 +3,7 @@
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any, TypeVar
 
-from tiercel.cache.tiers import Key
+from tiercel.cache.keys import Key
 
 __all__ = ["Items", "Values"]
 

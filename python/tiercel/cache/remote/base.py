@@ -1,8 +1,6 @@
 """The base class of remote tiers."""
 
 import contextlib
-import os
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -11,10 +9,10 @@ from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeAlias, TypeVar, overload
-from weakref import WeakValueDictionary
 
 from tiercel import checks
 from tiercel._core import seal
+from tiercel.cache.keys import Key
 from tiercel.cache.remote.guard import BreakerState, Call, Guard, UnansweredError
 from tiercel.cache.remote.names import (
     START,
@@ -30,8 +28,9 @@ from tiercel.cache.remote.names import (
 )
 from tiercel.cache.remote.repair import Repair
 from tiercel.cache.remote.validation import WriteValidator
-from tiercel.cache.tiers import Key, TierStats
+from tiercel.cache.tiers import TierStats
 from tiercel.errors import ClosedError, InvalidInputError
+from tiercel.forks import call_after_fork, fork_lock
 from tiercel.handles import Handle
 
 __all__ = ["Page", "RemoteTier", "RemoteTierStats"]
@@ -113,11 +112,11 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         self._limits = soft, hard
         self._closed = False
         self._counts = Counter[str]()
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._validator = WriteValidator()
         self._guard = Guard(soft, hard, self._clock)
         self._repair = Repair(self._validator, self._guard)
-        _living[id(self)] = self
+        call_after_fork(self)
 
     @staticmethod
     def _clock() -> float:
@@ -446,7 +445,6 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
 
     def after_fork(self) -> None:
         """Continue in a forked process, without the threads that may hold locks."""
-        self._lock = threading.Lock()
         self._validator = self._validator.forked()
         self._guard = Guard(*self._limits, self._clock)
         self._repair = Repair(self._validator, self._guard)
@@ -458,15 +456,3 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
     def bytes(self) -> int:
         """Bytes stored under names of tiers. This lists the remote contents, which is expensive."""
         return self._survey(sized=True)[1]
-
-
-_living: WeakValueDictionary[int, RemoteTier] = WeakValueDictionary()
-
-
-def _fork() -> None:
-    for tier in list(_living.values()):
-        tier.after_fork()  # pyright: ignore[reportPrivateUsage]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_fork)

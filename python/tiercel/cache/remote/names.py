@@ -21,8 +21,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from tiercel._core import seal, unseal
+from tiercel.cache.keys import Key
 from tiercel.cache.remote.validation import VERSION_BYTES
-from tiercel.cache.tiers import Key
 from tiercel.errors import InvalidInputError
 
 __all__ = [

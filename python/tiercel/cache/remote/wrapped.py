@@ -1,13 +1,13 @@
 """A tier over any object with `get`, `put` and `delete`."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from tiercel.cache.remote.base import MOST, Page, RemoteTier
 from tiercel.cache.remote.names import is_name
 from tiercel.errors import InvalidInputError
+from tiercel.forks import fork_lock
 
 __all__ = ["Wrapped"]
 
@@ -69,7 +69,7 @@ class Wrapped(RemoteTier):
         self._object = object
         # The names that were put, if the object cannot list its names.
         self._known = None if hasattr(object, "keys") or hasattr(object, "__iter__") else set[str]()
-        self._known_lock = threading.Lock()
+        self._known_lock = fork_lock()
 
     @property
     def _place(self) -> str:
