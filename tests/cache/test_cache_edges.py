@@ -15,6 +15,7 @@ from support.waiting import until
 
 import tiercel
 from tiercel.cache import Cache, Files, Memory, Store
+from tiercel.cache.keys import key_name, prefix_of
 
 MIB = 1 << 20
 
@@ -177,10 +178,10 @@ def test_a_copy_that_a_crash_left_below_never_comes_up(tmp_path: Path) -> None:
     def opened(room: int = 3000) -> Cache:
         return Cache([Memory(room), Store(tmp_path / "one", 4000), Store(tmp_path / "two", MIB)])
 
-    with opened() as cache:
-        name = cache._name("key")
+    name, first = key_name(prefix_of(""), "key"), Memory(3000)
+    with Cache([first, Store(tmp_path / "one", 4000), Store(tmp_path / "two", MIB)]) as cache:
         cache["key"] = "old" * 100
-        old = cache._shared.stack.tiers[0].backend.get(name)
+        old = first[name]
         cache["key"] = "new" * 100
     with Store(tmp_path / "two", MIB) as second:
         second[name] = old  # the deletion there was not synced

@@ -13,6 +13,7 @@ from remote import Shelf
 
 import tiercel
 from tiercel.cache import Cache, Files, Memory, Store, Wrapped
+from tiercel.cache.values import Codec
 
 # A program that is killed or ends after it has said "done"; `{end}` is how.
 PROGRAM = """
@@ -191,15 +192,15 @@ def test_a_tier_outside_is_written_through_to_if_that_is_wanted(write: Any, expe
 
 
 def test_what_is_replaced_or_deleted_is_so_in_the_next_tier(tmp_path: Path) -> None:
-    with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)]) as cache:
+    store = Store(tmp_path, 1 << 20)
+    with Cache([Memory(1 << 20), store]) as cache:
         for value in (1, 2, 3):
             cache["a"], cache["b"] = value, value
         del cache["b"]
         cache.wait_idle()
-        tier = cache._shared.stack.tiers[1].backend
-        names = [bytes(name) for name in tier if not bytes(name).startswith(b"\xff")]
+        names = [bytes(name) for name in store if not bytes(name).startswith(b"\xff")]
         assert [name[-1:] for name in names] == [b"a"]
-        assert cache._shared.codec.decode((tier.get(names[0]) or b"")[64:]) == 3
+        assert Codec().decode((store.get(names[0]) or b"")[64:]) == 3
 
 
 def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> None:

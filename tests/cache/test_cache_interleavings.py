@@ -13,11 +13,17 @@ from caching import Clock
 from interleaving import Scheduler
 
 import tiercel
-from tiercel.cache import Cache, Files, Memory, Store
+from tiercel.cache import Cache, Files, Memory, Store, execution, mover, waiting
 
 KEYS = ["one", "other"]
 SIZES = [10, 400, 3000]
-LOCKED = ["single_flight", "tier_stack", "queued_tier", "namespaces", "counters", "shared", "leases"]
+LOCKED = [
+    "single_flight",
+    *(
+        f"cache.{name}"
+        for name in ["tier_stack", "queued_tier", "namespaces", "counters", "shared", "leases", "backoff"]
+    ),
+]
 
 
 class History:
@@ -164,12 +170,12 @@ def run(coroutine: Any) -> Any:
 def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
     """Have the cache use the scheduler's locks. What coroutines have done on threads is done in their place, between two places."""
     threading = scheduler.as_threading()
-    modules = {
-        name: import_module(f"tiercel.cache.{name}") for name in [*LOCKED, "loads", "batches", "waiting", "mover"]
-    }
     for name in LOCKED:
-        patched.setattr(modules[name], "threading", threading)
-    waiting, loads = modules["waiting"], modules["loads"]
+        module = import_module(f"tiercel.{name}")
+        if hasattr(module, "threading"):
+            patched.setattr(module, "threading", threading)
+        if hasattr(module, "fork_lock"):
+            patched.setattr(module, "fork_lock", threading.Lock)
 
     async def in_thread(work: Callable[..., Any], *arguments: Any) -> Any:
         scheduler.place()
@@ -177,17 +183,14 @@ def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
         scheduler.place()
         return done
 
-    async def await_flight(*arguments: Any) -> bool:
-        return waiting.wait_for_flight(*arguments)
-
     patched.setattr(waiting, "_WAITS", threading.Lock())
     patched.setattr(waiting, "Gate", scheduler.as_gate())
-    patched.setattr(loads, "in_thread", in_thread)
-    patched.setattr(loads, "await_flight", await_flight)
+    patched.setattr(execution, "in_thread", in_thread)
+    patched.setattr(execution, "LoopWaiter", lambda _: waiting.ThreadWaiter())
     loop = type("Loop", (), {"is_closed": lambda _: False})()
-    patched.setattr(loads, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
+    patched.setattr(execution, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
     # Its work is done by the callers.
-    patched.setattr(modules["mover"].Mover, "notify", lambda *_: None)
+    patched.setattr(mover.Mover, "notify", lambda *_: None)
 
 
 def with_places(tier: Any, scheduler: Scheduler) -> Any:

@@ -139,7 +139,7 @@ def test_an_exception_at_any_place_leaves_an_embedding_cache_whole() -> None:
         texts = [f"text {interrupter.place}", "another"]
         with suppress(Interruption):
             interrupter.call(lambda texts=texts: cache.embed_documents(texts))
-        assert cache._flights._flying == {}
+        assert cache._flights._flights == {}
         assert not cache._flights._lock.locked()
         assert not cache._lock.locked()
         assert cache.embed_documents(texts).shape == (2, 8)

@@ -146,7 +146,7 @@ class TieredMachine(CacheMachine):
 
     @rule()
     def settle(self) -> None:
-        self.cache._shared.stack.drain()
+        self.cache.wait_idle()
 
     @precondition(lambda self: self.known)
     @rule()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from caching import Clock, Counted
+from caching import Clock, Counted, Gate
 from support.waiting import until
 
 import tiercel
@@ -50,16 +50,24 @@ def test_coroutines_need_no_thread_of_their_event_loop() -> None:
         assert asyncio.run(main()) == ["loaded key"] * 3
 
 
-async def hang(_: Any) -> Any:
-    await asyncio.Event().wait()
+class Hanging:
+    """A loader that never returns, and says when it has begun."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+
+    async def __call__(self, _: Any) -> Any:
+        self.begun.set()
+        await asyncio.Event().wait()
 
 
-def left_in(loop: asyncio.AbstractEventLoop, call: Callable[[], Any], is_left: Callable[[], bool]) -> object:
-    """Begin something on an event loop, and leave it there."""
+def left_in(loop: asyncio.AbstractEventLoop, call: Callable[[Any], Any]) -> object:
+    """Begin a load on an event loop, and leave it there."""
+    hanging = Hanging()
 
     async def main() -> Any:
-        task = asyncio.ensure_future(call())
-        await asyncio.to_thread(until, is_left)
+        task = asyncio.ensure_future(call(hanging))
+        await asyncio.to_thread(hanging.begun.wait, 30)
         return task
 
     return loop.run_until_complete(main())
@@ -69,8 +77,12 @@ def left_in(loop: asyncio.AbstractEventLoop, call: Callable[[], Any], is_left: C
 def test_a_flight_ends_with_its_event_loop(many: bool) -> None:
     with Cache([Memory(MIB)]) as cache, ThreadPoolExecutor(1) as pool:
         loop = asyncio.new_event_loop()
-        call = (lambda: cache.aget_many_or_load(["key"], hang)) if many else (lambda: cache.aget_or_load("key", hang))
-        task = left_in(loop, call, lambda: bool(cache._shared.single_flight._flights))
+        load = (
+            (lambda hang: cache.aget_many_or_load(["key"], hang))
+            if many
+            else (lambda hang: cache.aget_or_load("key", hang))
+        )
+        task = left_in(loop, load)
         waits = pool.submit(cache.get_or_load, "key", Counted(), timeout=1e6)
         until(lambda: cache.stats()["waits"] == 1)
         assert not waits.done()
@@ -79,12 +91,10 @@ def test_a_flight_ends_with_its_event_loop(many: bool) -> None:
         assert task is not None
         # And who comes later waits for nobody.
         other = asyncio.new_event_loop()
-        another = left_in(
-            other, lambda: cache.aget_or_load("other", hang), lambda: bool(cache._shared.single_flight._flights)
-        )
+        another = left_in(other, lambda hang: cache.aget_or_load("other", hang))
         other.close()
         assert cache.get_or_load("other", Counted(), timeout=0) == "loaded other"
-        assert asyncio.run(cache.aget_or_load("other", hang)) == "loaded other"
+        assert asyncio.run(cache.aget_or_load("other", never)) == "loaded other"
         assert another is not None
 
 
@@ -95,8 +105,12 @@ def test_a_stale_value_is_loaded_anew_though_an_event_loop_took_its_turn_along(m
         cache["key"] = "old"
         clock.pass_seconds(15)
         loop = asyncio.new_event_loop()
-        call = (lambda: cache.aget_many_or_load(["key"], hang)) if many else (lambda: cache.aget_or_load("key", hang))
-        task = left_in(loop, call, lambda: bool(cache._shared.single_flight._flights))
+        load = (
+            (lambda hang: cache.aget_many_or_load(["key"], hang))
+            if many
+            else (lambda hang: cache.aget_or_load("key", hang))
+        )
+        task = left_in(loop, load)
         assert cache.fetch("key", never).stale
         loop.close()
         assert cache.fetch("key", Counted()).stale
@@ -105,15 +119,15 @@ def test_a_stale_value_is_loaded_anew_though_an_event_loop_took_its_turn_along(m
 
 
 def test_a_stale_value_is_loaded_anew_though_a_loader_never_returns() -> None:
-    clock, may_end = Clock(), threading.Event()
+    clock, gate = Clock(), Gate()
     with Cache([Memory(MIB)], ttl=10, stale=1000, clock=clock, timeout=0) as cache:
         cache["key"] = "old"
         clock.pass_seconds(15)
-        assert cache.fetch("key", lambda _: may_end.wait(30)).stale
-        until(lambda: bool(cache._shared.single_flight._flights))
+        assert cache.fetch("key", gate).stale
+        assert gate.begun.wait(30)
         assert cache.fetch("key", Counted()).stale
         until(lambda: cache.get("key") == "loaded key")
-        may_end.set()
+        gate.may_end.set()
 
 
 def test_stale_keys_share_a_few_threads() -> None:
@@ -166,18 +180,19 @@ def test_stale_keys_of_an_event_loop_are_loaded_a_few_at_a_time() -> None:
 
 
 def test_who_needs_a_key_waits_for_no_renewal_that_stands_in_line() -> None:
-    clock, may_end = Clock(), threading.Event()
+    clock, may_end, keys = Clock(), threading.Event(), [str(number) for number in range(9)]
+    hanging = Counted(lambda _: may_end.wait(30))
     with Cache([Memory(MIB)], ttl=10, stale=10, clock=clock) as cache:
-        for number in range(9):
-            cache[str(number)] = "old"
+        for key in keys:
+            cache[key] = "old"
         clock.pass_seconds(15)
-        for number in range(9):
-            assert cache.fetch(str(number), lambda _: may_end.wait(30)).stale
-        until(lambda: len(cache._shared.single_flight._flights) == 8)
+        for key in keys:
+            assert cache.fetch(key, hanging).stale
+        until(lambda: len(hanging.asked) == 8)
         clock.pass_seconds(10)
-        # Those that are loaded, the last one aside.
-        (left,) = {cache._name(str(number)) for number in range(9)} - set(cache._shared.single_flight._flights)
-        assert cache.get_or_load(left[3:].decode(), Counted(), timeout=0) == f"loaded {left[3:].decode()}"
+        # All but one are being loaded.
+        (left,) = set(keys) - set(hanging.asked)
+        assert cache.get_or_load(left, Counted(), timeout=0) == f"loaded {left}"
         may_end.set()
 
 

@@ -110,14 +110,14 @@ def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
     embedder = Embedder(refuse)
     tier = Watched(10)
     cache = EmbeddingCache(embedder, tier)
-    take = cache._flights.take
+    join_all = cache._flights.join_all
 
-    def taken(*arguments: Any) -> Any:
-        flights = take(*arguments)
+    def joined(*arguments: Any) -> Any:
+        flights = join_all(*arguments)
         waiting.release()
         return flights
 
-    monkeypatch.setattr(cache._flights, "take", taken)
+    monkeypatch.setattr(cache._flights, "join_all", joined)
     results = run(*[lambda: cache.embed_documents(["a"]).shape] * 10)
     assert [str(each) for each in results].count("no model today") == (10 if failing > 1 else 1)
     assert embedder.asked == [["a"]] * calls
@@ -140,15 +140,15 @@ def test_a_call_that_fails_for_another_text_is_no_failure_of_this_one(monkeypatc
 
     embedder = Embedder(refuse)
     cache = EmbeddingCache(embedder, Tier())
-    take = cache._flights.take
+    join_all = cache._flights.join_all
 
-    def taken(*arguments: Any) -> Any:
-        theirs = take(*arguments)
+    def joined(*arguments: Any) -> Any:
+        theirs = join_all(*arguments)
         if theirs:
             waits.set()
         return theirs
 
-    monkeypatch.setattr(cache._flights, "take", taken)
+    monkeypatch.setattr(cache._flights, "join_all", joined)
 
     def second() -> Any:
         assert begun.wait(WAIT)

@@ -12,12 +12,13 @@ returns a value that was not put under the requested key.
 """
 
 from tiercel.cache.cache import Cache, CacheStats
+from tiercel.cache.keys import Key
 from tiercel.cache.prefetch import Prefetcher
 from tiercel.cache.queued_tier import CacheTierStats
 from tiercel.cache.rebalance import Rebalanced
 from tiercel.cache.remote import AgentFS, Object, Redis, RemoteTier, RemoteTierStats, Wrapped
 from tiercel.cache.shared import Answer
-from tiercel.cache.tiers import Files, Key, Memory, PersistentTier, Store, Tier, TierStats
+from tiercel.cache.tiers import Files, Memory, PersistentTier, Store, Tier, TierStats
 
 __all__ = [
     "AgentFS",

@@ -4,9 +4,9 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
+from tiercel.cache.keys import Key
 from tiercel.cache.queued_tier import AnyTier
 from tiercel.cache.remote.wrapped import Wrapped
-from tiercel.cache.tiers import Key
 from tiercel.checks import items, refuse_unordered, whole
 from tiercel.errors import InvalidInputError
 

@@ -1,19 +1,17 @@
-"""How many values are loaded at once that no tier has."""
+"""Loads of many values at once that no tier has, written once for threads and event loops (see `execution.py`)."""
 
-import asyncio
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple, cast, final
 
 from tiercel._core import Finally
-from tiercel.cache.arguments import refuse_coroutine, refuse_used_up
+from tiercel.cache.arguments import refuse_used_up
 from tiercel.cache.entry import Entry
+from tiercel.cache.execution import ON_THREAD, Execution, OnLoop, run_now
+from tiercel.cache.keys import Key
 from tiercel.cache.loads import Load, Loader
-from tiercel.cache.pool import in_thread
 from tiercel.cache.shared import Answer, Shared
-from tiercel.cache.single_flight import Flight
-from tiercel.cache.tiers import Key
+from tiercel.cache.single_flight import LoadFlight
 from tiercel.cache.waiting import loading
 from tiercel.checks import items
 from tiercel.errors import InvalidInputError
@@ -27,97 +25,90 @@ class _Led(NamedTuple):
     """A key that the caller loads."""
 
     load: Load
-    flight: Flight
+    flight: LoadFlight
     stale: Entry | None
 
 
 class _Begun(NamedTuple):
-    """What is known of the keys of a batch before anything is loaded."""
+    """The keys of a batch before anything is loaded."""
 
     answers: dict[Key, Answer]
-    old: list[Load]
-    """Keys whose answer is past its time."""
+    stale: list[Load]
+    """Keys whose answer is stale."""
     led: list[_Led]
     others: list[Load]
-    """Keys that others load."""
+    """Keys that other callers load."""
 
 
 @final
 class _OwnFlights:
-    """The flights of a call. None of them outlives it, even if a thread still begins some when the caller has gone."""
+    """The flights of a call. None outlives the call, even if a thread still creates some after the caller has gone."""
 
-    def __init__(self) -> None:
-        self.is_done = False
-        self._made: list[tuple[Load, Flight]] = []
+    def __init__(self, on: Execution) -> None:
+        self.is_ended = False
+        self._on = on
+        self._made: list[tuple[Load, LoadFlight]] = []
 
-    def make(self, load: Load, *, loop: asyncio.AbstractEventLoop | None) -> Flight:
-        """A flight that begins now."""
-        flight = load.flight()
-        if loop is not None:
-            flight.belongs_to(loop)
+    def make(self, load: Load) -> LoadFlight:
+        """Create a flight."""
+        flight = load.flight(self._on)
         self._made.append((load, flight))
         return flight
 
     def check(self) -> None:
-        """What was made may have been made too late."""
-        if self.is_done:
+        """End the flights that were created after the call has ended."""
+        if self.is_ended:
             self.end()
 
     def end(self) -> None:
-        """The caller goes."""
-        self.is_done = True
+        """End all flights."""
+        self.is_ended = True
         for load, flight in list(self._made):
             load.end(flight)
 
 
 class Batch(NamedTuple):
-    """Keys that somebody wants, each once."""
+    """A request of many keys, each once."""
 
     loads: Sequence[Load]
 
     def run(self, loader: BatchLoader) -> dict[Key, Answer]:
-        """Values from tiers; what nobody loads is loaded in one call, what others load is waited for."""
-        own = _OwnFlights()
-        with Finally(own.end):
-            begun = self._begin(own)
-            answers, until = begun.answers, monotonic() + self.timeout
-            if begun.old:
-                _shared(begun.old).refresher.add(_names(begun.old), lambda: _refresh(begun.old, loader))
-            if begun.led:
-                answers.update(_lead(begun.led, loader))
-        for load in begun.others:
-            answers[load.key] = load.until(until).run(_one(loader))
-        return answers
+        """Return values from tiers. Load the missing ones in one call, and wait for those that other callers load."""
+        return run_now(self._run, loader, ON_THREAD)
 
     async def arun(self, loader: BatchLoader) -> dict[Key, Answer]:
-        """The same on an event loop; the loader may be a coroutine function."""
-        own = _OwnFlights()
+        """Do the same on an event loop. The loader may be a coroutine function."""
+        return await self._run(loader, OnLoop())
+
+    async def _run(self, loader: BatchLoader, on: Execution) -> dict[Key, Answer]:
+        own = _OwnFlights(on)
         with Finally(own.end):
-            begun = await in_thread(self._begin, own, asyncio.get_running_loop())
+            begun = await on.do(self._begin, own)
             answers, until = begun.answers, monotonic() + self.timeout
-            if begun.old:
-                _shared(begun.old).refresher.aadd(_names(begun.old), lambda: _arefresh(begun.old, loader))
+            if begun.stale:
+                names = tuple(load.name for load in begun.stale)
+                on.refresh(_shared(begun.stale).refresher, names, lambda: _refresh(begun.stale, loader, on))
             if begun.led:
-                answers.update(await _alead(begun.led, loader))
+                answers.update(await _lead(begun.led, loader, on))
         for load in begun.others:
-            answers[load.key] = await load.until(until).arun(_aone(loader))
+            answers[load.key] = await load.until(until).run_on(_one(loader, on), on)
         return answers
 
     @property
     def timeout(self) -> float:
-        """Seconds to wait for others, in all."""
+        """Seconds to wait for other callers, in all."""
         return max((load.timeout for load in self.loads), default=0.0)
 
-    def _begin(self, own: _OwnFlights, loop: asyncio.AbstractEventLoop | None = None) -> _Begun:
-        """What is there, what the caller is to load, and what others load."""
+    def _begin(self, own: _OwnFlights) -> _Begun:
+        """Read the tiers, and divide the missing keys among this caller and others."""
         begun = _Begun({}, [], [], [])
         with Finally(own.check):
             for load, (answer, stale) in zip(self.loads, self._find(), strict=True):
                 if answer is not None:
                     begun.answers[load.key] = answer
-                    begun.old.extend([load] if load.needs_refresh(answer) else [])
+                    begun.stale.extend([load] if load.needs_refresh(answer) else [])
                     continue
-                new = own.make(load, loop=loop)
+                new = own.make(load)
                 if load.join(new) is not new:
                     begun.others.append(load)
                 elif (loaded := load.completed_before(new)) is not None:
@@ -139,72 +130,40 @@ def _shared(loads: Sequence[Load]) -> Shared:
     return loads[0].shared
 
 
-def _names(loads: Sequence[Load]) -> tuple[bytes, ...]:
-    return tuple(load.name for load in loads)
-
-
-def _lead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
-    """Load what the caller leads, in one call."""
+async def _lead(led: Sequence[_Led], loader: BatchLoader, on: Execution) -> dict[Key, Answer]:
+    """Load the caller's keys in one call."""
     begun = perf_counter()
+    keys, flights = [load.key for load, _, _ in led], [flight for _, flight, _ in led]
     try:
-        with loading([flight for _, flight, _ in led]):
-            values = loader([load.key for load, _, _ in led])
-        refuse_coroutine(values, "aget_many_or_load")
-        listed = _listed([load.key for load, _, _ in led], values)
+        with loading(flights):
+            values = await on.call(loader, list(keys), "aget_many_or_load")
+        listed = _listed(keys, values)
     except BaseException as error:  # noqa: BLE001
         return _failed(led, error)
-    return _completed(led, listed, perf_counter() - begun)
+    return await on.complete(flights, _complete, led, listed, perf_counter() - begun)
 
 
-async def _alead(led: Sequence[_Led], loader: BatchLoader) -> dict[Key, Answer]:
-    begun = perf_counter()
-    try:
-        with loading([flight for _, flight, _ in led]):
-            values = loader([load.key for load, _, _ in led])
-            if inspect.isawaitable(values):
-                values = await values
-        listed = _listed([load.key for load, _, _ in led], values)
-    except BaseException as error:  # noqa: BLE001
-        return _failed(led, error)
-    completing = in_thread(_complete_in_thread, led, listed, perf_counter() - begun)
-    # Whoever is cancelled now leaves them to the thread.
-    for _, flight, _ in led:
-        flight.is_completing = True
-    return await completing
-
-
-def _complete_in_thread(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
-    with Finally(_completed_in_thread, led):
+def _complete(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
+    with Finally(_end_completed, led):
         return _completed(led, values, took)
 
 
-def _completed_in_thread(led: Sequence[_Led]) -> None:
+def _end_completed(led: Sequence[_Led]) -> None:
     for load, flight, _ in led:
-        load.completed_in_thread(flight)
+        load.end_completed(flight)
 
 
-def _refresh(loads: Sequence[Load], loader: BatchLoader) -> None:
-    """Load anew what nobody else does. Nobody waits for what comes of it: a failure is counted."""
-    own = _OwnFlights()
+async def _refresh(loads: Sequence[Load], loader: BatchLoader, on: Execution) -> None:
+    """Reload the stale values that no other caller reloads. Nobody waits for the results; a failure is counted."""
+    own = _OwnFlights(on)
     with Finally(own.end):
-        if led := _begin_refreshes(loads, own, None):
-            _lead(led, loader)
-
-
-async def _arefresh(loads: Sequence[Load], loader: BatchLoader) -> None:
-    own = _OwnFlights()
-    with Finally(own.end):
-        if led := _begin_refreshes(loads, own, asyncio.get_running_loop()):
-            await _alead(led, loader)
-
-
-def _begin_refreshes(loads: Sequence[Load], own: _OwnFlights, loop: asyncio.AbstractEventLoop | None) -> list[_Led]:
-    made = [_Led(load, own.make(load, loop=loop), None) for load in loads]
-    return [led for led in made if led.load.begin_refresh(led.flight)]
+        made = [_Led(load, own.make(load), None) for load in loads]
+        if led := [each for each in made if each.load.begin_refresh(each.flight)]:
+            await _lead(led, loader, on)
 
 
 def _completed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[Key, Answer]:
-    """Hand out what was loaded. If one of the values is none that can be kept, the others are handed out first."""
+    """Complete all flights. If one value raises an error, the others are completed first."""
     answers: dict[Key, Answer] = {}
     failure: BaseException | None = None
     for (load, flight, _), value in zip(led, values, strict=True):
@@ -218,7 +177,7 @@ def _completed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[
 
 
 def _failed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
-    """What may stand in for what could not be loaded, if that is so of all keys."""
+    """Fail all flights. Return stale values if fail-safe allows them for all keys, otherwise raise the error."""
     answers: dict[Key, Answer] = {}
     for load, flight, stale in led:
         is_outdated = load.give_up(flight, error)
@@ -231,7 +190,7 @@ def _failed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
 
 
 def _listed(keys: Sequence[Key], values: Any) -> list[Any]:
-    """The values of keys in their order, of a mapping or a list, of which each can be kept."""
+    """Return the values of a mapping or a list in the order of the keys. Refuse values that can be read only once."""
     listed = _in_order(keys, values)
     for key, value in zip(keys, listed, strict=True):
         refuse_used_up(value, "loader", "return", key)
@@ -252,13 +211,10 @@ def _in_order(keys: Sequence[Key], values: Any) -> list[Any]:
     return listed
 
 
-def _one(loader: BatchLoader) -> Loader:
-    return lambda key: _listed([key], loader([key]))[0]
+def _one(loader: BatchLoader, on: Execution) -> Loader:
+    """Make a loader of one key."""
 
-
-def _aone(loader: BatchLoader) -> Loader:
     async def load(key: Key) -> Any:
-        values = loader([key])
-        return _listed([key], await values if inspect.isawaitable(values) else values)[0]
+        return _listed([key], await on.call(loader, [key], "aget_many_or_load"))[0]
 
-    return load
+    return on.loader(load)

@@ -8,14 +8,13 @@ from typing import Any, Self, TypedDict, cast, final, get_args
 from tiercel.async_methods import async_method
 from tiercel.cache.arguments import checked_clock, checked_keys, checked_tiers, refuse_used_up
 from tiercel.cache.entry_options import LONG, EntryOptions, checked_name, checked_seconds, checked_tags
-from tiercel.cache.keys import key_of
+from tiercel.cache.keys import Key, key_of
 from tiercel.cache.loading import MISSING, UNSET, Loading
 from tiercel.cache.pool import in_thread
 from tiercel.cache.queued_tier import CacheTierStats
 from tiercel.cache.rebalance import Rebalanced, rebalance
 from tiercel.cache.shared import Shared
 from tiercel.cache.tier_stack import Write
-from tiercel.cache.tiers import Key
 from tiercel.cache.values import Codec, CodecName
 from tiercel.cache.views import Items, Values
 from tiercel.checks import number, whole

@@ -7,13 +7,12 @@ from tiercel.cache.arguments import checked_keys, checked_loader
 from tiercel.cache.associations import Prediction
 from tiercel.cache.batches import Batch, BatchLoader
 from tiercel.cache.entry_options import EntryOptions, checked_name, checked_seconds, checked_tags
-from tiercel.cache.keys import key_name
+from tiercel.cache.keys import Key, key_name
 from tiercel.cache.loads import Load, Loader
 from tiercel.cache.memoize import memoized
 from tiercel.cache.namespaces import Namespace
 from tiercel.cache.prefetch import Prefetcher
 from tiercel.cache.shared import Answer, Shared
-from tiercel.cache.tiers import Key
 from tiercel.cache.values import DamagedValueError
 from tiercel.checks import MAX_LIMIT, number, whole
 from tiercel.errors import ClosedError, InvalidInputError

@@ -1,23 +1,21 @@
-"""How a value is loaded that no tier has."""
+"""Loads of a value that no tier has, written once for threads and event loops (see `execution.py`)."""
 
-import asyncio
-import inspect
 from collections.abc import Callable
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 from tiercel._core import Finally
-from tiercel.cache.arguments import refuse_coroutine, refuse_used_up
+from tiercel.cache.arguments import refuse_used_up
 from tiercel.cache.entry import Entry
 from tiercel.cache.entry_options import EntryOptions
 from tiercel.cache.envelope import SECOND, unpack
+from tiercel.cache.execution import ON_THREAD, Execution, OnLoop, run_now
+from tiercel.cache.keys import Key
 from tiercel.cache.large import tail
 from tiercel.cache.namespaces import Namespace
-from tiercel.cache.pool import in_thread
 from tiercel.cache.shared import Answer, Shared
-from tiercel.cache.single_flight import Flight, HandedOver, Loaded, Uncached
-from tiercel.cache.tiers import Key
-from tiercel.cache.waiting import await_flight, loading, refuse_own, wait_for_flight
+from tiercel.cache.single_flight import HandedOver, Loaded, LoadFlight, Uncached
+from tiercel.cache.waiting import loading, refuse_own
 from tiercel.errors import DeadlineExceededError, InvalidInputError, RecursiveLoadError
 
 __all__ = ["Load", "Loader"]
@@ -26,7 +24,7 @@ Loader = Callable[[Any], Any]
 
 
 class Load(NamedTuple):
-    """A key that somebody wants."""
+    """A request of a key that may have to be loaded."""
 
     shared: Shared
     namespace: Namespace
@@ -34,45 +32,31 @@ class Load(NamedTuple):
     name: bytes
     options: EntryOptions
     timeout: float
-    """Seconds to wait for others that load the key."""
+    """Seconds to wait for another caller that loads the key."""
 
     def run(self, loader: Loader) -> Answer:
-        """The value from a tier, or loaded by the caller or by another one who wants it."""
-        answer, stale = self.find()
-        if answer is not None:
-            if self.needs_refresh(answer):
-                self.shared.refresher.add(self.name, lambda: self._refresh(loader))
-            return answer
-        until, failed = monotonic() + self.timeout, None
-        while True:
-            new = self.flight(failed)
-            with Finally(self.end, new):
-                flight = self.join(new, failed)
-                if flight is new:
-                    return self.completed_before(new) or self._lead(new, loader, stale)
-            if not wait_for_flight(self.shared.single_flight, flight, until):
-                return self._late(flight, stale)
-            try:
-                return self._completed(flight)
-            except HandedOver:
-                failed = flight
+        """Return the value from a tier, or loaded by this caller or by another one."""
+        return run_now(self.run_on, loader, ON_THREAD)
 
     async def arun(self, loader: Loader) -> Answer:
-        """The same on an event loop; the loader may be a coroutine function."""
-        answer, stale = await in_thread(self.find)
+        """Do the same on an event loop. The loader may be a coroutine function."""
+        return await self.run_on(loader, OnLoop())
+
+    async def run_on(self, loader: Loader, on: Execution) -> Answer:
+        """Do the same in this execution."""
+        answer, stale = await on.do(self.find)
         if answer is not None:
             if self.needs_refresh(answer):
-                self.shared.refresher.aadd(self.name, lambda: self._arefresh(loader))
+                on.refresh(self.shared.refresher, self.name, lambda: self._refresh(loader, on))
             return answer
         until, failed = monotonic() + self.timeout, None
         while True:
-            new = self.flight(failed)
-            new.belongs_to(asyncio.get_running_loop())
+            new = self.flight(on, failed)
             with Finally(self.end, new):
                 flight = self.join(new, failed)
                 if flight is new:
-                    return self.completed_before(new) or await self._alead(new, loader, stale)
-            if not await await_flight(self.shared.single_flight, flight, until):
+                    return self.completed_before(new) or await self._lead(new, loader, stale, on)
+            if not await on.wait(self.shared.single_flight, flight, until):
                 return self._late(flight, stale)
             try:
                 return self._completed(flight)
@@ -80,16 +64,16 @@ class Load(NamedTuple):
                 failed = flight
 
     def until(self, moment: float) -> "Load":
-        """The same with a timeout that ends at a moment of the monotonic clock."""
+        """Return the same request with a timeout that ends at a time of the monotonic clock."""
         return self._replace(timeout=max(0.0, moment - monotonic()))
 
     def find(self) -> tuple[Answer | None, Entry | None]:
-        """An answer, or else what may stand in for it. The key has been counted as asked for."""
+        """Return an answer from the tiers, or else a stale entry. The key must already be counted as requested."""
         now = self.shared.clock()
         return self.classify(*self.shared.lookup.find(self.name, self.namespace, now), now)
 
     def classify(self, entry: Entry | None, stale: Entry | None, now: int) -> tuple[Answer | None, Entry | None]:
-        """What was found as an answer, or else what may stand in for it."""
+        """Return what was found as an answer, or else the stale entry."""
         if entry is not None and (answer := self.shared.open(entry)) is not None:
             return answer, None
         if stale is not None and now < stale.envelope.end + int(self.options.stale * SECOND):
@@ -100,18 +84,25 @@ class Load(NamedTuple):
         return None, stale
 
     def needs_refresh(self, answer: Answer) -> bool:
-        """Whether the key is to be loaded anew, which is not tried again soon after it failed."""
+        """Whether to refresh the value: it is stale, and no failure was too recent."""
         return answer.stale and not self.shared.backoff.is_pausing(self.name)
 
-    def flight(self, failed: Flight | None = None) -> Flight:
-        """A flight that begins now, or one that takes up the failed one. Whoever has it ends it, whether it leads to anything or not."""
-        shared = self.shared
-        return Flight(
-            self.key, self.name, self.namespace.version, shared.clock(), self.options.tags, is_retry=failed is not None
+    def flight(self, on: Execution, failed: LoadFlight | None = None) -> LoadFlight:
+        """Create a flight that starts now, or the successor of a failed one. The caller must end it, whether it leads or not."""
+        flight = LoadFlight(
+            self.key,
+            self.name,
+            self.namespace.version,
+            self.shared.clock(),
+            self.options.tags,
+            is_retry=failed is not None,
         )
+        if on.loop is not None:
+            flight.belongs_to(on.loop)
+        return flight
 
-    def join(self, new: Flight, failed: Flight | None = None) -> Flight:
-        """The flight of the key, or the one that takes up the failed one: the new one, if the caller leads it."""
+    def join(self, new: LoadFlight, failed: LoadFlight | None = None) -> LoadFlight:
+        """Return the flight of the key, or the successor of the failed one. If it is the new one, the caller leads."""
         single_flight = self.shared.single_flight
         if failed is None:
             refuse_own(single_flight, self.name)
@@ -122,25 +113,25 @@ class Load(NamedTuple):
             self.shared.counters.count("waits")
         return flight
 
-    def begin_refresh(self, new: Flight) -> bool:
-        """Lead the flight of a key whose value is past its time; False if that is done, or somebody else does it."""
+    def begin_refresh(self, new: LoadFlight) -> bool:
+        """Lead the refresh of a stale value. Return False if it is done, or if another caller leads it."""
         single_flight = self.shared.single_flight
         if single_flight.join(new, self._may_leave_it) is not new:
             return False
         if self.shared.backoff.is_pausing(self.name):
-            # Another one has failed while this one waited for its turn.
+            # Another refresh has failed while this one was queued.
             single_flight.fail(new, HandedOver())
             return False
         new.refreshes = True
         return self.completed_before(new) is None
 
-    def end(self, flight: Flight) -> None:
-        """Nobody leads a flight any more."""
+    def end(self, flight: LoadFlight) -> None:
+        """End a flight that the caller leaves, unless a thread completes it."""
         if not flight.is_completing and self.shared.single_flight.end(flight) and flight.table is not None:
             self.shared.counters.count("load_failures")
 
-    def completed_before(self, flight: Flight) -> Answer | None:
-        """The value, if another flight loaded since it was looked for."""
+    def completed_before(self, flight: LoadFlight) -> Answer | None:
+        """Return the value if another flight has completed since the tiers were read."""
         shared = self.shared
         entry = shared.lookup.peek_local(self.name, self.namespace, shared.clock())
         answer = None if entry is None else shared.open(entry)
@@ -148,70 +139,47 @@ class Load(NamedTuple):
             shared.single_flight.complete(flight, entry.data)
         return answer
 
-    def _may_join(self, flight: Flight) -> bool:
-        """Whether what a flight brings will do. What it keeps must have the tags that the caller wants to invalidate it by."""
+    def _may_join(self, flight: LoadFlight) -> bool:
+        """Whether the result of a flight will do. It must have all tags by which the caller wants to invalidate it."""
         return self._is_valid(flight) and set(self.options.tags) <= set(flight.tags)
 
-    def _may_leave_it(self, flight: Flight) -> bool:
-        """The same of one that nobody waits for: one that takes longer than anybody would wait may never land."""
+    def _may_leave_it(self, flight: LoadFlight) -> bool:
+        """Whether a refresh may rely on a flight. One that takes longer than a caller would wait may never complete."""
         return self._may_join(flight) and monotonic() - flight.started <= self.timeout
 
-    def _is_valid(self, flight: Flight) -> bool:
-        """Whether nothing was invalidated that the value of a flight belongs to."""
+    def _is_valid(self, flight: LoadFlight) -> bool:
+        """Whether neither the namespace nor a tag was invalidated since a flight began."""
         return self.namespace.is_load_valid(flight.epoch, flight.turn, (*flight.tags, *self.options.tags))
 
-    def _refresh(self, loader: Loader) -> None:
-        """Load a value anew that was given though it is old, if nobody does. Nobody waits for what comes of it: a failure is counted."""
-        new = self.flight()
+    async def _refresh(self, loader: Loader, on: Execution) -> None:
+        """Reload a stale value, unless another caller does so. Nobody waits for the result; a failure is counted."""
+        new = self.flight(on)
         with Finally(self.end, new):
             if self.begin_refresh(new):
-                self._lead(new, loader, None)
+                await self._lead(new, loader, None, on)
 
-    async def _arefresh(self, loader: Loader) -> None:
-        new = self.flight()
-        new.belongs_to(asyncio.get_running_loop())
-        with Finally(self.end, new):
-            if self.begin_refresh(new):
-                await self._alead(new, loader, None)
-
-    def _lead(self, flight: Flight, loader: Loader, stale: Entry | None) -> Answer:
+    async def _lead(self, flight: LoadFlight, loader: Loader, stale: Entry | None, on: Execution) -> Answer:
         begun = perf_counter()
         try:
             with loading((flight,)):
-                value = loader(self.key)
-            refuse_coroutine(value, "aget_or_load")
+                value = await on.call(loader, self.key, "aget_or_load")
             refuse_used_up(value, "loader", "return", self.key)
         except BaseException as error:  # noqa: BLE001
             return self.fail(flight, error, stale)
-        return self.complete(flight, value, perf_counter() - begun)
+        return await on.complete((flight,), self._complete, flight, value, perf_counter() - begun)
 
-    async def _alead(self, flight: Flight, loader: Loader, stale: Entry | None) -> Answer:
-        begun = perf_counter()
-        try:
-            with loading((flight,)):
-                value = loader(self.key)
-                if inspect.isawaitable(value):
-                    value = await value
-            refuse_used_up(value, "loader", "return", self.key)
-        except BaseException as error:  # noqa: BLE001
-            return self.fail(flight, error, stale)
-        completing = in_thread(self._complete_in_thread, flight, value, perf_counter() - begun)
-        # Whoever is cancelled now leaves it to the thread.
-        flight.is_completing = True
-        return await completing
-
-    def _complete_in_thread(self, flight: Flight, value: Any, cost: float) -> Answer:
-        """Keep what was loaded on an event loop, which may be closed or have let go of the flight meanwhile."""
-        with Finally(self.completed_in_thread, flight):
+    def _complete(self, flight: LoadFlight, value: Any, cost: float) -> Answer:
+        """Store what was loaded. The event loop may be closed meanwhile, or have abandoned the flight."""
+        with Finally(self.end_completed, flight):
             return self.complete(flight, value, cost)
 
-    def completed_in_thread(self, flight: Flight) -> None:
-        """A thread has done all that it was to do for a flight."""
+    def end_completed(self, flight: LoadFlight) -> None:
+        """End a flight whose value was stored, or could not be."""
         flight.is_completing = False
         self.end(flight)
 
-    def complete(self, flight: Flight, value: Any, cost: float) -> Answer:
-        """Keep what was loaded, unless it is outdated, and hand it out. Whatever keeps it from being kept, the callers get it."""
+    def complete(self, flight: LoadFlight, value: Any, cost: float) -> Answer:
+        """Cache what was loaded, unless it is outdated, and end the flight. The callers get the value in any case."""
         shared = self.shared
         loaded: Loaded = Uncached(value)
         trouble: Exception | None = None
@@ -222,7 +190,7 @@ class Load(NamedTuple):
             self.namespace.ensure_record()
             if self._is_valid(flight):
                 shared.keep(self.name, loaded, flight.lease)
-        except Exception as error:  # noqa: BLE001 - codecs and tiers raise what they like
+        except Exception as error:  # noqa: BLE001 - codecs and tiers may raise anything
             trouble = error
         except BaseException as error:
             self.give_up(flight, error)
@@ -234,26 +202,26 @@ class Load(NamedTuple):
             shared.counters.not_kept(self.namespace.name, value, trouble)
         return Answer(value, None, stale=False, age=cost)
 
-    def fail(self, flight: Flight, error: BaseException, stale: Entry | None) -> Answer:
-        """Hand out that it failed. Whoever has something that may stand in for it, gets that."""
+    def fail(self, flight: LoadFlight, error: BaseException, stale: Entry | None) -> Answer:
+        """End a flight with an error. Return the stale value instead of raising the error, if fail-safe allows that."""
         is_outdated = self.give_up(flight, error)
         answer = None if is_outdated else self.fail_safe_answer(error, stale)
         if answer is None:
             raise error
         return answer
 
-    def give_up(self, flight: Flight, error: BaseException) -> bool:
-        """Hand out that it failed; tells whether the key was written meanwhile."""
+    def give_up(self, flight: LoadFlight, error: BaseException) -> bool:
+        """End a flight with an error. Return whether the key was written meanwhile."""
         is_outdated = flight.lease.revoked
         if flight.refreshes:
-            # Before the next one can begin.
+            # Before the next refresh can begin.
             self.shared.backoff.failed(self.name)
         self.shared.single_flight.fail(flight, error)
         self.shared.counters.count("load_failures")
         return is_outdated
 
     def fail_safe_answer(self, error: BaseException, stale: Entry | None) -> Answer | None:
-        """What is given in place of what could not be loaded. A mistake of the caller, or an interruption, is never covered up."""
+        """Return the stale value for a failed load, if fail-safe allows that. Errors of the caller and interruptions are always raised."""
         if isinstance(error, RecursiveLoadError | InvalidInputError) or not isinstance(error, Exception):
             return None
         now = self.shared.clock()
@@ -264,22 +232,22 @@ class Load(NamedTuple):
             self.shared.counters.count("stale_served")
         return answer
 
-    def _completed(self, flight: Flight) -> Answer:
+    def _completed(self, flight: LoadFlight) -> Answer:
         data = flight.result()
         if isinstance(data, Uncached):
             age = max(0, self.shared.clock() - flight.begun) / SECOND
             return Answer(data.value, None, stale=False, age=age)
         parsed = unpack(data)
         if parsed is None:
-            raise AssertionError("a flight lands what was packed")
+            raise AssertionError("the result of a flight has no envelope")
         envelope, start = parsed
         age = max(0, self.shared.clock() - envelope.written) / SECOND
         return Answer(self.shared.codec.decode(tail(data, start)), None, stale=False, age=age)
 
-    def _late(self, flight: Flight, stale: Entry | None) -> Answer:
-        """Whoever has waited long enough goes; the next one who wants the key loads it anew."""
+    def _late(self, flight: LoadFlight, stale: Entry | None) -> Answer:
+        """Stop waiting after the timeout. The next caller of the key loads it again."""
         is_outdated = flight.lease.revoked
-        self.shared.single_flight.abandon(flight)
+        self.shared.single_flight.remove(flight)
         self.shared.counters.count("deadlines")
         error = DeadlineExceededError(
             f"timeout: expected the key {self.key!r} to be loaded by another caller within {self.timeout:g} s, got nothing"

@@ -1,7 +1,5 @@
 """The parts that all namespaces of a cache share, and the encoding of values for its tiers."""
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,15 +16,16 @@ from tiercel.cache.keys import record_name, record_of
 from tiercel.cache.large import tail
 from tiercel.cache.leases import Lease
 from tiercel.cache.lookup import Lookup
-from tiercel.cache.mover import forget_all, unfinished
+from tiercel.cache.mover import unfinished
 from tiercel.cache.namespaces import Epochs, Namespace
 from tiercel.cache.queued_tier import AnyTier
 from tiercel.cache.refresh import Refresher
-from tiercel.cache.single_flight import SingleFlight
+from tiercel.cache.single_flight import LoadFlights
 from tiercel.cache.tier_stack import TierStack, Write
 from tiercel.cache.values import Codec, DamagedValueError
 from tiercel.errors import ClosedError
 from tiercel.exits import AtExit
+from tiercel.forks import call_after_fork, fork_lock
 
 __all__ = ["Answer", "Shared"]
 
@@ -62,15 +61,15 @@ class Shared:
         self.stack = TierStack(tiers, capacity, write)
         self.lookup = Lookup(self.stack)
         self.counters = Counters()
-        self.single_flight = SingleFlight(self.stack.leases)
+        self.single_flight = LoadFlights(self.stack.leases)
         self.refresher = Refresher()
         self.backoff = Backoff(clock)
         self.clock = clock
         self.codec = codec
         self.closed = False
-        self._process = os.getpid()
+        self._is_forked = False
         self._random = Random(seed)  # noqa: S311
-        self._lock = threading.Lock()
+        self._lock = fork_lock()
         self._epochs = Epochs(clock)
         # Namespaces in use, and those that must be kept for other reasons.
         self._namespaces: WeakValueDictionary[str, Namespace] = WeakValueDictionary()
@@ -78,6 +77,7 @@ class Shared:
         # The most recent namespaces, which are likely to be used again.
         self._recent: deque[Namespace] = deque(maxlen=_RECENT)
         _SHARED.add(self)
+        call_after_fork(self)
         _AT_EXIT.is_needed()
 
     def namespace(self, name: str) -> Namespace:
@@ -128,7 +128,7 @@ class Shared:
 
     def finish(self) -> None:
         """Flush before the process exits, except in a forked child of the owner."""
-        if self._process == os.getpid() and not self.closed:
+        if not self._is_forked and not self.closed:
             self.close_prefetchers()
             self.flush()
 
@@ -159,14 +159,9 @@ class Shared:
 
     def after_fork(self) -> None:
         """Continue in a forked process, without the threads that held locks or ran loaders."""
-        self._lock = threading.Lock()
-        self.counters.after_fork()
-        self._epochs.after_fork()
-        for namespace in list(self._namespaces.values()):
-            namespace.after_fork()
+        self._is_forked = True
         self.stack.after_fork(self.clock())
-        self.single_flight.after_fork(self.stack.leases)
-        self.refresher, self.backoff = Refresher(), Backoff(self.clock)
+        self.refresher = Refresher()
 
 
 _SHARED: Final[WeakSet[Shared]] = WeakSet()
@@ -185,13 +180,3 @@ def _finish_all() -> None:
 
 # Before the tiers, because caches still write to them.
 _AT_EXIT: Final = AtExit(_finish_all, priority=20)
-
-
-def _renew_all() -> None:
-    forget_all()
-    for shared in list(_SHARED):
-        shared.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

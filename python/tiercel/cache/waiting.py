@@ -1,7 +1,8 @@
-"""How one waits for a flight that another one leads, on a thread or on an event loop, and who must not.
+"""Waiting for a flight that another caller leads, on a thread or on an event loop, without deadlocks between loaders.
 
-A loader may ask a cache for other keys. So a flight waits for others while its loader does, and a circle of flights would wait for ever: each wait is noted at
-the flights of whoever waits, and one that would close a circle raises an error instead.
+A loader may ask a cache for other keys. So a flight may wait for others while its loader does, and a circle of flights
+would wait for ever. Each flight of the waiting caller records what it waits for, and a wait that would close a circle
+raises an error instead.
 
 ```
 loader of a: get_or_load(b) --> waits for the flight of b
@@ -13,95 +14,134 @@ import asyncio
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
-from functools import partial
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol, final
 
 from tiercel._core import Finally
-from tiercel.cache.single_flight import Flight, SingleFlight
+from tiercel.cache.single_flight import LoadFlight, LoadFlights
 from tiercel.errors import RecursiveLoadError
 from tiercel.forks import fork_lock
 from tiercel.gate import Gate
 
-__all__ = ["await_flight", "context_of_nobody", "loading", "refuse_own", "wait_for_flight"]
+__all__ = [
+    "LoopWaiter",
+    "ThreadWaiter",
+    "context_of_nobody",
+    "loading",
+    "refuse_own",
+    "wait_for_flight",
+]
 
-# What whoever runs here is loading, of any cache.
-_LOADING: Final[ContextVar[frozenset[Flight]]] = ContextVar("loading", default=frozenset())
-# Of what waits for what, in all caches.
+# The flights that the current context is loading, of any cache.
+_LOADING: Final[ContextVar[frozenset[LoadFlight]]] = ContextVar("loading", default=frozenset())
+# Guards which flight waits for which, in all caches.
 _WAITS: Final = fork_lock()
-# Seconds between looks at whether the event loop of a flight is closed, which nobody tells.
-_LOOK: Final = 0.05
+# Seconds between checks whether the event loop of a flight was closed, which nobody reports.
+_CHECK: Final = 0.05
 
 
 @contextmanager
-def loading(flights: Iterable[Flight]) -> Generator[None]:
-    """Mark what runs here as the loader of these flights."""
-    # Where an interruption leaves the mark behind, it is of flights that are over.
+def loading(flights: Iterable[LoadFlight]) -> Generator[None]:
+    """Mark the current context as the loader of these flights."""
+    # If an interruption leaves the mark behind, it is of flights that are done.
     token = _LOADING.set(_own() | set(flights))
     try:
         yield
     finally:
-        # A coroutine that is thrown away ends in the context of whoever does so.
+        # An abandoned coroutine is closed in the context of whoever does so.
         with suppress(ValueError):
             _LOADING.reset(token)
 
 
 def context_of_nobody() -> Context:
-    """The context of the caller, in which nothing is being loaded."""
+    """Copy the context of the caller, without a flight that it loads."""
     context = copy_context()
     context.run(_LOADING.set, frozenset())
     return context
 
 
-def _own() -> frozenset[Flight]:
+def _own() -> frozenset[LoadFlight]:
     return frozenset(flight for flight in _LOADING.get() if not flight.is_done)
 
 
-def refuse_own(single_flight: SingleFlight, name: bytes) -> None:
-    """Raise `RecursiveLoadError` if whoever runs here is loading this key."""
+def refuse_own(flights: LoadFlights, name: bytes) -> None:
+    """Raise `RecursiveLoadError` if the current context is loading this key."""
     for flight in _LOADING.get():
-        if flight.name == name and not flight.is_done and flight.table is single_flight:
+        if flight.name == name and not flight.is_done and flight.table is flights:
             key = repr(flight.key)
             raise RecursiveLoadError(
                 f"loader: asked the cache for {key}, the key it is loading; return the value itself"
             )
 
 
-def wait_for_flight(single_flight: SingleFlight, flight: Flight, until: float) -> bool:
-    """Wait until something comes of a flight, or until a moment of the monotonic clock; tells whether something has."""
-    gate, own = Gate(), _own()
-    with Finally(_leave, flight, own, gate):
-        _enter(flight, own, gate)
-        flight.wakers[gate] = gate.open
-        while not flight.is_done:
-            left = until - monotonic()
-            if left <= 0:
-                return False
-            gate.wait(min(left, _LOOK) if flight.may_be_orphaned else left)
-            if flight.is_orphaned:
-                single_flight.end(flight)
-    return True
+class Waiter(Protocol):
+    """One who waits until another thread wakes it."""
+
+    def wake(self) -> None:
+        """Wake it. This may be called from any thread, and more than once."""
+        ...
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it is woken, or for this time."""
+        ...
 
 
-async def await_flight(single_flight: SingleFlight, flight: Flight, until: float) -> bool:
-    """The same on an event loop."""
-    loop = asyncio.get_running_loop()
-    woken = loop.create_future()
+@final
+class ThreadWaiter:
+    """Blocks its thread."""
+
+    def __init__(self) -> None:
+        self._gate = Gate()
+
+    def wake(self) -> None:
+        """Wake it."""
+        self._gate.open()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it is woken, or for this time."""
+        self._gate.wait(seconds)
+
+
+@final
+class LoopWaiter:
+    """Suspends its coroutine."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._woken: asyncio.Future[None] = loop.create_future()
+
+    def wake(self) -> None:
+        """Wake it."""
+        # Nobody waits on a closed loop.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._set_woken)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until it is woken, or for this time."""
+        await asyncio.wait([self._woken], timeout=seconds)
+
+    def _set_woken(self) -> None:
+        if not self._woken.done():
+            self._woken.set_result(None)
+
+
+async def wait_for_flight(flights: LoadFlights, flight: LoadFlight, until: float, waiter: Waiter) -> bool:
+    """Wait for a flight up to a time of the monotonic clock. Return whether it has ended."""
     own = _own()
-    with Finally(_leave, flight, own, woken):
-        _enter(flight, own, woken)
-        flight.wakers[woken] = partial(_call, loop, woken)
+    with Finally(_leave, flight, own, waiter):
+        _enter(flight, own, waiter)
+        flight.wakers[waiter] = waiter.wake
         while not flight.is_done:
             left = until - monotonic()
             if left <= 0:
                 return False
-            await asyncio.wait([woken], timeout=min(left, _LOOK) if flight.may_be_orphaned else left)
+            await waiter.wait(min(left, _CHECK) if flight.may_be_orphaned else left)
             if flight.is_orphaned:
-                single_flight.end(flight)
+                flights.end(flight)
     return True
 
 
-def _enter(flight: Flight, own: frozenset[Flight], waiter: object) -> None:
+def _enter(flight: LoadFlight, own: frozenset[LoadFlight], waiter: object) -> None:
     if not own:
         return
     with _WAITS:
@@ -114,32 +154,21 @@ def _enter(flight: Flight, own: frozenset[Flight], waiter: object) -> None:
         raise RecursiveLoadError(f"loader: expected loaders that do not wait for each other, got the circle {keys}")
 
 
-def _leave(flight: Flight, own: frozenset[Flight], waiter: object) -> None:
+def _leave(flight: LoadFlight, own: frozenset[LoadFlight], waiter: object) -> None:
     flight.wakers.pop(waiter, None)
     for each in own:
         each.waits_for.pop(waiter, None)
 
 
-def _circle(flight: Flight, own: frozenset[Flight]) -> Sequence[Flight]:
-    """The way from a flight that the caller leads over the one that it wants and back to it; nothing if there is none."""
-    ways, seen = [[flight]], {flight}
-    while ways:
-        way = ways.pop()
-        for following in list(way[-1].waits_for.values()):
+def _circle(flight: LoadFlight, own: frozenset[LoadFlight]) -> Sequence[LoadFlight]:
+    """Return the path from a flight of the caller over the one it wants and back, or nothing if there is none."""
+    paths, seen = [[flight]], {flight}
+    while paths:
+        path = paths.pop()
+        for following in list(path[-1].waits_for.values()):
             if following in own:
-                return [following, *way, following]
+                return [following, *path, following]
             if following not in seen and not following.is_done:
                 seen.add(following)
-                ways.append([*way, following])
+                paths.append([*path, following])
     return []
-
-
-def _call(loop: asyncio.AbstractEventLoop, woken: "asyncio.Future[None]") -> None:
-    # A loop that is closed has nobody who waits.
-    with suppress(RuntimeError):
-        loop.call_soon_threadsafe(_wake, woken)
-
-
-def _wake(woken: "asyncio.Future[None]") -> None:
-    if not woken.done():
-        woken.set_result(None)

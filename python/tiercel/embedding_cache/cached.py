@@ -15,7 +15,7 @@ from tiercel.async_methods import async_method
 from tiercel.checks import query_texts, unicode_text
 from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
-from tiercel.embedding_cache.single_flight import Failure, Flight, Flights
+from tiercel.embedding_cache.single_flight import EmbeddingFlight, EmbeddingFlights, Failure
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
@@ -114,7 +114,7 @@ class EmbeddingCache(Handle):
         self._fingerprint: Final = embedder.fingerprint if dtype == "f32" else f"{embedder.fingerprint}/{dtype}"
         self._documents: Final = _model("document", embedder.fingerprint, self._dim, dtype)
         self._queries: Final = _model("query", embedder.fingerprint, self._dim, dtype)
-        self._flights: Final = Flights()
+        self._flights: Final = EmbeddingFlights()
         self._lock: Final = fork_lock()
         self._stats: Final = EmbeddingStats(
             texts=0, hits=0, waited=0, embedded=0, calls=0, seconds=0.0, bytes=0, failures=0, max_error=0.0
@@ -160,42 +160,42 @@ class EmbeddingCache(Handle):
         keys = [_key(model, text) for text in texts]
         # Equal texts have the same key.
         missing = dict(zip(keys, texts, strict=True))
-        landed = self._flights.landed
+        completions = self._flights.completions
         values = self._read(list(missing))
         self._count(texts=len(texts), hits=sum(key in values for key in keys))
-        failed: dict[bytes, Flight] = {}
+        failed: dict[bytes, EmbeddingFlight] = {}
         while missing := {key: text for key, text in missing.items() if key not in values}:
-            own: dict[bytes, Flight] = {}
+            own: dict[bytes, EmbeddingFlight] = {}
             made: dict[bytes, bytes] = {}
             errors: list[Exception] = []
-            with Finally(self._flights.land, own, made, errors):
-                theirs = self._flights.take(missing, own, failed)
+            with Finally(self._flights.end_all, own, made, errors):
+                theirs = self._flights.join_all(missing, own, failed)
                 if own:
                     try:
-                        made.update(self._made({key: missing[key] for key in own}, landed, embed))
+                        made.update(self._made({key: missing[key] for key in own}, completions, embed))
                     except Exception as error:
                         errors.append(error)
                         raise
             values |= made
             for key, flight in theirs.items():
-                landing = flight.wait()
-                if not isinstance(landing, Failure):
-                    values[key] = landing
+                outcome = flight.wait()
+                if not isinstance(outcome, Failure):
+                    values[key] = outcome
                     self._count(waited=1)
                 # A second failure is final. A failure of a call for other texts, or an interruption, does not count.
-                elif landing.error is None or not landing.keys <= missing.keys():
+                elif outcome.error is None or not outcome.keys <= missing.keys():
                     failed.pop(key, None)
                 elif key in failed:
-                    raise landing.error
+                    raise outcome.error
                 else:
                     failed[key] = flight
         return self._codec.decode([values[key] for key in keys])
 
-    def _made(self, mine: dict[bytes, str], landed: int, embed: _Embed) -> dict[bytes, bytes]:
+    def _made(self, mine: dict[bytes, str], completions: int, embed: _Embed) -> dict[bytes, bytes]:
         """Return the values of the keys that this caller makes."""
         made: dict[bytes, bytes] = {}
         # Another caller may have stored some since they were looked up.
-        if self._flights.landed != landed:
+        if self._flights.completions != completions:
             made = self._read(list(mine))
             self._count(waited=len(made))
         new = {key: text for key, text in mine.items() if key not in made}

@@ -1,113 +1,79 @@
-"""What is being made, and by whom, so that nobody else makes it meanwhile."""
+"""Single flight of embeddings: many keys at once, and errors that belong to a whole call."""
 
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, final
 
 from tiercel.errors import InvalidInputError
-from tiercel.gate import Gate
+from tiercel.single_flight import Flight, SingleFlight
 
-__all__ = ["Failure", "Flight", "Flights"]
+__all__ = ["EmbeddingFlight", "EmbeddingFlights", "Failure"]
 
 
 class Failure(NamedTuple):
-    """Why a value has not come."""
+    """Why there is no value."""
 
     error: Exception | None
-    """None if whoever made it was interrupted, which says nothing of the value."""
+    """None if the leader was interrupted, which says nothing about the value."""
     keys: AbstractSet[bytes]
-    """What the call that failed was for."""
+    """All keys of the call that failed."""
 
 
 @final
-class Flight:
-    """A value on its way."""
+class EmbeddingFlight(Flight[bytes | Failure]):
+    """A vector that is being made."""
 
-    def __init__(self, thread: int) -> None:
+    def __init__(self, key: bytes, thread: int) -> None:
+        super().__init__(key)
         self.thread = thread
-        # The second try, by one of those who waited for the first.
-        self.next: Flight | None = None
-        self._is_over = False
-        self._value: bytes | Failure = Failure(None, frozenset())
-        self._gates: list[Gate] = []
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the value, or its failure, is there."""
-        return self._is_over
-
-    def wait(self) -> bytes | Failure:
-        """The value, or why there is none, when that is known."""
-        gate = Gate()
-        self._gates.append(gate)
-        while not self._is_over:
-            gate.wait(threading.TIMEOUT_MAX)
-        return self._value
-
-    def end(self, value: bytes | Failure) -> None:
-        """Hand it out. Doing it again changes nothing."""
-        if not self._is_over:
-            self._value = value
-            self._is_over = True
-        for gate in list(self._gates):
-            gate.open()
 
 
-class Flights:
-    """Keys whose values are being made. Who takes keys must land them all, before waiting for those of others."""
+@final
+class EmbeddingFlights(SingleFlight[EmbeddingFlight]):
+    """The vectors that are being made. A leader must end all of its flights before it waits for others."""
 
     def __init__(self) -> None:
-        self._begin()
+        super().__init__()
+        self.completions = 0
+        """Grows whenever vectors arrive: a caller that looked for one before may find it now."""
 
-    def _begin(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._flying: dict[bytes, Flight] = {}
-        self._landed = 0
+    def join_all(
+        self, keys: Iterable[bytes], own: dict[bytes, EmbeddingFlight], failed: Mapping[bytes, EmbeddingFlight]
+    ) -> dict[bytes, EmbeddingFlight]:
+        """Return the flights of keys that others lead. The flights that the caller leads are added to `own`.
 
-    @property
-    def landed(self) -> int:
-        """Goes up whenever values arrive: who has looked for a value before may find it now."""
-        return self._landed
-
-    def take(
-        self, keys: Iterable[bytes], own: dict[bytes, Flight], failed: Mapping[bytes, Flight]
-    ) -> dict[bytes, Flight]:
-        """The flights of keys that others are making. Those of the other keys are now for the caller to make, and are added to `own`.
-
-        `failed` are flights that the caller waited for in vain: of all who did, the first that comes here tries again, and the others get what
-        comes of that, even if it has landed by now.
+        `failed` are flights that the caller has waited for without success. It joins their successors, even if those
+        are done by now.
         """
-        if self._process != os.getpid():
-            # Those who were making values are threads of the process that this one was forked from.
-            self._begin()
         caller = threading.get_ident()
+        others: dict[bytes, EmbeddingFlight] = {}
         with self._lock:
-            again = {key: flight.next for key, flight in failed.items()}
-            found = {key: again.get(key) or self._flying.get(key) for key in keys}
-            theirs = {key: flight for key, flight in found.items() if flight is not None}
-            if any(flight.thread == caller and not flight.is_over for flight in theirs.values()):
-                raise InvalidInputError(
-                    "embedder: expected one that does not ask its own cache for what it is embedding"
-                )
-            # First where the caller lands them, wherever a signal comes in, and then where others find them.
-            own.update({key: Flight(caller) for key in found if key not in theirs})
-            self._flying.update(own)
-            for key in own.keys() & failed.keys():
-                failed[key].next = own[key]
-        return theirs
+            for key in keys:
+                # In `own` first, so that the caller ends the flight wherever a signal comes in.
+                own[key] = new = EmbeddingFlight(key, caller)
+                flight = self._take_over(failed[key], new, _always) if key in failed else self._join(new, _always)
+                if flight is not new:
+                    others[key] = flight
+                    del own[key]
+        if any(flight.thread == caller and not flight.is_done for flight in others.values()):
+            raise InvalidInputError("embedder: expected one that does not ask its own cache for what it is embedding")
+        return others
 
-    def land(self, own: Mapping[bytes, Flight], values: Mapping[bytes, bytes], errors: list[Exception]) -> None:
-        """Hand values to those who wait, and the error for keys without one. It can be done again wherever it was left."""
+    def end_all(
+        self, own: Mapping[bytes, EmbeddingFlight], values: Mapping[bytes, bytes], errors: list[Exception]
+    ) -> None:
+        """End the flights of a leader with their values, and those without a value with the error."""
         if not own:
             return
         with self._lock:
-            self._landed += 1
-            for key, flight in own.items():
-                if self._flying.get(key) is flight:
-                    del self._flying[key]
+            # Before the flights disappear: whoever misses them must see that vectors have arrived.
+            self.completions += 1
         failure = Failure(errors[0] if errors else None, own.keys())
         for key, flight in own.items():
+            self.remove(flight)
             flight.end(values.get(key, failure))
+
+
+def _always(_: object) -> bool:
+    return True
