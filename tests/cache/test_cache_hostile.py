@@ -69,7 +69,7 @@ def test_a_record_that_is_none_is_counted_and_a_new_epoch_begins(record: bytes, 
             cache["new"] = 4
             assert cache.stats()["unread"] > 0
     assert [str(each.message) for each in told] == [
-        "Store: the record of the cache is damaged; what lies in that tier may not be given any more"
+        "Store: the record of the cache is damaged; values in that tier may no longer be returned"
     ]
     with Cache([Memory(1 << 20), Store(tmp_path, 1 << 20)]) as cache:
         assert cache["new"] == 4

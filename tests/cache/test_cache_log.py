@@ -50,9 +50,9 @@ def test_a_full_disk_is_told_once_and_so_is_its_end(where: str, tmp_path: Path) 
     tier = f"tiercel cache: tiers[{1 if where == 'below' else 0}], Store {tmp_path}:"
     assert told == [
         "full",
-        f"WARNING {tier} the disk refuses; what cannot be written or read is forgotten",
+        f"WARNING {tier} the disk refuses reads or writes; their values are dropped",
         "room",
-        f"INFO {tier} the disk takes writes again",
+        f"INFO {tier} the disk works again",
     ]
 
 
@@ -123,7 +123,7 @@ def test_a_tier_outside_that_does_not_answer_is_told_once(
             cache.wait_idle()
         until(lambda: caplog.records)
         [warning] = [record.getMessage() for record in caplog.records]
-        assert warning.startswith("cache: tiers[1], Wrapped: does not answer, and is asked again later: Failure: ")
+        assert warning.startswith("cache: tiers[1], Wrapped: does not answer, and will be tried again later: Failure: ")
         shelf.mode = "works"
         now[0] = 2.0
         cache["a"] = 1

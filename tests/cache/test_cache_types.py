@@ -272,8 +272,8 @@ def test_whoever_loads_gets_what_cannot_be_kept(cache: Cache, make: Callable[[],
     assert (stats["loads"], stats["unkept"], stats["load_failures"]) == (9, 9, 0)
     assert [type(each.message) for each in told] == [RuntimeWarning, RuntimeWarning]
     kind = type(value).__qualname__
-    assert f"a value of the type {kind} was loaded and is not kept in the cache" in str(told[0].message)
-    assert f"a value of the type {kind} was loaded and is not kept in the namespace 'other'" in str(told[1].message)
+    assert f"a loaded value of type {kind} cannot be kept in the cache" in str(told[0].message)
+    assert f"a loaded value of type {kind} cannot be kept in the namespace 'other'" in str(told[1].message)
 
 
 def test_a_batch_keeps_what_it_can(cache: Cache) -> None:

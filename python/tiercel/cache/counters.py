@@ -45,16 +45,14 @@ class Counters:
         """Count a loaded value that could not be cached, and warn of its type once a namespace."""
         self.count("unkept")
         kind, where = type(value).__qualname__, _place(namespace)
-        message = f"a value of the type {kind} was loaded and is not kept in {where}, so each call loads it: {error}"
+        message = f"a loaded value of type {kind} cannot be kept in {where}, so every call loads it: {error}"
         self._warn_once((namespace, kind), message)
 
     def damaged_record(self, namespace: str, tier: QueuedTier) -> None:
         """Count an unreadable record of a namespace, and warn once. Without another record the namespace begins a new epoch."""
         self.count("unread")
         kind = type(tier.backend).__name__
-        message = (
-            f"{kind}: the record of {_place(namespace)} is damaged; what lies in that tier may not be given any more"
-        )
+        message = f"{kind}: the record of {_place(namespace)} is damaged; values in that tier may no longer be returned"
         self._warn_once((namespace, f"record in {kind}"), message)
 
     def _warn_once(self, mark: tuple[str, str], message: str) -> None:

@@ -65,14 +65,17 @@ class _TierHealth:
                 return None
             self._fails, self._warned_at = True, now
             if breaker is None:
-                return logging.WARNING, f"{self._name}: the disk refuses; what cannot be written or read is forgotten"
-            return logging.WARNING, f"{self._name}: does not answer, and is asked again later: {stats.get('error')}"
+                return logging.WARNING, f"{self._name}: the disk refuses reads or writes; their values are dropped"
+            return (
+                logging.WARNING,
+                f"{self._name}: does not answer, and will be tried again later: {stats.get('error')}",
+            )
         # A tier that has just been emptied has not shown that it works.
         works = breaker == "closed" or (bool(stats.get("entries")) and (synced or now - self._failed_at >= _QUIET))
         if not self._fails or not works:
             return None
         self._fails = False
-        return logging.INFO, f"{self._name}: {'the disk takes writes' if breaker is None else 'answers'} again"
+        return logging.INFO, f"{self._name}: {'the disk works' if breaker is None else 'answers'} again"
 
 
 def _stats(tier: AnyTier) -> dict[str, Any]:

@@ -103,9 +103,9 @@ def _run(moved_ref: "ref[Movable]", mover: Mover) -> None:
         try:
             moved.move()
             mover.end(moved)
-        except Exception:  # noqa: BLE001 - tiers raise what they like
+        except Exception:  # noqa: BLE001 - tiers may raise anything
             # The work stays queued, where readers see it, and the next round tries again.
-            _LOG.exception("a cache could not move what waits for a tier")
+            _LOG.exception("a cache could not move queued values to a tier")
         del moved
         if not mover.wait():
             return

@@ -249,7 +249,7 @@ class Prefetcher(Handle):
                     self._judge(used=False)
                 self._there[key] = self._requests + self._associations.window
             size = int(self._load(key))
-        except Exception:  # noqa: BLE001 - loaders and caches raise what they like, and nobody has called
+        except Exception:  # noqa: BLE001 - loaders and caches may raise anything, and no caller waits
             failures = 1
         with self._lock:
             self._loads.spend(1)

@@ -310,7 +310,7 @@ class TierStack:
         self.health.check()
 
     def drain(self, most: int | None = None) -> None:
-        """Apply all queued operations, or at most so many."""
+        """Apply all queued operations, or at most `most` of them."""
         done = 0
         while most is None or done < most:
             with self._working:

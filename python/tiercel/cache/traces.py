@@ -160,7 +160,7 @@ def _records(file: IO[bytes], kind: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _numbers(file: IO[bytes], columns: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield batches of lines with their first line number. A line has so many integers, or any number for one column."""
+    """Yield batches of lines with their first line number. A line has one integer a column, or any number of them if there is one column."""
     at, size, total = 1, 0, 0
     lines = list[list[bytes]]()
     while line := file.readline(_LINE + 1):

@@ -221,7 +221,7 @@ class EmbeddingCache(Handle):
         try:
             # A wrong result may be infinite.
             values: list[object] = list(islice(self._tier.get_many(keys), len(keys) + 1))
-        except Exception:  # noqa: BLE001 - tiers raise what they like
+        except Exception:  # noqa: BLE001 - tiers may raise anything
             values = []
         if len(values) != len(keys):
             self._count(failures=1)

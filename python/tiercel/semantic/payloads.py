@@ -244,7 +244,7 @@ class PayloadCache(Handle):
             return
         try:
             wrong = not self._same(guess.payload, payload)
-        except Exception:  # noqa: BLE001 - somebody's own judgement, of anything
+        except Exception:  # noqa: BLE001 - a caller's function may raise anything
             return
         self._note(name, guess.distance, wrong=wrong, would_answer=guess.would_answer)
 

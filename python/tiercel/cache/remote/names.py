@@ -111,7 +111,7 @@ def unpack(key: Key, content: object, most: int) -> Content | None:
     """Decode a content. Return None if it is damaged, of another key, or if the value has more than `most` bytes."""
     try:
         view = memoryview(content).cast("B")  # pyright: ignore[reportArgumentType]
-    except Exception:  # noqa: BLE001 - what an object gives in place of bytes raises what it likes, and is damage
+    except Exception:  # noqa: BLE001 - an object in place of bytes may raise anything, and counts as damage
         return None
     sealed = unseal(key, view[key_ends(view) :], most + VERSION_BYTES)
     if sealed is None or len(sealed) < VERSION_BYTES:

@@ -151,7 +151,7 @@ class Object(RemoteTier):
             return False
         return True
 
-    def _pages(self, *, sized: bool) -> Iterator[Page]:  # noqa: ARG002 - a listing tells the sizes anyway
+    def _pages(self, *, sized: bool) -> Iterator[Page]:  # noqa: ARG002 - a listing has the sizes anyway
         for page in self._obstore.list(self._store, chunk_size=PAGE):
             yield [(each["path"], each["size"]) for each in page]
 
