@@ -36,7 +36,9 @@ class Load(NamedTuple):
 
     def run(self, loader: Loader) -> Answer:
         """Return the value from a tier, or loaded by this caller or by another one."""
-        return run_now(self.run_on, loader, ON_THREAD)
+        answer, stale = self.find()
+        # Without a coroutine, which would cost more than the rest of a hit.
+        return run_now(self._load, loader, stale, ON_THREAD) if answer is None else self._hit(answer, loader, ON_THREAD)
 
     async def arun(self, loader: Loader) -> Answer:
         """Do the same on an event loop. The loader may be a coroutine function."""
@@ -45,10 +47,16 @@ class Load(NamedTuple):
     async def run_on(self, loader: Loader, on: Execution) -> Answer:
         """Do the same in this execution."""
         answer, stale = await on.do(self.find)
-        if answer is not None:
-            if self.needs_refresh(answer):
-                on.refresh(self.shared.refresher, self.name, lambda: self._refresh(loader, on))
-            return answer
+        return await self._load(loader, stale, on) if answer is None else self._hit(answer, loader, on)
+
+    def _hit(self, answer: Answer, loader: Loader, on: Execution) -> Answer:
+        """Return a hit, and refresh it in the background if it is stale."""
+        if self.needs_refresh(answer):
+            on.refresh(self.shared.refresher, self.name, lambda: self._refresh(loader, on))
+        return answer
+
+    async def _load(self, loader: Loader, stale: Entry | None, on: Execution) -> Answer:
+        """Load a missing value, or wait for another caller that does."""
         until, failed = monotonic() + self.timeout, None
         while True:
             new = self.flight(on, failed)
