@@ -127,7 +127,7 @@ def test_a_frame_is_unpacked_to_so_many_bytes_and_no_more() -> None:
     assert len(frame) < 5000
     assert unseal("a", frame, 1 << 20) is None
     assert unseal("a", frame, 32 << 20) == bytes(32 << 20)
-    with pytest.raises(tiercel.InvalidInputError, match="max_value_bytes: expected an int from 1"):
+    with pytest.raises(tiercel.InvalidInputError, match="most: expected an int from 1"):
         unseal("a", frame, 0)
 
 
