@@ -29,7 +29,7 @@ impl Lock {
 
 fn locked(directory: &Path) -> Result<container::Lock, OpenError> {
     container::Lock::take(&directory.join(NAME)).map_err(|error| match error {
-        container::LockError::Held(_) => OpenError::AlreadyOpen,
+        container::LockError::Held { .. } => OpenError::AlreadyOpen,
         container::LockError::Io(error) => error.into(),
     })
 }

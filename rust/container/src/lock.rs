@@ -1,19 +1,24 @@
 //! A lock that notices when its file is replaced.
 
 use std::fs::{File, TryLockError};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::{io, process};
+use std::process;
 
 use thiserror::Error;
 
 use crate::place::is_at;
+use crate::room::NoRoom;
 
 /// Why a lock was not taken.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Somebody has it. The file is open to read what its holder says of itself.
+    /// Somebody has it.
     #[error("locked by another opener")]
-    Held(File),
+    Held {
+        /// The process that has it, if it [said so](Lock::sign).
+        pid: Option<u32>,
+    },
     /// The file cannot be used.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -38,7 +43,7 @@ impl Lock {
             let file = crate::open_or_create(path)?;
             match file.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held(file)),
+                Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: signature(file) }),
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
             let lock = Self { path: path.to_owned(), taken_by: process::id(), file };
@@ -50,9 +55,16 @@ impl Lock {
         }
     }
 
-    /// The locked file.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// Say in the file that this process holds the lock.
+    pub fn sign(&self) -> io::Result<()> {
+        let mut file = &self.file;
+        file.set_len(0)?;
+        file.rewind()?;
+        match writeln!(file, "{}", process::id()) {
+            // The number is there to help.
+            Err(error) if NoRoom::of(&error).is_some() => Ok(()),
+            written => written,
+        }
     }
 
     /// Check that the locked file still has its name. After an error another process may hold a lock on a file of that name.
@@ -92,6 +104,14 @@ impl Lock {
     }
 }
 
+/// The process that signed the file of a lock.
+fn signature(file: File) -> Option<u32> {
+    let mut pid = String::new();
+    // The number is there to help; without it the answer is the same. Nobody needs more digits.
+    let _ = file.take(20).read_to_string(&mut pid);
+    pid.trim().parse().ok()
+}
+
 impl Drop for Lock {
     /// A forked process has the same lock, which would last for as long as that process does. It must not let go of it itself.
     fn drop(&mut self) {
@@ -113,7 +133,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LOCK");
         let lock = Lock::take(&path).unwrap();
-        assert!(matches!(Lock::take(&path), Err(LockError::Held(_))));
+        assert!(matches!(Lock::take(&path), Err(LockError::Held { pid: None })));
+        lock.sign().unwrap();
+        assert!(matches!(Lock::take(&path), Err(LockError::Held { pid }) if pid == Some(process::id())));
         lock.check().unwrap();
         drop(lock);
         Lock::take(&path).unwrap();

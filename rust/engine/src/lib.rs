@@ -41,7 +41,7 @@ pub use search::read::{Got, Stats};
 pub use search::request::{Include, Search, Syntax};
 pub use search::run::Candidates;
 pub use search::scan::{Page, Scan};
-pub use tiercel_store::{CommitError, Condition, Corruption, Durability, NoRoom, OpenError as StoreOpenError};
+pub use tiercel_store::{CommitError, Condition, Corruption, Durability, OpenError as StoreOpenError};
 pub use tiercel_text::{Language, Tokenizer};
 pub use trouble::{Trouble, Troubles};
 pub use write::upsert::{MAX_ID, NewRecord};

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_store::{Durability, OpenError as StoreError, Options, OsVfs, Prepared, Store, Vfs};
+use tiercel_container::{OsVfs, Vfs};
+use tiercel_store::{Durability, OpenError as StoreError, Options, Prepared, Store};
 
 use crate::collection::{Access, Collection};
 use crate::config::options;

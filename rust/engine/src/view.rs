@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tiercel_store::{Options, ReadOnlyVfs, Vfs, View};
+use tiercel_container::{ReadOnlyVfs, Vfs};
+use tiercel_store::{Options, View};
 
 use crate::collection::{Access, Collection};
 use crate::config::Wanted;

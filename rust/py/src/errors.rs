@@ -6,8 +6,9 @@ use std::path::Path;
 use pyo3::exceptions::{PyException, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
+use tiercel_container::NoRoom;
 use tiercel_container::{NotRegular, quoted};
-use tiercel_engine::{CommitError, NoRoom, OpenError, QueryError, WriteError};
+use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
 use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
 
 // The same on every platform that has them, and in Python's `errno`.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use tiercel_store::{Batch, Change, Durability, Options, OsVfs, Store};
+use tiercel_container::OsVfs;
+use tiercel_store::{Batch, Change, Durability, Options, Store};
 
 const WIDTH: usize = 384 * 4;
 const BATCH: usize = 1_000;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tiercel_container::{NoRoom, quoted};
 
-use crate::vfs::NotRegular;
+use tiercel_container::NotRegular;
 
 /// What to do about a file that is not there.
 pub(crate) const RESTORE: &str = "put it back, or restore the whole directory from a backup";

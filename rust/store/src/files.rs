@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::identity::Identity;
 use crate::names::RECORDS_FILE;
-use crate::vfs::{Vfs, VfsFile};
+use tiercel_container::{Draft, Vfs, VfsFile, replace};
 
 /// Ending of a file that is being written.
 const TEMPORARY: &str = ".tmp";
@@ -32,44 +32,24 @@ impl<'a> Files<'a> {
         name: &str,
         write: impl FnOnce(&dyn VfsFile) -> Result<(), E>,
     ) -> Result<(), E> {
-        let temporary = self.temporary(name);
-        let result = self.create(&temporary).map_err(E::from).and_then(|file| {
-            write(&*file)?;
-            Ok(file.sync()?)
-        });
-        self.place(&temporary, name, result)
+        replace(self.begin(name)?, &self.dir.join(name), write)
     }
 
-    /// Where a file is written before it has its name. No file of anybody else has this one.
-    pub(crate) fn temporary(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.{}{TEMPORARY}", self.identity))
-    }
-
-    /// Make a file of this temporary name, in place of what a failure left.
-    pub(crate) fn create(&self, temporary: &Path) -> io::Result<Box<dyn VfsFile>> {
-        let like = self.like.join(RECORDS_FILE);
-        match self.vfs.create(temporary, Some(&like)) {
+    /// Begin a file under a temporary name, in place of what a failure left. No file of anybody else has this name.
+    pub(crate) fn begin(&self, name: &str) -> io::Result<(Draft<'a>, Box<dyn VfsFile>)> {
+        let (temporary, like) = (self.temporary(name), self.like.join(RECORDS_FILE));
+        match Draft::begin(self.vfs, temporary.clone(), Some(&like)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.vfs.remove(temporary)?;
-                self.vfs.create(temporary, Some(&like))
+                self.vfs.remove(&temporary)?;
+                Draft::begin(self.vfs, temporary, Some(&like))
             }
-            created => created,
+            begun => begun,
         }
     }
 
-    /// Give a file that was written its name, or remove it.
-    pub(crate) fn place<E: From<io::Error>>(
-        &self,
-        temporary: &Path,
-        name: &str,
-        written: Result<(), E>,
-    ) -> Result<(), E> {
-        if let Err(error) = written.and_then(|()| Ok(self.vfs.rename(temporary, &self.dir.join(name))?)) {
-            // What failed before is the error to report; the next opening removes what is left.
-            let _ = self.vfs.remove(temporary);
-            return Err(error);
-        }
-        Ok(self.vfs.sync_dir(self.dir)?)
+    /// Where a file is written before it has its name.
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.{}{TEMPORARY}", self.identity))
     }
 }
 
@@ -111,7 +91,7 @@ pub(crate) fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfs::ReadOnlyVfs;
+    use tiercel_container::ReadOnlyVfs;
 
     #[test]
     fn temporaries_of_one_collection_are_told_from_all_else() {

@@ -8,7 +8,7 @@ use crate::files::is_temporary;
 use crate::log::file::{self as log_file, FIRST, LogFile};
 use crate::names::{LOCK_FILE, RECORDS_FILE, VIEW_FILE};
 use crate::segment;
-use crate::vfs::{NotRegular, Vfs};
+use tiercel_container::{NotRegular, Vfs};
 
 /// Bytes in which every file of ours says what it is.
 const START: usize = 328;

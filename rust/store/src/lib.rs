@@ -40,14 +40,10 @@ mod publication;
 mod record;
 mod records;
 mod renumber;
-mod sector;
 mod segment;
 mod shared_bytes;
-#[cfg(feature = "sim")]
-pub mod sim;
 mod sizes;
 mod store;
-mod vfs;
 mod view;
 mod writer;
 
@@ -64,7 +60,5 @@ pub use segment::{SectionReader, Segment, SegmentWriter, Tag, is_segment_name};
 pub use shared_bytes::SharedBytes;
 pub use sizes::Sizes;
 pub use store::Store;
-pub use tiercel_container::NoRoom;
-pub use vfs::{LockError, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock};
 pub use view::View;
 pub use view::follow::{Followed, Follower};

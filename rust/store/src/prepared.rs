@@ -19,8 +19,8 @@ use crate::records::transactions::Records;
 use crate::records::view_file;
 use crate::segment::{self, Segment};
 use crate::store::Store;
-use crate::vfs::{LockError, Vfs, VfsLock};
 use crate::writer::Writer;
+use tiercel_container::{LockError, Vfs, VfsLock};
 
 /// A store that is locked and read, and not written yet. Until [`Self::begin`] its directory is as it was found, so whatever turns out
 /// to be wrong with a file can be put right by putting the right file there.
@@ -171,12 +171,12 @@ fn lock(vfs: &dyn Vfs, dir: &Path) -> Result<Arc<dyn VfsLock>, OpenError> {
     }
 }
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::errors::CommitError;
     use crate::records::tables::{OBSOLETE, SEGMENTS};
-    use crate::sim::SimVfs;
+    use tiercel_container::sim::SimVfs;
 
     const DIR: &str = "/collection";
 
@@ -230,7 +230,11 @@ mod tests {
     fn a_making_that_was_cut_short_is_finished() {
         for nth in 1.. {
             let vfs = SimVfs::new();
-            vfs.set_fault(Some(crate::sim::Fault { nth, forever: true, kind: crate::sim::FaultKind::Io }));
+            vfs.set_fault(Some(tiercel_container::sim::Fault {
+                nth,
+                forever: true,
+                kind: tiercel_container::sim::FaultKind::Io,
+            }));
             let made = Store::create(Arc::new(vfs.clone()), Path::new(DIR), Options::default(), &[]);
             let is_made = made.is_ok();
             drop(made);

@@ -127,7 +127,7 @@ impl fmt::Debug for Quiet<'_> {
     }
 }
 
-#[cfg(all(test, feature = "sim"))]
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
@@ -135,7 +135,7 @@ mod tests {
     use crate::batch::{Batch, Change};
     use crate::limits::MAX_ROWS;
     use crate::options::Options;
-    use crate::sim::SimVfs;
+    use tiercel_container::sim::SimVfs;
 
     const DIR: &str = "/collection";
 

@@ -22,7 +22,7 @@ use tiercel_container::quoted;
 use crate::errors::{Corruption, RESTORE, ReadError};
 use crate::identity::Identity;
 use crate::names::RECORDS_FILE;
-use crate::vfs::{Vfs, VfsFile};
+use tiercel_container::{Vfs, VfsFile};
 
 /// Name of a section: four ASCII characters.
 pub type Tag = [u8; 4];

@@ -18,8 +18,8 @@ use crate::log::group::Group;
 use crate::options::Durability;
 use crate::records::reader::Reader;
 use crate::records::transactions::Records;
-use crate::vfs::{Vfs, VfsLock};
 use crate::writer::Writer;
+use tiercel_container::{Vfs, VfsLock};
 
 /// The most memory for what is in the log alone; then commits wait until it is in the record database.
 const UNAPPLIED: usize = 64 << 20;

@@ -17,7 +17,7 @@ use crate::records::replay::Replayed;
 use crate::records::stage::Stage;
 use crate::records::tables::{self, Counters};
 use crate::records::transactions::Records;
-use crate::vfs::VfsLock;
+use tiercel_container::VfsLock;
 
 /// The one that commits.
 #[derive(Debug)]

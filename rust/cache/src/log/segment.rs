@@ -15,9 +15,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tiercel_container::{check_at, create_new, open_to_read};
+use tiercel_container::{check_at, create_new, open_to_read, read_at, write_at};
 
-use super::disk::{Purpose, is_no_file, read_at, write_at};
+use super::disk::{Purpose, is_no_file};
 use super::synced::Synced;
 
 /// What the names of segments begin with.
@@ -78,7 +78,7 @@ impl Segment {
         let path = Self::path(directory, number);
         // Who may read what is synced may read this.
         let file = create_new(&path, Some(&Synced::path(directory)))?;
-        write_at(&file, &start(log, number), 0)?;
+        write_at(&file, 0, &start(log, number))?;
         Ok(Self::new(log, number, path, file))
     }
 
@@ -87,7 +87,7 @@ impl Segment {
         let path = Self::path(directory, number);
         let file = purpose.open(&path)?;
         let mut found = [0; START as usize];
-        match read_at(&file, &mut found, 0) {
+        match read_at(&file, 0, &mut found) {
             Ok(()) => Ok((found == start(log, number)).then(|| Self::new(log, number, path, file))),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
@@ -108,7 +108,7 @@ impl Segment {
     }
 
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        write_at(&self.file, bytes, offset)
+        write_at(&self.file, offset, bytes)
     }
 
     /// Check that the file still has its name: otherwise nobody finds what is written to it.
@@ -148,7 +148,7 @@ impl Segment {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.resize(length, 0);
-        read_at(&self.file, &mut bytes, offset)?;
+        read_at(&self.file, offset, &mut bytes)?;
         Ok(bytes)
     }
 }

@@ -20,15 +20,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tiercel_container::{check_at, create_new, open_to_read, open_to_write};
+use tiercel_container::{SECTOR, check_at, create_new, open_to_read, open_to_write, read_at, write_at};
 
-use super::disk::{Purpose, is_no_file, read_at, write_at};
+use super::disk::{Purpose, is_no_file};
 
 pub(super) const NAME: &str = "synced";
 const MAGIC: [u8; 4] = *b"TCLS";
 const VERSION: u32 = 1;
 const SLOT: usize = 44;
-const SECTOR: u64 = 512;
 
 /// The file of the places, and the latest of them.
 pub(super) struct Synced {
@@ -49,7 +48,7 @@ impl Synced {
         let mut latest: Option<[u64; 4]> = None;
         for slot in 0..2 {
             let mut bytes = [0; SLOT];
-            match read_at(&file, &mut bytes, slot * SECTOR) {
+            match read_at(&file, slot * SECTOR as u64, &mut bytes) {
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
                 _ => {}
             }
@@ -106,7 +105,7 @@ impl Synced {
     pub(super) fn write(&mut self, segment: u64, offset: u64) -> io::Result<()> {
         // A damaged file may claim any turn; the slot of an earlier one is then read after the next crash, and less counts as synced.
         (self.turn, self.segment, self.offset) = (self.turn.wrapping_add(1), segment, offset);
-        write_at(&self.file, &self.encode(), self.turn % 2 * SECTOR)?;
+        write_at(&self.file, self.turn % 2 * SECTOR as u64, &self.encode())?;
         self.file.sync_data()
     }
 
@@ -127,7 +126,7 @@ impl Synced {
 fn has_magic(file: &File) -> io::Result<bool> {
     for slot in 0..2 {
         let mut found = [0; MAGIC.len()];
-        match read_at(file, &mut found, slot * SECTOR) {
+        match read_at(file, slot * SECTOR as u64, &mut found) {
             Ok(()) if found == MAGIC => return Ok(true),
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
             _ => {}

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use tiercel_container::sim::SimVfs;
 use tiercel_store::Durability;
-use tiercel_store::sim::SimVfs;
 
 use crate::collection::Collection;
 use crate::config::Wanted;

@@ -216,7 +216,7 @@ fn compare(a: Option<&SortKey>, b: Option<&SortKey>, descending: bool) -> Orderi
 mod tests {
     use std::path::Path;
 
-    use tiercel_store::sim::SimVfs;
+    use tiercel_container::sim::SimVfs;
     use tiercel_store::{Durability, View};
 
     use super::*;

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::sim::SimVfs;
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Include, NewRecord, Page, QueryError, Search, Wanted, WriteError};
-use tiercel_store::sim::SimVfs;
 use tiercel_store::{Batch, Change, Options, Store};
 
 use crate::{ALL, animals, ids, open_sim, scanned};

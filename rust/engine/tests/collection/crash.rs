@@ -1,8 +1,8 @@
 //! A power cut after any operation of the disk: what was acknowledged is found in every way, the call under way as a whole or not
 //! at all, and the collection goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`.
 
+use tiercel_container::sim::{Bug, Replay, SimVfs};
 use tiercel_engine::{Collection, Durability, OpenError};
-use tiercel_store::sim::{Bug, Replay, SimVfs};
 
 use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};

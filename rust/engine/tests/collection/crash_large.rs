@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use tiercel_container::sim::SimVfs;
 use tiercel_engine::{Collection, Durability, NewRecord, Page, Search};
-use tiercel_store::sim::SimVfs;
 
 use crate::crash::wrong;
 use crate::long::{Tally, seed, size};

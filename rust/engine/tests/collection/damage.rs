@@ -3,9 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+use tiercel_container::Vfs;
+use tiercel_container::sim::SimVfs;
 use tiercel_engine::{OpenError, QueryError, StoreOpenError};
-use tiercel_store::Vfs;
-use tiercel_store::sim::SimVfs;
 
 use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};

@@ -1,8 +1,8 @@
 //! Operations of the disk that fail once and for ever: a call is refused or succeeds, searches go on, and the collection opens again
 //! with what was acknowledged. The long form, `TIERCEL_FAULTS=1`, lets every single operation of more calls fail.
 
+use tiercel_container::sim::{Fault, FaultKind, SimVfs};
 use tiercel_engine::{CommitError, QueryError, Search, WriteError};
-use tiercel_store::sim::{Fault, FaultKind, SimVfs};
 
 use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, check_what_is_read, of};

@@ -21,10 +21,10 @@ mod viewing;
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::sim::SimVfs;
 use tiercel_engine::{
     Collection, Durability, Got, Include, NewRecord, OpenError, Page, QueryError, Running, Scan, Search, Wanted,
 };
-use tiercel_store::sim::SimVfs;
 
 /// All that a result can bring along.
 const ALL: Include = Include { text: true, metadata: true, vector: true, highlights: false };

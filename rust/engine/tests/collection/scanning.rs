@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use tiercel_container::sim::SimVfs;
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Got, NewRecord, Order, Page, QueryError, Wanted};
-use tiercel_store::sim::SimVfs;
 
 use crate::{ALL, open_sim, rest, scanned};
 

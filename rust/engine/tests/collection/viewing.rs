@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::sim::SimVfs;
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, NewRecord, OpenError, Page, Search, StoreOpenError, Wanted, WriteError};
-use tiercel_store::sim::SimVfs;
 
 use crate::{ALL, animals, ids, open, open_sim, record, scanned};
 

@@ -1,6 +1,5 @@
 //! The file an index is kept in: checksummed sections, written and read as streams. `docs/reference/format-index.md` describes it.
 
-mod atomic;
 mod layout;
 mod persist;
 mod reader;

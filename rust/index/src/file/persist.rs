@@ -5,11 +5,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_container::read_through_links;
+use tiercel_container::{read_through_links, replace_file};
 use tiercel_quant::{Bits, Codec, Rotation, is_step};
 use tiercel_simd::{Chunked, Level};
 
-use super::atomic::write_atomically;
 use super::layout::{Tag, file_len};
 use super::reader::Reader;
 use super::writer::Writer;
@@ -323,7 +322,7 @@ impl Index {
     /// Write the index to a file, which is replaced as a whole or not at all.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let state = self.state();
-        write_atomically(path, |out| write(self.options(), &state, out).map(|_| ()))
+        replace_file(path, |out| write(self.options(), &state, out).map(|_| ()))
     }
 
     /// Read an index from a file that [`Self::save`] wrote; a symbolic link is followed. Anything but a regular file is refused.

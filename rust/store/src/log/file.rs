@@ -34,8 +34,8 @@ use std::sync::Arc;
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
 use crate::limits::MAX_NUMBER;
-use crate::sector::{SECTOR, read_sector};
-use crate::vfs::VfsFile;
+use tiercel_container::VfsFile;
+use tiercel_container::{SECTOR, read_sector};
 
 /// Start of the name of a log file; its number follows.
 const PREFIX: &str = "log-";

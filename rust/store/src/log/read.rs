@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::errors::ReadError;
 use crate::log::batch::{self as log_batch, LoggedBatch};
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LoggedGroup};
-use crate::vfs::Vfs;
+use tiercel_container::Vfs;
 
 /// How far a file was read: the last batch, where its group ends, and the chain up to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

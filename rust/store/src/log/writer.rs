@@ -10,8 +10,8 @@ use crate::errors::{CommitError, failed};
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
-use crate::sector::write_sector;
-use crate::vfs::{Vfs, gone};
+use tiercel_container::write_sector;
+use tiercel_container::{Vfs, gone};
 
 /// Bytes from which on a log file is ended and the next one begun.
 const FULL: u64 = 32 << 20;

@@ -1,9 +1,10 @@
 //! Record databases that are made whole, in a file of their own: new ones and copies.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use tiercel_container::VfsFile;
 
 use crate::errors::ReadError;
 use crate::files::Files;
@@ -25,20 +26,19 @@ pub(crate) fn create(
     numbering: u32,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let temporary = files.temporary(RECORDS_FILE);
     let origin = Origin { identity: files.identity, file: 1, writes: 0, numbering };
-    let result = fill_file(files, &temporary, origin, fill);
-    files.place(&temporary, RECORDS_FILE, result)
+    let (draft, file) = files.begin(RECORDS_FILE)?;
+    fill_file(file, origin, fill)?;
+    Ok(draft.put(&files.dir.join(RECORDS_FILE))?)
 }
 
-/// Make a record database in a file of its own, whole and on disk but for its name.
+/// Make a record database in a new file, whole and on disk but for its name.
 fn fill_file(
-    files: Files<'_>,
-    path: &Path,
+    file: Box<dyn VfsFile>,
     origin: Origin,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
-    let file = PageFile::create(files.create(path)?, RECORDS_FILE, origin);
+    let file = PageFile::create(file, RECORDS_FILE, origin);
     let db = Db::new(file.clone(), CACHE)?;
     db.transact(fill)?;
     db.close();
@@ -71,15 +71,10 @@ fn fill_aside(
     numbering: u32,
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<PathBuf, ReadError> {
-    let path = files.temporary(RECORDS_FILE);
-    let (identity, file) = (files.identity, old.file.wrapping_add(1));
-    match fill_file(files, &path, Origin { identity, file, writes: old.writes, numbering }, fill) {
-        Ok(()) => Ok(path),
-        Err(error) => {
-            let _ = files.vfs.remove(&path);
-            Err(error)
-        }
-    }
+    let origin = Origin { identity: files.identity, file: old.file.wrapping_add(1), writes: old.writes, numbering };
+    let (draft, file) = files.begin(RECORDS_FILE)?;
+    fill_file(file, origin, fill)?;
+    Ok(draft.keep())
 }
 
 fn copy_tables(base: &Base, counters: Counters, transaction: &WriteTransaction) -> Result<(), redb::Error> {

@@ -14,7 +14,7 @@ use crate::records::pages::header::Header;
 use crate::records::reader::Reader;
 use crate::records::stage::Stage;
 use crate::records::tables::Counters;
-use crate::vfs::Vfs;
+use tiercel_container::Vfs;
 
 /// The log, and what of it is not in the record database.
 pub(crate) struct Replayed {

@@ -18,7 +18,7 @@ use crate::records::pages::file::PageFile;
 use crate::records::pages::header::Header;
 use crate::records::pages::state::Health;
 use crate::records::view_file;
-use crate::vfs::Vfs;
+use tiercel_container::Vfs;
 
 /// Views whose pages stay as they are.
 const KEPT: u64 = 2;

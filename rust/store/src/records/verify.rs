@@ -11,7 +11,7 @@ use crate::records::check::{Scope, check};
 use crate::records::database::Db;
 use crate::records::pages::file::PageFile;
 use crate::records::reader::Reader;
-use crate::vfs::Vfs;
+use tiercel_container::Vfs;
 
 /// Memory for pages of a database that is read from front to back.
 const CACHE: usize = 16 << 20;

@@ -26,8 +26,8 @@ use crate::records::pages::file::PageFile;
 use crate::records::pages::header::{self, Header};
 use crate::records::pages::layout::PAGE;
 use crate::records::pages::state::KeptPages;
-use crate::sector::SECTOR;
-use crate::vfs::Vfs;
+use tiercel_container::SECTOR;
+use tiercel_container::Vfs;
 
 /// Memory for pages while a database is opened for nothing else.
 const CACHE: usize = 1 << 20;

@@ -31,7 +31,7 @@ use crate::records::replay;
 use crate::records::stage::Stage;
 use crate::records::tables::Counters;
 use crate::records::view_file;
-use crate::vfs::Vfs;
+use tiercel_container::Vfs;
 
 /// So often a writer may come in between.
 const ATTEMPTS: usize = 10;

@@ -14,8 +14,8 @@ use crate::records::reader::Reader;
 use crate::records::verify::verify_reader;
 use crate::segment::{self, Segment};
 use crate::sizes::Sizes;
-use crate::vfs::Vfs;
 use crate::view::follow::Follower;
+use tiercel_container::Vfs;
 
 /// So often at most the files are read again because a writer may have come in between.
 const LOOKS: usize = 10;

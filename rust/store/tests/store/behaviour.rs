@@ -7,8 +7,9 @@ use std::thread;
 use crate::model::{ALWAYS, DIR, Model, NEVER, Random, Step, create, do_step, open, steps, view};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use tiercel_store::sim::SimVfs;
-use tiercel_store::{Batch, Change, CommitError, OpenError, OsVfs, ReadError, Reader, Store, Vfs};
+use tiercel_container::sim::SimVfs;
+use tiercel_container::{OsVfs, Vfs};
+use tiercel_store::{Batch, Change, CommitError, OpenError, ReadError, Reader, Store};
 
 fn upsert(id: &str, text: &str) -> Batch {
     let (id, text) = (id.to_owned(), Some(text.into()));

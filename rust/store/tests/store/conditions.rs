@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::model::{ALWAYS, NEVER, create, open};
-use tiercel_store::sim::SimVfs;
+use tiercel_container::sim::SimVfs;
 use tiercel_store::{Applied, Batch, Change, CommitError, Condition, Reader, Store};
 
 const THREADS: u64 = 6;

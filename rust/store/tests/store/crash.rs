@@ -2,7 +2,7 @@
 //! store goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`, and others for another `TIERCEL_SEED`.
 
 use crate::model::{self, ALWAYS, Model, NEVER, SECTION, Step, content, create, do_step, open, steps};
-use tiercel_store::sim::{Bug, SimVfs};
+use tiercel_container::sim::{Bug, SimVfs};
 use tiercel_store::{OpenError, Options};
 
 /// What a crash must never do.

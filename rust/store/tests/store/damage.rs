@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::model::{self, ALWAYS, Model, SECTION, Step, content, create, do_step, open, steps};
-use tiercel_store::sim::SimVfs;
-use tiercel_store::{OpenError, ReadError, Vfs};
+use tiercel_container::Vfs;
+use tiercel_container::sim::SimVfs;
+use tiercel_store::{OpenError, ReadError};
 
 /// A store that was closed, or one whose process was killed.
 fn store(closed: bool) -> (SimVfs, Model) {

@@ -2,8 +2,9 @@
 //! opens again with what was acknowledged.
 
 use crate::model::{self, ALWAYS, Model, NEVER, create, do_step, open, steps};
-use tiercel_store::sim::{Fault, FaultKind, SimVfs};
-use tiercel_store::{CommitError, NoRoom, Options};
+use tiercel_container::NoRoom;
+use tiercel_container::sim::{Fault, FaultKind, SimVfs};
+use tiercel_store::{CommitError, Options};
 
 /// Do steps while the `nth` operation fails; false if there are not so many.
 fn fail(seed: u64, options: Options, fault: Fault) -> bool {

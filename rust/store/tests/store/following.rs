@@ -7,8 +7,9 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tiercel_store::sim::{Fault, FaultKind, SimVfs};
-use tiercel_store::{Applied, CommitError, Follower, LockError, Options, Vfs, VfsFile, VfsLock, View};
+use tiercel_container::sim::{Fault, FaultKind, SimVfs};
+use tiercel_container::{LockError, Vfs, VfsFile, VfsLock};
+use tiercel_store::{Applied, CommitError, Follower, Options, View};
 
 use crate::model::{self, ALWAYS, DIR, Model, NEVER, Step, create, do_step, open, steps};
 

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::model::{ALWAYS, DIR, Random, Step, create, do_step, open, steps};
-use tiercel_store::sim::SimVfs;
-use tiercel_store::{Batch, Change, OpenError, Options, ReadError, Reader, Vfs, VfsFile, View};
+use tiercel_container::sim::SimVfs;
+use tiercel_container::{Vfs, VfsFile};
+use tiercel_store::{Batch, Change, OpenError, Options, ReadError, Reader, View};
 
 const PAGE: u64 = 4096;
 const SECTOR: usize = 512;

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use crate::model::{self, ALWAYS, Model, NEVER};
-use tiercel_store::{Options, OsVfs, Store};
+use tiercel_container::OsVfs;
+use tiercel_store::{Options, Store};
 
 /// Where the process to be killed works; set for it alone.
 const VICTIM: &str = "TIERCEL_KILL_VICTIM";

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::Vfs;
 use tiercel_store::{
     Applied, Batch, Change, CommitError, Durability, Options, Publication, ReadError, Reader, Record, RowChange, Store,
-    Tag, Vfs, View,
+    Tag, View,
 };
 
 pub(crate) const DIR: &str = "/collection";

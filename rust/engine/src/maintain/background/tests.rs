@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::sim::{Fault, FaultKind, SimVfs};
 use tiercel_store::Durability;
-use tiercel_store::sim::{Fault, FaultKind, SimVfs};
 
 use super::*;
 use crate::collection::{Access, Collection};

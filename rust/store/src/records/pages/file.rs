@@ -30,8 +30,8 @@ use crate::records::pages::layout::{self, PAGE, REDB_HEADER};
 use crate::records::pages::redb_header;
 use crate::records::pages::run::Run;
 use crate::records::pages::state::{Health, KeptPages, Mode, State};
-use crate::sector::write_sector;
-use crate::vfs::{VfsFile, gone};
+use tiercel_container::write_sector;
+use tiercel_container::{VfsFile, gone};
 
 /// Pages that are held in memory at most, as long as the disk takes them.
 const HELD: usize = (64 << 20) / PAGE;

@@ -14,7 +14,7 @@
 
 use std::sync::LazyLock;
 
-use crate::sector::SECTOR;
+use tiercel_container::SECTOR;
 
 /// Bytes of a page, here and in redb.
 pub(crate) const PAGE: usize = 4096;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::vfs::VfsFile;
+use tiercel_container::VfsFile;
 
 /// The most bytes that go to the file in one call.
 const RUN: usize = 1 << 20;

@@ -1,17 +1,18 @@
-//! Everything that touches a disk, as one trait, so that tests can put a simulated disk under the store.
+//! Everything that touches a disk, as one trait, so that tests can put a simulated disk under whatever writes files.
 
 mod os;
 mod read_only;
+mod writer;
 
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-pub(crate) use tiercel_container::{NotRegular, gone};
+use crate::lock::LockError;
 
 pub use os::OsVfs;
 pub use read_only::ReadOnlyVfs;
+pub use writer::VfsWriter;
 
 /// A file system.
 ///
@@ -74,6 +75,11 @@ pub trait VfsFile: Debug + Send + Sync {
 
     /// Make content and length survive a power cut. After a failure nothing is known about either.
     fn sync(&self) -> io::Result<()>;
+
+    /// As [`Self::sync`], and for the permissions, too.
+    fn sync_all(&self) -> io::Result<()> {
+        self.sync()
+    }
 }
 
 /// A lock that ends when it is dropped.
@@ -83,18 +89,4 @@ pub trait VfsLock: Debug + Send + Sync {
 
     /// Say in the file that this process holds the lock.
     fn sign(&self) -> io::Result<()>;
-}
-
-/// Why a lock was not taken.
-#[derive(Debug, Error)]
-pub enum LockError {
-    /// Somebody has it.
-    #[error("locked by another opener")]
-    Held {
-        /// The process that has it, if it can be told.
-        pid: Option<u32>,
-    },
-    /// The file cannot be used.
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tiercel_container::open_to_read;
-
 use super::os::{OsFile, OsVfs};
-use super::{LockError, Vfs, VfsFile, VfsLock};
+use super::{Vfs, VfsFile, VfsLock};
+use crate::lock::LockError;
+use crate::open::open_to_read;
 
 /// The file system of the machine, of which nothing is changed: files are opened to be read, and all else is refused. So files and
 /// directories that this user may not write can be used.

@@ -5,11 +5,11 @@ use std::io;
 use crate::vfs::VfsFile;
 
 /// Bytes that a disk writes whole or not at all.
-pub(crate) const SECTOR: usize = 512;
+pub const SECTOR: usize = 512;
 
 /// What `decode` makes of the first sector of a file. Another process may be writing it at this
 /// moment: bytes that make no sense are read again, until they are the same twice.
-pub(crate) fn read_sector<T, E>(
+pub fn read_sector<T, E>(
     file: &dyn VfsFile,
     decode: impl Fn(&[u8; SECTOR]) -> Result<T, E>,
 ) -> io::Result<Result<T, E>> {
@@ -26,7 +26,7 @@ pub(crate) fn read_sector<T, E>(
 
 /// Replace the first sector of a file. A write that is refused halfway, as by a limit on the size
 /// of files, would leave half of each header: then the old one is put back.
-pub(crate) fn write_sector(file: &dyn VfsFile, bytes: &[u8; SECTOR]) -> io::Result<()> {
+pub fn write_sector(file: &dyn VfsFile, bytes: &[u8; SECTOR]) -> io::Result<()> {
     let mut old = [0; SECTOR];
     file.read_at(0, &mut old)?;
     file.write_at(0, bytes).inspect_err(|_| {

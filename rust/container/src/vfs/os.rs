@@ -1,13 +1,16 @@
 //! The file system of the machine.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process;
 
-use tiercel_container::{self as container, Lock, NoRoom};
-
-use super::{LockError, Vfs, VfsFile, VfsLock};
+use super::{Vfs, VfsFile, VfsLock};
+use crate::directory::sync_directory;
+use crate::lock::{Lock, LockError};
+use crate::open::{create_new, open_to_write};
+use crate::permissions::keep_permissions;
+use crate::place::is_at;
+use crate::positioned::{read_at, write_at};
 
 /// The file system of the machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,11 +18,11 @@ pub struct OsVfs;
 
 impl Vfs for OsVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(OsFile(container::open_to_write(path)?)))
+        Ok(Box::new(OsFile(open_to_write(path)?)))
     }
 
     fn create(&self, path: &Path, like: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(OsFile(container::create_new(path, like)?)))
+        Ok(Box::new(OsFile(create_new(path, like)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -40,7 +43,7 @@ impl Vfs for OsVfs {
             Err(error) => Err(error),
             Ok(()) => match like {
                 // Other systems do not open directories, and have nothing to keep.
-                Some(old) if cfg!(unix) => container::keep_permissions(&File::open(dir)?, &fs::metadata(old)?),
+                Some(old) if cfg!(unix) => keep_permissions(&File::open(dir)?, &fs::metadata(old)?),
                 _ => Ok(()),
             },
         }
@@ -55,20 +58,11 @@ impl Vfs for OsVfs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        container::sync_directory(dir)
+        sync_directory(dir)
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
-        match Lock::take(path) {
-            Ok(lock) => Ok(Box::new(OsLock(lock))),
-            Err(container::LockError::Io(error)) => Err(error.into()),
-            Err(container::LockError::Held(file)) => {
-                let mut pid = String::new();
-                // The pid is there to help; without it the answer is the same. Nobody needs more digits.
-                let _ = file.take(20).read_to_string(&mut pid);
-                Err(LockError::Held { pid: pid.trim().parse().ok() })
-            }
-        }
+        Ok(Box::new(Lock::take(path)?))
     }
 }
 
@@ -76,38 +70,12 @@ impl Vfs for OsVfs {
 pub(super) struct OsFile(pub(super) File);
 
 impl VfsFile for OsFile {
-    #[cfg(unix)]
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::read_exact_at(&self.0, out, offset)
+        read_at(&self.0, offset, out)
     }
 
-    #[cfg(windows)]
-    fn read_at(&self, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
-        while !out.is_empty() {
-            match std::os::windows::fs::FileExt::seek_read(&self.0, out, offset)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                read => {
-                    out = &mut out[read..];
-                    offset += read as u64;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    #[cfg(unix)]
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        std::os::unix::fs::FileExt::write_all_at(&self.0, bytes, offset)
-    }
-
-    #[cfg(windows)]
-    fn write_at(&self, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let written = std::os::windows::fs::FileExt::seek_write(&self.0, bytes, offset)?;
-            bytes = &bytes[written..];
-            offset += written as u64;
-        }
-        Ok(())
+        write_at(&self.0, offset, bytes)
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -130,30 +98,24 @@ impl VfsFile for OsFile {
     }
 
     fn is_at(&self, path: &Path) -> io::Result<bool> {
-        container::is_at(&self.0, path)
+        is_at(&self.0, path)
     }
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
     }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
 }
 
-#[derive(Debug)]
-struct OsLock(Lock);
-
-impl VfsLock for OsLock {
+impl VfsLock for Lock {
     fn check(&self) -> io::Result<()> {
-        self.0.check()
+        Self::check(self)
     }
 
     fn sign(&self) -> io::Result<()> {
-        let mut file = self.0.file();
-        file.set_len(0)?;
-        file.rewind()?;
-        match writeln!(file, "{}", process::id()) {
-            // The number is there to help.
-            Err(error) if NoRoom::of(&error).is_some() => Ok(()),
-            written => written,
-        }
+        Self::sign(self)
     }
 }
