@@ -4,6 +4,8 @@
 //! device that never ends. So every file is opened through this crate: regular files only, no symbolic links followed where we
 //! write, and a new file never takes the place of one that is there. What is wrong is told with names as Python writes them.
 //!
+//! [`SectionWriter`] and its readers are the format of all files that are written once.
+//!
 //! [`Vfs`] is all that touches a disk as one trait; `sim` is a disk in memory that fails and crashes as tests tell it.
 #![forbid(unsafe_code)]
 
@@ -16,6 +18,7 @@ mod positioned;
 mod quoted;
 mod replace;
 mod room;
+mod sections;
 mod sector;
 #[cfg(feature = "sim")]
 pub mod sim;
@@ -30,6 +33,9 @@ pub use positioned::{read_at, write_at};
 pub use quoted::quoted;
 pub use replace::{Draft, replace, replace_file};
 pub use room::NoRoom;
+pub use sections::{
+    Damage, Kind, PayloadReader, SectionError, SectionFile, SectionReader, SectionWriter, Tag, file_len, is_optional,
+};
 pub use sector::{SECTOR, read_sector, write_sector};
 pub use vfs::{OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock, VfsWriter};
 

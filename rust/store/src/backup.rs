@@ -12,7 +12,7 @@ use crate::log::read as log_read;
 use crate::names::RECORDS_FILE;
 use crate::records::copy;
 use crate::records::reader::Reader;
-use crate::segment::{self, Segment, SegmentWriter};
+use crate::segment::{self, Segment};
 use crate::store::Store;
 
 /// Bytes of a log file that are copied at a time.
@@ -129,15 +129,15 @@ fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Copy a segment; what is damaged in it is found and not copied.
+/// Copy a segment, with sections that this version does not know; what is damaged in it is found and not copied.
 fn copy_segment(there: Files<'_>, segment: &Segment, name: &str) -> Result<(), ReadError> {
     there.write(&segment::file_name(name), |file| {
         let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();
-        let mut writer = SegmentWriter::new(file, there.identity, &sections)?;
+        let mut writer = segment::writer(file, there.identity, &sections)?;
         for (tag, _) in sections {
             let bytes = segment.read(tag)?;
             writer.section(tag, |out| out.write_all(&bytes))?;
         }
-        Ok(writer.finish()?)
+        Ok(writer.finish().map(drop)?)
     })
 }

@@ -1,4 +1,4 @@
-//! Durable storage of a collection: every file operation, the record database and the segment files.
+//! Durable storage of a collection: the record database, the log and the segment files, through `Vfs` of the container.
 //!
 //! The crate knows bytes alone: what a vector, a text or a segment means is the business of the engine.
 //! Layers, each of which uses those below it:
@@ -10,7 +10,6 @@
 //! records      redb, in one file under checksums; in memory, the memtable: what is in the log alone
 //! log          what was committed, in files that are only added to; group commit
 //! segment      immutable files of checksummed sections
-//! Vfs          the operations of a file system: OsVfs, and SimVfs in tests
 //! ```
 //!
 //! A commit is one append to the log and, if it must be durable, one sync. [`Store::apply`] puts what has gathered into the record
@@ -56,7 +55,7 @@ pub use publication::Publication;
 pub use record::{Record, RecordRef};
 pub use records::reader::Reader;
 pub use renumber::Quiet;
-pub use segment::{SectionReader, Segment, SegmentWriter, Tag, is_segment_name};
+pub use segment::{Segment, SegmentWriter, is_segment_name};
 pub use shared_bytes::SharedBytes;
 pub use sizes::Sizes;
 pub use store::Store;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use tiercel_container::quoted;
+use tiercel_container::{Tag, quoted};
 
 use crate::errors::{CommitError, ReadError};
 use crate::records::base::Base;
 use crate::records::tables::{META, OBSOLETE, SEGMENTS};
-use crate::segment::{self, Segment, SegmentWriter, Tag};
+use crate::segment::{self, Segment, SegmentWriter};
 use crate::store::Store;
 
 /// Changes to what a store names, made in one transaction.
@@ -51,9 +51,9 @@ impl Store {
         check_name(name)?;
         self.unpublished.lock().insert(name.to_owned());
         self.place().write(&segment::file_name(name), |file| {
-            let mut writer = SegmentWriter::new(file, self.identity, sections)?;
+            let mut writer = segment::writer(file, self.identity, sections)?;
             fill(&mut writer)?;
-            writer.finish()
+            writer.finish().map(drop)
         })?;
         Ok(())
     }

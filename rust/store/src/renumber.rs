@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use parking_lot::MutexGuard;
-use tiercel_container::NoRoom;
+use tiercel_container::{NoRoom, Tag};
 
 use crate::errors::{CommitError, ReadError};
 use crate::records::copy::{self, Renumbered};
 use crate::records::reader::Reader;
 use crate::records::tables::Counters;
 use crate::records::transactions::Records;
-use crate::segment::{SegmentWriter, Tag};
+use crate::segment::SegmentWriter;
 use crate::store::Store;
 use crate::writer::Writer;
 

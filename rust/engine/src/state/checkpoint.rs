@@ -11,7 +11,8 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tiercel_store::{Reader, Store, Tag, is_segment_name};
+use tiercel_container::Tag;
+use tiercel_store::{Reader, Store, is_segment_name};
 use tiercel_text::{ANALYZER, Segment};
 
 use crate::errors::{OpenError, QueryError, WriteError};

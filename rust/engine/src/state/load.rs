@@ -94,6 +94,7 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
         return Index::new(options.clone()).map_err(|error| OpenError::Simd(error.to_string()));
     };
     let segment = files(name)?;
+    segment.check_known(&[INDEX])?;
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
     let index = Index::read_from(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
     let index = index.map_err(|error| damaged(error.to_string()))?;
@@ -194,7 +195,9 @@ fn read_texts(
     let mut written = Vec::new();
     for name in last.readable_texts() {
         let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
-        let bytes = files(name)?.read(TEXT)?;
+        let file = files(name)?;
+        file.check_known(&[TEXT])?;
+        let bytes = file.read(TEXT)?;
         let segment = Arc::new(Segment::from_bytes(&bytes).map_err(|error| damaged(error.to_string()))?);
         text = text.with(Arc::clone(&segment)).map_err(|error| damaged(error.to_string()))?;
         written.push((segment, name.clone()));

@@ -1,12 +1,21 @@
-//! The file an index is kept in: checksummed sections, written and read as streams. `docs/reference/format-index.md` describes it.
+//! The file an index is kept in: checksummed [sections](tiercel_container::SectionReader), written and read as streams.
+//! `docs/reference/format-index.md` describes it.
 
-mod layout;
 mod persist;
-mod reader;
-#[cfg(test)]
-mod tests;
-mod writer;
+
+use tiercel_container::{Damage, SectionError};
+
+use crate::errors::{Corruption, LoadError};
 
 // Arrays go to the file and come from it as the bytes that they are in memory.
 #[cfg(not(target_endian = "little"))]
 compile_error!("tiercel files are little endian, and so must be the machine");
+
+impl From<SectionError> for LoadError {
+    fn from(error: SectionError) -> Self {
+        match error {
+            SectionError::Damaged(Damage { what, offset }) => Self::Corrupt(Corruption { what, offset }),
+            SectionError::Io(error) => Self::Io(error),
+        }
+    }
+}

@@ -5,13 +5,10 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_container::{read_through_links, replace_file};
+use tiercel_container::{Kind, SectionReader, SectionWriter, Tag, file_len, read_through_links, replace_file};
 use tiercel_quant::{Bits, Codec, Rotation, is_step};
 use tiercel_simd::{Chunked, Level};
 
-use super::layout::{Tag, file_len};
-use super::reader::Reader;
-use super::writer::Writer;
 use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
 use crate::graph::layers::Layer;
@@ -24,6 +21,8 @@ use crate::storage::codes::Trial;
 use crate::storage::codes::{Codes, geometry, stride};
 use crate::storage::ids::Ids;
 use crate::storage::rows::Rows;
+
+const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
 
 const META: Tag = *b"META";
 const LEVELS: Tag = *b"LEVL";
@@ -199,7 +198,7 @@ fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
 
 fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     let upper = &state.graph.layers[1..];
-    let mut writer = Writer::new(out, &lengths(state))?;
+    let mut writer = SectionWriter::new(out, &KIND, &[], &lengths(state))?;
     writer.section(META, |out| out.write_all(&Meta::of(options, state).to_bytes()))?;
     writer
         .section(LEVELS, |out| upper.iter().try_for_each(|layer| out.write_all(&(layer.len() as u64).to_le_bytes())))?;
@@ -228,12 +227,12 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     writer.finish()
 }
 
-fn write_values(values: &Chunked<u32>, out: &mut impl Write) -> io::Result<()> {
+fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
     values.runs().try_for_each(|run| out.write_all(bytemuck::cast_slice(run)))
 }
 
 fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
-    let mut reader = Reader::new(input, len, &TAGS)?;
+    let mut reader = SectionReader::new(input, len, &KIND, &TAGS)?;
     let mut bytes = [0; META_LEN as usize];
     reader.read_into(META, &mut bytes)?;
     let meta = Meta::from_bytes(&bytes)?;
@@ -265,7 +264,7 @@ fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
     Ok((options, state))
 }
 
-fn read_coding(reader: &mut Reader<impl Read>, meta: &Meta) -> Result<Coding, LoadError> {
+fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Coding, LoadError> {
     let bits = match meta.coding {
         2 => Some(Bits::Four),
         3 => Some(Bits::Eight),
@@ -290,7 +289,7 @@ fn read_coding(reader: &mut Reader<impl Read>, meta: &Meta) -> Result<Coding, Lo
     Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, stride, trial: meta.trial }))
 }
 
-fn read_graph(reader: &mut Reader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
+fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
     let mut graph = Graph::new(meta.options.m, meta.options.seed);
     let base = &mut graph.layers[0];
     reader.expect_len(BASE, meta.linked, 4 * base.stride)?;
@@ -339,13 +338,13 @@ impl Index {
 
     /// Bytes of the file that [`Self::save`] would write now.
     pub fn file_len(&self) -> u64 {
-        file_len(&lengths(&self.state())).unwrap_or(0)
+        file_len(&KIND, &lengths(&self.state())).unwrap_or(0)
     }
 
     /// The content of the file that [`Self::save`] would write.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = self.state();
-        let len = file_len(&lengths(&state)).unwrap_or(0) as usize;
+        let len = file_len(&KIND, &lengths(&state)).unwrap_or(0) as usize;
         write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tiercel_container::Vfs;
+use tiercel_container::{Tag, Vfs};
 use tiercel_store::{
     Applied, Batch, Change, CommitError, Durability, Options, Publication, ReadError, Reader, Record, RowChange, Store,
-    Tag, View,
+    View,
 };
 
 pub(crate) const DIR: &str = "/collection";

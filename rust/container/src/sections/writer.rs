@@ -2,39 +2,42 @@
 
 use std::io::{self, Write};
 
-use super::layout::{ALIGN, BLOCK, Layout, MAX_SECTIONS, Section, Tag, padding};
+use super::header::name;
+use super::layout::{ALIGN, BLOCK, Kind, Layout, MAX_SECTIONS, Section, Tag, padding};
 
 /// Writes sections whose lengths were given at the start, in that order.
-pub(crate) struct Writer<W> {
+#[derive(Debug)]
+pub struct SectionWriter<W> {
     out: W,
     layout: Layout,
     written: usize,
 }
 
-impl<W: Write> Writer<W> {
-    /// Write the header of a file with these sections and lengths in bytes.
-    pub(crate) fn new(mut out: W, sections: &[(Tag, u64)]) -> io::Result<Self> {
+impl<W: Write> SectionWriter<W> {
+    /// Write the header of a file of this kind, with its label, and with sections of these lengths in bytes.
+    pub fn new(mut out: W, kind: &Kind, label: &[u8], sections: &[(Tag, u64)]) -> io::Result<Self> {
         if sections.len() > MAX_SECTIONS {
             return Err(misuse(format!("expected at most {MAX_SECTIONS} sections, got {}", sections.len())));
         }
-        let layout = Layout::new(sections).ok_or_else(|| misuse("the sections do not fit in a file".into()))?;
-        let header = layout.header();
+        let (_, expected) = kind.newest();
+        if label.len() != expected {
+            return Err(misuse(format!("expected a label of {expected} bytes, got {}", label.len())));
+        }
+        let layout =
+            Layout::new(label.len(), sections).ok_or_else(|| misuse("the sections do not fit in a file".into()))?;
+        let header = layout.header(kind, label);
         out.write_all(&header)?;
         pad(&mut out, header.len() as u64)?;
         Ok(Self { out, layout, written: 0 })
     }
 
     /// Write the next section, which must be `tag`; `fill` writes its payload in pieces of any size.
-    pub(crate) fn section(
-        &mut self,
-        tag: Tag,
-        fill: impl FnOnce(&mut Payload<'_, W>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub fn section(&mut self, tag: Tag, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let section = match self.layout.sections.get(self.written) {
             Some(next) if next.tag == tag => *next,
             next => {
-                let next = next.map_or("the end".into(), |next| next.tag.escape_ascii().to_string());
-                return Err(misuse(format!("expected section {next} next, got {}", tag.escape_ascii())));
+                let next = next.map_or("the end".into(), |next| name(next.tag));
+                return Err(misuse(format!("expected section {next} next, got {}", name(tag))));
             }
         };
         let mut payload = Payload { out: &mut self.out, section, done: 0, checksum: 0, checksums: Vec::new() };
@@ -44,8 +47,8 @@ impl<W: Write> Writer<W> {
         pad(&mut self.out, end)
     }
 
-    /// Check that every section was written, flush, and give back the output.
-    pub(crate) fn finish(mut self) -> io::Result<W> {
+    /// Check that every section was written, flush, and return the output.
+    pub fn finish(mut self) -> io::Result<W> {
         let (expected, got) = (self.layout.sections.len(), self.written);
         if expected != got {
             return Err(misuse(format!("expected {expected} sections, got {got}")));
@@ -56,7 +59,7 @@ impl<W: Write> Writer<W> {
 }
 
 /// Takes the payload of one section.
-pub(crate) struct Payload<'a, W> {
+struct Payload<'a, W> {
     out: &'a mut W,
     section: Section,
     done: u64,
@@ -71,7 +74,7 @@ impl<W: Write> Payload<'_, W> {
     fn finish(mut self) -> io::Result<u64> {
         let Section { tag, offset, len } = self.section;
         if self.done != len {
-            return Err(misuse(format!("section {}: expected {len} bytes, got {}", tag.escape_ascii(), self.done)));
+            return Err(misuse(format!("section {}: expected {len} bytes, got {}", name(tag), self.done)));
         }
         if !len.is_multiple_of(BLOCK as u64) {
             self.end_block();
@@ -90,7 +93,7 @@ impl<W: Write> Write for Payload<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Section { tag, len, .. } = self.section;
         if bytes.len() as u64 > len - self.done {
-            return Err(misuse(format!("section {}: expected {len} bytes, got more", tag.escape_ascii())));
+            return Err(misuse(format!("section {}: expected {len} bytes, got more", name(tag))));
         }
         let block_left = BLOCK - (self.done % BLOCK as u64) as usize;
         let written = self.out.write(&bytes[..bytes.len().min(block_left)])?;

@@ -5,13 +5,20 @@ use std::io::{self, Write};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
-use super::layout::{BLOCK, CHECKSUM, ENTRY, FIXED, Tag, VERSION, file_len, header_len};
-use super::reader::Reader;
-use super::writer::Writer;
-use crate::errors::{Corruption, LoadError};
+use super::errors::{Damage, SectionError};
+use super::file::SectionFile;
+use super::layout::{BLOCK, CHECKSUM, ENTRY, FIXED, Kind, Tag, file_len, header_len};
+use super::reader::SectionReader;
+use super::writer::SectionWriter;
+use crate::vfs::{OsVfs, Vfs};
 
 /// A section and its payload.
 type Content = (Tag, Vec<u8>);
+
+const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
+
+/// A kind that got a label in its second version.
+const LABELLED: Kind = Kind { magic: *b"TIERCELS", name: "a segment", versions: &[(1, 0), (2, 16)] };
 
 /// Tags of files in these tests.
 const TAGS: [Tag; 4] = [*b"META", *b"NONE", *b"CODE", *b"LAST"];
@@ -24,7 +31,7 @@ fn content(lens: [usize; 4]) -> Vec<Content> {
 /// Write sections, `piece` bytes at a time.
 fn write(sections: &[Content], piece: usize) -> io::Result<Vec<u8>> {
     let lens: Vec<_> = sections.iter().map(|(tag, payload)| (*tag, payload.len() as u64)).collect();
-    let mut writer = Writer::new(Vec::new(), &lens)?;
+    let mut writer = SectionWriter::new(Vec::new(), &KIND, &[], &lens)?;
     for (tag, payload) in sections {
         writer.section(*tag, |out| payload.chunks(piece).try_for_each(|bytes| out.write_all(bytes)))?;
     }
@@ -32,19 +39,19 @@ fn write(sections: &[Content], piece: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Read sections of the lengths that `sections` have.
-fn read(file: &[u8], sections: &[Content]) -> Result<Vec<Content>, LoadError> {
+fn read(file: &[u8], sections: &[Content]) -> Result<Vec<Content>, SectionError> {
     let tags: Vec<Tag> = sections.iter().map(|&(tag, _)| tag).collect();
-    let mut reader = Reader::new(file, file.len() as u64, &tags)?;
+    let mut reader = SectionReader::new(file, file.len() as u64, &KIND, &tags)?;
     let read = |(tag, payload): &Content| Ok((*tag, reader.read_vec(*tag, payload.len() as u64)?));
-    let found = sections.iter().map(read).collect::<Result<_, LoadError>>()?;
+    let found = sections.iter().map(read).collect::<Result<_, SectionError>>()?;
     reader.finish()?;
     Ok(found)
 }
 
 /// What is wrong with a file that must be damaged.
-fn corruption(file: &[u8], sections: &[Content]) -> Corruption {
+fn corruption(file: &[u8], sections: &[Content]) -> Damage {
     match read(file, sections) {
-        Err(LoadError::Corrupt(corruption)) => corruption,
+        Err(SectionError::Damaged(corruption)) => corruption,
         Err(other) => panic!("expected a corruption, got {other}"),
         Ok(_) => panic!("expected a corruption, got the sections"),
     }
@@ -53,7 +60,7 @@ fn corruption(file: &[u8], sections: &[Content]) -> Corruption {
 /// Make the checksum of the header right again after a change.
 fn reseal(file: &mut [u8]) {
     let count = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
-    let at = header_len(count) - CHECKSUM;
+    let at = header_len(0, count) - CHECKSUM;
     let checksum = crc32c::crc32c(&file[..at]);
     file[at..at + CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
 }
@@ -73,7 +80,7 @@ proptest! {
         let sections: Vec<_> = repeated.zip(b'A'..).map(|(payload, letter)| ([letter; 4], payload)).collect();
         let lens: Vec<_> = sections.iter().map(|(tag, payload)| (*tag, payload.len() as u64)).collect();
         let file = write(&sections, piece).unwrap();
-        prop_assert_eq!(file.len() as u64, file_len(&lens).unwrap());
+        prop_assert_eq!(file.len() as u64, file_len(&KIND, &lens).unwrap());
         prop_assert!(read(&file, &sections).unwrap() == sections);
     }
 
@@ -84,7 +91,7 @@ proptest! {
         let sections = content([40, 0, 300, 5]);
         let mut file = write(&sections, BLOCK).unwrap();
         for (at, value) in fields {
-            file[16 + at % (header_len(TAGS.len()) - CHECKSUM - 16)] = value;
+            file[16 + at % (header_len(0, TAGS.len()) - CHECKSUM - 16)] = value;
         }
         reseal(&mut file);
         let readable = read(&file, &sections).is_ok();
@@ -170,8 +177,8 @@ fn length_of_the_input_is_checked_though_misjudged() {
     let sections = content([40, 0, 300, 5]);
     let file = write(&sections, BLOCK).unwrap();
     let len = file.len() as u64;
-    let open = |bytes: &[u8]| -> Result<(), LoadError> {
-        let mut reader = Reader::new(bytes, len, &TAGS)?;
+    let open = |bytes: &[u8]| -> Result<(), SectionError> {
+        let mut reader = SectionReader::new(bytes, len, &KIND, &TAGS)?;
         for (tag, payload) in &sections {
             reader.read_into(*tag, &mut vec![0; payload.len()])?;
         }
@@ -198,7 +205,7 @@ fn huge_counts_are_refused_before_memory_is_taken() {
             reseal(&mut damaged);
             corruption(&damaged, &sections);
         }
-        let reader = Reader::new(&file[..], file.len() as u64, &TAGS).unwrap();
+        let reader = SectionReader::new(&file[..], file.len() as u64, &KIND, &TAGS).unwrap();
         let error = reader.expect_len(*b"CODE", huge, 64).unwrap_err();
         let expected = format!("section CODE: expected {huge} items of 64 bytes, got 300 bytes at byte 192");
         assert_eq!(error.to_string(), expected);
@@ -218,13 +225,14 @@ fn foreign_and_newer_files_are_named() {
     assert!(found.what.contains("begins with TIERCEL, got \\x93NUMPY "), "{found}");
     assert_eq!(corruption(b"", &sections).what, "file: expected a tiercel index, got 0 bytes");
     let mut newer = file.clone();
-    newer[8] = VERSION as u8 + 1;
+    newer[8] = 2;
     let found = corruption(&newer, &sections);
     assert!(found.what.contains("expected format version 1, got 2; a newer tiercel wrote the file"), "{found}");
 }
 
 #[test]
 fn sections_other_than_expected_are_named() {
+    const UNKNOWN: &str = "header: unknown section A\\xffc\\n; a newer tiercel wrote the file, or it is damaged";
     let file_of = |tags: &[&Tag]| {
         let sections: Vec<Content> = tags.iter().map(|tag| (**tag, vec![1, 2, 3])).collect();
         write(&sections, BLOCK).unwrap()
@@ -236,8 +244,8 @@ fn sections_other_than_expected_are_named() {
         (vec![meta, none, last, code], "header: expected section CODE before LAST", 2),
         (vec![meta, none, none, code, last], "header: section NONE twice", 2),
         (vec![meta, none, code, last, meta], "header: section META twice", 4),
-        (vec![meta, b"a\xffc\n", code, last], "header: unknown section a\\xffc\\n", 1),
-        (vec![meta, none, code, last, b"more"], "header: unknown section more", 4),
+        (vec![meta, b"A\xffc\n", code, last], UNKNOWN, 1),
+        (vec![meta, none, code, last, b"meta", b"meta"], "header: section meta twice", 5),
     ] {
         let found = corruption(&file_of(&tags), &content([3; 4]));
         assert_eq!((found.what.as_str(), found.offset), (what, (FIXED + index * ENTRY) as u64));
@@ -247,10 +255,10 @@ fn sections_other_than_expected_are_named() {
 #[test]
 fn items_are_read_as_they_were_written() {
     let numbers = [1_u64, 0, u64::MAX, 1 << 40];
-    let mut writer = Writer::new(Vec::new(), &[(*b"NUMS", 32)]).unwrap();
+    let mut writer = SectionWriter::new(Vec::new(), &KIND, &[], &[(*b"NUMS", 32)]).unwrap();
     writer.section(*b"NUMS", |out| out.write_all(bytemuck::cast_slice(&numbers))).unwrap();
     let file = writer.finish().unwrap();
-    let mut reader = Reader::new(&file[..], file.len() as u64, &[*b"NUMS"]).unwrap();
+    let mut reader = SectionReader::new(&file[..], file.len() as u64, &KIND, &[*b"NUMS"]).unwrap();
     assert_eq!(reader.read_vec::<u64>(*b"NUMS", 4).unwrap(), numbers);
     reader.finish().unwrap();
 }
@@ -258,7 +266,7 @@ fn items_are_read_as_they_were_written() {
 #[test]
 fn writer_refuses_other_sections_than_it_was_given() {
     let lens = [(*b"META", 4), (*b"CODE", 8)];
-    let new = || Writer::new(Vec::new(), &lens).unwrap();
+    let new = || SectionWriter::new(Vec::new(), &KIND, &[], &lens).unwrap();
     let message = |result: io::Result<()>| result.unwrap_err().to_string();
     let two = |out: &mut dyn Write| out.write_all(&[0; 2]);
     assert_eq!(message(new().section(*b"CODE", |out| two(out))), "expected section META next, got CODE");
@@ -267,5 +275,101 @@ fn writer_refuses_other_sections_than_it_was_given() {
     assert_eq!(message(five), "section META: expected 4 bytes, got more");
     assert_eq!(message(new().finish().map(drop)), "expected 2 sections, got 0");
     let many = vec![(*b"MANY", 1); 65];
-    assert_eq!(message(Writer::new(Vec::new(), &many).map(drop)), "expected at most 64 sections, got 65");
+    assert_eq!(
+        message(SectionWriter::new(Vec::new(), &KIND, &[], &many).map(drop)),
+        "expected at most 64 sections, got 65"
+    );
+}
+
+#[test]
+fn optional_sections_are_passed_over_and_checked() {
+    let known = content([40, 0, 300, 5]);
+    let mut sections = known.clone();
+    for (at, tag, len) in [(0, b"firs", 10), (3, b"long", BLOCK + 100), (6, b"none", 0), (7, b"last", 1)] {
+        sections.insert(at, (*tag, vec![at as u8; len]));
+    }
+    let file = write(&sections, BLOCK).unwrap();
+    assert_eq!(read(&file, &known).unwrap(), known);
+    for at in (0..file.len()).step_by(61).chain(file.len() - 128..file.len()) {
+        let mut damaged = file.clone();
+        damaged[at] ^= 1;
+        corruption(&damaged, &known);
+    }
+    for cut in (0..file.len()).step_by(61) {
+        corruption(&file[..cut], &known);
+    }
+}
+
+#[test]
+fn an_optional_section_that_is_known_may_be_missing() {
+    let tags = [*b"META", *b"more", *b"LAST"];
+    let section = |tag: &Tag| (*tag, tag.to_vec());
+    for there in [&tags[..], &[tags[0], tags[2]]] {
+        let file = write(&there.iter().map(section).collect::<Vec<_>>(), BLOCK).unwrap();
+        let mut reader = SectionReader::new(&file[..], file.len() as u64, &KIND, &tags).unwrap();
+        assert_eq!(reader.has(*b"more"), there.len() == 3);
+        for tag in there {
+            assert_eq!(reader.read_vec::<u8>(*tag, 4).unwrap(), tag);
+        }
+        reader.finish().unwrap();
+    }
+    let file = write(&[section(&tags[1]), section(&tags[0]), section(&tags[2])], BLOCK).unwrap();
+    let error = SectionReader::new(&file[..], file.len() as u64, &KIND, &tags).err().unwrap();
+    assert_eq!(error.to_string(), "header: expected section META before more at byte 24");
+}
+
+/// A file with these bytes, open.
+fn opened(bytes: &[u8], kind: &Kind) -> Result<SectionFile, SectionError> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, bytes).unwrap();
+    // On Unix, an open file outlives its name.
+    SectionFile::open(OsVfs.open(&path).unwrap(), kind)
+}
+
+#[cfg(unix)]
+#[test]
+fn an_open_file_is_read_in_any_order() {
+    let sections = content([40, 0, 2 * BLOCK + 300, 5]);
+    let bytes = write(&sections, BLOCK).unwrap();
+    let file = opened(&bytes, &KIND).unwrap();
+    assert_eq!((file.file_len(), file.is_empty(), file.label()), (bytes.len() as u64, false, &[][..]));
+    assert!(file.tags().eq(TAGS));
+    file.verify().unwrap();
+    for (tag, payload) in sections.iter().rev() {
+        assert_eq!((file.len(*tag), &file.read(*tag).unwrap()), (Some(payload.len() as u64), payload));
+        let mut streamed = Vec::new();
+        io::copy(&mut file.reader(*tag).unwrap(), &mut streamed).unwrap();
+        assert_eq!(&streamed, payload);
+    }
+    assert_eq!(file.read(*b"GONE").unwrap_err().to_string(), "header: section GONE is missing at byte 0");
+    file.check_known(&TAGS).unwrap();
+    let unknown = file.check_known(&TAGS[1..]).unwrap_err().to_string();
+    assert!(unknown.starts_with("header: unknown section META; a newer tiercel wrote the file"), "{unknown}");
+    for at in (0..bytes.len()).step_by(97) {
+        let mut damaged = bytes.clone();
+        damaged[at] = !damaged[at];
+        let found = opened(&damaged, &KIND).and_then(|file| file.verify()).unwrap_err();
+        assert!(matches!(found, SectionError::Damaged(_)), "byte {at}: {found}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_label_is_kept_and_files_of_a_version_without_one_are_read() {
+    let label: Vec<u8> = (1..17).collect();
+    let mut writer = SectionWriter::new(Vec::new(), &LABELLED, &label, &[(*b"DATA", 3), (*b"note", 4)]).unwrap();
+    writer.section(*b"DATA", |out| out.write_all(b"abc")).unwrap();
+    writer.section(*b"note", |out| out.write_all(b"more")).unwrap();
+    let bytes = writer.finish().unwrap();
+    let file = opened(&bytes, &LABELLED).unwrap();
+    assert_eq!((file.label(), file.read(*b"note").unwrap()), (&label[..], b"more".to_vec()));
+    // Who knows the one that it must know can do without the other.
+    file.check_known(&[*b"DATA"]).unwrap();
+    assert!(SectionWriter::new(Vec::new(), &LABELLED, &[], &[]).is_err());
+    let first = Kind { versions: &LABELLED.versions[..1], ..LABELLED };
+    let bytes = SectionWriter::new(Vec::new(), &first, &[], &[]).unwrap().finish().unwrap();
+    assert_eq!(opened(&bytes, &LABELLED).unwrap().label(), [0_u8; 0]);
+    let error = opened(&bytes, &KIND).unwrap_err().to_string();
+    assert_eq!(error, "file: expected a tiercel index, which begins with TIERCEL, got TIERCELS at byte 0");
 }

@@ -1,0 +1,165 @@
+//! Reads the sections of an open file in any order.
+
+use std::io::{self, Read};
+
+use super::errors::{SectionError, damaged};
+use super::header::{Header, Input, name, u32_at};
+use super::layout::{BLOCK, CHECKSUM, Kind, Section, Tag, is_optional};
+use super::reader::unequal;
+use crate::vfs::VfsFile;
+
+/// An open file of sections. Its header has been checked; a section is checked when it is read.
+#[derive(Debug)]
+pub struct SectionFile {
+    file: Box<dyn VfsFile>,
+    header: Header,
+}
+
+impl SectionFile {
+    /// Read and check the header of a file.
+    pub fn open(file: Box<dyn VfsFile>, kind: &Kind) -> Result<Self, SectionError> {
+        let len = file.len()?;
+        let header = Header::read(&mut Input::at(0, FromFile { file: &*file, at: 0 }), len, kind)?;
+        Ok(Self { file, header })
+    }
+
+    /// What the kind of file has in its header besides; empty in versions that have nothing there.
+    pub fn label(&self) -> &[u8] {
+        &self.header.label
+    }
+
+    /// Check that the file has no section that must be known, but for these.
+    pub fn check_known(&self, known: &[Tag]) -> Result<(), SectionError> {
+        let known: Vec<Tag> = self.tags().filter(|tag| known.contains(tag) || is_optional(*tag)).collect();
+        self.header.check_tags(&known)
+    }
+
+    /// The sections, in the order in which they stand.
+    pub fn tags(&self) -> impl Iterator<Item = Tag> + '_ {
+        self.header.layout.sections.iter().map(|section| section.tag)
+    }
+
+    /// Bytes of a section; `None` if there is none.
+    pub fn len(&self, tag: Tag) -> Option<u64> {
+        self.section(tag).ok().map(|section| section.len)
+    }
+
+    /// Whether it has no sections.
+    pub fn is_empty(&self) -> bool {
+        self.header.layout.sections.is_empty()
+    }
+
+    /// Bytes of the file.
+    pub fn file_len(&self) -> u64 {
+        self.header.layout.file_len
+    }
+
+    /// Read a section.
+    pub fn read(&self, tag: Tag) -> Result<Vec<u8>, SectionError> {
+        let section = self.section(tag)?;
+        let mut out = Vec::new();
+        let len = usize::try_from(section.len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        out.try_reserve_exact(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
+        out.resize(len, 0);
+        let stored = self.checksums(section)?;
+        for (block, bytes) in out.chunks_mut(BLOCK).enumerate() {
+            self.read_block(section, &stored, block, bytes)?;
+        }
+        Ok(out)
+    }
+
+    /// Read a section from its begin to its end, without memory for all of it.
+    pub fn reader(&self, tag: Tag) -> Result<PayloadReader<'_>, SectionError> {
+        let section = self.section(tag)?;
+        let stored = self.checksums(section)?;
+        Ok(PayloadReader { file: self, section, stored, next: 0, block: Vec::new(), at: 0 })
+    }
+
+    /// Read everything.
+    pub fn verify(&self) -> Result<(), SectionError> {
+        self.tags().try_for_each(|tag| io::copy(&mut self.reader(tag)?, &mut io::sink()).map(drop).map_err(damage_in))
+    }
+
+    fn section(&self, tag: Tag) -> Result<Section, SectionError> {
+        match self.header.layout.sections.iter().find(|section| section.tag == tag) {
+            Some(section) => Ok(*section),
+            None => damaged(format!("header: section {} is missing", name(tag)), 0),
+        }
+    }
+
+    /// The checksums of the blocks of a section, behind which there are zeros.
+    fn checksums(&self, section: Section) -> Result<Vec<u8>, SectionError> {
+        let at = section.checksums();
+        let mut input = Input::at(at, FromFile { file: &*self.file, at });
+        let mut stored = vec![0; section.blocks() as usize * CHECKSUM];
+        input.fill(&mut stored)?;
+        input.padding(&format!("section {}", name(section.tag)))?;
+        Ok(stored)
+    }
+
+    /// Read a block and compare its checksum.
+    fn read_block(&self, section: Section, stored: &[u8], block: usize, out: &mut [u8]) -> Result<(), SectionError> {
+        let at = section.offset + (block * BLOCK) as u64;
+        Input::at(at, FromFile { file: &*self.file, at }).fill(out)?;
+        let (expected, got) = (u32_at(stored, block * CHECKSUM), crc32c::crc32c(out));
+        if expected == got { Ok(()) } else { unequal(section, block, expected, got) }
+    }
+}
+
+/// A file from one of its bytes on.
+struct FromFile<'a> {
+    file: &'a dyn VfsFile,
+    at: u64,
+}
+
+impl Read for FromFile<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(self.at, out)?;
+        self.at += out.len() as u64;
+        Ok(out.len())
+    }
+}
+
+/// Reads a section block by block; what it returns has been verified. Damage is an error of kind `InvalidData` with a
+/// [`Damage`](super::errors::Damage) in it.
+#[derive(Debug)]
+pub struct PayloadReader<'a> {
+    file: &'a SectionFile,
+    section: Section,
+    stored: Vec<u8>,
+    /// The block that comes after the one in memory.
+    next: usize,
+    block: Vec<u8>,
+    /// How much of the block has been returned.
+    at: usize,
+}
+
+impl Read for PayloadReader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.block.len() {
+            let rest = self.section.len.saturating_sub((self.next * BLOCK) as u64);
+            self.block.resize(rest.min(BLOCK as u64) as usize, 0);
+            if rest > 0 {
+                let read = self.file.read_block(self.section, &self.stored, self.next, &mut self.block);
+                read.map_err(|error| match error {
+                    SectionError::Io(error) => error,
+                    SectionError::Damaged(damage) => io::Error::new(io::ErrorKind::InvalidData, damage),
+                })?;
+                self.next += 1;
+            }
+            self.at = 0;
+        }
+        let len = out.len().min(self.block.len() - self.at);
+        out[..len].copy_from_slice(&self.block[self.at..self.at + len]);
+        self.at += len;
+        Ok(len)
+    }
+}
+
+/// The error of a section whose reader returned this one.
+fn damage_in(error: io::Error) -> SectionError {
+    match error.downcast() {
+        Ok(damage) => SectionError::Damaged(damage),
+        Err(error) => SectionError::Io(error),
+    }
+}
