@@ -6,11 +6,18 @@
 //!
 //! [`SectionWriter`] and its readers are the format of all files that are written once.
 //!
+//! [`log`] has what is only added to.
+//!
 //! [`Vfs`] is all that touches a disk as one trait; `sim` is a disk in memory that fails and crashes as tests tell it.
 #![forbid(unsafe_code)]
 
+mod bytes;
 mod directory;
+mod errors;
+mod files;
+mod identity;
 mod lock;
+pub mod log;
 mod open;
 mod permissions;
 mod place;
@@ -24,7 +31,11 @@ mod sector;
 pub mod sim;
 mod vfs;
 
+pub use bytes::{CHECKSUM, WrongChecksum, check_seal, seal, u32_at, u64_at};
 pub use directory::sync_directory;
+pub use errors::{Corruption, ReadError};
+pub use files::{Files, is_temporary, is_temporary_of, make_directory, sync_parent};
+pub use identity::Identity;
 pub use lock::{Lock, LockError};
 pub use open::{NotRegular, create_new, open_or_create, open_to_read, open_to_write, read_through_links};
 pub use permissions::keep_permissions;

@@ -4,11 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tiercel_container::log::{self, FIRST, LogHeader};
+use tiercel_container::{Files, Identity, is_temporary_of, make_directory, sync_parent};
+
 use crate::errors::{CommitError, ReadError};
-use crate::files::{Files, is_temporary_of, make_directory, sync_parent};
-use crate::identity::Identity;
-use crate::log::file::{self as log_file, FIRST, LogHeader};
-use crate::log::read as log_read;
 use crate::names::RECORDS_FILE;
 use crate::records::copy;
 use crate::records::reader::Reader;
@@ -33,7 +32,8 @@ impl Store {
             return Err(CommitError::Invalid(expected.to_owned()));
         }
         // A copy is a store of its own: from now on their files must not be mixed.
-        let there = Files { vfs: &*self.vfs, dir, identity: Identity::random(), like: &self.dir };
+        let there =
+            Files { vfs: &*self.vfs, dir, identity: Identity::random(), like: &self.dir, witness: RECORDS_FILE };
         let copied = self.copy_to(there);
         if copied.is_err() {
             // The failure is the error to report, whatever becomes of this.
@@ -85,7 +85,7 @@ impl Store {
 fn remove_copy(there: Files<'_>, new: &[PathBuf]) -> io::Result<()> {
     let is_ours = |name: &String| {
         name == RECORDS_FILE
-            || log_file::number_of(name).is_some()
+            || log::number_of(name).is_some()
             || name.ends_with(segment::SUFFIX)
             || is_temporary_of(name, there.identity)
     };
@@ -103,7 +103,7 @@ fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
     let files = reader.files();
     let needed = files.iter().skip(1).take_while(|file| file.before < reader.sequence()).count();
     for (index, file) in files[..=needed].iter().enumerate() {
-        let end = log_read::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
+        let end = log::end(file, files.get(index + 1).map(|next| &**next), reader.sequence())?;
         let header = LogHeader {
             number: file.number,
             before: file.before,
@@ -113,7 +113,7 @@ fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
             making: false,
             ..LogHeader::first(there.identity)
         };
-        there.write(&log_file::file_name(file.number), |to| {
+        there.write(&log::file_name(file.number), |to| {
             to.write_at(0, &header.encode())?;
             let mut at = FIRST;
             let mut bytes = Vec::new();

@@ -5,28 +5,13 @@ use std::io;
 use std::sync::Arc;
 
 use thiserror::Error;
+use tiercel_container::log::AppendError;
 use tiercel_container::{NoRoom, quoted};
 
-use tiercel_container::NotRegular;
+pub use tiercel_container::{Corruption, ReadError};
 
 /// What to do about a file that is not there.
 pub(crate) const RESTORE: &str = "put it back, or restore the whole directory from a backup";
-
-/// What is wrong with a file, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{file}: {what}{}", at(*offset))]
-pub struct Corruption {
-    /// Name of the file in the directory of the store.
-    pub file: String,
-    /// What is wrong.
-    pub what: String,
-    /// Where in the file; `None` if it is the file as a whole.
-    pub offset: Option<u64>,
-}
-
-fn at(offset: Option<u64>) -> String {
-    offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default()
-}
 
 /// Why a store was not opened.
 #[derive(Debug, Error)]
@@ -133,27 +118,9 @@ fn found(sequence: u64) -> String {
     if sequence == 0 { "no record".to_owned() } else { format!("sequence {sequence}") }
 }
 
-/// Why something was not read.
-#[derive(Debug, Error)]
-pub enum ReadError {
-    /// A file is not what it must be.
-    #[error(transparent)]
-    Corrupt(#[from] Corruption),
-    /// The system refused an operation.
-    #[error(transparent)]
-    Io(io::Error),
-}
-
-impl ReadError {
-    /// What a view that is too old is told: see [`crate::View::follow`].
-    pub(crate) fn outdated() -> Self {
-        io::Error::new(OUTDATED, "the collection has changed since it was opened for reading; open it again").into()
-    }
-
-    /// Whether a view is too old, see [`is_outdated`].
-    pub fn is_outdated(&self) -> bool {
-        matches!(self, Self::Io(error) if is_outdated(error))
-    }
+/// What a view that is too old is told: see [`crate::View::follow`].
+pub(crate) fn outdated() -> ReadError {
+    io::Error::new(OUTDATED, "the collection has changed since it was opened for reading; open it again").into()
 }
 
 /// Whether an error says that a view is too old: what it shows has been overwritten. A new view works.
@@ -163,19 +130,6 @@ pub fn is_outdated(error: &io::Error) -> bool {
 
 /// The kind that the system uses for files that are not what they were when they were opened.
 const OUTDATED: io::ErrorKind = io::ErrorKind::StaleNetworkFileHandle;
-
-impl From<io::Error> for ReadError {
-    fn from(error: io::Error) -> Self {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegular>()) {
-            // What stands in place of a file is damage like any other.
-            Some(NotRegular { name, got }) => {
-                let what = format!("expected a regular file, got {got}");
-                Self::Corrupt(Corruption { file: name.clone(), what, offset: None })
-            }
-            None => Self::Io(error),
-        }
-    }
-}
 
 /// What a panic says.
 pub fn message_of(panic: &(dyn Any + Send)) -> &str {
@@ -206,6 +160,15 @@ impl From<ReadError> for OpenError {
         match error {
             ReadError::Corrupt(corruption) => Self::Corrupt(corruption),
             ReadError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+impl From<AppendError> for CommitError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::NoRoom(why) => Self::NoRoom(why),
+            AppendError::Failed(error) => failed(error),
         }
     }
 }

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::Path;
 
+use tiercel_container::log::{self, FIRST, LogFile};
+use tiercel_container::{NotRegular, Vfs, is_temporary};
+
 use crate::errors::{Corruption, OpenError, RESTORE};
-use crate::files::is_temporary;
-use crate::log::file::{self as log_file, FIRST, LogFile};
 use crate::names::{LOCK_FILE, RECORDS_FILE, VIEW_FILE};
 use crate::segment;
-use tiercel_container::{NotRegular, Vfs};
 
 /// Bytes in which every file of ours says what it is.
 const START: usize = 328;
@@ -44,7 +44,7 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
         names.retain(|name| name != LOCK_FILE);
     }
     names.sort_unstable();
-    if names == [log_file::file_name(1)] && is_beginning(vfs, dir)? {
+    if names == [log::file_name(1)] && is_beginning(vfs, dir)? {
         return Ok(Found::Nothing);
     }
     for name in &names {
@@ -77,8 +77,7 @@ fn is_lock(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
 
 /// Whether the log says that its store was never finished. Nothing was acknowledged then.
 fn is_beginning(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
-    let opened =
-        vfs.open(&dir.join(log_file::file_name(1))).map_err(Into::into).and_then(|file| LogFile::open(file, 1));
+    let opened = vfs.open(&dir.join(log::file_name(1))).map_err(Into::into).and_then(|file| LogFile::open(file, 1));
     match opened {
         Ok((file, header)) => Ok(header.making && file.file.len()? == FIRST),
         Err(crate::errors::ReadError::Corrupt(_)) => Ok(false),
@@ -88,7 +87,7 @@ fn is_beginning(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
 
 /// Whether a file that bears a name of ours is one of ours, too.
 fn is_ours(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<bool, OpenError> {
-    let is_log = log_file::number_of(name).is_some();
+    let is_log = log::number_of(name).is_some();
     let is_segment = name.strip_suffix(segment::SUFFIX).is_some_and(segment::is_segment_name);
     if !is_log && !is_segment && name != VIEW_FILE {
         return Ok(false);

@@ -26,9 +26,7 @@
 mod backup;
 mod batch;
 mod errors;
-mod files;
 mod found;
-mod identity;
 mod limits;
 mod log;
 mod maintain;

@@ -6,7 +6,7 @@ use std::path::Path;
 use tiercel_container::NoRoom;
 
 use crate::errors::{CommitError, Corruption, ReadError, failed};
-use crate::log::read as log_read;
+use crate::log::read::verify_log;
 use crate::names::RECORDS_FILE;
 use crate::records::copy;
 use crate::records::transactions::Records;
@@ -33,7 +33,7 @@ impl Store {
                 (writer.log.files(), writer.log.last().1)
             };
             note(verify_records(&*self.vfs, &self.dir.join(RECORDS_FILE)))?;
-            note(log_read::verify(&*self.vfs, &self.dir, &files, end))?;
+            note(verify_log(&*self.vfs, &self.dir, &files, end))?;
         }
         let _files = self.files.read();
         for name in self.reader().segments()? {

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tiercel_container::log::{self, LogFile, LogHeader};
+use tiercel_container::{Files, Identity, LockError, Vfs, VfsLock, is_temporary_of, make_directory};
+
 use crate::errors::{OpenError, ReadError};
-use crate::files::{Files, is_temporary_of, make_directory};
 use crate::found::{self, Found, look};
-use crate::identity::Identity;
-use crate::log::file::{self as log_file, LogFile, LogHeader};
-use crate::log::writer as log_writer;
 use crate::names::{LOCK_FILE, RECORDS_FILE};
 use crate::options::Options;
 use crate::records::copy;
@@ -20,7 +19,6 @@ use crate::records::view_file;
 use crate::segment::{self, Segment};
 use crate::store::Store;
 use crate::writer::Writer;
-use tiercel_container::{LockError, Vfs, VfsLock};
 
 /// A store that is locked and read, and not written yet. Until [`Self::begin`] its directory is as it was found, so whatever turns out
 /// to be wrong with a file can be put right by putting the right file there.
@@ -60,8 +58,8 @@ impl Prepared {
         make_directory(&*vfs, dir, None)?;
         let lock = lock(&*vfs, dir)?;
         vacant(&*vfs, dir)?;
-        let files = Files::new(&*vfs, dir, Identity::random());
-        log_writer::create(files, LogHeader::first(files.identity))?;
+        let files = Files::new(&*vfs, dir, Identity::random(), RECORDS_FILE);
+        log::create(files, LogHeader::first(files.identity))?;
         // The records come last: until then the log says that the store is being made.
         copy::create(files, 0, |transaction| {
             tables::create(transaction)?;
@@ -132,7 +130,7 @@ impl Prepared {
         let base = self.records.base();
         let (first, obsolete) = (base.counters().log, base.obsolete()?);
         for name in self.vfs.list(&self.dir)? {
-            let is_obsolete = match (log_file::number_of(&name), name.strip_suffix(segment::SUFFIX)) {
+            let is_obsolete = match (log::number_of(&name), name.strip_suffix(segment::SUFFIX)) {
                 (Some(number), _) => number < first && self.is_log(&name, number),
                 (_, Some(segment)) => {
                     obsolete.iter().any(|obsolete| obsolete == segment) && self.open_segment(segment).is_ok()

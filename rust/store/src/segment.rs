@@ -4,11 +4,10 @@ use std::io;
 use std::path::Path;
 
 use tiercel_container::{
-    Kind, PayloadReader, SectionError, SectionFile, SectionWriter, Tag, Vfs, VfsFile, VfsWriter, quoted,
+    Identity, Kind, PayloadReader, SectionError, SectionFile, SectionWriter, Tag, Vfs, VfsFile, VfsWriter, quoted,
 };
 
 use crate::errors::{Corruption, RESTORE, ReadError};
-use crate::identity::Identity;
 use crate::names::RECORDS_FILE;
 
 /// Ending of the name of a segment file.
@@ -55,7 +54,7 @@ impl Segment {
         if segment.identity().fits(identity) {
             return Ok(segment);
         }
-        let what = segment.identity().is_foreign(identity);
+        let what = segment.identity().is_foreign(identity, RECORDS_FILE);
         Err(Corruption { file: segment.name, what, offset: Some(LABEL) }.into())
     }
 

@@ -9,17 +9,16 @@ use std::process;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use tiercel_container::log::Group;
+use tiercel_container::{Files, Identity, Vfs, VfsLock};
 
 use crate::batch::{Applied, Batch, Condition};
 use crate::errors::{CommitError, failed, message_of};
-use crate::files::Files;
-use crate::identity::Identity;
-use crate::log::group::Group;
+use crate::names::RECORDS_FILE;
 use crate::options::Durability;
 use crate::records::reader::Reader;
 use crate::records::transactions::Records;
 use crate::writer::Writer;
-use tiercel_container::{Vfs, VfsLock};
 
 /// The most memory for what is in the log alone; then commits wait until it is in the record database.
 const UNAPPLIED: usize = 64 << 20;
@@ -77,7 +76,7 @@ impl Store {
 
     /// Where files of the store are made.
     pub(crate) fn place(&self) -> Files<'_> {
-        Files::new(&*self.vfs, &self.dir, self.identity)
+        Files::new(&*self.vfs, &self.dir, self.identity, RECORDS_FILE)
     }
 
     /// Commit a batch, together with those that other threads commit meanwhile: in one piece of the log with one sync.

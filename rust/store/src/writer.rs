@@ -3,12 +3,12 @@
 use std::io;
 use std::sync::Arc;
 
+use tiercel_container::log::{self, LogWriter};
+use tiercel_container::{Identity, VfsLock};
+
 use crate::batch::{Applied, Batch, Condition};
 use crate::errors::{CommitError, failed};
-use crate::identity::Identity;
 use crate::log::batch as log_batch;
-use crate::log::file as log_file;
-use crate::log::writer::LogWriter;
 use crate::names::RECORDS_FILE;
 use crate::records::base::Base;
 use crate::records::memtable::Layer;
@@ -17,7 +17,6 @@ use crate::records::replay::Replayed;
 use crate::records::stage::Stage;
 use crate::records::tables::{self, Counters};
 use crate::records::transactions::Records;
-use tiercel_container::VfsLock;
 
 /// The one that commits.
 #[derive(Debug)]
@@ -129,7 +128,7 @@ impl Writer {
         }
         let mut stage = Stage::new(&self.reader);
         let mut results = Vec::with_capacity(batches.len());
-        let mut group = log_file::begin_group();
+        let mut group = log::begin_group();
         let mut count = 0;
         let mut vectors = false;
         for batch in batches {
@@ -145,9 +144,9 @@ impl Writer {
             return Ok(results);
         }
         let (changes, counters) = (stage.changes, stage.counters);
-        log_file::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
+        log::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
         let written = self.log.append(&group, if vectors { counters.next_row } else { 0 }, durable);
-        self.latch(written)?;
+        self.latch(written.map_err(CommitError::from))?;
         if durable {
             // Or another opener may not have seen the group before it wrote its own.
             self.ready()?;
@@ -162,7 +161,7 @@ impl Writer {
     pub(crate) fn begin_file(&mut self) -> Result<(), CommitError> {
         self.ready()?;
         let rotated = self.log.rotate(self.counters.sequence);
-        self.latch(rotated)
+        self.latch(rotated.map_err(CommitError::from))
     }
 
     /// Sync what was committed.

@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::segment::{NAME, Segment};
+use tiercel_container::log::number_of;
+
+use super::segment::Segment;
 
 /// What follows the name of a file that was set aside.
 const DAMAGED: &str = "damaged";
@@ -56,10 +58,9 @@ fn named(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The number that is in the name of a segment. It is written in one way, and no log ever comes to half of all numbers.
+/// The number that is in the name of a segment. No log ever comes to half of all numbers.
 fn numbered(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(NAME)?.strip_prefix('-')?;
-    digits.parse().ok().filter(|number: &u64| *number <= u64::MAX / 2 && number.to_string() == digits)
+    number_of(name).filter(|number| *number <= u64::MAX / 2)
 }
 
 /// Keep the newest segment, where nothing tells whether it is.

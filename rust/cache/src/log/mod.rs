@@ -37,6 +37,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tiercel_container::log::PREFIX;
 use tiercel_container::sync_directory;
 
 use crate::packing::{Codec, Packed};
@@ -112,7 +113,7 @@ pub(crate) fn is_there(directory: &Path) -> io::Result<bool> {
 
 /// Whether a name is one that a log gives to its files.
 pub(crate) fn is_name(name: &str) -> bool {
-    name.starts_with(synced::NAME) || name.strip_prefix(segment::NAME).is_some_and(|rest| rest.starts_with('-'))
+    name.starts_with(synced::NAME) || name.starts_with(PREFIX)
 }
 
 /// What opening the log of a directory would find, without a change to anything.

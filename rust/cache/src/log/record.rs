@@ -16,6 +16,8 @@
 use std::io;
 use std::sync::Arc;
 
+use tiercel_container::seal;
+
 use crate::KeyRef;
 use crate::packing::{Codec, shared, unpack};
 
@@ -76,8 +78,7 @@ impl Head {
         out[24..32].copy_from_slice(&self.value.to_le_bytes());
         out[32..36].copy_from_slice(&self.key_sum.to_le_bytes());
         out[36..SUM].copy_from_slice(&self.body_sum.to_le_bytes());
-        let sum = crc32c::crc32c_append(crc32c::crc32c_append(seed, &offset.to_le_bytes()), &out[..SUM]);
-        out[SUM..].copy_from_slice(&sum.to_le_bytes());
+        seal(crc32c::crc32c_append(seed, &offset.to_le_bytes()), &mut out);
         out
     }
 

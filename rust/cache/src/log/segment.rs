@@ -15,13 +15,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tiercel_container::{check_at, create_new, open_to_read, read_at, write_at};
+use tiercel_container::log::file_name;
+use tiercel_container::{check_at, create_new, open_to_read, read_at, seal, write_at};
 
 use super::disk::{Purpose, is_no_file};
 use super::synced::Synced;
 
-/// What the names of segments begin with.
-pub(super) const NAME: &str = "log";
 const MAGIC: [u8; 4] = *b"TCLG";
 const VERSION: u32 = 1;
 /// Bytes before the first record.
@@ -43,8 +42,7 @@ fn start(log: u64, number: u64) -> [u8; START as usize] {
     out[4..8].copy_from_slice(&VERSION.to_le_bytes());
     out[8..16].copy_from_slice(&log.to_le_bytes());
     out[16..24].copy_from_slice(&number.to_le_bytes());
-    let sum = crc32c::crc32c(&out[..24]);
-    out[24..].copy_from_slice(&sum.to_le_bytes());
+    seal(0, &mut out);
     out
 }
 
@@ -58,7 +56,7 @@ pub(super) struct Kept {
 impl Segment {
     /// The path of a segment.
     pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
-        directory.join(format!("{NAME}-{number}"))
+        directory.join(file_name(number))
     }
 
     /// Whether a file begins as a segment does, of whatever log: true with all of the magic, and false with a part of it, which may be

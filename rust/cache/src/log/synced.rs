@@ -20,7 +20,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tiercel_container::{SECTOR, check_at, create_new, open_to_read, open_to_write, read_at, write_at};
+use tiercel_container::{
+    SECTOR, check_at, check_seal, create_new, open_to_read, open_to_write, read_at, seal, u32_at, u64_at, write_at,
+};
 
 use super::disk::{Purpose, is_no_file};
 
@@ -116,8 +118,7 @@ impl Synced {
         for (place, field) in out[8..40].chunks_exact_mut(8).zip([self.log, self.turn, self.segment, self.offset]) {
             place.copy_from_slice(&field.to_le_bytes());
         }
-        let sum = crc32c::crc32c(&out[..40]);
-        out[40..].copy_from_slice(&sum.to_le_bytes());
+        seal(0, &mut out);
         out
     }
 }
@@ -137,9 +138,6 @@ fn has_magic(file: &File) -> io::Result<bool> {
 
 /// Log, turn, segment and offset.
 fn decode(bytes: &[u8; SLOT]) -> Option<[u64; 4]> {
-    let whole = bytes[..4] == MAGIC
-        && bytes[4..8] == VERSION.to_le_bytes()
-        && bytes[40..] == crc32c::crc32c(&bytes[..40]).to_le_bytes();
-    let field = |number: usize| Some(u64::from_le_bytes(bytes[8 + number * 8..][..8].try_into().ok()?));
-    if whole { Some([field(0)?, field(1)?, field(2)?, field(3)?]) } else { None }
+    let whole = bytes[..4] == MAGIC && u32_at(bytes, 4) == VERSION && check_seal(0, bytes).is_ok();
+    whole.then(|| [8, 16, 24, 32].map(|at| u64_at(bytes, at)))
 }

@@ -3,9 +3,10 @@
 use std::io::{self, Read};
 
 use super::errors::{SectionError, damaged};
-use super::header::{Header, Input, name, u32_at};
-use super::layout::{BLOCK, CHECKSUM, Kind, Section, Tag, is_optional};
+use super::header::{Header, Input, name};
+use super::layout::{BLOCK, Kind, Section, Tag, is_optional};
 use super::reader::unequal;
+use crate::bytes::{CHECKSUM, u32_at};
 use crate::vfs::VfsFile;
 
 /// An open file of sections. Its header has been checked; a section is checked when it is read.

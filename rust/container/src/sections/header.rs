@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 
 use super::errors::{SectionError, damaged};
-use super::layout::{ALIGN, CHECKSUM, ENTRY, FIXED, Kind, Layout, MAX_SECTIONS, Tag, header_len, is_optional, padding};
+use super::layout::{ALIGN, ENTRY, FIXED, Kind, Layout, MAX_SECTIONS, Tag, header_len, is_optional, padding};
+use crate::bytes::{CHECKSUM, WrongChecksum, check_seal, u32_at, u64_at};
 
 /// What a header says, once all of it was checked.
 #[derive(Debug)]
@@ -94,9 +95,7 @@ fn read_bytes<R: Read>(input: &mut Input<R>, len: u64, kind: &Kind) -> Result<(V
     }
     header.resize(header_len(*label, count), 0);
     input.fill(&mut header[FIXED..])?;
-    let (summed, stored) = header.split_at(header.len() - CHECKSUM);
-    let (expected, got) = (u32_at(stored, 0), crc32c::crc32c(summed));
-    if expected != got {
+    if let Err(WrongChecksum { expected, got }) = check_seal(0, &header) {
         return damaged(format!("header: expected checksum {expected:08x}, got {got:08x}"), 0);
     }
     Ok((header, *label))
@@ -154,12 +153,4 @@ fn entry_at(label: usize, index: usize) -> u64 {
 
 fn tag_of(entry: &[u8]) -> Tag {
     [entry[0], entry[1], entry[2], entry[3]]
-}
-
-pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
 }

@@ -1,5 +1,7 @@
 //! Where everything stands in a file.
 
+use crate::bytes::{CHECKSUM, seal};
+
 /// Name of a section: four ASCII characters.
 pub type Tag = [u8; 4];
 
@@ -9,8 +11,6 @@ pub(super) const MAX_SECTIONS: usize = 64;
 pub(super) const FIXED: usize = 24;
 /// Bytes of an entry of the section table.
 pub(super) const ENTRY: usize = 20;
-/// Bytes of a checksum.
-pub(super) const CHECKSUM: usize = 4;
 /// Bytes of payload under one checksum.
 pub(super) const BLOCK: usize = 64 * 1024;
 /// Every payload starts at a multiple of this.
@@ -95,7 +95,8 @@ impl Layout {
             header.extend(section.offset.to_le_bytes());
             header.extend(section.len.to_le_bytes());
         }
-        header.extend(crc32c::crc32c(&header).to_le_bytes());
+        header.extend([0; CHECKSUM]);
+        seal(0, &mut header);
         header
     }
 }

@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use bytemuck::Pod;
 
 use super::errors::{SectionError, damaged};
-use super::header::{Header, Input, name, u32_at};
-use super::layout::{BLOCK, CHECKSUM, Kind, Section, Tag, is_optional};
+use super::header::{Header, Input, name};
+use super::layout::{BLOCK, Kind, Section, Tag, is_optional};
+use crate::bytes::{CHECKSUM, u32_at};
 
 /// Reads sections in the order in which they stand in the file.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use proptest::test_runner::RngSeed;
 
 use super::errors::{Damage, SectionError};
 use super::file::SectionFile;
-use super::layout::{BLOCK, CHECKSUM, ENTRY, FIXED, Kind, Tag, file_len, header_len};
+use super::layout::{BLOCK, ENTRY, FIXED, Kind, Tag, file_len, header_len};
 use super::reader::SectionReader;
 use super::writer::SectionWriter;
+use crate::bytes::{CHECKSUM, seal};
 use crate::vfs::{OsVfs, Vfs};
 
 /// A section and its payload.
@@ -60,9 +61,7 @@ fn corruption(file: &[u8], sections: &[Content]) -> Damage {
 /// Make the checksum of the header right again after a change.
 fn reseal(file: &mut [u8]) {
     let count = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
-    let at = header_len(0, count) - CHECKSUM;
-    let checksum = crc32c::crc32c(&file[..at]);
-    file[at..at + CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    seal(0, &mut file[..header_len(0, count)]);
 }
 
 proptest! {

@@ -1,8 +1,9 @@
 //! Vectors that are in no segment yet: they stay in the log until they are.
 
+use tiercel_container::log::{LogFiles, read_until};
+
 use crate::errors::ReadError;
-use crate::log::file::LogFiles;
-use crate::log::read::{for_each_batch, read_until};
+use crate::log::read::for_each_batch;
 
 /// Vectors of rows, as they were put in.
 #[derive(Clone, Copy, Debug)]

@@ -1,68 +1,12 @@
-//! Reading the files of the log.
+//! The batches in the groups of the log.
 
 use std::path::Path;
 
+use tiercel_container::Vfs;
+use tiercel_container::log::{LogFile, LogFiles, LoggedGroup, verify};
+
 use crate::errors::ReadError;
 use crate::log::batch::{self as log_batch, LoggedBatch};
-use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LoggedGroup};
-use tiercel_container::Vfs;
-
-/// How far a file was read: the last batch, where its group ends, and the chain up to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) after: u64,
-    pub(crate) end: u64,
-    pub(crate) chain: u32,
-}
-
-impl Place {
-    /// Before the first group of a file.
-    pub(crate) fn start(file: &LogFile) -> Self {
-        Self { after: file.before, end: FIRST, chain: file.chain }
-    }
-
-    /// The start of the file that must follow.
-    pub(crate) fn in_next(self, file: &LogFile) -> Result<Self, ReadError> {
-        if file.before != self.after {
-            let what = format!("header: expected batch {} before it, got {}", self.after, file.before);
-            return Err(file.corrupt(&what, 20));
-        }
-        // An earlier version did not write it.
-        if file.chain != 0 && file.chain != self.chain {
-            return Err(file.corrupt("header: expected the groups of the file before it to be before it", 64));
-        }
-        Ok(Self::start(file))
-    }
-
-    /// Behind a group that follows.
-    fn behind(self, group: &LoggedGroup) -> Self {
-        Self { after: group.last(), end: group.end, chain: group.chain(self.chain) }
-    }
-}
-
-/// Visit the groups of a file of `len` bytes from a place on. A group behind `sound` that is not whole ends the walk; before, it is
-/// damage.
-pub(crate) fn walk(
-    file: &LogFile,
-    from: Place,
-    len: u64,
-    sound: u64,
-    mut each: impl FnMut(&LoggedGroup) -> Result<(), ReadError>,
-) -> Result<Place, ReadError> {
-    let mut place = from;
-    while place.end < len {
-        let group = match file.group(place.end, len, place.after) {
-            Err(ReadError::Corrupt(_)) if place.end >= sound => break,
-            group => group?,
-        };
-        each(&group)?;
-        place = place.behind(&group);
-    }
-    if place.end < sound {
-        return Err(file.corrupt(&format!("file: expected {sound} bytes, as its header says, got {len}"), len));
-    }
-    Ok(place)
-}
 
 /// Visit the batches of a group: the number of each, its first row, and what it is.
 pub(crate) fn for_each_batch<E: From<ReadError>>(
@@ -81,37 +25,7 @@ pub(crate) fn for_each_batch<E: From<ReadError>>(
     Ok(())
 }
 
-/// Visit the groups of a file up to batch `until` or the begin of the next file. Returns where they
-/// end.
-pub(crate) fn read_until<E: From<ReadError>>(
-    file: &LogFile,
-    next: Option<&LogFile>,
-    until: u64,
-    mut each: impl FnMut(&LoggedGroup) -> Result<(), E>,
-) -> Result<u64, E> {
-    let last = next.map_or(until, |next| next.before.min(until));
-    let mut place = Place::start(file);
-    while place.after < last {
-        let len = file.file.len().map_err(ReadError::from)?;
-        let group = file.group(place.end, len, place.after)?;
-        each(&group)?;
-        place = place.behind(&group);
-    }
-    Ok(place.end)
-}
-
-/// Where the groups of a file up to batch `until` end.
-pub(crate) fn end(file: &LogFile, next: Option<&LogFile>, until: u64) -> Result<u64, ReadError> {
-    read_until(file, next, until, |_| Ok(()))
-}
-
-/// Read the files of the log up to `end` in the last one.
-pub(crate) fn verify(vfs: &dyn Vfs, dir: &Path, files: &LogFiles, end: u64) -> Result<(), ReadError> {
-    let mut place = Place::start(&files[0]);
-    for (index, file) in files.iter().enumerate() {
-        let (file, _) = LogFile::open(vfs.open(&dir.join(log_file::file_name(file.number)))?, file.number)?;
-        let len = if index + 1 < files.len() { file.file.len()? } else { end };
-        place = walk(&file, place.in_next(&file)?, len, len, |group| for_each_batch(&file, group, |_, _, _| Ok(())))?;
-    }
-    Ok(())
+/// Read the files of the log up to `end` in the last one, and every batch in them.
+pub(crate) fn verify_log(vfs: &dyn Vfs, dir: &Path, files: &LogFiles, end: u64) -> Result<(), ReadError> {
+    verify(vfs, dir, files, end, |file, group| for_each_batch(file, group, |_, _, _| Ok(())))
 }

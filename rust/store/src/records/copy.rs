@@ -4,10 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
-use tiercel_container::VfsFile;
+use tiercel_container::{Files, VfsFile};
 
 use crate::errors::ReadError;
-use crate::files::Files;
 use crate::names::RECORDS_FILE;
 use crate::records::base::Base;
 use crate::records::database::Db;

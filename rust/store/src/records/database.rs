@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use redb::{Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{Corruption, ReadError, outdated};
 use crate::names::RECORDS_FILE;
 use crate::records::pages::file::PageFile;
 
@@ -142,7 +142,7 @@ fn guard<T>(
     panicked.fetch_or(result.is_err(), Ordering::Relaxed);
     match (result, file.damage()) {
         (Ok(Ok(value)), _) => Ok(value),
-        (_, Some(_)) if file.is_outdated() => Err(ReadError::outdated()),
+        (_, Some(_)) if file.is_outdated() => Err(outdated()),
         (_, Some(damage)) => Err(damage.into()),
         (Ok(Err(redb::Error::Io(error))), None) if error.kind() == io::ErrorKind::InvalidData => {
             Err(corrupt(format!("expected a record database, got {error}")).into())

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use tiercel_container::log::LogFiles;
+
 use crate::errors::{Corruption, ReadError};
-use crate::log::file::LogFiles;
 use crate::log::fresh::{self, FreshChunk};
 use crate::names::RECORDS_FILE;
 use crate::record::{Record, RecordRef};

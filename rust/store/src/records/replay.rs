@@ -3,18 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::Vfs;
+use tiercel_container::log::{self, LogFile, LogHeader, LogWriter, LoggedGroup, Part, Place, walk};
+
 use crate::batch::{Applied, Change};
 use crate::errors::{Corruption, RESTORE, ReadError};
 use crate::log::batch::LoggedBatch;
-use crate::log::file::{self as log_file, LogFile, LogHeader, LoggedGroup};
-use crate::log::read::{Place, for_each_batch, walk};
-use crate::log::writer::{LogWriter, Part};
+use crate::log::read::for_each_batch;
+use crate::names::RECORDS_FILE;
 use crate::records::memtable::Changes;
 use crate::records::pages::header::Header;
 use crate::records::reader::Reader;
 use crate::records::stage::Stage;
 use crate::records::tables::Counters;
-use tiercel_container::Vfs;
 
 /// The log, and what of it is not in the record database.
 pub(crate) struct Replayed {
@@ -46,7 +47,7 @@ pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, records: &Header, reader: &
         return Err(file.corrupt(&what, place.end));
     }
     let (changes, counters, header) = (stage.changes, stage.counters, opened[opened.len() - 1].1);
-    let log = LogWriter::new(Arc::clone(vfs), dir.to_owned(), parts, header, place.chain);
+    let log = LogWriter::new(Arc::clone(vfs), (dir.to_owned(), RECORDS_FILE), parts, header, place.chain);
     Ok(Replayed { log, changes, counters })
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn open_files(
     records: &Header,
     first: u64,
 ) -> Result<Vec<(Arc<LogFile>, LogHeader)>, ReadError> {
-    let mut numbers: Vec<u64> = vfs.list(dir)?.iter().filter_map(|name| log_file::number_of(name)).collect();
+    let mut numbers: Vec<u64> = vfs.list(dir)?.iter().filter_map(|name| log::number_of(name)).collect();
     numbers.retain(|number| *number >= first);
     numbers.sort_unstable();
     let mut files = Vec::with_capacity(numbers.len());
@@ -69,11 +70,11 @@ pub(crate) fn open_files(
             gap = true;
             break;
         }
-        let (file, header) = LogFile::open(vfs.open(&dir.join(log_file::file_name(number)))?, number)?;
+        let (file, header) = LogFile::open(vfs.open(&dir.join(log::file_name(number)))?, number)?;
         if !header.identity.fits(records.identity) {
-            return Err(file.corrupt(&header.identity.is_foreign(records.identity), 40));
+            return Err(file.corrupt(&header.identity.is_foreign(records.identity, RECORDS_FILE), 40));
         }
-        records.check_age(header.writes, &log_file::file_name(number))?;
+        records.check_age(header.writes, &log::file_name(number))?;
         files.push((Arc::new(file), header));
         expected = Some(number + 1);
     }
@@ -83,7 +84,7 @@ pub(crate) fn open_files(
         _ => {
             let number = files.last().map_or(first, |(file, _)| file.number + 1);
             let what = format!("expected a part of the log, got no file: {RESTORE}");
-            Err(Corruption { file: log_file::file_name(number), what, offset: None }.into())
+            Err(Corruption { file: log::file_name(number), what, offset: None }.into())
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The tables of the record database, and how changes get into them.
 
 use redb::{ReadTransaction, TableDefinition, WriteTransaction};
+use tiercel_container::log::MAX_NUMBER;
 
-use crate::limits::MAX_NUMBER;
 use crate::records::memtable::Changes;
 
 /// Rows by id: the live records.

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::WriteTransaction;
-use tiercel_container::NoRoom;
+use tiercel_container::{Identity, NoRoom, Vfs};
 
 use crate::errors::{CommitError, ReadError, failed};
-use crate::identity::Identity;
 use crate::names::{RECORDS_FILE, VIEW_FILE};
 use crate::records::base::Base;
 use crate::records::check::{Scope, check};
@@ -18,7 +17,6 @@ use crate::records::pages::file::PageFile;
 use crate::records::pages::header::Header;
 use crate::records::pages::state::Health;
 use crate::records::view_file;
-use tiercel_container::Vfs;
 
 /// Views whose pages stay as they are.
 const KEPT: u64 = 2;

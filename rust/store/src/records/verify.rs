@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tiercel_container::Vfs;
+
 use crate::errors::{Corruption, ReadError};
 use crate::names::RECORDS_FILE;
 use crate::record::RecordRef;
@@ -11,7 +13,6 @@ use crate::records::check::{Scope, check};
 use crate::records::database::Db;
 use crate::records::pages::file::PageFile;
 use crate::records::reader::Reader;
-use tiercel_container::Vfs;
 
 /// Memory for pages of a database that is read from front to back.
 const CACHE: usize = 16 << 20;

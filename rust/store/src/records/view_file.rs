@@ -16,8 +16,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::errors::{Corruption, ReadError};
-use crate::files::Files;
+use tiercel_container::{Files, SECTOR, Vfs};
+
+use crate::errors::{Corruption, ReadError, outdated};
 use crate::names::{RECORDS_FILE, VIEW_FILE};
 use crate::records::base::Base;
 use crate::records::check::{Scope, check};
@@ -26,8 +27,6 @@ use crate::records::pages::file::PageFile;
 use crate::records::pages::header::{self, Header};
 use crate::records::pages::layout::PAGE;
 use crate::records::pages::state::KeptPages;
-use tiercel_container::SECTOR;
-use tiercel_container::Vfs;
 
 /// Memory for pages while a database is opened for nothing else.
 const CACHE: usize = 1 << 20;
@@ -47,7 +46,7 @@ pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), Re
         bytes.extend(&*page);
     }
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    Files::new(vfs, dir, header.identity).write(VIEW_FILE, |file| Ok(file.write_at(0, &bytes)?))
+    Files::new(vfs, dir, header.identity, RECORDS_FILE).write(VIEW_FILE, |file| Ok(file.write_at(0, &bytes)?))
 }
 
 /// The record database as the last view shows it, and whether there is one: without, it is shown as it is now, and nothing holds its
@@ -67,7 +66,7 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
     // What was read meanwhile may belong to what came later.
     let later = header::read(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
     if file.header().is_outdated(&later) || current && later != now {
-        return Err(ReadError::outdated());
+        return Err(outdated());
     }
     check(&file, Scope::Read)?;
     Ok((Base::new(&Arc::new(Db::read(file, cache_bytes)?))?, is_view))
@@ -89,7 +88,7 @@ pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Resul
 
 fn check_headers(view: &Header, records: &Header) -> Result<(), ReadError> {
     if !view.identity.fits(records.identity) {
-        let what = view.identity.is_foreign(records.identity);
+        let what = view.identity.is_foreign(records.identity, RECORDS_FILE);
         return Err(Corruption { file: VIEW_FILE.to_owned(), what, offset: Some(356) }.into());
     }
     records.check_age(view.writes, VIEW_FILE)

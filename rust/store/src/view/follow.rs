@@ -16,12 +16,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tiercel_container::log::{self, LogFile, LogHeader, Mark, Place};
+use tiercel_container::{Identity, Vfs};
+
 use crate::batch::{Applied, Change};
-use crate::errors::{OpenError, ReadError};
+use crate::errors::{OpenError, ReadError, is_outdated, outdated};
 use crate::found;
-use crate::identity::Identity;
-use crate::log::file::{self as log_file, LogFile, LogHeader, Mark};
-use crate::log::read::{self as log_read, Place};
 use crate::names::RECORDS_FILE;
 use crate::records::base::Base;
 use crate::records::memtable::Layer;
@@ -31,7 +31,6 @@ use crate::records::replay;
 use crate::records::stage::Stage;
 use crate::records::tables::Counters;
 use crate::records::view_file;
-use tiercel_container::Vfs;
 
 /// So often a writer may come in between.
 const ATTEMPTS: usize = 10;
@@ -81,7 +80,7 @@ impl Follower {
             match &result {
                 Err(ReadError::Corrupt(_)) => {}
                 Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.is_outdated() => {}
+                Err(ReadError::Io(error)) if is_outdated(error) => {}
                 _ => break,
             }
             result = Self::open_once(vfs, dir, cache_bytes);
@@ -101,7 +100,7 @@ impl Follower {
         let (vfs, dir, identity) = (Arc::clone(vfs), dir.to_owned(), records.identity);
         let mut follower = Self { vfs, dir, cache_bytes, reader, layer, place, last: None, is_view, records, identity };
         if !follower.read_on(|_| ())? {
-            return Err(ReadError::outdated());
+            return Err(outdated());
         }
         if follower.place.after < shown {
             let what = format!("expected batches up to {shown}, got {}", follower.place.after);
@@ -211,7 +210,7 @@ impl Follower {
             }
             let len = file.file.len()?;
             let sound = if next.is_some() { len } else { header.synced };
-            place = log_read::walk(&file, place, len, sound, |group| {
+            place = log::walk(&file, place, len, sound, |group| {
                 last = Some(group.mark());
                 replay::replay_group(&file, group, &mut stage, |_, batch, new| {
                     if let Some((changes, applied)) = &new {
@@ -251,7 +250,7 @@ fn now(vfs: &dyn Vfs, dir: &Path) -> Result<Header, ReadError> {
 
 /// A file of the log, if it is there.
 fn open_log(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<Option<(Arc<LogFile>, LogHeader)>, ReadError> {
-    match vfs.open(&dir.join(log_file::file_name(number))) {
+    match vfs.open(&dir.join(log::file_name(number))) {
         Ok(file) => LogFile::open(file, number).map(|(file, header)| Some((Arc::new(file), header))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),

@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tiercel_container::Vfs;
+use tiercel_container::log::{self};
+
 use crate::errors::{Corruption, OpenError, ReadError, is_outdated};
-use crate::log::file as log_file;
 use crate::names::RECORDS_FILE;
 use crate::records::pages::header;
 use crate::records::reader::Reader;
@@ -15,7 +17,6 @@ use crate::records::verify::verify_reader;
 use crate::segment::{self, Segment};
 use crate::sizes::Sizes;
 use crate::view::follow::Follower;
-use tiercel_container::Vfs;
 
 /// So often at most the files are read again because a writer may have come in between.
 const LOOKS: usize = 10;
@@ -36,7 +37,7 @@ impl View {
 
     /// Read along from all that is committed on. Nothing that a follower shows changes under its readers, but what the last two
     /// publications of a writer left behind may be written over; the opening of a writer counts for two. A read of that is an error
-    /// for which [`ReadError::is_outdated`] holds.
+    /// for which [`is_outdated`](crate::is_outdated) holds.
     pub fn follow(&self) -> Result<Follower, OpenError> {
         Follower::open(&self.vfs, &self.dir, self.cache_bytes)
     }
@@ -105,7 +106,7 @@ impl View {
             let part = match &*name {
                 RECORDS_FILE => &mut sizes.records,
                 name if name.ends_with(segment::SUFFIX) => &mut sizes.segments,
-                name if log_file::number_of(name).is_some() => &mut sizes.log,
+                name if log::number_of(name).is_some() => &mut sizes.log,
                 _ => continue,
             };
             match self.vfs.open(&self.dir.join(&name)) {

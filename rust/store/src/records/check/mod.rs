@@ -15,7 +15,7 @@ use std::hash::{BuildHasher, RandomState};
 use redb::TableHandle;
 use tiercel_container::quoted;
 
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{Corruption, ReadError, outdated};
 use crate::names::RECORDS_FILE;
 use crate::record::RecordRef;
 use crate::records::numbers::{shown, u32_at};
@@ -39,7 +39,7 @@ pub(crate) enum Scope {
 /// Check the record database in a file; afterwards redb may open it.
 pub(crate) fn check(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
     match (check_file(file, scope), file.damage()) {
-        (Err(_), _) if file.is_outdated() => Err(ReadError::outdated()),
+        (Err(_), _) if file.is_outdated() => Err(outdated()),
         // The page that could not be read has more to tell than what could not be found in it.
         (Err(_), Some(damage)) => Err(damage.into()),
         (result, _) => result,

@@ -21,17 +21,14 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
-use tiercel_container::NoRoom;
+use tiercel_container::{Identity, NoRoom, VfsFile, gone, write_sector};
 
 use crate::errors::{Corruption, ReadError};
-use crate::identity::Identity;
 use crate::records::pages::header::{self, Header};
 use crate::records::pages::layout::{self, PAGE, REDB_HEADER};
 use crate::records::pages::redb_header;
 use crate::records::pages::run::Run;
 use crate::records::pages::state::{Health, KeptPages, Mode, State};
-use tiercel_container::write_sector;
-use tiercel_container::{VfsFile, gone};
 
 /// Pages that are held in memory at most, as long as the disk takes them.
 const HELD: usize = (64 << 20) / PAGE;

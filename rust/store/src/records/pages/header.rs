@@ -20,12 +20,11 @@
 
 use std::io;
 
+use tiercel_container::{Identity, SECTOR, VfsFile, read_sector};
+
 use crate::errors::{Corruption, ReadError};
-use crate::identity::Identity;
 use crate::names::RECORDS_FILE;
 use crate::records::pages::layout::{REDB_HEADER, SUMS, file_len, sums_at};
-use tiercel_container::VfsFile;
-use tiercel_container::{SECTOR, read_sector};
 
 const MAGIC: &[u8; 8] = b"TIERCELR";
 const VERSION: u32 = 4;

@@ -1,6 +1,7 @@
 //! The header of redb: where in it things stand, and what they must be.
 
-use crate::limits::MAX_NUMBER;
+use tiercel_container::log::MAX_NUMBER;
+
 use crate::records::numbers::{u32_at, u64_at};
 use crate::records::pages::layout::{PAGE, REDB_HEADER};
 

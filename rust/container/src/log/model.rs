@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use group::Group;
 
-#[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
+#[expect(clippy::duplicate_mod, unreachable_pub, reason = "compiled once more, for loom")]
 #[path = "group.rs"]
 mod group;
 

@@ -4,30 +4,36 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::identity::Identity;
-use crate::names::RECORDS_FILE;
-use tiercel_container::{Draft, Vfs, VfsFile, replace};
+use crate::replace::{Draft, replace};
+use crate::vfs::{Vfs, VfsFile};
 
 /// Ending of a file that is being written.
 const TEMPORARY: &str = ".tmp";
 
 /// The directory of a collection, to make files in.
-#[derive(Clone, Copy)]
-pub(crate) struct Files<'a> {
-    pub(crate) vfs: &'a dyn Vfs,
-    pub(crate) dir: &'a Path,
-    pub(crate) identity: Identity,
-    /// The directory whose record database has the permissions that new files get.
-    pub(crate) like: &'a Path,
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// Where the directory is.
+    pub vfs: &'a dyn Vfs,
+    /// The directory.
+    pub dir: &'a Path,
+    /// The collection that its files belong to.
+    pub identity: Identity,
+    /// The directory of the file whose permissions new files get.
+    pub like: &'a Path,
+    /// The name of that file.
+    pub witness: &'static str,
 }
 
 impl<'a> Files<'a> {
-    pub(crate) fn new(vfs: &'a dyn Vfs, dir: &'a Path, identity: Identity) -> Self {
-        Self { vfs, dir, identity, like: dir }
+    /// The directory of a collection that has a file `witness`.
+    pub fn new(vfs: &'a dyn Vfs, dir: &'a Path, identity: Identity, witness: &'static str) -> Self {
+        Self { vfs, dir, identity, like: dir, witness }
     }
 
     /// Write a file through `write`. When this returns, the file is whole and on disk; when it fails, nothing has its name,
     /// unless it was the directory that could not be synced.
-    pub(crate) fn write<E: From<io::Error>>(
+    pub fn write<E: From<io::Error>>(
         &self,
         name: &str,
         write: impl FnOnce(&dyn VfsFile) -> Result<(), E>,
@@ -36,8 +42,8 @@ impl<'a> Files<'a> {
     }
 
     /// Begin a file under a temporary name, in place of what a failure left. No file of anybody else has this name.
-    pub(crate) fn begin(&self, name: &str) -> io::Result<(Draft<'a>, Box<dyn VfsFile>)> {
-        let (temporary, like) = (self.temporary(name), self.like.join(RECORDS_FILE));
+    pub fn begin(&self, name: &str) -> io::Result<(Draft<'a>, Box<dyn VfsFile>)> {
+        let (temporary, like) = (self.temporary(name), self.like.join(self.witness));
         match Draft::begin(self.vfs, temporary.clone(), Some(&like)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.vfs.remove(&temporary)?;
@@ -54,12 +60,12 @@ impl<'a> Files<'a> {
 }
 
 /// Whether a name is that of a file which the collection was writing.
-pub(crate) fn is_temporary_of(name: &str, identity: Identity) -> bool {
+pub fn is_temporary_of(name: &str, identity: Identity) -> bool {
     !identity.is_none() && name.ends_with(&format!(".{identity}{TEMPORARY}"))
 }
 
 /// Whether a name is that of a file which some collection was writing.
-pub(crate) fn is_temporary(name: &str) -> bool {
+pub fn is_temporary(name: &str) -> bool {
     let identity = name.strip_suffix(TEMPORARY).and_then(|name| name.rsplit_once('.')).map(|(_, identity)| identity);
     identity.is_some_and(|identity| {
         identity.len() == 2 * Identity::LEN && identity.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -67,7 +73,7 @@ pub(crate) fn is_temporary(name: &str) -> bool {
 }
 
 /// Make a directory, and those above it that are missing, so that they last. It is fine if the directory is there.
-pub(crate) fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Result<()> {
+pub fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Result<()> {
     match vfs.create_dir(dir, like) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let Some(parent) = dir.parent().filter(|parent| *parent != Path::new("")) else { return Err(error) };
@@ -80,7 +86,7 @@ pub(crate) fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> 
 }
 
 /// Make the name of a directory last.
-pub(crate) fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
+pub fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
     match dir.parent() {
         Some(parent) if parent == Path::new("") => vfs.sync_dir(Path::new(".")),
         Some(parent) => vfs.sync_dir(parent),
@@ -91,12 +97,12 @@ pub(crate) fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tiercel_container::ReadOnlyVfs;
+    use crate::vfs::ReadOnlyVfs;
 
     #[test]
     fn temporaries_of_one_collection_are_told_from_all_else() {
         let identity = Identity::random();
-        let files = Files::new(&ReadOnlyVfs, Path::new("dir"), identity);
+        let files = Files::new(&ReadOnlyVfs, Path::new("dir"), identity, "records");
         let temporary = files.temporary("log-1");
         let name = temporary.file_name().unwrap().to_str().unwrap();
         assert!(is_temporary_of(name, identity) && is_temporary(name));

@@ -4,23 +4,43 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tiercel_container::NoRoom;
+use thiserror::Error;
 
-use crate::errors::{CommitError, failed};
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
-use tiercel_container::write_sector;
-use tiercel_container::{Vfs, gone};
+use crate::place::gone;
+use crate::room::NoRoom;
+use crate::sector::write_sector;
+use crate::vfs::Vfs;
 
 /// Bytes from which on a log file is ended and the next one begun.
 const FULL: u64 = 32 << 20;
 
+/// Why nothing was appended.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    /// The file system takes nothing more. Nothing was changed.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// A write or a sync failed. After this nothing is known about what is on the disk.
+    #[error(transparent)]
+    Failed(io::Error),
+}
+
+impl From<io::Error> for AppendError {
+    fn from(error: io::Error) -> Self {
+        NoRoom::of(&error).map_or_else(|| Self::Failed(error), Self::NoRoom)
+    }
+}
+
 /// The one that adds to the log.
 #[derive(Debug)]
-pub(crate) struct LogWriter {
+pub struct LogWriter {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
+    /// The file whose permissions new files get, see [`Files::witness`].
+    witness: &'static str,
     /// The last one is added to.
     parts: Vec<Part>,
     /// Of the last one.
@@ -35,19 +55,27 @@ pub(crate) struct LogWriter {
 
 /// A file of the log.
 #[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) file: Arc<LogFile>,
+pub struct Part {
+    /// The file.
+    pub file: Arc<LogFile>,
     /// All rows with a vector in it are below.
-    pub(crate) rows: u32,
+    pub rows: u32,
     /// Where its groups end.
-    pub(crate) end: u64,
+    pub end: u64,
 }
 
 impl LogWriter {
-    /// Go on behind what was read: at least one file, of which the last one has this header, up to a group with this chain.
-    pub(crate) fn new(vfs: Arc<dyn Vfs>, dir: PathBuf, parts: Vec<Part>, header: LogHeader, chain: u32) -> Self {
+    /// Go on in the directory `dir`, which has a file `witness`, behind what was read: at least one file, of which the last one has
+    /// this header, up to a group with this chain.
+    pub fn new(
+        vfs: Arc<dyn Vfs>,
+        (dir, witness): (PathBuf, &'static str),
+        parts: Vec<Part>,
+        header: LogHeader,
+        chain: u32,
+    ) -> Self {
         let shared = share(&parts);
-        Self { vfs, dir, parts, header, chain, shared, torn: false }
+        Self { vfs, dir, witness, parts, header, chain, shared, torn: false }
     }
 
     fn part(&self) -> &Part {
@@ -55,44 +83,44 @@ impl LogWriter {
     }
 
     /// The files of the log.
-    pub(crate) fn files(&self) -> LogFiles {
+    pub fn files(&self) -> LogFiles {
         Arc::clone(&self.shared)
     }
 
     /// The file that is added to, and where its groups end.
-    pub(crate) fn last(&self) -> (Arc<LogFile>, u64) {
+    pub fn last(&self) -> (Arc<LogFile>, u64) {
         (Arc::clone(&self.part().file), self.part().end)
     }
 
     /// Whether there are groups that were not synced.
-    pub(crate) fn is_ahead(&self) -> bool {
+    pub fn is_ahead(&self) -> bool {
         self.header.synced < self.part().end
     }
 
     /// Whether the file that is added to should be ended.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.part().end >= FULL
     }
 
     /// The number of the file that is added to, if it has no groups yet.
-    pub(crate) fn unused(&self) -> Option<u64> {
+    pub fn unused(&self) -> Option<u64> {
         let part = self.part();
         (part.end == FIRST).then_some(part.file.number)
     }
 
     /// Append a group that has vectors of rows below `rows`, and sync it if it is to be `durable`. Without room nothing is changed;
     /// after any other failure nothing is known about the file.
-    pub(crate) fn append(&mut self, group: &[u8], rows: u32, durable: bool) -> Result<(), CommitError> {
+    pub fn append(&mut self, group: &[u8], rows: u32, durable: bool) -> Result<(), AppendError> {
         self.cut_off()?;
         let (file, end) = self.last();
         // A sync that fails leaves no doubt about what was synced before. What was not may be gone.
         let alone = durable && !self.is_ahead();
         let written = file.file.write_at(end, group).and_then(|()| if alone { file.file.sync() } else { Ok(()) });
         if let Err(error) = written {
-            let why = NoRoom::of(&error).ok_or_else(|| failed(error))?;
+            let why = NoRoom::of(&error).ok_or(AppendError::Failed(error))?;
             self.torn = true;
             // If there is no room for this either, the next group comes after it.
-            return Err(self.cut_off().err().unwrap_or(CommitError::NoRoom(why)));
+            return Err(self.cut_off().err().unwrap_or(AppendError::NoRoom(why)));
         }
         if let Some(part) = self.parts.last_mut() {
             part.end += group.len() as u64;
@@ -104,29 +132,28 @@ impl LogWriter {
             (true, false) => self.sync(),
             (false, _) => Ok(()),
         };
-        synced.map_err(failed)
+        synced.map_err(AppendError::Failed)
     }
 
     /// Cut off what a write without room has left. That may be a whole group, which a power cut must not bring back.
-    fn cut_off(&mut self) -> Result<(), CommitError> {
+    fn cut_off(&mut self) -> Result<(), AppendError> {
         if self.torn {
             let (file, end) = self.last();
-            let cut = file.file.set_len(end).and_then(|()| file.file.sync());
-            cut.map_err(|error| NoRoom::of(&error).map_or_else(|| failed(error), Into::into))?;
+            file.file.set_len(end).and_then(|()| file.file.sync())?;
             self.torn = false;
         }
         Ok(())
     }
 
     /// Check that the file that is added to still has its name: otherwise nobody will find what is added.
-    pub(crate) fn check_in_place(&self) -> io::Result<()> {
+    pub fn check_in_place(&self) -> io::Result<()> {
         let LogFile { file, number, .. } = &*self.part().file;
         let path = self.dir.join(log_file::file_name(*number));
         if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
     }
 
     /// Check that a file of this name lies beside the log, be it `known` or another.
-    pub(crate) fn check_beside(&self, name: &str, known: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
+    pub fn check_beside(&self, name: &str, known: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
         let path = self.dir.join(name);
         if known(&path)? {
             return Ok(());
@@ -138,7 +165,7 @@ impl LogWriter {
     }
 
     /// Begin to write. What is behind the last group is cut off, for good; all else is on the disk when this returns.
-    pub(crate) fn begin(&mut self, identity: Identity) -> io::Result<()> {
+    pub fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
         if file.file.len()? > end {
             file.file.set_len(end)?;
@@ -155,13 +182,13 @@ impl LogWriter {
     }
 
     /// Note how often the record database was written: a copy of it that is older than that is found.
-    pub(crate) fn note_writes(&mut self, writes: u64) -> io::Result<()> {
+    pub fn note_writes(&mut self, writes: u64) -> io::Result<()> {
         self.header.writes = writes;
         self.write_header()
     }
 
     /// Sync all groups.
-    pub(crate) fn sync(&mut self) -> io::Result<()> {
+    pub fn sync(&mut self) -> io::Result<()> {
         if self.is_ahead() {
             let (file, end) = self.last();
             file.file.sync()?;
@@ -171,7 +198,7 @@ impl LogWriter {
     }
 
     /// Note that a file has been synced up to `end`.
-    pub(crate) fn mark(&mut self, file: &LogFile, end: u64) -> io::Result<()> {
+    pub fn mark(&mut self, file: &LogFile, end: u64) -> io::Result<()> {
         if file.number == self.header.number && end > self.header.synced {
             self.header.synced = end;
             self.write_header()?;
@@ -188,18 +215,18 @@ impl LogWriter {
     }
 
     /// End the file and begin the next one behind batch `sequence`, unless it has no groups or there is no room.
-    pub(crate) fn rotate(&mut self, sequence: u64) -> Result<(), CommitError> {
+    pub fn rotate(&mut self, sequence: u64) -> Result<(), AppendError> {
         self.cut_off()?;
         if self.part().end == FIRST {
             return Ok(());
         }
-        self.end_file(sequence).map_err(failed)
+        self.end_file(sequence).map_err(AppendError::Failed)
     }
 
     fn end_file(&mut self, sequence: u64) -> io::Result<()> {
         self.sync()?;
         let header = self.header.next(sequence, self.chain);
-        let file = match create(Files::new(&*self.vfs, &self.dir, header.identity), header) {
+        let file = match create(Files::new(&*self.vfs, &self.dir, header.identity, self.witness), header) {
             Err(error) if NoRoom::of(&error).is_some() && !self.has(header.number)? => return Ok(()),
             file => file?,
         };
@@ -220,14 +247,14 @@ impl LogWriter {
 
     /// Number of the first file that is needed when the batches up to `sequence` are in the record database and the vectors of
     /// rows below `covered` in segments.
-    pub(crate) fn first_needed(&self, sequence: u64, covered: u32) -> u64 {
+    pub fn first_needed(&self, sequence: u64, covered: u32) -> u64 {
         let passed =
             self.parts.windows(2).take_while(|pair| pair[1].file.before <= sequence && pair[0].rows <= covered);
         self.parts[passed.count()].file.number
     }
 
     /// Remove the files before this one, which nothing names any more.
-    pub(crate) fn remove_before(&mut self, number: u64) {
+    pub fn remove_before(&mut self, number: u64) {
         for part in self.parts.extract_if(.., |part| part.file.number < number) {
             // What is left here is found and removed at the next opening.
             let _ = self.vfs.remove(&self.dir.join(log_file::file_name(part.file.number)));
@@ -236,13 +263,13 @@ impl LogWriter {
     }
 
     /// Bytes of all files.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.end).sum()
     }
 }
 
 /// Make a log file without groups.
-pub(crate) fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile> {
+pub fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile> {
     let name = log_file::file_name(header.number);
     files.write(&name, |file| file.write_at(0, &header.encode()))?;
     let LogHeader { number, before, chain, .. } = header;

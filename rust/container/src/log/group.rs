@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sync::{Condvar, Mutex};
 
 /// Work of any number of threads, done by one at a time for all that wait.
-pub(crate) struct Group<W, R> {
+pub struct Group<W, R> {
     state: Mutex<State<W, R>>,
     changed: Condvar,
 }
@@ -21,13 +21,14 @@ struct State<W, R> {
 type Slot<R> = Arc<Mutex<Option<R>>>;
 
 impl<W, R: Clone> Group<W, R> {
-    pub(crate) fn new() -> Self {
+    /// One that nobody waits for.
+    pub fn new() -> Self {
         Self { state: Mutex::new(State { waiting: Vec::new(), led: false }), changed: Condvar::new() }
     }
 
     /// Have `work` done, by this thread or by another one. `lead` takes the work of all that wait, in the order of their
     /// coming, and gives their results in this order; should it panic, all of them get `lost`.
-    pub(crate) fn submit(&self, work: W, lost: &R, lead: impl FnOnce(Vec<W>) -> Vec<R>) -> R {
+    pub fn submit(&self, work: W, lost: &R, lead: impl FnOnce(Vec<W>) -> Vec<R>) -> R {
         let slot = Slot::default();
         let mut state = self.state.lock();
         state.waiting.push((work, Arc::clone(&slot)));
@@ -51,5 +52,11 @@ impl<W, R: Clone> Group<W, R> {
         self.state.lock().led = false;
         self.changed.notify_all();
         slot.lock().take().unwrap_or_else(|| lost.clone())
+    }
+}
+
+impl<W, R: Clone> Default for Group<W, R> {
+    fn default() -> Self {
+        Self::new()
     }
 }

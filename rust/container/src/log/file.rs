@@ -19,7 +19,7 @@
 //!          16    4  number of its batches, u32
 //!          20    4  the row of its first upsert, u32
 //!          24    4  CRC32C of the 24 bytes before and of its batches, u32
-//!          28       the batches, see `batch`
+//!          28       the batches, as their writer encodes them
 //! group    ...
 //! ```
 //!
@@ -31,55 +31,61 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::bytes::{WrongChecksum, check_seal, seal, u32_at, u64_at};
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
-use crate::limits::MAX_NUMBER;
-use tiercel_container::VfsFile;
-use tiercel_container::{SECTOR, read_sector};
+use crate::sector::{SECTOR, read_sector};
+use crate::vfs::VfsFile;
 
+/// Batches and files are counted up from what a file says. This is far from all numbers that
+/// counting can reach.
+pub const MAX_NUMBER: u64 = 1 << 62;
 /// Start of the name of a log file; its number follows.
-const PREFIX: &str = "log-";
+pub const PREFIX: &str = "log-";
 const MAGIC: &[u8; 8] = b"TIERCELL";
 const VERSION: u32 = 2;
 /// The oldest version that is read: it has zeros where later ones have more.
 const OLDEST: u32 = 1;
 /// Where the first group starts.
-pub(crate) const FIRST: u64 = SECTOR as u64;
+pub const FIRST: u64 = SECTOR as u64;
 /// Bytes of a group before its batches.
-pub(crate) const GROUP: usize = 28;
+pub const GROUP: usize = 28;
 
 /// What the header of a log file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LogHeader {
-    pub(crate) number: u64,
+pub struct LogHeader {
+    /// Its number.
+    pub number: u64,
     /// Sequence number of the last batch before the file.
-    pub(crate) before: u64,
+    pub before: u64,
     /// Bytes that have been synced.
-    pub(crate) synced: u64,
+    pub synced: u64,
     /// Whether there is a next file.
-    pub(crate) ended: bool,
-    /// Whether there may be no record database yet.
-    pub(crate) making: bool,
+    pub ended: bool,
+    /// Whether the collection is being made, and may lack other files.
+    pub making: bool,
     /// Which collection it belongs to.
-    pub(crate) identity: Identity,
-    /// How often the record database had been written when it was last told so: it is never older than this.
-    pub(crate) writes: u64,
+    pub identity: Identity,
+    /// How often the record database had been written when the log was last told so: that is never older.
+    pub writes: u64,
     /// The chain of all groups before the file.
-    pub(crate) chain: u32,
+    pub chain: u32,
 }
 
 impl LogHeader {
     /// That of the first file of a collection that is being made.
-    pub(crate) fn first(identity: Identity) -> Self {
+    pub fn first(identity: Identity) -> Self {
         Self { number: 1, before: 0, synced: FIRST, ended: false, making: true, identity, writes: 0, chain: 0 }
     }
 
     /// That of the file after this one, which goes on behind a batch and the chain up to it.
-    pub(crate) fn next(&self, before: u64, chain: u32) -> Self {
+    #[must_use]
+    pub fn next(&self, before: u64, chain: u32) -> Self {
         Self { number: self.number + 1, before, chain, synced: FIRST, ended: false, ..*self }
     }
 
-    pub(crate) fn encode(&self) -> [u8; SECTOR] {
+    /// Its bytes.
+    pub fn encode(&self) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         bytes[..8].copy_from_slice(MAGIC);
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
@@ -91,8 +97,7 @@ impl LogHeader {
         bytes[40..56].copy_from_slice(&self.identity.0);
         bytes[56..64].copy_from_slice(&self.writes.to_le_bytes());
         bytes[64..68].copy_from_slice(&self.chain.to_le_bytes());
-        let checksum = crc32c::crc32c(&bytes[..508]);
-        bytes[508..].copy_from_slice(&checksum.to_le_bytes());
+        seal(0, &mut bytes);
         bytes
     }
 
@@ -101,11 +106,11 @@ impl LogHeader {
         if &bytes[..8] != MAGIC {
             return Err((format!("header: expected TIERCELL, got {}", bytes[..8].escape_ascii()), 0));
         }
-        let (version, expected, got) = (u32_at(bytes, 8), u32_at(bytes, 508), crc32c::crc32c(&bytes[..508]));
+        let version = u32_at(bytes, 8);
         if !(OLDEST..=VERSION).contains(&version) {
             return Err((format!("header: expected format version {VERSION}, got {version}"), 8));
         }
-        if expected != got {
+        if let Err(WrongChecksum { expected, got }) = check_seal(0, bytes) {
             return Err((format!("header: expected checksum {expected:08x}, got {got:08x}"), 0));
         }
         let (number, before) = (u64_at(bytes, 12), u64_at(bytes, 20));
@@ -127,74 +132,78 @@ impl LogHeader {
 }
 
 /// The name of a log file.
-pub(crate) fn file_name(number: u64) -> String {
+pub fn file_name(number: u64) -> String {
     format!("{PREFIX}{number}")
 }
 
 /// The number of the log file that has this name.
-pub(crate) fn number_of(name: &str) -> Option<u64> {
+pub fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_prefix(PREFIX)?.parse().ok()?;
     (file_name(number) == name).then_some(number)
 }
 
 /// A log file, open to be read and added to.
 #[derive(Debug)]
-pub(crate) struct LogFile {
-    pub(crate) file: Box<dyn VfsFile>,
-    pub(crate) number: u64,
+pub struct LogFile {
+    /// The open file.
+    pub file: Box<dyn VfsFile>,
+    /// Its number.
+    pub number: u64,
     /// Sequence number of the last batch before it.
-    pub(crate) before: u64,
+    pub before: u64,
     /// The chain of all groups before it.
-    pub(crate) chain: u32,
+    pub chain: u32,
 }
 
 /// The files of the log, oldest first.
-pub(crate) type LogFiles = Arc<[Arc<LogFile>]>;
+pub type LogFiles = Arc<[Arc<LogFile>]>;
 
 /// A group that was read; its checksum was compared.
 #[derive(Debug)]
-pub(crate) struct LoggedGroup {
+pub struct LoggedGroup {
     /// Number of its first batch.
-    pub(crate) sequence: u64,
+    pub sequence: u64,
     /// How many batches it has.
-    pub(crate) count: u32,
+    pub count: u32,
     /// The row of its first upsert.
-    pub(crate) first_row: u32,
+    pub first_row: u32,
     /// The bytes before its batches.
     fixed: [u8; GROUP],
-    pub(crate) batches: Vec<u8>,
+    /// The batches, as their writer encoded them.
+    pub batches: Vec<u8>,
     /// Where it starts.
-    pub(crate) start: u64,
+    pub start: u64,
     /// Where the next group starts.
-    pub(crate) end: u64,
+    pub end: u64,
 }
 
 impl LoggedGroup {
     /// Number of its last batch.
-    pub(crate) fn last(&self) -> u64 {
+    pub fn last(&self) -> u64 {
         self.sequence + u64::from(self.count) - 1
     }
 
     /// The chain up to this group, given that up to the one before it.
-    pub(crate) fn chain(&self, before: u32) -> u32 {
+    pub fn chain(&self, before: u32) -> u32 {
         chain(before, &self.fixed)
     }
 
-    pub(crate) fn mark(&self) -> Mark {
+    /// What tells it from any other group.
+    pub fn mark(&self) -> Mark {
         Mark { start: self.start, fixed: self.fixed }
     }
 }
 
 /// What tells a group from any other: where it starts, and its numbers and its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub struct Mark {
     start: u64,
     fixed: [u8; GROUP],
 }
 
 impl LogFile {
     /// Read the header of a file, which must be the one with this number.
-    pub(crate) fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
+    pub fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
         let mut opened = Self { file, number, before: 0, chain: 0 };
         let header = opened.header()?;
         (opened.before, opened.chain) = (header.before, header.chain);
@@ -202,7 +211,7 @@ impl LogFile {
     }
 
     /// The header as it is now.
-    pub(crate) fn header(&self) -> Result<LogHeader, ReadError> {
+    pub fn header(&self) -> Result<LogHeader, ReadError> {
         let got = self.file.len()?;
         if got < FIRST {
             return Err(self.corrupt(&format!("file: expected a header of {SECTOR} bytes, got {got}"), got));
@@ -216,7 +225,7 @@ impl LogFile {
     }
 
     /// Read the group at `at` in a file of `len` bytes, which must be the next one after the batch `after`.
-    pub(crate) fn group(&self, at: u64, len: u64, after: u64) -> Result<LoggedGroup, ReadError> {
+    pub fn group(&self, at: u64, len: u64, after: u64) -> Result<LoggedGroup, ReadError> {
         let mut fixed = [0; GROUP];
         if len.saturating_sub(at) < GROUP as u64 {
             return Err(self.corrupt("expected a group", at));
@@ -243,7 +252,7 @@ impl LogFile {
     }
 
     /// Whether a group that was read earlier, perhaps from another handle, still stands where it stood.
-    pub(crate) fn has(&self, group: &Mark) -> Result<bool, ReadError> {
+    pub fn has(&self, group: &Mark) -> Result<bool, ReadError> {
         let mut fixed = [0; GROUP];
         match self.read_within(group.start, &mut fixed) {
             Ok(()) => Ok(fixed == group.fixed),
@@ -262,18 +271,19 @@ impl LogFile {
         }
     }
 
-    pub(crate) fn corrupt(&self, what: &str, offset: u64) -> ReadError {
+    /// What is wrong with the file, and where.
+    pub fn corrupt(&self, what: &str, offset: u64) -> ReadError {
         Corruption { file: file_name(self.number), what: what.to_owned(), offset: Some(offset) }.into()
     }
 }
 
 /// Room for the fixed part of a group, to put batches behind it.
-pub(crate) fn begin_group() -> Vec<u8> {
+pub fn begin_group() -> Vec<u8> {
     vec![0; GROUP]
 }
 
 /// Fill in the fixed part of a group that has all its batches.
-pub(crate) fn end_group(group: &mut [u8], sequence: u64, count: u32, first_row: u32) {
+pub fn end_group(group: &mut [u8], sequence: u64, count: u32, first_row: u32) {
     let length = (group.len() - GROUP) as u64;
     group[..8].copy_from_slice(&length.to_le_bytes());
     group[8..16].copy_from_slice(&sequence.to_le_bytes());
@@ -285,20 +295,12 @@ pub(crate) fn end_group(group: &mut [u8], sequence: u64, count: u32, first_row: 
 }
 
 /// The chain up to a group, given that up to the one before it. Two logs that agree in it have the same groups.
-pub(crate) fn chain(before: u32, group: &[u8]) -> u32 {
+pub fn chain(before: u32, group: &[u8]) -> u32 {
     crc32c::crc32c_append(before, &group[24..GROUP]).max(1)
 }
 
 fn checksum(fixed: &[u8], batches: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&fixed[..24]), batches)
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    bytes[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]

@@ -1,3 +1,3 @@
 //! The locks of code that is modelled: `model.rs` compiles that code with others, which try every order of events.
 
-pub(crate) use parking_lot::{Condvar, Mutex};
+pub(super) use parking_lot::{Condvar, Mutex};

@@ -5,19 +5,18 @@ use std::hash::{BuildHasher, RandomState};
 use std::process;
 use std::time::SystemTime;
 
-use crate::names::RECORDS_FILE;
-
 /// The identity of a collection: random, in every file of it, so that a file of another one is noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Identity(pub(crate) [u8; Identity::LEN]);
+pub struct Identity(pub [u8; Identity::LEN]);
 
 impl Identity {
-    pub(crate) const LEN: usize = 16;
+    /// Its bytes.
+    pub const LEN: usize = 16;
     /// In files of a format that knew none.
-    pub(crate) const NONE: Self = Self([0; Self::LEN]);
+    pub const NONE: Self = Self([0; Self::LEN]);
 
     /// One that no other collection has.
-    pub(crate) fn random() -> Self {
+    pub fn random() -> Self {
         // The system seeds a thread's hashers. A forked process has the same seeds, and another id.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let half = |part: u8| RandomState::new().hash_one((now, process::id(), part)).to_le_bytes();
@@ -28,23 +27,24 @@ impl Identity {
     }
 
     /// The identity at a place in a header.
-    pub(crate) fn at(bytes: &[u8], at: usize) -> Self {
+    pub fn at(bytes: &[u8], at: usize) -> Self {
         Self(bytes[at..].first_chunk().copied().unwrap_or_default())
     }
 
-    pub(crate) fn is_none(self) -> bool {
+    /// Whether it is that of files of a format that knew none.
+    pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// What is wrong with a file that has this one in the collection of that one.
-    pub(crate) fn is_foreign(self, collection: Self) -> String {
+    /// What is wrong with a file that has this one in the collection of that one, which is known by the file `witness`.
+    pub fn is_foreign(self, collection: Self, witness: &str) -> String {
         format!(
-            "header: expected a file of the collection {collection}, as {RECORDS_FILE} is, got one of {self}: one of the two is from elsewhere"
+            "header: expected a file of the collection {collection}, as {witness} is, got one of {self}: one of the two is from elsewhere"
         )
     }
 
     /// Whether a file that has this one can belong to the collection of that one: files of older formats have none.
-    pub(crate) fn fits(self, collection: Self) -> bool {
+    pub fn fits(self, collection: Self) -> bool {
         self == collection || self.is_none() || collection.is_none()
     }
 }
