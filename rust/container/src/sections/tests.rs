@@ -193,6 +193,27 @@ fn length_of_the_input_is_checked_though_misjudged() {
 }
 
 #[test]
+fn blocks_of_a_verified_input_are_not_checked_again() {
+    let mut file = write(&content([40, 0, BLOCK + 300, 5]), BLOCK).unwrap();
+    let len = file.len() as u64;
+    let read = |file: &[u8]| -> Result<Vec<u8>, SectionError> {
+        let mut reader = SectionReader::of_verified(file, len, &KIND, &TAGS)?;
+        reader.read_vec::<u8>(*b"META", 40)?;
+        reader.read_vec::<u8>(*b"NONE", 0)?;
+        let code = reader.read_vec(*b"CODE", BLOCK as u64 + 300)?;
+        reader.read_vec::<u8>(*b"LAST", 5)?;
+        reader.finish()?;
+        Ok(code)
+    };
+    let code = read(&file).unwrap();
+    file[192] ^= 1;
+    assert_eq!(read(&file).unwrap()[1..], code[1..]);
+    // What tells where everything stands is.
+    file[30] ^= 1;
+    assert!(read(&file).is_err());
+}
+
+#[test]
 fn huge_counts_are_refused_before_memory_is_taken() {
     let sections = content([40, 0, 300, 5]);
     let file = write(&sections, BLOCK).unwrap();

@@ -96,7 +96,7 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
     let segment = files(name)?;
     segment.check_known(&[INDEX])?;
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
-    let index = Index::read_from(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
+    let index = Index::read_verified(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
     let index = index.map_err(|error| damaged(error.to_string()))?;
     // How a graph is built may differ from one version to the next: it is read as it is.
     let of = |options: &tiercel_index::Options| (options.dim, options.metric, options.dtype);

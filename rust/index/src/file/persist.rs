@@ -231,8 +231,7 @@ fn write_values(values: &Chunked<u32>, out: &mut dyn Write) -> io::Result<()> {
     values.runs().try_for_each(|run| out.write_all(bytemuck::cast_slice(run)))
 }
 
-fn read(input: impl Read, len: u64) -> Result<(Options, State), LoadError> {
-    let mut reader = SectionReader::new(input, len, &KIND, &TAGS)?;
+fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadError> {
     let mut bytes = [0; META_LEN as usize];
     reader.read_into(META, &mut bytes)?;
     let meta = Meta::from_bytes(&bytes)?;
@@ -328,7 +327,7 @@ impl Index {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let file = read_through_links(path)?;
         let len = file.metadata()?.len();
-        Self::read_from(file, len)
+        Self::read_sections(SectionReader::new(file, len, &KIND, &TAGS)?)
     }
 
     /// Write the content of the file to `out`; [`Self::file_len`] bytes while nobody changes the index.
@@ -350,13 +349,18 @@ impl Index {
 
     /// Make an index from [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
-        Self::read_from(bytes, bytes.len() as u64)
+        Self::read_sections(SectionReader::new(bytes, bytes.len() as u64, &KIND, &TAGS)?)
     }
 
-    /// Make an index from `len` bytes that [`Self::write_to`] wrote.
-    pub fn read_from(input: impl Read, len: u64) -> Result<Self, LoadError> {
+    /// Make an index from `len` bytes that [`Self::write_to`] wrote, through an input that returns verified bytes alone: a section
+    /// of another file, whose checksums need no company.
+    pub fn read_verified(input: impl Read, len: u64) -> Result<Self, LoadError> {
+        Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?)
+    }
+
+    fn read_sections(reader: SectionReader<impl Read>) -> Result<Self, LoadError> {
         let level = Level::active()?;
-        let (options, state) = read(input, len)?;
+        let (options, state) = read(reader)?;
         Ok(Self::from_state(options, level, state))
     }
 }
