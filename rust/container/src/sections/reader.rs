@@ -72,11 +72,7 @@ impl<R: Read> SectionReader<R> {
     }
 
     /// As [`Self::read_into`], into pieces of memory that together are as long as the section.
-    pub fn read_pieces(
-        &mut self,
-        tag: Tag,
-        pieces: &mut dyn Iterator<Item = &mut [u8]>,
-    ) -> Result<(), SectionError> {
+    pub fn read_pieces(&mut self, tag: Tag, pieces: &mut dyn Iterator<Item = &mut [u8]>) -> Result<(), SectionError> {
         while self.sections[self.read].tag != tag {
             self.pass_over()?;
         }

@@ -284,6 +284,28 @@ fn items_are_read_as_they_were_written() {
 }
 
 #[test]
+fn a_section_is_read_into_pieces_of_any_length() {
+    let sections = content([40, 0, 2 * BLOCK + 300, 5]);
+    let mut file = write(&sections, BLOCK).unwrap();
+    let read = |file: &[u8], piece: usize| -> Result<Vec<u8>, SectionError> {
+        let mut reader = SectionReader::new(file, file.len() as u64, &KIND, &TAGS)?;
+        reader.read_vec::<u8>(*b"META", 40)?;
+        reader.read_vec::<u8>(*b"NONE", 0)?;
+        let mut code = vec![0; 2 * BLOCK + 300];
+        reader.read_pieces(*b"CODE", &mut code.chunks_mut(piece))?;
+        reader.read_vec::<u8>(*b"LAST", 5)?;
+        reader.finish()?;
+        Ok(code)
+    };
+    for piece in [100, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+        assert_eq!(read(&file, piece).unwrap(), sections[2].1, "{piece}");
+    }
+    file[192 + BLOCK + 7] ^= 1;
+    let error = read(&file, 100).unwrap_err().to_string();
+    assert!(error.starts_with("section CODE, block 1: expected checksum"), "{error}");
+}
+
+#[test]
 fn writer_refuses_other_sections_than_it_was_given() {
     let lens = [(*b"META", 4), (*b"CODE", 8)];
     let new = || SectionWriter::new(Vec::new(), &KIND, &[], &lens).unwrap();
