@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_index::{CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work};
 use tiercel_quant::split_mix;
 
 use container::Container;
@@ -15,8 +15,8 @@ mod container;
 
 static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let made = [
-        (Metric::L2, Dtype::F32, Storage::Sq8, 3, 8200),
-        (Metric::Cosine, Dtype::F16, Storage::Sq4, 5, 1100),
+        (Metric::L2, Dtype::F32, Storage::Codes(CodecKind::Sq8), 3, 8200),
+        (Metric::Cosine, Dtype::F16, Storage::Codes(CodecKind::Sq4), 5, 1100),
         (Metric::Dot, Dtype::F32, Storage::Raw, 2, 1100),
         (Metric::Cosine, Dtype::F32, Storage::Auto, 4, 9),
         (Metric::L2, Dtype::F32, Storage::Auto, 1, 0),

@@ -20,4 +20,5 @@ pub use index::stats::Stats;
 pub use index::{Index, NewError};
 pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Storage};
 pub use storage::rows::check_vectors;
+pub use tiercel_quant::CodecKind;
 pub use work::Work;

@@ -1,6 +1,7 @@
 //! What an index is made with.
 
 use thiserror::Error;
+use tiercel_quant::CodecKind;
 
 /// Longest vector an index takes: the integer kernels sum in 32 bits.
 pub const MAX_DIM: usize = 32_768;
@@ -28,14 +29,29 @@ pub enum Dtype {
 /// What the search runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// The smallest of the others that ranks the data well.
+    /// The first of the others that ranks the data well.
     Auto,
-    /// 4-bit codes.
-    Sq4,
-    /// 8-bit codes.
-    Sq8,
+    /// The codes of a codec.
+    Codes(CodecKind),
     /// The full vectors.
     Raw,
+}
+
+impl Storage {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let codes = CodecKind::ALL.iter().map(|kind| Self::Codes(*kind));
+        [Self::Auto].into_iter().chain(codes).chain([Self::Raw])
+    }
+
+    /// What users call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Codes(kind) => kind.name(),
+            Self::Raw => "raw",
+        }
+    }
 }
 
 /// What an index is made with; fixed for its life.

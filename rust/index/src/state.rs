@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use tiercel_quant::{Bits, Geometry};
-
 use crate::graph::Graph;
 use crate::options::Options;
+use crate::storage::any_space::AnySpace;
 use crate::storage::bitset::Bitset;
-use crate::storage::codes::{CodeSpace, Codes, geometry};
+use crate::storage::codes::Codes;
 use crate::storage::ids::Ids;
 use crate::storage::rows::Rows;
-use crate::storage::space::{RawSpace, Space};
 
 /// What walks and scans compare.
 #[derive(Clone)]
@@ -46,12 +44,6 @@ pub(crate) struct State {
     pub(crate) build_seconds: f64,
     /// See [`crate::Index::version`].
     pub(crate) version: u64,
-}
-
-/// Something to do on whatever space an index compares its vectors in.
-pub(crate) trait OnSpace {
-    type Output;
-    fn on<S: Space>(self, space: S) -> Self::Output;
 }
 
 impl State {
@@ -107,40 +99,12 @@ impl State {
         self.ids.slots()
     }
 
-    /// Do something on the space that vectors are compared in, compiled for each; the usual dimensions of text
-    /// embeddings are compiled apart.
-    #[inline(always)]
-    pub(crate) fn with_space<O: OnSpace>(&self, action: O) -> O::Output {
+    /// What vectors are compared on.
+    #[inline]
+    pub(crate) const fn space(&self) -> AnySpace<'_> {
         match &self.coding {
-            Coding::Untrained | Coding::Raw => action.on(RawSpace(&self.rows)),
-            Coding::Codes(codes) => codes.with_space(self.rows.metric(), action),
-        }
-    }
-}
-
-impl Codes {
-    /// Do something on the space of these codes. Builds for tests have one usual dimension: the others are the same code once more, and
-    /// take a third of the time to compile.
-    #[inline(always)]
-    pub(crate) fn with_space<O: OnSpace>(&self, metric: crate::Metric, action: O) -> O::Output {
-        match (self.codec.bits(), geometry(metric)) {
-            (Bits::Four, Geometry::Product { .. }) => match self.codec.mean().len() {
-                384 => action.on(CodeSpace::<4, false, 384>(self)),
-                #[cfg(not(debug_assertions))]
-                768 => action.on(CodeSpace::<4, false, 768>(self)),
-                #[cfg(not(debug_assertions))]
-                1024 => action.on(CodeSpace::<4, false, 1024>(self)),
-                _ => action.on(CodeSpace::<4, false, 0>(self)),
-            },
-            (Bits::Four, Geometry::Square) => action.on(CodeSpace::<4, true, 0>(self)),
-            (Bits::Eight, Geometry::Product { .. }) => match self.codec.mean().len() {
-                #[cfg(not(debug_assertions))]
-                384 => action.on(CodeSpace::<8, false, 384>(self)),
-                #[cfg(not(debug_assertions))]
-                768 => action.on(CodeSpace::<8, false, 768>(self)),
-                _ => action.on(CodeSpace::<8, false, 0>(self)),
-            },
-            (Bits::Eight, Geometry::Square) => action.on(CodeSpace::<8, true, 0>(self)),
+            Coding::Untrained | Coding::Raw => AnySpace::Raw(&self.rows),
+            Coding::Codes(codes) => AnySpace::Codes(codes),
         }
     }
 }

@@ -126,8 +126,9 @@ pub(crate) const METRICS: &[(&str, Metric)] = &[("cosine", Metric::Cosine), ("do
 /// Names of the dtypes.
 pub(crate) const DTYPES: &[(&str, Dtype)] = &[("f32", Dtype::F32), ("f16", Dtype::F16)];
 /// Names of the storages.
-pub(crate) const STORAGES: &[(&str, Storage)] =
-    &[("auto", Storage::Auto), ("sq4", Storage::Sq4), ("sq8", Storage::Sq8), ("raw", Storage::Raw)];
+pub(crate) fn storages() -> Vec<(&'static str, Storage)> {
+    Storage::all().map(|storage| (storage.name(), storage)).collect()
+}
 
 /// The choice that a string names; the first unless given.
 pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&str, T)]) -> PyResult<T> {

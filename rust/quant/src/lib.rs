@@ -1,12 +1,20 @@
 //! Codecs: vectors as few bits, and distances computed on them.
 //!
 //! Everything here is plain code without `unsafe`, compiled into the loops of [`tiercel_simd::Loop`]; it gives the same bits on
-//! every instruction set.
+//! every instruction set. A codec is a type that implements [`Codec`], and a line in `registry.rs`.
 
 #![forbid(unsafe_code)]
 
+mod any;
 mod codec;
+pub mod factors;
+mod key;
+mod registry;
 mod rotation;
+mod scalar;
 
-pub use codec::{Bits, Codec, Geometry, Query, is_step};
+pub use codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+pub use key::{Key, order, unorder};
+pub use registry::{AnyCodec, CodecKind};
 pub use rotation::{Rotation, split_mix};
+pub use scalar::{Scalar, ScalarQuery, Sq4, Sq8};

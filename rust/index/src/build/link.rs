@@ -6,10 +6,8 @@ use std::time::Instant;
 use tiercel_simd::Level;
 
 use crate::errors::Interrupted;
-use crate::graph::insert;
 use crate::options::Options;
-use crate::state::{OnSpace, State};
-use crate::storage::space::Space;
+use crate::state::State;
 use crate::work::Work;
 
 /// Below this many vectors a scan of their codes is as quick as a walk, and misses nothing that a walk would find.
@@ -41,7 +39,8 @@ impl Linker<'_> {
         while done < total {
             (self.work.progress)(done, total);
             let count = self.state.graph.next_batch(total - done);
-            let plan = self.state.with_space(PlanBatch { linker: self, count })?;
+            let Linker { options, level, ref state, work } = *self;
+            let plan = state.graph.plan(&state.rows, state.space(), level, count, options.ef_construction, work)?;
             Arc::make_mut(&mut self.state.graph).commit(plan);
             done += count;
         }
@@ -56,19 +55,5 @@ impl Linker<'_> {
     /// Whether `optimize` should link what there is.
     pub(crate) fn is_worthwhile(&self) -> bool {
         self.state.slots() > FLAT
-    }
-}
-
-struct PlanBatch<'a, 'b> {
-    linker: &'a Linker<'b>,
-    count: usize,
-}
-
-impl OnSpace for PlanBatch<'_, '_> {
-    type Output = Result<insert::Plan, Interrupted>;
-
-    fn on<S: Space>(self, space: S) -> Self::Output {
-        let Linker { options, level, ref state, work } = *self.linker;
-        state.graph.plan(&state.rows, space, level, self.count, options.ef_construction, work)
     }
 }

@@ -5,12 +5,9 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::build::link::Linker;
 use crate::errors::Interrupted;
-use crate::graph::reach;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Plan, Search};
-use crate::state::OnSpace;
-use crate::storage::space::Space;
 
 /// Vectors of the index that are searched for.
 const ASKED: usize = 64;
@@ -44,7 +41,8 @@ impl Linker<'_> {
 
     /// Make every linked vector reachable.
     fn reach(&mut self) -> Result<(), Interrupted> {
-        let links = self.state.with_space(PlanReach { linker: self })?;
+        let state = &self.state;
+        let links = state.graph.plan_reach(&state.rows, state.space(), self.level, self.work)?;
         if !links.is_empty() {
             Arc::make_mut(&mut self.state.graph).commit_reach(links);
         }
@@ -103,19 +101,6 @@ fn recall(own: &[u64], truth: &[Hit], walked: &[Hit]) -> f32 {
 fn others(own: u64, hits: &[Hit]) -> impl Iterator<Item = f32> {
     let others = hits.iter().filter(move |hit| hit.0 != own && hit.0 != NO_HIT.0);
     others.map(|hit| hit.1).take(K)
-}
-
-struct PlanReach<'a, 'b> {
-    linker: &'a Linker<'b>,
-}
-
-impl OnSpace for PlanReach<'_, '_> {
-    type Output = Result<reach::Links, Interrupted>;
-
-    fn on<S: Space>(self, space: S) -> Self::Output {
-        let Linker { level, ref state, work, .. } = *self.linker;
-        state.graph.plan_reach(&state.rows, space, level, work)
-    }
 }
 
 #[cfg(test)]

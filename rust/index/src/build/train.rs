@@ -1,18 +1,19 @@
 //! Choosing and fitting a codec, and trying it on the rows themselves.
 
-use tiercel_quant::Bits;
-use tiercel_simd::{Isa, Level, Loop};
+use tiercel_quant::CodecKind;
+use tiercel_simd::Isa;
 
 use crate::build::link::Linker;
 use crate::errors::Interrupted;
 use crate::options::Storage;
 use crate::search::best::Best;
 use crate::search::query::FEW;
-use crate::state::{Coding, OnSpace};
+use crate::state::Coding;
+use crate::storage::any_space::{AnySpace, SpaceLoop};
 use crate::storage::candidate::{key_of, slot_of};
 use crate::storage::codes::{Codes, Trial};
 use crate::storage::rows::Rows;
-use crate::storage::space::{Query, Space, order};
+use crate::storage::space::{Space, order};
 
 /// Rows that a codec is tried on, and most rows that they are compared with.
 const TRIALS: usize = 48;
@@ -21,10 +22,6 @@ const COMPARED: usize = 65_536;
 /// Neighbours that a trial asks for, and how many by code may be rescored to find them.
 const TRIAL_K: usize = 10;
 const TRIAL_CODES: usize = 20;
-
-/// Fewest values of a vector for 4-bit codes: errors of few coordinates do not cancel, and far vectors, which a filter may ask
-/// for, lie beyond the range.
-const FOUR_BIT_DIM: usize = 64;
 
 /// Vectors that come before a codec is checked against them, and most that are looked at.
 const CHECKED: usize = 256;
@@ -76,8 +73,7 @@ impl Linker<'_> {
         let rows = &self.state.rows;
         let coding = match self.options.storage {
             Storage::Raw => Coding::Raw,
-            Storage::Sq4 => Coding::Codes(self.codes(rows, Bits::Four)?),
-            Storage::Sq8 => Coding::Codes(self.codes(rows, Bits::Eight)?),
+            Storage::Codes(kind) => Coding::Codes(self.codes(rows, kind)?),
             Storage::Auto => self.choose(rows)?,
         };
         let slots = self.state.slots();
@@ -85,11 +81,11 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// The smallest codes that rank well enough, or none.
+    /// The first codec that ranks well enough, or none.
     fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
-        let bits = if rows.dim() < FOUR_BIT_DIM { &[Bits::Eight][..] } else { &[Bits::Four, Bits::Eight] };
-        for &bits in bits {
-            let codes = self.codes(rows, bits)?;
+        let fits = |kind: &&CodecKind| kind.auto_dim().is_some_and(|fewest| rows.dim() >= fewest);
+        for &kind in CodecKind::ALL.iter().filter(fits) {
+            let codes = self.codes(rows, kind)?;
             if codes.trial.recall >= GOOD {
                 return Ok(Coding::Codes(codes));
             }
@@ -97,8 +93,8 @@ impl Linker<'_> {
         Ok(Coding::Raw)
     }
 
-    fn codes(&self, rows: &Rows, bits: Bits) -> Result<Codes, Interrupted> {
-        let mut codes = Codes::train(bits, self.options, rows, self.level, self.work)?;
+    fn codes(&self, rows: &Rows, kind: CodecKind) -> Result<Codes, Interrupted> {
+        let mut codes = Codes::train(kind, self.options, rows, self.level, self.work)?;
         codes.trial = self.trial(rows, &codes)?;
         Ok(codes)
     }
@@ -111,7 +107,7 @@ impl Linker<'_> {
         let try_one = |query: &mut Vec<f32>, item: usize, out: &mut [Outcome]| {
             let slot = item * step;
             rows.direction(slot, query);
-            out[0] = codes.with_space(self.options.metric, TryOne { level: self.level, rows, slot, query, compared });
+            out[0] = AnySpace::Codes(codes).run(self.level, TryOne { rows, slot, query, compared });
         };
         self.work.fill(&mut outcomes, 1, 4, Vec::new, try_one)?;
         let hits: usize = outcomes.iter().map(|outcome| outcome.hits).sum();
@@ -136,7 +132,6 @@ struct Outcome {
 }
 
 struct TryOne<'a> {
-    level: Level,
     rows: &'a Rows,
     /// The row that is searched for; finding itself does not count.
     slot: usize,
@@ -144,29 +139,16 @@ struct TryOne<'a> {
     compared: usize,
 }
 
-impl OnSpace for TryOne<'_> {
-    type Output = Outcome;
-
-    fn on<S: Space>(self, space: S) -> Outcome {
-        self.level.run(TryLoop { one: self, space })
-    }
-}
-
-struct TryLoop<'a, S> {
-    one: TryOne<'a>,
-    space: S,
-}
-
-impl<S: Space> Loop for TryLoop<'_, S> {
+impl SpaceLoop for TryOne<'_> {
     type Output = Outcome;
 
     #[inline(always)]
-    fn run<I: Isa>(self) -> Outcome {
-        let TryOne { rows, slot: own, query, compared, .. } = self.one;
-        assert!(rows.len() <= self.space.slots(), "every row has codes");
+    fn run<I: Isa, S: Space>(self, space: S) -> Outcome {
+        let Self { rows, slot: own, query, compared } = self;
+        assert!(rows.len() <= space.slots(), "every row has codes");
         let step = rows.len() / compared;
-        let mut prepared = Query::default();
-        self.space.prepare(query, &mut prepared);
+        let mut prepared = S::Query::default();
+        space.prepare(query, &mut prepared);
         let (mut truth, mut coded) = (Best::default(), Best::default());
         truth.reset(TRIAL_K);
         coded.reset(TRIAL_CODES);
@@ -175,7 +157,7 @@ impl<S: Space> Loop for TryLoop<'_, S> {
             // `Level::run` checked the instruction set.
             unsafe {
                 truth.offer(order(rows.distance::<I>(query, slot)), slot as u32);
-                coded.offer(self.space.key::<I>(&prepared, slot as u32), slot as u32);
+                coded.offer(space.key::<I>(&prepared, slot as u32), slot as u32);
             }
         }
         let farthest = truth.sorted().last().map_or(0, |entry| key_of(*entry));

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tiercel_container::{Kind, SectionReader, SectionWriter, Tag, file_len, read_through_links, replace_file};
-use tiercel_quant::{Bits, Codec, Rotation, is_step};
+use tiercel_quant::{CodecKind, Parameters, ParametersError, Rotation};
 use tiercel_simd::{Chunked, Level};
 
 use crate::errors::{Corruption, LoadError};
@@ -29,11 +29,12 @@ const LEVELS: Tag = *b"LEVL";
 const IDS: Tag = *b"IDS_";
 const DEAD: Tag = *b"DEAD";
 const VECTORS: Tag = *b"VECT";
-const MEAN: Tag = *b"MEAN";
+/// The codec's own section. Its tag is what the first codecs keep in it.
+const CODEC: Tag = *b"MEAN";
 const CODES: Tag = *b"CODE";
 const BASE: Tag = *b"LNK0";
 const UPPER: Tag = *b"LNKU";
-const TAGS: [Tag; 9] = [META, LEVELS, IDS, DEAD, VECTORS, MEAN, CODES, BASE, UPPER];
+const TAGS: [Tag; 9] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER];
 
 /// The META section, field by field in this order, without gaps.
 struct Meta {
@@ -54,14 +55,27 @@ struct Meta {
 
 const META_LEN: u64 = 88;
 
+/// What stands for the storage in use; larger ones are numbers of codecs.
+const UNTRAINED: u8 = 0;
+const RAW: u8 = 1;
+
+/// What stands for the storage asked for: the numbers of the first two codecs are one less here, before that of full vectors.
+const fn storage_number(storage: Storage) -> u8 {
+    const RAW_ASKED_FOR: u8 = 3;
+    match storage {
+        Storage::Auto => 0,
+        Storage::Raw => RAW_ASKED_FOR,
+        Storage::Codes(kind) if kind.number() <= RAW_ASKED_FOR => kind.number() - 1,
+        Storage::Codes(kind) => kind.number(),
+    }
+}
+
 impl Meta {
     fn of(options: &Options, state: &State) -> Self {
         let (coding, step, trial) = match &state.coding {
-            Coding::Untrained => (0, 0.0, Trial::default()),
-            Coding::Raw => (1, 0.0, Trial::default()),
-            Coding::Codes(codes) => {
-                (if codes.codec.bits() == Bits::Four { 2 } else { 3 }, codes.codec.step(), codes.trial)
-            }
+            Coding::Untrained => (UNTRAINED, 0.0, Trial::default()),
+            Coding::Raw => (RAW, 0.0, Trial::default()),
+            Coding::Codes(codes) => (codes.codec.kind().number(), codes.codec.parameters().step, codes.trial),
         };
         Self {
             options: options.clone(),
@@ -83,7 +97,7 @@ impl Meta {
         let options = &self.options;
         let mut out = Vec::with_capacity(META_LEN as usize);
         out.extend((options.dim as u32).to_le_bytes());
-        out.extend([options.metric as u8, options.dtype as u8, options.storage as u8, self.coding]);
+        out.extend([options.metric as u8, options.dtype as u8, storage_number(options.storage), self.coding]);
         out.extend((options.m as u32).to_le_bytes());
         out.extend((options.ef_construction as u32).to_le_bytes());
         out.extend(options.seed.to_le_bytes());
@@ -105,24 +119,22 @@ impl Meta {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"));
         let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
         let kind = |at: usize, kinds: u8| {
-            if bytes[at] < kinds {
-                Ok(usize::from(bytes[at]))
-            } else {
-                wrong(META, format!("kind {} at {at}", bytes[at]))
-            }
+            if bytes[at] < kinds { Ok(usize::from(bytes[at])) } else { unknown_kind(bytes, at) }
         };
+        let storage = Storage::all().find(|storage| storage_number(*storage) == bytes[6]);
+        let Some(storage) = storage else { return unknown_kind(bytes, 6) };
         let options = Options {
             dim: u32_at(0) as usize,
             metric: [Metric::Cosine, Metric::Dot, Metric::L2][kind(4, 3)?],
             dtype: [Dtype::F32, Dtype::F16][kind(5, 2)?],
-            storage: [Storage::Auto, Storage::Sq4, Storage::Sq8, Storage::Raw][kind(6, 4)?],
+            storage,
             m: u32_at(8) as usize,
             ef_construction: u32_at(12) as usize,
             seed: u64_at(16),
         };
         options.check().or_else(|error| wrong(META, error))?;
         let meta = Self {
-            coding: kind(7, 4)? as u8,
+            coding: bytes[7],
             options,
             slots: u64_at(24),
             linked: u64_at(32),
@@ -135,13 +147,15 @@ impl Meta {
             build_seconds: f64::from_bits(u64_at(72)),
             graph_recall: f32::from_bits(u32_at(84)),
         };
-        let in_use: &[u8] = match meta.options.storage {
-            Storage::Auto => &[0, 1, 2, 3],
-            Storage::Raw => &[0, 1],
-            Storage::Sq4 => &[0, 2],
-            Storage::Sq8 => &[0, 3],
+        if meta.coding > RAW && meta.codec().is_none() {
+            return unknown_kind(bytes, 7);
+        }
+        let is_allowed = match meta.options.storage {
+            Storage::Auto => true,
+            Storage::Raw => meta.coding <= RAW,
+            Storage::Codes(kind) => [UNTRAINED, kind.number()].contains(&meta.coding),
         };
-        if !in_use.contains(&meta.coding) {
+        if !is_allowed {
             return wrong(META, format!("storage {} in use, which its option does not allow", meta.coding));
         }
         meta.check_floats()?;
@@ -151,13 +165,18 @@ impl Meta {
         Ok(meta)
     }
 
+    /// The codec in use.
+    fn codec(&self) -> Option<CodecKind> {
+        CodecKind::ALL.iter().copied().find(|kind| kind.number() == self.coding)
+    }
+
     /// Check the numbers that no count bounds. An infinite error of the codes is one: distances may overflow.
     fn check_floats(&self) -> Result<(), LoadError> {
         let share = |value: f32| (0.0..=1.0).contains(&value);
-        let is_coded = self.coding >= 2;
+        let is_coded = self.codec().is_some();
         for (name, value, is_right) in [
             ("recall of the codec", self.trial.recall, share(self.trial.recall)),
-            ("step of the codec", self.step, if is_coded { is_step(self.step) } else { self.step == 0.0 }),
+            ("step of the codec", self.step, is_coded || self.step == 0.0),
             ("error of the codec", self.trial.error, self.trial.error >= 0.0),
             ("recall of the graph", self.graph_recall, share(self.graph_recall)),
             ("build_seconds", self.build_seconds as f32, (0.0..=f64::MAX).contains(&self.build_seconds)),
@@ -174,10 +193,14 @@ fn wrong<T>(tag: Tag, what: impl Display) -> Result<T, LoadError> {
     Err(Corruption { what: format!("section {}: unexpected {what}", tag.escape_ascii()), offset: 0 }.into())
 }
 
+fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
+    wrong(META, format!("kind {} at {at}", meta[at]))
+}
+
 /// The lengths of all sections.
 fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
-    let (mean, codes) = match &state.coding {
-        Coding::Codes(codes) => (size_of_val(codes.codec.mean()), codes.bytes.len() * codes.stride),
+    let (codec, codes) = match &state.coding {
+        Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.stride),
         _ => (0, 0),
     };
     let upper = &state.graph.layers[1..];
@@ -188,7 +211,7 @@ fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
         8 * state.slots(),
         8 * state.slots().div_ceil(64),
         state.slots() * state.rows.row_bytes(),
-        mean,
+        codec,
         codes,
         4 * state.graph.layers[0].values(),
         4 * upper_values,
@@ -213,8 +236,8 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
         Coding::Codes(codes) => Some(codes),
         _ => None,
     };
-    let mean = codes.map_or(&[][..], |codes| codes.codec.mean());
-    writer.section(MEAN, |out| out.write_all(bytemuck::cast_slice(mean)))?;
+    let section = codes.map(|codes| codes.codec.parameters().section).unwrap_or_default();
+    writer.section(CODEC, |out| out.write_all(&section))?;
     writer.section(CODES, |out| {
         codes.map_or(Ok(()), |codes| codes.bytes.runs().try_for_each(|bytes| out.write_all(bytes)))
     })?;
@@ -264,23 +287,20 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
 }
 
 fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Coding, LoadError> {
-    let bits = match meta.coding {
-        2 => Some(Bits::Four),
-        3 => Some(Bits::Eight),
-        _ => None,
-    };
-    let Some(bits) = bits else {
-        reader.read_into(MEAN, &mut [])?;
+    let Some(kind) = meta.codec() else {
+        reader.read_into(CODEC, &mut [])?;
         reader.read_into(CODES, &mut [])?;
-        return Ok(if meta.coding == 0 { Coding::Untrained } else { Coding::Raw });
+        return Ok(if meta.coding == UNTRAINED { Coding::Untrained } else { Coding::Raw });
     };
     let options = &meta.options;
-    let mean: Vec<f32> = reader.read_vec(MEAN, options.dim as u64)?;
-    if let Some(at) = mean.iter().position(|value| !value.is_finite()) {
-        return wrong(MEAN, format!("{} at column {at}", mean[at]));
-    }
+    let geometry = geometry(options.metric);
+    let section: Vec<u8> = reader.read_vec(CODEC, kind.section_bytes(geometry, options.dim) as u64)?;
     let rotation = Rotation::new(options.dim, options.seed);
-    let codec = Codec::from_parts(bits, geometry(options.metric), rotation, mean, meta.step);
+    let parameters = Parameters { step: meta.step, section: section.into() };
+    let codec = kind.from_parameters(geometry, rotation, &parameters).or_else(|error| match error {
+        ParametersError::Step(_) => wrong(META, error),
+        ParametersError::Value { .. } => wrong(CODEC, error),
+    })?;
     let stride = stride(&codec);
     reader.expect_len(CODES, meta.slots, stride)?;
     let mut bytes = Chunked::new(stride).with_zeros(meta.slots as usize);

@@ -4,16 +4,17 @@
 //! not depend on the number of threads or on their timing, and a search that runs meanwhile sees a whole batch or none of it.
 //! Vectors of a batch do not find each other by walking; each is compared with all others of its batch instead.
 
-use tiercel_simd::{Isa, Level, Loop};
+use tiercel_simd::{Isa, Level};
 
 use super::layers::{Graph, Layer, NONE};
 use super::select::Selection;
 use super::walk::{Reach, Scratch, descend, walk};
 use crate::budget::Meter;
 use crate::errors::Interrupted;
+use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
 use crate::storage::candidate::{candidate, key_of, slot_of};
 use crate::storage::rows::Rows;
-use crate::storage::space::{Query, Space};
+use crate::storage::space::Space;
 use crate::work::Work;
 
 /// Most vectors of a batch: comparing each with all others costs a twentieth of the walks.
@@ -55,10 +56,10 @@ impl Graph {
     }
 
     /// Plan to link the `count` slots that follow those in the graph.
-    pub(crate) fn plan<S: Space>(
+    pub(crate) fn plan(
         &self,
         rows: &Rows,
-        space: S,
+        space: AnySpace<'_>,
         level: Level,
         count: usize,
         ef_construction: usize,
@@ -128,10 +129,10 @@ impl Graph {
 
 /// The graph as it stands, and levels that the batch begins.
 #[derive(Clone, Copy)]
-struct Context<'a, S> {
+struct Context<'a> {
     graph: &'a Graph,
     rows: &'a Rows,
-    space: S,
+    space: AnySpace<'a>,
     empty: &'a [Layer],
     reach: Reach,
 }
@@ -140,12 +141,18 @@ struct Context<'a, S> {
 #[derive(Default)]
 struct State {
     scratch: Scratch,
-    selection: Selection,
-    query: Query,
+    prepared: Kept,
     vector: Vec<f32>,
 }
 
-impl<S: Space> Context<'_, S> {
+/// The part of it that depends on the space.
+#[derive(Default)]
+struct Prepared<Q> {
+    query: Q,
+    selection: Selection<Q>,
+}
+
+impl Context<'_> {
     fn layer(&self, at: usize) -> &Layer {
         self.graph.layers.get(at).unwrap_or_else(|| &self.empty[at - self.graph.layers.len()])
     }
@@ -159,7 +166,8 @@ impl<S: Space> Context<'_, S> {
         let mut rows = vec![NONE; count * width];
         let members: Vec<&[u32]> = layers.iter().map(|plan| plan.members.as_slice()).collect();
         work.fill(&mut rows, width, CHUNK, State::default, |state, item, out| {
-            level.run(Forward { context: self, members: &members, slot: first + item as u32, state, out });
+            let slot = first + item as u32;
+            self.space.run(level, Forward { context: self, members: &members, slot, state, out });
         })?;
         let mut start = 0;
         for (at, plan) in layers.iter_mut().enumerate() {
@@ -189,7 +197,8 @@ impl<S: Space> Context<'_, S> {
         let (members, forward) = (&plan.members, &plan.forward);
         work.fill(&mut rows, layer.stride, CHUNK, State::default, |state, item, out| {
             let coming = &groups[item + 1..groups.len().min(item + 3)];
-            level.run(Merge { context: self, layer, members, forward, edges: groups[item], coming, state, out });
+            let edges = groups[item];
+            self.space.run(level, Merge { layer, members, forward, edges, coming, state, out });
         })?;
         plan.rows = rows;
         Ok(())
@@ -197,8 +206,8 @@ impl<S: Space> Context<'_, S> {
 }
 
 /// Find the neighbours of one new vector in all its levels.
-struct Forward<'a, S: Space> {
-    context: &'a Context<'a, S>,
+struct Forward<'a> {
+    context: &'a Context<'a>,
     /// New slots by level.
     members: &'a [&'a [u32]],
     slot: u32,
@@ -207,14 +216,15 @@ struct Forward<'a, S: Space> {
     out: &'a mut [u32],
 }
 
-impl<S: Space> Loop for Forward<'_, S> {
+impl SpaceLoop for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
+    fn run<I: Isa, S: Space>(self, space: S) {
         let Self { context, members, slot, state, out } = self;
-        let State { scratch, selection, query, vector } = state;
-        let (graph, space) = (context.graph, context.space);
+        let State { scratch, prepared, vector } = state;
+        let Prepared { query, selection } = prepared.get::<Prepared<S::Query>>();
+        let graph = context.graph;
         context.rows.direction(slot as usize, vector);
         space.prepare(vector, query);
         let top = graph.level(slot);
@@ -275,8 +285,7 @@ fn slot_in(layer: &Layer, members: &[u32], node: u32) -> u32 {
 }
 
 /// Add links to new nodes to the row of one target, choosing anew when they do not fit.
-struct Merge<'a, S: Space> {
-    context: &'a Context<'a, S>,
+struct Merge<'a> {
     layer: &'a Layer,
     members: &'a [u32],
     forward: &'a [u32],
@@ -288,14 +297,14 @@ struct Merge<'a, S: Space> {
     out: &'a mut [u32],
 }
 
-impl<S: Space> Loop for Merge<'_, S> {
+impl SpaceLoop for Merge<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<I: Isa>(self) {
-        let Self { context, layer, members, forward, edges, coming, state, out } = self;
-        let State { selection, query, .. } = state;
-        let (space, target) = (context.space, edges[0].0);
+    fn run<I: Isa, S: Space>(self, space: S) {
+        let Self { layer, members, forward, edges, coming, state, out } = self;
+        let Prepared { query, selection } = state.prepared.get::<Prepared<S::Query>>();
+        let target = edges[0].0;
         let row_of = |target: u32| match (target as usize).checked_sub(layer.len()) {
             Some(new) => &forward[new * layer.stride..][..layer.stride],
             None => layer.row(target),

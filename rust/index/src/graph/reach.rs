@@ -5,15 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use tiercel_simd::{Isa, Level, Loop};
+use tiercel_simd::{Isa, Level};
 
 use super::layers::{Graph, Layer, NONE};
 use super::walk::{Reach, Scratch, descend, walk};
 use crate::budget::Meter;
 use crate::errors::Interrupted;
+use crate::storage::any_space::{AnySpace, SpaceLoop};
 use crate::storage::candidate::slot_of;
 use crate::storage::rows::Rows;
-use crate::storage::space::{Query, Space};
+use crate::storage::space::Space;
 use crate::work::Work;
 
 /// Candidates looked at for a link to an unreachable node.
@@ -24,10 +25,10 @@ pub(crate) type Links = BTreeMap<u32, Vec<u32>>;
 
 impl Graph {
     /// Plan links to all nodes of level 0 that cannot be reached from the entry; empty when all can.
-    pub(crate) fn plan_reach<S: Space>(
+    pub(crate) fn plan_reach(
         &self,
         rows: &Rows,
-        space: S,
+        space: AnySpace<'_>,
         level: Level,
         work: &Work<'_>,
     ) -> Result<Links, Interrupted> {
@@ -41,7 +42,7 @@ impl Graph {
         for node in 0..self.len() as u32 {
             if tree.parents[node as usize] == NONE {
                 work.check()?;
-                let near = level.run(Near { graph: self, rows, space, node, scratch: &mut scratch });
+                let near = space.run(level, Near { graph: self, rows, node, scratch: &mut scratch });
                 tree.hang(node, &near);
             }
         }
@@ -135,36 +136,28 @@ impl Tree<'_> {
 }
 
 /// The nodes that a walk towards a node ends at.
-struct Near<'a, S> {
+struct Near<'a> {
     graph: &'a Graph,
     rows: &'a Rows,
-    space: S,
     node: u32,
     scratch: &'a mut Scratch,
 }
 
-impl<S: Space> Loop for Near<'_, S> {
+impl SpaceLoop for Near<'_> {
     type Output = Vec<u32>;
 
     #[inline(always)]
-    fn run<I: Isa>(self) -> Vec<u32> {
-        let (mut vector, mut query) = (Vec::new(), Query::default());
+    fn run<I: Isa, S: Space>(self, space: S) -> Vec<u32> {
+        let (mut vector, mut query) = (Vec::new(), S::Query::default());
         self.rows.direction(self.node as usize, &mut vector);
-        self.space.prepare(&vector, &mut query);
+        space.prepare(&vector, &mut query);
         // SAFETY: `plan_reach` checked that the slots of the graph are below those of the space, which has made the query ready;
         // `Level::run` checked the instruction set.
         unsafe {
-            let start = descend::<I, S>(self.graph, self.space, &query, 0);
+            let start = descend::<I, S>(self.graph, space, &query, 0);
             let reach = Reach { ef: CANDIDATES, breadth: CANDIDATES };
-            walk::<I, S>(
-                &self.graph.layers[0],
-                self.space,
-                &query,
-                start,
-                reach,
-                self.scratch,
-                &mut Meter::unlimited(),
-            );
+            let meter = &mut Meter::unlimited();
+            walk::<I, S>(&self.graph.layers[0], space, &query, start, reach, self.scratch, meter);
         }
         self.scratch.pool.entries().iter().map(|entry| slot_of(*entry)).collect()
     }

@@ -2,7 +2,7 @@
 
 use tiercel_simd::Isa;
 
-use crate::storage::space::{Query, Space};
+use crate::storage::space::Space;
 
 /// How much nearer to a chosen neighbour than to the node a candidate must be to be left out, as a factor on distances
 /// (squared lengths). A little above 1 keeps some longer links, which shorten walks; 1.1 was best on text embeddings.
@@ -10,25 +10,25 @@ const ALPHA: f32 = 1.1;
 
 /// Candidates and memory of a selection; reused from one to the next.
 #[derive(Default)]
-pub(crate) struct Selection {
+pub(crate) struct Selection<Q> {
     /// Distance and node, nearest first.
     pub(crate) candidates: Vec<(f32, u32)>,
     /// The neighbours chosen: first the diverse ones, nearest first, then the nearest of the rest.
     pub(crate) chosen: Vec<u32>,
     passed: Vec<u32>,
-    queries: Vec<Chosen>,
+    queries: Vec<Chosen<Q>>,
 }
 
 /// A neighbour chosen, made ready to be compared with candidates.
 #[derive(Default)]
-struct Chosen {
-    query: Query,
+struct Chosen<Q> {
+    query: Q,
     /// Its key from itself. A candidate with the same key is its equal: one of many equals must do, or a row would hold
     /// nothing else and lead nowhere.
     own: i32,
 }
 
-impl Selection {
+impl<Q: Default> Selection<Q> {
     /// Choose up to `degree` neighbours from the candidates; gives how many of them are diverse.
     ///
     /// A candidate nearer to a chosen neighbour than to the node is passed over (Malkov and Yashunin, algorithm 4, with the
@@ -38,7 +38,7 @@ impl Selection {
     ///
     /// The candidates are nodes whose slot, by `slot_of`, is below those of the space, and the machine has the instruction set.
     #[inline(always)]
-    pub(crate) unsafe fn choose<I: Isa, S: Space>(
+    pub(crate) unsafe fn choose<I: Isa, S: Space<Query = Q>>(
         &mut self,
         degree: usize,
         space: S,

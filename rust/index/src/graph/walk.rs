@@ -10,7 +10,7 @@ use super::layers::{Graph, Layer, NONE};
 use super::pool::Pool;
 use crate::budget::Meter;
 use crate::storage::candidate::{candidate, slot_of};
-use crate::storage::space::{Query, Space};
+use crate::storage::space::Space;
 
 /// Codes asked for ahead of the one being compared: enough to cover the latency of memory, few enough to be kept.
 const AHEAD: usize = 12;
@@ -53,7 +53,7 @@ impl Scratch {
 ///
 /// The slots of the graph are below those of the space, which has made the query ready, and the machine has the instruction set.
 #[inline(always)]
-pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &Query, level: usize) -> (u32, i32) {
+pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &S::Query, level: usize) -> (u32, i32) {
     let mut at = graph.layers.len() - 1;
     let mut node = graph.entry;
     // SAFETY: nodes come from the graph; for its slots, the query and the instruction set the caller vouches.
@@ -102,7 +102,7 @@ pub(crate) struct Reach {
 pub(crate) unsafe fn walk<I: Isa, S: Space>(
     layer: &Layer,
     space: S,
-    query: &Query,
+    query: &S::Query,
     start: (u32, i32),
     reach: Reach,
     scratch: &mut Scratch,

@@ -8,11 +8,12 @@ use crate::graph::walk::{Reach, Scratch, descend, walk};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
-use crate::state::{Coding, OnSpace, State};
+use crate::state::{Coding, State};
+use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
 use crate::storage::candidate::{candidate, key_of, slot_of};
 use crate::storage::ids::PADDING;
 use crate::storage::rows::Rows;
-use crate::storage::space::{Query, RawSpace, Space, order, unorder};
+use crate::storage::space::{Space, order, unorder};
 use crate::work::Work;
 
 /// With this many vectors to choose from, an exact scan costs no more than a walk.
@@ -72,7 +73,8 @@ pub(crate) struct Search<'a> {
 #[derive(Default)]
 pub(crate) struct Memory {
     scratch: Scratch,
-    query: Query,
+    /// The query, made ready.
+    prepared: Kept,
     best: Best,
     found: Vec<u64>,
 }
@@ -114,10 +116,10 @@ impl Search<'_> {
         work.check()?;
         let meter = &mut Meter::new(self.budget, work.stop);
         if self.plan != Plan::Exact {
-            let coded = self.state.with_space(Approximate { search: self, query, memory, meter });
+            let coded = self.state.space().run(self.level, Candidates { search: self, query, memory, meter });
             if !coded {
                 // Far from everything the codes were fitted to, only the full vectors tell near from far.
-                Approximate { search: self, query, memory, meter }.on(RawSpace(&self.state.rows));
+                AnySpace::Raw(&self.state.rows).run(self.level, Candidates { search: self, query, memory, meter });
             }
             meter.check()?;
             // Fewer than k: the walk met too few allowed vectors. They exist, so find them.
@@ -184,38 +186,21 @@ impl Search<'_> {
 }
 
 /// Find candidates by walk or scan, and rescore the best.
-struct Approximate<'a, 'b, 'c> {
+struct Candidates<'a, 'b, 'c> {
     search: &'a Search<'b>,
     query: &'a [f32],
     memory: &'a mut Memory,
     meter: &'a mut Meter<'c>,
 }
 
-impl OnSpace for Approximate<'_, '_, '_> {
+impl SpaceLoop for Candidates<'_, '_, '_> {
     /// Whether the space can compare the query.
     type Output = bool;
 
     #[inline(always)]
-    fn on<S: Space>(self, space: S) -> bool {
-        let Self { search, query, memory, meter } = self;
-        search.level.run(Candidates { search, space, query, memory, meter })
-    }
-}
-
-struct Candidates<'a, 'b, 'c, S> {
-    search: &'a Search<'b>,
-    space: S,
-    query: &'a [f32],
-    memory: &'a mut Memory,
-    meter: &'a mut Meter<'c>,
-}
-
-impl<S: Space> Loop for Candidates<'_, '_, '_, S> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<I: Isa>(self) -> bool {
-        let Self { search, space, query, memory: Memory { scratch, query: prepared, best, found }, meter } = self;
+    fn run<I: Isa, S: Space>(self, space: S) -> bool {
+        let Self { search, query, memory: Memory { scratch, prepared, best, found }, meter } = self;
+        let prepared = prepared.get::<S::Query>();
         let Search { state, allowed, .. } = *search;
         space.prepare(query, prepared);
         if !space.can_compare(prepared) {
@@ -273,7 +258,7 @@ impl<S: Space> Loop for Candidates<'_, '_, '_, S> {
 unsafe fn scan<I: Isa, S: Space>(
     search: &Search<'_>,
     space: S,
-    prepared: &Query,
+    prepared: &S::Query,
     ef: usize,
     best: &mut Best,
     meter: &mut Meter<'_>,
@@ -311,7 +296,7 @@ unsafe fn scan<I: Isa, S: Space>(
 fn rescore_likely<I: Isa, S: Space>(
     search: &Search<'_>,
     space: S,
-    prepared: &Query,
+    prepared: &S::Query,
     query: &[f32],
     found: &mut Vec<u64>,
     meter: &mut Meter<'_>,

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tiercel_quant::{Bits, Codec, Geometry, Rotation};
-use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop, packed};
+use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Rotation, Visitor};
+use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop};
 
 use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
 use crate::storage::rows::Rows;
-use crate::storage::space::{Query, Space};
+use crate::storage::space::Space;
 use crate::work::Work;
 
 /// Most rows that a codec is fitted to.
@@ -26,7 +26,7 @@ pub(crate) struct Trial {
 /// The codes of all vectors.
 #[derive(Clone)]
 pub(crate) struct Codes {
-    pub(crate) codec: Arc<Codec>,
+    pub(crate) codec: Arc<AnyCodec>,
     pub(crate) bytes: Chunked<u8>,
     pub(crate) stride: usize,
     pub(crate) trial: Trial,
@@ -42,14 +42,14 @@ pub(crate) const fn geometry(metric: Metric) -> Geometry {
 }
 
 /// Bytes from one row to the next: whole cache lines, so that a row never straddles one more than it must.
-pub(crate) const fn stride(codec: &Codec) -> usize {
+pub(crate) fn stride(codec: &AnyCodec) -> usize {
     codec.row_bytes().next_multiple_of(64)
 }
 
 impl Codes {
     /// Fit a codec to the rows, and code them all.
     pub(crate) fn train(
-        bits: Bits,
+        kind: CodecKind,
         options: &Options,
         rows: &Rows,
         level: Level,
@@ -62,7 +62,7 @@ impl Codes {
             sample.extend_from_slice(&row);
         }
         let rotation = Rotation::new(options.dim, options.seed);
-        let codec = Codec::train(bits, geometry(options.metric), rotation, &sample);
+        let codec = kind.train(geometry(options.metric), rotation, &sample);
         let stride = stride(&codec);
         let bytes = Chunked::new(stride).with_zeros(rows.len());
         let mut codes = Self { codec: Arc::new(codec), bytes, stride, trial: Trial::default() };
@@ -75,10 +75,7 @@ impl Codes {
 
     /// The name of the storage.
     pub(crate) fn name(&self) -> &'static str {
-        match self.codec.bits() {
-            Bits::Four => "sq4",
-            Bits::Eight => "sq8",
-        }
+        self.codec.kind().name()
     }
 
     /// Append the codes of the rows that have none yet.
@@ -93,72 +90,110 @@ impl Codes {
 
 /// Code rows from slot `first` on into `out`, a stride each.
 fn encode(
-    codec: &Codec,
+    codec: &AnyCodec,
     rows: &Rows,
     first: usize,
     out: &mut [u8],
     level: Level,
     work: &Work<'_>,
 ) -> Result<(), Interrupted> {
+    let row_bytes = codec.row_bytes();
     let scratch = || (Vec::new(), Vec::new());
     work.fill(out, stride(codec), 256, scratch, |(row, rotated), item, out| {
         rows.direction(first + item, row);
-        level.run(Encode { codec, row, rotated, out: &mut out[..codec.row_bytes()] });
+        codec.accept(Encode { level, vector: row, rotated, row: &mut out[..row_bytes] });
     })
 }
 
 struct Encode<'a> {
-    codec: &'a Codec,
-    row: &'a [f32],
+    level: Level,
+    vector: &'a [f32],
     rotated: &'a mut Vec<f32>,
-    out: &'a mut [u8],
+    row: &'a mut [u8],
 }
 
-impl Loop for Encode<'_> {
+impl Visitor for Encode<'_> {
     type Output = ();
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        self.codec.encode(self.row, self.rotated, self.out);
+
+    fn visit<C: Codec, const DIM: usize>(self, codec: &C) {
+        self.level.run(EncodeLoop { encode: self, codec });
     }
 }
 
-/// Vectors compared by their codes: `BITS` 4 or 8, `SQUARE` for the l2 metric, `DIM` the dimension or 0 for any. With the
-/// dimension known, a row is compared without a loop and the query stays in registers from one row to the next.
-#[derive(Clone, Copy)]
-pub(crate) struct CodeSpace<'a, const BITS: u8, const SQUARE: bool, const DIM: usize>(pub(crate) &'a Codes);
+struct EncodeLoop<'a, 'b, C> {
+    encode: Encode<'a>,
+    codec: &'b C,
+}
 
-impl<const BITS: u8, const SQUARE: bool, const DIM: usize> CodeSpace<'_, BITS, SQUARE, DIM> {
+impl<C: Codec> Loop for EncodeLoop<'_, '_, C> {
+    type Output = ();
+
     #[inline(always)]
-    const fn stride(self) -> usize {
-        match (DIM, BITS) {
-            (0, _) => self.0.stride,
-            (_, 4) => packed::bytes(DIM).next_multiple_of(64),
-            _ => DIM.next_multiple_of(64),
-        }
+    fn run<I: Isa>(self) {
+        let Encode { vector, rotated, row, .. } = self.encode;
+        self.codec.encode(vector, rotated, row);
+    }
+}
+
+/// Vectors compared by their codes; `DIM` is the dimension or 0 for any. With the dimension known, a row is compared without a
+/// loop and the query stays in registers from one row to the next.
+pub(crate) struct CodeSpace<'a, C, const DIM: usize> {
+    codes: &'a Codes,
+    codec: &'a C,
+}
+
+impl<C, const DIM: usize> Clone for CodeSpace<'_, C, DIM> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C, const DIM: usize> Copy for CodeSpace<'_, C, DIM> {}
+
+impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
+    /// The space of codes; `codec` is theirs, by its type.
+    #[inline(always)]
+    pub(crate) fn new(codes: &'a Codes, codec: &'a C) -> Self {
+        assert!(DIM == 0 || DIM == codec.dim(), "the dimension that the space is compiled for");
+        let row_bytes = C::row_bytes(codec.dim());
+        assert_eq!(row_bytes.next_multiple_of(64), codes.stride, "bytes from one row of codes to the next");
+        Self { codes, codec }
+    }
+
+    #[inline(always)]
+    fn dim(self) -> usize {
+        if DIM == 0 { self.codec.dim() } else { DIM }
+    }
+
+    #[inline(always)]
+    fn stride(self) -> usize {
+        if DIM == 0 { self.codes.stride } else { C::row_bytes(DIM).next_multiple_of(64) }
     }
 
     /// The shift of the rows: known when this is compiled where the dimension is.
     #[inline(always)]
-    const fn shift(self) -> u32 {
-        if DIM == 0 { self.0.bytes.shift() } else { Chunked::<u8>::shift_of(self.stride()) }
+    fn shift(self) -> u32 {
+        if DIM == 0 { self.codes.bytes.shift() } else { Chunked::<u8>::shift_of(self.stride()) }
     }
 }
 
-impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'_, BITS, SQUARE, DIM> {
+impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
+    type Query = C::Query;
+
     #[inline(always)]
-    fn prepare(self, direction: &[f32], query: &mut Query) {
-        self.0.codec.prepare(direction, &mut query.coded);
+    fn prepare(self, direction: &[f32], query: &mut C::Query) {
+        self.codec.prepare(direction, query);
     }
 
     #[inline(always)]
-    fn prepare_slot(self, slot: u32, query: &mut Query) {
-        let row = self.0.bytes.row(slot as usize);
-        self.0.codec.prepare_code(&row[..self.0.codec.row_bytes()], &mut query.coded);
+    fn prepare_slot(self, slot: u32, query: &mut C::Query) {
+        let row = self.codes.bytes.row(slot as usize);
+        self.codec.prepare_row(&row[..C::row_bytes(self.dim())], query);
     }
 
     #[inline(always)]
     fn slots(self) -> usize {
-        self.0.bytes.len()
+        self.codes.bytes.len()
     }
 
     #[inline(always)]
@@ -167,49 +202,40 @@ impl<const BITS: u8, const SQUARE: bool, const DIM: usize> Space for CodeSpace<'
     }
 
     #[inline(always)]
-    unsafe fn key<I: Isa>(self, query: &Query, slot: u32) -> i32 {
-        let codes = query.coded.codes();
-        let n = if DIM == 0 { codes.len() } else { DIM };
-        debug_assert_eq!(n, codes.len());
-        // SAFETY: the caller promises a slot with codes, and the instruction set; a row has codes for as many values as a query that
-        // this space made ready.
-        unsafe {
-            let row = self.0.bytes.address_unchecked(slot as usize, self.stride(), self.shift());
-            let codes = codes.as_ptr();
-            match (BITS, SQUARE) {
-                (4, false) => -I::dot_u4i8(row, codes, n),
-                (4, true) => I::l2_u4i8(row, codes, n),
-                (_, false) => -I::dot_u8i8(row, codes, n),
-                (_, true) => I::l2_u8i8(row, codes, n),
-            }
-        }
+    unsafe fn key<I: Isa>(self, query: &C::Query, slot: u32) -> i32 {
+        // SAFETY: the caller promises a slot with codes; a row takes no more bytes than the stride, as `new` checked.
+        let row = unsafe {
+            let address = self.codes.bytes.address_unchecked(slot as usize, self.stride(), self.shift());
+            std::slice::from_raw_parts(address, C::row_bytes(self.dim()))
+        };
+        self.codec.key::<I>(query, row, self.dim()).order()
     }
 
     #[inline(always)]
     fn prefetch<I: Isa>(self, slot: u32) {
-        let row = self.0.bytes.address(slot as usize, self.stride(), self.shift());
+        let row = self.codes.bytes.address(slot as usize, self.stride(), self.shift());
         for line in 0..self.stride() / 64 {
             I::prefetch(row.wrapping_add(64 * line));
         }
     }
 
     #[inline(always)]
-    fn distance(query: &Query, key: i32) -> f32 {
-        query.coded.distance(key)
+    fn distance(query: &C::Query, key: i32) -> f32 {
+        C::distance(query, C::Key::from_order(key))
     }
 
     #[inline(always)]
-    fn key_within(query: &Query, distance: f32) -> i32 {
-        query.coded.key(distance)
+    fn key_within(query: &C::Query, distance: f32) -> i32 {
+        C::key_within(query, distance).order()
     }
 
     #[inline(always)]
     fn error(self) -> f32 {
-        self.0.trial.error
+        self.codes.trial.error
     }
 
     #[inline(always)]
-    fn can_compare(self, query: &Query) -> bool {
-        !query.coded.is_clipped()
+    fn can_compare(self, query: &C::Query) -> bool {
+        C::can_compare(query)
     }
 }

@@ -1,5 +1,6 @@
 //! What an index keeps of each vector, by slot: the row, its code, its id, whether it is alive.
 
+pub(crate) mod any_space;
 pub(crate) mod bitset;
 pub(crate) mod candidate;
 pub(crate) mod codes;

@@ -2,7 +2,7 @@
 
 use std::{fs, io};
 
-use tiercel_index::{Dtype, Index, LoadError, Options, Storage};
+use tiercel_index::{CodecKind, Dtype, Index, LoadError, Options, Storage};
 
 use crate::common::container::Container;
 use crate::common::data::clustered;
@@ -20,7 +20,10 @@ fn damaged(what: &str, file: &[u8]) {
 
 /// A small file with something in every section: its graph was never walked, but is read all the same.
 fn small() -> Vec<u8> {
-    let index = built(Options { storage: Storage::Sq8, ..options(DIM, METRICS[2]) }, &clustered(1030, DIM, 3, 1));
+    let index = built(
+        Options { storage: Storage::Codes(CodecKind::Sq8), ..options(DIM, METRICS[2]) },
+        &clustered(1030, DIM, 3, 1),
+    );
     let mut file = Container::of(&index.to_bytes());
     let rows = 9;
     let mut dead = vec![0; 8];
@@ -91,8 +94,8 @@ fn what_was_saved_comes_back() {
     for metric in METRICS {
         for (rows, dtype, storage) in [
             (0, Dtype::F32, Storage::Auto),
-            (1, Dtype::F16, Storage::Sq4),
-            (1100, Dtype::F16, Storage::Sq4),
+            (1, Dtype::F16, Storage::Codes(CodecKind::Sq4)),
+            (1100, Dtype::F16, Storage::Codes(CodecKind::Sq4)),
             (1100, Dtype::F32, Storage::Raw),
             (FLAT + 300, Dtype::F32, Storage::Auto),
         ] {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tiercel_index::{Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage};
+use tiercel_index::{CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage};
 
 use crate::common::container::{Container, Tag};
 use crate::common::data::{Random, clustered};
@@ -18,7 +18,7 @@ const REMOVED: u64 = 77;
 /// A file with something in every section.
 static WHOLE: LazyLock<Container> = LazyLock::new(|| {
     let vectors = clustered(ROWS, DIM, 20, 1);
-    let storage = Storage::Sq8;
+    let storage = Storage::Codes(CodecKind::Sq8);
     let index = built(Options { m: 2, ef_construction: 20, storage, ..options(DIM, Metric::L2) }, &vectors);
     assert_eq!(index.remove(&[REMOVED]), 1);
     let file = Container::of(&index.to_bytes());
@@ -300,7 +300,7 @@ fn extreme_values_can_be_used() {
 fn what_overflows_can_be_saved_and_loaded() {
     let vectors: Vec<f32> = Random(5).normals(1500 * DIM).iter().map(|value| value.signum() * f32::MAX).collect();
     for metric in [Metric::Dot, Metric::L2] {
-        for storage in [Storage::Auto, Storage::Sq4, Storage::Sq8] {
+        for storage in [Storage::Auto, Storage::Codes(CodecKind::Sq4), Storage::Codes(CodecKind::Sq8)] {
             let index = built(Options { storage, ..options(DIM, metric) }, &vectors);
             assert!(Index::from_bytes(&index.to_bytes()).is_ok(), "{metric:?} {storage:?}");
         }

@@ -1,6 +1,6 @@
 //! After `optimize` every vector is linked, can be reached, and is found.
 
-use tiercel_index::{Index, Metric, Options, Storage};
+use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
 use crate::common::container::Container;
 use crate::common::data::{Random, clustered, far_apart, repeated, shuffled};
@@ -109,7 +109,7 @@ fn every_vector_finds_its_duplicates() {
     let vectors = repeated(&clustered(ROWS / 5, DIM, 20, 1), DIM, 5);
     for metric in [Metric::Cosine, Metric::L2] {
         // Eight bits tell vectors apart that four would not.
-        let index = built(Options { storage: Storage::Sq8, ..options(DIM, metric) }, &vectors);
+        let index = built(Options { storage: Storage::Codes(CodecKind::Sq8), ..options(DIM, metric) }, &vectors);
         optimize(&index);
         let found = walked(&index, &vectors, 5, WIDE);
         for (row, ids) in found.ids.chunks(5).enumerate() {

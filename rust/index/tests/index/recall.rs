@@ -1,6 +1,6 @@
 //! A search with 200 candidates finds at least 95 of 100 true neighbours, whatever the data looks like.
 
-use tiercel_index::{Index, Metric, Options, Storage};
+use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
 use crate::common::data::{Random, clustered, far_apart, of_many_lengths, repeated, shuffled};
 use crate::common::{FLAT, METRICS, built, exact, optimize, options, recall, walked};
@@ -63,12 +63,12 @@ fn holds_with(storage: Storage) {
 
 #[test]
 fn of_clusters_with_codes_of_4_bits() {
-    holds_with(Storage::Sq4);
+    holds_with(Storage::Codes(CodecKind::Sq4));
 }
 
 #[test]
 fn of_clusters_with_codes_of_8_bits() {
-    holds_with(Storage::Sq8);
+    holds_with(Storage::Codes(CodecKind::Sq8));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use tiercel_index::{Index, Metric, Options, Storage, Work};
+use tiercel_index::{CodecKind, Index, Metric, Options, Storage, Work};
 use tiercel_simd::Level;
 
 use crate::common::container::Container;
@@ -58,7 +58,8 @@ fn checksums() -> String {
     let checksum = |metric, storage| {
         format!("{metric:?} {storage:?} {:08x}\n", crc32c::crc32c(&bytes(Options { storage, ..small(metric) }, 2)))
     };
-    [checksum(Metric::Cosine, Storage::Sq4), checksum(Metric::L2, Storage::Sq8)].concat()
+    [checksum(Metric::Cosine, Storage::Codes(CodecKind::Sq4)), checksum(Metric::L2, Storage::Codes(CodecKind::Sq8))]
+        .concat()
 }
 
 /// The other half of [`whatever_the_instruction_set`]; alone, it has nothing to check.

@@ -119,7 +119,7 @@ impl Index {
     /// The storage given at construction; `stats()["storage"]` tells what is in use.
     #[getter]
     fn storage(&self) -> &'static str {
-        name(arguments::STORAGES, self.core.options().storage)
+        self.core.options().storage.name()
     }
 
     /// Neighbours kept for each vector in the upper levels.

@@ -1,8 +1,9 @@
 //! A distance by code is as near to the true one as the roundings of row and query allow.
 
-use tiercel_quant::{Bits, Codec, Geometry, Query, Rotation};
+use tiercel_quant::{Geometry, Rotation, ScalarQuery};
 
-use crate::{BITS, DIMS, Fitted, GEOMETRIES, ROUNDING, encode, key, normals, sum};
+use crate::scalar::{Bits, from_parts};
+use crate::{BITS, DIMS, Fitted, GEOMETRIES, ROUNDING, normals, sum};
 
 fn true_distance(geometry: Geometry, query: &[f32], row: &[f32]) -> f64 {
     let pairs = query.iter().zip(row).map(|(q, x)| (f64::from(*q), f64::from(*x)));
@@ -57,13 +58,13 @@ fn errors_are_within_the_bound() {
 }
 
 fn assert_within_bound(fitted: &Fitted, geometry: Geometry) {
-    let mut prepared = Query::default();
+    let mut prepared = ScalarQuery::default();
     let stranger = normals(fitted.rotation.dim(), 3.0, &mut 3);
     for query in [&fitted.rows[0], &fitted.rows[1], &stranger] {
         fitted.codec.prepare(query, &mut prepared);
         for row in &fitted.rows[..40] {
-            let key = key(&fitted.codec, geometry, &prepared, &encode(&fitted.codec, row));
-            let error = f64::from(prepared.distance(key)) - true_distance(geometry, query, row);
+            let key = fitted.codec.key(&prepared, &fitted.codec.row(row));
+            let error = f64::from(fitted.codec.distance(&prepared, key)) - true_distance(geometry, query, row);
             let bound = bound(fitted, geometry, query, row);
             let (dim, bits) = (row.len(), fitted.codec.bits());
             assert!(error.abs() <= bound, "dim {dim} {bits:?} {geometry:?}: off by {error}, not {bound}");
@@ -73,13 +74,13 @@ fn assert_within_bound(fitted: &Fitted, geometry: Geometry) {
 
 /// Root mean square error of distances between rows, over their standard deviation.
 fn relative_error(fitted: &Fitted, geometry: Geometry) -> f64 {
-    let (mut prepared, mut errors, mut distances) = (Query::default(), Vec::new(), Vec::new());
+    let (mut prepared, mut errors, mut distances) = (ScalarQuery::default(), Vec::new(), Vec::new());
     for query in &fitted.rows[..20] {
         fitted.codec.prepare(query, &mut prepared);
         for row in &fitted.rows[20..80] {
-            let key = key(&fitted.codec, geometry, &prepared, &encode(&fitted.codec, row));
+            let key = fitted.codec.key(&prepared, &fitted.codec.row(row));
             let distance = true_distance(geometry, query, row);
-            errors.push((f64::from(prepared.distance(key)) - distance).powi(2));
+            errors.push((f64::from(fitted.codec.distance(&prepared, key)) - distance).powi(2));
             distances.push(distance);
         }
     }
@@ -119,13 +120,13 @@ fn a_key_is_the_largest_within_its_distance() {
     for geometry in GEOMETRIES {
         for bits in BITS {
             let fitted = Fitted::new(100, bits, geometry, 1.0);
-            let mut query = Query::default();
+            let mut query = ScalarQuery::default();
             fitted.codec.prepare(&fitted.rows[0], &mut query);
-            let apart = query.distance(1001) - query.distance(1000);
+            let apart = fitted.codec.distance(&query, 1001) - fitted.codec.distance(&query, 1000);
             assert!(apart > 0.0);
             for key in [-3000, -1, 0, 1, 40, 100_000] {
-                let between = query.distance(key) + 0.5 * apart;
-                assert_eq!(query.key(between), key, "{geometry:?} {bits:?}");
+                let between = fitted.codec.distance(&query, key) + 0.5 * apart;
+                assert_eq!(fitted.codec.key_within(&query, between), key, "{geometry:?} {bits:?}");
             }
         }
     }
@@ -136,8 +137,8 @@ fn a_codec_is_its_parts() {
     for bits in BITS {
         for geometry in GEOMETRIES {
             let codec = Fitted::new(65, bits, geometry, 2.0).codec;
-            let again = Codec::from_parts(bits, geometry, Rotation::new(65, 7), codec.mean().to_vec(), codec.step());
-            assert_eq!(again, codec);
+            let again = from_parts(bits, geometry, Rotation::new(65, 7), codec.mean().to_vec(), codec.step());
+            assert_eq!(again.parameters(), codec.parameters());
         }
     }
 }

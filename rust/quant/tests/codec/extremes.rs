@@ -1,20 +1,21 @@
 //! No sample and no vector of finite values is too strange to be coded.
 
-use tiercel_quant::{Bits, Codec, Geometry, Query, Rotation};
+use tiercel_quant::{Geometry, Rotation, ScalarQuery};
 
-use crate::{BITS, GEOMETRIES, encode, key, normals};
+use crate::scalar::{Bits, from_parts, train};
+use crate::{BITS, GEOMETRIES, normals};
 
 const DIMS: [usize; 6] = [1, 2, 3, 64, 129, 1000];
 
 /// Fit, encode and compare; gives the distance of the first row from the last, by vector and by code.
 fn distances(dim: usize, bits: Bits, geometry: Geometry, sample: &[f32], rows: [&[f32]; 2]) -> [f32; 2] {
-    let codec = Codec::train(bits, geometry, Rotation::new(dim, 7), sample);
+    let codec = train(bits, geometry, Rotation::new(dim, 7), sample);
     assert!(codec.step().is_normal() && codec.step() > 0.0);
-    let codes = rows.map(|row| encode(&codec, row));
-    let (mut query, mut coded) = (Query::default(), Query::default());
+    let codes = rows.map(|row| codec.row(row));
+    let (mut query, mut coded) = (ScalarQuery::default(), ScalarQuery::default());
     codec.prepare(rows[0], &mut query);
-    codec.prepare_code(&codes[0], &mut coded);
-    [query, coded].map(|query| query.distance(key(&codec, geometry, &query, &codes[1])))
+    codec.prepare_row(&codes[0], &mut coded);
+    [query, coded].map(|query| codec.distance(&query, codec.key(&query, &codes[1])))
 }
 
 fn each(mut check: impl FnMut(usize, Bits, Geometry)) {
@@ -105,11 +106,11 @@ fn parts_that_no_codec_gave() {
         let row = normals(dim, 1.0, &mut 1);
         for strange in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -1.0, 1e-45, f32::MAX] {
             for (mean, step) in [(0.0, strange), (strange, 1.0), (strange, strange)] {
-                let codec = Codec::from_parts(bits, geometry, Rotation::new(dim, 7), vec![mean; dim], step);
-                let codes = encode(&codec, &row);
-                let mut query = Query::default();
+                let codec = from_parts(bits, geometry, Rotation::new(dim, 7), vec![mean; dim], step);
+                let codes = codec.row(&row);
+                let mut query = ScalarQuery::default();
                 codec.prepare(&row, &mut query);
-                codec.prepare_code(&codes, &mut query);
+                codec.prepare_row(&codes, &mut query);
             }
         }
     });

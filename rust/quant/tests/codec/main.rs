@@ -1,13 +1,17 @@
 //! What codes promise: how near they are to vectors and to distances, and that they are the same everywhere.
 
-use tiercel_quant::{Bits, Codec, Geometry, Query, Rotation, split_mix};
-use tiercel_simd::{Level, kernels, packed};
+use tiercel_quant::{Geometry, Rotation, split_mix};
+use tiercel_simd::packed;
+
+use crate::scalar::{Bits, ScalarCodec, train};
 
 mod coded;
 mod distances;
+mod every_codec;
 mod extremes;
 mod round_trip;
 mod same_everywhere;
+mod scalar;
 
 /// Around every block and register.
 const DIMS: [usize; 13] = [1, 2, 3, 63, 64, 65, 100, 127, 128, 129, 384, 385, 1000];
@@ -24,7 +28,7 @@ const ROUNDING: f64 = 2e-5;
 
 /// Vectors and the codec that was fitted to them.
 struct Fitted {
-    codec: Codec,
+    codec: Box<dyn ScalarCodec>,
     rotation: Rotation,
     rows: Vec<Vec<f32>>,
 }
@@ -37,7 +41,7 @@ impl Fitted {
         let row = || normals(dim, 1.0, &mut seed).iter().zip(&centre).map(|(value, centre)| value + centre).collect();
         let rows: Vec<Vec<f32>> = std::iter::repeat_with(row).take(SAMPLE).collect();
         let rotation = Rotation::new(dim, 7);
-        let codec = Codec::train(bits, geometry, rotation.clone(), &rows.concat());
+        let codec = train(bits, geometry, rotation.clone(), &rows.concat());
         Self { codec, rotation, rows }
     }
 
@@ -49,7 +53,7 @@ impl Fitted {
 
     /// The code of each value, one a byte.
     fn codes(&self, row: &[f32]) -> Vec<u8> {
-        let codes = encode(&self.codec, row);
+        let codes = self.codec.row(row);
         match self.codec.bits() {
             Bits::Four => {
                 let mut values = vec![0; row.len()];
@@ -68,23 +72,6 @@ impl Fitted {
         };
         let values = self.codes(row).into_iter().zip(self.codec.mean());
         values.map(|(code, mean)| f64::from(*mean) + f64::from(self.codec.step()) * (f64::from(code) - zero)).collect()
-    }
-}
-
-fn encode(codec: &Codec, row: &[f32]) -> Vec<u8> {
-    let mut codes = vec![0; codec.row_bytes()];
-    codec.encode(row, &mut Vec::new(), &mut codes);
-    codes
-}
-
-/// The integer of the kernel that belongs to a codec.
-fn key(codec: &Codec, geometry: Geometry, query: &Query, codes: &[u8]) -> i32 {
-    let (level, query) = (Level::Scalar, query.codes());
-    match (codec.bits(), geometry) {
-        (Bits::Four, Geometry::Product { .. }) => -kernels::dot_u4i8(level, codes, query),
-        (Bits::Eight, Geometry::Product { .. }) => -kernels::dot_u8i8(level, codes, query),
-        (Bits::Four, Geometry::Square) => kernels::l2_u4i8(level, codes, query),
-        (Bits::Eight, Geometry::Square) => kernels::l2_u8i8(level, codes, query),
     }
 }
 

@@ -1,7 +1,6 @@
 //! A code is within half a step of its value, or the last one on the value's side.
 
-use tiercel_quant::Bits;
-
+use crate::scalar::Bits;
 use crate::{BITS, DIMS, Fitted, GEOMETRIES, ROUNDING, normals};
 
 #[test]

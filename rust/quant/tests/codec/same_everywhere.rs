@@ -1,31 +1,10 @@
 //! The same vectors have the same codes under every instruction set and on every machine.
 
-use tiercel_quant::{Bits, Codec, Geometry, Query, Rotation, split_mix};
-use tiercel_simd::{Isa, Level, Loop};
+use tiercel_quant::{Geometry, Rotation, split_mix};
+use tiercel_simd::Level;
 
+use crate::scalar::Bits;
 use crate::{BITS, DIMS, Fitted, GEOMETRIES};
-
-/// Codes of a row, codes of the queries that the row and its codes make, and distances from those.
-struct Coded<'a> {
-    codec: &'a Codec,
-    row: &'a [f32],
-}
-
-impl Loop for Coded<'_> {
-    type Output = (Vec<u8>, [Vec<i8>; 2], [f32; 4]);
-
-    #[inline(always)]
-    fn run<I: Isa>(self) -> Self::Output {
-        let Self { codec, row } = self;
-        let mut codes = vec![0; codec.row_bytes()];
-        codec.encode(row, &mut Vec::new(), &mut codes);
-        let (mut query, mut coded) = (Query::default(), Query::default());
-        codec.prepare(row, &mut query);
-        codec.prepare_code(&codes, &mut coded);
-        let distances = [query.distance(0), query.distance(1), coded.distance(0), coded.distance(1)];
-        (codes, [query.codes().to_vec(), coded.codes().to_vec()], distances)
-    }
-}
 
 #[test]
 fn under_every_instruction_set() {
@@ -34,9 +13,9 @@ fn under_every_instruction_set() {
             for geometry in GEOMETRIES {
                 let Fitted { codec, rows, .. } = Fitted::new(dim, bits, geometry, 3.0);
                 for row in &rows[..10] {
-                    let expected = Level::Scalar.run(Coded { codec: &codec, row });
+                    let expected = codec.coded(Level::Scalar, row);
                     for level in Level::available() {
-                        let got = level.run(Coded { codec: &codec, row });
+                        let got = codec.coded(level, row);
                         assert_eq!(got, expected, "{level:?}, dim {dim} {bits:?} {geometry:?}");
                     }
                 }
@@ -54,7 +33,7 @@ fn hash_of_codes(bits: Bits, geometry: Geometry) -> u64 {
     let bytes = DIMS.iter().flat_map(|dim| {
         let Fitted { codec, rows, .. } = Fitted::new(*dim, bits, geometry, 3.0);
         let coded = rows.into_iter().take(20).flat_map(move |row| {
-            let (codes, queries, distances) = Level::Scalar.run(Coded { codec: &codec, row: &row });
+            let (codes, queries, distances) = codec.coded(Level::Scalar, &row);
             let queries = queries.concat().into_iter().map(|code| code as u8);
             codes.into_iter().chain(queries).chain(distances.map(f32::to_le_bytes).concat()).collect::<Vec<u8>>()
         });

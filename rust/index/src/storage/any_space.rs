@@ -1,0 +1,108 @@
+//! Running a loop in whatever space an index compares its vectors in.
+
+use std::any::Any;
+
+use tiercel_quant::{Codec, Visitor};
+use tiercel_simd::{Isa, Level, Loop};
+
+use crate::storage::codes::{CodeSpace, Codes};
+use crate::storage::rows::Rows;
+use crate::storage::space::{RawSpace, Space};
+
+/// What vectors are compared on.
+#[derive(Clone, Copy)]
+pub(crate) enum AnySpace<'a> {
+    /// The full vectors.
+    Raw(&'a Rows),
+    /// Codes.
+    Codes(&'a Codes),
+}
+
+/// A loop over vectors, compiled for each space and each instruction set.
+pub(crate) trait SpaceLoop {
+    /// What the loop returns.
+    type Output;
+
+    /// The loop. Mark it `#[inline(always)]`, as [`Loop::run`].
+    fn run<I: Isa, S: Space>(self, space: S) -> Self::Output;
+}
+
+impl AnySpace<'_> {
+    /// Slots that can be compared: those below.
+    pub(crate) fn slots(self) -> usize {
+        match self {
+            Self::Raw(rows) => RawSpace(rows).slots(),
+            Self::Codes(codes) => codes.bytes.len(),
+        }
+    }
+
+    /// Run a loop in this space. The space and the instruction set are chosen once a loop.
+    #[inline(always)]
+    pub(crate) fn run<L: SpaceLoop>(self, level: Level, work: L) -> L::Output {
+        match self {
+            Self::Raw(rows) => level.run(InSpace { space: RawSpace(rows), work }),
+            Self::Codes(codes) => codes.codec.accept(OnCodes { codes, level, work }),
+        }
+    }
+}
+
+struct OnCodes<'a, L> {
+    codes: &'a Codes,
+    level: Level,
+    work: L,
+}
+
+impl<L: SpaceLoop> Visitor for OnCodes<'_, L> {
+    type Output = L::Output;
+
+    #[inline(always)]
+    fn visit<C: Codec, const DIM: usize>(self, codec: &C) -> L::Output {
+        self.level.run(InSpace { space: CodeSpace::<C, DIM>::new(self.codes, codec), work: self.work })
+    }
+}
+
+struct InSpace<S, L> {
+    space: S,
+    work: L,
+}
+
+impl<S: Space, L: SpaceLoop> Loop for InSpace<S, L> {
+    type Output = L::Output;
+
+    #[inline(always)]
+    fn run<I: Isa>(self) -> L::Output {
+        self.work.run::<I, S>(self.space)
+    }
+}
+
+/// What a thread keeps from one loop to the next, of types that depend on the space: one of each type that was asked for.
+#[derive(Default)]
+pub(crate) struct Kept(Vec<Box<dyn Any + Send>>);
+
+impl Kept {
+    /// The value of a type, as the last loop left it. Allocates when the type is asked for the first time.
+    #[inline]
+    pub(crate) fn get<T: Default + Send + 'static>(&mut self) -> &mut T {
+        let at = self.0.iter().position(|kept| kept.is::<T>()).unwrap_or_else(|| {
+            self.0.push(Box::<T>::default());
+            self.0.len() - 1
+        });
+        self.0[at].downcast_mut().expect("the type that was looked for")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_kept_by_their_type() {
+        let mut kept = Kept::default();
+        kept.get::<Vec<u8>>().push(7);
+        kept.get::<Vec<u16>>().push(8);
+        let place = kept.get::<Vec<u8>>().as_ptr();
+        assert_eq!(kept.get::<Vec<u8>>(), &[7]);
+        assert_eq!(kept.get::<Vec<u16>>(), &[8]);
+        assert_eq!(kept.get::<Vec<u8>>().as_ptr(), place);
+    }
+}

@@ -1,0 +1,14 @@
+//! The codecs that there are: a line for each.
+
+use crate::any::{ByGeometry, codecs};
+use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
+use crate::rotation::Rotation;
+use crate::scalar::{Sq4, Sq8};
+
+codecs! {
+    // kind = number in files, name, type; `storage="auto"` tries them in this order
+    /// Half a byte a value.
+    Sq4 = 2, "sq4", Sq4;
+    /// A byte a value.
+    Sq8 = 3, "sq8", Sq8;
+}

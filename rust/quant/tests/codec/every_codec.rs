@@ -1,0 +1,151 @@
+//! What is true of every codec that is registered.
+
+use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Parameters, Rotation, Visitor};
+use tiercel_simd::{Isa, Level, Loop};
+
+use crate::{GEOMETRIES, SAMPLE, normals};
+
+/// Two values make codes whose errors do not cancel, so the ranking is asked for from the first of the others on.
+const DIMS: [usize; 5] = [2, 65, 128, 384, 385];
+
+/// The rows of vectors, and their distances from the first vector and from the first row.
+struct Compared<'a> {
+    level: Level,
+    vectors: &'a [f32],
+}
+
+type Distances = (Vec<Vec<u8>>, [Vec<f32>; 2]);
+
+impl Visitor for Compared<'_> {
+    type Output = Distances;
+
+    fn visit<C: Codec, const DIM: usize>(self, codec: &C) -> Distances {
+        assert!(DIM == 0 || DIM == codec.dim());
+        self.level.run(ComparedLoop { codec, vectors: self.vectors })
+    }
+}
+
+struct ComparedLoop<'a, C> {
+    codec: &'a C,
+    vectors: &'a [f32],
+}
+
+impl<C: Codec> Loop for ComparedLoop<'_, C> {
+    type Output = Distances;
+
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Distances {
+        let Self { codec, vectors } = self;
+        let dim = codec.dim();
+        let (mut rows, mut scratch) = (Vec::new(), Vec::new());
+        for vector in vectors.chunks_exact(dim) {
+            let mut row = vec![0; C::row_bytes(dim)];
+            codec.encode(vector, &mut scratch, &mut row);
+            rows.push(row);
+        }
+        let (mut query, mut coded) = (C::Query::default(), C::Query::default());
+        codec.prepare(&vectors[..dim], &mut query);
+        codec.prepare_row(&rows[0], &mut coded);
+        let (mut by_query, mut by_code) = (Vec::new(), Vec::new());
+        for row in &rows {
+            for (query, distances) in [(&query, &mut by_query), (&coded, &mut by_code)] {
+                // As an index keeps it.
+                let key = C::Key::from_order(codec.key::<I>(query, row, dim).order());
+                distances.push(C::distance(query, key));
+            }
+        }
+        (rows, [by_query, by_code])
+    }
+}
+
+/// Calls `check` with every kind of codec, fitted to vectors of every dimension and geometry.
+fn each(check: impl Fn(&AnyCodec, &[f32], usize, Geometry)) {
+    for kind in CodecKind::ALL {
+        for geometry in GEOMETRIES {
+            for dim in DIMS {
+                let vectors = normals(SAMPLE * dim, 1.0, &mut (dim as u64));
+                check(&kind.train(geometry, Rotation::new(dim, 7), &vectors), &vectors, dim, geometry);
+            }
+        }
+    }
+}
+
+#[test]
+fn distances_are_the_same_under_every_instruction_set() {
+    each(|codec, vectors, dim, geometry| {
+        let some = &vectors[..20 * dim];
+        let expected = codec.accept(Compared { level: Level::Scalar, vectors: some });
+        for level in Level::available() {
+            let got = codec.accept(Compared { level, vectors: some });
+            assert_eq!(got, expected, "{level:?}, {:?}, dim {dim} {geometry:?}", codec.kind());
+        }
+    });
+}
+
+#[test]
+fn a_codec_is_what_a_file_holds_of_it() {
+    each(|codec, vectors, dim, geometry| {
+        let (kind, parameters) = (codec.kind(), codec.parameters());
+        assert_eq!(parameters.section.len(), kind.section_bytes(geometry, dim), "{kind:?}");
+        let again = kind.from_parameters(geometry, Rotation::new(dim, 7), &parameters).expect("its own parameters");
+        assert_eq!(again.parameters(), parameters, "{kind:?}");
+        let distances = |codec: &AnyCodec| codec.accept(Compared { level: Level::Scalar, vectors });
+        assert_eq!(distances(&again), distances(codec), "{kind:?}, dim {dim} {geometry:?}");
+    });
+}
+
+#[test]
+fn values_that_are_no_numbers_are_refused() {
+    each(|codec, _, dim, geometry| {
+        let (kind, parameters) = (codec.kind(), codec.parameters());
+        for value in [f32::NAN, f32::INFINITY] {
+            let step = Parameters { step: value, ..parameters.clone() };
+            let mut section = parameters.section.to_vec();
+            let end = section.len();
+            section[end - 4..].copy_from_slice(&value.to_le_bytes());
+            for wrong in [step, Parameters { section: section.into(), ..parameters.clone() }] {
+                assert!(kind.from_parameters(geometry, Rotation::new(dim, 7), &wrong).is_err(), "{kind:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn rows_are_ranked_like_their_vectors() {
+    each(|codec, vectors, dim, geometry| {
+        if dim < DIMS[1] {
+            return;
+        }
+        let (_, [by_query, by_code]) = codec.accept(Compared { level: Level::Scalar, vectors });
+        let query = &vectors[..dim];
+        let distance = |row: &[f32]| match geometry {
+            Geometry::Product { base } => base - query.iter().zip(row).map(|(q, x)| q * x).sum::<f32>(),
+            Geometry::Square => query.iter().zip(row).map(|(q, x)| (q - x).powi(2)).sum(),
+        };
+        let true_distances: Vec<f32> = vectors.chunks_exact(dim).map(distance).collect();
+        let nearest = |distances: &[f32], count: usize| {
+            // The first is the query itself.
+            let mut order: Vec<usize> = (1..distances.len()).collect();
+            order.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
+            order.truncate(count);
+            order
+        };
+        let truth = nearest(&true_distances, 10);
+        for by in [by_query, by_code] {
+            let found = nearest(&by, 40);
+            let hits = truth.iter().filter(|row| found.contains(row)).count();
+            assert!(hits >= 8, "{:?}, dim {dim} {geometry:?}: {hits} of 10", codec.kind());
+        }
+    });
+}
+
+#[test]
+fn numbers_and_names_are_of_one_codec_each() {
+    for (at, kind) in CodecKind::ALL.iter().enumerate() {
+        // 0 and 1 stand for what is not a codec.
+        assert!(kind.number() > 1, "{kind:?}");
+        for other in &CodecKind::ALL[..at] {
+            assert!(kind.number() != other.number() && kind.name() != other.name(), "{kind:?} and {other:?}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The scalar codecs of all bits and geometries as one type.
+
+use tiercel_quant::{Codec, Geometry, Parameters, Rotation, Scalar, ScalarQuery};
+use tiercel_simd::{Isa, Level, Loop, kernels};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bits {
+    Four,
+    Eight,
+}
+
+/// A scalar codec, whatever its bits and its geometry.
+pub(crate) trait ScalarCodec {
+    fn bits(&self) -> Bits;
+    fn mean(&self) -> &[f32];
+    fn step(&self) -> f32;
+    fn row_bytes(&self) -> usize;
+    fn parameters(&self) -> Parameters<'_>;
+    fn row(&self, vector: &[f32]) -> Vec<u8>;
+    fn prepare(&self, vector: &[f32], query: &mut ScalarQuery);
+    fn prepare_row(&self, row: &[u8], query: &mut ScalarQuery);
+    /// By the kernel that belongs to the codec, which must be what the codec itself returns.
+    fn key(&self, query: &ScalarQuery, row: &[u8]) -> i32;
+    fn distance(&self, query: &ScalarQuery, key: i32) -> f32;
+    fn key_within(&self, query: &ScalarQuery, distance: f32) -> i32;
+    fn coded(&self, level: Level, vector: &[f32]) -> Coded;
+}
+
+/// Codes of a vector, codes of the queries that the vector and its codes make, and distances from those.
+pub(crate) type Coded = (Vec<u8>, [Vec<i8>; 2], [f32; 4]);
+
+pub(crate) fn train(bits: Bits, geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Box<dyn ScalarCodec> {
+    match (bits, geometry) {
+        (Bits::Four, Geometry::Product { .. }) => Box::new(Scalar::<4, false>::train(geometry, rotation, sample)),
+        (Bits::Four, Geometry::Square) => Box::new(Scalar::<4, true>::train(geometry, rotation, sample)),
+        (Bits::Eight, Geometry::Product { .. }) => Box::new(Scalar::<8, false>::train(geometry, rotation, sample)),
+        (Bits::Eight, Geometry::Square) => Box::new(Scalar::<8, true>::train(geometry, rotation, sample)),
+    }
+}
+
+pub(crate) fn from_parts(
+    bits: Bits,
+    geometry: Geometry,
+    rotation: Rotation,
+    mean: Vec<f32>,
+    step: f32,
+) -> Box<dyn ScalarCodec> {
+    match (bits, geometry) {
+        (Bits::Four, Geometry::Product { .. }) => {
+            Box::new(Scalar::<4, false>::from_parts(geometry, rotation, mean, step))
+        }
+        (Bits::Four, Geometry::Square) => Box::new(Scalar::<4, true>::from_parts(geometry, rotation, mean, step)),
+        (Bits::Eight, Geometry::Product { .. }) => {
+            Box::new(Scalar::<8, false>::from_parts(geometry, rotation, mean, step))
+        }
+        (Bits::Eight, Geometry::Square) => Box::new(Scalar::<8, true>::from_parts(geometry, rotation, mean, step)),
+    }
+}
+
+impl<const BITS: u8, const SQUARE: bool> ScalarCodec for Scalar<BITS, SQUARE> {
+    fn bits(&self) -> Bits {
+        if BITS == 4 { Bits::Four } else { Bits::Eight }
+    }
+
+    fn mean(&self) -> &[f32] {
+        self.mean()
+    }
+
+    fn step(&self) -> f32 {
+        self.step()
+    }
+
+    fn row_bytes(&self) -> usize {
+        <Self as Codec>::row_bytes(self.dim())
+    }
+
+    fn parameters(&self) -> Parameters<'_> {
+        Codec::parameters(self)
+    }
+
+    fn row(&self, vector: &[f32]) -> Vec<u8> {
+        let mut row = vec![0; <Self as Codec>::row_bytes(self.dim())];
+        self.encode(vector, &mut Vec::new(), &mut row);
+        row
+    }
+
+    fn prepare(&self, vector: &[f32], query: &mut ScalarQuery) {
+        Codec::prepare(self, vector, query);
+    }
+
+    fn prepare_row(&self, row: &[u8], query: &mut ScalarQuery) {
+        Codec::prepare_row(self, row, query);
+    }
+
+    fn key(&self, query: &ScalarQuery, row: &[u8]) -> i32 {
+        let (level, codes) = (Level::Scalar, query.codes());
+        let key = match (BITS, SQUARE) {
+            (4, false) => -kernels::dot_u4i8(level, row, codes),
+            (4, true) => kernels::l2_u4i8(level, row, codes),
+            (_, false) => -kernels::dot_u8i8(level, row, codes),
+            (_, true) => kernels::l2_u8i8(level, row, codes),
+        };
+        assert_eq!(level.run(KeyLoop { codec: self, query, row }), key);
+        key
+    }
+
+    fn distance(&self, query: &ScalarQuery, key: i32) -> f32 {
+        <Self as Codec>::distance(query, key)
+    }
+
+    fn key_within(&self, query: &ScalarQuery, distance: f32) -> i32 {
+        <Self as Codec>::key_within(query, distance)
+    }
+
+    fn coded(&self, level: Level, vector: &[f32]) -> Coded {
+        level.run(CodedLoop { codec: self, vector })
+    }
+}
+
+struct KeyLoop<'a, C: Codec> {
+    codec: &'a C,
+    query: &'a C::Query,
+    row: &'a [u8],
+}
+
+impl<C: Codec> Loop for KeyLoop<'_, C> {
+    type Output = C::Key;
+
+    #[inline(always)]
+    fn run<I: Isa>(self) -> C::Key {
+        self.codec.key::<I>(self.query, self.row, self.codec.dim())
+    }
+}
+
+struct CodedLoop<'a, C> {
+    codec: &'a C,
+    vector: &'a [f32],
+}
+
+impl<C: Codec<Query = ScalarQuery, Key = i32>> Loop for CodedLoop<'_, C> {
+    type Output = Coded;
+
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Coded {
+        let Self { codec, vector } = self;
+        let mut row = vec![0; C::row_bytes(vector.len())];
+        codec.encode(vector, &mut Vec::new(), &mut row);
+        let (mut query, mut coded) = (ScalarQuery::default(), ScalarQuery::default());
+        codec.prepare(vector, &mut query);
+        codec.prepare_row(&row, &mut coded);
+        let distances =
+            [C::distance(&query, 0), C::distance(&query, 1), C::distance(&coded, 0), C::distance(&coded, 1)];
+        (row, [query.codes().to_vec(), coded.codes().to_vec()], distances)
+    }
+}
