@@ -85,7 +85,7 @@ def main() -> None:
             "copy": lambda: copy.copy(index),
             f"add {ADDED}": lambda: index.add(fresh, threads=1),
             "add 1, save": lambda: (index.add(fresh[:1] * 2, threads=1), index.save(path)),
-            f"remove {ADDED}": lambda: index.remove(index.ids[-ADDED:]),
+            f"delete {ADDED}": lambda: index.delete(index.ids[-ADDED:]),
             "optimize": lambda: index.optimize(threads=1),
         }
         print(f"{'beside':>12} {'median':>10} {'p99.9':>10} {'slowest':>10} {'it took':>12} {'searches':>10}")

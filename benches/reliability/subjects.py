@@ -154,7 +154,7 @@ def _index(path: Path) -> None:
     rng = np.random.default_rng(1)
     index = tiercel.Index(5, "cosine", seed=3)
     index.add(rng.standard_normal((40, 5)), ids=rng.permutation(1000)[:40])
-    index.remove(index.ids[::4])
+    index.delete(index.ids[::4])
     index.save(path / "index")
 
 
@@ -187,7 +187,7 @@ def _use_index(path: Path, attempt: Attempt) -> None:
     attempt(lambda: index.get(index.ids[:5]))
     attempt(index.stats)
     attempt(lambda: index.add(np.ones((3, index.dim))))
-    attempt(lambda: index.remove(index.ids[:2]))
+    attempt(lambda: index.delete(index.ids[:2]))
     attempt(search)
     attempt(lambda: index.save(path / "again"))
 

@@ -24,7 +24,6 @@ from tiercel.errors import (
     InvalidInputError,
     MissingDependencyError,
     MissingFileError,
-    NotFoundError,
     ReadOnlyFileSystemError,
     RecursiveLoadError,
     StorageFailedError,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from tiercel.neighbours import Neighbour, RangeMatches
     from tiercel.opening import open as open  # noqa: A004 - not in __all__, for a star import must not hide the builtin
     from tiercel.policy.hardware import hardware
+    from tiercel.results import SearchHit, SearchResult
     from tiercel.scan import AsyncScan, Scan
     from tiercel.search import Expand
     from tiercel.semantic import QueryCache, SemanticCache
@@ -74,12 +74,13 @@ __all__ = [
     "MissingDependencyError",
     "MissingFileError",
     "Neighbour",
-    "NotFoundError",
     "QueryCache",
     "RangeMatches",
     "ReadOnlyFileSystemError",
     "RecursiveLoadError",
     "Scan",
+    "SearchHit",
+    "SearchResult",
     "SemanticCache",
     "StorageFailedError",
     "TiercelError",
@@ -104,6 +105,8 @@ _LATER = {
     "QueryCache": "semantic",
     "RangeMatches": "neighbours",
     "Scan": "scan",
+    "SearchHit": "results",
+    "SearchResult": "results",
     "SemanticCache": "semantic",
     "hardware": "policy.hardware",
     "open": "opening",

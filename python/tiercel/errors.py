@@ -1,7 +1,7 @@
 """Every error that tiercel raises, in one tree rooted at `TiercelError`.
 
-A message names the argument or the file, what was expected and what came. An error that Python programs usually catch by a builtin
-name (`ValueError`, `KeyError`, `OSError`, `ImportError`) inherits from that, too.
+A message names the argument or the file, what was expected and what it got. An error that Python programs usually catch by a builtin name
+(`ValueError`, `OSError`, `ImportError`) also inherits from that.
 """
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "InvalidInputError",
     "MissingDependencyError",
     "MissingFileError",
-    "NotFoundError",
     "ReadOnlyFileSystemError",
     "RecursiveLoadError",
     "StorageFailedError",
@@ -29,23 +28,15 @@ class TiercelError(Exception):
 
 
 class InvalidInputError(TiercelError, ValueError):
-    """An argument is not what it must be; nothing was changed."""
+    """An argument is invalid; nothing was changed."""
 
 
 class DimensionMismatchError(InvalidInputError):
-    """Vectors or queries have another length than the index."""
-
-
-class NotFoundError(TiercelError, KeyError):
-    """An id that must be there is not."""
-
-    def __str__(self) -> str:
-        # KeyError would show the repr of the message.
-        return str(self.args[0]) if self.args else ""
+    """Vectors or queries have another length than `dim`."""
 
 
 class CorruptionError(TiercelError):
-    """A file is damaged, cut short, from a newer version or not a tiercel file."""
+    """A file is damaged, truncated, from a newer version or not a tiercel file."""
 
 
 class StorageFailedError(TiercelError, OSError):
@@ -65,28 +56,31 @@ class ClosedError(TiercelError, ValueError):
 
 
 class ForkedProcessError(TiercelError, RuntimeError):
-    """A forked process uses what only the process that opened it may use; nothing was changed. Open it again in this process."""
+    """A forked process used what only the process that opened it may use; nothing was changed. Open it again in this process."""
 
 
 class ConflictError(TiercelError):
-    """A record is not as a write with `if_sequence` expects it; nothing was changed. Read the record again and decide anew."""
+    """`add` met an id that is there already, or a record is not as `if_sequence` expects; nothing was changed.
 
-    def __init__(self, message: str, id: str, expected: int, actual: int) -> None:
+    Read the record again and decide again.
+    """
+
+    def __init__(self, message: str, id: str | int, expected: int, actual: int | None) -> None:
         super().__init__(message, id, expected, actual)
 
     @property
-    def id(self) -> str:
-        """Which record; the first one, if several are not as expected."""
+    def id(self) -> str | int:
+        """Which record; the first one, if several are in conflict. An int in an index."""
         return self.args[1]
 
     @property
     def expected(self) -> int:
-        """The sequence that it was to have; 0 for no record."""
+        """The sequence that the write expects; 0 for no record."""
         return self.args[2]
 
     @property
-    def actual(self) -> int:
-        """The sequence that it has; 0 for no record."""
+    def actual(self) -> int | None:
+        """The sequence that the record has; 0 for no record, `None` in an index, which keeps no sequences."""
         return self.args[3]
 
     def __str__(self) -> str:
@@ -98,7 +92,7 @@ class MissingDependencyError(TiercelError, ImportError):
 
 
 class DeadlineExceededError(TiercelError, TimeoutError):
-    """What was waited for took longer than the caller was willing to wait."""
+    """The wait took longer than the caller allowed."""
 
 
 class RecursiveLoadError(TiercelError, RuntimeError):
@@ -106,18 +100,18 @@ class RecursiveLoadError(TiercelError, RuntimeError):
 
 
 class DiskFullError(StorageFailedError):
-    """There is no room for what was to be written; nothing was changed, and with room the same call succeeds.
+    """There is no room for a write; nothing was changed, and the same call succeeds once there is room.
 
-    `errno` says why: ENOSPC, the disk is full; EDQUOT, a quota is used up; EFBIG, the file would be larger than the file system or
-    the limit of the process (`ulimit -f`) allows. `filename` is the file, or the directory of the collection.
+    `errno` says why: ENOSPC, the disk is full; EDQUOT, a quota is used up; EFBIG, the file would exceed the limit of the file system or of the
+    process (`ulimit -f`). `filename` is the file, or the directory of the collection.
 
-    `Collection.close` raises it when there was no room for a checkpoint, which makes the next opening quick: the collection is closed then, and
-    every acknowledged write is safe.
+    `Collection.close` raises it if there was no room for a checkpoint: the collection is closed and every acknowledged write is safe, but the
+    next opening takes longer.
     """
 
 
 class ReadOnlyFileSystemError(StorageFailedError):
     """The file system is read-only, or has become so (`errno` is EROFS); nothing was changed.
 
-    Once the file system takes writes again, the same call succeeds. From `Collection.close` it means what `DiskFullError` means there.
+    The same call succeeds once the file system takes writes again. From `Collection.close` it means the same as `DiskFullError` there.
     """

@@ -1,4 +1,4 @@
-"""What a collection gives back: records, and what a search found.
+"""What a collection returns: records, and results of searches.
 
 >>> import json, pickle, tempfile, tiercel
 >>> collection = tiercel.open(tempfile.mkdtemp(), dim=2)
@@ -23,37 +23,39 @@ from numpy.typing import NDArray
 
 from tiercel.neighbours import finite, place
 from tiercel.pickled import of_slots
+from tiercel.results import Quality
 from tiercel.tables import html_table
 
-__all__ = ["Found", "Include", "Match", "Quality", "record"]
+__all__ = ["Found", "Include", "Match", "record"]
 
 Include: TypeAlias = Literal["text", "metadata", "vector"]
-Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 
 
 @final
 class Match(NamedTuple):
-    """A record that was found. Two are equal if all their fields are, vectors by their values, and so are a match and the tuple of its
-    fields; they are ordered as tuples are. None can be in a set or a key of a dict, for metadata and vectors can be changed: `match.id` can.
+    """A record that was found.
+
+    It compares and sorts like the tuple of its fields, vectors by their values. It cannot be hashed, because its metadata and vector can
+    change: use `match.id` in sets and as a key.
     """
 
     id: str
     score: float | None
-    """Larger is better: the reranker's, the fused score, that of the text (BM25), or 1 - cos distance or the negated distance of the
-    vector; less by every step of `expand`. `None` where there is none: `get` and `scan` do not rank, and a reranker gives none to a record
+    """Larger is better. The score of the reranker, of the fusion, of the text (BM25), or of the vector (1 - distance for cosine, else the
+    negated distance); `expand` reduces it with every step. `None` from `get` and `scan`, which do not rank, and after a reranker for a record
     without a text."""
     distance: float | None
-    """Distance of the vector, `None` when the record was not found by that."""
+    """Distance of the vector; `None` if the record was not found by vector."""
     text: str | None
     metadata: dict[str, Any] | None
     vector: NDArray[np.float32] | None
     highlights: list[tuple[int, int]] | None = None
-    """Where the words that the query looks for stand in the text, in its order: begin and end in characters."""
+    """Where words of the query occur in the text, in order: begin and end in characters."""
     sequence: int = 0
-    """The number of the batch that last wrote the record, for `if_sequence`; 1 if a version of tiercel wrote it that did not keep that."""
+    """The number of the batch that last wrote the record, for `if_sequence`; 1 if an old version of tiercel wrote it."""
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as `json.dumps` accepts them: the vector as a list; a score or distance that is infinite is `None`."""
+        """Convert to what `json.dumps` accepts: the vector becomes a list, an infinite score or distance `None`."""
         return {
             **self._asdict(),
             "score": finite(self.score),
@@ -62,7 +64,7 @@ class Match(NamedTuple):
             "highlights": None if self.highlights is None else [list(place) for place in self.highlights],
         }
 
-    # A tuple asks arrays whether they are equal, and they answer for each value.
+    # Tuples compare arrays by ==, which returns an array.
     def __eq__(self, other: object) -> bool:
         return _comparable(self) == _comparable(other) if isinstance(other, tuple) else NotImplemented
 
@@ -81,18 +83,18 @@ class Match(NamedTuple):
     def __ge__(self, other: Any) -> bool:
         return _comparable(self) >= _comparable(other) if isinstance(other, tuple) else NotImplemented
 
-    # Whether it could be hashed would hang on what it brings along.
+    # Otherwise only some matches could be hashed, depending on their fields.
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
 
 def _comparable(fields: Any) -> tuple[Any, ...]:
-    """A tuple that can be compared: with lists in the place of arrays."""
+    """Replace arrays by lists, which compare as a whole."""
     return tuple(each.tolist() if isinstance(each, np.ndarray) else each for each in cast("tuple[Any, ...]", fields))
 
 
 @final
 class Found(Sequence[Match]):
-    """The answer of a search: a sequence of `Match`, best first. Two are equal if their matches are; quality and plan do not count."""
+    """The result of a search: a sequence of `Match`, best first. Results are equal if their matches are; quality and plan do not count."""
 
     __slots__ = (
         "_damaged",
@@ -132,7 +134,7 @@ class Found(Sequence[Match]):
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """Scores, largest first unless `mmr` chose, minus infinity where `Match.score` is `None`; dtype float32, shape `(len(found),)`."""
+        """Scores, largest first except with `mmr`; minus infinity where `Match.score` is `None`; dtype float32, shape `(len(found),)`."""
         return self._scores
 
     @property
@@ -142,16 +144,16 @@ class Found(Sequence[Match]):
 
     @property
     def quality(self) -> Quality:
-        """`"exact"` when an exact search finds the same, `"certified"` when a `SemanticCache` has proven that, `"approximate"` otherwise."""
+        """`"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that it would, else `"approximate"`."""
         return self._quality
 
     @property
     def damaged(self) -> int:
-        """Records that may be missing here because their text or metadata is damaged. A filter or a search by text counts every such record that is known."""
+        """Records that may be missing because their text or metadata is damaged: with a filter or a text, all such records known so far."""
         return self._damaged
 
     def _with_quality(self, quality: Quality) -> Self:  # pyright: ignore[reportUnusedFunction]
-        """The answer itself, under another quality from now on."""
+        """Change the quality of this result."""
         self._quality = quality
         return self
 
@@ -170,11 +172,11 @@ class Found(Sequence[Match]):
         return self._plan
 
     def to_list(self) -> list[dict[str, Any]]:
-        """A dict a match, as `json.dumps` and data frames accept it."""
+        """Convert to a list of one dict per match, for `json.dumps` and data frames."""
         return [match.to_dict() for match in self]
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole answer as `json.dumps` accepts it: the matches under "matches", quality, damaged, and the plan if there is one."""
+        """Convert the whole result to what `json.dumps` accepts: the matches under "matches", quality, damaged, and the plan, if any."""
         answer = {"quality": self.quality, "damaged": self.damaged, "matches": self.to_list()}
         return answer if self._plan is None else answer | {"plan": self._plan}
 
@@ -207,11 +209,11 @@ class Found(Sequence[Match]):
     def __eq__(self, other: object) -> bool:
         return [*self] == [*other] if isinstance(other, Found) else NotImplemented
 
-    # Its arrays may be changed.
+    # Callers may change its arrays.
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __copy__(self) -> Self:
-        """The same answer, with lists and arrays of its own."""
+        """Copy the result, its lists and its arrays."""
         copied = object.__new__(type(self))
         for name in self.__slots__:
             setattr(copied, name, copy.deepcopy(getattr(self, name)))
@@ -224,7 +226,7 @@ class Found(Sequence[Match]):
         return f"Found({self._ids!r}, quality={self.quality!r})"
 
     def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction]
-        """A table for Jupyter: the columns that say something."""
+        """Make a table for Jupyter of the columns that have values."""
         head = [name for name in ("id", "score", "distance", "text", "metadata") if self._has(name)]
         rows = ([getattr(match, name) for name in head] for match in self)
         return html_table(f"Found: {len(self):,} records, {self.quality}", head, rows, len(self))
@@ -236,7 +238,7 @@ class Found(Sequence[Match]):
 
 
 def record(row: tuple[str, str | None, str | None, Any, int]) -> Match:
-    """A record as the core gives it, read without a search."""
+    """Convert a record that the core returned without a search."""
     id_, text, metadata, vector, sequence = row
     value = None if metadata is None else json.loads(metadata)
     return Match(id_, None, None, text, value, vector, sequence=sequence)

@@ -32,7 +32,7 @@ def small() -> tiercel.Index:
     rng = np.random.default_rng(1)
     index = tiercel.Index(5, "cosine", seed=3)
     index.add(rng.standard_normal((40, 5)), ids=rng.permutation(1000)[:40])
-    index.remove(index.ids[::4])
+    index.delete(index.ids[::4])
     return index
 
 
@@ -42,7 +42,7 @@ def graph() -> tiercel.Index:
     points = np.stack(np.divmod(np.arange(8200), 91), axis=1)
     index.add(points)
     index.add(points[:7] + 0.125, ids=np.arange(7, dtype=np.uint64) + np.uint64(2**63))
-    index.remove(np.arange(0, 8200, 100))
+    index.delete(np.arange(0, 8200, 100))
     return index
 
 

@@ -1,4 +1,4 @@
-"""`help` says what the type stub says."""
+"""`help` says what the type stubs say."""
 
 import ast
 import inspect
@@ -9,13 +9,16 @@ from support.places import ROOT
 
 from tiercel import _core
 
-STUB = ast.parse((ROOT / "python" / "tiercel" / "_core.pyi").read_text(encoding="utf-8"))
+PACKAGE = ROOT / "python" / "tiercel"
+STUBS = [
+    ast.parse(path.read_text(encoding="utf-8")) for path in (PACKAGE / "_core.pyi", *(PACKAGE / "_stubs").iterdir())
+]
 
 
 def documented() -> list[tuple[str, str]]:
-    """Names and docstrings of what the stub has and this module too; magic methods keep Python's own."""
+    """Names and docstrings of what the stubs have and the module too; magic methods keep Python's own."""
     found: list[tuple[str, str]] = []
-    for node in STUB.body:
+    for node in (node for stub in STUBS for node in stub.body):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and hasattr(_core, node.name):
             members = [node, *(part for part in node.body if isinstance(part, ast.FunctionDef))]
             names = [node.name, *(f"{node.name}.{part.name}" for part in members[1:])]

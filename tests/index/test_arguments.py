@@ -259,7 +259,7 @@ def test_copies_and_pickles_are_independent(index: tiercel.Index) -> None:
     for other in copies:
         assert type(other) is tiercel.Index
         other.add([[1, 1, 1]])
-        other.remove(0)
+        other.delete(0)
         assert list(other) == [1, 2, 3, 4]
     assert list(index) == [0, 1, 2, 3]
 

@@ -43,7 +43,7 @@ def embedded(vectors: Any) -> tiercel.embed.Embedder:
 
 # Each gives what it finds by a batch of vectors, or by the first of them: the first row is at 3, 4.
 VECTORS: dict[str, Use] = {
-    "add": lambda index, pets, rows: index.get(index.add(rows)).tolist(),
+    "add": lambda index, pets, rows: np.array(index.get(index.add(rows))).tolist(),
     "search": lambda index, pets, rows: index.search(rows, 1).ids.ravel().tolist(),
     "search of one": lambda index, pets, rows: index.search(rows[0], 1).ids.tolist(),
     "range_search": lambda index, pets, rows: index.range_search(rows, 0.0).ids.tolist(),
@@ -61,7 +61,7 @@ VECTORS: dict[str, Use] = {
 }
 IDS: dict[str, Use] = {
     "ids to add": lambda index, pets, ids: index.add(ROWS[: len(ids)], ids=ids + 10),
-    "remove": lambda index, pets, ids: index.remove(ids),
+    "delete": lambda index, pets, ids: index.delete(ids),
     "get": lambda index, pets, ids: index.get(ids),
     "filter": lambda index, pets, ids: index.search(ROWS, 1, filter=ids),
     "filter of a range": lambda index, pets, ids: index.range_search(ROWS, 1, filter=ids),

@@ -24,7 +24,7 @@ def adds(first: int, last: int) -> Change:
 
 
 def removes(ids: range) -> Change:
-    return lambda index: index.remove(ids)
+    return lambda index: index.delete(ids)
 
 
 @dataclass
@@ -162,7 +162,7 @@ def test_everything_may_be_called_at_once(simd: str) -> None:
     index.add(VECTORS[:2000])
     calls: list[Callable[[int], object]] = [
         lambda turn: index.add(VECTORS[:200] + 1, ids=10_000 * (turn + 1) + np.arange(200), threads=2),
-        lambda turn: index.remove(10_000 * (turn + 1) + np.arange(0, 200, 3)),
+        lambda turn: index.delete(10_000 * (turn + 1) + np.arange(0, 200, 3)),
         lambda _: index.search(QUERIES, K, threads=2),
         lambda turn: index.search(QUERIES, K, filter=np.arange(turn, 2000)),
         lambda _: index.range_search(QUERIES, 0.5),
@@ -191,4 +191,4 @@ def test_everything_may_be_called_at_once(simd: str) -> None:
     assert ids[:2000].tolist() == list(range(2000))
     np.testing.assert_array_equal(index.get(ids[:2000]), VECTORS[:2000])
     np.testing.assert_array_equal(index.get(ids[2000:]), VECTORS[ids[2000:] % 10_000] + 1)
-    Truth(ids, index.get(ids), QUERIES, "l2").check_exact(index.search(QUERIES, K, recall=1), K)
+    Truth(ids, np.array(index.get(ids)), QUERIES, "l2").check_exact(index.search(QUERIES, K, recall=1), K)

@@ -24,9 +24,9 @@ def build(simd: str, metric: Metric, storage: Any, threads: int, seed: int = 0) 
     index = tiercel.Index(DIM, metric, storage=storage, m=8, ef_construction=60, seed=seed)
     assert index.stats()["simd"] == simd
     index.add(rows(2500, seed=1), threads=threads)
-    index.remove(np.arange(0, 2500, 7))
+    index.delete(np.arange(0, 2500, 7))
     index.add(rows(6000, seed=2), threads=threads)
-    index.remove(np.arange(2500, 8000, 11))
+    index.delete(np.arange(2500, 8000, 11))
     index.add(rows(10, seed=3), threads=threads)
     index.optimize(threads=threads)
     assert index.stats()["linked"] == 8510

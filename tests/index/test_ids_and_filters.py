@@ -36,7 +36,7 @@ def test_ids_of_any_integer_dtype_and_layout(code: str, order: str) -> None:
     assert (added.tolist(), added.dtype) == ([9, 8, 7, 6], np.uint64)
     np.testing.assert_array_equal(index.get(ids[::-1]), ROWS[::-1])
     assert index.search(ROWS[0], 4, filter=ids[1:3]).ids.tolist()[:2] in ([8, 7], [7, 8])
-    assert index.remove(ids[:2]) == 2
+    assert index.delete(ids[:2]) == 2
     assert list(index) == [7, 6]
 
 
@@ -57,16 +57,16 @@ def test_ids_of_mixed_sizes_keep_every_bit(index: tiercel.Index, ids: Any) -> No
     assert other.add(ROWS, ids=ids).tolist() == [7, 2**63, LARGEST, 0]
     np.testing.assert_array_equal(index.get(ids), ROWS)
     assert index.search(ROWS[0], 4, filter=ids).counts == 4
-    assert index.remove(ids) == 4
+    assert index.delete(ids) == 4
 
 
 def test_one_int_is_one_id(index: tiercel.Index) -> None:
     for one in (LARGEST, np.uint64(LARGEST), np.array(LARGEST, np.uint64)):
         assert index.get(one).shape == (3,)
         np.testing.assert_array_equal(index.get(one), ROWS[2])
-    assert index.get([LARGEST]).shape == (1, 3)
+    assert [vector.shape for vector in index.get([LARGEST])] == [(3,)]
     assert index.get(np.int8(7)).tolist() == [1, 2, 3]
-    assert [index.remove(LARGEST), index.remove(LARGEST), index.remove(np.int64(7))] == [1, 0, 1]
+    assert [index.delete(LARGEST), index.delete(LARGEST), index.delete(np.int64(7))] == [1, 0, 1]
     assert list(index) == [2**63, 0]
 
 
@@ -74,16 +74,14 @@ def test_one_int_is_one_id(index: tiercel.Index) -> None:
 def test_ranges_are_ids(ids: Any) -> None:
     index = tiercel.Index(3, "l2")
     assert index.add(ROWS, ids=ids).tolist() == list(ids)
-    assert index.remove(ids) == 4
+    assert index.delete(ids) == 4
 
 
 def test_an_id_that_is_not_there(index: tiercel.Index) -> None:
-    assert index.remove([1, 7, 7, 5]) == 1
-    with pytest.raises(tiercel.NotFoundError, match=r"ids: .*got 7") as error:
-        index.get([0, 7])
-    assert isinstance(error.value, KeyError)
-    with pytest.raises(tiercel.NotFoundError):
-        index.get(2**64 - 1)
+    assert index.delete([1, 7, 7, 5]) == 1
+    there, absent = index.get([0, 7])
+    np.testing.assert_array_equal(there, ROWS[3])
+    assert absent is index.get(7) is index.get(2**64 - 1) is None
 
 
 BAD_IDS = [
@@ -116,7 +114,7 @@ BAD_IDS = [
 
 @pytest.mark.parametrize(("ids", "message"), BAD_IDS)
 def test_what_is_no_id_is_refused(index: tiercel.Index, ids: Any, message: str) -> None:
-    for call in (index.remove, index.get):
+    for call in (index.delete, index.get):
         with pytest.raises(tiercel.InvalidInputError) as error:
             call(ids)
         assert str(error.value) == f"ids: expected {message}"
@@ -132,7 +130,6 @@ def test_what_is_no_id_is_refused(index: tiercel.Index, ids: Any, message: str) 
     ("ids", "message"),
     [
         ([1, 2, 1], "ids: .*distinct ids, got 1 at rows 0 and 2"),
-        ([1, 2, 7], "ids: .*new ids, got 7 at row 2"),
         ([1, 2**64 - 1, 3], r"ids: .*2\*\*64 - 2, got 2\*\*64 - 1 at row 1"),
         ([1, 2], "ids: expected 3 ids, one a vector, got 2"),
         ([], "ids: expected 3 ids, one a vector, got 0"),
@@ -240,3 +237,34 @@ def test_what_is_no_filter_is_refused(index: tiercel.Index, allowed: Any, messag
         with pytest.raises(tiercel.InvalidInputError) as error:
             call()
         assert str(error.value) == message
+
+
+def test_count_is_what_a_filter_allows(index: tiercel.Index) -> None:
+    assert index.count() == index.count(filter=index.ids) == len(index) == 4
+    assert index.count(filter=[7, 5, 7, 0]) == 2
+    assert index.count(filter=[True, False, False, False]) == 1
+    assert index.count(filter=[]) == 0
+    index.delete(7)
+    assert (index.count(), index.count(filter=[7, 0]), index.count(filter=[True, True, False])) == (3, 1, 2)
+    with pytest.raises(tiercel.InvalidInputError, match="filter: expected a mask of length 3"):
+        index.count(filter=[True])
+    with pytest.raises(TypeError):
+        index.count([7])  # type: ignore[misc]  # pyright: ignore[reportCallIssue]
+
+
+def test_an_id_that_is_there_is_in_conflict_with_add(index: tiercel.Index) -> None:
+    before = index.ids.tolist()
+    with pytest.raises(
+        tiercel.ConflictError, match=r"ids: expected new ids, got 7 at row 1, .*upsert replaces"
+    ) as caught:
+        index.add(ROWS[:2], ids=[1, 7])
+    assert (caught.value.id, caught.value.expected, caught.value.actual) == (7, 0, None)
+    assert index.ids.tolist() == before
+
+
+def test_a_search_is_for_ten_unless_k_is_given() -> None:
+    index = tiercel.Index(2)
+    index.add(np.random.default_rng(1).normal(size=(30, 2)))
+    assert index.search([1, 0]) == index.search([1, 0], 10)
+    with pytest.raises(tiercel.InvalidInputError, match="k: expected an int of at least 1, got None"):
+        index.search([1, 0], k=None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -197,7 +197,7 @@ def test_deletes_leave_recall(which: str, metric: Metric) -> None:
     rng = np.random.default_rng(29)
     order = np.argsort(vectors[:, 0]) if which == "half of the space" else rng.permutation(LARGE)
     left = np.sort(order[: LARGE // 500 if which == "all but few" else LARGE // 2])
-    assert index.remove(np.setdiff1d(np.arange(LARGE), left)) == LARGE - len(left)
+    assert index.delete(np.setdiff1d(np.arange(LARGE), left)) == LARGE - len(left)
     np.testing.assert_array_equal(index.ids, left)
     assert truth.among(left).recall(index.search(queries, K, ef_search=100), K) >= 0.95
     index.optimize()

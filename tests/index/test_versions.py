@@ -15,15 +15,15 @@ def test_the_version_grows_with_every_change_and_with_nothing_else() -> None:
     versions = [index.version]
     for change in (
         lambda: index.add(ROWS),
-        lambda: index.remove([3, 4]),
+        lambda: index.delete([3, 4]),
         lambda: index.add(ROWS[3], ids=[3]),
-        lambda: index.remove(range(100)),
+        lambda: index.delete(range(100)),
         lambda: index.add(ROWS[0]),
     ):
         change()
         versions.append(index.version)
     assert versions == sorted(set(versions))
-    index.remove([777])
+    index.delete([777])
     index.add(np.empty((0, 4)))
     index.search(ROWS[0], 3)
     index.optimize()
@@ -74,5 +74,5 @@ def test_norms_are_told_where_they_count() -> None:
     for metric, norms in [("dot", (1.0, 5.0)), ("cosine", (1.0, 5.0)), ("l2", (np.inf, 0.0))]:
         index = tiercel.Index(2, metric)  # type: ignore[arg-type]
         index.add([[3, 4], [1, 0]])
-        index.remove([0])
+        index.delete([0])
         assert index._norms() == norms

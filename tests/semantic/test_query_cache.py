@@ -80,8 +80,8 @@ def test_a_write_ends_all_answers(index: tiercel.Index) -> None:
     cache = tiercel.QueryCache(index)
     for change in (
         lambda: index.add(ROWS[0] * 2, ids=[500]),
-        lambda: index.remove([500]),
-        lambda: index.remove(range(200)),
+        lambda: index.delete([500]),
+        lambda: index.delete(range(200)),
         lambda: index.add(ROWS[5]),
     ):
         cache.search(ROWS[0], 3)
@@ -91,7 +91,7 @@ def test_a_write_ends_all_answers(index: tiercel.Index) -> None:
         assert cache.stats()["stale"] == before["stale"] + 1
         assert hits(cache) == before["hits"]
     cache.search(ROWS[0], 3)
-    index.remove([12345])
+    index.delete([12345])
     index.optimize()
     cache.search(ROWS[0], 3)
     assert hits(cache) > 0, "nothing that a search could see has changed"
@@ -326,7 +326,7 @@ def test_no_answer_is_older_than_what_was_written_before_it_was_asked() -> None:
         searching.wait(60)
         for id_ in range(1, 1500):
             index.add([[0.0, 1 / id_]], ids=[id_], threads=1)
-            index.remove([id_ - 1])
+            index.delete([id_ - 1])
             written[0] = id_
         stop.set()
 

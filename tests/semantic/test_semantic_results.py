@@ -45,7 +45,7 @@ def test_a_list_is_kept_up_to_date(index: tiercel.Index) -> None:
     cache = tiercel.SemanticCache(index)
     query = clustered(1, 16, 2)[0]
     before = cache.search(query, 5)
-    index.remove(before.ids[:2])
+    index.delete(before.ids[:2])
     after = cache.search(query, 5)
     assert after.quality == "certified"
     assert after.ids[:3].tolist() == before.ids[2:].tolist()
@@ -87,7 +87,7 @@ def test_a_mask_means_something_else_when_the_index_has_changed(index: tiercel.I
         cache.search(query, 5, filter=mask)
         assert cache.search(query + 1e-4, 5, filter=mask).quality == "certified"
     # As many as before, each in the place of another.
-    index.remove([0])
+    index.delete([0])
     index.add(clustered(1, 16, 9), ids=[5000])
     for query in clustered(20, 16, 2):
         assert np.array_equal(
@@ -104,7 +104,7 @@ def test_a_mask_of_one_version_has_no_list_of_another(index: tiercel.Index) -> N
     neighbours = target.neighbours(request, 40)
     assert neighbours is not None
     assert target.rescore(request, 3, neighbours) is not None
-    index.remove(index.ids[:1])
+    index.delete(index.ids[:1])
     index.add(clustered(1, index.dim, 3))
     assert target.neighbours(request, 40) is None
     assert target.rescore(request, 3, neighbours) is None
@@ -213,7 +213,7 @@ def test_distances_that_overflow_prove_nothing(
         for query in (first, second):
             assert cache.search(query, 3).ids.tolist() == index.search(query, 3, recall=1).ids.tolist()
             assert of_collection.search(query, 3).ids == collection.search(query, k=3, recall=1).ids
-    index.remove([0, 1, 2])
+    index.delete([0, 1, 2])
     assert cache.search(first, 3).ids.tolist() == index.search(first, 3, recall=1).ids.tolist()
 
 
@@ -263,7 +263,7 @@ def test_searches_beside_a_writer_see_what_was_written_before_they_began() -> No
             at = round_ % 20
             index.add(queries[at] + 1e-2 / (round_ + 1) * np.eye(8)[0], ids=[10_000 + round_], threads=1)
             written[0] = round_ + 1
-            index.remove([int(rng.integers(0, 1000))])
+            index.delete([int(rng.integers(0, 1000))])
         stop.set()
 
     def search(seed: int) -> int:

@@ -48,7 +48,7 @@ class IndexMachine(RuleBasedStateMachine):
     def add(self, seed: int, count: int, ids: range | None) -> None:
         rng = np.random.default_rng(seed)
         chosen = np.array(ids) if ids is not None else rng.choice(200, count, replace=False)
-        self.index.remove(chosen)
+        self.index.delete(chosen)
         rows = self.drawn(rng, len(chosen)) * rng.choice([1.0, 1.0, 8.0]).astype(np.float32)
         self.index.add(rows, ids=chosen)
         self.there |= dict(zip(chosen.tolist(), rows, strict=True))
@@ -56,7 +56,7 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(seed=SEEDS, count=st.sampled_from([1, 5, 50]))
     def remove(self, seed: int, count: int) -> None:
         gone = np.random.default_rng(seed).choice(200, count, replace=False)
-        self.index.remove(gone)
+        self.index.delete(gone)
         for id_ in gone.tolist():
             self.there.pop(id_, None)
 

@@ -156,7 +156,7 @@ class EntryIndex(Generic[Content]):
                 # The vector stays until its generation is dropped. In this order, because a process may fork in between.
                 del partition.ids[key]
                 generation.bytes -= partition.by_id.pop(id_).size
-            partition.index.remove(id_)
+            partition.index.delete(id_)
 
     def clear(self) -> None:
         """Remove all entries."""

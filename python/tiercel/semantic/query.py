@@ -18,11 +18,12 @@ from tiercel.filters import as_json
 from tiercel.forks import fork_lock
 from tiercel.found import Found
 from tiercel.handles import Handle
+from tiercel.results import SearchResult
 from tiercel.semantic.sizes import size_of
 
 __all__ = ["QueryCache", "QueryStats"]
 
-_Answer = TypeVar("_Answer", Matches, Found)
+_Answer = TypeVar("_Answer", bound=SearchResult)
 
 # The version of an index or a collection. Newer versions are larger.
 _Version: TypeAlias = tuple[int, ...]
@@ -260,7 +261,7 @@ def filter_key(value: ArrayLike) -> Hashable:
     return array.shape, array.dtype.str, array.tobytes()
 
 
-def parts(answer: Matches | Found) -> list[Any]:
+def parts(answer: SearchResult) -> list[Any]:
     """List the parts of an answer."""
     if isinstance(answer, Matches):
         return [answer.ids, answer.distances, answer.counts]

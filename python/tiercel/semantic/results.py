@@ -14,9 +14,10 @@ from tiercel.checks import MAX_LIMIT, Metadata, number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.filters import Filter
 from tiercel.forks import fork_lock
-from tiercel.found import Found, Include, Quality
+from tiercel.found import Found, Include
 from tiercel.handles import Handle
 from tiercel.intervals import wilson_interval
+from tiercel.results import Quality
 from tiercel.semantic.audit import ThresholdControl
 from tiercel.semantic.certify import OutsideBound, limit, outside_bound, separation
 from tiercel.semantic.entry_index import Entry, EntryIndex

@@ -18,13 +18,14 @@ from tiercel.checks import included, items
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
 from tiercel.filters import as_json
-from tiercel.found import Found, Include, Quality
+from tiercel.found import Found, Include
+from tiercel.results import Quality, SearchResult
 from tiercel.search import options
 from tiercel.semantic.vectors import Metric
 
 __all__ = ["Answer", "CollectionTarget", "IndexTarget", "NeighbourList", "Request", "Rescored", "Target", "target_of"]
 
-Answer = TypeVar("Answer", Matches, Found)
+Answer = TypeVar("Answer", bound=SearchResult)
 Version: TypeAlias = int | tuple[int, int, int]
 
 # The most vectors added since a list was made. Comparing more costs as much as the list saves.

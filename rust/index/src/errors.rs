@@ -78,9 +78,7 @@ pub enum AddError {
         second: usize,
     },
     /// An id is already in the index.
-    #[error(
-        "ids: expected new ids, got {id} at row {row}, which is in the index; remove it first to replace its vector"
-    )]
+    #[error("ids: expected new ids, got {id} at row {row}, which is in the index; upsert replaces its vector")]
     Taken {
         /// The id.
         id: u64,

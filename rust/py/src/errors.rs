@@ -9,7 +9,7 @@ use pyo3::types::PyType;
 use tiercel_container::NoRoom;
 use tiercel_container::{NotRegular, quoted};
 use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
-use tiercel_index::{AddError, LoadError, NewError, NotFound, SearchError};
+use tiercel_index::{AddError, LoadError, NewError, SearchError};
 
 // The same on every platform that has them, and in Python's `errno`.
 const ENOENT: i32 = 2;
@@ -62,6 +62,10 @@ pub(crate) fn interrupted(py: Python<'_>) -> PyErr {
 pub(crate) fn add(py: Python<'_>, error: &AddError) -> PyErr {
     match error {
         AddError::Interrupted => interrupted(py),
+        AddError::Taken { id, .. } => {
+            // An index keeps no sequences.
+            self::error(py, "ConflictError", (error.to_string(), *id, 0, py.None()))
+        }
         _ => invalid(py, error.to_string()),
     }
 }
@@ -73,11 +77,6 @@ pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
         SearchError::TooLarge { .. } => PyMemoryError::new_err(error.to_string()),
         _ => invalid(py, error.to_string()),
     }
-}
-
-/// An id that must be in the index is not.
-pub(crate) fn not_found(py: Python<'_>, missing: NotFound) -> PyErr {
-    error(py, "NotFoundError", (missing.to_string(),))
 }
 
 /// What the constructor refuses; `got` tells what the caller gave for an option.

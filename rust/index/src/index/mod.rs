@@ -4,6 +4,7 @@
 //! state beside it and publishes that as a whole. Nobody waits for a reader, and readers wait for nobody.
 
 pub(crate) mod among;
+mod lookup;
 pub(crate) mod read;
 pub(crate) mod stats;
 mod write;

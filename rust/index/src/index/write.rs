@@ -1,6 +1,7 @@
 //! What changes an index: one call at a time, each whole or not at all.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::Index;
 use crate::build::link::Linker;
 use crate::errors::{AddError, Interrupted};
 use crate::state::{Coding, State};
+use crate::storage::ids::PADDING;
 use crate::storage::rows;
 use crate::work::Work;
 
@@ -38,7 +40,37 @@ impl Index {
     fn add_rows(&self, vectors: Cow<'_, [f32]>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
         rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let _writer = self.write_alone(work)?;
+        self.put(State::clone(&self.state()), vectors, ids, work)
+    }
+
+    /// Add vectors, `dim` values each, under ids, one a vector, in the place of the vectors that these ids have; all or none. The last
+    /// of equal ids counts. A search finds the old vector of an id or the new one, never both or neither. Returns how many ids there are.
+    pub fn upsert(&self, vectors: Vec<f32>, ids: &[u64], work: &Work<'_>) -> Result<usize, AddError> {
+        rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
+        let expected = vectors.len() / self.options.dim;
+        if ids.len() != expected {
+            return Err(AddError::Ids { expected, got: ids.len() });
+        }
+        if let Some(row) = ids.iter().position(|id| *id == PADDING) {
+            return Err(AddError::Reserved { row });
+        }
+        let (vectors, ids) = last_of_each(vectors, ids, self.options.dim);
+        let _writer = self.write_alone(work)?;
         let mut next = State::clone(&self.state());
+        for id in &ids {
+            next.remove(*id);
+        }
+        Ok(self.put(next, vectors.into(), Some(&ids), work)?.len())
+    }
+
+    /// Append vectors to a state and publish it. Whoever calls this writes alone.
+    fn put(
+        &self,
+        mut next: State,
+        vectors: Cow<'_, [f32]>,
+        ids: Option<&[u64]>,
+        work: &Work<'_>,
+    ) -> Result<Vec<u64>, AddError> {
         let ids = next.ids.plan(vectors.len() / self.options.dim, ids)?;
         if ids.is_empty() {
             return Ok(ids);
@@ -128,4 +160,15 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// The last vector of each id, in order.
+fn last_of_each(vectors: Vec<f32>, ids: &[u64], dim: usize) -> (Vec<f32>, Vec<u64>) {
+    let last: HashMap<u64, usize> = ids.iter().copied().zip(0..).collect();
+    if last.len() == ids.len() {
+        return (vectors, ids.to_vec());
+    }
+    let kept: Vec<usize> = (0..ids.len()).filter(|row| last[&ids[*row]] == *row).collect();
+    let rows = kept.iter().flat_map(|row| &vectors[row * dim..][..dim]).copied().collect();
+    (rows, kept.iter().map(|row| ids[*row]).collect())
 }

@@ -17,3 +17,4 @@ mod reachable;
 mod recall;
 mod refusals;
 mod same_graph;
+mod upsert;

@@ -44,14 +44,6 @@ impl Ids {
         Ok(Self { values, single: array.ndim() == 0 })
     }
 
-    /// The vectors of these ids, each of length `dim`, as Python gets them: one vector for one int.
-    pub(super) fn shaped<'py>(&self, vectors: Bound<'py, PyArray1<f32>>, dim: usize) -> PyResult<Bound<'py, PyAny>> {
-        if self.single {
-            return Ok(vectors.into_any());
-        }
-        Ok(vectors.reshape([self.values.len(), dim])?.into_any())
-    }
-
     /// Check that there is one for each vector.
     pub(super) fn check_count(&self, py: Python<'_>, vectors: usize) -> PyResult<()> {
         if self.values.len() == vectors {

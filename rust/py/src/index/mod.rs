@@ -3,10 +3,12 @@
 //! The core is only called without the GIL, so that a thread that waits for a lock of the core never keeps others from
 //! running Python. Arrays are copied before that, since other threads may change them.
 
+mod class;
 mod effort;
 mod filter;
 mod ids;
 mod matches;
+mod new;
 mod options;
 mod range_matches;
 mod stats;
@@ -14,6 +16,7 @@ mod stats;
 use std::path::Path;
 
 use numpy::PyArray1;
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyType};
 use tiercel_index::{self as core, Among, SearchSettings};
@@ -21,57 +24,21 @@ use tiercel_index::{self as core, Among, SearchSettings};
 use crate::arguments::{self, Given, Whole, at_least_one, name, whole};
 use crate::convert::Rows;
 use crate::errors;
-use crate::gil::{Apart, Turns, list, own_bytes};
+use crate::gil::{Turns, list, own_bytes};
 use crate::work::{Plan, detached, run};
 use effort::{Effort, is_long, search_threads};
 use filter::Allowed;
 use ids::Ids;
+use new::New;
 use options::Options;
 use range_matches::range_matches;
 use stats::stats;
 
+pub(crate) use class::Index;
 pub(crate) use matches::Matches;
 
-/// Nearest-neighbour index in memory.
-///
-/// Vectors are kept as given; a compact code of each drives the search and the best candidates are compared again in full
-/// precision. A small index is scanned, a large one is a graph (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All
-/// methods may be called from several threads at once; the GIL is released while they work.
-///
-/// Parameters
-/// ----------
-/// dim : int
-///     Length of every vector, 1 to 32768.
-/// metric : {"cosine", "dot", "l2"}
-///     What is smallest for the nearest: 1 - cos, the negated inner product, or the squared Euclidean distance.
-/// dtype : {"f32", "f16"}
-///     How vectors are kept: 4 bytes a value as given, or 2 bytes rounded to half precision.
-/// storage : {"auto", "sq4", "sq8", "raw"}
-///     Codes that the search runs on: 4 or 8 bits a value, or none. "auto" takes the smallest that ranks this data well.
-/// m : int
-///     Neighbours kept for each vector in the upper levels, 2 to 512; twice as many at level 0.
-/// ef_construction : int
-///     Candidates kept while a vector is linked, 1 to 65536.
-/// seed : int
-///     Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build equal graphs, whatever `threads`.
-///
-/// Raises
-/// ------
-/// InvalidInputError
-///     A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an instruction set this machine lacks.
-///
-/// Examples
-/// --------
-/// >>> import numpy as np, tiercel
-/// >>> index = tiercel.Index(dim=3)
-/// >>> index.add(np.eye(3)).tolist()
-/// [0, 1, 2]
-/// >>> index.search([0.9, 0.1, 0.0], k=2).ids.tolist()
-/// [0, 1]
-#[pyclass(frozen, weakref, module = "tiercel")]
-pub(crate) struct Index {
-    core: Apart<core::Index>,
-}
+/// Results of a search unless `k` is given.
+const DEFAULT_K: usize = 10;
 
 #[pymethods]
 impl Index {
@@ -175,7 +142,9 @@ impl Index {
     /// ------
     /// InvalidInputError
     ///     NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
-    ///     cosine, an array that is not numeric or not 1-D or 2-D, an id given twice, taken or out of range, a bad `threads`.
+    ///     cosine, an array that is not numeric or not 1-D or 2-D, an id given twice or out of range, a bad `threads`.
+    /// ConflictError
+    ///     An id is already in the index; `upsert` replaces its vector.
     /// DimensionMismatchError
     ///     Vectors of another length than `dim`.
     #[pyo3(signature = (vectors, ids=None, *, threads=None, progress=None))]
@@ -187,21 +156,45 @@ impl Index {
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray1<u64>>> {
-        let threads = arguments::threads(py, threads)?;
-        let progress = arguments::progress(progress)?;
         let ids = ids.map(|ids| Ids::extract(ids, "ids", "an array of integers")).transpose()?;
-        let rows = Rows::extract(vectors, "vectors", self.dim())?;
-        ids.as_ref().map_or(Ok(()), |ids| ids.check_count(py, rows.count))?;
-        let plan = Plan { threads, long: self.links_long(py, rows.count)?, progress, total: rows.count };
-        let ids = ids.as_ref().map(|ids| ids.values.as_slice());
-        let added = run(
-            py,
-            &plan,
-            |work| self.core.add(rows.values, ids, work),
-            |added| _ = self.core.remove(&added),
-            errors::add,
-        )?;
-        Ok(PyArray1::from_vec(py, added))
+        let new = New::extract(self, vectors, ids, threads, progress)?;
+        Ok(PyArray1::from_vec(py, new.add_to(self, py)?))
+    }
+
+    /// Put vectors in under ids, in the place of the vectors that these ids have; all or none, also when the call is interrupted.
+    ///
+    /// A search finds the old vector of an id or the new one, never both or neither. A replaced vector leaves a tombstone, and
+    /// its id moves to the end of `ids`.
+    ///
+    /// Parameters
+    /// ----------
+    /// ids : int, or array of n integers
+    ///     Ids, 0 to 2**64 - 2. If an id occurs twice, the last one wins.
+    /// vectors : array of shape (n, dim) or (dim,)
+    ///     As in `add`.
+    /// threads, progress
+    ///     As in `add`. An exception of the last call of `progress` comes when the vectors are in.
+    ///
+    /// Returns
+    /// -------
+    /// int
+    ///     The number of vectors written, which is that of different ids.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError, DimensionMismatchError
+    ///     As in `add`.
+    #[pyo3(signature = (ids, vectors, *, threads=None, progress=None))]
+    fn upsert<'py>(
+        &self,
+        py: Python<'py>,
+        ids: &Bound<'py, PyAny>,
+        vectors: &Bound<'py, PyAny>,
+        threads: Option<&Bound<'py, PyAny>>,
+        progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<usize> {
+        let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
+        New::extract(self, vectors, Some(ids), threads, progress)?.upsert_to(self, py)
     }
 
     /// Find the k nearest vectors of each query.
@@ -238,19 +231,25 @@ impl Index {
     /// >>> matches = index.search([0, 0], k=2, filter=[8, 9])
     /// >>> matches.ids.tolist(), matches.distances.tolist(), matches.quality
     /// ([8, 9], [25.0, 100.0], 'exact')
-    #[pyo3(signature = (queries, k, *, ef_search=None, recall=None, filter=None, threads=None))]
+    #[pyo3(
+        signature = (queries, k=Given::No, *, ef_search=None, recall=None, filter=None, threads=None),
+        text_signature = "($self, queries, k=10, *, ef_search=None, recall=None, filter=None, threads=None)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the parameters of the Python method")]
     fn search<'py>(
         &self,
         py: Python<'py>,
         queries: &Bound<'py, PyAny>,
-        k: &Bound<'py, PyAny>,
+        k: Given<'py>,
         ef_search: Option<&Bound<'py, PyAny>>,
         recall: Option<&Bound<'py, PyAny>>,
         filter: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Matches> {
-        let k = at_least_one(k, "k")?;
+        let k = match k {
+            Given::No => DEFAULT_K,
+            Given::Yes(k) => at_least_one(&k, "k")?,
+        };
         let effort = Effort::of(py, ef_search, recall)?;
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(queries, "queries", self.dim())?;
@@ -336,7 +335,7 @@ impl Index {
         range_matches(py, run(py, &plan, search, drop, errors::search)?, single)
     }
 
-    /// Remove vectors; returns how many were there. Unknown ids and repeated ones count 0.
+    /// Delete vectors by id; returns how many there were. Unknown ids change nothing.
     ///
     /// Parameters
     /// ----------
@@ -346,18 +345,19 @@ impl Index {
     /// ------
     /// InvalidInputError
     ///     `ids` are not integers from 0 to 2**64 - 1.
-    fn remove(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
+    fn delete(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
         detached(py, || self.core.remove(&ids.values))
     }
 
-    /// Remove all vectors and give their memory back; returns how many there were. Ids that the index counts by itself go on
-    /// where they were.
+    /// Delete all vectors and free their memory; returns how many there were. Counted ids continue where they were.
     fn clear(&self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.core.clear())
     }
 
-    /// Vectors by id, as they were given (rounded to half precision with dtype "f16").
+    /// Get a vector by its id, or a list of vectors by many ids, in their order; None for an id that is not in the index.
+    ///
+    /// Vectors are as they were added, rounded to half precision with dtype "f16".
     ///
     /// Parameters
     /// ----------
@@ -365,18 +365,39 @@ impl Index {
     ///
     /// Returns
     /// -------
-    /// array of float32, shape (dim,) for an int, (n, dim) for an array
+    /// array of float32, shape (dim,), or None; for an array of ids a list of n of them
+    ///     `numpy.array(index.get(ids))` has the shape (n, dim) where every id is in the index.
     ///
     /// Raises
     /// ------
-    /// NotFoundError
-    ///     An id is not in the index.
     /// InvalidInputError
     ///     `ids` are not integers from 0 to 2**64 - 1.
     fn get<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
-        let vectors = detached(py, || self.core.get(&ids.values))?.map_err(|missing| errors::not_found(py, missing))?;
-        ids.shaped(PyArray1::from_vec(py, vectors), self.dim())
+        let mut vectors = detached(py, || self.core.vectors(&ids.values))?;
+        let array = |vector: Option<Vec<f32>>| Ok(vector.map(|vector| PyArray1::from_vec(py, vector)));
+        if ids.single {
+            return array(vectors.swap_remove(0))?.into_bound_py_any(py);
+        }
+        Ok(list(py, &mut Turns::new(), vectors, array)?.into_any())
+    }
+
+    /// Count the vectors that a filter allows, or all.
+    ///
+    /// Parameters
+    /// ----------
+    /// filter : array of bool or of integers, optional
+    ///     As in `search`.
+    ///
+    /// Raises
+    /// ------
+    /// InvalidInputError
+    ///     A mask of the wrong length, or a filter of the wrong type.
+    #[pyo3(signature = (*, filter=None))]
+    fn count(&self, py: Python<'_>, filter: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
+        let filter = filter.map(Allowed::extract).transpose()?;
+        let filter = filter.as_ref().map(Allowed::as_core);
+        detached(py, || self.core.count(filter.as_ref()))?.map_err(|error| errors::search(py, &error))
     }
 
     /// Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
@@ -475,21 +496,5 @@ impl Index {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyBytes>,))> {
         Ok((py.get_type::<Self>().getattr("from_bytes")?, (self.to_bytes(py)?,)))
-    }
-}
-
-impl Index {
-    const fn of(core: core::Index) -> Self {
-        Self { core: Apart::new(core) }
-    }
-
-    fn slots(&self, py: Python<'_>) -> PyResult<usize> {
-        detached(py, || self.core.slots())
-    }
-
-    /// Whether a call may take long when it has to link every slot, and as many new ones.
-    fn links_long(&self, py: Python<'_>, new: usize) -> PyResult<bool> {
-        let slots = self.slots(py)?.saturating_add(new);
-        Ok(is_long(slots, slots, self.ef_construction(), self.dim()))
     }
 }

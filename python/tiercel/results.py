@@ -1,0 +1,86 @@
+"""What the results of searches have in common, in an index and in a collection.
+
+>>> import tempfile, tiercel
+>>> def nearest(result: tiercel.SearchResult) -> tuple[object, float | None]:
+...     return result[0].id, result[0].distance
+>>> index = tiercel.Index(dim=2)
+>>> _ = index.add([[1, 0], [0, 1]], ids=[7, 8])
+>>> nearest(index.search([0, 2]))
+(8, 0.0)
+>>> collection = tiercel.open(tempfile.mkdtemp(), dim=2)
+>>> collection.add(["cat", "hen"], [[1, 0], [0, 1]])
+2
+>>> nearest(collection.search([0, 2]))
+('hen', 0.0)
+>>> collection.close()
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, overload, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Quality", "SearchHit", "SearchResult"]
+
+Quality: TypeAlias = Literal["exact", "certified", "approximate"]
+
+
+@runtime_checkable
+class SearchHit(Protocol):
+    """What was found: a `Neighbour` of an index, or a `Match` of a collection, which has more fields."""
+
+    @property
+    def id(self) -> Any:
+        """An int in an index, a string in a collection."""
+        ...
+
+    @property
+    def distance(self) -> float | None:
+        """Smaller is nearer; `None` for a record that was not found by vector."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as `json.dumps` accepts them."""
+        ...
+
+
+@runtime_checkable
+class SearchResult(Protocol):
+    """What a search returns: `Matches` from an index for one query, `Found` from a collection. Both are sequences, best first.
+
+    `Matches` for a batch of queries is a sequence of the results of its queries, and `Collection.search_many` returns a list of them.
+    `Found` has `scores`, too: an index ranks by distance alone.
+    """
+
+    @property
+    def ids(self) -> NDArray[np.uint64] | list[str]:
+        """Ids, best first. Those of an index may end with padding, see `Matches`."""
+        ...
+
+    @property
+    def distances(self) -> NDArray[np.float32]:
+        """Distances in the order of `ids`; NaN for records that were not found by vector."""
+        ...
+
+    @property
+    def quality(self) -> Quality:
+        """Whether the true best were found: for certain if `"exact"` or `"certified"`."""
+        ...
+
+    def to_list(self) -> list[Any]:
+        """A dict for each hit, as `json.dumps` and data frames accept it."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole result as `json.dumps` accepts it, with its quality; the hits are under "matches"."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    @overload
+    def __getitem__(self, index: SupportsIndex, /) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> list[Any]: ...

@@ -1,0 +1,25 @@
+//! What is known of ids: their vectors, and how many a filter allows.
+
+use super::Index;
+use super::read::{Filter, chosen};
+use crate::errors::SearchError;
+
+impl Index {
+    /// The vector of each id, as it was given, or `None` for an id that is not in the index.
+    pub fn vectors(&self, ids: &[u64]) -> Vec<Option<Vec<f32>>> {
+        let state = self.state();
+        let vector = |id: &u64| {
+            let slot = state.ids.slot(*id)?;
+            let mut vector = Vec::with_capacity(self.options().dim);
+            state.rows.vector(slot, &mut vector);
+            Some(vector)
+        };
+        ids.iter().map(vector).collect()
+    }
+
+    /// How many vectors a filter allows; all without one.
+    pub fn count(&self, filter: Option<&Filter<'_>>) -> Result<usize, SearchError> {
+        let state = self.state();
+        Ok(chosen(&state, filter)?.map_or(state.ids.len(), |chosen| chosen.count()))
+    }
+}

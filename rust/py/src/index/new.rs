@@ -1,0 +1,56 @@
+//! Vectors that come into an index.
+
+use pyo3::prelude::*;
+
+use super::class::Index;
+use super::ids::Ids;
+use crate::arguments;
+use crate::convert::Rows;
+use crate::errors;
+use crate::work::{Plan, run};
+
+/// New vectors, copied out of what the caller gave, and how to put them in.
+pub(super) struct New<'a, 'py> {
+    rows: Rows,
+    ids: Option<Ids>,
+    plan: Plan<'a, 'py>,
+}
+
+impl<'a, 'py> New<'a, 'py> {
+    pub(super) fn extract(
+        index: &Index,
+        vectors: &Bound<'py, PyAny>,
+        ids: Option<Ids>,
+        threads: Option<&Bound<'py, PyAny>>,
+        progress: Option<&'a Bound<'py, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = vectors.py();
+        let threads = arguments::threads(py, threads)?;
+        let progress = arguments::progress(progress)?;
+        let rows = Rows::extract(vectors, "vectors", index.core.options().dim)?;
+        ids.as_ref().map_or(Ok(()), |ids| ids.check_count(py, rows.count))?;
+        let plan = Plan { threads, long: index.links_long(py, rows.count)?, progress, total: rows.count };
+        Ok(Self { rows, ids, plan })
+    }
+
+    /// Add them; returns their ids.
+    pub(super) fn add_to(self, index: &Index, py: Python<'_>) -> PyResult<Vec<u64>> {
+        let Self { rows, ids, plan } = self;
+        let ids = ids.as_ref().map(|ids| ids.values.as_slice());
+        run(
+            py,
+            &plan,
+            |work| index.core.add(rows.values, ids, work),
+            |added| _ = index.core.remove(&added),
+            errors::add,
+        )
+    }
+
+    /// Put them in the place of the vectors that their ids have; returns how many ids there are.
+    pub(super) fn upsert_to(self, index: &Index, py: Python<'_>) -> PyResult<usize> {
+        let Self { rows, ids, plan } = self;
+        let ids = ids.as_ref().map_or(&[][..], |ids| &ids.values);
+        // What was replaced is gone by then, so an exception of the last report takes nothing back.
+        run(py, &plan, |work| index.core.upsert(rows.values, ids, work), drop, errors::add)
+    }
+}
