@@ -1,4 +1,4 @@
-"""Arrays as they are handed over: whatever numpy can read, without anything that would be read as something else."""
+"""Arrays from callers: whatever numpy reads, except what it would misread."""
 
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -10,12 +10,12 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["as_array", "is_small", "no_number"]
 
-# What numpy, and what it asks, raises for a value that is no array.
+# What numpy, or a method it calls, raises for a value that is not an array.
 _FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
-    """The array that numpy makes of a value, named `name` in messages, for whom to look at its dtype and shape.
+    """Convert a value to an array with numpy; `name` is its name in messages. The caller checks dtype and shape.
 
     bfloat16, int4 and the like become float32. An array of objects that are arrays or floats, such as a column of a data frame,
     becomes one of numbers.
@@ -23,7 +23,7 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     Raises
     ------
     InvalidInputError
-        numpy cannot read the value, or it is an array with a mask that masks something.
+        numpy cannot read the value, or it is a masked array with masked values.
     """
     _refuse_masked(value, name)
     # An object with nothing but `__dlpack__` would become an array of one object.
@@ -40,7 +40,7 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
 
 
 def no_number(array: NDArray[Any]) -> str | None:
-    """The first value of an array of objects that is no number of 64 bits, and where it is; `None` where all are, or there are no places."""
+    """Describe the first value of an array of objects that is not a number of at most 64 bits, and its place. `None` if there is none."""
     if array.dtype.kind != "O" or array.ndim not in (1, 2):
         return None
     for place, value in np.ndenumerate(array):
@@ -55,17 +55,17 @@ def no_number(array: NDArray[Any]) -> str | None:
 
 
 def is_small(dtype: np.dtype[Any]) -> bool:
-    """Whether this is a real type that numpy has from another package, such as bfloat16 or int4: float32 holds each of its values."""
+    """Whether another package registered this real type with numpy, as ml_dtypes does for bfloat16 and int4. float32 holds its values."""
     return dtype.kind not in "biufc" and dtype.type is not np.void and np.can_cast(dtype, np.float32)
 
 
 def _refuse_masked(value: Any, name: str) -> None:
-    """Refuse an array with a mask, or one in a list, that masks something: numpy would read what lies below."""
+    """Refuse masked values, also in a list of arrays: numpy would read the value under the mask."""
     if not isinstance(value, list | tuple):
         row = _first_masked(value)
     else:
         rows = cast("Sequence[Any]", value)
-        # Of a list of numbers, which may be long, numpy makes NaN of what is masked.
+        # numpy turns masked values in a list of numbers, which may be long, into NaN.
         is_of_arrays = len(rows) > 0 and not isinstance(rows[0], float | int)
         row = (
             next((at for at, each in enumerate(rows) if _first_masked(each) is not None), None)

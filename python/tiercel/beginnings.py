@@ -1,4 +1,4 @@
-"""A directory in which something is to begin, and what becomes of it when that fails: nothing of it is left."""
+"""Creating a collection or a tier in a directory, and cleaning up if that fails."""
 
 import os
 import sys
@@ -11,34 +11,34 @@ from tiercel.errors import AlreadyOpenError
 
 __all__ = ["COLLECTION_LOG", "TIER_LOG", "nothing_left"]
 
-# Bytes that a log has before the first record.
+# Length of a log without records, in bytes.
 COLLECTION_LOG: Final = 512
 TIER_LOG: Final = 28
 _LOCK: Final = "LOCK"
 _LOG: Final = "log-1"
 _FILES: Final = frozenset((_LOCK, _LOG, "synced"))
 _DIRECTORIES: Final = frozenset(("ledger", "blobs"))
-# What a file system or a desktop puts into every directory.
+# What file systems and desktops put into directories on their own.
 _COMES_BY_ITSELF: Final = frozenset(("lost+found", ".DS_Store"))
 
 
 @contextmanager
 def nothing_left(path: str, log: int) -> Generator[None]:
-    """If what begins in the directory meanwhile fails, the directory is again as it was, and so are those above it.
+    """Restore a directory and its parents if creating a collection or a tier in it fails.
 
-    Where anything but the beginning of a collection or a tier is there by then, or somebody else holds its lock, it stays.
+    The directory stays if it contains anything else by then, or if another process holds its lock.
 
     Parameters
     ----------
     path
-        The directory. Where something was in it before, all of it stays.
+        The directory. If it was not empty before, everything in it stays.
     log
-        Bytes that the log may have: with more it has records.
+        Length of a log without records: a longer one has records, and stays.
     """
     directory = Path(path)
     missing: list[Path] = []
     was_empty = False
-    # Whatever is wrong with the path, the opening says it.
+    # If the path is bad, opening it raises a better error.
     with suppress(OSError, ValueError):
         directory = directory.absolute()
         missing = [each for each in (directory, *directory.parents) if not os.path.lexists(each)]
@@ -48,12 +48,12 @@ def nothing_left(path: str, log: int) -> Generator[None]:
     except AlreadyOpenError:
         raise
     except BaseException:
-        # On Windows no lock can be had in this way, and files stay.
+        # Windows has no such locks, so files stay there.
         if was_empty and sys.platform != "win32":
             with suppress(OSError):
                 _empty(directory, log)
         for each in missing:
-            # Somebody may have put something there.
+            # Another process may have put something there.
             with suppress(OSError):
                 each.rmdir()
         raise
@@ -68,7 +68,7 @@ def _empty(directory: Path, log: int) -> None:
 
     parts = [directory, *(directory / name for name in _DIRECTORIES)]
     with ExitStack() as held:
-        # Who holds these keeps others out, and what others have begun meanwhile stays.
+        # These locks keep other processes out. What they have begun meanwhile stays.
         for lock in (part / _LOCK for part in parts):
             if os.path.lexists(lock):
                 number = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -86,7 +86,7 @@ def _empty(directory: Path, log: int) -> None:
 
 
 def _is_beginning(part: Path, log: int) -> bool:
-    """Whether nothing has been kept there yet."""
+    """Whether nothing has been stored there yet."""
     names = _names(part)
     if not names <= _FILES | _DIRECTORIES:
         return False

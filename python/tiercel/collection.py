@@ -1,4 +1,4 @@
-"""Collections: records kept in a directory, found by vector, text and metadata.
+"""Collections: records in a directory, found by vector, text and metadata.
 
 >>> import tempfile, tiercel
 >>> from tiercel import F
@@ -61,7 +61,7 @@ __all__ = ["Collection"]
 
 @final
 class Collection(Writing):
-    """Records in a directory, each with a string id and any of a vector, a text and metadata; made by `tiercel.open`.
+    """Records in a directory, each with a string id and any of a vector, a text and metadata; created by `tiercel.open`.
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
     never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
@@ -73,27 +73,27 @@ class Collection(Writing):
 
     @property
     def dim(self) -> int | None:
-        """Length of every vector; `None` until the first one was put in, unless `tiercel.open` was told."""
+        """Length of every vector; `None` until the first vector or a `dim` in `tiercel.open` sets it."""
         return self._core.dim
 
     @property
     def metric(self) -> str:
-        """What is smallest for the nearest vectors."""
+        """The distance: "cosine", "dot" or "l2"."""
         return self._core.metric
 
     @property
     def language(self) -> str | None:
-        """Language of the texts, as `tiercel.open` was told; `None` where words are taken as they are."""
+        """Language of the texts; `None` if words are taken as they are."""
         return self._core.language
 
     @property
     def fingerprint(self) -> str | None:
-        """Names the embedder of the collection; `None` without one."""
+        """Identifies the embedder of the collection; `None` without one."""
         return self._core.fingerprint
 
     @property
     def schema(self) -> dict[str, Any]:
-        """Types of fields of the metadata, as `tiercel.open` was told; empty without a schema."""
+        """Types of metadata fields; empty without a schema."""
         return types_of_names(self._core.schema)
 
     @overload
@@ -103,12 +103,12 @@ class Collection(Writing):
     def get(
         self, ids: str | Iterable[str], *, include: Iterable[Include] = INCLUDES
     ) -> Match | list[Match | None] | None:
-        """A record by its id, or a list of records by many ids, in their order; `None` for an id that has no record.
+        """Get a record by its id, or a list of records by many ids, in their order; `None` for an id without a record.
 
         Raises
         ------
         CorruptionError
-            The metadata of one of them cannot be read, and is asked for.
+            The metadata of a record is damaged, and `include` asks for it.
         """
         refuse_unordered(ids, "ids")
         found = self._core.get(record_ids(ids), included(include))
@@ -124,58 +124,56 @@ class Collection(Writing):
     ) -> Found:
         """Find the best records by vector, by text, or by both.
 
-        The rankings by vector and by text are fused; then come `expand`, `rerank` and `mmr`, in this order, and the best `k` are given.
+        The rankings by vector and by text are fused, then `expand`, `rerank` and `mmr` apply, in this order. The best `k` are returned.
 
         Parameters
         ----------
         vector
-            Array of shape `(dim,)`: find records with vectors near it. A string here is a text: `search("cats")` is `search(text="cats")`.
+            Array of shape `(dim,)`: find records with vectors near it. A string means a text: `search("cats")` is `search(text="cats")`.
         text
-            Words to find (BM25, Robertson and Zaragoza 2009). With an embedder and no `vector`, records with vectors near that of the text
-            are found, too. A blank text finds nothing.
+            Words to find (BM25, Robertson and Zaragoza 2009). With an embedder and no `vector`, the search is also by the vector of the text.
+            A blank text finds nothing.
         syntax
-            What signs and quotes in the text mean. "plain": nothing, so any text of a user is a query for its words. "operators":
-            `"a phrase"` in double quotes, `+required`, `-excluded`; where there is a vector, given or embedded, what the text requires,
-            excludes and quotes holds for every result. Exclusions alone find nothing without a vector.
+            How to read signs and quotes in the text. "plain": ignore them, so that any user input searches for its words. "operators":
+            `"a phrase"`, `+required`, `-excluded`; in a search by vector, too, every result satisfies them. Without a vector, exclusions
+            alone find nothing.
         filter
-            Only among the records that pass: an expression of `F`, or its dict form.
+            Return only records that match: an expression of `F`, or its dict form.
         k
-            Results, at least 1; fewer come back when there are fewer. There is no offset: for page two of ten ask for 20 and slice.
+            Number of results, at least 1; fewer if fewer match. There is no offset: for the second page of ten, ask for 20 and slice.
         recall
-            Wanted share of the true nearest by vector, above 0 and at most 1; 0.95 unless given. 1 is exact search.
+            Share of the true nearest by vector to find, above 0 and at most 1; 0.95 by default. 1 is exact search.
         fusion
-            How two rankings become one: "rrf", by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), or "weighted", by a weighted
-            sum of the scores. "rrf" unless `alpha` is given.
+            How to merge the two rankings: "rrf" (default), by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), or "weighted", by
+            a weighted sum of scores. Passing `alpha` implies "weighted".
         rrf_k
-            For "rrf": each ranking adds 1 / (rrf_k + rank) to the score of a record; 5 unless given.
+            For "rrf": each ranking adds 1 / (rrf_k + rank) to the score of a record; 5 by default.
         alpha
-            For "weighted": the weight of the score by vector, from 0 to 1; that by text has the rest. 0.5 unless given. Scores are scaled
-            first: the best of a ranking has 1, the worst of the ranking by vector 0.2, a score by text its share of the best, and a record
-            that a ranking lacks 0. 1 is the search by vector alone, 0 the search by text alone, with their scores; they need a vector or a
-            text.
+            For "weighted": the weight of the vector score, from 0 to 1; the text score has the rest. 0.5 by default. Scores are scaled first:
+            the best of a ranking gets 1, the last of the vector ranking 0.2, a text score its share of the best, and a record that is
+            missing from a ranking 0. With 1 the search is by vector alone, with 0 by text alone, with the scores of that search.
         expand
-            Go on to records that the found ones lead to, see `tiercel.Expand`.
+            Add records that the found ones lead to, see `tiercel.Expand`.
         rerank
-            Any callable `(query, texts) -> scores`, such as those of `tiercel.rerank`. It sees the texts of the best candidates; these get
-            its scores and its order. Records without a text come last, in the order they had, their score minus infinity.
+            A callable `(query, texts) -> scores`, such as those in `tiercel.rerank`. It scores and orders the best candidates by their
+            texts. Records without a text come last, in their previous order, with a score of minus infinity.
         rerank_depth
-            Candidates that `rerank` sees, 1 to 100,000 and never less than `k`; 4 k, at least 100, unless given.
+            Candidates for `rerank`, 1 to 100,000 and never fewer than `k`; by default 4 k, at least 100.
         mmr
-            Choose for diversity, from 1 for none to 0: maximal marginal relevance (Carbonell and Goldstein 1998). The next result is the
-            candidate d with the largest `mmr * relevance(d) - (1 - mmr) * max(likeness(d, s) for s in results so far)`. By vector alone,
-            relevance is the score, and likeness the score of d for the query s: both are similarities under the metric. By text or by
-            both, relevance is the score divided by the best one, after `rerank` it is what the reranker gave, and likeness is the cosine. A
-            record without a vector has a likeness of 0 with all. Candidates are the best 4 k, at least 100, or those that were reranked;
-            beyond the first 4,096 they keep their order. Scores stay as they were.
+            Diversity, from 1 (none) to 0: maximal marginal relevance (Carbonell and Goldstein 1998). The next result is the candidate d
+            with the largest `mmr * relevance(d) - (1 - mmr) * max(similarity(d, s) for s in results so far)`. In a search by vector alone,
+            relevance is the score, and similarity is the score of d for the query s. Otherwise relevance is the score divided by the best
+            one, or the score of the reranker, and similarity is the cosine. A record without a vector has similarity 0 to all. Candidates
+            are the best 4 k, at least 100, or the reranked ones; beyond the first 4,096 they keep their order. Scores stay the same.
         include
-            What each match brings along: any of "text", "metadata", "vector", "highlights".
+            What each match carries: any of "text", "metadata", "vector", "highlights".
         explain
-            Keep the plan, with times, as `Found.plan`.
+            Store the plan, with times, in `Found.plan`.
 
         Raises
         ------
         InvalidInputError
-            Neither a vector nor a text is given, or an argument or what `rerank` returned is not what it must be.
+            There is neither a vector nor a text, or an argument or the result of `rerank` is invalid.
         DimensionMismatchError
             A vector of another length than `dim`.
         """
@@ -189,7 +187,7 @@ class Collection(Writing):
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
             vector = None if is_blank else query_vector(self._embedder, text)
         if is_blank:
-            # It finds nothing, by whatever ranking.
+            # A blank text finds nothing, whatever the fusion.
             chosen["alpha"] = None
         else:
             check_alpha(options_.get("alpha"), vector, text)
@@ -204,23 +202,23 @@ class Collection(Writing):
         threads: int | None = None,
         **options_: Unpack[SearchOptions],
     ) -> list[Found]:
-        """Search for many vectors, many texts, or pairs of both; each answer is that of `search`. All see the collection at one moment.
+        """Search for many vectors, many texts, or pairs of both. Each result is that of `search`, and all are of one snapshot.
 
         Parameters
         ----------
         vectors
             Array of shape `(n, dim)`. Strings here are texts.
         texts
-            `n` strings. With an embedder and no `vectors`, records with vectors near those of the texts are found, too.
+            `n` strings. With an embedder and no `vectors`, the search is also by the vectors of the texts.
         threads
-            Threads to work on; by default all cores that this process may use.
+            Number of threads; by default all cores that this process may use.
         options_
-            Those of `search`. `rerank` is called for one query after the other.
+            As in `search`. `rerank` is called for one query after the other.
 
         Raises
         ------
         InvalidInputError
-            Neither vectors nor texts are given, they differ in number, or an argument is not what it must be.
+            There are neither vectors nor texts, they differ in number, or an argument is invalid.
         DimensionMismatchError
             Vectors of another length than `dim`.
         """
@@ -235,7 +233,7 @@ class Collection(Writing):
         workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
         if contents is not None and vectors is None and self._embedder is not None:
             if any(map(self._makes_nothing_of, contents)):
-                # Each answer is that of `search`, and what is blank finds nothing at any moment.
+                # A blank text finds nothing in any snapshot.
                 there = [text for text in contents if not self._makes_nothing_of(text)]
                 answers = iter(self.search_many(texts=there, threads=threads, **options_) if there else [])
                 return [
@@ -247,7 +245,7 @@ class Collection(Writing):
         return [Found(columns) for columns in self._core.search_many(vectors, contents, chosen, reranker, workers)]
 
     def _makes_nothing_of(self, text: str | None) -> bool:
-        """Whether the embedder is not asked for a vector of this text, since it is blank."""
+        """Whether this text is blank, so that the embedder must not see it."""
         return self._embedder is not None and isinstance(text, str) and not text.strip()
 
     def count(self, *, filter: Filter | Metadata | None = None) -> int:
@@ -263,33 +261,32 @@ class Collection(Writing):
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> Scan:
-        """Records in order, without a search; their score is `None`. They are those of the moment of the call, and read as they are asked for.
+        """Iterate over records in order, as they are now. They are read on demand, and their score is `None`.
 
         Parameters
         ----------
         filter
-            Only those that pass.
+            Return only records that match.
         order_by
-            A field by its dotted name, `"-field"` for largest first; unless given, the order in which records were written. Types follow each
-            other: numbers, dates, other strings, False, True, None, lists, dicts. Within a type the order is that of `<` in filters: dates,
-            which are strings in ISO 8601, as points in time, unless the schema says that the field is a `str`. Records without the field come
-            last either way. The scan then reads all records first and keeps the value of each in memory.
+            A field by its dotted name; `"-field"` for largest first. By default, the order of writing. Types come one after the other:
+            numbers, dates, other strings, False, True, None, lists, dicts. Within a type the order is that of `<` in filters: dates, which
+            are strings in ISO 8601, as points in time, unless the schema says `str`. Records without the field come last either way. The
+            scan first reads all records and keeps the value of each in memory.
         limit
-            At most so many.
+            Maximum number of records.
         after
-            A `Scan.position`: the records behind it, in the same order; `None` begins with the first, and an empty string is no position.
-            The record that stood there may be gone.
-            A position counts until `compact` has numbered the records anew twice.
+            A `Scan.position`: continue behind it, in the same order. `None` begins with the first record; an empty string is refused. The
+            record there may be gone. A position is valid until `compact` has renumbered the records twice.
         include
             As in `search`.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be; `after` is no position of a scan with this `order_by`.
+            An argument is invalid, or `after` is not a position of a scan with this `order_by`.
         StorageFailedError
-            While reading, with `mode="r"`: the writer has gone on so far that the state of the scan is no longer on disk. A scan never goes on in
-            another state by itself; `refresh`, and a new scan `after` its position, go on in the newest.
+            While reading with `mode="r"`: the writer has replaced so much that the snapshot of the scan is no longer on disk. A scan never
+            changes its snapshot; call `refresh` and begin a new scan `after` its position.
 
         Examples
         --------
@@ -321,23 +318,22 @@ class Collection(Writing):
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> AsyncScan:
-        """`scan` for `async for`: it begins when the first record is asked for, and reads on a thread of the event loop."""
+        """`scan` for `async for`. It begins when the first record is requested, and reads on a thread of the event loop."""
         chosen = partial(self.scan, filter=filter, order_by=order_by, limit=limit, after=after, include=include)
         return AsyncScan(chosen)
 
     def refresh(self) -> bool:
-        """Take in every write that was acknowledged before this call; returns whether anything has changed.
+        """Load every write that was acknowledged before this call; return whether anything changed.
 
-        Only a collection that is open with `mode="r"` can fall behind. A refresh costs as much as what has changed, searches
-        go on meanwhile, and each of them sees one state. It reads the whole collection again, with both states in memory for that
-        time, when the files that lead from one state to the other are gone, or when a new checkpoint holds tens of thousands of records
-        that the reader has taken in one by one. A read that needs what the writer has removed refreshes by itself and answers from
-        the newer state.
+        Only a collection opened with `mode="r"` can fall behind. The cost of a refresh depends on what changed. Searches continue meanwhile,
+        each in one snapshot. The reader loads the whole collection again, with both snapshots in memory, if files that lead to the new one
+        are gone, or if a new checkpoint contains tens of thousands of records that the reader took from the log. A read that needs what the
+        writer has removed refreshes automatically and answers from the newer snapshot.
 
         Raises
         ------
         CorruptionError
-            A file is damaged; the collection stays where it is.
+            A file is damaged; the collection keeps its snapshot.
         StorageFailedError
             The directory cannot be read, or another collection has taken its place.
         MissingFileError
@@ -346,25 +342,25 @@ class Collection(Writing):
         return self._core.refresh()
 
     def wait_idle(self) -> None:
-        """Do now what the background does: move new vectors into the graph, merge texts, take out the dead."""
+        """Do the background work now and wait for it: move new vectors into the graph, merge segments of texts, drop deleted records."""
         with telling_where(self._path):
             self._core.wait_idle()
 
     def checkpoint(self) -> None:
-        """Write what searches need to files, so that opening reads instead of building. Happens by itself as the collection grows."""
+        """Write indexes to files, so that opening reads them instead of building them. Happens automatically as the collection grows."""
         with telling_where(self._path):
             self._core.checkpoint()
 
     def compact(self) -> None:
-        """Rebuild without dead records and give unused space on disk back.
+        """Rebuild without deleted records and return unused disk space.
 
-        Where most of what was ever written is gone, the records are numbered anew, and writes wait for that; see `after` of `scan`.
+        If most of what was ever written is gone, the records are renumbered, and writes wait for that; see `after` of `scan`.
         """
         with telling_where(self._path):
             self._core.compact()
 
     def verify(self) -> list[str]:
-        """Read everything on disk; returns what is damaged, file by file. An empty list is good news.
+        """Read all files; return a list of what is damaged, file by file. An empty list is good news.
 
         Raises
         ------
@@ -375,26 +371,26 @@ class Collection(Writing):
             return self._core.verify()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a complete copy to a directory that is new or empty, outside that of the collection; open it like any collection.
+        """Write a complete copy to a new or empty directory outside of the collection; open it like any collection.
 
-        If it fails, nothing of the copy is left.
+        A failed backup leaves nothing behind.
 
         Raises
         ------
         MissingFileError
-            The collection is gone, and `filename` is its directory.
+            The collection is gone; `filename` is its directory.
         StorageFailedError, DiskFullError
-            The copy could not be written, and `filename` is `path`.
+            The copy could not be written; `filename` is `path`.
         """
         with telling_gone(self._path), telling_where(self._path):
             self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
-        """Numbers of records, rows and vectors that wait; bytes in memory and on disk by part.
+        """Return counts of records, rows and waiting vectors, and bytes in memory and on disk by part.
 
-        "trouble" is the last failure that no call raised, of the work in the background or of a sync at an interval, or None: a dict with
-        its "message", its "time" as `time.time` gives it, and whether it "lasts", that is, what failed has not succeeded since. Each one
-        is also logged, by the logger "tiercel", and the first is a `RuntimeWarning` of the next call.
+        "trouble" is the last failure that no call raised, in background work or in a sync at an interval, or None. It is a dict with a
+        "message", a "time" as from `time.time`, and "lasts": whether the same work has not succeeded since. Failures are also logged by the
+        logger "tiercel", and the first one is a `RuntimeWarning` of the next call.
         """
         with telling_gone(self._path):
             return self._core.stats()
@@ -419,7 +415,7 @@ class Collection(Writing):
         return (match.id for match in self.scan(include=()))
 
     def __contains__(self, id: object) -> bool:
-        """Whether there is a record of this id. What `get` refuses as one is refused here, too."""
+        """Whether there is a record with this id. Invalid ids are refused, as in `get`."""
         return self._core.contains(record_id(id, "id"))
 
     def __repr__(self) -> str:

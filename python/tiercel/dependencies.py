@@ -1,4 +1,4 @@
-"""Packages that the base install does without: they are imported when something needs them."""
+"""Optional packages, imported when something needs them."""
 
 import importlib
 from typing import Any
@@ -31,6 +31,6 @@ def needed(module: str, package: str) -> Any:
         if missing is not None and f"{module}.".startswith(f"{missing}."):
             message = f"{missing} is not installed: {install}"
         else:
-            # The package is there, but lacks something itself, or is damaged.
+            # The package is installed, but one of its own dependencies is not, or it is damaged.
             message = f"{module} cannot be imported: {error}; to install it with all that it needs: {install}"
         raise MissingDependencyError(message, name=missing or module) from error

@@ -1,6 +1,6 @@
-"""Embedders: what makes vectors of texts.
+"""Embedders: models that turn texts into vectors.
 
-A collection that is opened with one embeds the texts that come without a vector, and searches a text by words and by vector.
+A collection opened with an embedder embeds texts that come without a vector, and searches for a text by words and by vector.
 
 >>> import tempfile, tiercel
 >>> from tiercel.embed import HashingEmbedder
@@ -11,7 +11,7 @@ A collection that is opened with one embeds the texts that come without a vector
 'cat'
 >>> collection.close()
 
-Packages of models are imported when their embedder is made, never before.
+A model's package is imported when its embedder is created, never before.
 """
 
 from abc import ABC, abstractmethod
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 BATCH: Final = 256
-"""Documents that a model gets at a time, so that memory is bounded and Ctrl-C is noticed between batches."""
+"""Documents per batch: this bounds memory, and Ctrl-C is noticed between batches."""
 MAX_DIM: Final = 32768
 
 
 class Embedder(Protocol):
-    """Makes vectors of texts. A collection calls it from whatever thread calls the collection."""
+    """Turns texts into vectors. It runs on the thread that called the collection."""
 
     @property
     def dim(self) -> int:
@@ -53,20 +53,20 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Names what makes the vectors: the model and all that changes its vectors. A collection refuses another one."""
+        """Identifies the model and everything else that changes its vectors. A collection refuses an embedder with another one."""
         ...
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts to be found; dtype float32, shape `(len(texts), dim)`."""
+        """Embed texts to be found; returns dtype float32, shape `(len(texts), dim)`."""
         ...
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The vector of a text to search with; dtype float32, shape `(dim,)`."""
+        """Embed a text to search for; returns dtype float32, shape `(dim,)`."""
         ...
 
 
 class _Adapter(ABC):
-    """Hands texts to a model in batches and checks the vectors that come back."""
+    """Passes texts to a model in batches and checks the vectors it returns."""
 
     def __init__(self, dim: int, fingerprint: str) -> None:
         _check(dim, fingerprint)
@@ -80,11 +80,11 @@ class _Adapter(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Names what makes the vectors."""
+        """Identifies the model."""
         return self._fingerprint
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts to be found; dtype float32, shape `(len(texts), dim)`."""
+        """Embed texts to be found; returns dtype float32, shape `(len(texts), dim)`."""
         vectors = np.empty((len(texts), self._dim), np.float32)
         for start in range(0, len(texts), BATCH):
             batch = list(texts[start : start + BATCH])
@@ -93,7 +93,7 @@ class _Adapter(ABC):
         return vectors
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The vector of a text to search with; dtype float32, shape `(dim,)`."""
+        """Embed a text to search for; returns dtype float32, shape `(dim,)`."""
         return self._checked(self._query(text), (self._dim,))
 
     def _checked(self, vectors: object, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -124,16 +124,16 @@ class CallableEmbedder(_Adapter):
 
 
 def from_callable(function: Callable[[list[str]], object], dim: int, fingerprint: str) -> CallableEmbedder:
-    """Make an embedder of a function from a list of texts to their vectors, for documents and queries alike.
+    """Create an embedder from a function that maps a list of texts to their vectors, for documents and queries alike.
 
     Parameters
     ----------
     function
-        Gets at most 256 texts at a time; returns an array of shape `(len(texts), dim)`, or lists of numbers.
+        Takes at most 256 texts at a time; returns an array of shape `(len(texts), dim)`, or lists of numbers.
     dim
         Length of every vector.
     fingerprint
-        Names the model and all that changes its vectors.
+        Identifies the model and everything else that changes its vectors.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def from_callable(function: Callable[[list[str]], object], dim: int, fingerprint
 
 
 class _Loaded(_Adapter):
-    """A model that runs in this process: it is loaded by name and its vectors tell their length."""
+    """A model in this process, loaded by name. The length of its vectors is measured."""
 
     def __init__(self, model: Any, fingerprint: str | None, package: str, load: Callable[[str], Any]) -> None:
         if fingerprint is None:
@@ -164,13 +164,13 @@ class SentenceTransformersEmbedder(_Loaded):
     Parameters
     ----------
     model
-        Name or path of a model, or a `SentenceTransformer`. Prompts of the model for queries and documents are used.
+        Name or path of a model, or a `SentenceTransformer`. The model's own prompts for queries and documents apply.
     fingerprint
-        Names what makes the vectors; the name of the model unless given.
+        Identifies the model; by default, its name.
     """
 
     def __init__(self, model: str | Any, fingerprint: str | None = None) -> None:
-        # The tokenizer is changed by each call: another thread would find it borrowed.
+        # Each call changes the tokenizer, so threads take turns.
         self._lock = Lock()
         super().__init__(model, fingerprint, "sentence-transformers", self._load)
 
@@ -200,7 +200,7 @@ class FastEmbedEmbedder(_Loaded):
     model
         Name of a model, or a `TextEmbedding`.
     fingerprint
-        Names what makes the vectors; the name of the model unless given.
+        Identifies the model; by default, its name.
     """
 
     def __init__(self, model: str | Any, fingerprint: str | None = None) -> None:
@@ -219,14 +219,14 @@ class FastEmbedEmbedder(_Loaded):
 
 @final
 class Model2VecEmbedder(_Loaded):
-    """A static model of the package model2vec: the mean of the vectors of tokens, fast and without a GPU.
+    """A static model of the package model2vec: the mean of token vectors, fast without a GPU.
 
     Parameters
     ----------
     model
         Name or path of a model, or a `StaticModel`.
     fingerprint
-        Names what makes the vectors; the name of the model unless given.
+        Identifies the model; by default, its name.
     """
 
     def __init__(self, model: str | Any, fingerprint: str | None = None) -> None:
@@ -252,7 +252,7 @@ class LangChainEmbedder(_Adapter):
     embeddings
         Has the methods `embed_documents` and `embed_query`.
     dim, fingerprint
-        As in `from_callable`: the object tells neither.
+        As in `from_callable`: the object has neither.
     """
 
     def __init__(self, embeddings: Any, dim: int, fingerprint: str) -> None:
@@ -275,7 +275,7 @@ class LlamaIndexEmbedder(_Adapter):
     embeddings
         Has the methods `get_text_embedding_batch` and `get_query_embedding`.
     dim, fingerprint
-        As in `from_callable`: the object tells neither.
+        As in `from_callable`: the object has neither.
     """
 
     def __init__(self, embeddings: Any, dim: int, fingerprint: str) -> None:
@@ -290,7 +290,7 @@ class LlamaIndexEmbedder(_Adapter):
 
 
 def check_embedder(embedder: Any, dim: object) -> int:
-    """Refuse what is no embedder, or not of the length that is asked for, before anything is done; gives the length."""
+    """Check an embedder and, if `dim` is not `None`, the length of its vectors; return the length."""
     _with_methods(embedder, "embed_documents", "embed_query", argument="embedder")
     for name in ("dim", "fingerprint"):
         if not hasattr(embedder, name):
@@ -302,7 +302,7 @@ def check_embedder(embedder: Any, dim: object) -> int:
 
 
 def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder) -> Any:
-    """The vectors of records, and those of the texts that came without one."""
+    """Embed the texts that came without a vector; return the vectors of all records."""
     rows = _with_gaps(vectors, len(texts))
     wanted = {at: text for at, text in enumerate(texts) if rows is not None and text is not None and rows[at] is None}
     if rows is None or not wanted:
@@ -317,7 +317,7 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
 
 
 def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
-    """One a record, None where there is none; None for an array, which has no gaps, and for what is of the wrong length."""
+    """List one vector per record, `None` where it is missing. Return `None` for an array, which has no gaps, and for a wrong length."""
     if vectors is None:
         return [None] * count
     if not isinstance(vectors, list | tuple):
@@ -327,12 +327,12 @@ def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
 
 
 def query_vector(embedder: Embedder, text: str) -> NDArray[np.float32]:
-    """The vector of a query, whoever wrote the embedder."""
+    """Embed a query and check the vector, since anybody may have written the embedder."""
     return _checked(embedder.embed_query(text), (embedder.dim,), type(embedder).__name__)
 
 
 def query_vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float32]:
-    """The vectors of queries; dtype float32, shape `(len(texts), dim)`."""
+    """Embed queries; returns dtype float32, shape `(len(texts), dim)`."""
     vectors = np.empty((len(texts), embedder.dim), np.float32)
     for at, text in enumerate(texts):
         vectors[at] = query_vector(embedder, text)
@@ -347,7 +347,7 @@ def _check(dim: object, fingerprint: object) -> None:
 
 
 def _checked(vectors: object, shape: tuple[int, ...], source: str, start: int = 0) -> NDArray[np.float32]:
-    """What a model returned for the texts from `start` on as float32, if its shape is right and its values are finite."""
+    """Check shape and values of what a model returned for the texts from `start` on, and convert it to float32."""
     given = as_array(vectors, source)
     if given.dtype.kind not in "fiu" and given.size:
         raise InvalidInputError(f"{source}: expected numbers of shape {shape}, got values of type {given.dtype}")

@@ -1,4 +1,4 @@
-"""What is to be done before a process ends."""
+"""What must run before a process exits."""
 
 import atexit
 import os
@@ -11,9 +11,9 @@ __all__ = ["AtExit"]
 
 @final
 class AtExit:
-    """Calls a function at a plain exit of the process; also in a child of `multiprocessing`, which ends without `atexit`.
+    """Calls a function when the process exits normally, also in children of `multiprocessing`, which skip `atexit`.
 
-    Of several, the one with the highest `priority` comes first there.
+    In such children, the highest `priority` runs first.
     """
 
     def __init__(self, finish: Callable[[], None], priority: int) -> None:
@@ -23,7 +23,7 @@ class AtExit:
         atexit.register(finish)
 
     def is_needed(self) -> None:
-        """Say that this process has made something that must be finished."""
+        """Note that this process has created something that must be finished."""
         process = sys.modules.get("multiprocessing.process")
         if process is None or process.parent_process() is None or self._registered_in == os.getpid():
             return

@@ -1,7 +1,7 @@
-"""What one thread waits for until another one opens it.
+"""A gate: one thread waits until another opens it.
 
-The events of `threading` are written in Python: a signal that comes in while the main thread waits for one can leave its lock held, and whoever sets it waits for
-ever. A gate is one lock, which can be left anywhere.
+`threading.Event` is written in Python: a signal during `wait` on the main thread can leave its lock held, and then `set` blocks forever. A gate
+is a single lock, so an interruption cannot break it.
 """
 
 import threading
@@ -11,13 +11,13 @@ from typing import Final, final
 
 __all__ = ["Gate", "acquired"]
 
-# Seconds between looks at whether a signal has come.
+# Seconds between checks for signals.
 _LOOK: Final = 0.25
 
 
 @final
 class Gate:
-    """Closed until it is opened. One thread waits for it, which shuts it by that."""
+    """Closed until it is opened. One thread waits for it, and closes it again by passing."""
 
     __slots__ = ("_lock",)
 
@@ -26,21 +26,21 @@ class Gate:
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let whoever waits go on, or whoever comes next."""
-        # It is open.
+        """Let the thread that waits pass, or the next one that comes."""
+        # It is open already.
         with suppress(RuntimeError):
             self._lock.release()
 
     def wait(self, seconds: float) -> bool:
-        """Wait so long; tells whether it was opened."""
+        """Wait at most `seconds`; return whether the gate was opened."""
         return acquired(self._lock, seconds)
 
 
 def acquired(lock: threading.Lock, seconds: float) -> bool:
-    """Take a lock that others may hold for long; tells whether it came within so many seconds.
+    """Acquire a lock that others may hold for long, within `seconds`; return whether that succeeded.
 
-    A signal that comes in between the last look of Python and the call that waits does not end that call, so Ctrl-C would do nothing until the lock
-    is free. Python runs handlers on the main thread alone, so only that one looks now and then.
+    A signal that arrives just before the blocking call does not interrupt it, so Ctrl-C would have no effect until the lock is free. Python
+    runs handlers on the main thread only, so only that thread wakes up to check.
     """
     look = _LOOK if threading.current_thread() is threading.main_thread() else threading.TIMEOUT_MAX
     end = monotonic() + seconds

@@ -1,4 +1,4 @@
-"""What holds something open, and so is the only one of its kind."""
+"""Objects that hold something open, and so cannot be copied."""
 
 from typing import ClassVar, NoReturn, SupportsIndex
 
@@ -6,12 +6,12 @@ __all__ = ["Handle"]
 
 
 class Handle:
-    """Cannot be copied or pickled: a copy would hold the same, and its end would close that for the original, too."""
+    """Cannot be copied or pickled: closing the copy would close the original, too."""
 
     __slots__ = ()
 
     _instead: ClassVar[str] = "threads share it, and another process makes its own"
-    """What to do where a copy is wanted."""
+    """What to do instead of copying."""
 
     # `copy.copy`, `copy.deepcopy` and `pickle` all ask for this.
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What an index finds, as sequences: the parts of `Matches` that need no speed, and `RangeMatches`.
+"""Results of an index as sequences: the parts of `Matches` that need no speed, and `RangeMatches`.
 
 >>> import copy, json, pickle, tiercel
 >>> index = tiercel.Index(dim=2, metric="l2")
@@ -31,12 +31,12 @@ __all__ = ["Neighbour", "RangeMatches", "as_dict", "as_html", "as_list", "finite
 
 
 def finite(value: float | None) -> float | None:
-    """A number that JSON has, or `None`: a distance or a score may be too large for float32, or not there."""
+    """Return a finite number, or `None`, which JSON can hold: a distance or score may overflow float32, or be missing."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def place(kind: str, index: SupportsIndex, count: int) -> int:
-    """The place that an index of an answer means, counted from its begin."""
+    """Check an index into a result; return it counted from the beginning."""
     try:
         return range(count)[index]
     except IndexError:
@@ -54,17 +54,17 @@ class Neighbour(NamedTuple):
     distance: float
 
     def to_dict(self) -> dict[str, Any]:
-        """What `json.dumps` accepts; a distance that is infinite is `None`."""
+        """Convert to what `json.dumps` accepts; an infinite distance becomes `None`."""
         return {"id": self.id, "distance": finite(self.distance)}
 
 
 @final
 class RangeMatches(Sequence[Any]):
-    """The answer of `Index.range_search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `RangeMatches` a query for
-    a 2-D one.
+    """The result of `Index.range_search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of one `RangeMatches` per query for a
+    2-D one.
 
-    As arrays, the rows of all queries stand one after the other: row `i` is `ids[offsets[i]:offsets[i + 1]]`, nearest first. Answers are
-    equal if they have equal results in them.
+    The arrays hold the rows of all queries one after the other: row `i` is `ids[offsets[i]:offsets[i + 1]]`, nearest first. Results are equal
+    if their hits are.
     """
 
     __slots__ = ("_distances", "_ids", "_offsets", "_single")
@@ -95,7 +95,7 @@ class RangeMatches(Sequence[Any]):
 
     @property
     def offsets(self) -> NDArray[np.uint64]:
-        """Where each row begins and the last one ends; dtype uint64, shape `(n + 1,)`."""
+        """Where each row begins, and where the last one ends; dtype uint64, shape `(n + 1,)`."""
         return self._offsets
 
     @property
@@ -104,11 +104,11 @@ class RangeMatches(Sequence[Any]):
         return "exact"
 
     def to_list(self) -> list[Any]:
-        """What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one."""
+        """Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D query, a list per query."""
         return as_list(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """The same under "matches", with the quality."""
+        """Convert to a dict with the quality, and `to_list()` under "matches"."""
         return as_dict(self)
 
     def __len__(self) -> int:
@@ -140,11 +140,11 @@ class RangeMatches(Sequence[Any]):
             and np.array_equal(self._distances, other._distances)
         )
 
-    # Its arrays may be changed.
+    # Callers may change its arrays.
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def __copy__(self) -> Self:
-        """The same answer, with arrays of its own."""
+        """Copy the result and its arrays."""
         return self._made(self._ids.copy(), self._distances.copy(), self._offsets.copy(), self._single)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -159,17 +159,17 @@ class RangeMatches(Sequence[Any]):
 
 
 def as_list(answer: "Matches | RangeMatches") -> list[Any]:
-    """The answer as JSON has it."""
+    """Convert a result for JSON."""
     return [each.to_dict() if isinstance(each, Neighbour) else each.to_list() for each in answer]
 
 
 def as_dict(answer: "Matches | RangeMatches") -> dict[str, Any]:
-    """The answer as JSON has it, with its quality."""
+    """Convert a result and its quality for JSON."""
     return {"quality": answer.quality, "matches": as_list(answer)}
 
 
 def as_html(answer: "Matches | RangeMatches") -> str:
-    """A table of the answer."""
+    """Make a table of a result."""
     is_batch = len(answer) > 0 and not isinstance(answer[0], Neighbour)
     queries: Iterable[Any] = answer if is_batch else [answer]
     count = sum(len(each) for each in queries)

@@ -1,4 +1,4 @@
-"""A collection that is open: where it lies, what it is open for, and how it ends."""
+"""An open collection: its directory, its mode, and how it is closed."""
 
 from typing import Literal, Self
 
@@ -13,7 +13,7 @@ __all__ = ["OpenCollection"]
 
 
 class OpenCollection(Handle):
-    """What every part of `Collection` uses: the compiled core, its directory, and the end of both."""
+    """The base of `Collection`: the compiled core and its directory, until they are closed."""
 
     __slots__ = ("__weakref__", "_core", "_embedder", "_mode", "_path")
 
@@ -39,31 +39,31 @@ class OpenCollection(Handle):
 
     @property
     def mode(self) -> Literal["rw", "r"]:
-        """What it is open for: "rw" to read and write, "r" to read alone."""
+        """Whether it is open to read and write, "rw", or only to read, "r"."""
         return self._mode
 
     def close(self) -> None:
-        """Finish what is under way, make everything durable and give the directory free. Closing twice is fine.
+        """Finish background work, make every write durable and release the directory. Closing twice is fine.
 
         Raises
         ------
         DiskFullError, ReadOnlyFileSystemError
-            There was no room for a checkpoint, or none could be written. The collection is closed all the same and every acknowledged
-            write is on disk; the next opening takes longer.
+            The checkpoint could not be written. The collection is closed and every acknowledged write is on disk, but the next opening
+            takes longer.
         StorageFailedError
-            The disk failed. The collection is closed; what was acknowledged with a `durability` other than "always" may not be on disk.
+            The disk failed. The collection is closed. With a `durability` other than "always", acknowledged writes may be lost.
         """
         try:
             with telling_where(self._path):
                 self._core.close()
         except (DiskFullError, ReadOnlyFileSystemError) as error:
-            # Only the checkpoint ends so: a log that cannot be synced is a failure of the disk.
+            # Only the checkpoint raises these: a failed sync of the log is a `StorageFailedError`.
             meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
             raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
 
     @property
     def closed(self) -> bool:
-        """Whether it has been closed."""
+        """Whether the collection has been closed."""
         return self._core.closed
 
     aclose = async_method(close)

@@ -38,59 +38,59 @@ def open(  # noqa: A001
     language: str | None = "default",
     threads: int | None = None,
 ) -> Collection:
-    """Open the collection in a directory, or make a new one there.
+    """Open the collection in a directory, or create it.
 
     Parameters
     ----------
     path
-        The directory, a `str` or `os.PathLike`; a leading `~` is a home directory.
+        The directory, a `str` or `os.PathLike`; a leading `~` means a home directory.
     dim
-        Length of every vector. Without it, the first vectors that are put in decide.
+        Length of every vector. By default, the first vectors decide.
     metric
-        What is smallest for the nearest: "cosine" (unless given), "dot" or "l2"; fixed when the collection is made.
+        The distance: "cosine" (default), "dot" or "l2". Fixed when the collection is created.
     embedder
-        Makes vectors of texts, see `tiercel.embed`; `dim` is its `dim`. A collection keeps the fingerprint of its embedder, which can be
-        given for as long as there are no vectors. A collection with an embedder may be opened without: then it takes and searches vectors
-        that were made elsewhere, a text is searched by words alone, and texts without vectors are refused.
+        Turns texts into vectors, see `tiercel.embed`; `dim` is then its `dim`. The collection stores its fingerprint. You can add an
+        embedder as long as there are no vectors. If you open the collection without its embedder, it stores and searches vectors from
+        elsewhere, searches texts by words only, and refuses texts without vectors.
     schema
-        Types of fields of the metadata, as in `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`. Metadata that
-        do not agree are refused, and so are filters that name another field or compare a field with another type. The collection
-        keeps its schema. A later call can leave it out, or give it with more fields: then every record is checked first.
+        Types of metadata fields, such as `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`. Metadata that
+        disagree are refused, and so are filters that name another field or compare a field with another type. The collection stores its
+        schema. Later calls may omit it, or add fields: every record is then checked first.
     durability
         What a write waits for. "always": it is on disk, safe from power loss. "interval": the system has it, safe from a crash of the
-        process; it is on disk within 100 ms, and power loss takes at most that. "none": as "interval", but the system decides when it is on
-        disk. Nothing leaves a part of a batch.
+        process, and it reaches the disk within 100 ms. "none": as "interval", but the system decides when it reaches the disk. No mode ever
+        leaves part of a batch.
     mode
-        "rw": to read and write, by one process at a time. "r": to read alone, by any number of processes, while another one may write.
-        Such a reader takes no lock, changes nothing in the directory and refuses writes. It shows every write that was acknowledged
-        before it was opened; `Collection.refresh` adds those that came later.
+        "rw": read and write; one process at a time. "r": only read; any number of processes, beside the writer. A reader takes no lock,
+        changes nothing in the directory and refuses writes. It shows every write that was acknowledged before it was opened;
+        `Collection.refresh` adds later ones.
     follow
-        With `mode="r"`: seconds between refreshes that a thread in the background makes, 0.001 to 86400. Without it, a reader
-        refreshes only when it is told to.
+        With `mode="r"`: seconds between refreshes in the background, 0.001 to 86400. By default, a reader refreshes only when told to.
     create
-        Make the directory, those above it and a new collection if the directory is missing or empty. False refuses that, so that a mistyped
-        path is an error. With `mode="r"` nothing is ever made.
+        Create the collection, its directory and missing parents if the directory is missing or empty. With False, that is an error, which
+        catches mistyped paths. `mode="r"` never creates anything.
     language
-        Language of the texts: it says which stems words have, which words tell too little to be indexed, and what their case is. "english"
-        unless given; `None` for all words as they are. Case, and forms of one letter (NFKC), never make a difference.
+        Language of the texts, for stemming, stop words and case; "english" by default. `None` takes words as they are. Case and variants of
+        a letter (NFKC) never make a difference.
     threads
-        Threads of the work in the background; by default all cores that this process may use.
+        Threads for background work; by default all cores that this process may use.
 
     Raises
     ------
     InvalidInputError
-        An argument is not what it must be, the collection was made with another one, a record does not agree with a schema that is
-        added, or the directory holds other files and no collection. Nothing was changed.
+        An argument is invalid or differs from what the collection was created with, a record disagrees with an added schema, or the
+        directory contains other files and no collection. Nothing was changed.
     MissingFileError
         There is no collection, with `create=False` or `mode="r"`.
     AlreadyOpenError
-        Another process has it open to write, or this one; the message says which.
+        Another process, or this one, has the collection open for writing; the message says which.
     CorruptionError
-        A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed, but `LOCK` is made if it is missing.
+        A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed, except that a
+        missing `LOCK` is created.
     StorageFailedError
-        The directory cannot be read or written. A collection that cannot be made leaves nothing of itself: neither files nor directories.
+        The directory cannot be read or written. A failed creation leaves neither files nor directories behind.
     """
-    # The program may change its directory while the collection is open.
+    # The program may change its working directory while the collection is open.
     name = absolute(path_name(path, "path"))
     if metric is not None and metric not in _METRICS:
         raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")

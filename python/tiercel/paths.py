@@ -1,4 +1,4 @@
-"""Paths as callers give them."""
+"""Paths from callers."""
 
 import errno
 import os
@@ -11,23 +11,23 @@ __all__ = ["absolute", "path_name"]
 
 
 def absolute(path: str) -> str:
-    """Where a path leads, wherever the program goes later."""
+    """Make a path absolute, so that it stays valid if the program changes its directory."""
     try:
         return str(Path(path).absolute())
     except FileNotFoundError:
-        # Nothing can be found or made there.
+        # No file can exist or be created there.
         raise MissingFileError(errno.ENOENT, "the current directory is gone", path) from None
 
 
 def path_name(value: object, name: str) -> str:
-    """A path that the system can be asked for: a `str`, `bytes` or `os.PathLike`, whose leading `~` is a home directory."""
+    """Check a path, a `str`, `bytes` or `os.PathLike`, and expand a leading `~`."""
     try:
         found = os.fsdecode(cast("str", value))
         encoded = os.fsencode(found)
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"{name}: expected a path, got a lone surrogate at character {error.start}") from None
     except Exception as error:
-        # An object with a method `__fspath__` may raise anything.
+        # `__fspath__` may raise anything.
         raise InvalidInputError(f"{name}: expected a str or os.PathLike, got {value!r:.100}") from error
     if 0 in encoded:
         raise InvalidInputError(f"{name}: expected no NUL character, got {found!r:.100}")

@@ -1,4 +1,4 @@
-"""Where it was that a disk failed."""
+"""Adding the directory to errors of the disk."""
 
 import errno
 import os
@@ -13,9 +13,9 @@ __all__ = ["telling_gone", "telling_where"]
 
 @final
 class telling_where:  # noqa: N801 - it is used as a function
-    """A disk that fails meanwhile is that of this directory, if the error names no other file: there may be several disks.
+    """Set this directory as the `filename` of a disk error that names no file: there may be several disks.
 
-    A class, since a small write would take a tenth longer with `contextlib.contextmanager`.
+    A class, because `contextlib.contextmanager` would make small writes a tenth slower.
     """
 
     __slots__ = ("_path",)
@@ -33,7 +33,7 @@ class telling_where:  # noqa: N801 - it is used as a function
 
 @contextmanager
 def telling_gone(path: str) -> Generator[None]:
-    """What fails meanwhile, since the directory of a collection is no longer there, says that."""
+    """Raise `MissingFileError` for a failure whose cause is that the collection's directory is gone."""
     try:
         yield
     except TiercelError as error:

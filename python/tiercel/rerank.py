@@ -1,6 +1,7 @@
-"""Rerankers: models that read a query and a text together, and put what was found in a better order.
+"""Rerankers: models that read the query and each text together, and improve the order of the results.
 
-A reranker is any callable `(query, texts) -> scores`, one number a text, larger for better; `Collection.search` takes it as `rerank`.
+A reranker is any callable `(query, texts) -> scores` that returns one number per text, larger for better. Pass it to `Collection.search` as
+`rerank`.
 
 >>> import tempfile, tiercel
 >>> collection = tiercel.open(tempfile.mkdtemp())
@@ -10,7 +11,7 @@ A reranker is any callable `(query, texts) -> scores`, one number a text, larger
 ['short', 'long']
 >>> collection.close()
 
-Packages of models are imported when their reranker is made, never before.
+A model's package is imported when its reranker is created, never before.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,10 +29,10 @@ __all__ = ["FastEmbedReranker", "Reranker", "SentenceTransformersReranker", "sco
 
 
 class Reranker(Protocol):
-    """Scores texts for a query. It is called from the thread that called the collection, which is not locked meanwhile."""
+    """Scores texts for a query. It runs on the thread that called the collection, and the collection holds no lock meanwhile."""
 
     def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
-        """Scores of the texts, in their order; shape `(len(texts),)`, finite, larger for better."""
+        """Return a finite score for each text, in order; shape `(len(texts),)`, larger for better."""
         ...
 
 
@@ -42,18 +43,18 @@ class SentenceTransformersReranker:
     Parameters
     ----------
     model
-        Name or path of a model, or a `CrossEncoder` that gives one score a pair.
+        Name or path of a model, or a `CrossEncoder` that returns one score per pair.
     """
 
     def __init__(self, model: str | Any) -> None:
-        # The tokenizer is changed by each call: another thread would find it borrowed.
+        # Each call changes the tokenizer, so threads take turns.
         self._lock = Lock()
         if isinstance(model, str):
             model = needed("sentence_transformers", "sentence-transformers").CrossEncoder(model)
         self._model: Any = model
 
     def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
-        """Scores of the texts, in their order."""
+        """Return a score for each text, in order."""
         with self._lock:
             return self._model.predict([(query, text) for text in texts], show_progress_bar=False)
 
@@ -74,12 +75,12 @@ class FastEmbedReranker:
         self._model: Any = model
 
     def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
-        """Scores of the texts, in their order."""
+        """Return a score for each text, in order."""
         return list(self._model.rerank(query, list(texts)))
 
 
 def scored_by(reranker: Reranker, queries: Sequence[str] | None) -> Callable[[int, list[str]], list[float]]:
-    """Have `reranker` score texts for the query with a number, and refuse what are no scores of them."""
+    """Wrap `reranker` for the core: it takes the number of the query, and its scores are checked."""
     if queries is None:
         raise InvalidInputError("rerank: expected a text to search for, got a vector alone")
 
@@ -96,7 +97,7 @@ def scored_by(reranker: Reranker, queries: Sequence[str] | None) -> Callable[[in
 
 
 def _numbers(returned: Any, count: int) -> NDArray[np.float32]:
-    """What a reranker returned as an array: it may be one, or anything to iterate over."""
+    """Convert what a reranker returned, an array or any iterable, to an array."""
     values: Any = returned if hasattr(returned, "__array__") or not isinstance(returned, Iterable) else [*returned]
     array = as_array(values, "rerank")
     if array.dtype.kind not in "fiu" and array.size:

@@ -1,4 +1,4 @@
-"""Records of a collection in order, read as they are asked for."""
+"""Scans: the records of a collection in order, read on demand."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,11 +17,11 @@ __all__ = ["AsyncScan", "Scan"]
 
 @final
 class Scan(Handle, Iterator[Match]):
-    """Records in order, of the moment when the scan began; made by `Collection.scan`.
+    """The records in order, as they were when the scan began; created by `Collection.scan`.
 
-    They are read from the disk as they are asked for, at most 256 of them or a little over 1 MiB at a time. The scan goes on whatever is written
-    meanwhile. It holds on the disk what has been replaced since it began, until it ends, is closed or is dropped. A scan belongs to one thread at
-    a time. When its collection is closed, it raises `ClosedError`.
+    They are read from disk on demand, at most 256 of them or a little over 1 MiB at a time, whatever is written meanwhile. Until the scan ends,
+    is closed or is dropped, it keeps what has been replaced since on disk. Use a scan from one thread at a time. Once its collection is
+    closed, it raises `ClosedError`.
     """
 
     __slots__ = ("_after", "_at", "_collection", "_core", "_rows")
@@ -40,22 +40,22 @@ class Scan(Handle, Iterator[Match]):
     @classmethod
     def _begun(cls, collection: OpenCollection, core: "ScanCore", after: str | None) -> Self:
         made = object.__new__(cls)
-        # A collection that nobody holds is closed.
+        # Holding the collection keeps it open.
         made._collection, made._core, made._after = collection, core, after
         made._rows, made._at = [], 0
         return made
 
     @property
     def position(self) -> str | None:
-        """Where the scan is: behind the record that it gave last, or where it began. `None` is before the first record.
+        """The place behind the last record returned, or where the scan began; `None` is before the first record.
 
-        Another scan with the same `order_by` goes on there with `after=position`, whether that record is still there or not, also once the
-        collection has been opened again.
+        Another scan with the same `order_by` continues there with `after=position`, even if that record is gone or the collection was
+        reopened.
         """
         return self._core.position(self._at - 1) if self._at else self._after
 
     def close(self) -> None:
-        """Release what the scan holds; it is at its end. Closing twice is fine."""
+        """End the scan and release what it holds. Closing twice is fine."""
         self._after, self._rows, self._at = self.position, [], 0
         self._core.release()
 
@@ -83,8 +83,8 @@ class Scan(Handle, Iterator[Match]):
         return self._at < len(self._rows)
 
     def _read(self) -> None:
-        """Read the next records, none at the end."""
-        # Before reading, which may fail.
+        """Read the next records; none at the end."""
+        # Set before the read, which may fail.
         self._after, self._rows, self._at = self.position, [], 0
         self._rows = self._core.chunk()
         if not self._rows:
@@ -100,7 +100,7 @@ class Scan(Handle, Iterator[Match]):
 
 @final
 class AsyncScan(Handle, AsyncIterator[Match]):
-    """`Scan` for `asyncio`: it reads on a thread of the event loop. Made by `Collection.ascan`."""
+    """`Scan` for `asyncio`, reading on a thread of the event loop; created by `Collection.ascan`."""
 
     __slots__ = ("_begin", "_scan")
 
@@ -112,7 +112,7 @@ class AsyncScan(Handle, AsyncIterator[Match]):
 
     @property
     def position(self) -> str | None:
-        """As `Scan.position`; `None` until the first record is asked for."""
+        """As `Scan.position`; `None` before the first record was requested."""
         return None if self._scan is None else self._scan.position
 
     async def aclose(self) -> None:

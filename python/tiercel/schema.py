@@ -1,4 +1,4 @@
-"""Types of the fields of metadata, which a collection can be opened with.
+"""Schemas: the types of metadata fields.
 
 | type | what a record may hold |
 |---|---|
@@ -9,9 +9,9 @@
 | `datetime.date` | a `date` or `datetime`, or a string that is one in ISO 8601 |
 | `list[int]` and the like | a list of these |
 
-Filters compare dates, and `scan(order_by=…)` orders them, as points in time, whatever their time zones; a `str` is text, even if it looks like a
-date. A field may be missing or `None` whatever its type. A record may have fields that are not named; they may hold anything, but a filter
-cannot ask for them. Fields of objects within objects are named with dots, as in filters.
+Filters and `scan(order_by=…)` compare dates as points in time, whatever their time zones. A `str` is text, even if it looks like a date. A
+field of any type may be missing or `None`. Records may have fields that the schema does not name; these may hold anything, but filters cannot
+name them. A dotted name means a field in a nested object, as in filters.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _MOST: Final = 256
 
 
 def names_of_types(schema: Schema) -> list[tuple[str, str]]:
-    """The fields and the names of their types."""
+    """Convert a schema to pairs of field and type name."""
     if not isinstance(schema, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(
             f"schema: expected a dict of types by field, got {type(cast('object', schema)).__name__}"
@@ -44,7 +44,7 @@ def names_of_types(schema: Schema) -> list[tuple[str, str]]:
 
 
 def types_of_names(names: list[tuple[str, str]]) -> dict[str, Any]:
-    """What `names_of_types` was given."""
+    """Convert pairs of field and type name back to a schema."""
     return {field: _TYPES[name] for field, name in names}
 
 

@@ -1,4 +1,4 @@
-"""What a search can be asked for: the stages after its rankings, and how all of it is handed to the core."""
+"""The options of a search, checked and passed to the core."""
 
 import inspect
 import math
@@ -31,31 +31,31 @@ Fusion: TypeAlias = Literal["rrf", "weighted"]
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 RRF_K: Final = 5.0
-"""The constant of reciprocal rank fusion unless `rrf_k` is given."""
+"""The default of `rrf_k`."""
 ALPHA: Final = 0.5
-"""The weight of the score by vector in weighted fusion unless `alpha` is given."""
+"""The default of `alpha` in weighted fusion."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Expand:
-    """Go on from the records that were found, to those that they lead to.
+    """Add records that the found ones lead to.
 
-    A record that is reached gets `decay ** hops * score` from each record it is reached from, `hops` the fewest steps between them, and
-    the best of these counts; a score below zero is divided by `decay ** hops`. A found record keeps its own score. Filter and text
-    constraints hold for every record on the way. A search goes on from at most 1,000 records, the best first, looks up at most 100,000 ids, and reaches at
-    most 10,000 records.
+    A record reached from a found one scores `decay ** hops * score`, where `hops` is the fewest steps between them; a negative score is divided
+    by `decay ** hops` instead. The best of these scores counts. A found record keeps its own. Every record on the way must satisfy the filter
+    and the constraints of the text. A search expands at most 1,000 records, best first, looks up at most 100,000 ids, and reaches at most
+    10,000 records.
 
     Parameters
     ----------
     field
-        Go to the ids in this field of the metadata, by its dotted name: a string or a list of strings. Unknown ids lead nowhere.
+        Follow the ids in this metadata field, a string or a list of strings, by its dotted name. Unknown ids lead nowhere.
     neighbours
-        Instead, go to so many of those with the nearest vectors, 1 to 256.
+        Instead, follow this many of the nearest vectors, 1 to 256.
     hops
-        Steps to go, 1 to 16.
+        Steps, 1 to 16.
     decay
-        What is left of a score after a step, above 0 and at most 1.
+        Factor on the score per step, above 0 and at most 1.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class Expand:
 
 
 class SearchOptions(TypedDict, total=False):
-    """The options of `Collection.search`, which `search_many` takes, too; `DEFAULTS` has the values they have unless given."""
+    """The options of `Collection.search` and `search_many`. Their defaults are in `DEFAULTS`."""
 
     syntax: Literal["plain", "operators"]
     filter: Filter | Metadata | None
@@ -127,11 +127,11 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("embedding", "query_vector"), "vector"),
     **dict.fromkeys(("query", "q", "query_text"), "text"),
 }
-"""Names of the arguments of a search by those that they have in other libraries."""
+"""Our name of each search argument by its name in other libraries."""
 
 
 def refuse_unknown_options(call: str, given: Mapping[str, object], *first: str) -> None:
-    """Refuse what is no option of a search, and name the one that is meant. `first` are the other arguments of the call."""
+    """Refuse an unknown option and suggest the one that was meant. `first` are the other arguments of the call."""
     if given.keys() <= DEFAULTS.keys():
         return
     unknown = {name: value for name, value in given.items() if name not in DEFAULTS}
@@ -141,7 +141,7 @@ def refuse_unknown_options(call: str, given: Mapping[str, object], *first: str) 
 
 
 def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
-    """What to search for: a string in the place of the vector is the text."""
+    """Sort out the query: a string in place of the vector is the text."""
     if _is_number(text):
         kind = type(cast("object", text)).__name__
         raise InvalidInputError(f"text: expected a str, got {kind}; give the number of results as k={text}")
@@ -164,13 +164,13 @@ def _is_number(value: object) -> bool:
 
 
 def _begins_with_text(values: object) -> bool:
-    """Whether this is a list of texts, as far as its first value tells."""
+    """Whether this looks like a list of texts, by its first value."""
     listed = cast("Sequence[object]", values) if isinstance(values, list | tuple) else ()
     return len(listed) > 0 and isinstance(listed[0], str)
 
 
 def check_alpha(alpha: float | None, vectors: object, texts: object) -> None:
-    """Refuse the search by one ranking alone where there is nothing to make that ranking of."""
+    """Refuse a search by one ranking alone without the query for that ranking."""
     if (alpha == 0 and texts is None) or (alpha == 1 and vectors is None):
         wanted, got = ("text", "vector") if alpha == 0 else ("vector", "text")
         raise InvalidInputError(
@@ -179,10 +179,10 @@ def check_alpha(alpha: float | None, vectors: object, texts: object) -> None:
 
 
 def vectors_and_texts(vectors: Any, texts: Iterable[str] | None) -> tuple[Any, Iterable[str] | None]:
-    """What to search for: strings in the place of the vectors are the texts."""
+    """Sort out the queries: strings in place of the vectors are the texts."""
     if isinstance(vectors, str):
         raise InvalidInputError("vectors: expected an array or a list of texts, got a str; search takes one text")
-    # What has no length may be gone through only once.
+    # An iterable without a length may allow only one pass.
     if not isinstance(vectors, Sized) or not all_texts(vectors):
         return vectors, texts
     if texts is not None:
@@ -191,8 +191,8 @@ def vectors_and_texts(vectors: Any, texts: Iterable[str] | None) -> tuple[Any, I
 
 
 def all_texts(values: Any) -> bool:
-    """Whether there are values, each a string."""
-    # An array of vectors need not become a list first.
+    """Whether there are values and all are strings."""
+    # Skip the conversion of an array of vectors to a list.
     listed = None if getattr(values, "ndim", 1) > 1 else items(values)
     return bool(listed) and all(isinstance(value, str) for value in listed)
 

@@ -1,4 +1,4 @@
-"""Tables of HTML, which Jupyter shows for an answer."""
+"""HTML tables of results, for Jupyter."""
 
 import json
 import textwrap
@@ -10,13 +10,13 @@ from typing import Final
 __all__ = ["html_table"]
 
 ROWS: Final = 50
-"""Rows that are shown: enough to look at."""
+"""Rows shown."""
 WIDTH: Final = 120
-"""Characters of a cell that are shown."""
+"""Characters shown of a cell."""
 
 
 def html_table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> str:
-    """A table of the first of `count` rows, with every text escaped."""
+    """Make a table of the first of `count` rows, with all text escaped."""
     parts = ["<table><caption>", escape(caption), "</caption><thead><tr>"]
     parts += [f"<th>{escape(name)}</th>" for name in head]
     parts.append("</tr></thead><tbody>")

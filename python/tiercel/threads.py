@@ -1,4 +1,4 @@
-"""Threads that may not be had."""
+"""Starting threads where the system may refuse."""
 
 import sys
 from threading import Thread
@@ -7,10 +7,10 @@ __all__ = ["start"]
 
 
 def start(thread: Thread) -> None:
-    """Start a thread; `RuntimeError` means that none is to be had, since there are too many or the process ends, and nothing else.
+    """Start a thread. A `RuntimeError` always means that the system refused: there are too many threads, or the process is exiting.
 
-    A Ctrl-C while `Thread.start` waits for the thread may make it release a lock that it does not hold: that raises a `RuntimeError`, too, with the
-    Ctrl-C in its context. Here it raises the Ctrl-C.
+    A Ctrl-C while `Thread.start` waits may make it release a lock that it does not hold, which also raises a `RuntimeError`, with the Ctrl-C in
+    its context. This function raises the Ctrl-C instead.
     """
     handled = sys.exception()
     try:

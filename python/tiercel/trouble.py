@@ -1,6 +1,4 @@
-"""What collections say of themselves: what they have done, and failures that no call returned, of the background or of closing by the
-garbage collector.
-"""
+"""What collections log: what they did, and failures that no call raised, in the background or when the garbage collector closes them."""
 
 import logging
 import warnings
@@ -12,9 +10,9 @@ _LOGGER: Final = logging.getLogger("tiercel")
 
 
 def tell(path: str, events: list[tuple[bool, str]], failures: list[str], warns: bool) -> None:
-    """Log what has happened to the collection in a directory.
+    """Log what happened to the collection in a directory.
 
-    Events come with whether somebody should look after them. If wanted, the caller of the method that called this is warned of failures.
+    Each event comes with whether it needs attention. If `warns`, failures also raise a warning at the caller of the calling method.
     """
     for is_warning, event in events:
         _LOGGER.log(logging.WARNING if is_warning else logging.INFO, "collection %s: %s", path, event)

@@ -1,4 +1,4 @@
-"""The collections that this process has open to write, to tell who asks for one of them again."""
+"""The collections that this process has open for writing, so that opening one twice says so."""
 
 import os
 from collections.abc import Generator
@@ -13,22 +13,22 @@ from tiercel.open_collection import OpenCollection
 __all__ = ["remember", "telling_who_writes"]
 
 _WRITERS: Final[WeakKeyDictionary[OpenCollection, int]] = WeakKeyDictionary()
-"""With the process that opened each: a forked child finds those of its parent here."""
+"""By the process that opened each: a forked child also finds those of its parent here."""
 
 
 def remember(collection: OpenCollection) -> None:
-    """Remember that this process has it open, until it is closed."""
+    """Remember that this process has it open."""
     if collection.mode == "rw":
         _WRITERS[collection] = os.getpid()
 
 
 @contextmanager
 def telling_who_writes(path: str) -> Generator[None]:
-    """While a collection is opened: `AlreadyOpenError` says so if it is this process that has it open."""
+    """Say in `AlreadyOpenError` if this process itself has the collection open."""
     try:
         yield
     except AlreadyOpenError:
-        # The number of the process in the lock does not tell: in another container it may be the same.
+        # The process id in the lock proves nothing: another container may use the same.
         if not _is_open_here(Path(path)):
             raise
         raise AlreadyOpenError(f"{path}: already open in this process: close that collection, or use it") from None

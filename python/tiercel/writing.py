@@ -1,4 +1,4 @@
-"""What changes the records of a collection."""
+"""Writing records of a collection."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,49 +52,49 @@ class Writing(OpenCollection):
         if_sequence: int | Iterable[int] | None = None,
         **unknown: Never,
     ) -> int:
-        """Put records in: all of them or, if anything is wrong, none. A record replaces an older one with its id as a whole.
+        """Write records, all or none. A record replaces an existing one with the same id entirely.
 
-        What a call leaves out is gone afterwards: `upsert("a", texts="new")` drops the vector and the metadata that "a" had. `update`
-        keeps them. When this returns, the batch is on disk (as `durability` says) and searches find it.
+        Parts that you omit are removed: `upsert("a", texts="new")` drops the vector and the metadata that "a" had; `update` keeps them. When
+        this returns, the batch is durable (see `durability`) and searches find it.
 
         Parameters
         ----------
         ids
-            Strings of 1 to 512 bytes in UTF-8, in a list or the like: a set has no order, and is refused beside columns. Of equal ids the last wins. A single string is one record: then `vectors` is one vector of
-            shape `(dim,)`, `texts` a string and `metadata` a dict.
+            Strings of 1 to 512 bytes in UTF-8, in a list or the like; a set has no order and is refused. If an id occurs twice, the last one
+            wins. A single string means one record: `vectors` is then one vector of shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
-            Array of shape `(len(ids), dim)`, or a list in which `None` stands for no vector. With an embedder, texts without a
-            vector are embedded. If the collection was made with an embedder and opened without, texts alone are refused, for no search
-            by vector would find them; `vectors=[None]`, with a `None` for each id, says that this is meant.
+            Array of shape `(len(ids), dim)`, or a list with `None` for records without a vector. An embedder embeds texts that have no
+            vector. If the collection was created with an embedder but opened without it, texts alone are refused, because no search by
+            vector would find them; pass `vectors=[None]`, with a `None` for each id, if you mean it.
         texts, metadata
-            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 deep and 16 MiB each, and agree with the
-            schema if there is one. What comes from numpy, pandas and the standard library becomes what JSON has, see `tiercel.plain`.
+            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and 16 MiB each, and must agree with the
+            schema, if any. Values of numpy, pandas and the standard library are converted, see `tiercel.plain`.
         if_sequence
-            Write only if each record still has the `Match.sequence` that was read: an int for all ids, or one for each. 0 means that
-            there must be no such record.
+            Write only if each record still has this `Match.sequence`: an int for all ids, or one for each. 0 means that the record must not
+            exist.
 
         Returns
         -------
         int
-            How many records were put in: different ids.
+            The number of records written, which is that of different ids.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be; the message names the argument and the place. Or texts come without `vectors`, and the
-            collection was made with an embedder and opened without.
+            An argument is invalid; the message names the argument and the place. Or texts come without `vectors`, and the collection was
+            created with an embedder but opened without it.
         DimensionMismatchError
             Vectors of another length than `dim`.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         DiskFullError
-            The disk is full; nothing was changed, and the collection goes on working.
+            The disk is full; nothing was changed, and the collection stays usable.
         StorageFailedError
-            The disk failed. Later writes are refused until the collection is opened again; reads go on.
+            The disk failed. Later writes are refused until the collection is reopened; reads continue.
         """
         refuse_unknown("Collection.upsert()", unknown, _COLUMNS)
         batch = self._batch(ids, vectors, texts, metadata, if_sequence)
-        # A list with gaps says that there is no vector: here, unlike in `update`, no old one stays beside a new text.
+        # `None` in a list is deliberate here: unlike in `update`, no old vector stays beside a new text.
         if vectors is None:
             self._check_vectors_beside_texts(batch, _NO_VECTOR)
         with telling_where(self._path):
@@ -108,9 +108,7 @@ class Writing(OpenCollection):
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         **unknown: Never,
     ) -> int:
-        """Put new records in: all of them or, if an id has a record already or anything else is wrong, none.
-
-        `upsert` replaces records instead.
+        """Write new records, all or none. An id that has a record already is refused; `upsert` replaces the record.
 
         Parameters
         ----------
@@ -122,14 +120,14 @@ class Writing(OpenCollection):
         Returns
         -------
         int
-            How many records were added.
+            The number of records written.
 
         Raises
         ------
         ConflictError
-            An id has a record already, perhaps since a moment ago; `id` says which.
+            An id has a record already; `id` says which.
         InvalidInputError
-            An id stands twice in the batch, or as in `upsert`.
+            An id occurs twice, or as in `upsert`.
         DimensionMismatchError, DiskFullError, StorageFailedError
             As in `upsert`.
 
@@ -155,7 +153,7 @@ class Writing(OpenCollection):
             try:
                 return self._core.upsert(batch, [0] * len(names))
             except ConflictError as error:
-                place = f"ids[{names.index(error.id)}]"
+                place = f"ids[{names.index(cast('str', error.id))}]"
                 message = f"{place}: expected a new id, got {error.id!r}, which has a record; upsert replaces it"
                 raise ConflictError(message, error.id, error.expected, error.actual) from None
 
@@ -169,32 +167,32 @@ class Writing(OpenCollection):
         if_sequence: int | Iterable[int] | None = None,
         **unknown: Never,
     ) -> int:
-        """Change parts of records and keep the rest, all or none; returns how many of the ids are there. Unknown ids change nothing.
+        """Replace parts of records and keep the rest, all or none; return how many of the ids exist. Unknown ids are ignored.
 
-        Nobody else's write comes between reading the rest and writing it back. A record with a new vector or text moves to the end of
-        the order of writing, as with `upsert`.
+        The update is atomic: no other write comes in between. A record with a new vector or text moves to the end of the order of writing, as
+        with `upsert`.
 
         Parameters
         ----------
         ids
-            As in `upsert`. Of equal ids the later changes what the earlier left.
+            As in `upsert`. If an id occurs twice, the changes apply one after the other.
         vectors, texts, metadata
-            As in `upsert`, but `None` keeps what the record has. With an embedder, a new text without a vector is embedded. Without one,
-            the vector stays. Metadata are replaced as a whole; `patch_metadata` changes fields of them.
+            As in `upsert`, but `None` keeps what the record has. An embedder embeds a new text that has no vector; without one, the old vector
+            stays. Metadata are replaced entirely; `patch_metadata` changes single fields.
         if_sequence
-            As in `upsert`: change only what has not been written since it was read.
+            As in `upsert`.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, or nothing is given to change; or texts come without vectors, and the collection was made
-            with an embedder and opened without.
+            An argument is invalid, or there is nothing to change; or texts come without vectors, and the collection was created with an
+            embedder but opened without it.
         DimensionMismatchError
             Vectors of another length than `dim`.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         CorruptionError
-            The text or the metadata that would be kept cannot be read.
+            The text or the metadata to keep is damaged.
         DiskFullError, StorageFailedError
             As in `upsert`.
 
@@ -219,7 +217,7 @@ class Writing(OpenCollection):
             return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any, if_sequence: Any) -> _Batch:
-        """Records by columns, as the core reads them, with the vectors of texts that have none."""
+        """Check records and convert them to columns for the core; embed texts that have no vector."""
         names = record_ids(ids, vectors, texts, metadata, many(if_sequence))
         refuse_texts(vectors)
         contents = record_texts(beside(ids, texts), names)
@@ -231,9 +229,9 @@ class Writing(OpenCollection):
         return names, rows, with_vector, contents, values
 
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
-        """Refuse a text without a vector where an embedder makes the vectors, and is not here."""
+        """Refuse a text without a vector if the collection has an embedder that was not passed to `tiercel.open`."""
         fingerprint = None if self._embedder is not None else self._core.fingerprint
-        # A reader and a closed collection refuse every write, and say why.
+        # Readers and closed collections refuse every write with a better error.
         if fingerprint is None or self._mode == "r" or self._core.closed:
             return
         _, vectors, with_vector, texts, _ = batch
@@ -252,21 +250,21 @@ class Writing(OpenCollection):
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
-        """Replace the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
+        """Replace the metadata of records, all or none; return how many of the ids exist. Unknown ids are ignored.
 
-        `patch_metadata` changes fields of it instead.
+        `patch_metadata` changes single fields instead.
 
         Parameters
         ----------
         ids, metadata
-            As in `upsert`; `None` leaves a record without metadata.
+            As in `upsert`; `None` removes the metadata.
         if_sequence
-            As in `upsert`: replace only what has not been written since it was read.
+            As in `upsert`.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be.
+            An argument is invalid.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         """
@@ -283,35 +281,34 @@ class Writing(OpenCollection):
         remove: str | Iterable[str] | None = None,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
-        """Change fields of the metadata of records, all or none; returns how many of the ids are there. Unknown ids change nothing.
+        """Change metadata fields of records, all or none; return how many of the ids exist. Unknown ids are ignored.
 
-        Nobody else's write comes between reading the metadata and writing it back. First the fields in `remove` go, then those of `merge`
-        come in.
+        The update is atomic: no other write comes in between. Fields in `remove` are removed first, then `merge` is merged.
 
         Parameters
         ----------
         ids
-            As in `upsert`. Of equal ids the later changes what the earlier left.
+            As in `upsert`. If an id occurs twice, the changes apply one after the other.
         merge
-            Fields to set: one dict for all records, or one for each. A dict within a dict is merged, too; any other value, `None` and
-            lists among them, takes the place of what was there. Dots mean nothing here: `{"author": {"name": "Ann"}}` sets the `name` in the
-            object `author`, and `"author.name"` is a key with a dot in it. Such a key is refused where the record has that field in an object
-            and no such key, since filters would no longer see the field.
+            Fields to set: one dict for all records, or one for each. Nested dicts are merged, too; any other value, including `None` and
+            lists, replaces the old one. Dots have no meaning: `{"author": {"name": "Ann"}}` sets the `name` in the object `author`, and
+            `"author.name"` is a key with a dot. Such a key is refused if the record has that field in an object and no such key, because
+            filters would no longer see the field.
         remove
-            Names of fields to remove. `"author.name"` is both the key `"author.name"` and the `name` in the object `author`, so that a filter of
-            this name finds nothing any more. A record may lack them.
+            Names of fields to remove. `"author.name"` removes both the key `"author.name"` and the `name` in the object `author`, so that no
+            filter finds it. Missing fields are ignored.
         if_sequence
-            As in `upsert`: change only what has not been written since it was read.
+            As in `upsert`.
 
         Raises
         ------
         InvalidInputError
-            An argument is not what it must be, neither `merge` nor `remove` is given, a key of `merge` has a dot and hides a field of the
-            record, or what comes out is too large or does not agree with the schema.
+            An argument is invalid, there is neither `merge` nor `remove`, a dotted key of `merge` would hide a field of the record, or the
+            resulting metadata are too large or disagree with the schema.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         CorruptionError
-            The metadata of a record cannot be read; `update_metadata` replaces them.
+            The metadata of a record are damaged; `update_metadata` replaces them.
         DiskFullError, StorageFailedError
             As in `upsert`.
 
@@ -341,7 +338,7 @@ class Writing(OpenCollection):
             try:
                 return self._core.patch_metadata(names, values, fields, expected_sequences(if_sequence, len(names)))
             except InvalidInputError as error:
-                # What comes out is refused for what is merged.
+                # The core refuses the merged metadata; name the argument instead.
                 place = r"merge" if is_one else r"merge[\1]"
                 raise InvalidInputError(re.sub(r"^metadata\[(\d+)\]", place, str(error))) from None
 
@@ -352,25 +349,24 @@ class Writing(OpenCollection):
         filter: Filter | Metadata | None = None,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
-        """Remove records by id, or those that pass a filter; returns how many were there.
+        """Delete records by id or by a filter; return how many existed.
 
-        A filter is applied and its records are removed in one step: a record that another thread changes meanwhile is removed only if it
-        still passes.
+        A filter is atomic: a record that another thread changes meanwhile is deleted only if it still matches.
 
         Parameters
         ----------
         ids
-            One id or many; unknown ids change nothing.
+            One id or many; unknown ids are ignored.
         filter
-            An expression of `F`, or its dict form. One that holds for every record since nothing is asked in it, such as `{}` or
-            `{"$and": []}`, is refused: `clear` removes everything.
+            An expression of `F`, or its dict form. A filter without conditions, such as `{}` or `{"$and": []}`, is refused: `clear` deletes
+            everything.
         if_sequence
-            As in `upsert`, with `ids`: remove only what has not been written since it was read.
+            As in `upsert`; only with `ids`.
 
         Raises
         ------
         InvalidInputError
-            Neither `ids` nor `filter` is given, or both are, or an argument is not what it must be.
+            There is neither `ids` nor `filter`, or there are both, or an argument is invalid.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         """
@@ -393,7 +389,7 @@ class Writing(OpenCollection):
             return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def clear(self) -> int:
-        """Remove all records in one step; returns how many there were. `compact` gives the space on disk back.
+        """Delete all records in one step; return how many there were. `compact` returns the disk space.
 
         Raises
         ------
