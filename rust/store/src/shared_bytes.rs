@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes that a batch shares with whoever made it: its vectors are searched by the same memory that is written to the log.
+/// Bytes that a batch shares with whoever made it: vectors go from the same memory into the log and into an index.
 #[derive(Clone, Default)]
 pub struct SharedBytes(Option<Arc<dyn AsRef<[u8]> + Send + Sync>>);
 

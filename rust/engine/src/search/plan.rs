@@ -1,8 +1,6 @@
-//! What is decided before a search begins: which way it goes, how deep its rankings are, and among which rows.
+//! What is decided before a search begins: which way it goes and how deep its rankings are; and the report of how it went.
 //!
-//! Way and depths follow from the shape of a search by a little arithmetic. What planning costs is its filter: reading it, and finding the
-//! rows that pass. Both are kept for the filters that were asked lately, by their own text; the rows count for as long as no batch has
-//! changed the collection.
+//! Way and depths follow from the shape of a search by a little arithmetic. The rows that pass its filter come from [`super::passing`].
 
 use std::time::Instant;
 

@@ -13,7 +13,7 @@ use crate::trouble::caught;
 /// Rows with new metadata from which on the indexes of fields are made anew.
 const CHANGED: u64 = 4096;
 
-/// Vectors, one after the other, that searches share with the log.
+/// Vectors, one after the other: a batch of the store shares them, so the log and an index copy them from the same memory.
 #[derive(Default)]
 pub(crate) struct Packed(pub(crate) Vec<f32>);
 
