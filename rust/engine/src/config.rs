@@ -28,7 +28,7 @@ pub struct Config {
 
 /// What an opener wants; `None` takes what is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct OpenOptions {
     /// Values of every vector.
     pub dim: Option<usize>,
     /// What is smallest for the nearest vectors.
@@ -56,7 +56,7 @@ pub(crate) fn options(dim: usize, metric: Metric) -> Options {
     Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 128, seed: 0 }
 }
 
-impl Wanted {
+impl OpenOptions {
     /// The configuration of a new collection.
     pub(crate) fn into_config(self) -> Config {
         Config {
@@ -198,16 +198,16 @@ mod tests {
 
     #[test]
     fn what_differs_is_named() {
-        let config = Wanted { dim: Some(3), ..Wanted::default() }.into_config();
-        let error = Wanted { dim: Some(4), ..Wanted::default() }.check(&config).unwrap_err();
+        let config = OpenOptions { dim: Some(3), ..OpenOptions::default() }.into_config();
+        let error = OpenOptions { dim: Some(4), ..OpenOptions::default() }.check(&config).unwrap_err();
         assert_eq!(error.to_string(), "dim: expected 3, as the collection was made, got 4");
         let year = |kind| Some(Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]));
-        let typed = Wanted { schema: year("int"), ..Wanted::default() }.into_config();
-        let error = Wanted { schema: year("str"), ..Wanted::default() }.check(&typed).unwrap_err();
+        let typed = OpenOptions { schema: year("int"), ..OpenOptions::default() }.into_config();
+        let error = OpenOptions { schema: year("str"), ..OpenOptions::default() }.check(&typed).unwrap_err();
         let message = "schema: expected 'year': int, as in its schema, got 'year': str";
         assert_eq!(error.to_string(), message);
-        assert!(Wanted::default().check(&typed).is_ok());
-        assert!(Wanted::default().check(&config).is_ok());
+        assert!(OpenOptions::default().check(&typed).is_ok());
+        assert!(OpenOptions::default().check(&config).is_ok());
     }
 
     #[test]
@@ -215,21 +215,21 @@ mod tests {
         let schema = |fields: &[(&str, &str)]| -> Schema {
             fields.iter().map(|(name, kind)| ((*name).to_owned(), FieldType::from_name(kind).unwrap())).collect()
         };
-        let bare = Wanted::default().into_config();
-        let wanted = Wanted {
+        let bare = OpenOptions::default().into_config();
+        let wanted = OpenOptions {
             dim: Some(3),
             fingerprint: Some("model".into()),
             schema: Some(schema(&[("a", "int")])),
-            ..Wanted::default()
+            ..OpenOptions::default()
         };
         let full = wanted.extended(&bare).unwrap();
         assert_eq!(full, wanted.clone().into_config());
         assert!(bare.can_become(&full));
-        let more = Wanted { schema: Some(schema(&[("a", "int"), ("b", "str")])), ..Wanted::default() };
+        let more = OpenOptions { schema: Some(schema(&[("a", "int"), ("b", "str")])), ..OpenOptions::default() };
         assert_eq!(more.extended(&full).unwrap().schema, more.schema.unwrap());
-        let other = |wanted: Wanted| wanted.extended(&full).unwrap_err().to_string();
+        let other = |wanted: OpenOptions| wanted.extended(&full).unwrap_err().to_string();
         for fields in [&[("a", "str"), ("b", "int")][..], &[("b", "int")]] {
-            let message = other(Wanted { schema: Some(schema(fields)), ..Wanted::default() });
+            let message = other(OpenOptions { schema: Some(schema(fields)), ..OpenOptions::default() });
             assert!(message.starts_with("schema: expected 'a': int, as in its schema"), "{message}");
             assert_eq!(
                 message.ends_with("got no 'a'; give the fields that it has, too"),
@@ -237,9 +237,10 @@ mod tests {
                 "{message}"
             );
         }
-        assert!(other(Wanted { dim: Some(4), ..Wanted::default() }).starts_with("dim: expected 3"));
+        assert!(other(OpenOptions { dim: Some(4), ..OpenOptions::default() }).starts_with("dim: expected 3"));
         let vectors = Config { fingerprint: None, ..full.clone() };
-        let message = Wanted { fingerprint: Some("x".into()), ..Wanted::default() }.extended(&vectors).unwrap_err();
+        let message =
+            OpenOptions { fingerprint: Some("x".into()), ..OpenOptions::default() }.extended(&vectors).unwrap_err();
         let why = "since the collection has vectors, or a dim, from before it had an embedder";
         assert_eq!(message.to_string(), format!("embedder: expected None, {why}, got 'x'"));
     }

@@ -5,8 +5,8 @@
 //! Core         the newest Snapshot                  what searches need
 //! Writer       store + what publishes snapshots     shared with the thread in the background; not there in a reader
 //! Viewer       takes newer snapshots from the disk  of a collection that is open for reading, by following its log
-//! Snapshot     stamps, vectors, text, fields        what a search sees; never changes
-//! Background   tails into the graph, merges, checkpoints
+//! Snapshot     visibility, vectors, text, fields        what a search sees; never changes
+//! Background   growing segments into the graph, merges, checkpoints
 //! ```
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,7 @@ mod view;
 mod write;
 
 pub use collection::Collection;
-pub use config::{Config, Wanted, metric_name};
+pub use config::{Config, OpenOptions, metric_name};
 pub use errors::{OpenError, QueryError, WriteError};
 pub use events::{Event, Events, Level};
 pub use open::Running;

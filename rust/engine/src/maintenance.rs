@@ -4,14 +4,14 @@ use crate::collection::Collection;
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
 use crate::maintain::renumber::{is_sparse, renumber};
-use crate::maintain::upkeep::{apply, fill_up, merge_text, move_tails, rebuild, take_out_dead};
+use crate::maintain::upkeep::{apply, fill_up, merge_text, move_growing, rebuild, take_out_dead};
 
 impl Collection {
     /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
     pub fn wait_idle(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let _maintenance = writer.maintenance.lock();
-        move_tails(writer)?;
+        move_growing(writer)?;
         merge_text(writer)?;
         take_out_dead(writer)?;
         fill_up(writer)

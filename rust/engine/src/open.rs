@@ -8,7 +8,7 @@ use tiercel_store::{Durability, OpenError as StoreError, Options, Prepared, Stor
 
 use crate::collection::{Access, Collection};
 use crate::config::options;
-use crate::config::{Config, Wanted};
+use crate::config::{Config, OpenOptions};
 use crate::errors::{OpenError, WriteError};
 use crate::filter::{Schema, SchemaError};
 use crate::maintain::background::Background;
@@ -33,13 +33,13 @@ pub struct Running {
 impl Collection {
     /// Open the collection in a directory, which is made if there is none. What is wanted and what the collection lacks is added: a dim and an
     /// embedder as long as it has no vectors, a schema if its records agree.
-    pub fn open(path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
+    pub fn open(path: &Path, wanted: OpenOptions, running: Running) -> Result<Self, OpenError> {
         Self::open_on(Arc::new(OsVfs), path, wanted, running)
     }
 
     /// Open a collection on any file system.
     #[expect(clippy::needless_pass_by_value, reason = "as in the calls that make a collection of it")]
-    pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: Wanted, running: Running) -> Result<Self, OpenError> {
+    pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: OpenOptions, running: Running) -> Result<Self, OpenError> {
         let store_options = Options { durability: running.durability, ..Options::default() };
         let (prepared, stored) = if Store::exists(&*vfs, path)? {
             let prepared = Prepared::open(vfs, path, store_options)?;

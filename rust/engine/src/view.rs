@@ -8,7 +8,7 @@ use tiercel_container::{ReadOnlyVfs, Vfs};
 use tiercel_store::{Options, View};
 
 use crate::collection::{Access, Collection};
-use crate::config::Wanted;
+use crate::config::OpenOptions;
 use crate::errors::{OpenError, QueryError};
 use crate::follow::reading::Reading;
 use crate::follow::steady::steady;
@@ -19,12 +19,12 @@ use crate::state::snapshot::Snapshot;
 impl Collection {
     /// Open the collection in a directory for reading: nothing in the directory is changed, no lock is taken, and a writer in another
     /// process goes on. It shows everything that was acknowledged before the call, and stays there until it is refreshed.
-    pub fn view(path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
+    pub fn view(path: &Path, wanted: &OpenOptions) -> Result<Self, OpenError> {
         Self::view_on(Arc::new(ReadOnlyVfs), path, wanted)
     }
 
     /// Open a collection on any file system for reading.
-    pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &Wanted) -> Result<Self, OpenError> {
+    pub fn view_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: &OpenOptions) -> Result<Self, OpenError> {
         let (reading, snapshot) = Reading::begin(View::new(vfs, path, Options::default().cache_bytes))?;
         wanted.check(&snapshot.config)?;
         let core = Arc::new(Core::new(snapshot));

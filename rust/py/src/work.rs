@@ -21,7 +21,7 @@ const SIGNALS: Duration = Duration::from_millis(25);
 const PROGRESS: Duration = Duration::from_millis(250);
 
 /// How a call is to be run.
-pub(crate) struct Plan<'a, 'py> {
+pub(crate) struct CallOptions<'a, 'py> {
     /// Threads the core works on.
     pub(crate) threads: usize,
     /// Whether it may take longer than a few milliseconds.
@@ -42,19 +42,19 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, job: impl FnOnce() -> T + Send) 
 /// late for that, `undo` takes back what was done.
 pub(crate) fn run<T: Send, E: Send>(
     py: Python<'_>,
-    plan: &Plan<'_, '_>,
+    options: &CallOptions<'_, '_>,
     job: impl FnOnce(&Work<'_>) -> Result<T, E> + Send,
     undo: impl FnOnce(T) + Send,
     explain: impl FnOnce(Python<'_>, &E) -> PyErr,
 ) -> PyResult<T> {
-    let reported = Reported { done: AtomicUsize::new(0), total: AtomicUsize::new(plan.total) };
-    let (answer, mut raised) = if plan.long {
-        on_a_thread(py, plan, &reported, job)?
+    let reported = Reported { done: AtomicUsize::new(0), total: AtomicUsize::new(options.total) };
+    let (answer, mut raised) = if options.long {
+        on_a_thread(py, options, &reported, job)?
     } else {
-        let (threads, stop) = (plan.threads, AtomicBool::new(false));
+        let (threads, stop) = (options.threads, AtomicBool::new(false));
         (detached(py, || job(&Work::quiet(threads, &stop)))?, Ok(()))
     };
-    if let (Ok(_), Ok(()), Some(progress)) = (&answer, &raised, plan.progress) {
+    if let (Ok(_), Ok(()), Some(progress)) = (&answer, &raised, options.progress) {
         raised = reported.tell_end(progress);
     }
     match (answer, raised) {
@@ -71,11 +71,11 @@ pub(crate) fn run<T: Send, E: Send>(
 /// The answer of the job, and the exception that came meanwhile.
 fn on_a_thread<T: Send>(
     py: Python<'_>,
-    plan: &Plan<'_, '_>,
+    options: &CallOptions<'_, '_>,
     reported: &Reported,
     job: impl FnOnce(&Work<'_>) -> T + Send,
 ) -> PyResult<(T, PyResult<()>)> {
-    let (threads, stop) = (plan.threads, AtomicBool::new(false));
+    let (threads, stop) = (options.threads, AtomicBool::new(false));
     let progress = |done, total| reported.note(done, total);
     let work = Work { threads, stop: &stop, progress: &progress };
     // The worker drops its end when it is done, which wakes the calling thread.
@@ -89,7 +89,7 @@ fn on_a_thread<T: Send>(
         let mut told = Instant::now();
         while py.detach(|| goes_on(&mut ended)) {
             if raised.is_ok() {
-                raised = look_around(py, plan, reported, &mut told);
+                raised = look_around(py, options, reported, &mut told);
                 stop.store(raised.is_err(), Relaxed);
             }
         }
@@ -106,9 +106,9 @@ fn goes_on(ended: &mut Receiver<()>) -> bool {
 }
 
 /// Run the handlers of signals that came, and report progress when it is time.
-fn look_around(py: Python<'_>, plan: &Plan<'_, '_>, reported: &Reported, told: &mut Instant) -> PyResult<()> {
+fn look_around(py: Python<'_>, options: &CallOptions<'_, '_>, reported: &Reported, told: &mut Instant) -> PyResult<()> {
     py.check_signals()?;
-    match plan.progress {
+    match options.progress {
         Some(progress) if told.elapsed() >= PROGRESS => {
             *told = Instant::now();
             reported.tell(progress)

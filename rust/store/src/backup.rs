@@ -11,7 +11,7 @@ use crate::errors::{CommitError, ReadError};
 use crate::names::RECORDS_FILE;
 use crate::records::copy;
 use crate::records::reader::Reader;
-use crate::segment::{self, Segment};
+use crate::segment::{self, SegmentFile};
 use crate::store::Store;
 
 /// Bytes of a log file that are copied at a time.
@@ -130,7 +130,7 @@ fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
 }
 
 /// Copy a segment, with sections that this version does not know; what is damaged in it is found and not copied.
-fn copy_segment(there: Files<'_>, segment: &Segment, name: &str) -> Result<(), ReadError> {
+fn copy_segment(there: Files<'_>, segment: &SegmentFile, name: &str) -> Result<(), ReadError> {
     there.write(&segment::file_name(name), |file| {
         let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();
         let mut writer = segment::writer(file, there.identity, &sections)?;

@@ -53,7 +53,7 @@ pub use publication::Publication;
 pub use record::{Record, RecordRef};
 pub use records::reader::Reader;
 pub use renumber::Quiet;
-pub use segment::{Segment, SegmentWriter, is_segment_name};
+pub use segment::{SegmentFile, SegmentWriter, is_segment_name};
 pub use shared_bytes::SharedBytes;
 pub use sizes::Sizes;
 pub use store::Store;

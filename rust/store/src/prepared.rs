@@ -16,7 +16,7 @@ use crate::records::replay;
 use crate::records::tables::{self, META};
 use crate::records::transactions::Records;
 use crate::records::view_file;
-use crate::segment::{self, Segment};
+use crate::segment::{self, SegmentFile};
 use crate::store::Store;
 use crate::writer::Writer;
 
@@ -106,8 +106,8 @@ impl Prepared {
     }
 
     /// Open a segment file.
-    pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        Segment::open(&*self.vfs, &self.dir, self.records.header().identity, name)
+    pub fn open_segment(&self, name: &str) -> Result<SegmentFile, ReadError> {
+        SegmentFile::open(&*self.vfs, &self.dir, self.records.header().identity, name)
     }
 
     /// Begin to write.

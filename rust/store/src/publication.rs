@@ -8,7 +8,7 @@ use tiercel_container::{Tag, quoted};
 use crate::errors::{CommitError, ReadError};
 use crate::records::base::Base;
 use crate::records::tables::{META, OBSOLETE, SEGMENTS};
-use crate::segment::{self, Segment, SegmentWriter};
+use crate::segment::{self, SegmentFile, SegmentWriter};
 use crate::store::Store;
 
 /// Changes to what a store names, made in one transaction.
@@ -139,7 +139,7 @@ impl Store {
 
     /// Whether a segment file was made for this store, beyond doubt.
     fn has_made(&self, name: &str) -> bool {
-        Segment::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
+        SegmentFile::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
     }
 
     /// Remove segment files that were written and are not published: what an attempt left that failed.
@@ -157,8 +157,8 @@ impl Store {
     }
 
     /// Open a segment file.
-    pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
-        Segment::open(&*self.vfs, &self.dir, self.identity, name)
+    pub fn open_segment(&self, name: &str) -> Result<SegmentFile, ReadError> {
+        SegmentFile::open(&*self.vfs, &self.dir, self.identity, name)
     }
 }
 

@@ -32,12 +32,12 @@ pub(crate) fn writer<'a>(
 
 /// An open segment file. Its header has been checked; a section is checked when it is read.
 #[derive(Debug)]
-pub struct Segment {
+pub struct SegmentFile {
     sections: SectionFile,
     name: String,
 }
 
-impl Segment {
+impl SegmentFile {
     /// Open a segment file in the directory of the store that has this identity.
     pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, identity: Identity, name: &str) -> Result<Self, ReadError> {
         check_stored_name(name)?;

@@ -12,13 +12,13 @@ const MAX_TEXT: usize = 1 << 28;
 
 /// Names of fields to look for.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct FieldNames {
     names: Vec<String>,
     /// Keys of the metadata that names can begin with.
     keys: Vec<String>,
 }
 
-impl Wanted {
+impl FieldNames {
     pub(super) fn new(names: Vec<String>) -> Self {
         let mut keys = names.clone();
         keys.extend(names.iter().filter_map(|name| name.split_once('.')).map(|(first, _)| first.to_owned()));
@@ -119,7 +119,7 @@ mod tests {
 
     fn extracted(text: &str, names: &[&str]) -> Vec<Option<Value>> {
         let mut values = vec![None; names.len()];
-        let wanted = Wanted::new(names.iter().map(|name| (*name).to_owned()).collect());
+        let wanted = FieldNames::new(names.iter().map(|name| (*name).to_owned()).collect());
         wanted.extract(7, text, |at, value| values[at] = Some(value.clone())).unwrap();
         values
     }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn text_that_is_not_json_is_an_error_that_names_the_row() {
         for text in ["", "{", "{\"a\": }", "{} x", "{\"b\": 1 2}", "nul", "{\"b\": \"\u{1}\"}"] {
-            let error = Wanted::new(vec!["a".to_owned()]).extract(7, text, |_, _| {}).unwrap_err();
+            let error = FieldNames::new(vec!["a".to_owned()]).extract(7, text, |_, _| {}).unwrap_err();
             assert!(error.to_string().starts_with("metadata of row 7: "), "{error}");
         }
     }

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use super::condition::Filter;
 use super::errors::MetadataError;
 use super::evaluate::FieldView;
-use super::extract::Wanted;
+use super::extract::FieldNames;
 use super::field::{Field, NewValues};
 
 /// So many fields are indexed at most: each makes every insert a little slower. More than one filter can name.
@@ -232,7 +232,7 @@ impl Drop for FieldBuild<'_> {
 /// Values of several fields for new rows.
 #[derive(Debug, Default)]
 struct NewRecords {
-    wanted: Wanted,
+    wanted: FieldNames,
     /// In the order of the wanted names.
     values: Vec<NewValues>,
 }
@@ -240,7 +240,7 @@ struct NewRecords {
 impl NewRecords {
     fn new(names: Vec<String>) -> Self {
         let values = names.iter().map(|_| NewValues::default()).collect();
-        Self { wanted: Wanted::new(names), values }
+        Self { wanted: FieldNames::new(names), values }
     }
 
     fn push(&mut self, row: u32, metadata: &str) -> Result<(), MetadataError> {

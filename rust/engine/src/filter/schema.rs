@@ -10,7 +10,7 @@ use tiercel_container::quoted;
 
 use super::condition::{Condition, Filter, Operand, Test};
 use super::date::Instant;
-use super::extract::Wanted;
+use super::extract::FieldNames;
 use super::parse::describe;
 
 /// The types of some fields. A record may have others beside, which may hold anything; whoever asks for one of those has misspelt a name.
@@ -225,7 +225,7 @@ impl Schema {
 
     /// What checks one record after the other.
     pub(crate) fn checker(&self) -> Checker<'_> {
-        Checker { wanted: Wanted::new(self.0.keys().cloned().collect()), fields: self.fields().collect() }
+        Checker { wanted: FieldNames::new(self.0.keys().cloned().collect()), fields: self.fields().collect() }
     }
 
     /// Check that a field which is asked for is one that the schema names, or an object around one.
@@ -284,7 +284,7 @@ impl Schema {
 
 /// A schema, ready to check many records.
 pub(crate) struct Checker<'s> {
-    wanted: Wanted,
+    wanted: FieldNames,
     fields: Vec<(&'s str, FieldType)>,
 }
 

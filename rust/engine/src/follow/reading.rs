@@ -17,11 +17,11 @@ use crate::state::checkpoint::last_checkpoint;
 use crate::state::core::Core;
 use crate::state::load::{config_of, read};
 use crate::state::snapshot::Snapshot;
-use crate::state::vectors::{TAIL, Vectors};
+use crate::state::vectors::{SEGMENT, Vectors};
 
 /// Rows that a newer checkpoint must have in its files before a reader takes them from there. Until then it has the vectors of what it
-/// has followed in tails, and no reader gets slower without end while its writer writes checkpoints.
-const MANY: u32 = 4 * TAIL as u32;
+/// has followed in growing segments, and no reader gets slower without end while its writer writes checkpoints.
+const MANY: u32 = 4 * SEGMENT as u32;
 /// Dead rows that are left in the indexes.
 const BURIED: usize = 1024;
 /// How long a forked process waits for a lock that a thread of its parent may have held when it was forked.

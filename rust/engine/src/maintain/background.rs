@@ -13,7 +13,7 @@ use crate::maintain::renumber;
 use crate::maintain::upkeep::apply;
 use crate::maintain::upkeep::fill_up;
 use crate::maintain::upkeep::merge_text;
-use crate::maintain::upkeep::move_tails;
+use crate::maintain::upkeep::move_growing;
 use crate::maintain::upkeep::take_out_dead;
 use crate::state::signal::Signal;
 use crate::state::snapshot::Snapshot;
@@ -112,7 +112,7 @@ fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     }
     let enough = |count: usize| count >= MANY || (idle && count > 0);
     if enough(fresh(&writer.snapshot())) {
-        move_tails(writer)?;
+        move_growing(writer)?;
     }
     merge_text(writer)?;
     if enough(writer.buried.lock().len()) {

@@ -7,7 +7,7 @@ use tiercel_text::{ANALYZER, Segment};
 
 use crate::config::Config;
 use crate::errors::WriteError;
-use crate::maintain::upkeep::{merge_text, move_tails};
+use crate::maintain::upkeep::{merge_text, move_growing};
 use crate::state::checkpoint::Checkpoint;
 use crate::state::checkpoint::INDEX;
 use crate::state::checkpoint::META;
@@ -20,7 +20,7 @@ use crate::state::writer::Writer;
 pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
     maintenance.recover(&writer.store)?;
     merge_text(writer)?;
-    let sealed = move_tails(writer)?;
+    let sealed = move_growing(writer)?;
     let mut next = Checkpoint { rows: sealed.rows, analyzer: ANALYZER, ..Checkpoint::default() };
     if let Some(vectors) = sealed.vectors.as_ref().filter(|vectors| !vectors.main.is_empty()) {
         writer.faults.meet("write the index")?;

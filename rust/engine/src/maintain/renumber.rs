@@ -16,7 +16,7 @@ use tiercel_text::ANALYZER;
 
 use crate::errors::{QueryError, WriteError};
 use crate::maintain::upkeep::apply;
-use crate::maintain::upkeep::{is_mostly_dead, move_tails};
+use crate::maintain::upkeep::{is_mostly_dead, move_growing};
 use crate::state::checkpoint::{Checkpoint, INDEX, META, Maintenance, TEXT};
 use crate::state::load::{CONFIG, read};
 use crate::state::snapshot::Snapshot;
@@ -43,13 +43,13 @@ pub(crate) fn is_due(snapshot: &Snapshot) -> bool {
 pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
     maintenance.recover(&writer.store)?;
     // Most of what must be done first, while commits go on.
-    move_tails(writer)?;
+    move_growing(writer)?;
     apply(writer)?;
     let quiet = writer.store.quiet()?;
     if let Some(why) = writer.failure.lock().clone() {
         return Err(WriteError::Unsearchable(why));
     }
-    let sealed = move_tails(writer)?;
+    let sealed = move_growing(writer)?;
     let next = Checkpoint {
         rows: quiet.rows().len() as u32,
         index: write_index(writer, &quiet, maintenance, &sealed)?,

@@ -11,7 +11,7 @@ use crate::state::writer::Writer;
 
 /// Dead rows that are left where they are, however few live.
 const SPARE: u64 = 8192;
-/// Tails that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
+/// Growing segments that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
 /// of vectors, and what is moved is copied before.
 const MOVED: usize = 4;
 /// Vectors that are copied at a time while an index is built anew.
@@ -24,59 +24,63 @@ pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
     writer.faults.meet("applied")
 }
 
-/// Move the vectors of all tails into the main index. Gives the snapshot of which all vectors are there now.
-pub(crate) fn move_tails(writer: &Writer) -> Result<Snapshot, WriteError> {
-    let (sealed, tails) = seal(writer)?;
-    move_sealed(writer, &sealed, &tails)?;
+/// Move the vectors of all growing segments into the main index. Gives the snapshot of which all vectors are there now.
+pub(crate) fn move_growing(writer: &Writer) -> Result<Snapshot, WriteError> {
+    let (sealed, segments) = seal(writer)?;
+    move_sealed(writer, &sealed, &segments)?;
     Ok(sealed)
 }
 
-/// Let nothing more be added to the tails that have vectors. Gives the snapshot that has these tails, and them.
+/// Let nothing more be added to the growing segments that have vectors. Gives the snapshot that has these growing segments, and them.
 pub(super) fn seal(writer: &Writer) -> Result<(Snapshot, Vec<Arc<Index>>), WriteError> {
-    writer.faults.meet("seal tails")?;
+    writer.faults.meet("seal segments")?;
     let mut sealed = None;
     writer
         .change(|snapshot| {
             let full = snapshot.clone();
-            // Decided while nobody writes: the next batch goes to a last tail that is empty now, which is none of these.
-            let tails = full.vectors.iter().flat_map(|vectors| &vectors.tails);
-            let tails = tails.filter(|tail| tail.slots() > 0).map(Arc::clone).collect();
-            snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
-            sealed = Some((full, tails));
+            // Decided while nobody writes: the next batch goes to a last growing segment that is empty now, which is none of these.
+            let segments = full.vectors.iter().flat_map(|vectors| &vectors.growing);
+            let segments = segments.filter(|segment| segment.slots() > 0).map(Arc::clone).collect();
+            snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_segment).transpose()?;
+            sealed = Some((full, segments));
             Ok(())
         })
         .map_err(WriteError::Unsearchable)?;
     sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))
 }
 
-/// Move the vectors of tails that are sealed into the main index, and drop these tails.
-pub(super) fn move_sealed(writer: &Writer, sealed: &Snapshot, sealed_tails: &[Arc<Index>]) -> Result<(), WriteError> {
+/// Move the vectors of growing segments that are sealed into the main index, and drop these growing segments.
+pub(super) fn move_sealed(
+    writer: &Writer,
+    sealed: &Snapshot,
+    sealed_segments: &[Arc<Index>],
+) -> Result<(), WriteError> {
     let Some(vectors) = &sealed.vectors else { return Ok(()) };
-    for tails in sealed_tails.chunks(MOVED) {
-        writer.faults.meet("move tails")?;
-        let (rows, values) = missing(writer, &vectors.main, tails)?;
+    for segments in sealed_segments.chunks(MOVED) {
+        writer.faults.meet("move segments")?;
+        let (rows, values) = missing(writer, &vectors.main, segments)?;
         vectors
             .main
             .add(values, Some(&rows), &work(writer.threads))
             .map_err(|error| WriteError::Unsearchable(error.to_string()))?;
     }
-    writer.faults.meet("drop tails")?;
+    writer.faults.meet("drop segments")?;
     writer.change(|snapshot| {
         if let Some(vectors) = &mut snapshot.vectors {
-            vectors.tails.retain(|tail| !sealed_tails.iter().any(|done| Arc::ptr_eq(done, tail)));
+            vectors.growing.retain(|segment| !sealed_segments.iter().any(|done| Arc::ptr_eq(done, segment)));
         }
         Ok(())
     })
 }
 
-/// The rows of tails that live and that an earlier attempt has not moved to the main index, and their vectors.
-fn missing(writer: &Writer, main: &Index, tails: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
+/// The rows of growing segments that live and that an earlier attempt has not moved to the main index, and their vectors.
+fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
     let now = writer.snapshot();
     let (mut all, mut values) = (Vec::new(), Vec::new());
-    for tail in tails {
-        let mut rows = tail.ids();
+    for segment in segments {
+        let mut rows = segment.ids();
         rows.retain(|row| now.lives(*row as u32) && !main.contains(*row));
-        values.extend(tail.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?);
+        values.extend(segment.get(&rows).map_err(|error| WriteError::Unsearchable(error.to_string()))?);
         all.extend(rows);
     }
     Ok((all, values))
@@ -84,7 +88,7 @@ fn missing(writer: &Writer, main: &Index, tails: &[Arc<Index>]) -> Result<(Vec<u
 
 /// Build the main index anew without dead rows, if it has any: their slots come back.
 pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
-    let sealed = move_tails(writer)?;
+    let sealed = move_growing(writer)?;
     take_out_dead(writer)?;
     writer.change(|snapshot| {
         snapshot.renew_fields();
@@ -147,7 +151,7 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
     writer.buried.lock().retain(|(_, died)| *died > seen);
     writer.faults.meet("forget the dead")?;
     writer.change(|snapshot| {
-        snapshot.stamps.forget(seen);
+        snapshot.visibility.forget(seen);
         if is_mostly_dead(u64::from(snapshot.rows - snapshot.rows_before_fields), snapshot.live) {
             snapshot.renew_fields();
         }

@@ -10,7 +10,7 @@ use tiercel_container::sim::SimVfs;
 use tiercel_store::Durability;
 
 use crate::collection::Collection;
-use crate::config::Wanted;
+use crate::config::OpenOptions;
 use crate::filter::Filter;
 use crate::open::Running;
 use crate::search::select::{select, select_in};
@@ -69,7 +69,7 @@ fn new(id: String, metadata: &Value) -> NewRecord {
 
 fn open() -> Collection {
     let running = Running { durability: Durability::None, threads: 1 };
-    Collection::open_on(Arc::new(SimVfs::new()), Path::new("/collection"), Wanted::default(), running).unwrap()
+    Collection::open_on(Arc::new(SimVfs::new()), Path::new("/collection"), OpenOptions::default(), running).unwrap()
 }
 
 fn filters(field: usize, value: u8) -> [Filter; 3] {

@@ -100,7 +100,7 @@ impl Collection {
                 rows.remove_range(..first);
                 Box::new(rows.into_iter())
             }
-            None => Box::new(snapshot.stamps.clone().into_living(first..snapshot.rows, snapshot.sequence)),
+            None => Box::new(snapshot.visibility.clone().into_living(first..snapshot.rows, snapshot.sequence)),
         };
         let places: Places = match order {
             None => Box::new(rows.map(|row| Place { key: None, row })),
@@ -220,7 +220,7 @@ mod tests {
     use tiercel_store::{Durability, View};
 
     use super::*;
-    use crate::config::Wanted;
+    use crate::config::OpenOptions;
     use crate::open::Running;
     use crate::write::upsert::NewRecord;
 
@@ -237,7 +237,7 @@ mod tests {
     fn a_scan_whose_pages_are_written_over_says_so() {
         let (vfs, path) = (SimVfs::new(), Path::new("/collection"));
         let running = Running { durability: Durability::None, threads: 1 };
-        let collection = Collection::open_on(Arc::new(vfs.clone()), path, Wanted::default(), running).unwrap();
+        let collection = Collection::open_on(Arc::new(vfs.clone()), path, OpenOptions::default(), running).unwrap();
         put(&collection, 0);
         collection.checkpoint().unwrap();
         let reader = View::new(Arc::new(vfs), path, 4096).reader().unwrap();

@@ -101,7 +101,7 @@ fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result
     rows -= snapshot.damage.rows(Field::Metadata);
     // Of all rows that there ever were, any number may be dead.
     if rows.len() > 4 * snapshot.live {
-        rows &= snapshot.stamps.living(snapshot.rows, snapshot.sequence);
+        rows &= snapshot.visibility.living(snapshot.rows, snapshot.sequence);
     }
     let dead: Vec<u32> = rows.iter().filter(|row| !snapshot.lives(*row)).collect();
     for row in dead {

@@ -47,12 +47,12 @@ pub(crate) fn apply(
     let new = fresh.with_vector.len() as u32;
     snapshot.sequence = sequence;
     snapshot.rows = first + new;
-    snapshot.stamps.grow(snapshot.rows);
+    snapshot.visibility.grow(snapshot.rows);
     snapshot.reader = reader;
     snapshot.live += u64::from(new);
     let dead: Vec<u32> = applied.rows.iter().filter(|row| row.new != row.old).filter_map(|row| row.old).collect();
     for row in &dead {
-        snapshot.stamps.bury(*row, sequence);
+        snapshot.visibility.bury(*row, sequence);
     }
     snapshot.live -= dead.len() as u64;
     let changed = applied.rows.iter().filter(|row| row.new == row.old).filter_map(|row| row.new);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tiercel_index::{Index, Metric};
-use tiercel_store::{FreshChunk, ReadError, Reader, Segment as File};
+use tiercel_store::{FreshChunk, ReadError, Reader, SegmentFile};
 use tiercel_text::{BuildError, Segment, TextIndex, Tokenizer};
 
 use crate::config::Config;
@@ -14,14 +14,14 @@ use crate::filter::FieldIndexes;
 use crate::state::checkpoint::{Checkpoint, INDEX, Maintenance, TEXT, last_checkpoint};
 use crate::state::damage::Damage;
 use crate::state::snapshot::{Snapshot, next_reading};
-use crate::state::stamps::Stamps;
 use crate::state::vectors::Vectors;
+use crate::state::visibility::Visibility;
 
 /// The meta entry of the configuration.
 pub(crate) const CONFIG: &str = "config";
 
 /// Opens a segment file by its name.
-type Files<'a> = &'a (dyn Fn(&str) -> Result<File, ReadError> + Sync);
+type Files<'a> = &'a (dyn Fn(&str) -> Result<SegmentFile, ReadError> + Sync);
 
 pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
     Config::from_bytes(&reader.meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?)
@@ -33,15 +33,15 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     let rows = reader.next_row();
     let options = config.dim.map(|dim| options(dim, config.metric));
     let damage = Arc::new(Damage::default());
-    let (index, (stamps, (text, texts))) = both(
+    let (index, (visibility, (text, texts))) = both(
         || options.as_ref().map(|options| read_index(files, &last, options)).transpose(),
         || {
-            let stamps = read_stamps(&reader)?;
-            let texts = read_texts(files, &reader, &last, &stamps, config, &damage)?;
-            Ok((stamps, texts))
+            let visibility = read_visibility(&reader)?;
+            let texts = read_texts(files, &reader, &last, &visibility, config, &damage)?;
+            Ok((visibility, texts))
         },
     )?;
-    let vectors = read_vectors(index, config.metric, &reader, &last, &stamps)?;
+    let vectors = read_vectors(index, config.metric, &reader, &last, &visibility)?;
     let snapshot = Snapshot {
         // As long as no checkpoint was written, the vectors alone say how long they are.
         config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
@@ -50,7 +50,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
         metadata_sequence: reader.sequence(),
         rows,
         live: reader.len(),
-        stamps,
+        visibility,
         vectors,
         text,
         fields: Arc::new(FieldIndexes::new(rows)),
@@ -63,13 +63,13 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
 }
 
 /// Which rows live. The number of rows may be far above that of the records, so the dead take next to no memory.
-fn read_stamps(reader: &Reader) -> Result<Stamps, OpenError> {
-    let mut stamps = Stamps::of_dead(reader.next_row());
+fn read_visibility(reader: &Reader) -> Result<Visibility, OpenError> {
+    let mut visibility = Visibility::of_dead(reader.next_row());
     reader.scan(0, |row, _| {
-        stamps.revive(row);
+        visibility.revive(row);
         Ok::<_, OpenError>(())
     })?;
-    Ok(stamps)
+    Ok(visibility)
 }
 
 /// Run two jobs at once, or one after the other where there is no thread for that.
@@ -109,10 +109,10 @@ fn read_vectors(
     metric: Metric,
     reader: &Reader,
     last: &Checkpoint,
-    stamps: &Stamps,
+    visibility: &Visibility,
 ) -> Result<Option<Vectors>, OpenError> {
     let damaged = |what: String| OpenError::Damaged { file: "records".into(), what };
-    let lives = |row: &u64| stamps.lives(*row as u32, 0);
+    let lives = |row: &u64| visibility.lives(*row as u32, 0);
     if let Some(main) = &main {
         let ids = main.ids();
         if let (Some(row), Some(name)) = (ids.iter().find(|row| **row >= u64::from(last.rows)), &last.index) {
@@ -187,7 +187,7 @@ fn read_texts(
     files: Files<'_>,
     reader: &Reader,
     last: &Checkpoint,
-    stamps: &Stamps,
+    visibility: &Visibility,
     config: &Config,
     damage: &Damage,
 ) -> Result<Texts, OpenError> {
@@ -214,6 +214,6 @@ fn read_texts(
         Ok::<_, OpenError>(())
     })?;
     let text = fresh.finish()?;
-    let dead: Vec<u32> = text.rows().filter(|row| !stamps.lives(*row, 0)).collect();
+    let dead: Vec<u32> = text.rows().filter(|row| !visibility.lives(*row, 0)).collect();
     Ok((text.without(&dead), written))
 }

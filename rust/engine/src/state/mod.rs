@@ -11,9 +11,9 @@ pub(crate) mod load;
 mod model;
 pub(crate) mod signal;
 pub(crate) mod snapshot;
-pub(crate) mod stamps;
-#[cfg(test)]
-mod stamps_tests;
 mod sync;
 pub(crate) mod vectors;
+pub(crate) mod visibility;
+#[cfg(test)]
+mod visibility_tests;
 pub(crate) mod writer;

@@ -1,22 +1,22 @@
 //! Publication beside readers, in every order of events that loom can tell apart, weak memory included, up to so many changes from
 //! one thread to another at any point. `TIERCEL_PREEMPTIONS` is their number, 2 if it is not set.
 //!
-//! A snapshot shares its stamps with the ones before it, which are written while those are read. It must not change by that.
+//! A snapshot shares its visibility with the ones before it, which are written while those are read. It must not change by that.
 
 use std::sync::Arc;
 
 use loom::thread;
 
 use current::Current;
-use stamps::Stamps;
+use visibility::Visibility;
 
 #[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
 #[path = "current.rs"]
 mod current;
 #[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
 #[expect(dead_code, reason = "the model buries and asks, and no more")]
-#[path = "stamps.rs"]
-mod stamps;
+#[path = "visibility.rs"]
+mod visibility;
 
 /// What loom has in the place of what threads share, with the interface of `parking_lot`.
 mod sync {
@@ -46,7 +46,7 @@ mod sync {
 struct Snapshot {
     sequence: u64,
     rows: u32,
-    stamps: Stamps,
+    visibility: Visibility,
 }
 
 impl Snapshot {
@@ -54,16 +54,16 @@ impl Snapshot {
         let mut next = self.clone();
         next.sequence += 1;
         next.rows += 1;
-        next.stamps.grow(next.rows);
+        next.visibility.grow(next.rows);
         next
     }
 
     fn bury_the_last(&self) {
-        self.stamps.bury(self.rows - 2, self.sequence);
+        self.visibility.bury(self.rows - 2, self.sequence);
     }
 
     fn living(&self) -> Vec<u32> {
-        (0..self.rows).filter(|row| self.stamps.lives(*row, self.sequence)).collect()
+        (0..self.rows).filter(|row| self.visibility.lives(*row, self.sequence)).collect()
     }
 }
 
@@ -76,9 +76,9 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
 
 /// A writer of two batches, and a reader that looks twice at what it got, and at a newer one.
 fn a_writer_and_a_reader(publish: fn(&Current<Snapshot>)) {
-    let mut stamps = Stamps::default();
-    stamps.grow(1);
-    let current = Arc::new(Current::new(Snapshot { sequence: 0, rows: 1, stamps }));
+    let mut visibility = Visibility::default();
+    visibility.grow(1);
+    let current = Arc::new(Current::new(Snapshot { sequence: 0, rows: 1, visibility }));
     let reader = {
         let current = Arc::clone(&current);
         thread::spawn(move || {

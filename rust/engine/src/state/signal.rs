@@ -10,12 +10,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Wakes and stops the thread.
 #[derive(Default)]
 pub(crate) struct Signal {
-    wanted: Mutex<Wanted>,
+    wanted: Mutex<Request>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Wanted {
+struct Request {
     work: bool,
     stop: bool,
 }

@@ -10,8 +10,8 @@ use tiercel_text::TextIndex;
 use crate::config::Config;
 use crate::filter::FieldIndexes;
 use crate::state::damage::{Damage, Field};
-use crate::state::stamps::Stamps;
 use crate::state::vectors::Vectors;
+use crate::state::visibility::Visibility;
 
 /// A collection as it was after one batch. It never changes: a search that holds one is not touched by later writes, and
 /// does not hold them up.
@@ -30,7 +30,7 @@ pub(crate) struct Snapshot {
     pub(crate) rows: u32,
     /// Records that live.
     pub(crate) live: u64,
-    pub(crate) stamps: Stamps,
+    pub(crate) visibility: Visibility,
     /// `None` until the configuration has a dim.
     pub(crate) vectors: Option<Vectors>,
     pub(crate) text: TextIndex,
@@ -53,7 +53,7 @@ pub(crate) fn next_reading() -> u64 {
 impl Snapshot {
     /// Whether a row is one of its living records.
     pub(crate) fn lives(&self, row: u32) -> bool {
-        row < self.rows && self.stamps.lives(row, self.sequence)
+        row < self.rows && self.visibility.lives(row, self.sequence)
     }
 
     /// Go on with a configuration that has more than the present one.

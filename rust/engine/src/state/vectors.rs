@@ -1,4 +1,4 @@
-//! The vectors of a collection: one index of most, and tails of what came lately.
+//! The vectors of a collection: one index of most, and growing segments of what came lately.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,8 +8,8 @@ use tiercel_index::{Budget, Filter, Index, Metric, Options, SearchSettings, Stor
 use crate::config::options;
 use crate::errors::QueryError;
 
-/// Vectors in a tail, which is searched by comparing them all.
-pub(crate) const TAIL: usize = 8192;
+/// Vectors in a growing segment, which is searched by comparing them all.
+pub(crate) const SEGMENT: usize = 8192;
 
 /// Work that nobody stops.
 pub(crate) fn work(threads: usize) -> Work<'static> {
@@ -21,14 +21,14 @@ pub(crate) fn work(threads: usize) -> Work<'static> {
 ///
 /// ```text
 /// main     graph, filled in the background     rows of all ages
-/// tails    flat, up to 8,192 vectors each      newer rows; the last one is added to
+/// growing  flat, up to 8,192 vectors each      newer rows; the last one is added to
 /// ```
 ///
 /// A row may be in both for a moment while it moves.
 #[derive(Clone)]
 pub(crate) struct Vectors {
     pub(crate) main: Arc<Index>,
-    pub(crate) tails: Vec<Arc<Index>>,
+    pub(crate) growing: Vec<Arc<Index>>,
 }
 
 /// A row and its distance.
@@ -64,7 +64,7 @@ impl Nearest {
     }
 }
 
-fn new_tail(main: &Index) -> Result<Arc<Index>, String> {
+fn new_segment(main: &Index) -> Result<Arc<Index>, String> {
     let options = Options { storage: Storage::Raw, ..main.options().clone() };
     Index::new(options).map(Arc::new).map_err(|error| error.to_string())
 }
@@ -72,7 +72,7 @@ fn new_tail(main: &Index) -> Result<Arc<Index>, String> {
 impl Vectors {
     /// No vectors.
     pub(crate) fn new(main: Index) -> Self {
-        Self { main: Arc::new(main), tails: Vec::new() }
+        Self { main: Arc::new(main), growing: Vec::new() }
     }
 
     /// No vectors, where they all have this length.
@@ -86,33 +86,33 @@ impl Vectors {
         let dim = self.main.options().dim;
         let (mut rows, mut vectors) = (rows, vectors);
         while !rows.is_empty() {
-            let room = with.tails.last().map_or(0, |tail| TAIL.saturating_sub(tail.slots()));
+            let room = with.growing.last().map_or(0, |segment| SEGMENT.saturating_sub(segment.slots()));
             if room == 0 {
-                with.tails.push(new_tail(&self.main)?);
+                with.growing.push(new_segment(&self.main)?);
                 continue;
             }
             let (now, later) = rows.split_at(room.min(rows.len()));
             let (values, rest) = vectors.split_at(now.len() * dim);
-            if let Some(tail) = with.tails.last() {
-                tail.add(values, Some(now), &work(1)).map_err(|error| error.to_string())?;
+            if let Some(segment) = with.growing.last() {
+                segment.add(values, Some(now), &work(1)).map_err(|error| error.to_string())?;
             }
             (rows, vectors) = (later, rest);
         }
         Ok(with)
     }
 
-    /// With a last tail that is empty, so that nothing is added to those before it.
-    pub(crate) fn with_new_tail(&self) -> Result<Self, String> {
+    /// With a last growing segment that is empty, so that nothing is added to those before it.
+    pub(crate) fn with_new_segment(&self) -> Result<Self, String> {
         let mut with = self.clone();
-        if with.tails.last().is_some_and(|tail| tail.slots() > 0) {
-            with.tails.push(new_tail(&self.main)?);
+        if with.growing.last().is_some_and(|segment| segment.slots() > 0) {
+            with.growing.push(new_segment(&self.main)?);
         }
         Ok(with)
     }
 
     /// Vectors outside the main index.
     pub(crate) fn fresh(&self) -> usize {
-        self.tails.iter().map(|tail| tail.len()).sum()
+        self.growing.iter().map(|segment| segment.len()).sum()
     }
 
     /// The length of each.
@@ -133,7 +133,7 @@ impl Vectors {
 
     /// All of them.
     pub(crate) fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
-        std::iter::once(&self.main).chain(&self.tails)
+        std::iter::once(&self.main).chain(&self.growing)
     }
 
     /// The nearest rows for which `lives` says so.
@@ -209,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn many_vectors_take_several_tails() {
-        let vectors = vectors(0..TAIL as u64 + 1);
-        assert_eq!(vectors.tails.iter().map(|tail| tail.len()).collect::<Vec<_>>(), [TAIL, 1]);
-        assert_eq!(vectors.get(TAIL as u32), Some(vec![TAIL as f32, 0.0]));
-        assert_eq!(vectors.get(TAIL as u32 + 1), None);
+    fn many_vectors_take_several_segments() {
+        let vectors = vectors(0..SEGMENT as u64 + 1);
+        assert_eq!(vectors.growing.iter().map(|segment| segment.len()).collect::<Vec<_>>(), [SEGMENT, 1]);
+        assert_eq!(vectors.get(SEGMENT as u32), Some(vec![SEGMENT as f32, 0.0]));
+        assert_eq!(vectors.get(SEGMENT as u32 + 1), None);
     }
 
     #[test]

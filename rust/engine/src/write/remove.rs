@@ -59,7 +59,7 @@ impl Collection {
             Ok::<_, QueryError>(())
         })?;
         drop(snapshot);
-        self.remove(ids, |newest| Ok(newest.stamps.living(newest.rows, newest.sequence)))
+        self.remove(ids, |newest| Ok(newest.visibility.living(newest.rows, newest.sequence)))
     }
 
     /// Remove the rows that `select` chooses of the newest state, which nobody changes meanwhile. Most of their ids are known.

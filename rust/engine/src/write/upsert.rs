@@ -262,7 +262,7 @@ mod tests {
     use tiercel_store::Durability;
 
     use super::*;
-    use crate::config::Wanted;
+    use crate::config::OpenOptions;
     use crate::open::Running;
 
     fn record(id: &str, vector: bool, text: &str) -> NewRecord {
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_batch_that_cannot_be_shown_is_an_error_and_is_there_after_opening_again() {
         let directory = tempfile::tempdir().unwrap();
-        let wanted = || Wanted { dim: Some(2), ..Wanted::default() };
+        let wanted = || OpenOptions { dim: Some(2), ..OpenOptions::default() };
         let running = Running { durability: Durability::Always, threads: 1 };
         let collection = Collection::open(directory.path(), wanted(), running).unwrap();
         collection.upsert(vec![record("a", true, "one")], vec![1.0, 0.0]).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tiercel_engine::{Collection, Search, Wanted};
+use tiercel_engine::{Collection, OpenOptions, Search};
 
 use crate::{animals, open, record};
 
@@ -76,7 +76,7 @@ fn a_list_ends_when_the_disk_is_read_anew() {
     let zoo = open(directory.path(), Some(3));
     zoo.upsert(records, vectors).unwrap();
     zoo.checkpoint().unwrap();
-    let view = Collection::view(directory.path(), &Wanted::default()).unwrap();
+    let view = Collection::view(directory.path(), &OpenOptions::default()).unwrap();
     let list = view.list(&near(None)).unwrap();
     assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["cat", "hen"]);
     let older = tempfile::tempdir().unwrap();

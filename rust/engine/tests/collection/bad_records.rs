@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tiercel_container::sim::SimVfs;
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, Include, NewRecord, Page, QueryError, Search, Wanted, WriteError};
+use tiercel_engine::{Collection, Include, NewRecord, OpenOptions, Page, QueryError, Search, WriteError};
 use tiercel_store::{Batch, Change, Options, Store};
 
 use crate::{ALL, animals, ids, open_sim, scanned};
@@ -82,7 +82,8 @@ fn one_record_whose_metadata_cannot_be_read_is_left_out() {
         let vfs = damaged(&metadata);
         let collection = open_sim(&vfs).unwrap();
         assert_one_is_damaged(&collection);
-        let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+        let reader =
+            Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &OpenOptions::default()).unwrap();
         assert_one_is_damaged(&reader);
         let repaired = (String::from("cat"), Some(r#"{"legs": 4}"#.to_owned()));
         assert_eq!(collection.set_metadata(vec![repaired]).unwrap(), 1);
@@ -125,7 +126,7 @@ fn assert_one_text_is_damaged(collection: &Collection) {
 #[test]
 fn one_record_whose_text_cannot_be_read_is_left_out() {
     let vfs = changed(cat());
-    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &OpenOptions::default()).unwrap();
     assert_one_text_is_damaged(&reader);
     let collection = open_sim(&vfs).unwrap();
     assert_one_text_is_damaged(&collection);

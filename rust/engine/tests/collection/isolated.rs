@@ -7,7 +7,7 @@ use std::thread;
 use parking_lot::RwLock;
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{
-    Collection, Durability, Expand, Found, Include, NewRecord, Page, QueryError, Running, Search, Walk, Wanted,
+    Collection, Durability, Expand, Found, Include, NewRecord, OpenOptions, Page, QueryError, Running, Search, Walk,
 };
 use tiercel_index::Work;
 
@@ -173,14 +173,14 @@ fn reads(collection: &Collection, states: &States, reader: usize) {
 #[test]
 fn every_answer_is_of_one_state() {
     let directory = tempfile::tempdir().unwrap();
-    let wanted = Wanted { dim: Some(2), ..Wanted::default() };
+    let wanted = OpenOptions { dim: Some(2), ..OpenOptions::default() };
     let running = Running { durability: Durability::None, threads: 1 };
     let collection = Collection::open(directory.path(), wanted, running).unwrap();
     let states = States::new(vec![State::new()]);
     let mut writing = Writing { collection: &collection, states: &states, random: 7 };
     (0..40).for_each(|version| writing.write(version));
     collection.checkpoint().unwrap();
-    let viewer = Collection::view(directory.path(), &Wanted::default()).unwrap();
+    let viewer = Collection::view(directory.path(), &OpenOptions::default()).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let (collection, viewer, states, done) = (&collection, &viewer, &states, &done);
@@ -221,7 +221,7 @@ fn state(id: &str, state: &str) -> NewRecord {
 fn a_deletion_by_filter_takes_what_passes_when_it_is_committed() {
     let directory = tempfile::tempdir().unwrap();
     let running = Running { durability: Durability::None, threads: 1 };
-    let collection = Collection::open(directory.path(), Wanted::default(), running).unwrap();
+    let collection = Collection::open(directory.path(), OpenOptions::default(), running).unwrap();
     let old = Filter::from_text(r#"{"state":"old"}"#).unwrap();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {

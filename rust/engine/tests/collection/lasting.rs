@@ -1,7 +1,7 @@
 //! What lasts: closing, opening, checkpoints, crashes.
 
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, Durability, OpenError, Running, Search, Wanted};
+use tiercel_engine::{Collection, Durability, OpenError, OpenOptions, Running, Search};
 
 use crate::{ALL, animals, ids, open, record};
 
@@ -98,8 +98,9 @@ fn what_it_was_made_with_is_checked() {
     let directory = tempfile::tempdir().unwrap();
     open(directory.path(), Some(3)).close().unwrap();
     let running = Running { durability: Durability::Always, threads: 1 };
-    let error =
-        Collection::open(directory.path(), Wanted { dim: Some(4), ..Wanted::default() }, running).err().unwrap();
+    let error = Collection::open(directory.path(), OpenOptions { dim: Some(4), ..OpenOptions::default() }, running)
+        .err()
+        .unwrap();
     assert!(matches!(error, OpenError::Differs { option: "dim", .. }), "{error}");
 }
 
@@ -108,6 +109,6 @@ fn a_second_writer_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let _first = open(directory.path(), Some(3));
     let running = Running { durability: Durability::Always, threads: 1 };
-    let error = Collection::open(directory.path(), Wanted::default(), running).err().unwrap();
+    let error = Collection::open(directory.path(), OpenOptions::default(), running).err().unwrap();
     assert!(error.to_string().contains("already open"), "{error}");
 }

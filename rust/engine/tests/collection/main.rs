@@ -23,14 +23,14 @@ use std::sync::Arc;
 
 use tiercel_container::sim::SimVfs;
 use tiercel_engine::{
-    Collection, Durability, Got, Include, NewRecord, OpenError, Page, QueryError, Running, Scan, Search, Wanted,
+    Collection, Durability, Got, Include, NewRecord, OpenError, OpenOptions, Page, QueryError, Running, Scan, Search,
 };
 
 /// All that a result can bring along.
 const ALL: Include = Include { text: true, metadata: true, vector: true, highlights: false };
 
 fn open(path: &Path, dim: Option<usize>) -> Collection {
-    let wanted = Wanted { dim, ..Wanted::default() };
+    let wanted = OpenOptions { dim, ..OpenOptions::default() };
     Collection::open(path, wanted, Running { durability: Durability::Always, threads: 2 }).unwrap()
 }
 
@@ -40,7 +40,7 @@ fn open_sim(vfs: &SimVfs) -> Result<Collection, OpenError> {
 }
 
 fn open_sim_with(vfs: &SimVfs, dim: usize, durability: Durability) -> Result<Collection, OpenError> {
-    let wanted = Wanted { dim: Some(dim), ..Wanted::default() };
+    let wanted = OpenOptions { dim: Some(dim), ..OpenOptions::default() };
     let running = Running { durability, threads: 1 };
     Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running)
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, NewRecord, QueryError, Search, Wanted, WriteError};
+use tiercel_engine::{Collection, NewRecord, OpenOptions, QueryError, Search, WriteError};
 
 use crate::{ALL, open};
 
@@ -181,7 +181,7 @@ proptest! {
         let directory = tempfile::tempdir().unwrap();
         let mut model = Model::new();
         let mut collection = open(directory.path(), Some(3));
-        let [often, seldom] = [(), ()].map(|()| Collection::view(directory.path(), &Wanted::default()).unwrap());
+        let [often, seldom] = [(), ()].map(|()| Collection::view(directory.path(), &OpenOptions::default()).unwrap());
         for (number, call) in calls.into_iter().enumerate() {
             if let Call::Reopen = call {
                 collection.close().unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tiercel_container::sim::SimVfs;
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, Got, NewRecord, Order, Page, QueryError, Wanted};
+use tiercel_engine::{Collection, Got, NewRecord, OpenOptions, Order, Page, QueryError};
 
 use crate::{ALL, open_sim, rest, scanned};
 
@@ -168,7 +168,7 @@ fn a_position_counts_after_opening_again() {
 fn a_reader_that_is_left_behind_says_so_and_never_mixes_states() {
     let (vfs, collection) = many();
     collection.checkpoint().unwrap();
-    let reader = Collection::view_on(Arc::new(vfs.clone()), "/collection".as_ref(), &Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), "/collection".as_ref(), &OpenOptions::default()).unwrap();
     let expected = scanned(&collection, &page(None, None)).unwrap();
     let mut scan = reader.scan(&page(None, None)).unwrap();
     let mut given = scan.next_chunk().unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tiercel_container::sim::SimVfs;
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, NewRecord, OpenError, Page, Search, StoreOpenError, Wanted, WriteError};
+use tiercel_engine::{Collection, NewRecord, OpenError, OpenOptions, Page, Search, StoreOpenError, WriteError};
 
 use crate::{ALL, animals, ids, open, open_sim, record, scanned};
 
@@ -14,7 +14,7 @@ fn sleeps() -> Search<'static> {
 }
 
 fn view(path: &Path) -> Collection {
-    Collection::view(path, &Wanted::default()).unwrap()
+    Collection::view(path, &OpenOptions::default()).unwrap()
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn a_refresh_goes_along_the_log() {
     let zoo = open_sim(&vfs).unwrap();
     let (records, vectors) = animals();
     zoo.upsert(records, vectors).unwrap();
-    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &OpenOptions::default()).unwrap();
     assert_eq!(ids(&reader, &sleeps()), ["cat", "eel"]);
     let reading = reader.moment().reading;
     for round in 0..20 {
@@ -77,7 +77,7 @@ fn what_was_followed_is_loaded_once_a_checkpoint_has_much_of_it() {
         zoo.upsert((0..6000).map(new).collect(), vec![]).unwrap();
     };
     put(0);
-    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &OpenOptions::default()).unwrap();
     let reading = reader.moment().reading;
     (1..6).for_each(put);
     assert!(reader.refresh().unwrap());
@@ -94,7 +94,7 @@ fn what_a_refresh_reads_goes_with_the_change() {
     let vfs = SimVfs::default();
     let zoo = open_sim(&vfs).unwrap();
     let put = |id: &str| zoo.upsert(vec![record(id, "a text", "{}")], vec![1.0; 3]).unwrap();
-    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &OpenOptions::default()).unwrap();
     let mut operations = Vec::new();
     for round in 0..400 {
         put(&format!("id{round}"));
@@ -143,7 +143,7 @@ fn a_reader_changes_nothing() {
     zoo.checkpoint().unwrap();
     zoo.wait_idle().unwrap();
     let before = (vfs.counts().writes, vfs.counts().syncs);
-    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &Wanted::default()).unwrap();
+    let reader = Collection::view_on(Arc::new(vfs.clone()), Path::new("/collection"), &OpenOptions::default()).unwrap();
     assert_eq!(ids(&reader, &sleeps()), ["cat", "eel"]);
     let refused = [
         reader.upsert(records, vectors).err(),
@@ -220,7 +220,7 @@ fn there_must_be_something_to_read() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("missing");
     for path in [directory.path(), &missing] {
-        let error = Collection::view(path, &Wanted::default()).err().unwrap();
+        let error = Collection::view(path, &OpenOptions::default()).err().unwrap();
         assert!(matches!(error, OpenError::Store(StoreOpenError::NotFound)), "{error}");
     }
     assert!(!missing.exists());
@@ -242,5 +242,5 @@ fn a_reader_says_what_is_damaged() {
     bytes[middle] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
     assert_eq!(reader.verify().unwrap().len(), 1);
-    assert!(Collection::view(directory.path(), &Wanted::default()).is_err());
+    assert!(Collection::view(directory.path(), &OpenOptions::default()).is_err());
 }

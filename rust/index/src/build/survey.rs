@@ -7,7 +7,7 @@ use crate::build::link::Linker;
 use crate::errors::Interrupted;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
-use crate::search::query::{Hit, Memory, NO_HIT, Plan, Search};
+use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
 
 /// Vectors of the index that are searched for.
 const ASKED: usize = 64;
@@ -65,19 +65,20 @@ impl Linker<'_> {
         }
         let count = queries.len() / dim;
         let budget = Budget::default();
-        let search = |plan| Search { state, level: self.level, k: ASKED_FOR, plan, allowed: Allowed::All, budget };
+        let search =
+            |strategy| Search { state, level: self.level, k: ASKED_FOR, strategy, allowed: Allowed::All, budget };
         let part = count.div_ceil(self.work.threads);
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
             best.resize_with(out.len() / ASKED_FOR, Best::default);
             let some = &queries[item * part * dim..][..out.len() / ASKED_FOR * dim];
             // An interruption shows in `work` itself.
-            let _ = search(Plan::Exact).exact(some, best, out, self.work);
+            let _ = search(Strategy::Exact).exact(some, best, out, self.work);
         })?;
         let mut walked = vec![NO_HIT; count * ASKED_FOR];
-        let plan = Plan::Walk { ef: EF };
+        let strategy = Strategy::Walk { ef: EF };
         self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
-            let _ = search(plan).one(&queries[item * dim..][..dim], memory, out, self.work);
+            let _ = search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
         })?;
         Ok(recall(&own, &truth, &walked))
     }

@@ -45,7 +45,7 @@ struct LayerPlan {
 }
 
 /// What a batch will change.
-pub(crate) struct Plan {
+pub(crate) struct BatchPlan {
     layers: Vec<LayerPlan>,
 }
 
@@ -64,7 +64,7 @@ impl Graph {
         count: usize,
         ef_construction: usize,
         work: &Work<'_>,
-    ) -> Result<Plan, Interrupted> {
+    ) -> Result<BatchPlan, Interrupted> {
         assert!(self.len() + count <= space.slots(), "every slot of the graph and of the batch can be compared");
         let mut layers = self.members(count);
         let empty: Vec<Layer> = (self.layers.len()..layers.len()).map(|_| Layer::new(self.m)).collect();
@@ -83,7 +83,7 @@ impl Graph {
         for (at, plan) in layers.iter_mut().enumerate() {
             context.backward(at, plan, level, work)?;
         }
-        Ok(Plan { layers })
+        Ok(BatchPlan { layers })
     }
 
     /// The new nodes of each level.
@@ -107,7 +107,7 @@ impl Graph {
     }
 
     /// Put a planned batch in, which was planned on the graph as it is.
-    pub(crate) fn commit(&mut self, plan: Plan) {
+    pub(crate) fn commit(&mut self, plan: BatchPlan) {
         for (at, plan) in plan.layers.into_iter().enumerate() {
             if at == self.layers.len() {
                 self.layers.push(Layer::new(self.m));

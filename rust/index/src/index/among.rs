@@ -6,7 +6,7 @@ use crate::budget::Budget;
 use crate::errors::{RowError, SearchError};
 use crate::options::Dtype;
 use crate::search::allowed::Allowed;
-use crate::search::query::{Memory, NO_HIT, Plan, Search};
+use crate::search::query::{Memory, NO_HIT, Search, Strategy};
 use crate::storage::bitset::Bitset;
 use crate::storage::rows;
 use crate::work::Work;
@@ -55,8 +55,8 @@ impl Index {
         if k == 0 {
             return Ok(Some((Matches { k, ids: vec![], distances: vec![], counts: vec![0], exact: true }, version)));
         }
-        let (level, plan, allowed) = (self.level, Plan::Exact, Allowed::Only(&some));
-        let search = Search { state: &state, level, k, plan, allowed, budget: Budget::default() };
+        let (level, strategy, allowed) = (self.level, Strategy::Exact, Allowed::Only(&some));
+        let search = Search { state: &state, level, k, strategy, allowed, budget: Budget::default() };
         let (mut direction, mut hits) = (Vec::new(), vec![NO_HIT; k]);
         rows::direction(query, self.options().metric, &mut direction);
         search.one(&direction, &mut Memory::default(), &mut hits, work)?;

@@ -8,7 +8,7 @@ use crate::errors::{Interrupted, SearchError};
 use crate::options::{Dtype, Options};
 use crate::search::allowed::Allowed;
 use crate::search::flat::{QUERIES, Scan, Within};
-use crate::search::query::{Hit, Memory, NO_HIT, Plan, Search};
+use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
 use crate::search::recall::ef_for;
 use crate::state::State;
 use crate::storage::bitset::Bitset;
@@ -99,10 +99,10 @@ impl Index {
         }
         let mut hits = room(count, k)?;
         let ef = settings.ef_search.or_else(|| ef_for(settings.recall, k));
-        let plan = Plan::choose(&state, k, ef, allowed.count(state.slots()));
-        let search = Search { state: &state, level: self.level, k, plan, allowed, budget };
+        let strategy = Strategy::choose(&state, k, ef, allowed.count(state.slots()));
+        let search = Search { state: &state, level: self.level, k, strategy, allowed, budget };
         let trace = self.answer(&search, queries, &mut hits, work)?;
-        Ok((matches(k, &hits, plan == Plan::Exact && trace.ended == Ended::Done), trace))
+        Ok((matches(k, &hits, strategy == Strategy::Exact && trace.ended == Ended::Done), trace))
     }
 
     /// Find the hits of each query.
@@ -117,7 +117,7 @@ impl Index {
         let count = queries.len() / dim;
         let total = Mutex::new(Trace::default());
         let begin = || Lent { index: self, memory: self.memory(), trace: Trace::default(), total: &total };
-        if search.plan == Plan::Exact && count > 1 {
+        if search.strategy == Strategy::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
             let begin = || (begin(), Vec::new(), Vec::new());
             work.fill(hits, k * chunk, 1, begin, |(lent, best, directions), item, out| {

@@ -40,7 +40,7 @@ const MORE: usize = 4;
 
 /// How to find the neighbours of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum Strategy {
     /// Compare every allowed vector in full precision.
     Exact,
     /// Compare every allowed code, then the best in full precision.
@@ -62,7 +62,7 @@ pub(crate) struct Search<'a> {
     pub(crate) level: Level,
     /// Results a query; not more than `available`.
     pub(crate) k: usize,
-    pub(crate) plan: Plan,
+    pub(crate) strategy: Strategy,
     /// The slots that may be found.
     pub(crate) allowed: Allowed<'a>,
     /// What each query may spend.
@@ -85,7 +85,7 @@ pub(crate) type Hit = (u64, f32);
 /// What stands where there is no result.
 pub(crate) const NO_HIT: Hit = (PADDING, f32::INFINITY);
 
-impl Plan {
+impl Strategy {
     /// The cheapest way that keeps the promise. `ef` is what a search of all vectors would take, `None` for an exact search.
     pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, available: usize) -> Self {
         let Some(ef) = ef else { return Self::Exact };
@@ -115,7 +115,7 @@ impl Search<'_> {
     ) -> Result<Trace, Interrupted> {
         work.check()?;
         let meter = &mut Meter::new(self.budget, work.stop);
-        if self.plan != Plan::Exact {
+        if self.strategy != Strategy::Exact {
             let coded = self.state.space().run(self.level, Candidates { search: self, query, memory, meter });
             if !coded {
                 // Far from everything the codes were fitted to, only the full vectors tell near from far.
@@ -215,7 +215,7 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         // SAFETY: the slots of the state, of its graph and of the filter are below those of the space, as was checked; the query was
         // made ready above; `Level::run` checked the instruction set.
         unsafe {
-            if let Plan::Walk { ef } = search.plan {
+            if let Strategy::Walk { ef } = search.strategy {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
                 walk::<I, S>(&state.graph.layers[0], space, prepared, start, Reach { ef, breadth: ef }, scratch, meter);
                 for slot in state.graph.len()..state.slots() {
@@ -226,7 +226,7 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
                 meter.compared(state.slots() - state.graph.len());
                 meter.end_stage(|seconds| &mut seconds.candidates);
                 rescore_likely::<I, S>(search, space, prepared, query, found, meter);
-            } else if let Plan::Scan { mut ef } = search.plan {
+            } else if let Strategy::Scan { mut ef } = search.strategy {
                 loop {
                     scan::<I, S>(search, space, prepared, ef, best, meter);
                     found.clear();

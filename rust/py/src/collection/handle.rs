@@ -15,7 +15,7 @@ use tiercel_index::Work;
 
 use crate::errors;
 use crate::gil::apart;
-use crate::work::{Plan, detached, run};
+use crate::work::{CallOptions, detached, run};
 
 /// An open collection. Who calls it and who scans it share one.
 pub(super) struct Handle {
@@ -132,12 +132,12 @@ impl Handle {
         job: impl Fn(&Collection, &Work<'_>) -> Result<T, QueryError> + Send,
     ) -> PyResult<T> {
         self.tell(py)?;
-        let plan = Plan { threads, long: true, progress: None, total: 0 };
+        let options = CallOptions { threads, long: true, progress: None, total: 0 };
         let open = move |work: &Work<'_>| {
             let collection = self.collection.read();
             collection.as_ref().ok_or(None)?.read(|collection| job(collection, work)).map_err(Some)
         };
-        run(py, &plan, open, drop, |py, error| match error {
+        run(py, &options, open, drop, |py, error| match error {
             Some(error) => errors::query(py, error, &self.path),
             None => errors::closed(py, "collection"),
         })

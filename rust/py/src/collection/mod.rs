@@ -19,7 +19,7 @@ use numpy::{PyArray1, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tiercel_engine::filter::Filter;
-use tiercel_engine::{Collection, Language, Moment, Norms, Order, Page, Running, Search, Wanted, metric_name};
+use tiercel_engine::{Collection, Language, Moment, Norms, OpenOptions, Order, Page, Running, Search, metric_name};
 use tiercel_index::Work;
 
 use crate::errors;
@@ -68,7 +68,7 @@ impl CollectionCore {
         schema: Option<Vec<(String, String)>>,
         create: bool,
     ) -> PyResult<Self> {
-        let wanted = Wanted {
+        let wanted = OpenOptions {
             dim,
             metric: metric.and_then(opening::metric),
             tokenizer: languages.map(|languages| opening::tokenizer(py, languages)).transpose()?,

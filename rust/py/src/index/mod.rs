@@ -25,7 +25,7 @@ use crate::arguments::{self, Given, Whole, at_least_one, name, whole};
 use crate::convert::Rows;
 use crate::errors;
 use crate::gil::{Turns, list, own_bytes};
-use crate::work::{Plan, detached, run};
+use crate::work::{CallOptions, detached, run};
 use effort::{Effort, is_long, search_threads};
 use filter::Allowed;
 use ids::Ids;
@@ -255,7 +255,7 @@ impl Index {
         let rows = Rows::extract(queries, "queries", self.dim())?;
         let long = (rows.count > 1 || effort.is_exact())
             && is_long(rows.count, self.slots(py)?, effort.candidates(k), self.dim());
-        let plan = Plan { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
+        let options = CallOptions { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
         let settings = SearchSettings {
             k,
             ef_search: effort.ef_search,
@@ -265,7 +265,7 @@ impl Index {
         let (single, values) = (rows.single, rows.values);
         // What was copied is freed where it was used: without the GIL.
         let search = move |work: &core::Work<'_>| self.core.search(&{ values }, &settings, work);
-        Ok(Matches::new(run(py, &plan, search, drop, errors::search)?, single))
+        Ok(Matches::new(run(py, &options, search, drop, errors::search)?, single))
     }
 
     /// What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
@@ -286,10 +286,10 @@ impl Index {
         let rows = Rows::extract(query, "query", self.dim())?;
         let candidates = Ids::extract(candidates, "candidates", "an array of integers")?.values;
         let long = is_long(1, candidates.len().saturating_add(limit), usize::MAX, self.dim());
-        let plan = Plan { threads: 1, long, progress: None, total: 0 };
+        let options = CallOptions { threads: 1, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
         let among = Among { k, candidates: &candidates, since, limit, filter };
-        let found = run(py, &plan, |work| self.core.search_among(&rows.values, &among, work), drop, errors::search)?;
+        let found = run(py, &options, |work| self.core.search_among(&rows.values, &among, work), drop, errors::search)?;
         Ok(found.map(|(found, version)| (Matches::new(found, true), version)))
     }
 
@@ -328,11 +328,11 @@ impl Index {
         let filter = filter.map(Allowed::extract).transpose()?;
         let rows = Rows::extract(queries, "queries", self.dim())?;
         let long = is_long(rows.count, self.slots(py)?, usize::MAX, self.dim());
-        let plan = Plan { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
+        let options = CallOptions { threads: search_threads(py, threads, rows.count)?, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
         let (single, values) = (rows.single, rows.values);
         let search = move |work: &core::Work<'_>| self.core.range_search(&{ values }, radius, filter.as_ref(), work);
-        range_matches(py, run(py, &plan, search, drop, errors::search)?, single)
+        range_matches(py, run(py, &options, search, drop, errors::search)?, single)
     }
 
     /// Delete vectors by id; returns how many there were. Unknown ids change nothing.
@@ -412,8 +412,8 @@ impl Index {
     ) -> PyResult<()> {
         let threads = arguments::threads(py, threads)?;
         let progress = arguments::progress(progress)?;
-        let plan = Plan { threads, long: self.links_long(py, 0)?, progress, total: 0 };
-        run(py, &plan, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
+        let options = CallOptions { threads, long: self.links_long(py, 0)?, progress, total: 0 };
+        run(py, &options, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
     }
 
     /// Write the index to a file; the old content stays until the new one is safely on disk.

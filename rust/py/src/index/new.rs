@@ -7,13 +7,13 @@ use super::ids::Ids;
 use crate::arguments;
 use crate::convert::Rows;
 use crate::errors;
-use crate::work::{Plan, run};
+use crate::work::{CallOptions, run};
 
 /// New vectors, copied out of what the caller gave, and how to put them in.
 pub(super) struct New<'a, 'py> {
     rows: Rows,
     ids: Option<Ids>,
-    plan: Plan<'a, 'py>,
+    call: CallOptions<'a, 'py>,
 }
 
 impl<'a, 'py> New<'a, 'py> {
@@ -29,17 +29,17 @@ impl<'a, 'py> New<'a, 'py> {
         let progress = arguments::progress(progress)?;
         let rows = Rows::extract(vectors, "vectors", index.core.options().dim)?;
         ids.as_ref().map_or(Ok(()), |ids| ids.check_count(py, rows.count))?;
-        let plan = Plan { threads, long: index.links_long(py, rows.count)?, progress, total: rows.count };
-        Ok(Self { rows, ids, plan })
+        let call = CallOptions { threads, long: index.links_long(py, rows.count)?, progress, total: rows.count };
+        Ok(Self { rows, ids, call })
     }
 
     /// Add them; returns their ids.
     pub(super) fn add_to(self, index: &Index, py: Python<'_>) -> PyResult<Vec<u64>> {
-        let Self { rows, ids, plan } = self;
+        let Self { rows, ids, call } = self;
         let ids = ids.as_ref().map(|ids| ids.values.as_slice());
         run(
             py,
-            &plan,
+            &call,
             |work| index.core.add(rows.values, ids, work),
             |added| _ = index.core.remove(&added),
             errors::add,
@@ -48,9 +48,9 @@ impl<'a, 'py> New<'a, 'py> {
 
     /// Put them in the place of the vectors that their ids have; returns how many ids there are.
     pub(super) fn upsert_to(self, index: &Index, py: Python<'_>) -> PyResult<usize> {
-        let Self { rows, ids, plan } = self;
+        let Self { rows, ids, call } = self;
         let ids = ids.as_ref().map_or(&[][..], |ids| &ids.values);
         // What was replaced is gone by then, so an exception of the last report takes nothing back.
-        run(py, &plan, |work| index.core.upsert(rows.values, ids, work), drop, errors::add)
+        run(py, &call, |work| index.core.upsert(rows.values, ids, work), drop, errors::add)
     }
 }

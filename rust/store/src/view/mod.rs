@@ -14,7 +14,7 @@ use crate::names::RECORDS_FILE;
 use crate::records::pages::header;
 use crate::records::reader::Reader;
 use crate::records::verify::verify_reader;
-use crate::segment::{self, Segment};
+use crate::segment::{self, SegmentFile};
 use crate::sizes::Sizes;
 use crate::view::follow::Follower;
 
@@ -48,9 +48,9 @@ impl View {
     }
 
     /// Open a segment file.
-    pub fn open_segment(&self, name: &str) -> Result<Segment, ReadError> {
+    pub fn open_segment(&self, name: &str) -> Result<SegmentFile, ReadError> {
         let records = header::read(&*self.vfs.open(&self.dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
-        Segment::open(&*self.vfs, &self.dir, records.identity, name)
+        SegmentFile::open(&*self.vfs, &self.dir, records.identity, name)
     }
 
     /// Read everything and return what is damaged. What a writer replaces meanwhile looks damaged once; what is damaged looks the

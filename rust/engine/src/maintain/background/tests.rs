@@ -8,10 +8,10 @@ use tiercel_store::Durability;
 
 use super::*;
 use crate::collection::{Access, Collection};
-use crate::config::Wanted;
+use crate::config::OpenOptions;
 use crate::errors::WriteError;
 use crate::maintain::checkpoint::checkpoint;
-use crate::maintain::upkeep::{apply, merge_text, move_sealed, move_tails, rebuild, seal, take_out_dead};
+use crate::maintain::upkeep::{apply, merge_text, move_growing, move_sealed, rebuild, seal, take_out_dead};
 use crate::open::Running;
 use crate::search::request::Search;
 use crate::state::vectors::Vectors;
@@ -23,7 +23,7 @@ use crate::write::upsert::NewRecord;
 const BATCH: usize = 40;
 
 fn open(vfs: &SimVfs) -> Collection {
-    let wanted = Wanted { dim: Some(2), ..Wanted::default() };
+    let wanted = OpenOptions { dim: Some(2), ..OpenOptions::default() };
     let running = Running { durability: Durability::Interval, threads: 1 };
     Collection::open_on(Arc::new(vfs.clone()), Path::new("/collection"), wanted, running).unwrap()
 }
@@ -49,7 +49,7 @@ fn upsert(collection: &Collection, numbers: std::ops::Range<usize>) {
     collection.upsert(numbers.map(record).collect(), vectors).unwrap();
 }
 
-/// Several tails, several segments of texts, dead rows in the main index and in a tail.
+/// Several growing segments, several segments of texts, dead rows in the main index and in a growing segment.
 fn prepare(collection: &Collection) {
     upsert(collection, 0..BATCH);
     collection.wait_idle().unwrap();
@@ -57,10 +57,10 @@ fn prepare(collection: &Collection) {
         upsert(collection, batch * BATCH..(batch + 1) * BATCH);
         let writer = writer(collection);
         if batch % 2 == 0 {
-            // As a move that fails leaves it: a tail that nothing is added to any more.
+            // As a move that fails leaves it: a growing segment that nothing is added to any more.
             writer
                 .change(|snapshot| {
-                    snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_tail).transpose()?;
+                    snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_segment).transpose()?;
                     Ok::<_, String>(())
                 })
                 .unwrap();
@@ -104,7 +104,7 @@ fn attempt(collection: &Collection, job: fn(&Writer) -> Result<(), WriteError>) 
 
 fn all(writer: &Writer) -> Result<(), WriteError> {
     apply(writer)?;
-    move_tails(writer)?;
+    move_growing(writer)?;
     merge_text(writer)?;
     take_out_dead(writer)?;
     rebuild(writer)
@@ -161,7 +161,7 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
             assert!(why.ends_with(&format!("planted: {step}")), "{why}");
             assert_eq!(why.starts_with("a panic"), panics);
             assert_all_is_found(&collection);
-            // What was written after the failure must not go into tails that are taken for moved.
+            // What was written after the failure must not go into growing segments that are taken for moved.
             upsert(&collection, 9 * BATCH..10 * BATCH);
             assert!(work_all(&collection), "{step}: {:?}", collection.troubles().last());
             assert_all_is_found(&collection);
@@ -182,17 +182,17 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
     let expected = [
         "applied",
         "apply",
-        "drop tails",
+        "drop segments",
         "forget the dead",
         "merge texts",
         "merged texts",
-        "move tails",
+        "move segments",
         "publish",
         "published",
         "rebuild",
         "rebuilt",
         "renumber",
-        "seal tails",
+        "seal segments",
         "take out the dead",
         "write texts",
         "write the index",
@@ -200,17 +200,17 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// A move empties the last tail, so the next one finds it empty, and a batch comes before it looks what to move.
+/// A move empties the last growing segment, so the next one finds it empty, and a batch comes before it looks what to move.
 #[test]
 fn a_batch_that_comes_after_the_seal_is_not_dropped_with_it() {
     let vfs = SimVfs::new();
     let collection = quiet(&vfs);
     upsert(&collection, 0..BATCH);
     let writer = writer(&collection);
-    move_tails(writer).unwrap();
-    let (sealed, tails) = seal(writer).unwrap();
+    move_growing(writer).unwrap();
+    let (sealed, segments) = seal(writer).unwrap();
     upsert(&collection, BATCH..2 * BATCH);
-    move_sealed(writer, &sealed, &tails).unwrap();
+    move_sealed(writer, &sealed, &segments).unwrap();
     for number in 0..2 * BATCH {
         let near = Search { vector: Some(&vector(number)), k: 1, ..Search::default() };
         assert_eq!(collection.search(&near).unwrap().matches[0].id, number.to_string());
@@ -244,7 +244,7 @@ fn the_thread_outlives_a_panic_and_tries_again() {
     while !troubles.is_untold() {
         std::thread::yield_now();
     }
-    assert_eq!(troubles.take_untold(), ["a panic: planted: seal tails"]);
+    assert_eq!(troubles.take_untold(), ["a panic: planted: seal segments"]);
     while fresh(&collection.core.snapshot()) > 0 {
         writer(&collection).signal.wake();
         std::thread::yield_now();

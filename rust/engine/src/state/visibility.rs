@@ -10,31 +10,31 @@ use super::sync::AtomicU64;
 
 /// Rows of a chunk; few in tests, which so meet the ends of chunks, and which models and Miri have to get through.
 pub(crate) const CHUNK: usize = if cfg!(test) { 16 } else { 1 << 14 };
-/// The stamp of a row that lives.
+/// What stands for a row that lives.
 const ALIVE: u64 = u64::MAX;
 
-/// The sequence number of the batch that removed each row. Clones share the stamps, so a snapshot needs no copy of them: it
+/// The sequence number of the batch that removed each row. Clones share the visibility, so a snapshot needs no copy of it: it
 /// asks whether a row died after it was taken.
 ///
 /// ```text
-/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ...      a stamp a row, the largest u64 while it lives
+/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ...      the batch that removed the row, or the largest u64
 ///          [ ]                                                all its rows are dead to every snapshot
 /// ```
 #[derive(Clone, Default)]
-pub(crate) struct Stamps {
+pub(crate) struct Visibility {
     chunks: Vec<Arc<[AtomicU64]>>,
 }
 
-impl Stamps {
-    /// Stamps of rows below `rows`, all of which died before any snapshot. They take memory only where rows are revived.
+impl Visibility {
+    /// Visibility of rows below `rows`, all of which died before any snapshot. They take memory only where rows are revived.
     pub(crate) fn of_dead(rows: u32) -> Self {
-        let mut stamps = Self { chunks: vec![Arc::default(); rows as usize / CHUNK] };
+        let mut visibility = Self { chunks: vec![Arc::default(); rows as usize / CHUNK] };
         let rest = rows as usize % CHUNK;
         if rest > 0 {
             // The rows behind are yet to come.
-            stamps.chunks.push((0..CHUNK).map(|row| AtomicU64::new(if row < rest { 0 } else { ALIVE })).collect());
+            visibility.chunks.push((0..CHUNK).map(|row| AtomicU64::new(if row < rest { 0 } else { ALIVE })).collect());
         }
-        stamps
+        visibility
     }
 
     /// Let a row live that was dead, before any snapshot is made.

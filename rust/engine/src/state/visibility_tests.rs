@@ -1,0 +1,68 @@
+//! The visibility of rows as snapshots use it. These tests stand apart, because `model.rs` compiles `visibility.rs` with atomics that work in models alone.
+
+use crate::state::visibility::{CHUNK, Visibility};
+
+#[test]
+fn a_row_lives_in_snapshots_before_its_death() {
+    let mut visibility = Visibility::default();
+    visibility.grow(200);
+    visibility.bury(170, 5);
+    assert!(visibility.lives(170, 4));
+    assert!(!visibility.lives(170, 5));
+    assert!(visibility.lives(169, 5));
+    assert_eq!(visibility.living(200, 5).len(), 199);
+}
+
+#[test]
+fn a_row_dies_once() {
+    let mut visibility = Visibility::default();
+    visibility.grow(1);
+    visibility.bury(0, 3);
+    visibility.bury(0, 9);
+    assert!(!visibility.lives(0, 3));
+}
+
+#[test]
+fn rows_that_are_dead_to_all_take_no_memory() {
+    let mut visibility = Visibility::default();
+    visibility.grow(2 * CHUNK as u32);
+    for row in 0..CHUNK as u32 {
+        visibility.bury(row, u64::from(row));
+    }
+    visibility.bury(CHUNK as u32, 1);
+    visibility.forget(CHUNK as u64 - 2);
+    assert_eq!(visibility.chunks(), [CHUNK, CHUNK]);
+    visibility.forget(CHUNK as u64 - 1);
+    assert_eq!(visibility.chunks(), [0, CHUNK]);
+    visibility.bury(0, 1);
+    assert!(!visibility.lives(0, CHUNK as u64));
+    assert_eq!(visibility.living(2 * CHUNK as u32, CHUNK as u64).min(), Some(CHUNK as u32 + 1));
+}
+
+#[test]
+fn clones_share_what_they_have_in_common() {
+    let mut visibility = Visibility::default();
+    visibility.grow(1);
+    let clone = visibility.clone();
+    visibility.grow(1000);
+    visibility.bury(0, 1);
+    assert!(!clone.lives(0, 1));
+    assert!(!clone.lives(999, 0), "a row that a snapshot does not know does not live in it");
+}
+
+#[test]
+fn dead_rows_take_no_memory_until_one_is_revived() {
+    let rows = 1000 * CHUNK as u32 - 1;
+    let mut visibility = Visibility::of_dead(rows);
+    assert!(visibility.living(rows, 0).is_empty());
+    visibility.revive(5);
+    visibility.revive(rows - 1);
+    visibility.grow(rows);
+    assert_eq!(visibility.living(rows, 7).into_iter().collect::<Vec<_>>(), [5, rows - 1]);
+    assert_eq!(visibility.chunks().into_iter().filter(|rows| *rows > 0).count(), 2);
+    let mut visibility = Visibility::of_dead(3);
+    visibility.grow(5);
+    assert_eq!(visibility.living(5, 0).into_iter().collect::<Vec<_>>(), [3, 4]);
+    visibility.bury(4, 1);
+    assert_eq!(visibility.living(5, 1).len(), 1);
+}
