@@ -77,7 +77,7 @@ def test_an_unknown_argument_is_a_type_error(index: tiercel.Index) -> None:
         lambda: tiercel.Index(3, space="l2"),  # pyright: ignore[reportCallIssue]
         tiercel.Index,
         lambda: index.search(ROWS, 1, ef=3),  # pyright: ignore[reportCallIssue]
-        lambda: index.search(ROWS),  # pyright: ignore[reportCallIssue]
+        index.search,
         lambda: index.add(ROWS, None, 2),  # pyright: ignore[reportCallIssue]
     ):
         with pytest.raises(TypeError) as error:

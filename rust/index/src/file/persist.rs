@@ -270,7 +270,10 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
     let Some(ids) = Ids::from_parts(&by_slot, |slot| dead.contains(slot), meta.next) else {
         return wrong(IDS, "ids");
     };
-    (state.ids, state.dead) = (ids, Arc::new(dead));
+    state.ids = ids;
+    if dead.count() > 0 {
+        state.dead = Arc::new(dead);
+    }
     reader.expect_len(VECTORS, meta.slots, state.rows.row_bytes())?;
     state.rows = Rows::from_file(&options, meta.slots as usize, |pieces| reader.read_pieces(VECTORS, pieces))?;
     if let Some((row, error)) = state.rows.unfit("section VECT") {
