@@ -251,7 +251,7 @@ def test_other_places_are_refused(url: str) -> None:
 
 
 def test_other_arguments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(tiercel.InvalidInputError, match="url, options: expected those of an object store"):
+    with pytest.raises(tiercel.InvalidInputError, match="url, options: expected a URL and options of an object store"):
         Object("s3://bucket", options={"nonsense": 5})
     for options, named in [(5, "options"), ({"client_options": 5}, r"options\['client_options'\]")]:
         with pytest.raises(tiercel.InvalidInputError, match=f"{named}: expected a mapping, got int"):
@@ -261,7 +261,7 @@ def test_other_arguments_are_refused(tmp_path: Path) -> None:
     for level in (0, 23, "3"):
         with pytest.raises(tiercel.InvalidInputError, match="level: expected"):
             Object("memory:///", level=level)  # pyright: ignore[reportArgumentType]
-    with pytest.raises(tiercel.InvalidInputError, match="url: expected that of a Redis server, got 'nonsense'"):
+    with pytest.raises(tiercel.InvalidInputError, match="url: expected the URL of a Redis server, got 'nonsense'"):
         Redis("nonsense")
     with pytest.raises(tiercel.InvalidInputError, match="path_or_agent: expected a path or an AgentFS, got 5"):
         AgentFS(5)

@@ -268,7 +268,6 @@ def test_mistakes_are_those_of_the_search(index: tiercel.Index, collection: tier
         (index, (["a"] * 4, 1), {}),
         (index, ([1, np.nan, 0, 0], 1), {}),
         (index, ([[1, 2], [3]], 1), {}),
-        (index, (ROWS[0],), {}),
         (index, (ROWS[0], 1, 2), {}),
         (index, (ROWS[0], 1), {"k": 1}),
         (index, (ROWS[0], 1), {"nothing": 1}),

@@ -81,7 +81,7 @@ class Redis(RemoteTier):
                 decode_responses=False,
             )
         except ValueError as error:
-            raise InvalidInputError(f"url: expected one of a Redis server, got {self._place!r}: {error}") from error
+            raise InvalidInputError(f"url: expected the URL of a Redis server, got {self._place!r}: {error}") from error
 
     def close(self) -> None:
         """Close the connections; the server keeps its contents. Closing twice is harmless."""
