@@ -61,7 +61,14 @@ pub trait Codec: Clone + Send + Sync + 'static {
     fn prepare_row(&self, row: &[u8], query: &mut Self::Query);
 
     /// Compare a query with a row. `dim` is [`Self::dim`], a constant where the loop is compiled for one dimension.
-    fn key<I: Isa>(&self, query: &Self::Query, row: &[u8], dim: usize) -> Self::Key;
+    ///
+    /// It runs once a distance. A check in it keeps the compiler from holding the query in registers from one row to the next, so the
+    /// loop promises what would be checked.
+    ///
+    /// # Safety
+    ///
+    /// This codec has made the query ready, the row has [`Self::row_bytes`] bytes, and the machine has the instruction set.
+    unsafe fn key<I: Isa>(&self, query: &Self::Query, row: &[u8], dim: usize) -> Self::Key;
 
     /// The distance that a key stands for.
     fn distance(query: &Self::Query, key: Self::Key) -> f32;

@@ -11,7 +11,7 @@
 
 use std::borrow::Cow;
 
-use tiercel_simd::{Buffer, Isa, packed, slices};
+use tiercel_simd::{Buffer, Isa, packed};
 
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
 use crate::rotation::Rotation;
@@ -260,13 +260,17 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
     }
 
     #[inline(always)]
-    fn key<I: Isa>(&self, query: &ScalarQuery, row: &[u8], dim: usize) -> i32 {
-        let codes = &query.codes[..dim];
-        match (Self::IS_FOUR, SQUARE) {
-            (true, false) => -slices::dot_u4i8::<I>(row, codes),
-            (true, true) => slices::l2_u4i8::<I>(row, codes),
-            (false, false) => -slices::dot_u8i8::<I>(row, codes),
-            (false, true) => slices::l2_u8i8::<I>(row, codes),
+    unsafe fn key<I: Isa>(&self, query: &ScalarQuery, row: &[u8], dim: usize) -> i32 {
+        debug_assert!(query.codes.len() == dim && row.len() == Self::row_bytes(dim));
+        let (row, codes) = (row.as_ptr(), query.codes.as_ptr());
+        // SAFETY: a query that this codec made ready has `dim` codes, and a row has codes for as many; the caller promises the rest.
+        unsafe {
+            match (Self::IS_FOUR, SQUARE) {
+                (true, false) => -I::dot_u4i8(row, codes, dim),
+                (true, true) => I::l2_u4i8(row, codes, dim),
+                (false, false) => -I::dot_u8i8(row, codes, dim),
+                (false, true) => I::l2_u8i8(row, codes, dim),
+            }
         }
     }
 

@@ -18,7 +18,6 @@ pub mod kernels;
 mod level;
 pub mod packed;
 pub mod reference;
-pub mod slices;
 
 pub use buffer::{Buffer, Plain};
 pub use chunked::Chunked;

@@ -203,12 +203,13 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
 
     #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &C::Query, slot: u32) -> i32 {
-        // SAFETY: the caller promises a slot with codes; a row takes no more bytes than the stride, as `new` checked.
-        let row = unsafe {
+        // SAFETY: the caller promises a slot with codes, a query that this space made ready, and the instruction set; a row takes no
+        // more bytes than the stride, as `new` checked.
+        unsafe {
             let address = self.codes.bytes.address_unchecked(slot as usize, self.stride(), self.shift());
-            std::slice::from_raw_parts(address, C::row_bytes(self.dim()))
-        };
-        self.codec.key::<I>(query, row, self.dim()).order()
+            let row = std::slice::from_raw_parts(address, C::row_bytes(self.dim()));
+            self.codec.key::<I>(query, row, self.dim()).order()
+        }
     }
 
     #[inline(always)]

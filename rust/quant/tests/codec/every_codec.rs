@@ -50,7 +50,8 @@ impl<C: Codec> Loop for ComparedLoop<'_, C> {
         for row in &rows {
             for (query, distances) in [(&query, &mut by_query), (&coded, &mut by_code)] {
                 // As an index keeps it.
-                let key = C::Key::from_order(codec.key::<I>(query, row, dim).order());
+                // SAFETY: the rows are as long as rows are, and this codec made the query ready; `Level::run` checked the instruction set.
+                let key = C::Key::from_order(unsafe { codec.key::<I>(query, row, dim) }.order());
                 distances.push(C::distance(query, key));
             }
         }
