@@ -274,7 +274,7 @@ class Prefetcher(Handle):
         self._verdicts.append(used)
         self._used += used
         self._wasted += not used
-        # The rest cannot make up for so many any more.
+        # More than half of a full round is wasted already, whatever the rest brings.
         if self._verdicts.count(False) > _JUDGED // 2:
             self._switch_off()
 

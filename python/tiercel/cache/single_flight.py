@@ -62,7 +62,7 @@ class LoadFlight(Flight[bytes | Uncached | Failed]):
         """Whether it is the successor of a failed flight."""
         self.table: LoadFlights | None = None
         self.waits_for: dict[object, LoadFlight] = {}
-        """The flights that its loader waits for now."""
+        """The flights that the loader of this one is waiting for."""
         self.refreshes = False
         """Whether it reloads a stale value in the background."""
         self.is_completing = False

@@ -69,7 +69,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Place sections of these lengths behind a header with a label of so many bytes; `None` if they end beyond the largest u64.
+    /// Place sections of these lengths behind a header whose label has `label` bytes; `None` if they end beyond the largest u64.
     pub(super) fn new(label: usize, sections: &[(Tag, u64)]) -> Option<Self> {
         let mut end = (header_len(label, sections.len()) as u64).next_multiple_of(ALIGN as u64);
         let place = |&(tag, len): &(Tag, u64)| {
@@ -106,7 +106,7 @@ pub fn file_len(kind: &Kind, sections: &[(Tag, u64)]) -> Option<u64> {
     Layout::new(kind.newest().1, sections).map(|layout| layout.file_len)
 }
 
-/// Bytes of a header with a label of so many bytes and `count` sections, without its padding.
+/// Bytes of a header with `count` sections and a label of `label` bytes, without its padding.
 pub(super) fn header_len(label: usize, count: usize) -> usize {
     FIXED + label + count * ENTRY + CHECKSUM
 }

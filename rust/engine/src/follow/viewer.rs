@@ -53,7 +53,7 @@ impl Following {
 }
 
 impl Shared {
-    /// Wait; tells whether to stop.
+    /// Wait. Returns whether to stop.
     fn waits(&self, every: Duration) -> bool {
         let mut stop = self.stop.lock();
         if !*stop {

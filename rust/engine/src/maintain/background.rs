@@ -103,7 +103,7 @@ fn run(writer: &Writer) {
     }
 }
 
-/// Do what is due. Whatever stops it, by an error or a panic, the next attempt begins anew: each step changes what others see
+/// Do what is due. Whatever stops it, by an error or a panic, the next attempt starts over: each step changes what others see
 /// by one statement, and finds what an earlier attempt has done.
 fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     let mut maintenance = writer.maintenance.lock();

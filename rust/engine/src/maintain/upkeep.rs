@@ -14,7 +14,7 @@ const SPARE: u64 = 8192;
 /// Growing segments that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
 /// of vectors, and what is moved is copied before.
 const MOVED: usize = 4;
-/// Vectors that are copied at a time while an index is built anew.
+/// Vectors that are copied at a time while an index is rebuilt.
 const REBUILT: usize = 1 << 16;
 
 /// Put what is in the log into the record database.
@@ -86,7 +86,7 @@ fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Ve
     Ok((all, values))
 }
 
-/// Build the main index anew without dead rows, if it has any: their slots come back.
+/// Rebuild the main index without its dead rows, if it has any: their slots come back.
 pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
     let sealed = move_growing(writer)?;
     take_out_dead(writer)?;
@@ -159,12 +159,12 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
     })
 }
 
-/// Whether so much has to do with the dead that making it anew pays.
+/// Whether the dead are so many that a rebuild pays.
 pub(crate) const fn is_mostly_dead(all: u64, live: u64) -> bool {
     all > 2 * live + SPARE
 }
 
-/// Build the main index anew if most of it is rows that were taken out.
+/// Rebuild the main index if most of it is rows that were taken out.
 pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
     let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
     if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer) } else { Ok(()) }

@@ -32,7 +32,7 @@ impl Signal {
         self.changed.notify_one();
     }
 
-    /// Wait for work, a while at most; tells whether to stop.
+    /// Wait for work, but not for long. Returns whether to stop.
     pub(crate) fn wait(&self) -> bool {
         let mut wanted = self.wanted.lock();
         if !wanted.work && !wanted.stop {
