@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tiercel_container::log::{self, LogWriter};
+use tiercel_container::log::{LogWriter, NewGroup};
 use tiercel_container::{Identity, VfsLock};
 
 use crate::batch::{Applied, Batch, Condition};
@@ -128,7 +128,7 @@ impl Writer {
         }
         let mut stage = Stage::new(&self.reader);
         let mut results = Vec::with_capacity(batches.len());
-        let mut group = log::begin_group();
+        let mut group = NewGroup::new();
         let mut count = 0;
         let mut vectors = false;
         for batch in batches {
@@ -144,7 +144,7 @@ impl Writer {
             return Ok(results);
         }
         let (changes, counters) = (stage.changes, stage.counters);
-        log::end_group(&mut group, self.counters.sequence + 1, count, self.counters.next_row);
+        let group = group.seal(self.counters.sequence + 1, count, self.counters.next_row);
         let written = self.log.append(&group, if vectors { counters.next_row } else { 0 }, durable);
         self.latch(written.map_err(CommitError::from))?;
         if durable {

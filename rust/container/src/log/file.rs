@@ -277,29 +277,13 @@ impl LogFile {
     }
 }
 
-/// Room for the fixed part of a group, to put batches behind it.
-pub fn begin_group() -> Vec<u8> {
-    vec![0; GROUP]
-}
-
-/// Fill in the fixed part of a group that has all its batches.
-pub fn end_group(group: &mut [u8], sequence: u64, count: u32, first_row: u32) {
-    let length = (group.len() - GROUP) as u64;
-    group[..8].copy_from_slice(&length.to_le_bytes());
-    group[8..16].copy_from_slice(&sequence.to_le_bytes());
-    group[16..20].copy_from_slice(&count.to_le_bytes());
-    group[20..24].copy_from_slice(&first_row.to_le_bytes());
-    let (fixed, batches) = group.split_at_mut(GROUP);
-    let checksum = checksum(fixed, batches);
-    fixed[24..].copy_from_slice(&checksum.to_le_bytes());
-}
-
 /// The chain up to a group, given that up to the one before it. Two logs that agree in it have the same groups.
 pub fn chain(before: u32, group: &[u8]) -> u32 {
     crc32c::crc32c_append(before, &group[24..GROUP]).max(1)
 }
 
-fn checksum(fixed: &[u8], batches: &[u8]) -> u32 {
+/// The checksum of a group: of its fixed part before it, and of its batches.
+pub(super) fn checksum(fixed: &[u8], batches: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&fixed[..24]), batches)
 }
 

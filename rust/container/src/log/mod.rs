@@ -7,14 +7,15 @@ mod file;
 mod group;
 #[cfg(test)]
 mod model;
+mod new_group;
 mod read;
 mod sync;
 mod writer;
 
 pub use file::{
-    FIRST, GROUP, LogFile, LogFiles, LogHeader, LoggedGroup, MAX_NUMBER, Mark, PREFIX, begin_group, chain, end_group,
-    file_name, number_of,
+    FIRST, GROUP, LogFile, LogFiles, LogHeader, LoggedGroup, MAX_NUMBER, Mark, PREFIX, chain, file_name, number_of,
 };
 pub use group::Group;
+pub use new_group::{NewGroup, SealedGroup};
 pub use read::{Place, end, read_until, verify, walk};
 pub use writer::{AppendError, LogWriter, Part, create};

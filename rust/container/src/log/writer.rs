@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
+use crate::log::new_group::SealedGroup;
 use crate::place::gone;
 use crate::room::NoRoom;
 use crate::sector::write_sector;
@@ -110,12 +111,18 @@ impl LogWriter {
 
     /// Append a group that has vectors of rows below `rows`, and sync it if it is to be `durable`. Without room nothing is changed;
     /// after any other failure nothing is known about the file.
-    pub fn append(&mut self, group: &[u8], rows: u32, durable: bool) -> Result<(), AppendError> {
+    pub fn append(&mut self, group: &SealedGroup<'_>, rows: u32, durable: bool) -> Result<(), AppendError> {
         self.cut_off()?;
         let (file, end) = self.last();
         // A sync that fails leaves no doubt about what was synced before. What was not may be gone.
         let alone = durable && !self.is_ahead();
-        let written = file.file.write_at(end, group).and_then(|()| if alone { file.file.sync() } else { Ok(()) });
+        let mut to = end;
+        let write = |part: &[u8]| {
+            file.file.write_at(to, part)?;
+            to += part.len() as u64;
+            Ok(())
+        };
+        let written = group.parts().try_for_each(write).and_then(|()| if alone { file.file.sync() } else { Ok(()) });
         if let Err(error) = written {
             let why = NoRoom::of(&error).ok_or(AppendError::Failed(error))?;
             self.torn = true;
@@ -123,12 +130,12 @@ impl LogWriter {
             return Err(self.cut_off().err().unwrap_or(AppendError::NoRoom(why)));
         }
         if let Some(part) = self.parts.last_mut() {
-            part.end += group.len() as u64;
+            part.end = to;
             part.rows = part.rows.max(rows);
         }
-        self.chain = log_file::chain(self.chain, group);
+        self.chain = log_file::chain(self.chain, group.fixed());
         let synced = match (durable, alone) {
-            (true, true) => self.mark(&file, end + group.len() as u64),
+            (true, true) => self.mark(&file, to),
             (true, false) => self.sync(),
             (false, _) => Ok(()),
         };

@@ -11,12 +11,12 @@ use tiercel_text::Segment;
 use crate::config::Config;
 use crate::errors::OpenError;
 use crate::follow::steady::steady;
-use crate::state::apply::apply;
-use crate::state::apply::{Fresh, Packed, index_fields, merge_few};
+use crate::state::apply::{Fresh, Packed, apply, merge_few};
 use crate::state::checkpoint::last_checkpoint;
 use crate::state::core::Core;
 use crate::state::load::{config_of, read};
 use crate::state::snapshot::Snapshot;
+use crate::state::unindexed::NewMetadata;
 use crate::state::vectors::{SEGMENT, Vectors};
 
 /// Rows that a newer checkpoint must have in its files before a reader takes them from there. Until then it has the vectors of what it
@@ -137,7 +137,7 @@ impl State {
             self.buried.extend(dead.into_iter().map(|row| (u64::from(row), sequence)));
             Ok::<_, OpenError>(())
         })?;
-        index_fields(core, &metadata).map_err(damaged)?;
+        NewMetadata::of(&core.snapshot(), metadata).index(core);
         merge_few(core).map_err(damaged)?;
         if self.buried.len() >= BURIED {
             self.take_out_dead(core);

@@ -8,7 +8,6 @@ use tiercel_text::Segment;
 use crate::config::Config;
 use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
-use crate::trouble::caught;
 
 /// Rows with new metadata from which on the indexes of fields are made anew.
 const CHANGED: u64 = 4096;
@@ -114,22 +113,4 @@ fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
     } else {
         snapshot.changed = Arc::new(changed);
     }
-}
-
-/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A build of indexes that began before it was
-/// the newest reads these rows itself.
-pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(), String> {
-    let snapshot = core.snapshot();
-    let first = snapshot.rows - metadata.len() as u32;
-    let covered = snapshot.fields.rows_covered();
-    let records = (first..).zip(metadata).filter(|(row, _)| *row >= covered);
-    let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
-    if caught(|| snapshot.fields.insert(snapshot.rows, records)).is_err() {
-        // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when they are asked for.
-        core.change(|snapshot| {
-            snapshot.renew_fields();
-            Ok::<_, String>(())
-        })?;
-    }
-    Ok(())
 }

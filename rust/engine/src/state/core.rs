@@ -1,10 +1,12 @@
 //! What searches need: the newest snapshot, and how the next one takes its place.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
 use crate::events::Events;
+use crate::filter::FieldIndexes;
 use crate::state::current::Current;
 use crate::state::known::Filters;
 use crate::state::snapshot::Snapshot;
@@ -49,6 +51,17 @@ impl Core {
         older.retain(|snapshot| snapshot.strong_count() > 0);
         older.push(Arc::downgrade(&old));
         Ok(())
+    }
+
+    /// Let new indexes over metadata take the place of these, unless others already have.
+    pub(crate) fn renew_fields(&self, replaced: &Arc<FieldIndexes>) {
+        // Nothing here can fail.
+        let _ = self.change(|snapshot| {
+            if Arc::ptr_eq(&snapshot.fields, replaced) {
+                snapshot.renew_fields();
+            }
+            Ok::<_, Infallible>(())
+        });
     }
 
     /// The last batch that all snapshots have, those that searches still hold among them.

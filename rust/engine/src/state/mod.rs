@@ -12,6 +12,7 @@ mod model;
 pub(crate) mod signal;
 pub(crate) mod snapshot;
 mod sync;
+pub(crate) mod unindexed;
 pub(crate) mod vectors;
 pub(crate) mod visibility;
 #[cfg(test)]

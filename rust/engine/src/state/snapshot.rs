@@ -37,7 +37,7 @@ pub(crate) struct Snapshot {
     pub(crate) fields: Arc<FieldIndexes>,
     /// The rows that there were when `fields` was made.
     pub(crate) rows_before_fields: u32,
-    /// Rows whose metadata was replaced after `fields` had taken them in.
+    /// Rows whose metadata was replaced: `fields` may have what they had before.
     pub(crate) changed: Arc<RoaringBitmap>,
     pub(crate) reader: Reader,
     /// Shared by all snapshots of a reading.

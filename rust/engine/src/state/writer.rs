@@ -12,6 +12,7 @@ use crate::state::checkpoint::Maintenance;
 use crate::state::core::Core;
 use crate::state::signal::Signal;
 use crate::state::snapshot::Snapshot;
+use crate::state::unindexed::Unindexed;
 use crate::trouble::Part;
 
 /// What writers and the background thread share.
@@ -20,6 +21,8 @@ pub(crate) struct Writer {
     pub(crate) store: Store,
     /// Batches of the transaction that is being published, until the last of them has come.
     pub(crate) unpublished: Mutex<Vec<(Applied, Fresh)>>,
+    /// Metadata of published batches that no index of a field has yet.
+    pub(crate) unindexed: Unindexed,
     /// Held by the thread that merges small segments of texts after its commit.
     pub(crate) merging: Mutex<()>,
     /// Rows that died and are still in an index, and the batches that they died with.
@@ -39,6 +42,7 @@ impl Writer {
             core,
             store,
             unpublished: Mutex::default(),
+            unindexed: Unindexed::default(),
             merging: Mutex::default(),
             buried: Mutex::new(Vec::new()),
             failure: Mutex::new(None),

@@ -2,8 +2,9 @@
 
 use tiercel_store::Applied;
 
-use crate::state::apply::{Fresh, apply, index_fields};
+use crate::state::apply::{Fresh, apply};
 use crate::state::snapshot::Snapshot;
+use crate::state::unindexed::NewMetadata;
 use crate::state::writer::Writer;
 use crate::trouble::caught;
 
@@ -35,5 +36,6 @@ fn show(writer: &Writer, applied: &Applied, fresh: Fresh) -> Result<(), String> 
         Ok::<_, String>(())
     };
     writer.change(|snapshot| batches.into_iter().try_for_each(|batch| apply_one(snapshot, batch)))?;
-    index_fields(&writer.core, &metadata)
+    writer.unindexed.queue(NewMetadata::of(&writer.snapshot(), metadata));
+    Ok(())
 }

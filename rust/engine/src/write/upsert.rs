@@ -192,10 +192,12 @@ impl Collection {
         committed
     }
 
-    /// Check that a committed batch is searchable, and merge the texts that it and others have left, unless another thread does.
+    /// Check that a committed batch is searchable. Then index the metadata and merge the texts that it and others have left, unless
+    /// another thread does.
     pub(crate) fn check_published(&self, applied: &Applied) -> Result<(), WriteError> {
         let writer = self.writer()?;
         if self.sequence() >= applied.sequence {
+            writer.unindexed.index(&writer.core);
             if let Some(_merging) = writer.merging.try_lock() {
                 // What fails here the background tries again, and notes.
                 let _ = caught(|| merge_few(&writer.core));

@@ -8,6 +8,8 @@
 //!         the vectors
 //! ```
 
+use tiercel_container::log::NewGroup;
+
 use crate::batch::{Batch, Change};
 use crate::limits::MAX_ROWS;
 use crate::record::RecordRef;
@@ -27,7 +29,13 @@ pub(crate) struct LoggedBatch<'a> {
 }
 
 /// Append a batch to a group.
-pub(crate) fn encode(batch: &Batch, group: &mut Vec<u8>) {
+pub(crate) fn encode<'a>(batch: &'a Batch, group: &mut NewGroup<'a>) {
+    encode_changes(batch, group.end());
+    group.push(&batch.vectors);
+}
+
+/// Append all of a batch but its vectors.
+fn encode_changes(batch: &Batch, group: &mut Vec<u8>) {
     let vectors = batch.vectors.len().checked_div(batch.width).unwrap_or(0);
     let width = if vectors == 0 { 0 } else { batch.width };
     group.extend((batch.changes.len() as u32).to_le_bytes());
@@ -49,7 +57,6 @@ pub(crate) fn encode(batch: &Batch, group: &mut Vec<u8>) {
         group.extend((record.encoded_len() as u32).to_le_bytes());
         record.encode_onto(group);
     }
-    group.extend_from_slice(&batch.vectors);
 }
 
 /// Take a batch off the front of the batches of a group; `None` if there is none.
@@ -130,8 +137,10 @@ mod tests {
         ];
         let batch = Batch { changes, width: 2, vectors: vec![1, 2, 3, 4].into(), ..Batch::default() };
         let mut bytes = Vec::new();
-        encode(&batch, &mut bytes);
-        encode(&Batch::default(), &mut bytes);
+        for batch in [&batch, &Batch::default()] {
+            encode_changes(batch, &mut bytes);
+            bytes.extend_from_slice(&batch.vectors);
+        }
         let mut rest = bytes.as_slice();
         let read = decode(&mut rest).unwrap();
         assert_eq!((read.changes().unwrap(), read.width, read.vectors), (batch.changes, 2, &[1, 2, 3, 4][..]));
