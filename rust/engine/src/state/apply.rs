@@ -1,4 +1,4 @@
-//! How a committed batch becomes a part of a snapshot.
+//! Applying a committed batch to a snapshot.
 
 use std::sync::Arc;
 
@@ -10,10 +10,11 @@ use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
 use crate::trouble::caught;
 
-/// Rows with new metadata from which on the indexes of fields are made anew.
+/// Rows with new metadata from which the indexes over metadata are renewed.
 const CHANGED: u64 = 4096;
 
-/// Vectors, one after the other: a batch of the store shares them, so the log and an index copy them from the same memory.
+/// Concatenated vectors. A batch of the store shares them, so the log and an index copy them from
+/// the same memory.
 #[derive(Default)]
 pub(crate) struct Packed(pub(crate) Vec<f32>);
 
@@ -23,20 +24,20 @@ impl AsRef<[u8]> for Packed {
     }
 }
 
-/// What searches need of the new rows of a batch that was committed.
+/// The data of a committed batch's new rows that searches need.
 #[derive(Default)]
 pub(crate) struct Fresh {
     /// For each new row, whether it has a vector.
     pub(crate) with_vector: Vec<bool>,
     pub(crate) vectors: Arc<Packed>,
-    /// The texts, by place among the new rows.
+    /// The texts, by index among the new rows.
     pub(crate) segment: Option<Segment>,
     /// The metadata of each new row.
     pub(crate) metadata: Vec<Option<String>>,
 }
 
-/// Take a committed batch into a snapshot, or several at once as if they were the last of them; `reader` shows the records after it.
-/// Gives the rows that died.
+/// Apply a committed batch to a snapshot, or several batches as if they were the last one; `reader`
+/// shows the records after it. Return the rows that died.
 pub(crate) fn apply(
     snapshot: &mut Snapshot,
     applied: &Applied,
@@ -60,7 +61,7 @@ pub(crate) fn apply(
     let vectors = &fresh.vectors.0;
     let count = fresh.with_vector.iter().filter(|with| **with).count();
     if let Some(dim) = vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
-        // The first vectors say how long all are.
+        // The first vectors set the dim.
         snapshot.take_config(Config { dim: Some(dim), ..(*snapshot.config).clone() })?;
     }
     if let Some(searched) = snapshot.vectors.as_ref().filter(|_| !vectors.is_empty()) {
@@ -77,17 +78,19 @@ pub(crate) fn apply(
     Ok(dead)
 }
 
-/// Documents that are merged by whoever commits or follows; more is left to the background.
+/// The most documents that a committing or following thread merges; larger merges are left to the
+/// background.
 const MERGED_AT_ONCE: usize = 4096;
 
-/// Merge the small segments of texts that batches have left. Each merge runs beside commits and is published in a moment.
+/// Merge the small text segments that batches leave. Each merge runs concurrently with commits and
+/// is published quickly.
 pub(crate) fn merge_few(core: &Core) -> Result<(), String> {
     let next = || core.snapshot().text.plan_merge().filter(|merge| merge.documents() <= MERGED_AT_ONCE);
     while let Some(merge) = next() {
         let merged = Arc::new(merge.run().map_err(|error| error.to_string())?);
         let mut done = false;
         core.change(|snapshot| {
-            // Somebody else may have merged some of them meanwhile.
+            // Another thread may have merged some of them meanwhile.
             if let Some(text) = snapshot.text.merged(&merge, merged) {
                 (snapshot.text, done) = (text, true);
             }
@@ -100,7 +103,7 @@ pub(crate) fn merge_few(core: &Core) -> Result<(), String> {
     Ok(())
 }
 
-/// Note that the last batch has replaced the metadata of rows.
+/// Record that the last batch replaced the metadata of rows.
 fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
     if rows.is_empty() {
         return;
@@ -116,8 +119,8 @@ fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
     }
 }
 
-/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A build of indexes that began before it was
-/// the newest reads these rows itself.
+/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A
+/// build of indexes that began before it was the newest reads these rows itself.
 pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(), String> {
     let snapshot = core.snapshot();
     let first = snapshot.rows - metadata.len() as u32;
@@ -125,7 +128,8 @@ pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(
     let records = (first..).zip(metadata).filter(|(row, _)| *row >= covered);
     let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
     if caught(|| snapshot.fields.insert(snapshot.rows, records)).is_err() {
-        // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when they are asked for.
+        // Indexes that lack rows, or may be half changed, give way to new ones, which read the
+        // records when they are asked for.
         core.change(|snapshot| {
             snapshot.renew_fields();
             Ok::<_, String>(())
