@@ -16,13 +16,13 @@ pub enum OpenError {
     /// The collection has a different configuration.
     #[error("{option}: expected {stored}, {why}, got {wanted}")]
     Differs {
-        /// What differs.
+        /// The option that differs.
         option: &'static str,
-        /// What the collection has.
+        /// The value in the collection.
         stored: String,
         /// Why or where the collection has that.
         why: &'static str,
-        /// What the caller asked for.
+        /// The value that the caller asked for.
         wanted: String,
     },
     /// A record does not agree with the schema to be added.
@@ -38,7 +38,7 @@ pub enum OpenError {
         wanted: FieldType,
         /// The record.
         id: String,
-        /// What it has.
+        /// The value in the record.
         got: String,
     },
     /// The extended configuration was not written.
@@ -66,7 +66,7 @@ pub enum OpenError {
     Damaged {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The reason.
         what: String,
     },
     /// Another collection has replaced the one that was opened.
@@ -86,7 +86,7 @@ impl From<store::ReadError> for OpenError {
     }
 }
 
-/// Why nothing was written.
+/// Why a write failed.
 #[derive(Clone, Debug, Error)]
 pub enum WriteError {
     /// A vector is invalid.
@@ -151,7 +151,7 @@ pub enum WriteError {
         at: usize,
         /// Its id.
         id: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
     /// Metadata does not agree with the schema.

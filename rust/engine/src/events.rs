@@ -22,7 +22,7 @@ pub enum Level {
 pub struct Event {
     /// Its severity.
     pub level: Level,
-    /// What happened.
+    /// The message.
     pub what: String,
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Part {
 /// A failure that no call reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// What failed, and why.
+    /// The failure and its cause.
     pub what: String,
     /// When it last happened.
     pub at: SystemTime,

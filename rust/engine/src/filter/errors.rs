@@ -12,27 +12,27 @@ pub enum FilterError {
     /// A value of a kind that is not allowed at its place.
     #[error("filter{at}: expected {expected}, got {got}")]
     Unexpected {
-        /// Where in the filter.
+        /// The place in the filter.
         at: String,
-        /// What is allowed there.
+        /// The values that are allowed there.
         expected: &'static str,
-        /// What was passed.
+        /// The value that was passed.
         got: String,
     },
     /// A name with a dollar sign that is not an operator at its place.
     #[error("filter{at}: expected {expected}, got the operator {got}")]
     Operator {
-        /// Where in the filter.
+        /// The place in the filter.
         at: String,
         /// The operators that are allowed there.
         expected: &'static str,
-        /// What was passed.
+        /// The operator that was passed.
         got: String,
     },
     /// Filters or operands that are nested too deeply.
     #[error("filter{at}: expected at most {limit} levels of nesting")]
     TooDeep {
-        /// Where in the filter.
+        /// The place in the filter.
         at: String,
         /// The maximum number of levels.
         limit: usize,
@@ -65,7 +65,7 @@ pub enum MetadataError {
     NotJson {
         /// The row.
         row: u32,
-        /// What is wrong with the text.
+        /// The parse error.
         source: serde_json::Error,
     },
     /// Too much text for an index.

@@ -33,7 +33,7 @@ const STRING: u8 = 5;
 const DATE: u8 = 6;
 const WHOLE: u8 = 7;
 
-/// What the value of a key belongs to.
+/// Whether a key is for the value of a field or of a list element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     /// The field itself.
@@ -139,8 +139,8 @@ fn write_number(number: &Number, key: &mut Vec<u8>) {
     key.extend_from_slice(&rest.to_be_bytes());
 }
 
-/// Write bytes that are equal only for equal values: texts carry their length. The order of the
-/// bytes means nothing.
+/// Write bytes that are equal for equal values and for no others: texts carry their length. The
+/// order of the bytes means nothing.
 fn write_whole(value: &Value, key: &mut Vec<u8>) {
     match value {
         Value::Array(elements) => {

@@ -41,7 +41,7 @@ const SHOWN: usize = 10;
 const KINDS: [(&str, Kind); 5] =
     [("bool", Kind::Bool), ("int", Kind::Int), ("float", Kind::Float), ("str", Kind::Str), ("date", Kind::Date)];
 
-/// What disagrees with a schema.
+/// Disagreements with a schema.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SchemaError {
     /// The value of a field disagrees.
@@ -59,7 +59,7 @@ pub enum SchemaError {
         field: String,
         /// Its type.
         expected: FieldType,
-        /// What was passed.
+        /// A description of the value that was passed.
         got: String,
     },
     /// Metadata cannot be read.
@@ -67,7 +67,7 @@ pub enum SchemaError {
     NotJson {
         /// The position of the record in the batch.
         at: usize,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
     /// A requested field is not in the schema.
@@ -87,7 +87,7 @@ pub enum SchemaError {
         field: String,
         /// Its type.
         expected: FieldType,
-        /// What was passed.
+        /// A description of the value that was passed.
         got: String,
     },
 }
@@ -250,9 +250,9 @@ impl Schema {
         self.0.get(field).is_none_or(|kind| kind.kind != Kind::Str)
     }
 
-    /// Interpret a filter by the types: in a field of dates, a string is read as a date, so that
-    /// `$eq` and `$lt` agree on what equals it. Return an error for a field outside the schema, or
-    /// for a condition that can never hold.
+    /// Interpret a filter by the types: in a field of dates, a string operand is read as a date, so
+    /// that equality and order both compare instants. Return an error for a field outside the
+    /// schema, or for a condition that can never hold.
     pub(crate) fn typed<'f>(&self, filter: &'f Filter) -> Result<Cow<'f, Filter>, SchemaError> {
         if self.is_empty() {
             return Ok(Cow::Borrowed(filter));

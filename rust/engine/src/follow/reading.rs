@@ -23,7 +23,7 @@ use crate::state::vectors::{SEGMENT, Vectors};
 /// then the reader keeps the vectors that it followed in growing segments. The limit keeps readers
 /// from getting slower without end while the writer writes checkpoints.
 const MANY: u32 = 4 * SEGMENT as u32;
-/// Dead rows from which they are taken out of the indexes.
+/// Dead rows at which they are taken out of the indexes.
 const BURIED: usize = 1024;
 /// How long a forked process waits for a lock that a thread of its parent may have held at the
 /// fork.

@@ -21,9 +21,9 @@ use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 use crate::trouble::Part;
 
-/// Bytes of changes in memory from which they are put into the record database.
+/// Bytes of changes in memory at which they are put into the record database.
 const UNAPPLIED: usize = 16 << 20;
-/// Fresh vectors, or dead rows, from which they are processed while writes go on.
+/// Fresh vectors, or dead rows, at which they are processed even while writes go on.
 const MANY: usize = 1024;
 /// Rounds without a change after which even a few are processed.
 const IDLE: u32 = 3;

@@ -29,7 +29,7 @@ use crate::trouble::caught;
 
 const RENUMBERED: &str = "renumbered";
 
-/// Rows from which the background renumbers them: half of the possible ones.
+/// Rows at which the background renumbers them: half of the possible ones.
 const MANY: u32 = if cfg!(test) { 1 << 14 } else { 1 << 31 };
 
 /// Whether enough rows are dead that renumbering the live ones pays.

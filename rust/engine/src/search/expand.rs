@@ -19,7 +19,7 @@ use crate::state::vectors::{Near, Nearest};
 /// How to expand the found records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expand {
-    /// Where a record leads to.
+    /// The records to which a record leads.
     pub walk: Walk,
     /// The number of steps, at least 1.
     pub hops: usize,
@@ -27,7 +27,7 @@ pub struct Expand {
     pub decay: f32,
 }
 
-/// Where a record leads to.
+/// The records to which a record leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// To the ids in a field of its metadata, by its dotted name: a string or a list of strings.

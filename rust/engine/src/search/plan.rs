@@ -11,7 +11,7 @@ use tiercel_text::Query;
 
 use crate::search::request::Search;
 
-/// How a search went.
+/// A report on a search.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// `vector`, `text`, `hybrid` or `nothing`.
@@ -32,9 +32,9 @@ pub struct Plan {
 /// A stage of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
-    /// What it did.
+    /// Its name.
     pub name: &'static str,
-    /// How long it took.
+    /// Its duration in seconds.
     pub seconds: f64,
     /// The records it returned.
     pub count: usize,
@@ -47,7 +47,7 @@ impl Plan {
     }
 }
 
-/// Where the results of a search come from.
+/// The source of the results of a search.
 #[derive(Clone, Copy)]
 pub(crate) enum Way<'a> {
     /// The request is empty, or no record may be found.

@@ -29,7 +29,7 @@ pub struct Search<'a> {
     pub rerank: Option<usize>,
     /// The weight of relevance when choosing for diversity, from 0 to 1.
     pub mmr: Option<f32>,
-    /// What each result includes.
+    /// The parts that each result includes.
     pub include: Include,
     /// Whether to list the fields that no record has in the plan.
     pub explain: bool,
@@ -56,7 +56,7 @@ impl Search<'_> {
     }
 }
 
-/// What a result includes besides id and score.
+/// The parts of a record that a result includes, besides id and score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is requested separately")]
 pub struct Include {
@@ -66,7 +66,7 @@ pub struct Include {
     pub metadata: bool,
     /// The vector.
     pub vector: bool,
-    /// Where the query words occur in the text.
+    /// The places of the query words in the text.
     pub highlights: bool,
 }
 

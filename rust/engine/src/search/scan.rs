@@ -1,8 +1,8 @@
 //! Records in order, read from one snapshot a chunk at a time.
 //!
-//! Of the records still to come, a scan keeps their rows, and with an order by a field a key each.
-//! It holds the disk and memory state of its snapshot, and the vectors only if it returns them. It
-//! goes on whatever is written meanwhile.
+//! A scan keeps the rows of the records still to come, and a key for each if it is ordered by a
+//! field. It holds the disk and memory state of its snapshot, and the vectors only if it returns
+//! them. It goes on whatever is written meanwhile.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -40,11 +40,11 @@ pub struct Page<'a> {
     pub limit: Option<usize>,
     /// Only records after this position of a scan in the same order.
     pub after: Option<&'a str>,
-    /// What each record includes.
+    /// The parts that each record includes.
     pub include: Include,
 }
 
-/// Where a scan resumes in an order.
+/// The place in an order where a scan resumes.
 struct After {
     /// The key of the position; records with an earlier key are before it.
     key: Option<SortKey>,

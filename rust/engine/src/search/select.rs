@@ -17,8 +17,8 @@ use crate::state::core::Core;
 use crate::state::damage::Field;
 use crate::state::snapshot::Snapshot;
 
-/// How often a search builds the indexes that it needs, at most. They are lost again if all indexes
-/// are renewed meanwhile, or if other fields evict them.
+/// The most times that a search builds the indexes it needs. They are lost again if all indexes are
+/// renewed meanwhile, or if other fields evict them.
 const BUILDS: usize = 4;
 
 /// Return the newest snapshot, and its live rows that pass a filter.

@@ -10,7 +10,7 @@ use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
 use crate::trouble::caught;
 
-/// Rows with new metadata from which the indexes over metadata are renewed.
+/// Rows with new metadata at which the indexes over metadata are renewed.
 const CHANGED: u64 = 4096;
 
 /// Concatenated vectors. A batch of the store shares them, so the log and an index copy them from
@@ -119,8 +119,8 @@ fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
     }
 }
 
-/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A
-/// build of indexes that began before it was the newest reads these rows itself.
+/// Take the metadata of the last rows of the newest snapshot into the indexes over metadata. A build of indexes that began before it was
+/// the newest reads these rows itself.
 pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(), String> {
     let snapshot = core.snapshot();
     let first = snapshot.rows - metadata.len() as u32;
@@ -128,8 +128,7 @@ pub(crate) fn index_fields(core: &Core, metadata: &[Option<String>]) -> Result<(
     let records = (first..).zip(metadata).filter(|(row, _)| *row >= covered);
     let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
     if caught(|| snapshot.fields.insert(snapshot.rows, records)).is_err() {
-        // Indexes that lack rows, or may be half changed, give way to new ones, which read the
-        // records when they are asked for.
+        // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when they are asked for.
         core.change(|snapshot| {
             snapshot.renew_fields();
             Ok::<_, String>(())

@@ -25,13 +25,14 @@ pub(crate) const META: &str = "checkpoint";
 pub(crate) const INDEX: Tag = *b"INDX";
 pub(crate) const TEXT: Tag = *b"TEXT";
 
-/// Bytes of fresh vectors in the store from which a checkpoint is due.
+/// Bytes of fresh vectors in the store at which a checkpoint is due.
 const FRESH: u64 = 64 << 20;
 /// A checkpoint rewrites the whole index, so it is due only when a share `1 / SHARE` of the index
 /// is new. Each vector is then written only a few times in all.
 const SHARE: u64 = 4;
 
-/// What the last checkpoint covers. Whoever moves, merges or writes locks it.
+/// The last checkpoint and its files. Every thread that moves, merges or writes a checkpoint locks
+/// this.
 #[derive(Default)]
 pub(crate) struct Maintenance {
     pub(crate) last: Checkpoint,

@@ -18,8 +18,8 @@ const ALIVE: u64 = u64::MAX;
 /// no copy: it checks whether a row died after the snapshot was taken.
 ///
 /// ```text
-/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ...   the batch that removed each row, or u64::MAX
-///          [ ]                                             all its rows are dead to every snapshot
+/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ... batch that removed each row, or u64::MAX
+///          [ ]                                           all its rows are dead to every snapshot
 /// ```
 #[derive(Clone, Default)]
 pub(crate) struct Visibility {

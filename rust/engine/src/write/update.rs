@@ -26,7 +26,7 @@ struct Draft {
     fresh: Fresh,
     /// The vectors of `batch` and `fresh`, until the draft is finished.
     vectors: Vec<f32>,
-    /// How many of the ids exist.
+    /// The number of ids that exist.
     there: usize,
 }
 

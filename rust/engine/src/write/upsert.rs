@@ -198,13 +198,12 @@ impl Collection {
         committed
     }
 
-    /// Check that a committed batch is searchable, and merge the texts that it and others have
-    /// left, unless another thread does.
+    /// Check that a committed batch is searchable, and merge the texts that it and others have left, unless another thread does.
     pub(crate) fn check_published(&self, applied: &Applied) -> Result<(), WriteError> {
         let writer = self.writer()?;
         if self.sequence() >= applied.sequence {
             if let Some(_merging) = writer.merging.try_lock() {
-                // What fails here the background tries again, and notes.
+                // The background repeats a failed merge, and records its failure.
                 let _ = caught(|| merge_few(&writer.core));
             }
             return Ok(());
