@@ -327,7 +327,7 @@ def test_a_collection_takes_it_as_its_embedder(tmp_path: Path) -> None:
         assert collection.search(text="a cat").ids == expected
     assert embedder.asked == [["a cat", "a hen"], ["a cat"]]
     with pytest.raises(
-        tiercel.InvalidInputError, match="embedder: expected 'model/sq8', as the collection was made, got 'model'"
+        tiercel.InvalidInputError, match="embedder: expected 'model/sq8', as in the collection, got 'model'"
     ):
         tiercel.open(tmp_path / "codes", embedder=embedder)
     tiercel.open(tmp_path / "floats", embedder=embedder).close()

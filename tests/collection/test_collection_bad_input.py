@@ -292,9 +292,9 @@ def test_errors_are_in_the_words_of_python(tmp_path: Path) -> None:
     """What a collection was made with, whatever an opener wants instead."""
     tiercel.open(tmp_path / "it", language="english").close()
     for wanted, message in (
-        ({"language": "german"}, "language: expected 'english', as the collection was made, got 'german'"),
-        ({"language": None}, "language: expected 'english', as the collection was made, got None"),
-        ({"metric": "l2"}, "metric: expected 'cosine', as the collection was made, got 'l2'"),
+        ({"language": "german"}, "language: expected 'english', as in the collection, got 'german'"),
+        ({"language": None}, "language: expected 'english', as in the collection, got None"),
+        ({"metric": "l2"}, "metric: expected 'cosine', as in the collection, got 'l2'"),
     ):
         with pytest.raises(tiercel.InvalidInputError) as raised:
             tiercel.open(tmp_path / "it", **wanted)

@@ -116,7 +116,7 @@ def test_the_length_is_known_again_after_opening(texts: tiercel.Collection, tmp_
         again.upsert(["ape"], [[1, 0]])
         assert again.search([1, 0]).ids == ["ape"]
         assert again.verify() == []
-    with pytest.raises(tiercel.InvalidInputError, match="dim: expected 2, as the collection was made, got 3"):
+    with pytest.raises(tiercel.InvalidInputError, match="dim: expected 2, as in the collection, got 3"):
         tiercel.open(tmp_path / "copy", dim=3)
 
 
@@ -141,7 +141,7 @@ def test_a_backup_knows_the_length(texts: tiercel.Collection, tmp_path: Path) ->
 
 def test_a_length_can_be_given_later(texts: tiercel.Collection) -> None:
     texts.close()
-    with pytest.raises(tiercel.InvalidInputError, match="dim: expected None, as the collection was made, got 2"):
+    with pytest.raises(tiercel.InvalidInputError, match="dim: expected None, as in the collection, got 2"):
         tiercel.open(texts.path, dim=2, mode="r")
     with tiercel.open(texts.path, dim=2) as again:
         assert (again.dim, again.search([1, 0]).ids) == (2, [])
@@ -196,7 +196,7 @@ def test_a_schema_is_neither_changed_nor_cut(texts: tiercel.Collection) -> None:
     for other in ({"legs": float}, {"name": str}, {}):
         with pytest.raises(tiercel.InvalidInputError, match="schema: expected 'legs': int, as in its schema, got"):
             tiercel.open(texts.path, schema=other)
-    with pytest.raises(tiercel.InvalidInputError, match="got no 'legs'; give the fields that it has, too"):
+    with pytest.raises(tiercel.InvalidInputError, match="got no 'legs'; pass its existing fields, too"):
         tiercel.open(texts.path, schema={"name": str})
     with pytest.raises(tiercel.InvalidInputError, match="schema: expected no 'name', as in its schema"):
         tiercel.open(texts.path, schema={"legs": int, "name": str}, mode="r")

@@ -156,7 +156,7 @@ def test_conditions_that_can_never_hold_are_refused(shelf: tiercel.Collection, c
         lambda: shelf.delete(filter=condition),
     ):
         with pytest.raises(
-            tiercel.InvalidInputError, match=r"filter\['[a-z.]+'\]: expected what .* as the schema says"
+            tiercel.InvalidInputError, match=r"filter\['[a-z.]+'\]: expected a value that .* as the schema says"
         ):
             call()
     assert len(shelf) == 1

@@ -218,8 +218,8 @@ def test_another_embedder_is_refused(tmp_path: Path) -> None:
     tiercel.open(tmp_path / "without", dim=3).close()
     other = from_callable(letters, 3, "others")
     for directory, embedder, message in (
-        ("with", other, "embedder: expected 'letters', as the collection was made, got 'others'"),
-        ("with", HashingEmbedder(), "as the collection was made"),
+        ("with", other, "embedder: expected 'letters', as in the collection, got 'others'"),
+        ("with", HashingEmbedder(), "as in the collection"),
         ("without", Letters(), "embedder: expected None, since the collection has vectors, or a dim, from before"),
     ):
         with pytest.raises(tiercel.InvalidInputError, match=message):

@@ -144,4 +144,4 @@ def test_a_disk_without_room_is_logged_once_and_when_it_takes_writes_again(
         collection.upsert(ids(1000))
         assert len(collection) == 1000
         levels = [(record.levelname, record.message.split(": ")[1]) for record in caplog.records]
-        assert levels == [("WARNING", "writes are refused until there is room"), ("INFO", "writes find room again")]
+        assert levels == [("WARNING", "writes are refused until there is room"), ("INFO", "writes have room again")]

@@ -1,6 +1,7 @@
 //! Time to index fields and to answer filters: `cargo bench -p tiercel-engine --bench filter`.
 //!
-//! Records are the metadata of `shared/data/wordnet` beside the checkout; without it there is nothing to measure.
+//! The records are the metadata of `shared/data/wordnet` in the directory of the checkout; without
+//! it there is nothing to measure.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -63,7 +64,7 @@ fn report_build(field: &str, records: &[String]) {
 
 fn report_filter(form: &Value, records: &[String]) {
     let Ok(filter) = Filter::parse(form) else { return };
-    // The last thousand are inserted one by one, so that the index is in pieces as in use.
+    // The last thousand are inserted one by one, so that the index is fragmented as in real use.
     let built = records.len() - 1000;
     let indexes = FieldIndexes::new(built as u32);
     build(&indexes, filter.fields(), records);
@@ -98,7 +99,7 @@ fn build<'n>(indexes: &FieldIndexes, fields: impl IntoIterator<Item = &'n str>, 
     build.finish(0);
 }
 
-/// The least time of a call over some passes.
+/// Return the shortest time of a call over several passes.
 fn microseconds(mut call: impl FnMut() -> bool) -> f64 {
     const CALLS: u32 = 50;
     let pass = |_| {
@@ -111,7 +112,7 @@ fn microseconds(mut call: impl FnMut() -> bool) -> f64 {
     (0..PASSES).map(pass).fold(f64::INFINITY, f64::min)
 }
 
-/// The metadata of each document, as text.
+/// Read the metadata of each document, as text.
 fn metadata(path: &Path) -> Option<Vec<String>> {
     let lines =
         BufReader::new(flate2::bufread::GzDecoder::new(BufReader::new(std::fs::File::open(path).ok()?))).lines();

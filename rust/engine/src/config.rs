@@ -1,4 +1,4 @@
-//! What a collection is made with, kept in the collection.
+//! The configuration of a collection, which is stored in it.
 
 use serde_json::{Map, Value, json};
 use tiercel_container::quoted;
@@ -8,56 +8,57 @@ use tiercel_text::{Language, Tokenizer};
 use crate::errors::OpenError;
 use crate::filter::{FieldType, Schema};
 
-/// The version of what is stored, and the only one that is read.
+/// The format version that is written, and the only one that is read.
 const FORMAT: u64 = 1;
 
-/// What a collection is made with. Metric and tokenizer stay as they are; dim, fingerprint and fields of the schema can be added.
+/// The configuration of a collection. Metric and tokenizer are fixed; a dim, a fingerprint and
+/// fields of the schema can be added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Values of every vector; `None` until the first one comes.
+    /// Length of every vector; `None` until the first vector arrives.
     pub dim: Option<usize>,
-    /// What is smallest for the nearest vectors.
+    /// The metric; its distance is smallest for the nearest vectors.
     pub metric: Metric,
     /// How texts become terms.
     pub tokenizer: Tokenizer,
-    /// Names the model that made the vectors.
+    /// Name of the model that made the vectors.
     pub fingerprint: Option<String>,
-    /// Types of fields of metadata.
+    /// Types of metadata fields.
     pub schema: Schema,
 }
 
-/// What an opener wants; `None` takes what is there.
+/// The configuration that the caller of `open` asks for; `None` accepts the stored value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// Values of every vector.
+    /// Length of every vector.
     pub dim: Option<usize>,
-    /// What is smallest for the nearest vectors.
+    /// The metric; its distance is smallest for the nearest vectors.
     pub metric: Option<Metric>,
     /// How texts become terms.
     pub tokenizer: Option<Tokenizer>,
-    /// Names the model that makes the vectors.
+    /// Name of the model that makes the vectors.
     pub fingerprint: Option<String>,
-    /// Types of fields of metadata.
+    /// Types of metadata fields.
     pub schema: Option<Schema>,
-    /// Whether none is to be made where there is none.
+    /// Whether to fail if there is no collection, rather than create one.
     pub must_exist: bool,
 }
 
 const METRICS: [(&str, Metric); 3] = [("cosine", Metric::Cosine), ("dot", Metric::Dot), ("l2", Metric::L2)];
 
-/// The name of a metric.
+/// Return the name of a metric.
 pub fn metric_name(metric: Metric) -> &'static str {
     METRICS.into_iter().find(|(_, each)| *each == metric).map_or("", |(name, _)| name)
 }
 
-/// The options of the main index. With 128 candidates it is built in four fifths of the time that 200 take, and a walk to the
-/// same recall is a twentieth longer.
+/// Return the options of the main index. A build with 128 candidates takes four fifths of the time
+/// of one with 200, and a walk to the same recall takes a twentieth longer.
 pub(crate) fn options(dim: usize, metric: Metric) -> Options {
     Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 128, seed: 0 }
 }
 
 impl OpenOptions {
-    /// The configuration of a new collection.
+    /// Return the configuration of a new collection.
     pub(crate) fn into_config(self) -> Config {
         Config {
             dim: self.dim,
@@ -68,8 +69,9 @@ impl OpenOptions {
         }
     }
 
-    /// What a collection becomes that is opened to write. While it has no vectors, it can get a dim and an embedder; and it can get a schema,
-    /// or more fields in it, with which its records have yet to be compared.
+    /// Return the configuration of a collection that is opened to write. As long as it has no
+    /// vectors, a dim and an embedder can be added; a schema, or more fields in it, can be added at
+    /// any time, but the records have yet to be checked against it.
     pub(crate) fn extended(&self, config: &Config) -> Result<Config, OpenError> {
         let mut next = config.clone();
         if config.dim.is_none() {
@@ -83,18 +85,18 @@ impl OpenOptions {
         Ok(next)
     }
 
-    /// Check that a collection is what is wanted.
+    /// Check that a collection has the requested configuration.
     pub(crate) fn check(&self, config: &Config) -> Result<(), OpenError> {
-        let why = "as the collection was made";
+        let why = "as in the collection";
         let differs = |option, stored: String, wanted: String| Err(OpenError::Differs { option, stored, why, wanted });
         let none = || "None".to_owned();
         let number = |dim: Option<usize>| dim.map_or_else(none, |dim| dim.to_string());
-        // Before the dim, which is that of the embedder.
+        // First, since the embedder determines the dim.
         match (&self.fingerprint, &config.fingerprint) {
             (Some(wanted), Some(stored)) if wanted != stored => {
                 return differs("embedder", quoted(stored), quoted(wanted));
             }
-            // Nobody knows what made the vectors that are there.
+            // It is unknown which model made the existing vectors.
             (Some(wanted), None) => {
                 let fixed = "since the collection has vectors, or a dim, from before it had an embedder";
                 let why = if config.dim.is_some() { fixed } else { why };
@@ -113,7 +115,7 @@ impl OpenOptions {
             return differs("language", shown(config.tokenizer), shown(tokenizer));
         }
         if let Some((stored, wanted)) = self.schema.as_ref().and_then(|schema| config.schema.difference(schema)) {
-            let cure = if wanted.starts_with("no ") { "; give the fields that it has, too" } else { "" };
+            let cure = if wanted.starts_with("no ") { "; pass its existing fields, too" } else { "" };
             let wanted = wanted + cure;
             return Err(OpenError::Differs { option: "schema", stored, why: "as in its schema", wanted });
         }
@@ -122,7 +124,7 @@ impl OpenOptions {
 }
 
 impl Config {
-    /// Whether a collection that had this configuration can have another one later.
+    /// Whether a collection can change from this configuration to `next`.
     pub(crate) fn can_become(&self, next: &Self) -> bool {
         let dim = self.dim.is_none() || next.dim.is_none() || self.dim == next.dim;
         dim && (self.metric, self.tokenizer) == (next.metric, next.tokenizer)
@@ -155,22 +157,25 @@ impl Config {
         }
         let language = |name: &str| match &value[name] {
             Value::Null => Ok(None),
-            value => {
-                value.as_str().and_then(Language::from_name).map(Some).ok_or(OpenError::Config("has no such language"))
-            }
+            value => value
+                .as_str()
+                .and_then(Language::from_name)
+                .map(Some)
+                .ok_or(OpenError::Config("names an unknown language")),
         };
         let typed = |(name, kind): (&String, &Value)| {
-            let kind = kind.as_str().and_then(FieldType::from_name).ok_or(OpenError::Config("has no such type"))?;
+            let kind =
+                kind.as_str().and_then(FieldType::from_name).ok_or(OpenError::Config("names an unknown type"))?;
             Ok((name.clone(), kind))
         };
         let metric = METRICS.into_iter().find(|(name, _)| value["metric"].as_str() == Some(name));
-        let metric = metric.ok_or(OpenError::Config("has no such metric"))?.1;
+        let metric = metric.ok_or(OpenError::Config("names an unknown metric"))?.1;
         let dim = match &value["dim"] {
             Value::Null => None,
             dim => {
                 let dim = dim.as_u64().and_then(|dim| usize::try_from(dim).ok());
                 let sound = dim.filter(|dim| options(*dim, metric).check().is_ok());
-                Some(sound.ok_or(OpenError::Config("has no such dim"))?)
+                Some(sound.ok_or(OpenError::Config("has an invalid dim"))?)
             }
         };
         Ok(Self {
@@ -200,7 +205,7 @@ mod tests {
     fn what_differs_is_named() {
         let config = OpenOptions { dim: Some(3), ..OpenOptions::default() }.into_config();
         let error = OpenOptions { dim: Some(4), ..OpenOptions::default() }.check(&config).unwrap_err();
-        assert_eq!(error.to_string(), "dim: expected 3, as the collection was made, got 4");
+        assert_eq!(error.to_string(), "dim: expected 3, as in the collection, got 4");
         let year = |kind| Some(Schema::from_iter([("year".to_owned(), FieldType::from_name(kind).unwrap())]));
         let typed = OpenOptions { schema: year("int"), ..OpenOptions::default() }.into_config();
         let error = OpenOptions { schema: year("str"), ..OpenOptions::default() }.check(&typed).unwrap_err();
@@ -231,11 +236,7 @@ mod tests {
         for fields in [&[("a", "str"), ("b", "int")][..], &[("b", "int")]] {
             let message = other(OpenOptions { schema: Some(schema(fields)), ..OpenOptions::default() });
             assert!(message.starts_with("schema: expected 'a': int, as in its schema"), "{message}");
-            assert_eq!(
-                message.ends_with("got no 'a'; give the fields that it has, too"),
-                fields.len() == 1,
-                "{message}"
-            );
+            assert_eq!(message.ends_with("got no 'a'; pass its existing fields, too"), fields.len() == 1, "{message}");
         }
         assert!(other(OpenOptions { dim: Some(4), ..OpenOptions::default() }).starts_with("dim: expected 3"));
         let vectors = Config { fingerprint: None, ..full.clone() };

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors of opening, writing and searching.
 
 use thiserror::Error;
 use tiercel_container::quoted;
@@ -7,58 +7,58 @@ use tiercel_store as store;
 
 use crate::filter::{FieldType, FilterError, SchemaError};
 
-/// Why a collection was not opened.
+/// Why a collection cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The store was not opened.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
-    /// The collection was made with something else.
+    /// The collection has a different configuration.
     #[error("{option}: expected {stored}, {why}, got {wanted}")]
     Differs {
-        /// What differs.
+        /// The option that differs.
         option: &'static str,
-        /// What the collection has.
+        /// The value in the collection.
         stored: String,
-        /// Since when it has that, or where.
+        /// Why or where the collection has that.
         why: &'static str,
-        /// What was asked for.
+        /// The value that the caller asked for.
         wanted: String,
     },
-    /// A record does not agree with a schema that is to be added.
+    /// A record does not agree with the schema to be added.
     #[error(
         "schema[{}]: expected a type that every record agrees with, got {wanted}, and the record {} has {got}",
         quoted(field),
         quoted(id)
     )]
     Disagrees {
-        /// The field by its dotted name.
+        /// The field, by its dotted name.
         field: String,
         /// Its type.
         wanted: FieldType,
         /// The record.
         id: String,
-        /// What it has.
+        /// The value in the record.
         got: String,
     },
-    /// What was to be added to the configuration was not written.
+    /// The extended configuration was not written.
     #[error(transparent)]
     Write(#[from] store::CommitError),
-    /// It was written by a later version.
+    /// A later version of tiercel wrote the collection.
     #[error("expected a collection of format {expected}, got format {got}: use a newer tiercel")]
     Format {
-        /// The format that can be read.
+        /// The format that this version reads.
         expected: u64,
-        /// The format that it has.
+        /// The format of the collection.
         got: u64,
     },
-    /// The stored configuration makes no sense.
+    /// The stored configuration is invalid.
     #[error("the configuration {0}")]
     Config(&'static str),
     /// An option is out of range.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The instruction set asked for cannot be used.
+    /// The requested instruction set is not available.
     #[error("{0}")]
     Simd(String),
     /// A file within the collection is damaged.
@@ -66,17 +66,17 @@ pub enum OpenError {
     Damaged {
         /// The file.
         file: String,
-        /// What is wrong with it.
+        /// The reason.
         what: String,
     },
-    /// Another collection has taken the place of the one that was opened.
+    /// Another collection has replaced the one that was opened.
     #[error("another collection is in the directory now: open it again")]
     Replaced,
     /// The process was forked while another thread was refreshing.
     #[error("the process was forked while another thread was refreshing the collection: open it again in this process")]
     Forked,
-    /// The background thread was not started.
-    #[error("no thread for the background work: {0}")]
+    /// The background thread could not be started.
+    #[error("cannot start the background thread: {0}")]
     Thread(String),
 }
 
@@ -86,80 +86,81 @@ impl From<store::ReadError> for OpenError {
     }
 }
 
-/// Why nothing was written.
+/// Why a write failed.
 #[derive(Clone, Debug, Error)]
 pub enum WriteError {
-    /// A vector cannot be taken.
+    /// A vector is invalid.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// An id cannot be taken.
+    /// An id is invalid.
     #[error("ids: expected 1 to {limit} bytes of UTF-8, got {got} at position {at}")]
     Id {
-        /// The most bytes.
+        /// The maximum number of bytes.
         limit: usize,
-        /// The bytes it has.
+        /// The bytes of the id.
         got: usize,
-        /// Which id.
+        /// The position of the id.
         at: usize,
     },
-    /// Vectors of another length than those that are there.
+    /// The vectors have another length than the existing ones.
     #[error("vectors: expected vectors of length {expected}, got {got}")]
     Dim {
-        /// The length of those that are there.
+        /// The length of the existing vectors.
         expected: usize,
-        /// The length of those that came.
+        /// The length of the new vectors.
         got: usize,
     },
-    /// First vectors of a length that none may have.
+    /// The first vectors have a length out of range.
     #[error("vectors: expected vectors of length {low} to {high}, got {got}")]
     NoDim {
-        /// The least length.
+        /// The minimum length.
         low: usize,
-        /// The greatest.
+        /// The maximum length.
         high: usize,
-        /// The length of those that came.
+        /// The length of the new vectors.
         got: usize,
     },
-    /// Not as many values as the records have vectors.
+    /// The number of values does not match the number of records with a vector.
     #[error("vectors: expected {expected} values, got {got}")]
     Length {
-        /// Records with a vector, times their dimension.
+        /// The number of records with a vector, times their dim.
         expected: usize,
-        /// Values that came.
+        /// The number of values passed.
         got: usize,
     },
-    /// Texts that cannot be taken.
+    /// The texts cannot be indexed.
     #[error(transparent)]
     Text(#[from] tiercel_text::BuildError),
     /// The store did not commit.
     #[error(transparent)]
     Commit(#[from] store::CommitError),
-    /// What must be known first could not be read.
+    /// A read that the write depends on failed.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// Something that was written could not be made searchable. The record is safe; opening the collection again finds it.
-    #[error("writes are refused, since the collection must be opened again: {0}")]
+    /// An earlier batch was written but could not be made searchable. Its records are safe; opening
+    /// the collection again finds them.
+    #[error("writes are refused until the collection is opened again: {0}")]
     Unsearchable(String),
-    /// This batch was written and could not be made searchable.
+    /// This batch was written but could not be made searchable.
     #[error("the batch is on disk, but not searchable until the collection is opened again: {0}")]
     Unpublished(String),
-    /// Metadata that could not be read.
+    /// Metadata cannot be read.
     #[error("metadata[{at}] of record {}: {why}", quoted(id))]
     Metadata {
-        /// Which record.
+        /// The position of the record.
         at: usize,
         /// Its id.
         id: String,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
     },
-    /// Metadata that does not agree with the schema.
+    /// Metadata does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// A deletion by a filter in which nothing is asked.
+    /// A deletion by a filter without conditions.
     #[error("filter: expected a condition, got a filter that holds for every record; clear() removes all records")]
     AllRecords,
-    /// A deletion of records that pass only because no record has a field of the filter.
+    /// A deletion by a filter that records pass only because no record has one of its fields.
     #[error(
         "filter: expected a field that a record has, got {}: records pass only because they lack it; to remove those, write \
          ~F({}).exists()", quoted(.0), quoted(.0)
@@ -170,40 +171,38 @@ pub enum WriteError {
     ReadOnly,
 }
 
-/// Why nothing was found.
+/// Why a search or a read failed.
 #[derive(Clone, Debug, Error)]
 pub enum QueryError {
-    /// A query vector cannot be taken.
+    /// A query vector is invalid.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// A vector to look for in a collection that has none.
-    #[error(
-        "vector: expected none, since the collection has no vectors yet; the first ones that are put in say how long all are"
-    )]
+    /// A search by vector in a collection without vectors.
+    #[error("vector: expected none, since the collection has no vectors yet; the first vectors added set the dim")]
     NoVectors,
-    /// What is to be gone on from is no position of such a scan.
+    /// `after` is not a position of a scan in this order.
     #[error("after: expected the position of a scan with the same order_by, got {}", quoted(.0))]
     Position(String),
-    /// Records were numbered anew twice since that position.
+    /// The records were renumbered at least twice since that position.
     #[error(
-        "after: this position is from before the last two times that compact() or the background numbered the records anew; begin the scan again"
+        "after: compact() or background work has renumbered the records at least twice since this position; start the scan again"
     )]
     OldPosition,
-    /// The writer has written over what a scan in another process still had to read.
+    /// The writer has overwritten records that a scan in another process had yet to read.
     #[error(
-        "scan: the writer has gone on so far that this state is no longer on disk; call refresh and scan on after the position"
+        "scan: the writer has overwritten this state on disk; call refresh() and resume the scan after its last position"
     )]
     LeftBehind,
-    /// A filter that does not agree with the schema.
+    /// A filter does not agree with the schema.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// The filter is none.
+    /// The filter is invalid.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// The text to look for is no query.
+    /// The text is not a valid query.
     #[error(transparent)]
     Text(#[from] tiercel_text::QueryError),
-    /// The caller asked to stop.
+    /// The caller stopped the query.
     #[error("interrupted")]
     Interrupted,
     /// A file is damaged.
@@ -212,10 +211,10 @@ pub enum QueryError {
     /// The system refused an operation.
     #[error("{0}")]
     Io(std::sync::Arc<std::io::Error>),
-    /// The process was forked while another thread was doing what the query needs.
+    /// The process was forked while another thread was refreshing the collection.
     #[error("{0}")]
     Forked(String),
-    /// No memory, or the like.
+    /// Another failure, such as a lack of memory.
     #[error("{0}")]
     Failed(String),
 }

@@ -1,48 +1,49 @@
-//! What a collection has done, and what refused it, for whoever watches over it: kept until somebody asks.
+//! Events of a collection, for monitoring: what it did and which writes it refused, kept until
+//! somebody takes them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-/// Events that wait to be told at most; of more, the latest.
+/// The most events to keep; when more wait, the oldest are dropped.
 const WAITING: usize = 64;
 
-/// How much an event matters.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// It belongs to the work.
+    /// Normal operation.
     Info,
-    /// Somebody should look after it.
+    /// Something that needs attention.
     Warning,
 }
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
-    /// What it was.
+    /// The message.
     pub what: String,
 }
 
-/// The events of a collection that nobody has been told yet.
+/// The events of a collection that nobody has taken yet.
 #[derive(Debug, Default)]
 pub struct Events {
     waits: AtomicBool,
-    /// Whether the last batch found no room.
+    /// Whether the last batch failed for lack of room.
     no_room: AtomicBool,
     waiting: Mutex<Vec<Event>>,
 }
 
 impl Events {
-    /// Whether [`Self::take`] has any to give.
+    /// Whether [`Self::take`] would return any.
     pub fn is_waiting(&self) -> bool {
         self.waits.load(Ordering::Acquire)
     }
 
-    /// Those that were not given before, oldest first.
+    /// Return the events that were not returned before, oldest first.
     pub fn take(&self) -> Vec<Event> {
-        // A forked process may find the lock held by a thread that it does not have.
+        // In a forked process, a thread that does not exist there may hold the lock.
         let Some(mut waiting) = self.waiting.try_lock() else { return Vec::new() };
         self.waits.store(false, Ordering::Release);
         std::mem::take(&mut waiting)
@@ -61,17 +62,17 @@ impl Events {
         self.waits.store(true, Ordering::Release);
     }
 
-    /// A batch was refused, since there is no room. Told once, until there is room again.
+    /// Note that a batch was refused for lack of room: once, until there is room again.
     pub(crate) fn no_room(&self, why: &str) {
         if !self.no_room.swap(true, Ordering::Relaxed) {
             self.add(Level::Warning, format!("writes are refused until there is room: {why}"));
         }
     }
 
-    /// A batch was written.
+    /// Note that a batch was written.
     pub(crate) fn room(&self) {
         if self.no_room.load(Ordering::Relaxed) && self.no_room.swap(false, Ordering::Relaxed) {
-            self.info("writes find room again".to_owned());
+            self.info("writes have room again".to_owned());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Where tests let a step of the background fail or panic; nothing otherwise.
+//! Fault injection: lets tests make a step of the background work fail or panic; does nothing
+//! otherwise.
 
 pub(crate) use inner::Faults;
 
@@ -12,7 +13,7 @@ mod inner {
 
     impl Faults {
         #[inline(always)]
-        #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "what tests put here fails")]
+        #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the version for tests can fail")]
         pub(crate) const fn meet(&self, _step: &'static str) -> Result<(), WriteError> {
             Ok(())
         }
@@ -25,7 +26,7 @@ mod inner {
 
     use crate::errors::WriteError;
 
-    /// Counts the steps that are met, and lets one of them fail.
+    /// Records the steps that are reached, and makes one of them fail.
     #[derive(Default)]
     pub(crate) struct Faults {
         met: Mutex<Vec<&'static str>>,
@@ -47,13 +48,13 @@ mod inner {
             }
         }
 
-        /// Let the `nth` step from now on fail, by a panic or an error.
+        /// Make the `nth` step from now on fail, by a panic or an error.
         pub(crate) fn plant(&self, nth: usize, panics: bool) {
             self.met.lock().clear();
             *self.planted.lock() = Some((nth, panics));
         }
 
-        /// What was met since, and whether the planted step was among it.
+        /// Return the steps reached since, and whether the planted one was among them.
         pub(crate) fn clear(&self) -> (Vec<&'static str>, bool) {
             let reached = self.planted.lock().take().is_none();
             (std::mem::take(&mut *self.met.lock()), reached)

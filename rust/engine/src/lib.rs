@@ -1,11 +1,11 @@
 //! Collections: records found by vector, text and metadata, kept safely in a directory.
 //!
 //! ```text
-//! Collection   open, write, search, read            what the user calls
+//! Collection   open, write, search, read            the user's calls
 //! Core         the newest Snapshot                  what searches need
-//! Writer       store + what publishes snapshots     shared with the thread in the background; not there in a reader
-//! Viewer       takes newer snapshots from the disk  of a collection that is open for reading, by following its log
-//! Snapshot     visibility, vectors, text, fields        what a search sees; never changes
+//! Writer       the store, publishing of snapshots   shared with the background; readers have none
+//! Viewer       newer snapshots from disk            follows the log of a collection open to read
+//! Snapshot     visibility, vectors, text, fields    what a search sees; never changes
 //! Background   growing segments into the graph, merges, checkpoints
 //! ```
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! What the background does, when a user asks for it.
+//! Background work on request.
 
 use crate::collection::Collection;
 use crate::errors::WriteError;
@@ -7,7 +7,8 @@ use crate::maintain::renumber::{is_sparse, renumber};
 use crate::maintain::upkeep::{apply, fill_up, merge_text, move_growing, rebuild, take_out_dead};
 
 impl Collection {
-    /// Move everything into the graph, merge all texts, take out the dead: what the background does, at once.
+    /// Do all background work now: move all vectors into the graph, merge all texts, take out dead
+    /// rows.
     pub fn wait_idle(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let _maintenance = writer.maintenance.lock();
@@ -17,8 +18,8 @@ impl Collection {
         fill_up(writer)
     }
 
-    /// Rebuild what has many dead rows, write a checkpoint, and give unused space on disk back. Where most rows are dead, the living are
-    /// numbered anew, and writes wait for that.
+    /// Rebuild indexes that have many dead rows, write a checkpoint, and return unused disk space.
+    /// If most rows are dead, renumber the live ones; writes wait meanwhile.
     pub fn compact(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let mut maintenance = writer.maintenance.lock();
@@ -30,7 +31,7 @@ impl Collection {
             writer.store.compact()?;
         }
         writer.core.events.info("compacted".to_owned());
-        // Or the old file would stay for as long as nothing is written.
+        // Otherwise the old file would stay until the next write.
         apply(writer)
     }
 
@@ -40,11 +41,12 @@ impl Collection {
         checkpoint(writer, &mut writer.maintenance.lock())
     }
 
-    /// Number the rows of the records anew, whether that pays or not, and write a checkpoint. Writes wait meanwhile; searches do not.
+    /// Renumber the rows of all records, whether that pays or not, and write a checkpoint. Writes
+    /// wait meanwhile; searches do not.
     pub fn renumber(&self) -> Result<(), WriteError> {
         let writer = self.writer()?;
         renumber(writer, &mut writer.maintenance.lock())?;
-        // Or the old file would stay for as long as nothing is written.
+        // Otherwise the old file would stay until the next write.
         apply(writer)
     }
 }

@@ -21,30 +21,31 @@ use crate::state::snapshot::Snapshot;
 use crate::state::writer::Writer;
 use crate::trouble::Part;
 
-/// How a collection works while it is open; nothing of it is kept.
+/// Options for one session with a collection; none of them is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
-    /// When a write is on disk.
+    /// When a write must be on disk.
     pub durability: Durability,
-    /// Threads of the background work.
+    /// Threads for background work.
     pub threads: usize,
 }
 
 impl Collection {
-    /// Open the collection in a directory, which is made if there is none. What is wanted and what the collection lacks is added: a dim and an
-    /// embedder as long as it has no vectors, a schema if its records agree.
+    /// Open the collection in a directory, or create one if the directory has none. Add what
+    /// `wanted` has and the collection lacks: a dim and an embedder as long as it has no vectors,
+    /// and a schema if all records agree with it.
     pub fn open(path: &Path, wanted: OpenOptions, running: Running) -> Result<Self, OpenError> {
         Self::open_on(Arc::new(OsVfs), path, wanted, running)
     }
 
     /// Open a collection on any file system.
-    #[expect(clippy::needless_pass_by_value, reason = "as in the calls that make a collection of it")]
+    #[expect(clippy::needless_pass_by_value, reason = "as in the calls that create a collection")]
     pub fn open_on(vfs: Arc<dyn Vfs>, path: &Path, wanted: OpenOptions, running: Running) -> Result<Self, OpenError> {
         let store_options = Options { durability: running.durability, ..Options::default() };
         let (prepared, stored) = if Store::exists(&*vfs, path)? {
             let prepared = Prepared::open(vfs, path, store_options)?;
             let config = config_of(&prepared.reader())?;
-            // At once, though all will be read before it is known.
+            // Fail early; the result is final only after everything has been read.
             wanted.extended(&config)?;
             (prepared, config)
         } else if wanted.must_exist {
@@ -61,7 +62,7 @@ impl Collection {
             check_records(&snapshot, &config.schema)?;
         }
         let (live, batches) = (snapshot.live, prepared.batches_in_log());
-        // Nothing was written before all was read, so what is damaged can still be put right.
+        // Nothing has been written until now, so damage found while reading can still be repaired.
         let store = prepared.begin()?;
         if config != stored {
             store.set_meta(&[(CONFIG, &config.to_bytes())])?;
@@ -75,8 +76,8 @@ impl Collection {
         Ok(Self { core, access: Access::Write(writer, background) })
     }
 
-    /// Finish what is under way, write a checkpoint if it pays, and make everything durable. A collection that is dropped does
-    /// the same, and what goes wrong is one of its [`Self::troubles`].
+    /// Finish pending work, write a checkpoint if it pays, and make everything durable. Dropping a
+    /// collection does the same and adds failures to its [`Self::troubles`].
     pub fn close(mut self) -> Result<(), WriteError> {
         self.finish()
     }
@@ -89,22 +90,22 @@ impl Collection {
         let mut maintenance = writer.maintenance.lock();
         let mut tidied = Ok(());
         if maintenance.is_due_at_close(&writer.snapshot()) {
-            // The vectors that the checkpoint has now were most of the database.
+            // Most of the database was vectors, which are now in the checkpoint.
             tidied = checkpoint(writer, &mut maintenance).and_then(|()| Ok(writer.store.compact()?));
         }
-        // Whatever became of the checkpoint, which only makes the next opening quick.
+        // Even if the checkpoint failed: it only makes the next opening faster.
         writer.store.sync()?;
         writer.core.events.info(format!("closed with {} records", writer.snapshot().live));
         tidied
     }
 }
 
-/// Check that there can be vectors of the length that a configuration says.
+/// Check that an index can hold vectors of the configured length.
 fn check_dim(config: &Config) -> Result<(), OpenError> {
     Ok(config.dim.map_or(Ok(()), |dim| options(dim, config.metric).check())?)
 }
 
-/// Check that all records that can be read agree with a schema.
+/// Check that all readable records agree with a schema.
 fn check_records(snapshot: &Snapshot, schema: &Schema) -> Result<(), OpenError> {
     let checker = schema.checker();
     snapshot.reader.scan(0, |_, record| {
@@ -121,7 +122,7 @@ fn check_records(snapshot: &Snapshot, schema: &Schema) -> Result<(), OpenError> 
 impl Drop for Collection {
     fn drop(&mut self) {
         if !matches!(&self.access, Access::Write(_, background) if background.is_elsewhere()) {
-            // Also catches panics: one in a destructor would end the process.
+            // Catch panics too: a panic in a destructor would abort the process.
             self.troubles().attempt(Part::End, || self.finish());
         }
     }

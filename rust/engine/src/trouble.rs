@@ -1,4 +1,4 @@
-//! What goes wrong where nobody waits for it: kept until somebody asks, or is told.
+//! Failures that no caller waits for, kept until somebody takes them.
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -8,34 +8,35 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use tiercel_store::message_of;
 
-/// Failures that wait to be told at most; of more, the first and the last.
+/// The most failures to keep; when more wait, the first ones and the last are kept.
 const WAITING: usize = 16;
 
-/// A part of the background. Its failures are told one by one, unless they are the same again.
+/// A source of failures. Each of its failures is reported once until it changes or the part works
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Moves, merges, writes checkpoints.
+    /// Moving vectors, merging, writing checkpoints.
     Upkeep,
-    /// Syncs at an interval.
+    /// Syncing at an interval.
     Sync,
-    /// Makes visible what was written.
+    /// Making writes visible.
     Publication,
-    /// Finishes what is under way when the collection is dropped.
+    /// Finishing pending work when the collection is dropped.
     End,
-    /// Reads records.
+    /// Reading records.
     Records,
-    /// Refreshes a reader at an interval.
+    /// Refreshing a reader at an interval.
     Following,
 }
 
-/// A failure that no call returned.
+/// A failure that no call reported.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trouble {
-    /// What it was.
+    /// The failure and its cause.
     pub what: String,
-    /// When it was met last.
+    /// When it last happened.
     pub at: SystemTime,
-    /// Whether what failed has not succeeded since.
+    /// Whether its part still fails.
     pub lasts: bool,
 }
 
@@ -46,7 +47,7 @@ struct Last {
     at: SystemTime,
 }
 
-/// The failures of a collection that no call returned.
+/// The failures of a collection that no call reported.
 #[derive(Debug, Default)]
 pub struct Troubles {
     waits: AtomicBool,
@@ -56,13 +57,13 @@ pub struct Troubles {
 #[derive(Debug, Default)]
 struct State {
     last: Option<Last>,
-    /// What each part that fails has failed with.
+    /// The parts that still fail, each with its last failure.
     failing: Vec<(Part, String)>,
     untold: Vec<String>,
 }
 
 impl Troubles {
-    /// The last failure, whatever has become of it since.
+    /// Return the last failure, even if its part works again.
     pub fn last(&self) -> Option<Trouble> {
         let state = self.state.lock();
         let Last { part, what, at } = state.last.as_ref()?;
@@ -70,20 +71,20 @@ impl Troubles {
         Some(Trouble { what: what.clone(), at: *at, lasts })
     }
 
-    /// Whether there are failures that [`Self::take_untold`] has not given yet.
+    /// Whether there are failures that [`Self::take_untold`] has not returned yet.
     pub fn is_untold(&self) -> bool {
         self.waits.load(Ordering::Acquire)
     }
 
-    /// Failures that were not given before, oldest first.
+    /// Return the failures that were not returned before, oldest first.
     pub fn take_untold(&self) -> Vec<String> {
-        // A forked process may find the lock held by a thread that it does not have.
+        // In a forked process, a thread that does not exist there may hold the lock.
         let Some(mut state) = self.state.try_lock() else { return Vec::new() };
         self.waits.store(false, Ordering::Release);
         std::mem::take(&mut state.untold)
     }
 
-    /// Run something that nobody waits for. An error and a panic are kept; false after either.
+    /// Run a job that no caller waits for. Keep an error or a panic, and return false after either.
     pub(crate) fn attempt<E: ToString>(&self, part: Part, job: impl FnOnce() -> Result<(), E>) -> bool {
         match caught(job) {
             Ok(()) => self.state.lock().failing.retain(|(failing, _)| *failing != part),
@@ -95,7 +96,7 @@ impl Troubles {
         true
     }
 
-    /// Keep a failure.
+    /// Keep a failure, and report it if it is new.
     pub(crate) fn note(&self, part: Part, why: String) {
         let mut state = self.state.lock();
         state.last = Some(Last { part, what: why.clone(), at: SystemTime::now() });
@@ -110,8 +111,8 @@ impl Troubles {
     }
 }
 
-/// Run something, with a panic as an error. The locks here do not poison: what is changed under one is changed as a whole, by the last
-/// statement, or can be changed again.
+/// Run a job and return a panic as an error. The locks here do not poison: every change under a
+/// lock either takes effect as a whole, by its last statement, or can be repeated.
 pub(crate) fn caught<T, E: ToString>(job: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     let result = panic::catch_unwind(AssertUnwindSafe(job));
     result.map_err(|panic| panicked(&*panic)).and_then(|result| result.map_err(|error| error.to_string()))

@@ -1,4 +1,4 @@
-//! What a filter is once it is read, and what it says of one record.
+//! A parsed filter, and its result for one record.
 
 use std::cmp::Ordering;
 
@@ -9,11 +9,11 @@ use super::value::{field, order, same};
 
 /// A condition on metadata.
 ///
-/// There is no other way to one than reading its JSON form, which keeps it within limits: 64 levels, 10,000 conditions, 100,000
-/// conditions and values in all, 64 fields.
+/// A filter is made only by parsing its JSON form, which enforces the limits: 64 levels, 10,000
+/// conditions, 100,000 conditions and values in all, 64 fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
-    /// Names of the fields, each once; conditions know them by their place here.
+    /// Names of the fields, each once; conditions refer to them by index.
     pub(super) fields: Vec<String>,
     pub(super) condition: Condition,
 }
@@ -21,15 +21,15 @@ pub struct Filter {
 /// A tree of conditions.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Condition {
-    /// All hold; with none, it holds for every record.
+    /// Holds if all parts hold; without parts, for every record.
     All(Vec<Self>),
-    /// One holds; with none, it holds for no record.
+    /// Holds if any part holds; without parts, for no record.
     Any(Vec<Self>),
     Not(Box<Self>),
     Field(usize, Test),
 }
 
-/// What must be so about the value of a field.
+/// A test of the value of a field.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Test {
     Exists,
@@ -47,7 +47,7 @@ pub(super) enum Relation {
     AtLeast,
 }
 
-/// What a value is compared with.
+/// The operand of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operand {
     Value(Value),
@@ -55,29 +55,30 @@ pub(super) enum Operand {
 }
 
 impl Filter {
-    /// Whether it holds for every record because nothing is asked in it, as in `{}`, `{"$and": []}` and `{"a": {"$nin": []}}`.
+    /// Whether it holds for every record because it has no effective condition, as in `{}`,
+    /// `{"$and": []}` and `{"a": {"$nin": []}}`.
     pub fn is_empty(&self) -> bool {
         self.condition.outcome() == Some(true)
     }
 
-    /// Names of the fields that the filter looks at, each once.
+    /// Return the names of the fields in the filter, each once.
     pub fn fields(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(String::as_str)
     }
 
-    /// Names of the fields whose values it looks at; asking whether a field exists is no look at its value.
+    /// Return the names of the fields whose values are compared; `$exists` compares no value.
     pub(crate) fn compared(&self) -> impl Iterator<Item = &str> {
         let names = self.fields.iter().enumerate();
         names.filter(|(at, _)| self.condition.compares(*at)).map(|(_, name)| name.as_str())
     }
 
-    /// What would pass if every comparison with a value of these fields held.
+    /// Return the filter that results if every comparison with a value of these fields holds.
     pub(crate) fn if_held(&self, names: &[String]) -> Self {
         let held: Vec<bool> = self.fields.iter().map(|field| names.contains(field)).collect();
         Self { fields: self.fields.clone(), condition: self.condition.if_held(&held) }
     }
 
-    /// Whether a record with this metadata passes. Anything but an object has no fields.
+    /// Whether a record with this metadata passes. Metadata that is not an object has no fields.
     pub fn matches(&self, metadata: &Value) -> bool {
         let values: Vec<Option<&Value>> = match metadata {
             Value::Object(metadata) => self.fields.iter().map(|name| field(metadata, name)).collect(),
@@ -88,7 +89,7 @@ impl Filter {
 }
 
 impl Condition {
-    /// What it says of every record alike, whatever the record has; `None` if a record is looked at.
+    /// Return the result if it is the same for every record; `None` if it depends on the record.
     fn outcome(&self) -> Option<bool> {
         match self {
             Self::All(parts) => decided(parts, false),
@@ -128,7 +129,7 @@ impl Condition {
     }
 }
 
-/// The outcome of several conditions of which one that comes out like `decisive` decides for all.
+/// Return the outcome of several conditions, where one with the outcome `decisive` decides for all.
 fn decided(parts: &[Condition], decisive: bool) -> Option<bool> {
     let mut all = Some(!decisive);
     for part in parts {
@@ -174,7 +175,7 @@ impl Operand {
         }
     }
 
-    /// How a value lies to the operand, if both are of one type that has an order.
+    /// Compare a value with the operand, if both have the same ordered type.
     fn order_of(&self, value: &Value) -> Option<Ordering> {
         match (self, value) {
             (Self::Value(Value::Number(operand)), Value::Number(value)) => Some(order(value, operand)),

@@ -1,4 +1,4 @@
-//! Dates in ISO 8601, as instants.
+//! ISO 8601 dates as instants.
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,9 +10,10 @@ pub(crate) struct Instant {
 }
 
 impl Instant {
-    /// Read `YYYY-MM-DD`, or that with a time after `T` or a space: `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`, and an
-    /// offset `Z`, `+HH`, `+HHMM`, `+HH:MM` or `+HH:MM:SS`. Without a time it is midnight, without an offset UTC. Digits below a
-    /// billionth of a second are cut off. `None` for any other text.
+    /// Parse `YYYY-MM-DD`, optionally followed by `T` or a space, a time `HH:MM`, `HH:MM:SS` or
+    /// `HH:MM:SS.fraction`, and an offset `Z`, `+HH`, `+HHMM`, `+HH:MM` or `+HH:MM:SS`. The time
+    /// defaults to midnight, the offset to UTC. Digits below a billionth of a second are cut off.
+    /// Return `None` for any other text.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = Digits(text.as_bytes());
         let year = rest.number(4)?;
@@ -38,11 +39,11 @@ impl Instant {
     }
 }
 
-/// What is left to read.
+/// The rest of the text to parse.
 struct Digits<'a>(&'a [u8]);
 
 impl Digits<'_> {
-    /// One of these characters.
+    /// Take one of these characters.
     fn take(&mut self, allowed: &[u8]) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         allowed.contains(first).then(|| {
@@ -51,7 +52,7 @@ impl Digits<'_> {
         })
     }
 
-    /// A number of exactly so many digits.
+    /// Take a number of exactly `digits` digits.
     fn number(&mut self, digits: usize) -> Option<i64> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         self.0 = rest;
@@ -65,7 +66,7 @@ impl Digits<'_> {
         Some((hour, minute))
     }
 
-    /// One digit or more of a second, in billionths.
+    /// Take one or more digits of a fraction of a second, and return it in billionths.
     fn fraction(&mut self) -> Option<u32> {
         let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (fraction, rest) = self.0.split_at(digits);
@@ -74,7 +75,7 @@ impl Digits<'_> {
         (digits > 0).then(|| places.fold(0, |sum, digit| sum * 10 + digit))
     }
 
-    /// Seconds that local time is ahead of UTC.
+    /// Take the offset: the seconds by which local time is ahead of UTC.
     fn offset(&mut self) -> Option<i64> {
         let sign = match self.take(b"Zz+-") {
             None | Some(b'Z' | b'z') => return Some(0),
@@ -100,9 +101,10 @@ fn days_of(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days of the Gregorian calendar from 1970-01-01, negative before it.
+/// Count the days of the Gregorian calendar since 1970-01-01, negative before it.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    // A year that begins in March has its leap day last, so the days before a month need no table.
+    // In a year that begins in March the leap day is last, so the days before a month need no
+    // table.
     let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
     let before_month = (153 * month + 2) / 5;
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + before_month + day - 1 - 719_468
@@ -123,7 +125,7 @@ mod tests {
         assert_eq!(seconds("2000-02-29"), Some(951_782_400));
         assert_eq!(seconds("2024-05-01T02:00:00+02:00"), seconds("2024-05-01"));
         assert_eq!(seconds("2024-05-01 10:20"), Some(1_714_558_800));
-        // As PostgreSQL and `date +%z` write offsets.
+        // Offsets as PostgreSQL and `date +%z` write them.
         assert_eq!(seconds("2024-05-01 02:00:00+02"), seconds("2024-05-01"));
         assert_eq!(seconds("2024-05-01T05:30:00+0530"), seconds("2024-05-01"));
         assert_eq!(seconds("2024-04-30T18:00-0600"), seconds("2024-05-01"));

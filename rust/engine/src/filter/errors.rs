@@ -1,57 +1,58 @@
-//! What can be wrong with a filter, and with the metadata that is indexed.
+//! Errors of filters, and of metadata to be indexed.
 
 use thiserror::Error;
 
-/// Why a filter is none. Messages begin with the place in the filter, written as Python would reach it.
+/// Why a filter is invalid. Messages begin with the place in the filter, written as a Python
+/// expression.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FilterError {
     /// The text is not JSON.
     #[error("filter: expected JSON, got {0}")]
     NotJson(String),
-    /// A value of another kind than what stands at its place.
+    /// A value of a kind that is not allowed at its place.
     #[error("filter{at}: expected {expected}, got {got}")]
     Unexpected {
-        /// Where in the filter.
+        /// The place in the filter.
         at: String,
-        /// What stands there in a filter.
+        /// The values that are allowed there.
         expected: &'static str,
-        /// What came.
+        /// The value that was passed.
         got: String,
     },
-    /// A name with a dollar that means nothing at its place.
+    /// A name with a dollar sign that is not an operator at its place.
     #[error("filter{at}: expected {expected}, got the operator {got}")]
     Operator {
-        /// Where in the filter.
+        /// The place in the filter.
         at: String,
-        /// The operators of that place.
+        /// The operators that are allowed there.
         expected: &'static str,
-        /// What came.
+        /// The operator that was passed.
         got: String,
     },
-    /// Filters or operands within each other, too deep.
-    #[error("filter{at}: expected at most {limit} levels within each other")]
+    /// Filters or operands that are nested too deeply.
+    #[error("filter{at}: expected at most {limit} levels of nesting")]
     TooDeep {
-        /// Where in the filter.
+        /// The place in the filter.
         at: String,
-        /// The most levels.
+        /// The maximum number of levels.
         limit: usize,
     },
-    /// More conditions and values than a filter may have.
+    /// Too many conditions and values.
     #[error("filter: expected at most {limit} conditions and values in all; split a long $in over several calls")]
     TooLarge {
-        /// The most conditions and values.
+        /// The maximum number of conditions and values.
         limit: usize,
     },
-    /// More conditions than a filter may have.
+    /// Too many conditions.
     #[error("filter: expected at most {limit} conditions; $in takes many values as one")]
     TooManyConditions {
-        /// The most conditions.
+        /// The maximum number of conditions.
         limit: usize,
     },
-    /// More fields than a filter may look at.
+    /// Too many fields.
     #[error("filter: expected at most {limit} different fields")]
     TooManyFields {
-        /// The most fields.
+        /// The maximum number of fields.
         limit: usize,
     },
 }
@@ -64,23 +65,23 @@ pub enum MetadataError {
     NotJson {
         /// The row.
         row: u32,
-        /// What is wrong with the text.
+        /// The parse error.
         source: serde_json::Error,
     },
-    /// More text than an index can take.
+    /// Too much text for an index.
     #[error("metadata of row {row}: expected at most {limit} bytes of JSON")]
     TooLong {
         /// The row.
         row: u32,
-        /// The most bytes.
+        /// The maximum number of bytes.
         limit: usize,
     },
-    /// A row that is in the index already, or out of turn.
+    /// A row that is already in the index, or out of order.
     #[error("row {row}: expected rows from {from} up, ascending, below {to}")]
     Row {
         /// The row.
         row: u32,
-        /// The first row that could come.
+        /// The first row that is allowed.
         from: u32,
         /// One past the last.
         to: u32,

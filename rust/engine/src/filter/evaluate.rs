@@ -1,4 +1,4 @@
-//! A filter over the indexes of its fields.
+//! Evaluating a filter with the indexes of its fields.
 
 use std::borrow::Borrow;
 
@@ -9,7 +9,7 @@ use super::field::{Field, Span};
 use super::gather::Gather;
 use super::key::{self, Of};
 
-/// A filter together with the indexes of its fields, as they were at one moment.
+/// A filter with the indexes of its fields at one moment.
 #[derive(Debug)]
 pub struct FieldView<'f> {
     filter: &'f Filter,
@@ -24,17 +24,18 @@ impl<'f> FieldView<'f> {
         Self { filter, fields, rows, since }
     }
 
-    /// The oldest batch whose state it may answer for: the one that the latest of its fields was built of.
+    /// Return the oldest batch whose state it may answer for: the newest one that a field was built
+    /// from.
     pub const fn since(&self) -> u64 {
         self.since
     }
 
-    /// Rows below this are answered for. [`Filter::matches`] can tell about newer ones.
+    /// Return the number of rows that the indexes cover. Check newer rows with [`Filter::matches`].
     pub const fn rows_covered(&self) -> u32 {
         self.rows
     }
 
-    /// The rows below `rows`, of those covered, that pass. Rows of records that are gone are among them.
+    /// Return the covered rows below `rows` that pass, including rows of records that are gone.
     pub fn evaluate(&self, rows: u32) -> RoaringBitmap {
         self.rows_of(&self.filter.condition, rows.min(self.rows))
     }
@@ -76,8 +77,8 @@ fn everything(bound: u32) -> RoaringBitmap {
     rows
 }
 
-/// Conditions that all must hold, in two parts: ordered comparisons, those of a field with one type put together as the
-/// range that they leave, which is read and estimated as one; and the others.
+/// Split conditions that must all hold into ordered comparisons and others. The comparisons of a
+/// field with one type are combined into the range that they leave, which costs one lookup.
 fn ranges_of(conditions: &[Condition]) -> (Vec<(usize, Span)>, Vec<&Condition>) {
     let (mut ranges, mut others) = (Vec::<(usize, Span)>::new(), Vec::new());
     for condition in conditions {
@@ -86,7 +87,7 @@ fn ranges_of(conditions: &[Condition]) -> (Vec<(usize, Span)>, Vec<&Condition>) 
             continue;
         };
         let (low, high) = side_of(*relation, key_of(operand, Of::Field));
-        // A string can lie in a range of strings and in one of dates, so these stay apart.
+        // A string can be in a range of strings and in one of dates, so these stay separate.
         match ranges.iter_mut().find(|(of, span)| of == field && span.0[0] == low[0]) {
             Some((_, span)) => {
                 span.0 = low.max(std::mem::take(&mut span.0));
@@ -98,7 +99,7 @@ fn ranges_of(conditions: &[Condition]) -> (Vec<(usize, Span)>, Vec<&Condition>) 
     (ranges, others)
 }
 
-/// The keys of the values that pass a test.
+/// Return the spans of keys of the values that pass a test.
 fn spans(test: &Test) -> Box<dyn Iterator<Item = Span> + '_> {
     let one = |span: Span| Box::new(std::iter::once(span));
     match test {
@@ -124,7 +125,7 @@ fn span_of(key: Vec<u8>) -> Span {
     (key.clone(), key::after(key))
 }
 
-/// The keys of the same kind that lie on this side of a key.
+/// Return the span of keys of the same kind on this side of a key.
 fn side_of(relation: Relation, key: Vec<u8>) -> Span {
     let first = vec![key[0]];
     let end = key::end_of_kind(&key);

@@ -1,4 +1,4 @@
-//! The fields that are asked for, out of metadata as text, without building the rest.
+//! Extracting fields from metadata as text, without parsing the rest into values.
 
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -7,14 +7,14 @@ use serde_json::{Map, Value};
 use super::errors::MetadataError;
 use super::value::field;
 
-/// A longer text is refused: its keys might not fit into a run.
+/// Longer texts are refused, since their keys might not fit into a run.
 const MAX_TEXT: usize = 1 << 28;
 
-/// Names of fields to look for.
+/// Names of fields to extract.
 #[derive(Debug, Default)]
 pub(super) struct FieldNames {
     names: Vec<String>,
-    /// Keys of the metadata that names can begin with.
+    /// Keys of the metadata at which a name can begin.
     keys: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl FieldNames {
         self.names
     }
 
-    /// Give the fields that are there to `each`: their place among the names, and the value.
+    /// Call `each` for every field that is present, with its index among the names and its value.
     pub(super) fn extract(
         &self,
         row: u32,
@@ -50,7 +50,7 @@ impl FieldNames {
         Ok(())
     }
 
-    /// The part of the metadata that names can lead into.
+    /// Read the part of the metadata that names can refer to.
     fn read(&self, text: &str) -> serde_json::Result<Map<String, Value>> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let metadata = if text.trim_ascii_start().starts_with('{') {
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for Part<'_> {
     }
 }
 
-/// A key, if it is one of these.
+/// Reads a key, if it is one of these.
 #[derive(Clone, Copy)]
 struct Key<'w>(&'w [String]);
 

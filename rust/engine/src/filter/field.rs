@@ -1,4 +1,4 @@
-//! The index of a field: runs that grow by merging.
+//! The index of a field: runs, which grow by merging.
 
 use std::sync::Arc;
 
@@ -8,22 +8,26 @@ use super::gather::Gather;
 use super::key;
 use super::run::{Pairs, Run};
 
-/// A run is cut off at so many pairs or bytes of keys, which bounds the memory of building one.
+/// The pairs and the bytes of keys at which a new run is cut off, to bound the memory of building
+/// one.
 const PAIRS: usize = 1 << 24;
 const BYTES: usize = 1 << 28;
 
-/// Keys from the first up and below the second.
+/// Keys from the first one, inclusive, to the second, exclusive.
 pub(super) type Span = (Vec<u8>, Vec<u8>);
 
-/// The index of a field. Runs are shared, so a copy costs next to nothing and stays as it is.
+/// The index of a field. Runs are shared and immutable, so a copy costs next to nothing and never
+/// changes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Field {
-    /// Each is for rows above those of the one before, and at least twice its size where both fit into one.
+    /// Each has rows above those of the previous one. The previous one is at least twice as large,
+    /// unless both would not fit into one run.
     runs: Vec<Arc<Run>>,
 }
 
 impl Field {
-    /// Put runs in for rows above all others. The work is that of the change, times the logarithm of the whole.
+    /// Append runs with rows above all others. The cost is the size of the change times the
+    /// logarithm of the whole.
     pub(super) fn append(&mut self, runs: impl IntoIterator<Item = Arc<Run>>) {
         for run in runs {
             let mut last = run;
@@ -36,25 +40,25 @@ impl Field {
         }
     }
 
-    /// The runs, oldest first.
+    /// Return the runs, oldest first.
     pub(super) fn into_runs(self) -> Vec<Arc<Run>> {
         self.runs
     }
 
-    /// The rows of the keys in the span.
+    /// Gather the rows of the keys in the span.
     pub(super) fn gather<'r>(&'r self, (low, high): &Span, rows: &mut Gather<'r>) {
         for run in &self.runs {
             run.rows(run.span(low, high)).for_each(|part| rows.add(part));
         }
     }
 
-    /// Memory taken, in bytes.
+    /// Return the memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.runs.iter().map(|run| run.memory()).sum()
     }
 }
 
-/// Values of new rows, on their way into an index.
+/// Values of new rows, to be indexed.
 #[derive(Debug, Default)]
 pub(super) struct NewValues {
     pairs: Pairs,
@@ -63,7 +67,7 @@ pub(super) struct NewValues {
 }
 
 impl NewValues {
-    /// Add the value of a row above all others.
+    /// Add the value of a row above all earlier ones.
     pub(super) fn push(&mut self, row: u32, value: &Value) {
         if self.pairs.len() >= PAIRS || self.pairs.bytes() >= BYTES {
             self.full.push(Arc::new(std::mem::take(&mut self.pairs).into_run()));

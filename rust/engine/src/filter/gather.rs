@@ -1,18 +1,18 @@
-//! Rows from many places, put together as one set.
+//! Collecting rows from many places into one set.
 
 use roaring::RoaringBitmap;
 
 use super::run::Rows;
 
-/// Below one row in so many, sorting the rows is cheaper than a bit for each.
+/// If fewer than one in `SPARSE` rows is in the set, sorting is cheaper than a bit per row.
 const SPARSE: usize = 32;
 
-/// A set can be made from the bits of so many rows.
+/// The most rows for which a set can be made from bits.
 const MARKED: u32 = 1 << 31;
 
-/// Rows to be put together.
+/// The rows to collect.
 pub(super) struct Gather<'r> {
-    /// Rows from here on are left out.
+    /// Rows from this one on are left out.
     bound: u32,
     few: Vec<&'r [u32]>,
     many: Vec<&'r RoaringBitmap>,
@@ -30,7 +30,7 @@ impl<'r> Gather<'r> {
         }
     }
 
-    /// The set of all these rows below the bound.
+    /// Return the set of all these rows below the bound.
     pub(super) fn finish(self) -> RoaringBitmap {
         let count: usize = self.few.iter().map(|rows| rows.len()).sum();
         let dense = count >= self.bound as usize / SPARSE && self.bound <= MARKED;
@@ -49,7 +49,7 @@ impl<'r> Gather<'r> {
         }
         rows.sort_unstable();
         rows.dedup();
-        // In order and distinct, so all of them are taken.
+        // Cannot fail: the rows are sorted and distinct.
         RoaringBitmap::from_sorted_iter(rows).unwrap_or_default()
     }
 

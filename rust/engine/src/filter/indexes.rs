@@ -1,14 +1,14 @@
 //! The indexes of all fields that filters have asked for.
 //!
-//! Locks, in the order in which they are taken; whoever holds one takes only those below:
+//! Locks, in the order in which they are taken; a thread that holds one takes only those below it:
 //!
 //! ```text
-//! building   one build at a time, from its first record to its last
-//! writing    changes of the state: an insert, the beginning and the end of a build
-//! state      for the moment of copying or swapping what it holds
+//! building   one build at a time, from the first record to the last
+//! writing    changes of the state: an insert, the start and the end of a build
+//! state      held only to copy or swap its content
 //! ```
 //!
-//! A search takes `state` alone, so it waits for neither of the others unless it has a field to build.
+//! A search takes only `state`, so it does not wait for the others unless it must build a field.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,21 +21,24 @@ use super::evaluate::FieldView;
 use super::extract::FieldNames;
 use super::field::{Field, NewValues};
 
-/// So many fields are indexed at most: each makes every insert a little slower. More than one filter can name.
+/// The most fields that are indexed, more than one filter can name. Each makes every insert a
+/// little slower.
 const MAX_FIELDS: usize = 256;
 
-/// Indexes over fields of metadata, for rows that are numbered from 0 on and only ever added.
+/// Indexes over metadata fields, for rows that are numbered from 0 and only ever added.
 ///
-/// Rows of records that are gone stay; the caller masks them. When rows are numbered anew, begin with new indexes.
+/// Rows of records that are gone stay; the caller masks them. After a renumbering, start with new
+/// indexes.
 ///
-/// A field is built of the records of one batch, and records that an earlier batch still had may be missing from it. So each field
-/// knows that batch, and [`FieldView::since`] says which states a view may answer for.
+/// A field is built from the records after one batch, and may lack records that existed only
+/// before. So each field stores that batch, and [`FieldView::since`] says for which states a view
+/// may answer.
 #[derive(Debug, Default)]
 pub struct FieldIndexes {
     building: Mutex<()>,
     writing: Mutex<()>,
     state: RwLock<State>,
-    /// Counts views, to know which field was unused for longest.
+    /// Counts views, to find the least recently used field.
     clock: AtomicU64,
 }
 
@@ -44,7 +47,7 @@ struct State {
     /// Rows below this are in every index.
     rows: u32,
     fields: BTreeMap<String, Indexed>,
-    /// Fields that are being built: here are their rows since the build began.
+    /// Fields that are being built, with their rows since the build began.
     pending: BTreeMap<String, Field>,
 }
 
@@ -53,13 +56,13 @@ type NamedFields = Vec<(String, Field)>;
 #[derive(Debug)]
 struct Indexed {
     field: Field,
-    /// The batch whose records it was built of.
+    /// The batch whose records it was built from.
     since: u64,
     used: AtomicU64,
 }
 
 impl FieldIndexes {
-    /// No field is indexed yet; `rows` are there already, to be given to builds.
+    /// Start without indexed fields; builds must index the `rows` that already exist.
     pub fn new(rows: u32) -> Self {
         Self { state: RwLock::new(State { rows, ..State::default() }), ..Self::default() }
     }
@@ -69,8 +72,9 @@ impl FieldIndexes {
         self.state.read().rows
     }
 
-    /// Take in new rows, so that all below `rows` are covered: pairs of a row and its metadata as JSON text. A row that
-    /// is not named has no metadata. On an error nothing is changed.
+    /// Index new rows, so that all below `rows` are covered. `records` has pairs of a row and its
+    /// metadata as JSON text; rows that are missing there have no metadata. On an error nothing
+    /// changes.
     pub fn insert<T: AsRef<str>>(
         &self,
         rows: u32,
@@ -90,7 +94,7 @@ impl FieldIndexes {
         for ((_, field), values) in indexed.iter_mut().chain(&mut pending).zip(new.values) {
             field.append(values.into_runs());
         }
-        // What is replaced is dropped after the lock: freeing much memory takes time.
+        // Drop replaced fields only after the lock: freeing much memory takes time.
         let mut replaced = Vec::new();
         let mut state = self.state.write();
         for (name, field) in indexed {
@@ -102,8 +106,8 @@ impl FieldIndexes {
         Ok(())
     }
 
-    /// A filter with the indexes of its fields as they are now. `None` when one of them has no index: build it and ask
-    /// again.
+    /// Return a filter with the current indexes of its fields. Return `None` if one of them has no
+    /// index: build it and ask again.
     pub fn view<'f>(&self, filter: &'f Filter) -> Option<FieldView<'f>> {
         let now = self.clock.fetch_add(1, Ordering::Relaxed);
         let state = self.state.read();
@@ -118,9 +122,10 @@ impl FieldIndexes {
         Some(FieldView::new(filter, fields, state.rows, since))
     }
 
-    /// Begin to index those of these fields that have no index yet; `None` when all have one.
+    /// Start to index those of the fields that have no index yet; `None` if all have one.
     ///
-    /// One build goes on at a time, another caller waits here for its end. Searches and inserts go on.
+    /// Only one build runs at a time; another caller waits here for its end. Searches and inserts
+    /// go on.
     pub fn build<'n>(&self, fields: impl IntoIterator<Item = &'n str>) -> Option<FieldBuild<'_>> {
         let building = self.building.lock();
         let _writing = self.writing.lock();
@@ -135,12 +140,13 @@ impl FieldIndexes {
         Some(FieldBuild { indexes: self, new, rows: state.rows, next: 0, _building: building })
     }
 
-    /// Names of the fields that are indexed. When there are more than 256, those that no filter has used for longest go.
+    /// Return the names of the indexed fields. Beyond 256, the least recently used ones are
+    /// evicted.
     pub fn fields(&self) -> Vec<String> {
         self.state.read().fields.keys().cloned().collect()
     }
 
-    /// Memory taken by the indexes, in bytes.
+    /// Return the memory used by the indexes, in bytes.
     pub fn bytes(&self) -> usize {
         let (_, indexed, pending) = self.state.read().copy();
         indexed.iter().chain(&pending).map(|(name, field)| name.len() + field.memory()).sum()
@@ -148,14 +154,14 @@ impl FieldIndexes {
 }
 
 impl State {
-    /// Rows, and the fields that are indexed and those that are being built.
+    /// Return the number of rows, the indexed fields, and the fields being built.
     fn copy(&self) -> (u32, NamedFields, NamedFields) {
         let indexed = self.fields.iter().map(|(name, indexed)| (name.clone(), indexed.field.clone())).collect();
         let pending = self.pending.iter().map(|(name, field)| (name.clone(), field.clone())).collect();
         (self.rows, indexed, pending)
     }
 
-    /// Take the field out that was unused for longest.
+    /// Remove the least recently used field.
     fn evict(&mut self) -> Option<Indexed> {
         let used = |indexed: &Indexed| indexed.used.load(Ordering::Relaxed);
         let (name, _) = self.fields.iter().min_by_key(|(_, indexed)| used(indexed))?;
@@ -164,25 +170,27 @@ impl State {
     }
 }
 
-/// The indexing of fields over the rows that were there when it began. Dropped before it is finished, it leaves nothing
-/// behind.
+/// A build of indexes for the rows that existed when it began. If it is dropped before it is
+/// finished, nothing remains of it.
 #[derive(Debug)]
 pub struct FieldBuild<'i> {
     indexes: &'i FieldIndexes,
     new: NewRecords,
     rows: u32,
-    /// The least row that can come.
+    /// The smallest row that can come next.
     next: u32,
     _building: MutexGuard<'i, ()>,
 }
 
 impl FieldBuild<'_> {
-    /// Rows below this are to be given to [`Self::add`], ascending; those without metadata may be left out.
+    /// Return the number of rows to pass to [`Self::add`], ascending; rows without metadata may be
+    /// omitted.
     pub const fn rows(&self) -> u32 {
         self.rows
     }
 
-    /// Index a record by its metadata as JSON text. One from [`Self::rows`] up is skipped: it comes by an insert.
+    /// Index the metadata of a row, as JSON text. Rows from [`Self::rows`] on are skipped: inserts
+    /// add them.
     pub fn add(&mut self, row: u32, metadata: &str) -> Result<(), MetadataError> {
         if row >= self.rows {
             return Ok(());
@@ -195,7 +203,8 @@ impl FieldBuild<'_> {
         Ok(())
     }
 
-    /// Let filters use the fields. `since` is the batch whose records were added: no record of it may be missing.
+    /// Let filters use the fields. `since` is the batch whose records were added; none of them may
+    /// be missing.
     pub fn finish(mut self, since: u64) {
         let new = std::mem::take(&mut self.new);
         let mut built = BTreeMap::new();
@@ -233,7 +242,7 @@ impl Drop for FieldBuild<'_> {
 #[derive(Debug, Default)]
 struct NewRecords {
     wanted: FieldNames,
-    /// In the order of the wanted names.
+    /// In the order of the names in `wanted`.
     values: Vec<NewValues>,
 }
 

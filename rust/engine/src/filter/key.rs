@@ -1,18 +1,18 @@
-//! Values as bytes in the order of values, so that every condition is a key to find or a range of keys.
+//! Keys: values as bytes that sort like the values, so every condition is a key or a range of keys.
 //!
 //! ```text
-//! 0                              the field is there
+//! 0                              the field is present
 //! 1                              null
 //! 2                              false
 //! 3                              true
-//! 4  float:8 rest:2              a number: the largest float that is not above it, and the rest up to it
+//! 4  float:8 rest:2              a number: the largest float not above it, and the difference
 //! 5  UTF-8                       a string
-//! 6  seconds:8 nanos:4           a string that is a date, beside its own key
-//! 7  coded                       a list or an object as a whole, equal for equal ones
-//! 16 + n ...                     the same of an element of a list
+//! 6  seconds:8 nanos:4           a string that is a date, in addition to its key as a string
+//! 7  encoded                     a list or an object as a whole, equal for equal values
+//! 16 + n ...                     the same for an element of a list
 //! ```
 //!
-//! Integers are big endian, and signed ones are shifted to begin at 0.
+//! Integers are big endian; signed ones are shifted to start at 0.
 
 use serde_json::{Number, Value};
 
@@ -22,7 +22,7 @@ use super::value::{float, integer};
 /// The key of every row that has the field.
 pub(super) const EXISTS: &[u8] = &[0];
 
-/// Added to the first byte for an element of a list.
+/// Added to the first byte of the key of a list element.
 const ELEMENT: u8 = 16;
 
 const NULL: u8 = 1;
@@ -33,12 +33,12 @@ const STRING: u8 = 5;
 const DATE: u8 = 6;
 const WHOLE: u8 = 7;
 
-/// Whose value a key is.
+/// Whether a key is for the value of a field or of a list element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
-    /// The field's own.
+    /// The field itself.
     Field,
-    /// That of an element of its list.
+    /// An element of the field's list.
     Element,
 }
 
@@ -48,7 +48,7 @@ impl Of {
     }
 }
 
-/// Give all keys of a field's value to `push`; `scratch` is where they are written.
+/// Call `push` with each key of a field's value. The keys are written to `scratch`.
 pub(super) fn keys_of(value: &Value, scratch: &mut Vec<u8>, mut push: impl FnMut(&[u8])) {
     push(EXISTS);
     keys_of_one(value, Of::Field, scratch, &mut push);
@@ -66,14 +66,14 @@ fn keys_of_one(value: &Value, of: Of, scratch: &mut Vec<u8>, push: &mut impl FnM
     }
 }
 
-/// The key of a value.
+/// Return the key of a value.
 pub(super) fn value(value: &Value, of: Of) -> Vec<u8> {
     let mut key = Vec::new();
     write_value(value, of, &mut key);
     key
 }
 
-/// The key of a date.
+/// Return the key of a date.
 pub(super) fn date(instant: Instant, of: Of) -> [u8; 13] {
     let mut key = [of.kind(DATE); 13];
     key[1..9].copy_from_slice(&((instant.seconds as u64) ^ (1 << 63)).to_be_bytes());
@@ -81,20 +81,20 @@ pub(super) fn date(instant: Instant, of: Of) -> [u8; 13] {
     key
 }
 
-/// The first key above all of one kind.
+/// Return the first key above all keys of this kind.
 pub(super) fn end_of_kind(key: &[u8]) -> Vec<u8> {
     vec![key[0] + 1]
 }
 
-/// The first key that could stand above a key.
+/// Return the smallest possible key above `key`.
 pub(super) fn after(mut key: Vec<u8>) -> Vec<u8> {
     key.push(0);
     key
 }
 
-/// The first key that does not begin with the key of a string.
+/// Return the smallest key above all that begin with `key`, the key of a string.
 pub(super) fn after_prefix(mut key: Vec<u8>) -> Vec<u8> {
-    // No byte of UTF-8 is 255, nor is the kind.
+    // Cannot overflow: neither a byte of UTF-8 nor the kind is 255.
     if let Some(last) = key.last_mut() {
         *last += 1;
     }
@@ -121,7 +121,7 @@ fn write_value(value: &Value, of: Of, key: &mut Vec<u8>) {
     }
 }
 
-/// Ten bytes in the order of numbers, equal for equal ones whether they are written as integer or float.
+/// Write a number as ten bytes that sort like numbers and are equal for equal integers and floats.
 fn write_number(number: &Number, key: &mut Vec<u8>) {
     let (below, rest) = match integer(number) {
         Some(integer) => {
@@ -130,7 +130,7 @@ fn write_number(number: &Number, key: &mut Vec<u8>) {
             // Floats below 2^64 are at most 2,048 apart.
             (below, (integer - below as i128) as u16)
         }
-        // Adding 0 makes 0.0 of -0.0.
+        // Adding 0 turns -0.0 into 0.0.
         None => (float(number) + 0.0, 0),
     };
     let bits = below.to_bits();
@@ -139,7 +139,8 @@ fn write_number(number: &Number, key: &mut Vec<u8>) {
     key.extend_from_slice(&rest.to_be_bytes());
 }
 
-/// Bytes that are equal for equal values and no others: each part tells its length. They have no order.
+/// Write bytes that are equal for equal values and for no others: texts carry their length. The
+/// order of the bytes means nothing.
 fn write_whole(value: &Value, key: &mut Vec<u8>) {
     match value {
         Value::Array(elements) => {
@@ -165,7 +166,8 @@ fn write_whole(value: &Value, key: &mut Vec<u8>) {
 
 fn write_text(text: &str, key: &mut Vec<u8>) {
     key.push(b'"');
-    // Seven bits a byte: the first bytes of a key decide most comparisons, and zeros decide none.
+    // Seven bits per byte: the first bytes of a key decide most comparisons, and leading zeros
+    // would decide none.
     let mut len = text.len();
     while len >= 128 {
         key.push(len as u8 | 128);

@@ -1,4 +1,4 @@
-//! Reading a filter from its JSON form, with the place of whatever is wrong.
+//! Parsing a filter from its JSON form. Errors name the place in the filter.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -10,13 +10,13 @@ use super::condition::{Condition, Filter, Operand, Relation, Test};
 use super::date::Instant;
 use super::errors::FilterError;
 
-/// Filters are walked by recursion: so deep is safe on any thread.
+/// Filters are walked recursively; this depth is safe on any thread's stack.
 const MAX_DEPTH: usize = 64;
-/// Conditions and values: a list of ids for `$in` may be long.
+/// Conditions and values; a list of ids for `$in` may be long.
 const MAX_SIZE: usize = 100_000;
-/// Each may have to look at all rows.
+/// Each condition may have to look at all rows.
 const MAX_CONDITIONS: usize = 10_000;
-/// Each may cost an index.
+/// Each field may cost an index.
 const MAX_FIELDS: usize = 64;
 
 const GROUP_OPERATORS: &str = "a field, $and, $or, $nor or $not";
@@ -24,12 +24,12 @@ const FIELD_OPERATORS: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exist
 const ORDERED: &str = "a number, a string or a date";
 
 impl Filter {
-    /// Read a filter from its JSON form; `{}` holds for every record.
+    /// Parse a filter from its JSON form; `{}` holds for every record.
     pub fn parse(form: &Value) -> Result<Self, FilterError> {
         filter(form)
     }
 
-    /// The same from text.
+    /// Parse a filter from its JSON form as text.
     pub fn from_text(text: &str) -> Result<Self, FilterError> {
         let form: Value = serde_json::from_str(text).map_err(|error| FilterError::NotJson(error.to_string()))?;
         Self::parse(&form)
@@ -42,7 +42,7 @@ fn filter(form: &Value) -> Result<Filter, FilterError> {
     Ok(Filter { fields: reader.fields, condition })
 }
 
-/// Where in the filter, as a path from the place to the top.
+/// A place in the filter, as a path from there to the top.
 struct Place<'p> {
     step: Step<'p>,
     above: Option<&'p Place<'p>>,
@@ -66,7 +66,7 @@ impl Place<'_> {
         Place { step: Step::Index(index), above: Some(self), depth: self.depth }
     }
 
-    /// The same place, counted as one level further in.
+    /// Return the same place, one level deeper.
     fn deeper(&self) -> Result<Place<'_>, FilterError> {
         if self.depth == MAX_DEPTH {
             return Err(FilterError::TooDeep { at: self.to_string(), limit: MAX_DEPTH });
@@ -104,7 +104,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// A filter: entries that all must hold.
+    /// Parse a filter: entries that must all hold.
     fn group(&mut self, form: &Value, place: &Place<'_>) -> Result<Condition, FilterError> {
         let Value::Object(entries) = form else { return Err(place.expected("a dict", form)) };
         self.count_condition()?;
@@ -126,13 +126,13 @@ impl Reader {
     fn groups(&mut self, form: &Value, place: &Place<'_>) -> Result<Vec<Condition>, FilterError> {
         let Value::Array(forms) = form else { return Err(place.expected("a list of filters", form)) };
         let inside = place.deeper()?;
-        // Equal ones hold alike, so one of them does for all.
+        // Equal conditions have equal results, so one of them is enough.
         let mut known = HashSet::with_capacity(forms.len());
         let different = forms.iter().enumerate().filter(|(_, form)| known.insert(*form));
         different.map(|(index, form)| self.group(form, &inside.index(index))).collect()
     }
 
-    /// What is said of one field: operators, or the value that it equals.
+    /// Parse the condition on one field: operators, or the value that it equals.
     fn field(&mut self, name: &str, form: &Value, place: &Place<'_>) -> Result<Condition, FilterError> {
         let field = self.number_of(name)?;
         match form {
@@ -215,7 +215,8 @@ impl Reader {
         Ok(Operand::Value(form.clone()))
     }
 
-    /// Check that a value is within the limits. A date inside of one would be compared as an object, which nobody means.
+    /// Check that a value is within the limits. Refuse a date inside it, which would be compared as
+    /// an object, and nobody means that.
     fn plain(&mut self, form: &Value, place: &Place<'_>) -> Result<(), FilterError> {
         self.count()?;
         match form {
@@ -259,12 +260,12 @@ impl Reader {
     }
 }
 
-/// Whether an object says what must be so, rather than being the value that the field equals.
+/// Whether an object holds operators, rather than being the value that the field equals.
 fn has_operators(object: &Map<String, Value>) -> bool {
     object.keys().any(|key| key.starts_with('$')) && !object.contains_key("$date")
 }
 
-/// All of these conditions.
+/// Combine conditions that must all hold.
 fn all(mut parts: Vec<Condition>) -> Condition {
     match (parts.len(), parts.pop()) {
         (1, Some(part)) => part,
@@ -275,7 +276,7 @@ fn all(mut parts: Vec<Condition>) -> Condition {
     }
 }
 
-/// A value in the words of Python.
+/// Describe a value in Python terms.
 pub(super) fn describe(value: &Value) -> String {
     match value {
         Value::Array(elements) => format!("a list of {}", elements.len()),

@@ -1,29 +1,29 @@
-//! A run: the keys of a span of rows in order, each with the rows that have it. Immutable.
+//! A run: the sorted keys of a span of rows, each with the rows that have it. Immutable.
 //!
 //! ```text
-//! bytes      k0k1k1k1k2k2...      the keys, ascending and distinct, one after the other
-//! key_ends   2  8  12             where each ends
+//! bytes      k0k1k1k1k2k2...      the keys, ascending and distinct, concatenated
+//! key_ends   2  8  12             the end of each key
 //! rows       r r r|r|r r          the rows of each key, ascending
-//! row_ends   3  4  6              where those of each end
-//! many       (1, bitmap)          rows of a key that has many of them; it has none in `rows`
+//! row_ends   3  4  6              the end of each key's rows
+//! many       (1, bitmap)          the rows of a key with many rows; it has none in `rows`
 //! ```
 //!
-//! So a value that stands once, as ids do, costs its key and 12 bytes, and one that stands often little more than a bit a
-//! row.
+//! So a value that occurs once, such as an id, costs its key and 12 bytes, and a frequent value
+//! little more than a bit per row.
 
 use std::cmp::Ordering;
 use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
-/// So many rows of a key are a bitmap. It may cost some bytes for each 65,536 rows of the collection, also where it has
-/// none.
+/// From this many rows, the rows of a key are a bitmap. A bitmap may cost some bytes for each
+/// 65,536 rows of the collection, even those where it has none.
 const MANY: usize = 1024;
 
-/// Positions are 32 bits.
+/// Positions have 32 bits.
 const LIMIT: usize = u32::MAX as usize;
 
-/// Keys in order, each with its rows.
+/// Sorted keys, each with its rows.
 #[derive(Debug, Default)]
 pub(super) struct Run {
     bytes: Vec<u8>,
@@ -31,7 +31,7 @@ pub(super) struct Run {
     rows: Vec<u32>,
     row_ends: Vec<u32>,
     many: Vec<(u32, RoaringBitmap)>,
-    /// Pairs of a key and a row.
+    /// Number of pairs of a key and a row.
     size: usize,
 }
 
@@ -52,12 +52,12 @@ impl Rows<'_> {
 }
 
 impl Run {
-    /// Pairs of a key and a row.
+    /// Number of pairs of a key and a row.
     pub(super) const fn size(&self) -> usize {
         self.size
     }
 
-    /// Memory taken, in bytes.
+    /// Return the memory used, in bytes.
     pub(super) fn memory(&self) -> usize {
         let numbers = self.key_ends.capacity() + self.rows.capacity() + self.row_ends.capacity();
         let many: usize =
@@ -65,10 +65,10 @@ impl Run {
         size_of::<Self>() + self.bytes.capacity() + numbers * size_of::<u32>() + many
     }
 
-    /// Numbers of the keys from `low` up and below `high`.
+    /// Return the numbers of the keys from `low`, inclusive, to `high`, exclusive.
     pub(super) fn span(&self, low: &[u8], high: &[u8]) -> Range<usize> {
         let start = self.first_from(low, 0);
-        // Most spans are of one key, which is seen at once.
+        // Fast path: most spans have one key.
         let next = start + 1;
         let end = if next >= self.len() || self.key(next) >= high {
             start + usize::from(start < self.len() && self.key(start) < high)
@@ -78,7 +78,7 @@ impl Run {
         start..end
     }
 
-    /// The rows of the keys in the span, in parts.
+    /// Return the rows of the keys in the span, in parts.
     pub(super) fn rows(&self, span: Range<usize>) -> impl Iterator<Item = Rows<'_>> {
         let few = self.few(span.clone());
         std::iter::once(Rows::Few(few)).filter(|few| few.len() > 0).chain(self.many_of(span).map(Rows::Many))
@@ -89,7 +89,7 @@ impl Run {
         self.bytes.len() + newer.bytes.len() <= LIMIT && self.size + newer.size <= LIMIT
     }
 
-    /// This run and one for rows above all of its rows, as one.
+    /// Merge this run and a newer one, whose rows are above all rows of this one.
     pub(super) fn merge(&self, newer: &Self) -> Self {
         let mut both = Self::with_capacity(self.bytes.len() + newer.bytes.len(), self.len() + newer.len());
         both.rows.reserve_exact(self.rows.len() + newer.rows.len());
@@ -130,7 +130,7 @@ impl Run {
         self.row_ends.shrink_to_fit();
     }
 
-    /// Put a key in that is above all others, with rows that ascend from part to part.
+    /// Append a key above all others, with rows that ascend from part to part.
     fn push(&mut self, key: &[u8], parts: &[Rows<'_>]) {
         let count = parts.iter().map(|rows| rows.len()).sum::<usize>();
         if count < MANY {
@@ -165,7 +165,7 @@ impl Run {
         &self.bytes[start(&self.key_ends, at)..self.key_ends[at] as usize]
     }
 
-    /// Number of the first key that is not below `key`, searched from `from` on.
+    /// Return the number of the first key not below `key`, searching from `from` on.
     fn first_from(&self, key: &[u8], from: usize) -> usize {
         let (mut low, mut high) = (from, self.len());
         while low < high {
@@ -194,12 +194,12 @@ impl Run {
     }
 }
 
-/// Where a part begins: at the end of the one before.
+/// Return where a part starts: at the end of the previous one.
 fn start(ends: &[u32], at: usize) -> usize {
     at.checked_sub(1).map_or(0, |before| ends[before] as usize)
 }
 
-/// Pairs of a key and a row in any order, to be made a run.
+/// Pairs of a key and a row in any order, to be made into a run.
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
     bytes: Vec<u8>,
@@ -235,12 +235,12 @@ impl Pairs {
         self.pairs.len()
     }
 
-    /// Bytes of all keys.
+    /// Return the bytes of all keys.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The run of these pairs.
+    /// Make a run of these pairs.
     pub(super) fn into_run(mut self) -> Run {
         let bytes = &self.bytes;
         self.pairs.sort_unstable_by(|one, other| {
@@ -252,7 +252,7 @@ impl Pairs {
         for group in self.pairs.chunk_by(|one, other| one.head == other.head && one.key(bytes) == other.key(bytes)) {
             rows.clear();
             rows.extend(group.iter().map(|pair| pair.row));
-            // A list may hold an element twice.
+            // A list may have an element twice.
             rows.dedup();
             run.push(group[0].key(bytes), &[Rows::Few(&rows)]);
         }

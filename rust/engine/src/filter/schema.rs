@@ -1,4 +1,4 @@
-//! Types of fields of metadata, and what does not agree with them.
+//! Schemas: types of metadata fields, and checks against them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -13,12 +13,13 @@ use super::date::Instant;
 use super::extract::FieldNames;
 use super::parse::describe;
 
-/// The types of some fields. A record may have others beside, which may hold anything; whoever asks for one of those has misspelt a name.
-/// `null` and a missing field agree with every type.
+/// The types of some fields. A record may have other fields, with any values, but a query for a
+/// field outside the schema counts as a misspelling. `null` and a missing field agree with every
+/// type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schema(BTreeMap<String, FieldType>);
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FieldType {
     kind: Kind,
@@ -34,65 +35,66 @@ enum Kind {
     Date,
 }
 
-/// Fields of a schema that an error names at most.
+/// The most fields of a schema that an error names.
 const SHOWN: usize = 10;
 
 const KINDS: [(&str, Kind); 5] =
     [("bool", Kind::Bool), ("int", Kind::Int), ("float", Kind::Float), ("str", Kind::Str), ("date", Kind::Date)];
 
-/// What does not agree with a schema.
+/// Disagreements with a schema.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SchemaError {
-    /// The value of a field.
+    /// The value of a field disagrees.
     #[error(
         "metadata[{at}][{}]: expected {expected}, as the schema says, got {got}, in the record {}",
         quoted(field),
         quoted(id)
     )]
     Metadata {
-        /// Which record of the batch.
+        /// The position of the record in the batch.
         at: usize,
         /// Its id.
         id: String,
-        /// The field by its dotted name.
+        /// The field, by its dotted name.
         field: String,
         /// Its type.
         expected: FieldType,
-        /// What came.
+        /// A description of the value that was passed.
         got: String,
     },
-    /// Metadata that cannot be read.
+    /// Metadata cannot be read.
     #[error("metadata[{at}]: expected a JSON object: {why}")]
     NotJson {
-        /// Which record of the batch.
+        /// The position of the record in the batch.
         at: usize,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
-    /// A field that is asked for and that the schema does not name.
+    /// A requested field is not in the schema.
     #[error("{argument}: expected a field of the schema ({known}), got {}", quoted(field))]
     Unknown {
         /// The argument that names it.
         argument: &'static str,
         /// Some of the fields of the schema.
         known: String,
-        /// The field by its dotted name.
+        /// The field, by its dotted name.
         field: String,
     },
-    /// A condition that never holds.
-    #[error("filter[{}]: expected what {expected} can be, as the schema says, got {got}", quoted(field))]
+    /// A condition can never hold.
+    #[error("filter[{}]: expected a value that {expected} can have, as the schema says, got {got}", quoted(field))]
     Filter {
-        /// The field by its dotted name.
+        /// The field, by its dotted name.
         field: String,
         /// Its type.
         expected: FieldType,
-        /// What came.
+        /// A description of the value that was passed.
         got: String,
     },
 }
 
 impl FieldType {
-    /// The type of this name: `bool`, `int`, `float`, `str`, `date`, or one of them in `list[...]`.
+    /// Return the type with this name: `bool`, `int`, `float`, `str`, `date`, or one of them in
+    /// `list[...]`.
     pub fn from_name(name: &str) -> Option<Self> {
         let element = name.strip_prefix("list[").and_then(|rest| rest.strip_suffix(']'));
         let kind = KINDS.into_iter().find(|(known, _)| *known == element.unwrap_or(name))?.1;
@@ -108,7 +110,7 @@ impl FieldType {
         }
     }
 
-    /// What of a condition can never be so.
+    /// Return the part of a condition that can never hold, if any.
     fn contradiction(self, test: &Test) -> Option<String> {
         let other = |operand: &Operand| (!self.equals(operand)).then(|| operand.describe());
         let scalar = Self { is_list: false, ..self };
@@ -188,7 +190,7 @@ impl Operand {
 }
 
 impl Schema {
-    /// The fields and their types.
+    /// Return the fields and their types.
     pub fn fields(&self) -> impl Iterator<Item = (&str, FieldType)> {
         self.0.iter().map(|(name, kind)| (name.as_str(), *kind))
     }
@@ -203,7 +205,8 @@ impl Schema {
         self.0.iter().all(|(name, kind)| other.0.get(name) == Some(kind))
     }
 
-    /// What one says of the first field on which they differ, and the other.
+    /// Return the first field on which the schemas differ, as described by this one and by the
+    /// other.
     pub(crate) fn difference(&self, other: &Self) -> Option<(String, String)> {
         let said = |name: &str, kind: Option<&FieldType>| match kind {
             Some(kind) => format!("{}: {kind}", quoted(name)),
@@ -214,7 +217,7 @@ impl Schema {
         Some((said(name, self.0.get(name)), said(name, other.0.get(name))))
     }
 
-    /// Check metadata of a batch: ids, and metadata as JSON text.
+    /// Check the metadata of a batch, as pairs of an id and metadata as JSON text.
     pub(crate) fn check_metadata<'a>(
         &self,
         records: impl Iterator<Item = (&'a str, Option<&'a str>)>,
@@ -223,12 +226,12 @@ impl Schema {
         records.enumerate().try_for_each(|(at, (id, metadata))| checker.check(at, id, metadata))
     }
 
-    /// What checks one record after the other.
+    /// Return a checker for many records.
     pub(crate) fn checker(&self) -> Checker<'_> {
         Checker { wanted: FieldNames::new(self.0.keys().cloned().collect()), fields: self.fields().collect() }
     }
 
-    /// Check that a field which is asked for is one that the schema names, or an object around one.
+    /// Check that a requested field is in the schema, or is an object that contains a field of it.
     pub(crate) fn check_field(&self, argument: &'static str, field: &str) -> Result<(), SchemaError> {
         let is_around = |name: &String| name.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'));
         if self.is_empty() || self.0.contains_key(field) || self.0.keys().any(is_around) {
@@ -241,13 +244,15 @@ impl Schema {
         Err(SchemaError::Unknown { argument, known, field: field.to_owned() })
     }
 
-    /// Whether strings in a field that are dates are ordered as points in time: not where a field holds text.
+    /// Whether strings in a field that are dates are ordered as points in time: not if the field
+    /// holds text.
     pub(crate) fn may_hold_dates(&self, field: &str) -> bool {
         self.0.get(field).is_none_or(|kind| kind.kind != Kind::Str)
     }
 
-    /// A filter as it is meant: in a field that holds dates, a string is one, so that equal and earlier are the same for both. It is an
-    /// error if it asks for a field that the schema does not name, or if a condition can never hold.
+    /// Interpret a filter by the types: in a field of dates, a string operand is read as a date, so
+    /// that equality and order both compare instants. Return an error for a field outside the
+    /// schema, or for a condition that can never hold.
     pub(crate) fn typed<'f>(&self, filter: &'f Filter) -> Result<Cow<'f, Filter>, SchemaError> {
         if self.is_empty() {
             return Ok(Cow::Borrowed(filter));
@@ -282,7 +287,7 @@ impl Schema {
     }
 }
 
-/// A schema, ready to check many records.
+/// A schema, prepared to check many records.
 pub(crate) struct Checker<'s> {
     wanted: FieldNames,
     fields: Vec<(&'s str, FieldType)>,
@@ -367,7 +372,7 @@ mod tests {
         ] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }
-        let message = "filter['year']: expected what int can be, as the schema says, got the string '2020'";
+        let message = "filter['year']: expected a value that int can have, as the schema says, got the string '2020'";
         assert_eq!(check(r#"{"$not": {"year": "2020"}}"#).unwrap_err().to_string(), message);
         for wrong in [
             r#"{"year": {"$in": [1, "2"]}}"#,

@@ -1,4 +1,5 @@
-//! The one order of the values of a field. Within a type it is that of `<` in filters; the types follow each other.
+//! The sort order of the values of a field. Within a type it is the order of `<` in filters; types
+//! are sorted one after the other.
 
 use std::cmp::Ordering;
 
@@ -7,7 +8,7 @@ use serde_json::{Number, Value, json};
 use super::date::Instant;
 use super::value::order;
 
-/// Where a record stands in the order of a field. The types stand here in their order.
+/// The sort key of a record by a field. The variants are in sort order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SortKey {
     Number(Number),
@@ -18,12 +19,12 @@ pub(crate) enum SortKey {
     Null,
     /// Lists have no order among themselves.
     List,
-    /// Nor have objects.
+    /// Objects have no order either.
     Object,
 }
 
 impl SortKey {
-    /// The key of a value; with `dates`, strings that are dates are points in time.
+    /// Return the key of a value; with `dates`, strings that are dates are points in time.
     pub(crate) fn of(value: &Value, dates: bool) -> Self {
         match value {
             Value::Number(number) => Self::Number(number.clone()),
@@ -38,7 +39,7 @@ impl SortKey {
         }
     }
 
-    /// As JSON, for [`Self::from_json`].
+    /// Convert to JSON, for [`Self::from_json`].
     pub(crate) fn to_json(&self) -> Value {
         match self {
             Self::Number(number) => Value::Number(number.clone()),
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
     use crate::filter::Filter;
 
-    /// In their order; those of an inner list stand equally.
+    /// Return values in ascending order; those in an inner list are equal.
     fn ascending() -> Vec<Vec<Value>> {
         vec![
             vec![json!(-1e300)],

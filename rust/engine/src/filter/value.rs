@@ -1,10 +1,10 @@
-//! Metadata and its values, compared by the rules of filters.
+//! Metadata values, and how filters compare them.
 
 use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-/// The value of a field by its name: a key, or keys of objects within objects joined by dots.
+/// Return the value of a field by its name: a key, or the keys of nested objects joined by dots.
 pub(crate) fn field<'v>(metadata: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     let (mut object, mut name) = (metadata, name);
     loop {
@@ -17,7 +17,7 @@ pub(crate) fn field<'v>(metadata: &'v Map<String, Value>, name: &str) -> Option<
     }
 }
 
-/// Whether two values are the same: types do not mix, numbers compare as numbers.
+/// Whether two values are equal: types do not mix, and numbers compare as numbers.
 pub(super) fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => order(one, other).is_eq(),
@@ -32,7 +32,7 @@ pub(super) fn same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// How two numbers lie, exactly.
+/// Compare two numbers exactly.
 pub(super) fn order(one: &Number, other: &Number) -> Ordering {
     match (integer(one), integer(other)) {
         (Some(one), Some(other)) => one.cmp(&other),
@@ -43,18 +43,18 @@ pub(super) fn order(one: &Number, other: &Number) -> Ordering {
     }
 }
 
-/// The number, if it is written as an integer of 64 bits.
+/// Return the number, if it is written as a 64-bit integer.
 pub(super) fn integer(number: &Number) -> Option<i128> {
     number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
 }
 
-/// The number as a float: exact for those that are no integers.
+/// Return the number as a float, which is exact for numbers that are not integers.
 pub(super) fn float(number: &Number) -> f64 {
     number.as_f64().unwrap_or_default()
 }
 
 fn order_mixed(integer: i128, float: f64) -> Ordering {
-    // The cast saturates far beyond 64 bits, where only the side counts.
+    // The cast saturates far beyond 64 bits, where only the sign of the difference matters.
     let floor = float.floor();
     integer.cmp(&(floor as i128)).then(if float > floor { Ordering::Less } else { Ordering::Equal })
 }

@@ -1,4 +1,4 @@
-//! Following what another process commits.
+//! Following the commits of another process.
 
 pub(crate) mod reading;
 pub(crate) mod steady;

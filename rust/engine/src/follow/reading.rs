@@ -1,4 +1,4 @@
-//! Following: taking what another process commits into the snapshots of a reader.
+//! Following: applying the commits of another process to the snapshots of a reader.
 
 use std::process;
 use std::sync::Arc;
@@ -19,44 +19,48 @@ use crate::state::snapshot::Snapshot;
 use crate::state::unindexed::NewMetadata;
 use crate::state::vectors::{SEGMENT, Vectors};
 
-/// Rows that a newer checkpoint must have in its files before a reader takes them from there. Until then it has the vectors of what it
-/// has followed in growing segments, and no reader gets slower without end while its writer writes checkpoints.
+/// Additional rows that a newer checkpoint must have in its files before a reader loads them. Until
+/// then the reader keeps the vectors that it followed in growing segments. The limit keeps readers
+/// from getting slower without end while the writer writes checkpoints.
 const MANY: u32 = 4 * SEGMENT as u32;
-/// Dead rows that are left in the indexes.
+/// Dead rows at which they are taken out of the indexes.
 const BURIED: usize = 1024;
-/// How long a forked process waits for a lock that a thread of its parent may have held when it was forked.
+/// How long a forked process waits for a lock that a thread of its parent may have held at the
+/// fork.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Takes what is committed from the disk, for one collection.
+/// Reads the committed state of one collection from disk.
 pub(crate) struct Reading {
     pub(crate) view: View,
     opened_by: u32,
-    /// Held while a newer state is read.
+    /// Locked while a newer state is read.
     state: Mutex<State>,
 }
 
 struct State {
     follower: Follower,
-    /// Rows that died and are still in an index, and the last batch of those that they died with.
+    /// Rows that died and are still in an index, each with the last batch of the advance that
+    /// removed it.
     buried: Vec<(u64, u64)>,
-    /// The rows below were read from the files of a checkpoint.
+    /// Rows below this were read from the files of a checkpoint.
     from_files: u32,
 }
 
 impl Reading {
-    /// Read what is committed.
+    /// Read the committed state.
     pub(crate) fn begin(view: View) -> Result<(Self, Snapshot), OpenError> {
         let (state, snapshot) = State::begin(&view)?;
         Ok((Self { view, opened_by: process::id(), state: Mutex::new(state) }, snapshot))
     }
 
-    /// Go on to everything that was committed before the call; tells whether it changed anything.
+    /// Advance to everything that was committed before this call, and return whether anything
+    /// changed.
     pub(crate) fn go_on(&self, core: &Core) -> Result<bool, OpenError> {
         let mut state = self.lock()?;
         let changed = match state.follow(core) {
             Ok(Course::Along(changed)) => return Ok(changed),
             Ok(Course::Load(changed)) => changed,
-            // Something is damaged, or what is committed does not follow from what is shown.
+            // Something is damaged, or the committed state does not follow from the one shown.
             Ok(Course::Lost) | Err(_) => true,
         };
         let (next, snapshot) = State::begin(&self.view)?;
@@ -79,13 +83,13 @@ impl Reading {
     }
 }
 
-/// How what is committed is reached; and whether it differs from what was shown.
+/// How to reach the committed state, and whether it differs from the one shown.
 enum Course {
-    /// It was taken into the snapshot.
+    /// It was applied to the snapshot.
     Along(bool),
-    /// By loading the newest checkpoint, since that has much of it.
+    /// Load the newest checkpoint, which has much of it.
     Load(bool),
-    /// By loading everything.
+    /// Load everything.
     Lost,
 }
 
@@ -100,7 +104,7 @@ impl State {
         })
     }
 
-    /// Go on from the newest snapshot, if what is committed follows from it.
+    /// Advance from the newest snapshot, if the committed state follows from it.
     fn follow(&mut self, core: &Core) -> Result<Course, OpenError> {
         let now = core.snapshot();
         let width = now.config.dim.map(|dim| dim * size_of::<f32>());
@@ -154,14 +158,14 @@ impl State {
     }
 }
 
-/// The configuration that a reader goes on with: what is stored, and the dim that it knows from vectors. `None` if what is stored is another
-/// collection's.
+/// Return the next configuration of a reader: the stored one, with the dim known from vectors.
+/// Return `None` if the stored one belongs to another collection.
 fn reached(now: &Config, mut stored: Config) -> Option<Config> {
     stored.dim = stored.dim.or(now.dim);
     now.can_become(&stored).then_some(stored)
 }
 
-/// What batches change for searches, gathered as if they were one.
+/// The changes of several batches that matter to searches, gathered as one batch.
 #[derive(Default)]
 struct Gathered {
     /// Bytes of a vector, once there is one.

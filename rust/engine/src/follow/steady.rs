@@ -1,4 +1,4 @@
-//! Reading what another process may replace meanwhile.
+//! Reading files that another process may replace meanwhile.
 
 use std::fmt::Display;
 
@@ -6,12 +6,13 @@ use tiercel_store::{OpenError as StoreError, is_outdated};
 
 use crate::errors::{OpenError, QueryError};
 
-/// So often at most something is read that a writer goes on replacing meanwhile. What is damaged looks the same twice and ends it
-/// long before, so this is only there that it ends at all: beside a writer that never rests, ten were too few.
+/// The most attempts to read something that a writer keeps replacing. Real damage looks the same
+/// twice and ends the attempts much earlier, so this only guarantees an end. With a writer that
+/// never rests, ten were too few.
 const ATTEMPTS: usize = 1000;
 
-/// Read what a writer may replace meanwhile. That looks damaged, and differs from one attempt to the next; what is damaged
-/// stays as it is.
+/// Read something that a writer may replace meanwhile. A replacement looks like damage that differs
+/// from one attempt to the next; real damage stays the same.
 pub(crate) fn steady<T, E: Display>(
     is_damage: impl Fn(&E) -> bool,
     mut attempt: impl FnMut() -> Result<T, E>,
@@ -39,7 +40,7 @@ impl OpenError {
 }
 
 impl QueryError {
-    /// Whether a writer has written over what was to be read.
+    /// Whether a writer has overwritten what should be read.
     pub(crate) fn is_outdated(&self) -> bool {
         matches!(self, Self::Io(error) if is_outdated(error))
     }
@@ -55,7 +56,8 @@ mod tests {
 
     use super::steady;
 
-    /// Attempts until the end, and how that is, where the damage of attempt `n` is called `damage(n)` and attempt 101 goes well.
+    /// Return the number of attempts and the result, where attempt `n` fails with `damage(n)` and
+    /// attempt 101 succeeds.
     fn attempts(damage: impl Fn(usize) -> String) -> (usize, Result<(), String>) {
         let made = Cell::new(0);
         let result = steady(

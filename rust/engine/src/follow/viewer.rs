@@ -1,4 +1,4 @@
-//! Collections that are open for reading, while another process may write them.
+//! Collections open for reading, while another process may write to them.
 
 use std::process;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::follow::reading::Reading;
 use crate::state::core::Core;
 use crate::trouble::Part;
 
-/// Takes newer states from the disk.
+/// Reads newer states from disk.
 pub(crate) struct Viewer {
     pub(crate) reading: Arc<Reading>,
     pub(crate) following: Option<Following>,
@@ -24,11 +24,11 @@ impl Viewer {
     }
 }
 
-/// A thread that refreshes.
+/// A thread that refreshes at an interval.
 pub(crate) struct Following {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    /// A forked process has no such thread.
+    /// A forked process does not have the thread.
     process: u32,
 }
 
@@ -53,7 +53,7 @@ impl Following {
 }
 
 impl Shared {
-    /// Wait. Returns whether to stop.
+    /// Wait, and return whether to stop.
     fn waits(&self, every: Duration) -> bool {
         let mut stop = self.stop.lock();
         if !*stop {

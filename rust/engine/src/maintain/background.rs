@@ -1,5 +1,5 @@
-//! The thread that keeps a collection fast: it moves fresh vectors into the graph, merges text segments, takes out the dead, and
-//! writes checkpoints.
+//! The thread that keeps a collection fast: it moves fresh vectors into the graph, merges text
+//! segments, takes out dead rows, and writes checkpoints.
 
 use std::process;
 use std::sync::Arc;
@@ -21,22 +21,23 @@ use crate::state::vectors::Vectors;
 use crate::state::writer::Writer;
 use crate::trouble::Part;
 
-/// Bytes of memory of changes from which on they are put into the record database.
+/// Bytes of changes in memory at which they are put into the record database.
 const UNAPPLIED: usize = 16 << 20;
-/// Fresh vectors, or dead rows, that are dealt with though more come.
+/// Fresh vectors, or dead rows, at which they are processed even while writes go on.
 const MANY: usize = 1024;
-/// Rounds without a change after which even a few are dealt with.
+/// Rounds without a change after which even a few are processed.
 const IDLE: u32 = 3;
 /// Rounds to wait after an error.
 const PENANCE: u32 = 100;
 
-/// The threads of a collection: one that works, and with `Durability::Interval` one that syncs, since work may take long.
+/// The threads of a collection: one for the work, and with `Durability::Interval` another that
+/// syncs, since work may take long.
 pub(crate) struct Background {
     writer: Arc<Writer>,
     /// Stops the thread that syncs.
     ticking: Arc<Signal>,
     threads: Vec<JoinHandle<()>>,
-    /// A forked process has no such thread to wait for.
+    /// A forked process does not have the threads, so it must not wait for them.
     process: u32,
 }
 
@@ -64,18 +65,19 @@ impl Background {
         Ok(())
     }
 
-    /// Whether this process was forked by the one that has the threads. Locks may be held here that nobody will release.
+    /// Whether this process was forked from the one that has the threads. Locks may be held here
+    /// that nobody will release.
     pub(crate) fn is_elsewhere(&self) -> bool {
         self.process != process::id()
     }
 
-    /// Stop the threads and wait for them; false if that was done before.
+    /// Stop the threads and wait for them; return false if they were stopped before.
     pub(crate) fn stop(&mut self) -> bool {
         let stops = !self.threads.is_empty();
         self.writer.signal.stop();
         self.ticking.stop();
         for thread in self.threads.drain(..) {
-            // Each attempt catches its panics, so there is nothing left that could end a thread.
+            // Each attempt catches its panics, so no thread ends with one.
             let _ = thread.join();
         }
         stops
@@ -85,7 +87,7 @@ impl Background {
 /// Sync at an interval.
 fn sync(writer: &Writer, ticking: &Signal) {
     while !ticking.wait() {
-        // If it fails, the store refuses writes from then on.
+        // If this fails, the store refuses writes from then on.
         writer.core.troubles.attempt(Part::Sync, || writer.store.sync());
     }
 }
@@ -103,8 +105,8 @@ fn run(writer: &Writer) {
     }
 }
 
-/// Do what is due. Whatever stops it, by an error or a panic, the next attempt starts over: each step changes what others see
-/// by one statement, and finds what an earlier attempt has done.
+/// Do what is due. After an error or a panic, the next attempt starts over: each step changes
+/// shared state in one statement, and detects what an earlier attempt has done.
 fn tidy(writer: &Writer, idle: bool) -> Result<(), WriteError> {
     let mut maintenance = writer.maintenance.lock();
     if writer.store.unapplied() >= UNAPPLIED {

@@ -16,7 +16,7 @@ use crate::state::checkpoint::TEXT;
 use crate::state::load::CONFIG;
 use crate::state::writer::Writer;
 
-/// Write a checkpoint of everything that was committed when this began.
+/// Write a checkpoint of everything that was committed before this call.
 pub(crate) fn checkpoint(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
     maintenance.recover(&writer.store)?;
     merge_text(writer)?;
@@ -62,7 +62,8 @@ fn publish(writer: &Writer, last: &Checkpoint, next: &Checkpoint, config: &Confi
     let new: Vec<&str> = next.files().collect();
     let add: Vec<&str> = new.iter().filter(|name| !old.contains(name)).copied().collect();
     let remove: Vec<&str> = old.iter().filter(|name| !new.contains(name)).copied().collect();
-    // The vectors that say how long all are go from the store, so the configuration says it from now on.
+    // Until now the vectors in the store implied the dim. They are removed, so the configuration
+    // states it from now on.
     let (config, checkpoint) = (config.to_bytes(), next.to_bytes());
     let meta = [(CONFIG, config.as_slice()), (META, checkpoint.as_slice())];
     let publication = Publication { add: &add, remove: &remove, drop_fresh_below: next.rows, meta: &meta };

@@ -1,13 +1,16 @@
-//! Numbering the rows anew, without the gaps that the dead have left, so that row numbers never run out.
+//! Renumbering rows without the gaps that dead rows left, so that row numbers never run out.
 //!
-//! Commits wait meanwhile: for the writing of the main index, the texts and the records, which a checkpoint and a compaction write
-//! anyway, and for reading them as an opening does. Searches go on in the snapshots that they have.
+//! Commits wait while the main index, the texts and the records are written, as a checkpoint and a
+//! compaction also write them, and are read back, as opening does. Searches go on in the snapshots
+//! that they hold.
 //!
 //! ```text
-//! meta "renumbered"   numbering, u32, little endian; a bitmap of the rows that lived before, as the roaring format has it
+//! meta "renumbered"   numbering, u32, little endian; a bitmap, in roaring format, of the rows that
+//!                     were live before
 //! ```
 //!
-//! A scan goes on from a position with an older number by that entry. It tells of the last numbering alone.
+//! With this entry a scan resumes from a position with an older number. It covers the last
+//! renumbering only.
 
 use roaring::RoaringBitmap;
 use tiercel_index::Index;
@@ -26,23 +29,23 @@ use crate::trouble::caught;
 
 const RENUMBERED: &str = "renumbered";
 
-/// Rows from which on they are numbered anew in the background: a half of those that there can be.
+/// Rows at which the background renumbers them: half of the possible ones.
 const MANY: u32 = if cfg!(test) { 1 << 14 } else { 1 << 31 };
 
-/// Whether so many rows are dead that numbering the living anew pays.
+/// Whether enough rows are dead that renumbering the live ones pays.
 pub(crate) fn is_sparse(snapshot: &Snapshot) -> bool {
     is_mostly_dead(u64::from(snapshot.rows), snapshot.live)
 }
 
-/// Whether rows must be numbered anew, or they would run out.
+/// Whether rows must be renumbered before they run out.
 pub(crate) fn is_due(snapshot: &Snapshot) -> bool {
     snapshot.rows >= MANY && is_sparse(snapshot)
 }
 
-/// Number the living rows anew, and write a checkpoint in which all of them are.
+/// Renumber the live rows, and write a checkpoint of all of them.
 pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result<(), WriteError> {
     maintenance.recover(&writer.store)?;
-    // Most of what must be done first, while commits go on.
+    // Do most of the preparation while commits go on.
     move_growing(writer)?;
     apply(writer)?;
     let quiet = writer.store.quiet()?;
@@ -66,15 +69,15 @@ pub(crate) fn renumber(writer: &Writer, maintenance: &mut Maintenance) -> Result
         *maintenance = caught(|| take(writer, reader, &sealed))?;
         Ok(())
     })?;
-    writer.core.events.info(format!("numbered {} records anew", next.rows));
+    writer.core.events.info(format!("renumbered {} records", next.rows));
     Ok(())
 }
 
-/// Show what the store has now, read as when a collection is opened. Until that is done nothing may be written: the rows of a later batch would be
-/// others than those of the snapshot.
+/// Publish the content of the store, read as when a collection is opened. Nothing may be written
+/// before: a later batch would use other row numbers than the snapshot.
 fn take(writer: &Writer, reader: Reader, sealed: &Snapshot) -> Result<Maintenance, String> {
     let (snapshot, maintenance) = read(reader, &|name| writer.store.open_segment(name), &sealed.config)
-        .map_err(|error| format!("the records were numbered anew, and could not be read then: {error}"))?;
+        .map_err(|error| format!("the records were renumbered, but could not be read afterwards: {error}"))?;
     writer.change(|now| {
         *now = snapshot;
         Ok::<_, String>(())
@@ -83,7 +86,7 @@ fn take(writer: &Writer, reader: Reader, sealed: &Snapshot) -> Result<Maintenanc
     Ok(maintenance)
 }
 
-/// Write the main index with the new numbers; gives the name of its file.
+/// Write the main index with the new numbers, and return the name of its file.
 fn write_index(
     writer: &Writer,
     quiet: &Quiet<'_>,
@@ -93,7 +96,7 @@ fn write_index(
     let Some(main) = sealed.vectors.as_ref().map(|Vectors { main, .. }| main) else { return Ok(None) };
     let place = |row: u64| quiet.rows().binary_search(&(row as u32)).ok().map(|place| place as u64);
     let mut index = Index::clone(main);
-    // Searches may still have a use for the dead in the old one.
+    // Searches may still need the dead rows of the old index.
     let dead: Vec<u64> = index.ids().into_iter().filter(|row| place(*row).is_none()).collect();
     index.remove(&dead);
     if index.is_empty() {
@@ -107,7 +110,7 @@ fn write_index(
     Ok(Some(name))
 }
 
-/// Write the texts with the new numbers; gives the names of their files.
+/// Write the texts with the new numbers, and return the names of their files.
 fn write_texts(
     writer: &Writer,
     quiet: &Quiet<'_>,
@@ -130,12 +133,12 @@ fn to_bytes(numbering: u32, rows: &[u32]) -> Vec<u8> {
     let mut bytes = numbering.to_le_bytes().to_vec();
     let mut rows = RoaringBitmap::from_sorted_iter(rows.iter().copied()).unwrap_or_default();
     rows.optimize();
-    // Writing to memory does not fail.
+    // Writing to memory cannot fail.
     let _ = rows.serialize_into(&mut bytes);
     bytes
 }
 
-/// The first row behind a row, which had that number in some numbering.
+/// Return the first row after `row`, which is a row number of an earlier or the current numbering.
 pub(crate) fn first_behind(reader: &Reader, numbering: u32, row: u32) -> Result<u32, QueryError> {
     let now = reader.numbering();
     if numbering == now {

@@ -1,4 +1,5 @@
-//! What keeps a collection fast, step by step: fresh vectors go into the graph, text segments are merged, the dead are taken out.
+//! The steps of upkeep: moving fresh vectors into the graph, merging text segments, taking out
+//! dead rows.
 
 use std::sync::Arc;
 
@@ -9,36 +10,39 @@ use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Vectors, work};
 use crate::state::writer::Writer;
 
-/// Dead rows that are left where they are, however few live.
+/// Dead rows that are tolerated, however few rows are live.
 const SPARE: u64 = 8192;
-/// Growing segments that are moved at a time: a graph that has grown by an eighth is looked over, which costs as much as linking thousands
-/// of vectors, and what is moved is copied before.
+/// Growing segments that are moved at a time. A graph that has grown by an eighth is surveyed,
+/// which costs as much as linking thousands of vectors, and vectors are copied before they move.
 const MOVED: usize = 4;
 /// Vectors that are copied at a time while an index is rebuilt.
 const REBUILT: usize = 1 << 16;
 
-/// Put what is in the log into the record database.
+/// Apply the log to the record database.
 pub(crate) fn apply(writer: &Writer) -> Result<(), WriteError> {
     writer.faults.meet("apply")?;
     writer.store.apply(|| writer.renew_reader())?;
     writer.faults.meet("applied")
 }
 
-/// Move the vectors of all growing segments into the main index. Gives the snapshot of which all vectors are there now.
+/// Move the vectors of all growing segments into the main index. Return the snapshot whose vectors
+/// are all there now.
 pub(crate) fn move_growing(writer: &Writer) -> Result<Snapshot, WriteError> {
     let (sealed, segments) = seal(writer)?;
     move_sealed(writer, &sealed, &segments)?;
     Ok(sealed)
 }
 
-/// Let nothing more be added to the growing segments that have vectors. Gives the snapshot that has these growing segments, and them.
+/// Seal the growing segments that have vectors, so that nothing is added to them any more. Return a
+/// snapshot with these segments, and the segments.
 pub(super) fn seal(writer: &Writer) -> Result<(Snapshot, Vec<Arc<Index>>), WriteError> {
     writer.faults.meet("seal segments")?;
     let mut sealed = None;
     writer
         .change(|snapshot| {
             let full = snapshot.clone();
-            // Decided while nobody writes: the next batch goes to a last growing segment that is empty now, which is none of these.
+            // Chosen while nobody writes: the next batch goes to an empty last segment, which is
+            // not one of these.
             let segments = full.vectors.iter().flat_map(|vectors| &vectors.growing);
             let segments = segments.filter(|segment| segment.slots() > 0).map(Arc::clone).collect();
             snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_segment).transpose()?;
@@ -49,7 +53,7 @@ pub(super) fn seal(writer: &Writer) -> Result<(Snapshot, Vec<Arc<Index>>), Write
     sealed.ok_or_else(|| WriteError::Unsearchable("no snapshot".into()))
 }
 
-/// Move the vectors of growing segments that are sealed into the main index, and drop these growing segments.
+/// Move the vectors of sealed segments into the main index, and drop these segments.
 pub(super) fn move_sealed(
     writer: &Writer,
     sealed: &Snapshot,
@@ -73,7 +77,8 @@ pub(super) fn move_sealed(
     })
 }
 
-/// The rows of growing segments that live and that an earlier attempt has not moved to the main index, and their vectors.
+/// Return the live rows of growing segments that no earlier attempt has moved to the main index,
+/// and their vectors.
 fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Vec<u64>, Vec<f32>), WriteError> {
     let now = writer.snapshot();
     let (mut all, mut values) = (Vec::new(), Vec::new());
@@ -86,7 +91,7 @@ fn missing(writer: &Writer, main: &Index, segments: &[Arc<Index>]) -> Result<(Ve
     Ok((all, values))
 }
 
-/// Rebuild the main index without its dead rows, if it has any: their slots come back.
+/// Rebuild the main index without its dead rows, if it has any, to reclaim their slots.
 pub(crate) fn rebuild(writer: &Writer) -> Result<(), WriteError> {
     let sealed = move_growing(writer)?;
     take_out_dead(writer)?;
@@ -125,7 +130,7 @@ pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
             writer.faults.meet("merged texts")?;
             match snapshot.text.merged(&merge, merged) {
                 Some(text) => snapshot.text = text,
-                // A writer has merged some of them meanwhile.
+                // A writer has merged some of these segments meanwhile.
                 None => done = false,
             }
             Ok::<_, WriteError>(())
@@ -137,9 +142,10 @@ pub(crate) fn merge_text(writer: &Writer) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Take dead rows out of the main index, so that searches need not look past them, and give memory of theirs back.
+/// Take dead rows out of the indexes, so that searches need not skip them, and free the memory of
+/// their chunks.
 pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
-    // A search that began before a record was replaced has nothing but the old row.
+    // A search that began before a record was replaced still needs the old row.
     let seen = writer.seen_by_all();
     let buried = writer.buried.lock().clone();
     let dead: Vec<u64> = buried.into_iter().filter(|(_, died)| *died <= seen).map(|(row, _)| row).collect();
@@ -147,7 +153,7 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
         writer.faults.meet("take out the dead")?;
         index.remove(&dead);
     }
-    // Not before: what stops this half-way must not leave rows that nobody takes out.
+    // Only after the removal: a failure half-way must not leave rows that nobody takes out.
     writer.buried.lock().retain(|(_, died)| *died > seen);
     writer.faults.meet("forget the dead")?;
     writer.change(|snapshot| {
@@ -159,12 +165,12 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
     })
 }
 
-/// Whether the dead are so many that a rebuild pays.
+/// Whether enough rows are dead that a rebuild pays.
 pub(crate) const fn is_mostly_dead(all: u64, live: u64) -> bool {
     all > 2 * live + SPARE
 }
 
-/// Rebuild the main index if most of it is rows that were taken out.
+/// Rebuild the main index if most of its slots are rows that were taken out.
 pub(crate) fn fill_up(writer: &Writer) -> Result<(), WriteError> {
     let is_hollow = |vectors: &Vectors| is_mostly_dead(vectors.main.slots() as u64, vectors.main.len() as u64);
     if writer.snapshot().vectors.as_ref().is_some_and(is_hollow) { rebuild(writer) } else { Ok(()) }

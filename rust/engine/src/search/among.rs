@@ -1,7 +1,7 @@
-//! Lists of nearest rows, and searches among the rows of such a list: what a cache of answers asks for.
+//! Lists of nearest rows, and searches among the rows of a list, for the cache of answers.
 //!
-//! Rows are numbered in the order they are written and never change but for their metadata. So what was put in since a list was made
-//! is the rows from a number on, and what was removed is dead.
+//! Rows are numbered in the order of writing and never change, except for their metadata. So the
+//! rows added after a list was made are those from a number on, and removed rows are dead.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,15 +21,16 @@ use crate::state::vectors::{Near, Vectors};
 /// A state of a collection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// Numbers what was read from the disk.
+    /// The number of the reading from disk.
     pub reading: u64,
     /// The last batch.
     pub sequence: u64,
-    /// All rows are below.
+    /// All row numbers are below this.
     pub rows: u32,
 }
 
-/// The smallest and the largest norm of vectors; infinity and 0 without any, and under l2.
+/// The smallest and the largest norm of the vectors; infinity and 0 if there are none, and under
+/// l2.
 pub type Norms = (f64, f64);
 
 /// The nearest rows of a vector, by exact search.
@@ -39,9 +40,9 @@ pub struct List {
     pub rows: Vec<u32>,
     /// Their distances.
     pub distances: Vec<f32>,
-    /// Of all vectors.
+    /// The norms of all vectors.
     pub norms: Norms,
-    /// When.
+    /// The state that the list is of.
     pub moment: Moment,
 }
 
@@ -56,12 +57,14 @@ fn norms(snapshot: &Snapshot) -> Norms {
 }
 
 impl Collection {
-    /// The state that a search would see now: equal ones of a collection are equal contents.
+    /// Return the state that a search would see now. Equal states of a collection have equal
+    /// contents.
     pub fn moment(&self) -> Moment {
         Moment::of(&self.core.snapshot())
     }
 
-    /// The rows with the nearest vectors, exactly, for [`Self::search_among`]: `vector`, `filter` and `k` of a search count.
+    /// Return the rows with the exactly nearest vectors, for [`Self::search_among`]. Only `vector`,
+    /// `filter` and `k` of the search matter.
     pub fn list(&self, search: &Search<'_>) -> Result<List, QueryError> {
         let vector = search.vector.unwrap_or_default();
         self.check("vector", vector)?;
@@ -74,9 +77,11 @@ impl Collection {
         Ok(List { rows, distances, norms: norms(&snapshot), moment: Moment::of(&snapshot) })
     }
 
-    /// Search by vector among the rows of a list that was made at some moment and all rows that were written since; gives what is
-    /// found, when, and the norms as in a list. `None` when these are more than `limit`, when what is on the disk was read anew since, or when metadata has
-    /// changed since and the list is one of a filter, for then other rows may pass it.
+    /// Search by vector among the rows of a list that was made at `since` and all rows that were
+    /// written later. Return the results, the state they are of, and the norms as in a list. Return
+    /// `None` if there are more than `limit` later rows, or if the content was read from disk again
+    /// since then. Also return `None` if metadata has changed since and the list is filtered, since
+    /// other rows may pass the filter now.
     pub fn search_among(
         &self,
         search: &Search<'_>,

@@ -1,7 +1,7 @@
-//! Expansion: records that the found ones lead to, by ids in their metadata or by their vectors.
+//! Expansion: adding records that the found ones lead to, by ids in their metadata or by vectors.
 //!
-//! A record that is reached has the best of `decay ^ hops * score` over all found records that lead to it within so many hops; a found
-//! one keeps its own score.
+//! A reached record gets the best `decay ^ hops * score` over all found records that lead to it
+//! within `hops` steps. A found record keeps its own score.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,28 +16,28 @@ use crate::search::scope::Scope;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Near, Nearest};
 
-/// How to go on from the records that were found.
+/// How to expand the found records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expand {
-    /// Where a record leads.
+    /// The records to which a record leads.
     pub walk: Walk,
-    /// How many steps to go, at least 1.
+    /// The number of steps, at least 1.
     pub hops: usize,
-    /// What is left of a score after a step, above 0 and at most 1.
+    /// The factor for a score per step, above 0 and at most 1.
     pub decay: f32,
 }
 
-/// Where a record leads.
+/// The records to which a record leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Walk {
     /// To the ids in a field of its metadata, by its dotted name: a string or a list of strings.
     Field(String),
-    /// To so many of those with the nearest vectors.
+    /// To this many records with the nearest vectors.
     Neighbours(usize),
 }
 
 impl Expand {
-    /// The field of metadata that it reads, if any.
+    /// Return the metadata field that it reads, if any.
     pub(crate) fn field(&self) -> Option<&str> {
         match &self.walk {
             Walk::Field(name) => Some(name),
@@ -46,12 +46,13 @@ impl Expand {
     }
 }
 
-/// Records that are gone on from, the best first, records that are reached, and ids that are looked up: no search takes more.
+/// The most records that a search follows, the best first, that it reaches, and the most ids that
+/// it looks up.
 const FOLLOWED: usize = 1000;
 const REACHED: usize = 10_000;
 const LOOKED_UP: usize = 100_000;
 
-/// Where a walk may go.
+/// The limits of a walk.
 pub(crate) struct Reach<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) scope: &'a Scope<'a>,
@@ -59,10 +60,11 @@ pub(crate) struct Reach<'a> {
     pub(crate) stop: &'a AtomicBool,
 }
 
-/// Add what is reached to the found records and put all in order. Tells whether neighbours by vector were the true ones.
+/// Add the reached records to the found ones and sort all. Return whether all neighbours by vector
+/// were exact.
 pub(crate) fn expand(scored: &mut Vec<Scored>, how: &Expand, reach: &Reach<'_>) -> Result<bool, QueryError> {
     let found: HashSet<u32> = scored.iter().map(|(row, _)| *row).collect();
-    // The best score that each record can hand on, be it found or reached.
+    // The best score that each found or reached record can pass on.
     let mut best: HashMap<u32, f32> = scored.iter().copied().collect();
     let mut links = Links { walk: &how.walk, reach, known: HashMap::new(), left: LOOKED_UP, exact: true };
     let mut frontier = scored.clone();
@@ -90,23 +92,24 @@ pub(crate) fn expand(scored: &mut Vec<Scored>, how: &Expand, reach: &Reach<'_>) 
     Ok(links.exact)
 }
 
-/// A score after a step. One below zero is divided, so that farther is never better.
+/// Return a score after a step. A negative score is divided, so that farther is never better.
 fn decayed(score: f32, decay: f32) -> f32 {
     if score < 0.0 { (score / decay).max(f32::MIN) } else { score * decay }
 }
 
-/// Where records lead, once it has been asked.
+/// The records that records lead to, as far as they have been looked up.
 struct Links<'a> {
     walk: &'a Walk,
     reach: &'a Reach<'a>,
     known: HashMap<u32, Vec<u32>>,
-    /// Ids that may be looked up yet.
+    /// Ids that may still be looked up.
     left: usize,
     exact: bool,
 }
 
 impl Links<'_> {
-    /// Find out where rows lead, the first ones first; gives those of which that is known.
+    /// Find out where rows lead to, the first ones first, and return the rows for which this is
+    /// known.
     fn follow(&mut self, rows: &[Scored]) -> Result<Vec<Scored>, QueryError> {
         let new = rows.iter().map(|(row, _)| *row).filter(|row| !self.known.contains_key(row));
         let new: Vec<u32> = new.take(FOLLOWED - self.known.len()).collect();
@@ -141,7 +144,7 @@ impl Links<'_> {
             let vector = snapshot.vectors.as_ref().and_then(|vectors| vectors.get(*row));
             let mut to = Vec::new();
             if let Some(vector) = vector {
-                // Most likely the nearest is the record itself.
+                // The nearest is most likely the record itself.
                 let near = Near { query: &vector, k: count + 1, recall, allowed: None, stop, timed: false };
                 let Nearest { rows: near, exact, .. } = nearest(snapshot, scope, near)?;
                 to.extend(near.into_iter().map(|(near, _)| near).filter(|near| near != row).take(count));
@@ -153,7 +156,7 @@ impl Links<'_> {
     }
 }
 
-/// The strings in a field of metadata.
+/// Return the strings in a metadata field.
 fn ids(metadata: Option<&[u8]>, name: &str) -> Vec<String> {
     let metadata: Option<Value> = metadata.and_then(|bytes| serde_json::from_slice(bytes).ok());
     let string = |value: &Value| value.as_str().map(str::to_owned);

@@ -1,41 +1,42 @@
-//! One ranking out of two.
+//! Fusion: one ranking from two.
 
 use std::collections::HashMap;
 
-/// How rankings by vector and by text become one.
+/// How to fuse the rankings by vector and by text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fusion {
-    /// Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): a record gets 1 / (k + rank) from each ranking, ranks counted
-    /// from 1.
+    /// Reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): a record gets 1 / (k + rank)
+    /// from each ranking, with ranks counted from 1.
     Rrf {
-        /// The smaller, the more the first places count.
+        /// The smaller this is, the more the first places count.
         k: f32,
     },
-    /// `alpha` times the score by vector plus the rest times the score by text, each scaled so that the best of its ranking has 1 and a
-    /// record that is not in it 0. What is in a ranking is always above 0: see `Scale`.
+    /// `alpha` times the score by vector plus `1 - alpha` times the score by text. Each is scaled
+    /// so that the best of its ranking has 1 and a record outside the ranking 0. A ranked record
+    /// always has more than 0: see `Scale`.
     Weighted {
-        /// 1 for vectors alone, 0 for text alone: then the other ranking is not made.
+        /// 1 for vectors only, 0 for text only; the other ranking is then skipped.
         alpha: f32,
     },
 }
 
 impl Default for Fusion {
-    /// The best of 1 to 100 on the text embeddings that were measured.
+    /// The best `k` from 1 to 100 on the measured text embeddings.
     fn default() -> Self {
         Self::Rrf { k: 5.0 }
     }
 }
 
-/// A row and its score: larger is better.
+/// A row and its score; larger is better.
 pub(crate) type Scored = (u32, f32);
 
-/// Put larger scores first; of equal ones the smaller row.
+/// Sort larger scores first, and equal scores by row.
 pub(crate) fn sort(scored: &mut [Scored]) {
     scored.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
 }
 
 impl Fusion {
-    /// Whether the rankings by vector and by text count, where there are both.
+    /// Return whether the ranking by vector and the one by text count, if there are both.
     pub(crate) fn counts(self) -> (bool, bool) {
         match self {
             Self::Rrf { .. } => (true, true),
@@ -44,7 +45,7 @@ impl Fusion {
     }
 }
 
-/// Fuse two rankings, each best first, into the best `k`.
+/// Fuse two rankings, each best first, and return the best `k`.
 pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: usize) -> Vec<Scored> {
     let mut scores: HashMap<u32, f32> = HashMap::with_capacity(by_vector.len() + by_text.len());
     let mut add = |row: u32, score: f32| *scores.entry(row).or_default() += score;
@@ -71,8 +72,8 @@ pub(crate) fn fuse(by_vector: &[Scored], by_text: &[Scored], fusion: Fusion, k: 
     fused
 }
 
-/// Scales the scores of a ranking, so that the best has 1 and one that is as bad as can be has 0. The worst of the ranking is better than
-/// that: it was found.
+/// Scales the scores of a ranking so that the best has 1 and the lowest possible one 0. The worst
+/// of the ranking has more than 0, because it was found.
 struct Scale {
     best: f64,
     /// Below every score of the ranking.
@@ -80,13 +81,15 @@ struct Scale {
 }
 
 impl Scale {
-    /// BM25: what has no word of the query scores 0.
+    /// The scale of BM25 scores: a text without a query word scores 0.
     fn of_texts(ranking: &[Scored]) -> Self {
         Self { best: ranking.first().map_or(1.0, |(_, score)| f64::from(*score)), lowest: 0.0 }
     }
 
-    /// Similarities have no lowest value that all metrics share, so it is estimated: a quarter as far below the worst of the ranking as that
-    /// is below the best. On text embeddings a larger share took from what vectors tell apart, and a smaller one found as much.
+    /// The scale of similarities. No lowest value holds for all metrics, so it is estimated: it
+    /// lies below the worst of the ranking by a quarter of the span from the best to the worst. On
+    /// text embeddings, a larger share weakened the distinctions that vectors make, and a smaller
+    /// one found just as much.
     fn of_similarities(ranking: &[Scored]) -> Self {
         let best = ranking.first().map_or(1.0, |(_, score)| f64::from(*score));
         let worst = ranking.last().map_or(0.0, |(_, score)| f64::from(*score));
@@ -140,7 +143,7 @@ mod tests {
         assert_eq!(Fusion::default().counts(), (true, true));
     }
 
-    /// Scores of a ranking, best first, in any unit.
+    /// Make the scores of a ranking, best first, in any unit.
     fn ranking(lowest: f32) -> impl Strategy<Value = Vec<f32>> {
         prop::collection::vec(prop_oneof![lowest..1e3_f32, lowest..1e-3_f32, Just(0.25)], 1..20).prop_map(
             |mut scores| {
@@ -153,12 +156,14 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
-        /// A record with a place in both rankings has at least the score of another with an equal or worse one in one of them or in both.
+        /// A record that is at least as good as another in both rankings never has a lower fused
+        /// score.
         #[test]
         fn a_record_found_by_both_is_never_below_one_found_by_one_with_the_same_scores(
             by_vector in ranking(-1e3), by_text in ranking(1e-6), alpha in 0.001..0.999_f32,
         ) {
-            // The rows of the one are 0, 1, 2, ..., every second of the other is one of them.
+            // The first ranking has the rows 0, 1, 2, ...; every second row of the other is one of
+            // them.
             let by_vector: Vec<Scored> = (0..).zip(by_vector).collect();
             let by_text: Vec<Scored> = (0..).map(|at| if at % 2 == 0 { at } else { at + 100 }).zip(by_text).collect();
             let fused = fuse(&by_vector, &by_text, Fusion::Weighted { alpha }, 100);

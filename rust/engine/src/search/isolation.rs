@@ -1,4 +1,5 @@
-//! Tests: whatever was written since a snapshot was taken, and whatever was indexed, a filter asked of it gives the rows of its state.
+//! Tests: a filter on a snapshot returns the rows of that snapshot's state, whatever is written or
+//! indexed later.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +18,8 @@ use crate::search::select::{select, select_in};
 use crate::state::snapshot::Snapshot;
 use crate::write::upsert::NewRecord;
 
-/// Fields of every record. With those that no record has, a few filters name more than are kept.
+/// Fields of every record. Together with fields that no record has, a few filters name more than
+/// the indexes keep.
 const FIELDS: usize = 6;
 
 #[derive(Clone, Debug)]
@@ -28,11 +30,11 @@ enum Step {
     WaitIdle,
     Checkpoint,
     Compact,
-    /// Keep the newest snapshot, to be asked later.
+    /// Keep the newest snapshot, to query it later.
     Hold,
-    /// Ask for these fields: the newest snapshot, then all that are held.
+    /// Filter by these fields in the newest snapshot, then in all that are held.
     Ask(usize, u8),
-    /// Ask for so many fields that those asked for before must give way.
+    /// Filter by enough other fields to evict the indexed ones.
     Crowd,
 }
 
@@ -58,7 +60,7 @@ fn id(number: u8) -> String {
     format!("id{number}")
 }
 
-/// A value for each field, a different one.
+/// Return metadata with a different value for each field.
 fn metadata(value: u8) -> Value {
     (0..FIELDS).map(|field| (format!("f{field}"), json!((usize::from(value) + field) % 4))).collect()
 }
@@ -93,7 +95,7 @@ fn check(snapshot: &Snapshot, state: &State, filter: &Filter) {
     assert_eq!(ids(snapshot, &rows), passing(state, filter), "{filter:?} at {}", snapshot.sequence);
 }
 
-/// A collection beside its state, and snapshots of earlier ones.
+/// A collection, its expected state, and snapshots of earlier states.
 struct Machine {
     collection: Collection,
     state: State,
@@ -161,7 +163,7 @@ proptest! {
     }
 }
 
-/// More than 4,096 changes of metadata make the indexes anew.
+/// More than 4,096 changes of metadata renew the indexes.
 #[test]
 fn a_snapshot_of_before_the_indexes_were_renewed_answers_for_its_own_state() {
     let collection = open();

@@ -1,35 +1,39 @@
-//! Diversity: maximal marginal relevance (Carbonell and Goldstein 1998).
+//! Diversity by maximal marginal relevance (Carbonell and Goldstein 1998).
 //!
-//! Of the candidates that are left, the next result is the one with the largest
+//! The next result is the remaining candidate with the largest
 //!
 //! ```text
-//! lambda * relevance(d) - (1 - lambda) * max over results s so far of likeness(d, s)
+//! lambda * relevance(d) - (1 - lambda) * max of likeness(d, s) over the results s so far
 //! ```
 //!
-//! Both terms must have one unit, and neither may depend on which other candidates there are. In a search by vector alone relevance is
-//! the score, and likeness is what the score of `d` would be if the query were `s`: both are similarities under the metric. Scores by text
-//! and fused scores have no unit and no value below zero: they are divided by the best of them, and likeness is the cosine. So it is
-//! for the scores of a reranker, which are taken as they are. A record without a vector is like nothing, 0.
+//! Both terms must have the same unit, and neither may depend on the other candidates. In a search
+//! by vector only, relevance is the score, and likeness is the score that `d` would have if the
+//! query were `s`: both are similarities under the metric. Scores by text and fused scores have no
+//! unit and are never negative: they are divided by the best one, and likeness is the cosine. The
+//! scores of a reranker are taken as they are, and likeness is the cosine as well. A record
+//! without a vector has likeness 0 to all others.
 
 use tiercel_index::Metric;
 
 use crate::search::fuse::Scored;
 
-/// So many candidates are looked at: choosing takes as many comparisons as candidates times results. Others follow in their order.
+/// The most candidates to choose from, since choosing takes candidates times results comparisons.
+/// The others follow in their order.
 const CANDIDATES: usize = 4096;
 
-/// What the scores of the candidates are.
+/// The unit of the candidates' scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     /// Similarities under this metric.
     Similarity(Metric),
-    /// Above zero, with the best as their only measure.
+    /// Positive scores that mean something only relative to the best one.
     ShareOfBest,
-    /// Those of a reranker, which are on the scale that it was given.
+    /// The scores of a reranker, taken as they are.
     Given,
 }
 
-/// The candidates, best first, with the `k` that are chosen at the front; they keep their scores.
+/// Choose `k` of the candidates, which come best first. Return all candidates with the chosen ones
+/// in front; they keep their scores.
 pub(crate) fn choose(
     scored: &[Scored],
     vector: impl Fn(u32) -> Option<Vec<f32>>,
@@ -48,7 +52,7 @@ pub(crate) fn choose(
     while chosen.len() < k
         && let Some(best) = best(&left, lambda)
     {
-        // The order of the others decides between equals.
+        // Not `swap_remove`: the order of the rest decides between equals.
         let Left { at, .. } = left.remove(best);
         let first = chosen.is_empty();
         chosen.push(looked_at[at]);
@@ -66,13 +70,13 @@ pub(crate) fn choose(
 struct Left {
     at: usize,
     relevance: f32,
-    /// Its largest likeness with one that is chosen.
+    /// Its largest likeness to a chosen candidate.
     likest: f32,
 }
 
 impl Left {
     fn gain(&self, lambda: f32) -> f64 {
-        // Records that a reranker could not judge come last, whatever they are like.
+        // Records that a reranker could not score come last, whatever their likeness.
         if self.relevance == f32::NEG_INFINITY {
             return f64::NEG_INFINITY;
         }
@@ -81,13 +85,13 @@ impl Left {
     }
 }
 
-/// The place of the best candidate, the first of equals.
+/// Return the index of the best candidate, the first of equals.
 fn best(left: &[Left], lambda: f32) -> Option<usize> {
     let gains = left.iter().map(|left| left.gain(lambda)).enumerate();
     gains.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(at, _)| at)
 }
 
-/// The vector with length 1; `None` if it has none.
+/// Scale a vector to length 1; `None` for the zero vector.
 fn direction(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     let norm = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
     for value in &mut vector {
@@ -96,7 +100,7 @@ fn direction(mut vector: Vec<f32>) -> Option<Vec<f32>> {
     (norm > 0.0).then_some(vector)
 }
 
-/// The similarity of two vectors, for cosine of two directions.
+/// Return the similarity of two vectors; for cosine they must have length 1.
 fn likeness(metric: Metric, one: Option<&[f32]>, other: Option<&[f32]>) -> f32 {
     let (Some(one), Some(other)) = (one, other) else { return 0.0 };
     match metric {
@@ -105,7 +109,7 @@ fn likeness(metric: Metric, one: Option<&[f32]>, other: Option<&[f32]>) -> f32 {
     }
 }
 
-/// The sum of `term` over two vectors.
+/// Sum `term` over two vectors.
 fn sum(one: &[f32], other: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     const LANES: usize = 16;
     let (ones, others) = (one.chunks_exact(LANES), other.chunks_exact(LANES));
@@ -126,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// Two alike, one apart, one without a vector.
+    /// Two similar vectors, one apart, and a record without a vector.
     const SCORED: [Scored; 4] = [(0, 1.0), (1, 0.9), (2, 0.6), (3, 0.0)];
     const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
@@ -176,7 +180,7 @@ mod tests {
         }
     }
 
-    /// The similarity of two vectors as its definition says it.
+    /// Compute the similarity of two vectors by its definition.
     fn similarity(metric: Metric, one: &[f32], other: &[f32]) -> f64 {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
         match metric {
@@ -189,7 +193,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
 
-        /// Each choice has the largest value of the formula among those that were left.
+        /// Each choice has the largest value of the formula among the remaining candidates.
         #[test]
         fn choices_are_those_of_the_formula(
             vectors in prop::collection::vec(prop::collection::vec(-2.0..2.0_f32, 19), 1..24),

@@ -1,4 +1,4 @@
-//! The nearest rows that a search may find.
+//! The nearest rows among those that a search may find.
 
 use tiercel_index::Trace;
 
@@ -7,17 +7,20 @@ use crate::search::scope::Scope;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Near, Nearest};
 
-/// From this share on, the rows that a filter leaves are picked from a longer ranking of all.
+/// The least share of rows passing a filter for which they are picked from a longer ranking of all
+/// rows.
 const BROAD: f64 = 0.25;
 
-/// How many of the nearest of all to ask for, one try after the other, to find `k` of a given share. When none is left, and for a small
-/// share at once, the index looks at that share alone: the query may be far from it.
+/// Return how many of the nearest of all rows to request, one try after the other, to find `k` that
+/// belong to a share of the rows. When no try is left, and at once for a small share, the index
+/// searches that share only, since the query may be far from it.
 pub(crate) fn among_all(k: usize, share: f64) -> impl Iterator<Item = usize> {
     let likely = ((k as f64 * 1.25 / share) as usize).saturating_add(8);
     [likely, likely.saturating_mul(4)].into_iter().filter(move |_| share >= BROAD)
 }
 
-/// The nearest rows that may be found, by the way that their share suggests. `near` allows all rows.
+/// Return the nearest rows that may be found, by the method that suits their share. `near` must
+/// allow all rows.
 pub(crate) fn nearest(snapshot: &Snapshot, scope: &Scope<'_>, near: Near<'_>) -> Result<Nearest, QueryError> {
     let Some(vectors) = &snapshot.vectors else { return Ok(Nearest::none()) };
     let k = near.k;

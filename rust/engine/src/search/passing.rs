@@ -1,4 +1,4 @@
-//! The rows that pass the filter of a search, which are kept for the next one that asks the same.
+//! The rows that pass the filter of a search, kept for the next search with the same filter.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::state::core::Core;
 use crate::state::known::Passing;
 use crate::state::snapshot::Snapshot;
 
-/// The newest snapshot, those of its living rows that pass a filter, and the plan of a search through it so far.
+/// Return the newest snapshot, its live rows that pass a filter, and the plan of the search so far.
 pub(crate) fn passing(core: &Core, text: &str) -> Result<(Arc<Snapshot>, Passing, Plan), QueryError> {
     let begin = Instant::now();
     let snapshot = core.snapshot();
@@ -23,7 +23,7 @@ pub(crate) fn passing(core: &Core, text: &str) -> Result<(Arc<Snapshot>, Passing
     let (snapshot, rows) = if let Some(rows) = known {
         (snapshot, rows)
     } else {
-        // A newer one, perhaps.
+        // This snapshot may be newer.
         let (snapshot, rows) = select(core, &filter)?;
         let rows = Arc::new(rows);
         core.filters.keep(text, filter, Arc::clone(&rows), &snapshot);

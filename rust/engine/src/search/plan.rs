@@ -1,6 +1,8 @@
-//! What is decided before a search begins: which way it goes and how deep its rankings are; and the report of how it went.
+//! The decisions before a search, which way it takes and how deep its rankings are, and the report
+//! on how it went.
 //!
-//! Way and depths follow from the shape of a search by a little arithmetic. The rows that pass its filter come from [`super::passing`].
+//! Way and depths follow from the request by simple arithmetic. The rows that pass its filter come
+//! from [`super::passing`].
 
 use std::time::Instant;
 
@@ -9,18 +11,19 @@ use tiercel_text::Query;
 
 use crate::search::request::Search;
 
-/// How a search went.
+/// A report on a search.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// `vector`, `text`, `hybrid` or `nothing`.
     pub way: &'static str,
-    /// Share of the records that passed the filter.
+    /// The share of the records that passed the filter.
     pub selectivity: Option<f64>,
     /// Whether an earlier search had found the rows that pass the filter.
     pub cached: bool,
-    /// Fields that the search asks for and no record has; found out only for a search that is to be explained.
+    /// Fields in the request that no record has; looked up only if the search asks for an
+    /// explanation.
     pub unknown_fields: Vec<String>,
-    /// What the search among vectors took, if there was one.
+    /// The cost of the vector search, if there was one.
     pub trace: Option<Trace>,
     /// The stages in the order they ended.
     pub stages: Vec<Stage>,
@@ -29,25 +32,25 @@ pub struct Plan {
 /// A stage of a search.
 #[derive(Clone, Copy, Debug)]
 pub struct Stage {
-    /// What it did.
+    /// Its name.
     pub name: &'static str,
-    /// How long it took.
+    /// Its duration in seconds.
     pub seconds: f64,
-    /// Records that came out of it.
+    /// The records it returned.
     pub count: usize,
 }
 
 impl Plan {
-    /// Note a stage that began then.
+    /// Record a stage that started at `begin` and ends now.
     pub(crate) fn note(&mut self, name: &'static str, begin: Instant, count: usize) {
         self.stages.push(Stage { name, seconds: begin.elapsed().as_secs_f64(), count });
     }
 }
 
-/// Where the results of a search come from.
+/// The source of the results of a search.
 #[derive(Clone, Copy)]
 pub(crate) enum Way<'a> {
-    /// Nothing is asked for, or nothing may be found.
+    /// The request is empty, or no record may be found.
     Nothing,
     Vector(&'a [f32]),
     Text(&'a Query),
@@ -55,7 +58,7 @@ pub(crate) enum Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    /// The way to what is asked for, if so many records may be found.
+    /// Choose the way, where `available` records may be found.
     pub(crate) const fn of(vector: Option<&'a [f32]>, text: Option<&'a Query>, available: usize) -> Self {
         match (vector, text) {
             _ if available == 0 => Self::Nothing,
@@ -76,23 +79,24 @@ impl<'a> Way<'a> {
     }
 }
 
-/// Candidates for a stage that chooses among them, unless it asks for more: four times the results, and not fewer than a hundred.
+/// The candidates for a stage that chooses among them, unless the request asks for more: four times
+/// the results, at least a hundred.
 pub const fn deep(k: usize) -> usize {
     let deep = k.saturating_mul(4);
     if deep < 100 { 100 } else { deep }
 }
 
-/// How many records go from stage to stage.
+/// How many records pass from stage to stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Depths {
-    /// Out of each ranking.
+    /// From each ranking.
     pub(crate) ranking: usize,
-    /// Out of fusion.
+    /// From fusion.
     pub(crate) fused: usize,
 }
 
 impl Depths {
-    /// The depths of a search that may find so many records.
+    /// Choose the depths of a search, where `available` records may be found.
     pub(crate) fn of(search: &Search<'_>, available: usize) -> Self {
         let deep = deep(search.k);
         let chooses = search.rerank.is_some() || search.mmr.is_some();

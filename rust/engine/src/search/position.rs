@@ -1,8 +1,10 @@
-//! Positions of a scan, as text that a user keeps.
+//! Positions of a scan, as text for users to store.
 //!
-//! JSON in hexadecimal digits: `[row]` in the order of writing, `[row, field, descending]` behind a record without the field that
-//! the scan is ordered by, and `[row, field, descending, key]` behind one that has it. Once the rows were numbered anew, `[numbering, row]`
-//! stands in the place of the row. A row is never used again, so a position counts whatever became of its record.
+//! A position is JSON in hexadecimal digits: `[row]` in the order of writing,
+//! `[row, field, descending]` after a record without the field that orders the scan, and
+//! `[row, field, descending, key]` after a record with it. After the first renumbering,
+//! `[numbering, row]` replaces the row. A row number is never reused, so a position is valid
+//! whatever becomes of its record.
 
 use serde_json::{Value, json};
 
@@ -18,16 +20,16 @@ pub struct Order {
     pub descending: bool,
 }
 
-/// Where a record stands in an order.
+/// The place of a record in an order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Place {
-    /// What it is ordered by: the value of the field, if there is an order by one and the record has it.
+    /// The value of the field, if the scan is ordered by one and the record has it.
     pub(crate) key: Option<SortKey>,
-    /// Equal ones stand in the order of their rows.
+    /// Orders records with equal keys.
     pub(crate) row: u32,
 }
 
-/// Characters that an error shows of what is no position.
+/// The most characters of an invalid position that an error shows.
 const SHOWN: usize = 60;
 
 pub(crate) fn encode(place: &Place, numbering: u32, order: Option<&Order>) -> String {
@@ -44,7 +46,7 @@ fn hexadecimal(text: &str) -> String {
     halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
-/// The place that a position stands for in this order, and the numbering of its row.
+/// Decode a position in this order into its place and the numbering of its row.
 pub(crate) fn decode(text: &str, order: Option<&Order>) -> Result<(Place, u32), QueryError> {
     let read = || {
         let Value::Array(parts) = serde_json::from_slice(&bytes(text)?).ok()? else { return None };

@@ -1,4 +1,4 @@
-//! Reading records by id, and what is known of the collection.
+//! Reading records by id, and statistics.
 
 use tiercel_index as index;
 use tiercel_store::Record;
@@ -11,55 +11,55 @@ use crate::state::snapshot::Snapshot;
 use crate::state::vectors::Vectors;
 use crate::trouble::Trouble;
 
-/// A record that is there.
+/// A record that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Got {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// The batch that wrote it last, for the conditions of later writes.
+    /// The batch that last wrote it, for the conditions of later writes.
     pub sequence: u64,
-    /// Its text, if wanted and there.
+    /// Its text, if requested and present.
     pub text: Option<String>,
-    /// Its metadata, if wanted and there.
+    /// Its metadata, if requested and present.
     pub metadata: Option<Vec<u8>>,
-    /// Its vector, if wanted and there.
+    /// Its vector, if requested and present.
     pub vector: Option<Vec<f32>>,
 }
 
 /// Sizes of a collection.
 #[derive(Clone, Debug)]
 pub struct Stats {
-    /// Records that live.
+    /// The number of records.
     pub records: u64,
-    /// Rows given out, those of replaced and removed records among them.
+    /// Rows assigned so far, including those of replaced and removed records.
     pub rows: u32,
     /// Batches applied.
     pub sequence: u64,
-    /// Vectors that wait to be moved into the graph.
+    /// Vectors that are not in the graph yet.
     pub fresh_vectors: usize,
     /// Rows below this are in the files of the last checkpoint.
     pub checkpoint_rows: u32,
     /// Text segments.
     pub text_segments: usize,
-    /// Bytes of memory of the texts' index.
+    /// Bytes of memory used by the text index.
     pub text_bytes: usize,
-    /// Bytes of memory of the indexes over metadata.
+    /// Bytes of memory used by the indexes over metadata.
     pub field_bytes: usize,
-    /// Bytes on disk: the record database and its log; 0 for a reader that cannot look.
+    /// Bytes on disk of the record database and its log; 0 for a reader that cannot see them.
     pub disk_records: u64,
-    /// Bytes on disk: the files of the checkpoint; likewise.
+    /// Bytes on disk of the checkpoint's files; 0 for a reader that cannot see them.
     pub disk_segments: u64,
-    /// Of the main index.
+    /// Statistics of the main index.
     pub index: Option<index::Stats>,
-    /// Living records that were met and whose text or metadata cannot be read.
+    /// Live records known to have unreadable text or metadata.
     pub damaged: u64,
-    /// The last failure that no call returned, see [`Collection::troubles`].
+    /// The last failure that no call reported, see [`Collection::troubles`].
     pub trouble: Option<Trouble>,
 }
 
 impl Collection {
-    /// The records of ids, in their order; `None` where there is none. One whose text or metadata is wanted and cannot be read is an
-    /// error.
+    /// Return the records with these ids, in order; `None` for an id without a record. An
+    /// unreadable text or metadata is an error if it is requested.
     pub fn get(&self, ids: &[String], include: Include) -> Result<Vec<Option<Got>>, QueryError> {
         let snapshot = self.core.snapshot();
         let one = |id: &String| {
@@ -76,12 +76,12 @@ impl Collection {
         Ok(self.core.snapshot().reader.row(id)?.is_some())
     }
 
-    /// What is known of the collection.
+    /// Return statistics of the collection.
     pub fn stats(&self) -> Result<Stats, QueryError> {
         let snapshot = self.core.snapshot();
         let sizes = match &self.access {
             Access::Write(writer, _) => writer.store.sizes().map_err(|error| QueryError::Io(error.into()))?,
-            // A reader whose directory is gone goes on, and what is wrong stands in `trouble`.
+            // A reader whose directory is gone goes on; `trouble` says what is wrong.
             Access::Read(viewer) => viewer.view().sizes().unwrap_or_default(),
         };
         let checkpoint_rows = last_checkpoint(&snapshot.reader).map_err(QueryError::from)?.rows;
@@ -102,14 +102,14 @@ impl Collection {
         })
     }
 
-    /// Read everything on disk; gives what is damaged.
+    /// Read everything on disk, and return all damage.
     pub fn verify(&self) -> Result<Vec<tiercel_store::Corruption>, QueryError> {
         let mut found = match &self.access {
             Access::Write(writer, _) => writer.store.verify()?,
             Access::Read(viewer) => viewer.view().verify()?,
         };
         if found.is_empty() {
-            // What cannot be read at all has been found by then.
+            // Everything can be read: now check the texts and the metadata.
             let snapshot = self.core.snapshot();
             snapshot.reader.scan(0, |row, record| {
                 found.extend(snapshot.damage.check(row, record.id, record.text, record.metadata).err());
@@ -119,13 +119,13 @@ impl Collection {
         Ok(found)
     }
 
-    /// Write a complete copy of what is committed to a directory that is new or empty.
+    /// Write a complete copy of the committed state to a new or empty directory.
     pub fn backup(&self, directory: &std::path::Path) -> Result<(), WriteError> {
         Ok(self.writer()?.store.backup(directory)?)
     }
 }
 
-/// What is wanted of a record that was checked; its vector is in the snapshot.
+/// Return the requested parts of a record that was checked; its vector comes from the snapshot.
 pub(crate) fn got(snapshot: Option<&Snapshot>, row: u32, record: Record, include: Include) -> Got {
     let wanted = snapshot.filter(|_| include.vector && record.vector);
     let vectors = wanted.and_then(|snapshot| snapshot.vectors.as_ref());

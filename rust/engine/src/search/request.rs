@@ -1,51 +1,53 @@
-//! Searches: what can be asked, and what comes back.
+//! The options of a search.
 
 use tiercel_store::Record;
 
 use crate::search::expand::Expand;
 use crate::search::fuse::Fusion;
 
-/// What to look for. Without a vector and a text, nothing is found.
+/// A search. Without a vector and a text, it finds nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Search<'a> {
     /// Find records with vectors near this one.
     pub vector: Option<&'a [f32]>,
     /// Find records with these words.
     pub text: Option<&'a str>,
-    /// What signs and quotes in the text mean.
+    /// How to read signs and quotes in the text.
     pub syntax: Syntax,
-    /// Only among the records that pass this filter, in its JSON form.
+    /// Find only records that pass this filter, in its JSON form.
     pub filter: Option<&'a str>,
-    /// Results wanted.
+    /// The number of results.
     pub k: usize,
-    /// Share of the true nearest wanted; 1 is exact search.
+    /// The target recall; 1 is an exact search.
     pub recall: Option<f32>,
-    /// How two rankings become one.
+    /// How to fuse two rankings.
     pub fusion: Fusion,
-    /// Go on from what was found.
+    /// How to expand the found records.
     pub expand: Option<&'a Expand>,
-    /// How many candidates a reranker is to see, between [`crate::Collection::candidates`] and [`crate::Collection::results`].
+    /// How many candidates a reranker sees, between [`crate::Collection::candidates`] and
+    /// [`crate::Collection::results`].
     pub rerank: Option<usize>,
-    /// Choose for diversity: the weight of relevance, from 0 to 1.
+    /// The weight of relevance when choosing for diversity, from 0 to 1.
     pub mmr: Option<f32>,
-    /// What each result brings along.
+    /// The parts that each result includes.
     pub include: Include,
-    /// Whether the plan is to name the fields that no record has.
+    /// Whether to list the fields that no record has in the plan.
     pub explain: bool,
 }
 
-/// What signs and quotes in a text mean.
+/// The syntax of a text query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Syntax {
-    /// Nothing: all words are looked for, and none must be there.
+    /// Signs and quotes mean nothing; all words are searched for, and none is required.
     #[default]
     Plain,
-    /// `"a phrase"`, `+required`, `-excluded`. Beside a vector, what the text requires, excludes and quotes holds for every result.
+    /// `"a phrase"`, `+required`, `-excluded`. With a vector, these constraints of the text apply
+    /// to every result.
     Operators,
 }
 
 impl Search<'_> {
-    /// Whether there is a ranking by vector, and one by text.
+    /// Return whether there is a ranking by vector, and whether there is one by text.
     pub(crate) fn rankings(&self) -> (bool, bool) {
         match (self.vector.is_some(), self.text.is_some()) {
             (true, true) => self.fusion.counts(),
@@ -54,9 +56,9 @@ impl Search<'_> {
     }
 }
 
-/// What a result brings along besides id and score.
+/// The parts of a record that a result includes, besides id and score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
+#[expect(clippy::struct_excessive_bools, reason = "each is requested separately")]
 pub struct Include {
     /// The text.
     pub text: bool,
@@ -64,12 +66,12 @@ pub struct Include {
     pub metadata: bool,
     /// The vector.
     pub vector: bool,
-    /// Where the words of the query stand in the text.
+    /// The places of the query words in the text.
     pub highlights: bool,
 }
 
 impl Include {
-    /// The text and the metadata of a record, as far as they are needed.
+    /// Return the text and the metadata of a record, as far as they are needed.
     pub(crate) fn of(self, record: &Record) -> (Option<&[u8]>, Option<&[u8]>) {
         let text = record.text.as_deref().filter(|_| self.text || self.highlights);
         (text, record.metadata.as_deref().filter(|_| self.metadata))

@@ -4,8 +4,8 @@
 //! filter, constraints -> rows that may be found
 //! vector, text        -> a ranking each
 //! fusion              -> one ranking
-//! expand              -> with what it leads to
-//! rerank, mmr         -> in another order
+//! expand              -> with the records it leads to
+//! rerank, mmr         -> another order
 //! records             -> the best k
 //! ```
 
@@ -34,26 +34,26 @@ use crate::state::known::Passing;
 use crate::state::snapshot::Snapshot;
 use crate::state::vectors::{Near, Nearest, Neighbour};
 
-/// A search of one snapshot.
+/// A search in one snapshot.
 pub(crate) struct Run<'a> {
     pub(crate) snapshot: &'a Arc<Snapshot>,
     pub(crate) search: &'a Search<'a>,
     /// The rows that pass its filter, if it has one.
     pub(crate) passing: Option<Passing>,
-    /// Set to stop it.
+    /// Set to stop the search.
     pub(crate) stop: &'a AtomicBool,
-    /// Whether it may take a second thread.
+    /// Whether it may use a second thread.
     pub(crate) alone: bool,
 }
 
-/// What the rankings of a search gave, of which later stages make the results.
+/// The candidates from the rankings of a search, from which later stages make the results.
 pub struct Candidates {
     snapshot: Arc<Snapshot>,
     /// Best first.
     scored: Vec<Scored>,
-    /// Distances of those that were found by vector.
+    /// Distances of the candidates found by vector.
     near: Vec<Neighbour>,
-    /// Their records, if a reranker is to see them.
+    /// Their records, if a reranker sees them.
     records: HashMap<u32, Record>,
     query: Option<Query>,
     exact: bool,
@@ -96,7 +96,7 @@ impl Run<'_> {
         Ok(Candidates { snapshot: Arc::clone(self.snapshot), scored, near, records, query, exact, plan })
     }
 
-    /// What the text looks for.
+    /// Parse the text.
     fn query(&self, text: &str) -> Result<Query, QueryError> {
         let tokenizer = &self.snapshot.config.tokenizer;
         match self.search.syntax {
@@ -106,8 +106,8 @@ impl Run<'_> {
         }
     }
 
-    /// The rows that may be found. The constraints of a text rule its own ranking already, so they matter where there is another way
-    /// to be found.
+    /// Return the rows that may be found. The ranking by text already applies the text's
+    /// constraints, so they matter here only if records can be found in another way.
     fn scope(&self, query: Option<&Query>, plan: &mut Plan) -> Scope<'_> {
         let mut scope = Scope::new(self.snapshot, self.passing.clone());
         let otherwise = self.search.vector.is_some() || self.search.expand.is_some();
@@ -136,7 +136,7 @@ impl Run<'_> {
         hits.into_iter().map(|hit| (hit.row, hit.score)).collect()
     }
 
-    /// Both, then fused.
+    /// Rank by vector and by text, and fuse the rankings.
     fn hybrid(
         &self,
         vector: &[f32],
@@ -155,7 +155,7 @@ impl Run<'_> {
                 .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             (nearest, by_text)
         });
-        // Not beside others, or without a thread: one after the other.
+        // Among other searches, or if no thread started: one ranking after the other.
         let by_text = by_text.unwrap_or_else(|| self.by_text(query, depths.ranking, scope, &mut of_text));
         plan.stages.append(&mut of_text.stages);
         let nearest = nearest?;
@@ -165,7 +165,7 @@ impl Run<'_> {
         Ok((fused, nearest))
     }
 
-    /// Distances as scores.
+    /// Convert distances to scores.
     fn scores(&self, nearest: &[Neighbour]) -> Vec<Scored> {
         let highest = if self.snapshot.config.metric == Metric::Cosine { 1.0 } else { 0.0 };
         nearest.iter().map(|(row, distance)| (*row, highest - distance)).collect()
@@ -173,13 +173,14 @@ impl Run<'_> {
 }
 
 impl Candidates {
-    /// The texts of the candidates, best first; `None` for a record that has none, or none that can be read.
+    /// Return the texts of the candidates, best first; `None` for a record without a readable text.
     pub fn texts(&self) -> Vec<Option<String>> {
         let text = |row| String::from_utf8(self.records.get(row)?.text.clone()?).ok();
         self.scored.iter().map(|(row, _)| text(row)).collect()
     }
 
-    /// Put the candidates in the order of other scores, one each; those without come last, in the order they had.
+    /// Sort the candidates by new scores, one each. Candidates without a score come last, in their
+    /// old order.
     pub fn rerank(&mut self, scores: &[Option<f32>], begin: Instant) {
         for ((_, score), new) in self.scored.iter_mut().zip(scores) {
             *score = new.unwrap_or(f32::NEG_INFINITY);
@@ -188,7 +189,7 @@ impl Candidates {
         self.plan.note("rerank", begin, self.scored.len());
     }
 
-    /// The results.
+    /// Return the results.
     pub(crate) fn finish(mut self, search: &Search<'_>) -> Result<Found, QueryError> {
         if let Some(lambda) = search.mmr {
             let begin = Instant::now();
@@ -204,13 +205,14 @@ impl Candidates {
         Ok(Found { matches, exact: self.exact, damaged, plan: self.plan })
     }
 
-    /// Records that a filter or a ranking by text leaves out because it cannot read them.
+    /// Return the rows that a filter or a ranking by text leaves out because their records cannot
+    /// be read.
     fn unknown(&self, search: &Search<'_>) -> RoaringBitmap {
         let rows = |field, is_asked| if is_asked { self.snapshot.damage.rows(field) } else { RoaringBitmap::new() };
         rows(Field::Metadata, search.filter.is_some()) | rows(Field::Text, search.text.is_some())
     }
 
-    /// The results, and the rows of those that are left out because what is wanted of them cannot be read.
+    /// Return the results, and the rows that are left out because a requested part cannot be read.
     fn matches(&mut self, search: &Search<'_>) -> Result<(Vec<Match>, RoaringBitmap), QueryError> {
         let records = if search.rerank.is_some() {
             self.scored.iter().map(|(row, _)| self.records.remove(row)).collect()
@@ -230,7 +232,7 @@ impl Candidates {
         };
         let mut damaged = RoaringBitmap::new();
         let whole = |((row, score), record): (&Scored, Option<Record>)| {
-            // A record that a later batch of the same commit removed is gone already.
+            // A record that a later batch of the same commit removed is already gone.
             let record = record?;
             let (text, metadata) = include.of(&record);
             if !self.snapshot.damage.is_sound(*row, &record.id, text, metadata) {
@@ -254,7 +256,7 @@ impl Candidates {
     }
 }
 
-/// What the scores are that diversity has to weigh.
+/// Return the unit of the scores for diversity.
 fn unit(metric: Metric, search: &Search<'_>) -> Unit {
     match search.rankings() {
         _ if search.rerank.is_some() => Unit::Given,
@@ -267,7 +269,7 @@ fn rows(scored: &[Scored]) -> Vec<u32> {
     scored.iter().map(|(row, _)| *row).collect()
 }
 
-/// Ranges of bytes of a text, in its order, as ranges of characters.
+/// Convert ascending byte ranges of a text to character ranges.
 fn in_characters(text: &str, ranges: &[std::ops::Range<usize>]) -> Vec<(usize, usize)> {
     let (mut bytes, mut characters) = (0, 0);
     let mut to = |end: usize| {

@@ -1,8 +1,8 @@
 //! Records in order, read from one snapshot a chunk at a time.
 //!
-//! Without an order by a field nothing is kept of the records that are left but their rows; with one, a key of each. A scan holds
-//! what its snapshot has on the disk and in memory, and the vectors only if it gives them, and goes on whatever is written
-//! meanwhile.
+//! A scan keeps the rows of the records still to come, and a key for each if it is ordered by a
+//! field. It holds the disk and memory state of its snapshot, and the vectors only if it returns
+//! them. It goes on whatever is written meanwhile.
 
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -25,30 +25,30 @@ use crate::search::select::select;
 use crate::state::damage::Damage;
 use crate::state::snapshot::Snapshot;
 
-/// Records of a chunk at most, and bytes from which on it is cut off.
+/// The most records in a chunk, and the bytes from which it is cut off.
 const RECORDS: usize = 256;
 const BYTES: usize = 1 << 20;
 
-/// Which records a scan gives.
+/// Which records a scan returns.
 #[derive(Clone, Debug, Default)]
 pub struct Page<'a> {
-    /// Only those that pass.
+    /// Only records that pass this filter.
     pub filter: Option<&'a Filter>,
-    /// By a field; else in the order in which they were written.
+    /// By a field; otherwise in the order of writing.
     pub order: Option<Order>,
-    /// At most so many.
+    /// The most records to return.
     pub limit: Option<usize>,
-    /// Those behind this position of a scan in the same order.
+    /// Only records after this position of a scan in the same order.
     pub after: Option<&'a str>,
-    /// What each brings along.
+    /// The parts that each record includes.
     pub include: Include,
 }
 
-/// Where a scan goes on in an order.
+/// The place in an order where a scan resumes.
 struct After {
-    /// What records before it are ordered by, at most.
+    /// The key of the position; records with an earlier key are before it.
     key: Option<SortKey>,
-    /// Of records that are equal in that, those from this row on are behind it.
+    /// Among records with an equal key, those from this row on are after it.
     first: u32,
 }
 
@@ -57,7 +57,7 @@ impl After {
         Ok(Self { key, first: first_behind(reader, numbering, row)? })
     }
 
-    /// Whether a place is behind it.
+    /// Whether a place comes after it.
     fn is_before(&self, place: &Place, descending: bool) -> bool {
         match compare(place.key.as_ref(), self.key.as_ref(), descending) {
             Ordering::Equal => place.row >= self.first,
@@ -69,14 +69,14 @@ impl After {
 /// Rows, ascending.
 type Rows = Box<dyn Iterator<Item = u32> + Send>;
 
-/// Places, in their order.
+/// Places, in order.
 type Places = Box<dyn Iterator<Item = Place> + Send>;
 
-/// What is left of a scan: the records of one moment.
+/// The rest of a scan: records of one snapshot.
 pub struct Scan {
     reader: Reader,
     damage: Arc<Damage>,
-    /// Keeps the vectors of its rows, if they are wanted.
+    /// Keeps the vectors of its rows, if they are requested.
     vectors: Option<Arc<Snapshot>>,
     include: Include,
     order: Option<Order>,
@@ -86,14 +86,14 @@ pub struct Scan {
 }
 
 impl Collection {
-    /// Records in order, as they are now.
+    /// Scan the records in order, as they are now.
     pub fn scan(&self, page: &Page<'_>) -> Result<Scan, QueryError> {
         let order = page.order.as_ref();
         order.map_or(Ok(()), |order| self.config().schema.check_field("order_by", &order.field))?;
         let after = page.after.map(|text| position::decode(text, order)).transpose()?;
         let (snapshot, selected) = self.select(page.filter)?;
         let after = after.map(|(place, numbering)| After::new(place, numbering, &snapshot.reader)).transpose()?;
-        // Rows ascend in the order of writing, so that those before the first one need not be looked at.
+        // Rows ascend in the order of writing, so those before the first one can be skipped.
         let first = after.as_ref().filter(|_| order.is_none()).map_or(0, |after| after.first);
         let rows: Rows = match selected {
             Some(mut rows) => {
@@ -121,7 +121,7 @@ impl Collection {
         })
     }
 
-    /// The newest snapshot, and its living rows that pass a filter, if there is one.
+    /// Return the newest snapshot, and its live rows that pass the filter, if there is one.
     fn select(&self, filter: Option<&Filter>) -> Result<(Arc<Snapshot>, Option<RoaringBitmap>), QueryError> {
         let Some(filter) = filter else { return Ok((self.core.snapshot(), None)) };
         let (snapshot, rows) = select(&self.core, filter)?;
@@ -130,7 +130,8 @@ impl Collection {
 }
 
 impl Scan {
-    /// Read the next records; none at the end. After an error the same records are next.
+    /// Read the next records; none at the end. After an error, the next call reads the same
+    /// records.
     pub fn next_chunk(&mut self) -> Result<Vec<Got>, QueryError> {
         self.chunk.clear();
         let (mut records, mut bytes) = (Vec::new(), 0);
@@ -151,7 +152,7 @@ impl Scan {
                     self.chunk.extend(self.left.next());
                 }
                 Ok(None) => drop(self.left.next()),
-                // What has been read is given first.
+                // Return the records read so far first.
                 Err(_) if !records.is_empty() => break,
                 Err(error) => return Err(left_behind(error.into())),
             }
@@ -159,14 +160,16 @@ impl Scan {
         Ok(records)
     }
 
-    /// The position behind a record of the last chunk, for [`Page::after`] of another scan in the same order, be it of a later state.
+    /// Return the position after a record of the last chunk, for [`Page::after`] of another scan in
+    /// the same order, also of a later state.
     pub fn position(&self, at: usize) -> Option<String> {
         let numbering = self.reader.numbering();
         self.chunk.get(at).map(|place| position::encode(place, numbering, self.order.as_ref()))
     }
 }
 
-/// What a reader is told whose state a writer has written over: a scan cannot go on in another one.
+/// Map an error of a reader whose state a writer has overwritten: a scan cannot go on in another
+/// state.
 fn left_behind(error: QueryError) -> QueryError {
     if error.is_outdated() { QueryError::LeftBehind } else { error }
 }
@@ -176,7 +179,8 @@ fn size(got: &Got) -> usize {
     got.id.len() + got.text.as_ref().map_or(0, String::len) + got.metadata.as_ref().map_or(0, Vec::len) + vector
 }
 
-/// The places of rows in an order, those behind one of them; with `dates`, strings that are dates are points in time.
+/// Return the places of rows in an order, only those after `after`. With `dates`, strings that are
+/// dates are points in time.
 fn sorted(
     reader: &Reader,
     rows: impl Iterator<Item = u32>,
@@ -190,7 +194,7 @@ fn sorted(
     for row in rows {
         let Some(record) = reader.record(row)? else { continue };
         let place = Place { key: key(&record, &order.field, dates), row };
-        // The record of that place need not be there any more: what counts is where it stood.
+        // The record at `after` may be gone; only its place counts.
         if after.is_none_or(|after| after.is_before(&place, order.descending)) {
             places.push(place);
         }
@@ -199,13 +203,13 @@ fn sorted(
     Ok(places)
 }
 
-/// What a record is ordered by.
+/// Return the key that orders a record.
 fn key(record: &Record, name: &str, dates: bool) -> Option<SortKey> {
     let metadata: Value = serde_json::from_slice(record.metadata.as_deref()?).ok()?;
     Some(SortKey::of(field(metadata.as_object()?, name)?, dates))
 }
 
-/// In the order of keys, or its reverse; records without the field last, whichever way.
+/// Compare keys in ascending or descending order; records without the field come last either way.
 fn compare(a: Option<&SortKey>, b: Option<&SortKey>, descending: bool) -> Ordering {
     let (Some(a), Some(b)) = (a, b) else { return b.is_some().cmp(&a.is_some()) };
     let order = a.compare(b);
@@ -232,7 +236,7 @@ mod tests {
         collection.upsert((0..MANY).map(new).collect(), vec![]).unwrap();
     }
 
-    /// With hardly a page in memory, a reader needs the disk for every chunk.
+    /// With hardly a page in memory, the reader needs the disk for every chunk.
     #[test]
     fn a_scan_whose_pages_are_written_over_says_so() {
         let (vfs, path) = (SimVfs::new(), Path::new("/collection"));

@@ -1,4 +1,5 @@
-//! Which rows a search may find: those that live, pass its filter, and hold what its text requires.
+//! Which rows a search may find: live ones that pass its filter and meet the requirements of its
+//! text.
 
 use std::sync::Arc;
 
@@ -10,21 +11,21 @@ use crate::state::snapshot::Snapshot;
 /// The rows of a snapshot that a search may find.
 pub(crate) struct Scope<'a> {
     snapshot: &'a Snapshot,
-    /// These alone, all of which live; `None` for all that live.
+    /// Only these rows, all of which are live; `None` for all live rows.
     only: Option<Arc<RoaringBitmap>>,
-    /// None of these.
+    /// Not these rows.
     not: RoaringBitmap,
 }
 
 impl<'a> Scope<'a> {
-    /// All that live, or those of them that passed a filter.
+    /// Allow all live rows, or those of them that passed a filter.
     pub(crate) fn new(snapshot: &'a Snapshot, passing: Option<Arc<RoaringBitmap>>) -> Self {
-        // A filter that holds for everything is none.
+        // Ignore a filter that all records pass.
         let only = passing.filter(|rows| rows.len() < snapshot.live);
         Self { snapshot, only, not: RoaringBitmap::new() }
     }
 
-    /// Leave out what does not hold to the constraints of a text.
+    /// Exclude rows that violate the constraints of a text.
     pub(crate) fn narrow(&mut self, constraints: Constraints) {
         let bitmap = |rows: Vec<u32>| RoaringBitmap::from_sorted_iter(rows).unwrap_or_default();
         if let Some(required) = constraints.required {
@@ -47,17 +48,17 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The only rows that may be found, unless that is nearly all.
+    /// Return the only rows that may be found; `None` if nearly all may be.
     pub(crate) fn only(&self) -> Option<&RoaringBitmap> {
         self.only.as_deref()
     }
 
-    /// How many rows may be found, at most.
+    /// Return how many rows may be found, at most.
     pub(crate) fn count(&self) -> usize {
         self.only.as_ref().map_or(self.snapshot.live, |only| only.len()) as usize
     }
 
-    /// The share of all records that may be found, at most.
+    /// Return the share of all records that may be found, at most.
     pub(crate) fn share(&self) -> f64 {
         self.count() as f64 / self.snapshot.live.max(1) as f64
     }

@@ -21,7 +21,7 @@ use crate::state::known::Passing;
 use crate::state::snapshot::Snapshot;
 use tiercel_index::{Work, check_vectors};
 
-/// Queries a thread takes at a time.
+/// Queries that a thread takes at a time.
 const CHUNK: usize = 8;
 
 impl Collection {
@@ -30,7 +30,7 @@ impl Collection {
         self.candidates(search)?.finish(search)
     }
 
-    /// The first half of a search: what a reranker is to see.
+    /// Run the first half of a search, up to what a reranker sees.
     pub fn candidates(&self, search: &Search<'_>) -> Result<Candidates, QueryError> {
         if let Some(vector) = search.vector {
             self.check("vector", vector)?;
@@ -40,13 +40,14 @@ impl Collection {
         Run { snapshot: &snapshot, search, passing, stop, alone: true }.candidates(plan)
     }
 
-    /// The second half: the results.
+    /// Run the second half, and return the results.
     pub fn results(&self, search: &Search<'_>, candidates: Candidates) -> Result<Found, QueryError> {
         candidates.finish(search)
     }
 
-    /// Many searches of one moment, split over threads: `like` with each of the vectors, one after the other, each of the texts, or each
-    /// of both, which must be as many.
+    /// Run many searches in one snapshot, split over threads: `like` with each of the vectors,
+    /// which are concatenated, with each of the texts, or with each pair of both, which must be
+    /// equally many.
     pub fn search_many(
         &self,
         vectors: Option<&[f32]>,
@@ -57,7 +58,7 @@ impl Collection {
         self.many(vectors, texts, like, work, |search, candidates| candidates.finish(search))
     }
 
-    /// The first halves of many searches.
+    /// Run the first halves of many searches.
     pub fn candidates_many(
         &self,
         vectors: Option<&[f32]>,
@@ -92,7 +93,7 @@ impl Collection {
         found.into_iter().flatten().collect()
     }
 
-    /// Check query vectors; gives the length of each.
+    /// Check query vectors, and return their dim.
     pub(crate) fn check(&self, argument: &'static str, vectors: &[f32]) -> Result<usize, QueryError> {
         let Config { dim, metric, .. } = *self.config();
         let dim = dim.ok_or(QueryError::NoVectors)?;
@@ -100,7 +101,8 @@ impl Collection {
         Ok(dim)
     }
 
-    /// What a search sees: the newest snapshot, the rows of it that pass the filter, and the plan so far.
+    /// Return what a search sees: the newest snapshot, its rows that pass the filter, and the plan
+    /// so far.
     pub(crate) fn plan(&self, search: &Search<'_>) -> Result<(Arc<Snapshot>, Option<Passing>, Plan), QueryError> {
         let field = search.expand.and_then(Expand::field);
         field.map_or(Ok(()), |field| self.config().schema.check_field("expand", field))?;
@@ -119,7 +121,7 @@ impl Collection {
         Ok((snapshot, passing, plan))
     }
 
-    /// Records that pass a filter.
+    /// Count the records that pass a filter.
     pub fn count(&self, filter: Option<&Filter>) -> Result<u64, QueryError> {
         filter.map_or_else(|| Ok(self.len()), |filter| Ok(select(&self.core, filter)?.1.len()))
     }

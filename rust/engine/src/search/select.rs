@@ -1,8 +1,10 @@
 //! Which records pass a filter.
 //!
-//! An answer is about one snapshot. The indexes over metadata are shared by many: a field is built when a filter first asks for it,
-//! of the newest snapshot there is. What an older one still had may be missing from it by then, so it answers for that snapshot and
-//! later ones alone. A search therefore builds first and takes its snapshot afterwards; whoever has an older one looks at its records.
+//! An answer is for one snapshot, but many snapshots share the indexes over metadata. The index of
+//! a field is built from the newest snapshot when a filter first asks for it. It may lack values
+//! that an older snapshot still has, so it answers only for that snapshot and later ones. A search
+//! therefore builds indexes first and takes its snapshot afterwards; a caller with an older
+//! snapshot reads its records.
 
 use std::sync::Arc;
 
@@ -15,11 +17,11 @@ use crate::state::core::Core;
 use crate::state::damage::Field;
 use crate::state::snapshot::Snapshot;
 
-/// So often at most a search builds what it needs. It is gone again if the indexes are renewed meanwhile, or if so many other fields
-/// are asked for that it must give way.
+/// The most times that a search builds the indexes it needs. They are lost again if all indexes are
+/// renewed meanwhile, or if other fields evict them.
 const BUILDS: usize = 4;
 
-/// The newest snapshot, and those of its living rows that pass a filter.
+/// Return the newest snapshot, and its live rows that pass a filter.
 pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, RoaringBitmap), QueryError> {
     let mut snapshot = core.snapshot();
     let config = Arc::clone(&snapshot.config);
@@ -36,7 +38,7 @@ pub(crate) fn select(core: &Core, filter: &Filter) -> Result<(Arc<Snapshot>, Roa
     Ok((snapshot, rows))
 }
 
-/// Those of these fields that no record has.
+/// Return those of the fields that no record has.
 pub(crate) fn unknown<'a>(core: &Core, fields: impl Iterator<Item = &'a str>) -> Result<Vec<String>, QueryError> {
     let mut unknown = Vec::new();
     for field in fields {
@@ -48,8 +50,8 @@ pub(crate) fn unknown<'a>(core: &Core, fields: impl Iterator<Item = &'a str>) ->
     Ok(unknown)
 }
 
-/// The living rows of any snapshot that pass a filter. Nothing is built: without an index that answers for this snapshot, all of its
-/// records are read.
+/// Return the live rows of any snapshot that pass a filter. Build nothing: if no index answers for
+/// this snapshot, read all of its records.
 pub(crate) fn select_in(snapshot: &Snapshot, filter: &Filter) -> Result<RoaringBitmap, QueryError> {
     match view(snapshot, filter) {
         Some(view) => indexed(snapshot, filter, &view),
@@ -57,18 +59,19 @@ pub(crate) fn select_in(snapshot: &Snapshot, filter: &Filter) -> Result<RoaringB
     }
 }
 
-/// The indexes of the filter's fields, if they answer for this snapshot.
+/// Return the indexes of the filter's fields, if they answer for this snapshot.
 fn view<'f>(snapshot: &Snapshot, filter: &'f Filter) -> Option<FieldView<'f>> {
     snapshot.fields.view(filter).filter(|view| view.since() <= snapshot.sequence)
 }
 
-/// Index those of the filter's fields that are not.
+/// Index those of the filter's fields that are not indexed yet.
 fn build(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<(), QueryError> {
     let Some(mut build) = snapshot.fields.build(filter.fields()) else { return Ok(()) };
-    // Taken after the build began, so that it has all rows that the build asks for.
+    // Taken after the build began, so it has all rows that the build needs.
     let newest = core.snapshot();
     if !Arc::ptr_eq(&newest.fields, &snapshot.fields) {
-        // What changed before the indexes were renewed is no longer known, and nobody will ask these again.
+        // Changes before the indexes were renewed are no longer known, and nobody will use the old
+        // indexes again.
         return Ok(());
     }
     newest.reader.scan(0, |row, record| {
@@ -76,7 +79,7 @@ fn build(core: &Core, snapshot: &Snapshot, filter: &Filter) -> Result<(), QueryE
         match str::from_utf8(metadata).map(|metadata| build.add(row, metadata)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error @ MetadataError::Row { .. })) => Err(QueryError::Failed(format!("records: {error}"))),
-            // It has no values that a filter could look at, and is left out below.
+            // The record has no values to filter by, and is left out below.
             Ok(Err(_)) | Err(_) => {
                 newest.damage.is_sound(row, record.id, None, record.metadata);
                 Ok(())
@@ -97,9 +100,9 @@ fn indexed(snapshot: &Snapshot, filter: &Filter, view: &FieldView<'_>) -> Result
             rows.insert(row);
         }
     }
-    // Nobody knows whether these would pass.
+    // It is unknown whether these would pass.
     rows -= snapshot.damage.rows(Field::Metadata);
-    // Of all rows that there ever were, any number may be dead.
+    // Any number of all rows ever assigned may be dead.
     if rows.len() > 4 * snapshot.live {
         rows &= snapshot.visibility.living(snapshot.rows, snapshot.sequence);
     }

@@ -1,4 +1,4 @@
-//! How a committed batch becomes a part of a snapshot.
+//! Applying a committed batch to a snapshot.
 
 use std::sync::Arc;
 
@@ -9,10 +9,11 @@ use crate::config::Config;
 use crate::state::core::Core;
 use crate::state::snapshot::Snapshot;
 
-/// Rows with new metadata from which on the indexes of fields are made anew.
+/// Rows with new metadata at which the indexes over metadata are renewed.
 const CHANGED: u64 = 4096;
 
-/// Vectors, one after the other: a batch of the store shares them, so the log and an index copy them from the same memory.
+/// Concatenated vectors. A batch of the store shares them, so the log and an index copy them from
+/// the same memory.
 #[derive(Default)]
 pub(crate) struct Packed(pub(crate) Vec<f32>);
 
@@ -22,20 +23,20 @@ impl AsRef<[u8]> for Packed {
     }
 }
 
-/// What searches need of the new rows of a batch that was committed.
+/// The data of a committed batch's new rows that searches need.
 #[derive(Default)]
 pub(crate) struct Fresh {
     /// For each new row, whether it has a vector.
     pub(crate) with_vector: Vec<bool>,
     pub(crate) vectors: Arc<Packed>,
-    /// The texts, by place among the new rows.
+    /// The texts, by index among the new rows.
     pub(crate) segment: Option<Segment>,
     /// The metadata of each new row.
     pub(crate) metadata: Vec<Option<String>>,
 }
 
-/// Take a committed batch into a snapshot, or several at once as if they were the last of them; `reader` shows the records after it.
-/// Gives the rows that died.
+/// Apply a committed batch to a snapshot, or several batches as if they were the last one; `reader`
+/// shows the records after it. Return the rows that died.
 pub(crate) fn apply(
     snapshot: &mut Snapshot,
     applied: &Applied,
@@ -59,7 +60,7 @@ pub(crate) fn apply(
     let vectors = &fresh.vectors.0;
     let count = fresh.with_vector.iter().filter(|with| **with).count();
     if let Some(dim) = vectors.len().checked_div(count).filter(|_| snapshot.vectors.is_none()) {
-        // The first vectors say how long all are.
+        // The first vectors set the dim.
         snapshot.take_config(Config { dim: Some(dim), ..(*snapshot.config).clone() })?;
     }
     if let Some(searched) = snapshot.vectors.as_ref().filter(|_| !vectors.is_empty()) {
@@ -76,17 +77,19 @@ pub(crate) fn apply(
     Ok(dead)
 }
 
-/// Documents that are merged by whoever commits or follows; more is left to the background.
+/// The most documents that a committing or following thread merges; larger merges are left to the
+/// background.
 const MERGED_AT_ONCE: usize = 4096;
 
-/// Merge the small segments of texts that batches have left. Each merge runs beside commits and is published in a moment.
+/// Merge the small text segments that batches leave. Each merge runs concurrently with commits and
+/// is published quickly.
 pub(crate) fn merge_few(core: &Core) -> Result<(), String> {
     let next = || core.snapshot().text.plan_merge().filter(|merge| merge.documents() <= MERGED_AT_ONCE);
     while let Some(merge) = next() {
         let merged = Arc::new(merge.run().map_err(|error| error.to_string())?);
         let mut done = false;
         core.change(|snapshot| {
-            // Somebody else may have merged some of them meanwhile.
+            // Another thread may have merged some of them meanwhile.
             if let Some(text) = snapshot.text.merged(&merge, merged) {
                 (snapshot.text, done) = (text, true);
             }
@@ -99,7 +102,7 @@ pub(crate) fn merge_few(core: &Core) -> Result<(), String> {
     Ok(())
 }
 
-/// Note that the last batch has replaced the metadata of rows.
+/// Record that the last batch replaced the metadata of rows.
 fn change_metadata(snapshot: &mut Snapshot, rows: Vec<u32>) {
     if rows.is_empty() {
         return;

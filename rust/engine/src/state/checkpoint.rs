@@ -1,12 +1,15 @@
-//! Checkpoints: what searches need, written to immutable files, so that opening reads instead of building.
+//! Checkpoints: the data that searches need, written to immutable files, so that opening reads it
+//! instead of building it.
 //!
 //! ```text
 //! index-<n>   INDX   the main index, as `tiercel_index` writes it: vectors, codes, graph
 //! text-<n>    TEXT   a segment of texts
-//! meta "checkpoint"  {"number", "rows", "index", "texts", "analyzer"}: rows below `rows` are in these files, later ones in the store
+//! meta "checkpoint"  {"number", "rows", "index", "texts", "analyzer"}: rows below `rows` are in
+//!                    these files, later ones in the store
 //! ```
 //!
-//! Texts that became terms by other rules than those of this version, which "analyzer" tells, are not read: opening makes their terms again.
+//! The field "analyzer" is the version of the rules that made the terms. Texts of another version
+//! are not read: opening makes their terms again.
 
 use std::sync::Arc;
 
@@ -22,33 +25,35 @@ pub(crate) const META: &str = "checkpoint";
 pub(crate) const INDEX: Tag = *b"INDX";
 pub(crate) const TEXT: Tag = *b"TEXT";
 
-/// Bytes of fresh vectors in the store from which on a checkpoint is due.
+/// Bytes of fresh vectors in the store at which a checkpoint is due.
 const FRESH: u64 = 64 << 20;
-/// The whole index is written anew, so it must have grown by a share of itself: then each vector is written a few times in all.
+/// A checkpoint rewrites the whole index, so it is due only when a share `1 / SHARE` of the index
+/// is new. Each vector is then written only a few times in all.
 const SHARE: u64 = 4;
 
-/// What the last checkpoint covers; held by whoever moves, merges or writes.
+/// The last checkpoint and its files. Every thread that moves, merges or writes a checkpoint locks
+/// this.
 #[derive(Default)]
 pub(crate) struct Maintenance {
     pub(crate) last: Checkpoint,
-    /// The segments that are in files, and the names of those.
+    /// The text segments that are in files, with the names of the files.
     pub(crate) texts: Vec<(Arc<Segment>, String)>,
-    /// Counts the files of checkpoints that failed, too: no name is used twice.
+    /// Also counts the files of failed checkpoints, so that no name is used twice.
     number: u64,
-    /// Files of the checkpoint that is being written, or of one that failed.
+    /// Files of the checkpoint being written, or of one that failed.
     written: Vec<String>,
 }
 
 /// The content of the meta entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checkpoint {
-    /// Counts the files ever written.
+    /// The number of files ever written.
     pub(crate) number: u64,
-    /// Rows below are in the files.
+    /// Rows below this are in the files.
     pub(crate) rows: u32,
     pub(crate) index: Option<String>,
     pub(crate) texts: Vec<String>,
-    /// The version of the rules by which the texts became terms.
+    /// The version of the rules that made the terms of the texts.
     pub(crate) analyzer: u64,
 }
 
@@ -69,19 +74,19 @@ impl Checkpoint {
                 rows: u32::try_from(value["rows"].as_u64()?).ok()?,
                 index: if value["index"].is_null() { None } else { Some(name(&value["index"])?) },
                 texts: value["texts"].as_array()?.iter().map(name).collect::<Option<_>>()?,
-                // It was not told before there was a second version.
+                // Checkpoints did not record it before the second version.
                 analyzer: if value["analyzer"].is_null() { 1 } else { value["analyzer"].as_u64()? },
             })
         };
-        read().ok_or(OpenError::Config("has a checkpoint that makes no sense"))
+        read().ok_or(OpenError::Config("has an invalid checkpoint"))
     }
 
-    /// The files of texts whose terms are those of this version.
+    /// Return the text files whose terms follow the rules of this version.
     pub(crate) fn readable_texts(&self) -> &[String] {
         if self.analyzer == ANALYZER { &self.texts } else { &[] }
     }
 
-    /// Whether its texts have to be written again because of their terms.
+    /// Whether its texts must be rewritten because their terms are outdated.
     pub(crate) fn is_outdated(&self) -> bool {
         self.readable_texts().len() < self.texts.len()
     }
@@ -91,19 +96,19 @@ impl Checkpoint {
     }
 }
 
-/// The last checkpoint that a reader shows.
+/// Return the last checkpoint that a reader shows.
 pub(crate) fn last_checkpoint(reader: &Reader) -> Result<Checkpoint, OpenError> {
     let Some(bytes) = reader.meta(META)? else { return Ok(Checkpoint::default()) };
     let last = Checkpoint::from_bytes(&bytes)?;
-    // It is counted up from.
+    // Leave room to count up from `number`.
     if last.rows > reader.next_row() || last.number >= 1 << 62 {
-        return Err(OpenError::Config("has a checkpoint of rows that there are not"));
+        return Err(OpenError::Config("has a checkpoint whose rows or number are out of range"));
     }
     Ok(last)
 }
 
 impl Maintenance {
-    /// Whether so much is in the store alone that a checkpoint pays, or its log has become long.
+    /// Whether a checkpoint pays because much is only in the store, or the log is long.
     pub(crate) fn is_due(&self, snapshot: &Snapshot, log: u64) -> bool {
         let width = snapshot.vectors.as_ref().map_or(0, |vectors| 4 * vectors.main.options().dim as u64);
         let rows = snapshot.rows - self.last.rows;
@@ -112,7 +117,7 @@ impl Maintenance {
         fresh || log > 2 * much || self.last.is_outdated()
     }
 
-    /// Whether so much that a clean close should write one.
+    /// Whether enough is only in the store that a clean close should write a checkpoint.
     pub(crate) fn is_due_at_close(&self, snapshot: &Snapshot) -> bool {
         snapshot.rows - self.last.rows > 1024.max(self.last.rows / 16) || self.last.is_outdated()
     }
@@ -123,12 +128,12 @@ impl Maintenance {
         Self { number: last.number, last, texts, written: Vec::new() }
     }
 
-    /// Files ever written, those of a checkpoint that is being written among them.
+    /// Return the number of files ever written, including those of a checkpoint being written.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// A name for a file, which nothing has had.
+    /// Return a file name that was never used.
     pub(crate) fn name(&mut self, kind: &str) -> String {
         self.number += 1;
         let name = format!("{kind}-{}", self.number);
@@ -136,14 +141,15 @@ impl Maintenance {
         name
     }
 
-    /// The files of this checkpoint are published.
+    /// Note that the files of this checkpoint are published.
     pub(crate) fn published(&mut self, checkpoint: Checkpoint, texts: Vec<(Arc<Segment>, String)>) {
         self.last = checkpoint;
         self.texts = texts;
         self.written.clear();
     }
 
-    /// Go on from what the store has, for the last checkpoint may have failed before it was published, or after.
+    /// Resume from the state of the store, since the last checkpoint may have failed before or
+    /// after it was published.
     pub(crate) fn recover(&mut self, store: &Store) -> Result<(), WriteError> {
         if self.written.is_empty() {
             return Ok(());

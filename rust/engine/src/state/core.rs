@@ -1,4 +1,4 @@
-//! What searches need: the newest snapshot, and how the next one takes its place.
+//! The shared state of searches: the newest snapshot, and how the next one replaces it.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
@@ -12,10 +12,11 @@ use crate::state::known::Filters;
 use crate::state::snapshot::Snapshot;
 use crate::trouble::Troubles;
 
-/// What searches need.
+/// The shared state of searches.
 pub(crate) struct Core {
     current: Current<Snapshot>,
-    /// Held while a new snapshot is made of the current one: older ones that searches still hold.
+    /// Older snapshots that searches still hold. Locked while a new snapshot is made from the
+    /// current one.
     changing: Mutex<Vec<Weak<Snapshot>>>,
     pub(crate) filters: Filters,
     pub(crate) troubles: Arc<Troubles>,
@@ -35,18 +36,19 @@ impl Core {
         }
     }
 
-    /// The newest snapshot.
+    /// Return the newest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.current.get()
     }
 
-    /// Publish what `change` makes of the newest snapshot. If it fails, nothing changes.
+    /// Apply `change` to a copy of the newest snapshot, and publish the copy. If `change` fails,
+    /// publish nothing.
     pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
         let mut older = self.changing.lock();
         let mut next = Snapshot::clone(&self.snapshot());
         change(&mut next)?;
         next.damage.tell(&self.troubles);
-        // The old snapshot may free much memory: not under the lock of searches.
+        // Freeing the old snapshot may take time, so keep it out of the lock that searches take.
         let old = self.current.replace(next);
         older.retain(|snapshot| snapshot.strong_count() > 0);
         older.push(Arc::downgrade(&old));

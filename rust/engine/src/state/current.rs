@@ -1,4 +1,4 @@
-//! The newest of something. Who holds an older one keeps it.
+//! The newest value of something. Holders of an older value keep it.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ impl<T> Current<T> {
         Self(RwLock::new(Arc::new(first)))
     }
 
-    /// The newest.
+    /// Return the newest value.
     pub(crate) fn get(&self) -> Arc<T> {
         self.0.read().clone()
     }
 
-    /// Put another in the place of the newest, which is returned.
+    /// Replace the newest value, and return the old one.
     pub(crate) fn replace(&self, next: T) -> Arc<T> {
         let next = Arc::new(next);
         std::mem::replace(&mut *self.0.write(), next)

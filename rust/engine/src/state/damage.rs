@@ -1,5 +1,5 @@
-//! Records whose text or metadata cannot be read. The damage of one record is its own: it is named and counted, and the record is left
-//! out of answers that need what is damaged.
+//! Records whose text or metadata cannot be read. A damaged record affects no others: it is
+//! reported and counted, and left out of answers that need the damaged part.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,28 +12,28 @@ use tiercel_store::Corruption;
 
 use crate::trouble::{Part, Troubles};
 
-/// Digits from which on a number may be out of range.
+/// Digits from which a number may be out of range.
 const DIGITS: usize = 300;
-/// Brackets from which on values may be too deep within each other.
+/// Brackets from which values may be nested too deeply.
 const BRACKETS: usize = 100;
 
-/// What of a record can be damaged by itself.
+/// A part of a record that can be damaged alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     Text,
     Metadata,
 }
 
-/// The damaged records that were met in one reading of what is on the disk.
+/// The damaged records found in one reading from disk.
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
     rows: Mutex<Rows>,
-    /// The first that was met before there was anywhere to tell it.
+    /// The first damage found before `troubles` was set.
     early: OnceLock<String>,
     troubles: OnceLock<Arc<Troubles>>,
 }
 
-/// Rows whose text is damaged, and rows whose metadata are.
+/// Rows whose text is damaged, and rows whose metadata is.
 #[derive(Clone, Debug, Default)]
 struct Rows {
     text: RoaringBitmap,
@@ -41,7 +41,7 @@ struct Rows {
 }
 
 impl Damage {
-    /// Where what is met is told.
+    /// Set where damage is reported.
     pub(crate) fn tell(&self, troubles: &Arc<Troubles>) {
         if self.troubles.set(Arc::clone(troubles)).is_ok()
             && let Some(early) = self.early.get()
@@ -62,7 +62,8 @@ impl Damage {
         }
     }
 
-    /// Check that the text and the metadata of a record can be read, as far as they are needed. If not, that is noted.
+    /// Check that the text and the metadata of a record can be read, as far as they are needed, and
+    /// record any damage.
     pub(crate) fn check(
         &self,
         row: u32,
@@ -81,13 +82,13 @@ impl Damage {
         self.check(row, id, text, metadata).is_ok()
     }
 
-    /// The rows that were met of which this is damaged.
+    /// Return the known rows where this field is damaged.
     pub(crate) fn rows(&self, field: Field) -> RoaringBitmap {
         let rows = self.rows.lock();
         if field == Field::Text { rows.text.clone() } else { rows.metadata.clone() }
     }
 
-    /// These rows have new metadata.
+    /// Forget damaged metadata of these rows, which have new metadata.
     pub(crate) fn forget(&self, rows: impl IntoIterator<Item = u32>) {
         let known = &mut self.rows.lock().metadata;
         if !known.is_empty() {
@@ -98,7 +99,7 @@ impl Damage {
     }
 }
 
-/// The damage of a record, if this text or metadata of it cannot be read.
+/// Return an error if this text or metadata of a record cannot be read.
 fn check(row: u32, id: &str, text: Option<&[u8]>, metadata: Option<&[u8]>) -> Result<(), (Field, Corruption)> {
     let text = text.and_then(|text| utf8(text).err()).map(|why| (Field::Text, why));
     let found = text.or_else(|| Some((Field::Metadata, metadata.and_then(why)?)));
@@ -113,7 +114,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, (String, u64)> {
     str::from_utf8(bytes).map_err(|error| ("expected UTF-8".to_owned(), error.valid_up_to() as u64))
 }
 
-/// Why bytes are no metadata, and from which byte on.
+/// Return why bytes are not valid metadata, and from which byte on; `None` if they are.
 pub(crate) fn why(metadata: &[u8]) -> Option<(String, u64)> {
     let text = match utf8(metadata) {
         Ok(text) => text,
@@ -128,7 +129,7 @@ pub(crate) fn why(metadata: &[u8]) -> Option<(String, u64)> {
         serde_json::from_str::<Map<String, Value>>(text).map(drop)
     };
     let error = read.err()?;
-    // Metadata are one line, unless they come from elsewhere.
+    // Metadata is one line, unless another program wrote it.
     let line_begins: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     Some((
         format!("expected JSON that can be read, {}", short(&error)),
@@ -136,14 +137,14 @@ pub(crate) fn why(metadata: &[u8]) -> Option<(String, u64)> {
     ))
 }
 
-/// What is wrong, without the place.
+/// Return the message of an error without the place.
 fn short(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.as_str(), |(what, _)| what).to_owned()
 }
 
-/// Whether it is enough to look at the form: there is no number that may be out of range, no value that may be too deep, no escaped
-/// half of a character.
+/// Whether checking the JSON syntax is enough: no number may be out of range, no value may be too
+/// deep, and there is no escaped half of a character.
 fn is_plain(json: &[u8]) -> bool {
     let (mut digits, mut brackets, mut before) = (0, 0, [0; 2]);
     for &byte in json {

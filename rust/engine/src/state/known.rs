@@ -1,4 +1,5 @@
-//! Filters that were asked lately, and the rows that pass them: finding those is what planning a search costs.
+//! Recent filters and the rows that pass them; finding these rows is the main cost of planning a
+//! search.
 
 use std::sync::{Arc, Weak};
 
@@ -8,14 +9,14 @@ use roaring::RoaringBitmap;
 use crate::filter::{FieldIndexes, Filter};
 use crate::state::snapshot::Snapshot;
 
-/// Filters that are kept, and the longest.
+/// The most filters to keep, and the longest in bytes.
 const FILTERS: usize = 32;
 const LONGEST: usize = 1 << 16;
 
 /// The rows of a snapshot that pass a filter.
 pub(crate) type Passing = Arc<RoaringBitmap>;
 
-/// Filters that were asked lately, the latest last.
+/// Recent filters, the latest last.
 #[derive(Default)]
 pub(crate) struct Filters {
     known: Mutex<Vec<Known>>,
@@ -28,8 +29,8 @@ struct Known {
     moment: Moment,
 }
 
-/// What the rows that pass depend on: the last batch and, where another collection can take the place of this one on the disk, which
-/// one it was read from.
+/// The state that the passing rows depend on: the last batch, and the indexes over metadata, which
+/// differ if another collection has replaced this one on disk.
 struct Moment {
     sequence: u64,
     fields: Weak<FieldIndexes>,
@@ -46,7 +47,7 @@ impl Moment {
 }
 
 impl Filters {
-    /// A filter by its text, and its rows if they are those of this moment.
+    /// Return a filter by its text, and its rows if they are those of this snapshot.
     pub(crate) fn recall(&self, text: &str, snapshot: &Snapshot) -> Option<(Arc<Filter>, Option<Passing>)> {
         let mut all = self.known.lock();
         let at = all.iter().rposition(|known| *known.text == *text)?;

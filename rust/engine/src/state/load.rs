@@ -1,4 +1,4 @@
-//! Reading what searches need from what is on the disk.
+//! Reading a snapshot from disk.
 
 use std::sync::Arc;
 use std::thread;
@@ -20,14 +20,14 @@ use crate::state::visibility::Visibility;
 /// The meta entry of the configuration.
 pub(crate) const CONFIG: &str = "config";
 
-/// Opens a segment file by its name.
+/// A function that opens a segment file by name.
 type Files<'a> = &'a (dyn Fn(&str) -> Result<SegmentFile, ReadError> + Sync);
 
 pub(crate) fn config_of(reader: &Reader) -> Result<Config, OpenError> {
     Config::from_bytes(&reader.meta(CONFIG)?.ok_or(OpenError::Config("is missing"))?)
 }
 
-/// Read what searches need.
+/// Read the newest committed state.
 pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<(Snapshot, Maintenance), OpenError> {
     let last = last_checkpoint(&reader)?;
     let rows = reader.next_row();
@@ -43,7 +43,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     )?;
     let vectors = read_vectors(index, config.metric, &reader, &last, &visibility)?;
     let snapshot = Snapshot {
-        // As long as no checkpoint was written, the vectors alone say how long they are.
+        // Before the first checkpoint, only the vectors themselves tell their dim.
         config: Arc::new(Config { dim: vectors.as_ref().map(Vectors::dim), ..config.clone() }),
         reading: next_reading(),
         sequence: reader.sequence(),
@@ -62,7 +62,7 @@ pub(crate) fn read(reader: Reader, files: Files<'_>, config: &Config) -> Result<
     Ok((snapshot, Maintenance::new(last, texts)))
 }
 
-/// Which rows live. The number of rows may be far above that of the records, so the dead take next to no memory.
+/// Read which rows are live. Rows may far outnumber records, so dead rows take next to no memory.
 fn read_visibility(reader: &Reader) -> Result<Visibility, OpenError> {
     let mut visibility = Visibility::of_dead(reader.next_row());
     reader.scan(0, |row, _| {
@@ -72,7 +72,7 @@ fn read_visibility(reader: &Reader) -> Result<Visibility, OpenError> {
     Ok(visibility)
 }
 
-/// Run two jobs at once, or one after the other where there is no thread for that.
+/// Run two jobs at once, or one after the other if no thread can start.
 fn both<A: Send, B>(
     one: impl Fn() -> Result<A, OpenError> + Sync,
     other: impl FnOnce() -> Result<B, OpenError>,
@@ -88,7 +88,7 @@ fn both<A: Send, B>(
     })
 }
 
-/// The main index of the last checkpoint, or an empty one.
+/// Read the main index of the last checkpoint, or make an empty one.
 fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Options) -> Result<Index, OpenError> {
     let Some(name) = &last.index else {
         return Index::new(options.clone()).map_err(|error| OpenError::Simd(error.to_string()));
@@ -98,12 +98,13 @@ fn read_index(files: Files<'_>, last: &Checkpoint, options: &tiercel_index::Opti
     let damaged = |what: String| OpenError::Damaged { file: name.clone(), what };
     let index = Index::read_verified(segment.reader(INDEX)?, segment.len(INDEX).unwrap_or(0));
     let index = index.map_err(|error| damaged(error.to_string()))?;
-    // How a graph is built may differ from one version to the next: it is read as it is.
+    // The options for building a graph may differ between versions and are not compared.
     let of = |options: &tiercel_index::Options| (options.dim, options.metric, options.dtype);
     if of(index.options()) == of(options) { Ok(index) } else { Err(damaged("an index of another collection".into())) }
 }
 
-/// The vectors that live, from the main index and from the store; `None` if there never was one and no dim was given.
+/// Return the live vectors, from the main index and from the store; `None` if there was never a
+/// vector and no dim is configured.
 fn read_vectors(
     main: Option<Index>,
     metric: Metric,
@@ -147,10 +148,10 @@ fn read_vectors(
     Ok(vectors)
 }
 
-/// Texts that wait, in bytes, until they become a segment.
+/// Bytes of texts to collect before they become a segment.
 const TEXTS_AT_ONCE: usize = 32 << 20;
 
-/// Makes terms of texts that are in no file, part by part: there may be any number of them.
+/// Indexes texts that are in no file, in parts, since there may be any number of them.
 struct FreshTexts<'a> {
     index: TextIndex,
     tokenizer: &'a Tokenizer,
@@ -205,7 +206,7 @@ fn read_texts(
     let first = if last.is_outdated() { 0 } else { last.rows };
     let mut fresh = FreshTexts { index: text, tokenizer: &config.tokenizer, waiting: Vec::new(), bytes: 0 };
     reader.scan(first, |row, record| {
-        // What cannot be read is found by no word of it.
+        // A text that cannot be read is not indexed.
         if damage.is_sound(row, record.id, record.text, None)
             && let Some(text) = record.text
         {

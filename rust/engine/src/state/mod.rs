@@ -1,4 +1,5 @@
-//! What searches see, and how it changes: snapshots, what they are made of, and what a writer has besides.
+//! The state that searches see and how it changes: snapshots, their parts, and the additional state
+//! of a writer.
 
 pub(crate) mod apply;
 pub(crate) mod checkpoint;

@@ -1,7 +1,9 @@
-//! Publication beside readers, in every order of events that loom can tell apart, weak memory included, up to so many changes from
-//! one thread to another at any point. `TIERCEL_PREEMPTIONS` is their number, 2 if it is not set.
+//! Model tests: publication while readers read, in every order of events that loom can
+//! distinguish, including weak memory, with up to `TIERCEL_PREEMPTIONS` switches between threads
+//! at arbitrary points; 2 if it is not set.
 //!
-//! A snapshot shares its visibility with the ones before it, which are written while those are read. It must not change by that.
+//! A snapshot shares its visibility with earlier ones, which are written while others read them.
+//! This must not change a snapshot.
 
 use std::sync::Arc;
 
@@ -14,11 +16,11 @@ use visibility::Visibility;
 #[path = "current.rs"]
 mod current;
 #[expect(clippy::duplicate_mod, reason = "compiled once more, for loom")]
-#[expect(dead_code, reason = "the model buries and asks, and no more")]
+#[expect(dead_code, reason = "the model uses only a part")]
 #[path = "visibility.rs"]
 mod visibility;
 
-/// What loom has in the place of what threads share, with the interface of `parking_lot`.
+/// The loom versions of what threads share, with the interface of `parking_lot`.
 mod sync {
     use loom::sync::{self, RwLockReadGuard, RwLockWriteGuard};
 
@@ -41,7 +43,7 @@ mod sync {
     }
 }
 
-/// A collection of one record: each batch puts it in again, as a new row, and buries the row before.
+/// A collection of one record: each batch writes it again as a new row, and buries the old row.
 #[derive(Clone)]
 struct Snapshot {
     sequence: u64,
@@ -74,7 +76,7 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// A writer of two batches, and a reader that looks twice at what it got, and at a newer one.
+/// Run a writer of two batches, and a reader that looks at one snapshot twice and at a later one.
 fn a_writer_and_a_reader(publish: fn(&Current<Snapshot>)) {
     let mut visibility = Visibility::default();
     visibility.grow(1);
@@ -109,7 +111,7 @@ fn readers_see_a_state_that_existed_and_that_stays() {
     });
 }
 
-/// The model finds what it is for.
+/// The model detects the mistake it exists for.
 #[test]
 #[should_panic(expected = "one row lives")]
 fn burying_after_publication_is_found() {

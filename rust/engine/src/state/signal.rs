@@ -1,10 +1,11 @@
-//! Wakes the thread in the background when there is something to do, and stops it.
+//! Waking the background thread when there is work, and stopping it.
 
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How often it looks whether something is to be done; with `Durability::Interval` the most that a crash can lose.
+/// How often the thread looks for work; with `Durability::Interval` also the longest span of writes
+/// that a crash can lose.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Wakes and stops the thread.
@@ -21,7 +22,7 @@ struct Request {
 }
 
 impl Signal {
-    /// Say that something was written.
+    /// Signal that something was written.
     pub(crate) fn wake(&self) {
         self.wanted.lock().work = true;
         self.changed.notify_one();
@@ -32,7 +33,7 @@ impl Signal {
         self.changed.notify_one();
     }
 
-    /// Wait for work, but not for long. Returns whether to stop.
+    /// Wait for work, at most for `PAUSE`, and return whether to stop.
     pub(crate) fn wait(&self) -> bool {
         let mut wanted = self.wanted.lock();
         if !wanted.work && !wanted.stop {

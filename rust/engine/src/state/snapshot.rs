@@ -1,4 +1,4 @@
-//! What a search sees.
+//! Snapshots: what a search sees.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,29 +13,30 @@ use crate::state::damage::{Damage, Field};
 use crate::state::vectors::Vectors;
 use crate::state::visibility::Visibility;
 
-/// A collection as it was after one batch. It never changes: a search that holds one is not touched by later writes, and
-/// does not hold them up.
+/// The state of a collection after one batch. It never changes: later writes do not affect a search
+/// that holds one, and the search does not delay them.
 #[derive(Clone)]
 pub(crate) struct Snapshot {
-    /// What the collection is made with, so far.
+    /// The configuration at that moment.
     pub(crate) config: Arc<Config>,
-    /// Numbers what was read from the disk, by opening or by going on to a newer state: row numbers and sequences of one such reading
-    /// mean nothing in another, for another collection may lie there.
+    /// The number of the reading from disk, by opening or by advancing to a newer state. Row
+    /// numbers and sequences of one reading mean nothing in another, since another collection may
+    /// be there.
     pub(crate) reading: u64,
-    /// The last batch that it has.
+    /// The last batch in it.
     pub(crate) sequence: u64,
-    /// The last batch that changed metadata of rows that were there.
+    /// The last batch that changed the metadata of existing rows.
     pub(crate) metadata_sequence: u64,
-    /// All its rows are below.
+    /// All its row numbers are below this.
     pub(crate) rows: u32,
-    /// Records that live.
+    /// The number of records.
     pub(crate) live: u64,
     pub(crate) visibility: Visibility,
     /// `None` until the configuration has a dim.
     pub(crate) vectors: Option<Vectors>,
     pub(crate) text: TextIndex,
     pub(crate) fields: Arc<FieldIndexes>,
-    /// The rows that there were when `fields` was made.
+    /// The number of rows when `fields` was made.
     pub(crate) rows_before_fields: u32,
     /// Rows whose metadata was replaced: `fields` may have what they had before.
     pub(crate) changed: Arc<RoaringBitmap>,
@@ -44,19 +45,19 @@ pub(crate) struct Snapshot {
     pub(crate) damage: Arc<Damage>,
 }
 
-/// A number for a new reading of what is on the disk.
+/// Return a number for a new reading from disk.
 pub(crate) fn next_reading() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
     LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Snapshot {
-    /// Whether a row is one of its living records.
+    /// Whether a row is a live record of this snapshot.
     pub(crate) fn lives(&self, row: u32) -> bool {
         row < self.rows && self.visibility.lives(row, self.sequence)
     }
 
-    /// Go on with a configuration that has more than the present one.
+    /// Replace the configuration with one that extends it.
     pub(crate) fn take_config(&mut self, config: Config) -> Result<(), String> {
         if let (Some(dim), None) = (config.dim, &self.vectors) {
             self.vectors = Some(Vectors::empty(dim, config.metric)?);
@@ -65,19 +66,20 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Begin with new indexes over metadata, which are built of the living records when a filter asks for them.
+    /// Start new indexes over metadata, which are built from the live records when a filter needs
+    /// them.
     pub(crate) fn renew_fields(&mut self) {
         self.fields = Arc::new(FieldIndexes::new(self.rows));
         self.rows_before_fields = self.rows;
         self.changed = Arc::default();
     }
 
-    /// Living records that are known to be damaged.
+    /// Count the live records known to be damaged.
     pub(crate) fn damaged(&self) -> u64 {
         self.living(&(self.damage.rows(Field::Text) | self.damage.rows(Field::Metadata)))
     }
 
-    /// How many of some rows live.
+    /// Count the live ones among some rows.
     pub(crate) fn living(&self, rows: &RoaringBitmap) -> u64 {
         rows.iter().filter(|row| self.lives(*row)).count() as u64
     }

@@ -1,4 +1,5 @@
-//! What threads share in code that is modelled: `model.rs` compiles that code with other locks, which try every order of events.
+//! The shared types of modelled code: `model.rs` compiles that code with locks that try every order
+//! of events.
 
 pub(crate) use std::sync::atomic::AtomicU64;
 

@@ -1,4 +1,5 @@
-//! The vectors of a collection: one index of most, and growing segments of what came lately.
+//! The vectors of a collection: a main index with most of them, and growing segments with the
+//! newest.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,20 +9,20 @@ use tiercel_index::{Budget, Filter, Index, Metric, Options, SearchSettings, Stor
 use crate::config::options;
 use crate::errors::QueryError;
 
-/// Vectors in a growing segment, which is searched by comparing them all.
+/// The most vectors in a growing segment, which a search compares one by one.
 pub(crate) const SEGMENT: usize = 8192;
 
-/// Work that nobody stops.
+/// Return work settings that nobody stops.
 pub(crate) fn work(threads: usize) -> Work<'static> {
     static NEVER: AtomicBool = AtomicBool::new(false);
     Work::quiet(threads, &NEVER)
 }
 
-/// Where vectors are found by row. Clones share the indexes.
+/// The indexes of the vectors, by row. Clones share the indexes.
 ///
 /// ```text
 /// main     graph, filled in the background     rows of all ages
-/// growing  flat, up to 8,192 vectors each      newer rows; the last one is added to
+/// growing  flat, up to 8,192 vectors each      newer rows; new vectors go into the last one
 /// ```
 ///
 /// A row may be in both for a moment while it moves.
@@ -34,7 +35,7 @@ pub(crate) struct Vectors {
 /// A row and its distance.
 pub(crate) type Neighbour = (u32, f32);
 
-/// What to look for among vectors.
+/// A search by vector.
 #[derive(Clone, Copy)]
 pub(crate) struct Near<'a> {
     pub(crate) query: &'a [f32],
@@ -44,21 +45,21 @@ pub(crate) struct Near<'a> {
     pub(crate) allowed: Option<&'a [u64]>,
     /// Set to stop the search.
     pub(crate) stop: &'a AtomicBool,
-    /// Whether to time its stages.
+    /// Whether to time the stages.
     pub(crate) timed: bool,
 }
 
 /// The nearest rows, nearest first.
 pub(crate) struct Nearest {
     pub(crate) rows: Vec<Neighbour>,
-    /// Whether they are the true ones.
+    /// Whether an exact search would return the same.
     pub(crate) exact: bool,
-    /// What it took to find them.
+    /// The cost of the search.
     pub(crate) trace: Trace,
 }
 
 impl Nearest {
-    /// Of no vectors.
+    /// Return the result of a search without vectors.
     pub(crate) fn none() -> Self {
         Self { rows: Vec::new(), exact: true, trace: Trace::default() }
     }
@@ -70,17 +71,17 @@ fn new_segment(main: &Index) -> Result<Arc<Index>, String> {
 }
 
 impl Vectors {
-    /// No vectors.
+    /// Start with a main index and no growing segments.
     pub(crate) fn new(main: Index) -> Self {
         Self { main: Arc::new(main), growing: Vec::new() }
     }
 
-    /// No vectors, where they all have this length.
+    /// Start without vectors, for vectors of this length.
     pub(crate) fn empty(dim: usize, metric: Metric) -> Result<Self, String> {
         Index::new(options(dim, metric)).map(Self::new).map_err(|error| error.to_string())
     }
 
-    /// With vectors of rows, which are in no index yet. They have been checked.
+    /// Return a copy with the vectors of new rows added. The vectors must have been checked.
     pub(crate) fn with(&self, rows: &[u64], vectors: &[f32]) -> Result<Self, String> {
         let mut with = self.clone();
         let dim = self.main.options().dim;
@@ -101,7 +102,8 @@ impl Vectors {
         Ok(with)
     }
 
-    /// With a last growing segment that is empty, so that nothing is added to those before it.
+    /// Return a copy whose last growing segment is empty, so that nothing is added to the earlier
+    /// ones.
     pub(crate) fn with_new_segment(&self) -> Result<Self, String> {
         let mut with = self.clone();
         if with.growing.last().is_some_and(|segment| segment.slots() > 0) {
@@ -110,33 +112,34 @@ impl Vectors {
         Ok(with)
     }
 
-    /// Vectors outside the main index.
+    /// Count the vectors outside the main index.
     pub(crate) fn fresh(&self) -> usize {
         self.growing.iter().map(|segment| segment.len()).sum()
     }
 
-    /// The length of each.
+    /// Return the length of each vector.
     pub(crate) fn dim(&self) -> usize {
         self.main.options().dim
     }
 
-    /// The smallest and the largest norm, of the dead, too; infinity and 0 without vectors, and under l2.
+    /// Return the smallest and the largest norm, including dead vectors; infinity and 0 if there
+    /// are none, and under l2.
     pub(crate) fn norms(&self) -> (f64, f64) {
         let wider = |(least, most): (f64, f64), (low, high): (f64, f64)| (least.min(low), most.max(high));
         self.indexes().map(|index| index.norms()).fold((f64::INFINITY, 0.0), wider)
     }
 
-    /// The vector of a row.
+    /// Return the vector of a row.
     pub(crate) fn get(&self, row: u32) -> Option<Vec<f32>> {
         self.indexes().find_map(|index| index.get(&[u64::from(row)]).ok())
     }
 
-    /// All of them.
+    /// Return the main index and all growing segments.
     pub(crate) fn indexes(&self) -> impl Iterator<Item = &Arc<Index>> {
         std::iter::once(&self.main).chain(&self.growing)
     }
 
-    /// The nearest rows for which `lives` says so.
+    /// Return the nearest rows for which `lives` returns true.
     pub(crate) fn search(&self, near: &Near<'_>, lives: impl Fn(u32) -> bool) -> Result<Nearest, QueryError> {
         let mut nearest = Nearest::none();
         for index in self.indexes().filter(|index| !index.is_empty()) {
@@ -150,7 +153,7 @@ impl Vectors {
     }
 }
 
-/// Append the nearest of one index.
+/// Append the nearest rows of one index.
 fn search_one(
     index: &Index,
     near: &Near<'_>,
@@ -169,7 +172,8 @@ fn search_one(
         let count = matches.counts.first().map_or(0, |count| *count as usize);
         let pairs = matches.ids.iter().zip(&matches.distances).take(count);
         found.extend(pairs.map(|(row, distance)| (*row as u32, *distance)).filter(|(row, _)| lives(*row)));
-        // The dead stay in an index until the background takes them out: ask for more than there are of them.
+        // Dead rows stay in an index until the background takes them out: ask for more rows, to
+        // find enough live ones.
         if found.len() - before >= near.k || count < k {
             *exact &= matches.exact;
             return Ok(());
@@ -199,7 +203,7 @@ mod tests {
         let found = vectors(0..1000).search(&near(3), |row| row >= 900).unwrap();
         assert_eq!(found.rows.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [900, 901, 902]);
         assert!(found.exact);
-        assert!(found.trace.distances >= 1000, "what was tried in vain counts, too");
+        assert!(found.trace.distances >= 1000, "failed tries count, too");
     }
 
     #[test]

@@ -8,17 +8,18 @@ use roaring::RoaringBitmap;
 
 use super::sync::AtomicU64;
 
-/// Rows of a chunk; few in tests, which so meet the ends of chunks, and which models and Miri have to get through.
+/// Rows of a chunk; few in tests, so that they reach the ends of chunks, and models and Miri
+/// finish.
 pub(crate) const CHUNK: usize = if cfg!(test) { 16 } else { 1 << 14 };
-/// What stands for a row that lives.
+/// Marks a live row.
 const ALIVE: u64 = u64::MAX;
 
-/// The sequence number of the batch that removed each row. Clones share the visibility, so a snapshot needs no copy of it: it
-/// asks whether a row died after it was taken.
+/// The sequence number of the batch that removed each row. Clones share this, so a snapshot needs
+/// no copy: it checks whether a row died after the snapshot was taken.
 ///
 /// ```text
-/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ...      the batch that removed the row, or the largest u64
-///          [ ]                                                all its rows are dead to every snapshot
+/// chunks   [ row 0 .. 16383 ] [ row 16384 .. 32767 ] ... batch that removed each row, or u64::MAX
+///          [ ]                                           all its rows are dead to every snapshot
 /// ```
 #[derive(Clone, Default)]
 pub(crate) struct Visibility {
@@ -26,18 +27,19 @@ pub(crate) struct Visibility {
 }
 
 impl Visibility {
-    /// Visibility of rows below `rows`, all of which died before any snapshot. They take memory only where rows are revived.
+    /// Make the visibility of rows below `rows`, all of which died before any snapshot. They take
+    /// memory only where rows are revived.
     pub(crate) fn of_dead(rows: u32) -> Self {
         let mut visibility = Self { chunks: vec![Arc::default(); rows as usize / CHUNK] };
         let rest = rows as usize % CHUNK;
         if rest > 0 {
-            // The rows behind are yet to come.
+            // Later rows are yet to come.
             visibility.chunks.push((0..CHUNK).map(|row| AtomicU64::new(if row < rest { 0 } else { ALIVE })).collect());
         }
         visibility
     }
 
-    /// Let a row live that was dead, before any snapshot is made.
+    /// Revive a dead row, before any snapshot is made.
     pub(crate) fn revive(&mut self, row: u32) {
         let Some(chunk) = self.chunks.get_mut(row as usize / CHUNK) else { return };
         if chunk.is_empty() {
@@ -46,27 +48,27 @@ impl Visibility {
         chunk[row as usize % CHUNK].store(ALIVE, Ordering::Relaxed);
     }
 
-    /// Make room for rows below `rows`, which live until they are buried.
+    /// Make room for rows below `rows`, which are live until they are buried.
     pub(crate) fn grow(&mut self, rows: u32) {
         while self.chunks.len() * CHUNK < rows as usize {
             self.chunks.push((0..CHUNK).map(|_| AtomicU64::new(ALIVE)).collect());
         }
     }
 
-    /// Say that a row died with batch `sequence`.
+    /// Record that a row died with batch `sequence`.
     pub(crate) fn bury(&self, row: u32, sequence: u64) {
         if let Some(stamp) = self.stamp(row) {
-            // Published by the lock through which the next snapshot is reached.
+            // The lock that publishes the next snapshot also publishes this.
             stamp.fetch_min(sequence, Ordering::Relaxed);
         }
     }
 
-    /// Whether a row lived when batch `sequence` had been applied.
+    /// Whether a row was live after batch `sequence`.
     pub(crate) fn lives(&self, row: u32, sequence: u64) -> bool {
         self.stamp(row).is_some_and(|stamp| stamp.load(Ordering::Relaxed) > sequence)
     }
 
-    /// Rows of each chunk that takes memory.
+    /// Return the number of rows in each chunk; 0 for a chunk that takes no memory.
     #[cfg(test)]
     pub(crate) fn chunks(&self) -> Vec<usize> {
         self.chunks.iter().map(|chunk| chunk.len()).collect()
@@ -76,7 +78,8 @@ impl Visibility {
         self.chunks.get(row as usize / CHUNK)?.get(row as usize % CHUNK)
     }
 
-    /// Give the memory of chunks back whose rows had all died when batch `sequence` had been applied, which every snapshot has.
+    /// Free the chunks whose rows were all dead after batch `sequence`, which every snapshot must
+    /// have.
     pub(crate) fn forget(&mut self, sequence: u64) {
         let is_dead = |chunk: &[AtomicU64]| chunk.iter().all(|stamp| stamp.load(Ordering::Relaxed) <= sequence);
         for chunk in self.chunks.iter_mut().filter(|chunk| is_dead(chunk)) {
@@ -84,12 +87,13 @@ impl Visibility {
         }
     }
 
-    /// The rows below `rows` that lived when batch `sequence` had been applied.
+    /// Return the rows below `rows` that were live after batch `sequence`.
     pub(crate) fn living(&self, rows: u32, sequence: u64) -> RoaringBitmap {
         RoaringBitmap::from_sorted_iter(self.clone().into_living(0..rows, sequence)).unwrap_or_default()
     }
 
-    /// Those of some rows that lived when batch `sequence` had been applied, ascending. Chunks of dead rows take no time.
+    /// Return those of some rows that were live after batch `sequence`, ascending. Freed chunks
+    /// take no time.
     pub(crate) fn into_living(self, rows: Range<u32>, sequence: u64) -> impl Iterator<Item = u32> + Send {
         let from = rows.start as usize / CHUNK;
         let chunks = self.chunks.into_iter().enumerate().skip(from).filter(|(_, chunk)| !chunk.is_empty());

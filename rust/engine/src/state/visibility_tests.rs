@@ -1,4 +1,5 @@
-//! The visibility of rows as snapshots use it. These tests stand apart, because `model.rs` compiles `visibility.rs` with atomics that work in models alone.
+//! Tests of the visibility of rows, as snapshots use it. They have their own file because
+//! `model.rs` compiles `visibility.rs` with atomics that work only in models.
 
 use crate::state::visibility::{CHUNK, Visibility};
 

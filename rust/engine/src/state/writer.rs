@@ -1,4 +1,4 @@
-//! What a collection that is open for writing has besides what searches need.
+//! The additional state of a collection open for writing.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use crate::state::snapshot::Snapshot;
 use crate::state::unindexed::Unindexed;
 use crate::trouble::Part;
 
-/// What writers and the background thread share.
+/// The state that writers and the background thread share.
 pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) store: Store,
-    /// Batches of the transaction that is being published, until the last of them has come.
+    /// Batches of the transaction being published, until the last one has arrived.
     pub(crate) unpublished: Mutex<Vec<(Applied, Fresh)>>,
     /// Metadata of published batches that no index of a field has yet.
     pub(crate) unindexed: Unindexed,
     /// Held by the thread that merges small segments of texts after its commit.
     pub(crate) merging: Mutex<()>,
-    /// Rows that died and are still in an index, and the batches that they died with.
+    /// Rows that died and are still in an index, each with the batch that removed it.
     pub(crate) buried: Mutex<Vec<(u64, u64)>>,
     /// Why writes are refused.
     pub(crate) failure: Mutex<Option<String>>,
     pub(crate) signal: Signal,
     pub(crate) maintenance: Mutex<Maintenance>,
     pub(crate) faults: Faults,
-    /// Threads of the background work, and of what is done at once in its place.
+    /// Threads for background work, also when a caller does it.
     pub(crate) threads: usize,
 }
 
@@ -53,23 +53,24 @@ impl Writer {
         }
     }
 
-    /// The newest snapshot.
+    /// Return the newest snapshot.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.core.snapshot()
     }
 
-    /// As [`Core::change`].
+    /// See [`Core::change`].
     pub(crate) fn change<E>(&self, change: impl FnOnce(&mut Snapshot) -> Result<(), E>) -> Result<(), E> {
         self.core.change(change)
     }
 
-    /// Read the records from where the store has them now: the old reader would hold the memory and the pages that it has freed. To
-    /// be called in the order of commits.
+    /// Use a new reader of the store: the old one would hold memory and pages that the store has
+    /// freed. Call this in the order of commits.
     pub(crate) fn renew_reader(&self) {
         let reader = self.store.reader();
         // Nothing here can fail.
         let _ = self.change(|snapshot| {
-            // Where a batch could not be made searchable the store is ahead, and a snapshot must not show half of it.
+            // If a batch could not be made searchable, the store is ahead, and a snapshot must not
+            // show half of it.
             if reader.sequence() == snapshot.sequence {
                 snapshot.reader = reader;
             }
@@ -77,13 +78,13 @@ impl Writer {
         });
     }
 
-    /// Refuse writes from now on, since what was written could not be made visible.
+    /// Refuse writes from now on, because a written batch could not be made visible.
     pub(crate) fn fail(&self, why: String) {
         self.failure.lock().get_or_insert(why.clone());
         self.core.troubles.note(Part::Publication, why);
     }
 
-    /// As [`Core::seen_by_all`].
+    /// See [`Core::seen_by_all`].
     pub(crate) fn seen_by_all(&self) -> u64 {
         self.core.seen_by_all()
     }

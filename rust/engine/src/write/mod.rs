@@ -1,4 +1,4 @@
-//! Writes: putting records in, changing and removing them, and making that visible.
+//! Writes: putting in, changing and removing records, and making the changes visible.
 
 mod patch;
 mod publish;

@@ -1,4 +1,5 @@
-//! Metadata with some fields changed. What is not changed stays as it is written, to the last digit of its numbers.
+//! Changing some fields of metadata. Unchanged parts keep their text, to the last digit of their
+//! numbers.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,19 +9,20 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 use tiercel_container::quoted;
 
-/// Why metadata are not changed.
+/// Why metadata cannot be changed.
 #[derive(Debug, Error)]
 pub(crate) enum PatchError {
-    /// They are no JSON object.
+    /// It is not a JSON object.
     #[error("{0}")]
     Json(#[from] serde_json::Error),
-    /// A key with a dot would hide the nested field that its name stands for in filters.
-    #[error("expected {} as nested objects, since the record has it so, got one key with a dot", quoted(.0))]
+    /// A key with a dot would hide the nested field to which its name refers in filters.
+    #[error("expected {} as nested objects, as in the record, got one key with a dot", quoted(.0))]
     Hides(String),
 }
 
-/// Metadata without some fields, by their dotted names, and then with those of `merge`: objects are merged with objects, at any depth,
-/// and all else takes the place of what was there. Both are JSON objects that can be read.
+/// Remove some fields, by their dotted names, from metadata, and then merge `merge` into it.
+/// Objects are merged with objects at any depth; other values replace the old ones. Both texts must
+/// be readable JSON objects.
 pub(crate) fn patched(metadata: &str, remove: &[String], merge: Option<&str>) -> Result<String, PatchError> {
     let mut object = Object::read(metadata)?;
     for name in remove {
@@ -34,7 +36,7 @@ pub(crate) fn patched(metadata: &str, remove: &[String], merge: Option<&str>) ->
     Ok(text)
 }
 
-/// An object, read no deeper than somebody has looked.
+/// An object, parsed only as deep as needed.
 #[derive(Default)]
 struct Object<'a> {
     /// In the order of the text; `None` where an entry was removed.
@@ -69,7 +71,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Remove whatever a dotted name can mean, so that the field is not there any more.
+    /// Remove everything that a dotted name can refer to, so that the field is gone.
     fn remove(&mut self, name: &str) -> serde_json::Result<()> {
         let (mut object, mut name) = (self, name);
         loop {
@@ -82,7 +84,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Whether a dotted name leads to a field of a nested object.
+    /// Whether a dotted name refers to a field of a nested object.
     fn has_nested(&mut self, name: &str) -> serde_json::Result<bool> {
         let Some((first, rest)) = name.split_once('.') else { return Ok(false) };
         let Some(inner) = self.get(first).map(Node::open).transpose()?.flatten() else { return Ok(false) };
@@ -127,7 +129,7 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Node<'a> {
-    /// Its entries, if it is an object.
+    /// Return the node as an object, if it is one.
     fn open(&mut self) -> serde_json::Result<Option<&mut Object<'a>>> {
         if let Node::Raw(raw) = self
             && raw.get().starts_with('{')
@@ -190,7 +192,7 @@ mod tests {
         let metadata = r#"{"huge":123456789012345678901234567890,"z":1.10,"é":"\u00e9","l":[ 1,2 ]}"#;
         let expected = r#"{"huge":123456789012345678901234567890,"z":1.10,"é":"\u00e9","l":[ 1,2 ],"b":1e400}"#;
         assert_eq!(patch(metadata, &["none", "z.a", "l.0"], r#"{"b":1e400}"#), expected);
-        // A key is the same however it is written, and the last of equal ones counts.
+        // A key is the same however it is escaped, and the last of equal keys counts.
         assert_eq!(patch(r#"{"\u00e9":1,"é":2}"#, &[], r#"{"é":3}"#), r#"{"é":3}"#);
         assert_eq!(patch("{}", &[], r#"{"\"\n":1}"#), r#"{"\"\n":1}"#);
     }

@@ -8,11 +8,13 @@ use crate::state::unindexed::NewMetadata;
 use crate::state::writer::Writer;
 use crate::trouble::caught;
 
-/// Make a committed batch visible. Runs in the order of commits, never twice at once. The batches of a transaction become visible
-/// together: the reader has all of them, so what a later one replaced could be found in neither form.
+/// Make a committed batch visible. This runs in the order of commits, never concurrently. The
+/// batches of a transaction become visible together: the reader shows all of them, so a record that
+/// a later one replaced could be found neither in its old nor in its new form.
 pub(crate) fn publish(writer: &Writer, applied: &Applied, fresh: Fresh) {
     if writer.failure.lock().is_some() {
-        // Without the rows of the batch that is missing, later ones would get other numbers than they have in the store.
+        // Without the rows of the missing batch, later rows would get other numbers than in the
+        // store.
         return;
     }
     if let Err(why) = caught(|| show(writer, applied, fresh)) {

@@ -1,4 +1,4 @@
-//! Removing what passes a filter, or everything, as one transaction.
+//! Removing the records that pass a filter, or all records, in one transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +18,9 @@ use crate::write::publish::publish;
 type Ids = HashMap<u32, String>;
 
 impl Collection {
-    /// Remove the records that pass a filter; gives how many. They are those that pass when the batch is committed: no other write
-    /// comes in between. A filter that holds for everything since nothing is asked in it is refused.
+    /// Remove the records that pass a filter when the batch is committed, with no other write in
+    /// between. Return their number. Refuse a filter without an effective condition, which holds
+    /// for every record.
     pub fn delete_where(&self, filter: &Filter) -> Result<usize, WriteError> {
         self.writer()?;
         if filter.is_empty() {
@@ -27,7 +28,8 @@ impl Collection {
         }
         let config = self.config();
         let filter = &*config.schema.typed(filter).map_err(QueryError::from)?;
-        // Other writers wait for the second look. This one builds the indexes that it needs, and reads most of the ids.
+        // Other writers wait for the second evaluation. This first one builds its indexes and reads
+        // most of the ids.
         let (snapshot, rows) = select(&self.core, filter)?;
         if rows.is_empty() {
             return Ok(0);
@@ -41,7 +43,8 @@ impl Collection {
         self.remove(ids, |newest| select_in(newest, filter))
     }
 
-    /// Refuse a filter that rows pass only because no record has a field of it: that is a name with a typo more likely than a wish.
+    /// Refuse a filter that rows pass only because no record has one of its fields: a typo is more
+    /// likely than intent.
     fn check_fields(&self, snapshot: &Snapshot, filter: &Filter, rows: &RoaringBitmap) -> Result<(), WriteError> {
         let unknown = unknown(&self.core, filter.compared())?;
         if unknown.is_empty() || rows.is_subset(&select_in(snapshot, &filter.if_held(&unknown))?) {
@@ -50,7 +53,7 @@ impl Collection {
         Err(WriteError::NoSuchField(unknown[0].clone()))
     }
 
-    /// Remove all records; gives how many there were.
+    /// Remove all records, and return their number.
     pub fn clear(&self) -> Result<usize, WriteError> {
         let snapshot = self.writer()?.snapshot();
         let mut ids = Ids::new();
@@ -62,7 +65,8 @@ impl Collection {
         self.remove(ids, |newest| Ok(newest.visibility.living(newest.rows, newest.sequence)))
     }
 
-    /// Remove the rows that `select` chooses of the newest state, which nobody changes meanwhile. Most of their ids are known.
+    /// Remove the rows that `select` chooses from the newest state, which nobody changes meanwhile.
+    /// `known` has most of their ids.
     fn remove(
         &self,
         mut known: Ids,

@@ -1,4 +1,5 @@
-//! Changing parts of records: the rest is read and written back in one transaction, so that nobody's write is lost in between.
+//! Changing parts of records: the rest is read and written back in one transaction, so no write in
+//! between is lost.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,17 +16,17 @@ use crate::write::patch::patched;
 use crate::write::publish::publish;
 use crate::write::upsert::{NewRecord, check_json};
 
-/// The most characters of metadata.
+/// The maximum number of characters of metadata.
 const MAX_METADATA: usize = 16 << 20;
 
-/// What is to be written to the state that it was made for.
+/// A batch made for one state, to be written to that state.
 #[derive(Default)]
 struct Draft {
     batch: Batch,
     fresh: Fresh,
-    /// The vectors of both, until it is finished.
+    /// The vectors of `batch` and `fresh`, until the draft is finished.
     vectors: Vec<f32>,
-    /// How many of the ids are there.
+    /// The number of ids that exist.
     there: usize,
 }
 
@@ -39,8 +40,9 @@ struct Parts<'a> {
 }
 
 impl Collection {
-    /// Merge metadata into that of records, each an id and a JSON object as text, after these fields were removed from it; all or none.
-    /// Of equal ids the later changes what the earlier left. Gives how many of the ids are there.
+    /// Merge metadata into that of records, after removing the fields `remove`: all or none. Each
+    /// patch is an id and a JSON object as text. For equal ids, the later patch changes the result
+    /// of the earlier one. Return how many of the ids exist.
     pub fn patch_metadata(
         &self,
         patches: &[(String, Option<String>)],
@@ -72,8 +74,10 @@ impl Collection {
         })
     }
 
-    /// Give records new parts, all or none: what is `None` stays as it is. `vectors` is that of [`Self::upsert`]; of equal ids the later
-    /// changes what the earlier left. A record with a new vector or text is written to a new row. Gives how many of the ids are there.
+    /// Replace parts of records, all or none; parts that are `None` stay as they are. `vectors` is
+    /// as in [`Self::upsert`]. For equal ids, the later record changes the result of the earlier
+    /// one. A record with a new vector or text is written to a new row. Return how many of the ids
+    /// exist.
     pub fn update(
         &self,
         records: &[NewRecord],
@@ -85,7 +89,7 @@ impl Collection {
         self.commit_draft(conditions, |snapshot| {
             let dim = snapshot.config.dim.unwrap_or(given);
             if !vectors.is_empty() && dim != given {
-                // Somebody else has put the first vectors in meanwhile.
+                // Another caller has written the first vectors meanwhile.
                 return Err(WriteError::Dim { expected: dim, got: given });
             }
             let mut draft = Draft::default();
@@ -102,8 +106,9 @@ impl Collection {
         })
     }
 
-    /// Commit what `draft` makes of the newest state, if these conditions hold. Other writers wait for it only if they have changed
-    /// something since it was made for the first time. Gives how many of the ids are there.
+    /// Commit the draft that `draft` makes from the newest state, if the conditions hold. Return
+    /// how many of the ids exist. Other writers wait for `draft` only if something has changed
+    /// since it first ran.
     fn commit_draft(
         &self,
         conditions: &[Condition],
@@ -132,7 +137,7 @@ impl Collection {
 }
 
 impl Draft {
-    /// Add what makes the new record of the old one.
+    /// Add the changes that turn the old record into the new one.
     fn change(&mut self, snapshot: &Snapshot, part: &Parts<'_>, row: u32, old: Record) -> Result<(), WriteError> {
         let id = part.id.to_owned();
         let metadata = part.metadata.map(|metadata| metadata.as_bytes().to_vec());
@@ -156,7 +161,7 @@ impl Draft {
         Ok(())
     }
 
-    /// Add what all new rows have in common: their packed vectors and the index of their texts.
+    /// Add the packed vectors of all new rows, and the index of their texts.
     fn finish(&mut self, tokenizer: Tokenizer, dim: usize) -> Result<(), WriteError> {
         self.batch.width = dim * size_of::<f32>();
         self.fresh.vectors = Arc::new(Packed(std::mem::take(&mut self.vectors)));
@@ -171,7 +176,7 @@ impl Draft {
     }
 }
 
-/// The metadata of a record, `{}` if it has none; `None` if there is no record.
+/// Return the metadata of a record, `{}` if it has none; `None` if there is no record.
 fn metadata_of(snapshot: &Snapshot, id: &str) -> Result<Option<String>, WriteError> {
     let Some((row, record)) = snapshot.reader.get(id).map_err(QueryError::from)? else { return Ok(None) };
     snapshot.damage.check(row, id, None, record.metadata.as_deref()).map_err(QueryError::from)?;
@@ -184,7 +189,7 @@ fn vector_of(snapshot: &Snapshot, id: &str, row: u32) -> Result<Vec<f32>, QueryE
     vector.ok_or_else(|| QueryError::Failed(format!("no vector of record {} in row {row}", quoted(id))))
 }
 
-/// The parts of each record, those of equal ids in one: the later ones win.
+/// Return the parts of each record, combined for equal ids; later parts win.
 fn folded<'a>(records: &'a [NewRecord], vectors: &'a [f32], dim: usize) -> Vec<Parts<'a>> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut all: Vec<Parts<'_>> = Vec::new();
@@ -205,7 +210,8 @@ fn folded<'a>(records: &'a [NewRecord], vectors: &'a [f32], dim: usize) -> Vec<P
     all
 }
 
-/// Metadata grow by merging, so a merge may go too far where each of its parts is within the limit.
+/// Check the length of merged metadata, which may exceed the limit even if both parts are within
+/// it.
 fn check_length(at: usize, id: &str, metadata: &str) -> Result<(), WriteError> {
     if metadata.len() <= MAX_METADATA || metadata.chars().count() <= MAX_METADATA {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Putting records in, changing and removing them.
+//! Putting in, changing and removing records.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::state::damage::why;
 use crate::trouble::caught;
 use crate::write::publish::publish;
 
-/// The most bytes of an id.
+/// The maximum number of bytes in an id.
 pub const MAX_ID: usize = 512;
 
 /// A record to put in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NewRecord {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Whether the next of the packed vectors is its own.
+    /// Whether the next of the packed vectors belongs to it.
     pub vector: bool,
     /// Its text.
     pub text: Option<String>,
@@ -32,20 +32,22 @@ pub struct NewRecord {
 }
 
 impl Collection {
-    /// Put records in, all or none; one that has the id of another takes its place. Of equal ids in `records` the last wins. `vectors`
-    /// holds those of the records that have one, in their order. Gives the number of records that were put in.
+    /// Put in records, all or none; a record replaces an existing one with the same id. For equal
+    /// ids in `records`, the last wins. `vectors` has the vectors of the records with a vector, in
+    /// order. Return the number of records put in.
     pub fn upsert(&self, records: Vec<NewRecord>, vectors: Vec<f32>) -> Result<usize, WriteError> {
         self.upsert_if(records, vectors, Vec::new())
     }
 
-    /// The same if all of these conditions hold just before; else it is a conflict and nothing is changed.
+    /// Do the same if all conditions hold just before; otherwise return a conflict and change
+    /// nothing.
     pub fn upsert_if(
         &self,
         records: Vec<NewRecord>,
         vectors: Vec<f32>,
         conditions: Vec<Condition>,
     ) -> Result<usize, WriteError> {
-        // A later one may have a dim.
+        // A later configuration may have a dim.
         let config = self.config();
         let dim = self.check_records(&config, &records, &vectors)?;
         let (records, vectors) = last_of_each(records, vectors, dim);
@@ -70,12 +72,13 @@ impl Collection {
         Ok(count)
     }
 
-    /// Replace the metadata of records, all or none. Gives how many of the ids are there.
+    /// Replace the metadata of records, all or none. Return how many of the ids exist.
     pub fn set_metadata(&self, records: Vec<(String, Option<String>)>) -> Result<usize, WriteError> {
         self.set_metadata_if(records, Vec::new())
     }
 
-    /// The same if all of these conditions hold just before; else it is a conflict and nothing is changed.
+    /// Do the same if all conditions hold just before; otherwise return a conflict and change
+    /// nothing.
     pub fn set_metadata_if(
         &self,
         records: Vec<(String, Option<String>)>,
@@ -94,12 +97,13 @@ impl Collection {
         Ok(there.len())
     }
 
-    /// Remove records, all or none. Gives how many were there.
+    /// Remove records, all or none. Return how many existed.
     pub fn delete(&self, ids: Vec<String>) -> Result<usize, WriteError> {
         self.delete_if(ids, Vec::new())
     }
 
-    /// The same if all of these conditions hold just before; else it is a conflict and nothing is changed.
+    /// Do the same if all conditions hold just before; otherwise return a conflict and change
+    /// nothing.
     pub fn delete_if(&self, ids: Vec<String>, conditions: Vec<Condition>) -> Result<usize, WriteError> {
         self.check_ids(ids.iter().map(String::as_str))?;
         let changes = ids.into_iter().map(|id| Change::Delete { id }).collect();
@@ -108,7 +112,8 @@ impl Collection {
         Ok(applied.rows.iter().filter(|row| row.old.is_some()).count())
     }
 
-    /// Check all that can be told of records without those that are there; gives the length of each vector, as [`check_vectors`] does.
+    /// Check everything about records that does not depend on existing ones. Return the dim, as
+    /// [`check_vectors`] does.
     pub(crate) fn check_records(
         &self,
         config: &Config,
@@ -144,7 +149,7 @@ impl Collection {
         self.check_schema(metadata)
     }
 
-    /// Check that metadata, each with the id of its record, agree with the schema.
+    /// Check that metadata, each with the id of its record, agrees with the schema.
     pub(crate) fn check_schema<'a>(
         &self,
         metadata: impl Iterator<Item = (&'a str, Option<&'a str>)>,
@@ -152,8 +157,9 @@ impl Collection {
         Ok(self.config().schema.check_metadata(metadata)?)
     }
 
-    /// Commit a batch with the first vectors, which say how long all are. No other batch comes between the look whether they are the first
-    /// and the commit, so of two callers with vectors of different lengths one is refused.
+    /// Commit a batch with the first vectors, which set the dim. No other batch comes between the
+    /// check that they are the first and the commit, so of two callers with different dims one is
+    /// refused.
     fn commit_first_vectors(&self, batch: Batch, fresh: Fresh, dim: usize) -> Result<(), WriteError> {
         let writer = self.writer()?;
         let make = || {
@@ -182,7 +188,7 @@ impl Collection {
         Ok(applied)
     }
 
-    /// What became of a batch; whether there was room for it is told.
+    /// Report whether there was room for a batch, and return the result of its commit.
     pub(crate) fn noted<T>(&self, committed: Result<T, WriteError>) -> Result<T, WriteError> {
         match &committed {
             Ok(_) => self.core.events.room(),
@@ -199,7 +205,7 @@ impl Collection {
         if self.sequence() >= applied.sequence {
             writer.unindexed.index(&writer.core);
             if let Some(_merging) = writer.merging.try_lock() {
-                // What fails here the background tries again, and notes.
+                // The background repeats a failed merge, and records its failure.
                 let _ = caught(|| merge_few(&writer.core));
             }
             return Ok(());
@@ -219,7 +225,8 @@ pub(crate) fn check_json<'a>(metadata: impl Iterator<Item = (&'a str, Option<&'a
     Ok(())
 }
 
-/// Check the vectors of a batch; gives the length of each, 0 if there are none and none is known.
+/// Check the vectors of a batch, and return the dim; 0 if there are no vectors and none is
+/// configured.
 fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Result<usize, WriteError> {
     let Config { dim, metric, .. } = *config;
     let count = records.iter().filter(|record| record.vector).count();
@@ -239,7 +246,7 @@ fn check_vectors(config: &Config, records: &[NewRecord], vectors: &[f32]) -> Res
     Ok(dim)
 }
 
-/// Of records with equal ids keep the last.
+/// Keep the last of records with equal ids.
 fn last_of_each(records: Vec<NewRecord>, vectors: Vec<f32>, dim: usize) -> (Vec<NewRecord>, Vec<f32>) {
     let last: HashMap<&str, usize> = records.iter().enumerate().map(|(at, record)| (record.id.as_str(), at)).collect();
     if last.len() == records.len() {
@@ -295,7 +302,7 @@ mod tests {
         let collection = Collection::open(directory.path(), wanted(), running).unwrap();
         collection.upsert(vec![record("a", true, "one")], vec![1.0, 0.0]).unwrap();
         let change = Change::Upsert { id: "b".into(), vector: false, text: Some("two".into()), metadata: None };
-        // A vector that the index refuses, as it does any for which there is no memory.
+        // A vector that the index refuses, as it refuses any vector when memory runs out.
         let fresh = Fresh {
             with_vector: vec![true],
             vectors: Arc::new(Packed(vec![0.0, 0.0])),
@@ -307,7 +314,7 @@ mod tests {
         assert!(error.to_string().starts_with("the batch is on disk, but not searchable until"), "{error}");
         let refused = collection.upsert(vec![record("c", false, "three")], vec![]).unwrap_err();
         assert!(matches!(refused, WriteError::Unsearchable(_)), "{refused}");
-        // What the store does later does not let reads see the half of the batch that it has.
+        // Later work of the store does not expose its half of the batch to readers.
         collection.checkpoint().unwrap();
         assert_eq!((collection.len(), collection.contains("b").unwrap()), (1, false));
         collection.close().unwrap();

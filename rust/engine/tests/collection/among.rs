@@ -1,4 +1,5 @@
-//! What a cache of answers asks of a collection: a list of nearest rows, and what is nearest of it and of all that came since.
+//! The queries of the cache of answers: a list of nearest rows, and the nearest among that list and
+//! all later rows.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ fn near(filter: Option<&str>) -> Search<'_> {
     Search { vector: Some(&[1.0, 0.5, 0.1]), filter, k: 2, recall: Some(1.0), ..Search::default() }
 }
 
-/// The ids found among a list that was made at some moment; `None` where the list counts no more.
+/// Return the ids found among a list and later rows; `None` if the list is no longer valid.
 fn among(zoo: &Collection, list: &tiercel_engine::List, search: &Search<'_>, is_filtered: bool) -> Option<Vec<String>> {
     let found = zoo.search_among(search, &list.rows, list.moment, LIMIT, is_filtered).unwrap();
     let (found, moment, _) = found?;
@@ -45,7 +46,7 @@ fn what_is_put_in_and_removed_since_counts() {
     zoo.wait_idle().unwrap();
     zoo.checkpoint().unwrap();
     zoo.compact().unwrap();
-    assert_eq!(zoo.moment(), moment, "nothing that a search could see has changed");
+    assert_eq!(zoo.moment(), moment, "nothing that a search can see has changed");
     assert_eq!(among(&zoo, &list, &near(None), false).unwrap(), ["owl", "hen"]);
 
     let many = (0..LIMIT).map(|at| record(&format!("r{at}"), "", "{}")).collect();
@@ -85,14 +86,14 @@ fn a_list_ends_when_the_disk_is_read_anew() {
     zoo.checkpoint().unwrap();
     assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["cat", "hen"]);
     assert!(view.refresh().unwrap());
-    assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["hen"], "what came since was followed");
+    assert_eq!(among(&view, &list, &near(None), false).unwrap(), ["hen"], "later changes were followed");
     zoo.close().unwrap();
     put(older.path(), directory.path());
     assert!(view.refresh().unwrap());
     assert_eq!(among(&view, &list, &near(None), false), None);
 }
 
-/// Put the files of one directory in the place of those of another.
+/// Replace the files of one directory with those of another.
 fn put(from: &Path, to: &Path) {
     for entry in fs::read_dir(to).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();

@@ -1,4 +1,5 @@
-//! Records from elsewhere whose text or metadata cannot be read: each is named, counted and left out; all others are found as ever.
+//! Records by other programs whose text or metadata cannot be read: each is reported, counted and
+//! left out; all others are found as usual.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use tiercel_store::{Batch, Change, Options, Store};
 
 use crate::{ALL, animals, ids, open_sim, scanned};
 
-/// What stands in the metadata of the cat.
+/// Return unreadable metadata for the cat.
 fn damages() -> [Vec<u8>; 5] {
     [
         b"{".to_vec(),
@@ -21,7 +22,7 @@ fn damages() -> [Vec<u8>; 5] {
     ]
 }
 
-/// A collection of the animals, one of which has this metadata.
+/// Make a collection of the animals, where the cat has this metadata.
 fn damaged(metadata: &[u8]) -> SimVfs {
     changed(Batch {
         changes: vec![Change::SetMetadata { id: "cat".into(), metadata: Some(metadata.to_vec()) }],
@@ -29,7 +30,7 @@ fn damaged(metadata: &[u8]) -> SimVfs {
     })
 }
 
-/// A collection of the animals, and a batch that no collection would write.
+/// Make a collection of the animals, and write a batch that no collection would write.
 fn changed(batch: Batch) -> SimVfs {
     let vfs = SimVfs::new();
     let collection = open_sim(&vfs).unwrap();
@@ -51,7 +52,7 @@ fn assert_one_is_damaged(collection: &Collection) {
     let found = collection.search(&search).unwrap();
     assert_eq!(found.matches.iter().map(|found| found.id.as_str()).collect::<Vec<_>>(), ["hen", "eel"]);
     assert_eq!(found.damaged, 1);
-    // Who does not ask for metadata gets the record.
+    // A search that does not include metadata finds the record.
     let found = collection.search(&Search { include: Include::default(), ..search.clone() }).unwrap();
     assert_eq!((found.matches[0].id.as_str(), found.matches.len(), found.damaged), ("cat", 3, 0));
     // Twice: the first may build an index.
@@ -72,7 +73,7 @@ fn assert_one_is_damaged(collection: &Collection) {
     let [named] = &collection.verify().unwrap()[..] else { panic!("one record is damaged") };
     assert!(error.to_string().starts_with(&named.to_string()), "{named}");
     assert_eq!(collection.stats().unwrap().damaged, 1);
-    let [told] = &collection.troubles().take_untold()[..] else { panic!("it is told once") };
+    let [told] = &collection.troubles().take_untold()[..] else { panic!("it is reported once") };
     assert!(told.contains("'cat'") && told.ends_with("the record is left out of answers"), "{told}");
 }
 
@@ -94,7 +95,7 @@ fn one_record_whose_metadata_cannot_be_read_is_left_out() {
     }
 }
 
-/// The cat with a text that is no UTF-8.
+/// Make a batch where the text of the cat is not UTF-8.
 fn cat() -> Batch {
     let (id, text, metadata) = ("cat".into(), Some(b"a cat \xff".to_vec()), Some(b"{\"legs\": 4}".to_vec()));
     let vectors = [1.0_f32, 0.0, 0.0].into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>().into();
@@ -104,7 +105,7 @@ fn cat() -> Batch {
 
 fn assert_one_text_is_damaged(collection: &Collection) {
     assert_eq!((collection.len(), collection.stats().unwrap().damaged), (3, 1));
-    let [told] = &collection.troubles().take_untold()[..] else { panic!("it is told once") };
+    let [told] = &collection.troubles().take_untold()[..] else { panic!("it is reported once") };
     assert!(told.starts_with("records: text of record 'cat' in row 3: expected UTF-8"), "{told}");
     let search = Search { vector: Some(&[1.0, 0.1, 0.0]), k: 3, ..Search::default() };
     assert_eq!(ids(collection, &search), ["cat", "hen", "eel"]);
@@ -113,7 +114,7 @@ fn assert_one_text_is_damaged(collection: &Collection) {
     let by_text = |text| ids(collection, &Search { text: Some(text), k: 3, include: ALL, ..Search::default() });
     assert_eq!((by_text("cat"), by_text("eggs")), (vec![], vec!["hen".to_owned()]));
     let found = collection.search(&Search { text: Some("eggs"), k: 3, ..Search::default() }).unwrap();
-    assert_eq!((found.matches.len(), found.damaged), (1, 1), "nobody knows whether it has the word");
+    assert_eq!((found.matches.len(), found.damaged), (1, 1), "it is unknown whether it has the word");
     assert_eq!(count(collection, r#"{"legs": 4}"#), 1, "a filter needs no text");
     assert_eq!(scanned(collection, &Page { include: ALL, ..Page::default() }).unwrap().len(), 2);
     assert_eq!(scanned(collection, &Page::default()).unwrap().len(), 3);

@@ -1,5 +1,5 @@
-//! Writers, searchers and the work of the background at once: a record is found at every moment, once, in one of the versions that it
-//! may have. The long form takes the number of rounds from `TIERCEL_ROUNDS`.
+//! Writers, searchers and background work at once: a record is found at every moment, exactly once,
+//! in one of its possible versions. In the long form, `TIERCEL_ROUNDS` sets the number of rounds.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -11,18 +11,18 @@ use crate::long::size;
 use crate::{ALL, open};
 
 const WRITERS: usize = 4;
-/// Records of a writer.
+/// Records per writer.
 const OWN: usize = 40;
 const DIM: usize = 8;
 
-/// The versions of the records: what has been acknowledged, and what may be there already.
+/// The versions of a record: the one acknowledged last, and the newest one that may be visible.
 #[derive(Default)]
 struct Versions {
     acknowledged: AtomicU64,
     begun: AtomicU64,
 }
 
-/// One record: where it is found, and what tells its versions apart.
+/// One record: its place, and the content of its versions.
 #[derive(Clone, Copy)]
 struct Key(usize);
 
@@ -31,7 +31,7 @@ impl Key {
         format!("id{}", self.0)
     }
 
-    /// Each record has a direction of its own, from which its versions hardly differ.
+    /// Return a vector whose direction is unique to the record; its versions hardly differ.
     fn vector(self, version: u64) -> Vec<f32> {
         let mut random = self.0 as u64 + 1;
         let mut next = || {
@@ -52,7 +52,7 @@ impl Key {
         }
     }
 
-    /// The version of what was found, all of whose parts must be of it.
+    /// Return the version of a match; all of its parts must have the same one.
     fn version_of(self, found: &Match) -> u64 {
         let text = found.text.as_deref().unwrap();
         let version = text.rsplit_once("version").unwrap().1.parse().unwrap();
@@ -65,7 +65,8 @@ impl Key {
         version
     }
 
-    /// The version that a search by vector finds, and one by text; there must be just one each.
+    /// Return the versions found by vector, by text and with a filter; each search must find
+    /// exactly one.
     fn find(self, collection: &Collection) -> [u64; 3] {
         let (vector, text) = (self.vector(0), format!("key{}", self.0));
         let by_vector = Search { vector: Some(&vector), recall: Some(1.0), k: 5, include: ALL, ..Search::default() };
@@ -73,7 +74,7 @@ impl Key {
         let own = format!(r#"{{"key":{}}}"#, self.0);
         let filter = Filter::from_text(&own).unwrap();
         assert_eq!(collection.count(Some(&filter)).unwrap(), 1, "{text}");
-        // Asked again and again: the rows that pass are known, until somebody writes.
+        // Repeated often: the passing rows are cached until the next write.
         let by_filter = Search { filter: Some(&own), ..by_vector.clone() };
         [by_vector, by_text, by_filter].map(|search| {
             let matches = collection.search(&search).unwrap().matches;
@@ -89,7 +90,7 @@ fn put(collection: &Collection, keys: &[Key], version: u64) {
     collection.upsert(keys.iter().map(|key| key.record(version)).collect(), vectors).unwrap();
 }
 
-/// Replace all own records round by round; each is found as it is now when the call returns.
+/// Replace all records of a writer round by round; when a call returns, its version must be found.
 fn write(collection: &Collection, writer: usize, versions: &[Versions], rounds: u64) {
     let keys: Vec<Key> = (writer * OWN..(writer + 1) * OWN).map(Key).collect();
     let passing = Key(WRITERS * OWN + writer);
@@ -112,7 +113,7 @@ fn write(collection: &Collection, writer: usize, versions: &[Versions], rounds: 
     }
 }
 
-/// Look for records that are there all the time.
+/// Search for records that always exist.
 fn search(collection: &Collection, searcher: usize, versions: &[Versions], done: &AtomicBool) {
     let mut at = searcher;
     while !done.load(Ordering::SeqCst) {
@@ -124,7 +125,7 @@ fn search(collection: &Collection, searcher: usize, versions: &[Versions], done:
     }
 }
 
-/// Sets the flag when it goes, also when a thread panics.
+/// Sets the flag when dropped, even if a thread panics.
 struct Finally<'a>(&'a AtomicBool);
 
 impl Drop for Finally<'_> {
@@ -133,7 +134,7 @@ impl Drop for Finally<'_> {
     }
 }
 
-/// Run writers and searchers beside `maintain`, which is called again and again; `filler` records lie around.
+/// Run writers and searchers while `maintain` is called repeatedly; `filler` more records exist.
 fn run(filler: usize, rounds: u64, maintain: impl Fn(&Collection) + Sync) {
     let directory = tempfile::tempdir().unwrap();
     let collection = open(directory.path(), Some(DIM));

@@ -1,5 +1,6 @@
-//! A power cut after any operation of the disk: what was acknowledged is found in every way, the call under way as a whole or not
-//! at all, and the collection goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`.
+//! A power cut after any disk operation: acknowledged writes are found in every way, the
+//! interrupted call is there completely or not at all, and the collection goes on working. In the
+//! long form, `TIERCEL_CRASH_IMAGES` sets the number of images.
 
 use tiercel_container::sim::{Bug, Replay, SimVfs};
 use tiercel_engine::{Collection, Durability, OpenError};
@@ -8,22 +9,22 @@ use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};
 use crate::{open_sim, open_sim_with};
 
-/// Calls on a disk that was recorded, and what the collection held after each.
+/// A recorded disk, and the content of the collection after each call.
 struct Recorded {
     vfs: SimVfs,
     models: Vec<Model>,
 }
 
-/// A mistake for these tests to find.
+/// A planted mistake that these tests must find.
 #[derive(Clone, Copy)]
 enum Mistake {
     Disk(Bug),
-    /// Calls return before what they wrote is on disk.
+    /// Calls return before their writes are on disk.
     Early,
 }
 
-/// Do calls on a disk that is recorded. Mark `n` stands where `n` calls had returned, the opening among them: what the thread in
-/// the background does at the same time does not move it.
+/// Run calls on a recorded disk. Mark `n` is set when `n` calls, including the opening, have
+/// returned; work of the background thread at the same time does not move it.
 fn record(seed: u64, mistake: Option<Mistake>) -> Recorded {
     let vfs = SimVfs::new();
     vfs.record();
@@ -50,7 +51,8 @@ fn record(seed: u64, mistake: Option<Mistake>) -> Recorded {
     Recorded { vfs, models }
 }
 
-/// Look at just so many images of a recording, spread over all of it; gives how many are not as `is_right` wants them.
+/// Check `images` images of a recording, spread over all of it, and return how many are not right
+/// by `is_right`.
 pub(crate) fn wrong(
     vfs: &SimVfs,
     seed: u64,
@@ -66,7 +68,7 @@ pub(crate) fn wrong(
     let (mut replay, mut looked, mut wrong) = (vfs.replay(), 0, 0);
     for event in 1..=events {
         replay.step();
-        // Of images fewer than events, each seed takes other ones.
+        // If there are fewer images than events, each seed picks different ones.
         let due = (images * event + seed * 7 % events) / events;
         while looked < due.min(images) {
             looked += 1;
@@ -78,7 +80,7 @@ pub(crate) fn wrong(
     wrong
 }
 
-/// Whether an image holds what it may after the calls that had returned, and can be used.
+/// Whether an image has an allowed content after the calls that had returned, and can be used.
 fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     let Ok(collection) = open_sim(image) else { return false };
     let Ok(mut model) = of(&collection) else { return false };
@@ -91,7 +93,7 @@ fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     true
 }
 
-/// What is written after the crash is there after it was closed.
+/// Check that writes after the crash are there after closing and reopening.
 fn goes_on(collection: Collection, image: &SimVfs, model: &mut Model) -> Result<(), OpenError> {
     for call in [Call::Upsert(vec![(3, Some([7, -7]), 77), (11, None, 5)]), Call::Delete(vec![4]), Call::Checkpoint] {
         act(&collection, &call).unwrap();
@@ -119,7 +121,7 @@ fn nothing_acknowledged_is_lost_and_no_call_is_there_in_part() {
     }
 }
 
-/// Whether images are wrong when a mistake is planted.
+/// Whether images are wrong with a planted mistake.
 fn finds(mistake: Mistake) -> bool {
     let mut tally = Tally::new("images with a mistake", 0, false);
     wrong_of(&record(3, Some(mistake)), 3, 100, &mut tally) > 0

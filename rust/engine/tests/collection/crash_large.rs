@@ -1,5 +1,5 @@
-//! A power cut while a collection of some thousand vectors is written, with codes, a graph, and checkpoints of them. The long form
-//! takes the number of images from `TIERCEL_CRASH_LARGE_IMAGES`.
+//! A power cut during writes to a collection of several thousand vectors, with codes, a graph, and
+//! checkpoints. In the long form, `TIERCEL_CRASH_LARGE_IMAGES` sets the number of images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::long::{Tally, seed, size};
 use crate::scanned;
 use crate::{ALL, open_sim_with};
 
-/// Versions of the records, by number.
+/// The version of each record, by number.
 type State = BTreeMap<u32, u32>;
 
 enum Step {
@@ -24,7 +24,7 @@ enum Step {
     Renumber,
 }
 
-/// A graph begins at 8,193 vectors.
+/// Return the steps of the test. A graph starts at 8,193 vectors.
 fn steps() -> Vec<Step> {
     vec![
         Step::Put(0..4200, 1),
@@ -84,7 +84,7 @@ fn text(version: u32) -> String {
     format!("version{version}")
 }
 
-/// What a collection says that it holds, each record whole.
+/// Return the content of a collection, checking each record.
 fn of(collection: &Collection) -> State {
     let page = Page { filter: None, order: None, limit: None, after: None, include: ALL };
     let records = scanned(collection, &page).unwrap().into_iter().map(|got| {
@@ -96,7 +96,7 @@ fn of(collection: &Collection) -> State {
     records.collect()
 }
 
-/// Searches find what is there.
+/// Check that searches find the content.
 fn check(collection: &Collection, state: &State) {
     let query = vector(17, 1);
     let near = Search { vector: Some(&query), k: state.len() + 1, recall: Some(1.0), ..Search::default() };

@@ -1,5 +1,6 @@
-//! Bits that flip and files that are cut: opening or reading says so, or every answer is right; never a panic. The long form flips
-//! every bit and cuts at every length; `TIERCEL_DAMAGE=7` leaves out those whose place is no multiple of 7.
+//! Flipped bits and truncated files: opening or reading reports the damage, or every answer is
+//! right; nothing panics. The long form flips every bit and cuts at every length;
+//! `TIERCEL_DAMAGE=7` checks only every seventh place.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, of};
 use crate::open_sim;
 
-/// A collection with a checkpoint and changes after it.
+/// Make a collection with a checkpoint and later changes.
 fn collection() -> (SimVfs, Model) {
     let vfs = SimVfs::new();
     let collection = open_sim(&vfs).unwrap();
@@ -25,7 +26,7 @@ fn collection() -> (SimVfs, Model) {
     (vfs.snapshot(), model)
 }
 
-/// Whether damage is told; if not, every answer must be right.
+/// Whether damage is reported; if not, every answer must be right.
 fn is_told(vfs: &SimVfs, model: &Model, what: &str) -> bool {
     let collection = match open_sim(vfs) {
         Ok(collection) => collection,
@@ -41,7 +42,8 @@ fn is_told(vfs: &SimVfs, model: &Model, what: &str) -> bool {
     !collection.verify().unwrap().is_empty()
 }
 
-/// Where to damage a file of `len` bytes. In the short form, in its first bytes and spread over those that were ever written.
+/// Return where to damage a file of `len` bytes. In the short form, these are places in its first
+/// bytes and others spread over the written part.
 fn places(vfs: &SimVfs, path: &Path, len: u64) -> Vec<u64> {
     if let Some(stride) = size("TIERCEL_DAMAGE") {
         return (seed() % stride.max(1)..len).step_by(stride.max(1) as usize).collect();
@@ -54,7 +56,7 @@ fn places(vfs: &SimVfs, path: &Path, len: u64) -> Vec<u64> {
 }
 
 fn files(vfs: &SimVfs) -> Vec<(PathBuf, u64)> {
-    // Who writes needs no view and makes another one.
+    // A writer does not need the view file, and makes a new one.
     let is_read = |path: &Path| !path.ends_with("view");
     let files: Vec<_> = vfs.files().into_iter().filter(|(path, len)| *len > 0 && is_read(path)).collect();
     let name = |part: &str| files.iter().any(|(path, _)| path.to_string_lossy().contains(part));

@@ -1,5 +1,6 @@
-//! Operations of the disk that fail once and for ever: a call is refused or succeeds, searches go on, and the collection opens again
-//! with what was acknowledged. The long form, `TIERCEL_FAULTS=1`, lets every single operation of more calls fail.
+//! Disk operations that fail once or for ever: a call is refused or succeeds, searches go on, and
+//! the collection opens again with everything acknowledged. The long form, `TIERCEL_FAULTS=1`,
+//! fails every single operation of more calls.
 
 use tiercel_container::sim::{Fault, FaultKind, SimVfs};
 use tiercel_engine::{CommitError, QueryError, Search, WriteError};
@@ -8,7 +9,7 @@ use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, check_what_is_read, of};
 use crate::open_sim;
 
-/// Do calls while the `nth` operation fails; false if there are not so many.
+/// Run calls while the `nth` operation fails; return false if there are fewer operations.
 fn fail(calls: &[Call], fault: Fault) -> bool {
     let vfs = SimVfs::new();
     let collection = open_sim(&vfs).unwrap();
@@ -21,18 +22,18 @@ fn fail(calls: &[Call], fault: Fault) -> bool {
         apply(&mut after, call);
         match act(&collection, call) {
             Ok(()) => model = after,
-            // Nothing is lost by it: with more space the same call succeeds.
+            // Nothing is lost: with more space the same call succeeds.
             Err(WriteError::Commit(CommitError::NoRoom(_))) => assert!(fault.kind.is_for_want_of_room(), "{fault:?}"),
             Err(WriteError::Commit(CommitError::Failed { .. } | CommitError::Io(_)))
                 if !fault.kind.is_for_want_of_room() =>
             {
                 doubtful.get_or_insert(after);
             }
-            // What could not be read was not written either.
+            // After a failed read, nothing was written.
             Err(WriteError::Query(QueryError::Io(_))) if !fault.kind.is_for_want_of_room() => {}
             Err(error) => panic!("{fault:?}: {call:?}: {error:?}"),
         }
-        // Reading a record may be what fails; an answer is never wrong.
+        // Reading a record may fail, but an answer is never wrong.
         if let Ok(found) = collection.search(&Search { text: Some("word1 word2"), k: 20, ..Search::default() }) {
             let expected = model.values().filter(|record| record.word == 1 || record.word == 2);
             assert_eq!(found.matches.len(), expected.count(), "{fault:?}");
@@ -42,7 +43,7 @@ fn fail(calls: &[Call], fault: Fault) -> bool {
     vfs.set_fault(None);
     match check_what_is_read(&collection, &model) {
         Ok(()) => {}
-        // A read that failed ends all reads of the records until the collection is opened again.
+        // After a failed read, all reads of records fail until the collection is opened again.
         Err(QueryError::Io(_)) if !fault.kind.is_for_want_of_room() => {}
         Err(error) => panic!("{fault:?}: {error:?}"),
     }
@@ -122,7 +123,7 @@ fn after_a_failed_write_all_others_are_refused_and_searches_go_on() {
     check(&collection, &model);
     vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::Io }));
     for _ in 0..2 {
-        // The second time the disk works again, but what it holds is not known.
+        // The second time the disk works again, but its content is unknown.
         let refused = act(&collection, &Call::Delete(vec![0]));
         assert!(matches!(refused, Err(WriteError::Commit(CommitError::Failed { .. }))), "{refused:?}");
         check(&collection, &model);

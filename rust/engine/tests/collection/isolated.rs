@@ -1,4 +1,5 @@
-//! Reads with filters beside writers: each answer is true of one state that the collection was in while it was asked for.
+//! Reads with filters while others write: each answer is right for one state that the collection
+//! had during the read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,28 +15,30 @@ use tiercel_index::Work;
 use crate::scanned;
 
 const RECORDS: usize = 30;
-/// More than are indexed at a time, so that there are always some to be built.
+/// More fields than are indexed at a time, so that there are always some to build.
 const FIELDS: usize = 300;
 const GROUPS: usize = 3;
 const READS: usize = 80;
 
-/// The group and the version of each record that is there.
+/// The group and the version of each existing record.
 type State = BTreeMap<usize, (usize, u64)>;
 
-/// The states after each batch, the first one after none. A state is put in before its batch is written.
+/// The state after each batch, starting with the empty one. A state is added before its batch is
+/// written.
 type States = RwLock<Vec<State>>;
 
 /// Ids and versions.
 type Answer = BTreeSet<(String, u64)>;
 
-/// What was found of a group, and how many were counted of one.
+/// The records found in groups, and the number counted in a group.
 type Reply = (Vec<(usize, Answer)>, Option<(usize, u64)>);
 
 fn id(number: usize) -> String {
     format!("id{number}")
 }
 
-/// Every field names the group, so whichever is asked for, the same records pass.
+/// Make metadata where every field has the group as its value, so a filter by any field passes the
+/// same records.
 fn metadata(group: usize, version: u64) -> String {
     let fields: Vec<String> = (0..FIELDS).map(|field| format!(r#""f{field}":{group}"#)).collect();
     format!(r#"{{"version":{version},"next":["id0","id1"],{}}}"#, fields.join(","))
@@ -66,7 +69,7 @@ impl Writing<'_> {
         (self.random >> 33) as usize % below
     }
 
-    /// Say what the next batch leaves, then write it.
+    /// Add the state after the next batch, then write the batch.
     fn write(&mut self, version: u64) {
         let mut state = self.states.read().last().cloned().unwrap();
         let (number, group) = (self.next(RECORDS), self.next(GROUPS));
@@ -80,7 +83,7 @@ impl Writing<'_> {
             1 => {
                 let expected = of_group(&state, group).len();
                 state.retain(|_, record| record.0 != group);
-                // What deletes nothing is no batch.
+                // A deletion of nothing writes no batch.
                 if expected > 0 {
                     self.states.write().push(state);
                 }
@@ -111,7 +114,7 @@ impl Writing<'_> {
     }
 }
 
-/// Ask in one of many ways.
+/// Read in one of several ways.
 fn read(collection: &Collection, way: usize, field: usize) -> Result<Reply, QueryError> {
     let group = field % GROUPS;
     let text = filter(field, group);
@@ -145,14 +148,15 @@ fn read(collection: &Collection, way: usize, field: usize) -> Result<Reply, Quer
     Ok((found.into_iter().map(|answer| (group, answer)).collect(), None))
 }
 
-/// Ask again and again, beside writers: all of an answer must be true of one state.
+/// Read again and again while others write: each answer as a whole must be right for one state.
 fn reads(collection: &Collection, states: &States, reader: usize) {
     for at in 0..READS {
         let field = (at * 5 + reader * 67) % FIELDS;
         let begin = collection.sequence() as usize;
         let (found, counted) = loop {
             match collection.read(|collection| read(collection, at + reader, field)) {
-                // In another process, where the writer has gone on: the newest state is there.
+                // As in another process after the writer has overwritten the state: the newest one
+                // is available.
                 Err(QueryError::LeftBehind) => {
                     collection.refresh().unwrap();
                 }
@@ -211,7 +215,7 @@ fn every_answer_is_of_one_state() {
     assert_eq!(collection.stats().unwrap().trouble, None);
 }
 
-/// A record that holds "old" or "new".
+/// Make a record that holds "old" or "new".
 fn state(id: &str, state: &str) -> NewRecord {
     let metadata = Some(format!(r#"{{"state":"{state}"}}"#));
     NewRecord { id: id.into(), vector: false, text: None, metadata }

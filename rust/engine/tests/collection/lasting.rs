@@ -1,4 +1,4 @@
-//! What lasts: closing, opening, checkpoints, crashes.
+//! Durability: closing, opening, checkpoints.
 
 use tiercel_engine::filter::Filter;
 use tiercel_engine::{Collection, Durability, OpenError, OpenOptions, Running, Search};

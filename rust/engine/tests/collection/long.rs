@@ -1,18 +1,19 @@
-//! The long forms of tests: how long, from the environment, and how far they are, on stdout.
+//! The long forms of tests: their length, from the environment, and their progress, on stdout.
 
 use std::io::{self, Write};
 
-/// A number from the environment; where there is none, the test is to be short.
+/// Read a number from the environment; without one, the test takes its short form.
 pub(crate) fn size(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Where long forms begin to draw their cases: another seed, other cases.
+/// Return the seed of the long forms; each seed draws different cases.
 pub(crate) fn seed() -> u64 {
     size("TIERCEL_SEED").unwrap_or(0)
 }
 
-/// Counts what a test looks at; a long form tells each hundred of them on a line `progress WHAT DONE TOTAL`.
+/// Counts the cases of a test. In the long form, every hundred cases it prints a line `progress
+/// WHAT DONE TOTAL`.
 pub(crate) struct Tally {
     what: &'static str,
     done: u64,
@@ -34,7 +35,7 @@ impl Tally {
 
     fn tell(&self) {
         if self.long {
-            // One write, so that tests beside this one do not get in between.
+            // One write, so that concurrent tests do not print in between.
             let line = format!("\nprogress {} {} {}\n", self.what, self.done, self.total.max(self.done));
             let _ = io::stdout().write_all(line.as_bytes());
         }

@@ -1,4 +1,4 @@
-//! What a user of a collection is promised.
+//! The promises to users of a collection.
 
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
@@ -26,7 +26,7 @@ use tiercel_engine::{
     Collection, Durability, Got, Include, NewRecord, OpenError, OpenOptions, Page, QueryError, Running, Scan, Search,
 };
 
-/// All that a result can bring along.
+/// Everything that a result can include, except for highlights.
 const ALL: Include = Include { text: true, metadata: true, vector: true, highlights: false };
 
 fn open(path: &Path, dim: Option<usize>) -> Collection {
@@ -34,7 +34,7 @@ fn open(path: &Path, dim: Option<usize>) -> Collection {
     Collection::open(path, wanted, Running { durability: Durability::Always, threads: 2 }).unwrap()
 }
 
-/// Open the collection on a simulated disk, with vectors of three values.
+/// Open the collection on a simulated disk, with vectors of length 3.
 fn open_sim(vfs: &SimVfs) -> Result<Collection, OpenError> {
     open_sim_with(vfs, 3, Durability::Always)
 }
@@ -49,7 +49,7 @@ fn record(id: &str, text: &str, metadata: &str) -> NewRecord {
     NewRecord { id: id.into(), vector: true, text: Some(text.into()), metadata: Some(metadata.into()) }
 }
 
-/// Three records with vectors along the axes.
+/// Return three records with vectors along the axes.
 fn animals() -> (Vec<NewRecord>, Vec<f32>) {
     let records = vec![
         record("cat", "a cat sleeps", r#"{"legs": 4, "kind": "mammal"}"#),
@@ -63,12 +63,12 @@ fn ids(collection: &Collection, search: &Search<'_>) -> Vec<String> {
     collection.search(search).unwrap().matches.into_iter().map(|found| found.id).collect()
 }
 
-/// All records that a scan gives.
+/// Return all records of a scan.
 fn scanned(collection: &Collection, page: &Page<'_>) -> Result<Vec<Got>, QueryError> {
     rest(&mut collection.scan(page)?)
 }
 
-/// What is left of a scan.
+/// Return the rest of a scan.
 fn rest(scan: &mut Scan) -> Result<Vec<Got>, QueryError> {
     let mut all = Vec::new();
     loop {

@@ -1,4 +1,5 @@
-//! Any sequence of calls against a map. The tests of crashes, failures and damage take calls and map from here.
+//! Any sequence of calls, compared with a map. The tests of crashes, failures and damage also use
+//! the calls and the map.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ fn call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// So many calls, the same ones for a seed.
+/// Draw `count` calls, the same ones for a seed.
 pub(crate) fn calls(seed: u64, count: usize) -> Vec<Call> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -54,10 +55,10 @@ pub(crate) struct Expected {
     pub(crate) metadata: u8,
 }
 
-/// What a collection holds.
+/// The expected content of a collection.
 pub(crate) type Model = BTreeMap<String, Expected>;
 
-/// The ids that calls are about.
+/// Return the ids that calls use.
 fn all_ids() -> Vec<String> {
     (0..12).map(id).collect()
 }
@@ -74,7 +75,7 @@ fn values(vector: [i8; 2]) -> [f32; 3] {
     [f32::from(vector[0]), f32::from(vector[1]), 1.0]
 }
 
-/// What a call does to the model.
+/// Apply a call to the model.
 pub(crate) fn apply(model: &mut Model, call: &Call) {
     match call {
         Call::Upsert(records) => {
@@ -92,7 +93,7 @@ pub(crate) fn apply(model: &mut Model, call: &Call) {
     }
 }
 
-/// Do a call that does not end the collection.
+/// Run a call; `Reopen` does nothing here.
 pub(crate) fn act(collection: &Collection, call: &Call) -> Result<(), WriteError> {
     match call {
         Call::Upsert(records) => {
@@ -117,7 +118,7 @@ pub(crate) fn act(collection: &Collection, call: &Call) -> Result<(), WriteError
     }
 }
 
-/// What a collection says that it holds.
+/// Return the content of a collection.
 pub(crate) fn of(collection: &Collection) -> Result<Model, QueryError> {
     let number =
         |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |sum, byte| sum * 10 + (byte - b'0'));
@@ -129,12 +130,12 @@ pub(crate) fn of(collection: &Collection) -> Result<Model, QueryError> {
     Ok(found.collect())
 }
 
-/// Every way to find a record agrees with the model.
+/// Check that every way to find a record agrees with the model.
 pub(crate) fn check(collection: &Collection, model: &Model) {
     check_what_is_read(collection, model).unwrap();
 }
 
-/// The same where reading may fail: whatever is answered agrees.
+/// Check the same where reads may fail: every answer agrees.
 pub(crate) fn check_what_is_read(collection: &Collection, model: &Model) -> Result<(), QueryError> {
     assert_eq!(of(collection)?, *model);
     assert_eq!(collection.len(), model.len() as u64);

@@ -1,4 +1,4 @@
-//! Scans: of one state, from anywhere, whatever is written meanwhile.
+//! Scans: of one state, from any position, whatever is written meanwhile.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use tiercel_engine::{Collection, Got, NewRecord, OpenOptions, Order, Page, Query
 
 use crate::{ALL, open_sim, rest, scanned};
 
-/// More than a chunk has.
+/// More records than a chunk has.
 const MANY: usize = 700;
 
 fn id(number: usize) -> String {
     format!("id{number}")
 }
 
-/// Put records in whose value is so much less than their number.
+/// Put in records whose value is their number minus `less`.
 fn put(collection: &Collection, numbers: impl IntoIterator<Item = usize>, less: usize) {
     let numbers: Vec<usize> = numbers.into_iter().collect();
     let new = |number: &usize| NewRecord {
@@ -77,7 +77,7 @@ fn a_chunk_is_bounded_by_bytes() {
     assert_eq!(sizes, [3, 3, 1, 0]);
 }
 
-/// All pages of three records, in an order, with `between` called after each.
+/// Return the ids of all pages of three records in an order, and call `between` after each page.
 fn paged(collection: &Collection, order: Option<bool>, mut between: impl FnMut(&Got)) -> Vec<String> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
@@ -100,14 +100,14 @@ fn pages_go_on_where_the_last_record_stood() {
         collection.set_metadata(vec![(id(3), None), (id(4), Some(r#"{"value":"text"}"#.into()))]).unwrap();
         let expected = scanned(&collection, &page(order, None)).unwrap();
         assert_eq!(paged(&collection, order, |_| ()), ids(&expected), "{order:?}");
-        // The record that a position was made of is gone, or stands somewhere else.
+        // The record of a position is gone, or has moved to another place.
         let mut gone = false;
         let change = |last: &Got| {
             gone = !gone;
             if gone {
                 collection.delete(vec![last.id.clone()]).unwrap();
             } else {
-                // Where the scan has been already.
+                // A place that the scan has already passed.
                 let value = if order == Some(false) { -1000 } else { 1000 };
                 collection.set_metadata(vec![(last.id.clone(), Some(format!(r#"{{"value":{value}}}"#)))]).unwrap();
             }
@@ -118,7 +118,8 @@ fn pages_go_on_where_the_last_record_stood() {
     }
 }
 
-/// The rows of the dead before, at and behind a position are gone: it goes on behind those that were before it.
+/// Dead rows before, at and after a position are gone: the scan resumes after the rows that were
+/// before it.
 #[test]
 fn a_position_counts_after_the_rows_were_numbered_anew() {
     for (order, gone) in [(None, 0..300), (None, 250..260), (Some(true), 90..110), (Some(false), 0..699)] {
@@ -140,7 +141,7 @@ fn a_position_counts_after_the_rows_were_numbered_anew() {
             assert_eq!(ids(&scanned(&open_sim(&vfs.snapshot()).unwrap(), &after).unwrap()), ids(&expected));
             put(&collection, [10_000 + at], 0);
             let new = scanned(&collection, &after).unwrap().into_iter().any(|got| got.id == id(10_000 + at));
-            assert!(new || order == Some(true), "what is written later is behind it");
+            assert!(new || order == Some(true), "later writes come after it");
             collection.delete(vec![id(10_000 + at)]).unwrap();
             collection.renumber().unwrap();
             assert!(matches!(collection.scan(&after).err(), Some(QueryError::OldPosition)));
@@ -183,12 +184,12 @@ fn a_reader_that_is_left_behind_says_so_and_never_mixes_states() {
             Err(error) => break Some(error),
         }
     };
-    assert_eq!(given[..], expected[..given.len()], "of the state in which it began");
+    assert_eq!(given[..], expected[..given.len()], "of the state in which the scan began");
     match end {
         None => assert_eq!(given.len(), MANY),
         Some(error) => assert!(matches!(error, QueryError::LeftBehind), "{error}"),
     }
-    // From there on in the newest state.
+    // Later scans see the newest state.
     reader.refresh().unwrap();
     assert_eq!(scanned(&reader, &page(None, None)).unwrap(), scanned(&collection, &page(None, None)).unwrap());
 }

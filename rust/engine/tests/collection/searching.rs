@@ -1,4 +1,4 @@
-//! Searching: by vector, by text, by both, through filters.
+//! Searching: by vector, by text, by both, with filters.
 
 use serde_json::json;
 use tiercel_engine::filter::Filter;

@@ -1,4 +1,4 @@
-//! Searches in stages, and many at once.
+//! Searches in stages, and many searches at once.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -27,7 +27,7 @@ fn a_filter_is_known_until_the_next_batch() {
     zoo.upsert(vec![record("dog", "", r#"{"legs": 4}"#)], vec![1.0; 3]).unwrap();
     assert_eq!([found(), found()], [(false, 2), (true, 2)]);
     zoo.wait_idle().unwrap();
-    assert_eq!(found(), (true, 2), "the work of the background changes no record");
+    assert_eq!(found(), (true, 2), "background work changes no record");
     assert!(matches!(zoo.search(&Search { filter: Some("{"), ..search.clone() }), Err(QueryError::Filter(_))));
 }
 
@@ -75,7 +75,7 @@ fn an_expansion_looks_up_so_many_ids_and_no_more() {
     let web = open(directory.path(), None);
     let unknown = vec!["nobody"; 10_000];
     let page = |at: usize, links: serde_json::Value| {
-        // The more often the word, the better.
+        // A text with more occurrences of the word scores higher.
         let metadata = serde_json::json!({"links": links}).to_string();
         NewRecord { vector: false, ..record(&format!("page{at:02}"), &"eels ".repeat(20 - at), &metadata) }
     };

@@ -1,4 +1,4 @@
-//! Readers beside a writer.
+//! Readers next to a writer.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ fn a_refresh_goes_along_the_log() {
         assert_eq!(reader.count(Some(&filter)).unwrap(), 1);
         assert_eq!(ids(&reader, &sleeps()), ids(&zoo, &sleeps()));
     }
-    assert_eq!(reader.moment().reading, reading, "it was read anew");
+    assert_eq!(reader.moment().reading, reading, "it was not read from disk again");
 }
 
 #[test]
@@ -160,7 +160,8 @@ fn a_reader_changes_nothing() {
     assert_eq!((vfs.counts().writes, vfs.counts().syncs), before);
 }
 
-/// A reader has the old numbers until it goes on, and never reads the records of the new ones with them.
+/// A reader uses the old row numbers until it advances, and never reads records by the new ones
+/// with them.
 #[test]
 fn a_reader_goes_on_to_new_numbers_of_rows() {
     let directory = tempfile::tempdir().unwrap();
@@ -175,7 +176,8 @@ fn a_reader_goes_on_to_new_numbers_of_rows() {
     let often = view(directory.path());
     for round in 1..9 {
         put(round, 0..10);
-        // With and without a checkpoint and batches of the old numbers since the reader went on.
+        // With and without a checkpoint and batches of the old numbers since the reader last
+        // advanced.
         if round % 2 == 0 {
             often.refresh().unwrap();
         }
@@ -199,7 +201,7 @@ fn a_reader_goes_on_to_new_numbers_of_rows() {
     }
 }
 
-/// The ids and texts of all records, each found by its vector, too.
+/// Return the ids and texts of all records, and check that each is found by its vector.
 fn all_of(collection: &Collection) -> Vec<(String, String)> {
     let read = |collection: &Collection| {
         let records = scanned(collection, &Page { include: ALL, ..Page::default() })?;

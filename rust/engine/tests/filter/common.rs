@@ -1,4 +1,4 @@
-//! Indexes made from records, and what they say beside what each record says.
+//! Helpers: filtering by indexes built from records, and record by record.
 
 use serde_json::Value;
 use tiercel_engine::filter::{FieldIndexes, FieldView, Filter};
@@ -7,12 +7,12 @@ pub(crate) fn filter(form: &Value) -> Filter {
     Filter::parse(form).unwrap_or_else(|error| panic!("{form}: {error}"))
 }
 
-/// The records that pass, one by one.
+/// Return the rows that pass, checked one by one.
 pub(crate) fn matching(filter: &Filter, records: &[Value]) -> Vec<u32> {
     (0..).zip(records).filter(|(_, metadata)| filter.matches(metadata)).map(|(row, _)| row).collect()
 }
 
-/// Index the fields of a filter over the records that were there when the build began.
+/// Index the fields of a filter for the rows that existed when the build began.
 pub(crate) fn build(indexes: &FieldIndexes, filter: &Filter, records: &[Value]) {
     if let Some(mut build) = indexes.build(filter.fields()) {
         for (row, metadata) in (0..build.rows()).zip(records) {
@@ -22,7 +22,7 @@ pub(crate) fn build(indexes: &FieldIndexes, filter: &Filter, records: &[Value]) 
     }
 }
 
-/// Insert the records from the first that is not covered on.
+/// Insert all records that are not covered yet.
 pub(crate) fn insert(indexes: &FieldIndexes, records: &[Value]) {
     let rows = records.len() as u32;
     let new = (indexes.rows_covered()..rows).map(|row| (row, records[row as usize].to_string()));
@@ -33,7 +33,8 @@ pub(crate) fn view<'f>(indexes: &FieldIndexes, filter: &'f Filter) -> FieldView<
     indexes.view(filter).expect("all fields of the filter are indexed")
 }
 
-/// The rows that pass, by an index that was built over some records and got the others inserted.
+/// Return the rows that pass, by an index that was built from some records and had the others
+/// inserted.
 pub(crate) fn indexed(filter: &Filter, records: &[Value], built: usize) -> Vec<u32> {
     let indexes = FieldIndexes::new(built as u32);
     build(&indexes, filter, records);

@@ -16,7 +16,7 @@ fn record(row: u32) -> String {
     json!({"sevenths": row % 7, "n": row, "other": {"m": row % 5}}).to_string()
 }
 
-/// Build what is missing, then check the filter on the rows that are covered.
+/// Build missing indexes, then check the filter on the covered rows.
 fn assert_holds(indexes: &FieldIndexes, filter: &Filter, passes: impl Fn(u32) -> bool) {
     let view = loop {
         if let Some(view) = indexes.view(filter) {

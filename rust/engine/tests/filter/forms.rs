@@ -1,4 +1,4 @@
-//! Every rule of the module's documentation, by one record and by index.
+//! Every rule in the documentation of the module, checked record by record and by index.
 
 use std::slice::from_ref;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::{filter, indexed, matching};
 
-/// Check which of the values of a field `a` pass; `absent` is where the field is not there.
+/// Check which values of a field `a` pass; `absent` stands for a missing field.
 fn assert_passes(form: &Value, passing: &[Value], others: &[Value]) {
     let record = |value: &Value| if *value == absent() { json!({"b": 1}) } else { json!({"a": value, "b": 1}) };
     let records: Vec<Value> = passing.iter().chain(others).map(record).collect();

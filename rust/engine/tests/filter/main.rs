@@ -1,4 +1,4 @@
-//! What filters promise, tested from outside.
+//! Tests of filters through the public interface.
 
 mod common;
 mod concurrent;

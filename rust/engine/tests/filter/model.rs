@@ -1,4 +1,5 @@
-//! Indexes against the plain reference: random filters over random metadata, built and inserted in random steps.
+//! Indexes compared with the plain reference: random filters over random metadata, built and
+//! inserted in random steps.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -7,7 +8,7 @@ use tiercel_engine::filter::{FieldIndexes, Filter};
 
 use crate::common::{build, insert, view};
 
-/// How many cases: more by `TIERCEL_FILTER_CASES`.
+/// Return the number of cases; `TIERCEL_FILTER_CASES` sets it.
 fn cases() -> u32 {
     std::env::var("TIERCEL_FILTER_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }
@@ -64,7 +65,7 @@ fn metadata() -> impl Strategy<Value = Value> {
 
 fn operand() -> impl Strategy<Value = Value> {
     let dates = ["2024-05-01", "2024-05-01T00:00:00.5", "2024-01-01T00:00+01:00"];
-    // A value whose keys are none of operators is taken as it is.
+    // A value without operators among its keys is used as it is.
     prop_oneof![5 => value(), 1 => prop::sample::select(dates.to_vec()).prop_map(|date| json!({"$date": date}))]
 }
 
@@ -116,7 +117,7 @@ proptest! {
         let filters: Vec<Filter> = forms.iter().map(|form| Filter::parse(form).unwrap()).collect();
         let passing: Vec<Vec<bool>> =
             filters.iter().map(|filter| kinds.iter().map(|kind| filter.matches(kind)).collect()).collect();
-        // Few kinds of records over many rows, so that some values have many.
+        // Few kinds of records over many rows, so that some values have many rows.
         let kind = |row: usize| row * spread / 7 % kinds.len();
         let indexes = FieldIndexes::new(0);
         let mut records: Vec<Value> = Vec::new();

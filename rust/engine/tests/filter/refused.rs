@@ -1,4 +1,5 @@
-//! What is no filter is refused, with its place; nothing that is read as one can do harm.
+//! Invalid filters are refused, with the place of the error; nothing that parses as a filter can do
+//! harm.
 
 use serde_json::{Value, json};
 use tiercel_engine::filter::{Filter, FilterError};
@@ -111,7 +112,11 @@ fn equal_parts_are_one() {
     }
     let number = |text| Filter::from_text(text).unwrap();
     let both = number(r#"{"$or": [{"a": 1}, {"a": true}, {"a": "1"}, {"a": 1}]}"#);
-    assert_eq!(both, number(r#"{"$or": [{"a": 1}, {"a": true}, {"a": "1"}]}"#), "what is equal to Python only is not");
+    assert_eq!(
+        both,
+        number(r#"{"$or": [{"a": 1}, {"a": true}, {"a": "1"}]}"#),
+        "values that are equal only in Python stay"
+    );
     let doubled = (0..13).fold(part, |part, _| json!({"$or": [{"$not": part}, {"b": 1, "$and": [part]}]}));
     assert_eq!(Filter::parse(&doubled), Err(FilterError::TooManyConditions { limit: 10_000 }));
 }

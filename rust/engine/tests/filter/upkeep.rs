@@ -1,4 +1,4 @@
-//! Building, inserting, limits: what the owner of the indexes relies on.
+//! Building, inserting and limits, as the owner of the indexes relies on them.
 
 use serde_json::{Value, json};
 use tiercel_engine::filter::{FieldIndexes, MetadataError};
@@ -95,7 +95,8 @@ fn values_that_stand_once_cost_little_more_than_themselves() {
     let indexes = FieldIndexes::new(rows);
     let records = numbered(rows);
     let mut before = 0;
-    // Bytes a row at most: the key, its two positions and its row; a bitmap for values that stand often.
+    // At most so many bytes per row: the key, its two positions and its row; a bitmap for frequent
+    // values.
     for (field, most) in [("n", 11 + 12 + 2), ("name", 11 + 12 + 2), ("third", 2)] {
         build(&indexes, &filter(&json!({field: 1})), &records);
         let bytes = indexes.bytes() - before;
@@ -106,7 +107,7 @@ fn values_that_stand_once_cost_little_more_than_themselves() {
 
 #[test]
 fn the_work_of_an_insert_is_that_of_the_change() {
-    // One by one, the index is merged in pieces, so that even many inserts end soon.
+    // Inserts one by one merge the index in pieces, so even many inserts take little time.
     let records = numbered(20_000);
     let filter = filter(&json!({"n": {"$gte": 10_000}, "third": 2}));
     let indexes = FieldIndexes::new(0);

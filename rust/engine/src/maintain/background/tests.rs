@@ -1,4 +1,5 @@
-//! Every step of the background fails and panics: the failure is told, the next attempt succeeds, and nothing is lost.
+//! Tests: every step of the background work fails or panics. The failure is reported, the next
+//! attempt succeeds, and nothing is lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::state::writer::Writer;
 use crate::trouble::Part;
 use crate::write::upsert::NewRecord;
 
-/// A batch of records with vectors on a circle and a text of their own.
+/// Records per batch; each has a vector on a circle and a unique text.
 const BATCH: usize = 40;
 
 fn open(vfs: &SimVfs) -> Collection {
@@ -49,7 +50,8 @@ fn upsert(collection: &Collection, numbers: std::ops::Range<usize>) {
     collection.upsert(numbers.map(record).collect(), vectors).unwrap();
 }
 
-/// Several growing segments, several segments of texts, dead rows in the main index and in a growing segment.
+/// Make several growing segments and text segments, and dead rows in the main index and in a
+/// growing segment.
 fn prepare(collection: &Collection) {
     upsert(collection, 0..BATCH);
     collection.wait_idle().unwrap();
@@ -57,7 +59,7 @@ fn prepare(collection: &Collection) {
         upsert(collection, batch * BATCH..(batch + 1) * BATCH);
         let writer = writer(collection);
         if batch % 2 == 0 {
-            // As a move that fails leaves it: a growing segment that nothing is added to any more.
+            // As after a failed move: a growing segment to which nothing is added any more.
             writer
                 .change(|snapshot| {
                     snapshot.vectors = snapshot.vectors.as_ref().map(Vectors::with_new_segment).transpose()?;
@@ -67,7 +69,7 @@ fn prepare(collection: &Collection) {
         }
     }
     collection.delete((0..BATCH / 2).map(|number| number.to_string()).collect()).unwrap();
-    // So many of one segment of texts that it is to be merged.
+    // Enough of one text segment that it is due for a merge.
     collection.delete(gone().map(|number| number.to_string()).collect()).unwrap();
 }
 
@@ -93,7 +95,7 @@ fn assert_all_is_found(collection: &Collection) {
     }
 }
 
-/// A step of the work by hand, as the thread in the background attempts it.
+/// Run a step of the work as the background thread would.
 fn attempt(collection: &Collection, job: fn(&Writer) -> Result<(), WriteError>) -> bool {
     let writer = writer(collection);
     writer.core.troubles.attempt(Part::Upkeep, || {
@@ -120,12 +122,12 @@ fn number_anew(collection: &Collection) -> bool {
     writer.core.troubles.attempt(Part::Upkeep, || renumber::renumber(writer, &mut writer.maintenance.lock()))
 }
 
-/// All work in turn.
+/// Do all work, step by step.
 fn work_all(collection: &Collection) -> bool {
     attempt(collection, all) && write_checkpoint(collection) && number_anew(collection)
 }
 
-/// A collection whose thread does nothing, so that a test alone says what is done.
+/// Open a collection whose background thread is stopped, so that only the test does work.
 fn quiet(vfs: &SimVfs) -> Collection {
     let mut collection = open(vfs);
     let Access::Write(_, background) = &mut collection.access else { panic!("open to write") };
@@ -133,7 +135,7 @@ fn quiet(vfs: &SimVfs) -> Collection {
     collection
 }
 
-/// Prepare a collection and leave its texts to the background.
+/// Prepare a collection and leave the merging of its texts to the background.
 fn prepare_unmerged(collection: &Collection) {
     let _merging = writer(collection).merging.lock();
     prepare(collection);
@@ -161,7 +163,7 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
             assert!(why.ends_with(&format!("planted: {step}")), "{why}");
             assert_eq!(why.starts_with("a panic"), panics);
             assert_all_is_found(&collection);
-            // What was written after the failure must not go into growing segments that are taken for moved.
+            // Later writes must not go into growing segments that count as moved.
             upsert(&collection, 9 * BATCH..10 * BATCH);
             assert!(work_all(&collection), "{step}: {:?}", collection.troubles().last());
             assert_all_is_found(&collection);
@@ -175,7 +177,8 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
             let collection = open(&vfs);
             assert_all_is_found(&collection);
             assert_eq!(collection.verify().unwrap(), []);
-            // Only what the store names: files of the attempt that failed are gone before the collection is opened again.
+            // Only the files that the store names are left: those of the failed attempt are deleted
+            // before the collection is opened again.
             assert_eq!(segments, writer(&collection).store.reader().segments().unwrap().len(), "{step}");
         }
     }
@@ -200,7 +203,8 @@ fn a_step_that_fails_or_panics_is_told_and_done_by_the_next_attempt() {
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// A move empties the last growing segment, so the next one finds it empty, and a batch comes before it looks what to move.
+/// A move leaves an empty last growing segment. The next move seals, and a batch arrives before it
+/// chooses what to move.
 #[test]
 fn a_batch_that_comes_after_the_seal_is_not_dropped_with_it() {
     let vfs = SimVfs::new();
@@ -261,7 +265,7 @@ fn a_sync_at_an_interval_that_fails_is_told() {
         upsert(&collection, 0..1);
         collection.checkpoint().unwrap();
         vfs.set_fault(Some(Fault { nth: 2, forever: true, kind }));
-        // The append of this batch is the last operation that works.
+        // The append of this batch is the last operation that succeeds.
         upsert(&collection, 1..2);
         while !troubles.is_untold() {
             std::thread::yield_now();
@@ -278,7 +282,8 @@ fn a_sync_at_an_interval_that_fails_is_told() {
     }
 }
 
-/// The disk fails and panics in every operation of upkeep: what a call was told is there holds, now and after opening again.
+/// The disk fails or panics in every operation of upkeep: every acknowledged write is still there,
+/// now and after reopening.
 #[test]
 fn an_operation_of_the_disk_that_fails_or_panics_loses_nothing() {
     for kind in [FaultKind::Io, FaultKind::Full, FaultKind::Panic] {
