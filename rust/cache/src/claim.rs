@@ -19,7 +19,7 @@ pub enum Begin {
     Never,
 }
 
-/// Make a missing directory, and refuse one with other content than a tier's. `is_ours` returns
+/// Make a missing directory, and refuse one with content that is not a tier's. `is_ours` returns
 /// whether the directory is a tier's, and `is_nothing` whether the beginning of a tier may have
 /// left an entry.
 pub(crate) fn claim(

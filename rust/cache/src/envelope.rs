@@ -1,4 +1,4 @@
-//! The envelope that a cache over tiers puts around a value. From it, every tier knows by itself
+//! The envelope that a cache over tiers puts around a value. It lets every tier decide by itself
 //! whether the value is still valid.
 //!
 //! ```text
@@ -23,9 +23,9 @@ pub struct Envelope {
     pub epoch: u64,
     /// How often tags of the namespace had been invalidated by that time.
     pub turn: u64,
-    /// The time itself.
+    /// The time when that reading began.
     pub written: u64,
-    /// Until when it is valid, if it is used.
+    /// Time until which it is valid, if it is used.
     pub fresh: u64,
     /// How long after that it may stand in for a value that cannot be loaded.
     pub grace: u64,
@@ -40,7 +40,7 @@ pub struct Envelope {
 pub enum Unpacked {
     /// A tag, or all tags together, are longer than two bytes can express.
     LongTags,
-    /// Memory is short.
+    /// There is not enough memory.
     NoMemory,
 }
 

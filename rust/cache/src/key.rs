@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use quick_cache::Equivalent;
 
-/// The kind of a key. Text and its UTF-8 as bytes are two keys.
+/// The kind of a key. Text and the same UTF-8 as bytes are two keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// UTF-8.

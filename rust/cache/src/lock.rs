@@ -9,7 +9,7 @@ use crate::OpenError;
 
 pub(crate) const NAME: &str = "LOCK";
 
-/// Keeps directories from all other tiers, of this process or another.
+/// Keeps all other tiers, of this process or another, out of directories.
 pub(crate) struct Lock {
     /// The system releases the lock when the files are closed, however the process ends.
     files: Vec<container::Lock>,

@@ -12,7 +12,7 @@ use crate::log::{self, Found};
 use crate::store::weight;
 use crate::{Key, OpenError};
 
-/// What opening a tier would find. While this lives, nobody can open the tier to write.
+/// The content that opening a tier would find. While this lives, nobody can open the tier to write.
 pub struct Look {
     kind: Kind,
     _lock: Option<File>,

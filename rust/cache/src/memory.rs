@@ -26,7 +26,8 @@ const OVERHEAD: u64 = PLACE + 64;
 /// Bytes of a tier up to which remembered keys do not count.
 const SMALL: u64 = 16 << 20;
 
-/// A tier in memory. Reads take no lock that writers of other keys hold for long, and scale with threads.
+/// A tier in memory. Reads take no lock that writers of other keys hold for long, and scale with
+/// threads.
 pub struct Memory {
     shards: Box<[Shard]>,
     /// Bytes of a shard.

@@ -1,4 +1,4 @@
-//! The journal of an open tier, and its handling of a disk that refuses.
+//! The journal of an open tier, and what happens when the disk refuses.
 
 use std::io;
 use std::process;

@@ -16,7 +16,7 @@ pub(crate) enum Codec {
     Zstd = 1,
 }
 
-/// Bytes from which on memory for a value may be short.
+/// Bytes of a value from which memory may be short.
 const LARGE: usize = 1 << 20;
 
 /// Maximum bytes of a value that is compressed with kept tables: tables are small then, and making

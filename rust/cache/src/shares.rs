@@ -21,7 +21,7 @@ const HOT: f64 = 0.85;
 /// Keys remembered after they left, as a share of those that fit.
 const REMEMBERED: f64 = 1.0;
 
-/// Bytes that an entry rarely falls below, which bounds their number.
+/// Few entries are smaller than this, which bounds their number.
 const USUAL: u64 = 1 << 10;
 
 /// Maximum entries that room is made for at once; tables grow.

@@ -48,8 +48,8 @@ struct Place {
 }
 
 impl Sketch {
-    /// Make a sketch whose rows have at least `width` counters, each of which takes two bytes over
-    /// all rows. As many as there are keys to distinguish are a good choice.
+    /// Make a sketch whose rows have at least `width` counters; it takes two bytes for each of
+    /// them. A good width is the number of keys to distinguish.
     pub fn new(width: usize) -> Self {
         let blocks = width.div_ceil(ROW).max(1);
         let most = SAMPLE * (blocks * ROW) as u64;
@@ -57,8 +57,8 @@ impl Sketch {
         Self { counters: Mutex::new(Counters { blocks, additions: 0, most }) }
     }
 
-    /// Count a key, and return the estimate including this time: 15 at most. After additions of ten
-    /// times the width, all counts and the number of additions are halved.
+    /// Count a key, and return the estimate including this time: 15 at most. After ten additions
+    /// per counter of a row, all counts and the number of additions are halved.
     pub fn add(&self, key: KeyRef<'_>) -> u8 {
         let mut counters = self.counters.lock();
         let place = counters.place(key);

@@ -154,7 +154,7 @@ impl Store {
         if !self.opened.is_open() {
             return (Put::Failed, Vec::new());
         }
-        // However small it is packed: a larger value would not be unpacked again.
+        // The unpacked size counts: a larger value would not be unpacked again.
         let bytes = weight(key, value.len() as u64);
         if bytes > self.most {
             self.delete(key);

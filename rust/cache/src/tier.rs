@@ -27,7 +27,8 @@ pub trait Tier: Send + Sync {
     /// Forget a key; return whether it was present.
     fn delete(&self, key: KeyRef<'_>) -> bool;
 
-    /// Whether a key is present. This is no use of it: what is evicted next stays the same.
+    /// Whether a key is present. This does not count as a use, so it does not change what is
+    /// evicted next.
     fn contains(&self, key: KeyRef<'_>) -> bool;
 
     /// Number of keys.

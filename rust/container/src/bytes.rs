@@ -1,4 +1,5 @@
-//! Numbers in bytes, and checksums at their end. All integers in files are little endian, all checksums CRC32C.
+//! Numbers in bytes, and checksums at their end. All integers in files are little endian, all
+//! checksums CRC32C.
 
 /// Bytes of a checksum.
 pub const CHECKSUM: usize = 4;

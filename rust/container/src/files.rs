@@ -75,7 +75,7 @@ pub fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// Make a directory and its missing parents, all synced. An existing directory is fine.
+/// Make a directory and its missing parents, and sync them. An existing directory is fine.
 pub fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Result<()> {
     match vfs.create_dir(dir, like) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

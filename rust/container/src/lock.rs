@@ -67,7 +67,8 @@ impl Lock {
         }
     }
 
-    /// Check that the locked file still has its name. After an error another process may hold a lock on a file of that name.
+    /// Check that the locked file still has its name. After an error another process may hold a
+    /// lock on a file of that name.
     pub fn check(&self) -> io::Result<()> {
         if self.is_in_place()? {
             return Ok(());
@@ -80,7 +81,7 @@ impl Lock {
         is_at(&self.file, &self.path)
     }
 
-    /// Take the access of users who may only read: whoever can open the file can lock it.
+    /// Remove the access of read-only users: whoever can open the file can lock it.
     #[cfg(unix)]
     fn shut_out_readers(&self) -> io::Result<()> {
         use std::fs::Permissions;

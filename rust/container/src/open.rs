@@ -18,7 +18,7 @@ pub struct NotRegular {
 }
 
 impl NotRegular {
-    /// Whether this is the error.
+    /// Whether an error is of this kind.
     pub fn is(error: &io::Error) -> bool {
         error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
     }
@@ -47,7 +47,8 @@ pub fn open_to_write(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true), false)
 }
 
-/// Open a regular file to read and write it, or make one that only its owner may use. A symbolic link is refused.
+/// Open a regular file to read and write it, or make one that only its owner may use. A symbolic
+/// link is refused.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
@@ -115,7 +116,7 @@ fn above_standard(file: File) -> io::Result<File> {
 #[cfg(unix)]
 fn set_flags(options: &mut OpenOptions, through_links: bool) {
     use rustix::fs::OFlags;
-    // A pipe would block the call until its other end is opened.
+    // Without `NONBLOCK`, a pipe would block the call until its other end is opened.
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if !through_links {
         flags |= OFlags::NOFOLLOW;

@@ -27,7 +27,7 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// Whether a character is shown unescaped. It is tested behind a letter, because the standard
+/// Whether a character is shown unescaped. It is tested after a letter, because the standard
 /// library escapes an accent that stands alone.
 fn is_shown(letter: char) -> bool {
     matches!(letter, '\'' | '"') || String::from_iter(['a', letter]).escape_debug().eq(['a', letter])

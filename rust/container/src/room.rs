@@ -23,7 +23,7 @@ pub enum NoRoom {
 }
 
 impl NoRoom {
-    /// The reason in an error, if it has one of these.
+    /// The reason for an error, if it is one of these.
     pub fn of(error: &io::Error) -> Option<Self> {
         match error.kind() {
             io::ErrorKind::StorageFull => Some(Self::Disk),

@@ -66,9 +66,9 @@ pub struct Applied {
 /// The rows that a change touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowChange {
-    /// The row of the id before.
+    /// The row of the id before the change.
     pub old: Option<u32>,
-    /// The row of the id now: a new one after an upsert, the same after a change of metadata.
+    /// The row of the id after it: a new one after an upsert, the same after a change of metadata.
     pub new: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Names of the files that the directory of a collection has one of.
+//! Names of the files that the directory of a collection has exactly one of.
 
 /// The record database.
 pub(crate) const RECORDS_FILE: &str = "records";

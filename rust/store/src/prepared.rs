@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(files(&killed), before);
     }
 
-    /// A store whose making was cut short by a power cut or a kill, after any operation, is
-    /// finished by a later call.
+    /// If a power cut or a kill interrupts the making of a store, after any operation, a later call
+    /// finishes it.
     #[test]
     fn a_making_that_was_cut_short_is_finished() {
         for nth in 1.. {

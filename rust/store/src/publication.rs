@@ -16,7 +16,7 @@ use crate::store::Store;
 pub struct Publication<'a> {
     /// Written segments that belong to the store from now on.
     pub add: &'a [&'a str],
-    /// Segments that no longer do; their files are removed.
+    /// Segments that no longer belong to it; their files are removed.
     pub remove: &'a [&'a str],
     /// The vectors of rows below this are in segments now, and need not be kept elsewhere.
     pub drop_fresh_below: u32,

@@ -54,7 +54,7 @@ pub struct RecordRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
-    /// Copy it.
+    /// Copy the record.
     pub fn to_record(self) -> Record {
         Record {
             id: self.id.to_owned(),
@@ -65,7 +65,7 @@ impl<'a> RecordRef<'a> {
         }
     }
 
-    /// Number of its bytes.
+    /// Length of its bytes.
     pub(crate) fn encoded_len(self) -> usize {
         let sequence = if self.sequence == 0 { 0 } else { size_of::<u64>() };
         FIXED + sequence + self.id.len() + self.text.map_or(0, <[u8]>::len) + self.metadata.map_or(0, <[u8]>::len)

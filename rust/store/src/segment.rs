@@ -1,4 +1,5 @@
-//! Segment files: immutable, in [sections](tiercel_container::SectionFile), with the identity of the collection as their label.
+//! Segment files: immutable, in [sections](tiercel_container::SectionFile), with the identity of
+//! the collection as their label.
 
 use std::io;
 use std::path::Path;

@@ -171,7 +171,7 @@ impl Store {
         Ok(results)
     }
 
-    /// Do work that changes the store. After a panic nobody knows how far it came, so all further
+    /// Do work that changes the store. After a panic nobody knows how far it got, so all further
     /// writes are refused.
     pub(crate) fn guarded<T>(&self, job: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
         self.check_process()?;
@@ -238,7 +238,7 @@ impl Store {
         self.install_for(writer, records, applied, result, |_| ())
     }
 
-    /// Show the record database after a transaction, with the first `applied` layers in it.
+    /// Show readers the record database after a transaction, with the first `applied` layers in it.
     pub(crate) fn install(
         &self,
         records: &Records,
@@ -293,7 +293,8 @@ impl Store {
         }
     }
 
-    /// Refuse a forked process: it has a copy of everything in memory, and only the process that opened the store may write.
+    /// Refuse a forked process: it has a copy of everything in memory, and only the process that
+    /// opened the store may write.
     pub fn check_process(&self) -> Result<(), CommitError> {
         if process::id() == self.opened_by { Ok(()) } else { Err(CommitError::Forked { opened_by: self.opened_by }) }
     }

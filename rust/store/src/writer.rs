@@ -104,12 +104,13 @@ impl Writer {
         self.log.check_beside(RECORDS_FILE, |path| self.base.is_at(path))
     }
 
-    /// Check that what is committed meets conditions.
+    /// Check conditions against what is committed.
     pub(crate) fn check(&self, conditions: &[Condition]) -> Result<(), CommitError> {
         Stage::new(&self.reader).conflict(conditions)?.map_or(Ok(()), Err)
     }
 
-    /// Refuse all further writes if a write has failed. Lack of room passes, and does not count.
+    /// Refuse all further writes if the error is `Failed`. Other errors, such as lack of room,
+    /// pass.
     pub(crate) fn latch<T>(&mut self, result: Result<T, CommitError>) -> Result<T, CommitError> {
         if let Err(error @ CommitError::Failed { .. }) = &result {
             self.failed.get_or_insert(error.clone());

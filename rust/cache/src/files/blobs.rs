@@ -138,8 +138,8 @@ impl Blobs {
         fs::symlink_metadata(self.path(hash)).is_ok_and(|there| there.is_file())
     }
 
-    /// Remove a content, and its directory with the last one. If that fails, the next opening does
-    /// it, because no key has the content any more.
+    /// Remove a content, and its directory if that is empty then. If this fails, the next opening
+    /// does it, because no key has the content any more.
     pub(super) fn remove(&self, hash: Hash) {
         let path = self.path(hash);
         let _ = fs::remove_file(&path);

@@ -29,7 +29,7 @@ struct Content {
 
 /// Where a content that left can still be read.
 enum Source {
-    /// It is open, and its name is gone.
+    /// A file that is still open, though its name is gone.
     File(File),
     Packed(Arc<Slot>),
 }

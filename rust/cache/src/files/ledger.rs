@@ -62,7 +62,7 @@ impl Place {
         if self.packed.is_some() { in_log(KeyRef::content(hash), self.bytes) } else { in_file(self.bytes) }
     }
 
-    /// The part of the charge that is the log's.
+    /// The log's part of that charge.
     fn logged(&self, hash: &Hash) -> u64 {
         if self.packed.is_some() { self.weight(hash) } else { 0 }
     }
@@ -75,7 +75,7 @@ pub(super) struct Taken {
     pub(super) orphan: Option<Place>,
 }
 
-/// The record of a key: its content and the bytes of that.
+/// The record of a key: the hash and the bytes of its content.
 pub(super) fn recorded(hash: Hash, bytes: u64) -> Packed {
     let body: Arc<[u8]> = [&hash.as_bytes()[..], &bytes.to_le_bytes()].concat().into();
     Packed { codec: Codec::Plain, length: body.len() as u64, body }

@@ -27,7 +27,7 @@ pub(crate) struct Looked {
 }
 
 enum Content {
-    /// In a file with these bytes, according to the ledger.
+    /// In a file, with its bytes according to the ledger.
     File(u64),
     Packed(log::Place),
 }

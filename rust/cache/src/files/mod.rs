@@ -260,7 +260,7 @@ impl Files {
         }
     }
 
-    /// The outcome for a value, once what waits was written if it was too much.
+    /// The outcome of a put, after writing what waits if there is too much of it.
     fn kept(&self, waiting: Result<u64, Put>) -> Put {
         match waiting {
             Ok(waiting) => {
@@ -273,7 +273,7 @@ impl Files {
 
     /// Write a content, unless it is so small that it is packed; or return why it is not kept.
     fn write(&self, key: KeyRef<'_>, hash: Hash, value: &Arc<[u8]>) -> Result<New, Put> {
-        // However small it is packed: a larger value would not be unpacked again.
+        // The unpacked size counts: a larger value would not be unpacked again.
         self.fits((value.len() as u64).saturating_add(ledger::weight(key)))?;
         let packed = Packed::new(Arc::clone(value), self.level);
         if packed.body.len() <= PACKED {

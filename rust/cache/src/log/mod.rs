@@ -10,16 +10,16 @@
 //! the disk: records there count as far as they are whole, one after the other, and the rest is cut
 //! off. A segment is synced before the next one begins. The oldest one is removed, and the
 //! directory synced, when its living records have been written again and synced; a deletion may go
-//! with it, because what it deleted went before it. Beginning anew writes another `synced`, with
+//! with it, because what it deleted went before it. Starting over writes another `synced`, with
 //! another number of the log, and that alone makes the existing segments foreign.
 //!
 //! **After damage.** The checksum of a record's head is bound to its place, and `synced` and the
-//! numbers of the segments show what must be present. A damaged value is the only loss. A record
-//! whose key is damaged may have replaced or deleted anything older: all of that is dropped. If a
-//! head is damaged, or a file is cut, missing or foreign, the rest of that segment is dropped, too,
-//! and the file is set aside as `log-7.damaged`. If `synced` itself cannot be trusted, nothing is.
-//! A file that does not begin like a segment is somebody else's: it is left alone, and the segment
-//! whose place it takes is missing. So a value that was replaced or deleted before the last sync
+//! numbers of the segments show what must be present. A damaged value is lost alone. A record whose
+//! key is damaged may have replaced or deleted anything older: all of that is dropped. If a head is
+//! damaged, or a file is cut, missing or foreign, the rest of that segment is dropped, too, and the
+//! file is set aside as `log-7.damaged`. If `synced` itself cannot be trusted, nothing is. A file
+//! that does not begin like a segment is somebody else's: it is left alone, and the segment whose
+//! place it takes counts as missing. So a value that was replaced or deleted before the last sync
 //! does not come back, unless files of an earlier time replace all of them.
 
 mod directory;
@@ -64,7 +64,7 @@ const LOOKED_AT: u64 = 64 << 20;
 /// Bytes written between two syncs.
 const UNSYNCED: u64 = 16 << 20;
 
-/// An open log. After an error it must begin anew.
+/// An open log. After an error it must start over.
 pub(crate) struct Log {
     directory: PathBuf,
     limits: Limits,
@@ -230,7 +230,7 @@ impl Log {
         Ok(Place { segment, offset, length })
     }
 
-    /// The segment that is written to; an error if beginning anew has failed.
+    /// The segment that is written to; an error if starting over has failed.
     fn last(&mut self) -> io::Result<&mut Kept> {
         self.segments.back_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -261,7 +261,7 @@ impl Log {
     /// Write what was added, and sync it if much was written since the last sync.
     pub(crate) fn write(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
-            // Nothing to lose, so nothing may fail, such as making a segment.
+            // There is nothing to lose, so nothing may fail, such as making a segment.
             return Ok(());
         }
         let buffer = std::mem::take(&mut self.buffer);

@@ -42,7 +42,7 @@ struct End {
 
 /// Go through the segments of a directory.
 ///
-/// It never asks for more than `most` bytes of memory: anything larger comes from a tier with more
+/// Never ask for more than `most` bytes of memory: anything larger comes from a tier with more
 /// room, or from damage.
 pub(super) fn recover(directory: &Path, synced: &Synced, most: u64, purpose: Purpose) -> io::Result<Recovered> {
     let mut found = Recovered { most, purpose, ..Recovered::default() };

@@ -166,7 +166,7 @@ fn reopened(files: &Files) -> (BTreeMap<u8, Vec<u8>>, u64) {
     (found, damaged)
 }
 
-/// The values found, without beginning anew, which would wait for a disk.
+/// The values found, without starting over, which would wait for a disk.
 fn values(directory: &Path) -> (BTreeMap<u8, Vec<u8>>, u64) {
     let Some(synced) = Synced::open(directory, Purpose::Mend).expect("a disk") else { return (BTreeMap::new(), 1) };
     let found = recover(directory, &synced, LIMITS.record, Purpose::Mend).expect("a disk");

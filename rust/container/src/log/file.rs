@@ -87,7 +87,7 @@ impl LogHeader {
         Self { number: self.number + 1, before, chain, synced: FIRST, ended: false, ..*self }
     }
 
-    /// Return its bytes.
+    /// Return the bytes of the header.
     pub fn encode(&self) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         bytes[..8].copy_from_slice(MAGIC);

@@ -29,7 +29,7 @@ impl Place {
             let what = format!("header: expected batch {} before it, got {}", self.after, file.before);
             return Err(file.corrupt(&what, 20));
         }
-        // An earlier version wrote no chain.
+        // Earlier versions wrote no chain.
         if file.chain != 0 && file.chain != self.chain {
             return Err(file.corrupt("header: expected the chain of the previous file, got another", 64));
         }

@@ -1,4 +1,4 @@
-//! Adding to the log.
+//! Appending to the log.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,7 +155,7 @@ impl LogWriter {
         if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
     }
 
-    /// Check that a file `name` lies beside the log, whether `known` recognizes it or not.
+    /// Check that a file `name` exists beside the log. If `known` recognizes it, it is not opened.
     pub fn check_beside(&self, name: &str, known: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
         let path = self.dir.join(name);
         if known(&path)? {
@@ -217,7 +217,8 @@ impl LogWriter {
         }
     }
 
-    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or there is no room.
+    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or
+    /// there is no room.
     pub fn rotate(&mut self, sequence: u64) -> Result<(), AppendError> {
         self.cut_off()?;
         if self.part().end == FIRST {

@@ -21,7 +21,7 @@ pub(super) const ALIGN: usize = 64;
 pub struct Kind {
     /// The first bytes of the file.
     pub magic: [u8; 8],
-    /// What messages call the file.
+    /// The name of the kind in messages.
     pub name: &'static str,
     /// The format versions that are read, each with the bytes of its label. The last one is written.
     pub versions: &'static [(u32, usize)],
@@ -69,7 +69,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Place sections of these lengths behind a header whose label has `label` bytes; `None` if they end beyond the largest u64.
+    /// Place sections of these lengths behind a header whose label has `label` bytes; `None` if
+    /// they end beyond the largest u64.
     pub(super) fn new(label: usize, sections: &[(Tag, u64)]) -> Option<Self> {
         let mut end = (header_len(label, sections.len()) as u64).next_multiple_of(ALIGN as u64);
         let place = |&(tag, len): &(Tag, u64)| {

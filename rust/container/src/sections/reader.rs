@@ -168,7 +168,7 @@ impl<R: Read> SectionReader<R> {
     }
 }
 
-/// The error for a block with another checksum.
+/// The error for a block with the wrong checksum.
 pub(super) fn unequal<T>(section: Section, block: usize, expected: u32, got: u32) -> Result<T, SectionError> {
     let tag = name(section.tag);
     let what = format!("section {tag}, block {block}: expected checksum {expected:08x}, got {got:08x}");

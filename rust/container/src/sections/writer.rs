@@ -14,7 +14,8 @@ pub struct SectionWriter<W> {
 }
 
 impl<W: Write> SectionWriter<W> {
-    /// Write the header of a file of this kind, with its label, and with sections of these lengths in bytes.
+    /// Write the header of a file of this kind, with its label, and with sections of these lengths
+    /// in bytes.
     pub fn new(mut out: W, kind: &Kind, label: &[u8], sections: &[(Tag, u64)]) -> io::Result<Self> {
         if sections.len() > MAX_SECTIONS {
             return Err(misuse(format!("expected at most {MAX_SECTIONS} sections, got {}", sections.len())));

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes copied when one of them changes.
+/// The unit of copy-on-write, in bytes.
 const CHUNK: usize = 4096;
 
 /// Content of a file. Copies are cheap. Bytes that were never written are zeros and take no memory.

@@ -10,7 +10,7 @@ use crate::sector::SECTOR;
 #[derive(Debug)]
 pub struct Replay {
     events: std::vec::IntoIter<Event>,
-    /// The certain content of the disk.
+    /// The state that is on the disk for certain.
     durable: Tree,
     /// Operations that may be on the disk or not, in order.
     pending: Vec<Op>,
@@ -54,9 +54,9 @@ impl Replay {
 
     /// Return a state that the disk may have if the power fails here. The seed chooses it.
     ///
-    /// Of the operations that were not synced, it has none, all, all up to some operation, or any
-    /// subset. The operation after those kept "up to some operation" may be torn, and so may each
-    /// one in a subset: a torn write keeps any of its sectors.
+    /// It has none of the unsynced operations, all of them, the first few, or any subset. In the
+    /// last two cases writes may be torn: the one after the first few, and any one of the subset. A
+    /// torn write keeps any of its sectors.
     pub fn image(&self, seed: u64) -> SimVfs {
         let mut random = Random(seed);
         let mut tree = self.durable.clone();
@@ -84,7 +84,7 @@ impl Replay {
         SimVfs::with(tree)
     }
 
-    /// Make operations a certain part of the disk.
+    /// Put operations on the disk for certain.
     fn settle(&mut self, which: impl Fn(&Op) -> bool) {
         let (settled, pending) = std::mem::take(&mut self.pending).into_iter().partition(which);
         self.pending = pending;

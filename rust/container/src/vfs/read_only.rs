@@ -9,7 +9,7 @@ use crate::lock::LockError;
 use crate::open::open_to_read;
 
 /// The file system of the machine, read-only: files are opened for reading, and everything else is
-/// refused. Files and directories that this user may not write can thus be used.
+/// refused. So it works with files and directories that this user may not write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOnlyVfs;
 

@@ -55,7 +55,8 @@ impl Reader {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How often the rows were renumbered: a row has no meaning where this differs.
+    /// How often the rows were renumbered. Row numbers agree only between readers where this is
+    /// equal.
     pub fn numbering(&self) -> u32 {
         self.0.base.header().numbering
     }

@@ -1,4 +1,4 @@
-//! What other processes read while one writes.
+//! The view: what other processes read while one writes.
 //!
 //! A view is a state of the record database whose pages are not rewritten until two more views have
 //! been made. The file `view` says where it begins:

@@ -35,7 +35,7 @@ use crate::records::stage::Stage;
 use crate::records::tables::Counters;
 use crate::records::view_file;
 
-/// Attempts, since a writer may come in between.
+/// Maximum attempts: a writer may come in between.
 const ATTEMPTS: usize = 10;
 
 /// The records of a store, followed while another process may write it.

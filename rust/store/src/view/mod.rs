@@ -37,8 +37,8 @@ impl View {
 
     /// Follow a writer from everything committed so far. What a follower shows does not change
     /// under its readers. Once a writer has published twice, though, pages of it may be
-    /// overwritten; the opening of a writer counts as two publications. A read of those is an error
-    /// for which [`is_outdated`](crate::is_outdated) returns true.
+    /// overwritten; the opening of a writer counts as two publications. Reading those pages is an
+    /// error for which [`is_outdated`](crate::is_outdated) returns true.
     pub fn follow(&self) -> Result<Follower, OpenError> {
         Follower::open(&self.vfs, &self.dir, self.cache_bytes)
     }

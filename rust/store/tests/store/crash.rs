@@ -60,7 +60,8 @@ fn crash(seed: u64, options: Options, images: u64, bug: Option<Bug>) -> Outcome 
     outcome
 }
 
-/// Whether an image holds the state after `mark` marks or the one after that; mark 1 is the empty store.
+/// Whether an image holds the state after `mark` marks or the one after that; mark 1 is the empty
+/// store.
 fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     let possible = &models[mark.saturating_sub(1)..models.len().min(mark + 1)];
     // A reader sees what a writer would find.

@@ -1,5 +1,5 @@
-//! A process that is killed while it commits loses nothing that it acknowledged. The long form takes the number of rounds
-//! from `TIERCEL_KILL_ROUNDS`.
+//! A process that is killed while it commits loses nothing that it acknowledged. The long form
+//! takes the number of rounds from `TIERCEL_KILL_ROUNDS`.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};

@@ -41,7 +41,7 @@ impl PageNumber {
     }
 }
 
-/// The pages of a file, and those that were met.
+/// The pages of a file, and which of them are in use.
 pub(super) struct Pages<'a> {
     file: &'a PageFile,
     /// Pages in all regions.

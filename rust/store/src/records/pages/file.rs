@@ -66,8 +66,8 @@ pub(crate) struct Origin {
 }
 
 impl PageFile {
-    /// An empty file of a collection. `origin` numbers the files that have this name one after
-    /// another, and counts how often those before were written.
+    /// Make an empty file of a collection. `origin` has its number among the files that had this
+    /// name, and how often those were written.
     pub(crate) fn create(file: Box<dyn VfsFile>, name: &str, origin: Origin) -> Self {
         let Origin { identity, file: number, writes, numbering } = origin;
         let redb = [0; REDB_HEADER];
@@ -81,7 +81,8 @@ impl PageFile {
         Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
     }
 
-    /// Write from now on, beginning with what redb has written so far. A file without an identity gets this one.
+    /// Write from now on, beginning with what redb has written so far. A file without an identity
+    /// gets this one.
     pub(crate) fn begin_writing(&self, identity: Identity) -> io::Result<()> {
         let file_len = {
             let mut state = self.0.state.write();
@@ -194,7 +195,7 @@ impl PageFile {
         Ok(out)
     }
 
-    /// Show redb a file that no writer has open, even while a writer has it open.
+    /// Make the file look closed to redb, even while a writer has it open.
     pub(crate) fn show_closed(&self) {
         let mut state = self.0.state.write();
         state.header.redb = redb_header::closed(state.header.redb, state.header.pages);
@@ -228,7 +229,7 @@ impl PageFile {
         self.0.file.allocated()
     }
 
-    /// Write everything that waits, and sync. Failures go into the health.
+    /// Write everything that waits, and sync. Failures are recorded in the health.
     fn flush(&self) {
         if !self.0.state.read().can_write() {
             return;
@@ -353,7 +354,7 @@ impl PageFile {
     /// Read consecutive pages of the file; return the first damage.
     fn read_run(&self, state: &State, first: u64, out: &mut [u8]) -> io::Result<Option<Corruption>> {
         let at = layout::page_at(first);
-        // This end of the file is not on the disk yet.
+        // The end of the file is not on the disk yet, and reads as zeros.
         if at >= state.file_len {
             out.fill(0);
             return Ok(None);

@@ -16,7 +16,8 @@
 //! 508    4  CRC32C of the bytes before, u32
 //! ```
 //!
-//! All is little endian. The header is one sector, because a disk writes a sector whole or not at all.
+//! Everything is little endian. The header is one sector, because a disk writes a sector whole or
+//! not at all.
 
 use std::io;
 

@@ -23,7 +23,8 @@ const SLOT: usize = 128;
 const SECOND: u8 = 1;
 /// A writer has the file open, or had it open when it ended.
 const OPEN: u8 = 2;
-/// The last transaction was written in two phases: its pages are whole, whatever happened. All of ours are.
+/// The last transaction was written in two phases: its pages are whole, whatever happened. All of
+/// ours are.
 const TWO_PHASE: u8 = 4;
 /// The version of a slot.
 const VERSION: u8 = 3;
