@@ -3,8 +3,8 @@
 //! redb trusts what it reads: a malformed page makes it panic, and panic again in a destructor,
 //! which ends the process. Checksums catch accidents, not somebody who forges them. So every page
 //! that redb can reach from the state that it opens is checked here, once: those of our tables, and
-//! redb's own where it records free pages. A file that passes has no page that redb
-//! cannot work with.
+//! redb's own where it records free pages. A file that passes has no page that redb cannot work
+//! with.
 
 mod pages;
 mod space;

@@ -10,8 +10,8 @@
 //!
 //! Everything is little endian. A checksum never crosses sectors, because a disk writes a sector
 //! whole or not at all. The checksum of a page is the CRC32C of its bytes, XOR that of a page of
-//! zeros. A page that was never written, a hole in the file, thus has the checksum 0, which
-//! is a hole, too.
+//! zeros. A page that was never written, a hole in the file, thus has the checksum 0, which is a
+//! hole, too.
 
 use std::sync::LazyLock;
 
