@@ -1,4 +1,5 @@
-//! Reads of a tier in memory by threads, every key there: `cargo bench -p tiercel-cache --bench memory`.
+//! Reads from a tier in memory by several threads, with every key present: `cargo bench -p
+//! tiercel-cache --bench memory`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -16,7 +17,7 @@ const PASSES: usize = 5;
 
 fn main() {
     let keys: Vec<String> = (0..KEYS).map(|number| format!("key {number}")).collect();
-    println!("| room | threads | million reads a second, best of {PASSES} |");
+    println!("| room | threads | million reads per second, best of {PASSES} |");
     println!("|---|---|---|");
     for (room, name) in [(64 << 20, "64 MiB"), (4 << 30, "4 GiB")] {
         let memory = Memory::new(room);
@@ -30,7 +31,7 @@ fn main() {
     }
 }
 
-/// Reads a second of all threads together, each in an order of its own.
+/// Reads per second of all threads together, each in a different order.
 fn read(memory: &Memory, keys: &[String], threads: usize) -> f64 {
     let start = Instant::now();
     thread::scope(|scope| {
@@ -38,7 +39,7 @@ fn read(memory: &Memory, keys: &[String], threads: usize) -> f64 {
             scope.spawn(move || {
                 let mut at = thread * 1_237;
                 for _ in 0..READS / threads {
-                    // A step that has no factor in common with the number of keys.
+                    // The step has no factor in common with the number of keys.
                     at = (at + 7_919) % keys.len();
                     assert!(black_box(memory.get(KeyRef::text(&keys[at]))).is_some());
                 }

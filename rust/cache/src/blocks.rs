@@ -1,16 +1,18 @@
-//! What the allocator takes for what is asked of it.
+//! Memory that the allocator takes for a request.
 
-/// Bytes of the largest block that lies in a page with others; a larger one has whole slices of memory of its own.
+/// Bytes of the largest block that shares a page with others; a larger one takes whole slices of
+/// memory.
 const SHARED: u64 = 512 << 10;
 const SLICE: u64 = 64 << 10;
 
-/// Bytes that an allocation of so many takes. mimalloc has four sizes of blocks between a power of two and the next.
+/// Bytes that an allocation of `bytes` takes. mimalloc has four sizes of blocks between a power of
+/// two and the next.
 pub(crate) fn block(bytes: u64) -> u64 {
     let bytes = bytes.max(1);
     let step = match bytes {
         ..=64 => 16,
         65..=SHARED => 1 << ((bytes - 1).ilog2() - 2),
-        // And one slice for what is known of them.
+        // Plus one slice for their metadata.
         _ => return bytes.div_ceil(SLICE).saturating_add(1).saturating_mul(SLICE),
     };
     bytes.div_ceil(step) * step

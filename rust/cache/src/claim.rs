@@ -1,4 +1,4 @@
-//! Whose a directory is: a tier begins in one that is empty, and goes on in its own.
+//! Claiming a directory: a tier begins in an empty one, and continues in its own.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -10,17 +10,18 @@ use crate::OpenError;
 use crate::lock;
 use crate::log;
 
-/// Whether a tier may begin where there is none.
+/// Whether a new tier may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// Yes: the directory is made, and those above it, if they are missing.
     IfMissing,
-    /// No: the tier must be there already.
+    /// No: the tier must already exist.
     Never,
 }
 
-/// Make a directory that is not there, and refuse one that has something in it and is no tier's. `is_ours` tells that of a directory, and
-/// `is_nothing` of an entry that the beginning of a tier may have left.
+/// Make a missing directory, and refuse one with content that is not a tier's. `is_ours` returns
+/// whether the directory is a tier's, and `is_nothing` whether the beginning of a tier may have
+/// left an entry.
 pub(crate) fn claim(
     directory: &Path,
     begin: Begin,
@@ -50,7 +51,8 @@ pub(crate) fn claim(
     Ok(())
 }
 
-/// Make a directory, and those above it, unless it is there. What cannot be one says why: it is a file, or a link that leads in a circle.
+/// Make a directory, and those above it, unless it exists. The error says why a path cannot be one:
+/// it is a file, or a link that leads in a circle.
 fn make(directory: &Path) -> io::Result<()> {
     fs::create_dir_all(directory).map_err(|error| match fs::read_dir(directory) {
         Err(why) if error.kind() == io::ErrorKind::AlreadyExists && why.kind() != io::ErrorKind::NotFound => why,
@@ -63,7 +65,7 @@ pub(crate) fn claim_log(directory: &Path, begin: Begin) -> Result<(), OpenError>
     claim(directory, begin, || log::is_there(directory), |_, _| Ok(false))
 }
 
-/// Whether a file is one that was made and not yet written to.
+/// Whether an entry is a file of a tier that was made and not yet written to.
 fn is_begun(entry: &DirEntry, name: &str) -> io::Result<bool> {
     let kind = entry.file_type()?;
     Ok(kind.is_file() && (name == lock::NAME || log::is_name(name)) && entry.metadata()?.len() == 0)

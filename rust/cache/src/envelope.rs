@@ -1,4 +1,5 @@
-//! What a cache over tiers writes around a value, so that every tier tells by itself whether it may still be given.
+//! The envelope that a cache over tiers puts around a value. It lets every tier decide by itself
+//! whether the value is still valid.
 //!
 //! ```text
 //!  0      1   2         4      8       16     24        32      40      48     56        64
@@ -6,46 +7,47 @@
 //!  | kind |   | bytes   | cost | epoch | turn | written | fresh | grace | idle | touched | tags | value
 //!  |      |   | of tags |      |       |      |         | until |       |      |         |      |
 //!  +------+---+---------+------+-------+------+---------+-------+-------+------+---------+------+------
-//!   0 or, of a copy of what a tier outside of the process has, 1; little endian; times in nanoseconds; a tag is its length in two bytes and its UTF-8
+//!   byte 1 is 0, or 1 in a copy from a tier outside of the process; little endian; times in
+//!   nanoseconds; a tag is its length in two bytes and its UTF-8
 //! ```
 
 const KIND: u8 = 2;
 const HEAD: usize = 64;
 
-/// What is known of a value.
+/// Facts about a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Envelope {
     /// Seconds that it took to load.
     pub cost: f32,
-    /// That of the namespace when what the value comes from was begun to be read.
+    /// Epoch of the namespace when reading the source of the value began.
     pub epoch: u64,
-    /// How often tags of the namespace had been invalidated by then.
+    /// How often tags of the namespace had been invalidated by that time.
     pub turn: u64,
-    /// When that was.
+    /// The time when that reading began.
     pub written: u64,
-    /// Until when it is given, if it is used.
+    /// Time until which it is valid, if it is used.
     pub fresh: u64,
-    /// How long past its time it may stand in for one that cannot be loaded.
+    /// How long after that it may stand in for a value that cannot be loaded.
     pub grace: u64,
-    /// How long it may lie unused; 0 for any time.
+    /// How long it may stay unused; 0 for any time.
     pub idle: u64,
-    /// When it was last seen to be used.
+    /// When it was last known to be used.
     pub touched: u64,
 }
 
-/// Why there is no envelope around a value.
+/// Why a value cannot be packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unpacked {
-    /// A tag, or all tags together, are longer than two bytes can tell.
+    /// A tag, or all tags together, are longer than two bytes can express.
     LongTags,
-    /// There is no memory for it.
+    /// There is not enough memory.
     NoMemory,
 }
 
-/// An envelope, its tags, and the value, of what a tier keeps.
+/// An envelope, its tags, and the value, as a tier keeps them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Opened<'a> {
-    /// What is known of the value.
+    /// Facts about the value.
     pub envelope: Envelope,
     tags: &'a [u8],
     /// The value.
@@ -53,7 +55,7 @@ pub struct Opened<'a> {
 }
 
 impl Envelope {
-    /// The bytes that a tier keeps.
+    /// Return the bytes that a tier keeps.
     pub fn pack(&self, tags: &[&str], value: &[u8]) -> Result<Vec<u8>, Unpacked> {
         let size: usize = tags.iter().map(|tag| 2 + tag.len()).sum();
         let size = u16::try_from(size).map_err(|_| Unpacked::LongTags)?;
@@ -75,7 +77,7 @@ impl Envelope {
 }
 
 impl<'a> Opened<'a> {
-    /// What a tier gave; none if it is no envelope.
+    /// Read the bytes from a tier; `None` if they are no envelope.
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let (head, rest) = data.split_first_chunk::<HEAD>()?;
         let [KIND, 0 | 1, low, high, ..] = *head else { return None };
@@ -91,16 +93,16 @@ impl<'a> Opened<'a> {
             idle: number(48),
             touched: number(56),
         };
-        // Nothing takes an infinite time, or none at all that is a number: one such cost would spoil every comparison with others.
+        // Costs are finite and at least 0: any other would spoil every comparison.
         (envelope.cost.is_finite() && envelope.cost >= 0.0).then_some(Self { envelope, tags, value })
     }
 
-    /// Whether the value belongs to nothing but its namespace, and may lie unused for any time.
+    /// Whether the value has no tags and may stay unused for any time.
     pub fn is_plain(&self) -> bool {
         self.tags.is_empty() && self.envelope.idle == 0
     }
 
-    /// The tags; none if they are damaged.
+    /// The tags; `None` if they are damaged.
     pub fn tags(&self) -> Option<Vec<&'a str>> {
         let mut tags = Vec::new();
         let mut rest = self.tags;

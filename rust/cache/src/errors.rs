@@ -1,20 +1,20 @@
-//! What can go wrong while a tier is opened. What goes wrong later is a miss, and counted.
+//! Errors of opening a tier. A later failure is a miss, and counted.
 
 use std::io;
 
-/// A tier cannot be opened.
+/// Why a tier cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another tier, of this process or of another, has it open.
+    /// Another tier, of this process or another, has it open.
     #[error("already open")]
     AlreadyOpen,
-    /// There is no tier in the directory, and none may begin there.
+    /// The directory has no tier, and none may begin in it.
     #[error("no tier there")]
     Missing,
-    /// The directory has something in it, and nothing that a tier wrote.
-    #[error("{0} is no file of a tier")]
+    /// The directory has content that no tier wrote.
+    #[error("{0} is not a file of a tier")]
     Foreign(String),
-    /// The system refuses.
+    /// The system refused an operation.
     #[error(transparent)]
     Io(#[from] io::Error),
 }

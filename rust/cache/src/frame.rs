@@ -1,4 +1,4 @@
-//! How a value lies outside of memory: with what tells whether it is whole, and whose it is.
+//! The frame of a value outside of memory: it shows whether the value is whole, and whose it is.
 //!
 //! ```text
 //!  0      4         8           16       24      25   28       32
@@ -19,8 +19,8 @@ const MAGIC: [u8; 4] = *b"TCLV";
 const VERSION: u32 = 1;
 const HEADER: usize = 32;
 
-/// A value in its frame, at a level of zstd if that makes it smaller.
-/// None if there is no memory for it.
+/// Put a value into its frame, at a level of zstd if that makes it smaller. `None` if memory is
+/// short.
 pub fn seal(key: KeyRef<'_>, value: &[u8], level: Option<i32>) -> Option<Vec<u8>> {
     let (codec, body) = pack(value, level);
     let mut out = Vec::new();
@@ -32,7 +32,7 @@ pub fn seal(key: KeyRef<'_>, value: &[u8], level: Option<i32>) -> Option<Vec<u8>
     Some(out)
 }
 
-/// The value of a frame, if it is whole, the key's, and has no more bytes than `most`.
+/// Return the value of a frame, if it is whole, the key's, and has no more bytes than `most`.
 pub fn unseal<'a>(key: KeyRef<'_>, frame: &'a [u8], most: u64) -> Option<Cow<'a, [u8]>> {
     let (header, body) = frame.split_at_checked(HEADER)?;
     let (head_read, sum) = header.split_at(HEADER - 4);

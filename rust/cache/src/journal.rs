@@ -18,11 +18,11 @@ use crate::log::{Found, Limits, Log, Lost, Place};
 use crate::packing::Packed;
 use crate::{Key, KeyRef, OpenError};
 
-/// How much more of the oldest segment is gone through than was written. All that lives there may have to be written
-/// again, so the log grows by an eighth of it meanwhile.
+/// Bytes of the oldest segment that are cleaned per byte written. Everything that lives there may
+/// have to be written again, so the log grows by an eighth of it meanwhile.
 const FASTER: u64 = 8;
 
-/// What a change takes beside its key and its value until it is written.
+/// Bytes of a change besides its key and its value until it is written.
 const CHANGE: u64 = 64;
 
 /// Where the value of a key is: in memory until it is written, then in the log.
@@ -43,7 +43,7 @@ impl Slot {
         Arc::new(Self(Mutex::new(State::Written(place))))
     }
 
-    /// The value, which is that of a key and has no more bytes than `most`.
+    /// The value of `key`, if it has no more bytes than `most`.
     pub(crate) fn value(&self, key: KeyRef<'_>, most: u64) -> Result<Arc<[u8]>, Lost> {
         let state = self.0.lock().clone();
         match state {
@@ -84,17 +84,17 @@ pub(crate) struct Queue {
 
 struct Change {
     key: Key,
-    /// None for a key that was deleted.
+    /// `None` for a key that was deleted.
     slot: Option<Arc<Slot>>,
 }
 
 impl Queue {
-    /// A key has a value of so many packed bytes.
+    /// Note that a key has a value of `bytes` packed bytes.
     pub(crate) fn put(&mut self, key: Key, slot: Arc<Slot>, bytes: u64) {
         self.add(key, Some(slot), bytes);
     }
 
-    /// A key has no value.
+    /// Note that a key has no value.
     pub(crate) fn delete(&mut self, key: Key) {
         self.add(key, None, 0);
     }
@@ -109,8 +109,8 @@ impl Queue {
         self.bytes
     }
 
-    /// The last change of each key: it is all that counts. One that waits in the queue after this may be lost in a crash,
-    /// so nothing is left out for its sake.
+    /// The last change of each key, the only one that counts. Changes that are added to the queue
+    /// later may be lost in a crash, so they make none of these superfluous.
     fn latest(self) -> impl Iterator<Item = Change> {
         let mut later = HashSet::new();
         let mut is_last: Vec<bool> = self.changes.iter().rev().map(|change| later.insert(&change.key)).collect();
@@ -120,7 +120,7 @@ impl Queue {
     }
 }
 
-/// Who knows the keys.
+/// Knows the keys of a tier.
 pub(crate) trait Index {
     /// Where the value of a key is.
     fn slot(&self, key: KeyRef<'_>) -> Option<Arc<Slot>>;
@@ -128,29 +128,29 @@ pub(crate) trait Index {
     /// Every key, and where its value is.
     fn slots(&self) -> Vec<(Key, Arc<Slot>)>;
 
-    /// A value is not to be had; the key may have another one by now.
+    /// Note that a value cannot be read; the key may have another one by now.
     fn lose(&self, key: KeyRef<'_>, slot: &Arc<Slot>, why: &Lost);
 }
 
 /// The log of a tier.
 pub(crate) struct Journal {
     log: Log,
-    /// How far the oldest segment has been gone through.
+    /// How far the oldest segment has been cleaned.
     cleaned: Option<u64>,
     lock: Arc<Lock>,
 }
 
-/// What an opened journal had.
+/// The content of an opened journal.
 pub(crate) struct Content {
-    /// The keys that have a value, the oldest first.
+    /// The keys that have a value, oldest first.
     pub(crate) slots: Vec<(Key, Kept)>,
-    /// Parts of it that were damaged.
+    /// Number of damaged parts.
     pub(crate) damaged: u64,
 }
 
 /// The value that a key had when the journal was opened.
 pub(crate) struct Kept {
-    /// Bytes of it, packed and as it is.
+    /// Its bytes, packed and unpacked.
     pub(crate) packed: u64,
     pub(crate) value: u64,
     pub(crate) slot: Arc<Slot>,
@@ -168,7 +168,7 @@ impl Journal {
         Ok((Self { log, cleaned: None, lock: Arc::new(lock) }, Content { slots, damaged: content.damaged }))
     }
 
-    /// What tells whether the directory is still this process's.
+    /// The lock that shows whether the directory is still this process's.
     pub(crate) fn lock(&self) -> Arc<Lock> {
         Arc::clone(&self.lock)
     }
@@ -178,7 +178,7 @@ impl Journal {
         self.log.bytes()
     }
 
-    /// Write what waits, and keep the log to about so many bytes.
+    /// Write what waits, and keep the log to about `most` bytes.
     pub(crate) fn write(&mut self, queue: Queue, index: &impl Index, most: u64) -> io::Result<()> {
         let (bytes, mut written) = (queue.bytes, Vec::new());
         for Change { key, slot } in queue.latest() {
@@ -198,7 +198,7 @@ impl Journal {
         self.clean(index, most, FASTER * bytes)
     }
 
-    /// Everything that was written is on disk for good when this returns.
+    /// Sync everything that was written.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.log.sync()
     }
@@ -214,8 +214,8 @@ impl Journal {
         self.log.begin_anew()
     }
 
-    /// Go through so many bytes of the oldest segments while the log is larger than it may be, and at least through as
-    /// many as are too many: what lives there is written again.
+    /// Clean `budget` bytes of the oldest segments while the log is larger than `most`, and at
+    /// least as many bytes as it is too large: what lives there is written again.
     fn clean(&mut self, index: &impl Index, most: u64, budget: u64) -> io::Result<()> {
         let mut budget = budget.max(self.log.bytes().saturating_sub(most));
         while budget > 0 && self.log.bytes() > most {
@@ -224,7 +224,7 @@ impl Journal {
             let values = if part.is_damaged { self.all_of_oldest(index) } else { part.values };
             self.move_living(index, values)?;
             if part.is_last {
-                // Until it is synced elsewhere, what lived there is nowhere else.
+                // Until it is synced elsewhere, what lived there exists nowhere else.
                 self.log.sync()?;
                 self.log.remove_oldest()?;
             }
@@ -233,8 +233,8 @@ impl Journal {
         Ok(())
     }
 
-    /// All that is in the oldest segment, as the keys have it: where a head is damaged, what comes behind it is found by
-    /// them alone.
+    /// All values in the oldest segment, according to the keys: behind a damaged head, only the
+    /// keys lead to them.
     fn all_of_oldest(&self, index: &impl Index) -> Vec<(Key, Place)> {
         let placed = index.slots().into_iter().filter_map(|(key, slot)| Some((key, slot.place()?)));
         placed.filter(|(_, place)| self.log.is_in_oldest(place)).collect()

@@ -4,14 +4,15 @@ use std::hash::{Hash, Hasher};
 
 use quick_cache::Equivalent;
 
-/// What a key is made of. Text and the bytes that it is written in are two keys.
+/// The kind of a key. Text and the same UTF-8 as bytes are two keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// UTF-8.
     Text,
     /// Bytes.
     Bytes,
-    /// The BLAKE3 hash of a content: under it the ledger of [`Files`](crate::Files) packs a small one. No caller has such a key.
+    /// The BLAKE3 hash of a content, under which the ledger of [`Files`](crate::Files) packs a
+    /// small one. Callers have no keys of this kind.
     #[doc(hidden)]
     Content,
 }
@@ -23,10 +24,10 @@ pub struct Key {
     bytes: Box<[u8]>,
 }
 
-/// A key that is asked for.
+/// A borrowed key, to ask with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyRef<'a> {
-    /// What it is made of.
+    /// Its kind.
     pub kind: Kind,
     /// Its bytes.
     pub bytes: &'a [u8],
@@ -48,12 +49,12 @@ impl<'a> KeyRef<'a> {
         Self { kind: Kind::Content, bytes: hash.as_bytes() }
     }
 
-    /// The hash that a packed content is kept under; none for the key of a caller.
+    /// The hash of a packed content; `None` for the key of a caller.
     pub(crate) fn content_hash(self) -> Option<blake3::Hash> {
         if self.kind == Kind::Content { blake3::Hash::from_slice(self.bytes).ok() } else { None }
     }
 
-    /// A copy to keep.
+    /// Copy the key.
     pub fn to_key(self) -> Key {
         Key { kind: self.kind, bytes: self.bytes.into() }
     }
@@ -66,12 +67,12 @@ impl<'a> KeyRef<'a> {
         out
     }
 
-    /// Bytes of the key as it is [`encoded`](Self::encoded).
+    /// Bytes of the [`encoded`](Self::encoded) key.
     pub(crate) fn encoded_len(self) -> u64 {
         1 + self.bytes.len() as u64
     }
 
-    /// The key that was [`encoded`](Self::encoded).
+    /// Decode a key that was [`encoded`](Self::encoded).
     pub(crate) fn decoded(encoded: &'a [u8]) -> Option<Self> {
         let (kind, bytes) = encoded.split_first()?;
         let (kind, is_sound) = match kind {
@@ -85,7 +86,7 @@ impl<'a> KeyRef<'a> {
 }
 
 impl Key {
-    /// The key, to ask with.
+    /// Borrow the key, to ask with.
     pub fn borrow(&self) -> KeyRef<'_> {
         KeyRef { kind: self.kind, bytes: &self.bytes }
     }

@@ -1,9 +1,9 @@
 //! Cache tiers: bytes by key, in memory, in an embedded store, and in files.
 //!
-//! Every tier stands behind one trait, [`Tier`], and is of use alone. A tier may forget any value at any time, to keep
-//! to its size or because what it kept is damaged; it never gives a value that was not put under the key it is asked
-//! for. [`seal`] and [`unseal`] make the frame that a value needs outside of memory, and [`Sketch`] tells which keys
-//! are asked for often.
+//! Every tier implements one trait, [`Tier`], and is useful alone. A tier may forget any value at
+//! any time, to keep to its size or because the value is damaged; it never returns a value that was
+//! not put under the requested key. [`seal`] and [`unseal`] make the frame that a value needs
+//! outside of memory, and [`Sketch`] estimates how often keys are requested.
 
 mod blocks;
 mod claim;

@@ -1,4 +1,4 @@
-//! One tier to a directory.
+//! One tier per directory.
 
 use std::io;
 use std::path::Path;
@@ -9,9 +9,9 @@ use crate::OpenError;
 
 pub(crate) const NAME: &str = "LOCK";
 
-/// Directories that no other tier, of this process or of another, has while this is there.
+/// Keeps all other tiers, of this process or another, out of directories.
 pub(crate) struct Lock {
-    /// The system lets go of the lock when the files are closed, however the process ends.
+    /// The system releases the lock when the files are closed, however the process ends.
     files: Vec<container::Lock>,
 }
 
@@ -21,7 +21,8 @@ impl Lock {
         Ok(Self { files })
     }
 
-    /// An error if somebody has removed or replaced a file of the lock: then another process may have the directory.
+    /// Return an error if a file of the lock was removed or replaced: then another process may have
+    /// the directory.
     pub(crate) fn check(&self) -> io::Result<()> {
         self.files.iter().try_for_each(container::Lock::check)
     }

@@ -1,4 +1,4 @@
-//! What lies in the directory of a tier, looked at without a change to it.
+//! Looking at the directory of a tier without changing it.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,7 +12,7 @@ use crate::log::{self, Found};
 use crate::store::weight;
 use crate::{Key, OpenError};
 
-/// What opening a tier would find. While this is there nobody opens it to write.
+/// The content that opening a tier would find. While this lives, nobody can open the tier to write.
 pub struct Look {
     kind: Kind,
     _lock: Option<File>,
@@ -37,7 +37,7 @@ impl Look {
         Ok(Self { kind: Kind::Files(files::look(directory)?), _lock: lock })
     }
 
-    /// Keys that have a value.
+    /// Number of keys with a value.
     pub fn len(&self) -> usize {
         match &self.kind {
             Kind::Store { places, .. } => places.len(),
@@ -61,7 +61,7 @@ impl Look {
         }
     }
 
-    /// Parts that are damaged, beside values.
+    /// Number of damaged parts, not counting values.
     pub fn damaged(&self) -> u64 {
         match &self.kind {
             Kind::Store { damaged, .. } => *damaged,
@@ -69,7 +69,7 @@ impl Look {
         }
     }
 
-    /// Whether a value is what was written, by its place among those that there are.
+    /// Whether the value at this position is what was written.
     pub fn is_whole(&self, at: usize) -> bool {
         match &self.kind {
             Kind::Store { places, .. } => places.get(at).is_none_or(|(key, found)| found.place.is_whole(key.borrow())),
@@ -78,7 +78,7 @@ impl Look {
     }
 }
 
-/// The lock of a directory, if there is one, shared with others who look.
+/// Take the lock of a directory, if there is one, shared with others who look.
 fn shared(directory: &Path) -> Result<Option<File>, OpenError> {
     let file = match open_to_read(&directory.join(lock::NAME)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

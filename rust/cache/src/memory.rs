@@ -13,19 +13,21 @@ use crate::shares::{divided, remembered, shards};
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Put, Tier};
 
-/// What an entry, or a key that is remembered, takes in the tables.
+/// Bytes of an entry, or of a remembered key, in the tables.
 const PLACE: u64 = 72;
 
-/// What an `Arc` has beside what is in it.
+/// Bytes of an `Arc` besides its content.
 const COUNTS: u64 = 16;
 
-/// What an entry takes beside its key and its value: its place, and another one, for a table that is full is copied to one of twice the size.
+/// Bytes of an entry besides its key and its value: its place, and another one, because a full
+/// table is copied to one of twice the size.
 const OVERHEAD: u64 = PLACE + 64;
 
-/// Bytes of a tier for which keys that are remembered do not count.
+/// Bytes of a tier up to which remembered keys do not count.
 const SMALL: u64 = 16 << 20;
 
-/// A tier in memory. Reads take no lock that writers of other keys hold for long, and scale with threads.
+/// A tier in memory. Reads take no lock that writers of other keys hold for long, and scale with
+/// threads.
 pub struct Memory {
     shards: Box<[Shard]>,
     /// Bytes of a shard.
@@ -37,7 +39,7 @@ pub struct Memory {
 
 type Entries = Cache<Key, Arc<[u8]>, Bytes, DefaultHashBuilder, Left>;
 
-/// What is there. Tables never get smaller, so that to clear them is to begin with others.
+/// The entries. Tables never get smaller, so clearing begins with new ones.
 struct Shard(RwLock<Arc<Entries>>);
 
 /// Bytes that an entry takes.
@@ -45,7 +47,7 @@ fn weight(key: KeyRef<'_>, value: usize) -> u64 {
     block(key.bytes.len() as u64) + block(value as u64 + COUNTS) + OVERHEAD
 }
 
-/// What is left for entries of a tier of so many bytes: keys that are remembered take places, too.
+/// Bytes for entries in a tier of `bytes`: remembered keys take places, too.
 fn room(bytes: u64) -> u64 {
     bytes - bytes.saturating_sub(SMALL).min(remembered(bytes) * PLACE)
 }
@@ -59,12 +61,12 @@ impl Weighter<Key, Arc<[u8]>> for Bytes {
     }
 }
 
-/// Hands out what leaves, and what is replaced.
+/// Hands out entries that leave, and those that are replaced.
 #[derive(Clone)]
 struct Left;
 
 impl Lifecycle<Key, Arc<[u8]>> for Left {
-    /// What left, dropped after the lock of the shard is.
+    /// Entries that left, dropped after the lock of the shard is released.
     type RequestState = Evicted;
 
     fn on_evict(&self, state: &mut Self::RequestState, key: Key, value: Arc<[u8]>) {
@@ -78,14 +80,15 @@ impl Shard {
         (Self(RwLock::new(Arc::new(entries))), most)
     }
 
-    /// What is there now, for who stays longer than a call.
+    /// The current entries, for longer than one call.
     fn entries(&self) -> Arc<Entries> {
         Arc::clone(&self.0.read())
     }
 }
 
 impl Memory {
-    /// A tier of so many bytes: of values, keys and bookkeeping, as the allocator takes them.
+    /// Make a tier of `bytes`, which cover values, keys and bookkeeping as the allocator takes
+    /// them.
     pub fn new(bytes: u64) -> Self {
         let count = shards(bytes);
         let room = room(bytes) / count;
@@ -120,7 +123,8 @@ impl Tier for Memory {
         }
         let mut left = Evicted::new();
         self.shard(key).0.read().insert_with_lifecycle(key.to_key(), Arc::clone(&value), &mut left);
-        // The policy may let go of what has just come; an earlier value of the key was not evicted, but replaced.
+        // The policy may drop the new value at once. An earlier value of the key was not evicted,
+        // but replaced.
         left.retain(|(gone, old)| gone.borrow() != key || Arc::ptr_eq(old, &value));
         self.tally.evictions.add(left.len() as u64);
         self.tally.puts.one();

@@ -1,4 +1,4 @@
-//! The journal of a tier while the tier is open, and what becomes of it when the disk refuses.
+//! The journal of an open tier, and what happens when the disk refuses.
 
 use std::io;
 use std::process;
@@ -11,24 +11,24 @@ use crate::journal::{Index, Journal, Queue};
 use crate::lock::Lock;
 use crate::tally::Tally;
 
-/// Bytes that wait before they are written, at most.
+/// Maximum bytes that wait before they are written.
 pub(crate) const TOGETHER: u64 = 1 << 20;
 
-/// What a tier with a journal is beside its keys.
+/// A tier as its journal sees it.
 pub(crate) trait Tended: Index {
-    /// What waits to be written, which waits no longer.
+    /// Take the changes that wait to be written.
     fn take(&self) -> Queue;
 
-    /// Bytes that the log may take.
+    /// Maximum bytes of the log.
     fn log_most(&self) -> u64;
 
-    /// What the journal refers to is on disk for good when this returns.
+    /// Sync what the journal refers to.
     fn sync(&self) -> io::Result<()>;
 
-    /// Forget every key, what waits, and what is kept beside the journal.
+    /// Forget every key, the changes that wait, and what is kept beside the journal.
     fn forget(&self);
 
-    /// Forget every key in memory alone, at the end.
+    /// Forget every key in memory only, at the end.
     fn let_go(&self);
 
     fn tally(&self) -> &Tally;
@@ -40,11 +40,11 @@ pub(crate) struct Opened {
     /// Bytes that wait before they are written.
     together: u64,
     lock: Weak<Lock>,
-    /// Set before what waits is written for the last time, so that nothing joins it that would be thrown away.
+    /// Set before the last write of what waits, so that nothing joins it that would be lost.
     closed: AtomicBool,
-    /// Whether everything was forgotten, and no flush has told.
+    /// Whether everything was forgotten and no flush has reported it.
     forgot: AtomicBool,
-    /// None when it was closed. Taken before every lock of the tier.
+    /// `None` once it is closed. Locked before every lock of the tier.
     journal: Mutex<Option<Journal>>,
 }
 
@@ -60,14 +60,15 @@ impl Opened {
         }
     }
 
-    /// Whether there is a journal to use. No lock may be taken before this is known: in a forked process one may be
-    /// held by a thread that is not there. Who adds to what waits asks once more under the lock of that: the tier may be
-    /// closed meanwhile.
+    /// Whether there is a journal to use. Ask before taking any lock: in a forked process, one may
+    /// be held by a thread that does not exist. Whoever adds to the queue asks again under its
+    /// lock, because the tier may be closed meanwhile.
     pub(crate) fn is_open(&self) -> bool {
         !self.closed.load(Relaxed) && self.is_ours()
     }
 
-    /// Whether the files in the directory may be changed, which another process may have by now.
+    /// Whether this process may change the files in the directory; another process may have them by
+    /// now.
     pub(crate) fn holds(&self, tier: &impl Tended) -> bool {
         self.is_open() && !(self.is_taken() && self.is_lost(&mut self.journal.lock(), tier))
     }
@@ -80,7 +81,8 @@ impl Opened {
         process::id() == self.by
     }
 
-    /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now.
+    /// Write what waits, and sync it. Return whether all earlier puts and deletions are on disk for
+    /// good.
     pub(crate) fn flush(&self, tier: &impl Tended) -> bool {
         if !self.is_open() {
             return false;
@@ -90,13 +92,14 @@ impl Opened {
         journal.is_some() && !self.forgot.swap(false, Relaxed)
     }
 
-    /// Write what waits, so that it outlives the process; only a sync makes it outlive the machine. Tells whether the disk took it.
+    /// Write what waits, so that it outlives the process; only a sync makes it outlive the machine.
+    /// Return whether the disk took it.
     pub(crate) fn write_out(&self, tier: &impl Tended) -> bool {
         self.is_open() && self.write(&mut self.journal.lock(), tier, false)
     }
 
-    /// Write what came of opening the tier, if it is much or the log is larger than it may be: the tier may have been
-    /// larger before.
+    /// Write the changes from opening the tier, if there are many or the log is too large: the tier
+    /// may have been larger before.
     pub(crate) fn begin(&self, tier: &impl Tended, waiting: u64) {
         let mut journal = self.journal.lock();
         if waiting >= self.together || journal.as_ref().is_some_and(|journal| journal.bytes() > tier.log_most()) {
@@ -130,19 +133,20 @@ impl Opened {
         }
     }
 
-    /// Write if so much waits that it pays; tells whether the disk took it.
+    /// Write if enough waits to be worth it; return whether the disk took it.
     pub(crate) fn write_if_much(&self, tier: &impl Tended, waiting: u64) -> bool {
         if waiting < self.together {
             return true;
         }
-        // One writes and the others go on, until too much waits.
+        // One thread writes and the others go on, until too much waits.
         let journal = if waiting < 4 * self.together { self.journal.try_lock() } else { Some(self.journal.lock()) };
         journal.is_none_or(|mut journal| self.write(&mut journal, tier, false))
     }
 
-    /// Write what waits. If that cannot be done, everything is forgotten: the log has older values than were put.
+    /// Write what waits. If that fails, everything is forgotten, because the log has older values
+    /// than were put.
     fn write(&self, journal: &mut Option<Journal>, tier: &impl Tended, sync: bool) -> bool {
-        // Asked again at the end, since the directory may have been removed meanwhile.
+        // Checked again at the end, since the directory may have been removed meanwhile.
         !self.is_lost(journal, tier) && self.write_own(journal, tier, sync) && !self.is_lost(journal, tier)
     }
 
@@ -161,7 +165,8 @@ impl Opened {
 }
 
 impl Opened {
-    /// Whether somebody has taken the lock away: then another process may use the files, and this one lets go of them as they are.
+    /// Whether the lock was removed or replaced: then another process may use the files, and this
+    /// one lets go of them as they are.
     fn is_lost(&self, journal: &mut Option<Journal>, tier: &impl Tended) -> bool {
         let is_lost = journal.is_some() && self.is_taken();
         if is_lost {

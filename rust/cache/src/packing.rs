@@ -1,4 +1,4 @@
-//! Values made smaller by zstd, and back.
+//! Compressing values with zstd, and decompressing them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,11 +16,11 @@ pub(crate) enum Codec {
     Zstd = 1,
 }
 
-/// Bytes of a value for which there may be no memory.
+/// Bytes of a value from which memory may be short.
 const LARGE: usize = 1 << 20;
 
-/// Bytes of a value that is compressed with tables that stay: they are small then, and making them takes longer than
-/// using them.
+/// Maximum bytes of a value that is compressed with kept tables: tables are small then, and making
+/// them takes longer than using them.
 const SMALL: usize = 64 << 10;
 
 thread_local! {
@@ -65,23 +65,23 @@ impl Packed {
     }
 }
 
-/// A copy of a value that many can hold; none if there is no memory for it.
+/// Copy a value, for many holders; `None` if memory is short.
 pub fn shared(value: &[u8]) -> Option<Arc<[u8]>> {
     if value.len() >= LARGE {
-        // An `Arc` ends the process where there is no memory, so that is asked for first.
+        // Without memory, an `Arc` ends the process, so the memory is asked for first.
         reserved(value.len())?;
     }
     Some(value.into())
 }
 
-/// Room for so many bytes, if there is any.
+/// Room for `bytes`; `None` if memory is short.
 fn reserved(bytes: usize) -> Option<Vec<u8>> {
     let mut room = Vec::new();
     room.try_reserve_exact(bytes).ok()?;
     Some(room)
 }
 
-/// A value at a level of zstd, or as it is if that is not larger.
+/// Compress a value at a level of zstd, or return it as it is if that is not larger.
 pub(crate) fn pack(value: &[u8], level: Option<i32>) -> (Codec, Cow<'_, [u8]>) {
     match level.map(|level| compress(value, level)) {
         Some(Ok(body)) if body.len() < value.len() => (Codec::Zstd, body.into()),
@@ -89,7 +89,7 @@ pub(crate) fn pack(value: &[u8], level: Option<i32>) -> (Codec, Cow<'_, [u8]>) {
     }
 }
 
-/// The value of so many bytes that was packed, if it has no more than `most`. Nothing larger is made on the way.
+/// Unpack a value of `length` bytes, if that is at most `most`. Nothing larger is made on the way.
 pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64, most: u64) -> Option<Cow<'_, [u8]>> {
     if length > most {
         return None;
@@ -98,7 +98,7 @@ pub(crate) fn unpack(codec: Codec, body: &[u8], length: u64, most: u64) -> Optio
     if codec == Codec::Plain {
         return (body.len() == length).then_some(body.into());
     }
-    // What a frame says of itself comes before memory is asked for: a small one may claim anything.
+    // Check the size in the frame before asking for memory: a small frame may claim any size.
     if zstd::zstd_safe::get_frame_content_size(body).ok()?.is_some_and(|told| told != length as u64) {
         return None;
     }
@@ -120,7 +120,7 @@ fn compress(value: &[u8], level: i32) -> io::Result<Vec<u8>> {
     })
 }
 
-/// Fill the room that there is, and no more.
+/// Fill the room in `value`, and no more.
 fn decompress(body: &[u8], value: &mut Vec<u8>) -> io::Result<usize> {
     DECOMPRESSOR.with_borrow_mut(|kept| match kept {
         Some(decompressor) => decompressor.decompress_to_buffer(body, value),

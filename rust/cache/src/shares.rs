@@ -1,4 +1,4 @@
-//! Who stays and who goes: the policy of `quick_cache` over weights in bytes.
+//! Eviction: the policy of `quick_cache` over weights in bytes.
 //!
 //! ```text
 //! new -> cold --used again--> hot       85% of the room is for entries that were used again; keys of those that
@@ -6,43 +6,44 @@
 //!         +------> gone <------+
 //! ```
 //!
-//! The room is divided among shards that know nothing of each other, so a shard holds no entry larger than its part.
+//! The room is divided among independent shards, so no entry may be larger than the part of a
+//! shard.
 
 use std::hash::Hash;
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
-/// Part of the room for entries that were used again. Between 0.8 and 0.9 every trace that was tried does well; with more,
-/// those do badly in which what is new is wanted again soon.
+/// Part of the room for entries that were used again. Between 0.8 and 0.9 every trace that was
+/// tried does well; with more, traces do badly in which new entries are soon used again.
 const HOT: f64 = 0.85;
 
-/// Keys remembered after they left, as a share of those that there is room for.
+/// Keys remembered after they left, as a share of those that fit.
 const REMEMBERED: f64 = 1.0;
 
-/// An entry is rarely smaller, so there are no more of them than this gives.
+/// Few entries are smaller than this, which bounds their number.
 const USUAL: u64 = 1 << 10;
 
-/// Most entries that room is made for at once; tables grow.
+/// Maximum entries that room is made for at once; tables grow.
 const TABLE: u64 = 1 << 22;
 
-/// Room that a shard must have before there is another one.
+/// Room for each shard before there is another one.
 const ROOM: u64 = 128 << 20;
 
-/// Most shards.
+/// Maximum shards.
 const SHARDS: u64 = 16;
 
-/// Shards of a room of so many bytes: a power of two, or the library rounds it up.
+/// Number of shards for `bytes`: a power of two, since the library would round up to one.
 pub(crate) fn shards(bytes: u64) -> u64 {
     1 << (bytes / ROOM).clamp(1, SHARDS).ilog2()
 }
 
-/// Keys that a room of so many bytes remembers when they have left.
+/// Number of keys that a room of `bytes` remembers after they left.
 pub(crate) fn remembered(bytes: u64) -> u64 {
     (bytes / USUAL).clamp(1 << 10, TABLE)
 }
 
-/// A cache of so many bytes, and the most that one entry may take.
+/// Make a cache of `bytes`, and return the maximum for one entry, too.
 pub(crate) fn shared<K, V, W, L>(bytes: u64, weighter: W, lifecycle: L) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
 where
     K: Eq + Hash,
@@ -53,7 +54,7 @@ where
     divided(bytes, shards(bytes), weighter, lifecycle)
 }
 
-/// A cache of so many bytes in so many shards, and the most that one entry may take.
+/// Make a cache of `bytes` in `shards` shards, and return the maximum for one entry, too.
 pub(crate) fn divided<K, V, W, L>(
     bytes: u64,
     shards: u64,

@@ -5,9 +5,9 @@
 //! block (a cache line):  | row 0   | row 1   | row 2   | row 3   |     a row: 32 counters of 4 bits
 //! ```
 //!
-//! A key has one block, and there a counter in each row. The smallest of the four is the estimate: others that share
-//! all four can make it too large, never too small. Only the counters that are smallest grow, which spoils less for
-//! others.
+//! A key has one block, and one counter in each row of it. The smallest of the four is the
+//! estimate: other keys that share all four can make it too large, never too small. Only the
+//! smallest counters grow, which spoils less for others.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,14 +15,14 @@ use parking_lot::Mutex;
 
 use crate::KeyRef;
 
-/// Counters of a row of a block.
+/// Counters per row of a block.
 const ROW: usize = 32;
 const ROWS: usize = 4;
-/// Counters of a word.
+/// Counters per word.
 const WORD: usize = 16;
-/// The most that a counter counts to.
+/// Maximum of a counter.
 const MOST: u8 = 15;
-/// Additions to a counter, on the average, after which all are halved.
+/// Average additions per counter after which all are halved.
 const SAMPLE: u64 = 10;
 
 /// How often keys were seen lately.
@@ -48,8 +48,8 @@ struct Place {
 }
 
 impl Sketch {
-    /// A sketch of rows that have so many counters or some more: two bytes for each of them. As many as there are keys
-    /// to tell apart make it a good one.
+    /// Make a sketch whose rows have at least `width` counters; it takes two bytes for each of
+    /// them. A good width is the number of keys to distinguish.
     pub fn new(width: usize) -> Self {
         let blocks = width.div_ceil(ROW).max(1);
         let most = SAMPLE * (blocks * ROW) as u64;
@@ -57,8 +57,8 @@ impl Sketch {
         Self { counters: Mutex::new(Counters { blocks, additions: 0, most }) }
     }
 
-    /// Count a key, and give the estimate with this time: 15 at most. After as many additions as ten times the width,
-    /// all counts and the number of additions are halved.
+    /// Count a key, and return the estimate including this time: 15 at most. After ten additions
+    /// per counter of a row, all counts and the number of additions are halved.
     pub fn add(&self, key: KeyRef<'_>) -> u8 {
         let mut counters = self.counters.lock();
         let place = counters.place(key);
@@ -80,8 +80,8 @@ impl Sketch {
 }
 
 impl Counters {
-    /// The same in every process, so that what a cache keeps of a trace can be seen again. Chosen keys can share counters, which makes their
-    /// counts too large and takes no longer.
+    /// The same in every process, so that what a cache does with a trace can be reproduced. Chosen
+    /// keys can share counters; that makes their counts too large and takes no longer.
     fn place(&self, key: KeyRef<'_>) -> Place {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -97,7 +97,7 @@ impl Counters {
         place.at.iter().map(|at| block.get(*at)).min().unwrap_or(0)
     }
 
-    /// Make the counters of a key at least so large.
+    /// Raise the counters of a key to at least `count`.
     fn raise(&mut self, place: &Place, count: u8) {
         let block = &mut self.blocks[place.block];
         for at in place.at {
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!((sketch.count(often), sketch.count(once)), (15, 1));
         sketch.add(often);
         assert_eq!((sketch.count(often), sketch.count(once)), (7, 0));
-        // The additions are, too.
+        // The number of additions is halved, too.
         for _ in 0..160 {
             sketch.add(often);
         }

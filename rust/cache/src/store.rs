@@ -6,9 +6,9 @@
 //! get ------------> +-- in memory until it is written, then there
 //! ```
 //!
-//! Who stays is decided in memory, by the policy of the memory tier over the sizes of the entries; all keys are there.
-//! What a crash loses is the latest writes: the store is then as after some earlier one, and at least as after the last
-//! sync.
+//! Eviction is decided in memory, by the policy of the memory tier over the sizes of the entries;
+//! all keys are in memory. A crash loses the latest writes: the store is then as after some earlier
+//! one, and no older than the last sync.
 
 use std::io;
 use std::path::Path;
@@ -28,25 +28,26 @@ use crate::shares::shared;
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
 
-/// What an entry takes beside its key and its value: its places in memory and the head of its record.
+/// Bytes of an entry besides its key and its value: its places in memory and the head of its
+/// record.
 const OVERHEAD: u64 = 96;
 
-/// The least that a segment of the log is large, and its part of the store: enough of them to give room back in small
-/// steps, and not so many that a process may not have them open.
+/// Minimum bytes of a segment of the log, and segments per store: enough to free room in small
+/// steps, and few enough for a process to keep them open.
 const SEGMENT: u64 = 1 << 20;
 const SEGMENTS: u64 = 32;
 
-/// A tier in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the process
-/// that opened it.
+/// A tier in a directory. In a forked process it is empty and keeps nothing: the directory belongs
+/// to the process that opened it.
 pub struct Store {
     opened: Opened,
     level: Option<i32>,
-    /// Bytes that the log may take before its dead records are cleared away.
+    /// Bytes that the log may take before its dead records are removed.
     log_most: u64,
     shares: Cache<Key, Entry, Bytes, DefaultHashBuilder, Left>,
     most: u64,
     tally: Tally,
-    /// Changes of `shares` and of the queue go together, under this lock.
+    /// `shares` and the queue change together, under this lock.
     queue: Mutex<Queue>,
 }
 
@@ -57,7 +58,7 @@ struct Entry {
     slot: Arc<Slot>,
 }
 
-/// Bytes that an entry takes. A damaged file may claim any size of a value.
+/// Bytes that an entry takes. A damaged file may claim a value of any size.
 pub(crate) fn weight(key: KeyRef<'_>, packed: u64) -> u64 {
     (key.bytes.len() as u64 + OVERHEAD).saturating_add(packed)
 }
@@ -84,15 +85,15 @@ impl Lifecycle<Key, Entry> for Left {
 }
 
 impl Store {
-    /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of
-    /// zstd where that makes them smaller.
+    /// Open a tier of `bytes` in a directory, which is made if it is missing. Values are compressed
+    /// at a level of zstd where that makes them smaller.
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         Self::open_or(Begin::IfMissing, directory, bytes, level)
     }
 
-    /// The same, and whether a tier may begin where there is none.
+    /// As [`Self::open`]; `begin` says whether a new tier may begin.
     pub fn open_or(begin: Begin, directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
-        // Wherever the process goes later, the files stay where they are.
+        // The files stay where they are, wherever the process goes later.
         let directory = std::path::absolute(directory)?;
         claim_log(&directory, begin)?;
         let lock = Lock::take(&[&directory])?;
@@ -129,7 +130,8 @@ impl Store {
         self.leave(&mut queue, &left);
     }
 
-    /// Count an entry in; gives those that it drives out, among them itself if the policy lets go of it at once.
+    /// Count an entry in; return those that it drives out, including itself if the policy drops it
+    /// at once.
     fn share(&self, key: &Key, entry: Entry) -> Vec<(Key, Entry)> {
         let slot = Arc::clone(&entry.slot);
         let mut left = Vec::new();
@@ -139,7 +141,7 @@ impl Store {
         left
     }
 
-    /// What was driven out must not be found again.
+    /// Delete driven-out entries from the log, so that they are not found again.
     fn leave(&self, queue: &mut Queue, left: &[(Key, Entry)]) {
         for (key, _) in left {
             queue.delete(key.clone());
@@ -147,12 +149,12 @@ impl Store {
         self.tally.evictions.add(left.len() as u64);
     }
 
-    /// Keep a value; gives what had to leave, too.
+    /// Keep a value; return what had to leave, too.
     fn keep(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Vec<(Key, Entry)>) {
         if !self.opened.is_open() {
             return (Put::Failed, Vec::new());
         }
-        // However small it is packed: what is larger is not unpacked again.
+        // The unpacked size counts: a larger value would not be unpacked again.
         let bytes = weight(key, value.len() as u64);
         if bytes > self.most {
             self.delete(key);
@@ -306,7 +308,7 @@ impl Lasting for Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        // In a forked process this does nothing.
+        // This does nothing in a forked process.
         self.close();
     }
 }

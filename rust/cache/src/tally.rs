@@ -1,11 +1,11 @@
-//! What a tier counts.
+//! The counters of a tier.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Counts;
 use crate::log::Lost;
 
-/// Counters of a tier, which threads add to at once.
+/// Counters of a tier that several threads add to at once.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) hits: Counter,
@@ -21,7 +21,7 @@ pub(crate) struct Tally {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// One more.
+    /// Add one.
     pub(crate) fn one(&self) {
         self.add(1);
     }
@@ -36,12 +36,12 @@ impl Counter {
 }
 
 impl Tally {
-    /// A key was asked for.
+    /// Count a request for a key.
     pub(crate) fn asked(&self, found: bool) {
         if found { &self.hits } else { &self.misses }.one();
     }
 
-    /// A value was not to be had.
+    /// Count a value that could not be read.
     pub(crate) fn lost(&self, why: &Lost) {
         match why {
             Lost::Damaged => &self.damaged,

@@ -1,38 +1,40 @@
-//! What every tier can do.
+//! The interface of every tier.
 
 use std::sync::Arc;
 
 use crate::{Key, KeyRef};
 
-/// Bytes by key.
+/// A tier: bytes by key.
 pub trait Tier: Send + Sync {
     /// The value of a key.
     fn get(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>>;
 
-    /// The values of keys, in their order.
+    /// The values of keys, in the order of the keys.
     fn get_many(&self, keys: &[KeyRef<'_>]) -> Vec<Option<Arc<[u8]>>> {
         keys.iter().map(|key| self.get(*key)).collect()
     }
 
-    /// Keep a value under a key, in place of the one that is there.
+    /// Keep a value under a key, in place of an earlier one.
     fn put(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> Put {
         self.put_evicting(key, value).0
     }
 
-    /// The same, and hand out what had to leave to make room: not the value that was replaced, but the one that has just
-    /// come, if that is the one to leave. Those that cannot be read are left out, and what is more than can be handed out.
+    /// As [`Self::put`], and return what had to leave to make room: not a replaced value, but the
+    /// new one if that has to leave. Values that cannot be read are left out, and so are those
+    /// beyond what can be handed out.
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted);
 
-    /// Forget a key; tells whether it was there.
+    /// Forget a key; return whether it was present.
     fn delete(&self, key: KeyRef<'_>) -> bool;
 
-    /// Whether the key is there. This is no use of it: what is evicted next stays the same.
+    /// Whether a key is present. This does not count as a use, so it does not change what is
+    /// evicted next.
     fn contains(&self, key: KeyRef<'_>) -> bool;
 
-    /// Keys that are there.
+    /// Number of keys.
     fn len(&self) -> usize;
 
-    /// Whether no key is there.
+    /// Whether there are no keys.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -40,68 +42,70 @@ pub trait Tier: Send + Sync {
     /// Bytes that count against the size of the tier.
     fn bytes(&self) -> u64;
 
-    /// Forget everything. Where the tier outlives the process and the disk refuses, this is counted, and the next flush
-    /// tells.
+    /// Forget everything. If the tier outlives the process and the disk refuses, this is counted,
+    /// and the next flush reports it.
     fn clear(&self);
 
-    /// The same, with a pause after each of many steps. No lock is held meanwhile.
+    /// As [`Self::clear`], with a pause after each of many steps. No lock is held during a pause.
     fn clear_in_steps(&self, pause: &mut dyn FnMut()) {
         self.clear();
         pause();
     }
 
-    /// Every key, in no order.
+    /// Every key, in no particular order.
     fn keys(&self) -> Vec<Key>;
 
-    /// The same, with a pause after each of many steps. No lock is held meanwhile.
+    /// As [`Self::keys`], with a pause after each of many steps. No lock is held during a pause.
     fn keys_in_steps(&self, pause: &mut dyn FnMut()) -> Vec<Key> {
         let keys = self.keys();
         pause();
         keys
     }
 
-    /// What happened so far.
+    /// What has been counted so far.
     fn counts(&self) -> Counts;
 }
 
 /// A tier that outlives the process.
 pub trait Lasting: Tier {
-    /// Write what waits, and sync it; tells whether what was put and deleted before is on disk for good now. If it is not,
-    /// everything is forgotten, now or at an earlier write that the disk refused.
+    /// Write what waits, and sync it. Return whether all earlier puts and deletions are on disk for
+    /// good. If not, everything is forgotten, now or at an earlier write that the disk refused.
     fn flush(&self) -> bool;
 
-    /// Write what waits to the files, so that it outlives the process; tells whether the disk took it.
+    /// Write what waits to the files, so that it outlives the process. Return whether the disk took
+    /// it.
     fn write_out(&self) -> bool;
 
-    /// Write what waits, and close the files: from now on nothing is there, and nothing is kept.
+    /// Write what waits, and close the files: from now on the tier is empty and keeps nothing.
     fn close(&self);
 }
 
 /// Keys and values that had to leave a tier.
 pub type Evicted = Vec<(Key, Arc<[u8]>)>;
 
-/// What became of a value that was put.
+/// The outcome for a value that was put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// It is kept, until something else needs the room.
     Kept,
-    /// It is larger than anything that the tier keeps. An earlier value of the key is gone, for it is outdated.
+    /// It is larger than anything that the tier keeps. An earlier value of the key is gone, because
+    /// it is outdated.
     TooLarge {
         /// Bytes that it would have taken.
         bytes: u64,
-        /// Most that an entry may take.
+        /// Maximum bytes of an entry.
         most: u64,
     },
-    /// The disk refuses. An earlier value of the key is gone.
+    /// The disk refused. An earlier value of the key is gone.
     Failed,
 }
 
-/// What happened in a tier since it was made.
+/// Events in a tier since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Values found.
     pub hits: u64,
-    /// Keys that were not there.
+    /// Keys not found.
     pub misses: u64,
     /// Values kept.
     pub puts: u64,

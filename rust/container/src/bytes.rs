@@ -1,37 +1,38 @@
-//! Numbers in bytes, and checksums at their end. All integers in files are little endian, all checksums CRC32C.
+//! Numbers in bytes, and checksums at their end. All integers in files are little endian, all
+//! checksums CRC32C.
 
 /// Bytes of a checksum.
 pub const CHECKSUM: usize = 4;
 
-/// What is wrong with bytes that do not end with their checksum.
+/// A checksum mismatch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongChecksum {
-    /// The checksum that they end with.
+    /// The checksum stored at the end of the bytes.
     pub expected: u32,
-    /// The checksum that they have.
+    /// The checksum computed from the bytes.
     pub got: u32,
 }
 
-/// Put the checksum of all bytes before the last four into the last four. It goes on from `seed`, the checksum of what is meant to
-/// come before: 0 for nothing.
+/// Write the checksum of all bytes before the last four into the last four. It continues from
+/// `seed`, the checksum of whatever precedes these bytes: 0 for nothing.
 pub fn seal(seed: u32, bytes: &mut [u8]) {
     let (summed, stored) = bytes.split_at_mut(bytes.len() - CHECKSUM);
     stored.copy_from_slice(&crc32c::crc32c_append(seed, summed).to_le_bytes());
 }
 
-/// Check that bytes were [sealed](seal) with this seed.
+/// Check that the bytes were [sealed](seal) with this seed.
 pub fn check_seal(seed: u32, bytes: &[u8]) -> Result<(), WrongChecksum> {
     let (summed, stored) = bytes.split_at(bytes.len() - CHECKSUM);
     let (expected, got) = (u32_at(stored, 0), crc32c::crc32c_append(seed, summed));
     if expected == got { Ok(()) } else { Err(WrongChecksum { expected, got }) }
 }
 
-/// The number in the four bytes from `at` on, which must be there.
+/// Return the number in the four bytes at `at`, which must be in range.
 pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes"))
 }
 
-/// The number in the eight bytes from `at` on, which must be there.
+/// Return the number in the eight bytes at `at`, which must be in range.
 pub fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"))
 }

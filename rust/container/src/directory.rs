@@ -1,4 +1,4 @@
-//! Making the names in a directory last.
+//! Syncing a directory, so that the names in it survive a power cut.
 
 use std::fs::File;
 use std::io;
@@ -6,12 +6,12 @@ use std::path::Path;
 
 /// Make the names in a directory survive a power cut.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
-    // Windows has no call to sync one.
+    // Windows has no call that syncs a directory.
     if cfg!(not(unix)) {
         return Ok(());
     }
     match File::open(path)?.sync_all() {
-        // File systems that have nothing to sync in a directory refuse the call.
+        // File systems with nothing to sync in a directory refuse the call.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => Ok(()),
         result => result,
     }

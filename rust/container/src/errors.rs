@@ -1,4 +1,4 @@
-//! Why files are not read.
+//! Errors of reading files.
 
 use std::io;
 
@@ -6,15 +6,15 @@ use thiserror::Error;
 
 use crate::open::NotRegular;
 
-/// What is wrong with a file, and where.
+/// Damage in a file, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{file}: {what}{}", at(*offset))]
 pub struct Corruption {
     /// Name of the file in its directory.
     pub file: String,
-    /// What is wrong.
+    /// Description of the damage.
     pub what: String,
-    /// Where in the file; `None` if it is the file as a whole.
+    /// Byte offset in the file; `None` for the file as a whole.
     pub offset: Option<u64>,
 }
 
@@ -22,10 +22,10 @@ fn at(offset: Option<u64>) -> String {
     offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default()
 }
 
-/// Why something was not read.
+/// Why a read failed.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// A file is not what it must be.
+    /// A file is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
     /// The system refused an operation.
@@ -36,7 +36,7 @@ pub enum ReadError {
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegular>()) {
-            // What stands in place of a file is damage like any other.
+            // Anything else in the place of a file counts as damage.
             Some(NotRegular { name, got }) => {
                 let what = format!("expected a regular file, got {got}");
                 Self::Corrupt(Corruption { file: name.clone(), what, offset: None })

@@ -1,4 +1,5 @@
-//! New files in the directory of a collection: written beside their place, synced, and put there by a rename.
+//! New files in the directory of a collection: written under a temporary name, synced, and renamed
+//! into place.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,13 +8,13 @@ use crate::identity::Identity;
 use crate::replace::{Draft, replace};
 use crate::vfs::{Vfs, VfsFile};
 
-/// Ending of a file that is being written.
+/// Suffix of a file that is being written.
 const TEMPORARY: &str = ".tmp";
 
-/// The directory of a collection, to make files in.
+/// The directory of a collection, as a place for new files.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'a> {
-    /// Where the directory is.
+    /// The file system of the directory.
     pub vfs: &'a dyn Vfs,
     /// The directory.
     pub dir: &'a Path,
@@ -26,13 +27,14 @@ pub struct Files<'a> {
 }
 
 impl<'a> Files<'a> {
-    /// The directory of a collection that has a file `witness`.
+    /// Describe the directory of a collection whose file `witness` sets the permissions of new
+    /// files.
     pub fn new(vfs: &'a dyn Vfs, dir: &'a Path, identity: Identity, witness: &'static str) -> Self {
         Self { vfs, dir, identity, like: dir, witness }
     }
 
-    /// Write a file through `write`. When this returns, the file is whole and on disk; when it fails, nothing has its name,
-    /// unless it was the directory that could not be synced.
+    /// Write a file through `write`. On success the file is whole and on disk. On failure nothing
+    /// has its name, unless only the sync of the directory failed.
     pub fn write<E: From<io::Error>>(
         &self,
         name: &str,
@@ -41,7 +43,8 @@ impl<'a> Files<'a> {
         replace(self.begin(name)?, &self.dir.join(name), write)
     }
 
-    /// Begin a file under a temporary name, in place of what a failure left. No file of anybody else has this name.
+    /// Begin a file under a temporary name, replacing what an earlier failure left. Only this
+    /// collection uses this name.
     pub fn begin(&self, name: &str) -> io::Result<(Draft<'a>, Box<dyn VfsFile>)> {
         let (temporary, like) = (self.temporary(name), self.like.join(self.witness));
         match Draft::begin(self.vfs, temporary.clone(), Some(&like)) {
@@ -53,18 +56,18 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Where a file is written before it has its name.
+    /// The path of a file until it gets its own name.
     fn temporary(&self, name: &str) -> PathBuf {
         self.dir.join(format!("{name}.{}{TEMPORARY}", self.identity))
     }
 }
 
-/// Whether a name is that of a file which the collection was writing.
+/// Whether `name` is a temporary file of this collection.
 pub fn is_temporary_of(name: &str, identity: Identity) -> bool {
     !identity.is_none() && name.ends_with(&format!(".{identity}{TEMPORARY}"))
 }
 
-/// Whether a name is that of a file which some collection was writing.
+/// Whether `name` is a temporary file of any collection.
 pub fn is_temporary(name: &str) -> bool {
     let identity = name.strip_suffix(TEMPORARY).and_then(|name| name.rsplit_once('.')).map(|(_, identity)| identity);
     identity.is_some_and(|identity| {
@@ -72,7 +75,7 @@ pub fn is_temporary(name: &str) -> bool {
     })
 }
 
-/// Make a directory, and those above it that are missing, so that they last. It is fine if the directory is there.
+/// Make a directory and its missing parents, and sync them. An existing directory is fine.
 pub fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Result<()> {
     match vfs.create_dir(dir, like) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -85,7 +88,7 @@ pub fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Res
     sync_parent(vfs, dir)
 }
 
-/// Make the name of a directory last.
+/// Sync the parent of a directory, so that its name survives a power cut.
 pub fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
     match dir.parent() {
         Some(parent) if parent == Path::new("") => vfs.sync_dir(Path::new(".")),

@@ -5,19 +5,21 @@ use std::hash::{BuildHasher, RandomState};
 use std::process;
 use std::time::SystemTime;
 
-/// The identity of a collection: random, in every file of it, so that a file of another one is noticed.
+/// The identity of a collection: random and stored in all of its files, so that a file of another
+/// collection is noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity(pub [u8; Identity::LEN]);
 
 impl Identity {
-    /// Its bytes.
+    /// Length in bytes.
     pub const LEN: usize = 16;
-    /// In files of a format that knew none.
+    /// Stands for files of an older format, which stored no identity.
     pub const NONE: Self = Self([0; Self::LEN]);
 
-    /// One that no other collection has.
+    /// Make an identity that no other collection has.
     pub fn random() -> Self {
-        // The system seeds a thread's hashers. A forked process has the same seeds, and another id.
+        // The system seeds each thread's hashers. A forked process has the same seeds but another
+        // id.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let half = |part: u8| RandomState::new().hash_one((now, process::id(), part)).to_le_bytes();
         let mut bytes = [1; Self::LEN];
@@ -26,24 +28,26 @@ impl Identity {
         Self(bytes)
     }
 
-    /// The identity at a place in a header.
+    /// Read the identity at byte `at` of a header.
     pub fn at(bytes: &[u8], at: usize) -> Self {
         Self(bytes[at..].first_chunk().copied().unwrap_or_default())
     }
 
-    /// Whether it is that of files of a format that knew none.
+    /// Whether this stands for a file of an older format, which stored no identity.
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// What is wrong with a file that has this one in the collection of that one, which is known by the file `witness`.
+    /// The error text for a file with this identity in another collection, which is known by the
+    /// file `witness`.
     pub fn is_foreign(self, collection: Self, witness: &str) -> String {
         format!(
-            "header: expected a file of the collection {collection}, as {witness} is, got one of {self}: one of the two is from elsewhere"
+            "header: expected a file of collection {collection}, like {witness}, got one of {self}: one of the two is foreign"
         )
     }
 
-    /// Whether a file that has this one can belong to the collection of that one: files of older formats have none.
+    /// Whether a file with this identity can belong to `collection`: files of older formats have
+    /// none.
     pub fn fits(self, collection: Self) -> bool {
         self == collection || self.is_none() || collection.is_none()
     }

@@ -1,14 +1,16 @@
-//! Files of tiercel: how they are opened, locked, replaced, and what holds them together.
+//! Files of tiercel: how to open, lock and replace them, and their formats.
 //!
-//! A directory of ours may hold anything when we come to it: a link to a file of somebody else, a pipe that blocks whoever opens it, a
-//! device that never ends. So every file is opened through this crate: regular files only, no symbolic links followed where we
-//! write, and a new file never takes the place of one that is there. What is wrong is told with names as Python writes them.
+//! One of our directories may hold anything when we open it: a link to someone else's file, a pipe
+//! that blocks its opener, a device that never ends. Every file is therefore opened through this
+//! crate: it opens only regular files, follows no symbolic links where we write, and never puts a
+//! new file in the place of an existing one. Messages quote names as Python does.
 //!
-//! [`SectionWriter`] and its readers are the format of all files that are written once.
+//! [`SectionWriter`] and its readers implement the format of all files that are written once.
 //!
-//! [`log`] has what is only added to.
+//! [`log`] implements files that are only appended to.
 //!
-//! [`Vfs`] is all that touches a disk as one trait; `sim` is a disk in memory that fails and crashes as tests tell it.
+//! [`Vfs`] puts all disk access behind one trait; `sim` is an in-memory disk that fails and crashes
+//! when tests ask for it.
 #![forbid(unsafe_code)]
 
 mod bytes;
@@ -50,8 +52,8 @@ pub use sections::{
 pub use sector::{SECTOR, read_sector, write_sector};
 pub use vfs::{OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock, VfsWriter};
 
-/// Whether an entry of a directory is one that file systems and desktops make by themselves: a directory with nothing else in it is empty
-/// to its users.
+/// Whether file systems or desktops make this directory entry by themselves. Users see a directory
+/// with nothing else in it as empty.
 pub fn comes_by_itself(name: &str) -> bool {
     matches!(name, "lost+found" | ".DS_Store")
 }

@@ -13,10 +13,10 @@ use crate::room::NoRoom;
 /// Why a lock was not taken.
 #[derive(Debug, Error)]
 pub enum LockError {
-    /// Somebody has it.
+    /// Another opener holds it.
     #[error("locked by another opener")]
     Held {
-        /// The process that has it, if it [said so](Lock::sign).
+        /// The process that holds it, if it [signed](Lock::sign).
         pid: Option<u32>,
     },
     /// The file cannot be used.
@@ -26,8 +26,8 @@ pub enum LockError {
 
 /// A file that is locked against all other openers until this is dropped.
 ///
-/// The system locks the file and not its name: whoever removes the file lets the next opener lock another one. [`Lock::check`]
-/// notices.
+/// The system locks the file, not its name: once the file is removed, the next opener locks a new
+/// one. [`Lock::check`] notices this.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
@@ -36,8 +36,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Lock the file at `path`, which is made if it is missing. Only who may write the file can take the lock: the file is private when it
-    /// is made, and whoever may only read it is shut out of it.
+    /// Lock the file at `path`, which is made if it is missing. Only users who may write the file
+    /// can take the lock: a new file is private, and read-only users lose their access.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         loop {
             let file = crate::open_or_create(path)?;
@@ -47,7 +47,7 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(error.into()),
             }
             let lock = Self { path: path.to_owned(), taken_by: process::id(), file };
-            // Otherwise the file was replaced between its opening and the lock.
+            // Otherwise the file was replaced after it was opened: try again.
             if lock.is_in_place()? {
                 lock.shut_out_readers()?;
                 return Ok(lock);
@@ -55,19 +55,20 @@ impl Lock {
         }
     }
 
-    /// Say in the file that this process holds the lock.
+    /// Write the id of this process into the file.
     pub fn sign(&self) -> io::Result<()> {
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
         match writeln!(file, "{}", process::id()) {
-            // The number is there to help.
+            // The id is only informative.
             Err(error) if NoRoom::of(&error).is_some() => Ok(()),
             written => written,
         }
     }
 
-    /// Check that the locked file still has its name. After an error another process may hold a lock on a file of that name.
+    /// Check that the locked file still has its name. After an error another process may hold a
+    /// lock on a file of that name.
     pub fn check(&self) -> io::Result<()> {
         if self.is_in_place()? {
             return Ok(());
@@ -80,7 +81,7 @@ impl Lock {
         is_at(&self.file, &self.path)
     }
 
-    /// Whoever may open the file can lock it, even if only to read.
+    /// Remove the access of read-only users: whoever can open the file can lock it.
     #[cfg(unix)]
     fn shut_out_readers(&self) -> io::Result<()> {
         use std::fs::Permissions;
@@ -91,32 +92,33 @@ impl Lock {
             return Ok(());
         }
         match self.file.set_permissions(Permissions::from_mode(private)) {
-            // The file is another user's, who made it so.
+            // The file belongs to another user, who chose its mode.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
             result => result,
         }
     }
 
     #[cfg(not(unix))]
-    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on the systems that have something to do")]
+    #[expect(clippy::unnecessary_wraps, clippy::unused_self, reason = "the same signature as on Unix")]
     fn shut_out_readers(&self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// The process that signed the file of a lock.
+/// The id of the process that signed the file of a lock.
 fn signature(file: File) -> Option<u32> {
     let mut pid = String::new();
-    // The number is there to help; without it the answer is the same. Nobody needs more digits.
+    // The id is only informative, so errors do not matter. No id has more than 20 digits.
     let _ = file.take(20).read_to_string(&mut pid);
     pid.trim().parse().ok()
 }
 
 impl Drop for Lock {
-    /// A forked process has the same lock, which would last for as long as that process does. It must not let go of it itself.
+    /// Unlock explicitly: a forked process shares the lock, which would otherwise last as long as
+    /// that process. The fork itself must not unlock.
     fn drop(&mut self) {
         if process::id() == self.taken_by {
-            // If that fails, closing the file does it.
+            // If this fails, closing the file unlocks it.
             let _ = self.file.unlock();
         }
     }

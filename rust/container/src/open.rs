@@ -1,4 +1,4 @@
-//! Opening regular files, and nothing else.
+//! Opening regular files only.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io;
@@ -6,18 +6,19 @@ use std::path::Path;
 
 use thiserror::Error;
 
-/// Something that is not a regular file stands where one was expected. [`io::Error::get_ref`] gives it.
+/// Something other than a regular file stands where one was expected. [`io::Error::get_ref`]
+/// returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{name}: expected a regular file, got {got}")]
 pub struct NotRegular {
     /// The last part of the path.
     pub name: String,
-    /// What stands there.
+    /// The kind of thing found instead, such as "a pipe".
     pub got: &'static str,
 }
 
 impl NotRegular {
-    /// Whether this is what an error says.
+    /// Whether an error is of this kind.
     pub fn is(error: &io::Error) -> bool {
         error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
     }
@@ -46,7 +47,8 @@ pub fn open_to_write(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true), false)
 }
 
-/// Open a regular file to read and write it, or make one that only its owner may use. A symbolic link is refused.
+/// Open a regular file to read and write it, or make one that only its owner may use. A symbolic
+/// link is refused.
 pub fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
@@ -55,8 +57,8 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
     open(path, &mut options, false)
 }
 
-/// Make a file to read and write it; fails if anything has its name, a symbolic link that leads nowhere included. It gets the permissions
-/// of the file `like`, if that is there, and the usual ones otherwise.
+/// Make a file to read and write; fails if anything has its name, even a symbolic link that leads
+/// nowhere. It gets the permissions of the file `like` if that exists, else the usual ones.
 pub fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
     let old = match like.map(std::fs::symlink_metadata) {
         Some(Ok(old)) if old.is_file() => Some(old),
@@ -83,7 +85,7 @@ fn open(path: &Path, options: &mut OpenOptions, through_links: bool) -> io::Resu
     set_flags(options, through_links);
     let file = match options.open(path) {
         Ok(file) => file,
-        // The codes for what is no regular file differ between systems.
+        // Error codes for files that are not regular differ between systems.
         Err(error) => return Err(describe(path, through_links).map_or(error, |got| NotRegular::error(path, got))),
     };
     match kind(file.metadata()?.file_type()) {
@@ -92,8 +94,9 @@ fn open(path: &Path, options: &mut OpenOptions, through_links: bool) -> io::Resu
     }
 }
 
-/// The file under a descriptor above those of standard input, output and error. In a process that was started without them, the file
-/// would get one of theirs, and be written over by the first message of whatever prints one.
+/// Move the file to a descriptor above those of standard input, output and error. In a process
+/// started without them, the file would take one of their numbers, and the first message printed
+/// would overwrite it.
 #[cfg(unix)]
 fn above_standard(file: File) -> io::Result<File> {
     use std::os::fd::AsRawFd;
@@ -105,7 +108,7 @@ fn above_standard(file: File) -> io::Result<File> {
 }
 
 #[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as on the systems that have something to do")]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as on Unix")]
 fn above_standard(file: File) -> io::Result<File> {
     Ok(file)
 }
@@ -113,7 +116,7 @@ fn above_standard(file: File) -> io::Result<File> {
 #[cfg(unix)]
 fn set_flags(options: &mut OpenOptions, through_links: bool) {
     use rustix::fs::OFlags;
-    // A pipe would block the call until somebody opens its other end.
+    // Without `NONBLOCK`, a pipe would block the call until its other end is opened.
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if !through_links {
         flags |= OFlags::NOFOLLOW;
@@ -129,13 +132,13 @@ fn set_flags(options: &mut OpenOptions, through_links: bool) {
     }
 }
 
-/// What stands at a path that could not be opened, unless it is a regular file or nothing.
+/// Describe what stands at a path that could not be opened; `None` for a regular file or nothing.
 fn describe(path: &Path, through_links: bool) -> Option<&'static str> {
     let there = if through_links { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) };
     kind(there.ok()?.file_type())
 }
 
-/// What a file is, unless it is a regular one.
+/// Describe a file type; `None` for a regular file.
 fn kind(there: FileType) -> Option<&'static str> {
     if there.is_file() {
         return None;

@@ -1,9 +1,10 @@
-//! Who may use a file that replaces another one.
+//! Permissions of a file that replaces another one.
 
 use std::fs::{File, Metadata};
 use std::io;
 
-/// Give `file` the permissions, and where this process may do so the owner and the group, of the file that it will replace.
+/// Give `file` the permissions of the file that it will replace, and its owner and group if this
+/// process may do so.
 #[cfg(unix)]
 pub fn keep_permissions(file: &File, old: &Metadata) -> io::Result<()> {
     use std::fs::Permissions;
@@ -12,7 +13,7 @@ pub fn keep_permissions(file: &File, old: &Metadata) -> io::Result<()> {
     let mut mode = old.mode() & 0o7777;
     // Only a privileged process may give a file away.
     if (new.uid(), new.gid()) != (old.uid(), old.gid()) && fchown(file, Some(old.uid()), Some(old.gid())).is_err() {
-        // What the old group was allowed is not for the new one.
+        // The new group must not get the rights of the old one.
         if new.gid() != old.gid() && fchown(file, None, Some(old.gid())).is_err() {
             mode &= 0o707;
         }
@@ -22,7 +23,7 @@ pub fn keep_permissions(file: &File, old: &Metadata) -> io::Result<()> {
     if file.metadata()?.mode() & 0o7777 == mode { Ok(()) } else { file.set_permissions(Permissions::from_mode(mode)) }
 }
 
-/// Other systems keep permissions in lists that a directory hands down.
+/// Do nothing: other systems keep permissions in lists that files inherit from their directory.
 #[cfg(not(unix))]
 pub fn keep_permissions(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())

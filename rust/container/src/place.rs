@@ -1,10 +1,10 @@
-//! Whether a file is still the one that has its name.
+//! Whether an open file still has its name.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// Whether an open file is the one that has this name now: it was neither removed nor replaced.
+/// Whether the open file still has this name: it was neither removed nor replaced.
 #[cfg(unix)]
 pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     match std::fs::symlink_metadata(path) {
@@ -14,25 +14,25 @@ pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The standard library cannot tell there whether two files are the same.
+/// Whether any file has this name: here the standard library cannot compare files.
 #[cfg(not(unix))]
 pub fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     std::fs::exists(path)
 }
 
-/// Device and number of a file: no two that exist at one time are the same.
+/// Device and inode of a file. No two files that exist at one time share them.
 #[cfg(unix)]
 fn place(file: &std::fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
     (file.dev(), file.ino())
 }
 
-/// Check that an open file is the one that has this name now.
+/// Check that the open file still has this name.
 pub fn check_at(file: &File, path: &Path) -> io::Result<()> {
     if is_at(file, path)? { Ok(()) } else { Err(gone(path)) }
 }
 
-/// What is wrong with a file that no longer has this name.
+/// The error for an open file that no longer has this name.
 pub fn gone(path: &Path) -> io::Error {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     io::Error::other(format!("{name}: the open file was removed or replaced"))

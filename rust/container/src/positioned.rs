@@ -1,4 +1,4 @@
-//! Reading and writing at a place of a file.
+//! Positioned reads and writes.
 
 use std::fs::File;
 use std::io;

@@ -1,8 +1,9 @@
-//! Text in messages, as the users of the package write it.
+//! Quoting text in messages, as Python does.
 
 use std::fmt::Write;
 
-/// A string as Python writes it: `repr`. Whatever a terminal would not show as a character of its own is escaped.
+/// Quote a string like Python's `repr`. Anything that a terminal would not show as a separate
+/// character is escaped.
 pub fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::with_capacity(text.len() + 2);
@@ -26,7 +27,8 @@ pub fn quoted(text: &str) -> String {
     out
 }
 
-/// Whether a character is shown as it is. The standard library knows this of characters within a text, where accents stand on others.
+/// Whether a character is shown unescaped. It is tested after a letter, because the standard
+/// library escapes an accent that stands alone.
 fn is_shown(letter: char) -> bool {
     matches!(letter, '\'' | '"') || String::from_iter(['a', letter]).escape_debug().eq(['a', letter])
 }

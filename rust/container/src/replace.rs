@@ -1,4 +1,5 @@
-//! Replacing a file as a whole or not at all: a new one is written beside its place, synced, and put there by a rename.
+//! Replacing a file as a whole or not at all: the new one is written beside it, synced, and renamed
+//! into place.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,24 +11,24 @@ use crate::directory::directory_of;
 use crate::quoted::quoted;
 use crate::vfs::{OsVfs, Vfs, VfsFile, VfsWriter};
 
-/// A file with a temporary name, which is removed unless it is put in its place or kept.
+/// A file with a temporary name, removed on drop unless it was put in its place or kept.
 #[derive(Debug)]
 pub struct Draft<'a> {
     vfs: &'a dyn Vfs,
-    /// `None` once it has another name or another owner.
+    /// `None` once the file has another name or another owner.
     path: Option<PathBuf>,
 }
 
 impl<'a> Draft<'a> {
-    /// Make a file of this temporary name, in the directory of the file that it will replace. It gets the permissions of the
-    /// file `like`, if that is there.
+    /// Make a file at this temporary path, in the directory of the file that it will replace. It
+    /// gets the permissions of the file `like` if that exists.
     pub fn begin(vfs: &'a dyn Vfs, path: PathBuf, like: Option<&Path>) -> io::Result<(Self, Box<dyn VfsFile>)> {
         let file = vfs.create(&path, like)?;
         Ok((Self { vfs, path: Some(path) }, file))
     }
 
-    /// Put the file, which must be closed and synced, in the place of what has this name. When this fails, what was there still
-    /// is, unless it was the directory that could not be synced.
+    /// Put the file, which must be closed and synced, in the place of `target`. On failure the old
+    /// file is still there, unless only the sync of the directory failed.
     pub fn put(mut self, target: &Path) -> io::Result<()> {
         if let Some(path) = &self.path {
             self.vfs.rename(path, target)?;
@@ -45,20 +46,21 @@ impl<'a> Draft<'a> {
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
-            // What failed before is the error to report.
+            // The earlier failure is the error to report.
             let _ = self.vfs.remove(path);
         }
     }
 }
 
-/// Write the file of a draft through `write` and put it in the place of `target`. When this returns, the file is whole and on disk;
-/// when it fails, `target` is as it was, unless it was the directory that could not be synced.
+/// Write the file of a draft through `write` and put it in the place of `target`. On success the
+/// file is whole and on disk; on failure `target` is unchanged, unless only the sync of the
+/// directory failed.
 pub fn replace<E: From<io::Error>>(
     (draft, file): (Draft<'_>, Box<dyn VfsFile>),
     target: &Path,
     write: impl FnOnce(&dyn VfsFile) -> Result<(), E>,
 ) -> Result<(), E> {
-    // Moved in here, so that it is closed before the draft is removed, as Windows wants it.
+    // Moved in here, so that it is closed before the draft is removed, as Windows requires.
     let file = file;
     write(&*file)?;
     file.sync_all()?;
@@ -66,12 +68,12 @@ pub fn replace<E: From<io::Error>>(
     Ok(draft.put(target)?)
 }
 
-/// Replace the file at a path that the user chose, which may be a link or nothing.
+/// Replace the file at a path that the user chose. The path may be a link, or not exist.
 ///
-/// An error of the system is returned as it came, since one with the path in it would lose its code.
+/// System errors are returned unchanged: adding the path would lose their code.
 pub fn replace_file(path: &Path, write: impl FnOnce(&mut VfsWriter<'_>) -> io::Result<()>) -> io::Result<()> {
     check(path)?;
-    // A directory that cannot be opened cannot be synced: better known before anything changes.
+    // A directory that cannot be opened cannot be synced: fail before anything changes.
     if cfg!(unix) {
         File::open(directory_of(path))?;
     }
@@ -82,7 +84,7 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut VfsWriter<'_>) -> io::R
     })
 }
 
-/// Check that `path` names a file or nothing: a rename would replace a device as readily.
+/// Check that `path` names a file or nothing: a rename would replace a device, too.
 fn check(path: &Path) -> io::Result<()> {
     let (kind, got) = match fs::metadata(path) {
         Ok(there) if there.is_dir() => (io::ErrorKind::IsADirectory, "the directory"),
@@ -93,17 +95,19 @@ fn check(path: &Path) -> io::Result<()> {
     Err(io::Error::new(kind, format!("path: expected a file, got {got} {}", quoted(&path.to_string_lossy()))))
 }
 
-/// A file beside `path` under a name that no other file has, with the permissions of the file that it will replace: a private file
-/// must not become readable by others.
+/// Make a file beside `path` under an unused name, with the permissions of the file that it will
+/// replace: a private file must not become readable by others.
 fn draft_beside(path: &Path) -> io::Result<(Draft<'static>, Box<dyn VfsFile>)> {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
-    // A link is replaced, and with it the file that it led to as far as readers of this path are concerned.
+    // The new file replaces a link itself, but takes the permissions of the link's target, which
+    // readers of this path have seen until now.
     let old = fs::canonicalize(path).ok();
     loop {
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let name = path.with_file_name(format!(".tiercel-{}-{count}.tmp", process::id()));
         match Draft::begin(&OsVfs, name, old.as_deref()) {
-            // Left by a process that was killed, or by another one with this id in another container.
+            // Left by a process that was killed, or used by one with the same id in another
+            // container.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             begun => return begun,
         }
@@ -194,7 +198,7 @@ mod tests {
         replace_file(&path, |out| out.write_all(b"new")).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o600);
-        // A link is replaced, and what it led to stays as it is.
+        // A link is replaced, and its target stays as it is.
         let link = scratch.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         replace_file(&link, |out| out.write_all(b"newer")).unwrap();

@@ -1,10 +1,11 @@
-//! Why a file system takes no more data for now.
+//! Reasons why a file system accepts no more data.
 
 use std::io;
 
 use thiserror::Error;
 
-/// Why a file system takes no more data. Nothing that was written before changes, and the same operation succeeds once the cause is gone.
+/// Why a file system accepts no more data. Nothing written before changes, and the same operation
+/// succeeds once the cause is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NoRoom {
     /// The disk is full.
@@ -22,7 +23,7 @@ pub enum NoRoom {
 }
 
 impl NoRoom {
-    /// What an error says, if that is one of these.
+    /// The reason for an error, if it is one of these.
     pub fn of(error: &io::Error) -> Option<Self> {
         match error.kind() {
             io::ErrorKind::StorageFull => Some(Self::Disk),

@@ -1,4 +1,4 @@
-//! The first sector of a file, which has its header: a disk writes a sector whole or not at all.
+//! The first sector of a file, which holds its header: a disk writes a sector whole or not at all.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use crate::vfs::VfsFile;
 /// Bytes that a disk writes whole or not at all.
 pub const SECTOR: usize = 512;
 
-/// What `decode` makes of the first sector of a file. Another process may be writing it at this
-/// moment: bytes that make no sense are read again, until they are the same twice.
+/// Read and decode the first sector of a file. Another process may be writing it at this moment:
+/// bytes that do not decode are read again until two reads agree.
 pub fn read_sector<T, E>(
     file: &dyn VfsFile,
     decode: impl Fn(&[u8; SECTOR]) -> Result<T, E>,
@@ -24,13 +24,13 @@ pub fn read_sector<T, E>(
     }
 }
 
-/// Replace the first sector of a file. A write that is refused halfway, as by a limit on the size
-/// of files, would leave half of each header: then the old one is put back.
+/// Replace the first sector of a file. A write that is refused halfway, for example by a limit on
+/// the size of files, would leave half of each header: the old one is then put back.
 pub fn write_sector(file: &dyn VfsFile, bytes: &[u8; SECTOR]) -> io::Result<()> {
     let mut old = [0; SECTOR];
     file.read_at(0, &mut old)?;
     file.write_at(0, bytes).inspect_err(|_| {
-        // What can be said of a failure is said of the first.
+        // The first failure is the one to report.
         let _ = file.write_at(0, &old);
     })
 }

@@ -1,5 +1,5 @@
-//! How fast a store commits, beside the plain sync of the disk. `TIERCEL_BENCH_DIR` says where; the default is the
-//! temporary directory.
+//! Speed of commits to a store, compared with a plain sync of the disk. `TIERCEL_BENCH_DIR` names
+//! the directory; the default is the temporary one.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
@@ -24,7 +24,7 @@ fn main() {
     let (p50, p99) = plain_sync(&dir);
     println!("plain write of 4 KiB and sync: p50 {p50:.3} ms, p99 {p99:.3} ms\n");
     println!(
-        "| durability | ids | records/s, batches of 1,000 | one record p50, ms | p99, ms | bytes a record, without vector |"
+        "| durability | ids | records/s, batches of 1,000 | one record p50, ms | p99, ms | bytes per record, without vector |"
     );
     println!("|---|---|---|---|---|---|");
     for durability in [Durability::Always, Durability::Interval, Durability::None] {
@@ -42,7 +42,7 @@ fn measure(dir: &Path, durability: Durability, random: bool) {
     let start = Instant::now();
     for (index, batch) in batches.into_iter().enumerate() {
         store.commit(batch, |_| ()).unwrap();
-        // About the interval of 100 ms.
+        // Roughly the interval of 100 ms.
         if durability == Durability::Interval && index % 4 == 3 {
             store.sync().unwrap();
         }

@@ -18,8 +18,8 @@ use crate::store::Store;
 const CHUNK: u64 = 1 << 20;
 
 impl Store {
-    /// Copy the store, as it is now, to a directory that is empty or not there, and not within that of the store. Commits go on
-    /// meanwhile. If it fails, nothing of the copy is left.
+    /// Copy the store, as it is now, to a directory that is empty or missing, and outside the
+    /// store's own. Commits go on meanwhile. On failure nothing of the copy is left.
     pub fn backup(&self, dir: &Path) -> Result<(), CommitError> {
         self.check_process()?;
         let new = self.check_outside(dir)?;
@@ -31,18 +31,19 @@ impl Store {
             let expected = "path: expected a directory that is absent or empty, got one with files in it";
             return Err(CommitError::Invalid(expected.to_owned()));
         }
-        // A copy is a store of its own: from now on their files must not be mixed.
+        // The copy is a separate store: from now on the files of the two must not be mixed.
         let there =
             Files { vfs: &*self.vfs, dir, identity: Identity::random(), like: &self.dir, witness: RECORDS_FILE };
         let copied = self.copy_to(there);
         if copied.is_err() {
-            // The failure is the error to report, whatever becomes of this.
+            // The first failure is the error to report, even if the removal fails, too.
             let _ = remove_copy(there, &new);
         }
         copied
     }
 
-    /// Check that a directory is not within that of the store. Gives it and those above it that are not there yet, the innermost first.
+    /// Check that a directory is outside the store's own. Return it and those above it that do not
+    /// exist yet, the innermost first.
     fn check_outside(&self, dir: &Path) -> Result<Vec<PathBuf>, CommitError> {
         let mut new = Vec::new();
         let mut above = dir;
@@ -81,7 +82,8 @@ impl Store {
     }
 }
 
-/// Remove what a copy to a directory that was empty has left, the records first, and the directories that were made for it.
+/// Remove what a failed copy to an empty directory left, the records first, and the directories
+/// that were made for it.
 fn remove_copy(there: Files<'_>, new: &[PathBuf]) -> io::Result<()> {
     let is_ours = |name: &String| {
         name == RECORDS_FILE
@@ -129,7 +131,8 @@ fn copy_log(there: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Copy a segment, with sections that this version does not know; what is damaged in it is found and not copied.
+/// Copy a segment, including sections that this version does not know. Damage in it is an error and
+/// is not copied.
 fn copy_segment(there: Files<'_>, segment: &SegmentFile, name: &str) -> Result<(), ReadError> {
     there.write(&segment::file_name(name), |file| {
         let sections: Vec<_> = segment.tags().filter_map(|tag| Some((tag, segment.len(tag)?))).collect();

@@ -1,4 +1,4 @@
-//! What is committed together.
+//! Changes that are committed together.
 
 use crate::errors::CommitError;
 use crate::shared_bytes::SharedBytes;
@@ -6,54 +6,55 @@ use crate::shared_bytes::SharedBytes;
 /// Changes that are committed together or not at all, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    /// What must hold just before the first change; otherwise nothing is changed.
+    /// Conditions that must hold just before the first change; otherwise nothing is changed.
     pub conditions: Vec<Condition>,
     /// The changes.
     pub changes: Vec<Change>,
     /// Bytes of one vector; 0 without vectors.
     pub width: usize,
-    /// The vectors of the upserts that have one, in their order, without gaps.
+    /// The vectors of the upserts that have one, in order and without gaps.
     pub vectors: SharedBytes,
 }
 
-/// A record must be as one batch left it.
+/// Requires a record to be as one batch left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Its id.
     pub id: String,
-    /// The batch that wrote it last, see [`crate::Record::sequence`]; 0 if there must be no such record.
+    /// The batch that must have written it last, see [`crate::Record::sequence`]; 0 if the record
+    /// must not exist.
     pub sequence: u64,
 }
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Put a record under an id, in a new row; an older record of the id is gone.
+    /// Put a record under an id, in a new row. It replaces an older record of the id.
     Upsert {
         /// Its id.
         id: String,
-        /// Whether the next of the packed vectors is its own.
+        /// Whether the next of the packed vectors belongs to it.
         vector: bool,
         /// Its text.
         text: Option<Vec<u8>>,
         /// Its metadata.
         metadata: Option<Vec<u8>>,
     },
-    /// Replace the metadata of a record; row, vector and text stay. Nothing happens to an unknown id.
+    /// Replace the metadata of a record; row, vector and text stay. An unknown id is ignored.
     SetMetadata {
         /// Its id.
         id: String,
         /// The new metadata.
         metadata: Option<Vec<u8>>,
     },
-    /// Remove a record. Nothing happens to an unknown id.
+    /// Remove a record. An unknown id is ignored.
     Delete {
         /// Its id.
         id: String,
     },
 }
 
-/// What a batch became.
+/// The result of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// Its number: 1 for the first batch of a store, then without gaps.
@@ -65,19 +66,19 @@ pub struct Applied {
 /// The rows that a change touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowChange {
-    /// The row where the id stood before.
+    /// The row of the id before the change.
     pub old: Option<u32>,
-    /// The row where it stands now: another one after an upsert, the same after a change of metadata.
+    /// The row of the id after it: a new one after an upsert, the same after a change of metadata.
     pub new: Option<u32>,
 }
 
-/// The most bytes of an id.
+/// Maximum bytes of an id.
 const MAX_ID: usize = u16::MAX as usize;
-/// The most bytes of a text or of metadata.
+/// Maximum bytes of a text or of metadata.
 const MAX_FIELD: usize = 1 << 30;
 
 impl Batch {
-    /// Check what can be told without the store.
+    /// Check all that does not depend on the store.
     pub(crate) fn check(&self) -> Result<(), CommitError> {
         let mut vectors = 0;
         for change in &self.changes {
@@ -98,7 +99,7 @@ impl Batch {
             }
         }
         if vectors > 0 && (self.width == 0 || self.width > MAX_FIELD) {
-            return invalid(format!("width: expected 1 to {MAX_FIELD} bytes a vector, got {}", self.width));
+            return invalid(format!("width: expected 1 to {MAX_FIELD} bytes per vector, got {}", self.width));
         }
         if vectors.checked_mul(self.width) != Some(self.vectors.len()) {
             let (width, got) = (self.width, self.vectors.len());

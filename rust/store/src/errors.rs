@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! Errors of a store.
 
 use std::any::Any;
 use std::io;
@@ -10,28 +10,28 @@ use tiercel_container::{NoRoom, quoted};
 
 pub use tiercel_container::{Corruption, ReadError};
 
-/// What to do about a file that is not there.
+/// Advice for a missing file.
 pub(crate) const RESTORE: &str = "put it back, or restore the whole directory from a backup";
 
 /// Why a store was not opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Another opener has it, in this process or another one.
+    /// Another opener holds it, in this process or another one.
     #[error("already open{}", .pid.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     AlreadyOpen {
-        /// The process, if it can be told.
+        /// The process, if it is known.
         pid: Option<u32>,
     },
-    /// There is no store in the directory.
+    /// The directory has no store.
     #[error("no collection there")]
     NotFound,
-    /// There is none in the directory, but something else, which a new collection must not be mixed with.
+    /// The directory has no store but other files, which a new collection must not be mixed with.
     #[error("expected a collection, an empty directory or none, got a directory with {}", listed(.0))]
     Occupied(Vec<String>),
-    /// There is one already, so none can be created.
-    #[error("a collection is there already")]
+    /// The directory already has a store, so none can be created.
+    #[error("the directory already has a collection")]
     Exists,
-    /// A file is not what it must be.
+    /// A file is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
     /// The system refused an operation.
@@ -45,7 +45,7 @@ impl From<io::Error> for OpenError {
     }
 }
 
-/// Some names of many.
+/// The first few of many names.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown = names.iter().take(SHOWN).map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
@@ -55,23 +55,24 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// Why nothing was committed.
+/// Why a commit failed.
 #[derive(Clone, Debug, Error)]
 pub enum CommitError {
-    /// A write or a sync failed, now or earlier. Nothing is known about what of it reached the disk, so all further writes
-    /// are refused until the store is opened again. Reads go on.
-    #[error("writes are refused, since one failed: {why}; close the collection and open it again")]
+    /// A write or a sync failed, now or earlier. Nobody knows how much of it reached the disk, so
+    /// all further writes are refused until the store is opened again. Reads go on.
+    #[error("writes are refused because one failed: {why}; close the collection and open it again")]
     Failed {
-        /// What failed first.
+        /// The first failure.
         why: String,
     },
-    /// The file system takes nothing more. The batch was rolled back; once there is room again the same call succeeds.
+    /// The file system accepts no more data. The batch was rolled back; once there is room the same
+    /// call succeeds.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
     /// The record database is damaged.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
-    /// The store was opened by the process that forked this one, and only that one may write.
+    /// A forked process tried to write; only the process that opened the store may.
     #[error(
         "process {opened_by} opened the collection, and a forked process cannot write to it: after that process has closed it, open it in this one"
     )]
@@ -79,29 +80,29 @@ pub enum CommitError {
         /// The process that opened the store.
         opened_by: u32,
     },
-    /// The batch is not one.
+    /// An argument is invalid.
     #[error("{0}")]
     Invalid(String),
-    /// A record is not as a condition of the batch says. Nothing was changed.
+    /// A record does not meet a condition of the batch. Nothing was changed.
     #[error("if_sequence: expected {}, got {}; read it again", wanted(id, *expected), found(*actual))]
     Conflict {
         /// Its id.
         id: String,
-        /// The batch that was to have written it last; 0 for no record.
+        /// The batch that should have written it last; 0 for no record.
         expected: u64,
-        /// The batch that has; 0 for no record.
+        /// The batch that did; 0 for no record.
         actual: u64,
     },
-    /// All 2**32 - 1 rows were given out.
+    /// All 2**32 - 1 rows have been used.
     #[error("no rows left: a collection takes 2**32 - 1 upserts")]
     RowsExhausted,
-    /// An operation beside the record database failed. Nothing was changed.
+    /// An operation outside the record database failed. Nothing was changed.
     #[error(transparent)]
     Io(Arc<io::Error>),
 }
 
-/// A write or a sync failed. After this nothing is known about what is on the disk.
-#[expect(clippy::needless_pass_by_value, reason = "as map_err hands it over")]
+/// The error after a failed write or sync: from then on the content of the disk is unknown.
+#[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]
 pub(crate) fn failed(error: io::Error) -> CommitError {
     CommitError::Failed { why: error.to_string() }
 }
@@ -118,20 +119,20 @@ fn found(sequence: u64) -> String {
     if sequence == 0 { "no record".to_owned() } else { format!("sequence {sequence}") }
 }
 
-/// What a view that is too old is told: see [`crate::View::follow`].
+/// The error for a view that is too old: see [`crate::View::follow`].
 pub(crate) fn outdated() -> ReadError {
     io::Error::new(OUTDATED, "the collection has changed since it was opened for reading; open it again").into()
 }
 
-/// Whether an error says that a view is too old: what it shows has been overwritten. A new view works.
+/// Whether an error says that a view is too old: its pages have been overwritten. A new view works.
 pub fn is_outdated(error: &io::Error) -> bool {
     error.kind() == OUTDATED
 }
 
-/// The kind that the system uses for files that are not what they were when they were opened.
+/// The kind that the system uses for files that changed after they were opened.
 const OUTDATED: io::ErrorKind = io::ErrorKind::StaleNetworkFileHandle;
 
-/// What a panic says.
+/// Return the message of a panic.
 pub fn message_of(panic: &(dyn Any + Send)) -> &str {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,

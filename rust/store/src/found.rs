@@ -1,4 +1,4 @@
-//! What a directory holds: a collection, nothing, or something that must be left as it is.
+//! Looking at a directory: it holds a collection, nothing, or something that must be left as it is.
 
 use std::io;
 use std::path::Path;
@@ -10,12 +10,12 @@ use crate::errors::{Corruption, OpenError, RESTORE};
 use crate::names::{LOCK_FILE, RECORDS_FILE, VIEW_FILE};
 use crate::segment;
 
-/// Bytes in which every file of ours says what it is.
+/// Bytes at the start of a file that identify it as one of ours.
 const START: usize = 328;
-/// Bytes of `LOCK` at most.
+/// Maximum bytes of `LOCK`.
 const MOST_OF_LOCK: u64 = 32;
 
-/// What a directory holds.
+/// The content of a directory.
 pub(crate) enum Found {
     Store,
     /// Nothing, or the beginnings of a store that was never finished.
@@ -24,13 +24,13 @@ pub(crate) enum Found {
     Others(Vec<String>),
 }
 
-/// Whether a directory has a store. One that lost its record database is damaged; one with files of
-/// others alone has none.
+/// Whether a directory has a store. A lost record database is an error. A directory with only files
+/// of others has none.
 pub(crate) fn is_store(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
     Ok(matches!(look(vfs, dir)?, Found::Store))
 }
 
-/// Look at a directory. It is an error if a store was there and its record database is missing.
+/// Look at a directory. It is an error if it had a store and its record database is missing.
 pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
     let mut names = match vfs.list(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
@@ -58,10 +58,10 @@ pub(crate) fn look(vfs: &dyn Vfs, dir: &Path) -> Result<Found, OpenError> {
     Ok(if names.is_empty() { Found::Nothing } else { Found::Others(names) })
 }
 
-/// Whether `LOCK` has what a lock has: nothing, or the number of a process.
+/// Whether `LOCK` has the content of a lock: nothing, or the id of a process.
 fn is_lock(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
     let file = match vfs.open(&dir.join(LOCK_FILE)) {
-        // Whoever may not read it cannot lock it either, and is told so then.
+        // Users who may not read it cannot lock it either; locking reports that.
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
             return Ok(true);
         }
@@ -75,7 +75,7 @@ fn is_lock(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
     Ok(len <= MOST_OF_LOCK && content.trim_ascii().iter().all(u8::is_ascii_digit))
 }
 
-/// Whether the log says that its store was never finished. Nothing was acknowledged then.
+/// Whether the log says that its store was never finished, so that nothing was acknowledged.
 fn is_beginning(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
     let opened = vfs.open(&dir.join(log::file_name(1))).map_err(Into::into).and_then(|file| LogFile::open(file, 1));
     match opened {
@@ -85,7 +85,7 @@ fn is_beginning(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// Whether a file that bears a name of ours is one of ours, too.
+/// Whether a file with one of our names is really ours.
 fn is_ours(vfs: &dyn Vfs, dir: &Path, name: &str) -> Result<bool, OpenError> {
     let is_log = log::number_of(name).is_some();
     let is_segment = name.strip_suffix(segment::SUFFIX).is_some_and(segment::is_segment_name);

@@ -1,26 +1,29 @@
-//! Durable storage of a collection: the record database, the log and the segment files, through `Vfs` of the container.
+//! Durable storage of a collection: the record database, the log and the segment files, through the
+//! container's `Vfs`.
 //!
-//! The crate knows bytes alone: what a vector, a text or a segment means is the business of the engine.
-//! Layers, each of which uses those below it:
+//! The crate handles only bytes: the engine knows the meaning of a vector, a text or a segment.
+//! Each layer uses those below it:
 //!
 //! ```text
 //! Store        batches, snapshots, publication of segments, backup
 //! Writer       commits: to the log and to the memtable
 //! view         reading what another process writes: a view of the records, and then the log
-//! records      redb, in one file under checksums; in memory, the memtable: what is in the log alone
-//! log          what was committed, in files that are only added to; group commit
+//! records      redb, in one file under checksums; the memtable, in memory: what is only in the log
+//! log          what was committed, in files that are only appended to; group commit
 //! segment      immutable files of checksummed sections
 //! ```
 //!
-//! A commit is one append to the log and, if it must be durable, one sync. [`Store::apply`] puts what has gathered into the record
-//! database, ordered by key, in one transaction. The vectors stay in the log until segments have them. Opening reads the
-//! log on top of the database.
+//! A commit is one append to the log and, if it must be durable, one sync. [`Store::apply`] moves
+//! the changes gathered so far into the record database, in the order of keys and in one
+//! transaction. The vectors stay in the log until they are in segments. Opening replays the log on
+//! top of the database.
 //!
-//! What is promised. When [`Store::commit`] returns, the batch survives a crash of the process, whole; and of the machine, if
-//! durability is [`Durability::Always`]. With the others, what was committed since the last [`Store::sync`] may be lost in
-//! a crash of the machine, latest batches first and never a part of one. A file system without room (full, over
-//! its quota, read-only) refuses a batch and nothing else. After any other failed write or sync, writes are refused and reads go on. Damage is found when it is read, and
-//! named; it is never served.
+//! The guarantees: when [`Store::commit`] returns, the whole batch survives a crash of the process,
+//! and with [`Durability::Always`] also a crash of the machine. With the other settings a crash of
+//! the machine may lose what was committed since the last [`Store::sync`], latest batches first and
+//! never a part of one. A file system without room (full, over its quota, read-only) refuses a
+//! batch and nothing else. After any other failed write or sync, writes are refused and reads go
+//! on. Damage is found and named when it is read, and never served.
 #![forbid(unsafe_code)]
 
 mod backup;

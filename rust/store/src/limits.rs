@@ -1,4 +1,4 @@
-//! How far rows, batches and log files are counted.
+//! The largest number of rows.
 
-/// The most rows: a bitmap can hold the numbers of all.
+/// Maximum number of rows: a bitmap can hold all their numbers.
 pub(crate) const MAX_ROWS: u32 = u32::MAX;

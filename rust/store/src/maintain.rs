@@ -1,4 +1,4 @@
-//! What is done to a store as a whole: looking at it, making it small, telling its size.
+//! Work on a store as a whole: verifying it, compacting it, reporting its size.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::sizes::Sizes;
 use crate::store::Store;
 
 impl Store {
-    /// Read everything and return what is damaged. Commits go on meanwhile.
+    /// Read everything and return the damage found. Commits go on meanwhile.
     pub fn verify(&self) -> Result<Vec<Corruption>, ReadError> {
         let mut found = Vec::new();
         let mut note = |result: Result<(), ReadError>| match result {
@@ -42,8 +42,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Write the record database anew without the space that is free in it. Commits go on meanwhile; readers that exist keep
-    /// the old file until they end.
+    /// Rewrite the record database without its free space. Commits go on meanwhile; existing
+    /// readers keep the old file until they end.
     pub fn compact(&self) -> Result<(), CommitError> {
         self.guarded(|| self.rewrite_records())
     }
@@ -60,14 +60,14 @@ impl Store {
         self.writer.lock().note_writes(records.header().writes)
     }
 
-    /// Put a copy of the record database in the place of the one that is open, and open it.
+    /// Put a copy of the record database in the place of the open one, and open it.
     pub(crate) fn put_in_place(&self, records: &mut Records, copy: &Path) -> Result<(), CommitError> {
         if let Err(error) = self.vfs.rename(copy, &self.dir.join(RECORDS_FILE)) {
             let Some(why) = NoRoom::of(&error) else { return Err(failed(error)) };
             let _ = self.vfs.remove(copy);
             return Err(why.into());
         }
-        // From here on the old file may be gone, or come back after a crash: no way leads back to it.
+        // There is no way back to the old file: it may be gone, or come back after a crash.
         self.vfs.sync_dir(&self.dir).map_err(failed)?;
         match records.reopen().map_err(CommitError::from) {
             // The new file is in place, and is written once there is room.

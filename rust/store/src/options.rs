@@ -1,23 +1,24 @@
 //! How a store is opened.
 
-/// What a commit survives when it returns. A crash of the process, always.
+/// Which crashes a commit survives when it returns. It always survives a crash of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// A crash of the machine, too.
     #[default]
     Always,
-    /// A crash of the machine from the next [`crate::Store::sync`] on, which the owner of the store calls at an interval.
+    /// A crash of the machine after the next [`crate::Store::sync`], which the owner of the store
+    /// calls at an interval.
     Interval,
-    /// A crash of the machine from a sync on that somebody asks for.
+    /// A crash of the machine after a sync that somebody asks for.
     None,
 }
 
 /// How a store is opened.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// What a commit survives when it returns.
+    /// Which crashes a commit survives when it returns.
     pub durability: Durability,
-    /// Bytes of memory that hold pages of the record database.
+    /// Bytes of memory for pages of the record database.
     pub cache_bytes: usize,
 }
 

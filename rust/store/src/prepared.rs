@@ -20,8 +20,8 @@ use crate::segment::{self, SegmentFile};
 use crate::store::Store;
 use crate::writer::Writer;
 
-/// A store that is locked and read, and not written yet. Until [`Self::begin`] its directory is as it was found, so whatever turns out
-/// to be wrong with a file can be put right by putting the right file there.
+/// A store that is locked and read, and not written yet. Until [`Self::begin`] its directory stays
+/// as it was found, so a wrong file can still be replaced by the right one.
 #[derive(Debug)]
 pub struct Prepared {
     vfs: Arc<dyn Vfs>,
@@ -33,7 +33,8 @@ pub struct Prepared {
 }
 
 impl Store {
-    /// Create a directory with an empty store, which keeps these entries, and open it. The directory must be empty if it is there.
+    /// Create a directory with an empty store that has the entries `meta`, and open it. An existing
+    /// directory must be empty.
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
         Prepared::create(vfs, dir, options, meta)?.begin()
     }
@@ -43,16 +44,16 @@ impl Store {
         Prepared::open(vfs, dir, options)?.begin()
     }
 
-    /// Whether a directory has a store. One that lost its record database is damaged; one with files of
-    /// others alone has none.
+    /// Whether a directory has a store. A lost record database is an error. A directory with only
+    /// files of others has none.
     pub fn exists(vfs: &dyn Vfs, dir: &Path) -> Result<bool, OpenError> {
         found::is_store(vfs, dir)
     }
 }
 
 impl Prepared {
-    /// Create a directory with an empty store, which keeps these entries. The directory must be empty if it is there; missing directories
-    /// above it are made, too.
+    /// Create a directory with an empty store that has the entries `meta`. An existing directory
+    /// must be empty; missing directories above it are made, too.
     pub fn create(vfs: Arc<dyn Vfs>, dir: &Path, options: Options, meta: &[(&str, &[u8])]) -> Result<Self, OpenError> {
         vacant(&*vfs, dir)?;
         make_directory(&*vfs, dir, None)?;
@@ -100,7 +101,8 @@ impl Prepared {
         self.writer.reader().clone()
     }
 
-    /// Batches that the log has beyond the record database: those of a process that did not close it.
+    /// Number of batches in the log but not in the record database: those of a process that did not
+    /// close it.
     pub fn batches_in_log(&self) -> u64 {
         self.reader().sequence() - self.records.base().counters().sequence
     }
@@ -125,7 +127,7 @@ impl Prepared {
         Ok(Store::new(vfs, dir, identity, options.durability, records, writer, lock))
     }
 
-    /// Remove what a crash left and what the records call obsolete, if it is ours beyond doubt.
+    /// Remove what a crash left and what the records call obsolete, if it is certainly ours.
     fn remove_leftovers(&self, identity: Identity) -> Result<(), OpenError> {
         let base = self.records.base();
         let (first, obsolete) = (base.counters().log, base.obsolete()?);
@@ -211,7 +213,7 @@ mod tests {
         }
     }
 
-    /// Whatever is found to be wrong, the files are as they were.
+    /// Opening leaves the files as they were, whatever it finds.
     #[test]
     fn nothing_is_written_before_begin() {
         let vfs = SimVfs::new();
@@ -223,7 +225,8 @@ mod tests {
         assert_eq!(files(&killed), before);
     }
 
-    /// A power cut or a kill after any operation of the making of a store leaves nothing that a later call cannot finish.
+    /// If a power cut or a kill interrupts the making of a store, after any operation, a later call
+    /// finishes it.
     #[test]
     fn a_making_that_was_cut_short_is_finished() {
         for nth in 1.. {

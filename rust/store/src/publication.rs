@@ -1,4 +1,4 @@
-//! Segments of a store: written, published in one transaction, removed once they are of no use.
+//! Segments of a store: written, published in one transaction, removed when obsolete.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -11,14 +11,14 @@ use crate::records::tables::{META, OBSOLETE, SEGMENTS};
 use crate::segment::{self, SegmentFile, SegmentWriter};
 use crate::store::Store;
 
-/// Changes to what a store names, made in one transaction.
+/// Changes to the segments and entries of a store, made in one transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Publication<'a> {
-    /// Segments that are written and belong to the store from now on.
+    /// Written segments that belong to the store from now on.
     pub add: &'a [&'a str],
-    /// Segments that do no longer; their files are removed.
+    /// Segments that no longer belong to it; their files are removed.
     pub remove: &'a [&'a str],
-    /// The vectors of rows below are in segments now, and need not be kept elsewhere.
+    /// The vectors of rows below this are in segments now, and need not be kept elsewhere.
     pub drop_fresh_below: u32,
     /// Entries to keep under these names.
     pub meta: &'a [(&'a str, &'a [u8])],
@@ -58,8 +58,9 @@ impl Store {
         Ok(())
     }
 
-    /// Change what the store names, in one transaction that is durable when this returns. `publish` gets the number of the
-    /// last batch before it, and runs in the order of commits like that of [`Store::commit`].
+    /// Apply a publication in one transaction that is durable when this returns. `publish` gets the
+    /// number of the last batch before it, and runs in the order of commits like that of
+    /// [`Store::commit`].
     pub fn publish_segments(
         &self,
         publication: &Publication<'_>,
@@ -110,17 +111,18 @@ impl Store {
         noted
     }
 
-    /// Segments were published, and others are of no use any more: their files go.
+    /// Note that `added` were published, and remove the files of obsolete segments.
     pub(crate) fn replace_segments<'a>(&self, added: &[&str], obsolete: impl IntoIterator<Item = &'a String>) {
         self.unpublished.lock().retain(|name| !added.contains(&&**name));
         let _files = self.files.write();
         for name in obsolete {
-            // What is left here is removed at the next opening.
+            // The next opening removes what is left here.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
     }
 
-    /// The segment files that are there and of no use once something is published: those that it removes, and what crashes left.
+    /// The segment files that are obsolete after a publication: those that it removes, and those
+    /// that crashes left.
     fn obsolete_after(&self, base: &Base, publication: &Publication<'_>) -> Result<BTreeSet<String>, CommitError> {
         let (named, known) = (base.segments()?, base.obsolete()?);
         let unpublished = self.unpublished.lock();
@@ -137,12 +139,12 @@ impl Store {
         Ok(segments.filter(|name| is_obsolete(name)).map(str::to_owned).collect())
     }
 
-    /// Whether a segment file was made for this store, beyond doubt.
+    /// Whether a segment file was certainly made for this store.
     fn has_made(&self, name: &str) -> bool {
         SegmentFile::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
     }
 
-    /// Remove segment files that were written and are not published: what an attempt left that failed.
+    /// Remove segment files that a failed attempt wrote and did not publish.
     pub fn discard_segments(&self, names: &[String]) -> Result<(), CommitError> {
         self.check_process()?;
         self.writer.lock().ready()?;
@@ -150,7 +152,7 @@ impl Store {
         self.unpublished.lock().retain(|name| !names.contains(name));
         let _files = self.files.write();
         for name in names.iter().filter(|name| !named.contains(name)) {
-            // What is left here is found and removed by the next publication.
+            // The next publication finds and removes what is left here.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
         Ok(())

@@ -8,7 +8,8 @@
 //!        id, text, and metadata up to the end
 //! ```
 //!
-//! Records of older collections have no sequence number, nor have those in the log, where the batch has it.
+//! Records of older collections have no sequence number. Neither have records in the log, where the
+//! batch has it.
 
 /// Bytes before the sequence number.
 const FIXED: usize = 7;
@@ -17,7 +18,8 @@ const TEXT: u8 = 2;
 const METADATA: u8 = 4;
 const SEQUENCE: u8 = 8;
 
-/// The sequence of a record that has none. The first batch may have written it, and no later batch has this number.
+/// The sequence of a record that stores none. The first batch may have written it, and no later
+/// batch has this number.
 const UNKNOWN: u64 = 1;
 
 /// A record without its vector.
@@ -25,7 +27,8 @@ const UNKNOWN: u64 = 1;
 pub struct Record {
     /// Its id.
     pub id: String,
-    /// The number of the batch that wrote it last, at least 1; 1 if an earlier version wrote it, which did not keep that.
+    /// The number of the batch that wrote it last, at least 1; 1 if an earlier version wrote it,
+    /// which did not store the number.
     pub sequence: u64,
     /// Whether it has a vector.
     pub vector: bool,
@@ -35,12 +38,12 @@ pub struct Record {
     pub metadata: Option<Vec<u8>>,
 }
 
-/// A record where it stands in a page.
+/// A record that borrows its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordRef<'a> {
     /// Its id.
     pub id: &'a str,
-    /// The number of the batch that wrote it last; 0 where it is not to be kept.
+    /// The number of the batch that wrote it last; 0 to store none.
     pub sequence: u64,
     /// Whether it has a vector.
     pub vector: bool,
@@ -51,7 +54,7 @@ pub struct RecordRef<'a> {
 }
 
 impl<'a> RecordRef<'a> {
-    /// A copy that stays.
+    /// Copy the record.
     pub fn to_record(self) -> Record {
         Record {
             id: self.id.to_owned(),
@@ -62,13 +65,13 @@ impl<'a> RecordRef<'a> {
         }
     }
 
-    /// How many bytes it has.
+    /// Length of its bytes.
     pub(crate) fn encoded_len(self) -> usize {
         let sequence = if self.sequence == 0 { 0 } else { size_of::<u64>() };
         FIXED + sequence + self.id.len() + self.text.map_or(0, <[u8]>::len) + self.metadata.map_or(0, <[u8]>::len)
     }
 
-    /// Its bytes.
+    /// Return its bytes.
     pub(crate) fn encode(self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.encoded_len());
         self.encode_onto(&mut out);
@@ -94,7 +97,7 @@ impl<'a> RecordRef<'a> {
         out.extend(self.metadata.unwrap_or_default());
     }
 
-    /// The record that has these bytes; `None` if none has.
+    /// Decode a record; `None` if the bytes are not one.
     pub(crate) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (fixed, rest) = bytes.split_at_checked(FIXED)?;
         let flags = fixed[0];

@@ -1,16 +1,19 @@
-//! Numbering the rows anew, so that their numbers do not run out and the dead cost nothing.
+//! Renumbering the rows, so that their numbers do not run out and dead rows cost nothing.
 //!
-//! A row is never used again, so the dead leave gaps. The living get numbers without gaps, in their order, which is that of writing:
+//! A row is never used again, so dead rows leave gaps. The live rows get numbers without gaps, in
+//! their order, which is the order of writing:
 //!
 //! ```text
 //! row       3   7   8   12     the next is 20
 //! number    0   1   2    3     the next is  4
 //! ```
 //!
-//! Rows stand in the record database, in the segments and in the log. So commits wait while this is done, and nothing is in the log. Who
-//! owns the store writes its segments with the new numbers; then a record database with the new numbers, which names those segments and
-//! an unused file of the log, takes the place of the old one by a rename. A crash before that leaves the old numbers everywhere, one after it
-//! the new ones. The header of the database counts how often this was done, so whoever reads along notices.
+//! Row numbers are in the record database, in the segments and in the log. So commits wait during
+//! the renumbering, and the log is empty. The owner of the store writes its segments with the new
+//! numbers. Then a record database with the new numbers, which names those segments and an unused
+//! file of the log, replaces the old one by a rename. A crash before the rename leaves the old
+//! numbers everywhere, a crash after it the new ones. The header of the database counts the
+//! renumberings, so followers notice.
 
 use std::sync::Arc;
 use std::{fmt, io};
@@ -27,7 +30,7 @@ use crate::segment::SegmentWriter;
 use crate::store::Store;
 use crate::writer::Writer;
 
-/// A store whose commits wait. All that was committed is in the record database.
+/// A store whose commits wait. Everything that was committed is in the record database.
 pub struct Quiet<'a> {
     store: &'a Store,
     records: MutexGuard<'a, Records>,
@@ -38,7 +41,8 @@ pub struct Quiet<'a> {
 }
 
 impl Store {
-    /// Let commits wait for as long as this is held. It waits for the log to be put into the record database, so do most of that before.
+    /// Make commits wait for as long as this is held. It first waits until the log is in the record
+    /// database, so do most of that before.
     pub fn quiet(&self) -> Result<Quiet<'_>, CommitError> {
         self.guarded(|| self.begin_quiet())
     }
@@ -47,7 +51,7 @@ impl Store {
         let mut records = self.records.lock();
         let mut writer = self.writer.lock();
         writer.begin_file()?;
-        // Without room for a file nothing is begun.
+        // Without room for a file, nothing begins.
         let log = writer.log.unused().ok_or(NoRoom::Disk)?;
         self.apply_quietly(&mut records, &mut writer)?;
         let mut rows = Vec::new();
@@ -60,7 +64,7 @@ impl Store {
 }
 
 impl Quiet<'_> {
-    /// The living rows, ascending. The place of each is the number that it will have.
+    /// The live rows, ascending. The position of each is its new number.
     pub fn rows(&self) -> &[u32] {
         &self.rows
     }
@@ -75,9 +79,10 @@ impl Quiet<'_> {
         self.store.make_segment(name, sections, fill)
     }
 
-    /// Number the rows anew. From now on these segments are all that the store names, and have the vectors of all rows; the entries of `meta` take
-    /// the place of those of their names. `publish` runs before the next commit; if it fails, all further writes are refused. After another
-    /// error it has not run, and nothing is changed or all further writes are refused.
+    /// Renumber the rows. From now on the store names only these segments, which have the vectors
+    /// of all rows. The entries of `meta` replace those of the same names. `publish` runs before
+    /// the next commit; if it fails, all further writes are refused. After any other error it has
+    /// not run, and either nothing is changed or all further writes are refused.
     pub fn renumber(
         self,
         segments: &[&str],
@@ -92,7 +97,7 @@ impl Quiet<'_> {
         })
     }
 
-    /// Gives the segments that are of no use any more. Nothing is locked after that.
+    /// Renumber, and return the segments that are obsolete then. Nothing is locked after that.
     fn change(
         self,
         segments: &[&str],

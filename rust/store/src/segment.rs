@@ -1,4 +1,5 @@
-//! Segment files: immutable, in [sections](tiercel_container::SectionFile), with the identity of the collection as their label.
+//! Segment files: immutable, in [sections](tiercel_container::SectionFile), with the identity of
+//! the collection as their label.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +11,7 @@ use tiercel_container::{
 use crate::errors::{Corruption, RESTORE, ReadError};
 use crate::names::RECORDS_FILE;
 
-/// Ending of the name of a segment file.
+/// Suffix of the name of a segment file.
 pub(crate) const SUFFIX: &str = ".seg";
 
 /// Files of the first version have no identity.
@@ -18,7 +19,7 @@ const KIND: Kind = Kind { magic: *b"TIERCELS", name: "a segment", versions: &[(1
 /// Where the label begins.
 const LABEL: u64 = 24;
 
-/// Writes the sections of a segment in the order in which they were announced.
+/// Writes the sections of a segment in the order in which they were declared.
 pub type SegmentWriter<'a> = SectionWriter<VfsWriter<'a>>;
 
 /// Begin to write a segment.
@@ -65,22 +66,22 @@ impl SegmentFile {
         }
     }
 
-    /// Whether it has this identity, and not just none.
+    /// Whether it has this identity; a missing one does not count.
     pub(crate) fn is_of(&self, identity: Identity) -> bool {
         self.identity() == identity
     }
 
-    /// Check that there is no section that must be known, but for these.
+    /// Check that the file has no section that must be known, except these.
     pub fn check_known(&self, known: &[Tag]) -> Result<(), ReadError> {
         self.sections.check_known(known).map_err(|error| in_file(&self.name, error))
     }
 
-    /// The sections, in the order in which they stand.
+    /// The tags of the sections, in the order of the file.
     pub fn tags(&self) -> impl Iterator<Item = Tag> + '_ {
         self.sections.tags()
     }
 
-    /// Bytes of a section; `None` if there is none.
+    /// Bytes of a section; `None` if the file has no such section.
     pub fn len(&self, tag: Tag) -> Option<u64> {
         self.sections.len(tag)
     }
@@ -95,18 +96,18 @@ impl SegmentFile {
         self.sections.read(tag).map_err(|error| in_file(&self.name, error))
     }
 
-    /// Read a section from its begin to its end, without memory for all of it.
+    /// Read a section from start to end without holding all of it in memory.
     pub fn reader(&self, tag: Tag) -> Result<PayloadReader<'_>, ReadError> {
         self.sections.reader(tag).map_err(|error| in_file(&self.name, error))
     }
 
-    /// Read everything.
+    /// Read and check every section.
     pub(crate) fn verify(&self) -> Result<(), ReadError> {
         self.sections.verify().map_err(|error| in_file(&self.name, error))
     }
 }
 
-/// What is wrong with a file of this name.
+/// The error for a file of this name.
 fn in_file(name: &str, error: SectionError) -> ReadError {
     match error {
         SectionError::Io(error) => error.into(),
@@ -116,13 +117,14 @@ fn in_file(name: &str, error: SectionError) -> ReadError {
     }
 }
 
-/// Whether a segment can have this name. It becomes the name of a file, so nothing in it may lead elsewhere.
+/// Whether a segment can have this name. It becomes the name of a file, so it must not lead to
+/// another directory.
 pub fn is_segment_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     !name.is_empty() && name.len() <= 100 && name.bytes().all(plain)
 }
 
-/// Check a name that the record database has.
+/// Check the name of a segment from the record database.
 pub(crate) fn check_stored_name(name: &str) -> Result<(), ReadError> {
     if is_segment_name(name) {
         return Ok(());

@@ -1,15 +1,16 @@
-//! Bytes that several hold without a copy.
+//! Bytes that several owners share without a copy.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Bytes that a batch shares with whoever made it: vectors go from the same memory into the log and into an index.
+/// Bytes that a batch shares with its maker: vectors go from the same memory into the log and into
+/// an index.
 #[derive(Clone, Default)]
 pub struct SharedBytes(Option<Arc<dyn AsRef<[u8]> + Send + Sync>>);
 
 impl SharedBytes {
-    /// The bytes of what somebody else may hold, too.
+    /// Share the bytes of `owner`.
     pub fn of(owner: Arc<impl AsRef<[u8]> + Send + Sync + 'static>) -> Self {
         Self(Some(owner))
     }

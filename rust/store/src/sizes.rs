@@ -1,12 +1,12 @@
-//! How much a store takes.
+//! Space that a store takes.
 
 /// Bytes on the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Of the record database.
+    /// Bytes of the record database.
     pub records: u64,
-    /// Of the log.
+    /// Bytes of the log.
     pub log: u64,
-    /// Of the segments.
+    /// Bytes of the segments.
     pub segments: u64,
 }

@@ -20,7 +20,8 @@ use crate::records::reader::Reader;
 use crate::records::transactions::Records;
 use crate::writer::Writer;
 
-/// The most memory for what is in the log alone; then commits wait until it is in the record database.
+/// Maximum memory for what is only in the log; above it, commits wait until it is in the record
+/// database.
 const UNAPPLIED: usize = 64 << 20;
 
 type Publish = Box<dyn FnOnce(&Applied) + Send>;
@@ -34,12 +35,13 @@ pub struct Store {
     durability: Durability,
     /// Only this process may write: a forked one has copies of everything in memory.
     opened_by: u32,
-    /// Taken before the writer by who takes both.
+    /// Taken before `writer` by whoever takes both.
     pub(crate) records: Mutex<Records>,
     pub(crate) writer: Mutex<Writer>,
     waiting: Group<Job, Result<Applied, CommitError>>,
     pub(crate) published: RwLock<Reader>,
-    /// Taken to remove segment files, shared to copy them; never waited for while others are held.
+    /// Taken to remove segment files, shared to copy them. Nobody waits for it while holding other
+    /// locks.
     pub(crate) files: RwLock<()>,
     /// Segments that were written and are not published yet.
     pub(crate) unpublished: Mutex<BTreeSet<String>>,
@@ -47,7 +49,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store that was read, locked and made ready to be written.
+    /// Make a store from parts that were read, locked and prepared for writing.
     pub(crate) fn new(
         vfs: Arc<dyn Vfs>,
         dir: PathBuf,
@@ -79,11 +81,13 @@ impl Store {
         Files::new(&*self.vfs, &self.dir, self.identity, RECORDS_FILE)
     }
 
-    /// Commit a batch, together with those that other threads commit meanwhile: in one piece of the log with one sync.
+    /// Commit a batch, together with those that other threads commit meanwhile: in one append to
+    /// the log, with one sync.
     ///
-    /// `publish` runs once the batch is as durable as was asked for and before any batch of the group is acknowledged:
-    /// in the order of the batches, never two at once, maybe on the thread of another caller. It must not write to the
-    /// store. After an error it has not run, and nothing is changed.
+    /// `publish` runs once the batch is as durable as requested and before any batch of the group
+    /// is acknowledged: in the order of the batches, one at a time, maybe on the thread of another
+    /// caller. It must not write to the store. After an error it has not run, and nothing is
+    /// changed.
     pub fn commit(
         &self,
         batch: Batch,
@@ -95,11 +99,12 @@ impl Store {
         self.waiting.submit((batch, Box::new(publish) as Publish), &Err(lost), |jobs| self.commit_group(jobs))
     }
 
-    /// Commit what `make` makes of the newest records if these conditions hold for them, which are checked first. No batch is committed
-    /// between its look at the records and its own. All other commits wait for it, so it should have little left to do. It must not write
-    /// to the store. `None` is no batch.
+    /// Commit the batch that `make` builds from the newest records, if they meet these conditions,
+    /// which are checked first. No batch is committed between its look at the records and its own.
+    /// All other commits wait for it, so it should have little left to do. It must not write to the
+    /// store. `None` commits nothing.
     ///
-    /// What `make` gives beside the batch publishes it, as in [`Self::commit`].
+    /// The function that `make` returns beside the batch publishes it, as in [`Self::commit`].
     pub fn commit_made<E: From<CommitError>, P: FnOnce(&Applied) + Send + 'static>(
         &self,
         conditions: &[Condition],
@@ -132,7 +137,7 @@ impl Store {
         self.write(&mut self.writer.lock(), batches, publishers)
     }
 
-    /// Put what is in the log into the record database, if it is much.
+    /// Put the content of the log into the record database, if there is too much of it.
     fn make_room(&self) -> Result<(), CommitError> {
         if self.unapplied() > UNAPPLIED { self.apply(|| ()) } else { Ok(()) }
     }
@@ -157,7 +162,7 @@ impl Store {
         *self.published.write() = writer.reader().clone();
         for (result, publish) in results.iter().zip(publishers) {
             let Ok(applied) = result else { continue };
-            // Whose publication fails shows something else than what is committed.
+            // After a failed publication, readers would see something other than what is committed.
             if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| publish(applied))) {
                 let why = format!("a publication panicked: {}", message_of(&*panic));
                 let _ = writer.latch::<()>(Err(CommitError::Failed { why }));
@@ -166,7 +171,8 @@ impl Store {
         Ok(results)
     }
 
-    /// Do what changes the store. A panic on the way leaves nobody to know how far it came, so all further writes are refused.
+    /// Do work that changes the store. After a panic nobody knows how far it got, so all further
+    /// writes are refused.
     pub(crate) fn guarded<T>(&self, job: impl FnOnce() -> Result<T, CommitError>) -> Result<T, CommitError> {
         self.check_process()?;
         let done = panic::catch_unwind(AssertUnwindSafe(job));
@@ -196,7 +202,7 @@ impl Store {
         writer.latch(marked.map_err(failed))
     }
 
-    /// Bytes of memory of what is in the log and not yet in the record database, about.
+    /// Approximate bytes of memory of what is in the log and not yet in the record database.
     pub fn unapplied(&self) -> usize {
         self.writer.lock().unapplied()
     }
@@ -206,8 +212,8 @@ impl Store {
         self.writer.lock().log.bytes()
     }
 
-    /// Put what is in the log into the record database. Commits go on meanwhile. `publish` runs when readers have it from
-    /// there, in the order of commits like that of [`Store::commit`].
+    /// Put the content of the log into the record database. Commits go on meanwhile. `publish` runs
+    /// once readers get it from there, in the order of commits like that of [`Store::commit`].
     pub fn apply(&self, publish: impl FnOnce()) -> Result<(), CommitError> {
         self.guarded(|| {
             self.apply_to(&mut self.records.lock())?;
@@ -224,7 +230,7 @@ impl Store {
         self.install(records, applied, result, |_| ())
     }
 
-    /// The same while commits wait.
+    /// As [`Self::apply_to`], while commits wait.
     pub(crate) fn apply_quietly(&self, records: &mut Records, writer: &mut Writer) -> Result<(), CommitError> {
         let Some(frozen) = writer.freeze()? else { return Ok(()) };
         let result = frozen.apply(records);
@@ -232,7 +238,7 @@ impl Store {
         self.install_for(writer, records, applied, result, |_| ())
     }
 
-    /// Show what a transaction on the record database has left, with which the first `applied` layers are in it.
+    /// Show readers the record database after a transaction, with the first `applied` layers in it.
     pub(crate) fn install(
         &self,
         records: &Records,
@@ -265,7 +271,7 @@ impl Store {
         self.published.read().clone()
     }
 
-    /// Sync, and close the files. Readers that are left get errors.
+    /// Sync, and close the files. Remaining readers get errors.
     pub fn close(self) -> Result<(), CommitError> {
         if process::id() != self.opened_by {
             return Ok(());
@@ -281,13 +287,14 @@ impl Store {
         }
         self.writer.lock().sync()?;
         match self.apply_to(&mut records) {
-            // It is safe where it is.
+            // It is safe in the log.
             Ok(()) | Err(CommitError::NoRoom(_)) => records.close(),
             error => error,
         }
     }
 
-    /// Refuse a forked process: it has a copy of everything in memory, and only the process that opened the store may write.
+    /// Refuse a forked process: it has a copy of everything in memory, and only the process that
+    /// opened the store may write.
     pub fn check_process(&self) -> Result<(), CommitError> {
         if process::id() == self.opened_by { Ok(()) } else { Err(CommitError::Forked { opened_by: self.opened_by }) }
     }
@@ -296,7 +303,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if process::id() == self.opened_by {
-            // Who wants to know calls `close`. A panic in a destructor would end the process.
+            // To learn of errors, call `close`. A panic in a destructor would end the process.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end()));
         } else {
             self.records.get_mut().db().file().seal();

@@ -18,12 +18,12 @@ use crate::records::stage::Stage;
 use crate::records::tables::{self, Counters};
 use crate::records::transactions::Records;
 
-/// The one that commits.
+/// Commits batches.
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) log: LogWriter,
     base: Arc<Base>,
-    /// What is not in the base, oldest first; the last one is added to.
+    /// Changes on top of the base, oldest first; the last layer is added to.
     layers: Vec<Arc<Layer>>,
     counters: Counters,
     /// What is committed.
@@ -34,16 +34,16 @@ pub(crate) struct Writer {
     lock: Option<Arc<dyn VfsLock>>,
 }
 
-/// Layers that nothing is added to any more.
+/// Layers that nothing more is added to.
 #[derive(Debug)]
 pub(crate) struct Frozen {
     pub(crate) layers: Vec<Arc<Layer>>,
-    /// As they were after the last batch in them.
+    /// The counters after the last batch in them.
     pub(crate) counters: Counters,
 }
 
 impl Frozen {
-    /// Put what they have into the record database.
+    /// Put their changes into the record database.
     pub(crate) fn apply(&self, records: &mut Records) -> Result<(), CommitError> {
         records.transact(|transaction| {
             for layer in &self.layers {
@@ -55,7 +55,7 @@ impl Frozen {
 }
 
 impl Writer {
-    /// Go on behind what the log had on top of the base.
+    /// Continue behind what the log had on top of the base.
     pub(crate) fn new(base: Arc<Base>, replayed: Replayed) -> Self {
         let Replayed { log, changes, counters } = replayed;
         let layer = Layer::default();
@@ -82,13 +82,13 @@ impl Writer {
         &self.reader
     }
 
-    /// Bytes of memory of what is not in the base.
+    /// Bytes of memory of the changes that are not in the base.
     pub(crate) fn unapplied(&self) -> usize {
         self.layers.iter().map(|layer| layer.bytes()).sum()
     }
 
-    /// Check that writes are not refused, that no other process may write, and that log and record database are still where they
-    /// are looked for.
+    /// Check that writes are not refused, that no other process may write, and that log and record
+    /// database still have their names.
     pub(crate) fn ready(&mut self) -> Result<(), CommitError> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
@@ -98,17 +98,19 @@ impl Writer {
         self.latch(in_place.map_err(failed))
     }
 
-    /// While the record database is replaced by one without gaps, its name leads to another file than the base has, but never to none.
+    /// Check that there is a record database. While it is replaced by one without gaps, its name
+    /// leads to a file other than the base's, but always to one.
     fn check_records(&self) -> io::Result<()> {
         self.log.check_beside(RECORDS_FILE, |path| self.base.is_at(path))
     }
 
-    /// Check that conditions hold for what is committed.
+    /// Check conditions against what is committed.
     pub(crate) fn check(&self, conditions: &[Condition]) -> Result<(), CommitError> {
         Stage::new(&self.reader).conflict(conditions)?.map_or(Ok(()), Err)
     }
 
-    /// Refuse all further writes, unless there was no room, which passes.
+    /// Refuse all further writes if the error is `Failed`. Other errors, such as lack of room,
+    /// pass.
     pub(crate) fn latch<T>(&mut self, result: Result<T, CommitError>) -> Result<T, CommitError> {
         if let Err(error @ CommitError::Failed { .. }) = &result {
             self.failed.get_or_insert(error.clone());
@@ -116,7 +118,8 @@ impl Writer {
         result
     }
 
-    /// Commit batches as one group. On failure nothing is changed; the inner errors are those of single batches.
+    /// Commit batches as one group. On failure nothing is changed; the inner errors concern single
+    /// batches.
     pub(crate) fn commit(
         &mut self,
         batches: &[Batch],
@@ -148,7 +151,7 @@ impl Writer {
         let written = self.log.append(&group, if vectors { counters.next_row } else { 0 }, durable);
         self.latch(written.map_err(CommitError::from))?;
         if durable {
-            // Or another opener may not have seen the group before it wrote its own.
+            // Otherwise another opener may write its own group without having seen this one.
             self.ready()?;
         }
         self.layers[self.layers.len() - 1].add(changes);
@@ -171,13 +174,14 @@ impl Writer {
         self.latch(synced)
     }
 
-    /// What is not in the base, all of which is synced; nothing will be added to it. `None` if that is nothing.
+    /// Sync the layers that are not in the base, and return them; nothing more is added to them.
+    /// `None` if there are none.
     pub(crate) fn freeze(&mut self) -> Result<Option<Frozen>, CommitError> {
         self.sync()?;
         if self.counters.sequence == self.base.counters().sequence {
             return Ok(None);
         }
-        // There may be layers that could not be applied before.
+        // Some layers may have failed to apply before.
         if self.layers.last().is_none_or(|last| last.bytes() > 0) {
             self.layers.push(Arc::default());
         }
@@ -185,7 +189,7 @@ impl Writer {
         Ok(Some(Frozen { layers, counters: self.counters }))
     }
 
-    /// Go on from another base, which has the first `applied` layers.
+    /// Continue from another base, which has the first `applied` layers.
     pub(crate) fn install(&mut self, base: Arc<Base>, applied: usize) {
         self.layers.drain(..applied);
         let Counters { log, covered, .. } = base.counters();
@@ -195,7 +199,7 @@ impl Writer {
         self.show();
     }
 
-    /// Go on from a base that has everything, with other numbers for the rows.
+    /// Continue from a base that has everything, with other numbers for the rows.
     pub(crate) fn restart(&mut self, base: Arc<Base>) {
         self.counters = base.counters();
         self.layers = vec![Arc::default()];

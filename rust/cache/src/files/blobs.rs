@@ -30,10 +30,10 @@ const MAGIC: [u8; 4] = *b"TCLB";
 const VERSION: u32 = 1;
 pub(super) const HEADER: usize = 24;
 
-/// What the name of a content that is being written begins with.
+/// Prefix of the name of a content that is being written.
 const TEMPORARY: &str = "tmp-";
 
-/// More contents than this are synced with all of the file system, where that can be.
+/// More contents than this are synced with the whole file system, where that is possible.
 #[cfg(target_os = "linux")]
 const FEW: usize = 16;
 
@@ -43,14 +43,15 @@ pub(super) struct Blobs {
     temporary: AtomicU64,
 }
 
-/// Whether a directory may hold contents: they lie in one by the first two digits of their hash.
+/// Whether a directory may hold contents: its name is the first two digits of their hashes.
 fn is_part(name: &str) -> bool {
     name.len() == 2 && name.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Blobs {
-    /// The contents of a directory, which is made if it is not there. What a crash left half written is removed, and everything else is
-    /// left alone. Names are all that is read: no content is opened, or even asked for its size.
+    /// Open the contents of a directory, which is made if it is missing. Half-written files of a
+    /// crash are removed, and everything else is left alone. Only names are read: no content is
+    /// opened, or even asked for its size.
     pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashSet<Hash>)> {
         create_directory(&directory)?;
         let blobs = Self { directory, temporary: AtomicU64::new(0) };
@@ -64,7 +65,7 @@ impl Blobs {
         Ok((blobs, found))
     }
 
-    /// Take up the contents of a part.
+    /// Collect the contents of a part.
     fn look_into(&self, part: &Path, found: &mut HashSet<Hash>) -> io::Result<()> {
         for entry in fs::read_dir(part)? {
             let entry = entry?;
@@ -73,7 +74,8 @@ impl Blobs {
                 continue;
             };
             if is_temporary(name) {
-                // One that has nothing yet of what a content begins with is left alone, and passed over when the next is made.
+                // A file without the first bytes of a content is left alone, and skipped when the
+                // next one is made.
                 if begins_as_content(&path)? {
                     fs::remove_file(path)?;
                 }
@@ -98,12 +100,12 @@ impl Blobs {
         Ok(written)
     }
 
-    /// The directory that the file of a content lies in.
+    /// The directory of the file of a content.
     fn part<'a>(&'a self, path: &'a Path) -> &'a Path {
         path.parent().unwrap_or(&self.directory)
     }
 
-    /// A new file with a name that nothing has, in a directory that is made if it is not there.
+    /// Make a file with an unused name, in a directory that is made if it is missing.
     fn temporary_in(&self, part: &Path) -> io::Result<(PathBuf, File)> {
         create_directory(part)?;
         loop {
@@ -117,12 +119,12 @@ impl Blobs {
         }
     }
 
-    /// The file of a content, to be read later.
+    /// Open the file of a content, to read it later.
     pub(super) fn file(&self, hash: Hash) -> io::Result<File> {
         open_to_read(&self.path(hash))
     }
 
-    /// A content, if it is whole and neither it nor its file has more bytes than `most`.
+    /// Read a content, if it is whole and neither it nor its file has more bytes than `most`.
     pub(super) fn read(&self, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
         match self.file(hash) {
             Ok(file) => read(&file, hash, most),
@@ -136,24 +138,25 @@ impl Blobs {
         fs::symlink_metadata(self.path(hash)).is_ok_and(|there| there.is_file())
     }
 
-    /// Remove a content, and the directory that it was the last of. If that fails, the next opening does it: no key has it any more.
+    /// Remove a content, and its directory if that is empty then. If this fails, the next opening
+    /// does it, because no key has the content any more.
     pub(super) fn remove(&self, hash: Hash) {
         let path = self.path(hash);
         let _ = fs::remove_file(&path);
-        // The system refuses that while something is in it.
+        // The system refuses this unless the directory is empty.
         let _ = fs::remove_dir(self.part(&path));
     }
 
-    /// Remove what has the name of a content that no key has, if it begins as one does.
+    /// Remove a file with the name of a content that no key has, if it begins like one.
     pub(super) fn remove_unknown(&self, hash: Hash) {
         if begins_as_content(&self.path(hash)).unwrap_or(false) {
             self.remove(hash);
         }
     }
 
-    /// Contents are on disk for good when this returns. Those that are not there any more are passed over.
+    /// Sync contents. Those that no longer exist are skipped.
     pub(super) fn sync(&self, hashes: &HashSet<Hash>) -> io::Result<()> {
-        // One wait in place of many.
+        // One wait instead of many.
         #[cfg(target_os = "linux")]
         if hashes.len() > FEW {
             return Ok(rustix::fs::syncfs(File::open(&self.directory)?)?);
@@ -172,14 +175,14 @@ impl Blobs {
             parts.insert(self.directory.clone());
         }
         parts.iter().try_for_each(|part| match sync_directory(part) {
-            // What was in it has left meanwhile.
+            // Its contents were removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => synced,
         })
     }
 }
 
-/// A content under a name of its own, which goes unless it is placed.
+/// A content under a temporary name, removed unless it is placed.
 pub(super) struct Written {
     temporary: PathBuf,
     path: PathBuf,
@@ -200,19 +203,19 @@ impl Written {
 
 impl Drop for Written {
     fn drop(&mut self) {
-        // Nothing is there if it was placed.
+        // Nothing is left to remove if it was placed.
         let _ = fs::remove_file(&self.temporary);
     }
 }
 
-/// Make a directory, unless it is there. A link to one is not followed.
+/// Make a directory, unless it exists. A link to one is not followed.
 fn create_directory(path: &Path) -> io::Result<()> {
     loop {
         match fs::create_dir(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
                 Ok(there) if there.is_dir() => return Ok(()),
                 Ok(_) => return Err(error),
-                // Removed in this instant, with the last content in it.
+                // Removed at this moment, with its last content.
                 Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             },
@@ -225,14 +228,14 @@ fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY).is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
-/// Whether a file begins as that of a content does.
+/// Whether a file begins like that of a content.
 fn begins_as_content(path: &Path) -> io::Result<bool> {
     let mut found = Vec::new();
     open_to_read(path)?.take(MAGIC.len() as u64).read_to_end(&mut found)?;
     Ok(found == MAGIC)
 }
 
-/// Whether a directory has contents in it.
+/// Whether a directory has contents.
 pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
     for part in entries(directory)? {
         for entry in entries(&part.path())? {
@@ -246,7 +249,7 @@ pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a directory has nothing but empty directories for contents in it.
+/// Whether a directory has nothing but empty directories for contents.
 pub(super) fn is_empty(directory: &Path) -> io::Result<bool> {
     for part in entries(directory)? {
         let is_ours = part.file_type()?.is_dir() && part.file_name().to_str().is_some_and(is_part);
@@ -257,7 +260,7 @@ pub(super) fn is_empty(directory: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What is in a directory; nothing if it is none.
+/// The entries of a directory; none if it is missing or not a directory.
 fn entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
     match fs::symlink_metadata(directory) {
         Ok(there) if there.is_dir() => fs::read_dir(directory)?.collect(),
@@ -273,7 +276,7 @@ pub(super) fn path_in(directory: &Path, hash: Hash) -> PathBuf {
     directory.join(&name[..2]).join(name.as_str())
 }
 
-/// The content of a file, if it is whole and neither has more bytes than `most`.
+/// Read the content of a file, if it is whole and neither has more bytes than `most`.
 pub(super) fn read(file: &File, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
     let length = file.metadata()?.len();
     if length > most {

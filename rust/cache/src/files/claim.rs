@@ -1,4 +1,4 @@
-//! Whose a directory is: files begin in one that is empty, and go on in their own.
+//! Claiming a directory: files begin in an empty one, and continue in their own.
 
 use std::fs::{self, DirEntry};
 use std::io;
@@ -9,11 +9,11 @@ use crate::OpenError;
 use crate::claim::{Begin, claim};
 use crate::log;
 
-/// What lies in the directory beside the lock.
+/// Names in the directory beside the lock.
 pub(super) const LEDGER: &str = "ledger";
 pub(super) const BLOBS: &str = "blobs";
 
-/// Make a directory for files, and refuse one that has something in it and is none.
+/// Make a directory for files, and refuse one with other content.
 pub(super) fn claim_files(directory: &Path, begin: Begin) -> Result<(), OpenError> {
     let (ledger, blobs) = (directory.join(LEDGER), directory.join(BLOBS));
     let is_ours = || Ok((is_directory(&ledger)? && log::is_there(&ledger)?) || blobs::is_there(&blobs)?);

@@ -1,4 +1,4 @@
-//! What had to leave for a value, and can be handed out.
+//! Contents that had to leave for a value, and can be handed out.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -10,10 +10,11 @@ use super::ledger::Place;
 use crate::journal::Slot;
 use crate::{Evicted, Key, KeyRef};
 
-/// Most contents in files that are handed out when they have to leave for one value: a process may have only so many files open.
+/// Maximum contents in files that are handed out when they leave for one value: the number of open
+/// files of a process is limited.
 const FILES: usize = 64;
 
-/// What had to leave for a value.
+/// Contents that had to leave for a value.
 pub(super) struct Gone {
     is_wanted: bool,
     files: usize,
@@ -26,25 +27,25 @@ struct Content {
     source: Source,
 }
 
-/// Where a content that has left can still be read.
+/// Where a content that left can still be read.
 enum Source {
-    /// Its name is gone.
+    /// A file that is still open, though its name is gone.
     File(File),
     Packed(Arc<Slot>),
 }
 
 impl Gone {
-    /// Whoever puts a value wants what leaves for it.
+    /// Collect what leaves.
     pub(super) fn wanted() -> Self {
         Self { is_wanted: true, files: 0, contents: Vec::new() }
     }
 
-    /// Nobody wants what leaves.
+    /// Collect nothing.
     pub(super) fn unwanted() -> Self {
         Self { is_wanted: false, ..Self::wanted() }
     }
 
-    /// A content that is about to leave, with its keys.
+    /// Note a content that is about to leave, with its keys.
     pub(super) fn add(&mut self, hash: Hash, keys: Vec<Key>, place: &Place, blobs: &Blobs) {
         if !self.is_wanted {
             return;
@@ -61,7 +62,7 @@ impl Gone {
         self.contents.push(Content { hash, keys, source });
     }
 
-    /// The keys, and the values that can be read.
+    /// The keys, with the values that can be read.
     pub(super) fn read(self, most: u64) -> Evicted {
         let mut evicted = Evicted::new();
         for Content { hash, keys, source } in self.contents {

@@ -1,4 +1,4 @@
-//! Which key has which content, and where that is: in a file of its own, or packed into the log.
+//! Which key has which content, and where the content is: in its own file, or packed into the log.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::journal::{Queue, Slot};
 use crate::packing::{Codec, Packed};
 use crate::{Key, KeyRef};
 
-/// Bytes of what a record says of a key.
+/// Bytes of the body of a key's record.
 pub(super) const RECORDED: u64 = 40;
 
 /// Keys and contents, and the changes that wait to be written.
@@ -18,27 +18,27 @@ pub(super) const RECORDED: u64 = 40;
 pub(super) struct Ledger {
     keys: HashMap<Key, Held>,
     contents: HashMap<Hash, Content>,
-    /// Contents in files that no sync has seen.
+    /// Contents in files that were not synced.
     unsynced: HashSet<Hash>,
     pub(super) queue: Queue,
-    /// Packed contents that are of no use any more. Their end is written last, so that no key has lost its content wherever a crash
-    /// cuts the log off.
+    /// Packed contents without a key. Their deletions are written last, so that no key has lost its
+    /// content wherever a crash cuts the log off.
     retired: Vec<Hash>,
-    /// What the log is charged for living records.
+    /// The charge of the log for living records.
     logged: u64,
 }
 
-/// What a key has.
+/// The content of a key, and the key's record.
 struct Held {
     hash: Hash,
     slot: Arc<Slot>,
 }
 
-/// A content, and who has it.
+/// A content and its keys.
 struct Content {
     place: Place,
     keys: HashSet<Key>,
-    /// What it and its keys are charged.
+    /// The charge of it and its keys.
     weight: u64,
 }
 
@@ -47,41 +47,41 @@ struct Content {
 pub(super) struct Place {
     /// Bytes of its file, or of the body of its record.
     pub(super) bytes: u64,
-    /// Its record in the log; none if it has a file.
+    /// Its record in the log; `None` if it has a file.
     pub(super) packed: Option<Arc<Slot>>,
 }
 
-/// What a key is charged.
+/// The charge of a key.
 pub(super) fn weight(key: KeyRef<'_>) -> u64 {
     in_log(key, RECORDED)
 }
 
 impl Place {
-    /// What the content is charged, without its keys.
+    /// The charge of the content, without its keys.
     pub(super) fn weight(&self, hash: &Hash) -> u64 {
         if self.packed.is_some() { in_log(KeyRef::content(hash), self.bytes) } else { in_file(self.bytes) }
     }
 
-    /// What of it the log is charged.
+    /// The log's part of that charge.
     fn logged(&self, hash: &Hash) -> u64 {
         if self.packed.is_some() { self.weight(hash) } else { 0 }
     }
 }
 
-/// The content of a key that was taken away.
+/// The content of a key that was removed.
 pub(super) struct Taken {
     pub(super) hash: Hash,
-    /// Where the content was, if no other key has it: it is gone from the ledger, too.
+    /// Where the content was, if no other key has it: then it is gone from the ledger, too.
     pub(super) orphan: Option<Place>,
 }
 
-/// The content and its bytes as a record of the log has them.
+/// The record of a key: the hash and the bytes of its content.
 pub(super) fn recorded(hash: Hash, bytes: u64) -> Packed {
     let body: Arc<[u8]> = [&hash.as_bytes()[..], &bytes.to_le_bytes()].concat().into();
     Packed { codec: Codec::Plain, length: body.len() as u64, body }
 }
 
-/// What [`recorded`] wrote.
+/// Read what [`recorded`] wrote.
 pub(super) fn read_record(record: &[u8]) -> Option<(Hash, u64)> {
     let (hash, bytes) = record.split_at_checked(blake3::OUT_LEN)?;
     Some((Hash::from_slice(hash).ok()?, u64::from_le_bytes(bytes.try_into().ok()?)))
@@ -102,7 +102,7 @@ impl Ledger {
         self.contents.get(&hash).map(|content| &content.place)
     }
 
-    /// Where in the log the record of a key is, or of a packed content.
+    /// Where the record of a key, or of a packed content, is in the log.
     pub(super) fn slot(&self, key: KeyRef<'_>) -> Option<&Arc<Slot>> {
         match key.content_hash() {
             Some(hash) => self.place(hash)?.packed.as_ref(),
@@ -110,7 +110,7 @@ impl Ledger {
         }
     }
 
-    /// All records that live in the log.
+    /// All living records of the log.
     pub(super) fn slots(&self) -> Vec<(Key, Arc<Slot>)> {
         let keys = self.keys.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.slot)));
         let packed = self.contents.iter().filter_map(|(hash, content)| {
@@ -119,12 +119,13 @@ impl Ledger {
         keys.chain(packed).collect()
     }
 
-    /// What a content and its keys are charged, if it is there.
+    /// The charge of a content and its keys; `None` if it is not in the ledger.
     pub(super) fn weight(&self, hash: Hash) -> Option<u64> {
         self.contents.get(&hash).map(|content| content.weight)
     }
 
-    /// What a content and its keys are charged with another key among them; `alone` is the charge of one that is not there.
+    /// The charge of a content and its keys with `key` among them; `alone` is the charge of a
+    /// content that is not in the ledger.
     pub(super) fn weight_with(&self, hash: Hash, alone: u64, key: KeyRef<'_>) -> u64 {
         let Some(content) = self.contents.get(&hash) else { return alone.saturating_add(weight(key)) };
         content.weight.saturating_add(if content.keys.contains(&key) { 0 } else { weight(key) })
@@ -143,22 +144,22 @@ impl Ledger {
         self.contents.iter().filter(|(_, content)| content.place.packed.is_none()).map(|(hash, _)| *hash)
     }
 
-    /// What the log is charged for its living records.
+    /// The charge of the log for its living records.
     pub(super) fn logged(&self) -> u64 {
         self.logged
     }
 
-    /// Contents in files that were written and not synced, which are not told again.
+    /// Take the contents in files that were written and not synced.
     pub(super) fn take_unsynced(&mut self) -> HashSet<Hash> {
         std::mem::take(&mut self.unsynced)
     }
 
-    /// A packed content has no key any more.
+    /// Note that a packed content has no key any more.
     pub(super) fn retire(&mut self, hash: Hash) {
         self.retired.push(hash);
     }
 
-    /// The changes that wait, which wait no longer.
+    /// Take the changes that wait to be written.
     pub(super) fn take_queue(&mut self) -> Queue {
         for hash in std::mem::take(&mut self.retired) {
             let key = KeyRef::content(&hash);
@@ -170,12 +171,12 @@ impl Ledger {
         std::mem::take(&mut self.queue)
     }
 
-    /// A content has a file that no sync has seen.
+    /// Note that a content has a file that was not synced.
     pub(super) fn note_written(&mut self, hash: Hash) {
         self.unsynced.insert(hash);
     }
 
-    /// Give a key, which has none, a content: one that is there, or else is at this place.
+    /// Give a new key a content: one that is in the ledger, or else one at this place.
     pub(super) fn add(&mut self, key: Key, hash: Hash, place: Place, slot: Arc<Slot>) {
         let content = self.contents.entry(hash).or_insert_with(|| {
             self.logged += place.logged(&hash);
@@ -188,7 +189,7 @@ impl Ledger {
         self.keys.insert(key, Held { hash, slot });
     }
 
-    /// Take a key away, and its content if no other key has it.
+    /// Remove a key, and its content if no other key has it.
     pub(super) fn take(&mut self, key: KeyRef<'_>) -> Option<Taken> {
         let (key, Held { hash, .. }) = self.keys.remove_entry(&key)?;
         let bytes = weight(key.borrow());
@@ -200,7 +201,7 @@ impl Ledger {
         Some(Taken { hash, orphan })
     }
 
-    /// Take a content and its keys away.
+    /// Remove a content and its keys.
     pub(super) fn take_content(&mut self, hash: Hash) -> Option<(Place, Vec<Key>)> {
         let content = self.contents.remove(&hash)?;
         self.unsynced.remove(&hash);

@@ -1,4 +1,4 @@
-//! What lies in the directory of files, looked at without a change to it.
+//! Looking at a directory of files without changing it.
 
 use std::fs;
 use std::io::{self, Read};
@@ -16,23 +16,23 @@ use crate::log;
 use crate::packing::Codec;
 use crate::{Key, KeyRef};
 
-/// What a look finds.
+/// The result of a look.
 pub(crate) struct Looked {
     blobs: PathBuf,
     /// Contents that a key has.
     contents: HashMap<Hash, Content>,
-    /// Keys whose content is there.
+    /// Keys whose content exists.
     pub(crate) keys: Vec<(Key, Hash)>,
     pub(crate) damaged: u64,
 }
 
 enum Content {
-    /// In a file of so many bytes, as the ledger has it.
+    /// In a file, with its bytes according to the ledger.
     File(u64),
     Packed(log::Place),
 }
 
-/// What opening files would find, without a change to anything.
+/// Find what opening files would find, without changing anything.
 pub(crate) fn look(directory: &Path) -> io::Result<Looked> {
     let content = log::look(&directory.join(LEDGER))?;
     let mut found =
@@ -54,7 +54,7 @@ pub(crate) fn look(directory: &Path) -> io::Result<Looked> {
 }
 
 impl Looked {
-    /// A key has a content, which a crash may have taken.
+    /// Take up a key with its content, unless a crash took the content.
     fn take_up(&mut self, key: Key, hash: Hash, bytes: u64, packed: Option<&log::Place>) {
         if !self.contents.contains_key(&hash) {
             let path = path_in(&self.blobs, hash);
@@ -77,7 +77,7 @@ impl Looked {
         }
     }
 
-    /// What contents and their keys are charged.
+    /// The charge of contents and their keys.
     pub(crate) fn bytes(&self) -> u64 {
         let contents = self.contents.iter().map(|(hash, content)| match content {
             Content::File(bytes) => charges::in_file(*bytes),
@@ -91,7 +91,7 @@ impl Looked {
     }
 }
 
-/// Whether a file is the content of a hash, of which little is in memory at a time.
+/// Whether a file holds the content of a hash. Little of it is in memory at a time.
 fn is_whole(path: &Path, hash: Hash, bytes: u64) -> io::Result<bool> {
     let mut file = open_to_read(path)?;
     let mut head = [0; HEADER];
@@ -102,7 +102,7 @@ fn is_whole(path: &Path, hash: Hash, bytes: u64) -> io::Result<bool> {
         return Ok(false);
     };
     let mut hasher = blake3::Hasher::new();
-    // One byte more than there may be tells a content that is too long.
+    // Reading one byte more detects a content that is too long.
     let copied = match codec {
         Codec::Plain => io::copy(&mut file.take(length.saturating_add(1)), &mut hasher),
         Codec::Zstd => {

@@ -1,4 +1,4 @@
-//! Values in files, equal ones once, and small ones packed.
+//! Values in files: equal ones are stored once, and small ones are packed.
 //!
 //! ```text
 //! directory/  LOCK
@@ -6,12 +6,15 @@
 //!             blobs/ab/    the other contents, by their hash
 //! ```
 //!
-//! Who stays is decided by content: one that has to leave takes all of its keys along. The ledger is what counts: a
-//! file that no key refers to is removed by the next opening, as is a packed content that no key has. A key whose content did not reach
-//! the disk before a crash is dropped, and so is one whose content was removed when it was replaced, if what replaced it did not reach the
-//! disk. A deleted key may be back if another one has its content. A flush syncs the contents first, and then the ledger.
+//! Eviction is by content: one that has to leave takes all of its keys along. The ledger is what
+//! counts: the next opening removes a file that no key refers to, and a packed content that no key
+//! has. A key whose content did not reach the disk before a crash is dropped. So is one whose
+//! content was removed when it was replaced, if the new content did not reach the disk. A deleted
+//! key may be back if another one has its content. A flush syncs the contents first, and then the
+//! ledger.
 //!
-//! In the ledger, a packed content stands before its keys, and its end behind theirs: wherever a crash cuts the log off, no key has lost it.
+//! In the ledger, a packed content comes before its keys, and its deletion after theirs: wherever a
+//! crash cuts the log off, no key has lost it.
 
 mod blobs;
 mod charges;
@@ -49,15 +52,15 @@ use ledger::{Ledger, Place, RECORDED, Taken, read_record, recorded};
 
 pub(crate) use look::{Looked, look};
 
-/// A tier of files in a directory. In a forked process it has nothing and keeps nothing: the directory belongs to the
-/// process that opened it.
+/// A tier of files in a directory. In a forked process it is empty and keeps nothing: the directory
+/// belongs to the process that opened it.
 pub struct Files {
     opened: Opened,
     level: Option<i32>,
     shares: Cache<Hash, u64, Bytes, DefaultHashBuilder, Left>,
     most: u64,
     tally: Tally,
-    /// Changes of `shares` and of the names of contents go together with it, under this lock.
+    /// `shares` and the names of contents change together with it, under this lock.
     ledger: Mutex<Ledger>,
     blobs: Blobs,
 }
@@ -101,15 +104,15 @@ impl New {
 }
 
 impl Files {
-    /// A tier of so many bytes in a directory, which is made if it is not there. Values are compressed at a level of
-    /// zstd where that makes them smaller.
+    /// Open a tier of `bytes` in a directory, which is made if it is missing. Values are compressed
+    /// at a level of zstd where that makes them smaller.
     pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
         Self::open_or(Begin::IfMissing, directory, bytes, level)
     }
 
-    /// The same, and whether a tier may begin where there is none.
+    /// As [`Self::open`]; `begin` says whether a new tier may begin.
     pub fn open_or(begin: Begin, directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
-        // Wherever the process goes later, the files stay where they are.
+        // The files stay where they are, wherever the process goes later.
         let directory = std::path::absolute(directory)?;
         let of_ledger = directory.join(LEDGER);
         claim_files(&directory, begin)?;
@@ -128,7 +131,8 @@ impl Files {
         Ok(files)
     }
 
-    /// Take up what the ledger has, and remove contents that no key has; tells how much waits to be written then.
+    /// Take up the ledger's entries, and remove contents that no key has; return how much waits to
+    /// be written then.
     fn take_up(&self, slots: Vec<(Key, Kept)>, there: &HashSet<Hash>) -> u64 {
         let ledger = &mut *self.ledger.lock();
         let (mut packed, mut keys) = (HashMap::new(), Vec::new());
@@ -151,7 +155,7 @@ impl Files {
         ledger.queue.bytes()
     }
 
-    /// Take up a key of the ledger, unless its content is not there or there is no room for it.
+    /// Take up a key of the ledger, unless its content is missing or there is no room for it.
     fn remember(
         &self,
         ledger: &mut Ledger,
@@ -177,7 +181,8 @@ impl Files {
         self.weigh(ledger, hash, &mut Gone::unwanted());
     }
 
-    /// A content or its keys are others than before, if it is there: others may have to leave for it, or itself.
+    /// Weigh a content after it or its keys changed, if it is present: others may have to leave for
+    /// it, or itself.
     fn weigh(&self, ledger: &mut Ledger, hash: Hash, gone: &mut Gone) {
         let Some(weight) = ledger.weight(hash) else { return };
         let mut left = Vec::new();
@@ -188,7 +193,7 @@ impl Files {
         }
     }
 
-    /// A content has to leave with its keys.
+    /// Evict a content with its keys.
     fn leave(&self, ledger: &mut Ledger, hash: Hash, gone: &mut Gone) {
         let Some((place, keys)) = ledger.take_content(hash) else { return };
         self.tally.evictions.add(keys.len() as u64);
@@ -199,7 +204,7 @@ impl Files {
         self.discard(ledger, hash, &place);
     }
 
-    /// A content is of no use any more.
+    /// Drop a content that is of no use any more.
     fn drop_content(&self, ledger: &mut Ledger, hash: Hash) {
         let Some((place, keys)) = ledger.take_content(hash) else { return };
         self.shares.remove(&hash);
@@ -209,7 +214,7 @@ impl Files {
         self.discard(ledger, hash, &place);
     }
 
-    /// Give back the room of a content that the ledger has no more.
+    /// Free the room of a content that is no longer in the ledger.
     fn discard(&self, ledger: &mut Ledger, hash: Hash, place: &Place) {
         match place.packed {
             Some(_) => ledger.retire(hash),
@@ -217,7 +222,7 @@ impl Files {
         }
     }
 
-    /// A key was taken away: its content goes if no other key has it.
+    /// After a key was removed, remove its content if no other key has it.
     fn settle(&self, ledger: &mut Ledger, Taken { hash, orphan }: Taken, gone: &mut Gone) {
         match orphan {
             None => self.weigh(ledger, hash, gone),
@@ -228,7 +233,7 @@ impl Files {
         }
     }
 
-    /// Take its content from a key; tells whether the key was there.
+    /// Remove a key; return whether it was present.
     fn release(&self, ledger: &mut Ledger, key: KeyRef<'_>) -> bool {
         let Some(taken) = ledger.take(key) else { return false };
         ledger.queue.delete(key.to_key());
@@ -236,26 +241,26 @@ impl Files {
         true
     }
 
-    /// Keep a value; tells how much waits to be written then, or why it is not kept.
+    /// Keep a value; return how much waits to be written then, or why it is not kept.
     fn keep(&self, key: KeyRef<'_>, value: &Arc<[u8]>, gone: &mut Gone) -> Result<u64, Put> {
         if !self.opened.holds(self) {
             return Err(Put::Failed);
         }
         let hash = blake3::hash(value);
         loop {
-            // Others go on while a content is written.
+            // Other threads go on while a content is written.
             let is_there = self.ledger.lock().place(hash).is_some();
             let new = if is_there { Ok(None) } else { self.write(key, hash, value).map(Some) };
             match new.and_then(|new| self.commit(key, hash, new, gone)) {
                 Ok(Some(waiting)) => return Ok(waiting),
-                // It was there, and has left since.
+                // It was present, and has left since.
                 Ok(None) => {}
                 Err(put) => return Err(self.turn_away(key, put)),
             }
         }
     }
 
-    /// What became of a value, when what waits was written if it was much.
+    /// The outcome of a put, after writing what waits if there is too much of it.
     fn kept(&self, waiting: Result<u64, Put>) -> Put {
         match waiting {
             Ok(waiting) => {
@@ -266,9 +271,9 @@ impl Files {
         }
     }
 
-    /// Write a content, unless it is so small that it is packed, or tell why it is not kept.
+    /// Write a content, unless it is so small that it is packed; or return why it is not kept.
     fn write(&self, key: KeyRef<'_>, hash: Hash, value: &Arc<[u8]>) -> Result<New, Put> {
-        // However small it is packed: what is larger is not unpacked again.
+        // The unpacked size counts: a larger value would not be unpacked again.
         self.fits((value.len() as u64).saturating_add(ledger::weight(key)))?;
         let packed = Packed::new(Arc::clone(value), self.level);
         if packed.body.len() <= PACKED {
@@ -281,8 +286,8 @@ impl Files {
         if bytes <= self.most { Ok(()) } else { Err(Put::TooLarge { bytes, most: self.most }) }
     }
 
-    /// Give a key a content, which is there or new; tells how much waits to be written to the ledger. None if
-    /// the content is not there any more.
+    /// Give a key a content, existing or new; return how much waits to be written to the ledger.
+    /// `None` if the content no longer exists.
     fn commit(&self, key: KeyRef<'_>, hash: Hash, new: Option<New>, gone: &mut Gone) -> Result<Option<u64>, Put> {
         let ledger = &mut *self.ledger.lock();
         if !self.opened.is_open() {
@@ -305,7 +310,7 @@ impl Files {
         }
         let slot = Slot::waiting(recorded(hash, place.bytes));
         ledger.queue.put(key.to_key(), Arc::clone(&slot), RECORDED);
-        // What it had goes last: a crash that cuts the log off leaves the one or the other.
+        // Its old content goes last: a crash that cuts the log off leaves one or the other.
         let old = ledger.take(key);
         ledger.add(key.to_key(), hash, place, slot);
         if let Some(old) = old {
@@ -315,7 +320,7 @@ impl Files {
         Ok(Some(ledger.queue.bytes()))
     }
 
-    /// A value is not kept; an earlier one of the key is outdated.
+    /// Count a value that is not kept, and delete the earlier one of the key, which is outdated.
     fn turn_away(&self, key: KeyRef<'_>, put: Put) -> Put {
         if put == Put::Failed { &self.tally.failures } else { &self.tally.refused }.one();
         self.delete(key);
@@ -329,15 +334,16 @@ impl Files {
         }
     }
 
-    /// The value of a key that could not be read: it may have left or been replaced meanwhile. With the ledger held,
-    /// nothing moves.
+    /// Read again the value of a key that could not be read: it may have left or been replaced
+    /// meanwhile. While the ledger is locked, nothing moves.
     fn read_again(&self, key: KeyRef<'_>) -> Option<Arc<[u8]>> {
         let mut ledger = self.ledger.lock();
         let (hash, place) = ledger.find(key)?;
         self.read(hash, &place).inspect_err(|why| self.lose_content(&mut ledger, hash, why)).ok()
     }
 
-    /// A content could not be read. What the system refuses now, it may give later.
+    /// Count a content that could not be read, and drop it if it is damaged. The system may return
+    /// later what it refuses now.
     fn lose_content(&self, ledger: &mut Ledger, hash: Hash, why: &Lost) {
         self.tally.lost(why);
         if matches!(why, Lost::Damaged) {
@@ -380,7 +386,7 @@ impl Tended for Files {
     fn sync(&self) -> io::Result<()> {
         let unsynced = self.ledger.lock().take_unsynced();
         self.blobs.sync(&unsynced)?;
-        // With the ledger held, nothing of ours is removed.
+        // While the ledger is locked, nothing of ours is removed.
         let is_kept = |hash: &Hash| self.ledger.lock().place(*hash).is_none() || self.blobs.is_there(*hash);
         if unsynced.iter().all(is_kept) { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
@@ -424,7 +430,7 @@ impl Tier for Files {
     fn put_evicting(&self, key: KeyRef<'_>, value: Arc<[u8]>) -> (Put, Evicted) {
         let mut gone = Gone::wanted();
         let waiting = self.keep(key, &value, &mut gone);
-        // Files of contents are closed before the ledger is written, which may need others.
+        // Files of contents are closed before the ledger is written, which may open others.
         let evicted = gone.read(self.most);
         (self.kept(waiting), evicted)
     }
@@ -485,7 +491,7 @@ impl Lasting for Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // In a forked process this does nothing.
+        // This does nothing in a forked process.
         self.close();
     }
 }

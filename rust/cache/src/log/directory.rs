@@ -1,4 +1,4 @@
-//! Which segments a directory holds, and how a damaged one is set aside.
+//! Finding the segments in a directory, and setting a damaged one aside.
 
 use std::fs;
 use std::io;
@@ -8,18 +8,18 @@ use tiercel_container::log::number_of;
 
 use super::segment::Segment;
 
-/// What follows the name of a file that was set aside.
+/// Extension of a file that was set aside.
 const DAMAGED: &str = "damaged";
 
-/// Numbers of the segments in a directory, in their order.
+/// Numbers of the segments in a directory, ascending.
 pub(super) fn numbers(directory: &Path) -> io::Result<Vec<u64>> {
     let mut numbers: Vec<u64> = segments(directory)?.into_iter().map(|(number, _)| number).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
-/// Numbers of the segments in a directory, those of which a crash left no more than a part of the magic included. A file of the same
-/// name that is none is somebody else's.
+/// The segments in a directory, including those of which a crash left only a part of the magic.
+/// Other files with the name of a segment are somebody else's.
 fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for (number, path) in named(directory)? {
@@ -30,7 +30,7 @@ fn segments(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// Paths of the segments of whatever log in a directory, by their whole magic.
+/// Paths of the segments in a directory that have their whole magic, of any log.
 pub(super) fn whole_segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for (_, path) in named(directory)? {
@@ -41,12 +41,12 @@ pub(super) fn whole_segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A number that no file in a directory has, nor any above it.
+/// A number above those of all files in a directory.
 pub(super) fn free_number(directory: &Path) -> io::Result<u64> {
     Ok(named(directory)?.into_iter().map(|(number, _)| number + 1).max().unwrap_or(1))
 }
 
-/// What has the name of a segment.
+/// Files with the name of a segment.
 fn named(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -58,17 +58,17 @@ fn named(directory: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     Ok(found)
 }
 
-/// The number that is in the name of a segment. No log ever comes to half of all numbers.
+/// The number in the name of a segment. No log ever gets to half of all numbers.
 fn numbered(name: &str) -> Option<u64> {
     number_of(name).filter(|number| *number <= u64::MAX / 2)
 }
 
-/// Keep the newest segment, where nothing tells whether it is.
+/// Set the newest segment aside, although newer ones may be missing.
 pub(super) fn set_newest_aside(directory: &Path) -> io::Result<()> {
     numbers(directory)?.last().map_or(Ok(()), |number| set_aside(directory, *number))
 }
 
-/// Keep a damaged segment for who wants to look at it, in place of an earlier one.
+/// Keep a damaged segment for inspection, in place of an earlier one.
 pub(super) fn set_aside(directory: &Path, number: u64) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -79,6 +79,6 @@ pub(super) fn set_aside(directory: &Path, number: u64) -> io::Result<()> {
     }
     let path = Segment::path(directory, number);
     let aside = path.with_extension(DAMAGED);
-    // What is there is somebody else's.
+    // A file with that name is somebody else's.
     if fs::symlink_metadata(&aside).is_ok() { fs::remove_file(path) } else { fs::rename(&path, aside) }
 }

@@ -1,4 +1,4 @@
-//! How the files of a log are opened.
+//! Opening the files of a log.
 
 use std::fs::File;
 use std::io;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use tiercel_container::{NotRegular, open_to_read, open_to_write};
 
-/// What a log is opened for.
+/// The purpose of opening a log.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To go on with it: what a crash or damage left is put in order.
+    /// To continue it: what a crash or damage left is repaired.
     #[default]
     Mend,
     /// To look at it: nothing is changed.
@@ -26,7 +26,7 @@ impl Purpose {
     }
 }
 
-/// Whether an error says that something else than a regular file has the name of one.
+/// Whether an error says that something other than a regular file has the name.
 pub(super) fn is_no_file(error: &io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<NotRegular>()).is_some()
 }

@@ -1,24 +1,26 @@
-//! A log: what was put and deleted, in order, in files that are only added to.
+//! A log: what was put and deleted, in order, in files that are only appended to.
 //!
 //! ```text
 //! directory/  log-7   log-8   log-9   synced
-//!             oldest          newest, written to; `synced` tells up to where it is on disk for good
+//!             oldest          newest, written to; `synced` says how far it is synced
 //! ```
 //!
-//! **What a crash can do.** Records are written in order, and synced together. A crash leaves everything up to the
-//! place that `synced` names, and behind it whatever part of the newest segment reached the disk: records are believed
-//! there as far as they are whole, one after the other, and the rest is cut off. A segment is synced before the next
-//! one is begun. The oldest one is removed, and the directory synced, when what lived in it has been written again and
-//! synced; a deletion may go with it, for what it deleted went before it. Beginning anew makes another `synced`, with
-//! another number of the log, and that alone makes the segments that are there foreign.
+//! **After a crash.** Records are written in order, and synced together. A crash leaves everything
+//! up to the place that `synced` names, and behind it any part of the newest segment that reached
+//! the disk: records there count as far as they are whole, one after the other, and the rest is cut
+//! off. A segment is synced before the next one begins. The oldest one is removed, and the
+//! directory synced, when its living records have been written again and synced; a deletion may go
+//! with it, because what it deleted went before it. Starting over writes another `synced`, with
+//! another number of the log, and that alone makes the existing segments foreign.
 //!
-//! **What damage can do.** The checksum of a record's head is bound to its place, and `synced` and the numbers of the
-//! segments tell what must be there. A damaged value is a value less. A record whose key is damaged may have replaced
-//! or deleted anything that is older: all of that is dropped. Where a head is damaged, a file cut, missing or foreign,
-//! the rest of that segment is dropped, too, and the file is set aside as `log-7.damaged`. If `synced` itself cannot be
-//! believed, nothing is. A file that does not begin as a segment does is somebody else's: it is left alone, and what it
-//! stands in the place of is missing. So a value that was replaced or deleted before the last sync does not come back, unless files
-//! of an earlier time are put in the place of all.
+//! **After damage.** The checksum of a record's head is bound to its place, and `synced` and the
+//! numbers of the segments show what must be present. A damaged value is lost alone. A record whose
+//! key is damaged may have replaced or deleted anything older: all of that is dropped. If a head is
+//! damaged, or a file is cut, missing or foreign, the rest of that segment is dropped, too, and the
+//! file is set aside as `log-7.damaged`. If `synced` itself cannot be trusted, nothing is. A file
+//! that does not begin like a segment is somebody else's: it is left alone, and the segment whose
+//! place it takes counts as missing. So a value that was replaced or deleted before the last sync
+//! does not come back, unless files of an earlier time replace all of them.
 
 mod directory;
 mod disk;
@@ -55,68 +57,69 @@ pub(crate) use record::{HEAD, Lost};
 /// Bytes gathered before they are written.
 const TOGETHER: usize = 1 << 20;
 
-/// Bytes of the largest record that was not synced, and of the longest key, that a look sees: it knows no size of a tier.
+/// Bytes of the largest record that was not synced, and of the longest key, that a look reads: it
+/// does not know the size of a tier.
 const LOOKED_AT: u64 = 64 << 20;
 
-/// Bytes written from one sync to the next.
+/// Bytes written between two syncs.
 const UNSYNCED: u64 = 16 << 20;
 
-/// An open log. After an error it is to be begun anew.
+/// An open log. After an error it must start over.
 pub(crate) struct Log {
     directory: PathBuf,
     limits: Limits,
     synced: Synced,
-    /// The oldest first; the last is written to.
+    /// Oldest first; the last is written to.
     segments: VecDeque<Kept>,
-    /// What is to be written at the end of the last segment.
+    /// Bytes to write at the end of the last segment.
     buffer: Vec<u8>,
     unsynced: u64,
-    /// Whether a file was made since the directory was synced.
+    /// Whether a file was made since the last sync of the directory.
     is_new: bool,
 }
 
-/// What is large in a log.
+/// Maximum sizes in a log.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     /// Bytes of a segment.
     pub(crate) segment: u64,
-    /// Bytes of a record: no more memory than that is asked for to read one.
+    /// Bytes of a record: reading one never asks for more memory.
     pub(crate) record: u64,
 }
 
-/// What an opened log had.
+/// The content of an opened log.
 pub(crate) struct Content {
-    /// The place of the value of each key, the oldest first.
+    /// The place of the value of each key, oldest first.
     pub(crate) places: Vec<(Key, Found)>,
     /// Segments and records that were damaged.
     pub(crate) damaged: u64,
 }
 
-/// A part of the oldest segment, for who cleans up.
+/// A part of the oldest segment, for cleaning.
 pub(crate) struct Part {
-    /// Values that were written there, dead or alive.
+    /// Values in it, dead or alive.
     pub(crate) values: Vec<(Key, Place)>,
     /// Bytes of the part.
     pub(crate) bytes: u64,
-    /// Where the next one begins.
+    /// Where the next part begins.
     pub(crate) next: u64,
     /// Whether the segment ends with it.
     pub(crate) is_last: bool,
-    /// Whether there are values that could not be told.
+    /// Whether it has values whose keys are unknown.
     pub(crate) is_damaged: bool,
 }
 
-/// Whether there is a log in a directory, be it damaged.
+/// Whether a directory has a log, even a damaged one.
 pub(crate) fn is_there(directory: &Path) -> io::Result<bool> {
     Ok(Synced::is_ours(directory)? || !directory::whole_segments(directory)?.is_empty())
 }
 
-/// Whether a name is one that a log gives to its files.
+/// Whether a name is one of a log's files.
 pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(synced::NAME) || name.starts_with(PREFIX)
 }
 
-/// What opening the log of a directory would find, without a change to anything.
+/// Find what opening the log of a directory would find, without changing anything.
 pub(crate) fn look(directory: &Path) -> io::Result<Content> {
     let Some(synced) = Synced::open(directory, Purpose::Look)? else {
         return Ok(Content { places: Vec::new(), damaged: u64::from(is_there(directory)?) });
@@ -126,11 +129,11 @@ pub(crate) fn look(directory: &Path) -> io::Result<Content> {
 }
 
 impl Log {
-    /// Open the log of a directory, with segments of so many bytes, and begin one where there is none.
+    /// Open the log of a directory, or begin one if there is none.
     pub(crate) fn open(directory: &Path, limits: Limits) -> io::Result<(Self, Content)> {
         let directory = directory.to_path_buf();
         let Some(synced) = Synced::open(&directory, Purpose::Mend)? else {
-            // Nothing tells whether what is there is all.
+            // It is unknown whether all segments are present.
             let was_there = is_there(&directory)?;
             directory::set_newest_aside(&directory)?;
             let log = Self::begin(directory, limits)?;
@@ -154,10 +157,10 @@ impl Log {
         Self { directory, limits, synced, segments: VecDeque::new(), buffer: Vec::new(), unsynced: 0, is_new: true }
     }
 
-    /// A log without anything, in place of what may be in the directory.
+    /// Begin an empty log, in place of any in the directory.
     fn begin(directory: PathBuf, limits: Limits) -> io::Result<Self> {
         for path in directory::whole_segments(&directory)? {
-            // What cannot be removed is foreign to the new log, and only takes room.
+            // A file that cannot be removed is foreign to the new log, and only takes space.
             let _ = fs::remove_file(path);
         }
         let synced = Synced::create(&directory)?;
@@ -185,14 +188,14 @@ impl Log {
         self.segments.iter().map(|kept| kept.length).sum::<u64>() + self.buffer.len() as u64
     }
 
-    /// Add the value of a key. It can be read when it was [written](Self::write).
+    /// Add the value of a key. It can be read once it is [written](Self::write).
     pub(crate) fn put(&mut self, key: KeyRef<'_>, packed: &Packed) -> io::Result<Place> {
         let key = key.encoded();
         let head = Head::of(Kind::Value, &key, packed.codec, packed.length, &packed.body);
         self.add(head, &key, &packed.body)
     }
 
-    /// Add that a key has no value.
+    /// Add the deletion of a key.
     pub(crate) fn delete(&mut self, key: KeyRef<'_>) -> io::Result<()> {
         let key = key.encoded();
         self.add(Head::of(Kind::Deletion, &key, Codec::Plain, 0, &[]), &key, &[]).map(drop)
@@ -206,14 +209,14 @@ impl Log {
         Ok(place)
     }
 
-    /// Add a record once more.
+    /// Add an existing record again.
     pub(crate) fn put_again(&mut self, record: Record) -> io::Result<Place> {
         let place = self.room(record.length())?;
         self.buffer.extend_from_slice(&record.moved_to(place.segment.seed(), place.offset));
         Ok(place)
     }
 
-    /// A place for a record of so many bytes: what comes next into the buffer.
+    /// Find a place for a record of `length` bytes, which must be the next in the buffer.
     fn room(&mut self, length: u64) -> io::Result<Place> {
         if self.buffer.len() >= TOGETHER {
             self.write()?;
@@ -227,7 +230,7 @@ impl Log {
         Ok(Place { segment, offset, length })
     }
 
-    /// The segment that is written to; none if beginning anew has failed.
+    /// The segment that is written to; an error if starting over has failed.
     fn last(&mut self) -> io::Result<&mut Kept> {
         self.segments.back_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -258,7 +261,7 @@ impl Log {
     /// Write what was added, and sync it if much was written since the last sync.
     pub(crate) fn write(&mut self) -> io::Result<()> {
         if self.buffer.is_empty() {
-            // Nothing to lose, so nothing may fail, such as making a segment.
+            // There is nothing to lose, so nothing may fail, such as making a segment.
             return Ok(());
         }
         let buffer = std::mem::take(&mut self.buffer);
@@ -274,7 +277,7 @@ impl Log {
         if self.unsynced >= UNSYNCED { self.sync_written() } else { Ok(()) }
     }
 
-    /// What was added is on disk for good when this returns.
+    /// Sync everything that was added.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.write()?;
         if self.unsynced > 0 || self.is_new { self.sync_written() } else { Ok(()) }
@@ -292,8 +295,8 @@ impl Log {
         Ok(())
     }
 
-    /// A part of about so many bytes of the oldest segment, from an offset on or from its beginning; none if it is
-    /// written to.
+    /// Read a part of about `bytes` of the oldest segment, from an offset on or from its beginning;
+    /// `None` if that segment is written to.
     pub(crate) fn oldest(&self, from: Option<u64>, bytes: u64) -> io::Result<Option<Part>> {
         let Some(kept) = self.segments.front().filter(|_| self.segments.len() > 1) else { return Ok(None) };
         let from = from.unwrap_or(START);

@@ -24,13 +24,13 @@ impl Place {
         self.length - HEAD - key.encoded_len()
     }
 
-    /// The record of a key, if it is whole.
+    /// Read the record of a key, if it is whole.
     pub(crate) fn record(&self, key: KeyRef<'_>) -> Result<Record, Lost> {
         let bytes = self.segment.bytes(self.offset, self.length)?;
         Record::decode(bytes, self.segment.seed(), self.offset, key)
     }
 
-    /// Whether the record of a key is what was written, of which little is in memory at a time.
+    /// Whether the record of a key is what was written. Little of it is in memory at a time.
     pub(crate) fn is_whole(&self, key: KeyRef<'_>) -> bool {
         let check = || {
             let lead = self.segment.bytes(self.offset, HEAD + key.encoded_len())?;
@@ -42,7 +42,7 @@ impl Place {
         check().unwrap_or(false)
     }
 
-    /// The value of a key, if it is whole and has no more bytes than `most`.
+    /// Read the value of a key, if it is whole and has no more bytes than `most`.
     pub(crate) fn value(&self, key: KeyRef<'_>, most: u64) -> Result<Arc<[u8]>, Lost> {
         self.record(key)?.value(most)
     }
@@ -50,6 +50,6 @@ impl Place {
 /// The value of a key.
 pub(crate) struct Found {
     pub(crate) place: Place,
-    /// Bytes of it.
+    /// Bytes of the value.
     pub(crate) value: u64,
 }

@@ -1,4 +1,4 @@
-//! What a log consists of: records, each of a key and of its value or of its end.
+//! The records of a log: each has a key and its value, or the deletion of the key.
 //!
 //! ```text
 //!  0      4      5       6         8        16       24       32       36       40       44
@@ -10,8 +10,8 @@
 //!   little endian; the key is its kind (0: text, 1: bytes) and its bytes; the body is the value as the codec writes it
 //! ```
 //!
-//! The checksum of the head begins with the log, the segment and the place in it, so a record that lies anywhere else,
-//! such as in another record's value or where a page was put in the place of another, is none.
+//! The checksum of the head begins with the log, the segment and the place in it. So a record in
+//! any other place, such as in another record's value or in a misplaced page, does not count.
 
 use std::io;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ const SUM: usize = LEAD - 4;
 const MAGIC: [u8; 4] = *b"TCLR";
 const VERSION: u16 = 1;
 
-/// What a record says.
+/// The kind of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// No more records come in this segment.
+    /// No more records follow in this segment.
     End = 0,
     /// The key has no value.
     Deletion = 1,
@@ -66,7 +66,7 @@ impl Head {
         }
     }
 
-    /// The bytes of the head of a record at an offset of a segment.
+    /// Encode the head of a record at an offset of a segment.
     pub(super) fn encode(&self, seed: u32, offset: u64) -> [u8; LEAD] {
         let mut out = [0; LEAD];
         out[..4].copy_from_slice(&MAGIC);
@@ -82,7 +82,7 @@ impl Head {
         out
     }
 
-    /// The head of a record, if there is one at this offset of the segment.
+    /// Decode the head of a record, if there is one at this offset of the segment.
     pub(super) fn decode(bytes: &[u8], seed: u32, offset: u64) -> Option<Self> {
         let four = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let eight = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
@@ -115,7 +115,7 @@ impl Head {
         self.value
     }
 
-    /// The key of a record whose first bytes these are, if it is whole.
+    /// The key of a record that begins with these bytes, if it is whole.
     pub(super) fn key<'a>(&self, lead: &'a [u8]) -> Option<KeyRef<'a>> {
         let key = lead.get(LEAD..)?;
         if crc32c::crc32c(key) == self.key_sum { KeyRef::decoded(key) } else { None }
@@ -128,7 +128,7 @@ pub(crate) struct Record {
     bytes: Vec<u8>,
 }
 
-/// Why a record is not to be had.
+/// Why a record cannot be read.
 pub(crate) enum Lost {
     /// It is not what was written.
     Damaged,
@@ -143,7 +143,7 @@ impl From<io::Error> for Lost {
 }
 
 impl Record {
-    /// The record of a key that these bytes at an offset of the segment are, if it is whole.
+    /// Decode the record of a key from the bytes at an offset of the segment, if it is whole.
     pub(super) fn decode(bytes: Vec<u8>, seed: u32, offset: u64, key: KeyRef<'_>) -> Result<Self, Lost> {
         let head = Head::decode(&bytes, seed, offset).ok_or(Lost::Damaged)?;
         let (lead, body) = bytes.split_at_checked(head.lead() as usize).ok_or(Lost::Damaged)?;
@@ -165,7 +165,7 @@ impl Record {
         shared(&value).ok_or(Lost::Refused)
     }
 
-    /// The bytes of the record at another offset, in whatever segment.
+    /// Return the bytes of the record for another offset, in any segment.
     pub(super) fn moved_to(mut self, seed: u32, offset: u64) -> Vec<u8> {
         self.bytes[..LEAD].copy_from_slice(&self.head.encode(seed, offset));
         self.bytes

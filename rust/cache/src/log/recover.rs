@@ -1,4 +1,4 @@
-//! What is left of a log when it is opened.
+//! Recovering a log when it is opened.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,16 +17,16 @@ use super::segment::{Kept, START, Segment};
 use super::synced::Synced;
 use crate::Key;
 
-/// What was found.
+/// The result of a recovery.
 #[derive(Default)]
 pub(super) struct Recovered {
-    /// Segments that are of use, the oldest first.
+    /// Usable segments, oldest first.
     pub(super) segments: VecDeque<Kept>,
     /// Whether the last segment is full.
     pub(super) is_full: bool,
     /// The latest record of each key that has a value.
     pub(super) places: HashMap<Key, Found>,
-    /// Segments and records that were damaged.
+    /// Number of damaged segments and records.
     pub(super) damaged: u64,
     /// Bytes of the largest record that is read as a whole.
     most: u64,
@@ -35,14 +35,15 @@ pub(super) struct Recovered {
 
 /// How a segment ends.
 struct End {
-    /// Up to here all is well.
+    /// Everything up to here is sound.
     at: u64,
     is_full: bool,
 }
 
 /// Go through the segments of a directory.
 ///
-/// Memory for more than `most` bytes is not asked for: what is larger was written by a tier with more room, or by nobody.
+/// Never ask for more than `most` bytes of memory: anything larger comes from a tier with more
+/// room, or from damage.
 pub(super) fn recover(directory: &Path, synced: &Synced, most: u64, purpose: Purpose) -> io::Result<Recovered> {
     let mut found = Recovered { most, purpose, ..Recovered::default() };
     let numbers = numbers(directory)?;
@@ -54,7 +55,7 @@ pub(super) fn recover(directory: &Path, synced: &Synced, most: u64, purpose: Pur
             break;
         }
     }
-    // One that was set aside is counted.
+    // A segment that was set aside has been counted already.
     if synced.offset > 0 && !numbers.contains(&synced.segment) && found.last().is_none_or(|last| last < synced.segment)
     {
         found.lose_all()?;
@@ -67,7 +68,7 @@ impl Recovered {
         self.segments.back().map(|kept| kept.segment.number())
     }
 
-    /// What was seen so far may be outdated by what is lost now.
+    /// Drop everything seen so far: what is lost now may have outdated it.
     fn lose_all(&mut self) -> io::Result<()> {
         self.damaged += 1;
         self.places.clear();
@@ -79,7 +80,7 @@ impl Recovered {
         if self.purpose.mends() { set_aside(directory, number) } else { Ok(()) }
     }
 
-    /// Go through the next segment. False if the log ends in it.
+    /// Go through the next segment; return false if the log ends in it.
     fn take_up(&mut self, directory: &Path, synced: &Synced, number: u64) -> io::Result<bool> {
         let synced_to = match number.cmp(&synced.segment) {
             std::cmp::Ordering::Less => u64::MAX,
@@ -88,7 +89,7 @@ impl Recovered {
         };
         let Some(segment) = Segment::open(directory, synced.log, number, self.purpose)?.map(Arc::new) else {
             if synced_to == 0 {
-                // It is not this log's, or its head was not synced.
+                // It belongs to another log, or its head was not synced.
                 if self.purpose.mends() {
                     fs::remove_file(Segment::path(directory, number))?;
                 }
@@ -116,7 +117,7 @@ impl Recovered {
         Ok(is_full)
     }
 
-    /// Take up the records of a segment. What was not synced counts as far as it is whole.
+    /// Take up the records of a segment. Those that were not synced count as far as they are whole.
     fn scan(&mut self, segment: &Arc<Segment>, synced_to: u64) -> io::Result<End> {
         let mut scan = Scan::from(segment, START, self.most)?;
         loop {

@@ -18,11 +18,11 @@ pub(super) struct Scan<'a> {
     chunk_at: u64,
 }
 
-/// What comes next in a segment.
+/// The next item of a segment.
 pub(super) enum Next {
     /// A record, at an offset.
     Record { offset: u64, head: Head, key: Key },
-    /// A record of which nobody knows whose it is.
+    /// A record whose key is unknown.
     Nobodys,
     /// The segment is full, and ends here.
     End,
@@ -31,7 +31,7 @@ pub(super) enum Next {
 }
 
 impl<'a> Scan<'a> {
-    /// From a record on, up to the end of the file. A key that is longer than `most` is nobody's.
+    /// Scan from a record to the end of the file. A key longer than `most` counts as unknown.
     pub(super) fn from(segment: &'a Segment, at: u64, most: u64) -> io::Result<Self> {
         Ok(Self { segment, at, end: segment.length()?, most, chunk: Vec::new(), chunk_at: 0 })
     }
@@ -56,7 +56,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// So many bytes from here on, if there are.
+    /// The next `length` bytes, if the segment has them.
     fn bytes(&mut self, length: u64) -> io::Result<Option<&[u8]>> {
         if length > self.end - self.at {
             return Ok(None);

@@ -5,10 +5,10 @@
 //!  +------+---------+--------+--------+--------+--------- - - ---------
 //!  | TCLG | version | log    | number | CRC32C | record   record   ...
 //!  +------+---------+--------+--------+--------+--------- - - ---------
-//!   little endian; the log is told by a random number, so that files of another are not taken for its own
+//!   little endian; a random number identifies the log, so that it does not take files of another for its own
 //! ```
 //!
-//! A segment is only added to. One that is full ends with a record that says so.
+//! A segment is only appended to. A full one ends with a record that says so.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,12 +25,12 @@ const MAGIC: [u8; 4] = *b"TCLG";
 const VERSION: u32 = 1;
 /// Bytes before the first record.
 pub(super) const START: u64 = 28;
-/// Bytes read at once by who goes through a segment.
+/// Bytes read at once when a segment is gone through.
 pub(super) const CHUNK: u64 = 1 << 20;
 
 pub(crate) struct Segment {
     number: u64,
-    /// The checksum of the log and the number, with which those of records begin.
+    /// The checksum of the log and the number, from which the checksums of records continue.
     seed: u32,
     path: PathBuf,
     file: File,
@@ -49,7 +49,7 @@ fn start(log: u64, number: u64) -> [u8; START as usize] {
 /// A segment of an open log.
 pub(super) struct Kept {
     pub(super) segment: Arc<Segment>,
-    /// Up to here it has records.
+    /// The end of its records.
     pub(super) length: u64,
 }
 
@@ -59,8 +59,8 @@ impl Segment {
         directory.join(file_name(number))
     }
 
-    /// Whether a file begins as a segment does, of whatever log: true with all of the magic, and false with a part of it, which may be
-    /// what a crash left.
+    /// Whether a file begins like a segment of any log: true for the whole magic, false for a part
+    /// of it, which a crash may have left, and `None` for anything else.
     pub(super) fn magic(path: &Path) -> io::Result<Option<bool>> {
         let file = match open_to_read(path) {
             Err(error) if is_no_file(&error) || error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -71,16 +71,16 @@ impl Segment {
         Ok(MAGIC.starts_with(&found).then_some(found == MAGIC))
     }
 
-    /// A new segment. Nothing may have its name.
+    /// Make a segment. Nothing may have its name.
     pub(super) fn create(directory: &Path, log: u64, number: u64) -> io::Result<Self> {
         let path = Self::path(directory, number);
-        // Who may read what is synced may read this.
+        // Users who may read `synced` may read this.
         let file = create_new(&path, Some(&Synced::path(directory)))?;
         write_at(&file, 0, &start(log, number))?;
         Ok(Self::new(log, number, path, file))
     }
 
-    /// A segment that is there; none if it is not this one of this log.
+    /// Open a segment; `None` if the file is not this segment of this log.
     pub(super) fn open(directory: &Path, log: u64, number: u64, purpose: Purpose) -> io::Result<Option<Self>> {
         let path = Self::path(directory, number);
         let file = purpose.open(&path)?;
@@ -118,7 +118,7 @@ impl Segment {
         self.file.sync_data()
     }
 
-    /// The checksum of bytes that are there, of which few are in memory at a time.
+    /// The checksum of bytes that the file has. Few of them are in memory at a time.
     pub(super) fn sum(&self, offset: u64, length: u64) -> io::Result<u32> {
         let mut sum = 0;
         for at in (0..length).step_by(CHUNK as usize) {
@@ -135,12 +135,12 @@ impl Segment {
         self.file.set_len(length)
     }
 
-    /// Take the file away. Who has this segment can still read it.
+    /// Remove the file. Holders of this segment can still read it.
     pub(super) fn remove(&self) -> io::Result<()> {
         std::fs::remove_file(&self.path)
     }
 
-    /// Bytes that are there.
+    /// Read bytes that the file has.
     pub(super) fn bytes(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;

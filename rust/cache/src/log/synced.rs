@@ -1,4 +1,4 @@
-//! How far a log is on disk for good.
+//! How far a log is synced.
 //!
 //! ```text
 //!  0                          512
@@ -12,8 +12,8 @@
 //!         +------+---------+-----+-------+---------+--------+--------+
 //! ```
 //!
-//! Written after each sync of the log, and then synced itself: what is missing before that place is damage, what is
-//! missing behind it is what a crash leaves.
+//! It is written after each sync of the log, and then synced itself: anything missing before that
+//! place is damage, anything missing behind it was lost in a crash.
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
@@ -31,7 +31,7 @@ const MAGIC: [u8; 4] = *b"TCLS";
 const VERSION: u32 = 1;
 const SLOT: usize = 44;
 
-/// The file of the places, and the latest of them.
+/// The file of synced places, and the latest place.
 pub(super) struct Synced {
     file: File,
     turn: u64,
@@ -41,7 +41,7 @@ pub(super) struct Synced {
 }
 
 impl Synced {
-    /// The latest place that is written; none if there is no such file, or what it says cannot be trusted.
+    /// Read the latest place; `None` if there is no such file, or it cannot be trusted.
     pub(super) fn open(directory: &Path, purpose: Purpose) -> io::Result<Option<Self>> {
         let file = match purpose.open(&Self::path(directory)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -59,7 +59,7 @@ impl Synced {
         Ok(latest.map(|[log, turn, segment, offset]| Self { file, turn, log, segment, offset }))
     }
 
-    /// Whether there is a file that a log wrote, be it damaged.
+    /// Whether there is a file that a log wrote, even a damaged one.
     pub(super) fn is_ours(directory: &Path) -> io::Result<bool> {
         match open_to_read(&Self::path(directory)) {
             Err(error) if is_no_file(&error) || error.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -71,7 +71,8 @@ impl Synced {
         directory.join(NAME)
     }
 
-    /// A file that says that nothing of a new log is synced, in place of an earlier one. Anything else of this name is set aside.
+    /// Make a file that says that nothing of a new log is synced, in place of an earlier one. Any
+    /// other file of this name is set aside.
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
         let path = Self::path(directory);
         let file = match open_to_write(&path) {
@@ -103,9 +104,10 @@ impl Synced {
         check_at(&self.file, &Self::path(directory))
     }
 
-    /// Everything up to an offset of a segment is synced.
+    /// Note that everything up to an offset of a segment is synced.
     pub(super) fn write(&mut self, segment: u64, offset: u64) -> io::Result<()> {
-        // A damaged file may claim any turn; the slot of an earlier one is then read after the next crash, and less counts as synced.
+        // A damaged file may claim any turn: after the next crash the slot of an earlier one is
+        // then read, and less counts as synced.
         (self.turn, self.segment, self.offset) = (self.turn.wrapping_add(1), segment, offset);
         write_at(&self.file, self.turn % 2 * SECTOR as u64, &self.encode())?;
         self.file.sync_data()
@@ -123,7 +125,7 @@ impl Synced {
     }
 }
 
-/// Whether one of the two slots begins as it must.
+/// Whether one of the two slots begins with the magic.
 fn has_magic(file: &File) -> io::Result<bool> {
     for slot in 0..2 {
         let mut found = [0; MAGIC.len()];
@@ -136,7 +138,7 @@ fn has_magic(file: &File) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Log, turn, segment and offset.
+/// Decode log, turn, segment and offset.
 fn decode(bytes: &[u8; SLOT]) -> Option<[u64; 4]> {
     let whole = bytes[..4] == MAGIC && u32_at(bytes, 4) == VERSION && check_seal(0, bytes).is_ok();
     whole.then(|| [8, 16, 24, 32].map(|at| u64_at(bytes, at)))

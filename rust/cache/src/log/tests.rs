@@ -1,4 +1,4 @@
-//! A log beside a dictionary, after crashes and after damage of every kind.
+//! A log compared with a dictionary, after crashes and after damage of every kind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +60,7 @@ impl Index for Keys {
 struct Model {
     synced: BTreeMap<u8, Vec<u8>>,
     now: BTreeMap<u8, Vec<u8>>,
-    /// What keys had since, and what they have when that is nothing.
+    /// All that keys had since; `None` for nothing.
     since: BTreeMap<u8, Vec<Option<Vec<u8>>>>,
 }
 
@@ -137,7 +137,7 @@ impl Model {
         self.since.entry(name).or_default().push(value);
     }
 
-    /// Whether a key may have this, or nothing.
+    /// Whether a key may have this value, or none.
     fn allows(&self, name: u8, found: Option<&Vec<u8>>) -> bool {
         self.synced.get(&name) == found
             || self.since.get(&name).is_some_and(|since| since.iter().any(|value| value.as_ref() == found))
@@ -154,7 +154,8 @@ fn files(directory: &Path) -> Files {
         .collect()
 }
 
-/// What is found in these files, twice, for the first time repairs; and the damage that is counted then.
+/// The values in these files, read twice, because the first time repairs them; and the damage
+/// counted the first time.
 fn reopened(files: &Files) -> (BTreeMap<u8, Vec<u8>>, u64) {
     let directory = tempdir().expect("a directory");
     for (name, content) in files {
@@ -165,7 +166,7 @@ fn reopened(files: &Files) -> (BTreeMap<u8, Vec<u8>>, u64) {
     (found, damaged)
 }
 
-/// What is found, without beginning anew, which would wait for a disk.
+/// The values found, without starting over, which would wait for a disk.
 fn values(directory: &Path) -> (BTreeMap<u8, Vec<u8>>, u64) {
     let Some(synced) = Synced::open(directory, Purpose::Mend).expect("a disk") else { return (BTreeMap::new(), 1) };
     let found = recover(directory, &synced, LIMITS.record, Purpose::Mend).expect("a disk");
@@ -187,7 +188,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..50)
 }
 
-/// A log of a few segments that was put to use, and closed.
+/// A log of a few segments that was used and closed.
 fn closed() -> Tried {
     let mut tried = Tried::new(1300);
     for number in 0..40 {
@@ -202,7 +203,7 @@ fn closed() -> Tried {
     tried
 }
 
-/// Nothing but what keys had at the last sync.
+/// Check that keys have only what they had at the last sync.
 fn check(tried: &Tried, files: &Files, what: &str) -> (usize, u64) {
     let (found, damaged) = reopened(files);
     for (name, value) in &found {
@@ -289,7 +290,7 @@ fn no_file_that_is_missing_or_another_s_brings_back_what_was_replaced_or_deleted
         let mut damaged = whole.clone();
         damaged.remove(name);
         let (_, count) = check(&tried, &damaged, &format!("{name} missing"));
-        // The oldest segment may have been removed, as far as anyone can tell.
+        // As far as anyone can know, the oldest segment may have been removed.
         assert_eq!(count, u64::from(Some(name) != oldest), "{name} missing");
         for (other, of_other) in &whole {
             let mut swapped = whole.clone();
@@ -361,7 +362,7 @@ fn what_was_put_before_a_flush_is_written_although_something_else_took_its_place
     tried.step(1, &Step::Put(1, 30));
     tried.step(1, &Step::Put(2, 30));
     let expected = tried.model.now.clone();
-    // What comes while the queue is being written waits in the next one.
+    // Changes made while the queue is being written wait in the next one.
     let taken = std::mem::take(&mut tried.queue);
     tried.step(2, &Step::Put(1, 40));
     tried.step(2, &Step::Delete(2));

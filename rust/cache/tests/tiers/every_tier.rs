@@ -1,4 +1,4 @@
-//! Every tier against a dictionary, and what each promises beside.
+//! Every tier compared with a dictionary, and what each tier promises besides.
 
 use std::collections::HashMap;
 use std::fs;
@@ -30,7 +30,7 @@ const LASTING: [Open; 2] = [
     |directory, bytes| Ok(Box::new(Files::open(directory, bytes, Some(3))?)),
 ];
 
-/// Every kind of tier, with so much room.
+/// Every kind of tier, with `bytes` of room.
 fn every_tier(bytes: u64) -> (Vec<Box<dyn Tier>>, TempDir) {
     let directory = tempdir().expect("a directory");
     let store = store(&directory.path().join("store"), bytes);
@@ -60,7 +60,7 @@ fn content(n: usize, length: usize) -> Vec<u8> {
     (0..length).map(|i| (n * 31 + i * 7) as u8).collect()
 }
 
-/// Bytes that do not get smaller.
+/// Bytes that do not compress.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
@@ -71,12 +71,12 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 fn key(number: u8) -> (Kind, Vec<u8>) {
-    // Text and bytes that are written alike are two keys.
+    // Text and the same bytes are two keys.
     let kind = if number.is_multiple_of(2) { Kind::Text } else { Kind::Bytes };
     (kind, format!("key {}", number / 2).into_bytes())
 }
 
-/// What a tier may say of a key, beside a dictionary: the latest value, or nothing.
+/// Check a tier's answer for a key against a dictionary: the latest value, or nothing.
 fn check(tier: &dyn Tier, model: &HashMap<u8, Vec<u8>>, number: u8, may_forget: bool) {
     let (kind, bytes) = key(number);
     let key = KeyRef { kind, bytes: &bytes };
@@ -246,7 +246,8 @@ fn filled() -> TempDir {
     directory
 }
 
-/// Open what may be damaged; every value is right or not there. Gives how many there are, and the damage counted.
+/// Open a store that may be damaged, and check that every value is right or missing. Return how
+/// many there are, and the damage counted.
 fn readable(directory: &Path) -> (usize, u64) {
     let tier = store(directory, 1 << 20);
     let mut found = 0;
@@ -267,7 +268,7 @@ fn a_flipped_byte_is_a_miss_and_never_a_wrong_value() {
     let path = directory.path().join("log-1");
     let whole = fs::read(&path).expect("a file");
     let mut missed = 0;
-    // The head of the file, of the first record and its key, and some of the rest.
+    // The head of the file, the first record and its key, and some of the rest.
     let places = (0..512).step_by(8).chain((512..whole.len()).step_by(8191));
     for place in places {
         let mut damaged = whole.clone();
@@ -378,7 +379,7 @@ fn a_damaged_key_is_counted_and_goes() {
     damaged[place + 3] ^= 1;
     fs::write(&path, damaged).expect("a file that can be written");
     let tier = store(directory.path(), 1 << 20);
-    // It may have replaced any of those before it.
+    // It may have replaced any of the keys before it.
     for n in 0..9_u8 {
         let got = tier.get(KeyRef::text(&format!("a long key, number {n}")));
         assert_eq!(got.as_deref(), (n > 4).then_some(&[n; 50][..]));

@@ -1,4 +1,5 @@
-//! What a tier of files promises beside what every tier does: equal contents once, and no wrong one whatever becomes of its files.
+//! Promises of a tier of files beyond those of every tier: equal contents are kept once, and none
+//! is wrong whatever happens to its files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +13,7 @@ use tiercel_cache::{Files, Key, KeyRef, Lasting, Put, Tier};
 
 use crate::given::{content, image};
 
-/// Bytes of a content that has a file of its own, whatever it is compressed to.
+/// Bytes of a content that always has its own file, even compressed.
 const LARGE: usize = 20_000;
 
 fn files(directory: &Path, bytes: u64) -> Files {
@@ -65,7 +66,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A content of a step: every other one has a file.
+/// The content of a step: every other one has a file.
 fn of_step(number: u64) -> Arc<[u8]> {
     content(number, if number.is_multiple_of(2) { 500 + number as usize } else { LARGE + number as usize })
 }
@@ -97,7 +98,7 @@ proptest! {
                 Step::Reopen => {
                     drop(tier);
                     tier = files(directory.path(), room);
-                    // The policy does not know what was used, and may choose others.
+                    // The policy does not know which entries were used, and may evict others.
                     model.retain(|key, _| tier.contains(key.borrow()));
                 }
             }
@@ -112,7 +113,7 @@ proptest! {
     }
 }
 
-/// A closed tier of nine values of which two keys have each.
+/// A closed tier of nine values with two keys each.
 fn filled() -> TempDir {
     let directory = tempdir().expect("a directory");
     let tier = files(directory.path(), 1 << 20);
@@ -122,7 +123,7 @@ fn filled() -> TempDir {
     directory
 }
 
-/// How many keys have their value, and none has another; and the damage that was counted.
+/// How many keys have their value, while none has another one; and the damage counted.
 fn right(directory: &Path) -> (usize, u64) {
     let tier = files(directory, 1 << 20);
     let mut found = 0;
@@ -169,7 +170,7 @@ fn a_content_that_is_cut_missing_or_another_s_is_no_value() {
     fs::write(&paths[1], &first).expect("a file that can be written");
     fs::write(&paths[2], &first[..50]).expect("a file that can be written");
     fs::remove_file(&paths[3]).expect("a file");
-    // Opening drops what is missing, which a crash may leave so; the others are found when they are read.
+    // Opening drops the missing one, as after a crash; the others are found when they are read.
     assert_eq!(files(directory.path(), 1 << 20).len(), 16);
     assert_eq!(right(directory.path()), (10, 3));
     assert_eq!(right(directory.path()), (10, 0));
@@ -180,7 +181,7 @@ fn what_no_key_has_is_removed_by_the_next_opening() {
     let directory = filled();
     let path = blobs(directory.path()).remove(0);
     fs::write(path.with_file_name("tmp-3"), b"TCLB and half of a cont").expect("a file");
-    // Of the same name, and somebody else's.
+    // A file with a name of ours, but somebody else's.
     fs::write(path.with_file_name("tmp-4"), b"half of a cont").expect("a file");
     let orphan = directory.path().join("blobs/ab");
     fs::create_dir_all(&orphan).expect("a directory");

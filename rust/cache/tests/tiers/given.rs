@@ -1,4 +1,4 @@
-//! What the tests of tiers put in, and what they look at.
+//! Inputs of the tests of tiers, and copies of directories.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) fn content(number: u64, length: usize) -> Arc<[u8]> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// What is in a directory now, as a crash would leave it: the tier is still open.
+/// A copy of a directory as a crash would leave it now: the tier is still open.
 pub(crate) fn image(directory: &Path) -> TempDir {
     let copy = tempdir().expect("a directory");
     copy_all(directory, copy.path());

@@ -1,4 +1,5 @@
-//! Small contents of a tier of files are packed: what the directory takes, and what a crash or damage leaves of them.
+//! Small contents of a tier of files are packed: the space of the directory, and the effects of a
+//! crash or damage.
 
 use std::collections::HashMap;
 use std::fs;
@@ -46,7 +47,7 @@ fn a_directory_takes_no_more_than_the_tier_says() {
         let directory = tempdir().expect("a directory");
         let tier = files(directory.path(), 4 * MEBI);
         let (mut put, mut most) = (0, 0);
-        // More than there is room for, and every third value in the place of an older one.
+        // More than fits, with every third value replacing an older one.
         for n in 0.. {
             if put > 7 * MEBI {
                 break;
@@ -110,7 +111,7 @@ fn opening_looks_at_the_ledger_and_at_no_content() {
     assert_eq!((tier.len(), tier.bytes(), tier.counts().damaged), (0, 0, 10));
 }
 
-/// What a key may have after a crash: what it had at the last flush, and what it was given since.
+/// What a key may have after a crash: its value at the last flush, and those put since.
 type Allowed = HashMap<u8, Vec<Option<u64>>>;
 
 /// The newest segment of a log.
@@ -122,7 +123,7 @@ fn newest(ledger: &Path) -> std::path::PathBuf {
     paths.filter(|path| number(path).is_some()).max_by_key(number).expect("a segment")
 }
 
-/// Bytes of a segment that are synced, as the log has it.
+/// Bytes of a segment that are synced, according to the log.
 fn synced_to(ledger: &Path) -> u64 {
     let bytes = fs::read(ledger.join("synced")).expect("a file");
     let field =
@@ -190,7 +191,7 @@ fn check(directory: &Path, allowed: &Allowed, at: usize) {
             kept.extend(number);
         }
         assert_eq!(tier.counts().damaged, 0, "at {at}, round {round}");
-        // Nothing is charged but what a key has.
+        // Only contents with a key are charged.
         let record = |body: u64| (44 + body) * 3 / 2;
         assert_eq!(tier.bytes(), kept.len() as u64 * record(33 + 70) + tier.len() as u64 * record(2 + 40));
     }
@@ -221,7 +222,7 @@ fn a_packed_content_that_is_damaged_is_a_counted_miss_and_takes_its_keys_along()
         let tier = files(copy.path(), MEBI);
         assert_eq!((tier.get(KeyRef::bytes(&[2])), tier.contains(KeyRef::bytes(&[3]))), (None, false), "bit {bit}");
         assert_eq!((tier.len(), tier.counts().damaged), (4, 1), "bit {bit}");
-        // It comes back with the next value, and nothing of the damage is left.
+        // It comes back with the next value, and no damage is left.
         assert_eq!(tier.put(KeyRef::bytes(&[3]), content(1, 60)), Put::Kept);
         drop(tier);
         let tier = files(copy.path(), MEBI);

@@ -1,4 +1,5 @@
-//! What a store promises beside what every tier does: its size on disk, what is flushed, compression, and damage.
+//! Promises of a store beyond those of every tier: its size on disk, flushing, compression, and
+//! damage.
 
 use std::collections::HashMap;
 use std::fs;
@@ -32,7 +33,7 @@ fn files_stay_small_while_all_is_replaced_again_and_again() {
     let tier = store(directory.path(), bytes);
     let (mut model, mut most) = (HashMap::new(), 0);
     for n in 0..12_000_u64 {
-        // Half of the keys are put once and stay; the others are put all the time.
+        // 1,000 keys are put once and stay; 500 others are put all the time.
         let key = if n < 1000 { n } else { 1000 + n * 7 % 500 };
         let value = content(n, 1500 + (n % 1000) as usize);
         assert_eq!(tier.put(KeyRef::bytes(&key.to_le_bytes()), Arc::clone(&value)), Put::Kept);
@@ -68,7 +69,7 @@ fn large_values_keep_files_small_too() {
     }
 }
 
-/// What is in a directory now, as a crash would leave it: the store is still open.
+/// A copy of a directory as a crash would leave it now: the store is still open.
 fn image(directory: &Path) -> TempDir {
     let copy = tempdir().expect("a directory");
     for entry in fs::read_dir(directory).expect("a directory") {
@@ -109,7 +110,7 @@ fn a_crash_after_clear_brings_nothing_back() {
     let before = image(directory.path());
     tier.clear();
     let after = image(directory.path());
-    // The directory may still name files that were removed.
+    // After a crash, the directory may still name files that were removed.
     for number in segments(before.path()) {
         let (from, to) = (before.path().join(format!("log-{number}")), after.path().join(format!("log-{number}")));
         if !to.exists() {

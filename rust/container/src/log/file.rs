@@ -1,8 +1,9 @@
-//! The log: what was committed, in the order of commits, in files `log-<n>` that are only added to.
+//! The log: everything committed, in the order of commits, in files `log-<n>` that are only
+//! appended to.
 //!
 //! ```text
 //! header   0     8  magic: TIERCELL
-//!          8     4  format version, u32: 2; 1 without what stands from byte 37 on
+//!          8     4  format version, u32: 2; version 1 has zeros from byte 37 on
 //!          12    8  number of the file, n, u64
 //!          20    8  sequence number of the last batch before it, u64
 //!          28    8  the bytes of the file that have been synced, u64
@@ -10,8 +11,8 @@
 //!          37    1  1: the collection is being made, and has no record database yet
 //!          38    2  zeros
 //!          40   16  the identity of the collection
-//!          56    8  how often the record database had been written when segments were published last, u64
-//!          64    4  the chain of all groups before the file, u32: CRC32C of their checksums, one after the other; 0 if it is not known
+//!          56    8  writes of the record database when segments were last published, u64
+//!          64    4  the chain of all groups before the file, u32: CRC32C of their checksums; 0 if unknown
 //!          68  440  zeros
 //!          508   4  CRC32C of the bytes before, u32
 //! group    0     8  length of its batches in bytes, u64
@@ -23,10 +24,11 @@
 //! group    ...
 //! ```
 //!
-//! A group is what was committed together: its batches are there all or none. After a sync the header is written once more,
-//! without waiting for the disk, to say how far it went: below that place everything must be sound, and is damaged if it is
-//! not; what is torn behind it was never acknowledged as durable. The header is one sector, because a disk writes a sector
-//! whole or not at all.
+//! A group holds the batches that were committed together: either all of them are present or none.
+//! After a sync the header is rewritten, without waiting for the disk, to record how far the file
+//! is synced. Anything broken before that point is damage; anything torn behind it was never
+//! acknowledged as durable. The header is one sector, because a disk writes a sector whole or not
+//! at all.
 
 use std::io;
 use std::sync::Arc;
@@ -37,21 +39,21 @@ use crate::identity::Identity;
 use crate::sector::{SECTOR, read_sector};
 use crate::vfs::VfsFile;
 
-/// Batches and files are counted up from what a file says. This is far from all numbers that
-/// counting can reach.
+/// Upper bound of the batch and file numbers that are read. Counting on from below it never reaches
+/// the end of a u64.
 pub const MAX_NUMBER: u64 = 1 << 62;
-/// Start of the name of a log file; its number follows.
+/// Prefix of the name of a log file; its number follows.
 pub const PREFIX: &str = "log-";
 const MAGIC: &[u8; 8] = b"TIERCELL";
 const VERSION: u32 = 2;
-/// The oldest version that is read: it has zeros where later ones have more.
+/// The oldest version that is read: its header has zeros in place of later fields.
 const OLDEST: u32 = 1;
 /// Where the first group starts.
 pub const FIRST: u64 = SECTOR as u64;
 /// Bytes of a group before its batches.
 pub const GROUP: usize = 28;
 
-/// What the header of a log file says.
+/// The header of a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogHeader {
     /// Its number.
@@ -66,25 +68,26 @@ pub struct LogHeader {
     pub making: bool,
     /// Which collection it belongs to.
     pub identity: Identity,
-    /// How often the record database had been written when the log was last told so: that is never older.
+    /// How often the record database had been written when the log last noted it. A database with
+    /// fewer writes is an old copy.
     pub writes: u64,
     /// The chain of all groups before the file.
     pub chain: u32,
 }
 
 impl LogHeader {
-    /// That of the first file of a collection that is being made.
+    /// Return the header of the first file of a collection that is being made.
     pub fn first(identity: Identity) -> Self {
         Self { number: 1, before: 0, synced: FIRST, ended: false, making: true, identity, writes: 0, chain: 0 }
     }
 
-    /// That of the file after this one, which goes on behind a batch and the chain up to it.
+    /// Return the header of the next file, which follows batch `before` and the chain up to it.
     #[must_use]
     pub fn next(&self, before: u64, chain: u32) -> Self {
         Self { number: self.number + 1, before, chain, synced: FIRST, ended: false, ..*self }
     }
 
-    /// Its bytes.
+    /// Return the bytes of the header.
     pub fn encode(&self) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         bytes[..8].copy_from_slice(MAGIC);
@@ -101,7 +104,7 @@ impl LogHeader {
         bytes
     }
 
-    /// The header in these bytes, or what is wrong with them and where.
+    /// Decode a header, or return the error and its byte offset.
     fn decode(bytes: &[u8; SECTOR]) -> Result<Self, (String, u64)> {
         if &bytes[..8] != MAGIC {
             return Err((format!("header: expected TIERCELL, got {}", bytes[..8].escape_ascii()), 0));
@@ -136,13 +139,13 @@ pub fn file_name(number: u64) -> String {
     format!("{PREFIX}{number}")
 }
 
-/// The number of the log file that has this name.
+/// The number of the log file with this name; `None` for any other name.
 pub fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_prefix(PREFIX)?.parse().ok()?;
     (file_name(number) == name).then_some(number)
 }
 
-/// A log file, open to be read and added to.
+/// A log file, open for reading and appending.
 #[derive(Debug)]
 pub struct LogFile {
     /// The open file.
@@ -158,12 +161,12 @@ pub struct LogFile {
 /// The files of the log, oldest first.
 pub type LogFiles = Arc<[Arc<LogFile>]>;
 
-/// A group that was read; its checksum was compared.
+/// A group that was read and matched its checksum.
 #[derive(Debug)]
 pub struct LoggedGroup {
     /// Number of its first batch.
     pub sequence: u64,
-    /// How many batches it has.
+    /// Number of its batches.
     pub count: u32,
     /// The row of its first upsert.
     pub first_row: u32,
@@ -183,18 +186,18 @@ impl LoggedGroup {
         self.sequence + u64::from(self.count) - 1
     }
 
-    /// The chain up to this group, given that up to the one before it.
+    /// Return the chain up to this group; `before` is the chain up to the previous one.
     pub fn chain(&self, before: u32) -> u32 {
         chain(before, &self.fixed)
     }
 
-    /// What tells it from any other group.
+    /// Return a mark that identifies this group.
     pub fn mark(&self) -> Mark {
         Mark { start: self.start, fixed: self.fixed }
     }
 }
 
-/// What tells a group from any other: where it starts, and its numbers and its checksum.
+/// Identifies a group: where it starts, its numbers and its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     start: u64,
@@ -202,7 +205,7 @@ pub struct Mark {
 }
 
 impl LogFile {
-    /// Read the header of a file, which must be the one with this number.
+    /// Open a file and read its header, which must have this number.
     pub fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
         let mut opened = Self { file, number, before: 0, chain: 0 };
         let header = opened.header()?;
@@ -210,7 +213,7 @@ impl LogFile {
         Ok((opened, header))
     }
 
-    /// The header as it is now.
+    /// Read the header as it is now.
     pub fn header(&self) -> Result<LogHeader, ReadError> {
         let got = self.file.len()?;
         if got < FIRST {
@@ -224,7 +227,7 @@ impl LogFile {
         Ok(header)
     }
 
-    /// Read the group at `at` in a file of `len` bytes, which must be the next one after the batch `after`.
+    /// Read the group at `at` in a file of `len` bytes. It must follow batch `after`.
     pub fn group(&self, at: u64, len: u64, after: u64) -> Result<LoggedGroup, ReadError> {
         let mut fixed = [0; GROUP];
         if len.saturating_sub(at) < GROUP as u64 {
@@ -251,7 +254,8 @@ impl LogFile {
         Ok(LoggedGroup { sequence, count, first_row, fixed, batches, start: at, end: start + length })
     }
 
-    /// Whether a group that was read earlier, perhaps from another handle, still stands where it stood.
+    /// Whether a group that was read earlier, perhaps through another handle, is still in its
+    /// place.
     pub fn has(&self, group: &Mark) -> Result<bool, ReadError> {
         let mut fixed = [0; GROUP];
         match self.read_within(group.start, &mut fixed) {
@@ -261,7 +265,7 @@ impl LogFile {
         }
     }
 
-    /// Read what the file had a moment ago: a writer may have cut it since.
+    /// Read bytes that the file had a moment ago; a writer may have cut it since.
     fn read_within(&self, at: u64, out: &mut [u8]) -> Result<(), ReadError> {
         match self.file.read_at(at, out) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -271,13 +275,14 @@ impl LogFile {
         }
     }
 
-    /// What is wrong with the file, and where.
+    /// The error for damage in this file, and where it is.
     pub fn corrupt(&self, what: &str, offset: u64) -> ReadError {
         Corruption { file: file_name(self.number), what: what.to_owned(), offset: Some(offset) }.into()
     }
 }
 
-/// The chain up to a group, given that up to the one before it. Two logs that agree in it have the same groups.
+/// Return the chain up to a group; `before` is the chain up to the previous one. Two logs with the
+/// same chain have the same groups.
 pub fn chain(before: u32, group: &[u8]) -> u32 {
     crc32c::crc32c_append(before, &group[24..GROUP]).max(1)
 }

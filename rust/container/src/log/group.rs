@@ -1,11 +1,11 @@
-//! Group commit: who comes while a commit is on its way waits, and one of those who waited commits for all of them.
+//! Group commit: threads that arrive during a commit wait, then one of them commits for all.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use super::sync::{Condvar, Mutex};
 
-/// Work of any number of threads, done by one at a time for all that wait.
+/// Work of any number of threads: one thread at a time does it for all that wait.
 pub struct Group<W, R> {
     state: Mutex<State<W, R>>,
     changed: Condvar,
@@ -13,7 +13,7 @@ pub struct Group<W, R> {
 
 struct State<W, R> {
     waiting: Vec<(W, Slot<R>)>,
-    /// Whether one of the threads works.
+    /// Whether a thread is leading.
     led: bool,
 }
 
@@ -21,13 +21,14 @@ struct State<W, R> {
 type Slot<R> = Arc<Mutex<Option<R>>>;
 
 impl<W, R: Clone> Group<W, R> {
-    /// One that nobody waits for.
+    /// Make a group that no thread waits for.
     pub fn new() -> Self {
         Self { state: Mutex::new(State { waiting: Vec::new(), led: false }), changed: Condvar::new() }
     }
 
-    /// Have `work` done, by this thread or by another one. `lead` takes the work of all that wait, in the order of their
-    /// coming, and gives their results in this order; should it panic, all of them get `lost`.
+    /// Have `work` done, by this thread or by another one. `lead` takes the work of all waiting
+    /// threads in the order of arrival and returns the results in that order. If it panics, all of
+    /// them get `lost`.
     pub fn submit(&self, work: W, lost: &R, lead: impl FnOnce(Vec<W>) -> Vec<R>) -> R {
         let slot = Slot::default();
         let mut state = self.state.lock();

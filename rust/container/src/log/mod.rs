@@ -1,7 +1,7 @@
-//! A log: files that are only added to, in groups under checksums, and group commit.
+//! A log: files that are only appended to, in groups under checksums, with group commit.
 //!
-//! What is committed together is one group of batches, brought by one of the threads that wait. What a batch holds is the
-//! business of who writes it: the log numbers batches, and knows up to which row those of a file reach.
+//! Batches that are committed together form one group, which one of the waiting threads appends.
+//! The log does not look into batches: it numbers them, and knows a bound on the rows in each file.
 
 mod file;
 mod group;

@@ -1,5 +1,5 @@
-//! Group commit in every order of events that loom can tell apart, up to so many changes from one thread to another at any point.
-//! `TIERCEL_PREEMPTIONS` is their number, 2 if it is not set.
+//! Group commit in every order of events that loom distinguishes, with at most
+//! `TIERCEL_PREEMPTIONS` preemptions (2 if unset).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use group::Group;
 #[path = "group.rs"]
 mod group;
 
-/// Locks of loom with the interface of `parking_lot`.
+/// Loom's locks with the interface of `parking_lot`.
 mod sync {
     use std::ops::{Deref, DerefMut};
 
@@ -39,13 +39,13 @@ mod sync {
         type Target = T;
 
         fn deref(&self) -> &T {
-            self.0.as_ref().expect("locked but while it waits")
+            self.0.as_ref().expect("locked except while it waits")
         }
     }
 
     impl<T> DerefMut for Guard<'_, T> {
         fn deref_mut(&mut self) -> &mut T {
-            self.0.as_mut().expect("locked but while it waits")
+            self.0.as_mut().expect("locked except while it waits")
         }
     }
 
@@ -55,7 +55,7 @@ mod sync {
         }
 
         pub(crate) fn wait<T>(&self, guard: &mut Guard<'_, T>) {
-            let inner = guard.0.take().expect("locked but while it waits");
+            let inner = guard.0.take().expect("locked except while it waits");
             guard.0 = Some(self.0.wait(inner).expect("no panic under the lock"));
         }
 
@@ -72,10 +72,10 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
     builder.check(model);
 }
 
-/// Three threads that each bring one piece of work, the second of which panics if it is asked to.
+/// Run three threads that submit one piece of work each. The work of the second panics if `panics`.
 fn three(panics: bool) {
     let group = Arc::new(Group::new());
-    // Batches of work in the order they were led.
+    // Batches of work in the order in which they were led.
     let led = Arc::new(Mutex::new(Vec::new()));
     let bring = |number: u32| {
         let (group, led) = (Arc::clone(&group), Arc::clone(&led));
@@ -85,7 +85,7 @@ fn three(panics: bool) {
                 led.push(work.clone());
                 // Others may come while this one leads.
                 thread::yield_now();
-                assert!(!panics || !work.contains(&1), "as it was asked to");
+                assert!(!panics || !work.contains(&1), "the panic that was asked for");
                 work.into_iter().map(|number| Some(10 * number)).collect()
             });
             (number, result)
@@ -93,11 +93,11 @@ fn three(panics: bool) {
     };
     let others = [thread::spawn(bring(1)), thread::spawn(bring(2))];
     let mut results = vec![bring(0)()];
-    results.extend(others.map(|other| other.join().expect("no panic reaches who brought the work")));
+    results.extend(others.map(|other| other.join().expect("no panic reaches a submitter")));
     let led = led.lock();
     let mut all: Vec<u32> = led.concat();
     all.sort_unstable();
-    assert_eq!(all, [0, 1, 2], "each is done once");
+    assert_eq!(all, [0, 1, 2], "each piece is done once");
     for (number, result) in results {
         let with_it = led.iter().find(|batch| batch.contains(&number)).expect("it was led");
         let lost = panics && with_it.contains(&1);

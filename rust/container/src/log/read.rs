@@ -18,32 +18,32 @@ pub struct Place {
 }
 
 impl Place {
-    /// Before the first group of a file.
+    /// The place before the first group of a file.
     pub fn start(file: &LogFile) -> Self {
         Self { after: file.before, end: FIRST, chain: file.chain }
     }
 
-    /// The start of the file that must follow.
+    /// Move to the start of `file`, which must be the next one.
     pub fn in_next(self, file: &LogFile) -> Result<Self, ReadError> {
         if file.before != self.after {
             let what = format!("header: expected batch {} before it, got {}", self.after, file.before);
             return Err(file.corrupt(&what, 20));
         }
-        // An earlier version did not write it.
+        // Earlier versions wrote no chain.
         if file.chain != 0 && file.chain != self.chain {
-            return Err(file.corrupt("header: expected the groups of the file before it to be before it", 64));
+            return Err(file.corrupt("header: expected the chain of the previous file, got another", 64));
         }
         Ok(Self::start(file))
     }
 
-    /// Behind a group that follows.
+    /// The place behind a group that follows.
     fn behind(self, group: &LoggedGroup) -> Self {
         Self { after: group.last(), end: group.end, chain: group.chain(self.chain) }
     }
 }
 
-/// Visit the groups of a file of `len` bytes from a place on. A group behind `sound` that is not whole ends the walk; before, it is
-/// damage.
+/// Visit the groups of a file of `len` bytes from a place on. A broken group ends the walk if it
+/// starts at `sound` or later; before that it is damage.
 pub fn walk(
     file: &LogFile,
     from: Place,
@@ -66,7 +66,7 @@ pub fn walk(
     Ok(place)
 }
 
-/// Visit the groups of a file up to batch `until` or the begin of the next file. Returns where they
+/// Visit the groups of a file up to batch `until` or the start of the next file. Return where they
 /// end.
 pub fn read_until<E: From<ReadError>>(
     file: &LogFile,
@@ -85,12 +85,12 @@ pub fn read_until<E: From<ReadError>>(
     Ok(place.end)
 }
 
-/// Where the groups of a file up to batch `until` end.
+/// Return where the groups of a file up to batch `until` end.
 pub fn end(file: &LogFile, next: Option<&LogFile>, until: u64) -> Result<u64, ReadError> {
     read_until(file, next, until, |_| Ok(()))
 }
 
-/// Read the files of the log up to `end` in the last one, and look at each group.
+/// Read the files of the log up to `end` in the last one, and visit each group.
 pub fn verify(
     vfs: &dyn Vfs,
     dir: &Path,

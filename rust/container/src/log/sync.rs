@@ -1,3 +1,4 @@
-//! The locks of code that is modelled: `model.rs` compiles that code with others, which try every order of events.
+//! The locks of `group.rs`; `model.rs` compiles it with loom's locks, which try every order of
+//! events.
 
 pub(super) use parking_lot::{Condvar, Mutex};

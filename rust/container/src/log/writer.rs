@@ -1,4 +1,4 @@
-//! Adding to the log.
+//! Appending to the log.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::room::NoRoom;
 use crate::sector::write_sector;
 use crate::vfs::Vfs;
 
-/// Bytes from which on a log file is ended and the next one begun.
+/// Size in bytes at which a log file ends and the next one begins.
 const FULL: u64 = 32 << 20;
 
-/// Why nothing was appended.
+/// Why an append failed.
 #[derive(Debug, Error)]
 pub enum AppendError {
-    /// The file system takes nothing more. Nothing was changed.
+    /// The file system accepts no more data. Nothing was changed.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
-    /// A write or a sync failed. After this nothing is known about what is on the disk.
+    /// A write or a sync failed. From then on the content of the disk is unknown.
     #[error(transparent)]
     Failed(io::Error),
 }
@@ -35,22 +35,22 @@ impl From<io::Error> for AppendError {
     }
 }
 
-/// The one that adds to the log.
+/// Appends to the log.
 #[derive(Debug)]
 pub struct LogWriter {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     /// The file whose permissions new files get, see [`Files::witness`].
     witness: &'static str,
-    /// The last one is added to.
+    /// The files; the last one is appended to.
     parts: Vec<Part>,
-    /// Of the last one.
+    /// The header of the last file.
     header: LogHeader,
     /// The chain up to the last group.
     chain: u32,
     /// The files as readers get them.
     shared: LogFiles,
-    /// Whether the last file may have more than its groups: what a write left that found no room.
+    /// Whether the last file may end with the remains of a write that found no room.
     torn: bool,
 }
 
@@ -59,15 +59,16 @@ pub struct LogWriter {
 pub struct Part {
     /// The file.
     pub file: Arc<LogFile>,
-    /// All rows with a vector in it are below.
+    /// All rows with a vector in it are below this.
     pub rows: u32,
     /// Where its groups end.
     pub end: u64,
 }
 
 impl LogWriter {
-    /// Go on in the directory `dir`, which has a file `witness`, behind what was read: at least one file, of which the last one has
-    /// this header, up to a group with this chain.
+    /// Continue the log in `dir`, which has a file `witness`, behind the groups that were read.
+    /// `parts` holds at least one file, `header` is that of the last one, and `chain` reaches to
+    /// the last group.
     pub fn new(
         vfs: Arc<dyn Vfs>,
         (dir, witness): (PathBuf, &'static str),
@@ -88,33 +89,33 @@ impl LogWriter {
         Arc::clone(&self.shared)
     }
 
-    /// The file that is added to, and where its groups end.
+    /// The file that is appended to, and where its groups end.
     pub fn last(&self) -> (Arc<LogFile>, u64) {
         (Arc::clone(&self.part().file), self.part().end)
     }
 
-    /// Whether there are groups that were not synced.
+    /// Whether some groups are not synced.
     pub fn is_ahead(&self) -> bool {
         self.header.synced < self.part().end
     }
 
-    /// Whether the file that is added to should be ended.
+    /// Whether the file that is appended to should be ended.
     pub fn is_full(&self) -> bool {
         self.part().end >= FULL
     }
 
-    /// The number of the file that is added to, if it has no groups yet.
+    /// The number of the file that is appended to, if it has no groups yet.
     pub fn unused(&self) -> Option<u64> {
         let part = self.part();
         (part.end == FIRST).then_some(part.file.number)
     }
 
-    /// Append a group that has vectors of rows below `rows`, and sync it if it is to be `durable`. Without room nothing is changed;
-    /// after any other failure nothing is known about the file.
+    /// Append a group with vectors of rows below `rows`, and sync it if `durable`. Without room
+    /// nothing changes; after any other failure the state of the file is unknown.
     pub fn append(&mut self, group: &SealedGroup<'_>, rows: u32, durable: bool) -> Result<(), AppendError> {
         self.cut_off()?;
         let (file, end) = self.last();
-        // A sync that fails leaves no doubt about what was synced before. What was not may be gone.
+        // A failed sync cannot harm groups that were synced before. Others may be lost.
         let alone = durable && !self.is_ahead();
         let mut to = end;
         let write = |part: &[u8]| {
@@ -126,7 +127,7 @@ impl LogWriter {
         if let Err(error) = written {
             let why = NoRoom::of(&error).ok_or(AppendError::Failed(error))?;
             self.torn = true;
-            // If there is no room for this either, the next group comes after it.
+            // If there is no room for this either, the next append tries again.
             return Err(self.cut_off().err().unwrap_or(AppendError::NoRoom(why)));
         }
         if let Some(part) = self.parts.last_mut() {
@@ -142,7 +143,8 @@ impl LogWriter {
         synced.map_err(AppendError::Failed)
     }
 
-    /// Cut off what a write without room has left. That may be a whole group, which a power cut must not bring back.
+    /// Cut off what a write without room left. It may be a whole group, which a power cut must not
+    /// bring back.
     fn cut_off(&mut self) -> Result<(), AppendError> {
         if self.torn {
             let (file, end) = self.last();
@@ -152,14 +154,15 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Check that the file that is added to still has its name: otherwise nobody will find what is added.
+    /// Check that the file that is appended to still has its name: otherwise nobody will find what
+    /// is appended.
     pub fn check_in_place(&self) -> io::Result<()> {
         let LogFile { file, number, .. } = &*self.part().file;
         let path = self.dir.join(log_file::file_name(*number));
         if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
     }
 
-    /// Check that a file of this name lies beside the log, be it `known` or another.
+    /// Check that a file `name` exists beside the log. If `known` recognizes it, it is not opened.
     pub fn check_beside(&self, name: &str, known: impl FnOnce(&Path) -> io::Result<bool>) -> io::Result<()> {
         let path = self.dir.join(name);
         if known(&path)? {
@@ -171,7 +174,7 @@ impl LogWriter {
         }
     }
 
-    /// Begin to write. What is behind the last group is cut off, for good; all else is on the disk when this returns.
+    /// Begin to write: cut off what is behind the last group, for good, and sync the rest.
     pub fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
         if file.file.len()? > end {
@@ -182,13 +185,13 @@ impl LogWriter {
         if self.header.making || self.header.identity.is_none() {
             self.header = LogHeader { making: false, identity, ..self.header };
             self.write_header()?;
-            // A collection that has records must never look like one that is being made.
+            // A collection with records must never look like one that is being made.
             file.file.sync()?;
         }
         self.sync()
     }
 
-    /// Note how often the record database was written: a copy of it that is older than that is found.
+    /// Note how often the record database was written, so that an older copy of it is noticed.
     pub fn note_writes(&mut self, writes: u64) -> io::Result<()> {
         self.header.writes = writes;
         self.write_header()
@@ -221,7 +224,8 @@ impl LogWriter {
         }
     }
 
-    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or there is no room.
+    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or
+    /// there is no room.
     pub fn rotate(&mut self, sequence: u64) -> Result<(), AppendError> {
         self.cut_off()?;
         if self.part().end == FIRST {
@@ -239,7 +243,7 @@ impl LogWriter {
         };
         self.header.ended = true;
         self.write_header()?;
-        // Without this a power cut could hide that there is a next file, and nobody would miss it.
+        // Otherwise a power cut could hide the next file, and nobody would miss it.
         self.part().file.file.sync()?;
         self.parts.push(Part { file: Arc::new(file), rows: 0, end: FIRST });
         self.header = header;
@@ -252,18 +256,18 @@ impl LogWriter {
         Ok(self.vfs.list(&self.dir)?.contains(&log_file::file_name(number)))
     }
 
-    /// Number of the first file that is needed when the batches up to `sequence` are in the record database and the vectors of
-    /// rows below `covered` in segments.
+    /// Return the number of the first file that is still needed when the batches up to `sequence`
+    /// are in the record database and the vectors of rows below `covered` are in segments.
     pub fn first_needed(&self, sequence: u64, covered: u32) -> u64 {
         let passed =
             self.parts.windows(2).take_while(|pair| pair[1].file.before <= sequence && pair[0].rows <= covered);
         self.parts[passed.count()].file.number
     }
 
-    /// Remove the files before this one, which nothing names any more.
+    /// Remove the files before `number`, which nothing refers to any more.
     pub fn remove_before(&mut self, number: u64) {
         for part in self.parts.extract_if(.., |part| part.file.number < number) {
-            // What is left here is found and removed at the next opening.
+            // The next opening finds and removes what is left here.
             let _ = self.vfs.remove(&self.dir.join(log_file::file_name(part.file.number)));
         }
         self.shared = share(&self.parts);

@@ -1,23 +1,23 @@
-//! What can be wrong with a file of sections.
+//! Errors of files of sections.
 
 use std::io;
 
 use thiserror::Error;
 
-/// What is wrong with a file of sections, and where.
+/// Damage in a file of sections, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what} at byte {offset}")]
 pub struct Damage {
-    /// What is wrong.
+    /// Description of the damage.
     pub what: String,
-    /// Where in the file.
+    /// Byte offset in the file.
     pub offset: u64,
 }
 
-/// Why a file of sections was not read.
+/// Why reading a file of sections failed.
 #[derive(Debug, Error)]
 pub enum SectionError {
-    /// The file is not what it must be.
+    /// The file is damaged or of another kind.
     #[error(transparent)]
     Damaged(#[from] Damage),
     /// The system refused an operation.

@@ -24,28 +24,28 @@ impl SectionFile {
         Ok(Self { file, header })
     }
 
-    /// What the kind of file has in its header besides; empty in versions that have nothing there.
+    /// The label: header fields of this kind of file; empty in versions without one.
     pub fn label(&self) -> &[u8] {
         &self.header.label
     }
 
-    /// Check that the file has no section that must be known, but for these.
+    /// Check that the file has no section that must be known, except these.
     pub fn check_known(&self, known: &[Tag]) -> Result<(), SectionError> {
         let known: Vec<Tag> = self.tags().filter(|tag| known.contains(tag) || is_optional(*tag)).collect();
         self.header.check_tags(&known)
     }
 
-    /// The sections, in the order in which they stand.
+    /// The tags of the sections, in the order of the file.
     pub fn tags(&self) -> impl Iterator<Item = Tag> + '_ {
         self.header.layout.sections.iter().map(|section| section.tag)
     }
 
-    /// Bytes of a section; `None` if there is none.
+    /// Bytes of a section; `None` if the file has no such section.
     pub fn len(&self, tag: Tag) -> Option<u64> {
         self.section(tag).ok().map(|section| section.len)
     }
 
-    /// Whether it has no sections.
+    /// Whether the file has no sections.
     pub fn is_empty(&self) -> bool {
         self.header.layout.sections.is_empty()
     }
@@ -69,14 +69,14 @@ impl SectionFile {
         Ok(out)
     }
 
-    /// Read a section from its begin to its end, without memory for all of it.
+    /// Read a section from start to end without holding all of it in memory.
     pub fn reader(&self, tag: Tag) -> Result<PayloadReader<'_>, SectionError> {
         let section = self.section(tag)?;
         let stored = self.checksums(section)?;
         Ok(PayloadReader { file: self, section, stored, next: 0, block: Vec::new(), at: 0 })
     }
 
-    /// Read everything.
+    /// Read and check every section.
     pub fn verify(&self) -> Result<(), SectionError> {
         self.tags().try_for_each(|tag| io::copy(&mut self.reader(tag)?, &mut io::sink()).map(drop).map_err(damage_in))
     }
@@ -88,7 +88,7 @@ impl SectionFile {
         }
     }
 
-    /// The checksums of the blocks of a section, behind which there are zeros.
+    /// Read the checksums of the blocks of a section, and check the zeros behind them.
     fn checksums(&self, section: Section) -> Result<Vec<u8>, SectionError> {
         let at = section.checksums();
         let mut input = Input::at(at, FromFile { file: &*self.file, at });
@@ -107,7 +107,7 @@ impl SectionFile {
     }
 }
 
-/// A file from one of its bytes on.
+/// Reads a file from byte `at` on.
 struct FromFile<'a> {
     file: &'a dyn VfsFile,
     at: u64,
@@ -121,14 +121,14 @@ impl Read for FromFile<'_> {
     }
 }
 
-/// Reads a section block by block; what it returns has been verified. Damage is an error of kind `InvalidData` with a
-/// [`Damage`](super::errors::Damage) in it.
+/// Reads a section block by block, and returns only verified bytes. Damage is an error of kind
+/// `InvalidData` with a [`Damage`](super::errors::Damage) in it.
 #[derive(Debug)]
 pub struct PayloadReader<'a> {
     file: &'a SectionFile,
     section: Section,
     stored: Vec<u8>,
-    /// The block that comes after the one in memory.
+    /// The block after the one in memory.
     next: usize,
     block: Vec<u8>,
     /// How much of the block has been returned.
@@ -157,7 +157,7 @@ impl Read for PayloadReader<'_> {
     }
 }
 
-/// The error of a section whose reader returned this one.
+/// Turn an error of a section's reader back into a section error.
 fn damage_in(error: io::Error) -> SectionError {
     match error.downcast() {
         Ok(damage) => SectionError::Damaged(damage),

@@ -1,4 +1,4 @@
-//! Reading a header, which trusts nothing that it has not checked.
+//! Reading a header without trusting anything unchecked.
 
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use super::errors::{SectionError, damaged};
 use super::layout::{ALIGN, ENTRY, FIXED, Kind, Layout, MAX_SECTIONS, Tag, header_len, is_optional, padding};
 use crate::bytes::{CHECKSUM, WrongChecksum, check_seal, u32_at, u64_at};
 
-/// What a header says, once all of it was checked.
+/// A checked header.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) label: Vec<u8>,
@@ -38,7 +38,8 @@ impl Header {
         Ok(Self { label: bytes[FIXED..FIXED + label].to_vec(), layout })
     }
 
-    /// Check that the sections are those expected, each once and in order. Optional ones may be missing, and unknown ones among them.
+    /// Check that the expected sections are present, each once and in order. Expected ones that are
+    /// optional may be missing; unknown optional ones are ignored.
     pub(super) fn check_tags(&self, expected: &[Tag]) -> Result<(), SectionError> {
         let found: Vec<Tag> = self.layout.sections.iter().map(|section| section.tag).collect();
         let wrong = |what: String, index: usize| damaged(format!("header: {what}"), entry_at(self.label.len(), index));
@@ -60,7 +61,7 @@ impl Header {
                     return wrong(format!("expected section {} before {}", name(*next), name(*tag)), index);
                 }
                 Some(next) => return wrong(format!("section {} is missing", name(*next)), index),
-                // Each of those expected came before, and this is one of them.
+                // All expected sections came before, so this one is a repetition.
                 None => return wrong(format!("section {} twice", name(*tag)), index),
             }
         }
@@ -68,8 +69,8 @@ impl Header {
     }
 }
 
-/// Reads the header without its padding, and checks what can be told without knowing its sections; returns it and the bytes of its
-/// label.
+/// Read the header without its padding, and check all that does not depend on its sections. Return
+/// it and the length of its label.
 fn read_bytes<R: Read>(input: &mut Input<R>, len: u64, kind: &Kind) -> Result<(Vec<u8>, usize), SectionError> {
     if len < FIXED as u64 {
         return damaged(format!("file: expected {}, got {len} bytes", kind.name), len);
@@ -141,12 +142,12 @@ impl<R: Read> Input<R> {
     }
 }
 
-/// A tag as it is shown: one from a file may hold any bytes.
+/// A tag for messages: one from a file may hold any bytes.
 pub(super) fn name(tag: Tag) -> String {
     tag.escape_ascii().to_string()
 }
 
-/// Where entry `index` of the section table stands.
+/// Where entry `index` of the section table is.
 fn entry_at(label: usize, index: usize) -> u64 {
     (FIXED + label + index * ENTRY) as u64
 }

@@ -1,11 +1,11 @@
-//! Where everything stands in a file.
+//! Where the header and the sections are in a file.
 
 use crate::bytes::{CHECKSUM, seal};
 
 /// Name of a section: four ASCII characters.
 pub type Tag = [u8; 4];
 
-/// Bounds the header, and with it what is read before a checksum has been seen.
+/// Bounds the header, and so what is read before any checksum is compared.
 pub(super) const MAX_SECTIONS: usize = 64;
 /// Bytes of the header before the label.
 pub(super) const FIXED: usize = 24;
@@ -19,9 +19,9 @@ pub(super) const ALIGN: usize = 64;
 /// A kind of file: how its header begins.
 #[derive(Debug)]
 pub struct Kind {
-    /// What such a file begins with.
+    /// The first bytes of the file.
     pub magic: [u8; 8],
-    /// What messages call such a file.
+    /// The name of the kind in messages.
     pub name: &'static str,
     /// The format versions that are read, each with the bytes of its label. The last one is written.
     pub versions: &'static [(u32, usize)],
@@ -34,7 +34,7 @@ impl Kind {
     }
 }
 
-/// Whether who does not know a section of this tag may pass it over.
+/// Whether readers that do not know a section of this tag may skip it.
 pub fn is_optional(tag: Tag) -> bool {
     tag[0].is_ascii_lowercase()
 }
@@ -61,7 +61,7 @@ impl Section {
     }
 }
 
-/// Where the header and every section stand.
+/// Where the header and every section are.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) sections: Vec<Section>,
@@ -69,7 +69,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Place sections of these lengths behind a header whose label has `label` bytes; `None` if they end beyond the largest u64.
+    /// Place sections of these lengths behind a header whose label has `label` bytes; `None` if
+    /// they end beyond the largest u64.
     pub(super) fn new(label: usize, sections: &[(Tag, u64)]) -> Option<Self> {
         let mut end = (header_len(label, sections.len()) as u64).next_multiple_of(ALIGN as u64);
         let place = |&(tag, len): &(Tag, u64)| {
@@ -111,7 +112,7 @@ pub(super) fn header_len(label: usize, count: usize) -> usize {
     FIXED + label + count * ENTRY + CHECKSUM
 }
 
-/// How many zeros there are between `end` and the next multiple of [`ALIGN`].
+/// Number of zeros between `end` and the next multiple of [`ALIGN`].
 pub(super) fn padding(end: u64) -> usize {
     (end.next_multiple_of(ALIGN as u64) - end) as usize
 }

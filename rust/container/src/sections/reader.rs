@@ -17,13 +17,13 @@ pub struct SectionReader<R> {
     file_len: u64,
     /// How many sections have been read.
     read: usize,
-    /// Whether the input vouches for its bytes, so that blocks need no check.
+    /// Whether the input returns only verified bytes, so that blocks need no check.
     is_verified: bool,
 }
 
 impl<R: Read> SectionReader<R> {
-    /// Check the header of an input of `len` bytes that must hold the sections `tags`, in this order. Of those that are optional any may
-    /// be missing.
+    /// Check the header of an input of `len` bytes that must hold the sections `tags`, in this
+    /// order. Optional ones may be missing.
     pub fn new(input: R, len: u64, kind: &Kind, tags: &[Tag]) -> Result<Self, SectionError> {
         let mut input = Input::at(0, input);
         let header = Header::read(&mut input, len, kind)?;
@@ -31,8 +31,8 @@ impl<R: Read> SectionReader<R> {
         Ok(Self { input, sections: header.layout.sections, file_len: len, read: 0, is_verified: false })
     }
 
-    /// As [`Self::new`], for an input that returns verified bytes alone, such as a [`PayloadReader`](crate::PayloadReader): the
-    /// checksums of its blocks are passed over.
+    /// As [`Self::new`], for an input that returns only verified bytes, such as a
+    /// [`PayloadReader`](crate::PayloadReader): the checksums of blocks are skipped.
     pub fn of_verified(input: R, len: u64, kind: &Kind, tags: &[Tag]) -> Result<Self, SectionError> {
         Ok(Self { is_verified: true, ..Self::new(input, len, kind, tags)? })
     }
@@ -52,8 +52,8 @@ impl<R: Read> SectionReader<R> {
         *section.expect("a tag that the reader was made with")
     }
 
-    /// Check that section `tag` holds `items` items of `item_len` bytes, before memory is allocated for them; returns
-    /// how many bytes that is.
+    /// Check that section `tag` holds `items` items of `item_len` bytes, before memory is allocated
+    /// for them. Return its length in bytes.
     pub fn expect_len(&self, tag: Tag, items: u64, item_len: usize) -> Result<usize, SectionError> {
         let section = self.section(tag);
         if items.checked_mul(item_len as u64) != Some(section.len) {
@@ -64,8 +64,8 @@ impl<R: Read> SectionReader<R> {
         usize::try_from(section.len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory).into())
     }
 
-    /// Read section `tag`, which must be the next one but for optional ones, into memory of its length. On failure the memory holds
-    /// anything.
+    /// Read section `tag`, which must be the next one apart from optional ones, into memory of its
+    /// length. On failure the content of the memory is undefined.
     pub fn read_into(&mut self, tag: Tag, out: &mut [u8]) -> Result<(), SectionError> {
         self.expect_len(tag, out.len() as u64, 1)?;
         self.read_pieces(tag, &mut std::iter::once(out))
@@ -76,7 +76,8 @@ impl<R: Read> SectionReader<R> {
         while self.sections[self.read].tag != tag {
             self.pass_over()?;
         }
-        // A block is summed while it is in the cache, and compared when the stored checksums come by.
+        // A block is summed while it is in the cache, and compared when the stored checksums are
+        // read.
         let (mut checksums, mut checksum, mut done) = (Vec::new(), 0, 0);
         for mut piece in pieces {
             while !piece.is_empty() {
@@ -99,7 +100,8 @@ impl<R: Read> SectionReader<R> {
         self.end_section(&checksums)
     }
 
-    /// Read section `tag`, which must be the next one but for optional ones, and hold `items` items.
+    /// Read section `tag`, which must be the next one apart from optional ones and hold `items`
+    /// items.
     pub fn read_vec<T: Pod>(&mut self, tag: Tag, items: u64) -> Result<Vec<T>, SectionError> {
         let items = self.expect_len(tag, items, size_of::<T>())? / size_of::<T>();
         let mut out = Vec::new();
@@ -109,7 +111,7 @@ impl<R: Read> SectionReader<R> {
         Ok(out)
     }
 
-    /// Check that every section was read, but for optional ones, and that the input ends.
+    /// Check that every section was read, apart from optional ones, and that the input ends.
     pub fn finish(mut self) -> Result<(), SectionError> {
         while self.read < self.sections.len() {
             self.pass_over()?;
@@ -121,10 +123,11 @@ impl<R: Read> SectionReader<R> {
         }
     }
 
-    /// Pass over an optional section. It is checked like any other, so that damage is found wherever it is.
+    /// Skip an optional section. It is checked like any other, so that damage is found wherever it
+    /// is.
     fn pass_over(&mut self) -> Result<(), SectionError> {
         let section = self.sections[self.read];
-        assert!(is_optional(section.tag), "sections are read in order, and every one that must be");
+        assert!(is_optional(section.tag), "sections are read in order, and only optional ones are skipped");
         let mut checksums = Vec::new();
         let mut block = vec![0; section.len.min(BLOCK as u64) as usize];
         let mut left = section.len;
@@ -137,12 +140,12 @@ impl<R: Read> SectionReader<R> {
         self.end_section(&checksums)
     }
 
-    /// A checksum with more bytes, unless nobody will look at it.
+    /// Extend a checksum by more bytes, unless the input is verified.
     fn append(&self, checksum: u32, bytes: &[u8]) -> u32 {
         if self.is_verified { 0 } else { crc32c::crc32c_append(checksum, bytes) }
     }
 
-    /// Compare the checksums of the blocks of the section that was read with those in the file.
+    /// Compare the checksums of the blocks that were read with those in the file.
     fn end_section(&mut self, computed: &[u8]) -> Result<(), SectionError> {
         const CHUNK: usize = 4096;
         let section = self.sections[self.read];
@@ -165,7 +168,7 @@ impl<R: Read> SectionReader<R> {
     }
 }
 
-/// What is wrong with a block whose checksum is another one.
+/// The error for a block with the wrong checksum.
 pub(super) fn unequal<T>(section: Section, block: usize, expected: u32, got: u32) -> Result<T, SectionError> {
     let tag = name(section.tag);
     let what = format!("section {tag}, block {block}: expected checksum {expected:08x}, got {got:08x}");

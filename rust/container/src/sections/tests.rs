@@ -1,4 +1,4 @@
-//! What a reader gives back, and what it refuses.
+//! Round trips of sections, and files that are refused.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ type Content = (Tag, Vec<u8>);
 
 const KIND: Kind = Kind { magic: *b"TIERCEL\0", name: "a tiercel index", versions: &[(1, 0)] };
 
-/// A kind that got a label in its second version.
+/// A kind with a label since its second version.
 const LABELLED: Kind = Kind { magic: *b"TIERCELS", name: "a segment", versions: &[(1, 0), (2, 16)] };
 
 /// Tags of files in these tests.
@@ -39,7 +39,7 @@ fn write(sections: &[Content], piece: usize) -> io::Result<Vec<u8>> {
     writer.finish()
 }
 
-/// Read sections of the lengths that `sections` have.
+/// Read sections that have the lengths of `sections`.
 fn read(file: &[u8], sections: &[Content]) -> Result<Vec<Content>, SectionError> {
     let tags: Vec<Tag> = sections.iter().map(|&(tag, _)| tag).collect();
     let mut reader = SectionReader::new(file, file.len() as u64, &KIND, &tags)?;
@@ -49,7 +49,7 @@ fn read(file: &[u8], sections: &[Content]) -> Result<Vec<Content>, SectionError>
     Ok(found)
 }
 
-/// What is wrong with a file that must be damaged.
+/// The damage in a file that must be damaged.
 fn corruption(file: &[u8], sections: &[Content]) -> Damage {
     match read(file, sections) {
         Err(SectionError::Damaged(corruption)) => corruption,
@@ -58,7 +58,7 @@ fn corruption(file: &[u8], sections: &[Content]) -> Damage {
     }
 }
 
-/// Make the checksum of the header right again after a change.
+/// Correct the checksum of the header after a change.
 fn reseal(file: &mut [u8]) {
     let count = u32::from_le_bytes(file[12..16].try_into().unwrap()) as usize;
     seal(0, &mut file[..header_len(0, count)]);
@@ -208,7 +208,7 @@ fn blocks_of_a_verified_input_are_not_checked_again() {
     let code = read(&file).unwrap();
     file[192] ^= 1;
     assert_eq!(read(&file).unwrap()[1..], code[1..]);
-    // What tells where everything stands is.
+    // The header is still checked.
     file[30] ^= 1;
     assert!(read(&file).is_err());
 }
@@ -406,7 +406,7 @@ fn a_label_is_kept_and_files_of_a_version_without_one_are_read() {
     let bytes = writer.finish().unwrap();
     let file = opened(&bytes, &LABELLED).unwrap();
     assert_eq!((file.label(), file.read(*b"note").unwrap()), (&label[..], b"more".to_vec()));
-    // Who knows the one that it must know can do without the other.
+    // Knowing the mandatory section is enough.
     file.check_known(&[*b"DATA"]).unwrap();
     assert!(SectionWriter::new(Vec::new(), &LABELLED, &[], &[]).is_err());
     let first = Kind { versions: &LABELLED.versions[..1], ..LABELLED };

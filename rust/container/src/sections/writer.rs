@@ -1,11 +1,11 @@
-//! Writes a file from front to back, so that any `Write` will do and no payload is copied.
+//! Writes a file from front to back, so that any `Write` works and no payload is copied.
 
 use std::io::{self, Write};
 
 use super::header::name;
 use super::layout::{ALIGN, BLOCK, Kind, Layout, MAX_SECTIONS, Section, Tag, padding};
 
-/// Writes sections whose lengths were given at the start, in that order.
+/// Writes sections in the order and with the lengths passed at the start.
 #[derive(Debug)]
 pub struct SectionWriter<W> {
     out: W,
@@ -14,7 +14,8 @@ pub struct SectionWriter<W> {
 }
 
 impl<W: Write> SectionWriter<W> {
-    /// Write the header of a file of this kind, with its label, and with sections of these lengths in bytes.
+    /// Write the header of a file of this kind, with its label, and with sections of these lengths
+    /// in bytes.
     pub fn new(mut out: W, kind: &Kind, label: &[u8], sections: &[(Tag, u64)]) -> io::Result<Self> {
         if sections.len() > MAX_SECTIONS {
             return Err(misuse(format!("expected at most {MAX_SECTIONS} sections, got {}", sections.len())));
@@ -63,14 +64,14 @@ struct Payload<'a, W> {
     out: &'a mut W,
     section: Section,
     done: u64,
-    /// Of the block that is being written.
+    /// Checksum of the block that is being written.
     checksum: u32,
-    /// Of the blocks that are complete, as they will be written.
+    /// Checksums of the complete blocks, as they will be written.
     checksums: Vec<u8>,
 }
 
 impl<W: Write> Payload<'_, W> {
-    /// Write the checksums; returns where they end.
+    /// Write the checksums and return where they end.
     fn finish(mut self) -> io::Result<u64> {
         let Section { tag, offset, len } = self.section;
         if self.done != len {

@@ -1,14 +1,14 @@
-//! Files in memory, and the operations that make them what they are.
+//! Files in memory, and the operations that change them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes that are copied when one of them changes.
+/// The unit of copy-on-write, in bytes.
 const CHUNK: usize = 4096;
 
-/// Content of a file. A copy is cheap; what was never written is zeros and takes nothing.
+/// Content of a file. Copies are cheap. Bytes that were never written are zeros and take no memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     pub(super) len: u64,
@@ -55,7 +55,8 @@ impl Content {
     }
 }
 
-/// Visit the chunks of a range: the chunk, the range within it, and where that is in the whole range.
+/// Visit the chunks of a range: the index of the chunk, the range within it, and its offset in the
+/// whole range.
 fn for_each_chunk(offset: u64, len: usize, mut each: impl FnMut(u64, std::ops::Range<usize>, usize)) {
     let mut at = 0;
     while at < len {
@@ -67,7 +68,7 @@ fn for_each_chunk(offset: u64, len: usize, mut each: impl FnMut(u64, std::ops::R
     }
 }
 
-/// Which file, whatever it is called.
+/// Identifies a file, whatever its name.
 pub(super) type Inode = usize;
 
 /// An operation that a crash may undo until a sync.
@@ -82,11 +83,11 @@ pub(super) enum Op {
         file: Inode,
         len: u64,
     },
-    /// What names stand for from now on, changed at once; `None` for nothing.
+    /// New files for names, changed at once; `None` removes the name.
     Names(Vec<(PathBuf, Option<Inode>)>),
 }
 
-/// One thing that happened.
+/// One recorded event.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Op(Op),
@@ -97,7 +98,7 @@ pub(super) enum Event {
     Mark(u64),
 }
 
-/// What a directory tree holds.
+/// The content of a directory tree.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tree {
     pub(super) names: BTreeMap<PathBuf, Inode>,

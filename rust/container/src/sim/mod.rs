@@ -1,7 +1,8 @@
-//! A file system in memory that fails and crashes as it is told.
+//! An in-memory file system that fails and crashes on request.
 //!
-//! [`SimVfs`] carries out operations, counts them and lets the one that a test chooses fail. After [`SimVfs::record`] it
-//! also keeps them, so that [`Replay`] can stop after any of them and say what a disk may hold after a power cut there.
+//! [`SimVfs`] carries out operations, counts them and fails the one that a test chooses. After
+//! [`SimVfs::record`] it also keeps them, so that [`Replay`] can stop after any of them and build a
+//! state that the disk may have after a power cut there.
 
 mod disk;
 mod replay;

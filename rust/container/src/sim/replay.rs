@@ -1,4 +1,4 @@
-//! What a disk may hold after a power cut at any point of a recording.
+//! States that a disk may have after a power cut at any point of a recording.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use super::disk::{Event, Op, Tree};
 use super::vfs::SimVfs;
 use crate::sector::SECTOR;
 
-/// Goes through a recording event by event.
+/// Steps through a recording event by event.
 #[derive(Debug)]
 pub struct Replay {
     events: std::vec::IntoIter<Event>,
-    /// What is on the disk for certain.
+    /// The state that is on the disk for certain.
     durable: Tree,
-    /// What may be on the disk or not, in the order in which it was done.
+    /// Operations that may be on the disk or not, in order.
     pending: Vec<Op>,
     mark: u64,
 }
 
 impl SimVfs {
-    /// What was recorded, from the start of the recording.
+    /// Replay the recording from its start.
     pub fn replay(&self) -> Replay {
         let (durable, events) = self.recorded();
         Replay { events: events.into_iter(), durable, pending: Vec::new(), mark: 0 }
@@ -26,12 +26,12 @@ impl SimVfs {
 }
 
 impl Replay {
-    /// Go to after the next event; false at the end.
+    /// Move past the next event; return false at the end.
     pub fn step(&mut self) -> bool {
         match self.events.next() {
             None => return false,
             Some(Event::Op(op)) => self.pending.push(op),
-            // Tests are about what is in directories; that they exist is taken for granted.
+            // Tests are about the content of directories; that they exist is taken for granted.
             Some(Event::MakeDir(dir)) => drop(self.durable.dirs.insert(dir)),
             Some(Event::RemoveDir(dir)) => drop(self.durable.dirs.remove(&dir)),
             Some(Event::Sync(inode)) => self.settle(|op| match op {
@@ -52,10 +52,11 @@ impl Replay {
         self.mark
     }
 
-    /// What may be on the disk if the power fails here; the seed chooses.
+    /// Return a state that the disk may have if the power fails here. The seed chooses it.
     ///
-    /// Of what was not synced, all is kept, or nothing, or all up to some operation, or any of it. The last write that is
-    /// kept up to some operation may be torn, and if any of it is kept, every write may: then any of its sectors are there.
+    /// It has none of the unsynced operations, all of them, the first few, or any subset. In the
+    /// last two cases writes may be torn: the one after the first few, and any one of the subset. A
+    /// torn write keeps any of its sectors.
     pub fn image(&self, seed: u64) -> SimVfs {
         let mut random = Random(seed);
         let mut tree = self.durable.clone();
@@ -92,7 +93,7 @@ impl Replay {
     }
 }
 
-/// Apply any sectors of a write; anything else is done whole.
+/// Apply any of the sectors of a write; any other operation is done whole.
 fn apply_torn(tree: &mut Tree, op: &Op, random: &mut Random) {
     let Op::Write { file, offset, bytes } = op else { return tree.apply(op) };
     let mut at = 0;

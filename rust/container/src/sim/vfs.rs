@@ -15,7 +15,7 @@ use crate::room::NoRoom;
 use crate::sector::SECTOR;
 use crate::vfs::{Vfs, VfsFile, VfsLock};
 
-/// A file system in memory. Copies are the same file system.
+/// A file system in memory. Clones are the same file system.
 #[derive(Clone, Debug, Default)]
 pub struct SimVfs(Arc<Mutex<Disk>>);
 
@@ -30,17 +30,17 @@ struct Disk {
     recording: Option<Recording>,
 }
 
-/// What happened since the recording began.
+/// All events since the recording began.
 #[derive(Clone, Debug, Default)]
 struct Recording {
     before: Tree,
     events: Vec<Event>,
 }
 
-/// How many operations there were.
+/// Numbers of operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Of any kind, those that failed among them.
+    /// Operations of any kind, including those that failed.
     pub all: u64,
     /// Writes to a file.
     pub writes: u64,
@@ -53,36 +53,36 @@ pub struct Counts {
 pub struct Fault {
     /// The operation that fails: 1 for the next one.
     pub nth: u64,
-    /// Whether those after it fail, too.
+    /// Whether all operations after it fail, too.
     pub forever: bool,
-    /// What it fails with. A full disk only refuses what needs space.
+    /// How it fails. A full disk refuses only operations that need space.
     pub kind: FaultKind,
 }
 
-/// What an operation fails with.
+/// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// The disk cannot do it.
+    /// The disk fails.
     Io,
-    /// As [`FaultKind::Io`], after half of the sectors that were to be written have been.
+    /// As [`FaultKind::Io`], after half of the sectors have been written.
     ShortWrite,
-    /// The disk is full: writes and longer files are refused.
+    /// The disk is full: writes, after half of their sectors, and longer files are refused.
     Full,
-    /// The file system is read-only: whatever changes it is refused, after half of the sectors that were to be written.
+    /// The file system is read-only: all changes are refused, writes after half of their sectors.
     ReadOnly,
-    /// The quota is used up, which is found out at a sync: then what was written before is not on the disk.
+    /// The quota is used up, which only a sync reports: earlier writes are then not on the disk.
     LateQuota,
-    /// The operation panics before it does anything, as if there were a bug in what carries it out.
+    /// The operation panics before it does anything, like a bug in the code behind it.
     Panic,
 }
 
 impl FaultKind {
-    /// Whether a store that meets it changes nothing, and goes on once the fault is gone.
+    /// Whether a store that meets it changes nothing and goes on once the fault is gone.
     pub const fn is_for_want_of_room(self) -> bool {
         matches!(self, Self::Full | Self::ReadOnly)
     }
 
-    /// Whether an operation can fail with it.
+    /// Whether an operation with this effect can fail this way.
     const fn concerns(self, what: Does) -> bool {
         match self {
             Self::Io | Self::ShortWrite | Self::Panic => true,
@@ -93,11 +93,11 @@ impl FaultKind {
     }
 }
 
-/// What an operation does.
+/// The effect of an operation.
 #[derive(Clone, Copy)]
 enum Does {
     Read,
-    /// It changes something, and takes no space for it.
+    /// It changes something without taking space.
     Change,
     /// It takes space on the disk.
     Grow,
@@ -105,12 +105,12 @@ enum Does {
     SyncDir,
 }
 
-/// A mistake for tests to find.
+/// A deliberate mistake for tests to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bug {
     /// Files are never synced.
     SkipSync,
-    /// Files whose names begin like this are never synced.
+    /// Files whose names begin with this are never synced.
     SkipSyncOf(&'static str),
     /// Directories are never synced.
     SkipSyncDir,
@@ -124,7 +124,7 @@ impl SimVfs {
         vfs
     }
 
-    /// Keep what happens from now on. What is there already counts as synced.
+    /// Record events from now on. Everything already present counts as synced.
     pub fn record(&self) {
         let mut disk = self.0.lock();
         disk.recording = Some(Recording { before: disk.tree.clone(), events: Vec::new() });
@@ -135,28 +135,29 @@ impl SimVfs {
         self.0.lock().counts
     }
 
-    /// Let operations fail from now on; `None` ends it.
+    /// Make operations fail from now on; `None` ends this.
     pub fn set_fault(&self, fault: Option<Fault>) {
         self.0.lock().fault = fault;
     }
 
-    /// Make a mistake from now on.
+    /// Make this mistake from now on.
     pub fn plant(&self, bug: Bug) {
         self.0.lock().bug = Some(bug);
     }
 
-    /// Record that a test has come so far: what was acknowledged before must be there after a crash.
+    /// Record that a test got this far: everything acknowledged before must be present after a
+    /// crash.
     pub fn mark(&self, mark: u64) {
         self.0.lock().note(Event::Mark(mark));
     }
 
-    /// What was there when the recording began, and what happened since.
+    /// The tree when the recording began, and the events since then.
     pub(super) fn recorded(&self) -> (Tree, Vec<Event>) {
         let Recording { before, events } = self.0.lock().recording.clone().unwrap_or_default();
         (before, events)
     }
 
-    /// A copy as after a crash of the process: all that was written is there, synced or not.
+    /// Copy the state after a crash of the process: everything written is present, synced or not.
     #[must_use]
     pub fn snapshot(&self) -> Self {
         let disk = self.0.lock();
@@ -189,7 +190,7 @@ impl SimVfs {
         Ok(())
     }
 
-    /// One that holds this and records nothing.
+    /// A file system that holds this tree and records nothing.
     pub(super) fn with(tree: Tree) -> Self {
         let next_inode = tree.files.keys().next_back().map_or(0, |last| last + 1);
         Self(Arc::new(Mutex::new(Disk { tree, next_inode, ..Disk::default() })))
@@ -197,7 +198,7 @@ impl SimVfs {
 }
 
 impl Disk {
-    /// Count an operation; fails if it is to fail.
+    /// Count an operation; fails if a fault is due.
     fn count(&mut self, what: Does) -> Result<(), FaultKind> {
         self.counts.all += 1;
         let Some(fault) = &mut self.fault else { return Ok(()) };
@@ -217,7 +218,7 @@ impl Disk {
         Err(kind)
     }
 
-    /// Whether the mistake is made of not syncing a file.
+    /// Whether the planted mistake skips the sync of this file.
     fn skips_sync(&self, inode: Inode) -> bool {
         let is_named = |prefix| {
             let mut names = self.tree.names.iter().filter(|(_, named)| **named == inode);

@@ -1,4 +1,4 @@
-//! Everything that touches a disk, as one trait, so that tests can put a simulated disk under whatever writes files.
+//! All disk access as one trait, so that tests can simulate the disk.
 
 mod os;
 mod read_only;
@@ -16,39 +16,40 @@ pub use writer::VfsWriter;
 
 /// A file system.
 ///
-/// What a call changes survives a power cut only after a sync: of the file for its content and length, of the directory
-/// for names that were made, renamed or removed in it.
+/// A change survives a power cut only after a sync: of the file for its content and length, of the
+/// directory for names that were made, renamed or removed in it.
 pub trait Vfs: Debug + Send + Sync {
-    /// Open an existing file to read and write it. Anything but a regular file is refused, a symbolic link among it.
+    /// Open an existing file to read and write it. Anything but a regular file is refused,
+    /// including a symbolic link.
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>>;
 
-    /// Make a file and open it to read and write it; fails if anything has its name. It gets the permissions of the file `like`, if
-    /// that is there.
+    /// Make a file and open it to read and write it; fails if anything has its name. It gets the
+    /// permissions of the file `like` if that exists.
     fn create(&self, path: &Path, like: Option<&Path>) -> io::Result<Box<dyn VfsFile>>;
 
-    /// Rename a file; one that has the new name is replaced, at no moment is there none.
+    /// Rename a file. It replaces a file with the new name atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Remove a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Names of what is in a directory, in any order. What is not Unicode in a name is replaced.
+    /// Names in a directory, in any order. Parts of a name that are not Unicode are replaced.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Make a directory unless it is there, with the permissions of the directory `like`.
+    /// Make a directory with the permissions of the directory `like`, unless it exists.
     fn create_dir(&self, dir: &Path, like: Option<&Path>) -> io::Result<()>;
 
     /// Remove an empty directory.
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// The one path of a directory that leads through no link and no `..`.
+    /// The path of a directory without links and `..`.
     fn resolve(&self, dir: &Path) -> io::Result<PathBuf>;
 
     /// Make the names in a directory survive a power cut.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// Lock a file against all other openers until the lock is dropped. The file is made if it is missing and is never
-    /// renamed or removed.
+    /// Lock a file against all other openers until the lock is dropped. The file is made if it is
+    /// missing, and is never renamed or removed.
     fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError>;
 }
 
@@ -67,10 +68,10 @@ pub trait VfsFile: Debug + Send + Sync {
     /// Cut the file, or extend it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Bytes that the file takes on the disk: a file with holes takes fewer than its length.
+    /// Bytes that the file takes on the disk: fewer than its length if it has holes.
     fn allocated(&self) -> io::Result<u64>;
 
-    /// Whether this is the file that has the name now.
+    /// Whether this file has the name now.
     fn is_at(&self, path: &Path) -> io::Result<bool>;
 
     /// Make content and length survive a power cut. After a failure nothing is known about either.
@@ -84,9 +85,9 @@ pub trait VfsFile: Debug + Send + Sync {
 
 /// A lock that ends when it is dropped.
 pub trait VfsLock: Debug + Send + Sync {
-    /// Check that nobody else can have taken the lock: that the file is still the one that is locked.
+    /// Check that the locked file still has its name, so that nobody else can have taken the lock.
     fn check(&self) -> io::Result<()>;
 
-    /// Say in the file that this process holds the lock.
+    /// Write the id of this process into the file.
     fn sign(&self) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The file system of the machine, to be read.
+//! The file system of the machine, read-only.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use super::{Vfs, VfsFile, VfsLock};
 use crate::lock::LockError;
 use crate::open::open_to_read;
 
-/// The file system of the machine, of which nothing is changed: files are opened to be read, and all else is refused. So files and
-/// directories that this user may not write can be used.
+/// The file system of the machine, read-only: files are opened for reading, and everything else is
+/// refused. So it works with files and directories that this user may not write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOnlyVfs;
 
@@ -56,5 +56,5 @@ impl Vfs for ReadOnlyVfs {
 }
 
 fn refused() -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, "open to be read")
+    io::Error::new(io::ErrorKind::PermissionDenied, "opened read-only")
 }

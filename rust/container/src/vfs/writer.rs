@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use super::VfsFile;
 
-/// Bytes that are worth a call of the system.
+/// Bytes that are worth a system call.
 const PIECE: usize = 64 * 1024;
 
-/// Writes a new file from its start on, in pieces that are worth a call of the system. Nothing is written when this is dropped:
-/// flush it.
+/// Writes a new file from its start, in pieces that are worth a system call. Dropping it does not
+/// write the rest: flush it.
 #[derive(Debug)]
 pub struct VfsWriter<'a> {
     file: &'a dyn VfsFile,
@@ -18,7 +18,7 @@ pub struct VfsWriter<'a> {
 }
 
 impl<'a> VfsWriter<'a> {
-    /// One that begins at the start of a file.
+    /// Begin at the start of a file.
     pub fn new(file: &'a dyn VfsFile) -> Self {
         Self { file, offset: 0, buffer: Vec::with_capacity(PIECE) }
     }

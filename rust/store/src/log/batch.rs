@@ -4,7 +4,7 @@
 //! u32     number of changes
 //! u32     bytes of a vector
 //! u32     number of vectors
-//!         of each change: what it is, u8: 0 upsert, 1 metadata replaced, 2 delete; length, u32; a record, see `record`
+//!         per change: kind, u8: 0 upsert, 1 metadata replaced, 2 delete; length, u32; a record, see `record`
 //!         the vectors
 //! ```
 
@@ -18,10 +18,10 @@ const UPSERT: u8 = 0;
 const SET_METADATA: u8 = 1;
 const DELETE: u8 = 2;
 
-/// A batch as it stands in a group that was read.
+/// A batch in a group that was read.
 #[derive(Debug)]
 pub(crate) struct LoggedBatch<'a> {
-    /// The changes: what each is, and its record.
+    /// The changes: kind and record of each.
     changes: Vec<(u8, RecordRef<'a>)>,
     /// Bytes of a vector.
     pub(crate) width: usize,
@@ -59,7 +59,7 @@ fn encode_changes(batch: &Batch, group: &mut Vec<u8>) {
     }
 }
 
-/// Take a batch off the front of the batches of a group; `None` if there is none.
+/// Take a batch off the front of the batches of a group; `None` if the bytes are not one.
 pub(crate) fn decode<'a>(group: &mut &'a [u8]) -> Option<LoggedBatch<'a>> {
     let (count, width, vectors) = (take_u32(group)?, take_u32(group)? as usize, take_u32(group)? as usize);
     let mut changes = Vec::new();
@@ -78,7 +78,7 @@ pub(crate) fn decode<'a>(group: &mut &'a [u8]) -> Option<LoggedBatch<'a>> {
 }
 
 impl LoggedBatch<'_> {
-    /// The changes; `None` if one is of no known kind.
+    /// The changes; `None` if one is of an unknown kind.
     pub(crate) fn changes(&self) -> Option<Vec<Change>> {
         let change = |(kind, record): &(u8, RecordRef<'_>)| {
             let record = record.to_record();
@@ -93,12 +93,13 @@ impl LoggedBatch<'_> {
         self.changes.iter().map(change).collect()
     }
 
-    /// How many rows it takes.
+    /// Number of rows that it takes.
     pub(crate) fn upserts(&self) -> u32 {
         self.changes.iter().filter(|(kind, _)| *kind == UPSERT).count() as u32
     }
 
-    /// The rows of its vectors, if its first upsert got this row. None is as large as the number of rows that can be.
+    /// The rows of its vectors, if row `first` went to its first upsert. All are below the maximum
+    /// number of rows.
     pub(crate) fn rows(&self, first: u32) -> Vec<u32> {
         let upserts = self.changes.iter().filter(|(kind, _)| *kind == UPSERT);
         (first..MAX_ROWS).zip(upserts).filter(|(_, (_, record))| record.vector).map(|(row, _)| row).collect()

@@ -5,7 +5,7 @@ use tiercel_container::log::{LogFiles, read_until};
 use crate::errors::ReadError;
 use crate::log::read::for_each_batch;
 
-/// Vectors of rows, as they were put in.
+/// Vectors of rows, as they were committed.
 #[derive(Clone, Copy, Debug)]
 pub struct FreshChunk<'a> {
     pub(crate) rows: &'a [u32],
@@ -16,13 +16,13 @@ pub struct FreshChunk<'a> {
 }
 
 impl<'a> FreshChunk<'a> {
-    /// Whose vectors they are, ascending. Some may be dead.
+    /// The rows of the vectors, ascending. Some may be dead.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = u32> + 'a {
         self.rows.iter().copied()
     }
 }
 
-/// Visit the vectors of rows from `from` on in batches up to `until`, a chunk a batch.
+/// Visit the vectors of rows from `from` on in batches up to `until`, one chunk per batch.
 pub(crate) fn visit<E: From<ReadError>>(
     files: &LogFiles,
     from: u32,

@@ -1,4 +1,5 @@
-//! What stands in the groups of the [log](tiercel_container::log): batches of changes to records, and vectors.
+//! The content of groups of the [log](tiercel_container::log): batches of changes to records, and
+//! vectors.
 
 pub(crate) mod batch;
 pub(crate) mod fresh;

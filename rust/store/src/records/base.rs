@@ -1,4 +1,4 @@
-//! What the record database holds, as one of its transactions left it.
+//! The content of the record database, as one of its transactions left it.
 
 use std::fmt;
 use std::io;
@@ -13,15 +13,16 @@ use crate::records::pages::header::Header;
 use crate::records::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 use crate::segment;
 
-/// An immutable state of the record database; what it shows is kept on the disk for as long as it lives.
+/// An immutable state of the record database. Its pages are kept on the disk for as long as it
+/// lives.
 pub(crate) struct Base {
-    // `None` while it is dropped, which the database does.
+    // `None` during the drop, because the database drops it.
     state: Option<State>,
     counters: Counters,
     db: Arc<Db>,
 }
 
-/// What redb has of it; the tables end before the transaction.
+/// The objects of redb behind it. The tables end before the transaction.
 struct State {
     ids: ReadOnlyTable<&'static str, u32>,
     records: ReadOnlyTable<u32, &'static [u8]>,
@@ -29,7 +30,7 @@ struct State {
 }
 
 impl Base {
-    /// What is committed now.
+    /// Read what is committed now.
     pub(crate) fn new(db: &Arc<Db>) -> Result<Self, ReadError> {
         let (state, counters) = db.run(|| {
             let transaction = db.begin_read()?;
@@ -48,12 +49,12 @@ impl Base {
         self.counters
     }
 
-    /// The header of the records file with which this state begins.
+    /// The header of the records file from which this state is read.
     pub(crate) fn header(&self) -> Header {
         self.db.file().header()
     }
 
-    /// Whether the records file of this state is the one that has the name now.
+    /// Whether the records file of this state still has this name.
     pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
         self.db.file().is_at(path)
     }
@@ -63,12 +64,12 @@ impl Base {
         self.db.run(|| Ok(self.state()?.ids.get(id)?.map(|row| row.value())))
     }
 
-    /// What `with` makes of the bytes of the record in a row.
+    /// Apply `with` to the bytes of the record in a row.
     pub(crate) fn record<T>(&self, row: u32, with: impl FnOnce(&[u8]) -> T) -> Result<Option<T>, ReadError> {
         self.db.run(|| Ok(self.state()?.records.get(row)?.map(|bytes| with(bytes.value()))))
     }
 
-    /// Visit the bytes of records from a row on, ascending; the first error of `each` ends it.
+    /// Visit the bytes of records from a row on, ascending, until `each` returns an error.
     pub(crate) fn scan<E: From<ReadError>>(
         &self,
         from: u32,
@@ -104,7 +105,7 @@ impl Base {
     fn names(&self, definition: TableDefinition<'_, &'static str, ()>) -> Result<Vec<String>, ReadError> {
         let names: Vec<String> = self.db.run(|| match self.table(definition) {
             Ok(table) => table.range::<&str>(..)?.map(|entry| Ok(entry?.0.value().to_owned())).collect(),
-            // The first format has not all tables.
+            // The first format lacks some tables.
             Err(redb::Error::TableDoesNotExist(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         })?;

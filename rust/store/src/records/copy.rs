@@ -1,4 +1,4 @@
-//! Record databases that are made whole, in a file of their own: new ones and copies.
+//! Writing record databases whole, to a new file: new ones and copies.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,10 +16,11 @@ use crate::records::pages::state::Health;
 use crate::records::reader::Reader;
 use crate::records::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
 
-/// Cache of a database that is read or written from front to back.
+/// Cache, in bytes, of a database that is read or written from front to back.
 const CACHE: usize = 16 << 20;
 
-/// Make a record database in a directory with what `fill` puts into it; its rows were numbered anew so often.
+/// Make a record database in a directory with the content that `fill` puts into it. Its rows have
+/// been renumbered `numbering` times.
 pub(crate) fn create(
     files: Files<'_>,
     numbering: u32,
@@ -31,7 +32,7 @@ pub(crate) fn create(
     Ok(draft.put(&files.dir.join(RECORDS_FILE))?)
 }
 
-/// Make a record database in a new file, whole and on disk but for its name.
+/// Make a record database in a new file, whole and on disk except for its name.
 fn fill_file(
     file: Box<dyn VfsFile>,
     origin: Origin,
@@ -48,12 +49,13 @@ fn fill_file(
     }
 }
 
-/// Copy the record database below a reader into one of its own in another directory.
+/// Copy the record database of a reader to another directory.
 pub(crate) fn copy_records(files: Files<'_>, reader: &Reader) -> Result<(), ReadError> {
     create(files, reader.numbering(), |transaction| copy_tables(reader.base(), reader.counters(), transaction))
 }
 
-/// Copy the record database, with these counters, to a file beside its own that will take its place, and return its name.
+/// Copy the record database, with these counters, to a file beside it that will take its place, and
+/// return its path.
 pub(crate) fn copy_aside(
     files: Files<'_>,
     base: &Base,
@@ -63,7 +65,8 @@ pub(crate) fn copy_aside(
     fill_aside(files, old, old.numbering, |transaction| copy_tables(base, counters, transaction))
 }
 
-/// Make a record database in a file beside the one with the header `old`, whose place it will take, and return its name.
+/// Make a record database in a file beside the one with the header `old`, whose place it will take,
+/// and return its path.
 fn fill_aside(
     files: Files<'_>,
     old: &Header,
@@ -84,14 +87,14 @@ fn copy_tables(base: &Base, counters: Counters, transaction: &WriteTransaction) 
     counters.write(transaction)
 }
 
-/// What a record database holds once its rows are numbered anew.
+/// The content of a record database after its rows are renumbered.
 pub(crate) struct Renumbered<'a> {
     pub(crate) counters: Counters,
-    /// The living rows, ascending: the place of each is its number from now on.
+    /// The live rows, ascending: the position of each is its new number.
     pub(crate) rows: &'a [u32],
     pub(crate) segments: &'a [&'a str],
     pub(crate) obsolete: &'a [String],
-    /// Entries that take the place of those of these names.
+    /// Entries that replace those of the same names.
     pub(crate) meta: &'a [(&'a str, &'a [u8])],
 }
 

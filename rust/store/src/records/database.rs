@@ -15,10 +15,10 @@ use crate::records::pages::file::PageFile;
 
 /// An open record database.
 pub(crate) struct Db {
-    /// Gone once it is closed.
+    /// `None` once it is closed.
     redb: RwLock<Option<Handle>>,
     file: PageFile,
-    /// Whether redb has panicked: what it left must not be touched again, not even to be dropped.
+    /// Whether redb has panicked: its objects must not be touched again, not even dropped.
     panicked: AtomicBool,
 }
 
@@ -34,7 +34,7 @@ impl Db {
         Self::with(file, |file| Ok(Handle::Write(builder(cache_bytes).create_with_backend(file)?)))
     }
 
-    /// Open the database in a file to read it, whoever writes it.
+    /// Open the database in a file to read it, even while a writer has it open.
     pub(crate) fn read(file: PageFile, cache_bytes: usize) -> Result<Self, ReadError> {
         file.show_closed();
         Self::with(file, |file| Ok(Handle::Read(builder(cache_bytes).open_read_only_with_backend(file)?)))
@@ -82,7 +82,7 @@ impl Db {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), ReadError> {
-        // Outside of the work, so that no panic drops it.
+        // Held outside the work, so that no panic drops it.
         let mut transaction = ManuallyDrop::new(Some(self.run(|| self.begin_write())?));
         let result = self.run(|| match transaction.as_ref() {
             Some(transaction) => change(transaction),
@@ -103,9 +103,9 @@ impl Db {
         }
     }
 
-    /// Write what makes the next opening quick, and close the file. Readers that are left get errors.
+    /// Write what makes the next opening quick, and close the file. Remaining readers get errors.
     pub(crate) fn close(&self) {
-        // A panic on the way says nothing about what was committed: that is on the disk.
+        // A panic here does not change what was committed: that is on the disk.
         let redb = self.redb.write().take();
         self.release(redb);
         self.file.seal();
@@ -130,8 +130,8 @@ fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
-/// Run what may meet a damaged page. All was checked before redb sees it, so a panic is the last thing to expect; if it comes, the
-/// file is not what it must be.
+/// Run work that may meet a damaged page. Everything was checked before redb sees it, so a panic is
+/// not expected; if it comes, the file is damaged.
 fn guard<T>(
     file: &PageFile,
     panicked: &AtomicBool,

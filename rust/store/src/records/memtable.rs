@@ -1,14 +1,15 @@
 //! The memtable: what is in the log and not yet in the record database, in memory.
 //!
-//! A [`Layer`] keeps all versions of what batches changed, each under the number of its batch, so that a reader sees those up to
-//! its own and writers add to it meanwhile. The last layer is added to; those before it are on their way into the database.
+//! A [`Layer`] keeps all versions that batches made, each under the number of its batch: a reader
+//! sees those up to its own while writers add more. Changes are added to the last layer; the
+//! earlier ones are on their way into the database.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-/// What a batch made of a thing; `None` where it was removed.
+/// The value that a batch set; `None` if it removed the thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version<T>(pub(crate) Option<T>);
 
@@ -18,7 +19,7 @@ type History<T> = Vec<(u64, Version<T>)>;
 /// The bytes of a record, as they stand in the record database.
 pub(crate) type Bytes = Arc<[u8]>;
 
-/// Memory of an entry beside its id and its record, about.
+/// Approximate memory of an entry besides its id and its record, in bytes.
 const ENTRY: usize = 200;
 
 /// Changes to ids and rows.
@@ -43,12 +44,12 @@ impl Changes {
         self.rows.entry(row).or_default().push((sequence, Version(record)));
     }
 
-    /// The row of an id after batch `sequence`; `None` if no batch up to it changed that.
+    /// The row of an id after batch `sequence`; `None` if no batch up to it changed the row.
     pub(crate) fn row(&self, id: &str, sequence: u64) -> Option<Version<u32>> {
         at(self.ids.get(id)?, sequence).copied()
     }
 
-    /// The record of a row after batch `sequence`; `None` if no batch up to it changed that.
+    /// The record of a row after batch `sequence`; `None` if no batch up to it changed the record.
     pub(crate) fn record(&self, row: u32, sequence: u64) -> Option<Version<Bytes>> {
         at(self.rows.get(&row)?, sequence).cloned()
     }
@@ -63,7 +64,7 @@ impl Changes {
         self.bytes += later.bytes;
     }
 
-    /// What batches after `sequence` changed.
+    /// The changes of batches after `sequence`.
     fn after(&self, sequence: u64) -> Self {
         fn later<T: Clone>(history: &History<T>, sequence: u64) -> Option<History<T>> {
             let from = history.partition_point(|(made, _)| *made <= sequence);
@@ -98,12 +99,12 @@ impl Changes {
 pub(crate) struct Layer(RwLock<Changes>);
 
 impl Layer {
-    /// Add what later batches changed. Readers of earlier ones do not see it.
+    /// Add the changes of later batches. Readers of earlier ones do not see them.
     pub(crate) fn add(&self, later: Changes) {
         self.0.write().add(later);
     }
 
-    /// A layer of what batches after `sequence` changed.
+    /// A layer with the changes of batches after `sequence`.
     pub(crate) fn after(&self, sequence: u64) -> Self {
         Self(RwLock::new(self.0.read().after(sequence)))
     }
@@ -112,12 +113,13 @@ impl Layer {
         self.0.read()
     }
 
-    /// Bytes of memory, about.
+    /// Approximate bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
         self.0.read().bytes
     }
 
-    /// The records of rows from `from` on that changed up to batch `sequence`, `None` for those that are gone.
+    /// Collect the records of rows from `from` on that changed up to batch `sequence`, with `None`
+    /// for those that are gone.
     pub(crate) fn collect(&self, from: u32, sequence: u64, into: &mut BTreeMap<u32, Option<Bytes>>) {
         let changes = self.0.read();
         let seen =
@@ -126,7 +128,7 @@ impl Layer {
     }
 }
 
-/// The version that was the last one after batch `sequence`.
+/// The last version up to batch `sequence`.
 fn at<T>(history: &History<T>, sequence: u64) -> Option<&Version<T>> {
     history.iter().rev().find(|(made, _)| *made <= sequence).map(|(_, version)| version)
 }

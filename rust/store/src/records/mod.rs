@@ -1,10 +1,11 @@
-//! The records: the database that holds them on the disk, and what the log has on top of it, in memory.
+//! The records: the database that holds them on the disk, and in memory what the log has on top of
+//! it.
 //!
-//! From the bottom up: `pages` lies between redb and its file, `check` looks at every page before redb
-//! does, `database` is redb without its panics, `tables` says what is in it, and `base` is one state of
-//! it. `memtable` has what is in the log alone. A `reader` sees both, a `stage` works out what batches
-//! change on top of it, and `replay` does that with the log. `transactions` writes to the database, and
-//! to the file of the view that other processes read.
+//! From the bottom up: `pages` lies between redb and its file, `check` checks every page before
+//! redb reads it, `database` is redb without its panics, `tables` defines the tables, and `base` is
+//! one state of the database. `memtable` has what is only in the log. A `reader` sees both, a
+//! `stage` works out what batches change on top of it, and `replay` does that with the log.
+//! `transactions` writes to the database, and to the view file that other processes read.
 
 pub(crate) mod base;
 mod check;

@@ -1,4 +1,4 @@
-//! Numbers in what redb wrote, which may be missing there.
+//! Numbers in bytes that redb wrote, where they may be missing.
 
 use std::fmt::Display;
 

@@ -14,20 +14,21 @@ use crate::records::base::Base;
 use crate::records::memtable::{Bytes, Layer, Version};
 use crate::records::tables::Counters;
 
-/// The records as one commit left them. A copy is cheap. What a snapshot shows is kept on the disk for as long as it lives.
+/// The records as one commit left them. Copies are cheap. What a snapshot shows is kept on the disk
+/// for as long as it lives.
 #[derive(Clone)]
 pub struct Reader(Arc<Snapshot>);
 
 struct Snapshot {
     base: Arc<Base>,
-    /// What is not in the base, oldest first.
+    /// Changes on top of the base, oldest first.
     layers: Vec<Arc<Layer>>,
     files: LogFiles,
     counters: Counters,
 }
 
 impl Reader {
-    /// What the record database holds, with the log that belongs to it.
+    /// A reader of the record database alone, with the log that belongs to it.
     pub(crate) fn of_base(base: Arc<Base>, files: LogFiles) -> Self {
         let counters = base.counters();
         Self::new(base, Vec::new(), files, counters)
@@ -54,7 +55,8 @@ impl Reader {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// How often the rows were numbered anew: a row means nothing where that differs.
+    /// How often the rows were renumbered. Row numbers agree only between readers where this is
+    /// equal.
     pub fn numbering(&self) -> u32 {
         self.0.base.header().numbering
     }
@@ -64,12 +66,12 @@ impl Reader {
         self.0.counters.sequence
     }
 
-    /// All rows are below.
+    /// All rows are below this.
     pub fn next_row(&self) -> u32 {
         self.0.counters.next_row
     }
 
-    /// How many records there are.
+    /// Number of records.
     pub fn len(&self) -> u64 {
         self.0.counters.records
     }
@@ -109,7 +111,7 @@ impl Reader {
         fresh.map_or_else(|| self.0.base.record(row, |bytes| Bytes::from(bytes)), |version| Ok(version.0))
     }
 
-    /// The record of a row that is not as the base has it.
+    /// The record of a row, if it differs from the base.
     fn fresh_record(&self, row: u32) -> Option<Version<Bytes>> {
         self.0.layers.iter().rev().find_map(|layer| layer.read().record(row, self.sequence()))
     }
@@ -119,7 +121,7 @@ impl Reader {
         rows.iter().map(|row| self.record(*row)).collect()
     }
 
-    /// Visit the records from a row on, ascending; the first error of `each` ends it.
+    /// Visit the records from a row on, ascending, until `each` returns an error.
     pub fn scan<E: From<ReadError>>(
         &self,
         from: u32,
@@ -143,8 +145,8 @@ impl Reader {
         fresh.try_for_each(|(row, record)| record.map_or(Ok(()), |bytes| each(row, &bytes)))
     }
 
-    /// Visit the vectors of rows from this one on that are in no segment, a chunk a batch; the first error of `each` ends it.
-    /// Rows of records that are gone are among them.
+    /// Visit the vectors of rows from this one on that are in no segment, one chunk per batch,
+    /// until `each` returns an error. They include vectors of records that are gone.
     pub fn fresh<E: From<ReadError>>(
         &self,
         from: u32,
@@ -153,7 +155,7 @@ impl Reader {
         fresh::visit(&self.0.files, from.max(self.0.counters.covered), self.sequence(), each)
     }
 
-    /// What is kept under a name.
+    /// The entry under a name.
     pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, ReadError> {
         self.0.base.meta(name)
     }

@@ -1,4 +1,4 @@
-//! The log on top of what the record database holds, when a store is opened or followed.
+//! Replaying the log on top of the record database, when a store is opened or followed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::records::reader::Reader;
 use crate::records::stage::Stage;
 use crate::records::tables::Counters;
 
-/// The log, and what of it is not in the record database.
+/// The log, and those of its changes that are not in the record database.
 pub(crate) struct Replayed {
     pub(crate) log: LogWriter,
     pub(crate) changes: Changes,
@@ -51,7 +51,8 @@ pub(crate) fn replay(vfs: &Arc<dyn Vfs>, dir: &Path, records: &Header, reader: &
     Ok(Replayed { log, changes, counters })
 }
 
-/// The files of the log from this one on, oldest first: at least one. They belong to a record database with this header.
+/// Open the files of the log from number `first` on, oldest first: at least one. They must belong
+/// to the record database with this header.
 pub(crate) fn open_files(
     vfs: &dyn Vfs,
     dir: &Path,
@@ -63,7 +64,7 @@ pub(crate) fn open_files(
     numbers.sort_unstable();
     let mut files = Vec::with_capacity(numbers.len());
     let mut expected = Some(first);
-    // Those behind a gap are among them, so that it is noticed.
+    // Files behind a gap are among the numbers, so that the gap is noticed.
     let mut gap = false;
     for number in numbers {
         if expected != Some(number) {
@@ -78,7 +79,7 @@ pub(crate) fn open_files(
         files.push((Arc::new(file), header));
         expected = Some(number + 1);
     }
-    // The last one says whether it is the last one.
+    // The header of the last file says whether it is the last.
     match files.last() {
         Some((_, header)) if !header.ended && !gap => Ok(files),
         _ => {
@@ -89,8 +90,8 @@ pub(crate) fn open_files(
     }
 }
 
-/// Apply those batches of a group that a stage does not have yet. `each` gets every batch of the group with its first row and, if
-/// it was applied now, its changes and what became of them.
+/// Apply the batches of a group that a stage does not have yet. `each` gets every batch of the
+/// group with its first row and, if it was applied now, its changes and their result.
 pub(crate) fn replay_group(
     file: &LogFile,
     group: &LoggedGroup,

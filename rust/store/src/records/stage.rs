@@ -1,4 +1,4 @@
-//! What batches change, worked out before anything is written.
+//! The changes of batches, worked out before anything is written.
 
 use crate::batch::{Applied, Batch, Change, Condition, RowChange};
 use crate::errors::{CommitError, ReadError};
@@ -8,7 +8,7 @@ use crate::records::memtable::{Bytes, Changes};
 use crate::records::reader::{Reader, no_record};
 use crate::records::tables::Counters;
 
-/// Batches on top of what is committed; dropped if they cannot be.
+/// Batches on top of what is committed; dropped if they cannot be committed.
 pub(crate) struct Stage<'a> {
     below: &'a Reader,
     pub(crate) counters: Counters,
@@ -20,7 +20,7 @@ impl<'a> Stage<'a> {
         Self { below, counters: below.counters(), changes: Changes::default() }
     }
 
-    /// Apply a batch. The inner error is that of this batch alone, which has changed nothing then.
+    /// Apply a batch. The inner error concerns only this batch, which has then changed nothing.
     pub(crate) fn apply(&mut self, batch: &Batch) -> Result<Result<Applied, CommitError>, ReadError> {
         match self.conflict(&batch.conditions)? {
             Some(conflict) => Ok(Err(conflict)),
@@ -28,7 +28,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The first of these conditions that does not hold, as an error.
+    /// The error of the first condition that is not met.
     pub(crate) fn conflict(&self, conditions: &[Condition]) -> Result<Option<CommitError>, ReadError> {
         for Condition { id, sequence: expected } in conditions {
             let actual = self.written(id)?;
@@ -39,7 +39,7 @@ impl<'a> Stage<'a> {
         Ok(None)
     }
 
-    /// Apply changes whose conditions hold, or held when they were committed.
+    /// Apply changes whose conditions are met, or were met when they were committed.
     pub(crate) fn change_all(&mut self, changes: &[Change]) -> Result<Result<Applied, CommitError>, ReadError> {
         let upserts = changes.iter().filter(|change| matches!(change, Change::Upsert { .. })).count();
         if upserts > (MAX_ROWS - self.counters.next_row) as usize {
@@ -92,7 +92,7 @@ impl<'a> Stage<'a> {
         Ok(RowChange { old, new: None })
     }
 
-    /// The batch that wrote the record of an id last; 0 if there is none.
+    /// The batch that last wrote the record of an id; 0 if there is no record.
     fn written(&self, id: &str) -> Result<u64, ReadError> {
         let Some(row) = self.row(id)? else { return Ok(0) };
         let bytes = self.record(row)?.ok_or_else(|| no_record(row))?;

@@ -7,18 +7,18 @@ use crate::records::memtable::Changes;
 
 /// Rows by id: the live records.
 pub(crate) const IDS: TableDefinition<&str, u32> = TableDefinition::new("ids");
-/// Records by row. Rows that are not there are dead.
+/// Records by row. Missing rows are dead.
 pub(crate) const RECORDS: TableDefinition<u32, &[u8]> = TableDefinition::new("records");
-/// What the engine keeps, by name.
+/// Entries of the engine, by name.
 pub(crate) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// Names of the segment files.
 pub(crate) const SEGMENTS: TableDefinition<&str, ()> = TableDefinition::new("segments");
-/// Names of segment files that belong to the store no longer, or never did, and may still be there.
+/// Names of segment files that no longer belong to the store, or never did, and may still exist.
 pub(crate) const OBSOLETE: TableDefinition<&str, ()> = TableDefinition::new("obsolete");
 /// The counters.
 pub(crate) const COUNTERS: TableDefinition<(), [u8; 32]> = TableDefinition::new("counters");
 
-/// What is counted: 32 bytes, little endian, in this order.
+/// The counters: 32 bytes, little endian, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Number of the last batch.
@@ -29,22 +29,22 @@ pub(crate) struct Counters {
     pub(crate) log: u64,
     /// The row of the next upsert.
     pub(crate) next_row: u32,
-    /// The vectors of rows below are in segments.
+    /// The vectors of rows below this are in segments.
     pub(crate) covered: u32,
 }
 
 impl Counters {
-    /// Those of an empty database.
+    /// The counters of an empty database.
     pub(crate) const NEW: Self = Self { sequence: 0, records: 0, log: 1, next_row: 0, covered: 0 };
 
-    /// Those in a database.
+    /// Read the counters of a database.
     pub(crate) fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
         let bytes = transaction.open_table(COUNTERS)?.get(())?.map(|bytes| bytes.value());
         let counters = bytes.and_then(|bytes| Self::decode(&bytes));
         counters.ok_or_else(|| redb::Error::Corrupted("expected counters".to_owned()))
     }
 
-    /// The counters in these bytes.
+    /// Decode counters.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let u32_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
         let u64_at = |at: usize| bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
@@ -57,7 +57,7 @@ impl Counters {
         })
     }
 
-    /// Whether a store can have come to these.
+    /// Whether a store can have reached these counters.
     pub(crate) fn are_sound(&self) -> bool {
         self.sequence < MAX_NUMBER
             && (1..MAX_NUMBER).contains(&self.log)
@@ -77,7 +77,7 @@ impl Counters {
     }
 }
 
-/// Make all tables, so that a reader finds them, and begin to count.
+/// Make all tables, so that a reader finds them, and write the first counters.
 pub(crate) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(IDS)?;
     transaction.open_table(RECORDS)?;
@@ -87,7 +87,8 @@ pub(crate) fn create(transaction: &WriteTransaction) -> Result<(), redb::Error> 
     Counters::NEW.write(transaction)
 }
 
-/// Put changes into the tables, in the order of their keys, which costs a fraction of any other.
+/// Put changes into the tables in the order of their keys, which costs a fraction of any other
+/// order.
 pub(crate) fn apply(transaction: &WriteTransaction, changes: &Changes) -> Result<(), redb::Error> {
     let mut ids = transaction.open_table(IDS)?;
     for (id, row) in changes.last_rows() {

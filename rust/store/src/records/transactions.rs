@@ -18,10 +18,10 @@ use crate::records::pages::header::Header;
 use crate::records::pages::state::Health;
 use crate::records::view_file;
 
-/// Views whose pages stay as they are.
+/// Number of views whose pages stay as they are.
 const KEPT: u64 = 2;
 
-/// The record database, open to be written.
+/// The record database, open for writing.
 #[derive(Debug)]
 pub(crate) struct Records {
     vfs: Arc<dyn Vfs>,
@@ -31,7 +31,7 @@ pub(crate) struct Records {
     base: Arc<Base>,
     /// The last views, whose pages must stay as they are.
     views: VecDeque<Arc<Base>>,
-    /// Whether the handle must be given up, since redb refuses everything after an error.
+    /// Whether the handle must be replaced, because redb refuses everything after an error.
     broken: bool,
 }
 
@@ -53,12 +53,13 @@ impl Records {
         Ok(())
     }
 
-    /// Which collection it belongs to, and how often it was written.
+    /// The header of the records file.
     pub(crate) fn header(&self) -> Header {
         self.db.file().header()
     }
 
-    /// Nothing has held the pages of earlier views since the database was open before.
+    /// Invalidate earlier views: nothing has protected their pages since the database was last
+    /// open.
     fn forget_views(&self) -> io::Result<()> {
         match self.db.file().count_views(KEPT) {
             Err(error) if NoRoom::of(&error).is_some() => match self.vfs.remove(&self.dir().join(VIEW_FILE)) {
@@ -69,14 +70,15 @@ impl Records {
         }
     }
 
-    /// Let other processes read the database as it is committed now; false if that cannot be written. Then there is no view, since
-    /// what the old one needs is about to go, and they read the database as they find it.
+    /// Let other processes read the database as it is committed now; return false if the view
+    /// cannot be written. Then there is no view, because pages of the old one are about to be
+    /// rewritten, and other processes read the database as they find it.
     pub(crate) fn renew_view(&mut self) -> bool {
         let mut header = self.db.file().header();
         header.views += 1;
         let written = view_file::write(&*self.vfs, self.dir(), &header);
         if written.is_err() || self.db.file().count_views(1).is_err() {
-            // What is left here is outdated sooner or later.
+            // A view left here becomes outdated sooner or later.
             let _ = self.vfs.remove(&self.dir().join(VIEW_FILE));
             return false;
         }
@@ -91,7 +93,7 @@ impl Records {
         self.path.parent().unwrap_or(Path::new("."))
     }
 
-    /// What is committed.
+    /// The committed state.
     pub(crate) fn base(&self) -> &Arc<Base> {
         &self.base
     }
@@ -100,8 +102,8 @@ impl Records {
         &self.db
     }
 
-    /// Commit what `change` does; it is on the disk then. On failure nothing is changed, but the base may be another handle
-    /// on the same state.
+    /// Commit what `change` does, onto the disk. On failure nothing is changed, but the base may be
+    /// another handle on the same state.
     pub(crate) fn transact(
         &mut self,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
@@ -110,7 +112,7 @@ impl Records {
             self.reopen()?;
         }
         let db = &self.db;
-        // What is written to a file that nobody finds is lost.
+        // Writes to a file that lost its name would be lost.
         db.file().check_at(&self.path).map_err(failed)?;
         let result = db.transact(change);
         match (db.file().health(), result) {
@@ -125,7 +127,7 @@ impl Records {
                 Err(error.into())
             }
             (Health::Sound, Ok(())) => {
-                // Who goes on from the old base would take back what is committed.
+                // Going on from the old base would undo the commit.
                 let base = Base::new(&self.db).map_err(|error| CommitError::Failed { why: error.to_string() })?;
                 self.base = Arc::new(base);
                 Ok(())
@@ -133,7 +135,7 @@ impl Records {
         }
     }
 
-    /// Take up the state that is in the file, and leave the old handle to the readers it has.
+    /// Open the state that is in the file, and leave the old handle to its readers.
     pub(crate) fn reopen(&mut self) -> Result<(), ReadError> {
         self.db.file().seal();
         let identity = self.header().identity;
@@ -144,13 +146,13 @@ impl Records {
         Ok(())
     }
 
-    /// Close the database. Readers that are left get errors.
+    /// Close the database. Remaining readers get errors.
     pub(crate) fn close(&mut self) -> Result<(), CommitError> {
         self.db.close();
-        // Nothing is written any more.
+        // Nothing is written to the database after this view.
         let _ = view_file::write(&*self.vfs, self.dir(), &self.db.file().header());
         match self.db.file().health() {
-            // What does not fit only makes the next opening quick.
+            // What finds no room would only make the next opening quick.
             Health::Sound | Health::Full(_) => Ok(()),
             Health::Failed(why) => Err(CommitError::Failed { why }),
         }

@@ -1,4 +1,4 @@
-//! Reading all of a record database, to find what is damaged.
+//! Reading all of a record database to find damage.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::records::reader::Reader;
 /// Memory for pages of a database that is read from front to back.
 const CACHE: usize = 16 << 20;
 
-/// Read the record database without writing to it: as the last transaction left it.
+/// Open the record database as the last transaction left it, without writing to it.
 fn open(vfs: &dyn Vfs, path: &Path) -> Result<Base, ReadError> {
     let file = PageFile::scratch(vfs.open(path)?, RECORDS_FILE)?;
     check(&file, Scope::Write)?;
     Base::new(&Arc::new(Db::read(file, CACHE)?))
 }
 
-/// Read the record database in a file.
+/// Read all of the record database in a file.
 pub(crate) fn verify_records(vfs: &dyn Vfs, path: &Path) -> Result<(), ReadError> {
     verify_reader(&Reader::of_base(Arc::new(open(vfs, path)?), Arc::new([])))
 }
 
-/// Read all that a reader shows.
+/// Read everything that a reader shows.
 pub(crate) fn verify_reader(reader: &Reader) -> Result<(), ReadError> {
     let mut ids = 0;
     reader.scan(0, |row, record: RecordRef<'_>| {
@@ -40,7 +40,7 @@ pub(crate) fn verify_reader(reader: &Reader) -> Result<(), ReadError> {
         }
     })?;
     if ids != reader.len() {
-        return Err(corrupt(format!("expected {} records, as there are ids, got {ids}", reader.len())));
+        return Err(corrupt(format!("expected {} records, as counted, got {ids}", reader.len())));
     }
     reader.fresh(0, |_| Ok::<_, ReadError>(()))?;
     reader.segments().map(drop)

@@ -1,16 +1,17 @@
-//! What other processes read while one writes.
+//! The view: what other processes read while one writes.
 //!
-//! A view is a state of the record database whose pages are not written again until two more views have been made. The file
-//! `view` says where it begins:
+//! A view is a state of the record database whose pages are not rewritten until two more views have
+//! been made. The file `view` says where it begins:
 //!
 //! ```text
 //! 0    512     the header of the records file as it was then, see `pages::header`
-//! 512  4104 n  pages that redb writes again sooner: number, u64; content
+//! 512  4104 n  pages that redb rewrites sooner: number, u64; content
 //!      4       CRC32C of the bytes before
 //! ```
 //!
-//! The pages that are kept here are those that redb reads when it opens the database: where the free pages are. Whoever reads
-//! needs no free page, but redb asks. All else is held in place by a read transaction of the writer.
+//! The pages stored here are those that redb reads when it opens the database: where the free pages
+//! are. A reader needs no free page, but redb asks. A read transaction of the writer protects all
+//! other pages.
 
 use std::io;
 use std::path::Path;
@@ -28,13 +29,13 @@ use crate::records::pages::header::{self, Header};
 use crate::records::pages::layout::PAGE;
 use crate::records::pages::state::KeptPages;
 
-/// Memory for pages while a database is opened for nothing else.
+/// Memory for pages of a database that is only opened.
 const CACHE: usize = 1 << 20;
 /// Bytes of a page and its number.
 const ENTRY: usize = 8 + PAGE;
 const CHECKSUM: usize = 4;
 
-/// Say that a view begins at a header that the records file has now.
+/// Write the view file for a view that begins at a header that the records file has now.
 pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), ReadError> {
     let header = Header { synced: true, ..header.clone() };
     let file =
@@ -49,8 +50,8 @@ pub(crate) fn write(vfs: &dyn Vfs, dir: &Path, header: &Header) -> Result<(), Re
     Files::new(vfs, dir, header.identity, RECORDS_FILE).write(VIEW_FILE, |file| Ok(file.write_at(0, &bytes)?))
 }
 
-/// The record database as the last view shows it, and whether there is one: without, it is shown as it is now, and nothing holds its
-/// pages.
+/// Open the record database as the last view shows it, and return whether there is a view. Without
+/// one the database is shown as it is now, and nothing protects its pages.
 pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Base, bool), ReadError> {
     let file = vfs.open(&dir.join(RECORDS_FILE))?;
     let now = header::read(&*file, RECORDS_FILE)?;
@@ -63,7 +64,7 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
     let (header, kept) = view.unwrap_or_else(|| (now.clone(), KeptPages::new()));
     let current = header == now;
     let file = PageFile::at(file, RECORDS_FILE, header, kept)?;
-    // What was read meanwhile may belong to what came later.
+    // Pages read in between may belong to a later state.
     let later = header::read(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)?;
     if file.header().is_outdated(&later) || current && later != now {
         return Err(outdated());
@@ -72,8 +73,8 @@ pub(crate) fn open(vfs: &dyn Vfs, dir: &Path, cache_bytes: usize) -> Result<(Bas
     Ok((Base::new(&Arc::new(Db::read(file, cache_bytes)?))?, is_view))
 }
 
-/// Check that a view and the record database that has this header now belong together, as far as the view can be read: a writer
-/// makes another one.
+/// Check that a view and the record database with this header belong together. A view that cannot
+/// be read passes: a writer makes another one.
 pub(crate) fn check_beside(vfs: &dyn Vfs, dir: &Path, records: &Header) -> Result<(), ReadError> {
     let file = match vfs.open(&dir.join(VIEW_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -94,7 +95,7 @@ fn check_headers(view: &Header, records: &Header) -> Result<(), ReadError> {
     records.check_age(view.writes, VIEW_FILE)
 }
 
-/// What the file says; `None` if there is none.
+/// Read the view file; `None` if there is none.
 fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<(Header, KeptPages)>, ReadError> {
     let corrupt = |what: String, offset| Corruption { file: VIEW_FILE.to_owned(), what, offset: Some(offset) };
     let file = match vfs.open(&dir.join(VIEW_FILE)) {
@@ -111,7 +112,7 @@ fn read(vfs: &dyn Vfs, dir: &Path) -> Result<Option<(Header, KeptPages)>, ReadEr
     let header = Header::decode(&bytes).map_err(|(what, offset)| corrupt(what, offset))?;
     let (mut pages, mut sum, mut next) = (KeptPages::new(), crc32c::crc32c(&bytes), 1);
     let mut entry = vec![0; ENTRY];
-    // Each is looked at before the next is read, so that a file of holes takes no memory.
+    // Each page is checked before the next is read, so that a file of holes takes no memory.
     for index in 0..rest / ENTRY as u64 {
         let at = SECTOR as u64 + index * ENTRY as u64;
         file.read_at(at, &mut entry)?;

@@ -1,16 +1,19 @@
-//! Reading along: the records as they are on the disk, and then what another process commits, as it commits it.
+//! Following: the records as they are on the disk, and then what another process commits, as it
+//! commits it.
 //!
-//! A follower begins with a view of the record database and reads the log on top of it. To go on, it reads what was added to the
-//! log since. What it may believe of a log that is being written:
+//! A follower begins with a view of the record database and reads the log on top of it. To go on,
+//! it reads what was added to the log since. The rules for a log that is being written:
 //!
-//! - A writer acknowledges a batch once its group is whole in the file. So whoever reads the file after that finds it.
-//! - A group that is not whole where the log ends is on its way, or was left by a crash: it is not there yet.
-//! - A group that is whole may not be acknowledged yet. Should its sync fail, or the machine of the writer stop, it may be gone and another
-//!   one may have its number. So the follower remembers the last group that it took, and looks whether it still stands in its
-//!   place: then all before it does.
-//! - A file of the log is final once there is the next one. It may be removed then, and can be read to its end by who has it open.
-//! - Pages of the view stay until two more views have been made. So the follower goes on to the newest view whenever there is one: what
-//!   it has read of the log counts on top of that, less what the view has.
+//! - A writer acknowledges a batch once its group is whole in the file, so a later read finds it.
+//! - A broken group at the end of the log is being written, or was left by a crash: it does not
+//!   count yet.
+//! - A whole group may not be acknowledged yet. If its sync fails, or the machine of the writer
+//!   stops, it may be gone and another one may have its number. So the follower remembers the last
+//!   group that it took, and checks that it is still in its place: then so is everything before it.
+//! - A file of the log is final once the next one exists. It may then be removed, and whoever has
+//!   it open can read it to its end.
+//! - Pages of the view stay until two more views have been made. So the follower goes on to the
+//!   newest view whenever there is one, and keeps what it has read of the log beyond that view.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,25 +35,25 @@ use crate::records::stage::Stage;
 use crate::records::tables::Counters;
 use crate::records::view_file;
 
-/// So often a writer may come in between.
+/// Maximum attempts: a writer may come in between.
 const ATTEMPTS: usize = 10;
 
-/// The records of a store, read along while another process may write it.
+/// The records of a store, followed while another process may write it.
 #[derive(Debug)]
 pub struct Follower {
     vfs: Arc<dyn Vfs>,
     dir: PathBuf,
     cache_bytes: usize,
     reader: Reader,
-    /// What the log has on top of the view.
+    /// Changes of the log on top of the view.
     layer: Arc<Layer>,
     /// How far the last file of the log was read.
     place: Place,
     /// The last group that was read in it.
     last: Option<Mark>,
-    /// Whether what is below it is a view, whose pages stay for a while.
+    /// Whether the base is a view, whose pages stay for a while.
     is_view: bool,
-    /// The header of the records file when it was last looked at.
+    /// The header of the records file at the last look.
     records: Header,
     /// Which store it is.
     identity: Identity,
@@ -59,7 +62,7 @@ pub struct Follower {
 /// A batch that another process has committed.
 #[derive(Clone, Copy, Debug)]
 pub struct Followed<'a> {
-    /// What became of it.
+    /// Its result.
     pub applied: &'a Applied,
     /// Its changes.
     pub changes: &'a [Change],
@@ -70,7 +73,7 @@ pub struct Followed<'a> {
 }
 
 impl Follower {
-    /// Begin with what is committed. It takes no lock and writes nothing.
+    /// Begin with what is committed, without taking a lock or writing anything.
     pub(crate) fn open(vfs: &Arc<dyn Vfs>, dir: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
         if !found::is_store(&**vfs, dir)? {
             return Err(OpenError::NotFound);
@@ -109,7 +112,8 @@ impl Follower {
         Ok(follower)
     }
 
-    /// Whether both follow one store, or copies of it, as far as their files say: those of older formats do not.
+    /// Whether both follow one store, or copies of it, as far as their files say: files of older
+    /// formats do not say.
     pub fn is_of_same_store(&self, other: &Self) -> bool {
         self.identity.fits(other.identity)
     }
@@ -119,9 +123,10 @@ impl Follower {
         &self.reader
     }
 
-    /// Go on to all that was committed before the call; visits the batches that are new. `false` if they do not follow from what is
-    /// shown: files are gone that would lead to them, what was shown was rolled back, or this is another store. Then, and after an
-    /// error, begin with another follower.
+    /// Advance to everything that was committed before the call, and visit the new batches. Return
+    /// `false` if they do not follow from what is shown: files that lead to them are gone, what was
+    /// shown was rolled back, or this is another store. After that, and after an error, begin with
+    /// another follower.
     pub fn advance(&mut self, mut each: impl FnMut(Followed<'_>)) -> Result<bool, ReadError> {
         for _ in 0..ATTEMPTS {
             if !self.read_on(&mut each)? {
@@ -144,16 +149,17 @@ impl Follower {
         Ok(false)
     }
 
-    /// Whether the records file is the one that was looked at last, some writes later. A copy of the store that went another way has
-    /// the same identity, and only the log tells it apart: a group of it, or the chain of its groups.
+    /// Whether the records file is the one seen last, some writes later. A copy of the store that
+    /// went another way has the same identity; only the log tells it apart, by a group or by the
+    /// chain of its groups.
     fn is_later(&self, records: &Header) -> bool {
         let is_written = records.redb != self.records.redb;
         let is_later = self.identity.is_none() || !is_written || records.writes > self.records.writes;
         records.identity == self.identity && is_later && (self.last.is_some() || self.place.chain != 0 || !is_written)
     }
 
-    /// Take the newest view in the place of the one below what was read of the log; `false` if that has not been read far enough, or
-    /// has other numbers for the rows.
+    /// Put the newest view below what was read of the log. Return `false` if the log has not been
+    /// read far enough, or the rows were renumbered.
     fn go_to_view(&mut self) -> Result<bool, ReadError> {
         let (base, is_view) = view_file::open(&*self.vfs, &self.dir, self.cache_bytes)?;
         let Counters { sequence, log, covered, .. } = base.counters();
@@ -169,8 +175,8 @@ impl Follower {
         Ok(true)
     }
 
-    /// The file of the log that has the name of this one now. The writer removes a file that was ended once nobody who opens the store
-    /// needs it; then this is the one that was removed.
+    /// Open the file of the log that has the name of this one now. If the writer has removed it,
+    /// return this one: the writer removes an ended file once no opener of the store needs it.
     fn open_again(&self, file: &Arc<LogFile>) -> Result<Option<(Arc<LogFile>, LogHeader)>, ReadError> {
         let now = open_log(&*self.vfs, &self.dir, file.number)?;
         if now.is_some() || self.identity.is_none() {
@@ -184,13 +190,13 @@ impl Follower {
         self.reader = Reader::new(base, vec![Arc::clone(&self.layer)], files.into(), counters);
     }
 
-    /// The file of the log that is read.
+    /// The file of the log that is being read.
     fn file(&self) -> &Arc<LogFile> {
         let files = self.reader.files();
         &files[files.len() - 1]
     }
 
-    /// Read what the log has from the place on.
+    /// Read the log from the place on. Return `false` if it does not continue what was read.
     fn read_on(&mut self, mut each: impl FnMut(Followed<'_>)) -> Result<bool, ReadError> {
         let below = self.reader.clone();
         let mut stage = Stage::new(&below);
@@ -198,7 +204,7 @@ impl Follower {
         let (mut place, mut last) = (self.place, self.last);
         loop {
             let number = files[files.len() - 1].number;
-            // In this order: to a file that has a next one nothing is added.
+            // In this order: nothing is added to a file that has a next one.
             let next = open_log(&*self.vfs, &self.dir, number + 1)?;
             let Some((file, header)) = self.open_again(&files[files.len() - 1])? else { return Ok(false) };
             let is_ours = match &last {
@@ -243,12 +249,12 @@ impl Follower {
     }
 }
 
-/// The header that the records file has now.
+/// Read the header that the records file has now.
 fn now(vfs: &dyn Vfs, dir: &Path) -> Result<Header, ReadError> {
     header::read(&*vfs.open(&dir.join(RECORDS_FILE))?, RECORDS_FILE)
 }
 
-/// A file of the log, if it is there.
+/// Open a file of the log; `None` if it does not exist.
 fn open_log(vfs: &dyn Vfs, dir: &Path, number: u64) -> Result<Option<(Arc<LogFile>, LogHeader)>, ReadError> {
     match vfs.open(&dir.join(log::file_name(number))) {
         Ok(file) => LogFile::open(file, number).map(|(file, header)| Some((Arc::new(file), header))),

@@ -18,10 +18,10 @@ use crate::segment::{self, SegmentFile};
 use crate::sizes::Sizes;
 use crate::view::follow::Follower;
 
-/// So often at most the files are read again because a writer may have come in between.
+/// Maximum number of looks at the files, repeated because a writer may come in between.
 const LOOKS: usize = 10;
 
-/// The directory of a collection, to be read. It takes no lock and changes nothing.
+/// The directory of a collection, opened for reading. It takes no lock and changes nothing.
 #[derive(Clone, Debug)]
 pub struct View {
     vfs: Arc<dyn Vfs>,
@@ -35,9 +35,10 @@ impl View {
         Self { vfs, dir: dir.to_owned(), cache_bytes }
     }
 
-    /// Read along from all that is committed on. Nothing that a follower shows changes under its readers, but what the last two
-    /// publications of a writer left behind may be written over; the opening of a writer counts for two. A read of that is an error
-    /// for which [`is_outdated`](crate::is_outdated) holds.
+    /// Follow a writer from everything committed so far. What a follower shows does not change
+    /// under its readers. Once a writer has published twice, though, pages of it may be
+    /// overwritten; the opening of a writer counts as two publications. Reading those pages is an
+    /// error for which [`is_outdated`](crate::is_outdated) returns true.
     pub fn follow(&self) -> Result<Follower, OpenError> {
         Follower::open(&self.vfs, &self.dir, self.cache_bytes)
     }
@@ -53,8 +54,8 @@ impl View {
         SegmentFile::open(&*self.vfs, &self.dir, records.identity, name)
     }
 
-    /// Read everything and return what is damaged. What a writer replaces meanwhile looks damaged once; what is damaged looks the
-    /// same twice.
+    /// Read everything and return the damage found. Files that a writer replaces meanwhile look
+    /// damaged once; real damage looks the same twice.
     pub fn verify(&self) -> Result<Vec<Corruption>, OpenError> {
         let mut found = self.look()?;
         for _ in 1..LOOKS {

@@ -1,4 +1,4 @@
-//! What a caller of a store is promised on a disk that works.
+//! The promises of a store to its callers on a disk that works.
 
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex};
@@ -63,11 +63,11 @@ fn threads_share_syncs_and_publish_in_order() {
                 let batch = upsert(&format!("{thread}-{index}"), "text");
                 let publish = move |applied: &tiercel_store::Applied| {
                     published.lock().unwrap().push(applied.sequence);
-                    // Others come meanwhile.
+                    // Other threads arrive meanwhile.
                     (0..100).for_each(|_| thread::yield_now());
                 };
                 let applied = store.commit(batch, publish).unwrap();
-                // What is acknowledged can be read.
+                // Acknowledged batches can be read.
                 assert!(store.reader().sequence() >= applied.sequence);
                 assert!(store.reader().row(&format!("{thread}-{index}")).unwrap().is_some());
             }
@@ -189,7 +189,8 @@ fn a_view_shows_what_is_committed_and_changes_nothing() {
     assert_eq!(Model::of(&view(&vfs).reader().unwrap()).unwrap(), model);
 }
 
-/// A view stays as it is until two more have been made. Then it is right or says that it is too old.
+/// A view stays as it is until two more have been made. After that it is right, or says that it is
+/// too old.
 #[test]
 fn a_view_ages_and_is_never_wrong() {
     let vfs = SimVfs::new();
@@ -218,7 +219,7 @@ fn a_view_ages_and_is_never_wrong() {
             *later += 1 + u32::from(reopened);
         }
         views.push((view(&vfs).reader().unwrap(), model.clone(), 0));
-        // What was read is in memory: each is read once, some soon.
+        // Pages that were read are in memory, so each view is read only once, some of them soon.
         for (view, model, later) in views.extract_if(.., |(_, model, later)| *later > model.sequence as u32 % 2 * 3) {
             match Model::of(&view) {
                 Ok(found) => assert_eq!(found, model),
@@ -277,13 +278,13 @@ fn leftovers_are_removed() {
         vfs.files().into_iter().map(|(path, _)| name(path)).collect()
     };
     let store = open(&vfs, ALWAYS).unwrap();
-    // Nothing says that it is of no use, until something is published without it.
+    // Nothing says that `unnamed` is obsolete until something is published without it.
     assert_eq!(names(), ["kept.seg", "log-1", "of-others.seg", "records", "unnamed.seg", "view"]);
     do_step(&store, &Step::Publish("next".into(), 0)).unwrap();
     assert_eq!(names(), ["kept.seg", "log-1", "next.seg", "of-others.seg", "records", "view"]);
 }
 
-/// What is obsolete and could not be removed is removed when the store is opened again.
+/// Obsolete segments that could not be removed are removed at the next opening.
 #[test]
 fn obsolete_segments_are_removed_later() {
     let vfs = SimVfs::new();

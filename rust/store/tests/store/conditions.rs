@@ -1,4 +1,4 @@
-//! Batches that are committed only if the records are as somebody has read them.
+//! Batches that are committed only if the records are as somebody read them.
 
 use std::sync::Arc;
 use std::thread;
@@ -19,13 +19,13 @@ fn batch(changes: Vec<Change>, conditions: &[(&str, u64)]) -> Batch {
     Batch { changes, conditions: conditions.iter().map(condition).collect(), ..Batch::default() }
 }
 
-/// What makes a commit of the newest records.
+/// The result of making a commit from the newest records.
 type Made = Option<(Batch, fn(&Applied))>;
 
 /// A publication that nobody looks at.
 fn quietly(_: &Applied) {}
 
-/// The number that a record holds, and the batch that wrote it; zeros if there is none.
+/// The number in a record, and the batch that wrote it; zeros if there is no record.
 fn read(reader: &Reader, id: &str) -> (u64, u64) {
     let Some((_, record)) = reader.get(id).unwrap() else { return (0, 0) };
     (String::from_utf8(record.metadata.unwrap()).unwrap().parse().unwrap(), record.sequence)
@@ -59,7 +59,7 @@ fn a_batch_whose_conditions_do_not_hold_changes_nothing() {
     assert_eq!(read(&store.reader(), "a"), (9, 3));
 }
 
-/// Add one to a record until nobody else has come in between.
+/// Add one to a record, again until no other write came in between.
 fn add_one(store: &Store) {
     loop {
         let (number, sequence) = read(&store.reader(), "counter");
@@ -71,7 +71,7 @@ fn add_one(store: &Store) {
     }
 }
 
-/// Add one to a record as a commit that nobody comes in between.
+/// Add one to a record in a commit that nothing can come in between.
 fn add_one_at_once(store: &Store) {
     let next = || put("counter", read(&store.reader(), "counter").0 + 1);
     let make = || Ok::<_, CommitError>(Some((batch(vec![next()], &[]), quietly)));

@@ -1,15 +1,17 @@
-//! A power cut after any operation: what was acknowledged is there, the step under way as a whole or not at all, and the
-//! store goes on. The long form takes the number of images from `TIERCEL_CRASH_IMAGES`, and others for another `TIERCEL_SEED`.
+//! A power cut after any operation: everything acknowledged is present, the step under way as a
+//! whole or not at all, and the store goes on. The long form takes the number of images from
+//! `TIERCEL_CRASH_IMAGES`, and other images for another `TIERCEL_SEED`.
 
 use crate::model::{self, ALWAYS, Model, NEVER, SECTION, Step, content, create, do_step, open, steps};
 use tiercel_container::sim::{Bug, SimVfs};
 use tiercel_store::{OpenError, Options};
 
-/// What a crash must never do.
+/// Counts of images, and of those that a crash must never leave.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     images: u64,
-    /// Neither the last acknowledged state nor the one after it, or not to be opened at all.
+    /// Images with neither the last acknowledged state nor the one after it, or that cannot be
+    /// opened.
     wrong: u64,
 }
 
@@ -17,7 +19,7 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|number| number.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Do the steps on a disk that is recorded, and look at about so many images of it.
+/// Do the steps on a recorded disk, and look at about `images` images of it.
 fn crash(seed: u64, options: Options, images: u64, bug: Option<Bug>) -> Outcome {
     let steps = steps(seed, 40);
     let vfs = SimVfs::new();
@@ -58,10 +60,11 @@ fn crash(seed: u64, options: Options, images: u64, bug: Option<Bug>) -> Outcome 
     outcome
 }
 
-/// Whether an image holds the state after `mark` marks or the one after that; mark 1 is the empty store.
+/// Whether an image holds the state after `mark` marks or the one after that; mark 1 is the empty
+/// store.
 fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     let possible = &models[mark.saturating_sub(1)..models.len().min(mark + 1)];
-    // Who only reads sees what a writer would find.
+    // A reader sees what a writer would find.
     let view = match model::view(image).reader() {
         Ok(reader) => Model::of(&reader).is_ok_and(|found| possible.contains(&found)),
         Err(error) => matches!(error, OpenError::NotFound) && mark == 0,
@@ -85,7 +88,7 @@ fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     if !found.segments.iter().all(whole) || !store.verify().is_ok_and(|damage| damage.is_empty()) {
         return false;
     }
-    // It goes on, and what it writes then is there after it was closed.
+    // It goes on, and what it writes then is present after it is closed.
     let step = Step::Commit(model::batch(&mut model::Random(mark as u64)));
     let mut expected = found;
     expected.apply(&step);
@@ -132,7 +135,7 @@ fn harness_finds_an_acknowledgement_that_comes_too_early() {
     assert!(crash(3, NEVER, 300, None).wrong > 0);
 }
 
-/// A crash of the process takes nothing, however durable commits are on the disk.
+/// A crash of the process loses nothing, whatever the durability.
 #[test]
 fn without_durability_a_killed_process_loses_nothing() {
     let vfs = SimVfs::new();
@@ -146,7 +149,7 @@ fn without_durability_a_killed_process_loses_nothing() {
     }
 }
 
-/// Without durability, a crash may take the latest commits, but leaves the state after one of them.
+/// Without durability, a crash may lose the latest commits, but leaves the state after one of them.
 #[test]
 fn without_durability_an_earlier_state_is_left() {
     let steps = steps(5, 40);
@@ -208,7 +211,7 @@ fn crashes_in_a_chain_lose_nothing() {
         let left = Model::of(&open(&image, ALWAYS).unwrap().reader()).unwrap();
         assert!(left == model_after || left == model_before && replay.mark() == 0, "round {round}");
         model = left;
-        // The image as the crash left it, not as that look at it did.
+        // The image as the crash left it, not as opening it left it.
         vfs = replay.image(round);
     }
 }

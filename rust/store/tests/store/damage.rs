@@ -1,5 +1,5 @@
-//! Bits that flip and files that are cut: found, or harmless; never wrong and never a crash. The long form takes the
-//! number of positions in a file from `TIERCEL_DAMAGE_SAMPLES`.
+//! Flipped bits and cut files are found or harmless: never wrong data, and never a crash. The long
+//! form takes the number of positions in a file from `TIERCEL_DAMAGE_SAMPLES`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use tiercel_container::Vfs;
 use tiercel_container::sim::SimVfs;
 use tiercel_store::{OpenError, ReadError};
 
-/// A store that was closed, or one whose process was killed.
+/// A store that was closed, or whose process was killed.
 fn store(closed: bool) -> (SimVfs, Model) {
     let vfs = SimVfs::new();
     let store = create(&vfs, ALWAYS);
@@ -49,7 +49,8 @@ fn is_found(vfs: &SimVfs, model: &Model, what: &str) -> bool {
     }
 }
 
-/// Bytes of a file to damage: those of its first sectors, and a sample of those that were ever written.
+/// Positions of bytes to damage in a file: some in its first sectors, and a sample of those that
+/// were ever written.
 fn positions(vfs: &SimVfs, path: &Path, len: u64, sample: u64) -> Vec<u64> {
     let mut content = vec![0; len as usize];
     vfs.open(path).unwrap().read_at(0, &mut content).unwrap();
@@ -93,7 +94,7 @@ fn flipped_bits() {
 fn files_cut_short() {
     for closed in [true, false] {
         let (vfs, model) = store(closed);
-        // Who writes makes another view.
+        // A writer makes another view.
         for (path, len) in files(&vfs).into_iter().filter(|(path, _)| !path.ends_with("view")) {
             for len in positions(&vfs, &path, len, samples() / 3) {
                 let vfs = vfs.snapshot();
@@ -104,7 +105,7 @@ fn files_cut_short() {
     }
 }
 
-/// What other processes read: right, or found to be damaged.
+/// Views, which other processes read, are right or found to be damaged.
 #[test]
 fn damaged_views() {
     let (vfs, model) = store(true);

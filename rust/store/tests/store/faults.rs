@@ -1,12 +1,12 @@
-//! Every operation of the disk fails once and for ever: what fails is refused or rolled back, reads go on, and the store
-//! opens again with what was acknowledged.
+//! Every operation of the disk fails, once or for ever: what fails is refused or rolled back, reads
+//! go on, and the store opens again with what was acknowledged.
 
 use crate::model::{self, ALWAYS, Model, NEVER, create, do_step, open, steps};
 use tiercel_container::NoRoom;
 use tiercel_container::sim::{Fault, FaultKind, SimVfs};
 use tiercel_store::{CommitError, Options};
 
-/// Do steps while the `nth` operation fails; false if there are not so many.
+/// Do steps while the `nth` operation fails; return false if there are fewer operations.
 fn fail(seed: u64, options: Options, fault: Fault) -> bool {
     let vfs = SimVfs::new();
     let store = create(&vfs, options);
@@ -19,14 +19,14 @@ fn fail(seed: u64, options: Options, fault: Fault) -> bool {
         after.apply(&step);
         match do_step(&store, &step) {
             Ok(()) => model = after,
-            // Nothing is lost by it: without the fault the same step may succeed.
+            // Nothing is lost: without the fault the same step may succeed.
             Err(CommitError::NoRoom(_)) => assert!(fault.kind.is_for_want_of_room(), "{fault:?}"),
             Err(error) => {
                 assert!(!fault.kind.is_for_want_of_room(), "{fault:?}: {step:?}: {error}");
                 doubtful.get_or_insert(after);
             }
         }
-        // A read may be what fails; it is never wrong.
+        // A read may fail, but is never wrong.
         if let Ok(found) = Model::of(&store.reader()) {
             assert_eq!(found, model, "{fault:?}");
         } else {
@@ -109,7 +109,7 @@ fn a_read_only_file_system_without_durability() {
     fail_all(NEVER, FaultKind::ReadOnly, true);
 }
 
-/// Network file systems say at a sync that there is no room.
+/// Network file systems report only at a sync that there is no room.
 #[test]
 fn a_batch_that_finds_no_room_when_it_is_synced_is_taken_back() {
     for cut_later in [false, true] {
@@ -122,7 +122,8 @@ fn a_batch_that_finds_no_room_when_it_is_synced_is_taken_back() {
         vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::LateQuota }));
         let refused = do_step(&store, &steps[1]);
         assert!(matches!(refused, Err(CommitError::NoRoom(NoRoom::Quota))), "{refused:?}");
-        // What a write without room left, and cannot be cut off at once, is cut off before the next one.
+        // The remains of a write without room that cannot be cut off at once are cut off before the
+        // next write.
         let kind = FaultKind::ReadOnly;
         vfs.set_fault(cut_later.then_some(Fault { nth: 1, forever: true, kind }));
         assert_eq!(do_step(&store, &steps[2]).is_err(), cut_later);
@@ -140,7 +141,8 @@ fn a_batch_that_finds_no_room_when_it_is_synced_is_taken_back() {
     }
 }
 
-/// A group of a refused batch may be on the disk as a whole. It is off it before the batch is refused.
+/// The group of a refused batch may be on the disk as a whole. It is removed before the batch is
+/// refused.
 #[test]
 fn a_batch_that_found_no_room_is_not_there_after_a_power_cut() {
     let vfs = SimVfs::new();
@@ -169,7 +171,7 @@ fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let shown = Model::of(&store.reader()).unwrap();
     vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::Io }));
     assert!(matches!(do_step(&store, &step), Err(CommitError::Failed { .. })));
-    // The disk works again, but what it holds is not known.
+    // The disk works again, but its content is unknown.
     assert!(matches!(do_step(&store, &step), Err(CommitError::Failed { .. })));
     assert_eq!(Model::of(&store.reader()).unwrap(), shown);
 }

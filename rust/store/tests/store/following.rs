@@ -1,4 +1,5 @@
-//! Readers that follow a writer see all that it acknowledged, and nothing that never was.
+//! Readers that follow a writer see everything that it acknowledged, and nothing that was never
+//! committed.
 
 use std::fmt;
 use std::io;
@@ -15,7 +16,7 @@ use crate::model::{self, ALWAYS, DIR, Model, NEVER, Step, create, do_step, open,
 
 type Look = Box<dyn FnMut() + Send>;
 
-/// A disk that somebody looks at after each change.
+/// A disk with a callback after each change.
 #[derive(Clone)]
 struct Watched {
     disk: SimVfs,
@@ -119,15 +120,15 @@ impl VfsFile for WatchedFile {
     }
 }
 
-/// A follower, and what it may show: what is acknowledged, and what is on its way.
+/// A follower, and the states that it may show: the acknowledged one, and the one under way.
 struct Beside {
     view: View,
     follower: Follower,
     acknowledged: Model,
     next: Option<Model>,
-    /// What each batch became.
+    /// The result of each batch.
     applied: Vec<Applied>,
-    /// How often it went on, and how often it began with another follower.
+    /// How often it advanced, and how often it began with another follower.
     went: (u32, u32),
 }
 
@@ -138,7 +139,7 @@ impl Beside {
         Self { view, follower, acknowledged, next: None, applied: Vec::new(), went: (0, 0) }
     }
 
-    /// What it shows after it has gone on.
+    /// Advance, and return what it shows then.
     fn look(&mut self) -> Model {
         let applied = &self.applied;
         let advanced = self.follower.advance(|batch| {
@@ -174,7 +175,7 @@ fn beside(seed: u64, count: usize, options: Options, fault: Option<Fault>) -> (u
     watched.disk.set_fault(fault);
     for step in steps(seed, count) {
         let mut after = beside.lock().acknowledged.clone();
-        // Batches that were to come before may have been refused.
+        // Batches that should have come before may have been refused.
         let step = match step {
             Step::Publish(name, below) => Step::Publish(name, below.min(after.next_row)),
             step => step,
@@ -216,7 +217,7 @@ fn followers_show_nothing_that_found_no_room() {
     }
 }
 
-/// A disk that another one can take the place of.
+/// A disk that can be replaced by another one.
 #[derive(Clone, Debug, Default)]
 struct Switch(Arc<Mutex<SimVfs>>);
 
@@ -262,14 +263,15 @@ impl Vfs for Switch {
     }
 }
 
-/// A batch whose group has always the same length.
+/// A batch whose group always has the same length.
 fn batch(text: &str) -> Step {
     let change =
         tiercel_store::Change::Upsert { id: "a".into(), vector: false, text: Some(text.into()), metadata: None };
     Step::Commit(tiercel_store::Batch { changes: vec![change], ..Default::default() })
 }
 
-/// Let a follower see `seen` behind `before`, put another disk there where `other` came behind `before`, and look again.
+/// Let a follower see `seen` after `before`, replace the disk by one where `other` came after
+/// `before`, and look again.
 fn switched(before: &[Step], seen: &[Step], other: &[Step]) {
     let vfs = SimVfs::new();
     let store = create(&vfs, ALWAYS);
@@ -297,7 +299,7 @@ fn switched(before: &[Step], seen: &[Step], other: &[Step]) {
 #[test]
 fn what_was_rolled_back_is_noticed() {
     let (a, b, c) = (batch("a"), batch("b"), batch("c"));
-    // Nothing, something else of the same length, and more than there was, has taken the place of what was seen.
+    // What was seen is replaced by nothing, by something else of the same length, or by more.
     for other in [vec![], vec![c.clone()], vec![c.clone(), b.clone()], vec![batch("longer"), a.clone()]] {
         switched(from_ref(&a), from_ref(&b), &other);
         switched(&[], from_ref(&b), &other);

@@ -1,5 +1,6 @@
-//! Files whose checksums are right and whose content is not: refused, or read as what they are. Never a panic, an abort, or
-//! memory for what a length claims. The long form takes the number of files from `TIERCEL_HOSTILE_MUTANTS`.
+//! Files with right checksums and wrong content are refused, or read as what they are: never a
+//! panic, an abort, or memory for what a length claims. The long form takes the number of files
+//! from `TIERCEL_HOSTILE_MUTANTS`.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
@@ -33,7 +34,7 @@ fn store() -> SimVfs {
         do_step(&store, &Step::Apply).unwrap();
     }
     do_step(&store, &Step::Publish("other".into(), 5)).unwrap();
-    // Not closed: what is open when the process is killed is what is opened most carefully.
+    // Not closed: opening is most careful with the files of a killed process.
     vfs.snapshot()
 }
 
@@ -67,7 +68,7 @@ fn write_header(file: &dyn VfsFile, mut bytes: Vec<u8>) {
     file.write_at(0, &bytes).unwrap();
 }
 
-/// Change bytes as somebody would who knows what stands there.
+/// Change bytes like somebody who knows the format.
 fn mutate(bytes: &mut [u8], from: usize, random: &mut Random) {
     let at = from + random.below((bytes.len() - from) as u64) as usize;
     let width = [1, 2, 4, 8][random.below(4) as usize].min(bytes.len() - at);
@@ -85,7 +86,7 @@ fn mutate(bytes: &mut [u8], from: usize, random: &mut Random) {
     bytes[at..at + width].copy_from_slice(&new.to_le_bytes()[..width]);
 }
 
-/// Read everything, whatever comes of it.
+/// Read everything, ignoring errors.
 fn read_all(reader: &Reader) {
     let mut ids = Vec::new();
     drop(reader.scan(0, |_, record| -> Result<(), ReadError> {
@@ -132,7 +133,8 @@ fn mutants() -> u64 {
     std::env::var("TIERCEL_HOSTILE_MUTANTS").ok().and_then(|mutants| mutants.parse().ok()).unwrap_or(60)
 }
 
-/// Damage copies of a store, each in one way, and use each. What panics names the number of its copy.
+/// Damage copies of a store, each in one way, and use each of them. A panic names the number of its
+/// copy.
 fn hostile(damage: impl Fn(&SimVfs, &mut Random)) {
     let store = store();
     for number in 0..mutants() {

@@ -1,5 +1,5 @@
-//! A process that is killed while it commits loses nothing that it acknowledged. The long form takes the number of rounds
-//! from `TIERCEL_KILL_ROUNDS`.
+//! A process that is killed while it commits loses nothing that it acknowledged. The long form
+//! takes the number of rounds from `TIERCEL_KILL_ROUNDS`.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,12 +11,12 @@ use crate::model::{self, ALWAYS, Model, NEVER};
 use tiercel_container::OsVfs;
 use tiercel_store::{Options, Store};
 
-/// Where the process to be killed works; set for it alone.
+/// The directory of the process to be killed; set only for that process.
 const VICTIM: &str = "TIERCEL_KILL_VICTIM";
 /// Set if its commits are not synced.
 const UNSYNCED: &str = "TIERCEL_KILL_UNSYNCED";
 
-/// Every batch can be told from its number.
+/// Batches are determined by their numbers.
 fn batch(sequence: u64) -> tiercel_store::Batch {
     model::batch(&mut model::Random(sequence))
 }
@@ -25,7 +25,8 @@ fn open(dir: &Path, options: Options) -> Store {
     Store::open(Arc::new(OsVfs), dir, options).unwrap()
 }
 
-/// What the killed process runs: batch after batch, each acknowledged by its number on a line.
+/// The killed process: it commits batch after batch, and acknowledges each by a line with its
+/// number.
 #[test]
 fn victim() {
     let Some(dir) = env::var_os(VICTIM) else { return };
@@ -69,7 +70,7 @@ fn kill(unsynced: bool) {
         let mut acknowledged = model.sequence;
         let mut left = 1 + model::Random(round).below(60);
         while let Some(Ok(line)) = lines.next() {
-            // The harness of the tests says something, too, maybe on the same line.
+            // The test harness also prints, maybe on the same line.
             let Some((_, number)) = line.split_once("acknowledged ") else { continue };
             acknowledged = number.parse().unwrap_or(acknowledged);
             left = left.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The store against a model: on a disk that works, fails, crashes, and is damaged.
+//! The store compared with a model: on a disk that works, fails, crashes, and is damaged.
 
 mod behaviour;
 mod conditions;

@@ -1,4 +1,4 @@
-//! What a store must hold, by a model that is plain to see, and work for stores and models alike.
+//! A simple model of what a store must hold, and steps for stores and models alike.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,23 +24,25 @@ pub(crate) struct Model {
     pub(crate) next_row: u32,
     pub(crate) records: BTreeMap<u32, Record>,
     pub(crate) rows: BTreeMap<String, u32>,
-    /// By row; those of dead rows stay until they are dropped.
+    /// By row; vectors of dead rows stay until they are dropped.
     pub(crate) fresh: BTreeMap<u32, Vec<u8>>,
     pub(crate) segments: Vec<String>,
     pub(crate) meta: Option<Vec<u8>>,
 }
 
-/// One thing that is done to a store.
+/// One step of work on a store.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Commit(Batch),
-    /// Write a segment of this name, add it, and drop the fresh vectors of rows below.
+    /// Write a segment of this name, add it, and drop the fresh vectors of the rows below the
+    /// number.
     Publish(String, u32),
     /// Remove a segment.
     Retire(String),
-    /// Write a segment of this name, and number the rows anew; it is all that is left of segments and fresh vectors.
+    /// Write a segment of this name, and renumber the rows; no other segments and no fresh vectors
+    /// are left.
     Renumber(String),
-    /// Put what is in the log into the record database.
+    /// Put the content of the log into the record database.
     Apply,
     Compact,
     Sync,
@@ -114,7 +116,7 @@ impl Model {
         }
     }
 
-    /// What a reader shows.
+    /// The model of what a reader shows.
     pub(crate) fn of(reader: &Reader) -> Result<Self, ReadError> {
         let mut model = Self { sequence: reader.sequence(), next_row: reader.next_row(), ..Self::default() };
         reader.scan(0, |row, record| -> Result<(), ReadError> {
@@ -145,7 +147,7 @@ pub(crate) fn open(vfs: &(impl Vfs + Clone + 'static), options: Options) -> Resu
     Store::open(Arc::new(vfs.clone()), Path::new(DIR), options)
 }
 
-/// What other processes read.
+/// The view that other processes read.
 pub(crate) fn view(vfs: &(impl Vfs + Clone + 'static)) -> View {
     View::new(Arc::new(vfs.clone()), Path::new(DIR), 1 << 20)
 }
@@ -183,7 +185,7 @@ pub(crate) fn do_step(store: &Store, step: &Step) -> Result<(), CommitError> {
     }
 }
 
-/// What a segment of this name holds.
+/// The content of a segment of this name.
 pub(crate) fn content(name: &str) -> Vec<u8> {
     let mut random = Random(name.bytes().map(u64::from).sum());
     (0..70_000).map(|_| random.below(256) as u8).collect()
@@ -205,7 +207,7 @@ pub(crate) fn batch(random: &mut Random) -> Batch {
     for _ in 0..=random.below(12) {
         let id = format!("id-{}", random.below(30));
         let field = |random: &mut Random| {
-            // Now and then one that is longer than a page.
+            // Now and then a field longer than a page.
             let len = if random.below(40) == 0 { 9_000 } else { random.below(60) };
             (random.below(4) > 0)
                 .then(|| "abcdefg-".chars().cycle().take(len as usize).collect::<String>().into_bytes())

@@ -1,9 +1,10 @@
 //! The record database, checked as a whole before redb opens it.
 //!
-//! redb believes what it reads: a page that is not what it must be makes it panic, and panic again in a destructor, which ends
-//! the process. Checksums catch chance, not somebody who makes them right. So here every page is looked at, once, that redb can
-//! reach from the state that it opens: those of our tables, and its own where it says which pages are free. What passes has no
-//! page that redb cannot work with.
+//! redb trusts what it reads: a malformed page makes it panic, and panic again in a destructor,
+//! which ends the process. Checksums catch accidents, not somebody who forges them. So every page
+//! that redb can reach from the state that it opens is checked here, once: those of our tables, and
+//! redb's own where it records free pages. A file that passes has no page that redb cannot work
+//! with.
 
 mod pages;
 mod space;
@@ -27,12 +28,12 @@ use space::Space;
 use tables::{Expected, Table, Tree};
 use tree::walk;
 
-/// What of a file may be looked at.
+/// How much of a file is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// All of it: it will be written.
     Write,
-    /// What a view keeps: our tables, and what redb reads when it opens the file.
+    /// The part that a view keeps: our tables, and what redb reads when it opens the file.
     Read,
 }
 
@@ -40,7 +41,7 @@ pub(crate) enum Scope {
 pub(crate) fn check(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
     match (check_file(file, scope), file.damage()) {
         (Err(_), _) if file.is_outdated() => Err(outdated()),
-        // The page that could not be read has more to tell than what could not be found in it.
+        // The damaged page says more than the error that followed from it.
         (Err(_), Some(damage)) => Err(damage.into()),
         (result, _) => result,
     }
@@ -48,7 +49,7 @@ pub(crate) fn check(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
 
 fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
     let slot = Slot::decode(&file.redb_header());
-    let slot = slot.ok_or_else(|| corrupt("header: expected that of a record database".to_owned()))?;
+    let slot = slot.ok_or_else(|| corrupt("header: expected a record database".to_owned()))?;
     let mut pages = Pages::new(file);
     check_ours(&mut pages, slot.ours)?;
     let expected = [
@@ -76,7 +77,7 @@ fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
     space.check(&pages, slot.transaction, file.pages_in_file()).map_err(corrupt)
 }
 
-/// Check our tables, and that what they count is there.
+/// Check our tables, and that they match the counters.
 fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     let expected = [
         Expected::of(COUNTERS),
@@ -95,10 +96,11 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     }
     let mut counters = None;
     let mut counted = [0; 2];
-    // Sums of what each id and its row, and each row and its record's id, hash to: equal if they are the same pairs. Nobody knows the
-    // keys of the hash, so nobody can make others that sum up to the same.
+    // Sums of the hashes of each id with its row, and of each row with its record's id: equal if
+    // the pairs are the same. Nobody knows the keys of the hash, so nobody can forge other pairs
+    // with the same sum.
     let (hash, mut sums) = (RandomState::new(), [0_u64; 2]);
-    // They come in the order of their names: the counters first.
+    // Tables come in the order of their names: the counters first.
     for Table { expected, tree } in tables {
         let Tree::At(root) = tree else { continue };
         let (ids, records) = (expected.name == "ids", expected.name == "records");
@@ -121,7 +123,7 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
         })?;
     }
     let counters = counters.filter(Counters::are_sound);
-    let counters = counters.ok_or_else(|| corrupt("expected counters that can be".to_owned()))?;
+    let counters = counters.ok_or_else(|| corrupt("expected possible counters".to_owned()))?;
     match counted {
         [ids, records] if ids == counters.records && records == counters.records => {
             let is_named = sums[0] == sums[1];
@@ -130,7 +132,7 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
                 .ok_or_else(|| corrupt("expected each record to have the id that names its row".to_owned()))
         }
         [ids, records] => {
-            Err(corrupt(format!("expected {} records, as is counted, got {records} of {ids} ids", counters.records)))
+            Err(corrupt(format!("expected {} records, as counted, got {records} and {ids} ids", counters.records)))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Pages of redb by the numbers that its trees know them by, and which of them are in use.
+//! Pages of redb by the numbers that its trees use, and which of them are in use.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,10 @@ use crate::records::pages::file::PageFile;
 use crate::records::pages::layout;
 use crate::records::pages::redb_header::REGION;
 
-/// The largest order of a page: of all pages of a region.
+/// The largest order of a page: it spans a whole region.
 pub(super) const MAX_ORDER: u8 = 20;
 
-/// The number of a page of redb: 2^order pages of a region that follow one another.
+/// The number of a page of redb: 2^order consecutive pages of a region.
 ///
 /// ```text
 /// bits 0 to 19   number within the region, in pages of its order; the highest `order` bits are not used
@@ -31,7 +31,7 @@ impl PageNumber {
         Self { region: raw >> 20 & (REGION - 1), index: raw & low, order }
     }
 
-    /// The first of its pages, counted from the first page of the first region on.
+    /// Its first page, counted from the first page of the first region.
     fn first(self) -> u64 {
         self.region * REGION + (self.index << self.order)
     }
@@ -41,12 +41,12 @@ impl PageNumber {
     }
 }
 
-/// The pages of a file, and those that were met.
+/// The pages of a file, and which of them are in use.
 pub(super) struct Pages<'a> {
     file: &'a PageFile,
     /// Pages in all regions.
     len: u64,
-    /// One bit for each page that is in use, 64 pages an entry.
+    /// One bit per page that is in use, 64 pages per entry.
     used: HashMap<u64, u64>,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Pages<'a> {
         self.len
     }
 
-    /// Note that a page is in use, which it may be only once.
+    /// Mark a page as used. A page may be used only once.
     pub(super) fn take(&mut self, number: PageNumber) -> Result<(), String> {
         let first = number.first();
         if number.order > MAX_ORDER || number.region >= REGION || first + number.count() > self.len {
@@ -76,11 +76,11 @@ impl<'a> Pages<'a> {
         Ok(())
     }
 
-    /// Read a page, which is in use then.
+    /// Read a page and mark it as used.
     pub(super) fn read(&mut self, number: PageNumber) -> Result<Vec<u8>, ReadError> {
-        // Page 0 of the file is that of the header.
+        // Page 0 of the file holds the header.
         let first = 1 + number.first();
-        // Before it is noted: a file may say that it has more pages than memory could have bits.
+        // Checked before it is marked: a file may claim more pages than memory has bits.
         if number.order <= MAX_ORDER && first + number.count() <= 1 + self.len {
             let page = self.file.page(first, number.count())?;
             self.take(number).map_err(|what| self.damaged(first, &what))?;
@@ -102,7 +102,7 @@ impl<'a> Pages<'a> {
         self.used.get(&(page / 64)).is_some_and(|word| word & 1 << (page % 64) != 0)
     }
 
-    /// What is wrong with the page that has this number.
+    /// The error for the page with this number.
     pub(super) fn corrupt(&self, raw: u64, what: &str) -> ReadError {
         self.damaged(1 + PageNumber::decode(raw).first(), what)
     }

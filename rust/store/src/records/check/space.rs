@@ -1,6 +1,7 @@
-//! What redb says is free, which it believes: a page that is free and in use would be written over.
+//! The pages that redb records as free. It trusts this: a page that is free and in use would be
+//! overwritten.
 //!
-//! It is the table `allocator_state`, of the free pages as the last transaction left them:
+//! They are in the table `allocator_state`, as the last transaction left them:
 //!
 //! ```text
 //! key              3, u8, and a region, u32; 4 and zeros: the tracker; 5 and zeros: the number of the transaction, u64
@@ -28,7 +29,7 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Take an entry; they come in order.
+    /// Add an entry. Entries come in order.
     pub(super) fn add(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let number = u32_at(key, 1).unwrap_or(0);
         match key[0] {
@@ -40,7 +41,8 @@ impl Space {
         Ok(())
     }
 
-    /// Check that it is of this transaction, that redb can work with it, and that no page in use is free.
+    /// Check that the entries are of this transaction, that redb can work with them, and that no
+    /// page in use is free.
     pub(super) fn check(&self, pages: &Pages<'_>, transaction: u64, in_file: u64) -> Result<(), String> {
         if self.transaction != Some(transaction) {
             return Err(format!(
@@ -52,16 +54,16 @@ impl Space {
         for (number, bytes) in self.regions.iter().enumerate() {
             let is_last = number + 1 == self.regions.len();
             known += region(bytes, number as u64 * REGION, is_last, pages)
-                .ok_or_else(|| format!("free pages: expected those of region {number}, and none that is in use"))?;
+                .ok_or_else(|| format!("free pages: expected a sound region {number}, no free page of it in use"))?;
         }
-        // What lies behind them is new, and was never written.
+        // Pages behind them are new and were never written.
         if known == 0 || pages.len() > known.max(in_file) {
-            return Err(format!("header: expected {known} pages, as there are free or used, got {}", pages.len()));
+            return Err(format!("header: expected {known} pages, free and used together, got {}", pages.len()));
         }
         if pages.used().any(|page| page >= known) {
-            return Err(format!("free pages: expected all pages to be among {known}"));
+            return Err(format!("free pages: expected all used pages to be among {known}"));
         }
-        self.check_tracker().ok_or_else(|| "free pages: expected regions that may have some".to_owned())
+        self.check_tracker().ok_or_else(|| "free pages: expected a tracker that fits the regions".to_owned())
     }
 
     fn check_tracker(&self) -> Option<()> {
@@ -83,7 +85,7 @@ impl Space {
     }
 }
 
-/// Check the free pages of the region that starts at a page; gives how many pages it has.
+/// Check the free pages of the region that starts at page `start`; return its number of pages.
 fn region(bytes: &[u8], start: u64, is_last: bool, pages: &Pages<'_>) -> Option<u64> {
     let len = u64::from(u32_at(bytes, 4)?);
     if *bytes.first()? != MAX_ORDER || len == 0 || len > REGION || !is_last && len != REGION {
@@ -96,7 +98,7 @@ fn region(bytes: &[u8], start: u64, is_last: bool, pages: &Pages<'_>) -> Option<
         let bitmap = Bitmap::decode(bytes.get(from..until)?, Some(len >> order), REGION >> order)?;
         let mut before = None;
         for block in bitmap.zeros() {
-            // Two free halves are a free page of the next order.
+            // Two free halves would be one free page of the next order.
             if order < MAX_ORDER && block % 2 == 1 && before == Some(block - 1) {
                 return None;
             }
@@ -111,19 +113,20 @@ fn region(bytes: &[u8], start: u64, is_last: bool, pages: &Pages<'_>) -> Option<
         }
         from = until;
     }
-    // redb cuts off what the file has lost, which must be free.
+    // redb drops the pages that the file has lost. They must be free.
     let lost = pages.len().saturating_sub(start).min(len)..len;
     lost.into_iter().all(|page| free[page as usize / 64] & 1 << (page % 64) != 0).then_some(len)
 }
 
-/// The last level of a bitmap, whose other levels say the same.
+/// The last level of a bitmap. The other levels agree with it.
 struct Bitmap<'a> {
     words: &'a [u8],
     len: u64,
 }
 
 impl<'a> Bitmap<'a> {
-    /// The bitmap in these bytes, with this many bits, or any number up to `most`, with as many levels as `most` bits need.
+    /// Decode a bitmap of `len` bits, or of any number up to `most`, with as many levels as `most`
+    /// bits need.
     fn decode(bytes: &'a [u8], len: Option<u64>, most: u64) -> Option<Self> {
         let height = u32_at(bytes, 0)? as usize;
         if height != levels(most) {
@@ -159,14 +162,14 @@ impl<'a> Bitmap<'a> {
         self.words.chunks_exact(8).filter_map(|word| u64_at(word, 0))
     }
 
-    /// Whether each bit says if the 64 bits of it in the level below are all 1.
+    /// Whether each bit says if its 64 bits in the level below are all 1.
     fn sums(&self, below: &Self) -> bool {
         let full = |index: u64| u64_at(self.words, 8 * (index as usize / 64)).map(|word| word >> (index % 64) & 1 == 1);
         self.len == below.len.div_ceil(64)
             && (0..self.len).zip(below.all_words()).all(|(index, word)| full(index) == Some(word == u64::MAX))
     }
 
-    /// Which bits are 0, ascending.
+    /// The positions of 0 bits, ascending.
     fn zeros(&self) -> impl Iterator<Item = u64> + 'a {
         let zeros = |(index, word): (u64, u64)| {
             (0..64).filter(move |bit| word & 1 << bit == 0).map(move |bit| 64 * index + bit)
@@ -175,7 +178,7 @@ impl<'a> Bitmap<'a> {
     }
 }
 
-/// Levels of a bitmap for up to so many bits.
+/// Levels of a bitmap of up to `most` bits.
 fn levels(most: u64) -> usize {
     let mut levels = 1;
     let mut bits = most;

@@ -1,12 +1,12 @@
 //! The tables of redb's two trees of tables: ours, and its own.
 //!
-//! A tree of tables has by the name of each table, a string:
+//! A tree of tables maps the name of each table, a string, to:
 //!
 //! ```text
 //! 0    1   what it is, u8: 3, a table
 //! 1    8   number of pairs, u64
 //! 9    1   1 if it has a root, then root, 32 bytes, see `Root`
-//! 42   1   1 if keys have a fixed width, then it, u32; 47  5  likewise of values
+//! 42   1   1 if keys have a fixed width, then it, u32; 47  5  likewise for values
 //! 52   8   alignments of keys and values, u32 each: 1
 //! 60   4   length of the type of the keys, u32, then it; the rest is the type of the values
 //! ```
@@ -24,10 +24,10 @@ use crate::records::pages::redb_header::Root;
 /// The table that says which pages are free.
 pub(super) const FREE: &str = "allocator_state";
 
-/// The table of pages that savepoints need, of which we make none.
+/// The table of pages that savepoints need; we make no savepoints.
 pub(super) const OF_SAVEPOINTS: &str = "data_pages_allocated";
 
-/// What a table must look like.
+/// The definition that a table must have.
 pub(super) struct Expected {
     pub(super) name: String,
     pub(super) shape: Shape,
@@ -36,8 +36,8 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// A table of ours, by numbers or by strings. Strings are compared by their bytes, as redb does once it has made sure that they
-    /// are UTF-8.
+    /// A table of ours, keyed by numbers or by strings. Strings are compared by their bytes, as
+    /// redb does after checking that they are UTF-8.
     pub(super) fn of<K: Key + 'static, V: Value + 'static>(table: TableDefinition<'static, K, V>) -> Self {
         let (key_width, value_width) = (K::fixed_width(), V::fixed_width());
         let shape = match key_width {
@@ -51,7 +51,8 @@ impl Expected {
         Self { name: name.to_owned(), shape, key_type: key_type.to_owned(), value_type: value_type.to_owned() }
     }
 
-    /// Pages that no tree has any more, by the transaction that left them: of the trees of our tables, or of redb's own.
+    /// Pages that no tree uses any more, by the transaction that freed them: of the trees of our
+    /// tables, or of redb's own.
     pub(super) fn freed(name: &str) -> Self {
         fn key(bytes: &[u8]) -> (Option<u64>, Option<u64>) {
             (u64_at(bytes, 0), u64_at(bytes, 8))
@@ -61,7 +62,7 @@ impl Expected {
         Self::new(name, shape, "redb::TransactionIdWithPagination", "redb::PageList")
     }
 
-    /// Which pages are free, see [`crate::records::check::space`].
+    /// The free pages, see [`crate::records::check::space`].
     pub(super) fn free() -> Self {
         fn key(bytes: &[u8]) -> (Option<u8>, Option<u32>) {
             (bytes.first().copied(), u32_at(bytes, 1))
@@ -86,7 +87,7 @@ pub(super) struct Table<'a> {
     pub(super) tree: Tree,
 }
 
-/// Read a tree of tables, in the order of their names. It has none but these.
+/// Read a tree of tables, in the order of their names. Any other table is an error.
 pub(super) fn read<'a>(
     pages: &mut Pages<'_>,
     root: Root,
@@ -105,7 +106,8 @@ pub(super) fn read<'a>(
 }
 
 impl Expected {
-    /// The tree of the table with this definition, if that is the one expected.
+    /// The tree of the table with this definition; `None` if the definition is not the expected
+    /// one.
     fn tree(&self, definition: &[u8]) -> Option<Tree> {
         let width = |at: usize| match definition.get(at)? {
             0 => Some(None),
@@ -144,7 +146,7 @@ pub(super) fn listed(value: &[u8]) -> Result<Vec<PageNumber>, String> {
     list().ok_or_else(|| "expected a list of pages".to_owned())
 }
 
-/// Whether bytes are a string.
+/// Whether bytes are UTF-8.
 fn text(bytes: &[u8]) -> bool {
     str::from_utf8(bytes).is_ok()
 }

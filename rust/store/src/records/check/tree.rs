@@ -23,22 +23,23 @@ const LEAF: u8 = 1;
 const BRANCH: u8 = 2;
 const CHECKSUM: usize = 16;
 const NUMBER: usize = 8;
-/// Levels of a tree at most. Even a tree of nothing but minimal pages that fills the largest file has fewer.
+/// Maximum levels of a tree. Even a tree of minimal pages that fills the largest file has fewer.
 const DEPTH: usize = 64;
 
-/// What the pairs of a tree look like.
+/// The form of the pairs of a tree.
 pub(super) struct Shape {
-    /// Bytes of every key, if they have as many.
+    /// Bytes of every key, if keys have a fixed width.
     pub(super) key_width: Option<usize>,
-    /// Bytes of every value, if they have as many.
+    /// Bytes of every value, if values have a fixed width.
     pub(super) value_width: Option<usize>,
-    /// Whether bytes are a key; asked before they are compared.
+    /// Whether bytes are a key; called before they are compared.
     pub(super) is_key: fn(&[u8]) -> bool,
     /// The order of two keys.
     pub(super) compare: fn(&[u8], &[u8]) -> Ordering,
 }
 
-/// Check a tree and visit its pairs in order. An error of `each` says what is wrong with a pair.
+/// Check a tree and visit its pairs in order. `each` returns an error that says what is wrong with
+/// a pair.
 pub(super) fn walk(
     pages: &mut Pages<'_>,
     shape: &Shape,
@@ -54,7 +55,7 @@ pub(super) fn walk(
     Ok(())
 }
 
-/// Keys of a page are greater than the first and at most the second.
+/// Keys of a page are greater than `after` and at most `until`.
 #[derive(Clone, Copy, Default)]
 struct Bounds<'a> {
     after: Option<&'a [u8]>,
@@ -68,7 +69,7 @@ struct Walk<'a, 'b> {
     shape: &'a Shape,
     each: &'a mut Each<'a>,
     pairs: u64,
-    /// How deep the leaves are: all alike.
+    /// The depth of the leaves, the same for all.
     leaves: Option<usize>,
 }
 
@@ -124,7 +125,8 @@ impl Walk<'_, '_> {
         Ok((keys, children))
     }
 
-    /// Check that there are keys, that they rise, and that they are within the bounds of their page.
+    /// Check that there are keys, that they ascend, and that they are within the bounds of their
+    /// page.
     fn keys(&self, page: &[u8], keys: &[Range<usize>], bounds: Bounds<'_>) -> Result<(), String> {
         let shape = self.shape;
         if keys.is_empty() {
@@ -137,7 +139,7 @@ impl Walk<'_, '_> {
                 return Err(format!("expected a key, got {}", key.escape_ascii()));
             }
             if before.is_some_and(|before| (shape.compare)(before, key) != Ordering::Less) {
-                return Err(format!("expected keys that rise, got {}", key.escape_ascii()));
+                return Err(format!("expected ascending keys, got {}", key.escape_ascii()));
             }
             before = Some(key);
         }
@@ -150,13 +152,13 @@ impl Walk<'_, '_> {
     }
 }
 
-/// How many keys a page is said to have.
+/// The number of keys that a page claims.
 fn count(page: &[u8]) -> usize {
     usize::from(u16::from_le_bytes([page[2], page[3]]))
 }
 
-/// Where `count` keys or values stand which begin at `first`, each of this width or up to the end that stands in the table at
-/// `ends`.
+/// The ranges of `count` keys or values that begin at `first`, each of this width or up to its end
+/// in the table at `ends`.
 fn ranges(
     page: &[u8],
     ends: usize,
@@ -174,7 +176,7 @@ fn ranges(
         start = end;
         (range.start <= range.end && range.end <= page.len()).then_some(range)
     };
-    // Without this an end could lie within the table of ends.
+    // Otherwise an end could lie within the table of ends.
     if first > page.len() {
         return Err(format!("expected {count} pairs or keys within the page"));
     }

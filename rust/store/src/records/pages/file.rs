@@ -1,19 +1,22 @@
 //! The file of the record database: pages with checksums, written when they are synced.
 //!
-//! redb checks its pages after a crash and never else, takes for granted that a file which grew has grown on the disk, and
-//! refuses everything after an error. So this lies between it and the file system:
+//! redb checks its pages only after a crash, assumes that a file which grew has grown on the disk,
+//! and refuses everything after an error. So this lies between it and the file system:
 //!
-//! - Written pages stay in memory until a sync, or until they are many: a full disk loses nothing that is in memory.
-//! - A sync writes, in this order: the length of the file, synced, if it grew; the pages; their checksums; the header; then
-//!   it syncs. The header comes last, so that a write that fails before it leaves the old state in the file. Then the header
-//!   is written once more, marked as synced, without waiting for the disk.
-//! - Every page that is read is compared with its checksum. A page that does not match is damaged, with one exception: if
-//!   the header is not marked as synced, the machine may have stopped within that sync, and pages of it may be torn. While
-//!   redb recovers from that, such a page reads as zeros, which redb finds out by checksums of its own, and it goes back to
-//!   the commit before. Pages of that commit are never written again before the next one is synced.
+//! - Written pages stay in memory until a sync, or until there are too many: a full disk loses
+//!   nothing that is in memory.
+//! - A sync writes, in this order: the length of the file, synced, if it grew; the pages; their
+//!   checksums; the header; then it syncs. The header comes last, so that a write that fails before
+//!   it leaves the old state in the file. Then the header is written once more, marked as synced,
+//!   without waiting for the disk.
+//! - Every page that is read is compared with its checksum. A mismatch is damage, with one
+//!   exception: if the header is not marked as synced, the machine may have stopped within that
+//!   sync and left torn pages. While redb recovers from that, a torn page reads as zeros. redb
+//!   notices by checksums of its own and goes back to the previous commit. Pages of that commit are
+//!   written again only after the next one is synced.
 //! - A read that fails is tried again, since a disk or a network may come back.
-//! - A failed write is kept here and redb is told of success. The store asks before it acknowledges, never shows the commit that
-//!   failed, and readers of earlier ones go on.
+//! - A failed write is recorded here and redb is told of success. The store asks before it
+//!   acknowledges and never shows the failed commit; readers of earlier ones go on.
 
 use std::io;
 use std::path::Path;
@@ -30,10 +33,10 @@ use crate::records::pages::redb_header;
 use crate::records::pages::run::Run;
 use crate::records::pages::state::{Health, KeptPages, Mode, State};
 
-/// Pages that are held in memory at most, as long as the disk takes them.
+/// Maximum pages held in memory, as long as the disk takes them.
 const HELD: usize = (64 << 20) / PAGE;
 
-/// How often a read is tried.
+/// Attempts per read.
 const READS: usize = 3;
 
 /// A handle on the file, shared by redb and the store.
@@ -43,14 +46,14 @@ pub(crate) struct PageFile(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     file: Box<dyn VfsFile>,
-    /// What the file is called in errors.
+    /// The name of the file in errors.
     name: String,
     state: RwLock<State>,
-    /// Pages that were read, while somebody wants to know them.
+    /// The pages that were read, if they are recorded.
     seen: Option<Mutex<KeptPages>>,
 }
 
-/// What tells a file from others of its name.
+/// Distinguishes a file from others of the same name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Origin {
     pub(crate) identity: Identity,
@@ -58,13 +61,13 @@ pub(crate) struct Origin {
     pub(crate) file: u32,
     /// How often the files before it were written.
     pub(crate) writes: u64,
-    /// How often the rows were numbered anew.
+    /// How often the rows were renumbered.
     pub(crate) numbering: u32,
 }
 
 impl PageFile {
-    /// An empty file of a collection, with a number that says which it is of those that bear its name one after another, and
-    /// how often those were written.
+    /// Make an empty file of a collection. `origin` has its number among the files that had this
+    /// name, and how often those were written.
     pub(crate) fn create(file: Box<dyn VfsFile>, name: &str, origin: Origin) -> Self {
         let Origin { identity, file: number, writes, numbering } = origin;
         let redb = [0; REDB_HEADER];
@@ -72,13 +75,14 @@ impl PageFile {
         Self::with(file, name, header, Vec::new(), 0, Mode::Write)
     }
 
-    /// What is in a file, to be read: it is not written, whatever redb does, unless writing begins.
+    /// Open a file for reading. What redb writes stays in memory unless writing begins.
     pub(crate) fn scratch(file: Box<dyn VfsFile>, name: &str) -> Result<Self, ReadError> {
         let (header, len, sums) = header::load(file.as_ref(), name)?;
         Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
     }
 
-    /// Write from now on, beginning with what redb has written so far. A file without an identity gets this one.
+    /// Write from now on, beginning with what redb has written so far. A file without an identity
+    /// gets this one.
     pub(crate) fn begin_writing(&self, identity: Identity) -> io::Result<()> {
         let file_len = {
             let mut state = self.0.state.write();
@@ -88,11 +92,11 @@ impl PageFile {
             }
             state.file_len
         };
-        // What a crash left behind the end would be taken for pages that were written.
+        // Bytes that a crash left behind the end would be taken for written pages.
         if self.0.file.len()? > file_len {
             self.0.file.set_len(file_len)?;
         }
-        // Pages that the file needs until then may be written next.
+        // Flush now: redb may next write to pages that the state on the disk needs.
         self.flush();
         match self.health() {
             Health::Failed(why) => Err(io::Error::other(why)),
@@ -100,7 +104,8 @@ impl PageFile {
         }
     }
 
-    /// What was in a file when it had another header, to be read; these pages are as they were then.
+    /// Open a file as it was under an earlier header, for reading; `kept` has pages as they were
+    /// then.
     pub(crate) fn at(file: Box<dyn VfsFile>, name: &str, header: Header, kept: KeptPages) -> Result<Self, ReadError> {
         let (_, len, sums) = header::load(file.as_ref(), name)?;
         let pages = Self::with(file, name, header, sums, len, Mode::Scratch);
@@ -108,7 +113,7 @@ impl PageFile {
         Ok(pages)
     }
 
-    /// Remember the pages that are read.
+    /// Record the pages that are read.
     pub(crate) fn watched(self) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner { seen: Some(Mutex::default()), ..inner })),
@@ -121,7 +126,7 @@ impl PageFile {
         self.0.seen.as_ref().map(|seen| seen.lock().clone()).unwrap_or_default()
     }
 
-    /// Whether this is the file that has the name now.
+    /// Whether this file has the name now.
     pub(crate) fn is_at(&self, path: &Path) -> io::Result<bool> {
         self.0.file.is_at(path)
     }
@@ -131,7 +136,7 @@ impl PageFile {
         self.0.state.read().synced.clone()
     }
 
-    /// Note in the file that so many views more were made.
+    /// Note in the file that `more` views were made.
     pub(crate) fn count_views(&self, more: u64) -> io::Result<()> {
         let header = {
             let mut state = self.0.state.write();
@@ -142,7 +147,8 @@ impl PageFile {
         write_sector(self.0.file.as_ref(), &header)
     }
 
-    /// Whether pages that the header needs may have been written since: then they are not damaged, but newer.
+    /// Whether pages that the header needs may have been written since: then they are newer, not
+    /// damaged.
     pub(crate) fn is_outdated(&self) -> bool {
         let mode = self.0.state.read().mode;
         mode == Mode::Scratch
@@ -154,7 +160,7 @@ impl PageFile {
         Self(Arc::new(Inner { file, name: name.to_owned(), state: RwLock::new(state), seen: None }))
     }
 
-    /// What the file is called in errors.
+    /// The name of the file in errors.
     pub(crate) fn name(&self) -> &str {
         &self.0.name
     }
@@ -164,7 +170,7 @@ impl PageFile {
         self.0.state.read().header.redb
     }
 
-    /// Pages of redb, its header's page included, as the header says.
+    /// Pages of redb, including its header's page, as the header says.
     pub(crate) fn pages(&self) -> u64 {
         self.0.state.read().header.pages
     }
@@ -174,9 +180,9 @@ impl PageFile {
         self.0.state.read().sums.len() as u64 + 1
     }
 
-    /// Read `count` pages that follow one another.
+    /// Read `count` consecutive pages.
     pub(crate) fn page(&self, first: u64, count: u64) -> Result<Vec<u8>, ReadError> {
-        // Asked first, since a header may claim any number of pages.
+        // Checked first, since a header may claim any number of pages.
         if first + count > self.pages_in_file() {
             let state = self.0.state.read();
             if let Some(page) = (first..first + count).find(|page| !state.dirty.contains_key(page)) {
@@ -189,13 +195,13 @@ impl PageFile {
         Ok(out)
     }
 
-    /// Show redb a file that no writer has open, whatever the one has that is written beside it.
+    /// Make the file look closed to redb, even while a writer has it open.
     pub(crate) fn show_closed(&self) {
         let mut state = self.0.state.write();
         state.header.redb = redb_header::closed(state.header.redb, state.header.pages);
     }
 
-    /// redb has recovered: from now on every page must match its checksum.
+    /// End the recovery of redb: from now on every page must match its checksum.
     pub(crate) fn end_recovery(&self) {
         self.0.state.write().recovering = false;
     }
@@ -213,7 +219,7 @@ impl PageFile {
         self.0.state.read().damage.clone()
     }
 
-    /// Check that the file has this name.
+    /// Check that the file still has this name.
     pub(crate) fn check_at(&self, path: &Path) -> io::Result<()> {
         if self.0.file.is_at(path)? { Ok(()) } else { Err(gone(path)) }
     }
@@ -223,7 +229,7 @@ impl PageFile {
         self.0.file.allocated()
     }
 
-    /// Write all that waits, and sync. What fails is found in the health.
+    /// Write everything that waits, and sync. Failures are recorded in the health.
     fn flush(&self) {
         if !self.0.state.read().can_write() {
             return;
@@ -233,7 +239,8 @@ impl PageFile {
             self.write_header(false)
         });
         let result = match written {
-            // The header in the file is still the one before, which knows nothing of what was written.
+            // The header in the file is still the previous one, which does not refer to what was
+            // written.
             Err(error) => Err(Health::after(&error)),
             Ok(()) => self.sync().map_err(|error| Health::Failed(error.to_string())),
         };
@@ -242,7 +249,8 @@ impl PageFile {
         }
     }
 
-    /// Make room in memory. No state that the file can be opened in has these pages, so nothing is lost by a crash.
+    /// Make room in memory. No state that the file can be opened in has these pages, so a crash
+    /// loses nothing.
     fn spill(&self) {
         {
             let state = self.0.state.read();
@@ -258,7 +266,7 @@ impl PageFile {
         }
     }
 
-    /// The length, the pages and their checksums.
+    /// Write the length, the pages and their checksums.
     fn write_pages(&self) -> io::Result<()> {
         let Inner { file, state, .. } = &*self.0;
         let (file_len, target) = {
@@ -266,7 +274,7 @@ impl PageFile {
             (state.file_len, layout::file_len(state.header.pages).unwrap_or(0))
         };
         if target > file_len {
-            // What is left behind the end would be taken for pages that were written.
+            // Bytes left behind the end would be taken for written pages.
             if file.len()? > file_len {
                 file.set_len(file_len)?;
             }
@@ -288,7 +296,7 @@ impl PageFile {
         write_sector(self.0.file.as_ref(), &header.encode())
     }
 
-    /// The sync, and what may only follow it.
+    /// Sync, and do what may only follow a sync.
     fn sync(&self) -> io::Result<()> {
         let Inner { file, state, .. } = &*self.0;
         file.sync()?;
@@ -304,7 +312,7 @@ impl PageFile {
         let target = layout::file_len(state.header.pages).unwrap_or(0);
         if target < state.file_len {
             match file.set_len(target) {
-                // What is left is cut off before the file grows again.
+                // The rest is cut off before the file grows again.
                 Err(error) if NoRoom::of(&error).is_some() => {}
                 result => result?,
             }
@@ -343,10 +351,10 @@ impl PageFile {
         Ok(())
     }
 
-    /// Read pages that follow one another in the file; returns the first that is damaged.
+    /// Read consecutive pages of the file; return the first damage.
     fn read_run(&self, state: &State, first: u64, out: &mut [u8]) -> io::Result<Option<Corruption>> {
         let at = layout::page_at(first);
-        // A hole at the end that is not on the disk yet.
+        // The end of the file is not on the disk yet, and reads as zeros.
         if at >= state.file_len {
             out.fill(0);
             return Ok(None);
@@ -367,7 +375,7 @@ impl PageFile {
         Ok(None)
     }
 
-    /// Read, and again if it fails: redb refuses everything after an error, and some pass.
+    /// Read, and retry if it fails: redb refuses everything after an error, and some errors pass.
     fn read_again(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
         let mut result = self.0.file.read_at(at, out);
         for _ in 1..READS {
@@ -425,7 +433,7 @@ impl StorageBackend for PageFile {
     }
 }
 
-/// Zeros to read into.
+/// Return zeros to read into.
 fn buffer(bytes: u64) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let len = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -434,7 +442,7 @@ fn buffer(bytes: u64) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The first page of what redb reads or writes, which is whole pages.
+/// The first page of a read or write by redb, which covers whole pages.
 fn page_of(offset: u64, len: usize) -> io::Result<u64> {
     if offset == 0 || !offset.is_multiple_of(PAGE as u64) || !len.is_multiple_of(PAGE) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected whole pages"));

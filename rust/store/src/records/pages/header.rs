@@ -3,20 +3,21 @@
 //! ```text
 //! 0    320  the header of redb
 //! 320    8  magic: TIERCELR
-//! 328    4  format version, u32: 3; 2 without what stands from byte 356 on; 4 if byte 380 is not 0
+//! 328    4  format version, u32: 3; 2 has zeros from byte 356 on; 4 if byte 380 is not 0
 //! 332    8  pages of redb, its header's page included, u64
-//! 340    1  1: written after all before it was synced; 0: written before the sync
+//! 340    1  1: written after the sync; 0: written before the sync
 //! 341    3  zeros
 //! 344    4  number of the file, u32: each compaction writes another one
-//! 348    8  how often a view was made, u64; pages of the last two are not written, see `view_file`
+//! 348    8  number of views made, u64; pages of the last two are not rewritten, see `view_file`
 //! 356   16  the identity of the collection
 //! 372    8  how often the database was written, in all files that bore its name, u64
-//! 380    4  how often the rows were numbered anew, u32, see `renumber`
+//! 380    4  how often the rows were renumbered, u32, see `renumber`
 //! 384  124  zeros
 //! 508    4  CRC32C of the bytes before, u32
 //! ```
 //!
-//! All is little endian. The header is one sector, because a disk writes a sector whole or not at all.
+//! Everything is little endian. The header is one sector, because a disk writes a sector whole or
+//! not at all.
 
 use std::io;
 
@@ -28,41 +29,42 @@ use crate::records::pages::layout::{REDB_HEADER, SUMS, file_len, sums_at};
 
 const MAGIC: &[u8; 8] = b"TIERCELR";
 const VERSION: u32 = 4;
-/// The version of a database whose rows have the numbers that they got first. An earlier tiercel, which would take new numbers for old ones
-/// where it reads along, refuses the next one.
+/// The version of a database whose rows were never renumbered. An earlier tiercel refuses the next
+/// version, because it would take new numbers for old ones when it follows a writer.
 const NUMBERED_ONCE: u32 = 3;
-/// The oldest version that is read: it has zeros in place of the identity and of the number of writes.
+/// The oldest version that is read: it has zeros in place of the identity and the number of writes.
 const OLDEST: u32 = 2;
 
-/// What the header says.
+/// The header of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     /// The header of redb.
     pub(crate) redb: [u8; REDB_HEADER],
     /// Pages of redb.
     pub(crate) pages: u64,
-    /// Whether all that was written before it had been synced.
+    /// Whether everything written before it had been synced.
     pub(crate) synced: bool,
     /// Number of the file.
     pub(crate) file: u32,
-    /// How often a view was made.
+    /// Number of views made.
     pub(crate) views: u64,
     /// Which collection it belongs to.
     pub(crate) identity: Identity,
-    /// How often the database was written: of two copies the one with the smaller number is older.
+    /// How often the database was written: the copy with fewer writes is older.
     pub(crate) writes: u64,
-    /// How often the rows were numbered anew.
+    /// How often the rows were renumbered.
     pub(crate) numbering: u32,
 }
 
 impl Header {
-    /// Whether pages that this header needs may have been written when the header of the file is `now`.
+    /// Whether pages that this header needs may have been rewritten when the header of the file is
+    /// `now`.
     pub(crate) fn is_outdated(&self, now: &Self) -> bool {
         self.file != now.file || now.views.saturating_sub(self.views) >= 2
     }
 
-    /// Check that the file is not older than one beside it, the witness, that knows how often it was
-    /// written.
+    /// Check that the file is not older than `witness`, a file beside it that knows how often it
+    /// was written.
     pub(crate) fn check_age(&self, writes: u64, witness: &str) -> Result<(), ReadError> {
         if self.writes >= writes {
             return Ok(());
@@ -91,7 +93,7 @@ impl Header {
         bytes
     }
 
-    /// The header in these bytes, or what is wrong with them and where.
+    /// Decode a header, or return the error and its byte offset.
     pub(crate) fn decode(bytes: &[u8; SECTOR]) -> Result<Self, (String, u64)> {
         let field = |at: usize| bytes[at..].first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes));
         if &bytes[320..328] != MAGIC {
@@ -121,7 +123,7 @@ impl Header {
     }
 }
 
-/// The header of a file.
+/// Read the header of a file.
 pub(crate) fn read(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> {
     let corrupt = |what: String, offset: u64| Corruption { file: name.to_owned(), what, offset: Some(offset) };
     let got = file.len()?;
@@ -131,7 +133,8 @@ pub(crate) fn read(file: &dyn VfsFile, name: &str) -> Result<Header, ReadError> 
     Ok(read_sector(file, Header::decode)?.map_err(|(what, offset)| corrupt(what, offset))?)
 }
 
-/// The header of a file, the length it must have, and the checksums of its pages.
+/// Read the header of a file and the checksums of its pages; return the length that it must have,
+/// too.
 pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u32>), ReadError> {
     let header = read(file, name)?;
     let got = file.len()?;

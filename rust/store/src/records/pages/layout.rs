@@ -1,4 +1,4 @@
-//! Where the pages of the record database stand in its file, and where their checksums.
+//! Where the pages of the record database and their checksums are in its file.
 //!
 //! ```text
 //! page 0       header, of which one sector is used, see `header`; the rest of the page is never written
@@ -8,9 +8,10 @@
 //! ...
 //! ```
 //!
-//! All is little endian. A checksum never lies in two sectors, because a disk writes a sector whole or
-//! not at all. The checksum of a page is the CRC32C of its bytes, exclusive-or that of a page of zeros:
-//! so a page that was never written, a hole in the file, has the checksum 0, which is a hole, too.
+//! Everything is little endian. A checksum never crosses sectors, because a disk writes a sector
+//! whole or not at all. The checksum of a page is the CRC32C of its bytes, XOR that of a page of
+//! zeros. A page that was never written, a hole in the file, thus has the checksum 0, which is a
+//! hole, too.
 
 use std::sync::LazyLock;
 
@@ -31,7 +32,7 @@ pub(crate) fn page_at(page: u64) -> u64 {
     (1 + index / GROUP * (GROUP + 1) + 1 + index % GROUP) * PAGE as u64
 }
 
-/// How many pages from this one on follow one another in the file.
+/// Number of consecutive pages in the file from this one on.
 pub(crate) fn contiguous(page: u64) -> u64 {
     GROUP - (page - 1) % GROUP
 }
@@ -42,12 +43,12 @@ pub(crate) fn sums_at(sector: u64) -> u64 {
     (1 + sector / SECTORS * (GROUP + 1)) * PAGE as u64 + sector % SECTORS * SECTOR as u64
 }
 
-/// In which sector the checksum of a page is.
+/// The sector that has the checksum of a page.
 pub(crate) fn sector_of(page: u64) -> u64 {
     (page - 1) / SUMS
 }
 
-/// Bytes of a file that holds so many pages of redb; `None` for none, or more than a file can hold.
+/// Bytes of a file with `pages` pages of redb; `None` for 0, or for more than a file can hold.
 pub(crate) fn file_len(pages: u64) -> Option<u64> {
     let data = pages.checked_sub(1)?;
     let all = data.checked_add(data.div_ceil(GROUP))?.checked_add(1)?;

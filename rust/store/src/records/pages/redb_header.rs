@@ -1,12 +1,12 @@
-//! The header of redb: where in it things stand, and what they must be.
+//! The fields of redb's header, and the values that they must have.
 
 use tiercel_container::log::MAX_NUMBER;
 
 use crate::records::numbers::{u32_at, u64_at};
 use crate::records::pages::layout::{PAGE, REDB_HEADER};
 
-/// Pages of a region, all but the last of which are full. redb has it in its header and always makes
-/// the largest.
+/// Pages of a region; only the last region may have fewer. redb has the number in its header and
+/// always uses the largest.
 pub(crate) const REGION: u64 = 1 << 20;
 
 const MAGIC: &[u8] = b"redb\x1a\x0a\xa9\x0d\x0a";
@@ -14,21 +14,22 @@ const FLAGS: usize = 9;
 const PAGE_SIZE: usize = 12;
 const REGION_HEADER: usize = 16;
 const REGION_PAGES: usize = 20;
-/// The number of full regions, and behind it that of the pages in another one, u32 each.
+/// The number of full regions, followed by the number of pages in another one, u32 each.
 const LAYOUT: usize = 24;
 const SLOTS: usize = 64;
 const SLOT: usize = 128;
 
 /// The second slot has the last transaction.
 const SECOND: u8 = 1;
-/// A writer has the file open, or had it when it ended.
+/// A writer has the file open, or had it open when it ended.
 const OPEN: u8 = 2;
-/// The last transaction was written in two phases: its pages are whole, whatever happened. All of ours are.
+/// The last transaction was written in two phases: its pages are whole, whatever happened. All of
+/// ours are.
 const TWO_PHASE: u8 = 4;
 /// The version of a slot.
 const VERSION: u8 = 3;
 
-/// Where a tree begins, and how many pairs it is said to have.
+/// Where a tree begins, and how many pairs it claims.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Root {
     pub(crate) page: u64,
@@ -37,20 +38,20 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) const LEN: usize = Self::PAIRS + 8;
-    /// Where the number of pairs stands: behind the number of a page and its checksum.
+    /// Where the number of pairs is: behind the number of a page and its checksum.
     const PAIRS: usize = 8 + 16;
 
-    /// The root in these bytes: page, checksum, number of pairs.
+    /// Decode a root: page, checksum, number of pairs.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         Some(Self { page: u64_at(bytes, 0)?, pairs: u64_at(bytes, Self::PAIRS)? })
     }
 }
 
-/// The last transaction, as the header has it.
+/// The last transaction, as the header records it.
 pub(crate) struct Slot {
-    /// Of the tree of our tables.
+    /// The tree of our tables.
     pub(crate) ours: Root,
-    /// Of the tree of redb's own tables.
+    /// The tree of redb's own tables.
     pub(crate) redb: Root,
     /// Its number.
     pub(crate) transaction: u64,
@@ -71,7 +72,7 @@ impl Slot {
     }
 }
 
-/// The header of a file of so many pages that no writer has open.
+/// The header of a file of `pages` pages that no writer has open.
 pub(crate) fn closed(mut header: [u8; REDB_HEADER], pages: u64) -> [u8; REDB_HEADER] {
     let pages = pages.saturating_sub(1);
     header[FLAGS] &= !OPEN;

@@ -1,20 +1,20 @@
-//! Writes that follow one another, gathered.
+//! Gathering consecutive writes.
 
 use std::io;
 
 use tiercel_container::VfsFile;
 
-/// The most bytes that go to the file in one call.
+/// Maximum bytes per write.
 const RUN: usize = 1 << 20;
 
-/// Gathers what follows one another in the file, so that it goes there in one call.
+/// Gathers consecutive bytes of the file, to write them in one call.
 pub(super) struct Run {
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl Run {
-    /// Nothing yet, and room for so many bytes, if that is not more than goes to the file at once.
+    /// Begin empty, with room for `bytes`, or for one write if that is less.
     pub(super) fn new(bytes: usize) -> Self {
         Self { start: 0, bytes: Vec::with_capacity(RUN.min(bytes)) }
     }

@@ -1,5 +1,5 @@
-//! What is known of the file of the record database: its header, its checksums, how it fares, and the
-//! pages that are not in it yet.
+//! The state of the record database's file: its header, its checksums, its health, and the pages
+//! that are not in it yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
@@ -14,7 +14,7 @@ use crate::records::pages::layout::{self, PAGE, SUMS};
 /// Pages by number.
 pub(crate) type KeptPages = BTreeMap<u64, Arc<[u8]>>;
 
-/// What is known of a file, and what is not in it yet.
+/// The state of a file, and what is not in it yet.
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) header: Header,
@@ -28,14 +28,14 @@ pub(super) struct State {
     /// Length of the file.
     pub(super) file_len: u64,
     pub(super) mode: Mode,
-    /// Whether redb recovers from a sync that was cut short.
+    /// Whether redb is recovering from a sync that was cut short.
     pub(super) recovering: bool,
     pub(super) health: Health,
-    /// The first damage that was met.
+    /// The first damage found.
     pub(super) damage: Option<Corruption>,
 }
 
-/// What reading and writing mean.
+/// How reads and writes behave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Write,
@@ -51,19 +51,19 @@ pub(crate) enum Health {
     Sound,
     /// A page found no room. It is still in memory, and the state before is still in the file.
     Full(NoRoom),
-    /// A write or a sync failed, and nothing is known about the file.
+    /// A write or a sync failed; the content of the file is unknown.
     Failed(String),
 }
 
 impl Health {
-    /// After a write that failed before the header was written.
+    /// The health after a write that failed before the header was written.
     pub(super) fn after(error: &io::Error) -> Self {
         NoRoom::of(error).map_or_else(|| Self::Failed(error.to_string()), Self::Full)
     }
 }
 
 impl State {
-    /// That of a file with this header, these checksums and this length.
+    /// The state of a file with this header, these checksums and this length.
     pub(super) fn new(header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
         Self {
             recovering: !header.synced,
@@ -89,9 +89,9 @@ impl State {
         if self.mode == Mode::Sealed { Err(io::Error::other("the file was given up")) } else { Ok(()) }
     }
 
-    /// Have this many pages from now on.
+    /// Set the number of pages.
     pub(super) fn set_pages(&mut self, pages: u64) {
-        // A page that is cut off and comes back is one that was never written.
+        // A page that is cut off and comes back counts as never written.
         for page in pages.max(1)..self.header.pages {
             if self.sums[page as usize - 1] != 0 {
                 self.dirty_sums.insert(layout::sector_of(page));
@@ -102,7 +102,7 @@ impl State {
         self.header.pages = pages;
     }
 
-    /// Take pages that follow one another, from this one on.
+    /// Take consecutive pages, from `first` on.
     pub(super) fn put(&mut self, first: u64, data: &[u8]) -> io::Result<()> {
         for (page, bytes) in (first..).zip(data.chunks_exact(PAGE)) {
             if page >= self.header.pages {
@@ -115,8 +115,8 @@ impl State {
         Ok(())
     }
 
-    /// What the file does not have yet, and where it goes in a file of this length, in the order in which
-    /// it is written: the pages by number, then the checksums.
+    /// The pages and checksums that the file does not have yet, with their places in a file of
+    /// length `len`, in the order of writing: the pages by number, then the checksums.
     pub(super) fn unwritten(&self, len: u64) -> Vec<(u64, Arc<[u8]>)> {
         let mut pages: Vec<_> = self.dirty.iter().map(|(page, bytes)| (*page, bytes.clone())).collect();
         pages.sort_unstable_by_key(|(page, _)| *page);
