@@ -101,7 +101,7 @@ class Associations:
             self._rows.popitem(last=False)
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """Predict up to `limit` keys after a key, or after the last recorded one, likeliest first."""
+        """Predict up to `limit` keys after a key, or the last recorded one, likeliest first."""
         if key is None and self._latest:
             key = self._latest[-1]
         row = None if key is None else self._rows.get(key)
