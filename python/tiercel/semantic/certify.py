@@ -8,9 +8,8 @@ search. This requires a metric with the triangle inequality:
 
 - `l2`: the Euclidean distance. Outside, |q' - x| ≥ r - δ.
 - `cosine`: the angle. Outside, angle(q', x) ≥ φ - θ, where φ is the angle between q and the last
-one
-  listed and θ the angle between the queries. The chord of unit vectors would also do, but it is
-  never longer than the angle and proves less.
+  one listed and θ the angle between the queries. The chord of unit vectors would also do, but it
+  is never longer than the angle and proves less.
 - `dot`: no such metric exists, but a largest norm M does. With unit queries, <q, x> ≤ s outside and
   |x| ≤ M. The x with the largest <q', x> lies in the plane of both queries, at the angle
   φ = arccos(s / M) from q. Hence <q', x> ≤ M cos(φ - θ), and at most M. No better bound follows

@@ -5,9 +5,8 @@ equal meaning. Texts are therefore compared word by word. The verdict is
 
 - *same* if they differ only in words that carry no meaning, such as "a" and "please";
 - *different* if they differ in a negation, a number, a symbol of arithmetic or money, a name, a
-word
-  that changes the question ("when", "must", "only"), or a word whose opposite is in the other text;
-  or in the order of their common words, because dollars to euros is not euros to dollars;
+  word that changes the question ("when", "must", "only"), or a word whose opposite is in the other
+  text; or in the order of their common words, because dollars to euros is not euros to dollars;
 - *grey* otherwise: they differ in words that the lists do not know, and only a judge that can read
   may accept them.
 
