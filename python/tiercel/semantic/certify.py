@@ -67,7 +67,8 @@ def slack(metric: Metric, dim: int, length: float, norms: tuple[float, float]) -
     """Return the error bound of a distance under cosine or dot, from the query's norm and those of the vectors."""
     if metric == "dot":
         return rounding(dim) * length * norms[1] + vanishing(dim)
-    # 1 - cos is also rounded. Kernels do not normalize rows, so terms vanish relative to the shortest row.
+    # 1 - cos is also rounded. Kernels do not normalize rows, so terms vanish relative to the
+    # shortest row.
     return 2 * rounding(dim) + vanishing(dim) / norms[0]
 
 
