@@ -1,4 +1,4 @@
-"""Counters of events in a cache, and warnings about those that would go unnoticed."""
+"""Counters of events in a cache, and warnings about events that would go unnoticed."""
 
 import warnings
 from collections.abc import Sequence

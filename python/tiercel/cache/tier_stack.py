@@ -144,7 +144,7 @@ class TierStack:
     def write_back(self) -> bool:
         """Write the values of the first tier to the first persistent tier below.
 
-        Drain the queues, too. Return whether the writes succeeded.
+        Also drain the queues. Return whether the writes succeeded.
         """
         kept = True
         lasting = [at for at, tier in enumerate(self.tiers) if tier.is_persistent]

@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tiercel {tiercel.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary, fill in (
-        ("info", "describe this machine, and a saved index", _info),
+        ("info", "describe this machine, and optionally a saved index", _info),
         ("build", "build an index from vectors and save it", _build),
         ("search", "search a saved index", _search),
         ("bench", "measure recall and queries per second", _bench),

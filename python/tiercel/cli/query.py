@@ -42,7 +42,7 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def _hashed(collection: Collection, text: str) -> Any:
-    """Embed a text if the collection was made with the embedder of the command line, else None."""
+    """Embed a text. Return None unless the collection was made with the embedder used here."""
     if collection.dim is None:
         return None
     embedder = HashingEmbedder(collection.dim)
