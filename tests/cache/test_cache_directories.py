@@ -16,7 +16,7 @@ Kind = type[Store] | type[Files]
 def test_a_directory_of_the_other_kind_says_so(kind: Kind, other: Kind, create: bool, tmp_path: Path) -> None:
     with other(tmp_path / "tier", MIB) as tier:
         tier["a"] = b"value"
-    message = f"^path: .*that of a tier `{kind.__name__}`, got .*tier, which is that of a tier `{other.__name__}`; open it with that$"
+    message = f"^path: .*that of a tier `{kind.__name__}`, got .*tier, which is that of a tier `{other.__name__}`; open it as that tier$"
     with pytest.raises(tiercel.InvalidInputError, match=message):
         kind(tmp_path / "tier", MIB, create=create)
     with other(tmp_path / "tier", MIB) as tier:

@@ -25,10 +25,10 @@ async def coroutine() -> int:
 
 
 KINDS: list[tuple[Callable[[], Any], str]] = [
-    (numbers, r"got generator; {} list\(\.\.\.\) of it"),
-    (lambda: iter([1]), r"got list_iterator; {} list\(\.\.\.\) of it"),
-    (lambda: map(str, [1]), r"got map; {} list\(\.\.\.\) of it"),
-    (lambda: io.StringIO("a line"), r"got StringIO; {} list\(\.\.\.\) of it"),
+    (numbers, r"got generator; {} a list of its items"),
+    (lambda: iter([1]), r"got list_iterator; {} a list of its items"),
+    (lambda: map(str, [1]), r"got map; {} a list of its items"),
+    (lambda: io.StringIO("a line"), r"got StringIO; {} a list of its items"),
     (later, r"got async_generator; {} \[each async for each in \.\.\.\]"),
 ]
 ONCE = pytest.mark.parametrize(("make", "message"), KINDS, ids=lambda value: getattr(value, "__name__", ""))

@@ -195,7 +195,7 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     assert run("cache", "repair", "store")[:2] == (0, "1 values, 1 damaged parts removed\n")
     assert run("cache", "verify", "store")[:2] == (0, "1 values, none is damaged\n")
     assert run("cache", "repair", "store")[:2] == (0, "1 values, none was damaged\n")
-    assert run("cache", "clear", "store")[:2] == (0, "1 values forgotten\n")
+    assert run("cache", "clear", "store")[:2] == (0, "1 values removed\n")
     assert "entries      0" in run("cache", "stats", "store")[1]
 
 
@@ -215,7 +215,7 @@ def test_files_are_looked_into(run: Run, tmp_path: Path) -> None:
     assert run("cache", "verify", "files")[:2] == (0, "1 values, none is damaged\n")
     with Files(tmp_path / "files", 1 << 20) as files:
         assert dict(files) == {"a": b"0123456789" * 10}
-    assert run("cache", "clear", "files")[:2] == (0, "1 values forgotten\n")
+    assert run("cache", "clear", "files")[:2] == (0, "1 values removed\n")
     assert not list(tmp_path.glob("files/blobs/*/*"))
 
 
@@ -311,7 +311,7 @@ def test_damage_does_not_hide_a_store(run: Run, tmp_path: Path, kind: type[Store
     assert run("cache", "verify", "store")[:2] == (1, "0 values, 1 damaged\n")
     (log / "synced").unlink()
     assert run("cache", "verify", "store")[0] == 1
-    assert run("cache", "clear", "store")[:2] == (0, "0 values forgotten\n")
+    assert run("cache", "clear", "store")[:2] == (0, "0 values removed\n")
 
 
 def test_a_file_or_a_ledger_is_no_store(run: Run, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_bad_queries(zoo: Run) -> None:
     "command", [["query", "none", "a"], ["stats", "none"], ["verify", "none"], ["compact", "none"]]
 )
 def test_a_mistyped_name_makes_no_collection(run: Run, command: list[str]) -> None:
-    refused(run(*command), "expected a collection, got none, which is none")
+    refused(run(*command), "expected a collection, got none, which is not one")
     assert not Path("none").exists()
 
 
@@ -226,7 +226,7 @@ def test_the_demo_loses_nothing() -> None:
         kill = found["kill"]
         assert kill["found"] >= kill["acknowledged"] >= 1000
         assert (kill["lost"], kill["half_batches"], kill["damage"]) == (0, 0, [])
-    assert "0 of the acknowledged lost" in "\n".join(collection_lines(found)) or found["kill"] is None
+    assert "0 acknowledged ones lost" in "\n".join(collection_lines(found)) or found["kill"] is None
 
 
 def test_help_of_every_command(run: Run) -> None:

@@ -271,7 +271,7 @@ def test_an_empty_file_makes_an_empty_collection(run: Run) -> None:
 
 
 def test_help_says_that_what_has_changed_is_not_skipped(run: Run) -> None:
-    assert "there already as they are" in " ".join(run("ingest", "--help")[1].split())
+    assert "the collection already has with the same text" in " ".join(run("ingest", "--help")[1].split())
 
 
 @pytest.mark.parametrize("batch", [2], indirect=True)

@@ -76,7 +76,7 @@ def test_a_word_that_is_excluded_alone(notes: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["query", "notes", "-force"], ["arguments: -force", "stands behind --", "tiercel query --help"]),
+        (["query", "notes", "-force"], ["arguments: -force", "put -- before words", "tiercel query --help"]),
         (["query", "notes", "--bogus", "3"], ["arguments: --bogus", "tiercel query --help"]),
         (["query", "notes", "cats", "hens"], ["arguments: hens", "tiercel query --help"]),
         (["query", "notes", "--", "cats", "-k", "1"], ["arguments: -k 1"]),
@@ -92,4 +92,4 @@ def test_what_is_not_known_is_refused(notes: Run, words: list[str], named: list[
 
 
 def test_help_tells_of_texts_that_begin_with_a_dash(notes: Run) -> None:
-    assert "behind -- if they begin with a dash" in " ".join(notes("query", "--help")[1].split())
+    assert "put -- before them if they begin with a dash" in " ".join(notes("query", "--help")[1].split())

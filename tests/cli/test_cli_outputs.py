@@ -96,7 +96,7 @@ def test_nothing_is_written_over_what_is_read_or_into_a_store(run: Run, command:
     if "--plot" in command:
         pytest.importorskip("matplotlib")
     before = tree()
-    refused(run(*command), "which lies in" if command[-1].endswith("sub") else "expected ")
+    refused(run(*command), "which is in" if command[-1].endswith("sub") else "expected ")
     assert tree() == before
 
 
@@ -115,7 +115,7 @@ def test_output_is_not_redirected_into_what_is_read(run: Run) -> None:
         process = start("export", "zoo", stdout=records)
         _, err = process.communicate()
     assert process.returncode == 2
-    assert err.startswith(b"tiercel: error: standard output: expected another file")
+    assert err.startswith(b"tiercel: error: standard output: expected a file that")
     assert Path("zoo/records").read_bytes() == before
 
 

@@ -206,7 +206,7 @@ def test_ctrl_c_ends_an_ingest_without_more_work() -> None:
     last = out.split(ERASE)[-1].removeprefix("^C")
     assert (
         last
-        == "tiercel: error: interrupted; 2,000 records of standard input are in; the same command with --resume goes on\n"
+        == "tiercel: error: interrupted; 2,000 records of standard input are in the collection; add --resume to the command to continue\n"
     )
     # Closing would have written a checkpoint, which takes seconds when there are many records.
     assert not list(Path("zoo").glob("*.seg"))

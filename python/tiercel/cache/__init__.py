@@ -6,9 +6,10 @@
 >>> memory["greeting"]
 b'hello'
 
-Each tier is also useful alone, as a `MutableMapping` of `str` or `bytes` keys to bytes. The text `"a"` and the bytes
-`b"a"` are two keys. A tier may drop any value at any time, to keep to its size or because the value is damaged. It never
-returns a value that was not put under the requested key.
+Each tier also works alone, as a `MutableMapping` from `str` or `bytes` keys to bytes. The text
+`"a"` and the bytes `b"a"` are two keys. A tier may drop any value at any time, to stay within its
+size or because the value is damaged. It never returns a value that was not put under the requested
+key.
 """
 
 from tiercel.cache.cache import Cache, CacheStats

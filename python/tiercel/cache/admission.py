@@ -1,8 +1,8 @@
 """Admission: whether a value is worth its space in a lower tier.
 
 The worth of a value is cost x frequency / bytes: the seconds that its load took, the estimated frequency of recent
-requests, and its size (GreedyDual-Size-Frequency; Cherkasova, 1998). Once a tier evicts, a new value must be worth a
-share of what the tier evicted recently.
+requests, and its size (GreedyDual-Size-Frequency; Cherkasova, 1998). Once a tier evicts, a new
+value must be worth at least a share of the average worth of what it evicted recently.
 """
 
 from typing import Final
@@ -15,9 +15,9 @@ __all__ = ["Admission", "worth"]
 # The share, and the weight of the newest eviction in the moving average.
 _SHARE: Final = 0.5
 _MEMORY: Final = 1 / 64
-# Seconds that count at most, so that one value cannot fill a tier by a huge cost.
+# The most seconds that count, so that a value with a huge cost cannot fill a tier.
 _SLOW: Final = 86_400.0
-# Seconds that count at least, also for a value without a cost.
+# The fewest seconds that count, even for a value without a cost.
 _QUICK: Final = 1e-3
 
 

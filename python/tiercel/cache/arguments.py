@@ -41,7 +41,7 @@ def _checked_tier(tier: Any, place: str, refused: type) -> AnyTier:
 
 
 def checked_keys(keys: Iterable[Key]) -> list[Key]:
-    """Check keys and list them, since results come in their order."""
+    """Check keys and return them as a list, because results come in their order."""
     refuse_unordered(keys, "keys")
     listed = items(keys)
     if listed is None:
@@ -60,7 +60,7 @@ def checked_loader(loader: Any) -> Any:
 
 
 def refuse_coroutine(value: Any, instead: str) -> None:
-    """Raise an error for a coroutine that nobody would await."""
+    """Refuse a coroutine, which nobody would await."""
     if inspect.isawaitable(value):
         _close(cast("object", value))
         raise InvalidInputError(
@@ -69,7 +69,7 @@ def refuse_coroutine(value: Any, instead: str) -> None:
 
 
 def refuse_used_up(value: object, place: str, use: str, key: Key | None = None) -> None:
-    """Raise an error for a value that can be consumed only once, such as a generator: only the first reader would get it."""
+    """Refuse a value that can be read only once: later readers would get nothing."""
     kind = type(value)
     if not issubclass(kind, _ONCE):
         return
@@ -77,7 +77,7 @@ def refuse_used_up(value: object, place: str, use: str, key: Key | None = None) 
     if isinstance(value, Awaitable):
         cure = "await it first"
     elif isinstance(value, Iterator):
-        cure = f"{use} list(...) of it"
+        cure = f"{use} a list of its items"
     else:
         cure = f"{use} [each async for each in ...]"
     whose = "" if key is None else f" for {key!r}"

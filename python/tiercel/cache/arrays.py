@@ -1,4 +1,4 @@
-"""The dtype and shape of numpy arrays as JSON, and arrays from these and their values."""
+"""Encodes the dtype and shape of numpy arrays as JSON, and rebuilds arrays from them."""
 
 import json
 import math
@@ -17,7 +17,10 @@ _PLAIN: Final = re.compile(r"[<>|][biufcmMSUV][1-9]\d*(\[\w+\])?")
 
 
 def array_head(array: "NDArray[Any] | np.generic[Any]") -> bytes:
-    """Encode dtype and shape as JSON, equal for equal ones. Raise `InvalidInputError` for a dtype that JSON cannot hold."""
+    """Encode dtype and shape as JSON. Equal ones have equal encodings.
+
+    Raise `InvalidInputError` for a dtype that JSON cannot hold.
+    """
     dtype = array.dtype
     try:
         described = dtype.str if dtype.names is None else dtype.descr

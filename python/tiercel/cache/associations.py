@@ -1,4 +1,4 @@
-"""Learns which keys are requested after which.
+"""Learns which keys are requested after which others.
 
 >>> from tiercel.cache.associations import Associations
 >>> known = Associations()
@@ -31,9 +31,9 @@ class Prediction(NamedTuple):
     probability: float
     """A lower bound of the probability, with 97.5% confidence."""
     seen: int
-    """How often the key followed the other one."""
+    """How often the key followed the earlier one."""
     of: int
-    """How often the other key was requested."""
+    """How often the earlier key was requested."""
 
 
 class _Row:
@@ -43,7 +43,7 @@ class _Row:
 
     def __init__(self) -> None:
         self.of = 0
-        # In the order of their last count.
+        # Ordered by their last count.
         self.followers: OrderedDict[Key, int] = OrderedDict()
 
 
@@ -53,13 +53,14 @@ class Associations:
     Parameters
     ----------
     keys
-        Keys whose followers are counted. The least recently counted one is dropped.
+        The most keys whose followers are counted. Beyond that, the least recently counted one is
+        dropped.
     followers
-        Followers of a key. The least recently counted one is dropped.
+        The most followers of a key. Beyond that, the least recently counted one is dropped.
     window
-        Requests after one for a key that count as its followers.
+        The number of requests after a key that count as its followers.
     least
-        The probability from which on a follower is predicted.
+        The probability at which a follower is predicted, compared with the lower bound.
 
     Raises
     ------
@@ -86,7 +87,7 @@ class Associations:
         self._rows[key] = row
         row.of += 1
         followers = row.followers
-        # Each follower once. A set would have another order in every process.
+        # Each follower once. A set would have a different order in every process.
         for follower in dict.fromkeys(self._latest):
             if follower != key:
                 followers[follower] = followers.pop(follower, 0) + 1
@@ -100,7 +101,7 @@ class Associations:
             self._rows.popitem(last=False)
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """Predict at most `limit` keys to follow a key, or the last recorded one, most likely first."""
+        """Predict up to `limit` keys after a key, or the last recorded one, likeliest first."""
         if key is None and self._latest:
             key = self._latest[-1]
         row = None if key is None else self._rows.get(key)
@@ -110,7 +111,7 @@ class Associations:
         likely = [
             Prediction(follower, bound, seen, of)
             for follower, seen in row.followers.items()
-            # The share is above its bound and cheaper to compute.
+            # The share is above its lower bound, and cheaper to compute.
             if seen >= self._least * of and (bound := wilson_interval(seen, of)[0]) >= self._least
         ]
         likely.sort(key=lambda prediction: -prediction.probability)

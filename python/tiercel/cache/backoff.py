@@ -1,6 +1,6 @@
 """Exponential backoff of failed refreshes: retry after a second, then after twice as long each time, up to a minute.
 
-So a failing loader is called once a pause, however often the stale value is requested.
+A failing loader is called once per pause, however often the stale value is requested.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ __all__ = ["Backoff"]
 
 _FIRST: Final = SECOND
 _LONGEST: Final = 60 * SECOND
-# Keys that are remembered. A forgotten key is retried at once.
+# The most keys that are remembered. A forgotten key is retried at once.
 _ROOM: Final = 10_000
 
 

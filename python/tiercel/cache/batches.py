@@ -1,4 +1,7 @@
-"""Loads of many values at once that no tier has, written once for threads and event loops (see `execution.py`)."""
+"""Loads many missing values in one call.
+
+Written once for threads and event loops (see `execution.py`).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic, perf_counter
@@ -37,12 +40,15 @@ class _Begun(NamedTuple):
     """Keys whose answer is stale."""
     led: list[_Led]
     others: list[Load]
-    """Keys that other callers load."""
+    """Keys that other callers are loading."""
 
 
 @final
 class _OwnFlights:
-    """The flights of a call. None outlives the call, even if a thread still creates some after the caller has gone."""
+    """The flights of a call.
+
+    None outlives the call, even if a thread still creates some after the caller has gone.
+    """
 
     def __init__(self, on: Execution) -> None:
         self.is_ended = False
@@ -68,12 +74,15 @@ class _OwnFlights:
 
 
 class Batch(NamedTuple):
-    """A request of many keys, each once."""
+    """A request for many distinct keys."""
 
     loads: Sequence[Load]
 
     def run(self, loader: BatchLoader) -> dict[Key, Answer]:
-        """Return values from tiers. Load the missing ones in one call, and wait for those that other callers load."""
+        """Return the values of the keys.
+
+        Load the missing ones in one call, and wait for those that other callers are loading.
+        """
         return run_now(self._run, loader, ON_THREAD)
 
     async def arun(self, loader: BatchLoader) -> dict[Key, Answer]:
@@ -96,7 +105,7 @@ class Batch(NamedTuple):
 
     @property
     def timeout(self) -> float:
-        """Seconds to wait for other callers, in all."""
+        """The total seconds to wait for other callers."""
         return max((load.timeout for load in self.loads), default=0.0)
 
     def _begin(self, own: _OwnFlights) -> _Begun:
@@ -154,7 +163,10 @@ def _end_completed(led: Sequence[_Led]) -> None:
 
 
 async def _refresh(loads: Sequence[Load], loader: BatchLoader, on: Execution) -> None:
-    """Reload the stale values that no other caller reloads. Nobody waits for the results; a failure is counted."""
+    """Reload the stale values that no other caller is reloading.
+
+    Nobody waits for the results; a failure is counted.
+    """
     own = _OwnFlights(on)
     with Finally(own.end):
         made = [_Led(load, own.make(load), None) for load in loads]
@@ -177,7 +189,10 @@ def _completed(led: Sequence[_Led], values: Sequence[Any], took: float) -> dict[
 
 
 def _failed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
-    """Fail all flights. Return stale values if fail-safe allows them for all keys, otherwise raise the error."""
+    """Fail all flights.
+
+    Return stale values if fail-safe allows that for all keys, or raise the error.
+    """
     answers: dict[Key, Answer] = {}
     for load, flight, stale in led:
         is_outdated = load.give_up(flight, error)
@@ -190,7 +205,10 @@ def _failed(led: Sequence[_Led], error: BaseException) -> dict[Key, Answer]:
 
 
 def _listed(keys: Sequence[Key], values: Any) -> list[Any]:
-    """Return the values of a mapping or a list in the order of the keys. Refuse values that can be read only once."""
+    """Return the values of a mapping or a list in the order of the keys.
+
+    Refuse values that can be read only once.
+    """
     listed = _in_order(keys, values)
     for key, value in zip(keys, listed, strict=True):
         refuse_used_up(value, "loader", "return", key)
@@ -212,7 +230,7 @@ def _in_order(keys: Sequence[Key], values: Any) -> list[Any]:
 
 
 def _one(loader: BatchLoader, on: Execution) -> Loader:
-    """Make a loader of one key."""
+    """Make a loader of single keys from a batch loader."""
 
     async def load(key: Key) -> Any:
         return _listed([key], await on.call(loader, [key], "aget_many_or_load"))[0]

@@ -46,7 +46,7 @@ class CacheStats(TypedDict):
         Values, and records of namespaces, that a tier returned and that could not be decoded:
         they were damaged, or written by another codec.
     tiers
-        One entry a tier, first to last, with the keys of `CacheTierStats`.
+        One entry per tier, first to last, with the keys of `CacheTierStats`.
     """
 
     loads: int
@@ -71,14 +71,14 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     Parameters
     ----------
     tiers : sequence
-        The tiers, first to last: `Memory`, `Store`, `Files`, `Object`, `Redis`, or any object with
-        `get`, `put` and `delete` of bytes by text. The cache owns them and closes them. A tier
-        cannot occur twice.
+        The tiers, first to last: `Memory`, `Store`, `Files`, `Object`, `Redis`, or any object that
+        keeps bytes under `str` names with `get`, `put` and `delete`. The cache owns them and closes
+        them. Each may occur only once.
     ttl : float, optional
         Seconds after which a value expires. By default values do not expire.
     idle_ttl : float, optional
         Seconds without a read after which a value expires. Reads are recorded in steps of an eighth
-        of this time, so a value may expire that much too early.
+        of this time, so a value may expire early by up to that much.
     jitter : float
         Shorten each `ttl` by a random part of up to this share, from 0 to 1, so that values written
         together do not all expire at once.
@@ -99,7 +99,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         Decimals, and lists, tuples, sets, frozensets and dicts of these.
     types : sequence of type
         Dataclasses, enums and named tuples to accept as well. Their instances are restored from
-        their fields, without a call of their methods.
+        their fields, without calling their methods.
     write : {"through", "back"}, optional
         "through" writes each value to the first lower tier that persists, in the background and
         within a second. "back" writes to it what the first tier evicts, and the rest when the cache
@@ -111,7 +111,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     seed : int
         The seed of the jitter.
     clock : callable
-        Returns the time in nanoseconds, an int from 0.
+        Returns the time in nanoseconds, a non-negative int.
 
     Raises
     ------
@@ -205,7 +205,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         """
         if self.put(key, value):
             return
-        # False may mean that a failing tier would have taken it: try again, and see which tiers refuse.
+        # False may also mean that a tier failed: try again, and see which tiers refuse the value.
         before = self._refused()
         if not self.put(key, value) and all(now > then for now, then in zip(self._refused(), before, strict=True)):
             raise InvalidInputError("value: expected one that fits in a tier, got one that is too large for every tier")
@@ -224,11 +224,14 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         tags: Iterable[str] = (),
         cost: float = 0.0,
     ) -> bool:
-        """Cache a value. Return False if it is too large for every tier, or if the only tier for it fails.
+        """Cache a value.
 
-        Raise `InvalidInputError` for a value that would not decode to an equal value, and for iterators,
-        generators, files and coroutines, whatever the codec: put a list of them, or their result. The
-        previous value then stays.
+        Return False if the value is too large for every tier, or if the only tier that could hold
+        it fails.
+
+        Raise `InvalidInputError` for a value that would not decode to an equal value. Also raise it
+        for iterators, generators, files and coroutines, whatever the codec: put a list of their
+        items, or their result. The previous value then stays.
 
         `ttl` and `idle_ttl` are in seconds and default to those of the cache. `tags` are names for
         `invalidate_tags`. `cost` is the number of seconds that it took to make the value.
@@ -252,7 +255,10 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return was_there
 
     def pop(self, key: Key, default: Any = MISSING) -> Any:
-        """Delete a key and return its value, or the default. Concurrent callers may get the same value."""
+        """Delete a key and return its value, or the default.
+
+        Concurrent calls may return one value twice.
+        """
         value = self.get(key, MISSING)
         if value is not MISSING:
             self._shared.stack.delete(self._name(key))
@@ -266,17 +272,20 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         for key, value in self.items():
             self._shared.stack.delete(self._name(key))
             return key, value
-        raise KeyError("there is no key")
+        raise KeyError("the cache has no keys")
 
     def __contains__(self, key: object) -> bool:
-        """Return whether `get` would return a value. This reads the value but does not count as a request."""
+        """Return whether `get` would return a value. Read the value, but count no request."""
         if not isinstance(key, str | bytes):
             return False
         entry = self._shared.lookup.peek(self._name(key), self._namespace, self._shared.clock())
         return entry is not None and self._shared.open(entry) is not None
 
     def __iter__(self) -> Iterator[Key]:
-        """Iterate over the present keys, in no order. Each key is looked up, which is slow in slow tiers."""
+        """Iterate over the present keys, in no particular order.
+
+        Look up each key, slowly in slow tiers.
+        """
         self._check_open()
         for name in self._shared.stack.names():
             key = key_of(self._namespace.prefix, name)
@@ -291,11 +300,11 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return any(True for _ in self)
 
     def items(self) -> Items[Any]:
-        """Keys and values. Keys that disappear during the iteration are skipped."""
+        """Return a view of keys and values. It skips keys that disappear during an iteration."""
         return Items(self)
 
     def values(self) -> Values[Any]:
-        """Values. Those that disappear during the iteration are skipped."""
+        """Return a view of the values. It skips those that disappear during an iteration."""
         return Values(self)
 
     aget = async_method(get, in_thread)
@@ -306,7 +315,10 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     # Invalidation.
 
     def namespace(self, name: str) -> "Cache":
-        """Return a view of the cache with its own keys, invalidated together: one per tenant or model version, say."""
+        """Return a view of the cache with its own keys, which are invalidated together.
+
+        Use one per tenant or model version, for example.
+        """
         checked_name(name, "name")
         view = object.__new__(Cache)
         view._shared, view._options, view._timeout = self._shared, self._options, self._timeout
@@ -316,14 +328,17 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     def invalidate(self) -> bool:
         """Invalidate all values of the namespace, in constant time.
 
-        From now on no read returns one of them. Return whether that survives a crash, which is so once every
-        persistent tier has it on disk.
+        From now on no read returns one of them. Return whether the invalidation survives a crash,
+        that is, whether every persistent tier has it on disk.
         """
         self._check_open()
         return self._namespace.invalidate()
 
     def invalidate_tags(self, *tags: str) -> bool:
-        """Invalidate the values of the namespace that have any of the tags. Return whether that survives a crash."""
+        """Invalidate the values of the namespace with any of the tags.
+
+        Return whether it survives a crash.
+        """
         self._check_open()
         return self._namespace.invalidate_tags(checked_tags(tags))
 
@@ -339,7 +354,10 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return cast("CacheStats", {**self._shared.counters.counts(), "tiers": self._shared.stack.stats()})
 
     def optimize(self) -> Rebalanced:
-        """Remove expired values and promote the most used values to the first tier. Return what moved."""
+        """Remove expired values and promote the most used ones to the first tier.
+
+        Return both counts.
+        """
         self._check_open()
         return rebalance(self._shared)
 
@@ -349,12 +367,18 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         self._shared.stack.move()
 
     def flush(self) -> bool:
-        """Write the values of the first tier to the next persistent tier and sync all tiers. Return whether all succeeded."""
+        """Write the values of the first tier to the next persistent tier, and sync all tiers.
+
+        Return whether all of that succeeded.
+        """
         self._check_open()
         return self._shared.flush()
 
     def close(self) -> None:
-        """Flush the cache and close its tiers. Closing twice is harmless. A process that exits flushes open caches."""
+        """Flush the cache and close its tiers. Closing twice is harmless.
+
+        A process that exits flushes open caches.
+        """
         if not self._shared.closed:
             self._shared.close_prefetchers()
             try:

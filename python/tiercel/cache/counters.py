@@ -1,4 +1,4 @@
-"""Counters of events in a cache, and warnings about those that nobody would notice."""
+"""Counters of events in a cache, and warnings about events that would go unnoticed."""
 
 import warnings
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _WARNINGS: Final = 1000
 
 @final
 class Counters:
-    """Counts events, and warns once of each kind."""
+    """Counts events, and warns once about each kind."""
 
     def __init__(self) -> None:
         self._lock = fork_lock()
@@ -42,14 +42,17 @@ class Counters:
             return dict(self._counts)
 
     def not_kept(self, namespace: str, value: object, error: Exception) -> None:
-        """Count a loaded value that could not be cached, and warn of its type once a namespace."""
+        """Count a loaded value that could not be cached, and warn once per namespace and type."""
         self.count("unkept")
         kind, where = type(value).__qualname__, _place(namespace)
         message = f"a loaded value of type {kind} cannot be kept in {where}, so every call loads it: {error}"
         self._warn_once((namespace, kind), message)
 
     def damaged_record(self, namespace: str, tier: QueuedTier) -> None:
-        """Count an unreadable record of a namespace, and warn once. Without another record the namespace begins a new epoch."""
+        """Count an unreadable record of a namespace, and warn once.
+
+        Without another record the namespace begins a new epoch.
+        """
         self.count("unread")
         kind = type(tier.backend).__name__
         message = f"{kind}: the record of {_place(namespace)} is damaged; values in that tier may no longer be returned"

@@ -9,7 +9,7 @@ TierKind: TypeAlias = Literal["Store", "Files"]
 
 # The directory of the log, by kind.
 _LOGS: Final[dict[str, TierKind]] = {".": "Store", "ledger": "Files"}
-# The magic of the record of syncs, which is in either of its two sectors.
+# The magic of the record of syncs, which may be in either of its two sectors.
 _SYNCED, _SECTOR = b"TCLS", 512
 # The magic of a log file.
 _TIER_LOG: Final = b"TCLG"
@@ -31,7 +31,7 @@ def has_log(directory: Path, magic: bytes) -> bool:
 
 
 def beginning(file: Path, size: int) -> bytes:
-    """Read the first bytes of a file. Return none if it is not a regular file or is unreadable."""
+    """Read the first bytes of a file. Return no bytes if it is unreadable or not a regular file."""
     try:
         # Opening a pipe would wait for a writer.
         if not file.is_file():

@@ -13,7 +13,7 @@ from tiercel.errors import InvalidInputError
 __all__ = ["LONG", "EntryOptions", "checked_name", "checked_seconds", "checked_tags"]
 
 LONG: Final = 200 * 366 * 86400.0
-"""Two hundred years, the longest time: more does not fit in nanoseconds."""
+"""The longest time, two hundred years: a later moment may not fit in nanoseconds."""
 
 
 class EntryOptions(NamedTuple):

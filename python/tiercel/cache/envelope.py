@@ -1,8 +1,9 @@
-"""Envelopes: metadata around a value, by which a cache decides whether the value is still valid in any tier.
+"""Envelopes: metadata around a value, from which a cache decides whether the value is still valid.
 
-`epoch` and `turn` are those of the namespace, and `written` is the time, when the load or write of the value began. So
-a value that was loaded while its namespace or one of its tags was invalidated is never returned, in whatever tier it
-is. `rust/cache/src/envelope.rs` describes the layout.
+`epoch`, `turn` and `written` describe the moment when the load or write of the value began: the
+epoch and turn of the namespace, and the time. A value that was loaded while its namespace or one of
+its tags was invalidated is therefore never returned, whichever tier holds it.
+`rust/cache/src/envelope.rs` describes the layout.
 """
 
 from typing import Final, NamedTuple
@@ -28,7 +29,7 @@ class Envelope(NamedTuple):
     fresh: int
     """When the value expires, apart from `idle`."""
     grace: int
-    """How long after it expires the value may still be returned while or because it cannot be reloaded."""
+    """How long the expired value may still be returned, during a reload or after it failed."""
     idle: int
     """How long the value may go unread; 0 for no limit."""
     touched: int
@@ -61,7 +62,7 @@ def unpack(data: bytes) -> tuple[Envelope, int] | None:
 
 
 def as_copy(data: bytes) -> bytes:
-    """Mark an entry as a copy of one in a remote tier, to which it need not and must not be written again."""
+    """Mark an entry as a copy of one in a remote tier, so that it is not written back there."""
     return joined(data[:1], b"\x01", tail(data, 2))
 
 

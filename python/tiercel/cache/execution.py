@@ -1,7 +1,7 @@
 """How a load runs: on the thread of its caller, or on an event loop.
 
-`loads.py` and `batches.py` are written once, as coroutines over an `Execution`. On a thread none of its methods suspends,
-so `run_now` runs such a coroutine to its end in one step.
+`loads.py` and `batches.py` are written once, as coroutines over an `Execution`. On a thread none of
+its methods suspends, so `run_now` runs the coroutine to its end in one step.
 """
 
 import asyncio
@@ -34,7 +34,10 @@ class Execution(Protocol):
         ...
 
     async def call(self, loader: Callable[[Any], Any], wanted: Any, async_method: str, /) -> Any:
-        """Call a loader. Only on an event loop it may return a coroutine, otherwise the error names the async method."""
+        """Call a loader. It may return a coroutine only on an event loop.
+
+        Otherwise the error names the async method.
+        """
         ...
 
     async def complete(
@@ -44,7 +47,7 @@ class Execution(Protocol):
         ...
 
     async def wait(self, flights: LoadFlights, flight: LoadFlight, until: float) -> bool:
-        """Wait for a flight up to a time of the monotonic clock. Return whether it has ended."""
+        """Wait for a flight until a time of the monotonic clock. Return whether it has ended."""
         ...
 
     def refresh(self, refresher: Refresher, what: Hashable, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -52,7 +55,7 @@ class Execution(Protocol):
         ...
 
     def loader(self, work: Callable[[Any], Coroutine[Any, Any, Any]]) -> Callable[[Any], Any]:
-        """Make a loader of a coroutine function over this execution."""
+        """Make a loader from a coroutine function that uses this execution."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Logs when a tier begins to fail in the background and when it recovers, at most once a minute.
 
-A tier in files starts over after a failure. So on a full disk it takes some values, fails, and takes some again, which
-nobody wants to read in the log each time.
+A tier on disk starts over after a failure. On a full disk it therefore accepts some values, fails,
+and accepts some again, which would fill the log.
 """
 
 import logging
@@ -31,7 +31,10 @@ class HealthLog:
         self._clock = clock
 
     def check(self, synced: Sequence[bool] = ()) -> None:
-        """Log what has changed. `synced` says for each tier whether it has just synced everything to disk."""
+        """Log what has changed.
+
+        `synced` is, for each tier, whether it has just synced everything.
+        """
         with _CHECKING:
             flushed = synced or [False] * len(self._tiers)
             events = [

@@ -1,7 +1,8 @@
 """JSON of large values, written and read in pieces.
 
-Python's `json` holds the GIL for a whole call: 0.1 to 0.5 µs for each value. So a list or dict of many values is stored
-as pieces, each the JSON of some of its entries, and an outline that says where they belong.
+Python's `json` holds the GIL for a whole call: 0.1 to 0.5 µs per value. A list or dict of many
+values is therefore stored as pieces, each the JSON of some of its entries, and an outline of where
+they belong.
 
 >>> from tiercel.cache.json_pieces import dump, load
 >>> many = {"name": "numbers", "up to 50,000": list(range(50_000))}
@@ -22,7 +23,7 @@ from tiercel.checks import MAX_DEPTH
 __all__ = ["AS_JSON", "DEEPEST", "MANY", "dump", "load"]
 
 AS_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-"""Shared, because `json.dumps` makes an encoder for each call with other than default settings."""
+"""Shared, because `json.dumps` makes an encoder for each call with non-default settings."""
 MANY: Final = 4096
 """The `weight` of a piece, which `json` reads and writes in a millisecond or two."""
 DEEPEST: Final = 3 * MAX_DEPTH + 1
@@ -34,9 +35,10 @@ DEEPEST: Final = 3 * MAX_DEPTH + 1
 #
 # The outline is a list of steps, which `load` follows:
 #
-#   n              the next n bytes are a JSON list: entries to append to the innermost open list, or alternating names and values of an object
+#   n              the next n bytes are a JSON list: entries to append to the innermost open list,
+#                  or alternating names and values of an object
 #   "[" or "{"     open a list or an object
-#   ["name"]       the key of the next one that is opened
+#   ["name"]       the key of the list or object opened next
 #   "]"            close the innermost one, which becomes an entry of the one around it
 _SIZE: Final = struct.Struct("<I")
 _Hook: TypeAlias = Callable[[dict[str, Any]], Any]
@@ -45,7 +47,10 @@ _Step: TypeAlias = int | str | list[str]
 
 
 def dump(value: Any) -> bytes:
-    """Encode a list or dict that JSON keeps. Raise `InvalidInputError` for text that UTF-8 cannot hold."""
+    """Encode a list or dict that JSON preserves.
+
+    Raise `InvalidInputError` for text with a lone surrogate.
+    """
     outline: list[_Step] = []
     pieces: list[bytes] = []
     _write(value, outline, pieces)
@@ -71,7 +76,10 @@ def _write(value: Any, outline: list[_Step], pieces: list[bytes]) -> None:
 
 
 def _parted(entries: Iterable[_Entry]) -> Iterator[list[_Entry] | _Entry]:
-    """Split entries into pieces. Lists and dicts that need several pieces of their own come alone, in order."""
+    """Split entries into pieces.
+
+    A list or dict too large for one piece comes alone, in its place.
+    """
     some: list[_Entry] = []
     total = 0
     for entry in entries:
@@ -89,7 +97,10 @@ def _parted(entries: Iterable[_Entry]) -> Iterator[list[_Entry] | _Entry]:
 
 
 def load(data: bytes, hook: _Hook | None = None) -> Any:
-    """Decode what `dump` wrote. `hook` is called for each object, as by `json.loads`. Raise an `Exception` for other bytes."""
+    """Decode what `dump` wrote. Raise an `Exception` for other bytes.
+
+    `hook` is called for each object, as by `json.loads`.
+    """
     (size,) = _SIZE.unpack_from(data)
     at = _SIZE.size + size
     root: list[Any] = []
@@ -102,7 +113,7 @@ def load(data: bytes, hook: _Hook | None = None) -> Any:
                 at += step
             case "[" | "{":
                 if len(opened) > DEEPEST:
-                    raise ValueError(f"expected at most {DEEPEST} levels within each other")
+                    raise ValueError(f"expected at most {DEEPEST} nested levels, got more")
                 opened.append((key, [] if step == "[" else {}))
                 key = None
             case [str() as key]:

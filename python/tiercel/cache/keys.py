@@ -29,7 +29,10 @@ def prefix_of(namespace: str) -> bytes:
 
 
 def record_name(namespace: str) -> bytes:
-    """Return the name of a record. No key begins like it, since names of namespaces are shorter than 65,535 bytes."""
+    """Return the name of a record.
+
+    No key begins with `_RECORD`, because names of namespaces are shorter than 65,535 bytes.
+    """
     return _RECORD + namespace.encode()
 
 

@@ -1,7 +1,7 @@
 """Copies of large values that let other Python threads run.
 
-CPython holds the GIL for the whole of a copy. It releases it between two copies, and while it joins `bytes`. So large
-values are copied in pieces, and the pieces are joined.
+CPython holds the GIL during a copy. It releases the GIL between two copies, and while it joins
+`bytes`. Large values are therefore copied in pieces, and the pieces are joined.
 """
 
 from typing import Any, Final
@@ -36,7 +36,10 @@ def array_bytes(array: "np.ndarray[Any, Any] | np.generic[Any]") -> bytes:
 
 
 def utf8(text: str, start: int = 0) -> bytes:
-    """Encode a text, from `start` on, as UTF-8. Raise `InvalidInputError` for a lone surrogate."""
+    """Encode text as UTF-8. Raise `InvalidInputError` for a lone surrogate.
+
+    `start` is the position of the text within the value, for the error message.
+    """
     if len(text) > _PIECE:
         return b"".join([utf8(text[at : at + _PIECE], start + at) for at in range(0, len(text), _PIECE)])
     try:

@@ -3,10 +3,11 @@
 A caller that reads a key in order to write what it read (a load, a promotion, a move between tiers) takes a lease
 before it reads. A write revokes all leases of its key: those taken before it began, and those taken until it has
 changed every tier. The caller checks its lease while nobody else can change the first tier, and writes nothing if it
-was revoked. A write that begins later reaches all tiers after it. Moving a value between tiers is not a write.
+was revoked. A write that begins after the check reaches every tier later than the caller. Moving a
+value between tiers is not a write.
 
-A lease is created first and then begun, under a `Finally` that ends it. So whatever is raised in between, it ends,
-and a method that is interrupted here never leaves a key marked as being written.
+A lease is created first and then begun, under a `Finally` that ends it. The lease thus ends
+whatever is raised in between, and an interrupted method never leaves a key marked as being written.
 """
 
 from typing import final
@@ -60,7 +61,7 @@ class Leases:
                 other.revoked |= other is not write
 
     def end(self, lease: Lease) -> None:
-        """End a lease or a write. Ending it twice, or without a beginning, is harmless."""
+        """End a lease or a write. Ending it twice, or before it began, is harmless."""
         with self._lock:
             lease.revoked = True
             for leases in (self._leases, self._writers):

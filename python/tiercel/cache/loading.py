@@ -50,18 +50,18 @@ class Loading:
         Concurrent callers of a key share one load (single flight), so an expiry causes no stampede. If it fails,
         one of the waiting callers tries again; if that fails too, all of them get the error.
 
-        A value that was loaded while its key was written, deleted or invalidated is returned to the callers that
-        asked before that, and is not cached. A value of a type that the codec cannot encode is not cached either:
-        all waiting callers get the same object, `stats()["unkept"]` counts it, and a `RuntimeWarning` names the
-        type, once a namespace.
+        A value that was loaded while its key was written, deleted or invalidated is returned to the
+        callers that asked before that change, and is not cached. A value of a type that the codec
+        cannot encode is not cached either: all waiting callers get the same object,
+        `stats()["unkept"]` counts it, and a `RuntimeWarning` names the type, once per namespace.
 
         Raises
         ------
         InvalidInputError
-            An argument has the wrong type or is out of range. Or the loader returned an object that can be read
-            only once, such as a generator or a file: return a list of it.
+            An argument has the wrong type or is out of range, or the loader returned an object that
+            can be read only once, such as a generator or a file: return a list of its items.
         DeadlineExceededError
-            Another caller was loading the key for `timeout` seconds.
+            Another caller was still loading the key after `timeout` seconds.
         RecursiveLoadError
             The loader asks the cache for the key that it is loading.
         """
@@ -97,10 +97,11 @@ class Loading:
         tags: Iterable[str] = (),
         timeout: float = UNSET,
     ) -> list[Any]:
-        """Return the values of keys, in their order, and load the missing ones with one call of `loader(missing)`.
+        """Return the values of keys, in their order.
 
-        `missing` lists the keys that no tier has and no other caller is loading, each once. The loader returns a
-        mapping from these keys, or a list of values in their order.
+        Load the missing ones with one call of `loader(missing)`. `missing` lists the keys that no
+        tier has and no other caller is loading, each once. The loader returns a mapping from these
+        keys, or a list of values in their order.
         """
         wanted = checked_keys(keys)
         answers = self._batch(wanted, self._entry_options(ttl, idle_ttl, tags), timeout).run(checked_loader(loader))
@@ -179,23 +180,28 @@ class Loading:
         tags: Iterable[str] = (),
         name: str | None = None,
     ) -> Any:
-        """Cache the results of a function by its name and arguments. A decorator, with or without parentheses.
+        """Cache the results of a function by its name and arguments.
 
-        The function may be a coroutine function. Its result is always returned, and cached if the codec can encode
-        it, as in `get_or_load`. A result that can be read only once is refused.
+        This is a decorator, with or without parentheses.
+
+        The function may be a coroutine function. Its result is always returned, and is cached if
+        the codec can encode it, as in `get_or_load`. A result that can be read only once is
+        refused.
 
         Arguments may be None, bool, int, float, str, bytes, tuples, lists, dicts, sets, dataclasses, enums, dates
         and times, UUIDs, paths, numpy arrays and numbers. Equal calls have the same key in every process, however
-        the arguments are passed. The order of keyword arguments, dicts and sets does not count: if the function
-        depends on it, pass a list of pairs, as `list(row.items())`.
+        the arguments are passed. The order of keyword arguments, dicts and sets does not count: if
+        the function depends on it, pass a list of pairs, such as `list(row.items())`.
 
-        `function.cache_key(*args, **kwargs)` is the key, so `cache.delete(...)` of it forgets one call.
-        `tags=["rates"]` and `cache.invalidate_tags("rates")` forget all calls of a function. `self` is an argument,
-        too: the object of a method must be one of the types above, such as a dataclass.
+        `function.cache_key(*args, **kwargs)` returns the key: pass it to `cache.delete` to forget
+        one call. `tags=["rates"]` and `cache.invalidate_tags("rates")` forget all calls of a
+        function. `self` is an argument, so the object of a method must have one of the types above,
+        such as a dataclass.
 
-        A function is identified by its module and qualified name, or by `name`. A lambda, and a function that
-        captures variables or wraps another function, needs a `name` that tells it from others made in the same
-        place. The code of the function is not part of the key.
+        A function is identified by its module and qualified name, or by `name`. A lambda, and a
+        function that captures variables or wraps another function, needs a `name` that
+        distinguishes it from others made in the same place. The code of the function is not part
+        of the key.
 
         Raises
         ------
@@ -249,9 +255,9 @@ class Loading:
         limits of loads and bytes per second. It switches itself off when more than half of its last 256 prefetches
         were wasted. Its `stats()` return how useful it was, and `close()` stops it.
 
-        Prefetched values get the options given here, not those of later requests: pass the same `ttl`, `idle_ttl`
-        and `tags`. `tags` may be a function of the key. If that raises, the value is not cached, and the failure is
-        counted.
+        Prefetched values get the options passed here, not those of later requests: pass the same
+        `ttl`, `idle_ttl` and `tags`. `tags` may be a function of the key. If it raises, the value
+        is not cached, and the failure is counted.
 
         Raises
         ------
@@ -283,7 +289,10 @@ class Loading:
         return made
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """Predict at most `limit` keys to follow a key, or the last request, most likely first. Empty without `prefetch`."""
+        """Predict at most `limit` keys that follow a key, or the last request, likeliest first.
+
+        The list is empty without `prefetch`.
+        """
         self._check_open()
         if key is not None:
             self._name(key)
@@ -310,7 +319,7 @@ class Loading:
         return answer
 
     def _get_fast(self, name: bytes, now: int) -> Any:
-        """Return a value of the first tier, if the fast path applies."""
+        """Return a value of the first tier if the fast path applies, otherwise `MISSING`."""
         data = self._shared.stack.get_fast(name, self._namespace.epoch, now)
         try:
             return MISSING if data is None else self._shared.codec.decode(data)

@@ -1,4 +1,4 @@
-"""Loads of a value that no tier has, written once for threads and event loops (see `execution.py`)."""
+"""Loads a missing value. Written once for threads and event loops (see `execution.py`)."""
 
 from collections.abc import Callable
 from time import monotonic, perf_counter
@@ -24,7 +24,7 @@ Loader = Callable[[Any], Any]
 
 
 class Load(NamedTuple):
-    """A request of a key that may have to be loaded."""
+    """A request for a key that may have to be loaded."""
 
     shared: Shared
     namespace: Namespace
@@ -32,10 +32,10 @@ class Load(NamedTuple):
     name: bytes
     options: EntryOptions
     timeout: float
-    """Seconds to wait for another caller that loads the key."""
+    """Seconds to wait for another caller that is loading the key."""
 
     def run(self, loader: Loader) -> Answer:
-        """Return the value from a tier, or loaded by this caller or by another one."""
+        """Return the value from a tier, or let this caller or another one load it."""
         answer, stale = self.find()
         # Without a coroutine, which would cost more than the rest of a hit.
         return run_now(self._load, loader, stale, ON_THREAD) if answer is None else self._hit(answer, loader, ON_THREAD)
@@ -81,7 +81,7 @@ class Load(NamedTuple):
         return self.classify(*self.shared.lookup.find(self.name, self.namespace, now), now)
 
     def classify(self, entry: Entry | None, stale: Entry | None, now: int) -> tuple[Answer | None, Entry | None]:
-        """Return what was found as an answer, or else the stale entry."""
+        """Turn what was found into an answer, or else return the stale entry."""
         if entry is not None and (answer := self.shared.open(entry)) is not None:
             return answer, None
         if stale is not None and now < stale.envelope.end + int(self.options.stale * SECOND):
@@ -92,11 +92,14 @@ class Load(NamedTuple):
         return None, stale
 
     def needs_refresh(self, answer: Answer) -> bool:
-        """Whether to refresh the value: it is stale, and no failure was too recent."""
+        """Whether to refresh the value: it is stale, and its last failure is long enough ago."""
         return answer.stale and not self.shared.backoff.is_pausing(self.name)
 
     def flight(self, on: Execution, failed: LoadFlight | None = None) -> LoadFlight:
-        """Create a flight that starts now, or the successor of a failed one. The caller must end it, whether it leads or not."""
+        """Create a flight that starts now, or the successor of a failed one.
+
+        The caller must end it, whether it leads or not.
+        """
         flight = LoadFlight(
             self.key,
             self.name,
@@ -110,7 +113,10 @@ class Load(NamedTuple):
         return flight
 
     def join(self, new: LoadFlight, failed: LoadFlight | None = None) -> LoadFlight:
-        """Return the flight of the key, or the successor of the failed one. If it is the new one, the caller leads."""
+        """Return the flight of the key, or the successor of the failed one.
+
+        If it is the new one, the caller leads.
+        """
         single_flight = self.shared.single_flight
         if failed is None:
             refuse_own(single_flight, self.name)
@@ -148,11 +154,17 @@ class Load(NamedTuple):
         return answer
 
     def _may_join(self, flight: LoadFlight) -> bool:
-        """Whether the result of a flight will do. It must have all tags by which the caller wants to invalidate it."""
+        """Whether the caller may use the result of a flight.
+
+        It must have all tags of the caller.
+        """
         return self._is_valid(flight) and set(self.options.tags) <= set(flight.tags)
 
     def _may_leave_it(self, flight: LoadFlight) -> bool:
-        """Whether a refresh may rely on a flight. One that takes longer than a caller would wait may never complete."""
+        """Whether a refresh may rely on a flight.
+
+        One that takes longer than a caller would wait may never complete.
+        """
         return self._may_join(flight) and monotonic() - flight.started <= self.timeout
 
     def _is_valid(self, flight: LoadFlight) -> bool:
@@ -160,7 +172,10 @@ class Load(NamedTuple):
         return self.namespace.is_load_valid(flight.epoch, flight.turn, (*flight.tags, *self.options.tags))
 
     async def _refresh(self, loader: Loader, on: Execution) -> None:
-        """Reload a stale value, unless another caller does so. Nobody waits for the result; a failure is counted."""
+        """Reload a stale value, unless another caller is doing so.
+
+        Nobody waits for the result; a failure is counted.
+        """
         new = self.flight(on)
         with Finally(self.end, new):
             if self.begin_refresh(new):
@@ -182,12 +197,15 @@ class Load(NamedTuple):
             return self.complete(flight, value, cost)
 
     def end_completed(self, flight: LoadFlight) -> None:
-        """End a flight whose value was stored, or could not be."""
+        """End a flight, whether or not its value could be stored."""
         flight.is_completing = False
         self.end(flight)
 
     def complete(self, flight: LoadFlight, value: Any, cost: float) -> Answer:
-        """Cache what was loaded, unless it is outdated, and end the flight. The callers get the value in any case."""
+        """Cache what was loaded, unless it is outdated, and end the flight.
+
+        The callers get the value in any case.
+        """
         shared = self.shared
         loaded: Loaded = Uncached(value)
         trouble: Exception | None = None
@@ -211,7 +229,10 @@ class Load(NamedTuple):
         return Answer(value, None, stale=False, age=cost)
 
     def fail(self, flight: LoadFlight, error: BaseException, stale: Entry | None) -> Answer:
-        """End a flight with an error. Return the stale value instead of raising the error, if fail-safe allows that."""
+        """End a flight with an error.
+
+        Return the stale value if fail-safe allows that, or raise the error.
+        """
         is_outdated = self.give_up(flight, error)
         answer = None if is_outdated else self.fail_safe_answer(error, stale)
         if answer is None:
@@ -222,14 +243,17 @@ class Load(NamedTuple):
         """End a flight with an error. Return whether the key was written meanwhile."""
         is_outdated = flight.lease.revoked
         if flight.refreshes:
-            # Before the next refresh can begin.
+            # This must happen before the next refresh can begin.
             self.shared.backoff.failed(self.name)
         self.shared.single_flight.fail(flight, error)
         self.shared.counters.count("load_failures")
         return is_outdated
 
     def fail_safe_answer(self, error: BaseException, stale: Entry | None) -> Answer | None:
-        """Return the stale value for a failed load, if fail-safe allows that. Errors of the caller and interruptions are always raised."""
+        """Return the stale value for a failed load if fail-safe allows that, otherwise None.
+
+        It never hides errors of the caller, or interruptions.
+        """
         if isinstance(error, RecursiveLoadError | InvalidInputError) or not isinstance(error, Exception):
             return None
         now = self.shared.clock()

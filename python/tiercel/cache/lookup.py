@@ -16,7 +16,7 @@ from tiercel.cache.tier_stack import TierStack
 
 __all__ = ["PROMOTE_AT", "Lookup"]
 
-# Requests of a key from which on its value is promoted to the first tier.
+# The number of requests for a key at which its value is promoted to the first tier.
 PROMOTE_AT: Final = 2
 # A read is recorded once an eighth of the idle time has passed since the last recorded one.
 _TOUCH: Final = 8
@@ -30,7 +30,10 @@ class Lookup:
         self._stack = stack
 
     def find(self, name: bytes, namespace: Namespace, now: int) -> tuple[Entry | None, Entry | None]:
-        """Return a valid value, or else an expired one within its grace period. The key must already be counted as requested."""
+        """Return a valid value, or else an expired one within its grace period.
+
+        The request must already be counted.
+        """
         entry, stale = self._classify(0, self._stack.tiers[0].get(name), namespace, now)
         if entry is not None:
             self._touch(entry, name, now)
@@ -52,7 +55,7 @@ class Lookup:
     def find_many(
         self, names: Sequence[bytes], namespace: Namespace, now: int
     ) -> list[tuple[Entry | None, Entry | None]]:
-        """Do the same for many keys, with one call of each tier."""
+        """Do the same for many keys, with one call per tier, and count the requests."""
         uses = {name: self._stack.sketch.add(name) for name in names}
         found: dict[bytes, tuple[Entry | None, Entry | None]] = {}
         missing = list(uses)

@@ -12,7 +12,7 @@ from tiercel.errors import InvalidInputError
 __all__ = ["memoized"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-# Loads the value of a key, and takes the options by keyword.
+# Returns or loads the value of a key. Options are keywords.
 _Loads: TypeAlias = Callable[Concatenate[bytes, Callable[[Any], Any], ...], Any]
 # The longest call in a message, in characters.
 _SHOWN: Final = 120
@@ -31,7 +31,7 @@ class _CallKey(bytes):
         try:
             named = [f"{name}={_SHORT.repr(value)}" for name, value in self.kwargs.items()]
             shown = ", ".join([*map(_SHORT.repr, self.args), *named])
-        except Exception:  # noqa: BLE001 - whatever the arguments raise, the message is of another error
+        except Exception:  # noqa: BLE001 - arguments may raise anything, and the message is about another error
             shown = "..."
         return f"{name}({shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
 

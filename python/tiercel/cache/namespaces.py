@@ -115,14 +115,15 @@ class Namespace:
         return not envelope.tags or known.are_tags_valid(envelope.tags, envelope.turn)
 
     def is_load_valid(self, epoch: int, turn: int, tags: Iterable[str]) -> bool:
-        """Do the same for a load; `tags` are those of the load and of the caller who wants its value."""
+        """Do the same for a load. `tags` are those of the load and of the caller."""
         known = self._known
         return epoch == known.epoch and known.are_tags_valid(tags, turn)
 
     def ensure_record(self) -> None:
-        """Write the record to tiers without one, before a first value gets there.
+        """Write the record to tiers without one, before the first value arrives there.
 
-        The record need not be synced: a crash loses the newest writes of a tier, so with the record it loses the values.
+        The record need not be synced: a crash loses the newest writes of a tier, so one that loses
+        the record also loses the values, which came later.
         """
         if self._has_record:
             return
@@ -168,14 +169,14 @@ class Namespace:
             found = self._read()
             self._learn(found)
             if any(read.state is not None and before.is_behind(read.state) for _, read in found):
-                # Values that other processes have written meanwhile are invalidated, too.
+                # Also invalidate the values that other processes have written meanwhile.
                 with self._lock:
                     self._known = change(self._known)
             self._remember(begun=True)
             kept = self._write(found)
             for tier, _ in found:
                 kept &= tier.backend.flush()
-            # A tier that missed the invalidation must not be asked what is valid.
+            # Keep the state here: a tier that missed the invalidation does not know what is valid.
             self._hold(unless=kept)
             return kept
 

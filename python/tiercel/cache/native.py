@@ -7,7 +7,7 @@ __all__ = ["JSON", "MSGPACK", "Kinds", "weight"]
 
 
 class Kinds(NamedTuple):
-    """The types that a format keeps."""
+    """The types that a format preserves."""
 
     values: frozenset[type]
     keys: frozenset[type]
@@ -18,10 +18,12 @@ MSGPACK: Final = Kinds(JSON.values | {bytes}, JSON.values | {bytes})
 
 
 def weight(value: object, kinds: Kinds, levels: int) -> int:
-    """Count the values within a value, including itself. Return 0 if the format would not keep a type.
+    """Count the values within a value, including itself.
 
-    Every 32 characters of a text count as one value more. At most `levels` lists and dicts may be nested. Subclasses,
-    such as members of an IntEnum, would decode to their base class.
+    Return 0 if the format would change a type.
+
+    Every 32 characters of a text count as one more value. At most `levels` lists and dicts may be
+    nested. Subclasses, such as members of an IntEnum, would decode to their base class.
     """
     kind = type(value)
     inner: Iterable[object]
@@ -37,7 +39,7 @@ def weight(value: object, kinds: Kinds, levels: int) -> int:
     else:
         inner = (value,)
         total = 1
-    # Most of the contents are plain, and a call for each would take longer than all the rest.
+    # Most of the contents are plain, and one call for each would take longer than all the rest.
     for each in inner:
         kind = type(each)
         if kind is str:

@@ -1,7 +1,8 @@
 """Small thread pools whose threads start when there is work and end when there is none.
 
-`concurrent.futures` does not fit: a process that exits waits for its threads, although a call of a remote tier may hang
-for good, and a signal can leave a lock held in `submit`. A job must not wait for another job of its pool.
+`concurrent.futures` does not fit: a process that exits waits for its threads, although a call to a
+remote tier may hang forever, and a signal can leave a lock held in `submit`. A job must not wait
+for another job of its pool.
 """
 
 import asyncio
@@ -92,12 +93,16 @@ class Pool:
                 self._unfinished -= 1
 
 
-# Used by the coroutines of all caches. The threads of an event loop will not do: all of them may wait for loads of this cache.
+# Used by the coroutines of all caches. The threads of an event loop will not do: all of them may be
+# waiting for loads of this cache.
 _POOL: Final = Pool(_THREADS, "tiercel coroutine")
 
 
 def in_thread(work: Callable[..., _Result], *arguments: Any) -> "asyncio.Future[_Result]":
-    """Run work on a thread and return its future. The work begins at once, and is done even if nobody awaits it."""
+    """Run work on a thread and return its future.
+
+    The work begins at once, and is done even if nobody awaits it.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[_Result] = loop.create_future()
     future.add_done_callback(_looked_at)
@@ -112,7 +117,7 @@ def in_thread(work: Callable[..., _Result], *arguments: Any) -> "asyncio.Future[
             return
         try:
             result, error = context.run(work, *arguments), None
-        except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
+        except BaseException as raised:  # noqa: BLE001 - whoever awaits the future gets it
             result, error = None, raised
         # Nobody waits on a closed loop.
         with suppress(RuntimeError):

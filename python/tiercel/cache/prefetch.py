@@ -33,11 +33,11 @@ from tiercel.threads import start as start_thread
 __all__ = ["PrefetchStats", "Prefetcher"]
 
 _JUDGED: Final = 256
-"""The most recent prefetches, by which a prefetcher judges itself."""
+"""The number of recent prefetches by which a prefetcher judges itself."""
 _WAITING: Final = 64
-"""Predictions in the queue."""
+"""The most predictions in the queue."""
 _LINGER: Final = 1.0
-"""Seconds that an idle worker stays: starting a thread costs a request as much as many hits."""
+"""Seconds that an idle worker stays, because starting a thread costs as much as many hits."""
 
 
 class PrefetchStats(TypedDict):
@@ -50,11 +50,11 @@ class PrefetchStats(TypedDict):
     prefetched: int
     """Keys that were loaded ahead of a request."""
     bytes: int
-    """Bytes of these."""
+    """Their size in bytes."""
     used: int
     """Prefetched keys that were requested and found."""
     wasted: int
-    """Prefetched keys that were not requested within the window, had left by then, or could not be loaded."""
+    """Prefetched keys that failed to load, or were not requested and found within the window."""
     failures: int
     """Loads that raised an error."""
     precision: float | None
@@ -77,7 +77,7 @@ class _Budget:
         """Return the seconds until something may be spent."""
         self._left = min(self._rate, self._left + (now - self._at) * self._rate)
         self._at = now
-        # Slightly more than until nothing is owed, when nothing could be spent yet.
+        # Slightly longer than until the balance is 0, because spending needs more than that.
         return 0.0 if self._left > 0 else 1e-3 - self._left / self._rate
 
     def spend(self, amount: float) -> None:
@@ -91,17 +91,19 @@ def _on_a_thread(work: Callable[[], None]) -> None:
 class Prefetcher(Handle):
     """Learns which keys follow which, and loads those that are likely to be requested next.
 
-    It loads only while there are no requests, within its limits, and only keys that have followed at least 80% of the
-    time, by the lower bound of a confidence interval (see `Associations`). It compares what it loaded with what was then
-    requested, and switches itself off when more than half of its last 256 prefetches were wasted. Its thread starts with
-    the first prediction and ends after a second without work.
+    It loads only while there are no requests, within its limits, and only keys that have followed
+    at least 80% of the time, by the lower bound of a confidence interval (see `Associations`). It
+    compares what it loaded with the requests that came, and switches itself off when more than half
+    of its last 256 prefetches were wasted. Its thread starts with the first prediction and ends
+    after a second without work.
 
     Parameters
     ----------
     cache
-        Says by `key in cache` what need not be loaded.
+        The cache. A key is not loaded if `key in cache`.
     load
-        Loads a key into the cache and returns its size in bytes. It must not record a request. Its errors are counted.
+        Loads a key into the cache and returns its size in bytes. It must not record a request. Its
+        errors are counted.
     idle
         Seconds without a request after which loading begins.
     loads_per_second, bytes_per_second
@@ -109,7 +111,7 @@ class Prefetcher(Handle):
     associations
         The model, by default a new one.
     clock, start
-        Returns the time in seconds, and runs the worker.
+        Functions that return the time in seconds, and that run the worker.
 
     Raises
     ------
@@ -163,7 +165,8 @@ class Prefetcher(Handle):
                 if self._waiting and not self._has_worker:
                     starts.append(True)
                     self._has_worker = True
-            # No thread can start, as while Python exits: requests go on, and the next one tries again.
+            # No thread can start, for example while Python exits. Requests go on, and the next one
+            # tries again.
             with suppress(RuntimeError):
                 if starts:
                     self._start(self._work)
@@ -190,7 +193,7 @@ class Prefetcher(Handle):
         self._expect(self._associations.predict())
 
     def predict(self, key: Key | None = None, limit: int = 8) -> list[Prediction]:
-        """Predict keys to follow a key, or the last request, most likely first."""
+        """Predict at most `limit` keys that follow a key, or the last request, likeliest first."""
         with self._lock:
             return self._associations.predict(key, limit)
 
@@ -230,7 +233,7 @@ class Prefetcher(Handle):
             if not self._waiting:
                 return _LINGER - quiet
             wait = max(self._idle - quiet, self._loads.wait(now), self._bytes.wait(now))
-            # Less than the rounding error of time differences does not count.
+            # A wait below the rounding error of time differences does not count.
             if wait > 1e-6:
                 return wait
             key, _ = self._waiting.popitem()
@@ -261,7 +264,7 @@ class Prefetcher(Handle):
                 self._judge(used=False)
 
     def _expect(self, predictions: list[Prediction]) -> None:
-        """Queue predictions, with the most likely of the last request in front."""
+        """Queue predictions. The likeliest one for the last request is next."""
         if predictions and not self._waiting:
             self._woken.open()
         for prediction in reversed(predictions):

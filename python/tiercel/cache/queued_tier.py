@@ -71,7 +71,10 @@ class Latency(TypedDict):
     p95: float
     p99: float
     buckets: dict[float, int]
-    """The number of reads by the time that they took less than. Reading many keys at once is one read."""
+    """The number of reads by an upper bound of their time.
+
+    Reading many keys at once is one read.
+    """
 
 
 class CacheTierStats(TypedDict):
@@ -100,11 +103,11 @@ class CacheTierStats(TypedDict):
     waiting
         Values and deletions in the queue.
     latency
-        Read latencies: `p50`, `p95` and `p99` in seconds, and `buckets`, the number of reads by the time that
-        they took less than.
+        Read latencies: `p50`, `p95` and `p99` in seconds, and `buckets`, the number of reads by an
+        upper bound of their time.
     own
-        The counters of the tier itself, which include calls by others: the keys of `TierStats`, or of
-        `RemoteTierStats` for a remote tier.
+        The counters of the tier itself, which include calls by others, with the keys of
+        `TierStats`, or of `RemoteTierStats` for a remote tier.
     """
 
     tier: str
@@ -142,7 +145,7 @@ class PendingWrite:
 
 @final
 class Move:
-    """An operation that is being applied. Meanwhile nobody can say what the tier has."""
+    """An operation that is being applied. Until it ends, the contents of the tier are uncertain."""
 
     __slots__ = ("name", "waits")
 
@@ -215,7 +218,10 @@ class QueuedTier:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether whoever adds to the queue should also drain it, so that write-through values need not be dropped."""
+        """Whether whoever adds to the queue should also drain it.
+
+        This keeps write-through values from being dropped.
+        """
         return len(self.queue) > _LONG or (self.is_local and self._queued_bytes > self._capacity // 2)
 
     def enqueue(self, name: bytes, data: bytes | None, *, through: bool = False) -> None:
@@ -258,12 +264,15 @@ class QueuedTier:
         self._moving, self.queue, self._queued_bytes = set(), OrderedDict(), 0
 
     def _oldest_value(self) -> bytes | None:
-        """Return the key of the oldest value that may be dropped. Write-through to a local tier is fast, so it is never dropped."""
+        """Return the key of the oldest value that may be dropped.
+
+        Values that are written through to a local tier are never dropped, because that is fast.
+        """
         values = ((name, waits) for name, waits in self.queue.items() if waits.data is not None)
         return next((name for name, waits in values if not (waits.through and self.is_local)), None)
 
     def _set(self, name: bytes, waits: PendingWrite) -> None:
-        """Queue an operation in one step, so that no reader sees what is below."""
+        """Queue an operation in one step, so that no reader sees an older value of the tier."""
         if not self.queue:
             # A signal may have interrupted a change of this sum.
             self._queued_bytes = 0
@@ -298,7 +307,10 @@ class QueuedTier:
 
 
 def as_name(key: Key) -> bytes:
-    """A key of a tier as bytes. A cache only writes bytes; any other key in a tier is not its own."""
+    """Return a key of a tier as bytes.
+
+    A cache writes only bytes; other keys in a tier are not its own.
+    """
     return key if isinstance(key, bytes) else key.encode()
 
 

@@ -1,4 +1,4 @@
-"""Rearranges the values of all tiers by their recent use."""
+"""Rearranges the values of all local tiers by their recent use."""
 
 from typing import NamedTuple
 
@@ -34,9 +34,10 @@ class _Found(NamedTuple):
 
 
 def rebalance(shared: Shared) -> Rebalanced:
-    """Remove expired and invalidated values, and exchange the best values of lower tiers for the worst of the first one.
+    """Remove expired and invalidated values, and exchange values between the tiers.
 
-    Remote tiers are left alone, since every read would be a call.
+    The best values of lower tiers replace the worst ones of the first tier. Remote tiers are left
+    alone, because every read would be a remote call.
     """
     stack = shared.stack
     removed = _remove_old(shared)

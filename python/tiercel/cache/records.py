@@ -1,7 +1,7 @@
 """The state of a namespace, and its record in a persistent tier.
 
-Processes that share a tier read its record before they write it, and merge both states. Merging is independent of
-order, so all processes end up with the same state and no invalidation is lost.
+Processes that share a tier read its record before they write it, and merge both states. The order
+of merging does not matter, so all processes end up with the same state and no invalidation is lost.
 """
 
 import json
@@ -12,7 +12,8 @@ from tiercel.cache.queued_tier import QueuedTier
 
 __all__ = ["Memo", "NamespaceState", "RecordRead", "read_memo", "read_record", "write_memo", "write_record"]
 
-# The largest epoch or turn in a record. Envelopes have 64 bits for each, so there is always room to count on.
+# The largest epoch or turn in a record. Envelopes have 64 bits for each, so counting can always go
+# on.
 _MOST: Final = 2**64 - 2**32
 
 # Invalidated tags that are remembered individually. Beyond that, the older half is merged into one turn for all tags.
@@ -45,8 +46,9 @@ class NamespaceState(NamedTuple):
     def joined(self, other: Self) -> Self:
         """Merge two states.
 
-        The later epoch wins. But an epoch that began for want of a record loses to any other, and of two such the
-        earlier one wins, because the process that began the later one had not seen it.
+        The later epoch wins. But an epoch that began because no record was found loses to any
+        other. Of two such epochs the earlier one wins, because the process that began the later one
+        had not seen it.
         """
         if self.epoch != other.epoch:
             return max(self, other, key=lambda each: (not each.is_first, -each.epoch if each.is_first else each.epoch))
@@ -55,7 +57,7 @@ class NamespaceState(NamedTuple):
         return self._replace(is_first=is_first, turn=turn, floor=max(self.floor, other.floor), tags=tags).shortened()
 
     def is_behind(self, other: Self) -> bool:
-        """Whether values may have been written under the other state that this one has not seen."""
+        """Whether the other state is newer, and may have values that this one has not seen."""
         joined = self.joined(other)
         return (joined.epoch, joined.turn) != (self.epoch, self.turn)
 
@@ -78,7 +80,10 @@ class RecordRead(NamedTuple):
 
 
 def read_record(tier: QueuedTier, name: bytes) -> RecordRead | None:
-    """Read a record from a tier. Return None if the tier does not answer, so it may have a record or not."""
+    """Read a record from a tier.
+
+    Return None if the tier does not answer: it may have a record or not.
+    """
     # Local tiers always answer.
     patiently = getattr(tier.backend, "get_patiently", None)
     answers, record = (True, tier.backend.get(name)) if patiently is None else patiently(name)

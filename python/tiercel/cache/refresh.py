@@ -1,7 +1,7 @@
 """Refreshes of stale values in the background, for stale-while-revalidate.
 
-A key is queued once, and its flight begins when its turn comes. So a caller that cannot use the stale value loads the
-key at once and does not wait for the queue.
+A key is queued once, and its flight begins only when its turn comes. A caller that cannot use the
+stale value can therefore load the key at once, without waiting for the queue.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from tiercel.cache.waiting import context_of_nobody
 
 __all__ = ["Refresher"]
 
-# Concurrent refreshes on threads, and on each event loop.
+# The most concurrent refreshes on threads, and on each event loop.
 _MOST: Final = 8
-# Keys in a queue. Further keys are queued when they are requested again.
+# The most keys in a queue. Further keys are queued when they are requested again.
 _ROOM: Final = 10_000
 
 
@@ -33,7 +33,7 @@ class Refresher:
         """Queue a refresh on a thread, unless the same one is queued."""
         if len(self._due) < _ROOM:
             self._due.setdefault(what, work)
-        # A signal here may leave a refresh queued for which no job was submitted.
+        # A signal here may leave a queued refresh without a job.
         if self._pool.waiting < len(self._due):
             self._pool.submit(self._work)
 

@@ -123,7 +123,8 @@ def _two_tiers(
     second = below * _entry(Store(directory / "measure", 1 << 20), value)
     with Cache([Memory(first), Store(directory / "store", second)], write="back") as cache:
         for request, _ in requests:
-            # Put without a cost, because values that are slow to load stay longer; and moved down at once.
+            # Put without a cost, because values that are slow to load stay longer, and move down at
+            # once.
             if cache.get(keys[request]) is None:
                 cache[keys[request]] = value
             cache.wait_idle()

@@ -87,7 +87,7 @@ class Shared:
             return known
         while True:
             changes = self._epochs.changes
-            # Without the lock: it reads from tiers, which may be slow.
+            # Outside the lock, because this reads from tiers, which may be slow.
             made = Namespace(name, self.stack, self._epochs, self.counters, self._held)
             with self._lock:
                 # Another caller may have created, changed and dropped it meanwhile.
@@ -108,7 +108,10 @@ class Shared:
                 namespace.prefetcher.close()
 
     def keep_records(self) -> bool:
-        """Write the records of all known namespaces to tiers that have lost them. Return success."""
+        """Write the records of all known namespaces to tiers that lost them.
+
+        Return whether all have them.
+        """
         if not any(tier.is_persistent for tier in self.stack.tiers):
             return True
         kept = True
@@ -168,7 +171,7 @@ _SHARED: Final[WeakSet[Shared]] = WeakSet()
 
 
 def _finish_all() -> None:
-    """Flush open caches before the process exits, and finish the queues of caches that nobody references."""
+    """Flush open caches before the process exits, and finish the queues of unreferenced caches."""
     for shared in list(_SHARED):
         # Tiers may raise anything, and the others must still be flushed.
         with suppress(Exception):

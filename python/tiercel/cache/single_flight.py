@@ -1,4 +1,4 @@
-"""Single flight of loads: of all callers that miss a key, one loads it and the others wait.
+"""Single flight of loads: one of the callers that miss a key loads it, and the others wait.
 
 ```
 join --> leads? --yes--> load --> complete(data) --------> all waiting callers get the data
@@ -22,7 +22,7 @@ __all__ = ["Failed", "HandedOver", "LoadFlight", "LoadFlights", "Loaded", "Uncac
 
 
 class Uncached(NamedTuple):
-    """A value that the codec cannot encode: all waiting callers get this object itself."""
+    """A value that the codec cannot encode: all waiting callers get this very object."""
 
     value: Any
 
@@ -46,7 +46,7 @@ _HANDED_OVER: Final = Failed(HandedOver())
 
 @final
 class LoadFlight(Flight[bytes | Uncached | Failed]):
-    """A value that is being loaded, or is going to be."""
+    """A value that is being loaded, or will be."""
 
     def __init__(
         self, key: Key, name: bytes, version: tuple[int, int], begun: int, tags: tuple[str, ...], *, is_retry: bool
@@ -70,7 +70,7 @@ class LoadFlight(Flight[bytes | Uncached | Failed]):
         self._loop: ref[asyncio.AbstractEventLoop] | None = None
 
     def belongs_to(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Mark the flight as led on an event loop, with which it ends."""
+        """Mark the flight as led on an event loop. It ends when the loop is closed."""
         self._loop = ref(loop)
 
     @property
@@ -97,7 +97,7 @@ class LoadFlight(Flight[bytes | Uncached | Failed]):
 
 @final
 class LoadFlights(SingleFlight[LoadFlight]):
-    """The loads of a cache, at most one a key."""
+    """The loads of a cache, at most one per key."""
 
     def __init__(self, leases: Leases) -> None:
         super().__init__()
@@ -142,6 +142,6 @@ class LoadFlights(SingleFlight[LoadFlight]):
             flight.outcome = _HANDED_OVER
         self.remove(flight)
         flight.end(_HANDED_OVER)
-        # In this order: first nobody joins the flight any more, and then nobody asks for its lease.
+        # In this order: its lease may end only after nobody can join the flight any more.
         self._leases.end(flight.lease)
         return is_handed_over

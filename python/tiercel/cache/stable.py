@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["known_by", "stable_key"]
 
-# The hash covers a tree of values. Each is a tag, the length of its body (u64) and its body, which may hold further values.
-# Such an encoding can be parsed in one way only, so different trees are different bytes.
+# The hash covers a tree of values. Each is a tag, the length of its body (u64) and its body, which
+# may hold further values. This encoding can be parsed in only one way, so different trees have
+# different bytes.
 _SIZE: Final = struct.Struct("<Q")
 _VERSION: Final = b"tiercel call 1"
 
@@ -46,10 +47,11 @@ def stable_key(
 ) -> bytes:
     """Return the key of a call: 32 bytes, equal in every process and on every machine for equal calls.
 
-    Arguments are bound to the parameters of the function and defaults are filled in, so it does not matter how they are
-    passed. Values of different types differ: 1, 1.0, True and "1" are four arguments, and 0.0 and -0.0 are two. The
-    order of dicts and sets does not count. Whatever else the function depends on is not part of the key: global
-    variables, its code, and for a function with a `name` also the variables it captures and the function it wraps.
+    Arguments are bound to the parameters of the function and defaults are filled in, so it does not
+    matter how they are passed. Values of different types differ: 1, 1.0, True and "1" are four
+    arguments, and 0.0 and -0.0 are two. The order of dicts and sets does not count. The key ignores
+    everything else that the function depends on: global variables, its code, and for a function
+    with a `name` also the variables it captures and the function it wraps.
 
     Parameters
     ----------
@@ -65,8 +67,9 @@ def stable_key(
     Raises
     ------
     InvalidInputError
-        An argument has another type, or the function is not made by def. Or it has no `name`, and captures variables or
-        wraps another function, so that others would have the same key.
+        An argument has another type, or the function is not made by def. Or it has no `name`, and
+        captures variables or wraps another function, so that other functions would have the same
+        key.
     TypeError
         The arguments do not match the signature.
     """
@@ -89,7 +92,10 @@ class _MisfitError(Exception):
 
 
 def known_by(function: Callable[..., Any], name: str | None) -> tuple[bytes, inspect.Signature]:
-    """Return the identity of a function or method, and its signature. Raise `InvalidInputError` if it has no identity."""
+    """Return the identity of a function or method, and its signature.
+
+    Raise `InvalidInputError` if it has no identity.
+    """
     function = function.__func__ if inspect.ismethod(function) else function
     # Other callables may hold hidden state, and some have no name.
     if not inspect.isfunction(function):
@@ -99,7 +105,7 @@ def known_by(function: Callable[..., Any], name: str | None) -> tuple[bytes, ins
 
 @lru_cache(maxsize=1024)
 def _known(function: FunctionType, name: str | None) -> tuple[bytes, inspect.Signature]:
-    # A function may take other arguments than the one it wraps.
+    # A function may take different arguments from the one it wraps.
     signature = inspect.signature(function, follow_wrapped=False)
     if name is not None:
         return _tagged(b"F", name.encode()), signature

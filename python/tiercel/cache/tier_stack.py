@@ -7,12 +7,12 @@ put ----> first tier ---evicted---> queue --admitted?--> second tier ---evicted-
 ```
 
 `put` also writes through to the first persistent tier below, by the same queue but without the admission check.
-A promoted value stays below too, so that demoting it again costs no write. Copies of values of a remote tier are
-marked as copies, because another process may have written there since.
+A promoted value also stays below, so that demoting it again costs no write. Copies of values of a
+remote tier are marked as copies, because another process may have written there since.
 
-A write or deletion of a key queues a deletion for each lower tier that may have the key. So a call waits for the
-first tier only, and no reader sees a replaced value. One thread drains the queues (`mover.py`) and makes the tiers
-write their buffers to their files.
+A write or deletion of a key queues a deletion for each lower tier that may have the key. A call
+therefore waits only for the first tier, and no reader sees a replaced value. One thread drains the
+queues (`mover.py`) and makes the tiers write their buffers to their files.
 """
 
 import threading
@@ -61,18 +61,24 @@ class TierStack:
         if write is None and lasting is not None and not self.tiers[lasting].is_local:
             lasting = None
         self._write_through_at = None if write == "back" else lasting
-        # A first tier with files buffers writes, too.
+        # A first tier with files also buffers writes.
         self._first_buffers = write != "back" and isinstance(first, PersistentTier)
 
     def get_fast(self, name: bytes, epoch: int, now: int) -> bytes | None:
-        """Return a value of the first tier without its envelope, if the fast path applies. Count the request."""
+        """Return a value of the first tier without its envelope, and count the request.
+
+        Return None if the fast path does not apply.
+        """
         if self._fast_path is None:
             self.sketch.add(name)
             return None
         return self._fast_path.get(name, epoch, now)
 
     def write(self, name: bytes, data: bytes, own: Lease | None = None) -> bool:
-        """Replace the value in all tiers unless the lease `own` was revoked. Return whether a tier keeps the value."""
+        """Replace the value in all tiers unless the lease `own` was revoked.
+
+        Return whether a tier keeps the value.
+        """
         write = Lease(name)
         with Finally(self.leases.end, write):
             self.leases.begin_write(write, own)
@@ -95,12 +101,12 @@ class TierStack:
             return there == data and self._delete(name, None, lease)
 
     def memo(self, record: bytes) -> bytes | None:
-        """Return what a first tier in memory has under the name of a record."""
+        """Return what the first tier has under the name of a record, if that tier is in memory."""
         first = self.tiers[0]
         return None if first.is_persistent else first.backend.get(record)
 
     def keep_memo(self, record: bytes, memo: bytes) -> None:
-        """Store a memo in a first tier in memory. It never moves to another tier, not even when evicted."""
+        """Store a memo in the first tier, if that is in memory. It never moves to another tier."""
         first, put = self.tiers[0], list[_Put]()
         if first.is_persistent:
             return
@@ -108,7 +114,7 @@ class TierStack:
             _put_into(put, first, record, memo)
 
     def records(self) -> list[bytes]:
-        """List the names of the records in a first tier in memory."""
+        """List the names of the records in the first tier, if that is in memory."""
         first = self.tiers[0]
         return [] if first.is_persistent else [name for name in map(as_name, first.backend) if is_record(name)]
 
@@ -136,7 +142,10 @@ class TierStack:
                 tier.backend.flush()
 
     def write_back(self) -> bool:
-        """Write the values of the first tier to the first persistent tier below and drain the queues. Return success."""
+        """Write the values of the first tier to the first persistent tier below.
+
+        Also drain the queues. Return whether the writes succeeded.
+        """
         kept = True
         lasting = [at for at, tier in enumerate(self.tiers) if tier.is_persistent]
         if lasting and lasting[0]:
@@ -187,7 +196,10 @@ class TierStack:
         return False
 
     def put_first(self, name: bytes, data: bytes, lease: Lease) -> bool:
-        """Put a value that was read from any tier into the first one unless the lease was revoked. Return whether it is there."""
+        """Put a value that was read from any tier into the first one, unless the lease was revoked.
+
+        Return whether the first tier has it.
+        """
         first, put = self.tiers[0], list[_Put]()
         with first.lock, Finally(self._queue_all_evicted, put):
             if lease.revoked:
@@ -213,7 +225,10 @@ class TierStack:
         return True
 
     def _write_first(self, name: bytes, data: bytes, write: Lease, own: Lease | None) -> bool | None:
-        """Put a value into the first tier and queue the change for those below. Return None, unchanged, if `own` was revoked."""
+        """Put a value into the first tier and queue the change for those below.
+
+        Change nothing and return None if `own` was revoked.
+        """
         first, put = self.tiers[0], list[_Put]()
         if len(self.tiers) == 1:
             with first.lock:
@@ -221,7 +236,8 @@ class TierStack:
             if self._first_buffers:
                 self._schedule()
             return kept
-        # In one step, or two writes of a key could be applied in one order here and in the other below.
+        # In one step: otherwise two writes of a key could be applied in one order here and in the
+        # other below.
         with first.lock, Finally(self._pass_on, name, data, put):
             if own is not None and own.revoked:
                 return None
@@ -245,7 +261,10 @@ class TierStack:
             self._queue(1, evicted)
 
     def _put_below(self, data: bytes, write: Lease) -> bool:
-        """Put a value that does not fit the first tier into one that it fits. It may exceed any queue, so meanwhile a deletion is queued."""
+        """Put a value that does not fit the first tier into one that it fits.
+
+        It may be too large for any queue, so a deletion is queued meanwhile.
+        """
         name, first, move = write.name, self.tiers[0], Move()
         with self._working:
             for at, tier in enumerate(self.tiers[1:], 1):
@@ -258,7 +277,8 @@ class TierStack:
                         waits = tier.queue[name]
                 with Finally(tier.end_move, move):
                     tier.begin_move(move, name)
-                    # A newer write takes its place in the queue, and completing this one leaves that alone.
+                    # A newer write replaces this one in the queue, and stays there when this one
+                    # completes.
                     if self._put(at, name, data):
                         tier.complete(name, waits)
                         return True
@@ -266,11 +286,13 @@ class TierStack:
         return False
 
     def _replace_below(self, name: bytes, data: bytes | None) -> bool:
-        """Queue a value for the write-through tier, and a deletion for all other tiers below the first. Return whether anything was queued.
+        """Queue a value for the write-through tier, and a deletion for the other lower tiers.
 
-        The tiers must be visited top down. A value that a move evicts from a tier goes on to the next one unless the key
-        is queued before that tier. So an operation queued further down stays the last word on the key only if one is
-        queued above it already.
+        Return whether anything was queued.
+
+        The tiers must be visited top down. A value that a move evicts from a tier goes on to the
+        next one unless the key is queued for the tier that evicts it. An operation queued further
+        down therefore stays the last one for the key only if one is already queued above it.
         """
         pushed = False
         for at, tier in enumerate(self.tiers[1:], 1):
@@ -346,7 +368,10 @@ class TierStack:
             self._delete_at(at, name, waits)
 
     def _has(self, tier: QueuedTier, name: bytes, waits: PendingWrite) -> bool:
-        """Return whether a tier needs no write: it has the value, or a remote one that is as new. A different value must go."""
+        """Return whether a tier needs no write: it has the value, or is remote and has one as new.
+
+        Mark a different value in a local tier for removal.
+        """
         if waits.replaces or waits.data is None:
             return False
         parsed = unpack(waits.data)
@@ -379,7 +404,7 @@ class TierStack:
             for gone, old in evicted:
                 self._admission[at].evicted(as_name(gone), old)
             if at + 1 < len(self.tiers):
-                # An operation that is queued for such a key is newer than the evicted value.
+                # An operation queued for the key is newer than the evicted value.
                 self._queue(at + 1, [(gone, old) for gone, old in evicted if gone not in tier.queue])
         return kept
 

@@ -59,21 +59,22 @@ class TierStats(TypedDict):
 
 
 class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
-    """The interface of every local tier: a `MutableMapping` of `str` or `bytes` keys to bytes.
+    """The interface of every local tier: a `MutableMapping` from `str` or `bytes` keys to bytes.
 
-    For an absent key `tier[key]` raises `KeyError`, and `tier.get(key)` returns None. A key of another type, or a value
-    without a buffer, raises `InvalidInputError`. For a value that is too large for the tier, `tier[key] = value` raises
-    `InvalidInputError`, and `tier.put(key, value)` returns False.
+    For an absent key `tier[key]` raises `KeyError`, and `tier.get(key)` returns None. A key of
+    another type, or a value without a buffer, raises `InvalidInputError`. For a value that is too
+    large for the tier, `tier[key] = value` raises `InvalidInputError`, and `tier.put(key, value)`
+    returns False.
     """
 
     __slots__ = ()
 
     def items(self) -> Items[bytes]:
-        """Keys and values. Keys that disappear during the iteration are skipped."""
+        """Return a view of keys and values. It skips keys that disappear during an iteration."""
         return Items(self)
 
     def values(self) -> Values[bytes]:
-        """Values. Those that disappear during the iteration are skipped."""
+        """Return a view of the values. It skips those that disappear during an iteration."""
         return Values(self)
 
     def flush(self) -> bool:
@@ -90,15 +91,15 @@ class Tier(Handle, TierCore, MutableMapping[Key, bytes]):
 class Memory(MemoryCore, Tier):
     """A tier in memory.
 
-    Eviction follows the policy of quick_cache, a CLOCK with two rings and a memory of evicted keys. It weighs recency
-    and frequency, so one scan over many keys does not evict the keys in regular use.
+    Eviction follows the policy of quick_cache, a CLOCK with two rings and a memory of evicted keys.
+    It weighs recency and frequency, so a scan over many keys does not evict keys in regular use.
 
     Parameters
     ----------
     bytes : int
-        The size: values and keys as the allocator rounds them, and about 140 bytes an entry. An entry may take up to
-        85% of it. From 256 MiB on the tier is split into shards of at least about 128 MiB, and an entry may take up
-        to 85% of a shard.
+        The size: values and keys as the allocator rounds them, and about 140 bytes per entry. An
+        entry may take up to 85% of it. A tier of 256 MiB or more is split into shards of at least
+        about 128 MiB, and an entry may take up to 85% of a shard.
 
     Raises
     ------
@@ -120,7 +121,7 @@ class Memory(MemoryCore, Tier):
 
 @contextmanager
 def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
-    """If a tier cannot be opened because another kind of tier is in the directory, say so."""
+    """Raise a clearer error if the directory holds another kind of tier."""
     try:
         yield
     except (InvalidInputError, MissingFileError):
@@ -131,7 +132,7 @@ def _telling_kind(path: object, kind: TierKind) -> Generator[None]:
             raise
         expected = f"expected a directory that is absent, empty or that of a tier `{kind}`"
         raise InvalidInputError(
-            f"path: {expected}, got {directory}, which is that of a tier `{there}`; open it with that"
+            f"path: {expected}, got {directory}, which is that of a tier `{there}`; open it as that tier"
         ) from None
 
 
@@ -139,7 +140,7 @@ def _nothing_left(path: object, create: object) -> AbstractContextManager[None]:
     try:
         return nothing_left(path_name(path, "path"), TIER_LOG) if create is True else nullcontext()
     except InvalidInputError:
-        # Opening the tier raises this error.
+        # Opening the tier then raises this error.
         return nullcontext()
 
 
@@ -150,8 +151,9 @@ def _absolute(path: "str | os.PathLike[str]") -> str:
 class PersistentTier(PersistentTierCore, Tier):
     """A tier that outlives the process: `Store` or `Files`. As a context manager it closes itself.
 
-    A closed tier raises `ClosedError`. A process that exits flushes its open tiers. In a forked child the tier is empty
-    and stores nothing, but the child holds the directory open while it lives.
+    A closed tier raises `ClosedError`. A process that exits flushes its open tiers. In a forked
+    child the tier is empty and stores nothing, but the child keeps the directory open until it
+    exits.
     """
 
     __slots__ = ()
@@ -189,11 +191,12 @@ _at_exit = AtExit(_finish, priority=10)
 class Store(StoreCore, PersistentTier):
     """A persistent tier in a directory: a log of values.
 
-    Values are written together, about a mebibyte at a time. They are synced about every sixteen mebibytes, and by
-    `flush()` and `close()`. A crash loses what was written since, and may bring back what that replaced or deleted. A
-    damaged value is a miss. Damage that may hide a replacement or a deletion discards everything older, and the file is
-    set aside as `log-<number>.damaged`. After a write that the disk refuses, the tier is emptied. `stats()` counts all
-    of this.
+    Values are written together, about a mebibyte at a time. They are synced about every sixteen
+    mebibytes, and by `flush()` and `close()`. A crash loses what was written since the last sync,
+    and may bring back what those writes replaced or deleted. A damaged value is a miss. Damage that
+    may hide a replacement or a deletion discards everything older, and the file is set aside as
+    `log-<number>.damaged`. After a write that the disk refuses, the tier is emptied. `stats()`
+    counts all of this.
 
     Parameters
     ----------
@@ -202,8 +205,9 @@ class Store(StoreCore, PersistentTier):
         with its parents. It must not contain files of other programs, not even hidden ones, except `lost+found` and
         `.DS_Store`.
     bytes : int
-        The size: values as written, keys, and about 100 bytes of bookkeeping an entry. The files take up to about twice
-        as much, plus two mebibytes and the largest value. Anything beyond this size is evicted when the tier is opened.
+        The size: values as written, keys, and about 100 bytes of bookkeeping per entry. The files
+        take up to about twice as much, plus two mebibytes and the largest value. Anything beyond
+        this size is evicted when the tier is opened.
     level : int, optional
         The zstd level, 1 to 22, for values that compress. None, the default, does not compress.
     create : bool
@@ -251,12 +255,13 @@ class Store(StoreCore, PersistentTier):
 class Files(FilesCore, PersistentTier):
     """A persistent tier of files in a directory, compressed and deduplicated, for values of any size.
 
-    A value of more than 16 KiB as written is a file under `blobs`, named by its BLAKE3 hash. A smaller one is packed
-    into a log in `ledger`, which also maps keys to values. Equal values are stored once and evicted with all of their
-    keys. The log is synced like that of a `Store`, files only by `flush()` and `close()`. A crash loses what was put
-    since, and what that replaced; a key that was deleted since may be back if another key has its value. A damaged value
-    is a miss, is counted in `stats()`, and is removed with its keys. If a value cannot be written, its key is absent; if
-    the log cannot be written, the tier is emptied.
+    A value of more than 16 KiB as written is a file under `blobs`, named by its BLAKE3 hash. A
+    smaller one is packed into a log in `ledger`, which also maps keys to values. Equal values are
+    stored once and evicted with all of their keys. The log is synced like that of a `Store`, files
+    only by `flush()` and `close()`. A crash loses what was put since the last sync, and what those
+    values replaced; a key that was deleted since may be back if another key has its value. A
+    damaged value is a miss, is counted in `stats()`, and is removed with its keys. If a value
+    cannot be written, its key is absent; if the log cannot be written, the tier is emptied.
 
     Parameters
     ----------

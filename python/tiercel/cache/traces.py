@@ -35,7 +35,7 @@ _MEMORY: Final = 1 << 28
 
 
 class Trace(NamedTuple):
-    """Requests, in their order."""
+    """The requests of a trace, in order."""
 
     keys: NDArray[np.int64]
     sizes: NDArray[np.int64] | None
@@ -48,10 +48,11 @@ def read_trace(path: str | PathLike[str]) -> Trace:
     Parameters
     ----------
     path : str or os.PathLike
-        `.trace`: keys as big-endian 32-bit integers (cache2k). `.lis`: lines of four integers, the first a key and the
-        second the number of keys in sequence from there (the ARC paper). `.oracleGeneral.bin`: records of 24 bytes with
-        sizes (libCacheSim). `.txt`: lines of one integer. Each may be compressed, with a further extension `.xz` or
-        `.zst`; the latter needs `pip install zstandard`.
+        `.trace`: keys as big-endian 32-bit integers (cache2k). `.lis`: lines of four integers, the
+        first a key and the second the number of consecutive keys from there (the ARC paper).
+        `.oracleGeneral.bin`: records of 24 bytes with sizes (libCacheSim). `.txt`: lines of one
+        integer. Each may be compressed, with a further extension `.xz` or `.zst`; the latter needs
+        `pip install zstandard`.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def read_trace(path: str | PathLike[str]) -> Trace:
 
 
 def _unpacked(name: str, file: IO[bytes]) -> tuple[str, IO[bytes]]:
-    """Return the name without the extension of the compression, and the file uncompressed as it is read."""
+    """Return the name without a compression extension, and the file, decompressed as it is read."""
     if name.endswith(".xz"):
         return name.removesuffix(".xz"), io.BufferedReader(
             _Unpacker(file, lambda: lzma.LZMADecompressor(memlimit=_MEMORY), lzma.LZMAError)
@@ -160,7 +161,10 @@ def _records(file: IO[bytes], kind: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _numbers(file: IO[bytes], columns: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield batches of lines with their first line number. A line has one integer a column, or any number of them if there is one column."""
+    """Yield batches of lines with the number of their first line.
+
+    A line has one integer per column, or any number of them if there is one column.
+    """
     at, size, total = 1, 0, 0
     lines = list[list[bytes]]()
     while line := file.readline(_LINE + 1):
@@ -206,6 +210,6 @@ def _runs(file: IO[bytes]) -> NDArray[np.int64]:
             raise ValueError(f"a count of requests below 0, or more than {MOST_REQUESTS:,} requests: {place}")
         runs.append(numbers[:, :2])
     starts, counts = np.concatenate(runs).T
-    # The number of each request, less that of the first one of its line.
+    # The number of each request, minus that of the first one of its line.
     first = np.cumsum(counts) - counts
     return np.arange(total) + np.repeat(starts - first, counts)

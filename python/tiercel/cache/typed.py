@@ -8,9 +8,10 @@
 >>> json.loads(json.dumps(typed.tree({1: (2, {3})})), object_hook=typed.value)
 {1: (2, {3})}
 
-A value that JSON keeps is written as it is. Any other is an object with the single key `$`: a list of a tag and its
-contents. Decoding creates values of the types below and of the classes that the reader names. It imports nothing, and
-it calls no method of a class, neither `__init__` nor `__setstate__`.
+A value that JSON preserves is written as it is. Any other is an object with the single key `$`: a
+list of a tag and its contents. Decoding creates values of the types below and of the classes that
+the reader names. It imports nothing, and it calls no method of a class, neither `__init__` nor
+`__setstate__`.
 """
 
 import base64
@@ -43,7 +44,7 @@ _TUPLE: Any = cast("Any", tuple).__new__
 
 
 class _Known(NamedTuple):
-    """A class whose instances are kept."""
+    """A class whose instances are preserved."""
 
     tag: str
     name: str
@@ -56,12 +57,12 @@ class Typed:
     Parameters
     ----------
     types
-        Dataclasses, enums and named tuples to keep as well.
+        Dataclasses, enums and named tuples to preserve as well.
 
     Raises
     ------
     InvalidInputError
-        One of `types` is not such a class, does not compare by its fields, or has the name of another one.
+        One of `types` is no such class, does not compare by its fields, or has the name of another.
     """
 
     __slots__ = ("_known", "_named")
@@ -78,7 +79,10 @@ class Typed:
             )
 
     def tree(self, value: object) -> _Tree:
-        """Convert a value to lists, dicts and plain values. Raise `InvalidInputError` for a type that would not be kept."""
+        """Convert a value to lists, dicts and plain values.
+
+        Raise `InvalidInputError` for a type that would not be preserved.
+        """
         return self._tree(value, MAX_DEPTH)
 
     def _tree(self, value: Any, levels: int) -> _Tree:
@@ -109,7 +113,7 @@ class Typed:
 
     def _member(self, value: Any, known: _Known, levels: int) -> list[_Tree]:
         if known.tag == "E":
-            # A combination of flags has no name of its own.
+            # A combination of flags is not a named member.
             if value.name not in cast("type[Enum]", type(value)).__members__:
                 raise InvalidInputError(f"value: expected a member of {known.name} with a name, got {value!r}")
             return [value.name]
@@ -122,11 +126,11 @@ class Typed:
         return [list(known.fields), *(self._tree(each, levels) for each in parts)]
 
     def value(self, found: dict[str, Any]) -> Any:
-        """Convert an object of the JSON back. Raise an `Exception` for one that `tree` does not create."""
+        """Convert a JSON object back. Raise an `Exception` for one that `tree` does not create."""
         if _MARK not in found:
             return found
         if len(found) > 1:
-            raise ValueError("expected a tag alone")
+            raise ValueError("expected a tag and no other key")
         tag, *parts = found[_MARK]
         if (read := _READERS.get(tag)) is not None:
             return read(parts)
@@ -161,7 +165,7 @@ def _known(given: Any, place: str) -> _Known:
     if "__dataclass_fields__" not in vars(kind) or kind.__new__ is not object.__new__:
         raise InvalidInputError(f"{place}: expected a dataclass, an enum or a named tuple, got {kind.__qualname__}")
     if kind.__eq__ is object.__eq__:
-        raise InvalidInputError(f"{place}: expected a dataclass whose members are compared by their fields, got {name}")
+        raise InvalidInputError(f"{place}: expected a dataclass that compares by its fields, got {name}")
     return _Known("D", name, tuple(field.name for field in dataclasses.fields(kind)))
 
 

@@ -50,22 +50,23 @@ class DamagedValueError(CorruptionError):
 class Codec:
     """Encodes values as bytes, and decodes them.
 
-    Every codec keeps None, bool, int, float (including NaN and infinity), str, bytes, dates and times (in UTC, at an
-    offset or in a zone of `zoneinfo`), UUIDs, Decimals, numpy arrays and numpy numbers, and lists, tuples, sets,
-    frozensets and dicts of these, up to 64 levels deep. They decode to equal values of the same type, or `encode`
-    refuses them. Arrays decode to writable ones in C order with their own memory; they may have fields, but neither
-    objects nor padding.
+    Every codec accepts None, bool, int, float (including NaN and infinity), str, bytes, dates and
+    times (in UTC, at an offset or in a zone of `zoneinfo`), UUIDs, Decimals, numpy arrays and numpy
+    numbers, and lists, tuples, sets, frozensets and dicts of these, up to 64 levels deep. They
+    decode to equal values of the same type, or `encode` refuses them. Arrays decode to writable
+    ones in C order with their own memory; they may have fields, but neither objects nor padding.
 
     Parameters
     ----------
     name
-        The format. "plain": JSON, with type tags where JSON has no such type. "msgpack": msgpack where that keeps types;
-        needs `pip install 'tiercel[msgpack]'`. "pickle (unsafe)": anything that pickle takes. Anyone who can write to a
-        tier can run code in every process that reads pickles from it.
+        The format. "plain": JSON, with tags for types that JSON lacks. "msgpack": msgpack where
+        that preserves types; needs `pip install 'tiercel[msgpack]'`. "pickle (unsafe)": anything
+        that pickle takes. Anyone who can write to a tier can run code in every process that reads
+        pickles from it.
     types
-        Dataclasses, enums and named tuples to keep as well, by the name of the class. An instance is restored from its
-        fields, without a call of its methods, including `__init__` and `__post_init__`. If the fields of the class have
-        changed since, the value is a miss.
+        Dataclasses, enums and named tuples to accept as well, by the name of the class. An instance
+        is restored from its fields, without calling its methods, not even `__init__` or
+        `__post_init__`. If the fields of the class have changed since, the value is a miss.
 
     Raises
     ------
@@ -126,7 +127,10 @@ class Codec:
         return self._write(value)
 
     def decode(self, data: bytes) -> Any:
-        """Decode a value. Raise `DamagedValueError` for any other bytes. Memory is proportional to their number."""
+        """Decode a value. Raise `DamagedValueError` for any other bytes.
+
+        The memory used is proportional to the number of bytes.
+        """
         try:
             return self._readers[data[0]](data)
         except Exception as error:

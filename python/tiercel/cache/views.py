@@ -12,7 +12,7 @@ _ABSENT: Any = object()
 
 
 class Items(ItemsView[Key, _Value]):
-    """Keys and values. Keys that disappear meanwhile are skipped."""
+    """A view of keys and values. It skips keys that disappear meanwhile."""
 
     def __iter__(self) -> Iterator[tuple[Key, _Value]]:
         for key in self._mapping:
@@ -22,7 +22,7 @@ class Items(ItemsView[Key, _Value]):
 
 
 class Values(ValuesView[_Value]):
-    """Values. Those that disappear meanwhile are skipped."""
+    """A view of values. It skips those that disappear meanwhile."""
 
     def __iter__(self) -> Iterator[_Value]:
         for _, value in Items[_Value](self._mapping):

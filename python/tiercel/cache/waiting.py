@@ -1,8 +1,8 @@
-"""Waiting for a flight that another caller leads, on a thread or on an event loop, without deadlocks between loaders.
+"""Waiting for a flight that another caller leads, without deadlocks between loaders.
 
-A loader may ask a cache for other keys. So a flight may wait for others while its loader does, and a circle of flights
-would wait for ever. Each flight of the waiting caller records what it waits for, and a wait that would close a circle
-raises an error instead.
+A loader may ask a cache for other keys. A flight then waits for others while its loader does, and a
+circle of flights would wait forever. Each flight of the waiting caller records what it waits for,
+and a wait that would close a circle raises an error instead.
 
 ```
 loader of a: get_or_load(b) --> waits for the flight of b
@@ -36,25 +36,25 @@ __all__ = [
 _LOADING: Final[ContextVar[frozenset[LoadFlight]]] = ContextVar("loading", default=frozenset())
 # Guards which flight waits for which, in all caches.
 _WAITS: Final = fork_lock()
-# Seconds between checks whether the event loop of a flight was closed, which nobody reports.
+# Seconds between checks for a closed event loop of a flight, because nothing reports that.
 _CHECK: Final = 0.05
 
 
 @contextmanager
 def loading(flights: Iterable[LoadFlight]) -> Generator[None]:
     """Mark the current context as the loader of these flights."""
-    # If an interruption leaves the mark behind, it is of flights that are done.
+    # A mark that an interruption leaves behind is harmless, because its flights are done.
     token = _LOADING.set(_own() | set(flights))
     try:
         yield
     finally:
-        # An abandoned coroutine is closed in the context of whoever does so.
+        # An abandoned coroutine may be closed in another context.
         with suppress(ValueError):
             _LOADING.reset(token)
 
 
 def context_of_nobody() -> Context:
-    """Copy the context of the caller, without a flight that it loads."""
+    """Copy the context of the caller, without the flights that it is loading."""
     context = copy_context()
     context.run(_LOADING.set, frozenset())
     return context
@@ -75,7 +75,7 @@ def refuse_own(flights: LoadFlights, name: bytes) -> None:
 
 
 class Waiter(Protocol):
-    """One who waits until another thread wakes it."""
+    """Waits until another thread wakes it."""
 
     def wake(self) -> None:
         """Wake it. This may be called from any thread, and more than once."""
@@ -126,7 +126,7 @@ class LoopWaiter:
 
 
 async def wait_for_flight(flights: LoadFlights, flight: LoadFlight, until: float, waiter: Waiter) -> bool:
-    """Wait for a flight up to a time of the monotonic clock. Return whether it has ended."""
+    """Wait for a flight until a time of the monotonic clock. Return whether it has ended."""
     own = _own()
     with Finally(_leave, flight, own, waiter):
         _enter(flight, own, waiter)
@@ -161,7 +161,7 @@ def _leave(flight: LoadFlight, own: frozenset[LoadFlight], waiter: object) -> No
 
 
 def _circle(flight: LoadFlight, own: frozenset[LoadFlight]) -> Sequence[LoadFlight]:
-    """Return the path from a flight of the caller over the one it wants and back, or nothing if there is none."""
+    """Return the path from a flight of the caller through the one it wants and back, or nothing."""
     paths, seen = [[flight]], {flight}
     while paths:
         path = paths.pop()

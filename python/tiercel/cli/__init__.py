@@ -1,7 +1,7 @@
 """The command line: `tiercel`, also `python -m tiercel`.
 
-Each command is a module beside this one with a function `run(args)` that returns an `Answer`; it is imported when it is
-asked for, so that `tiercel --help` does not wait for numpy.
+Each command is a module of this package with a function `run(args)` that returns an `Answer`. It is
+imported only when it runs, so that `tiercel --help` does not wait for numpy.
 """
 
 import importlib
@@ -23,18 +23,18 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def console() -> NoReturn:
-    """Run the command that the process was started with, and end the process."""
+    """Run the command line of the process, and end the process."""
     try:
         code = main()
     except KeyboardInterrupt:
-        # Once more while the first Ctrl-C was dealt with.
+        # A second Ctrl-C, while the first one was being handled.
         code = INTERRUPTED
     end_now(code)
     sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code; errors are one line on stderr."""
+    """Run one command and return its exit code. An error prints one line on stderr."""
     make_usable()
     try:
         try:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         return _complain("; ".join(["interrupted", *_notes(interrupt)]), INTERRUPTED)
     except BrokenPipeError:
-        # The reader, `head` perhaps, has what it wanted: nothing to complain about.
+        # The reader, perhaps `head`, has read enough. That needs no message.
         return FAILED
     except (InvalidInputError, MissingDependencyError, FileNotFoundError) as error:
         return _complain(_describe(error), BAD_INPUT)
@@ -78,7 +78,7 @@ def _message(error: Exception) -> str:
 
 
 def _notes(error: BaseException) -> list[str]:
-    """Where it happened, as those say who let it pass."""
+    """Return the notes of an error, which say where it occurred."""
     return getattr(error, "__notes__", [])
 
 

@@ -1,4 +1,4 @@
-"""What a command has to say, once for programs and once for people."""
+"""The output of a command, for programs and for people."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Answer:
 
 
 def size(count: float) -> str:
-    """Bytes for people: `size(2_621_440)` is `"2.5 MiB"`."""
+    """Format a number of bytes: `size(2_621_440)` is `"2.5 MiB"`."""
     for unit in ("bytes", "KiB", "MiB"):
         if count < 1024:
             return f"{count:.0f} {unit}" if count >= 10 or unit == "bytes" else f"{count:.1f} {unit}"

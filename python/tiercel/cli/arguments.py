@@ -16,20 +16,20 @@ exit codes:
   0    done
   1    the work failed: a damaged file, a file that cannot be read or written, a full disk, no memory, a collection
        that another process has open
-  2    the command line or the data given is wrong: an unknown option, a missing file, another shape, NaN
+  2    the command line or the input data is wrong: an unknown option, a missing file, a wrong shape, NaN
   130  interrupted with Ctrl-C
 
-On failure there is one line on stderr, and with --json nothing on stdout.
+A failure prints one line on stderr, and with --json nothing on stdout.
 """
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes options and other words in any order, and what it does not know is an error that sends to the help of the command."""
+    """Accepts options and other words in any order. Errors refer to the help of the command."""
 
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride] - it has overloads for the type of namespace
         self, args: Iterable[str] | None = None, namespace: Any = None
     ) -> tuple[Any, list[str]]:
-        # Only what has the options can tell them from their values.
+        # Only the parser that defines the options can distinguish them from their values.
         is_command = self._subparsers is None
         if is_command and args is not None:
             args = options_first(list(args), self._option_string_actions)
@@ -37,17 +37,17 @@ class _Parser(argparse.ArgumentParser):
         unknown = [word for word in unknown if word != "--"]
         if is_command and unknown:
             dashed = any(word.startswith("-") for word in unknown)
-            hint = "; what begins with a dash and is no option stands behind --" if dashed else ""
+            hint = "; put -- before words that begin with a dash and are no options" if dashed else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return known, unknown
 
     def error(self, message: str) -> NoReturn:
-        # What was not understood stands in the message as it came.
+        # The message quotes the command line, so it is escaped.
         self.exit(2, f"tiercel: error: {cell(message)} (see {self.prog} --help)\n")
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; `args.command` names the module to run."""
+    """Return the parser of the whole command line. `args.command` names the module to run."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(
         prog="tiercel",
@@ -59,19 +59,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tiercel {tiercel.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary, fill in (
-        ("info", "tell about this machine, and about a saved index", _info),
+        ("info", "describe this machine, and optionally a saved index", _info),
         ("build", "build an index from vectors and save it", _build),
         ("search", "search a saved index", _search),
-        ("bench", "measure recall against queries a second", _bench),
-        ("ingest", "put records from lines of JSON into a collection", collections.ingest),
+        ("bench", "measure recall and queries per second", _bench),
+        ("ingest", "write records from lines of JSON to a collection", collections.ingest),
         ("query", "search a collection by text, by vector or by both", collections.query),
-        ("stats", "count what is in a collection", collections.directory),
-        ("verify", "read all of a collection and list what is damaged", collections.directory),
-        ("compact", "rebuild a collection without dead records and give disk space back", collections.directory),
+        ("stats", "show the counters of a collection", collections.directory),
+        ("verify", "read a whole collection and list what is damaged", collections.directory),
+        ("compact", "rebuild a collection without dead records and return disk space", collections.directory),
         ("backup", "write a copy of a collection", collections.backup),
         ("export", "write the records of a collection as lines of JSON", collections.export),
-        ("cache", "look into a store of a cache, or replay a trace of accesses", cache),
-        ("demo", "index and keep WordNet glosses that come with tiercel, search them, kill a writer", _demo),
+        ("cache", "inspect or repair a cache directory, or replay a trace of accesses", cache),
+        ("demo", "index, search and store the included WordNet sample, then kill a writer", _demo),
     ):
         command = commands.add_parser(
             name,
@@ -100,7 +100,7 @@ def _build(parser: argparse.ArgumentParser) -> None:
         type=writes("--output"),
         metavar="FILE",
         required=True,
-        help="index to write; an old one is replaced when the new one is complete",
+        help="index file to write; replaces an existing file once complete",
     )
     parser.add_argument(
         "--ids", type=Reads, metavar="IDS.npy", help="array of n distinct integers (default: 0, 1, 2, ...)"
@@ -114,10 +114,10 @@ def _search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "queries", type=Reads, metavar="QUERIES.npy", help="array of shape (n, dim), or (dim,) for one query"
     )
-    parser.add_argument("-k", type=int, default=10, help="results a query (default: 10)")
+    parser.add_argument("-k", type=int, default=10, help="results per query (default: 10)")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument(
-        "--recall", type=float, help="wanted recall, above 0 and at most 1; 1 is exact search (default: 0.95)"
+        "--recall", type=float, help="target recall, above 0 and at most 1; 1 is exact search (default: 0.95)"
     )
     effort.add_argument(
         "--ef-search", type=int, metavar="EF", help="candidates kept during the walk, instead of --recall"
@@ -127,7 +127,7 @@ def _search(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=writes("--output"),
         metavar="OUT.npz",
-        help="write arrays ids, distances and counts there instead of printing them",
+        help="write the arrays ids, distances and counts to this file instead of printing the results",
     )
     _threads(parser)
 
@@ -147,16 +147,16 @@ def _bench(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="array of shape (q, dim) (default: some of the vectors, left out of the index)",
     )
-    parser.add_argument("-k", type=int, default=10, help="results a query (default: 10)")
+    parser.add_argument("-k", type=int, default=10, help="results per query (default: 10)")
     parser.add_argument(
         "--plot",
         type=writes("--plot"),
         metavar="FILE.png",
-        help="draw the curve, too; needs matplotlib: pip install 'tiercel[plot]'",
+        help="also draw the curve; needs matplotlib: pip install 'tiercel[plot]'",
     )
     _index_options(parser)
     parser.add_argument(
-        "--threads", type=int, default=1, help="threads of a search (default: 1); the index is built on all cores"
+        "--threads", type=int, default=1, help="threads per search (default: 1); the index is built on all cores"
     )
 
 
@@ -168,12 +168,12 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metric", choices=("cosine", "dot", "l2"), default="cosine", help="distance (default: cosine)"
     )
-    parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are kept (default: f32)")
+    parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="how vectors are stored (default: f32)")
     parser.add_argument(
         "--storage",
         choices=("auto", "sq4", "sq8", "raw"),
         default="auto",
-        help="codes that the search runs on (default: auto)",
+        help="codes that a search compares (default: auto)",
     )
     parser.add_argument("--m", type=int, default=16, help="neighbours of a vector in the graph (default: 16)")
     parser.add_argument(
@@ -186,4 +186,4 @@ def _index_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, help="threads to work on (default: all cores that this process may use)")
+    parser.add_argument("--threads", type=int, help="threads to use (default: all cores that this process may use)")

@@ -9,7 +9,7 @@ from tiercel.cli.interrupts import interruptible
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Write a complete copy to a directory that is new or empty."""
+    """Write a complete copy to a new or empty directory."""
     with open_collection(args.directory) as collection:
         there = Beginning(args.to)
         try:

@@ -1,4 +1,4 @@
-"""A directory that a command fills and, if the command fails, leaves as it was."""
+"""Restores a directory that a command was filling when it failed."""
 
 import re
 from contextlib import suppress
@@ -7,16 +7,16 @@ from pathlib import Path
 from tiercel import Collection, TiercelError
 from tiercel.paths import absolute
 
-# What keeps others out as long as it is there.
+# The file that keeps other processes out while it exists.
 _LOCK = "LOCK"
-# Files that a collection makes. Whatever else has come there meanwhile is somebody else's.
+# Files that a collection creates. Any other new file belongs to somebody else.
 _OURS = re.compile(r"(records|view|LOCK|log-\d+|[\w-]{1,100}\.seg)(\.[0-9a-f]+\.tmp)?", re.ASCII)
-# How often files are removed while somebody may still be making them. Nobody can once their directory is gone.
+# Attempts to remove files that a thread may still be creating, until their directory is gone.
 _ATTEMPTS = 100
 
 
 class Beginning:
-    """What stood at a path before the command."""
+    """The contents of a path before the command."""
 
     def __init__(self, path: str) -> None:
         self._directory = Path(absolute(str(Path(path).expanduser())))
@@ -25,22 +25,22 @@ class Beginning:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing stood there."""
+        """Whether the path was missing or empty."""
         return not self._names
 
     def is_of(self, collection: Collection) -> bool:
-        """Whether the collection, which must be open to write, has been made since and holds nothing."""
+        """Whether a collection, open to write, was created here since and has no batch yet."""
         return self.is_empty and Path(collection.path) == self._directory and collection.stats()["sequence"] == 0
 
     def take_back(self, collection: Collection) -> None:
-        """Remove a collection that was made since, and close it."""
+        """Remove a collection that was created since, and close it."""
         self._remove()
         with suppress(TiercelError, OSError):
             collection.close()
         self._remove_directories()
 
     def restore(self) -> None:
-        """Remove what was made since, also by a thread that has been left and may still be at work."""
+        """Remove what was created since, even by an abandoned thread that may still be running."""
         for _ in range(_ATTEMPTS):
             self._remove()
             self._remove_directories()
@@ -49,7 +49,8 @@ class Beginning:
 
     def _remove(self) -> None:
         files = list(self._directory.iterdir()) if self._directory.is_dir() else []
-        # While `LOCK` is there nobody else opens a collection, and once it is gone the one who has it open writes nothing more.
+        # `LOCK` goes last: while it exists nobody else opens the collection, and once it is gone
+        # the process that has the collection open writes nothing more.
         for file in sorted(files, key=lambda file: file.name == _LOCK):
             if file.name not in self._names and _OURS.fullmatch(file.name):
                 with suppress(OSError):
@@ -57,6 +58,6 @@ class Beginning:
 
     def _remove_directories(self) -> None:
         for directory in self._missing:
-            # Somebody may have put something there.
+            # Somebody may have put a file there.
             with suppress(OSError):
                 directory.rmdir()

@@ -1,4 +1,4 @@
-"""`tiercel bench`: recall against queries a second."""
+"""`tiercel bench`: recall against queries per second."""
 
 import argparse
 import time
@@ -30,7 +30,7 @@ class _Data:
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Build an index, then search it with every ef_search of the list and compare with exact search."""
+    """Build an index, search it with each `EF_SEARCH`, and compare with exact search."""
     if args.plot is not None:
         check_plot(args.plot)
     data = _load(args)
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> Answer:
     }
     lines = [
         f"data         {data.name}, {len(data.queries):,} queries",
-        f"machine      {machine.simd}, {machine.cores} cores; threads of a search: {args.threads}",
+        f"machine      {machine.simd}, {machine.cores} cores; threads per search: {args.threads}",
         f"built in     {seconds:.2f} s",
         *index_lines(index),
         "",
@@ -67,10 +67,10 @@ def run(args: argparse.Namespace) -> Answer:
             for row in curve
         ),
         f"{'exact':>9}  {1.0:>10.4f}  {exact_qps:>10,.0f}",
-        "QPS: all queries in one call. p50, p99: microseconds of one query a call.",
+        "QPS: all queries in one call. p50, p99: microseconds of a call with one query.",
     ]
     if index.stats()["linked"] == 0:
-        lines.append("This index is small enough to be scanned; ef_search makes a difference where there is a graph.")
+        lines.append("This index is small enough to be scanned; ef_search matters only with a graph.")
     return Answer(document, lines)
 
 
@@ -86,7 +86,7 @@ def _load(args: argparse.Namespace) -> _Data:
         if len(queries) == 0:
             raise InvalidInputError("QUERIES.npy: expected at least 1 query, got none")
         return _Data(args.vectors, vectors, queries)
-    # A query that is in the index would be found at once and make every setting look good.
+    # A query that is in the index would find itself and make every setting look good.
     held_out = np.zeros(len(vectors), np.bool_)
     count = min(_HELD_OUT, max(1, len(vectors) // 10))
     held_out[np.random.default_rng(0).choice(len(vectors), count, replace=False)] = True

@@ -1,4 +1,4 @@
-"""`tiercel cache`: what is in a store or in files, and what a tier would make of a trace."""
+"""`tiercel cache`: inspects a directory of a tier, or replays a trace."""
 
 import argparse
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from tiercel.cli.progress import progress
 from tiercel.cli.tiers import check_failures, damage, file_bytes_of, look, open_tier
 from tiercel.errors import InvalidInputError
 
-# Keys of a kibibyte, or bytes.
+# The largest size, in keys of a kibibyte or in bytes.
 _MOST = 1 << 48
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Do what the action says."""
+    """Run the action."""
     actions: dict[str, Callable[[argparse.Namespace], Answer]] = {
         "stats": _stats,
         "verify": _verify,
@@ -53,7 +53,7 @@ def _clear(args: argparse.Namespace) -> Answer:
         entries = len(tier)
         tier.clear()
         check_failures(tier, args.directory)
-    return Answer({"directory": args.directory, "forgotten": entries}, [f"{entries:,} values forgotten"])
+    return Answer({"directory": args.directory, "forgotten": entries}, [f"{entries:,} values removed"])
 
 
 def _replay(args: argparse.Namespace) -> Answer:

@@ -6,15 +6,15 @@ from tiercel.cli.paths import Reads
 
 
 def cache(parser: argparse.ArgumentParser) -> None:
-    """What to do, and with what."""
-    # A command has options of its own, so each action needs `--json`, too.
+    """Add the actions and their options."""
+    # A subparser has separate options, so each action also needs `--json`.
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, summary, fill in (
-        ("stats", "count what is in a store", _directory),
-        ("verify", "read every value of a store and count those that are damaged", _directory),
-        ("repair", "remove what is damaged in a store, and keep the rest", _directory),
-        ("clear", "forget everything in a store", _directory),
-        ("replay", "tell how much of a trace of accesses a memory tier finds, or two tiers, beside an LRU", _replay),
+        ("stats", "count the values and bytes of a tier", _directory),
+        ("verify", "read every value of a tier and count what is damaged", _directory),
+        ("repair", "remove what is damaged in a tier, and keep the rest", _directory),
+        ("clear", "remove all values of a tier", _directory),
+        ("replay", "replay a trace of accesses on one or two tiers, and compare the hits with an LRU", _replay),
     ):
         action = actions.add_parser(
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
@@ -24,7 +24,7 @@ def cache(parser: argparse.ArgumentParser) -> None:
 
 
 def _directory(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Reads, metavar="DIR", help="a directory that `tiercel.cache.Store` wrote")
+    parser.add_argument("directory", type=Reads, metavar="DIR", help="a directory of `tiercel.cache.Store` or `Files`")
 
 
 def _replay(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def _replay(parser: argparse.ArgumentParser) -> None:
         "trace",
         type=Reads,
         metavar="TRACE",
-        help="keys that were asked for; the name ends in .trace, .lis, .oracleGeneral.bin or .txt, perhaps with .xz or .zst",
+        help="requested keys; the name ends in .trace, .lis, .oracleGeneral.bin or .txt, perhaps with .xz or .zst",
     )
     parser.add_argument(
         "--size",
@@ -40,11 +40,11 @@ def _replay(parser: argparse.ArgumentParser) -> None:
         type=int,
         required=True,
         nargs="+",
-        help="keys that there is room for, or bytes if the trace tells sizes; several are tried one after the other",
+        help="size of the memory tier in keys, or in bytes if the trace has sizes; several are tried in turn",
     )
     parser.add_argument(
         "--below",
         metavar="N",
         type=int,
-        help="a store for so many keys below the memory; the LRU of both is as large as the store",
+        help="add a store for N keys below the memory tier; the LRU for both is as large as the store",
     )

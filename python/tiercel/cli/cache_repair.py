@@ -1,4 +1,4 @@
-"""`tiercel cache repair`: a tier without what is damaged in it."""
+"""`tiercel cache repair`: removes the damaged parts of a tier."""
 
 import argparse
 import tempfile
@@ -10,14 +10,14 @@ from tiercel.cli.tiers import check_failures, damage, file_bytes_of, open_tier
 
 
 def repair(args: argparse.Namespace) -> Answer:
-    """Remove what is damaged and keep the rest; the exit code is 1 if damage is left."""
+    """Remove what is damaged and keep the rest. The exit code is 1 if damage is left."""
     values, damaged = damage(args.directory)
     left = 0
     if damaged:
         _forget_damaged(args.directory)
         values, left = damage(args.directory)
     if left:
-        # What is damaged is no value, but a part of the log that holds them.
+        # The damage is in a part of the log, not in a value.
         _write_anew(args.directory)
         values, left = damage(args.directory)
     document = {"directory": args.directory, "values": values, "removed": damaged - left, "damaged": left}
@@ -29,7 +29,7 @@ def _forget_damaged(directory: str) -> None:
     with open_tier(directory) as tier, progress("reading") as report:
         keys = list(tier)
         for done, key in enumerate(keys, start=1):
-            # A value that turns out to be damaged is forgotten.
+            # Reading a damaged value removes it.
             tier.get(key)
             if report is not None:
                 report(done, len(keys))

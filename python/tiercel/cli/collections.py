@@ -1,4 +1,4 @@
-"""What the commands on collections share."""
+"""Shared code of the commands on collections."""
 
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -13,14 +13,17 @@ from tiercel.schema import names_of_types
 
 @contextmanager
 def open_collection(directory: str) -> Generator[Collection]:
-    """Open a collection to write it. A mistyped name must not make a new one."""
+    """Open a collection to write. A mistyped name must not create a new one."""
     with _opened(directory, create=False) as collection:
         yield collection
 
 
 @contextmanager
 def open_to_read(directory: str) -> Generator[Collection]:
-    """Open a collection without changing anything in its directory, also beside a writer and where nobody may write."""
+    """Open a collection without changing its directory.
+
+    This works beside a writer, and without permission to write.
+    """
     with _opened(directory, mode="r") as collection:
         yield collection
 
@@ -30,21 +33,24 @@ def _opened(directory: str, **options: Any) -> Generator[Collection]:
     try:
         opened = interruptible(lambda: tiercel.open(directory, **options))
     except FileNotFoundError as error:
-        raise InvalidInputError(f"DIR: expected a collection, got {directory}, which is none") from error
+        raise InvalidInputError(f"DIR: expected a collection, got {directory}, which is not one") from error
     with closing(opened) as collection:
         yield collection
 
 
 @contextmanager
 def closing(collection: Collection) -> Generator[Collection]:
-    """Close a collection at the end. After Ctrl-C it stays as it is: all that was written is on disk, and closing would take seconds."""
+    """Close a collection at the end, but not after Ctrl-C.
+
+    Everything written is then on disk, and closing would take seconds.
+    """
     try:
         yield collection
     except KeyboardInterrupt:
         leave(collection)
         raise
     except BaseException:
-        # What went wrong first is what to tell.
+        # The first error is the one to report.
         with suppress(TiercelError, OSError):
             collection.close()
         raise
@@ -52,7 +58,7 @@ def closing(collection: Collection) -> Generator[Collection]:
 
 
 def describe(collection: Collection) -> dict[str, Any]:
-    """A collection as `--json` shows it."""
+    """Describe a collection for `--json`."""
     return {
         "directory": collection.path,
         "dim": collection.dim,
@@ -66,7 +72,7 @@ def describe(collection: Collection) -> dict[str, Any]:
 
 
 def collection_lines(document: dict[str, Any]) -> list[str]:
-    """A collection for people."""
+    """Describe a collection for people."""
     stats = document["stats"]
     vectors = "none" if document["dim"] is None else f"dim {document['dim']}, {document['metric']}"
     lines = [

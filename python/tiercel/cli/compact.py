@@ -1,4 +1,4 @@
-"""`tiercel compact`: a collection without its dead records."""
+"""`tiercel compact`: rebuilds a collection without its dead records."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from tiercel.cli.interrupts import interruptible
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Rebuild the collection and give disk space back."""
+    """Rebuild the collection and return disk space."""
     with open_collection(args.directory) as collection:
         before = sum(collection.stats()["disk"].values())
         interruptible(collection.compact)

@@ -18,13 +18,16 @@ from tiercel.datasets import WordnetSample, load_wordnet_sample
 
 K = 10
 SHOWN = 5
-# A query whose gloss is found first, one that finds it later, and one whose gloss is not among those shown.
+# A query whose gloss is found first, one whose gloss comes later, and one whose gloss is not shown.
 EXAMPLES = (33, 50, 1)
 RECALLS = (0.9, 0.95, 0.99, 1.0)
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Index the WordNet sample, show three queries, measure recall and throughput; then keep it in a collection, and answer from a cache."""
+    """Index the WordNet sample, show three queries, and measure recall and throughput.
+
+    Then store the sample in a collection, and answer from a cache.
+    """
     sample = load_wordnet_sample()
     index = Index(sample.vectors.shape[1], "cosine")
     start = time.perf_counter()
@@ -91,7 +94,7 @@ def _lines(index: Index, document: dict[str, Any]) -> Iterator[str]:
     yield "(distance, * for the gloss that the sentence was written for)"
     yield ""
     yield f"{document['relevant_found']} of {document['queries']} sentences find their gloss among the first {K}"
-    yield f"{'recall asked':>12}  {f'recall@{K}':>10}  {'QPS':>10}  quality"
+    yield f"{'target':>12}  {f'recall@{K}':>10}  {'QPS':>10}  quality"
     for row in document["searches"]:
         yield f"{row['recall_asked']:>12}  {row['recall']:>10.4f}  {row['qps']:>10,.0f}  {row['quality']}"
     yield ""

@@ -1,4 +1,4 @@
-"""The last part of `tiercel demo`: a question, the same question once more, and a near one whose answer is proven."""
+"""The last part of `tiercel demo`: a question, the same one again, and a near one with a proof."""
 
 import time
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from tiercel import Index, Matches, SemanticCache
 from tiercel.datasets import WordnetSample
 
-# A question that is about something, and how far the next one is from it, in its own length.
+# A meaningful question, and the distance of the near one from it, as a share of its length.
 QUERY = 33
 STEP = 0.05
 K = 10
 
 
 def show_cache(index: Index, sample: WordnetSample) -> dict[str, Any]:
-    """Ask three times, and compare the last answer with an exact search."""
+    """Ask three questions, and compare the answer to the last one with an exact search."""
     query = sample.queries[QUERY]
     step = np.random.default_rng(0).standard_normal(len(query)).astype(np.float32)
     near = query + STEP * np.linalg.norm(query) * step / np.linalg.norm(step)
@@ -47,7 +47,7 @@ def _ask(cache: SemanticCache[Matches], name: str, query: NDArray[np.float32]) -
 
 
 def cache_lines(shown: dict[str, Any]) -> Iterator[str]:
-    """What was shown, for people."""
+    """Describe the answers for people."""
     yield f'a cache of answers, "{shown["query"]}"'
     for each in shown["asked"]:
         origin = "from the cache" if each["from_cache"] else "searched"

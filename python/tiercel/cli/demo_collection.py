@@ -1,4 +1,4 @@
-"""The part of `tiercel demo` that is on disk: a collection, searched, and killed while it is written."""
+"""The part of `tiercel demo` on disk: searches a collection, and kills the writer of another."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ from tiercel.datasets import WordnetSample
 
 SHOWN = 3
 QUERY = 33
-# Batches that the child may be sure of before it is killed in the midst of later ones.
+# Batches that are acknowledged before the child is killed while it writes later ones.
 SURVIVED = 20
 _INGEST = 500
 
 
 def show_collection(sample: WordnetSample) -> dict[str, Any]:
-    """Keep the sample in a collection, search it three ways, kill a writer; what came of it."""
+    """Store the sample in a collection, search it, kill a writer, and describe the results."""
     with tempfile.TemporaryDirectory(prefix="tiercel-demo-") as directory:
         with tiercel.open(Path(directory) / "glosses", dim=sample.vectors.shape[1]) as collection:
             start = time.perf_counter()
@@ -63,17 +63,17 @@ def _searches(collection: Collection, sample: WordnetSample) -> list[dict[str, A
 
 
 def _kill(directory: str) -> dict[str, Any]:
-    """Kill a process that writes batch after batch, then count what it was told is safe."""
-    # Warnings are the parent's to show.
+    """Kill a process that writes batch after batch, then look for what was acknowledged."""
+    # Only the parent shows warnings.
     command = [sys.executable, "-W", "ignore", "-m", "tiercel.cli.demo_writer", directory]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as child:  # noqa: S603 - it is this very Python
         lines = iter(child.stdout or ())
         told = list(islice(lines, SURVIVED))
         os.kill(child.pid, signal.SIGKILL)
-        # What it was told between the last line that was read and its death counts as well.
+        # Batches that were acknowledged after the last line read and before the kill also count.
         told += [line for line in lines if line.endswith(b"\n")]
     if len(told) < SURVIVED:
-        raise TiercelError("the process that was to be killed ended by itself")
+        raise TiercelError("the process to be killed ended on its own")
     with tiercel.open(directory, dim=DIM) as collection:
         acknowledged = [name for number in range(len(told)) for name in batch_ids(number)]
         lost = sum(name not in collection for name in acknowledged)
@@ -87,7 +87,7 @@ def _kill(directory: str) -> dict[str, Any]:
 
 
 def collection_lines(document: dict[str, Any]) -> Iterator[str]:
-    """The same for people."""
+    """Describe the results for people."""
     seconds, records = document["ingest_seconds"], document["stats"]["records"]
     yield f"a collection of {records:,} records, each on disk when its batch returned: {seconds:.2f} s"
     yield f'"{document["query"]}"'
@@ -99,4 +99,4 @@ def collection_lines(document: dict[str, Any]) -> Iterator[str]:
     if kill is not None:
         yield ""
         yield f"a process was killed (SIGKILL) while it wrote: {kill['acknowledged']:,} records were acknowledged,"
-        yield f"{kill['found']:,} are there, {kill['lost']} of the acknowledged lost, {len(kill['damage'])} files damaged"
+        yield f"{kill['found']:,} were found, {kill['lost']} acknowledged ones lost, {len(kill['damage'])} files damaged"

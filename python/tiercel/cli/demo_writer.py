@@ -1,4 +1,7 @@
-"""The process that `tiercel demo` kills: it writes batches for ever and prints the number of each that is acknowledged."""
+"""The process that `tiercel demo` kills.
+
+It writes batches until it is killed, and prints the number of each acknowledged batch.
+"""
 
 import sys
 
@@ -11,7 +14,7 @@ DIM = 64
 
 
 def batch_ids(number: int) -> list[str]:
-    """Ids of the records in a batch."""
+    """Return the ids of the records in a batch."""
     return [f"{number}-{each}" for each in range(BATCH)]
 
 

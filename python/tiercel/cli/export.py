@@ -12,10 +12,10 @@ from tiercel.cli.progress import progress
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Write every record in the order they were written, as `tiercel ingest` reads them."""
+    """Write all records in the order of their writes, in the format of `tiercel ingest`."""
     if args.output is None or args.output == STANDARD:
         if args.json:
-            raise InvalidInputError("--json: expected --output FILE, too: without it the records are printed")
+            raise InvalidInputError("--json: expected --output FILE as well; without it the records are printed")
         return Answer({}, _printed(args.directory))
     with open_to_read(args.directory) as collection:
         count = len(collection)

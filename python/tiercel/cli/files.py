@@ -1,4 +1,4 @@
-"""Arrays from files, with errors that name the argument."""
+"""Loads arrays from files, with errors that name the argument."""
 
 import tokenize
 from pathlib import Path
@@ -25,7 +25,7 @@ def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]
     with Path(path).open("rb") as file:
         magic = file.read(len(_MAGIC))
     if magic != _MAGIC:
-        raise InvalidInputError(f"{argument}: expected a .npy file, got {path}, which is none")
+        raise InvalidInputError(f"{argument}: expected a .npy file, got {path}, which is not one")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except _DAMAGED as error:

@@ -14,7 +14,7 @@ from tiercel.cli.interrupts import interruptible
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Tell versions and hardware, and with a file what is in it."""
+    """Show versions and hardware, and with a file also its index."""
     machine = tiercel.hardware()
     document: dict[str, Any] = {
         "version": tiercel.__version__,
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> Answer:
 
 
 def describe(index: Index) -> dict[str, Any]:
-    """An index as `--json` shows it."""
+    """Describe an index for `--json`."""
     return {
         "dim": index.dim,
         "metric": index.metric,
@@ -58,7 +58,7 @@ def describe(index: Index) -> dict[str, Any]:
 
 
 def index_lines(index: Index) -> list[str]:
-    """An index for people."""
+    """Describe an index for people."""
     stats = index.stats()
     graph = (
         f"graph of {stats['linked']:,}, {stats['levels']} levels, mean degree {stats['mean_degree']:.1f}"
@@ -68,7 +68,7 @@ def index_lines(index: Index) -> list[str]:
     return [
         f"vectors      {stats['len']:,} of dim {index.dim}, {index.metric}, {index.dtype}",
         f"search       {graph}; codes {stats['storage']}",
-        f"in memory    {size(stats['bytes']['total'])}; without the vectors {stats['bytes_per_vector']:.0f} bytes a vector",
+        f"in memory    {size(stats['bytes']['total'])}; without the vectors {stats['bytes_per_vector']:.0f} bytes per vector",
     ]
 
 

@@ -19,30 +19,30 @@ from tiercel.cli.progress import progress
 from tiercel.cli.resume import new_records
 from tiercel.embed import HashingEmbedder
 
-# Each is written whole and is on disk before the next is read.
+# Records per batch. Each batch is written as a whole and is on disk before the next one is read.
 BATCH = 1000
 # A batch ends early once its lines have this many bytes.
 BATCH_BYTES = 16 << 20
-# How `Collection.upsert` calls the parts of a record, and a line the same.
+# The parts of a record, by their names in `Collection.upsert` and in a line.
 _COLUMNS = {"ids": "id", "texts": "text", "metadata": "metadata", "vectors": "vector"}
 
 
 class Entry(NamedTuple):
-    """A record and where it stands."""
+    """A record and its line."""
 
     place: Place
     record: dict[str, Any]
 
 
 class Batch(NamedTuple):
-    """Records, and what is wrong with the line behind them, if anything is."""
+    """Records, and the error of the line after them, if any."""
 
     entries: list[Entry]
     error: Exception | None
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Put records in, batch by batch; what was put in stays when a later line is wrong or Ctrl-C comes."""
+    """Write records batch by batch. They stay if a later line is wrong, and after Ctrl-C."""
     start = time.perf_counter()
     with progress("ingesting") as report, open_lines(args.file) as lines, _Target(args, lines.name) as target:
         for batch in _batches(lines):
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> Answer:
                 report(lines.position, lines.total)
         document = describe(target.open()) | {"written": target.written, "skipped": target.skipped}
     document["seconds"] = seconds = time.perf_counter() - start
-    speed = f"{target.written / seconds:,.0f} a second"
+    speed = f"{target.written / seconds:,.0f} per second"
     done = f"{target.written:,} records written in {seconds:.2f} s ({speed}), {target.skipped:,} skipped"
     return Answer(document, [done, *collection_lines(document)])
 
@@ -66,7 +66,7 @@ def _batches(lines: Lines) -> Generator[Batch]:
             if len(entries) == BATCH or size >= BATCH_BYTES:
                 yield Batch(entries, None)
                 entries, size = [], 0
-    except Exception as error:  # noqa: BLE001 - it is raised when the records before it are in
+    except Exception as error:  # noqa: BLE001 - it is raised once the records before it are written
         yield Batch(entries, error)
     else:
         if entries:
@@ -74,7 +74,10 @@ def _batches(lines: Lines) -> Generator[Batch]:
 
 
 class _Target:
-    """The collection that records go into. If it is made for them and the first batch fails, nothing of it is left."""
+    """The collection that records are written to.
+
+    If the command creates it and the first batch fails, nothing is left of it.
+    """
 
     def __init__(self, args: argparse.Namespace, source: str) -> None:
         self.written = self.skipped = 0
@@ -91,7 +94,7 @@ class _Target:
         """Lines of the batch that is being written."""
 
     def open(self) -> Collection:
-        """The collection, which is made if it is not there."""
+        """Open the collection once, and create it if it is missing."""
         if self._collection is None:
             self._opens = True
             self._collection = interruptible(lambda: tiercel.open(self._args.into, embedder=self._embedder))
@@ -101,7 +104,7 @@ class _Target:
         return self._collection
 
     def put(self, batch: Batch) -> None:
-        """Put in what comes before the first record that is wrong, and raise what is wrong."""
+        """Write the records before the first wrong one, then raise its error."""
         if batch.entries:
             self._put(self.open(), batch.entries)
         if batch.error is not None:
@@ -123,13 +126,13 @@ class _Target:
             error.add_note(f"{entries[0].place} to {entries[-1].place.number}")
             raise
         else:
-            # No call stands between these, so no Ctrl-C comes between them.
+            # No call separates these statements, so Ctrl-C cannot interrupt them.
             self._sequence += written > 0
             self.written += written
             self.skipped += self._under_way - written
             self._under_way = 0
             return
-        # One of them is wrong: the half before it is put in, and the other one divided again.
+        # One of them is wrong: write each half, and divide the one that fails again.
         middle = len(entries) // 2
         self._put(collection, entries[:middle])
         self._put(collection, entries[middle:])
@@ -140,21 +143,24 @@ class _Target:
     def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
         if self._collection is None:
             if isinstance(error, KeyboardInterrupt) and self._opens and self._beginning.is_empty:
-                # A thread that has been left may still be making it.
+                # An abandoned thread may still be creating it.
                 self._beginning.restore()
             return
         if error is not None and not self._keeps:
             self._beginning.take_back(self._collection)
         elif isinstance(error, KeyboardInterrupt):
-            # All that was put in is on disk. What closing adds makes the next opening quicker, and takes seconds.
+            # Everything written is on disk. Closing would take seconds, and only make the next
+            # opening faster.
             leave(self._collection)
             done = self.written + self.skipped
             if self._collection.stats()["sequence"] > self._sequence:
-                # Ctrl-C came when the batch was on disk and not counted yet.
+                # Ctrl-C came when the batch was on disk but not counted yet.
                 done += self._under_way
-            error.add_note(f"{done:,} records of {self._source} are in; the same command with --resume goes on")
+            error.add_note(
+                f"{done:,} records of {self._source} are in the collection; add --resume to the command to continue"
+            )
         elif error is not None:
-            # What went wrong first is what to tell.
+            # The first error is the one to report.
             with suppress(TiercelError, OSError):
                 self._collection.close()
         else:
@@ -175,6 +181,6 @@ def _upsert(collection: Collection, records: list[dict[str, Any]]) -> None:
 
 
 def _in_one(message: str) -> str:
-    """A message about a batch of one record, said of that record."""
+    """Turn a message about a batch of one record into one about that record."""
     message = re.sub(rf"^({'|'.join(_COLUMNS)})(\[0\])?", lambda found: _COLUMNS[found[1]], message)
     return message.replace(" at row 0, column", " at column").removesuffix(" at position 0")

@@ -1,4 +1,4 @@
-"""Ctrl-C while something long is under way."""
+"""Ctrl-C during a long call."""
 
 import os
 import threading
@@ -8,14 +8,16 @@ from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
-# What nobody waits for: as long as it is referred to, it is not closed either, which can take as long as the work itself.
+# Abandoned objects. The references keep them from being closed, which can take as long as the work
+# itself.
 _LEFT: list[object] = []
 
 
 def interruptible(call: Callable[[], _Result]) -> _Result:
-    """Call something that does not look for Ctrl-C itself, and stop waiting for it on Ctrl-C.
+    """Run a call that does not check for Ctrl-C itself, and stop waiting for it on Ctrl-C.
 
-    It then goes on until the process ends. So it must be safe to kill, as everything is that writes to collections and caches.
+    The call then runs until the process ends. It must be safe to kill, as all writes to collections
+    and caches are.
     """
     outcome: Future[_Result] = Future()
 
@@ -34,11 +36,11 @@ def interruptible(call: Callable[[], _Result]) -> _Result:
 
 
 def leave(thing: object) -> None:
-    """Keep something as it is until the process ends, unfinished and open."""
+    """Keep an object unfinished and open until the process ends."""
     _LEFT.append(thing)
 
 
 def end_now(code: int) -> None:
-    """End the process without waiting for anything, if there is something to wait for."""
+    """End the process at once if anything was abandoned, otherwise return."""
     if _LEFT:
         os._exit(code)

@@ -1,4 +1,4 @@
-"""Records in lines of JSON: what `tiercel ingest` reads and `tiercel export` writes."""
+"""Records as lines of JSON, which `tiercel ingest` reads and `tiercel export` writes."""
 
 import gzip
 import io
@@ -15,7 +15,8 @@ from tiercel.cli.outputs import new_file
 from tiercel.cli.paths import STANDARD
 
 KEYS = ("id", "text", "metadata", "vector")
-# Bytes of a line: more than a record may have, but for a text of tens of millions of characters that are all written as escapes.
+# The most bytes of a line. Every record fits, unless its text has tens of millions of characters
+# that are all written as escapes.
 MOST_LINE = 256 << 20
 _GZIP = b"\x1f\x8b"
 
@@ -31,7 +32,7 @@ class Place(NamedTuple):
 
 
 class _Source(io.RawIOBase):
-    """A file or a pipe whose first bytes were looked at."""
+    """A file or a pipe whose first bytes have been read ahead."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -51,12 +52,12 @@ class _Source(io.RawIOBase):
 
 
 class Lines:
-    """The lines of a file, a pipe or standard input, unpacked if gzip packed them."""
+    """The lines of a file, a pipe or standard input, decompressed if they are gzip."""
 
     def __init__(self, path: str, file: BinaryIO) -> None:
         self.name = "standard input" if path == STANDARD else path
         self.total = Path(path).stat().st_size if Path(path).is_file() else 0
-        """Bytes to read; 0 if nobody knows."""
+        """Bytes to read; 0 if unknown."""
         self._source = _Source(file)
         self._packed = self._source.first == _GZIP
         if path.endswith(".gz") and self._source.first and not self._packed:
@@ -64,11 +65,11 @@ class Lines:
 
     @property
     def position(self) -> int:
-        """Bytes that have been read."""
+        """The number of bytes read so far."""
         return self._source.position
 
     def __iter__(self) -> Iterator[tuple[Place, bytes]]:
-        """Lines that hold something. What goes wrong names the line."""
+        """Iterate over the lines that are not blank. Errors name the line."""
         number = 1
         file = (
             gzip.GzipFile(fileobj=io.BufferedReader(self._source)) if self._packed else io.BufferedReader(self._source)
@@ -102,14 +103,14 @@ def open_lines(path: str) -> Generator[Lines]:
 
 
 def _standard_input() -> BinaryIO:
-    # Python has None for a stream that was closed.
+    # Python sets a closed stream to None.
     if cast("object", sys.stdin) is None:
         raise InvalidInputError("FILE.jsonl: expected standard input, which is closed")
     return sys.stdin.buffer
 
 
 def parse(line: bytes, place: Place) -> dict[str, Any]:
-    """A record; what its values must be is for the collection to check."""
+    """Parse a record. The collection checks its values."""
     try:
         record: object = json.loads(line, object_pairs_hook=_once)
     except InvalidInputError as error:
@@ -127,7 +128,7 @@ def parse(line: bytes, place: Place) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, each of whose keys stands in it once: nobody knows which of two values is meant."""
+    """Make a JSON object. Refuse a repeated key, because either of its values may be meant."""
     record = dict(pairs)
     if len(record) < len(pairs):
         names = [name for name, _ in pairs]
@@ -137,13 +138,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def dump(match: Match) -> str:
-    """A record as a line, in ASCII whatever the encoding of the file; what it lacks is left out."""
+    """Encode a record as a line of ASCII, for output in any encoding. Leave out absent parts."""
     values = (match.id, match.text, match.metadata, None if match.vector is None else match.vector.tolist())
     return json.dumps({key: value for key, value in zip(KEYS, values, strict=True) if value is not None})
 
 
 def write_lines(path: str, lines: Iterable[str]) -> None:
-    """Write lines to a file that appears when it is complete, or to a pipe; packed if the name ends in `.gz`."""
+    """Write lines to a file that appears only when it is complete, or to a pipe.
+
+    Compress them if the name ends in `.gz`.
+    """
     with new_file(path) as file:
         # Without a name and a time, equal records make equal files.
         packed = gzip.GzipFile("", "wb", fileobj=file, mtime=0) if path.endswith(".gz") else nullcontext(file)

@@ -1,4 +1,4 @@
-"""Recall against exact search, and how fast answers come."""
+"""Measures the recall and the speed of searches."""
 
 import math
 import time
@@ -10,19 +10,22 @@ from numpy.typing import NDArray
 from tiercel import Index, Matches
 
 PASSES = 3
-# Searches take microseconds: this many passes are enough.
+# Enough passes even if a search takes microseconds.
 MOST_PASSES = 100
 SECONDS = 0.2
 CALLS = 500
 
 
 def recall_at_k(found: Matches, exact: Matches, metric: str) -> float:
-    """Share of the true nearest that were found, over all queries; both answers without a filter, so without padding.
+    """Return the share of the true nearest that were found, over all queries.
 
-    A result as near as the k-th true one counts although another id holds that place: among equals any choice is right.
+    Both answers must be from a search without a filter, and thus without padding. A result as near
+    as the k-th true one counts even if another id has that place, because any choice among equals
+    is right.
     """
     last = exact.distances[:, -1:]
-    # The order of a sum differs between a scan of many rows and a comparison of one, and with it the last digits.
+    # The order of summation differs between a scan of many rows and a comparison of one, and so do
+    # the last digits.
     slack = 1e-5 * np.abs(last) + (1e-6 if metric == "cosine" else 0.0)
     near = found.distances <= last + slack
     same = [np.isin(row, true) for row, true in zip(found.ids, exact.ids, strict=True)]
@@ -30,7 +33,10 @@ def recall_at_k(found: Matches, exact: Matches, metric: str) -> float:
 
 
 def queries_per_second(search: Callable[[], object], queries: int) -> float:
-    """The best of some passes over all queries in one call: what else runs on the machine can only slow it."""
+    """Return the best rate of several passes over all queries in one call.
+
+    Other load on the machine can only slow a pass.
+    """
     passes, total, best = 0, 0.0, math.inf
     while passes < PASSES or (total < SECONDS and passes < MOST_PASSES):
         seconds = _seconds(search)
@@ -39,7 +45,7 @@ def queries_per_second(search: Callable[[], object], queries: int) -> float:
 
 
 def call_microseconds(index: Index, queries: NDArray[np.float32], k: int, ef_search: int) -> tuple[float, float]:
-    """Median and 99th percentile of one query a call, as a service asks."""
+    """Return the median and the 99th percentile of calls with one query each, as in a service."""
     times = [
         _seconds(lambda query=query: index.search(query, k, ef_search=ef_search, threads=1))
         for query in queries[:CALLS]

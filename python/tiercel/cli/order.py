@@ -1,15 +1,15 @@
-"""The order of the words of a command: `argparse` wants all words that are no options in one place."""
+"""Sorts the words of a command: `argparse` requires all words that are no options in one place."""
 
 import argparse
 import re
 from collections.abc import Mapping, Sequence
 
-# As `argparse` has it: these are values, though they begin with a dash.
+# As in `argparse`: these are values, although they begin with a dash.
 _NEGATIVE_NUMBER = re.compile(r"-(\d+|\d*\.\d+)")
 
 
 def options_first(words: Sequence[str], options: Mapping[str, argparse.Action]) -> list[str]:
-    """The same command with options and their values first, then `--` and the other words in their order."""
+    """Return the command with options and their values first, then `--` and the other words."""
     first: list[str] = []
     others: list[str] = []
     at = 0
@@ -32,15 +32,15 @@ def options_first(words: Sequence[str], options: Mapping[str, argparse.Action]) 
 def _is_option(word: str, options: Mapping[str, argparse.Action]) -> bool:
     if word in options or word.partition("=")[0] in options:
         return True
-    # A text of several words that begins with a dash is a text.
+    # Several words in one argument are a text, even if they begin with a dash.
     return word.startswith("-") and word != "-" and " " not in word and not _NEGATIVE_NUMBER.fullmatch(word)
 
 
 def _most_values(word: str, options: Mapping[str, argparse.Action]) -> float:
-    """How many of the words that follow may be values of an option."""
+    """Return how many of the following words may be values of an option."""
     action = options.get(word)
     if action is None:
-        # It is unknown, or has its value in itself: `--metric=dot`, `-k5`.
+        # It is unknown, or includes its value: `--metric=dot`, `-k5`.
         return 0
     if action.nargs is None:
         return 1

@@ -1,4 +1,4 @@
-"""Files that appear under their name when they are complete."""
+"""Files that appear under their name only when they are complete."""
 
 import os
 from collections.abc import Generator
@@ -15,10 +15,11 @@ _COUNTER = count()
 
 @contextmanager
 def new_file(path: str) -> Generator[BinaryIO]:
-    """Open a file to write. It is on disk under its name when the block ends; if the block fails, nothing has changed.
+    """Open a file to write. It is on disk under its name when the block ends.
 
-    An older file is replaced as a whole, and the new one gets its permissions. A link is replaced, not followed. A pipe or a device
-    is written directly. What the system refuses names the file.
+    If the block fails, nothing has changed. An older file is replaced as a whole, and the new one
+    gets its permissions. A link is replaced, not followed. A pipe or a device is written directly.
+    Errors of the system name the file.
     """
     with _named(path):
         target = Path(path)
@@ -42,18 +43,18 @@ def _named(path: str) -> Generator[None]:
     try:
         yield
     except OSError as error:
-        # A collection that is read meanwhile says where it lies.
+        # Errors of a collection that is read meanwhile already name a path.
         if not isinstance(error, TiercelError) and error.errno is not None:
             error.filename, error.filename2 = path, None
         raise
 
 
 def _beside(target: Path) -> tuple[Path, BinaryIO]:
-    """A new file with the permissions of the one that it will replace: at no moment may others read more."""
+    """Create a file with the permissions of the one to replace, so that others never read more."""
     old = target.stat().st_mode & 0o777 if target.exists() else None
     while True:
         temporary = target.with_name(f".tiercel-{os.getpid()}-{next(_COUNTER)}.tmp")
-        # One of this name was left by a process that was killed.
+        # A killed process may have left a file of this name.
         with suppress(FileExistsError):
             number = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if old is None else 0o600)
             file = os.fdopen(number, "wb")

@@ -1,6 +1,7 @@
-"""Paths on the command line: what a command reads, what it writes, and that it never writes over what it reads or into a store.
+"""Paths on the command line. A command never writes over what it reads, or into a store.
 
-The parser marks each path as one or the other, so that one check before a command begins sees all of them.
+The parser marks each path as read or written, so that one check before the command sees all of
+them.
 """
 
 import argparse
@@ -13,9 +14,10 @@ from typing import Literal, NamedTuple, cast
 from tiercel.cli.stores import is_store, store_around
 from tiercel.errors import InvalidInputError
 
-# Standard input or output, where a command takes it.
+# Standard input or output, if a command accepts it.
 STANDARD = "-"
-# Opened by one of these names, a file has a position of its own, and what is printed later would write over what came first.
+# A file that is opened by one of these names has a separate position, so later prints would
+# overwrite earlier ones.
 _OUTPUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 
 Kind = Literal["file", "stream", "directory"]
@@ -37,15 +39,15 @@ class Writes(str):
 
 
 def writes(argument: str, kind: Kind = "file") -> Callable[[str], Writes]:
-    """What makes a path of a word for the parser.
+    """Return a function with which the parser makes a path from a word.
 
     Parameters
     ----------
     argument
-        What messages call it.
+        The name of the argument in messages.
     kind
-        "file": a regular file, new or replaced. "stream": also a pipe or a device, and `-` for standard output. "directory": checked
-        by whatever writes it.
+        "file": a regular file, new or replaced. "stream": also a pipe or a device, and `-` for
+        standard output. "directory": checked by the code that writes it.
     """
 
     def path(word: str) -> Writes:
@@ -57,7 +59,7 @@ def writes(argument: str, kind: Kind = "file") -> Callable[[str], Writes]:
 
 
 def check_paths(args: argparse.Namespace) -> None:
-    """Raise `InvalidInputError` if a path to write is one of those that are read, lies in a store, or is none that can be written."""
+    """Raise `InvalidInputError` if a path to write is also read, is in a store, or is unusable."""
     values = [each for value in vars(args).values() for each in _strings(value)]
     inputs = [_Input(value) for value in values if isinstance(value, Reads) and value != STANDARD]
     for target in values:
@@ -71,25 +73,25 @@ def _strings(value: object) -> list[str]:
 
 
 class _Identity(NamedTuple):
-    """Tells a file from all others, whatever its names."""
+    """Identifies a file under any of its names."""
 
     device: int
     inode: int
 
 
 class _Input:
-    """What is read: a file, or a store with all that lies in it."""
+    """A file that is read, or a store with all files in it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._identity = _identity(Path(name))
 
     def is_at(self, path: Path) -> bool:
-        """Whether a path leads to it."""
+        """Whether a path leads to this input."""
         return self._identity is not None and self._identity == _identity(path)
 
     def has(self, file: os.stat_result) -> bool:
-        """Whether a regular file is it or a part of it, under any name."""
+        """Whether a regular file is this input or a part of it, under any name."""
         wanted = _Identity(file.st_dev, file.st_ino)
         if self._identity is None or self._identity.device != wanted.device:
             return False
@@ -101,18 +103,18 @@ class _Input:
 
 
 def _check(target: Writes, inputs: list[_Input]) -> None:
-    # The target of a link is not written, but whoever names a link may well mean what it leads to.
+    # The target of a link is not written, but whoever names a link may well mean its target.
     places = {Path(os.path.realpath(target)), Path(os.path.realpath(Path(target).parent), Path(target).name)}
     for each in inputs:
         if any(each.is_at(place) for place in places) or _is_hard_link(target, each):
             raise InvalidInputError(
-                f"{target.argument}: expected another path than those that are read, got {target}{_of(target, each)}"
+                f"{target.argument}: expected a path that the command does not read, got {target}{_of(target, each)}"
             )
     for place in places:
         store = store_around(place.parent)
         if store is not None:
             raise InvalidInputError(
-                f"{target.argument}: expected a path outside of collections and caches, got {target}, which lies in {store}"
+                f"{target.argument}: expected a path outside collections and caches, got {target}, which is in {store}"
             )
     if target.kind != "directory":
         _check_file(target)
@@ -128,7 +130,7 @@ def _is_hard_link(target: str, read: _Input) -> bool:
 
 
 def _check_file(target: Writes) -> None:
-    """Complain about a place where nothing can be written before hours are spent on what to write."""
+    """Refuse a path that cannot be written, before hours are spent on its contents."""
     path = Path(target)
     if not path.parent.is_dir():
         raise InvalidInputError(f"{target.argument}: expected a file in a directory that exists, got {target}")
@@ -139,15 +141,15 @@ def _check_file(target: Writes) -> None:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether what stands at a path is written directly: a pipe, a device, or what another name of a descriptor leads to."""
+    """Whether a path is written directly: a pipe, a device, or another name of a descriptor."""
     parent = Path(os.path.realpath(path.parent)).parts
-    # Nothing may take the place of `/dev/stdout`, even if that leads to a file.
+    # `/dev/stdout` must not be replaced, even if it leads to a file.
     in_place = parent[1:2] in {("dev",), ("proc",)} and parent[2:3] != ("shm",)
     return path.exists() and (in_place or not path.is_file())
 
 
 def _check_redirected(inputs: list[_Input]) -> None:
-    """Complain if the shell sends what is printed into a file that is read."""
+    """Refuse a redirection of the output into a file that is read."""
     for name, descriptor in (("standard output", 1), ("standard error", 2)):
         try:
             there = os.fstat(descriptor)
@@ -156,7 +158,7 @@ def _check_redirected(inputs: list[_Input]) -> None:
         for each in inputs:
             if stat.S_ISREG(there.st_mode) and each.has(there):
                 raise InvalidInputError(
-                    f"{name}: expected another file than those that are read, got a part of {each.name}"
+                    f"{name}: expected a file that the command does not read, got a part of {each.name}"
                 )
 
 

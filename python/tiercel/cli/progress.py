@@ -10,15 +10,15 @@ _WIDTH = 30
 # A shorter bar shows less than the numbers beside it.
 _LEAST = 5
 _PAUSE = 0.1
-# Columns where the terminal does not say.
+# Columns if the terminal does not report them.
 _COLUMNS = 80
 
 
 @contextmanager
 def progress(label: str) -> Generator[Callable[[int, int], None] | None]:
-    """Give a callable `(done, total)` that draws a bar, or None where stderr is no terminal that can erase a line.
+    """Yield a callable `(done, total)` that draws a bar.
 
-    A total of 0 is one that is not known.
+    Yield None if stderr is not a terminal that can erase a line. A total of 0 means unknown.
     """
     is_dumb = os.name != "nt" and os.environ.get("TERM", "") in ("", "dumb")
     if is_dumb or not sys.stderr.isatty():
@@ -41,7 +41,10 @@ def progress(label: str) -> Generator[Callable[[int, int], None] | None]:
 
 
 def _bar(label: str, done: int, total: int, seconds: float, columns: int) -> str:
-    """What fits into a line. The last column stays free: some terminals begin a new line when it is filled."""
+    """Return a bar that fits into a line.
+
+    The last column stays free, because some terminals begin a new line when it is filled.
+    """
     room = columns - 1
     if total == 0:
         return f"{label} {done:,}"[:room]
@@ -56,13 +59,13 @@ def _bar(label: str, done: int, total: int, seconds: float, columns: int) -> str
 
 def _columns() -> int:
     try:
-        # Some terminals say 0.
+        # Some terminals report 0.
         return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
     except (OSError, ValueError):
         return _COLUMNS
 
 
 def _print(line: str) -> None:
-    # A terminal that has gone must not end the work.
+    # A closed terminal must not end the work.
     with suppress(OSError):
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

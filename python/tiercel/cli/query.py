@@ -1,4 +1,4 @@
-"""`tiercel query`: what a collection holds about something."""
+"""`tiercel query`: searches a collection."""
 
 import argparse
 import json
@@ -42,7 +42,7 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def _hashed(collection: Collection, text: str) -> Any:
-    """The vector of a text, if the collection has been made with the embedder that this command line has."""
+    """Embed a text. Return None unless the collection was made with the embedder used here."""
     if collection.dim is None:
         return None
     embedder = HashingEmbedder(collection.dim)

@@ -1,4 +1,4 @@
-"""Which records of a file a collection does not have yet."""
+"""Finds the records of a file that a collection does not have yet."""
 
 import json
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ Record = dict[str, Any]
 
 
 def new_records(collection: Collection, records: Sequence[Record], embedder: HashingEmbedder | None) -> list[bool]:
-    """Whether each of these records would change the collection if they were written one after the other."""
+    """Return for each record whether it would change the collection, if written in this order."""
     names = [each["id"] if isinstance(each["id"], str) else None for each in records]
     there = _contents(collection, [name for name in names if name is not None])
     new: list[bool] = []
     for name, record, vector in zip(names, records, _vectors(records, embedder), strict=True):
         content = _content(record.get("text"), record.get("metadata"), vector)
-        # What is no id is for the collection to refuse.
+        # The collection refuses anything that is no id.
         new.append(name is None or there.get(name) != content)
         if name is not None:
             there[name] = content
@@ -27,7 +27,7 @@ def new_records(collection: Collection, records: Sequence[Record], embedder: Has
 
 
 def _vectors(records: Sequence[Record], embedder: HashingEmbedder | None) -> list[object]:
-    """The vectors that the records have, or get from the embedder."""
+    """Return the vectors of the records, made by the embedder if they have none."""
     vectors: list[object] = [record.get("vector") for record in records]
     if embedder is not None:
         texts = [record.get("text") for record in records]
@@ -41,13 +41,13 @@ def _contents(collection: Collection, ids: list[str]) -> dict[str, object]:
     try:
         found = collection.get(ids, include=("text", "metadata", "vector"))
     except CorruptionError:
-        # What cannot be read is repaired by being written.
+        # Writing repairs records that cannot be read.
         return {}
     return {match.id: _content(match.text, match.metadata, match.vector) for match in found if match is not None}
 
 
 def _content(text: object, metadata: object, vector: object) -> object:
-    """What is equal for equal records; the order of keys counts, and 1 is not 1.0."""
+    """Return a value that is equal for equal records. The order of keys counts; 1 is not 1.0."""
     return text, json.dumps(metadata), None if vector is None else _row(vector)
 
 
@@ -60,5 +60,5 @@ def _row(vector: object) -> object:
     except ValueError:
         # Rows of different lengths.
         pass
-    # What is no vector is equal to nothing.
+    # Anything that is no vector equals nothing.
     return object()

@@ -40,10 +40,10 @@ def run(args: argparse.Namespace) -> Answer:
 
 
 def _search(index: Index, queries: NDArray[Any], args: argparse.Namespace) -> tuple[dict[str, NDArray[Any]], str]:
-    """Search batch by batch; the arrays of all batches together, and `exact` when every batch is."""
+    """Search batch by batch. Return the joined arrays, and `exact` if every batch is exact."""
     parts: list[Matches] = []
     with progress("searching") as report:
-        # An empty file of queries is still searched, for an answer of the right shape.
+        # An empty file of queries is also searched, for an answer of the right shape.
         for start in range(0, max(len(queries), 1), _BATCH):
             batch = queries[start : start + _BATCH]
             parts.append(

@@ -1,4 +1,4 @@
-"""Standard output and error, whatever the shell has made of them."""
+"""Makes standard output and error usable, even if the shell has closed them."""
 
 import errno
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class _Closed(io.TextIOBase):
-    """Stands in for standard output where that was closed before the program began."""
+    """Replaces a standard output that was closed before the program began."""
 
     def __init__(self) -> None:
         self._lost = False
@@ -20,26 +20,33 @@ class _Closed(io.TextIOBase):
         raise OSError(errno.EBADF, "standard output is closed")
 
     def flush(self) -> None:
-        # Whoever wrote may have passed over the error, and Python flushes once more at exit.
+        # The writer may have ignored the error, and Python flushes again at exit.
         if self._lost:
             self._lost = False
             raise OSError(errno.EBADF, "standard output is closed")
 
 
 def make_usable() -> None:
-    """Have streams that can be used without another look: what is printed to a closed one (`>&-`) is an error, but for messages."""
+    """Make both streams usable.
+
+    Printing to a closed standard output (`>&-`) is an error. Messages to a closed standard error
+    are dropped.
+    """
     _hold_descriptors()
-    # Python has None for a stream that was closed.
+    # Python sets a closed stream to None.
     sys.stdout = sys.stdout or _Closed()
     sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
-    # Glosses and paths hold characters that a terminal may not know.
+    # Glosses and paths may have characters that a terminal cannot encode.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _hold_descriptors() -> None:
-    """Take the numbers of closed streams, or the next file to be opened would get one and what is printed to it."""
+    """Occupy the descriptors of closed streams.
+
+    Otherwise the next opened file would get one of them, and the output with it.
+    """
     for number in range(3):
         try:
             os.fstat(number)
@@ -49,7 +56,7 @@ def _hold_descriptors() -> None:
 
 @contextmanager
 def naming_output() -> Generator[None]:
-    """What the system refuses meanwhile says that it was about standard output."""
+    """Make errors of the system within the block name standard output."""
     try:
         yield
     except OSError as error:
@@ -59,7 +66,7 @@ def naming_output() -> Generator[None]:
 
 
 def flush_output() -> None:
-    """Write what was printed; raise what goes wrong once."""
+    """Write what was printed. Raise an error only once."""
     try:
         with naming_output():
             sys.stdout.flush()
@@ -71,6 +78,6 @@ def flush_output() -> None:
 
 
 def tell(message: str) -> None:
-    """Print a line to standard error; nobody can be told that this fails."""
+    """Print a line to standard error. A failure is ignored, because nothing can report it."""
     with suppress(OSError):
         print(message, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`tiercel stats`: what is in a collection."""
+"""`tiercel stats`: the counters of a collection."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""What the commands on stores and files of a cache share."""
+"""Shared code of the commands on tiers of a cache."""
 
 import errno
 from pathlib import Path
@@ -12,13 +12,13 @@ from tiercel.errors import InvalidInputError, StorageFailedError
 
 
 def look(directory: str) -> TierLook:
-    """Look at a tier without a change to it."""
+    """Read a tier without changing it."""
     kind = _kind(directory)
     return interruptible(lambda: TierLook(directory, kind is Files))
 
 
 def damage(directory: str) -> tuple[int, int]:
-    """How many values a tier has, and how many of them or of its other parts are damaged."""
+    """Return how many values a tier has, and how many values and other parts are damaged."""
     found = look(directory)
     damaged = found.damaged
     with progress("verifying") as report:
@@ -30,14 +30,15 @@ def damage(directory: str) -> tuple[int, int]:
 
 
 def open_tier(directory: str) -> Store | Files:
-    """Open a tier with so much room that nothing has to leave it."""
-    # The room is divided into 16 parts at most, and an entry takes part of one. However small a file is, whole blocks count.
+    """Open a tier with enough room to evict nothing."""
+    # The room is divided into at most 16 parts, and an entry may take only a share of one. Files
+    # count in whole blocks, however small they are.
     files = sum(file.is_file() for file in Path(directory).rglob("*"))
     return _kind(directory)(directory, max(64 * (file_bytes_of(directory) + (8 << 10) * files), 1 << 20))
 
 
 def file_bytes_of(directory: str) -> int:
-    """Bytes of all files of a tier."""
+    """Return the bytes of all files of a tier."""
     return sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file())
 
 

@@ -1,4 +1,4 @@
-"""`tiercel verify`: whether a collection is whole."""
+"""`tiercel verify`: looks for damage in a collection."""
 
 import argparse
 
@@ -9,13 +9,13 @@ from tiercel.errors import CorruptionError
 
 
 def run(args: argparse.Namespace) -> Answer:
-    """Read everything; the exit code is 1 when something is damaged."""
+    """Read everything. The exit code is 1 if something is damaged."""
     try:
         with open_to_read(args.directory) as collection:
             damage = interruptible(collection.verify)
             records = len(collection)
     except CorruptionError as error:
-        # So damaged that it does not open: this is what it met first.
+        # Too damaged to open: report the first damage.
         damage, records = [str(error)], None
     document = {"directory": args.directory, "records": records, "damage": damage}
     lines = [f"damaged      {each}" for each in damage] or [f"{records or 0:,} records, nothing is damaged"]

@@ -1,4 +1,4 @@
-"""Sample data that comes with tiercel: real text with real embeddings, small enough to carry.
+"""Sample data that comes with tiercel: real text with real embeddings, small enough to ship.
 
 The data is Princeton WordNet 3.0 under its own licence, in `wordnet/LICENSE` beside this file.
 """
@@ -21,8 +21,9 @@ _WORDNET = Path(__file__).parent / "wordnet"
 class WordnetSample:
     """5,000 glosses of WordNet 3.0 as documents and 200 example sentences as queries, with their embeddings.
 
-    The sentences were taken out of the glosses, so a query is another kind of text than a document. Embeddings are
-    those of all-MiniLM-L6-v2 (384 values), carried as 8-bit codes: their cosine distance to the full ones is at most 1e-4.
+    The sentences were taken out of the glosses, so queries are a different kind of text from
+    documents. The embeddings are those of all-MiniLM-L6-v2 (384 values), stored as 8-bit codes:
+    their cosine distance to the full ones is at most 1e-4.
     """
 
     vectors: NDArray[np.float32]
@@ -30,7 +31,7 @@ class WordnetSample:
     texts: tuple[str, ...]
     """Documents: the words of a synset and its gloss."""
     ids: tuple[str, ...]
-    """WordNet's name of each synset, part of speech and offset: `"noun-00001740"`."""
+    """Part of speech and WordNet offset of each synset, such as `"noun-00001740"`."""
     queries: NDArray[np.float32]
     """Embeddings of the queries, unit length; float32, shape (200, 384)."""
     query_texts: tuple[str, ...]

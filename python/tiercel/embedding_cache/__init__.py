@@ -1,4 +1,4 @@
-"""An embedder with a cache, which embeds no text twice.
+"""An embedder with a cache, so that no cached text is embedded again.
 
 >>> from tiercel import EmbeddingCache
 >>> from tiercel.cache import Memory

@@ -46,42 +46,50 @@ class EmbeddingStats(TypedDict):
     hits: int
     """Texts found in the tier."""
     waited: int
-    """Texts that another caller was embedding at the time. Equal texts of a batch count once."""
+    """Texts that another caller was already embedding. Equal texts of a batch count once."""
     embedded: int
     """Texts passed to the embedder. Equal texts of a batch count once."""
     calls: int
-    """Calls of the embedder."""
+    """Calls to the embedder."""
     seconds: float
     """Seconds spent in these calls."""
     bytes: int
     """Bytes of vectors that the tier stored."""
     failures: int
-    """Failed reads, values that the tier did not store, and values it returned that are not vectors. Each was a miss."""
+    """Failed reads, values that the tier did not store, and returned values that are no vectors.
+
+    Each was a miss.
+    """
     max_error: float
-    """The largest quantization error as a share of the length of its vector, over all embedded texts; 0 with "f32"."""
+    """The largest quantization error of an embedded text, as a share of the length of its vector.
+
+    It is 0 with "f32".
+    """
 
 
 @final
 class EmbeddingCache(Handle):
     """A thread-safe embedder that passes only new texts to another one, and caches the vectors.
 
-    The texts of a batch that are not in the tier go to the embedder in one call, equal ones once. Threads that request
-    the same new text at the same time share one call (single flight). A text that the tier fails to return is embedded,
-    and a vector that it fails to store is returned all the same.
+    The texts of a batch that are not in the tier go to the embedder in one call, equal ones once.
+    Threads that request the same new text at the same time share one call (single flight). A text
+    that the tier fails to return is embedded, and a vector that it fails to store is still
+    returned.
 
-    With `dtype="sq8"` vectors are stored, and returned, as 8-bit codes with one scale per vector: its largest value /
-    127. The error of a value is at most half of that, and `stats()["max_error"]` is the largest error of a whole vector.
-    The first call already returns decoded codes, so no result depends on what was cached. `dtype="f32"` stores and
-    returns the vectors of the embedder bit for bit, in four times the space.
+    With `dtype="sq8"` vectors are stored, and returned, as 8-bit codes with one scale per vector:
+    its largest absolute value / 127. The error of a value is at most half of that, and
+    `stats()["max_error"]` is the largest error of a whole vector. The first call already returns
+    decoded codes, so no result depends on what was cached. `dtype="f32"` stores and returns the
+    vectors of the embedder bit for bit, in four times the space.
 
     Parameters
     ----------
     embedder : tiercel.embed.Embedder
         Makes the vectors. Queries and documents are cached separately.
     tier : VectorTier
-        Stores the vectors: `tiercel.cache.Memory`, `tiercel.cache.Store`, or an object with `get_many(keys)` and
-        `put(key, value)`. It may hold other values as well, and vectors of other models, because keys include the
-        fingerprint.
+        Stores the vectors: `tiercel.cache.Memory`, `tiercel.cache.Store`, or an object with
+        `get_many(keys)` and `put(key, value)`. It may also hold other values, and vectors of other
+        models, because keys include the fingerprint.
     dtype : {"sq8", "f32"}
         The encoding of the vectors.
 
@@ -127,19 +135,25 @@ class EmbeddingCache(Handle):
 
     @property
     def fingerprint(self) -> str:
-        """The embedder's fingerprint, with `/sq8` for codes, which change the vectors. A collection accepts only its own."""
+        """The fingerprint of the embedder, with `/sq8` for codes, because they change the vectors.
+
+        A collection accepts only the fingerprint that it was made with.
+        """
         return self._fingerprint
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts to be found; dtype float32, shape `(len(texts), dim)`.
+        """Embed texts that a search can find; return float32 of shape `(len(texts), dim)`.
 
-        Raise what the embedder raises, and `InvalidInputError` if `texts` is not a list of `str` or if the embedder
-        returns anything but finite vectors of its length. Such vectors are not cached.
+        Raise what the embedder raises, and `InvalidInputError` if `texts` is not a list of `str` or
+        if the embedder returns anything but finite vectors of its length, which are not cached.
         """
         return self._vectors(query_texts(texts), self._documents, self._embed_documents)
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """Embed a text to search with; dtype float32, shape `(dim,)`. The errors are those of `embed_documents`."""
+        """Embed a text to search with; return float32 of shape `(dim,)`.
+
+        It raises the errors of `embed_documents`.
+        """
         return self._vectors([unicode_text(text, "text")], self._queries, self._embed_query)[0]
 
     aembed_documents = async_method(embed_documents)
@@ -182,7 +196,8 @@ class EmbeddingCache(Handle):
                 if not isinstance(outcome, Failure):
                     values[key] = outcome
                     self._count(waited=1)
-                # A second failure is final. A failure of a call for other texts, or an interruption, does not count.
+                # A second failure is final. A failure of a call that also had other texts, or an
+                # interruption, does not count.
                 elif outcome.error is None or not outcome.keys <= missing.keys():
                     failed.pop(key, None)
                 elif key in failed:
@@ -215,11 +230,11 @@ class EmbeddingCache(Handle):
         return made
 
     def _read(self, keys: list[bytes]) -> dict[bytes, bytes]:
-        """Read keys from the tier. It may be remote and shared, so anything wrong is a miss."""
+        """Read keys from the tier, which may be remote and shared, so anything wrong is a miss."""
         if not keys:
             return {}
         try:
-            # A wrong result may be infinite.
+            # A faulty tier may return an endless iterator.
             values: list[object] = list(islice(self._tier.get_many(keys), len(keys) + 1))
         except Exception:  # noqa: BLE001 - tiers may raise anything
             values = []
@@ -250,7 +265,7 @@ class EmbeddingCache(Handle):
 
 
 def _model(*described: object) -> _Hash:
-    """Begin a hash that no text can continue to that of another model."""
+    """Begin a hash that no text can extend to the hash of another model."""
     name = hashlib.blake2b(repr(described).encode()).digest()
     return hashlib.blake2b(name, digest_size=32, person=b"tiercel vector 2")
 

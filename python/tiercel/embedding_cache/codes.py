@@ -1,8 +1,8 @@
-"""Encodings of vectors: as they are, or with 8 bits a value.
+"""Encodings of vectors: unchanged, or with 8 bits per value.
 
 ```text
-checksum, 4 bytes   of the key and of all that follows, so that the vector of another text is refused
-sq8                 scale, float32; dim codes, a byte each
+checksum, 4 bytes   of the key and of what follows, so that the vector of another text is refused
+sq8                 scale, float32; dim codes, one byte each
 f32                 dim values, float32
 ```
 """
@@ -32,9 +32,10 @@ SEAL: Final = 4
 class VectorCodec:
     """Encodes vectors of one length as bytes, and decodes them.
 
-    With "sq8" a value becomes the nearest of 255 multiples of a scale, from -127 to 127, where 127 times the scale is the
-    largest absolute value of the vector. The error of a value is at most half the scale, plus rounding of float32. The
-    scale is at least the smallest normal number, also for a vector of zeros. With "f32" there is no error.
+    With "sq8" a value becomes the nearest of 255 multiples of a scale, from -127 to 127, where 127
+    times the scale is the largest absolute value of the vector. The error of a value is at most
+    half the scale, plus rounding of float32. The scale is at least the smallest normal number, even
+    for a vector of zeros. With "f32" there is no error.
     """
 
     def __init__(self, dim: int, dtype: VectorDtype) -> None:
@@ -53,8 +54,8 @@ class VectorCodec:
         """Encode finite vectors of shape `(n, dim)`."""
         rows = np.empty(len(vectors), self._layout)
         if self._coded:
-            # Rounded down, because 127 times a scale that was rounded up may be infinite. Below the smallest normal number,
-            # the steps between floats are too coarse for a scale.
+            # Rounded down, because 127 times a scale that was rounded up may be infinite. Below the
+            # smallest normal number, the steps between floats are too coarse for a scale.
             exact = np.abs(vectors).max(axis=1) / np.float32(_CODES)
             rows["scale"] = np.maximum(np.nextafter(exact, np.float32(0)), _TINY)
             rows["codes"] = np.rint(vectors / rows["scale"][:, None])
@@ -63,7 +64,7 @@ class VectorCodec:
         return [row.tobytes() for row in rows]
 
     def sound(self, values: Sequence[bytes]) -> list[bool]:
-        """Whether each of the values, of `size` bytes, is one that `encode` makes."""
+        """Return for each of the values, of `size` bytes, whether `encode` could have made it."""
         rows = np.frombuffer(b"".join(values), self._layout)
         if not self._coded:
             return cast("list[bool]", np.isfinite(rows["values"]).all(axis=1).tolist())
@@ -86,7 +87,10 @@ def sealed(key: bytes, vector: bytes) -> bytes:
 
 
 def opened(key: bytes, value: object, size: int) -> bytes | None:
-    """Check and remove the checksum. Return `None` unless `size` intact bytes of this key are left."""
+    """Check and remove the checksum.
+
+    Return `None` if the rest is not `size` intact bytes of this key.
+    """
     if not isinstance(value, bytes) or len(value) != SEAL + size:
         return None
     vector = value[SEAL:]

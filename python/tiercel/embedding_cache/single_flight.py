@@ -1,4 +1,4 @@
-"""Single flight of embeddings: many keys at once, and errors that belong to a whole call."""
+"""Single flight of embeddings: many keys at once, and errors that concern a whole call."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ __all__ = ["EmbeddingFlight", "EmbeddingFlights", "Failure"]
 
 
 class Failure(NamedTuple):
-    """Why there is no value."""
+    """The reason why a flight has no value."""
 
     error: Exception | None
     """None if the leader was interrupted, which says nothing about the value."""
@@ -36,21 +36,21 @@ class EmbeddingFlights(SingleFlight[EmbeddingFlight]):
     def __init__(self) -> None:
         super().__init__()
         self.completions = 0
-        """Grows whenever vectors arrive: a caller that looked for one before may find it now."""
+        """Grows whenever vectors arrive: a caller that missed one before may find it now."""
 
     def join_all(
         self, keys: Iterable[bytes], own: dict[bytes, EmbeddingFlight], failed: Mapping[bytes, EmbeddingFlight]
     ) -> dict[bytes, EmbeddingFlight]:
         """Return the flights of keys that others lead. The flights that the caller leads are added to `own`.
 
-        `failed` are flights that the caller has waited for without success. It joins their successors, even if those
-        are done by now.
+        `failed` are flights that the caller has waited for in vain. It joins their successors, even
+        if those are done by now.
         """
         caller = threading.get_ident()
         others: dict[bytes, EmbeddingFlight] = {}
         with self._lock:
             for key in keys:
-                # In `own` first, so that the caller ends the flight wherever a signal comes in.
+                # In `own` first, so that the caller ends the flight even after a signal.
                 own[key] = new = EmbeddingFlight(key, caller)
                 flight = self._take_over(failed[key], new, _always) if key in failed else self._join(new, _always)
                 if flight is not new:
@@ -67,7 +67,7 @@ class EmbeddingFlights(SingleFlight[EmbeddingFlight]):
         if not own:
             return
         with self._lock:
-            # Before the flights disappear: whoever misses them must see that vectors have arrived.
+            # Before the flights disappear: whoever finds none must see that vectors have arrived.
             self.completions += 1
         failure = Failure(errors[0] if errors else None, own.keys())
         for key, flight in own.items():

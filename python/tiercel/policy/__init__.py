@@ -1,1 +1,1 @@
-"""What tiercel decides from measurements: for now, what the machine offers."""
+"""Facts about the machine, and decisions from them."""

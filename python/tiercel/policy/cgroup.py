@@ -1,7 +1,7 @@
 """Limits that Linux control groups (version 1 and 2) put on this process.
 
-A container sees the whole machine in `/proc/cpuinfo` and `/proc/meminfo`; what it may really use stands in the files of
-its control group and of every group above.
+A container sees the whole machine in `/proc/cpuinfo` and `/proc/meminfo`. Its real limits are in
+the files of its control group and of every group above.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _ROOT = Path("/")
 
 
 def cpu_quota(root: Path = _ROOT) -> float | None:
-    """Processors' worth of time that this process may use, or None without a limit."""
+    """Return how many processors' worth of time this process may use, or None without a limit."""
     quotas: list[float] = []
     for directory in _groups(root, "cpu"):
         words = _read(directory / "cpu.max").split()
@@ -26,12 +26,15 @@ def cpu_quota(root: Path = _ROOT) -> float | None:
 
 
 def memory_limit(root: Path = _ROOT) -> int | None:
-    """Bytes that this process may use together with the others of its group, or None without a limit."""
+    """Return the bytes that the group of this process may use, or None without a limit."""
     return min((limit for _, limit in _memory_limits(root)), default=None)
 
 
 def memory_available(root: Path = _ROOT) -> int | None:
-    """Bytes still free below the tightest limit, or None without a limit. Cached file pages count as free."""
+    """Return the bytes still free below the tightest limit, or None without a limit.
+
+    Cached file pages count as free.
+    """
     free: list[int] = []
     for directory, limit in _memory_limits(root):
         used = _read_number(directory / "memory.current")
@@ -46,7 +49,10 @@ def memory_available(root: Path = _ROOT) -> int | None:
 
 
 def _memory_limits(root: Path) -> Iterator[tuple[Path, int]]:
-    """Every group with a limit, and the limit; version 1 writes a huge number for none, which is above any memory."""
+    """Yield every group with a limit, and the limit.
+
+    Version 1 writes a huge number, above any memory, for no limit.
+    """
     for directory in _groups(root, "memory"):
         for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
             limit = _read_number(directory / name)
@@ -55,7 +61,7 @@ def _memory_limits(root: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Directories of the groups this process is in, own group first, then those above, in both versions."""
+    """Yield the directories of the groups of this process, its own first, in both versions."""
     paths: dict[str, str] = {}
     for line in _read(root / "proc/self/cgroup").splitlines():
         number, controllers, path = (*line.split(":", 2), "", "")[:3]
@@ -74,9 +80,12 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _upwards(root: Path, mounted: str, at: str, path: str) -> Iterator[Path]:
-    """From the group `path` up to the mount point `at`, which shows the part of the hierarchy below `mounted`."""
+    """Yield the directories from the group `path` up to the mount point `at`.
+
+    The mount point shows the part of the hierarchy below `mounted`.
+    """
     top = root / at.lstrip("/")
-    # A container without a namespace of its own is told its path on the host, of which it sees the end only.
+    # A container without its own namespace gets its path on the host, but sees only the end of it.
     inner = path.removeprefix(mounted) if mounted != "/" else path
     directory = top / inner.lstrip("/")
     if ".." in directory.parts or not directory.is_dir():

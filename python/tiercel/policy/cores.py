@@ -1,4 +1,4 @@
-"""How many threads are worth starting: the one answer that the package and its compiled module go by."""
+"""The number of threads worth starting, for the package and its compiled module alike."""
 
 import math
 import os
@@ -8,12 +8,15 @@ from tiercel.policy import cgroup
 
 __all__ = ["cores"]
 
-# When the quota was last looked up, and what it was. A look reads several files, which takes longer than a short search.
+# The time of the last look at the quota, and the quota. A look reads several files, which takes
+# longer than a short search.
 _looked: tuple[float, float | None] = (-math.inf, None)
 
 
 def cores(max_age: float = 1.0) -> int:
-    """Cores that this process may use: after affinity and a container's quota (rounded down, at least 1).
+    """Return the cores that this process may use.
+
+    They are limited by affinity and by a container's quota (rounded down, at least 1).
 
     The quota may be from an earlier call, made up to `max_age` seconds ago.
     """

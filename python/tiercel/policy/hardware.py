@@ -1,4 +1,4 @@
-"""What the machine offers to this process: cores, memory, caches, instruction sets."""
+"""The resources of the machine: cores, memory, caches, instruction sets."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ __all__ = ["Hardware", "hardware"]
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """What the machine offers to this process. Sizes are in bytes; None where the system does not tell."""
+    """The resources of the machine. Sizes are in bytes; None if the system does not report one."""
 
     cores: int
     """Cores that this process may use: after affinity and a container's quota (rounded down, at least 1)."""
@@ -35,12 +35,12 @@ class Hardware:
     """Instruction set in use: the best, or the one that the environment variable TIERCEL_SIMD names."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The same as a dictionary that `json.dumps` accepts."""
+        """Return the same as a dictionary that `json.dumps` accepts."""
         return {**asdict(self), "simd_levels": list(self.simd_levels)}
 
 
 def hardware() -> Hardware:
-    """Look at the machine as it is now; limits of a container may change while a program runs.
+    """Inspect the machine as it is now. Limits of a container may change while a program runs.
 
     Raises
     ------

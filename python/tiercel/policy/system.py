@@ -1,4 +1,4 @@
-"""What the operating system tells about memory and caches: Linux, macOS and Windows; None where it does not."""
+"""Memory and caches as Linux, macOS or Windows report them; None if they do not."""
 
 import ctypes
 import sys
@@ -8,7 +8,7 @@ _ROOT = Path("/")
 
 
 def memory() -> tuple[int | None, int | None]:
-    """Bytes of the machine's memory: all of it, and what is available."""
+    """Return the bytes of the machine's memory, in total and available."""
     if sys.platform == "win32":
         return _windows_memory()
     if sys.platform == "darwin":
@@ -17,7 +17,7 @@ def memory() -> tuple[int | None, int | None]:
 
 
 def caches() -> dict[int, int]:
-    """Bytes of the data caches that the first core sees, by level."""
+    """Return the bytes of the data caches that the first core sees, by level."""
     if sys.platform == "win32":
         return {}
     if sys.platform == "darwin":
@@ -55,7 +55,7 @@ def _linux_caches(root: Path = _ROOT) -> dict[int, int]:
 
 
 def _sysctl(name: str) -> int | None:
-    """A number that macOS publishes by name."""
+    """Return a number that macOS publishes by name."""
     value, size = ctypes.c_uint64(0), ctypes.c_size_t(8)
     failed = ctypes.CDLL(None).sysctlbyname(
         name.encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)

@@ -11,7 +11,7 @@ from tiercel.intervals import wilson_interval
 
 __all__ = ["ThresholdControl"]
 
-# Labels that are kept for a namespace. Old ones may describe data and questions that have changed.
+# The most labels per namespace. Older ones may describe data and questions that have changed.
 LABELS: Final = 1000
 # The farthest labels, which are also checked on their own.
 EDGE: Final = 50
@@ -21,9 +21,10 @@ EDGE: Final = 50
 class ThresholdControl:
     """The threshold of a namespace.
 
-    With `max_error`, it is the largest distance up to which the share of wrong answers is at most `max_error`, judged by
-    the upper end of its confidence interval, and never more than `ceiling`. A negative threshold allows no answer. It is
-    negative at the beginning; with a `max_error` of 0.02 until there are 189 labels, all of them right.
+    With `max_error`, it is the largest distance up to which the share of wrong answers is at most
+    `max_error`, judged by the upper end of its confidence interval, and never more than `ceiling`.
+    A negative threshold allows no answer. It is negative at the beginning: with a `max_error` of
+    0.02, until there are 189 labels, all of them right.
     """
 
     __slots__ = ("_audit", "_ceiling", "_labels", "_max_error", "_random", "threshold")
@@ -56,9 +57,11 @@ class ThresholdControl:
 
 
 def farthest_right(labels: Sequence[tuple[float, bool]], max_error: float) -> float:
-    """Return the largest labelled distance up to which at most `max_error` are wrong, by the upper end of the interval; or -1.
+    """Return the largest labelled distance up to which at most `max_error` of answers are wrong.
 
-    The share must also hold for the farthest of these labels alone, so that many near ones cannot outvote a few far ones.
+    The share is judged by the upper end of its confidence interval. The share among the farthest of
+    these labels alone must not exceed `max_error` either, so that many near ones cannot outvote a
+    few far ones. Return -1 if there is no such distance.
     """
     in_order = sorted(labels)
     wrong = [0, *accumulate(is_wrong for _, is_wrong in in_order)]

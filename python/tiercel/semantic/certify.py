@@ -1,21 +1,24 @@
 """When a list of nearest vectors also answers another query: the mathematics.
 
-An exact search found the K nearest vectors of a query q. Every other vector is *outside* this list, and at least as far
-from q as the last one listed. Another query q' is at a distance δ from q. So a vector outside cannot be nearer to q' than
-the distance of the last one less δ. A listed vector that is nearer than that is truly among the nearest, and k such
-vectors are the answer of an exact search. This requires a metric with the triangle inequality:
+An exact search found the K nearest vectors of a query q. Every other vector is *outside* this list,
+and at least as far from q as the last one listed, at a distance r. Another query q' is at a
+distance δ from q. A vector outside is therefore at least r - δ away from q'. A listed vector that
+is nearer than that is truly among the nearest, and k such vectors are the answer of an exact
+search. This requires a metric with the triangle inequality:
 
 - `l2`: the Euclidean distance. Outside, |q' - x| ≥ r - δ.
-- `cosine`: the angle. Outside, angle(q', x) ≥ φ - θ, where φ is the angle between q and the last one listed and θ the
-  angle between the queries. The chord of unit vectors would also do, but is never longer than the angle and proves less.
-- `dot`: there is no such metric, but a largest norm M. With unit queries, <q, x> ≤ s outside and |x| ≤ M. Of these x, the
-  one with the largest <q', x> lies in the plane of both queries, at the angle φ = arccos(s / M) from q. So <q', x> ≤
-  M cos(φ - θ), and at most M. No better bound follows from M, s and θ alone. With M = 1 it is that of the cosine.
+- `cosine`: the angle. Outside, angle(q', x) ≥ φ - θ, where φ is the angle between q and the last
+  one listed and θ the angle between the queries. The chord of unit vectors would also do, but it
+  is never longer than the angle and proves less.
+- `dot`: no such metric exists, but a largest norm M does. With unit queries, <q, x> ≤ s outside and
+  |x| ≤ M. The x with the largest <q', x> lies in the plane of both queries, at the angle
+  φ = arccos(s / M) from q. Hence <q', x> ≤ M cos(φ - θ), and at most M. No better bound follows
+  from M, s and θ alone. With M = 1 it is the bound of the cosine.
 
-The distances come from kernels in single precision, so every bound includes a *slack* for the error of a kernel's sum.
-`tests/support/reference.py` holds the kernels to (dim / 8 + 8) units of rounding, 2**-24, of the sum of the absolute
-terms; the slack is twice that. Terms too small for single precision vanish, by at most 2**-149 a term; the slack is again
-twice that.
+The distances come from kernels in single precision, so every bound includes a *slack* for the error
+of a kernel's sum. `tests/support/reference.py` holds the kernels to (dim / 8 + 8) units of
+rounding, 2**-24, of the sum of the absolute terms; the slack is twice that. Terms too small for
+single precision vanish, by at most 2**-149 per term; the slack is again twice that.
 """
 
 import math
@@ -39,8 +42,8 @@ EXACT: Final = 1e-12
 class OutsideBound:
     """A bound on every vector outside a list.
 
-    `reach` is the distance at which another query can still be answered: the Euclidean distance (l2) or the angle of the
-    nearest vector outside. It is infinite if nothing is outside.
+    `reach` is the distance at which another query can still be answered: the Euclidean distance
+    (l2) or the angle of the nearest vector outside. It is infinite if nothing is outside.
     """
 
     reach: float
@@ -64,16 +67,18 @@ def slack(metric: Metric, dim: int, length: float, norms: tuple[float, float]) -
     """Return the error bound of a distance under cosine or dot, from the query's norm and those of the vectors."""
     if metric == "dot":
         return rounding(dim) * length * norms[1] + vanishing(dim)
-    # 1 - cos is rounded, too. Kernels do not normalize rows, so terms vanish relative to the shortest row.
+    # 1 - cos is also rounded. Kernels do not normalize rows, so terms vanish relative to the
+    # shortest row.
     return 2 * rounding(dim) + vanishing(dim) / norms[0]
 
 
 def outside_bound(
     metric: Metric, query: NDArray[np.float32], farthest: float | None, norms: tuple[float, float]
 ) -> OutsideBound | None:
-    """Bound all vectors outside a list, where `farthest` is the distance of its last one, or `None` if it has all vectors.
+    """Bound all vectors outside a list.
 
-    Return `None` if there is no bound, as for a distance that overflowed.
+    `farthest` is the distance of its last vector, or `None` if the list has all vectors. Return
+    `None` if there is no bound, for example because a distance overflowed.
     """
     if farthest is None:
         return OutsideBound(math.inf)
@@ -132,7 +137,10 @@ def limit(
 
 
 def turned(product: float, longest: float, away: float) -> float:
-    """Return the largest <q', x> for |x| at most `longest` and <q, x> at most `product`, with unit queries at the chord `away`."""
+    """Return the largest <q', x> for |x| at most `longest` and <q, x> at most `product`.
+
+    The queries have unit length, and the chord between them is `away`.
+    """
     cosine = 1 - away * away / 2
     if product >= longest * cosine:
         return longest

@@ -1,13 +1,15 @@
 """Cached queries, found by a near one.
 
+Two generations map each namespace to a partition: an index over its queries, and their contents.
+
 ```text
-young   namespace -> partition: an index over its queries, and their contents     new entries, and old ones that are used again
-old     namespace -> partition                                                    dropped as a whole when the young fill half of the space
+young   new entries, and old ones that are used again
+old     dropped as a whole when the young generation fills half of the space
 ```
 
-This way no index is ever rebuilt to remove vectors: the vector of a removed entry stays until its generation is dropped. An
-entry is dropped if it is not used while half the capacity of new entries arrives. No lock is held while an index is
-searched or extended.
+No index is ever rebuilt to remove vectors: the vector of a removed entry stays until its generation
+is dropped. An entry is dropped if it is not used while half the capacity of new entries arrives. No
+lock is held while an index is searched or extended.
 """
 
 from collections.abc import Hashable
@@ -27,7 +29,8 @@ Content = TypeVar("Content")
 
 # The nearest queries of each partition to consider.
 NEAREST: Final = 4
-# Bytes of an entry beside vector and content: objects, dictionary slots, and its code and links in the index.
+# Bytes of an entry besides vector and content: objects, dictionary slots, and its code and links in
+# the index.
 BESIDE: Final = 1200
 
 
@@ -55,7 +58,7 @@ class _Partition(Generic[Content]):
 @dataclass(slots=True, eq=False)
 class _Generation(Generic[Content]):
     partitions: dict[Hashable, _Partition[Content]] = field(default_factory=dict[Hashable, _Partition[Content]])
-    # Includes removed entries, whose vectors are still there.
+    # Includes removed entries, whose vectors are still in the index.
     added: int = 0
     bytes: int = 0
 
@@ -97,7 +100,10 @@ class EntryIndex(Generic[Content]):
         return None
 
     def nearest(self, namespace: Hashable, query: NDArray[np.float32]) -> list[tuple[float, Entry[Content]]]:
-        """Return the entries of near queries with their distances (squared l2, or cosine), nearest first in each generation."""
+        """Return the entries of near queries with their distances (squared l2, or cosine).
+
+        In each generation the nearest come first.
+        """
         found: list[tuple[float, Entry[Content]]] = []
         for generation in (self._young, self._old):
             partition = generation.partitions.get(namespace)
@@ -105,13 +111,13 @@ class EntryIndex(Generic[Content]):
                 continue
             matches = partition.index.search(query, NEAREST, recall=0.9)
             for id_, distance in zip(matches.ids.tolist(), matches.distances.tolist(), strict=True):
-                # An entry that was dropped meanwhile, or is being added, is absent.
+                # An entry that was dropped meanwhile, or is still being added, is absent.
                 if (entry := partition.by_id.get(id_)) is not None:
                     found.append((distance, entry))
         return found
 
     def put(self, namespace: Hashable, entry: Entry[Content]) -> None:
-        """Store an entry, in place of an older one of the same query."""
+        """Store an entry, and replace an older one of the same query."""
         size = entry.size + 2 * entry.query.nbytes + BESIDE
         if size > self._size:
             return
@@ -153,7 +159,8 @@ class EntryIndex(Generic[Content]):
                 id_ = partition.ids.get(key)
                 if id_ is None or (entry is not None and partition.by_id[id_] is not entry):
                     continue
-                # The vector stays until its generation is dropped. In this order, because a process may fork in between.
+                # The vector stays until its generation is dropped. In this order, because the
+                # process may fork in between.
                 del partition.ids[key]
                 generation.bytes -= partition.by_id.pop(id_).size
             partition.index.delete(id_)

@@ -1,17 +1,19 @@
-"""Whether two texts may mean the same, because near vectors are no proof.
+"""Decides whether two texts may mean the same, because near vectors are no proof.
 
-"How do I enable this?" and "How do I disable this?" have nearer vectors than most questions of equal meaning. So texts
-are compared word by word. The verdict is
+"How do I enable this?" and "How do I disable this?" have nearer vectors than most questions of
+equal meaning. Texts are therefore compared word by word. The verdict is
 
-- *same* if they differ only in words without meaning of their own, such as "a" and "please";
-- *different* if they differ in a negation, a number, a symbol of arithmetic or money, a name, a word that changes the
-  question ("when", "must", "only"), or a word whose opposite is in the other text; or in the order of their common words,
-  because dollars to euros is not euros to dollars;
-- *grey* otherwise: they differ in words that the lists do not know, and only a judge that can read may accept them.
+- *same* if they differ only in words that carry no meaning, such as "a" and "please";
+- *different* if they differ in a negation, a number, a symbol of arithmetic or money, a name, a
+  word that changes the question ("when", "must", "only"), or a word whose opposite is in the other
+  text; or in the order of their common words, because dollars to euros is not euros to dollars;
+- *grey* otherwise: they differ in words that the lists do not know, and only a judge that can read
+  may accept them.
 
-The frequency of a word does not matter, because it says nothing about its meaning. In an unknown language every word
-counts. The comparison treats anything unknown as a difference, so it rejects many texts that do mean the same. And it
-proves nothing about the texts that it accepts, since it knows no grammar.
+The frequency of a word does not matter, because it says nothing about its meaning. In an unknown
+language every word counts. The comparison treats anything unknown as a difference, so it rejects
+many texts that do mean the same. It proves nothing about the texts that it accepts, because it
+knows no grammar.
 """
 
 import re
@@ -125,9 +127,10 @@ class Gate:
         self._language, self._judge = language_of(language), verify
 
     def lets_pass(self, text: str | None, earlier: str | None) -> bool:
-        """Whether an answer to an earlier text answers this one. Two queries without texts pass; one with and one without do not.
+        """Whether an answer to an earlier text answers this one.
 
-        Raise `InvalidInputError` if `verify` returns anything but a bool, and anything that `verify` raises.
+        Two queries without texts pass; one with and one without do not. Raise `InvalidInputError`
+        if `verify` returns anything but a bool, and anything that `verify` raises.
         """
         if text is None or earlier is None:
             return text is earlier
@@ -136,7 +139,7 @@ class Gate:
 
     def _judges(self, text: str, earlier: str) -> bool:
         told: object = self._judge(text, earlier) if self._judge is not None else False
-        # Any score would count as true.
+        # Almost any score would count as true.
         if not isinstance(told, bool | np.bool_):
             raise InvalidInputError(
                 f"verify: expected a callable that returns a bool, such as score > 0.9, got {told!r:.100}"

@@ -1,4 +1,4 @@
-"""A cache of anything by query vector: answers of a language model, labels, pages."""
+"""A cache of anything by query vector: answers of a language model, labels or pages."""
 
 import math
 import operator
@@ -42,7 +42,7 @@ def equal(one: object, other: object) -> bool:
 
 @final
 class Hit(NamedTuple):
-    """A cached payload of this query, or of one near it."""
+    """A cached payload of this query, or of a near one."""
 
     payload: Any
     quality: Literal["exact", "approximate"]
@@ -72,13 +72,13 @@ class PayloadStats(TypedDict):
     """Counters of a `PayloadCache`."""
 
     exact: int
-    """Payloads returned for exactly the query they were put for."""
+    """Payloads returned for exactly the query that they were put for."""
     approximate: int
     """Payloads returned for a near query."""
     misses: int
     """Queries without a payload."""
     audited: int
-    """Payloads of near queries that were compared with the right one: those held back, and those reported."""
+    """Payloads of near queries that were compared with the right one, or reported by the caller."""
     wrong: int
     """Audited payloads that were wrong."""
     false_rate: tuple[float, float]
@@ -97,13 +97,15 @@ class _Guess(NamedTuple):
 
 @final
 class PayloadCache(Handle):
-    """A thread-safe cache of payloads by query vector: `put` stores one, `get` returns that of an equal or near query.
+    """A thread-safe cache of payloads by query vector.
 
-    Payloads are not copied: a change to a returned object is a change to the cached one.
+    `put` stores a payload, and `get` returns that of an equal or near query. Payloads are not
+    copied: a change to a returned object changes the cached one.
 
-    Only the caller knows whether two payloads mean the same. So a share of the approximate hits is held back: `get`
-    returns `None`, and the next `put` for this query is compared with the payload that was held back. With `max_error`,
-    every miss that has a near query is compared this way.
+    Only the caller knows whether two payloads mean the same. A share of the approximate hits is
+    therefore held back: `get` returns `None`, and the next `put` for this query is compared with
+    the payload that was held back. With `max_error`, every miss that has a near query is compared
+    this way.
 
     Parameters
     ----------
@@ -112,27 +114,28 @@ class PayloadCache(Handle):
     metric
         "cosine", "dot" (also compared by direction) or "l2".
     threshold
-        The largest distance between queries that share a payload: 1 - cos, or the squared distance under l2. Without it
-        and without `max_error`, only equal queries share one.
+        The largest distance between queries that share a payload: 1 - cos, or the squared distance
+        under l2. Without it and without `max_error`, only equal queries share one.
     max_error
-        Derive the threshold: the largest distance up to which at most this share of payloads is wrong, judged by the
-        upper end of the 95% confidence interval. No payload is shared before there are enough comparisons, 189 for
-        0.02. `threshold` is then an upper limit.
+        Derive the threshold: the largest distance up to which at most this share of payloads is
+        wrong, judged by the upper end of the 95% confidence interval. Payloads are shared only
+        after enough comparisons, 189 for 0.02. `threshold` is then an upper limit.
     audit
         The share of approximate hits that are held back.
     language
-        The language of the texts, "english", "french" or "german". Then texts may differ in words that carry no meaning
-        in it. By default the language is unknown, and texts must have the same words.
+        The language of the texts, "english", "french" or "german". Texts may then differ in words
+        that carry no meaning in it. By default the language is unknown, and texts must have the
+        same words.
     verify
-        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its score. It decides
-        about texts that differ in unknown words, see `tiercel.semantic.gate`. Without it, such texts share no payload.
-        `get` raises what it raises.
+        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its
+        score. It decides about texts that differ in unknown words, see `tiercel.semantic.gate`.
+        Without it, such texts share no payload. `get` raises what it raises.
     same
-        Compares two payloads, by default with `==`, and arrays with `numpy.array_equal`. For answers in free text, pass
-        a judgement of your own. If it raises, the comparison is skipped.
+        Compares two payloads, by default with `==`, and arrays with `numpy.array_equal`. For
+        answers in free text, pass your own function. If it raises, the comparison is skipped.
     entries, bytes
-        The most payloads, and approximately the most bytes of vectors, texts and payloads. Lists, dictionaries and the
-        like count with their contents, other objects as `sys.getsizeof` says.
+        The most payloads, and approximately the most bytes of vectors, texts and payloads. Lists,
+        dictionaries and the like count with their contents, other objects by `sys.getsizeof`.
     seed
         The seed for choosing the hits that are held back.
 
@@ -194,10 +197,11 @@ class PayloadCache(Handle):
         vector
             An array of shape `(dim,)`.
         text
-            The text of the query. Equal vectors with different texts are different queries. The text of a near query
-            may differ only as `language` and `verify` allow, see `tiercel.semantic.gate`.
+            The text of the query. Equal vectors with different texts are different queries. The
+            text of a near query may differ only as `language` and `verify` allow, see
+            `tiercel.semantic.gate`.
         namespace
-            A user or tenant, say: payloads of another namespace are never returned.
+            For example a user or tenant. Payloads of another namespace are never returned.
 
         Raises
         ------
@@ -235,7 +239,10 @@ class PayloadCache(Handle):
         return None
 
     def put(self, vector: ArrayLike, payload: object, *, text: str | None = None, namespace: str = "") -> None:
-        """Store the payload of a query, in place of an older one; `vector`, `text` and `namespace` as in `get`."""
+        """Store the payload of a query, and replace an older one.
+
+        `vector`, `text` and `namespace` are those of `get`.
+        """
         query, text, name = self._checked(vector, text, namespace)
         with self._lock:
             guess = self._waiting.pop((name, query.tobytes(), hash(text)), None)
@@ -249,7 +256,7 @@ class PayloadCache(Handle):
         self._note(name, guess.distance, wrong=wrong, would_answer=guess.would_answer)
 
     def report(self, hit: Hit, correct: bool) -> None:
-        """Report whether an approximate hit was right, as found out later."""
+        """Report whether an approximate hit turned out to be right."""
         if not isinstance(hit, Hit):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"hit: expected a Hit, got {type(hit).__name__}")
         if hit.quality == "approximate":

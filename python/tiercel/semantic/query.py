@@ -51,7 +51,10 @@ class QueryStats(TypedDict):
 
 @final
 class _Same:
-    """Makes any object a part of a key, equal only to itself. It holds the object, so that its id is not reused."""
+    """Makes any object a part of a key, equal only to itself.
+
+    It holds the object, so that its id is not reused.
+    """
 
     __slots__ = ("_held",)
 
@@ -74,8 +77,9 @@ class _Kept(NamedTuple, Generic[_Answer]):
 class QueryCache(Handle, Generic[_Answer]):
     """A thread-safe `search` of an index or a collection that caches its answers.
 
-    All cached answers are of one version of the content: a write invalidates them at once, and the next search removes
-    them. Answers are copied, so the caller may change the arrays. No lock is held during a search.
+    All cached answers belong to one version of the content: a write invalidates them at once, and
+    the next search removes them. Answers are copied, so the caller may change the arrays. No lock
+    is held during a search.
 
     Parameters
     ----------
@@ -124,10 +128,10 @@ class QueryCache(Handle, Generic[_Answer]):
         Parameters
         ----------
         places, options
-            The arguments of `target.search`, each a part of the key: queries in single precision, filters by their
-            meaning, a reranker by its identity.
+            The arguments of `target.search`, each a part of the key: queries in single precision,
+            filters by their meaning, a reranker by its identity.
         user
-            A user or tenant, say: an answer never comes from another one's search.
+            For example a user or tenant. An answer never comes from the search of another one.
 
         Raises
         ------
@@ -143,8 +147,8 @@ class QueryCache(Handle, Generic[_Answer]):
         key = self._key(user, places, options)
         if key is None:
             return self._search(places, options)
-        # Before the search: if content is written meanwhile, the answer is newer than its version, which never comes
-        # back, so nobody gets it.
+        # Before the search: if content is written meanwhile, the answer is kept under an older
+        # version, which never comes back, so nobody gets it.
         version = self._current_version()
         kept = self._lookup(key, version)
         if kept is not None:
@@ -240,7 +244,7 @@ class QueryCache(Handle, Generic[_Answer]):
         if name == "rerank":
             # A bound method is a new object at each access.
             return (_Same(value.__self__), _Same(value.__func__)) if isinstance(value, MethodType) else _Same(value)
-        # True equals 1, and so does 1.0.
+        # With the type, because True and 1.0 equal 1.
         return cast("type[object]", type(value)), value
 
 
@@ -254,7 +258,7 @@ def vector_key(value: ArrayLike) -> Hashable:
 
 
 def filter_key(value: ArrayLike) -> Hashable:
-    """Return the key of a mask or of ids."""
+    """Return the key of a filter that is a mask or an array of ids."""
     array = as_array(value, "filter")
     if array.dtype.kind not in "biu" and array.size > 0:
         raise TypeError("no filter")

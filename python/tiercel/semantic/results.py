@@ -45,7 +45,10 @@ class SemanticStats(TypedDict):
     misses: int
     """Answers by an exact search."""
     audited: int
-    """Approximate answers that were compared with an exact search, whose answer was returned. They also count as misses."""
+    """Approximate answers that were compared with an exact search, whose answer was returned.
+
+    They also count as misses.
+    """
     wrong: int
     """Audited answers that were not the true nearest."""
     overlap: float
@@ -53,8 +56,11 @@ class SemanticStats(TypedDict):
     false_rate: tuple[float, float]
     """The 95% confidence interval of the share of wrong approximate answers."""
     thresholds: dict[str, dict[str, float]]
-    """The largest distance between queries that may share an answer; negative for never. By user, of those who recently
-    requested approximate answers, and kind of search: "k <= 16", or "k <= 16, filter"."""
+    """The largest distance between queries that may share an answer; negative for never.
+
+    By user, for those who recently requested approximate answers, and by kind of search: "k <= 16",
+    or "k <= 16, filter".
+    """
     entries: int
     """Cached queries."""
     bytes: int
@@ -86,34 +92,38 @@ class _Near(NamedTuple):
 class SemanticCache(Handle, Generic[Answer]):
     """A thread-safe cache of searches that answers near queries from the results of earlier ones.
 
-    Each exact search keeps its `keep` nearest neighbours. A later query is answered from such a list: its distances are
-    computed again, and additions and removals since are taken into account. The answer has a `quality`: `"exact"` for a
-    repeated query of unchanged content, or for a new search; `"certified"` if it is proven to be the answer of an exact
-    search; `"approximate"` only with `threshold` or `max_error`.
+    Each exact search keeps its `keep` nearest neighbours. A later query is answered from such a
+    list: its distances are computed again, and later additions and removals are taken into account.
+    The answer has a `quality`: `"exact"` for a repeated query of unchanged content, or for a new
+    search; `"certified"` if it is proven to be the answer of an exact search; `"approximate"` only
+    with `threshold` or `max_error`.
 
     Parameters
     ----------
     target
         A `tiercel.Index`, or a `tiercel.Collection` with vectors.
     keep
-        The neighbours to keep of each search, at least 1. With more, queries at larger distances can be certified.
+        The number of neighbours to keep from each search, at least 1. With more, queries at larger
+        distances can be certified.
     entries, bytes
         The most queries, and approximately the most bytes. The least recently used queries are dropped first.
     threshold
-        Answer approximately from a query up to this distance, in the metric of the target (under dot, of the cosine).
+        Answer approximately from a query up to this distance, in the metric of the target (under
+        dot, the cosine distance).
     max_error
-        Derive the threshold: the largest distance up to which at most this share of approximate answers is wrong,
-        judged by the upper end of the 95% confidence interval. Every necessary search serves as a comparison.
-        `threshold` is then an upper limit.
+        Derive the threshold: the largest distance up to which at most this share of approximate
+        answers is wrong, judged by the upper end of the 95% confidence interval. Every necessary
+        search serves as a comparison. `threshold` is then an upper limit.
     audit
         The share of approximate answers that are compared with an exact search.
     language
-        The language of the texts, "english", "french" or "german". Then texts may differ in words that carry no meaning
-        in it. By default the language is unknown, and texts must have the same words.
+        The language of the texts, "english", "french" or "german". Texts may then differ in words
+        that carry no meaning in it. By default the language is unknown, and texts must have the
+        same words.
     verify
-        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its score. It decides
-        about texts that differ in unknown words, see `tiercel.semantic.gate`. Without it, such texts share no answer.
-        `search` raises what it raises.
+        A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its
+        score. It decides about texts that differ in unknown words, see `tiercel.semantic.gate`.
+        Without it, such texts share no answer. `search` raises what it raises.
     seed
         The seed for choosing the answers that are audited.
 
@@ -217,13 +227,14 @@ class SemanticCache(Handle, Generic[Answer]):
         k
             The number of results, at least 1.
         filter
-            A filter as the target accepts it. Results that were found without a filter serve any filter, others only
-            an equal one.
+            A filter that the target accepts. Results that were found without a filter serve any
+            filter, others only an equal one.
         user
-            A user or tenant, say: an answer never comes from another one's query.
+            For example a user or tenant. An answer never comes from the query of another one.
         text
-            The text of the query. For an approximate answer it may differ from that of the earlier query only as
-            `language` and `verify` allow, see `tiercel.semantic.gate`. A query with a text never matches one without.
+            The text of the query. For an approximate answer it may differ from that of the earlier
+            query only as `language` and `verify` allow, see `tiercel.semantic.gate`. A query with a
+            text never matches one without.
         include
             What to return with each match of a collection: any of "text", "metadata", "vector". By default text and
             metadata.
@@ -310,7 +321,8 @@ class SemanticCache(Handle, Generic[Answer]):
         spare = [
             (each.entry.content.outside.reach - reached(metric, each.distance), at) for at, each in enumerate(near)
         ]
-        # A rejected list costs little beside a search. A second list proves more only if the first one is outdated.
+        # A rejected list costs little compared with a search. A second list proves more only if the
+        # first one is outdated.
         for margin, at in sorted(spare, reverse=True)[:2]:
             answer = self._answer_from(request, k, near[at]) if margin > 0.0 else None
             if answer is not None:
@@ -318,7 +330,7 @@ class SemanticCache(Handle, Generic[Answer]):
         return None
 
     def _answer_from(self, request: Request, k: int, near: _Near) -> Answer | None:
-        """Answer from a list if the answer is proven."""
+        """Answer from a list if that answer is proven."""
         entry = near.entry
         found = self._rescore(request, k, near)
         if found is None:
@@ -420,7 +432,10 @@ class SemanticCache(Handle, Generic[Answer]):
 
 
 def kind_of(k: int, *, has_filter: bool) -> str:
-    """Return the kind of search, which shares a threshold: with more results, one is more likely to be wrong."""
+    """Return the kind of search.
+
+    Each has its own threshold: more results are more likely to be wrong.
+    """
     return f"k <= {1 << (k - 1).bit_length()}{', filter' if has_filter else ''}"
 
 
@@ -430,5 +445,8 @@ def reached(metric: Metric, distance: float) -> float:
 
 
 def shared(guess: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
-    """Return the share of the true nearest in an answer, by distance, since equally distant ones are interchangeable."""
+    """Return the share of the true nearest in an answer.
+
+    They are compared by distance, because equally distant ones are interchangeable.
+    """
     return 1.0 if len(truth) == 0 else float(np.count_nonzero(guess <= truth[-1])) / len(truth)

@@ -9,7 +9,9 @@ __all__ = ["size_of"]
 
 
 def size_of(value: object) -> int:
-    """Return the bytes of a value and of the contents of lists, dictionaries and the like. Shared parts count once.
+    """Return the bytes of a value, with the contents of lists, dictionaries and the like.
+
+    Shared parts count once.
 
     Examples
     --------

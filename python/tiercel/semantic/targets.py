@@ -1,7 +1,8 @@
-"""What a semantic cache requires of an index or a collection, in one interface for both.
+"""The interface to an index or a collection that a semantic cache uses.
 
-`rescore` reads one version: under one lock (an index) or in one snapshot (a collection) it compares the listed vectors
-and those added since. So an answer misses nothing that it should have seen, whatever others write meanwhile.
+`rescore` reads one version: under one lock (an index) or in one snapshot (a collection) it compares
+the listed vectors and those added since. An answer therefore misses nothing that it should have
+seen, whatever others write meanwhile.
 """
 
 import hashlib
@@ -56,7 +57,10 @@ class Request:
     key: str | None
     """Identifies the filter: equal filters have equal keys."""
     version: int | None = None
-    """The version of the index that a mask belongs to. In another version its positions may be other vectors."""
+    """The version of the index that a mask belongs to.
+
+    In another version its positions may stand for other vectors.
+    """
 
 
 class Rescored(NamedTuple, Generic[Answer]):
@@ -141,7 +145,8 @@ class IndexTarget:
 
     def neighbours(self, request: Request, keep: int) -> NeighbourList | None:
         """Find the `keep` nearest by exact search. Return `None` if the index has changed under a mask."""
-        # Both the search and `rescore` find vectors added after the version was read. The norms come last, to cover all that was found.
+        # Both the search and `rescore` find vectors added after the version was read. The norms are
+        # read last, to cover all that was found.
         version = self._index.version
         found = self._index.search(request.vector, keep, recall=1, filter=request.filter)
         if request.version is not None and not request.version == version == self._index.version:
@@ -196,7 +201,7 @@ class CollectionTarget:
         key = None if filter is None else as_json(filter)
         if include is None:
             return Request(vector, filter, ("text", "metadata"), key)
-        # An iterator could be consumed only once.
+        # An iterator can be consumed only once.
         chosen = include if isinstance(include, str) else items(include)
         included(include if chosen is None else chosen)
         return Request(vector, filter, chosen, key)

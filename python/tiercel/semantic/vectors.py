@@ -18,7 +18,10 @@ SHORTEST: Final = 1 / LONGEST
 
 
 def one_vector(value: ArrayLike, name: str, dim: int, metric: Metric) -> NDArray[np.float32]:
-    """Convert a vector of length `dim` to a float32 copy. It must be finite, and under cosine have a direction."""
+    """Convert a vector of length `dim` to a float32 copy.
+
+    It must be finite, and under cosine it must have a direction.
+    """
     if isinstance(value, str):
         raise InvalidInputError(f"{name}: expected a numeric array of shape ({dim},), got a str; embed it first")
     given = as_array(value, name)

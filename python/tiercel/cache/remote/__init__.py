@@ -1,4 +1,4 @@
-"""Remote tiers: an object store, Redis, or any object. Each may fail without harm to the cache."""
+"""Remote tiers: an object store, Redis, or any object. Each may fail without harming the cache."""
 
 from tiercel.cache.remote.agentfs import AgentFS
 from tiercel.cache.remote.base import RemoteTier, RemoteTierStats

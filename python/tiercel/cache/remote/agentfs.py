@@ -21,15 +21,15 @@ FOLDER = "/tiercel"
 class AgentFS(Wrapped):
     """A tier in an AgentFS, a database that holds the files of an agent; `pip install 'tiercel[agentfs]'`.
 
-    Values are files in the folder `/tiercel` there. Only one process at a time may use a database. In a forked child
-    every call is a miss.
+    Values are files in its folder `/tiercel`. Only one process at a time may use a database. In a
+    forked child every call is a miss.
 
     Parameters
     ----------
     path_or_agent : str, os.PathLike or agentfs_sdk.AgentFS
-        A database file, which is created if it is missing; or an open AgentFS, passed from within the event loop that
-        it was opened in. That loop must not wait for calls of the tier: make them on other threads
-        (`asyncio.to_thread`).
+        A database file, which is created if it is missing; or an open AgentFS, passed from within
+        the event loop that opened it. That loop must not wait for calls to the tier: make them on
+        other threads (`asyncio.to_thread`).
     soft_timeout : float
         Seconds after which the caller continues with a miss, while the call goes on.
     hard_timeout : float
@@ -67,12 +67,15 @@ class AgentFS(Wrapped):
         """Close the database, which keeps its contents. Closing twice is harmless."""
         if not self.closed:
             super().close()
-            # Like every call, it is abandoned if it hangs.
+            # Like every call, this one is abandoned if it hangs.
             self._guard.ask(self._object.close, patient=True)
 
 
 class _Files:
-    """The files of an agent by `get`, `put`, `delete` and `keys`, one call at a time, because a write is several statements."""
+    """The files of an agent, with `get`, `put`, `delete` and `keys`.
+
+    It makes one call at a time, because a write is several statements.
+    """
 
     def __init__(self, path_or_agent: Any) -> None:
         package = needed("agentfs_sdk", "tiercel[agentfs]")

@@ -37,14 +37,14 @@ __all__ = ["Page", "RemoteTier", "RemoteTierStats"]
 
 T = TypeVar("T")
 _NOTHING: Any = object()
-# Names with the size of what is stored under them.
+# Names with the sizes of their contents.
 Page: TypeAlias = list[tuple[str, int]]
 
 # The range of both timeouts.
 SECONDS = (0.001, 86_400.0)
 # The default size limit of a value.
 MOST = 256 << 20
-# More than content has besides value and key.
+# An upper bound on the bytes of a content besides value and key.
 BESIDE = 1 << 20
 # Values that `items` and `values` read with one call.
 TOGETHER = 64
@@ -87,18 +87,22 @@ class _Values(ValuesView[bytes]):
 
 
 class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
-    """A remote tier: a `MutableMapping` of `str` or `bytes` keys to bytes that is unbounded and never delays or fails a caller.
+    """A remote tier: an unbounded `MutableMapping` from `str` or `bytes` keys to bytes.
 
-    The remote side may fail, hang, be slow or disappear, or return wrong bytes. Then a read is a miss, a write is not
-    stored, `stats()` counts it, and no error is raised. A value that was replaced or deleted through this object is never
-    returned, even if the write failed: such a key is in doubt, which makes it a miss, until a later write or deletion of
-    it succeeds; and it is deleted as soon as the tier answers again. Only this object remembers which keys are in doubt:
-    after a failed write and a restart, the older value may be back.
+    It never delays a caller beyond its timeouts, and never fails one. The remote side may fail,
+    hang, be slow or disappear, or return wrong bytes. Then a read is a miss, a write is not stored,
+    `stats()` counts it, and no error is raised.
 
-    `in`, `len`, `bytes` and iteration list the remote contents without reading them, so a listed key may still be a miss.
+    A value that was replaced or deleted through this object is never returned, even if the write
+    failed. The key is then in doubt: it is a miss until a later write or deletion of it succeeds,
+    and it is deleted as soon as the tier answers again. Only this object remembers which keys are
+    in doubt: after a failed write and a restart, the older value may be back.
+
+    `in`, `len`, `bytes` and iteration list the remote contents without reading them, so a listed
+    key may still be a miss.
     """
 
-    # Names that one read can request.
+    # The most names that one read can request.
     batch: ClassVar[int] = 1
     # Whether the client works in a forked process.
     survives_fork: ClassVar[bool] = True
@@ -120,23 +124,26 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
 
     @staticmethod
     def _clock() -> float:
-        """Return the seconds for the breaker and the hard timeout."""
+        """Return the time in seconds, for the breaker and the hard timeout."""
         return time.monotonic()
 
     @abstractmethod
     def _read(self, names: list[str]) -> list[Any]:
-        """Read the contents under names, with None for absent ones. This method and the following ones may raise anything."""
+        """Read the contents under names, with None for absent ones.
+
+        This method and the following ones may raise anything.
+        """
 
     @abstractmethod
     def _write(self, name: str, content: bytes) -> None: ...
 
     @abstractmethod
     def _remove(self, names: list[str]) -> None:
-        """Delete what is stored under names, if anything."""
+        """Delete the contents under names, if there are any."""
 
     @abstractmethod
     def _start(self, name: str, length: int) -> bytes:
-        """Read the first bytes of the content under a name, or all if there are fewer."""
+        """Read the first `length` bytes of the content under a name, or all if there are fewer."""
 
     @abstractmethod
     def _exists(self, name: str) -> bool: ...
@@ -168,14 +175,20 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return default if value is None else value
 
     def get_many(self, keys: Iterable[Key]) -> list[bytes | None]:
-        """Return the values of keys, in their order. None for absent ones, and for those that exceed the common soft timeout."""
+        """Return the values of keys, in their order.
+
+        None stands for absent ones, and for those that exceed the common soft timeout.
+        """
         if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(f"keys: expected an iterable of str or bytes, got {keys!r:.100}")
         checks.refuse_unordered(keys, "keys")
         return self._fetch(list(keys))
 
     def get_patiently(self, key: Key) -> tuple[bool, bytes | None]:
-        """Return whether the tier answers within the hard timeout, and the stored value, even one in doubt. For values that are merged."""
+        """Return whether the tier answers within the hard timeout, and the stored value.
+
+        It may return a value in doubt. This is for values that are merged.
+        """
         self._check_open()
         call = self._ask(partial(self._read, [name_of(key)]), patient=True)[0]
         if call.state != "answered" or not call.answer:
@@ -187,7 +200,10 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         self.put(key, value)
 
     def put(self, key: Key, value: bytes) -> bool:
-        """Store a value. Return False if it is too large or may not be stored. The previous value is never returned again."""
+        """Store a value. Return False if it is too large, or if it may not have been stored.
+
+        The previous value is never returned again.
+        """
         self._check_open()
         name, value = name_of(key), checked_value(value)
         if len(value) > self._max_value_bytes:
@@ -205,7 +221,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return kept
 
     def put_evicting(self, key: Key, value: bytes) -> tuple[bool, list[tuple[Key, bytes]]]:
-        """Store a value, and return what it evicted, which is nothing."""
+        """Store a value. Return whether it was kept, and what it evicted, which is nothing."""
         return self.put(key, value), []
 
     def __delitem__(self, key: Key) -> None:
@@ -236,12 +252,13 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         for key, value in self.items():
             self.delete(key)
             return key, value
-        raise KeyError("there is no key")
+        raise KeyError("the tier has no keys")
 
     def clear(self) -> None:
-        """Delete everything that was put under any key, and leave other contents alone. This may take long.
+        """Delete everything that was put under any key, and leave other contents alone.
 
-        If it fails, only values that this object puts afterwards are returned, until a `clear` succeeds.
+        This may take a long time. If it fails, only values that this object puts afterwards are
+        returned, until a `clear` succeeds.
         """
         self._check_open()
         number = self._validator.begin_clear()
@@ -266,15 +283,15 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return self._keys()
 
     def items(self) -> ItemsView[Key, bytes]:
-        """Keys and values, read in batches. Keys without a value are skipped."""
+        """Return a view of keys and values. It reads in batches and skips keys without a value."""
         return _Items(self)
 
     def values(self) -> ValuesView[bytes]:
-        """Values, without missing ones."""
+        """Return a view of the values. It skips missing ones."""
         return _Values(self)
 
     def stats(self) -> RemoteTierStats:
-        """Return contents and counters, without a remote call."""
+        """Return contents and counters, without calling the remote side."""
         self._check_open()
         with self._lock:
             count = self._counts.copy()
@@ -294,7 +311,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         }
 
     def flush(self) -> bool:
-        """Delete the keys in doubt, as far as possible. Return whether none is left."""
+        """Delete the keys in doubt as far as possible. Return whether none is left."""
         self._check_open()
         return self._repair.finish(self._remove, self._limits[1])
 
@@ -393,7 +410,8 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         try:
             call = self._ask(change)[0]
         finally:
-            # The call may still run after an interruption. Below, it is known to have ended, or never to have begun.
+            # The call may still run after an interruption. Below, it has either ended or never
+            # begun.
             self._validator.abandon(name, number)
         if call.state == "answered":
             return call.answer
@@ -402,13 +420,13 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         return None
 
     def _listed(self, *, sized: bool = False) -> Iterator[Page]:
-        """List the names that tiers write, a page at a time."""
+        """List the names that tiers write, one page at a time."""
         pages = self._pages(sized=sized)
         while (page := self._patiently(partial(next, pages, None))) is not None:
             yield [(name, size) for name, size in page if is_name(name)]
 
     def _survey(self, *, sized: bool) -> tuple[int, int]:
-        """Count the keys and their bytes, as far as they can be listed."""
+        """Count the keys and their bytes. If the listing fails, count only what came before."""
         self._check_open()
         entries = size = 0
         with contextlib.suppress(UnansweredError):
@@ -434,7 +452,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
                         yield key
 
     def _start_of(self, name: str) -> bytes:
-        """Read the beginning of a content, up to the end of its key."""
+        """Read the beginning of a content, at least to the end of its key."""
         start = self._start(name, START)
         length = key_ends(start)
         return start if length <= START else self._start(name, length)
@@ -451,8 +469,11 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         if not self.survives_fork:
             self._cut_off()
 
-    # Last, because it hides the type `bytes` in annotations below it.
+    # Last, because it hides the type `bytes` from the annotations below it.
     @property
     def bytes(self) -> int:
-        """Bytes stored under names of tiers. This lists the remote contents, which is expensive."""
+        """The bytes that are stored under names of tiers.
+
+        This lists the remote contents, at some cost.
+        """
         return self._survey(sized=True)[1]

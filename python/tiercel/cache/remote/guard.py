@@ -1,4 +1,4 @@
-"""Remote calls: on threads of their own, with timeouts, and behind a circuit breaker."""
+"""Remote calls: on separate threads, with timeouts, and behind a circuit breaker."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ __all__ = ["THREADS", "Breaker", "BreakerState", "Call", "Guard", "UnansweredErr
 BreakerState: TypeAlias = Literal["closed", "open", "trial"]
 T = TypeVar("T")
 
-# Concurrent calls. Others wait.
+# The most concurrent calls. Others wait.
 THREADS = 8
 # Consecutive failures that open the breaker, and seconds until a trial.
 FAILURES = 5
@@ -39,12 +39,12 @@ class Breaker:
         self._in_a_row = 0
         self._pause = FIRST_PAUSE
         self._until = 0.0
-        # Grows with every change of state, so that a call from before the change does not count.
+        # Grows with every change of state, so that calls from before a change do not count.
         self._round: int = 0
         self.state: BreakerState = "closed"
 
     def admit(self) -> int | None:
-        """Return a ticket for one call, or None if none may be made now."""
+        """Return a ticket for one call, or None if no call may be made now."""
         if self.state == "open" and self._clock() >= self._until:
             self.state = "trial"
         elif self.state != "closed":
@@ -104,7 +104,8 @@ class Guard:
     Parameters
     ----------
     soft, hard : float
-        Seconds that a caller waits, and seconds after which a call counts as failed though it may still run.
+        Seconds that a caller waits, and seconds after which a call counts as failed although it may
+        still run.
     clock : callable
         Returns the seconds of a monotonic clock, for the hard timeout and the pauses of the breaker.
     """
@@ -129,7 +130,10 @@ class Guard:
         return self._breaker.state
 
     def ask(self, *works: Callable[[], T], patient: bool = False) -> list[Call[T]]:
-        """Make concurrent calls, and wait for all of them together, up to the soft timeout or, if patient, the hard one."""
+        """Make concurrent calls, and wait for all of them together.
+
+        Wait up to the soft timeout or, if `patient`, the hard one.
+        """
         calls = [Call(work) for work in works]
         until = time.monotonic() + (self._hard if patient else self._soft)
         with Finally(self._abandon_all, calls):
@@ -144,7 +148,7 @@ class Guard:
         return self.ask(work, patient=True)[0].answered()
 
     def send(self, work: Callable[[], object]) -> bool:
-        """Make a call in the background. Return False if none may be made."""
+        """Make a call in the background. Return False if no call may be made now."""
         call = Call(work)
         call.abandoned = True
         self._begin(call)
@@ -153,7 +157,7 @@ class Guard:
     def _begin(self, call: Call[T]) -> None:
         with self._lock:
             self._count_overdue()
-            # Threads with abandoned calls may hang for good. If all of them do, no call can run.
+            # Threads with abandoned calls may hang forever. If all threads do, no call can run.
             hanging = sum(each.abandoned for each in self._running)
             call.ticket = None if self.refuses or hanging >= THREADS else self._breaker.admit()
             if call.ticket is None:
@@ -172,7 +176,7 @@ class Guard:
         answer: T | None = None
         try:
             answer = work()
-        except BaseException as raised:  # noqa: BLE001 - a panic of Rust is none of Exception, and must not end the thread either
+        except BaseException as raised:  # noqa: BLE001 - a Rust panic is no Exception, and must not end the thread
             error = raised
         with self._lock:
             self._running.discard(call)
@@ -194,7 +198,8 @@ class Guard:
             self.timeouts += 1
             self.failures += 1
         elif call.state == "waiting":
-            # All threads are busy, which is no remote failure, unless this call was the trial of the breaker.
+            # All threads are busy. That is no remote failure, unless this call was the trial of the
+            # breaker.
             if self._breaker.state == "trial":
                 self._record(call, answered=False)
             self._give_up(call)
@@ -210,7 +215,10 @@ class Guard:
                 self._record(call, answered=False)
 
     def _record(self, call: Call[T], *, answered: bool) -> None:
-        """Report the outcome to the breaker once: a call that exceeds the hard timeout has failed, whatever comes of it."""
+        """Report the outcome to the breaker once.
+
+        A call that exceeds the hard timeout has failed, even if it still returns.
+        """
         if call.ticket is not None:
             self._breaker.record(call.ticket, answered=answered)
             call.ticket = None

@@ -9,11 +9,11 @@
   content    +--------+--------+---------------------------------------+
              | n: u32 | key    | seal(key, version of 16 bytes, value) |
              +--------+--------+---------------------------------------+
-            little endian; the key of n bytes (kind and bytes) is there if the name is a hash
+            little endian; the key of n bytes (kind and bytes) is present if the name is a hash
 ```
 
-So a listing contains most keys, and each of the others takes one small read. Names are lower case and shorter than 255
-bytes, as file systems require.
+A listing therefore contains most keys, and each of the others takes one small read. Names are lower
+case and shorter than 255 bytes, as file systems require.
 """
 
 import re
@@ -41,7 +41,7 @@ __all__ = [
 
 SHORT = 100
 NAME = re.compile(r"[tb]-(?:[0-9a-f]{2}){0,100}|d-[0-9a-f]{64}")
-# Bytes of a content that are read first to find a long key.
+# Bytes of a content that are read first, to find a long key.
 START = 1024
 
 
@@ -68,7 +68,7 @@ def key_of(name: str) -> Key | None:
 
 
 def is_name(name: str) -> bool:
-    """Whether a name may be one of ours."""
+    """Whether a name has the form that tiers write."""
     return NAME.fullmatch(name) is not None
 
 
@@ -89,7 +89,10 @@ def key_at(name: str, content: bytes) -> Key | None:
 
 
 def checked_value(value: object) -> bytes:
-    """Return the bytes of a value. Raise `InvalidInputError` for a value without bytes."""
+    """Return the bytes of a value.
+
+    Raise `InvalidInputError` for a value that is not a buffer of bytes.
+    """
     if isinstance(value, bytes):
         return value
     try:
@@ -108,7 +111,10 @@ def pack(key: Key, version: bytes, value: bytes, level: int | None) -> bytes:
 
 
 def unpack(key: Key, content: object, most: int) -> Content | None:
-    """Decode a content. Return None if it is damaged, of another key, or if the value has more than `most` bytes."""
+    """Decode a content.
+
+    Return None if it is damaged or of another key, or if the value has more than `most` bytes.
+    """
     try:
         view = memoryview(content).cast("B")  # pyright: ignore[reportArgumentType]
     except Exception:  # noqa: BLE001 - an object in place of bytes may raise anything, and counts as damage

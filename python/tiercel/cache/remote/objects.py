@@ -15,25 +15,27 @@ __all__ = ["Object"]
 
 # Objects in a page of a listing, and the most that S3 deletes in one request.
 PAGE = 1000
-# The first process that used an object store. A forked child lacks the threads of obstore, and all calls would wait for them.
+# The first process that used an object store. A forked child lacks the threads of obstore, so all
+# its calls would wait forever.
 _first_process: int | None = None
 
 
 class Object(RemoteTier):
     """A tier in an object store, through the `object_store` crate; `pip install 'tiercel[object]'`.
 
-    Values are never evicted: use a lifecycle rule of the bucket. Several processes may share a location, and each finds
-    what the others put. Other objects in the bucket are neither touched nor counted. `len`, `bytes` and iteration list
-    the location, with one request per thousand objects and one per key of more than 100 bytes. Requests are not retried:
-    a failure is a miss. In a process forked from one that used an object store every call is a miss, because the threads
-    of the crate are missing.
+    Values are never evicted: use a lifecycle rule of the bucket. Several processes may share a
+    location, and each finds what the others put. Other objects in the bucket are neither touched
+    nor counted. `len`, `bytes` and iteration list the location, with one request per thousand
+    objects and one per key of more than 100 bytes. Requests are not retried: a failure is a miss.
+    In a process forked from one that used an object store, every call is a miss, because the
+    threads of the crate are missing.
 
     Parameters
     ----------
     url : str
         `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix`, `file:///directory` (created if missing) or
         `memory:///`. Credentials, region and endpoint come from the usual environment variables, or from `options`.
-        Cloudflare R2 is an S3 with an endpoint.
+        Cloudflare R2 is S3 with an endpoint.
     level : int or None
         The zstd level, 1 to 22; None does not compress.
     soft_timeout : float
@@ -43,9 +45,10 @@ class Object(RemoteTier):
     max_value_bytes : int
         The size limit of a value. A larger one is neither stored nor read.
     options : mapping, optional
-        Options of the store by their names in the crate, such as `{"endpoint": "https://…", "region": "auto"}`. Some
-        mistakes, such as an endpoint that is not a URL, show only in the first call: it is a miss, and
-        `stats()["error"]` contains the message of the crate.
+        Options of the store by their names in the crate, such as
+        `{"endpoint": "https://…", "region": "auto"}`. Some mistakes, such as an endpoint that is
+        not a URL, appear only in the first call: it is a miss, and `stats()["error"]` contains the
+        message of the crate.
 
     Raises
     ------
@@ -100,7 +103,8 @@ class Object(RemoteTier):
         try:
             store = stores.from_url(url, **options)
         except BaseException as error:
-            # The crate panics at some options, and a panic is not an Exception: it would end a server that handles errors.
+            # The crate panics at some options. A panic is no Exception, so it would end a server
+            # that handles errors.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
             raise InvalidInputError(
@@ -122,18 +126,18 @@ class Object(RemoteTier):
     def _get(self, name: str) -> Any:
         try:
             found = self._obstore.get(self._store, name)
-            # A larger object is not ours, and not worth the memory. It counts as damaged.
+            # No tier wrote a larger object, and it is not worth the memory. It counts as damaged.
             return found.bytes() if found.meta["size"] <= self._max_value_bytes + BESIDE else b""
         except FileNotFoundError:
             return None
 
     def _write(self, name: str, content: bytes) -> None:
-        # In one request: a failed multipart upload would leave parts behind, which cost.
+        # In one request: a failed multipart upload would leave parts behind, which cost money.
         self._obstore.put(self._store, name, content, use_multipart=False)
 
     def _remove(self, names: list[str]) -> None:
         if len(names) > 1:
-            # Some stores stop at the first absent one.
+            # Some stores stop at the first absent name.
             with contextlib.suppress(FileNotFoundError):
                 self._obstore.delete(self._store, names)
                 return

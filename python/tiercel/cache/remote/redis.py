@@ -112,7 +112,7 @@ class Redis(RemoteTier):
         return self._client.exists(self._full(name)) == 1
 
     def _pages(self, *, sized: bool) -> Iterator[Page]:
-        # The prefix is literal, so `*`, `?`, `[` and `\\` are escaped.
+        # The prefix is literal, so `*`, `?`, `[`, `]` and `\\` are escaped.
         pattern = re.sub(rb"([*?\[\]\\])", rb"\\\1", self._prefix) + b"*"
         cursor, seen = None, set[bytes]()
         while cursor != 0:
@@ -127,5 +127,5 @@ class Redis(RemoteTier):
         with self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.strlen(key)
-            # A key may hold another type than a string, which has no such size.
+            # A key may hold another type than a string, which has no length.
             return [size if isinstance(size, int) else 0 for size in pipeline.execute(raise_on_error=False)]

@@ -1,4 +1,4 @@
-"""Deletes keys in doubt from a remote tier, as soon as it answers again."""
+"""Deletes keys in doubt from a remote tier as soon as it answers again."""
 
 import threading
 from collections.abc import Callable
@@ -11,15 +11,15 @@ from tiercel.gate import acquired
 
 __all__ = ["Repair"]
 
-# Deletes the contents under names from the tier.
+# Deletes the contents under names.
 _Remove: TypeAlias = Callable[[list[str]], None]
-# Keys that one call deletes.
+# The most keys that one call deletes.
 _AT_ONCE: Final = 500
 
 
 @final
 class Repair:
-    """Deletes the keys in doubt of one tier, on one thread at a time."""
+    """Deletes the keys of one tier that are in doubt, on one thread at a time."""
 
     def __init__(self, validator: WriteValidator, guard: Guard) -> None:
         self._validator = validator
@@ -44,7 +44,10 @@ class Repair:
             self._working.release()
 
     def finish(self, remove: _Remove, seconds: float) -> bool:
-        """Delete all keys in doubt if the tier answers; wait this long for another thread. Return whether none is left."""
+        """Delete all keys in doubt if the tier answers. Return whether none is left.
+
+        Wait up to `seconds` for another thread that is doing so.
+        """
         if not acquired(self._working, seconds):
             return False
         lost: list[tuple[str, int]] = []

@@ -1,15 +1,17 @@
 """Validation: which remote values may be returned.
 
-A failed write or deletion may have taken effect or not, or may still do so after later ones, because a request waits in
-some buffer. So each value carries a version: the writer and the number of the write. A write or deletion ends in one of
-three ways:
+A failed write or deletion may or may not have taken effect. It may even take effect after later
+ones, because a request waits in some buffer. Each value therefore carries a version: the writer and
+the number of the write. A write or deletion ends in one of three ways:
 
 ```text
            +-- confirmed: the key is valid again; the values of older open writes are invalid from now on
            |
-  begun ---+-- failed: the key is in doubt, and a miss, until a later write is confirmed; the tier deletes it when it answers again
+  begun ---+-- failed: the key is in doubt, and a miss, until a later write is confirmed;
+           |           the tier deletes it when it answers again
            |
-           +-- abandoned while it runs: the key is in doubt until this write is confirmed or failed, or a later one is confirmed
+           +-- abandoned while it runs: the key is in doubt until this write is confirmed or failed,
+                                        or a later one is confirmed
 ```
 """
 
@@ -52,7 +54,7 @@ class WriteValidator:
             return self._number
 
     def confirm(self, name: str, number: int) -> None:
-        """The write took effect."""
+        """Record that the write took effect."""
         with self._lock:
             numbers = self._open.get(name, {})
             if number not in numbers:
@@ -66,14 +68,14 @@ class WriteValidator:
             self._failed.pop(name, None)
 
     def fail(self, name: str, number: int) -> None:
-        """The write may have taken effect or not."""
+        """Record that the write may or may not have taken effect."""
         with self._lock:
             if number in self._open.get(name, {}):
                 self._open[name][number] = True
                 self._failed[name] = None
 
     def abandon(self, name: str, number: int) -> None:
-        """The write may still take effect, and nobody waits for it."""
+        """Record that the write may still take effect, and that nobody waits for it."""
         with self._lock:
             if number in self._open.get(name, {}):
                 self._open[name][number] = True
@@ -87,21 +89,21 @@ class WriteValidator:
         return [(name, self.begin(name)) for name in names]
 
     def begin_clear(self) -> int:
-        """Begin to delete everything, and return the number. Nothing older is valid from now on."""
+        """Begin to delete everything, and return the number. Nothing older stays valid."""
         with self._lock:
             self._number += 1
             self._invalidate_all()
             return self._number
 
     def confirm_clear(self, number: int) -> None:
-        """Everything was deleted: values of other writers are valid again."""
+        """Record that everything was deleted: values of other writers are valid again."""
         with self._lock:
             if self._others_invalid_since == number:
                 self._others_invalid_since = 0
 
     @property
     def any(self) -> bool:
-        """Whether any write is unconfirmed or any key in doubt."""
+        """Whether any write is unconfirmed or any key is in doubt."""
         return bool(self._open or self._others_invalid_since)
 
     @property
@@ -128,7 +130,10 @@ class WriteValidator:
         return self._writer + number.to_bytes(8, "little")
 
     def forked(self) -> "WriteValidator":
-        """Return the state for a forked process: another writer, for whom other writers are valid unless a key was in doubt."""
+        """Return the state for a forked process, which is another writer.
+
+        It accepts values of other writers, unless a write was unconfirmed or an old value invalid.
+        """
         child = WriteValidator()
         if self._open or self._floors or self._others_invalid_since:
             child.begin_clear()

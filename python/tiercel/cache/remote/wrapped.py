@@ -15,11 +15,12 @@ __all__ = ["Wrapped"]
 class Wrapped(RemoteTier):
     """A tier over an object of your own.
 
-    The object has `get(name)`, which returns bytes, or returns None or raises `KeyError` for an absent name;
-    `put(name, content)`; and `delete(name)`. Names are `str` of at most 202 characters of `0-9a-z-`, and contents are
-    bytes that only a tier can read. If the object has `keys()` or is iterable, that lists its names, of which those not
-    written by tiers are skipped. Otherwise `len`, iteration and `clear` know only the names that were put through this
-    tier. The methods are called from several threads.
+    The object has `put(name, content)`, `delete(name)` and `get(name)`. For an absent name `get`
+    returns None or raises `KeyError`. Names are `str` of at most 202 characters of `0-9a-z-`, and
+    contents are bytes that only a tier can read. If the object has `keys()` or is iterable, that
+    lists its names, and names that no tier wrote are skipped. Otherwise `len`, iteration and
+    `clear` know only the names that were put through this tier. The methods are called from several
+    threads.
 
     Parameters
     ----------

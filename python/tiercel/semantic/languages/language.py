@@ -25,10 +25,13 @@ def both_ways(pairs: str) -> _Sides:
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """The word lists of a language, in lower case. In an unknown language every word counts, and no word has an opposite."""
+    """The word lists of a language, in lower case.
+
+    In an unknown language every word counts, and no word has an opposite.
+    """
 
     empty: frozenset[str] = frozenset()
-    """Words without meaning of their own: two texts that differ only in them mean the same."""
+    """Words that carry no meaning: two texts that differ only in them mean the same."""
     negations: frozenset[str] = frozenset()
     telling: frozenset[str] = frozenset()
     """Words that change the question: question words, tenses, duties, numbers, days."""
