@@ -1,4 +1,6 @@
-"""Writes that count only if a record is as it was read: `if_sequence`, and deletion by a filter."""
+"""Writes that happen only if a record is unchanged since it was read: `if_sequence`, and deletion
+by a filter.
+"""
 
 import pickle
 import threading

@@ -1,4 +1,6 @@
-"""Metadata and filters take the same values of numpy, pandas and the standard library, and name what is missing."""
+"""Metadata and filters accept the same values of numpy, pandas and the standard library, and name
+missing ones.
+"""
 
 import json
 import uuid

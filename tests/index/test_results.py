@@ -1,4 +1,6 @@
-"""Results are sequences that can be pickled, copied, compared, written as JSON and shown as a table."""
+"""Results are sequences that can be pickled, copied, compared, written as JSON and shown as a
+table.
+"""
 
 import copy
 import json

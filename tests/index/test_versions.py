@@ -1,4 +1,6 @@
-"""What caches ask of an index: whether it has changed, what came since, and answers that can be copied."""
+"""What caches need from an index: whether it has changed, what was added since, and answers that
+can be copied.
+"""
 
 import copy
 
