@@ -145,8 +145,7 @@ def bench_put(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str)
 @pytest.mark.benchmark(group="cache")
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def bench_get_by_threads(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
-    """Read the same keys from eight threads at once; the time is that of one call for all of them.
-    """
+    """Read the same keys from eight threads at once; the time is that of all threads together."""
     keys = filled(opened, kind)
 
     def together() -> None:

@@ -20,8 +20,7 @@ def target(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture
 def ef_search(engine: Engine, target: float, workload: Workload) -> int:
-    """Return the least effort that reaches the target recall, so that engines are compared fairly.
-    """
+    """Return the least effort that reaches the target recall, for a comparison at equal recall."""
     ef_search = workload.ef_search(engine, target)
     if ef_search is None:
         best = workload.recall(engine, LARGEST_EF_SEARCH)

@@ -47,8 +47,7 @@ class MiniLM:
         return unit(vectors)
 
     def _means(self, tokens: NDArray[np.int_]) -> Vectors:
-        """Return the mean outputs of texts, which are rows of tokens. Internally, a row is a token.
-        """
+        """Return the mean outputs of texts, which are rows of tokens. Inside, a row is a token."""
         weights = self._weights
         rows = weights["embeddings.word_embeddings.weight"][tokens]
         rows += weights["embeddings.position_embeddings.weight"][: tokens.shape[1]]
@@ -87,11 +86,11 @@ class MiniLM:
 def read_weights(path: Path) -> dict[str, Vectors]:
     """Read the float32 arrays of a safetensors file.
 
-        ```text
-        u64    length of the header, little endian
-        JSON   name -> dtype, shape, data_offsets: begin and end, counted from the end of the header
-        data
-        ```
+    ```text
+    u64    length of the header, little endian
+    JSON   name -> dtype, shape, data_offsets: begin and end, counted from the end of the header
+    data
+    ```
     """
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))

@@ -1,5 +1,4 @@
-"""Parts that the rows share: the documents, a collection of them on disk, and copies to write to.
-"""
+"""Parts that the rows share: the documents, a collection of them, and copies to write to."""
 
 import shutil
 import time

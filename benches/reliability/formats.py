@@ -1,5 +1,4 @@
-"""Every format that tiercel reads, in pieces, and how to correct the checksums of a changed piece.
-"""
+"""Every format that tiercel reads, in pieces, and how to correct checksums of changed pieces."""
 
 import struct
 from collections.abc import Callable, Iterator

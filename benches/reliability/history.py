@@ -107,8 +107,7 @@ class Writer:
 
 
 class History:
-    """Writers, how many batches of each are certainly in the collection, and the state after those.
-    """
+    """Writers, the number of batches of each that are certainly stored, and the state after those."""
 
     def __init__(self, writers: int, seed: int, slots: int, *, syncs: bool) -> None:
         self.writers = [Writer(number, seed, slots, syncs) for number in range(writers)]

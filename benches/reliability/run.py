@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
     add("crash", "power cuts of a simulated disk at every operation; needs cargo", run_crash, images=100_000)
     add("flip", "every bit flipped, every file cut at every length; with --every 9, each ninth byte", run_flip, every=1)
     add("fail", "every operation of a simulated disk fails, once and for good; needs cargo", run_fail)
-    add("model", "random sequences of calls, compared with a dictionary and numpy; needs hypothesis", run_model, steps=100_000)
+    add("model", "random calls, compared with a dictionary and numpy; needs hypothesis", run_model, steps=100_000)
     add("soak", "threads that do everything at once, and their memory and open files", run_soak, seconds=60, threads=8)
     add("hostile", "files changed by an attacker who corrects their checksums", run_hostile, mutants=100_000)
     kill = add("kill", "kill a process that writes", run_kill, rounds=300)
