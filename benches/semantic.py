@@ -69,9 +69,7 @@ def is_right(matches: tiercel.Matches, true: tuple[list[int], Vectors], query: V
 
 
 def lookups(queries: Vectors, vectors: Vectors, cached: int) -> dict[str, Any]:
-    """Time finding the nearest of many cached queries: unit vectors of the data, queried with near
-    ones.
-    """
+    """Time finding the nearest of many cached queries, which are unit vectors of the data."""
     # Room for a third more, because two thirds are old by then, as in a cache filled for long.
     entry_index: EntryIndex[None] = EntryIndex(vectors.shape[1], "cosine", 4 * cached // 3, 1 << 40)
     many = moved(vectors[np.arange(cached) % len(vectors)], 0.3, 9)
@@ -136,9 +134,7 @@ def follow_ups(index: tiercel.Index, queries: Vectors, vectors: Vectors, noise: 
 
 
 def approximate(index: tiercel.Index, queries: Vectors) -> dict[str, Any]:
-    """With a target error: near queries of all distances until a threshold is learned, and what it
-    then accepts.
-    """
+    """With a target error: near queries of all distances until and after a threshold is learned."""
     cache = tiercel.SemanticCache(index, keep=200, entries=10 * len(queries), max_error=0.02)
     for query in queries:
         cache.search(query, K)
@@ -169,8 +165,7 @@ def words_left_out(
     """
     truths = {what: truth(index, near) for what, near in again.items()}
     for keep in KEEPS:
-        # One user per query, so that it is answered from its own list; the threshold accepts
-        # everything.
+        # One user per query, so that its own list answers it; the threshold accepts everything.
         cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries), threshold=2.0, audit=0.0)
         for at, query in enumerate(queries):
             cache.search(query, K, user=str(at))

@@ -91,9 +91,7 @@ def unit(vectors: NDArray[Any]) -> Vectors:
 
 
 def load(data: Path | None, count: int | None, directory: Path) -> Workload:
-    """Read `base.f16.npy` and `queries.f16.npy` from a directory, or the sample included in
-    tiercel.
-    """
+    """Read `base.f16.npy` and `queries.f16.npy` from a directory, or the included sample."""
     if data is None:
         sample = tiercel.datasets.load_wordnet_sample()
         return Workload("WordNet sample", sample.vectors[:count], sample.queries[:QUERIES], directory)

@@ -48,9 +48,7 @@ def choose(docs: list[dict[str, Any]], queries: list[dict[str, Any]]) -> tuple[l
 
 
 def encode(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return codes from -127 to 127 and one scale per row: `codes * scale` is nearly the unit
-    vector.
-    """
+    """Return codes from -127 to 127 and row scales: `codes * scale` is nearly the unit vector."""
     unit = vectors.astype(np.float32)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     scales = (np.abs(unit).max(axis=1) / 127).astype(np.float32)

@@ -208,7 +208,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def circles(arrows: Arrows) -> list[list[str]]:
-    """Return files that import each other, directly or through others (Tarjan's strongly connected
+    """Return files that import each other, even indirectly (Tarjan's strongly connected
     components).
     """
     index: dict[str, int] = {}

@@ -15,9 +15,7 @@ from tiercel import Collection
 
 ENOUGH = 0.97
 RECALLS = [0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99]
-"""Values of `recall=` to try, to find the smallest that reaches the recall measured for other
-engines.
-"""
+"""Values of `recall=` to try, to find the smallest that reaches the recall of other engines."""
 
 
 class Bench:

@@ -49,9 +49,7 @@ class Documents:
 
 
 def load(directory: Path | None, count: int | None, times: int = 1) -> Documents:
-    """Load the documents of a directory, or the included sample: `count` of them, in `times`
-    copies.
-    """
+    """Load the documents of a directory, or the sample: `count` of them, in `times` copies."""
     documents = _sample() if directory is None else _files(directory)
     if count is not None:
         documents = _some(documents, count)
@@ -94,9 +92,7 @@ def _metadata(name: str, text: str) -> dict[str, Any]:
 
 
 def _some(documents: Documents, count: int) -> Documents:
-    """Select `count` evenly spaced documents, as they are sorted by part of speech, and the queries
-    that they answer.
-    """
+    """Select `count` evenly spaced documents, sorted by part of speech, and their queries."""
     rows = np.linspace(0, len(documents.ids) - 1, count, dtype=np.int64)
     ids = [documents.ids[row] for row in rows]
     there = set(ids)
@@ -144,9 +140,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 class Truth:
-    """The result of exact search, as the similarity that a tenth result must reach: ties are all
-    right.
-    """
+    """The result of exact search, as the similarity that a tenth result must reach; ties count."""
 
     def __init__(self, documents: Documents, queries: Vectors, allowed: NDArray[np.bool_] | None = None) -> None:
         self._documents = documents

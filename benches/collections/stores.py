@@ -127,9 +127,7 @@ def search(to: Store, documents: Documents, queries: Vectors) -> dict[str, Any]:
 
 
 def reopen(name: str, path: Path) -> dict[str, Any]:
-    """Time from opening to the first answer, with the module imported and the files in the page
-    cache.
-    """
+    """Time from opening to the first answer, with module imported and files in the page cache."""
     to = store(name)
     before = resident_bytes()
     rng = np.random.default_rng(0)

@@ -35,9 +35,7 @@ def cargo(name: str, seed: int, suites: list[Tests], progress: Progress) -> Outc
 
 
 def run(outcome: Outcome, tests: Tests, seed: int, progress: Progress) -> None:
-    """Run the tests of one crate; counts come from the lines `progress WHAT DONE TOTAL` that they
-    print.
-    """
+    """Run the tests of one crate; counts come from their lines `progress WHAT DONE TOTAL`."""
     command = ["cargo", "test", "--locked", "--package", f"tiercel-{tests.crate}", "--test", tests.suite, tests.filter]
     environment = {name: str(value) for name, value in tests.environment.items()} | {"TIERCEL_SEED": str(seed)}
     told: dict[str, tuple[int, int]] = {}

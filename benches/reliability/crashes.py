@@ -1,6 +1,4 @@
-"""Writers that end suddenly: each time a collection must hold everything acknowledged, and nothing
-in part.
-"""
+"""Writers that end suddenly: collections must hold all acknowledged writes, and none in part."""
 
 import itertools
 import os
@@ -85,9 +83,7 @@ class Victim:
             self._said.append(line)
 
     def freeze(self) -> None:
-        """Stop it wherever it is: kernel calls in progress continue, but the process sees no more
-        results.
-        """
+        """Stop it wherever it is: kernel calls in progress continue, but it sees no results."""
         os.killpg(self._process.pid, signal.SIGSTOP)
         # Once one thread has stopped, every other thread stops before it leaves the kernel.
         stat = Path(f"/proc/{self._process.pid}/stat")
@@ -156,7 +152,7 @@ class Crashes:
         if chain:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = self._place.root / f"collection-{chain}"
-        # A checkpoint makes early-acknowledged batches durable, so cuts just after one would find
+        # A checkpoint makes early-acknowledged batches durable: cuts right after it would find
         # nothing.
         syncs = self._options.plant != "early"
         self._history = History(WRITERS, self.outcome.seed + chain, SLOTS[chain % len(SLOTS)], syncs=syncs)

@@ -62,17 +62,13 @@ def run(*command: str | Path, check: bool = True) -> int:
 
 
 def mounts_of_own() -> None:
-    """Unshare the mounts of this thread and its children, so that the mounts end with the last of
-    them.
-    """
+    """Unshare the mounts of this thread and its children, so that they end with the last one."""
     if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_PRIVATE_ALL, None) != 0:
         raise OSError(ctypes.get_errno(), "mounts of its own are refused")
 
 
 class Disk:
-    """A disk in a directory, mounted at `root`. Call `mounts_of_own` first, so that the mounts end
-    with the process.
-    """
+    """A disk mounted at `root`. Call `mounts_of_own` first, so that no mount outlives the process."""
 
     keeps_writes = False
 
@@ -109,8 +105,8 @@ class Disk:
     def unmount(self) -> None:
         """Unmount both, along with their loop devices."""
         for path in (self.root, self.outer):
-            # A process that searches for a free loop device briefly holds the one below the inner
-            # file system.
+            # A process that searches for a free loop device briefly holds the one of the inner
+            # disk.
             for _ in range(UNMOUNTS):
                 if not path.is_mount() or run("umount", path, check=False) == 0:
                     break
@@ -119,8 +115,7 @@ class Disk:
                 run("umount", path)
 
     def _mount(self, image: Path, path: Path) -> None:
-        # Without access and change times, a flush of the inner disk is no transaction of the outer
-        # one.
+        # Without access and change times, a flush of the inner disk is no outer transaction.
         run("mount", "-o", "loop,noatime,lazytime", image, path)
 
     def _shut_down(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The writes of each batch, and the state that must follow them: all of it depends only on batch
+"""The writes of each batch, and the state that must follow; all of it depends only on batch
 numbers.
 """
 
@@ -41,9 +41,7 @@ class Writer:
     slots: int
     """Number of records that it writes repeatedly."""
     syncs: bool
-    """Whether it also runs calls that make all earlier batches durable, even those acknowledged too
-    early.
-    """
+    """Whether it also runs calls that sync all earlier batches, even those acknowledged too early."""
 
     def id(self, slot: int) -> str:
         return f"{self.number}-{slot}"

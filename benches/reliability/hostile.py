@@ -135,9 +135,7 @@ class Yard:
         return f"wrote outside of its directory: {changed}" if changed else ""
 
     def make(self, subject: Subject) -> Tree:
-        """Make the files of a subject. A child does it, so that this process stays unchanged,
-        without threads.
-        """
+        """Make the files of a subject, in a child, so that this process stays without threads."""
         self._empty()
         end = self._fork(lambda _: subject.make(self.place), None)
         if end.status or end.told:

@@ -67,9 +67,7 @@ class Own:
             self.wrong.append(f"thread {self.number}: {what}")
 
     def whole(self, match: tiercel.Match, what: str) -> None:
-        """Check that a match of any thread is one record in one version, and in the latest if it is
-        ours.
-        """
+        """Check that any thread's match is one record in one version, and ours in the latest."""
         metadata = match.metadata or {}
         owner, slot, version = (metadata.get(name, -1) for name in ("owner", "slot", "version"))
         text = f"owner{owner} record{owner}x{slot} version{version}"

@@ -1,6 +1,4 @@
-"""Directories written by tiercel that hostile files replace, and everything that can be done with
-one.
-"""
+"""Directories written by tiercel that hostile files replace, and every possible use of them."""
 
 import lzma
 import math

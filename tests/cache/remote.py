@@ -1,6 +1,4 @@
-"""The outside world for tests of remote tiers: an object that fails on command, servers, a failing
-proxy.
-"""
+"""The outside world for tests of remote tiers: failing objects, servers, and a failing proxy."""
 
 import contextlib
 import os

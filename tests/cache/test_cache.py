@@ -1,6 +1,4 @@
-"""The cache: a mapping over tiers that may forget, and never returns replaced, deleted, invalidated
-or expired values.
-"""
+"""The cache: a mapping over tiers that may forget, and never returns outdated or expired values."""
 
 import asyncio
 import multiprocessing

@@ -1,6 +1,4 @@
-"""Hostile directories and tiers of a cache: foreign files are not touched, and damage stays
-contained.
-"""
+"""Hostile directories and tiers: foreign files stay untouched, and damage stays contained."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""In any order of threads and coroutines, no read returns a value older than a write that had
-returned.
-"""
+"""In any order of threads and coroutines, no read returns a value older than a completed write."""
 
 import random
 from collections.abc import Callable
@@ -49,8 +47,7 @@ class History:
         number = value[0]
         made, ended = self.made[number]
         for other, first, last in self.writes[key]:
-            # A loaded value is older than any write that begins after the load began, whenever the
-            # load ends.
+            # A loaded value is older than any write that begins after the load began.
             later = first > made if ended is None else first > ended and other != number
             assert not (later and last < begun), (
                 f"{key}: {number} of {made} is read at {begun}, after a write at {first} to {last}"
@@ -171,9 +168,7 @@ def run(coroutine: Any) -> Any:
 
 
 def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
-    """Make the cache use the scheduler's locks, and run thread work of coroutines inline, between
-    two places.
-    """
+    """Use the scheduler's locks, and run thread work of coroutines inline, between two places."""
     threading = scheduler.as_threading()
     for name in LOCKED:
         module = import_module(f"tiercel.{name}")

@@ -1,6 +1,4 @@
-"""An exception at any place of a call leaves the cache in its old or new state, or without the key,
-and blocks nothing.
-"""
+"""An exception at any place of a call leaves a key old, new or absent, and blocks nothing."""
 
 import asyncio
 import signal
@@ -27,9 +25,7 @@ LARGE = 4000
 
 
 def wait_for_jobs(of: pool.Pool) -> None:
-    """Wait for all jobs on the threads of a pool, whoever started them: until all threads meet at a
-    barrier.
-    """
+    """Wait for all jobs in a pool, whoever started them: until its threads meet at a barrier."""
     all_here = threading.Barrier(of._most + 1)
     for _ in range(of._most):
         of.submit(all_here.wait)
@@ -178,9 +174,7 @@ def test_an_exception_at_any_place_leaves_a_pool_whole() -> None:
 
 
 def test_ctrl_c_that_wakes_no_wait_ends_it() -> None:
-    """Ctrl-C just before a wait begins does not wake the wait, nor does one that another thread
-    receives.
-    """
+    """Ctrl-C just before a wait begins does not wake it, nor does Ctrl-C on another thread."""
     cache, main = Cache([Memory(1 << 20)]), threading.get_ident()
     loads, raised, in_time = threading.Event(), threading.Event(), list[bool]()
 

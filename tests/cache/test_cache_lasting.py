@@ -259,8 +259,8 @@ def test_a_killed_process_loses_nothing_that_it_flushed(kind: Kind, tmp_path: Pa
         assert store.stats()["damaged"] == 0
         for key in range(50):
             value = store.get(str(key))
-            # Key 49 is put in each round and deleted at its end; a file disappears once its content
-            # is replaced.
+            # Key 49 is put in each round and deleted at its end; replacing a content removes its
+            # file.
             if value is None:
                 assert key == 49 or kind is Files
             else:

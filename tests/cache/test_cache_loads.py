@@ -1,6 +1,4 @@
-"""Loading through a cache: once for all callers, never an outdated value, and what happens on
-failure.
-"""
+"""Loading through a cache: once for all callers, never an outdated value, and failures."""
 
 import asyncio
 import functools

@@ -1,6 +1,4 @@
-"""The cache compared with a dict with times, tags and namespaces: it never returns what the dict
-would not.
-"""
+"""The cache compared with a dict with times, tags and namespaces: no value that the dict lacks."""
 
 import tempfile
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""Concurrent threads on a cache with small tiers: no call returns what was replaced, deleted or
-invalidated before it.
-"""
+"""Concurrent threads on a cache with small tiers: no call returns what was changed before it."""
 
 import random
 import sys
@@ -27,9 +25,7 @@ def _switch_often() -> Iterator[None]:
 
 
 class Source:
-    """The values of each key, with one writer per key: growing numbers, and which of them are known
-    to be written.
-    """
+    """Growing values of each key, with one writer per key, and which are known to be written."""
 
     def __init__(self) -> None:
         self.sure = [0] * KEYS
@@ -141,9 +137,7 @@ class Asked(Store):
 def test_what_leaves_a_tier_while_it_is_replaced_does_not_come_down(
     write: Callable[[Cache], object], tmp_path: Path
 ) -> None:
-    """The second tier evicts the old value and passes it on just as the writer asks the third tier
-    for the key.
-    """
+    """The second tier evicts the old value just as the writer asks the third tier for the key."""
     memory, one, two = Memory(1 << 20), Leaving(tmp_path / "one", 1 << 20), Asked(tmp_path / "two", 1 << 20)
     one.pause, two.pause = Pause(), Pause()
     with Cache([memory, one, two]) as cache:

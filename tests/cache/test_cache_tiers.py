@@ -1,6 +1,4 @@
-"""The tiers of a cache from Python: mappings of bytes that may forget, but return only what was
-put.
-"""
+"""The tiers of a cache from Python: mappings of bytes that may forget, but invent nothing."""
 
 import multiprocessing
 import threading

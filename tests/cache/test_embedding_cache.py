@@ -309,9 +309,7 @@ def test_what_is_no_real_number_is_no_vector(returned: Any) -> None:
 
 
 def test_below_the_smallest_scale_the_error_is_as_stated() -> None:
-    """`docs/guide/embedding-cache.md` states the error of codes for vectors whose largest value is
-    below 1.5e-36.
-    """
+    """`docs/guide/embedding-cache.md` states the error for largest values below 1.5e-36."""
     codec = VectorCodec(64, "sq8")
     rng = np.random.default_rng(3)
     for exponent in range(-45, 39, 2):

@@ -1,6 +1,4 @@
-"""An embedding cache shared by threads, coroutines and processes: it embeds each text once, and no
-caller waits forever.
-"""
+"""An embedding cache shared by threads, coroutines and processes: one embedding per text."""
 
 import asyncio
 import multiprocessing

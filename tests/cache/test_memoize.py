@@ -1,6 +1,4 @@
-"""Memoized functions: with and without parentheses, how they are identified and forgotten, and
-their errors.
-"""
+"""Memoized functions: with and without parentheses, their names, invalidation and errors."""
 
 import asyncio
 from collections.abc import Iterator

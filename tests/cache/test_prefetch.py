@@ -1,6 +1,4 @@
-"""Associations of keys, and prefetching by them: bounded, only in idle time, and stopped when
-useless.
-"""
+"""Associations of keys, and prefetching: bounded, only in idle time, and stopped when useless."""
 
 import threading
 from collections import OrderedDict
@@ -21,9 +19,7 @@ WAIT = 20  # seconds until a test that hangs fails
 
 
 def slow_wilson(seen: int, of: int) -> float:
-    """Return the smallest share that is at most 1.96 standard deviations from what was seen, by
-    bisection.
-    """
+    """Return the smallest share within 1.96 standard deviations of what was seen, by bisection."""
     low, high = 0.0, seen / of
     for _ in range(100):
         middle = (low + high) / 2

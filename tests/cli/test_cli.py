@@ -15,9 +15,7 @@ from tiercel.cli import measure
 
 @pytest.fixture
 def run(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in an empty directory, with short measurements; return its exit code, stdout
-    and stderr.
-    """
+    """Run a command in an empty directory, with short measurements; return exit code and output."""
     monkeypatch.setattr(measure, "SECONDS", 0.0)
     return run
 

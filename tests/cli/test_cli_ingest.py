@@ -1,6 +1,4 @@
-"""`tiercel ingest`: the result of a run, however it ends, whatever the batch size, with and without
-`--resume`.
-"""
+"""`tiercel ingest`: its result, however it ends, for any batch size, also with `--resume`."""
 
 import gzip
 import io

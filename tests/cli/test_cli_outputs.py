@@ -1,6 +1,4 @@
-"""Outputs of commands: never over an input, never inside a store, and under the name only when
-complete.
-"""
+"""Outputs of commands: never over an input or in a store; the name appears once complete."""
 
 import argparse
 import os
@@ -23,9 +21,7 @@ PATHS = ("DIR", "FILE", "TO", "TRACE")
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index, vectors, queries, a collection `zoo`, a cache of each kind, and links to all of
-    them.
-    """
+    """An index, vectors, queries, a collection `zoo`, a cache of each kind, and links to them."""
     root = tmp_path_factory.mktemp("outputs")
     vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     for name in ("v.npy", "q.npy", "ids.npy"):

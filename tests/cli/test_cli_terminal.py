@@ -1,6 +1,4 @@
-"""The command line on a real pseudo-terminal: narrow, dumb or gone, with Ctrl-C, and with hostile
-records.
-"""
+"""The command line on a pseudo-terminal: narrow, dumb or gone, with Ctrl-C and hostile records."""
 
 import json
 import os
@@ -26,8 +24,7 @@ from terminals import CTRL_C, Terminal, shown
 
 # Erases the line before each state of a bar.
 ERASE = "\r\x1b[K"
-# An id with a newline and a window title, and a text that clears the screen and reverses the text
-# after it.
+# An id with a newline and a window title, and a text that clears the screen and reverses text.
 HOSTILE = {"id": "a\tb\nc\x1b]0;mine\x07", "text": "cats\x1b[2J \u202edogs\u2029\u200e\u200f\u061c \x9b31m"}
 
 
@@ -201,8 +198,7 @@ def feed(terminal: Terminal, data: bytes) -> None:
 
 def test_ctrl_c_ends_an_ingest_without_more_work() -> None:
     with Terminal(sys.executable, "-m", "tiercel", "ingest", "-", "--into", "zoo", stdin=subprocess.PIPE) as terminal:
-        # The third batch is incomplete, and larger than a pipe, so the two before it have been
-        # read.
+        # The third batch is incomplete, and larger than a pipe, so the first two have been read.
         feed(terminal, lines(0, 2999))
         terminal.press(CTRL_C)
         code, out = terminal.end()

@@ -1,6 +1,4 @@
-"""A collection compared with a dictionary of its expected content: rules for hypothesis, which
-draws their sequences.
-"""
+"""A collection compared with a dictionary: rules for hypothesis, which draws their sequences."""
 
 import shutil
 import tempfile
@@ -89,9 +87,7 @@ def patched(metadata: dict[str, Any], merge: dict[str, Any], remove: list[str]) 
 
 
 class Machine(RuleBasedStateMachine):
-    """A collection, and its records by id in writing order: `many` of them for a graph, or few for
-    frequent full checks.
-    """
+    """A collection and its records in writing order: `many` for a graph, few for many checks."""
 
     # Called after each step.
     stepped: ClassVar[Callable[[], None] | None] = None

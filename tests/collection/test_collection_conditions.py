@@ -1,6 +1,4 @@
-"""Writes that happen only if a record is unchanged since it was read: `if_sequence`, and deletion
-by a filter.
-"""
+"""Writes that require an unchanged record: `if_sequence`, and deletion by a filter."""
 
 import pickle
 import threading

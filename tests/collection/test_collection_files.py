@@ -1,6 +1,4 @@
-"""Missing, empty, older or foreign files in a collection: right answers or an error, and nothing is
-changed.
-"""
+"""Missing, empty, older or foreign files: right answers or an error, and nothing is changed."""
 
 import itertools
 import lzma
@@ -57,9 +55,7 @@ def answers(collection: tiercel.Collection) -> object:
 
 
 def history(directory: Path, seed: int) -> tuple[list[Files], object]:
-    """The files of a collection after each step of its life, ending in a clean close, and its
-    answers then.
-    """
+    """The files of a collection after each step, ending in a clean close, and its answers then."""
     states: list[Files] = []
 
     def keep() -> None:
@@ -118,9 +114,7 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Damage:
 
 
 def outcome(directory: Path, files: Files, known: object, mode: Mode) -> str:
-    """Open the files: "right" if all answers are right, "told" if an error names one and nothing
-    changed.
-    """
+    """Open files: "right" if the answers are, "told" if an error names one and none changed."""
     put(directory, files)
     try:
         with tiercel.open(directory, mode=mode, threads=1) as collection:
@@ -150,8 +144,8 @@ def test_one_file_that_is_not_what_it_was(tmp_path: Path, damage: Damage, kind: 
                 (tmp_path / name).write_bytes(damage.sound[name])
                 with tiercel.open(tmp_path, mode=mode, threads=1) as collection:
                     assert answers(collection) == damage.known
-    # A writer replaces a missing view, but all other files are needed; an older set may be sound
-    # without a view.
+    # A writer replaces a missing view, but needs all other files; with an older file, the answers
+    # may still be right.
     assert told >= (set() if kind == "older" else set(damage.names) - {"view"})
     assert ("records" in told) or kind == "older"
 
@@ -299,9 +293,7 @@ def test_files_of_others_in_a_collection_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_was_never_finished_is_made(tmp_path: Path) -> None:
-    """A crash during creation leaves some of the first files; a later call completes the
-    collection.
-    """
+    """A crash during creation leaves some of the first files; a later call finishes it."""
     tiercel.open(tmp_path, dim=3).close()
     made = files_of(tmp_path)
     for files in ({}, {"LOCK": b""}, {"LOCK": b"", "records.0123456789abcdef0123456789abcdef.tmp": b"torn"}):

@@ -1,6 +1,4 @@
-"""Common mistakes with a collection: each is refused and changes nothing, and the message shows the
-fix.
-"""
+"""Common mistakes with a collection: each changes nothing, and the message shows the fix."""
 
 import re
 from collections.abc import Callable, Iterator

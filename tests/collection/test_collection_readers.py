@@ -1,6 +1,4 @@
-"""Readers in separate processes beside a writer: what they see, and that the writer does not notice
-them.
-"""
+"""Readers in separate processes beside a writer: what they see, and that they do not disturb it."""
 
 import contextlib
 import json
@@ -314,8 +312,7 @@ def test_what_goes_wrong_while_following_is_kept_and_tried_again(zoo: tiercel.Co
     records = Path(zoo.path) / "records"
     with tiercel.open(zoo.path, mode="r", follow=0.01) as reader:
         records.rename(tmp_path / "records")
-        # Two calls: the first that detects it may have begun before it happened, and then the next
-        # one warns.
+        # Two calls: the first may have begun before the damage; then the next one warns.
         with pytest.warns(RuntimeWarning, match="no file"):
             until(lambda: all(reader.stats()["trouble"] is not None for _ in range(2)))
         assert reader.search(text="sleeps").ids == ["cat"]

@@ -1,6 +1,4 @@
-"""Scans: iterators over one snapshot of a collection, which end, are dropped, and outlast later
-writes.
-"""
+"""Scans: iterators over one snapshot, which end, are dropped, and outlast later writes."""
 
 import asyncio
 import gc

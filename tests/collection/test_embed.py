@@ -259,8 +259,7 @@ def test_texts_alone_are_refused_where_the_embedder_is_missing(tmp_path: Path) -
         with pytest.raises(tiercel.InvalidInputError, match=r"texts\[0\]: expected a vector beside it"):
             collection.upsert("cat", texts="a cat sleeps long")
         assert [match.vector is None for match in collection.scan(include=["vector"])] == [False, False]
-        # A record without a text, with a vector from elsewhere, or with an explicit None is
-        # accepted.
+        # No text, a vector from elsewhere, and an explicit None are all accepted.
         collection.upsert("note", metadata={"year": 2020})
         collection.upsert("eel", letters(TEXTS[2:])[0], texts=TEXTS[2])
         collection.upsert(["word", "hen"], [None, letters(TEXTS[1:2])[0]], texts=["a word", TEXTS[1]])

@@ -1,6 +1,4 @@
-"""Words are found whatever their case and the form of their letters, by the rules of their
-language.
-"""
+"""Words are found whatever their case and form of letters, by the rules of their language."""
 
 # Letters of many languages.
 # ruff: noqa: RUF001
@@ -74,8 +72,7 @@ def test_accents_stay(tmp_path: Path) -> None:
         assert collection.search(text="RESUME").ids == ["b"]
 
 
-# By language: words with spellings without accents that find them, and words with spellings that do
-# not.
+# By language: words with spellings that find them without accents, and with some that do not.
 ACCENTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "english": ({}, {"résumé": "resume"}),
     "german": ({"Köln": "koln", "Äpfel": "apfel", "Müller": "muller"}, {"Café": "cafe"}),
@@ -150,9 +147,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A collection with terms from rules that distinguished forms of a letter; some texts are in a
-    checkpoint.
-    """
+    """A collection with terms from older rules for forms of letters; some are in a checkpoint."""
     with lzma.open(DATA / "collection-v1-words.tar.xz") as unpacked, tarfile.open(fileobj=unpacked) as archive:
         archive.extractall(tmp_path, filter="data")
     return tmp_path / "collection-v1-words"

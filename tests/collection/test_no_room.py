@@ -1,6 +1,4 @@
-"""The promises on a full file system: nothing is lost, the error explains why, and with room
-everything continues.
-"""
+"""A full file system: nothing is lost, the error explains why, and with room all continues."""
 
 import contextlib
 import errno

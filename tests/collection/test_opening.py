@@ -1,6 +1,4 @@
-"""Opening by path, for collections, tiers and indexes alike: what is created, what is refused, and
-valid paths.
-"""
+"""Opening collections, tiers and indexes by path: what is created or refused, and valid paths."""
 
 import builtins
 import errno

@@ -1,6 +1,4 @@
-"""Metadata and filters accept the same values of numpy, pandas and the standard library, and name
-missing ones.
-"""
+"""Metadata and filters accept the same foreign values, and name those that are missing."""
 
 import json
 import uuid

@@ -148,8 +148,7 @@ def test_a_reader_takes_no_plan_along_to_another_state(tmp_path: Path) -> None:
         write(4)
         assert reader.refresh()
         assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2", "3"}
-        # As many batches, but other records: a copy of the same collection with a different
-        # history.
+        # As many batches, but other records: a copy of the collection with a different history.
         shutil.rmtree(tmp_path / "zoo")
         (tmp_path / "copy").rename(tmp_path / "zoo")
         write(5)

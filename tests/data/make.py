@@ -38,9 +38,7 @@ def small() -> tiercel.Index:
 
 
 def graph() -> tiercel.Index:
-    """Codes, a graph, unlinked vectors, half precision. On a grid in order, because that compresses
-    well.
-    """
+    """Codes, a graph, unlinked vectors, half precision. A grid in order compresses well."""
     index = tiercel.Index(2, "l2", "f16", "sq8", m=2, ef_construction=100, seed=4)
     points = np.stack(np.divmod(np.arange(8200), 91), axis=1)
     index.add(points)
@@ -85,9 +83,7 @@ def collection(path: Path) -> None:
 
 
 def words(path: Path) -> None:
-    """Texts in forms of letters that format 1 distinguished when it was new, as a killed process
-    leaves them.
-    """
+    """Texts in forms of letters that early rules distinguished, as a killed process leaves them."""
     opened = tiercel.open(path, language="turkish")
     texts = ["IŞIK İstanbul", "cafe\u0301 STRASSE", "ΟΔΥΣΣΕΥΣ", "Café Straße", "ışık"]
     opened.upsert(["city", "café", "king"], texts=texts[:3])
@@ -97,9 +93,7 @@ def words(path: Path) -> None:
 
 
 def code(path: Path) -> None:
-    """Code and tables whose words version 2 of the rules did not cut, as a killed process leaves
-    them.
-    """
+    """Code and tables that version 2 of the rules did not cut, as a killed process leaves them."""
     opened = tiercel.open(path)
     opened.upsert(["import", "row"], texts=["import os.path.join", "1003,7,8,9"])
     opened.checkpoint()

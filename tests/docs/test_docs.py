@@ -39,9 +39,7 @@ def run_script(source: str, name: str, namespace: dict[str, Any]) -> str:
 
 
 def run_program(source: str, name: str) -> str:
-    """Run an example that starts processes as a separate file, which they can import; return its
-    output.
-    """
+    """Run an example that starts processes as a separate file, and return its output."""
     program = Path(f"{name.partition('.')[0]}.py")
     program.write_text(source, encoding="utf-8")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
@@ -157,8 +155,7 @@ def test_lines_of_prose_fit_a_terminal(page: Path) -> None:
 
 
 def test_no_two_pages_open_one_directory() -> None:
-    # A reader who tries one page after another would otherwise find a collection made with another
-    # embedder.
+    # A reader who tries the pages in turn would find a collection with another embedder.
     opened: dict[str, Path] = {}
     for page in PAGES:
         for source, _ in python_examples(page):

@@ -41,9 +41,7 @@ def section_size(length: int) -> int:
 
 
 def header(tags: list[bytes], lengths: list[int], file_len: int | None = None) -> bytes:
-    """The header for sections of these lengths; the length of the file follows from them unless
-    passed.
-    """
+    """The header for sections of these lengths; they determine the file's length by default."""
     offset = 28 + 20 * len(tags)
     offset += -offset % 64
     table = b""
@@ -68,9 +66,7 @@ def rewritten(file: bytes, tag: bytes, payload: bytes) -> bytes:
 
 
 def meta(file: bytes, values: dict[int, int]) -> bytes:
-    """The payload of META with some numbers replaced, by offset: 4 bytes each, or 8 for counts of
-    slots.
-    """
+    """The payload of META with numbers replaced, by offset: of 4 bytes, or 8 for slot counts."""
     start, length = next((start, length) for name, start, length in sections(file) if name == b"META")
     payload = bytearray(file[start : start + length])
     for offset, value in values.items():

@@ -41,8 +41,7 @@ def embedded(vectors: Any) -> tiercel.embed.Embedder:
     return from_callable(lambda texts: vectors[: len(texts)], dim=2, fingerprint="f")
 
 
-# Each returns the result for a batch of vectors, or for the first of them: the first row is at 3,
-# 4.
+# Each returns the result for a batch of vectors, or for its first: the first row is at 3, 4.
 VECTORS: dict[str, Use] = {
     "add": lambda index, pets, rows: np.array(index.get(index.add(rows))).tolist(),
     "search": lambda index, pets, rows: index.search(rows, 1).ids.ravel().tolist(),

@@ -1,6 +1,4 @@
-"""Searches from many threads while one thread writes: each answer is true of one state of the index
-during the search.
-"""
+"""Searches from many threads beside a writer: each answer is true of one state meanwhile."""
 
 import threading
 from collections.abc import Callable
@@ -38,9 +36,7 @@ class Step:
 
 
 def steps() -> list[Step]:
-    """Batches of all sizes, past the sizes that fit a codec and begin a graph, with deletes and
-    re-additions between.
-    """
+    """Batches of all sizes, past those that fit a codec and begin a graph, with deletes between."""
     ends = [700, 701, 1020, 1030, 2500, 6000, 8300, 8700, 8701, END]
     there: set[int] = set(range(500))
     made = []
@@ -146,9 +142,7 @@ def test_every_answer_is_true_of_a_state_meanwhile(simd: str, metric: Metric) ->
 
 
 def is_answer_of(truth: Truth, matches: tiercel.Matches, exact: bool) -> bool:
-    """Whether a state can explain an answer: distinct existing ids, right distances, and complete
-    if exact.
-    """
+    """Whether a state explains an answer: distinct known ids, true distances, complete if exact."""
     try:
         if exact:
             truth.check_exact(matches, K)

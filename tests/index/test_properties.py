@@ -45,9 +45,7 @@ class Model(RuleBasedStateMachine):
         self.index = tiercel.Index(dim, self.metric, self.dtype, storage, m=4, ef_construction=20, seed=seed)
 
     def rows(self, seed: int, count: int) -> np.ndarray:
-        """Vectors valid for all metrics; every second seed uses few distinct values, so that many
-        distances are equal.
-        """
+        """Vectors valid for all metrics; every second seed uses few values for equal distances."""
         rng = np.random.default_rng(seed)
         if seed % 2:
             return rng.integers(-2, 3, (count, self.dim)).astype(np.float32) + np.float32(0.5)

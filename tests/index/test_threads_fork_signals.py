@@ -22,8 +22,7 @@ def random_rows(count: int) -> np.ndarray:
     return np.random.default_rng(3).standard_normal((count, DIM), dtype=np.float32)
 
 
-# Far more than is linked before the first progress report, so that no machine finishes before it is
-# stopped.
+# Far more than is linked before the first progress report, so that no machine finishes first.
 MANY = random_rows(300_000)
 FEW = random_rows(2_000)
 

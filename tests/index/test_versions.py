@@ -1,6 +1,4 @@
-"""What caches need from an index: whether it has changed, what was added since, and answers that
-can be copied.
-"""
+"""What caches need from an index: its changes, its additions, and answers that can be copied."""
 
 import copy
 

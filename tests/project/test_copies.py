@@ -1,6 +1,4 @@
-"""Objects that hold something open cannot be copied: the error helps, and the attempt closes
-nothing.
-"""
+"""Objects that hold something open cannot be copied: the error helps, and nothing is closed."""
 
 import copy
 import gc

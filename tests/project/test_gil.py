@@ -30,9 +30,7 @@ ATTEMPTS = 4
 
 
 class Beats:
-    """A thread that takes the GIL repeatedly, and records the processor time of this process each
-    time.
-    """
+    """A thread that takes the GIL repeatedly, and records the processor time of this process."""
 
     def __enter__(self) -> Self:
         self.moments: list[float] = []
@@ -66,9 +64,7 @@ def longest_hold(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def assert_lets_others_run(make: Callable[[], Callable[[], object]]) -> None:
-    """Require less than half of the total, or no more than Python's own switch interval; never wall
-    time.
-    """
+    """Require less than half of the total, or at most Python's switch interval; never wall time."""
     shares: list[float] = []
     for _ in range(ATTEMPTS):
         call = make()

@@ -1,6 +1,4 @@
-"""Files with correct checksums and false claims about their content: see also
-`benches/reliability/hostile.py`.
-"""
+"""Files with correct checksums and false claims: see also `benches/reliability/hostile.py`."""
 
 import struct
 import subprocess

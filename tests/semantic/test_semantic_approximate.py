@@ -1,6 +1,4 @@
-"""Approximate answers: only if requested, never between texts with a meaningful difference, and
-audited.
-"""
+"""Approximate answers: only on request, never across meaningful differences, and audited."""
 
 import numpy as np
 import pytest

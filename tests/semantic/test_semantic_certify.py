@@ -1,6 +1,4 @@
-"""The mathematics of certified answers: a listed vector below the limit is nearer than anything
-outside the list.
-"""
+"""The proof of certified answers: vectors below the limit are nearer than any outside the list."""
 
 import math
 

@@ -1,6 +1,4 @@
-"""Payloads by query vector: for the same query always, for a near one only within the allowed
-limits.
-"""
+"""Payloads by query vector: for the same query always, for a near one only within limits."""
 
 from collections.abc import Callable
 from typing import Any

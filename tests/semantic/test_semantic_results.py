@@ -1,6 +1,4 @@
-"""Certified answers are always true, whatever was added, removed and requested before, by any user
-and filter.
-"""
+"""Certified answers are always true, after any additions, removals, requests, users and filters."""
 
 import threading
 from collections.abc import Callable

@@ -1,6 +1,4 @@
-"""Any sequence of calls to a semantic cache over a changing index or collection: every answer is
-true.
-"""
+"""Any sequence of calls to a semantic cache over a changing target: every answer is true."""
 
 import tempfile
 from typing import Any

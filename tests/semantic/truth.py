@@ -9,9 +9,7 @@ from support.reference import Metric, distances, tolerance
 def check_true(
     ids: list[Any], near: np.ndarray, query: np.ndarray, there: dict[Any, np.ndarray], metric: Metric
 ) -> None:
-    """Check that results have their true distances and that no other vector is nearer, up to
-    rounding.
-    """
+    """Check that results have their true distances and none nearer is missing, up to rounding."""
     if not there:
         assert ids == []
         return

@@ -1,6 +1,4 @@
-"""The instruction sets of this machine, found without tiercel, so that an error in its own
-detection shows.
-"""
+"""The instruction sets of this machine, found without tiercel, to show errors in its detection."""
 
 import platform
 import sys

@@ -4,7 +4,5 @@ import re
 
 
 def shown(value: object) -> str:
-    """A value in the name of a test: without addresses, so that all processes of a run use the same
-    name.
-    """
+    """A value in a test's name: without addresses, so that all processes use the same name."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -94,9 +94,7 @@ class Truth:
             assert np.min(others, initial=np.inf) >= farthest, "a nearer vector was missed"
 
     def recall(self, matches: tiercel.Matches, k: int) -> float:
-        """Share of the k nearest that were found; a vector as near as the k-th counts as one of
-        them.
-        """
+        """Share of the k nearest that were found; vectors as near as the k-th count as well."""
         k = min(k, len(self.ids))
         if k not in self._kth:
             self._kth[k] = np.partition(self.high, k - 1, axis=1)[:, k - 1]

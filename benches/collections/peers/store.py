@@ -23,9 +23,7 @@ class Store(Protocol):
 
     def create(self, path: Path, dim: int) -> None: ...
     def open(self, path: Path) -> tuple[int, int]:
-        """Open an existing collection; return its number of records and the length of their
-        vectors.
-        """
+        """Open an existing collection; return its number of records and their vectors' length."""
         ...
 
     def put(self, ids: list[str], vectors: Vectors, texts: list[str], metadata: list[dict[str, Any]]) -> None:
@@ -41,8 +39,8 @@ class Store(Protocol):
         ...
 
     def search(self, query: NDArray[Any], *, filtered: bool, whole: bool) -> list[str]:
-        """Return the ids of the nearest, `filtered` by the rare part of speech; `whole` also reads
-        text and metadata.
+        """Return ids of the nearest, `filtered` by part of speech; `whole` also reads text and
+        metadata.
         """
         ...
 
