@@ -71,7 +71,7 @@ SECTIONS = [
         "Search, all queries in one call",
         "The smallest `ef_search` of each engine that reaches the target recall; one thread; the best of five passes.",
         by_throughput,
-        [text("wanted", "target"), ENGINE, *RECALL, BESIDE],
+        [text("target", "target"), ENGINE, *RECALL, BESIDE],
     ),
     Section(
         "calls",
@@ -79,7 +79,7 @@ SECTIONS = [
         "As above, with a separate Python call for each query. QPS of the best of three passes; p50 and p99 over all calls.",
         by_throughput,
         [
-            text("wanted", "target"),
+            text("target", "target"),
             ENGINE,
             *RECALL,
             text("p50, us", "p50_us", "{:.0f}"),
