@@ -1,4 +1,4 @@
-"""Seconds from vectors in memory to an index that is ready to be searched."""
+"""Seconds from vectors in memory to an index that is ready to search."""
 
 import pytest
 from engines import BUILD_THREADS, Engine

@@ -1,4 +1,4 @@
-"""Tiers of a cache, one call at a time: what is there is read again and again, what is new is put."""
+"""Cache tiers, one call at a time: repeated reads of existing keys, and puts of new ones."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ Put = Callable[[str, bytes], Any]
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A cache, and its calls."""
+    """An open cache and its calls."""
 
     get: Get
     put: Put
@@ -75,7 +75,7 @@ def diskcache(path: Path) -> Opened:
     return Opened(cache.get, cache.set, cache.close)
 
 
-# What must be importable, and what opens it.
+# The module that each cache needs, and the function that opens the cache.
 CACHES: dict[str, dict[str, tuple[str, Callable[[Path], Opened]]]] = {
     "memory": {
         "tiercel": ("tiercel", memory),
@@ -106,7 +106,7 @@ def read(get: Get, keys: list[str]) -> None:
 
 
 def filled(opened: Opened, kind: str) -> list[str]:
-    """Keys that are there, half as many as fit."""
+    """Put half as many keys as fit, and return them."""
     keys = [f"key {number}" for number in range(ENTRIES // 2)]
     for key in keys:
         opened.put(key, bytes(BYTES[kind]))
@@ -121,7 +121,7 @@ def note(benchmark: BenchmarkFixture, kind: str, name: str, what: str, calls: in
 @pytest.mark.benchmark(group="cache")
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def bench_get(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
-    """Keys that are there, in an order that repeats."""
+    """Read existing keys in a repeating order."""
     keys = filled(opened, kind)
     benchmark.pedantic(read, (opened.get, keys), rounds=PASSES, iterations=4, warmup_rounds=1)
     note(benchmark, kind, name, "get", len(keys))
@@ -130,7 +130,7 @@ def bench_get(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str)
 @pytest.mark.benchmark(group="cache")
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def bench_put(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
-    """Keys that are new, or were put a pass ago; what is written in the background is counted in."""
+    """Put keys that are new or were put one pass ago; includes the time of background writes."""
     keys = [f"key {number}" for number in range(ENTRIES // 2)]
     value = bytes(BYTES[kind])
 
@@ -145,7 +145,7 @@ def bench_put(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str)
 @pytest.mark.benchmark(group="cache")
 @pytest.mark.parametrize(("kind", "name"), NAMES)
 def bench_get_by_threads(benchmark: BenchmarkFixture, opened: Opened, kind: str, name: str) -> None:
-    """The same keys, read by eight threads at once: time of a call of all of them together."""
+    """Read the same keys from eight threads at once; the time is that of all threads together."""
     keys = filled(opened, kind)
 
     def together() -> None:

@@ -1,4 +1,4 @@
-"""Exact search of a batch in float32, on one thread: every query is compared with every vector."""
+"""Exact search of a batch in float32, on one thread: compares every query with every vector."""
 
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +35,7 @@ def usearch_exact(workload: Workload) -> Search:
     return lambda queries: search(workload.vectors, queries, K, MetricKind.IP, exact=True, threads=1).keys
 
 
-# What must be importable, and what makes the search.
+# The module that each engine needs, and the function that makes its search.
 EXACT: dict[str, tuple[str, Callable[[Workload], Search]]] = {
     "tiercel": ("tiercel", tiercel),
     "faiss-flat": ("faiss", faiss_flat),

@@ -1,4 +1,4 @@
-"""Writing an index to a file, and reading it back."""
+"""Write an index to a file, and read it back."""
 
 from pathlib import Path
 

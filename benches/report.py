@@ -1,8 +1,8 @@
 """Turn the JSON file of a run into a page of tables.
 
-    python benches/report.py RESULTS.json [--kernels KERNELS.md] [--to DIRECTORY]
+python benches/report.py RESULTS.json [--kernels KERNELS.md] [--to DIRECTORY]
 
-Writes `<date>-<machine>.md`, the machine named by its processor and its cores, and prints where.
+Writes `<date>-<machine>.md`, named after the processor and its cores, and prints its path.
 """
 
 import argparse
@@ -17,12 +17,12 @@ Row = dict[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 
 CACHES = [("L1d", "cache_l1d"), ("L2", "cache_l2"), ("L3", "cache_l3")]
-KERNELS = "Nanoseconds a distance, and gigabytes of rows a second; the rows lie in the second-level cache."
+KERNELS = "Nanoseconds per distance, and gigabytes of rows per second; the rows are in the second-level cache."
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table: the group of benchmarks it shows, the order of its rows, and what stands in its columns."""
+    """A table: its group of benchmarks, the order of its rows, and the content of its columns."""
 
     group: str
     title: str
@@ -36,12 +36,12 @@ def info(row: Row, name: str) -> Any:
 
 
 def text(heading: str, name: str, form: str = "{}") -> Column:
-    """A column of what a benchmark noted."""
+    """Return a column with a value that a benchmark recorded."""
     return heading, lambda row: "" if info(row, name) is None else form.format(info(row, name))
 
 
 def time(heading: str, statistic: str, form: str, scale: float) -> Column:
-    """A column of times, in seconds or a part of them."""
+    """Return a column of times, in seconds or a fraction of them."""
     return heading, lambda row: form.format(row["stats"][statistic] * scale)
 
 
@@ -69,17 +69,17 @@ SECTIONS = [
     Section(
         "batch",
         "Search, all queries in one call",
-        "The smallest `ef_search` of each engine that reaches the wanted recall; one thread; the best of five passes.",
+        "The smallest `ef_search` of each engine that reaches the target recall; one thread; the best of five passes.",
         by_throughput,
-        [text("wanted", "target"), ENGINE, *RECALL, BESIDE],
+        [text("target", "target"), ENGINE, *RECALL, BESIDE],
     ),
     Section(
         "calls",
-        "Search, one query a call",
-        "As above, every query a Python call of its own. QPS of the best of three passes; p50 and p99 over all calls.",
+        "Search, one query per call",
+        "As above, with a separate Python call for each query. QPS of the best of three passes; p50 and p99 over all calls.",
         by_throughput,
         [
-            text("wanted", "target"),
+            text("target", "target"),
             ENGINE,
             *RECALL,
             text("p50, us", "p50_us", "{:.0f}"),
@@ -97,7 +97,7 @@ SECTIONS = [
     Section(
         "build",
         "Build",
-        "From vectors in memory to an index ready to be searched; two threads; one pass.",
+        "From vectors in memory to an index ready to search; two threads; one pass.",
         by_time,
         [
             ENGINE,
@@ -108,8 +108,8 @@ SECTIONS = [
     Section(
         "memory",
         "Memory",
-        "Bytes a vector that a new process gained by loading the index and searching it, and the same without the four "
-        "bytes a value of the vectors themselves, which every engine here keeps. `stats()` is tiercel's own account of the "
+        "Bytes per vector that a new process gained by loading the index and searching it, and the same without the four "
+        "bytes per value of the vectors themselves, which every engine here keeps. `stats()` is tiercel's own account of the "
         "latter. Start: a whole process that imports the engine, loads the index and answers 200 queries; the best of three.",
         lambda row: info(row, "bytes_per_vector"),
         [
@@ -138,8 +138,8 @@ SECTIONS = [
     Section(
         "cache",
         "Tiers of a cache",
-        "Nanoseconds a call from Python, the loop around it counted in; values of 1,024 bytes in memory and of 1,500 in a store; the best of "
-        "five passes. The dict hands out the object that was put; a store's put counts in what it writes.",
+        "Nanoseconds per call from Python, including the loop around it; values of 1,024 bytes in memory and of 1,500 in a store; the best of "
+        "five passes. The dict returns the object that was put; a store's put includes its writes.",
         lambda row: (info(row, "what"), info(row, "ns")),
         [text("what", "what"), ENGINE, text("ns a call", "ns", "{:,.0f}")],
     ),
@@ -159,7 +159,7 @@ SECTIONS = [
 
 
 def compare(rows: list[Row]) -> None:
-    """Note beside each row how many times its throughput tiercel has at the same wanted recall."""
+    """Add to each row how many times its throughput tiercel reaches at the same target recall."""
     ours = {info(row, "target"): info(row, "qps") for row in rows if info(row, "engine") == "tiercel"}
     for row in rows:
         mine = ours.get(info(row, "target"))

@@ -1,8 +1,9 @@
-"""Load an index from a file, search it, and print as JSON how much memory that took.
+"""Load an index from a file, search it, and print the memory that this took, as JSON.
 
 python benches/resident.py ENGINE FILE COUNT DIM
 
-In a process of its own, because memory that another engine has freed would be taken again and not be seen.
+This needs a separate process, because memory freed by another engine would be reused and not
+counted.
 """
 
 import importlib
@@ -17,7 +18,7 @@ QUERIES = 200
 
 
 def status(field: str) -> int:
-    """Bytes that Linux tells about this process: VmRSS, what is resident, or VmHWM, the most that ever was."""
+    """Bytes that Linux reports for this process: VmRSS, resident now, or VmHWM, the peak."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
@@ -29,7 +30,7 @@ def main() -> None:
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     before = status("VmRSS")
     index = engine.load(path, count, dim)
-    # What a search needs beside the index counts, too.
+    # Memory that a search needs beside the index counts as well.
     engine.search(index, queries, 100)
     resident, peak = status("VmRSS"), status("VmHWM")
     print(json.dumps({"resident_bytes": resident - before, "peak_bytes": peak - before}))

@@ -1,9 +1,12 @@
-"""Measure the semantic cache: how fast a near query is found, how often an answer is certified, and whether it is right.
+"""Measure the semantic cache: the time to find a near query, the share of certified answers, and
+their correctness.
 
-python benches/semantic.py [--data DIR] [--model DIR] [--queries N] [--cached N] [--json FILE] [--plot FILE]
+python benches/semantic.py [--data DIR] [--model DIR] [--queries N] [--cached N] [--json FILE]
+[--plot FILE]
 
-Every answer is compared with an exact search, ids and distances; where ids differ, in double precision. Queries are moved in random
-directions, and with `--model`, the folder of all-MiniLM-L6-v2, asked again with words left out; `minilm.py` says how to get it.
+Every answer is compared with an exact search, ids and distances; where ids differ, in double
+precision. Queries are moved in random directions and, with `--model`, the folder of
+all-MiniLM-L6-v2, asked again with words left out; `minilm.py` explains how to get it.
 """
 
 import argparse
@@ -30,7 +33,7 @@ Vectors = NDArray[np.float32]
 
 
 def moved(queries: Vectors, noise: float, seed: int) -> Vectors:
-    """Queries moved in a random direction, by a share of their length."""
+    """Move queries in a random direction, by a share of their length."""
     steps = np.random.default_rng(seed).standard_normal(queries.shape)
     steps *= noise * np.linalg.norm(queries, axis=1, keepdims=True) / np.linalg.norm(steps, axis=1, keepdims=True)
     return (queries + steps).astype(np.float32)
@@ -47,13 +50,15 @@ def microseconds(seconds: list[float]) -> dict[str, float]:
 
 
 def truth(index: tiercel.Index, queries: Vectors) -> list[tuple[list[int], Vectors]]:
-    """The ten nearest of each query, by one exact search of the whole batch."""
+    """Return the ten nearest of each query, from one exact search of the whole batch."""
     found = index.search(queries, K, recall=1)
     return [(ids.tolist(), near) for ids, near in zip(found.ids, found.distances, strict=True)]
 
 
 def is_right(matches: tiercel.Matches, true: tuple[list[int], Vectors], query: Vectors, vectors: Vectors) -> bool:
-    """Whether an answer has the true distances. Where ids differ, they must be equally far but for rounding, in double precision."""
+    """Whether an answer has the true distances. Where ids differ, they must be equal up to
+    rounding, in double precision.
+    """
     ids, near = true
     if matches.ids.tolist() == ids:
         return bool(np.allclose(matches.distances, near, rtol=1e-4, atol=1e-6))
@@ -64,8 +69,8 @@ def is_right(matches: tiercel.Matches, true: tuple[list[int], Vectors], query: V
 
 
 def lookups(queries: Vectors, vectors: Vectors, cached: int) -> dict[str, Any]:
-    """Finding the nearest of many cached queries: unit vectors of the data, and their near ones as queries."""
-    # Room for a third more: two thirds are old by then, as they are in a cache that has been filled for long.
+    """Time finding the nearest of many cached queries, which are unit vectors of the data."""
+    # Room for a third more, because two thirds are old by then, as in a cache filled for long.
     entry_index: EntryIndex[None] = EntryIndex(vectors.shape[1], "cosine", 4 * cached // 3, 1 << 40)
     many = moved(vectors[np.arange(cached) % len(vectors)], 0.3, 9)
     _, seconds = timed(lambda: [entry_index.put("", Entry(row, None, None, 0)) for row in many])
@@ -79,7 +84,7 @@ def lookups(queries: Vectors, vectors: Vectors, cached: int) -> dict[str, Any]:
 
 
 def shares(index: tiercel.Index, queries: Vectors, vectors: Vectors) -> Iterator[dict[str, Any]]:
-    """How many near queries are certified, by how far they are and how many were kept."""
+    """Yield the share of near queries that are certified, by distance and number kept."""
     for keep in KEEPS:
         cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries))
         for query in queries:
@@ -97,7 +102,7 @@ def shares(index: tiercel.Index, queries: Vectors, vectors: Vectors) -> Iterator
 
 
 def follow_ups(index: tiercel.Index, queries: Vectors, vectors: Vectors, noise: float) -> dict[str, Any]:
-    """Each query, and five more near it: what a conversation asks again in other words."""
+    """Ask each query, and five more near it, as the follow-ups of a conversation would."""
     cache = tiercel.SemanticCache(index, keep=200, entries=10 * len(queries))
     counts: dict[str, int] = {}
     times: dict[str, list[float]] = {"certified": [], "exact": [], "search": []}
@@ -129,7 +134,7 @@ def follow_ups(index: tiercel.Index, queries: Vectors, vectors: Vectors, noise: 
 
 
 def approximate(index: tiercel.Index, queries: Vectors) -> dict[str, Any]:
-    """With a target of errors: near queries of all distances, until a threshold is learned, and what it lets pass."""
+    """With a target error: near queries of all distances until and after a threshold is learned."""
     cache = tiercel.SemanticCache(index, keep=200, entries=10 * len(queries), max_error=0.02)
     for query in queries:
         cache.search(query, K)
@@ -155,10 +160,12 @@ def approximate(index: tiercel.Index, queries: Vectors) -> dict[str, Any]:
 def words_left_out(
     index: tiercel.Index, queries: Vectors, again: dict[str, Vectors], vectors: Vectors
 ) -> Iterator[dict[str, Any]]:
-    """How many queries with words left out are certified, and how many have nine of their true ten in the list of the whole one."""
+    """Yield how many queries with words left out are certified, and how many have nine of their
+    true ten in the list of the whole query.
+    """
     truths = {what: truth(index, near) for what, near in again.items()}
     for keep in KEEPS:
-        # A user for each query, so that it is answered from the list of its own; the threshold lets all pass.
+        # One user per query, so that its own list answers it; the threshold accepts everything.
         cache = tiercel.SemanticCache(index, keep=keep, entries=10 * len(queries), threshold=2.0, audit=0.0)
         for at, query in enumerate(queries):
             cache.search(query, K, user=str(at))
@@ -245,7 +252,7 @@ def show_words(rows: list[dict[str, Any]]) -> None:
 
 
 def plot(results: dict[str, Any], path: Path) -> None:
-    """Certified share over distance, a line for each number kept."""
+    """Plot the certified share over distance, one line for each number kept."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -268,22 +275,22 @@ def plot(results: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the semantic cache.")
-    parser.add_argument("--data", type=Path, default=WORDNET, help="where base.f16.npy and queries.f16.npy are")
-    parser.add_argument("--model", type=Path, help="folder of all-MiniLM-L6-v2: ask with words left out, too")
+    parser.add_argument("--data", type=Path, default=WORDNET, help="directory of base.f16.npy and queries.f16.npy")
+    parser.add_argument("--model", type=Path, help="folder of all-MiniLM-L6-v2: also ask with words left out")
     parser.add_argument("--queries", type=int, default=2000, help="queries that are asked")
-    parser.add_argument("--share-queries", type=int, default=500, help="queries of the table of shares")
-    parser.add_argument("--count", type=int, help="take so many vectors only")
+    parser.add_argument("--share-queries", type=int, default=500, help="queries for the table of shares")
+    parser.add_argument("--count", type=int, help="use only the first COUNT vectors")
     parser.add_argument("--cached", type=int, default=100_000, help="queries among which near ones are looked up")
     parser.add_argument("--json", type=Path, help="write the figures there")
-    parser.add_argument("--plot", type=Path, help="draw certified share over distance there; needs matplotlib")
-    parser.add_argument("--from-json", type=Path, help="show figures that were written before")
+    parser.add_argument("--plot", type=Path, help="file for a plot of certified share over distance; needs matplotlib")
+    parser.add_argument("--from-json", type=Path, help="show figures from an earlier run")
     given = parser.parse_args()
     if given.from_json:
         results = json.loads(given.from_json.read_text())
     else:
         vectors = unit(np.load(given.data / "base.f16.npy")[: given.count])
         queries = unit(np.load(given.data / "queries.f16.npy")[: given.queries])
-        # First, since another model is refused.
+        # Do this first, since a wrong model is refused.
         again = reworded(given.model, given.data, queries) if given.model else None
         index = tiercel.Index(vectors.shape[1], storage="raw", m=4, ef_construction=10)
         for some in np.array_split(vectors, max(1, len(vectors) // 8000)):

@@ -2,9 +2,10 @@
 
 python benches/waits.py [--count N] [--data DIR] [--seconds S]
 
-One thread searches, one query a call; meanwhile another does one thing. Vectors are those of DIR/base.f16.npy; where more are
-asked for, each is used again with noise. Prints milliseconds: median, 99.9th percentile, the slowest, and the time of the other
-call. A search shares the machine with the other call, so what counts is by how much its worst exceeds its worst alone.
+One thread searches, one query per call; meanwhile another does one thing. The vectors are those of
+DIR/base.f16.npy; if more are requested, they are reused with noise. Prints milliseconds: median,
+99.9th percentile, the slowest, and the time of the other call. A search shares the machine with the
+other call, so compare its worst time with its worst time alone.
 """
 
 import argparse
@@ -26,7 +27,7 @@ ADDED = 1_000
 
 
 def vectors(base: NDArray[Any], count: int, seed: int) -> NDArray[np.float32]:
-    """`count` vectors of unit length: those of `base`, then each again with noise."""
+    """Return `count` vectors of unit length: those of `base`, then the same with noise."""
     rng = np.random.default_rng(seed)
     out = np.empty((count, base.shape[1]), np.float32)
     for start in range(0, count, len(base)):

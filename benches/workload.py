@@ -1,4 +1,4 @@
-"""What the suites work on: the vectors, the truth about them, and indexes built once a run for all suites."""
+"""The data of the suites: the vectors, the ground truth, and indexes built once per run."""
 
 from functools import cached_property
 from pathlib import Path
@@ -26,27 +26,27 @@ class Workload:
         self._recalls: dict[tuple[str, int], float] = {}
 
     def index(self, engine: Engine) -> Any:
-        """The index of an engine; the suite of builds leaves it here, or it is built now."""
+        """Return the index of an engine: from the suite of builds, or built now."""
         if engine.name not in self.indexes:
             self.indexes[engine.name] = engine.build(self.vectors)
         return self.indexes[engine.name]
 
     def file(self, engine: Engine) -> Path:
-        """A file that holds the index of an engine."""
+        """Return a file with the index of an engine."""
         path = self._directory / engine.name
         if not path.exists():
             engine.save(self.index(engine), path)
         return path
 
     def recall(self, engine: Engine, ef_search: int) -> float:
-        """Recall@K of an engine over all queries."""
+        """Return the recall@K of an engine over all queries."""
         key = engine.name, ef_search
         if key not in self._recalls:
             self._recalls[key] = self.recall_of(engine.search(self.index(engine), self.queries, ef_search))
         return self._recalls[key]
 
     def ef_search(self, engine: Engine, recall: float) -> int | None:
-        """The smallest ef_search with which an engine reaches a recall; None when none does."""
+        """Return the smallest ef_search with which an engine reaches a recall, or None."""
         low, high = K - 1, K
         while self.recall(engine, high) < recall:
             if high == LARGEST_EF_SEARCH:
@@ -62,9 +62,9 @@ class Workload:
         return high
 
     def recall_of(self, found: NDArray[Any]) -> float:
-        """Share of the true K nearest that were found.
+        """Return the share of the true K nearest that were found.
 
-        One as near as the K-th true one counts although another holds its place: among equals any choice is right.
+        A result as near as the K-th true one counts even if it is another one: ties are all right.
         """
         hits = 0
         for row, query, bound in zip(found, self.queries, self._bounds, strict=False):
@@ -84,14 +84,14 @@ class Workload:
 
 
 def unit(vectors: NDArray[Any]) -> Vectors:
-    """A copy in float32, every row of length 1."""
+    """Return a copy in float32, every row of length 1."""
     copy = vectors.astype(np.float32)
     copy /= np.linalg.norm(copy, axis=1, keepdims=True)
     return copy
 
 
 def load(data: Path | None, count: int | None, directory: Path) -> Workload:
-    """Read `base.f16.npy` and `queries.f16.npy` of a directory; without one, the sample that comes with tiercel."""
+    """Read `base.f16.npy` and `queries.f16.npy` from a directory, or the included sample."""
     if data is None:
         sample = tiercel.datasets.load_wordnet_sample()
         return Workload("WordNet sample", sample.vectors[:count], sample.queries[:QUERIES], directory)

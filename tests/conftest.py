@@ -1,4 +1,4 @@
-"""What all tests share: the instruction sets they run under, and how hypothesis draws its examples."""
+"""Shared by all tests: the instruction sets they run under, and the settings of hypothesis."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ import tiercel
 
 # Tests that ran under each instruction set.
 RAN = pytest.StashKey[dict[str, set[str]]]()
-# What `make test` leaves to a run of one process.
+# Mark expression of the two-process run of `make test`; the rest runs in one process.
 IN_TWO_PROCESSES = "not alone"
 
 
 @pytest.fixture(params=LEVELS)
 def simd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run the test once under each instruction set of the machine; gives its name."""
+    """Run the test once under each instruction set of the machine; return its name."""
     level: str = request.param
     request.node.user_properties.append(("simd", level))
     monkeypatch.setenv("TIERCEL_SIMD", level)
@@ -33,13 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Programs that tests start run the same build.
     os.environ["PYTHONWARNINGS"] = "ignore:tiercel was built for tests:RuntimeWarning"
-    # Servers of tests are reached as they are, whatever proxy this machine has for others.
+    # Reach the servers of tests directly, even if this machine has a proxy.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
-    # A shell has what it runs in the background ignore Ctrl-C, which tests raise.
+    # A shell makes background jobs ignore Ctrl-C, which tests raise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[RAN] = ran = defaultdict[str, set[str]](set)
     config.pluginmanager.register(Levels(ran))
-    # The same examples on every run and every machine, however slow; the environment does not change between examples.
+    # The same examples on every run and every machine, however slow; the environment does not
+    # change between examples.
     fixed = settings(
         derandomize=True,
         database=None,
@@ -52,7 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class Levels:
-    """Notes which tests ran under each instruction set, in whatever process they ran."""
+    """Record which tests ran under each instruction set, in any process."""
 
     def __init__(self, ran: dict[str, set[str]]) -> None:
         self._ran = ran
@@ -64,12 +65,12 @@ class Levels:
 
 
 def is_worker(config: pytest.Config) -> bool:
-    """Whether this is one of several processes of a run, which know only what they ran themselves."""
+    """Whether this is one of several processes of a run, which know only their own tests."""
     return hasattr(config, "workerinput")
 
 
 def is_full_run(config: pytest.Config) -> bool:
-    """Whether nobody asked for a part of the tests."""
+    """Whether all tests were requested."""
     if is_worker(config) or config.option.markexpr not in ("", IN_TWO_PROCESSES):
         return False
     asked = ["keyword", "deselect", "lf", "ignore", "ignore_glob", "collectonly", "stepwise"]
@@ -78,7 +79,7 @@ def is_full_run(config: pytest.Config) -> bool:
 
 
 def skipped_levels(ran: dict[str, set[str]]) -> list[str]:
-    """What a run has left out: a line for each instruction set under which fewer tests ran than under the others."""
+    """Return a line for each instruction set under which fewer tests ran than under the others."""
     every = set[str]().union(*ran.values())
     left_out = {level: sorted(every - ran.get(level, set())) for level in LEVELS}
     lines = [f"{level}: {len(tests)} tests did not run, {tests[0]} first" for level, tests in left_out.items() if tests]

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Make the sample of WordNet that tiercel carries in `python/tiercel/datasets/wordnet/`.
+"""Make the WordNet sample in `python/tiercel/datasets/wordnet/`, which tiercel includes.
 
-    python tools/make_wordnet_sample.py SOURCE [DESTINATION]
+python tools/make_wordnet_sample.py SOURCE [DESTINATION]
 
-SOURCE holds `base.f16.npy`, `queries.f16.npy`, `docs.jsonl.gz`, `queries.jsonl.gz` and `LICENSE`: glosses as documents,
-example sentences as queries, both embedded. 200 queries are drawn first, then the documents that they illustrate, then
-others at random up to 5,000. The same source gives the same files, byte for byte.
+SOURCE contains `base.f16.npy`, `queries.f16.npy`, `docs.jsonl.gz`, `queries.jsonl.gz` and
+`LICENSE`: glosses as documents, example sentences as queries, both embedded. 200 queries are drawn
+first, then the documents that they illustrate, then others at random up to 5,000. The same source
+yields the same files, byte for byte.
 """
 
 import argparse
@@ -31,12 +32,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 def write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
-    # Without a time in the header the same rows give the same file.
+    # Without a time in the header, the same rows yield the same file.
     path.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
 
 
 def choose(docs: list[dict[str, Any]], queries: list[dict[str, Any]]) -> tuple[list[int], list[int]]:
-    """Rows of the documents and of the queries to keep."""
+    """Choose the rows of the documents and of the queries to keep."""
     rng = np.random.default_rng(SEED)
     row_of = {doc["id"]: row for row, doc in enumerate(docs)}
     query_rows = rng.choice(len(queries), QUERIES, replace=False).tolist()
@@ -47,7 +48,7 @@ def choose(docs: list[dict[str, Any]], queries: list[dict[str, Any]]) -> tuple[l
 
 
 def encode(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Codes from -127 to 127 and one scale a row, so that `codes * scale` is the vector of unit length, nearly."""
+    """Return codes from -127 to 127 and row scales: `codes * scale` is nearly the unit vector."""
     unit = vectors.astype(np.float32)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     scales = (np.abs(unit).max(axis=1) / 127).astype(np.float32)
@@ -55,7 +56,7 @@ def encode(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def largest_error(vectors: np.ndarray, codes: np.ndarray, scales: np.ndarray) -> float:
-    """The largest cosine distance between a vector and what its codes give back."""
+    """Return the largest cosine distance between a vector and its decoded codes."""
     decoded = codes * scales[:, None]
     exact = vectors.astype(np.float64)
     cosines = (decoded * exact).sum(axis=1) / np.linalg.norm(decoded, axis=1) / np.linalg.norm(exact, axis=1)
@@ -63,7 +64,7 @@ def largest_error(vectors: np.ndarray, codes: np.ndarray, scales: np.ndarray) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the WordNet sample that tiercel carries.")
+    parser = argparse.ArgumentParser(description="Make the WordNet sample that tiercel includes.")
     parser.add_argument("source", type=Path, help="directory of the whole data")
     parser.add_argument("destination", type=Path, nargs="?", default=HOME, help="directory to write to")
     args = parser.parse_args()

@@ -1,12 +1,13 @@
 """The structure of the sources: which file imports which, and where that breaks the rules.
 
-    python tools/structure.py    prints what breaks them; exit status 1 if anything does
+python tools/structure.py    prints violations; exit status 1 if there are any
 
-The rules: files do not import each other in a circle, nor do folders; a crate depends on what the drawing in
-ARCHITECTURE.md says; no file has more than 500 lines, and no function more than 60.
+The rules: neither files nor folders import each other in a circle; a crate depends on what the
+drawing in ARCHITECTURE.md shows; no file has more than 500 lines, and no function more than 60.
 
-Rust is read as text: `use` declarations and paths that begin with `crate`, `super` or `self`, outside of tests. A name that
-a `mod.rs` or `lib.rs` passes on counts as imported from the file that defines it.
+Rust is read as text: `use` declarations and paths that begin with `crate`, `super` or `self`,
+outside of tests. A name that a `mod.rs` or `lib.rs` re-exports counts as imported from the file
+that defines it.
 """
 
 import ast
@@ -25,7 +26,7 @@ Arrows = dict[str, set[str]]
 
 
 def rust_sources(crate: Path) -> list[Path]:
-    """The files of a crate that are not compiled for tests alone."""
+    """Return the files of a crate that are not compiled for tests only."""
     found = sorted((crate / "src").rglob("*.rs"))
     tests: set[Path] = set()
     for path in found:
@@ -36,14 +37,14 @@ def rust_sources(crate: Path) -> list[Path]:
 
 
 def plain(text: str) -> str:
-    """Rust code without what stands in comments and quotes, line by line as it was."""
+    """Return Rust code without the content of comments and quotes, with the same lines."""
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r"b?'(?:\\.|[^'\\])'", "' '", text)
     return re.sub(r'b?"(?:\\.|[^"\\])*"', lambda match: '"' + "\n" * match[0].count("\n") + '"', text)
 
 
 def without_tests(text: str) -> str:
-    """Plain Rust code without what is compiled for tests alone."""
+    """Return plain Rust code without what is compiled for tests only."""
     text = plain(text)
     out: list[str] = []
     at = 0
@@ -57,7 +58,7 @@ def without_tests(text: str) -> str:
 
 
 def end_of_item(text: str, start: int) -> int:
-    """Where the item that begins here ends: after its `;` or its block."""
+    """Return where the item that begins here ends: after its `;` or its block."""
     depth = 0
     for at in range(start, len(text)):
         if text[at] == "{":
@@ -72,7 +73,7 @@ def end_of_item(text: str, start: int) -> int:
 
 
 def use_paths(tree: str) -> Iterator[list[str]]:
-    """The paths of a `use` tree: `a::{b, c::d}` has `a::b` and `a::c::d`."""
+    """Return the paths of a `use` tree: `a::{b, c::d}` has `a::b` and `a::c::d`."""
     tree = tree.strip()
     brace = tree.find("{")
     if brace < 0:
@@ -85,7 +86,7 @@ def use_paths(tree: str) -> Iterator[list[str]]:
 
 
 def split_branches(text: str) -> list[str]:
-    """What stands between the commas of the outermost level."""
+    """Split at the commas of the outermost level."""
     out, depth = [""], 0
     for letter in text:
         depth += {"{": 1, "}": -1}.get(letter, 0)
@@ -120,7 +121,7 @@ class Crate:
                     yield path[-1], full
 
     def _absolute(self, path: list[str], module: tuple[str, ...]) -> tuple[str, ...] | None:
-        """A path from the root of the crate; none for what is of another crate."""
+        """Return a path from the root of the crate, or None for one of another crate."""
         first, rest = path[0], tuple(path[1:])
         if first == "crate":
             return rest
@@ -136,7 +137,7 @@ class Crate:
         return None
 
     def defines(self, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        """The module whose file defines what a path names."""
+        """Return the module whose file defines the target of a path."""
         for _ in range(8):
             module = path
             while module and module not in self.files:
@@ -150,7 +151,7 @@ class Crate:
         return None
 
     def arrows(self) -> Arrows:
-        """Which file imports which."""
+        """Return which file imports which."""
         out: Arrows = {}
         for module, text in self.texts.items():
             name = self._name(module)
@@ -165,7 +166,7 @@ class Crate:
         rest = text
         for match in re.finditer(r"\b(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);", text):
             rest = rest.replace(match[0], "")
-            # What a module passes on is imported by whoever uses it.
+            # A re-exported name is imported by its users.
             if match[1] is None:
                 for path in use_paths(match[2]):
                     full = self._absolute(path, module)
@@ -180,7 +181,7 @@ class Crate:
 
 
 def python_arrows(package: Path) -> Arrows:
-    """Which module of the package imports which, at any place but for types alone."""
+    """Return which module of the package imports which, anywhere except for types only."""
     files = {module_name(path, package): path for path in sorted(package.rglob("*.py"))}
     out: Arrows = {}
     for path in files.values():
@@ -198,7 +199,7 @@ def module_name(path: Path, package: Path) -> str:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The names that a module imports, `a.b.c` for `from a.b import c`."""
+    """Yield the names that a module imports, `a.b.c` for `from a.b import c`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
@@ -207,7 +208,9 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def circles(arrows: Arrows) -> list[list[str]]:
-    """Files that import each other, directly or through others (Tarjan's strongly connected components)."""
+    """Return files that import each other, even indirectly (Tarjan's strongly connected
+    components).
+    """
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -236,7 +239,7 @@ def circles(arrows: Arrows) -> list[list[str]]:
 
 
 def long_files(root: Path) -> list[str]:
-    """Files of code with more lines than a reader should have to hold."""
+    """Return files of code with more lines than a reader should have to hold."""
     out: list[str] = []
     for path in code(root):
         count = len(path.read_text().splitlines())
@@ -246,13 +249,13 @@ def long_files(root: Path) -> list[str]:
 
 
 def code(root: Path) -> list[Path]:
-    """All files of code, tests and benchmarks among them, but for stubs."""
+    """Return all files of code, including tests and benchmarks, except stubs."""
     places = ("rust/*/src/**/*.rs", "rust/*/tests/**/*.rs", "rust/*/benches/**/*.rs", "python/**/*.py", "tests/**/*.py")
     return sorted(path for place in (*places, "benches/**/*.py", "tools/**/*.py") for path in root.glob(place))
 
 
 def long_functions(root: Path) -> list[str]:
-    """Functions with more lines than fit a screen; lines of a docstring do not count."""
+    """Return functions with more lines than fit a screen, not counting docstrings."""
     out: list[str] = []
     for path in code(root):
         found = rust_functions(path.read_text()) if path.suffix == ".rs" else python_functions(path.read_text())
@@ -277,11 +280,11 @@ def python_functions(text: str) -> Iterator[tuple[str, int]]:
 
 
 def rooms(arrows: Arrows) -> Arrows:
-    """The same between folders, and between folders and the files beside them."""
+    """Return the same between folders, and between folders and the files beside them."""
     out: Arrows = {}
     for source, targets in arrows.items():
         found = out.setdefault(room(source), set())
-        # Two files that stand beside the folders are files to each other.
+        # Two files beside the folders count as files.
         found |= {room(target) for target in targets if {room(source), room(target)} != {source, target}}
         found.discard(room(source))
     return out
@@ -294,18 +297,18 @@ def room(file: str) -> str:
 
 
 def drawn(root: Path) -> Arrows:
-    """Which crate depends on which, as ARCHITECTURE.md draws it."""
+    """Return which crate depends on which, as ARCHITECTURE.md draws it."""
     lines = (root / "ARCHITECTURE.md").read_text().splitlines()
     found = (re.match(r"rust/(\w+) .*-> ([\w, ]+)$", line) for line in lines)
     return {match[1]: set(match[2].split(", ")) for match in found if match}
 
 
 def declared(root: Path) -> Arrows:
-    """The same, as the manifests of the crates say it."""
+    """Return the same from the manifests of the crates."""
     out: Arrows = {}
     for path in sorted(root.glob("rust/*/Cargo.toml")):
         names: dict[str, object] = tomllib.loads(path.read_text()).get("dependencies", {})
-        # What is optional is for tests.
+        # Optional dependencies are for tests.
         always = (name for name, how in names.items() if not (isinstance(how, dict) and "optional" in how))
         crates = {name.removeprefix("tiercel-") for name in always if name.startswith("tiercel-")}
         if crates:
@@ -314,7 +317,7 @@ def declared(root: Path) -> Arrows:
 
 
 def all_arrows(root: Path) -> Arrows:
-    """Which file imports which, of Rust and Python."""
+    """Return which file imports which, in Rust and Python."""
     arrows = python_arrows(root / "python" / "tiercel")
     for manifest in sorted(root.glob("rust/*/Cargo.toml")):
         arrows |= Crate(manifest.parent).arrows()
@@ -322,7 +325,7 @@ def all_arrows(root: Path) -> Arrows:
 
 
 def told(kind: str, arrows: Arrows) -> list[str]:
-    """What is wrong with arrows that run in circles."""
+    """Describe import circles."""
     out: list[str] = []
     for circle in circles(arrows):
         out.append(f"a circle of {len(circle)} {kind}:")
@@ -331,7 +334,7 @@ def told(kind: str, arrows: Arrows) -> list[str]:
 
 
 def problems(root: Path) -> list[str]:
-    """What breaks the rules, line by line."""
+    """Return the violations of the rules, line by line."""
     arrows = all_arrows(root)
     out = told("files", arrows) + told("folders", rooms(arrows))
     if drawn(root) != declared(root):

@@ -1,8 +1,8 @@
-"""Measure collections: the rows of docs/benchmarks/collections.md, and other stores beside.
+"""Measure collections: the rows of docs/benchmarks/collections.md, and other stores for comparison.
 
-python benches/collections rows                 everything that is said about collections
-python benches/collections peers                the same data in other stores that are installed
-python benches/collections report JSON ...      a page of what they wrote, and its tables in docs/benchmarks/collections.md
+python benches/collections rows                 all figures about collections
+python benches/collections peers                the same data in other installed stores
+python benches/collections report JSON ...      a page of these figures, and its tables in docs/benchmarks/collections.md
 """
 
 import argparse
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benches/collections", description="Measure collections.")
     commands = parser.add_subparsers(dest="command", required=True)
     for command, about, names in (
-        ("rows", "what is said about collections", ROWS),
+        ("rows", "all figures about collections", ROWS),
         ("peers", "the same data in other stores", stores.STORES),
     ):
         sub = commands.add_parser(command, help=about)
@@ -51,21 +51,21 @@ def parser() -> argparse.ArgumentParser:
             type=Path,
             metavar="DIR",
             default=WORDNET if WORDNET.exists() else None,
-            help="documents, queries and their vectors; without one, the sample that comes with tiercel",
+            help="documents, queries and their vectors; without one, the sample included in tiercel",
         )
-        sub.add_argument("--sample", action="store_true", help="the sample, though there is a DIR")
+        sub.add_argument("--sample", action="store_true", help="use the sample even if there is a DIR")
         sub.add_argument("--count", type=int, metavar="N", help="take N documents only")
-        sub.add_argument("--times", type=int, metavar="N", default=1, help="take so many copies of each document")
+        sub.add_argument("--times", type=int, metavar="N", default=1, help="use N copies of each document")
         sub.add_argument("--queries", type=int, metavar="N", default=2000 if command == "rows" else 300)
         if command == "rows":
             sub.add_argument("--tail", type=int, metavar="MIB", default=64, help="vectors written before the kill")
         sub.add_argument("--only", nargs="+", choices=list(names), metavar="NAME", help=", ".join(names))
-        sub.add_argument("--directory", type=Path, metavar="DIR", help="where to write; its disk is what is measured")
+        sub.add_argument("--directory", type=Path, metavar="DIR", help="where to write; its disk is measured")
         sub.add_argument("--json", type=Path, metavar="FILE", help="write what was measured")
-    page = commands.add_parser("report", help="make a page of what was measured")
+    page = commands.add_parser("report", help="make a page of the measurements")
     page.add_argument("results", type=Path, nargs="+", metavar="JSON")
     page.add_argument("--to", type=Path, metavar="DIR", default=Path(__file__).parents[1] / "results")
-    page.add_argument("--into", type=Path, metavar="FILE", help="a document whose marked lines become the tables")
+    page.add_argument("--into", type=Path, metavar="FILE", help="a document whose marked lines the tables replace")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What the rows share: the documents, a collection of them on disk, and copies of it to write to."""
+"""Parts that the rows share: the documents, a collection of them, and copies to write to."""
 
 import shutil
 import time
@@ -15,7 +15,7 @@ from tiercel import Collection
 
 ENOUGH = 0.97
 RECALLS = [0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99]
-"""What `recall=` is tried with, to find the least that gives the recall that was measured for other engines."""
+"""Values of `recall=` to try, to find the smallest that reaches the recall of other engines."""
 
 
 class Bench:
@@ -24,16 +24,16 @@ class Bench:
     def __init__(self, documents: Documents, arguments: list[str], directory: Path, queries: int, tail: int) -> None:
         self.documents = documents
         self.arguments = arguments
-        """The options that a process of its own needs to load the same documents."""
+        """Options with which a separate process loads the same documents."""
         self.directory = directory
         self.tail = tail
-        """Bytes of vectors that are acknowledged before a kill."""
+        """Bytes of vectors acknowledged before a kill."""
         self.queries = documents.queries[:queries]
         self._copies = 0
 
     @cached_property
     def ingested(self) -> tuple[Path, list[Figure]]:
-        """A closed collection of all documents, and what it took to fill it."""
+        """Fill a collection with all documents and close it; return its path and the figures."""
         path = self.directory / "collection"
         say(f"batch upsert of {len(self.documents.ids):,} records")
         count = len(self.documents.ids)
@@ -52,24 +52,24 @@ class Bench:
         return path, [
             Figure("batch upsert, acknowledged", count / acknowledged, rate, "at least 25,000", note),
             Figure(
-                "batch upsert, all in the graph", count / indexed, rate, "at least 10,000", "until `wait_idle` is back"
+                "batch upsert, all in the graph", count / indexed, rate, "at least 10,000", "until `wait_idle` returns"
             ),
         ]
 
     @property
     def path(self) -> Path:
-        """Of the collection of all documents, closed."""
+        """Path of the closed collection of all documents."""
         return self.ingested[0]
 
     @contextmanager
     def opened(self) -> Iterator[Collection]:
-        """The collection of all documents, to read from."""
+        """The collection of all documents, open for reading."""
         with tiercel.open(self.path) as collection:
             yield collection
 
     @contextmanager
     def copy(self, of: Path | None = None) -> Iterator[Path]:
-        """A copy of the collection, gone at the end."""
+        """A copy of the collection, removed at the end."""
         self._copies += 1
         path = self.directory / f"copy-{self._copies}"
         shutil.copytree(of or self.path, path)

@@ -1,7 +1,7 @@
-"""What a process of its own does, since a fresh one is what is measured. Prints JSON.
+"""Measure a fresh process: this one. Prints JSON.
 
 python child.py open DIRECTORY                  open a collection, search it
-python child.py die DIRECTORY BYTES OPTIONS     write vectors of so many bytes, and be killed
+python child.py die DIRECTORY BYTES OPTIONS     write that many bytes of vectors, then be killed
 """
 
 import json
@@ -47,7 +47,7 @@ def open_and_search(path: str) -> None:
         )
     )
     sys.stdout.flush()
-    # Closing is no part of it and may write.
+    # Do not close: closing may write.
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -64,7 +64,7 @@ def write_and_die(path: str, size: int, data: str, count: str, times: str) -> No
         for ids, vectors, texts, metadata in documents.batches():
             some = min(len(ids), records - written)
             fresh = [f"tail-{written + at}" for at in range(some)]
-            # Turned round, so that they are new vectors.
+            # Negated, so that they are new vectors.
             written += collection.upsert(fresh, -vectors[:some], texts[:some], metadata[:some])
             if written == records:
                 break

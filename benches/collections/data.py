@@ -1,4 +1,4 @@
-"""Documents with queries: what collections are filled with and asked."""
+"""Documents with queries, to fill and search collections."""
 
 import gzip
 import json
@@ -14,16 +14,16 @@ import tiercel
 
 K = 10
 RARE = "adv"
-"""The part of speech that the filter of the suites asks for: 3% of the documents."""
+"""The part of speech that the suites filter by: 3% of the documents."""
 
 Vectors = NDArray[np.float32]
 NOISE = 0.2
-"""Length of what is added to the vectors of copies, whose own length is 1."""
+"""Length of the noise added to the vectors of copies, whose own length is 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Documents:
-    """Records, and queries each of which one of them answers."""
+    """Records, and queries each of which has one record as its answer."""
 
     name: str
     ids: list[str]
@@ -43,13 +43,13 @@ class Documents:
         return np.array([each["pos"] == RARE for each in self.metadata])
 
     def hits(self, found: Iterable[Sequence[str]]) -> float:
-        """Share of the queries, from the first on, for which the relevant document was found."""
+        """Share of the queries, from the first on, whose relevant document was found."""
         got = [relevant in ids for ids, relevant in zip(found, self.relevant, strict=False)]
         return sum(got) / len(got)
 
 
 def load(directory: Path | None, count: int | None, times: int = 1) -> Documents:
-    """The documents of a directory, or the sample that comes with tiercel; `count` of them, and so many times as many."""
+    """Load the documents of a directory, or the sample: `count` of them, in `times` copies."""
     documents = _sample() if directory is None else _files(directory)
     if count is not None:
         documents = _some(documents, count)
@@ -85,14 +85,14 @@ def _sample() -> Documents:
 
 
 def _metadata(name: str, text: str) -> dict[str, Any]:
-    """What the sample leaves out: `"adv-00001740"` and `"word, another: gloss"` tell it."""
+    """Metadata that the sample omits, from `"adv-00001740"` and `"word, another: gloss"`."""
     pos, offset = name.split("-")
     words = text.split(":", maxsplit=1)[0].split(", ")
     return {"pos": pos, "words": words, "n_words": len(words), "offset": int(offset)}
 
 
 def _some(documents: Documents, count: int) -> Documents:
-    """Documents from all parts, which lie together by their part of speech, and the queries that one of them answers."""
+    """Select `count` evenly spaced documents, sorted by part of speech, and their queries."""
     rows = np.linspace(0, len(documents.ids) - 1, count, dtype=np.int64)
     ids = [documents.ids[row] for row in rows]
     there = set(ids)
@@ -140,7 +140,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 class Truth:
-    """What exact search finds, as a similarity that a tenth result must reach: among equals any choice is right."""
+    """The result of exact search, as the similarity that a tenth result must reach; ties count."""
 
     def __init__(self, documents: Documents, queries: Vectors, allowed: NDArray[np.bool_] | None = None) -> None:
         self._documents = documents
@@ -153,7 +153,7 @@ class Truth:
         self._bounds = np.concatenate(bounds)
 
     def recall(self, found: Sequence[Sequence[str]]) -> float:
-        """Share of the true nearest among what was found, query by query from the first on."""
+        """Share of the true nearest among the results, query by query from the first on."""
         hits = 0
         for ids, query, bound in zip(found, self._queries, self._bounds, strict=False):
             rows = [self._rows[name] for name in ids]

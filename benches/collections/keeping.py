@@ -1,4 +1,4 @@
-"""Rows about what is kept: opening, disk, memory."""
+"""Rows about storage: opening, disk, memory."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ PASSES = 3
 
 
 def child(*arguments: str) -> dict[str, Any]:
-    """What a new process prints as its last line."""
+    """Run `child.py` in a new process and return what it prints as its last line."""
     command = [sys.executable, str(CHILD), *arguments]
     done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
     if not done.stdout.strip():
@@ -25,7 +25,7 @@ def child(*arguments: str) -> dict[str, Any]:
 
 
 def opening(bench: Bench) -> list[Figure]:
-    """From `tiercel.open` to the first answer, in a new process."""
+    """Time from `tiercel.open` to the first answer, in a new process."""
     figures = []
     say("open after a clean close")
     warm = [child("open", str(bench.path)) for _ in range(PASSES)]
@@ -59,7 +59,7 @@ def opened(after: str, wanted: str, warm: dict[str, Any], cold: dict[str, Any], 
 
 
 def disk(bench: Bench) -> list[Figure]:
-    """What the file system gives to a record after `compact`."""
+    """Bytes per record on the file system after `compact`."""
     say("bytes on disk")
     count = len(bench.documents.ids)
     before = disk_bytes(bench.path) / count
@@ -72,7 +72,7 @@ def disk(bench: Bench) -> list[Figure]:
 
 
 def memory(bench: Bench) -> list[Figure]:
-    """What a new process gains by opening and searching."""
+    """Memory that a new process gains by opening and searching."""
     say("memory")
     run = child("open", str(bench.path))
     count, dim = bench.documents.vectors.shape

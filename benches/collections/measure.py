@@ -1,4 +1,4 @@
-"""Times, sizes and what is said meanwhile."""
+"""Measure times and sizes, and print progress."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ class Figure:
     what: str
     value: float
     form: str
-    """How the value is written, with its unit: `"{:,.0f} records/s"`."""
+    """Format of the value, with its unit: `"{:,.0f} records/s"`."""
     wanted: str = ""
     note: str = ""
 
@@ -32,16 +32,16 @@ class Figure:
         return [self.what, self.form.format(self.value), self.wanted, self.note]
 
 
-HEADINGS = ["what", "seen", "wanted", "notes"]
+HEADINGS = ["what", "measured", "target", "notes"]
 
 
 def say(what: str) -> None:
-    """Tell what is being done."""
+    """Print the current step."""
     print(what, file=sys.stderr, flush=True)
 
 
 def each(call: Callable[[Item], Any], items: Iterable[Item]) -> tuple[list[float], list[Any]]:
-    """Call with one item after the other; the seconds and the results."""
+    """Call with one item after another; return the seconds and the results."""
     seconds, results = [], []
     for item in items:
         begin = time.perf_counter()
@@ -62,7 +62,7 @@ def seconds_of(call: Callable[[], Any]) -> float:
 
 
 def smallest(efforts: Sequence[Item], reaches: Callable[[Item], bool]) -> Item:
-    """The first effort that is enough, or the last one; more effort is never worse."""
+    """Return the first effort that is enough, or the last one; more effort is never worse."""
     low, high = 0, len(efforts) - 1
     while low < high:
         middle = (low + high) // 2
@@ -74,7 +74,7 @@ def smallest(efforts: Sequence[Item], reaches: Callable[[Item], bool]) -> Item:
 
 
 def disk_bytes(directory: Path) -> int:
-    """Bytes that the file system has given to the files of a directory."""
+    """Bytes that the file system has allocated to the files of a directory."""
     return sum(path.stat().st_blocks * 512 for path in directory.rglob("*") if path.is_file())
 
 
@@ -85,7 +85,7 @@ def resident_bytes() -> int:
 
 
 def leave_page_cache(directory: Path) -> None:
-    """Have the system forget what it holds of the files."""
+    """Make the system drop the files from its page cache."""
     os.sync()
     for path in directory.rglob("*"):
         if path.is_file():
@@ -95,7 +95,7 @@ def leave_page_cache(directory: Path) -> None:
 
 
 def machine(packages: Iterable[str]) -> dict[str, Any]:
-    """What decides about speed; the name of the host is left out."""
+    """Facts that affect speed, without the name of the host."""
     found = {}
     for package in packages:
         try:

@@ -1,4 +1,4 @@
-"""Make a page of what was measured, and put its tables into a document."""
+"""Make a page of the measurements, and put its tables into a document."""
 
 import json
 import re
@@ -15,7 +15,7 @@ Run = dict[str, Any]
 
 
 def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
-    """A table of Markdown, its columns in line."""
+    """Return a Markdown table with aligned columns."""
     rows = [list(headings), *(list(line) for line in lines)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(headings))]
     padded = [
@@ -25,7 +25,7 @@ def table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
 
 
 def tables(runs: Iterable[Run]) -> list[str]:
-    """The figures of all runs, with what they were measured on."""
+    """Return the figures of all runs, with the data and machine of each."""
     lines: list[str] = []
     for run in runs:
         data = run["data"]

@@ -17,7 +17,7 @@ Ids = list[list[str]]
 
 
 def ids_of(collection: Collection, bench: Bench, **options: Any) -> tuple[list[float], Ids]:
-    """Search all vectors; the seconds of each call, and the ids."""
+    """Search all vectors; return the seconds of each call, and the ids."""
 
     def search(query: Any) -> list[str]:
         return collection.search(query, k=K, include=(), **options).ids
@@ -26,19 +26,19 @@ def ids_of(collection: Collection, bench: Bench, **options: Any) -> tuple[list[f
 
 
 def enough(search: Callable[[float], Ids], truth: Truth) -> float:
-    """The smallest `recall=` with which the recall that is measured is enough."""
+    """Return the smallest `recall=` whose measured recall is enough."""
     return smallest(RECALLS, lambda recall: truth.recall(search(recall)) >= ENOUGH)
 
 
 def vector(bench: Bench) -> list[Figure]:
-    """One query a call, ids alone and with documents."""
+    """One query per call, ids alone and with documents."""
     truth = bench.truth
     say(f"search by vector, {len(bench.queries):,} queries")
     with bench.opened() as collection:
         recall = enough(lambda recall: ids_of(collection, bench, recall=recall)[1], truth)
         seconds, found = ids_of(collection, bench, recall=recall)
         note = f"recall@10 {truth.recall(found):.3f} measured, with recall={recall}"
-        # Reading the matches is what makes documents of them.
+        # Only reading the matches loads the documents.
         whole, _ = each(lambda query: list(collection.search(query, k=K, recall=recall)), bench.queries)
         wanted, promised = ids_of(collection, bench)
     at_default = f"recall@10 {truth.recall(promised):.3f} measured"
@@ -69,7 +69,7 @@ def filtered(bench: Bench) -> list[Figure]:
 
 
 def text(bench: Bench) -> list[Figure]:
-    """All texts of queries one by one on one thread, beside engines for text alone."""
+    """Search all query texts one by one on one thread, compared with engines for text alone."""
     documents = bench.documents
     queries = documents.query_texts
     figures = []
@@ -77,7 +77,7 @@ def text(bench: Bench) -> list[Figure]:
         try:
             search = engine.build(documents, bench.directory)
         except ImportError:
-            say(f"{name} is not installed: left out")
+            say(f"{name} is not installed: skipped")
             continue
         asked = queries[: engine.queries]
         say(f"search by text, {name}, {len(asked):,} queries")
@@ -88,12 +88,12 @@ def text(bench: Bench) -> list[Figure]:
     with bench.opened() as collection:
         seconds, found = each(lambda text: collection.search(text=text, k=K, include=()).ids, queries)
     note = f"hit@10 {documents.hits(found):.3f}, {len(queries):,} queries; ids alone"
-    wanted = "at or under tantivy's; hit@10 at least its, too"
+    wanted = "at or under tantivy's; hit@10 at least tantivy's"
     return [Figure("search by text", p50_ms(seconds), "{:.3f} ms", wanted, note), *figures]
 
 
 def hybrid(bench: Bench) -> list[Figure]:
-    """By vector and text with the defaults, beside each of them alone."""
+    """Search by vector and text with the defaults, compared with each of them alone."""
     documents = bench.documents
     queries = list(zip(documents.queries[:BOTH], documents.query_texts[:BOTH], strict=True))
     say(f"search by both, {len(queries):,} queries")

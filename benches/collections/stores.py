@@ -1,4 +1,4 @@
-"""The same documents in tiercel and in other stores, each in a process of its own.
+"""The same documents in tiercel and in other stores, each in a separate process.
 
 python benches/collections/stores.py fill NAME DIRECTORY QUERIES DATA COUNT TIMES
 python benches/collections/stores.py reopen NAME DIRECTORY
@@ -22,7 +22,7 @@ from measure import disk_bytes, each, p50_ms, resident_bytes, say, smallest
 from peers.store import Store
 
 STORES = {"tiercel": "own", "chromadb": "chroma", "lancedb": "lance", "zvec": "zvec_store"}
-"""The module of each, by the name of its package."""
+"""The module of each store, by the name of its package."""
 
 PACKAGES = ["chromadb", "lancedb", "zvec", "tantivy", "bm25s"]
 ENOUGH, ENOUGH_FILTERED = 0.97, 0.95
@@ -53,7 +53,7 @@ def measure(names: Sequence[str], options: Sequence[str], directory: Path, queri
         say(f"{name}: fill and search")
         row = alone("fill", name, str(directory / name), str(queries), *options)
         if row is None:
-            say(f"{name} is not installed: left out")
+            say(f"{name} is not installed: skipped")
             continue
         say(f"{name}: reopen")
         rows.append(row | (alone("reopen", name, str(directory / name)) or {}))
@@ -61,7 +61,7 @@ def measure(names: Sequence[str], options: Sequence[str], directory: Path, queri
 
 
 def alone(*arguments: str) -> dict[str, Any] | None:
-    """What a process of its own prints; None when the store is not installed."""
+    """Run a separate process and return what it prints; None if the store is not installed."""
     done = subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -97,13 +97,13 @@ def fill(name: str, path: Path, queries: int, documents: Documents) -> dict[str,
 
 
 def search(to: Store, documents: Documents, queries: Vectors) -> dict[str, Any]:
-    """The least effort that finds enough, and how long a call takes with it."""
+    """Find the least effort that finds enough, and the time of a call with it."""
     truth = Truth(documents, queries)
     rare = Truth(documents, queries, documents.rare())
 
     def found(effort: float, *, filtered: bool = False, whole: bool = False) -> tuple[list[float], list[list[str]]]:
         to.exert(effort)
-        # What is loaded by the first search is no part of the others.
+        # Do not count what the first search loads.
         to.search(queries[0], filtered=filtered, whole=whole)
         return each(lambda query: to.search(query, filtered=filtered, whole=whole), queries)
 
@@ -127,7 +127,7 @@ def search(to: Store, documents: Documents, queries: Vectors) -> dict[str, Any]:
 
 
 def reopen(name: str, path: Path) -> dict[str, Any]:
-    """From opening to the first answer, the module imported and the files in the page cache."""
+    """Time from opening to the first answer, with module imported and files in the page cache."""
     to = store(name)
     before = resident_bytes()
     rng = np.random.default_rng(0)

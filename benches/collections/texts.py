@@ -1,4 +1,4 @@
-"""Engines for text alone, to stand beside collections."""
+"""Engines for text alone, to compare collections with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Search = Callable[[str], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How to build an index of the documents, and how many queries it is asked."""
+    """How to build an index of the documents, and how many queries to ask."""
 
     build: Callable[[Documents, Path], Search]
     queries: int | None
@@ -26,7 +26,7 @@ def tantivy_index(documents: Documents, directory: Path) -> Search:
     path.mkdir()
     schema = tantivy.SchemaBuilder().add_text_field("text", tokenizer_name="en_stem").build()
     index = tantivy.Index(schema, path=str(path))
-    # One thread and room for all documents: one segment, whose documents are numbered as they came.
+    # One thread and room for all documents make one segment, with documents numbered in order.
     writer = index.writer(heap_size=1 << 30, num_threads=1)
     for text in documents.texts:
         writer.add_document(tantivy.Document(text=[text]))

@@ -1,4 +1,4 @@
-"""Rows about writing: batches, one record, and how soon new ones are found."""
+"""Rows about writing: batches, one record, and the time until new records are found."""
 
 import json
 import os
@@ -16,7 +16,7 @@ import tiercel
 ONE = 1000
 """Records upserted one by one."""
 BURSTS = 15
-"""Times that records are put in to be found."""
+"""Repetitions of inserting and finding records."""
 
 
 def batch(bench: Bench) -> list[Figure]:
@@ -24,7 +24,7 @@ def batch(bench: Bench) -> list[Figure]:
 
 
 def sync_ms(directory: Path, size: int, count: int = 300) -> tuple[float, float]:
-    """What the disk takes for so many bytes: appended to a file, and put in the place of others; then synced."""
+    """Milliseconds to write and sync `size` bytes: appended to a file, and overwriting others."""
     file = os.open(directory / "probe", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     content = os.urandom(size)
 
@@ -50,7 +50,7 @@ def bytes_of(documents: Documents, at: int) -> int:
 
 
 def single(bench: Bench) -> list[Figure]:
-    """One record a call, of new ids."""
+    """One new record per call."""
     documents = bench.documents
     size = bytes_of(documents, 0)
     append, overwrite = sync_ms(bench.directory, size)
@@ -83,7 +83,7 @@ def burst(bench: Bench) -> list[Figure]:
             size = sum(bytes_of(bench.documents, at) for at in range(count))
             seconds, syncs = [], []
             for round_ in range(BURSTS):
-                # By turns, for a disk is not always as fast.
+                # Alternate, because the speed of a disk varies.
                 syncs.append(sync_ms(bench.directory, size, 3)[0])
                 seconds.append(until_found(collection, bench.documents, round_, count))
             sync = float(np.median(syncs))
@@ -103,6 +103,6 @@ def until_found(collection: Any, documents: Documents, round_: int, count: int) 
     took = time.perf_counter() - begin
     if found != ids[-1:]:
         raise RuntimeError(f"a record that was acknowledged is not found: {ids[-1]}, but {found}")
-    # The next burst comes to a collection at rest.
+    # The next burst must find an idle collection.
     collection.wait_idle()
     return took

@@ -1,7 +1,10 @@
-"""How many opposites the gate of approximate answers lets pass, and how many texts that mean the same: `python benches/opposites`.
+"""Count the opposites, and the texts with the same meaning, that pass the gate of approximate
+answers.
 
-`passed` are pairs that share an answer without anybody being asked; `asked` are those that a `verify=` would be asked about besides.
-`--model FOLDER` loads a cross-encoder of sentence-transformers; the last column then shows how many of these pairs it lets pass.
+Run `python benches/opposites`. `passed` counts pairs that share an answer without any further
+check; `asked` counts additional pairs that `verify=` would be asked about. `--model FOLDER` loads a
+cross-encoder of sentence-transformers; the last column then shows how many of these pairs it
+accepts.
 """
 
 import argparse
@@ -16,7 +19,7 @@ Pairs = list[tuple[str, str]]
 
 
 def read(language: str) -> dict[str, Pairs]:
-    """The pairs of a language by what they are."""
+    """Read the pairs of a language, by kind."""
     found: dict[str, Pairs] = {}
     kind = ""
     for line in (HERE / f"{language}.txt").read_text("utf-8").splitlines():
@@ -29,7 +32,7 @@ def read(language: str) -> dict[str, Pairs]:
 
 
 def verdicts(pairs: Pairs, language: str) -> list[str]:
-    """What the gate makes of pairs, either way round."""
+    """The gate's verdicts on pairs, which must not depend on their order."""
     known = LANGUAGES[language]
     told: list[str] = []
     for one, other in pairs:

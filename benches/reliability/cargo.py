@@ -1,4 +1,4 @@
-"""Tests in Rust in their long forms: `cargo test` with the variables that make them long."""
+"""Long forms of the Rust tests: `cargo test` with the variables that make them long."""
 
 import os
 import re
@@ -12,13 +12,13 @@ from outcome import Outcome, Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRESS = re.compile(r"progress (.+) (\d+) (\d+)")
-# Lines of a failure that are shown.
+# Lines shown of a failure.
 SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Tests:
-    """Tests of a crate to be run, and what makes them long."""
+    """Tests of one crate, and the variables that make them long."""
 
     crate: str
     suite: str
@@ -27,7 +27,7 @@ class Tests:
 
 
 def cargo(name: str, seed: int, suites: list[Tests], progress: Progress) -> Outcome:
-    """Run suites one after the other."""
+    """Run suites one after another."""
     outcome = Outcome(name, seed)
     for tests in suites:
         run(outcome, tests, seed, progress)
@@ -35,7 +35,7 @@ def cargo(name: str, seed: int, suites: list[Tests], progress: Progress) -> Outc
 
 
 def run(outcome: Outcome, tests: Tests, seed: int, progress: Progress) -> None:
-    """Run the tests of one crate; counts are what they tell of themselves on lines `progress WHAT DONE TOTAL`."""
+    """Run the tests of one crate; counts come from their lines `progress WHAT DONE TOTAL`."""
     command = ["cargo", "test", "--locked", "--package", f"tiercel-{tests.crate}", "--test", tests.suite, tests.filter]
     environment = {name: str(value) for name, value in tests.environment.items()} | {"TIERCEL_SEED": str(seed)}
     told: dict[str, tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""The checksums of our files, to make them right again in files that were changed."""
+"""The checksums of our files, to correct them in changed files."""
 
 import struct
 
@@ -19,14 +19,14 @@ _TABLE = _table()
 
 
 def crc32c(data: bytes | bytearray | memoryview, before: int = 0) -> int:
-    """CRC32C of bytes, going on from that of the bytes before them."""
+    """CRC32C of bytes, continuing from the checksum of the bytes before them."""
     state, table = before ^ 0xFFFFFFFF, _TABLE
     for byte in bytes(data):
         state = table[(state ^ byte) & 255] ^ state >> 8
     return state ^ 0xFFFFFFFF
 
 
-# XXH3 with 128 bits and its default secret, of 97 to 128 bytes: what redb has over each slot of its header.
+# XXH3 of 97 to 128 bytes, with 128 bits and its default secret: redb uses it for each header slot.
 _SECRET = bytes.fromhex(
     "b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671f"
     "cb79e64eccc0e578825ad07dccff7221b8084674f743248ee03590e6813a264c"

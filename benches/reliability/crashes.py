@@ -1,4 +1,4 @@
-"""Rounds of writers that end suddenly: each time a collection must hold what was acknowledged, and nothing in part."""
+"""Writers that end suddenly: collections must hold all acknowledged writes, and none in part."""
 
 import itertools
 import os
@@ -19,23 +19,23 @@ from outcome import Outcome, Progress
 import tiercel
 
 Durability: TypeAlias = Literal["always", "interval", "none"]
-# Mistakes that must be found: batches acknowledged before they are on disk, and a system that syncs nothing.
+# Planted bugs: batches acknowledged before they are on disk, and a system that syncs nothing.
 Plant: TypeAlias = Literal["early", "no-sync"]
 NO_SYNC = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fsync,fdatasync,sync_file_range:retval=0"]
 
-# Rounds in which one collection goes through crash after crash.
+# Rounds in which one collection goes through consecutive crashes.
 CHAIN = 10
 WRITERS = 3
-# Few records are replaced again and again; of many a graph is made.
+# A few records are replaced repeatedly; many records get a graph.
 SLOTS = (60, 6000)
 
 
 class Place(Protocol):
-    """Where a collection lies while its writer is killed."""
+    """The place of a collection whose writer is killed."""
 
     root: Path
     keeps_writes: bool
-    """Whether a crash loses nothing that was written, synced or not."""
+    """Whether a crash keeps everything written, synced or not."""
 
     def crash(self, rng: random.Random) -> None:
         """Lose what a crash loses besides the process."""
@@ -74,7 +74,7 @@ class Victim:
         self._said: list[bytes] = []
 
     def wait(self, acknowledgements: int) -> None:
-        """Wait for so many batches."""
+        """Wait until this many batches are acknowledged."""
         assert self._process.stdout is not None
         while len(self._said) < acknowledgements:
             if not (line := self._process.stdout.readline()):
@@ -83,21 +83,21 @@ class Victim:
             self._said.append(line)
 
     def freeze(self) -> None:
-        """Stop it wherever it is: what the kernel does for it goes on, but it hears of nothing any more."""
+        """Stop it wherever it is: kernel calls in progress continue, but it sees no results."""
         os.killpg(self._process.pid, signal.SIGSTOP)
-        # From when one thread has stopped, each other one stops before it leaves the kernel.
+        # Once one thread has stopped, every other thread stops before it leaves the kernel.
         stat = Path(f"/proc/{self._process.pid}/stat")
         while stat.read_text().rpartition(")")[2].split()[0] not in "TtZ":
             pass
 
     def kill(self) -> dict[int, int]:
-        """Kill it; gives the number of batches after which each writer was."""
+        """Kill it; return the number of acknowledged batches of each thread."""
         if sys.platform == "win32":
             self._process.kill()
         elif self._process.poll() is None:
-            # What traces the writer must not outlive it, nor the other way round.
+            # The tracer must not outlive the writer, nor the writer its tracer.
             os.killpg(self._process.pid, signal.SIGKILL)
-        # Not by `communicate`, which would pass over lines that the last `readline` has taken out of the pipe.
+        # Not `communicate`: it would skip lines that the last `readline` has buffered.
         with self._process:
             assert self._process.stdout is not None
             self._said += self._process.stdout.readlines()
@@ -107,7 +107,7 @@ class Victim:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How crashes are made and judged."""
+    """How to crash and how to judge."""
 
     rounds: int
     seed: int
@@ -117,7 +117,7 @@ class Options:
 
 
 class Crashes:
-    """Crash after crash in a place."""
+    """Repeated crashes in one place."""
 
     def __init__(self, name: str, place: Place, options: Options) -> None:
         self.outcome = Outcome(name, options.seed)
@@ -128,7 +128,7 @@ class Crashes:
         self._begin()
 
     def run(self, progress: Progress) -> Outcome:
-        """Crash as often as wanted."""
+        """Crash the requested number of times."""
         rounds = self._options.rounds
         for number in range(rounds):
             if number % CHAIN == 0 and number:
@@ -147,12 +147,13 @@ class Crashes:
         return self.outcome
 
     def _begin(self) -> None:
-        """Begin with an empty collection."""
+        """Start with an empty collection."""
         chain = next(self._chains)
         if chain:
             shutil.rmtree(self._directory, ignore_errors=True)
         self._directory = self._place.root / f"collection-{chain}"
-        # A checkpoint makes durable what was acknowledged too early: cuts just after one would find nothing.
+        # A checkpoint makes early-acknowledged batches durable: cuts right after it would find
+        # nothing.
         syncs = self._options.plant != "early"
         self._history = History(WRITERS, self.outcome.seed + chain, SLOTS[chain % len(SLOTS)], syncs=syncs)
 
@@ -160,7 +161,7 @@ class Crashes:
         victim = Victim(self._directory, self._options.durability, self._history, self._options.plant)
         try:
             if rng.random() < 0.2:
-                # Somewhere while it starts, opens, and recovers from the crash before.
+                # Crash at some point while it starts, opens, and recovers from the previous crash.
                 time.sleep(rng.uniform(0, 0.5))
             else:
                 victim.wait(rng.randrange(1, 60))
@@ -176,10 +177,10 @@ class Crashes:
         self.outcome.count("batches", sum(self._history.done) - before)
 
     def _check(self, acknowledged: dict[int, int]) -> None:
-        """Look at a copy, so that the next writer finds the collection as the crash left it."""
+        """Check a copy, so that the next writer finds the collection as the crash left it."""
         with tempfile.TemporaryDirectory(prefix="tiercel-") as scratch:
             copy = Path(scratch) / "copy"
-            # The writer makes the directory; a crash may come before.
+            # The writer makes the directory; the crash may have come first.
             if self._directory.exists():
                 shutil.copytree(self._directory, copy)
             with tiercel.open(copy, dim=DIM) as collection:

@@ -1,13 +1,16 @@
-"""A disk whose power can be cut, out of two ext4 file systems, one in a file of the other.
+"""A disk whose power can be cut, made of two ext4 file systems: the disk of one is a file on the
+other.
 
-What a program writes waits in the page cache of the inner file system until that writes it to its disk, a file of the outer file
-system. There it waits in the page cache of the outer one until the inner one asks its disk to flush: so the outer page cache is the
-volatile cache of the inner one's disk. To cut the power is to shut the outer file system down at once (`EXT4_IOC_SHUTDOWN` without
-a flush of its journal): from then on nothing is written any more, and both caches are lost. Then both are mounted again, as after a
-power cut, and replay their journals.
+A program's writes wait in the page cache of the inner file system until it writes them to its disk,
+a file on the outer file system. There they wait in the page cache of the outer one until the inner
+one asks its disk to flush. The outer page cache thus acts as the volatile cache of the inner disk.
+To cut the power, the outer file system is shut down at once (`EXT4_IOC_SHUTDOWN` without a flush of
+its journal): from then on nothing is written, and both caches are lost. Then both are mounted
+again, as after a power cut, and replay their journals.
 
-A power cut stops the processor together with the disk, so who writes must be stopped before: a process that outlives its disk may
-be told that a sync went well which failed. A program of nothing but `pwrite` and `fdatasync` was, once in some nine hundred cuts.
+A power cut also stops the processor, so writers must be stopped first: a process that outlives its
+disk may be told that a failed sync succeeded. In about one of nine hundred cuts this happened to a
+program that only calls `pwrite` and `fdatasync`.
 """
 
 import ctypes
@@ -32,14 +35,14 @@ MS_PRIVATE_ALL = 0x44000
 OUTER_BYTES = 384 << 20
 INNER_BYTES = 256 << 20
 RANGE = 1 << 20
-# How often it is tried before it is an error.
+# Attempts before it is an error.
 UNMOUNTS = 3000
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def why_not() -> str | None:
-    """Why no disk can be made here, if so."""
+    """Return why no disk can be made here, or None."""
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "mounting needs root"
     missing = [tool for tool in ("mkfs.ext4", "mount", "umount", "losetup") if shutil.which(tool) is None]
@@ -51,7 +54,7 @@ def why_not() -> str | None:
 
 
 def run(*command: str | Path, check: bool = True) -> int:
-    """Run a command that has nothing to say."""
+    """Run a command and discard its output."""
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if check and done.returncode != 0:
         raise OSError(f"{command[0]}: {done.stderr.strip()}")
@@ -59,13 +62,13 @@ def run(*command: str | Path, check: bool = True) -> int:
 
 
 def mounts_of_own() -> None:
-    """Let this thread and its children mount what no other process sees, and what is gone when the last of them ends."""
+    """Unshare the mounts of this thread and its children, so that they end with the last one."""
     if libc.unshare(CLONE_NEWNS) != 0 or libc.mount(None, b"/", None, MS_PRIVATE_ALL, None) != 0:
         raise OSError(ctypes.get_errno(), "mounts of its own are refused")
 
 
 class Disk:
-    """A disk in a directory, mounted at `root`; the process should have mounts of its own, so that they end with it."""
+    """A disk mounted at `root`. Call `mounts_of_own` first, so that no mount outlives the process."""
 
     keeps_writes = False
 
@@ -78,7 +81,7 @@ class Disk:
             file.truncate(OUTER_BYTES)
         run("mkfs.ext4", "-q", "-F", self.outer_image)
         self._mount(self.outer_image, self.outer)
-        # Written in full, so that what is written later changes no metadata of the outer file system.
+        # Write it in full, so that later writes change no metadata of the outer file system.
         with self.inner_image.open("wb") as file:
             for _ in range(INNER_BYTES >> 20):
                 file.write(bytes(1 << 20))
@@ -88,21 +91,22 @@ class Disk:
         self._mount(self.inner_image, self.root)
 
     def crash(self, rng: random.Random) -> None:
-        """Cut the power. Of what the disk has in its cache, some may just have been written by itself."""
+        """Cut the power. The disk may have written back a part of its cache just before."""
         self._write_back_some(rng)
         self._shut_down(self.outer)
         self._shut_down(self.root)
 
     def recover(self) -> None:
-        """Mount again what the power was cut from. Nobody may have a file open there."""
+        """Mount again after a power cut. No file there may be open."""
         self.unmount()
         self._mount(self.outer_image, self.outer)
         self._mount(self.inner_image, self.root)
 
     def unmount(self) -> None:
-        """Unmount both; their loop devices go with them."""
+        """Unmount both, along with their loop devices."""
         for path in (self.root, self.outer):
-            # Whoever looks at loop devices, to find a free one, holds for a moment what is below the inner file system.
+            # A process that searches for a free loop device briefly holds the one of the inner
+            # disk.
             for _ in range(UNMOUNTS):
                 if not path.is_mount() or run("umount", path, check=False) == 0:
                     break
@@ -111,7 +115,7 @@ class Disk:
                 run("umount", path)
 
     def _mount(self, image: Path, path: Path) -> None:
-        # Without times of access and change, a flush of the inner disk is no transaction of the outer file system.
+        # Without access and change times, a flush of the inner disk is no outer transaction.
         run("mount", "-o", "loop,noatime,lazytime", image, path)
 
     def _shut_down(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every format that tiercel reads, in pieces, and how the checksums of a piece are made right again after a change."""
+"""Every format that tiercel reads, in pieces, and how to correct checksums of changed pieces."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -10,24 +10,24 @@ Seal: TypeAlias = Callable[[bytearray], None]
 
 _PAGE = 4096
 _SECTOR = 512
-# Pages under one page of checksums.
+# Pages per page of checksums.
 _GROUP = 1024
 _BLOCK = 64 * 1024
 _ZEROS = crc32c(bytes(_PAGE))
 
 
 class Piece(NamedTuple):
-    """Bytes of a file that mean something together."""
+    """Bytes of a file that form a unit."""
 
     kind: str
     start: int
     end: int
     seal: Seal
-    """Makes the checksums of the whole file right again after a change of these bytes."""
+    """Correct the checksums of the whole file after a change of these bytes."""
 
 
 def pieces(data: bytes) -> list[Piece]:
-    """The pieces of a file, by what it begins with; a file of no known format is one piece."""
+    """Split a file into pieces, by its first bytes; a file of unknown format is one piece."""
     for begins, found in _FORMATS:
         if begins(data):
             return list(found(data))
@@ -55,8 +55,8 @@ def _chain(*seals: Seal) -> Seal:
 
 
 def _container(data: bytes, base: int = 0, outer: Seal = lambda _: None) -> Iterator[Piece]:
-    """An index file or a segment; one may lie within a section of the other."""
-    # A segment has the identity of its collection before the sections, since version 2.
+    """Split an index file or a segment; one may lie within a section of the other."""
+    # Since version 2, a segment has the identity of its collection before the sections.
     is_segment = data[base : base + 8] == b"TIERCELS"
     fixed = base + (40 if is_segment and _u32(data, base + 8) >= 2 else 24)
     count = min(_u32(data, base + 12), 64)
@@ -174,7 +174,7 @@ _FORMATS: list[tuple[Callable[[bytes], bool], Callable[[bytes], Iterator[Piece]]
     (_begins(b"TIERCEL\0"), _container),
     (_begins(b"TIERCELS"), _container),
     (_begins(b"TIERCELL"), _log),
-    # What a view begins with is the header of the records, without the pages behind it.
+    # A view begins with the header of the records, without the pages after it.
     (lambda data: data[320:328] == b"TIERCELR" and len(data) % _PAGE == 0, _records),
     (_begins(b"TIERCELR", 320), _view),
     (_begins(b"TCLG"), _cache_log),

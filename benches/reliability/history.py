@@ -1,4 +1,6 @@
-"""What writers do, batch by batch, and what a collection must hold after it: all of it follows from the numbers of the batches."""
+"""The writes of each batch, and the state that must follow; all of it depends only on batch
+numbers.
+"""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -15,7 +17,7 @@ SEARCHED = 20
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a record must hold."""
+    """The expected content of a record."""
 
     vector: tuple[float, ...] | None
     text: str
@@ -27,25 +29,25 @@ Kind: TypeAlias = Literal["upsert", "metadata", "delete", "delete_where", "check
 
 
 class Wrong(Exception):
-    """A promise that was not kept."""
+    """A broken promise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """One thread that writes: batch `n` is the same whenever it is asked for."""
+    """One thread that writes; batch `n` is always the same."""
 
     number: int
     seed: int
     slots: int
-    """Records that it writes again and again."""
+    """Number of records that it writes repeatedly."""
     syncs: bool
-    """Whether it also does what makes all batches before it durable, acknowledged too early or not."""
+    """Whether it also runs calls that sync all earlier batches, even those acknowledged too early."""
 
     def id(self, slot: int) -> str:
         return f"{self.number}-{slot}"
 
     def plan(self, batch: int) -> tuple[Kind, list[int]]:
-        """What batch `batch` does, and to which slots."""
+        """The operation of batch `batch`, and the slots it affects."""
         rng = random.Random(f"{self.seed}/{self.number}/{batch}")
         weights: dict[Kind, int] = {"upsert": 70, "metadata": 10, "delete": 8, "delete_where": 4}
         if self.syncs:
@@ -55,7 +57,7 @@ class Writer:
         return kind, rng.sample(range(self.slots), rng.randint(1, max(largest, 2)))
 
     def record(self, batch: int, slot: int) -> Record:
-        """What batch `batch` puts into a slot; every ninth has no vector."""
+        """The record that batch `batch` puts into a slot; every ninth has no vector."""
         vector = np.random.default_rng([self.number, batch, slot]).standard_normal(DIM, dtype=np.float32)
         text = f"writer{self.number} batch{batch} slot{slot}"
         return Record(None if (batch + slot) % 9 == 0 else tuple(vector.tolist()), text, self.metadata(batch, slot))
@@ -64,11 +66,11 @@ class Writer:
         return {"writer": self.number, "batch": batch, "slot": slot}
 
     def condition(self, slots: Iterable[int]) -> dict[str, Any]:
-        """The filter that `delete_where` deletes by."""
+        """The filter that `delete_where` uses."""
         return {"$and": [{"writer": self.number}, {"slot": {"$in": list(slots)}}]}
 
     def write(self, collection: tiercel.Collection, batch: int) -> None:
-        """Do batch `batch`."""
+        """Execute batch `batch`."""
         kind, slots = self.plan(batch)
         ids = [self.id(slot) for slot in slots]
         match kind:
@@ -90,7 +92,7 @@ class Writer:
                 collection.wait_idle()
 
     def apply(self, state: State, batch: int) -> None:
-        """What batch `batch` makes of a state."""
+        """Apply batch `batch` to a state."""
         kind, slots = self.plan(batch)
         for slot in slots:
             id_ = self.id(slot)
@@ -103,7 +105,7 @@ class Writer:
 
 
 class History:
-    """Writers, how many batches of each are in the collection for certain, and what it holds after those."""
+    """Writers, the number of batches of each that are certainly stored, and the state after those."""
 
     def __init__(self, writers: int, seed: int, slots: int, *, syncs: bool) -> None:
         self.writers = [Writer(number, seed, slots, syncs) for number in range(writers)]
@@ -111,10 +113,11 @@ class History:
         self.states: list[State] = [{} for _ in self.writers]
 
     def check(self, collection: tiercel.Collection, acknowledged: Mapping[int, int], *, all_of_it: bool) -> None:
-        """Compare with a collection after a crash; `acknowledged` has how many batches of each writer had returned.
+        """Compare with a collection after a crash; `acknowledged` maps writers to numbers of
+        returned batches.
 
-        The batch that a writer was in the middle of may be there, as a whole. Unless `all_of_it` is promised, the latest ones may
-        be missing. Raises `Wrong`.
+        The batch in progress of each writer may be present, as a whole. Unless `all_of_it` is
+        promised, the latest batches may be missing. Raises `Wrong`.
         """
         found = contents(collection)
         for writer in self.writers:
@@ -140,20 +143,20 @@ class History:
 
 
 def contents(collection: tiercel.Collection) -> State:
-    """All records."""
+    """Read all records."""
     state: State = {}
     for match in collection.scan(include=("text", "metadata", "vector")):
         if match.id in state:
             raise Wrong(f"{match.id} is there twice")
         if match.text is None or match.metadata is None:
-            raise Wrong(f"{match.id} is there in part")
+            raise Wrong(f"{match.id} is only partly present")
         vector = None if match.vector is None else tuple(match.vector.tolist())
         state[match.id] = Record(vector, match.text, match.metadata)
     return state
 
 
 def difference(own: State, before: State, after: State) -> str:
-    """In words, how a state is neither of two."""
+    """Describe how a state differs from both of two."""
     lost = [id_ for id_ in before if id_ not in own and id_ in after]
     others = [id_ for id_, record in own.items() if record not in (before.get(id_), after.get(id_))]
     parts = [id_ for id_, record in own.items() if id_ not in others and record != after.get(id_)]
@@ -163,7 +166,7 @@ def difference(own: State, before: State, after: State) -> str:
 
 
 def check_searches(collection: tiercel.Collection, found: State) -> None:
-    """Searches, counts and gets tell the same as the records themselves."""
+    """Check that searches, counts and gets agree with the records themselves."""
     if len(collection) != len(found) or collection.count() != len(found):
         raise Wrong(f"{len(collection)} and {collection.count()} records counted, {len(found)} found")
     with_vector = {id_ for id_, record in found.items() if record.vector is not None}
@@ -184,7 +187,7 @@ def check_searches(collection: tiercel.Collection, found: State) -> None:
 
 
 def check_that_it_goes_on(collection: tiercel.Collection) -> None:
-    """What is written after a crash is there after closing and opening."""
+    """Check that writes after a crash survive closing and opening."""
     collection.upsert(["probe"], [[1.0] * DIM], ["a probe"], [{"probe": True}])
     collection.close()
     with tiercel.open(collection.path) as again:

@@ -1,8 +1,9 @@
-"""Files from elsewhere, with checksums that are right: what they may do to who opens them.
+"""Files from elsewhere, with correct checksums: what they can do to the process that opens them.
 
-Each mutant is a directory as tiercel writes it with something changed (`mutate.py`), and is used in every way (`subjects.py`) by a
-child that was forked for it. Every answer is one, or an error of tiercel's tree. The child ends by itself, in time, without more
-memory than four times the files, and nothing outside its directory has changed.
+Each mutant is a directory written by tiercel with something changed (`mutate.py`). A child forked
+for it uses it in every way (`subjects.py`). Every call must return a regular answer or raise an
+error of tiercel. The child must end by itself, in time, without more memory than four times the
+files, and change nothing outside its directory.
 """
 
 import os
@@ -24,10 +25,10 @@ from subjects import SUBJECTS, Attempt, Subject, quietly, tree, write
 
 import tiercel
 
-# Seconds of a processor, and of a clock, after which a child is said to hang.
+# Seconds of processor time, and of wall time, after which a child counts as hanging.
 _CPU = 20
 _WALL = 120
-# Memory beyond four times the files that is nobody's fault: allocators take it in pieces.
+# Memory allowed beyond four times the files, because allocators take memory in large pieces.
 _SPARE = 24 << 20
 
 
@@ -39,11 +40,11 @@ class End(NamedTuple):
 
     status: int
     peak: int
-    """Bytes of memory at most."""
+    """Peak memory in bytes."""
     told: str
-    """The first thing that was wrong; nothing if all was well."""
+    """The first problem; empty if all was well."""
     refused: int
-    """Calls that were answered by an error of the tree."""
+    """Calls answered by an error of tiercel."""
     late: bool
 
 
@@ -69,12 +70,12 @@ def hostile(mutants: int, seed: int, bar: Progress) -> Outcome:
 
 
 def _memory() -> str | None:
-    """A directory in memory, if there is one: nothing here is to last."""
+    """Return a directory in memory, if there is one: nothing here must last."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 class Original:
-    """A subject as it was written, and what using it takes."""
+    """An unchanged subject, and the resources that using it takes."""
 
     def __init__(self, subject: Subject, yard: "Yard") -> None:
         self.subject = subject
@@ -91,7 +92,7 @@ class Original:
         return sum(map(len, files.values()))
 
     def judge(self, end: End, files: Tree) -> str:
-        """What is wrong with how a child ended; nothing if nothing is."""
+        """Return what is wrong with how a child ended, or an empty string."""
         if end.late:
             return "hangs"
         if os.WIFSIGNALED(end.status):
@@ -105,7 +106,7 @@ class Original:
 
 
 class Yard:
-    """A directory with one in it for mutants, and files around that nobody may touch."""
+    """A directory with one inside for mutants, surrounded by files that must not be touched."""
 
     def __init__(self, directory: Path) -> None:
         self.inner = directory / "x" / "inner"
@@ -125,7 +126,7 @@ class Yard:
         }
 
     def stray(self) -> str:
-        """What has changed outside of the directory; nothing if nothing has."""
+        """Return what has changed outside the directory, or an empty string."""
         now = self._around()
         changed = sorted(name for name in {*now, *self.around} if now.get(name) != self.around.get(name))
         if changed:
@@ -134,7 +135,7 @@ class Yard:
         return f"wrote outside of its directory: {changed}" if changed else ""
 
     def make(self, subject: Subject) -> Tree:
-        """What a subject looks like. A child makes it, so that this process stays as it is, without threads."""
+        """Make the files of a subject, in a child, so that this process stays without threads."""
         self._empty()
         end = self._fork(lambda _: subject.make(self.place), None)
         if end.status or end.told:
@@ -175,7 +176,7 @@ class Yard:
 
 
 def _panic(printed: int) -> str:
-    """What a child printed of a panic of Rust, even one that was caught and became an error."""
+    """Return the Rust panic that a child printed, even one that was caught and became an error."""
     with os.fdopen(printed, "rb") as file:
         file.seek(0)
         lines = file.read().decode(errors="replace").splitlines()
@@ -184,7 +185,7 @@ def _panic(printed: int) -> str:
 
 
 def _listen(reads: int) -> tuple[str, bool]:
-    """What a child says until it ends, and whether it does not."""
+    """Read what a child reports until it ends, and whether it hangs."""
     told, until = b"", time.monotonic() + _WALL
     while True:
         ready, _, _ = select.select([reads], [], [], max(until - time.monotonic(), 0))
@@ -197,7 +198,7 @@ def _listen(reads: int) -> tuple[str, bool]:
 
 
 def _child(work: _Work, address_space: int | None, writes: int) -> None:
-    """The life of a child."""
+    """Run a child from start to end."""
     refused = 0
 
     def attempt(call: Callable[[], Any]) -> Any:
@@ -210,14 +211,14 @@ def _child(work: _Work, address_space: int | None, writes: int) -> None:
 
     wrong = ""
     try:
-        # To find the names of what is on the stack takes more memory than all else.
+        # Finding the names for a backtrace takes more memory than everything else.
         os.environ["RUST_BACKTRACE"] = "0"
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_CPU, (_CPU, _CPU + 1))
         if address_space is not None:
             resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
         quietly(lambda: work(attempt))
-    # A panic is no Exception.
+    # A panic is not an Exception.
     except BaseException as error:  # noqa: BLE001
         where = traceback.extract_tb(error.__traceback__)[-1]
         wrong = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
@@ -225,11 +226,11 @@ def _child(work: _Work, address_space: int | None, writes: int) -> None:
     if wrong:
         lines.append(f"wrong: {' '.join(wrong.split())[:300]}")
     os.write(writes, "\n".join(lines).encode())
-    # Without the destructors of the interpreter, which are the parent's.
+    # Exit without the destructors of the interpreter, which belong to the parent.
     os._exit(0)
 
 
 def _address_space() -> int:
-    """Bytes of address space that this process has had at most."""
+    """Peak address space of this process in bytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmPeak")), 0)

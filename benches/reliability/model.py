@@ -1,4 +1,4 @@
-"""The state machine of `tests/collection/collection_machine.py` for as many steps as wanted."""
+"""The state machine of `tests/collection/collection_machine.py`, for any number of steps."""
 
 import sys
 from pathlib import Path
@@ -19,14 +19,14 @@ LENGTH = 50
 
 
 class Large(Machine):
-    """Enough vectors for a graph."""
+    """A machine with enough vectors for a graph."""
 
     def __init__(self) -> None:
         super().__init__(many=True)
 
 
 def model(steps: int, seed_: int, progress: Progress) -> Outcome:
-    """Make steps until there are so many; a few sequences are of a large collection."""
+    """Run at least `steps` steps; a few sequences use a large collection."""
     outcome = Outcome("model", seed_, counts={"steps": 0, "sequences": 0})
 
     def stepped() -> None:
@@ -48,7 +48,7 @@ def model(steps: int, seed_: int, progress: Progress) -> Outcome:
         try:
             run_state_machine_as_test(seed(seed_ * 1_000_000 + number)(machine), settings=drawn)
         except Exception as error:  # noqa: BLE001
-            # What hypothesis says at length has the shortest sequence that fails.
+            # The notes of hypothesis contain the shortest sequence that fails.
             notes = "\n".join(getattr(error, "__notes__", []))
             outcome.failures.append(f"seed {seed_}, {number}: {type(error).__name__}: {error}\n{notes}")
         outcome.count("sequences", examples)

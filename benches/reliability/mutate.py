@@ -1,4 +1,4 @@
-"""Changes of files by somebody who knows what they hold."""
+"""Changes of files by an attacker who knows the formats."""
 
 import random
 import re
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from formats import Piece, pieces
 
 Tree = dict[str, bytes]
-"""The files of a directory, by their paths in it."""
+"""The files of a directory, by relative path."""
 
-# What stands in files as text, and what it may be replaced with, of any length: it is cut to the length of the other.
+# Texts in files and their replacements, of any length: each is cut to the length of the original.
 _TEXTS = re.compile(rb'"[a-z_]+":\s?[^,}]{1,40}|index-\d+|text-\d+|\{"[^}]{2,200}\}|(?:[\w ]{4,32})')
 _HOSTILE = [
     b"../../canary/file",
@@ -27,13 +27,13 @@ _HOSTILE = [
 
 
 def parts(tree: Mapping[str, bytes]) -> dict[str, list[Piece]]:
-    """The pieces of all files of a directory that have any."""
+    """Return the pieces of all files of a directory that have any."""
     found = {name: pieces(data) for name, data in tree.items()}
     return {name: each for name, each in found.items() if each}
 
 
 def mutated(tree: Mapping[str, bytes], parts: Mapping[str, list[Piece]], rng: random.Random) -> tuple[str, Tree]:
-    """A copy of a directory in which something is not as it was, and what that is."""
+    """Return a copy of a directory with some changes, and a description of them."""
     files = dict(tree)
     name = rng.choice(sorted(parts))
     if rng.random() < 0.03:
@@ -43,7 +43,7 @@ def mutated(tree: Mapping[str, bytes], parts: Mapping[str, list[Piece]], rng: ra
     data, found = bytearray(files[name]), parts[name]
     told = []
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
-        # The few large things are as interesting as the many small ones.
+        # Choose kinds equally: the few large pieces are as interesting as the many small ones.
         kind = rng.choice(sorted({piece.kind for piece in found}))
         piece = rng.choice([piece for piece in found if piece.kind == kind])
         told.append(_change(data, piece, found, rng))
@@ -76,7 +76,7 @@ def _change(data: bytearray, piece: Piece, found: list[Piece], rng: random.Rando
 
 def _number(data: bytearray, piece: Piece, rng: random.Random) -> str:
     size = piece.end - piece.start
-    # Counts and lengths stand where a piece begins.
+    # Counts and lengths are at the beginning of a piece.
     reach = min(size, rng.choice([32, 128, size, size]))
     width = min(rng.choice([1, 2, 4, 8]), size)
     at = piece.start + min(rng.randrange(reach), size - width)
@@ -107,7 +107,7 @@ def _text(data: bytearray, piece: Piece, rng: random.Random) -> str:
         return _number(data, piece, rng)
     text = rng.choice(texts)
     new = rng.choice(_HOSTILE)[: text.end() - text.start()]
-    # Names and numbers keep their length, so that what counts them stays right.
+    # Names and numbers keep their length, so that counts of them stay correct.
     data[text.start() : text.start() + len(new)] = new
     return f"{bytes(new[:20])!r} at {text.start()}"
 

@@ -1,16 +1,16 @@
-"""What a command tells at its end."""
+"""The result of a command."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
-# Takes how much is done, and of how much.
+# Receives how much is done, and of how much.
 Progress: TypeAlias = Callable[[int, int], None] | None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What was done, and what went wrong."""
+    """What was done, and what failed."""
 
     name: str
     seed: int
@@ -23,11 +23,11 @@ class Outcome:
         self.counts[what] = self.counts.get(what, 0) + more
 
     def judge_plant(self, plant: str) -> None:
-        """Failures are what was wanted: having found none is one."""
+        """Failures are expected here: having found none is a failure."""
         found, self.failures = self.failures, []
         self.counts["caught"] = len(found)
         if not found:
-            self.failures.append(f"the planted mistake, {plant}, was not found")
+            self.failures.append(f"the planted bug, {plant}, was not found")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

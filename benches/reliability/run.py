@@ -1,4 +1,4 @@
-"""Tests of what lasts, as long as wanted; docs/design/reliability.md says what each of them shows.
+"""Reliability tests of any length; docs/design/reliability.md explains what each of them shows.
 
 python benches/reliability/run.py COMMAND [--seed N] [--json]
 """
@@ -45,7 +45,7 @@ def run_fail(given: Given, bar: Progress) -> Outcome:
 
 
 def run_model(given: Given, bar: Progress) -> Outcome:
-    # The others do without hypothesis.
+    # The other commands do not need hypothesis.
     from model import model
 
     return model(given.steps, given.seed, bar)
@@ -56,7 +56,7 @@ def run_soak(given: Given, bar: Progress) -> Outcome:
 
 
 def run_hostile(given: Given, bar: Progress) -> Outcome:
-    # The others do without fork.
+    # The other commands do not need fork.
     from hostile import hostile
 
     return hostile(given.mutants, given.seed, bar)
@@ -75,8 +75,8 @@ def crash_options(given: Given) -> crashes.Options:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The words of the command line."""
-    top = argparse.ArgumentParser(prog="run.py", description="Tests of what lasts, as long as wanted.")
+    """Build the parser of the command line."""
+    top = argparse.ArgumentParser(prog="run.py", description="Reliability tests of any length.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(name: str, help: str, run: Run, **sizes: int) -> argparse.ArgumentParser:
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
         for size, default in sizes.items():
             command.add_argument(f"--{size}", type=int, default=default, metavar="N", help=f"(default: {default:,})")
         command.add_argument(
-            "--seed", type=int, default=1, metavar="N", help="another one draws other cases (default: 1)"
+            "--seed", type=int, default=1, metavar="N", help="a different one draws different cases (default: 1)"
         )
         command.add_argument("--json", action="store_true", help="print the outcome as JSON")
         command.set_defaults(run=run)
@@ -92,10 +92,10 @@ def parser() -> argparse.ArgumentParser:
 
     add("crash", "power cuts of a simulated disk at every operation; needs cargo", run_crash, images=100_000)
     add("flip", "every bit flipped, every file cut at every length; with --every 9, each ninth byte", run_flip, every=1)
-    add("fail", "every operation of a simulated disk fails once and for ever; needs cargo", run_fail)
-    add("model", "any sequence of calls beside a dictionary and numpy; needs hypothesis", run_model, steps=100_000)
-    add("soak", "threads that do everything at once, and what they take", run_soak, seconds=60, threads=8)
-    add("hostile", "files changed by somebody who makes their checksums right again", run_hostile, mutants=100_000)
+    add("fail", "every operation of a simulated disk fails, once and for good; needs cargo", run_fail)
+    add("model", "random calls, compared with a dictionary and numpy; needs hypothesis", run_model, steps=100_000)
+    add("soak", "threads that do everything at once, and their memory and open files", run_soak, seconds=60, threads=8)
+    add("hostile", "files changed by an attacker who corrects their checksums", run_hostile, mutants=100_000)
     kill = add("kill", "kill a process that writes", run_kill, rounds=300)
     cut = add("power-cut", "cut the power of a real disk; needs root and loop devices", run_power_cut, rounds=100)
     add_crash_options(kill)
@@ -103,27 +103,27 @@ def parser() -> argparse.ArgumentParser:
     cut.add_argument(
         "--plant",
         choices=["early", "no-sync"],
-        help="a mistake that must be found: early, acknowledged before it is on disk; no-sync, nothing is synced (by strace)",
+        help="a planted bug that must be found: early, acknowledged before it is on disk; no-sync, nothing is synced (by strace)",
     )
     kill.set_defaults(plant=None)
     return top
 
 
 def add_crash_options(command: argparse.ArgumentParser) -> None:
-    """What `kill` and `power-cut` have in common."""
+    """Add the options that `kill` and `power-cut` share."""
     command.add_argument(
         "--durability",
         choices=["always", "interval", "none"],
         default="always",
-        help="what the writer opens with; judged by what that promises",
+        help="durability of the writer; the checks follow its promise",
     )
     command.add_argument("--keep", type=Path, metavar="DIR", help="copy collections that are found wrong into DIR")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if all was well, 1 if not."""
+    """Run one command; return 0 if all was well, 1 if not."""
     given = parser().parse_args(words)
-    # Ended from outside, it still cleans up.
+    # Clean up even if terminated from outside.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began = time.monotonic()
     with progress(given.command) as bar:

@@ -1,9 +1,11 @@
-"""Threads that do everything at once to one collection; each knows what its own records hold, so any mix-up shows.
+"""Threads that do everything at once to one collection; each knows the content of its records, so
+any mix-up shows.
 
-Memory and files are counted by the system: the resident set of this process and its open files, sampled every quarter of a second. The
-number of records is constant but for a few that are just being replaced, so whatever grows between the middle of the run and its end
-is a leak. What the allocator and the checkpoints take for a moment goes up and down; so the medians of the third and the last quarter
-are compared, and only of runs of half a minute and more.
+Memory and files are counted by the system: the resident set of this process and its open files,
+sampled every quarter of a second. The number of records is constant except for a few that are just
+being replaced, so any growth between the middle of the run and its end is a leak. Memory that the
+allocator and checkpoints take for a moment goes up and down. Therefore the medians of the third and
+the last quarter are compared, and only in runs of at least half a minute.
 """
 
 import os
@@ -27,9 +29,9 @@ OWN = 400
 SAMPLED = 0.25
 # The share by which the resident set may grow from the third quarter to the last.
 GROWTH = 0.05
-# Samples that there must be: one for each quarter of the run.
+# Minimum number of samples: one for each quarter of the run.
 QUARTERS = 4
-# Samples without which memory has not settled: half a minute.
+# Minimum number of samples for memory to settle: half a minute.
 SETTLED = 120
 
 
@@ -49,7 +51,7 @@ class Own:
         return f"{self.number}-{slot}"
 
     def vector(self, slot: int, version: int) -> np.ndarray:
-        """Each record has a direction of its own, and each version is a little off it."""
+        """Each record has its own direction, and each version deviates a little from it."""
         vector = np.random.default_rng([self.number, slot]).standard_normal(DIM, dtype=np.float32)
         vector[0] += np.float32(version % 1024) / np.float32(4096)
         return vector
@@ -65,7 +67,7 @@ class Own:
             self.wrong.append(f"thread {self.number}: {what}")
 
     def whole(self, match: tiercel.Match, what: str) -> None:
-        """A match, of any thread's, is one record in one version; one of this thread's in the latest."""
+        """Check that any thread's match is one record in one version, and ours in the latest."""
         metadata = match.metadata or {}
         owner, slot, version = (metadata.get(name, -1) for name in ("owner", "slot", "version"))
         text = f"owner{owner} record{owner}x{slot} version{version}"
@@ -111,7 +113,7 @@ class Own:
                 continue
             self.whole(match, "get")
             same = np.array_equal(match.vector, self.vector(slot, self.versions[slot]))
-            self.expect(same, f"get: the vector of {match.id} is another")
+            self.expect(same, f"get: the vector of {match.id} differs")
 
     def by_vector(self) -> None:
         slot = self.rng.randrange(OWN)
@@ -186,7 +188,7 @@ class Own:
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Resident memory of this process in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -195,10 +197,10 @@ def open_files() -> int:
 
 
 def soak(seconds: int, threads: int, seed: int, progress: Progress) -> Outcome:
-    """Run the threads, watch memory and files meanwhile."""
+    """Run the threads, and watch memory and open files."""
     outcome = Outcome("soak", seed)
     if sys.platform != "linux":
-        outcome.skipped = "memory and files are counted by what Linux says"
+        outcome.skipped = "memory and open files are counted on Linux only"
         return outcome
     directory = Path(tempfile.mkdtemp(prefix="tiercel-"))
     try:
@@ -221,7 +223,7 @@ def soak(seconds: int, threads: int, seed: int, progress: Progress) -> Outcome:
 
 
 def watch(owners: list[Own], seconds: int, progress: Progress) -> list[tuple[int, int]]:
-    """Run the threads; gives the resident set and the number of open files, time after time."""
+    """Run the threads; return samples of the resident set and the number of open files."""
     began = time.monotonic()
     workers = [threading.Thread(target=owner.run, args=(began + seconds,), daemon=True) for owner in owners]
     for worker in workers:
@@ -238,7 +240,7 @@ def watch(owners: list[Own], seconds: int, progress: Progress) -> list[tuple[int
 
 
 def judge(outcome: Outcome, owners: list[Own], samples: list[tuple[int, int]]) -> None:
-    """Count, and say what grew."""
+    """Count, and report what grew."""
     for owner in owners:
         outcome.failures += owner.wrong
         for name, count in owner.calls.items():

@@ -1,4 +1,4 @@
-"""What a hostile file is put in the place of: directories as tiercel writes them, and everything that can be done with one."""
+"""Directories written by tiercel that hostile files replace, and every possible use of them."""
 
 import lzma
 import math
@@ -18,7 +18,7 @@ from tiercel.cache import Cache, Files, Memory, Store
 
 OLD = Path(__file__).parents[2] / "tests" / "data"
 
-# Does one thing, and counts an error of the tree as an answer.
+# Do one thing, and count an error of tiercel as an answer.
 Attempt: TypeAlias = Callable[[Callable[[], Any]], Any]
 
 
@@ -27,9 +27,9 @@ class Subject(NamedTuple):
 
     name: str
     make: Callable[[Path], None]
-    """Write one where nothing is."""
+    """Write one to a missing directory."""
     use: Callable[[Path, Attempt], None]
-    """Do everything with one; whatever is written must be in it or in a directory `aside` beside it."""
+    """Use one in every way; all writes must be in it or in a directory `aside` beside it."""
 
 
 class WrongAnswerError(Exception):
@@ -43,13 +43,13 @@ def expect(right: bool, what: str) -> None:
 
 
 def tree(directory: Path) -> Tree:
-    """The files of a directory."""
+    """Read the files of a directory."""
     files = (path for path in sorted(directory.rglob("*")) if path.is_file())
     return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
 def write(files: Tree, directory: Path) -> None:
-    """Put files into a directory."""
+    """Write files to a directory."""
     for name, data in files.items():
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def _logged(path: Path) -> None:
             collection.upsert(**_records(0, 60))
             collection.update_metadata(["id-3"], [{"number": 1}])
             collection.delete(["id-4"])
-            # As a process that is killed leaves it: all of it is in the log.
+            # As a killed process leaves it: everything is in the log.
             write({name: data for name, data in tree(source).items() if name != "LOCK"}, path)
 
 
@@ -210,7 +210,7 @@ def _files(path: Path) -> None:
     with Files(path, 8 << 20, level=3) as files:
         files.update(_values())
         files["same"] = _values()["key 5"]
-        # So large that it has a file of its own.
+        # Large enough for a file of its own.
         files["large"] = files["as large"] = random.Random(3).randbytes(20_000)
 
 
@@ -291,7 +291,7 @@ SUBJECTS = [
 
 
 def quietly(use: Callable[[], None]) -> None:
-    """Do something whose warnings nobody wants to see."""
+    """Run something and suppress its warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         use()

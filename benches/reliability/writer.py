@@ -1,8 +1,9 @@
-"""The process that is to be killed: threads that write without end and say so after each batch.
+"""The process to be killed: threads that write without end and report each batch.
 
-    python benches/reliability/writer.py DIRECTORY DURABILITY SEED SLOTS SYNCS FIRST...
+python benches/reliability/writer.py DIRECTORY DURABILITY SEED SLOTS SYNCS FIRST...
 
-FIRST is the number of the first batch of each thread. After a batch a line `thread batch` goes to stdout.
+FIRST is the number of the first batch of each thread. After each batch, a line `thread batch` is
+written to stdout.
 """
 
 import contextlib
@@ -26,7 +27,7 @@ def write(collection: tiercel.Collection, writer: Writer, first: int) -> None:
 
 
 def main() -> None:
-    """Start the threads; a disk that is gone ends them."""
+    """Start the threads; they end when the disk is gone."""
     path, durability, seed, slots, syncs, *firsts = sys.argv[1:]
     collection = tiercel.open(path, dim=DIM, durability=durability)
     for number, first in enumerate(firsts):

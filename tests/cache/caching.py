@@ -1,4 +1,4 @@
-"""What tests of the cache share."""
+"""Helpers that tests of the cache share."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ SECOND = 10**9
 
 
 class Clock:
-    """Time that a test sets."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000 * SECOND
@@ -21,7 +21,7 @@ class Clock:
 
 
 class Counted:
-    """A loader that counts."""
+    """A loader that counts its calls."""
 
     def __init__(self, load: Callable[[Any], Any] = lambda key: f"loaded {key}") -> None:
         self.load = load
@@ -33,7 +33,7 @@ class Counted:
 
 
 class Gate:
-    """A loader that says when it has begun and goes on when it may."""
+    """A loader that signals its start and waits for permission to continue."""
 
     def __init__(self, load: Callable[[Any], Any] = lambda key: f"loaded {key}") -> None:
         self.load = load

@@ -22,7 +22,7 @@ def cache(clock: Clock) -> Iterator[Cache]:
 
 @pytest.fixture
 def shelf() -> Iterator[Shelf]:
-    """What is outside, and fails as it is told."""
+    """A simulated outside service that fails on command."""
     shelf = Shelf()
     yield shelf
     shelf.release()

@@ -1,4 +1,4 @@
-"""What tests of the embedding cache share: an embedder that remembers, and the least of a tier."""
+"""Helpers for tests of the embedding cache: an embedder that records calls, and a minimal tier."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Embedder:
-    """Remembers what it was asked for, and may be stopped on the way."""
+    """An embedder that records its texts, and can be paused."""
 
     dim = 8
     fingerprint = "model"
@@ -29,7 +29,7 @@ def vector(text: str) -> list[float]:
 
 
 class Tier(dict[bytes, bytes]):
-    """The least that a tier has."""
+    """A minimal tier."""
 
     def get_many(self, keys: Iterable[bytes]) -> list[bytes | None]:
         return [self.get(key) for key in keys]

@@ -1,4 +1,4 @@
-"""Threads that run one at a time and change places where chance says, so that a run can be had again."""
+"""Threads that run one at a time and switch at random, in an order that can be repeated."""
 
 import random
 import sys
@@ -25,10 +25,11 @@ class Task:
 
 
 class Scheduler:
-    """Runs tasks, of which one has its turn, and gives it to another at a place now and then.
+    """Run tasks one at a time, and switch between them at random places.
 
-    Places are the ends of each lock, the calls of `place`, and with `lines` each line of the cache. `stay` is how often the turn does not change at a place:
-    few changes in the right places find more than many.
+    Places are both ends of each lock, the calls of `place`, and with `lines` each line of the
+    cache. `stay` is the probability of no switch at a place: a few switches at the right places
+    find more than many.
     """
 
     def __init__(self, seed: int, *, stay: float, lines: bool) -> None:
@@ -41,7 +42,7 @@ class Scheduler:
         self._stuck = False
 
     def run(self, works: list[Callable[[], Any]]) -> None:
-        """Run all to their end, and raise what the first of them raised."""
+        """Run all tasks to their end, and raise the error of the first that failed."""
         tasks = [Task(work) for work in works]
         for task in tasks:
             thread = threading.Thread(target=self._run, args=(task,), daemon=True)
@@ -57,7 +58,7 @@ class Scheduler:
                 raise task.error
 
     def place(self, waits_for: Callable[[], bool] | None = None) -> None:
-        """Another task may have its turn; the one that calls goes on when something holds."""
+        """Let another task run; the calling one continues once `waits_for` is true."""
         me = self._tasks.get(threading.get_ident())
         if me is None:
             return
@@ -75,7 +76,7 @@ class Scheduler:
             sys.settrace(self._trace)
         try:
             task.work()
-        except BaseException as error:  # noqa: BLE001 - it is raised where they are run
+        except BaseException as error:  # noqa: BLE001 - raised again by `run`
             task.error = error
         sys.settrace(None)
         task.is_over = True
@@ -98,7 +99,7 @@ class Scheduler:
         return self._trace
 
     def as_threading(self) -> Any:
-        """What the modules of the cache use of `threading`."""
+        """A replacement for the parts of `threading` that the cache uses."""
         scheduler = self
 
         class Lock:
@@ -127,7 +128,7 @@ class Scheduler:
         return SimpleNamespace(Lock=Lock, RLock=lambda: Lock(again=True))
 
     def as_gate(self) -> Any:
-        """What stands for `Gate`."""
+        """A replacement for `Gate`."""
         scheduler = self
 
         class Gate:

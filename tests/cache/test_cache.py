@@ -1,4 +1,4 @@
-"""The cache: a mapping over tiers that may forget, and never gives what was replaced, deleted, invalidated or is past its time."""
+"""The cache: a mapping over tiers that may forget, and never returns outdated or expired values."""
 
 import asyncio
 import multiprocessing
@@ -26,7 +26,7 @@ MEMORY = Memory(MIB)
 
 @pytest.fixture
 def two(tmp_path: Path, clock: Clock) -> Iterator[Cache]:
-    """A small memory above a store."""
+    """A small memory tier above a store."""
     with Cache([Memory(4096), Store(tmp_path / "store", MIB)], clock=clock) as made:
         yield made
 
@@ -36,7 +36,7 @@ def tier_stats(cache: Cache, at: int) -> Any:
 
 
 class TestCacheIsAMapping(mapping_tests.BasicTestMappingProtocol):
-    """What CPython asks of every mapping."""
+    """CPython's tests of mappings."""
 
     type2test: Any = staticmethod(lambda: Cache([Memory(MIB)]))
 
@@ -45,7 +45,7 @@ class TestCacheIsAMapping(mapping_tests.BasicTestMappingProtocol):
 
 
 class TestTwoTiersAreAMapping(TestCacheIsAMapping):
-    """The same over a memory that holds next to nothing."""
+    """The same over a memory tier that holds next to nothing."""
 
     @pytest.fixture(autouse=True)
     def _stores(self, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_value_leaves_with_pop_and_its_default_is_for_all_that_is_not_there(tw
 
 
 class Aging(Clock):
-    """Time that passes whenever somebody looks."""
+    """A clock that advances at each look."""
 
     def __call__(self) -> int:
         self.pass_seconds(1)
@@ -382,7 +382,7 @@ def test_optimize_removes_what_is_old_and_exchanges_the_rest(two: Cache, clock: 
     assert moved.promoted_bytes > 300
     assert two._name(wanted) in first
     assert len(first) <= before
-    assert len(two) == 60, "what changed places is still there"
+    assert len(two) == 60, "moved values are still present"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A tier says what kind of tier another directory is of."""
+"""A tier reports which kind of tier another directory belongs to."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What happens to a cache when callers are cancelled, processes fork or crash, and threads or room run out."""
+"""A cache when callers are cancelled, processes fork or crash, and threads or room run out."""
 
 import asyncio
 import multiprocessing
@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 
 def hold_first_write(cache: Cache) -> tuple[threading.Event, threading.Event]:
-    """The next write of a cache stops before it begins; events for that it has, and that it may go on."""
+    """Pause the next write of a cache before it begins; return events for the pause and its end."""
     stack = cache._shared.stack
     write, begun, may_go = stack.write, threading.Event(), threading.Event()
 
@@ -184,7 +184,7 @@ def test_a_copy_that_a_crash_left_below_never_comes_up(tmp_path: Path) -> None:
         old = first[name]
         cache["key"] = "new" * 100
     with Store(tmp_path / "two", MIB) as second:
-        second[name] = old  # the deletion there was not synced
+        second[name] = old  # the deletion in this tier was not synced
     with opened() as cache:
         for filler in range(200):
             cache[str(filler)] = bytes(400)
@@ -392,7 +392,7 @@ def test_every_kind_of_tier_together_survives_a_restart(tmp_path: Path) -> None:
     with opened() as cache:
         found = {key: cache.get(key) for key in values}
         assert all(found[key] in {None, value} for key, value in values.items())
-        assert found["large"] == values["large"], "only what is outside has room for it"
+        assert found["large"] == values["large"], "only the outside tier has room for it"
         assert sum(value is not None for value in found.values()) > 100
         assert cache.invalidate()
     with opened() as cache:

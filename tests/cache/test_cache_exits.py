@@ -1,4 +1,4 @@
-"""What a process leaves behind in the tiers of a cache that it never closed, however it ends."""
+"""What a process leaves in the tiers of a cache that it never closed, however the process ends."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ import tiercel
 from tiercel.cache import Cache, Files, Memory, Store, Wrapped
 from tiercel.cache.values import Codec
 
-# A program that is killed or ends after it has said "done"; `{end}` is how.
+# A program that is killed or ends after it printed "done"; `{end}` says how.
 PROGRAM = """
 import os, signal, sys, threading, time
 from tiercel.cache import Cache, Files, Memory, Store
@@ -151,7 +151,7 @@ def test_a_child_of_multiprocessing_loses_nothing(tmp_path: Path, method: str) -
     assert found(tmp_path / "cache", "store") == 100
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not limited so")
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit of descriptors")
 def test_a_store_without_descriptors_keeps_what_is_on_disk(tmp_path: Path) -> None:
     import resource
 
@@ -178,7 +178,7 @@ def test_what_is_put_is_in_the_next_tier_after_settling(tmp_path: Path) -> None:
             cache.wait_idle()
             below = cache.stats()["tiers"][1]
             assert (below["written"], below["demoted"], below["waiting"]) == (expected, 0, 0)
-            # One more is the record of the namespace.
+            # One more entry is the record of the namespace.
             assert below["own"]["entries"] == expected + 1
 
 
@@ -212,7 +212,7 @@ def test_two_who_write_a_key_come_in_one_order_to_both_tiers(tmp_path: Path) -> 
         def enqueued(name: bytes, data: bytes | None, *, through: bool = False) -> None:
             if data is not None and not begun.is_set():
                 begun.set()
-                # Whoever comes now has to wait: the first tier has the value, and the queue has not.
+                # Later writers must wait: the first tier has the value, but the queue does not.
                 later = threading.Thread(target=cache.put, args=("a", 2))
                 later.start()
                 later.join(0.05)

@@ -1,4 +1,4 @@
-"""Directories and tiers of a cache that come from elsewhere: nothing that is not ours is touched, and damage stays where it is."""
+"""Hostile directories and tiers: foreign files stay untouched, and damage stays contained."""
 
 import json
 import os
@@ -86,7 +86,7 @@ def test_a_record_with_the_largest_numbers_can_be_counted_on(tmp_path: Path) -> 
             assert cache["a"] == number
             assert cache.invalidate_tags("a")
             with warnings.catch_warnings():
-                # Larger ones than these are not believed.
+                # Larger ones than these are not accepted.
                 warnings.simplefilter("ignore")
                 assert cache.invalidate()
             assert "a" not in cache
@@ -117,7 +117,7 @@ def test_a_value_that_is_larger_than_its_tier_is_refused_and_not_unpacked(tmp_pa
         with make(tmp_path / make.__name__, 16 << 20, level=3) as tier:
             assert tier.put("a", value)
             assert tier["a"] == value
-        # Its file is small, and the value is not.
+        # Its file is small, but the value is not.
         with make(tmp_path / make.__name__, 1 << 20, level=3) as tier:
             assert tier.get("a") is None
 
@@ -209,7 +209,7 @@ def test_files_that_say_they_are_huge_take_no_memory(make: Any, tmp_path: Path) 
 
 
 def tree(directory: Path) -> dict[str, Any]:
-    """Everything that is in a directory."""
+    """Read everything in a directory."""
     found: dict[str, Any] = {}
     for path in sorted(directory.rglob("*")):
         content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
@@ -237,7 +237,7 @@ def test_a_tier_begins_in_no_directory_with_something_else_in_it(
     make: Any, name: str, content: bytes, tmp_path: Path
 ) -> None:
     if name == "log-1" and not content:
-        # What a crash leaves of a tier that begins.
+        # A crash can leave this of a new tier.
         return
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_bytes(content)
@@ -260,7 +260,7 @@ def test_a_tier_begins_where_there_is_nothing(make: Any, tmp_path: Path) -> None
 def filled(make: Callable[[Path, int], PersistentTier], directory: Path) -> None:
     with make(directory, 1 << 20) as tier:
         tier["a"] = b"value"
-        # So large that it has a file of its own.
+        # Large enough for a file of its own.
         tier["large"] = random.Random(1).randbytes(20_000)
 
 
@@ -357,7 +357,7 @@ def test_files_that_are_private_stay_so(make: Any, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.skipif(os.name != "posix", reason="an open file that can be removed")
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed")
 @pytest.mark.parametrize("make", TIERS)
 def test_a_tier_whose_lock_was_taken_away_writes_nothing_more(make: Any, tmp_path: Path) -> None:
     with make(tmp_path, 1 << 20) as first:

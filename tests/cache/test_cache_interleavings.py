@@ -1,4 +1,4 @@
-"""Any order in which threads and coroutines take their turns: nobody ever reads what was written or loaded before a write that has returned."""
+"""In any order of threads and coroutines, no read returns a value older than a completed write."""
 
 import random
 from collections.abc import Callable
@@ -27,27 +27,27 @@ LOCKED = [
 
 
 class History:
-    """What was written and loaded, when, by a clock that goes on with each call."""
+    """All writes and loads, with times of a clock that advances with each call."""
 
     def __init__(self) -> None:
         self.now = 0
         self.writes: dict[str, list[tuple[int, int, int]]] = {key: [] for key in KEYS}
         """Number, beginning and end of each write that has returned."""
         self.made: dict[int, tuple[int, int | None]] = {}
-        """Of each value by its number, the beginning of its write or load, and for a write the end."""
+        """For each value, by number: the beginning of its write or load, and the end of a write."""
 
     def tick(self) -> int:
         self.now += 1
         return self.now
 
     def check(self, key: str, value: Any, begun: int) -> None:
-        """A read that began then gave this."""
+        """Check a read of `value` that began at `begun`."""
         if value is None:
             return
         number = value[0]
         made, ended = self.made[number]
         for other, first, last in self.writes[key]:
-            # What is loaded comes from before a write that begins after the load, whenever the load ends.
+            # A loaded value is older than any write that begins after the load began.
             later = first > made if ended is None else first > ended and other != number
             assert not (later and last < begun), (
                 f"{key}: {number} of {made} is read at {begun}, after a write at {first} to {last}"
@@ -55,7 +55,7 @@ class History:
 
 
 class Caller:
-    """What a thread or a coroutine does with the cache."""
+    """A thread or coroutine that uses the cache."""
 
     def __init__(self, cache: Cache, history: History, clock: Clock, seed: int, steps: int) -> None:
         self.cache, self.history, self.clock, self.steps = cache, history, clock, steps
@@ -63,7 +63,7 @@ class Caller:
 
     def run(self) -> None:
         for _ in range(self.steps):
-            # What fails for one fails for those who wait for it.
+            # A failure of one caller is a failure of those that wait for it.
             with suppress(OSError, tiercel.DeadlineExceededError):
                 self.chance.choice(STEPS)(self, self.chance.choice(KEYS))
 
@@ -75,7 +75,7 @@ class Caller:
     def write(self, key: str) -> None:
         begun = self.history.tick()
         number, value = self.value()
-        # Until it has returned nobody can tell what comes before it.
+        # Until it has returned, no value is known to be older.
         self.history.made[number] = begun, 1 << 60
         self.cache.put(key, value, ttl=self.chance.choice([None, 1]))
         ended = self.history.tick()
@@ -135,7 +135,7 @@ class Caller:
             self.history.check(key, value, begun)
 
     def fill(self, _: str) -> None:
-        # What drives others out.
+        # Evict other values.
         self.cache.put(f"filler {self.chance.randrange(4)}", bytes(700))
 
     def wait(self, _: str) -> None:
@@ -159,7 +159,7 @@ STEPS: list[Callable[[Caller, str], None]] = [
 
 
 def run(coroutine: Any) -> Any:
-    """A coroutine that waits for nothing but what is done in its place, see `patch`."""
+    """Run a coroutine that never waits, because `patch` runs its work inline."""
     try:
         coroutine.send(None)
     except StopIteration as end:
@@ -168,7 +168,7 @@ def run(coroutine: Any) -> Any:
 
 
 def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
-    """Have the cache use the scheduler's locks. What coroutines have done on threads is done in their place, between two places."""
+    """Use the scheduler's locks, and run thread work of coroutines inline, between two places."""
     threading = scheduler.as_threading()
     for name in LOCKED:
         module = import_module(f"tiercel.{name}")
@@ -189,12 +189,12 @@ def patch(patched: pytest.MonkeyPatch, scheduler: Scheduler) -> None:
     patched.setattr(execution, "LoopWaiter", lambda _: waiting.ThreadWaiter())
     loop = type("Loop", (), {"is_closed": lambda _: False})()
     patched.setattr(execution, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
-    # Its work is done by the callers.
+    # The callers do its work.
     patched.setattr(mover.Mover, "notify", lambda *_: None)
 
 
 def with_places(tier: Any, scheduler: Scheduler) -> Any:
-    """A tier whose calls take their time."""
+    """Return a tier whose calls can be interrupted by other tasks."""
 
     def slow(method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
@@ -210,7 +210,7 @@ def with_places(tier: Any, scheduler: Scheduler) -> Any:
 
 
 def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps: int = 8) -> int:
-    """One run; the number of its places."""
+    """Do one run; return the number of its places."""
     chance = random.Random(seed)
     scheduler = Scheduler(seed, stay=chance.choice([0.2, 0.7, 0.95] if not lines else [0.7, 0.95, 0.99]), lines=lines)
     with pytest.MonkeyPatch.context() as patched:
@@ -227,7 +227,7 @@ def try_one(seed: int, directory: Path, *, lines: bool, callers: int = 4, steps:
             scheduler.run([Caller(cache, history, clock, seed * 100 + at, steps).run for at in range(callers)])
             stack = cache._shared.stack
             stack.drain()
-            # No tier has what is outdated, be it hidden by the tiers above.
+            # No tier may have an outdated value, even hidden by the tiers above.
             for above in [None, *stack.tiers[:-1]]:
                 if above is not None:
                     above.backend.clear()

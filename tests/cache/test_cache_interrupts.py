@@ -1,4 +1,4 @@
-"""An exception at any place of a call leaves the cache as it was before or would be after, or without the key, and never holds anything up."""
+"""An exception at any place of a call leaves a key old, new or absent, and blocks nothing."""
 
 import asyncio
 import signal
@@ -25,7 +25,7 @@ LARGE = 4000
 
 
 def wait_for_jobs(of: pool.Pool) -> None:
-    """What was begun on a thread is done, whoever wanted it: wait until all threads of a pool do something else."""
+    """Wait for all jobs in a pool, whoever started them: until its threads meet at a barrier."""
     all_here = threading.Barrier(of._most + 1)
     for _ in range(of._most):
         of.submit(all_here.wait)
@@ -37,9 +37,9 @@ def assert_nothing_is_held(cache: Cache, raised: object) -> None:
     stack, single_flight, namespace = shared.stack, shared.single_flight, cache._namespace
     wait_for_jobs(pool._POOL)
     wait_for_jobs(shared.refresher._pool)
-    # What is loaded anew ends by itself.
+    # Reloads end by themselves.
     until(lambda: not single_flight._flights and not stack.leases._leases)
-    # On another thread, which may not take what this one holds.
+    # On another thread, which cannot take locks that this one holds.
     settling = threading.Thread(target=cache.wait_idle)
     settling.start()
     settling.join(30)
@@ -74,16 +74,16 @@ async def aload(keys: Any) -> Any:
 
 
 def run(work: Any) -> Any:
-    """As `asyncio.run`, which has a handler of signals of its own."""
+    """Like `asyncio.run`, which would install its own signal handler."""
     loop = asyncio.new_event_loop()
-    # What is raised in a task that nobody waits for ends the loop, and is looked at by nobody else.
+    # An exception in a task that nobody awaits ends the loop, and needs no report.
     loop.set_exception_handler(lambda loop, context: None)
     try:
         return loop.run_until_complete(work)
     finally:
         sys.setprofile(None)
         sys.settrace(None)
-        # A loop that was interrupted while it was to stop stops once more at once.
+        # A loop that was interrupted while stopping stops again at once.
         with suppress(RuntimeError):
             loop.run_until_complete(cancel_all())
         loop.run_until_complete(cancel_all())
@@ -97,14 +97,14 @@ async def cancel_all() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# Python ignores what is raised while it closes a generator, or a coroutine that never began.
+# Python ignores exceptions raised while it closes a generator, or a coroutine that never began.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 @pytest.mark.parametrize("name", CALLS)
 def test_an_exception_at_any_place_leaves_the_cache_whole(
     name: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
-    # What the long calls go through is mostly what the short ones do.
+    # Most places of the long calls also occur in the short ones.
     is_long = "many" in name or name.startswith("a")
     clock, interrupter = Clock(), Interrupter(step=4 if is_long and not pytestconfig.getoption("long") else 1)
     with Cache([Memory(2500), Store(tmp_path, 1 << 20)], clock=clock, stale=1000) as cache:
@@ -119,11 +119,11 @@ def test_an_exception_at_any_place_leaves_the_cache_whole(
             try:
                 interrupter.call(lambda: CALLS[name](cache))
             except Interruption as error:
-                # With what it holds: all the frames that it came through.
+                # Keep it, with all the frames that it came through.
                 raised = error
             assert_nothing_is_held(cache, str(raised))
             assert all(value is None or value[0] in {"old", "new"} for value in cache.get_many(KEYS)), str(raised)
-            # Each can be loaded, and is kept.
+            # Each key can be loaded, and is then cached.
             for key in KEYS:
                 cache.delete(key)
                 load = Counted(lambda _: ["loaded"])
@@ -174,7 +174,7 @@ def test_an_exception_at_any_place_leaves_a_pool_whole() -> None:
 
 
 def test_ctrl_c_that_wakes_no_wait_ends_it() -> None:
-    """One that comes in just before a wait begins does not wake it. Neither does one that another thread gets, and that comes at any time."""
+    """Ctrl-C just before a wait begins does not wake it, nor does Ctrl-C on another thread."""
     cache, main = Cache([Memory(1 << 20)]), threading.get_ident()
     loads, raised, in_time = threading.Event(), threading.Event(), list[bool]()
 

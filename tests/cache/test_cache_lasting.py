@@ -1,4 +1,4 @@
-"""The tiers in files, which outlive their process: what a crash, damage and a disk that refuses leave of them."""
+"""Tiers on disk after the end of their process: what survives crashes, damage and full disks."""
 
 import subprocess
 import sys
@@ -91,7 +91,7 @@ def test_what_is_not_the_tier_s_is_left_alone(kind: Kind, tmp_path: Path) -> Non
     with kind(tmp_path, MIB) as store:
         store.clear()
         store["b"] = b"3"
-    # A `synced` that says nothing: all of the log is dropped, and what is newest set aside.
+    # An empty `synced`: the whole log is dropped, and the newest file set aside.
     (log / "synced").write_bytes(b"")
     with kind(tmp_path, MIB) as store:
         assert (len(store), store.stats()["damaged"]) == (0, 1)
@@ -103,7 +103,7 @@ def test_files_keep_their_ledger_to_themselves(kind: Kind, tmp_path: Path) -> No
     with Files(tmp_path, MIB) as files:
         files["a"] = b"1"
         for path in (tmp_path, tmp_path / "ledger"):
-            # Neither is a directory for a tier of the other kind.
+            # Neither is a directory for the other kind of tier.
             with pytest.raises(
                 tiercel.AlreadyOpenError if (kind is Files) == (path == tmp_path) else tiercel.InvalidInputError
             ):
@@ -170,7 +170,7 @@ with Kind(sys.argv[1], 1 << 30) as again:
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
+@pytest.mark.skipif(sys.platform == "win32", reason="this system does not limit file sizes")
 @LASTING
 def test_a_disk_that_refuses_brings_no_older_value_back(kind: Kind, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path), kind.__name__], check=True)
@@ -182,10 +182,10 @@ from tiercel.cache import Files
 
 files = Files(sys.argv[1], 16 << 20, level=None)
 for number in range(500):
-    # So large that each has a file.
+    # Large enough that each has a file.
     files[str(number)] = number.to_bytes(4, "little") * 5000
 assert files.flush()
-# Where there are limits, a process has some of its files open already.
+# With limits, a process has some of its files open already.
 resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 assert files.put("large", os.urandom(3 << 20))
 for number in range(1, 300):
@@ -198,7 +198,7 @@ assert files.stats()["failures"] == 0
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of open files")
+@pytest.mark.skipif(sys.platform == "win32", reason="this system does not limit open files")
 def test_many_contents_that_leave_need_few_files(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FEW_FILES, str(tmp_path)], check=True)
 
@@ -224,7 +224,7 @@ assert (store.flush(), store.flush(), store["b"]) == (False, True, b"3")
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
+@pytest.mark.skipif(sys.platform == "win32", reason="this system does not limit file sizes")
 @LASTING
 def test_flush_tells_once_that_everything_was_forgotten(kind: Kind, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", FORGOTTEN, str(tmp_path), kind.__name__], check=True)
@@ -259,7 +259,8 @@ def test_a_killed_process_loses_nothing_that_it_flushed(kind: Kind, tmp_path: Pa
         assert store.stats()["damaged"] == 0
         for key in range(50):
             value = store.get(str(key))
-            # The last one is put in each round, and deleted at its end; files go as soon as what is in them is replaced.
+            # Key 49 is put in each round and deleted at its end; replacing a content removes its
+            # file.
             if value is None:
                 assert key == 49 or kind is Files
             else:

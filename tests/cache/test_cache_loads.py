@@ -1,4 +1,4 @@
-"""Loading through a cache: once for all who ask, never an outdated value, and what happens when it fails."""
+"""Loading through a cache: once for all callers, never an outdated value, and failures."""
 
 import asyncio
 import functools
@@ -131,21 +131,21 @@ def test_what_changes_while_it_is_loaded_is_not_kept(cache: Cache, change: Calla
         expected = cache.get("key")
         assert expected in {None, "written"}
         later = pool.submit(cache.get_or_load, "key", lambda _: "newer", tags=["tag"])
-        assert later.result() == (expected or "newer"), "who asks after the change gets what is newer"
+        assert later.result() == (expected or "newer"), "a caller after the change gets the newer value"
         gate.may_end.set()
-        assert loading.result() == "outdated", "who asked before gets what was loaded"
+        assert loading.result() == "outdated", "an earlier caller gets what was loaded"
     assert cache["key"] == (expected or "newer")
 
 
 def test_a_race_of_loads_and_invalidations_never_gives_what_is_older() -> None:
-    """A source that only grows: whoever asks gets at least what it was when they asked."""
+    """With a source that only grows, a caller gets at least the value at the time of its call."""
     source = [0]
     wrong: list[tuple[int, int]] = []
     with Cache([Memory(MIB)]) as cache:
 
         def read() -> None:
             for _ in range(3000):
-                # Known to be written and invalidated before the question.
+                # Known to be written and invalidated before the call.
                 least = published[0]
                 found = cache.get_or_load("key", lambda _: source[0])
                 if found < least:
@@ -180,7 +180,7 @@ def test_stale_values_are_given_while_one_loads_anew(cache: Cache, clock: Clock)
         until(lambda: cache.get("key") == "loaded key")
         assert gate.calls == 1
         clock.pass_seconds(25)
-        assert cache.get_or_load("key", lambda _: "after") == "after", "too old to be given"
+        assert cache.get_or_load("key", lambda _: "after") == "after", "too old to be returned"
 
 
 def test_a_failing_loader_may_give_what_is_old_marked(clock: Clock) -> None:
@@ -356,11 +356,11 @@ def test_memoized_functions_never_share_results(cache: Cache) -> None:
 
 
 def follow(cache: Cache, session: list[str], load: Counted) -> None:
-    """Ask for keys so often that each foretells the next one, and forget their values."""
+    """Request keys until each predicts the next one, and forget their values."""
     for _ in range(20):
         for key in session:
             cache.get_or_load(key, load)
-    # What is loaded ahead between the two is in the cache and in neither list.
+    # Values loaded ahead between the two are in the cache and in neither list.
     load.asked.clear()
     cache.clear()
 
@@ -406,7 +406,7 @@ def test_prefetch_loads_what_comes_next_while_nobody_asks(cache: Cache) -> None:
         for key in session:
             cache.get_or_load(key, load)
     assert cache.predict("menu")[0].key == "dish"
-    # What is loaded ahead between the two is in the cache and in neither list.
+    # Values loaded ahead between the two are in the cache and in neither list.
     load.asked.clear()
     cache.clear()
     assert cache.get_or_load("menu", load) == "loaded menu"

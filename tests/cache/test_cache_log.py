@@ -1,4 +1,4 @@
-"""What the log tells of tiers that fail: once when it begins, and once when they work again."""
+"""The log reports failing tiers once when the trouble begins, and once when they work again."""
 
 import logging
 import subprocess
@@ -42,7 +42,7 @@ with cache.Cache([cache.Memory(1 << 20), tier] if sys.argv[3] == "below" else [t
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="this system has no limit of the size of files")
+@pytest.mark.skipif(sys.platform == "win32", reason="this system does not limit file sizes")
 @pytest.mark.parametrize("where", ["below", "alone"])
 def test_a_full_disk_is_told_once_and_so_is_its_end(where: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path), "Store", where]
@@ -57,7 +57,7 @@ def test_a_full_disk_is_told_once_and_so_is_its_end(where: str, tmp_path: Path) 
 
 
 class Counting:
-    """A tier whose counts a test sets."""
+    """A tier whose counters a test sets."""
 
     def __init__(self) -> None:
         self.counts: dict[str, Any] = {"failures": 0, "entries": 1}

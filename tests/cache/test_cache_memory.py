@@ -1,4 +1,4 @@
-"""What a tier in memory takes of the system: little more than its size, and what is cleared goes back."""
+"""A tier in memory takes little more than its size, and `clear` returns memory to the system."""
 
 import json
 import subprocess
@@ -57,7 +57,7 @@ print(json.dumps({"most": most - before, "held": held, "cleared": resident() - b
 def test_a_tier_takes_the_memory_that_its_size_says_and_gives_it_back(kind: str) -> None:
     command = [sys.executable, "-W", "ignore", "-c", CHILD, kind, str(SIZE)]
     told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-    # Something is lost to pages that are not full, of 4 MiB for large values, and to values on their way.
+    # Partly filled pages (of 4 MiB for large values) and values in transit take some more.
     assert told["most"] <= SIZE + 8 * MIB, told
     assert told["held"] >= 0.85 * SIZE, told
     assert told["cleared"] <= 5 * MIB, told

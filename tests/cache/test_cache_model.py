@@ -1,4 +1,4 @@
-"""The cache against a dict with times, tags and namespaces: nothing is ever given that the dict would not give."""
+"""The cache compared with a dict with times, tags and namespaces: no value that the dict lacks."""
 
 import tempfile
 from pathlib import Path
@@ -33,12 +33,12 @@ class Known:
         return (self.fresh is None or now < self.fresh) and (self.idle is None or now < self.touched + self.idle)
 
     def may_be_gone(self, now: int) -> bool:
-        """Uses are marked when an eighth of the idle time has passed, and not before."""
+        """Uses are recorded only after an eighth of the idle time."""
         return self.idle is not None and now >= self.touched + self.idle - self.idle // 8
 
 
 class CacheMachine(RuleBasedStateMachine):
-    """Everything a caller can do, in any order, in a cache that forgets nothing for want of room."""
+    """All calls, in any order, to a cache that has room for everything."""
 
     forgets = False
     fails = False
@@ -135,7 +135,7 @@ class CacheMachine(RuleBasedStateMachine):
 
 
 class TieredMachine(CacheMachine):
-    """The same with a memory that is too small, above stores, and with restarts."""
+    """The same with a memory tier that is too small, above stores, and with restarts."""
 
     forgets = True
 
@@ -156,7 +156,7 @@ class TieredMachine(CacheMachine):
 
 
 class OutsideMachine(CacheMachine):
-    """The same above something outside of the process that fails in every way, and comes back."""
+    """The same above an outside tier that fails in every way, and recovers."""
 
     forgets = True
     fails = True

@@ -1,4 +1,6 @@
-"""Namespaces and tags, between processes that share a tier, whatever their clocks say: what was invalidated is never given again."""
+"""Namespaces and tags, also between processes that share a tier: invalidated values never come
+back, whatever the clocks.
+"""
 
 import shutil
 import threading
@@ -21,7 +23,7 @@ RECORD = record_name("")
 
 
 class Rows:
-    """What processes share."""
+    """The data that processes share."""
 
     def __init__(self, rows: dict[str, Any] | None = None) -> None:
         self.rows: dict[str, Any] = {} if rows is None else rows
@@ -134,7 +136,7 @@ def test_a_slow_tier_is_waited_for_to_tell_what_it_has() -> None:
     outside = on_shelf(shelf)
     shelf.mode = "hangs"
     opened: list[Cache] = []
-    # Whoever is not patient leaves at once.
+    # Time out at once.
     outside._guard._soft = 0.0
     opening = threading.Thread(target=lambda: opened.append(Cache([Memory(MIB), outside])))
     opening.start()
@@ -157,7 +159,7 @@ def test_a_tier_that_does_not_answer_keeps_what_it_has() -> None:
         cache["other"] = 1
         shelf.mode = "works"
         assert cache.flush()
-        assert cache["key"] == "value", "it was begun for want of an answer, and gives way"
+        assert cache["key"] == "value", "it was begun for lack of an answer, and gives way"
     with shared(shelf) as cache:
         assert cache["key"] == "value"
 
@@ -279,11 +281,11 @@ def test_a_damaged_record_is_none(tmp_path: Path, record: bytes) -> None:
     with pytest.warns(RuntimeWarning, match="the record of the cache is damaged"):
         cache.close()
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
-        assert cache["key"] == "value", "the record was given again when the cache was closed"
+        assert cache["key"] == "value", "the record was written again when the cache was closed"
 
 
 def leave(cache: Cache) -> None:
-    """Use other namespaces, so many that those which nobody has are forgotten."""
+    """Use enough other namespaces that unreferenced ones are forgotten."""
     cache._shared._recent.clear()
     assert len(cache._shared._namespaces) == 1, "the one of the cache itself"
 
@@ -326,7 +328,7 @@ def test_a_new_namespace_costs_no_sync(tmp_path: Path) -> None:
         assert cache.namespace("8").invalidate_tags("tag")
         assert store.syncs == 2
         store.write()
-        # As a crash leaves it that takes nothing of what was written.
+        # As after a crash that loses nothing that was written.
         shutil.copytree(tmp_path / "store", tmp_path / "copy")
     with Cache([Memory(MIB), Store(tmp_path / "copy", MIB)]) as cache:
         found = [cache.namespace(str(number)).get("key") for number in range(50)]

@@ -1,4 +1,4 @@
-"""What tiers that are written in Python are made of: sealed values, and a sketch of how often keys were seen."""
+"""Parts of the tiers written in Python: sealed values, and a sketch of how often keys were used."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""Threads at once on a cache whose tiers are too small: nobody ever sees what was replaced, deleted or invalidated before they asked."""
+"""Concurrent threads on a cache with small tiers: no call returns what was changed before it."""
 
 import random
 import sys
@@ -25,11 +25,11 @@ def _switch_often() -> Iterator[None]:
 
 
 class Source:
-    """What each key is, by one writer a key: numbers that only grow, and which of them were written for sure."""
+    """Growing values of each key, with one writer per key, and which are known to be written."""
 
     def __init__(self) -> None:
         self.sure = [0] * KEYS
-        """Nothing below this may be seen any more."""
+        """Lower values may no longer be seen."""
 
 
 def write(cache: Cache, source: Source, mine: range, seed: int) -> None:
@@ -46,7 +46,7 @@ def write(cache: Cache, source: Source, mine: range, seed: int) -> None:
             source.sure[key] = number
         else:
             cache.get_or_load(str(key), lambda _, value=value: value)
-            # Whoever loads may get what was there before.
+            # A loader may get an earlier value.
 
 
 def read(cache: Cache, source: Source, done: threading.Event, wrong: list[str], seed: int) -> None:
@@ -86,7 +86,7 @@ def test_threads_never_see_what_is_outdated(tmp_path: Path) -> None:
 
 
 class Pause:
-    """Where a thread waits until it is told to go on."""
+    """A point where a thread waits until it is released."""
 
     def __init__(self) -> None:
         self._begun, self._goes_on = threading.Semaphore(0), threading.Semaphore(0)
@@ -106,7 +106,7 @@ class Pause:
 
 
 class Leaving(Store):
-    """Drives the key out with whatever is put into it, and pauses before it hands it out."""
+    """Evict the key on each put, and pause before returning it."""
 
     pause: Pause
 
@@ -122,7 +122,7 @@ class Leaving(Store):
 
 
 class Asked(Store):
-    """Backoff when it is asked whether it has a key."""
+    """Pause when asked whether it has a key."""
 
     pause: Pause
 
@@ -137,7 +137,7 @@ class Asked(Store):
 def test_what_leaves_a_tier_while_it_is_replaced_does_not_come_down(
     write: Callable[[Cache], object], tmp_path: Path
 ) -> None:
-    """The second tier drives the old value out and hands it on just as the writer asks the third one whether it has anything of the key."""
+    """The second tier evicts the old value just as the writer asks the third tier for the key."""
     memory, one, two = Memory(1 << 20), Leaving(tmp_path / "one", 1 << 20), Asked(tmp_path / "two", 1 << 20)
     one.pause, two.pause = Pause(), Pause()
     with Cache([memory, one, two]) as cache:
@@ -151,7 +151,7 @@ def test_what_leaves_a_tier_while_it_is_replaced_does_not_come_down(
         writing.start()
         two.pause.wait_for()
         one.pause.end()
-        # Whoever moves has begun to hand it on, and waits for the lock of the third tier's queue.
+        # The mover has begun to pass it on, and waits for the lock of the third tier's queue.
         until(cache._shared.stack.tiers[1].lock.locked)
         two.pause.end()
         writing.join()

@@ -1,4 +1,4 @@
-"""What can be read only once is no value of a cache: nobody gets what somebody else has used up."""
+"""Values that can be read only once are not cached: no caller gets what another one has used up."""
 
 import asyncio
 import io

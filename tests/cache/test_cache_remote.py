@@ -1,4 +1,4 @@
-"""Tiers outside of the process: what every tier promises, of an object store, Redis, an AgentFS and any object."""
+"""Remote tiers: object stores, Redis, AgentFS and any object keep the promises of every tier."""
 
 import asyncio
 import subprocess
@@ -22,7 +22,7 @@ from tiercel.cache import AgentFS, Object, Redis, RemoteTier
 Make = Callable[[int], RemoteTier]
 PATIENT = {"soft_timeout": LONG, "hard_timeout": LONG}
 
-# What is promised of all tiers is tested of these, too.
+# The tests of all tiers also run for these.
 test_text_and_bytes_are_two_keys = tiers.test_text_and_bytes_are_two_keys
 test_any_buffer_is_a_value = tiers.test_any_buffer_is_a_value
 test_any_text_and_any_bytes_are_keys = tiers.test_any_text_and_any_bytes_are_keys
@@ -45,7 +45,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def maker(kind: str, request: pytest.FixtureRequest, directory: Path) -> Iterator[Make]:
-    """Makes tiers, each in a place of its own; they know no size."""
+    """Make tiers, each in its own place; they have no size."""
     numbers, made = count(), list[RemoteTier]()
     server: Server | None = request.getfixturevalue("redis_server") if kind == "redis" else None
 
@@ -78,7 +78,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
 
 
 class TestObjectIsAMapping(tiers.mapping_tests.BasicTestMappingProtocol):
-    """What CPython asks of every mapping."""
+    """CPython's tests of mappings."""
 
     kind = "memory"
 
@@ -100,19 +100,19 @@ class TestObjectIsAMapping(tiers.mapping_tests.BasicTestMappingProtocol):
 
 
 class TestWrappedIsAMapping(TestObjectIsAMapping):
-    """The same of any object."""
+    """The same with any object."""
 
     kind = "shelf"
 
 
 class TestAgentFSIsAMapping(TestObjectIsAMapping):
-    """The same of the files of an agent."""
+    """The same with the files of an agent."""
 
     kind = "agentfs"
 
 
 class TestRedisIsAMapping(TestObjectIsAMapping):
-    """The same of Redis."""
+    """The same with Redis."""
 
     kind = "redis"
 
@@ -271,7 +271,7 @@ def test_a_panic_of_the_crate_is_an_error_of_the_arguments_and_an_interrupt_is_n
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class PanicException(BaseException):
-        """As pyo3 raises it: no `Exception`."""
+        """As pyo3 raises it: not an `Exception`."""
 
     for raised, expected in [
         (PanicException("called `Result::unwrap()` on an `Err` value\nat line 5"), tiercel.InvalidInputError),
@@ -289,7 +289,7 @@ def test_a_panic_of_the_crate_is_an_error_of_the_arguments_and_an_interrupt_is_n
 
 
 def test_a_panic_in_a_call_is_a_miss() -> None:
-    """The crate takes an endpoint that is no URL, and panics when it is used."""
+    """The crate accepts an endpoint that is not a URL, and panics on use."""
     keys = {"access_key_id": "a", "secret_access_key": "b"}
     with Object("s3://bucket", **PATIENT, options={"endpoint": "no URL", **keys}) as tier:
         assert tier.get("a") is None

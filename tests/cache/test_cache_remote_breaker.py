@@ -1,4 +1,4 @@
-"""Tiers outside of the process that are slow or do not answer: whoever calls goes on, and the breaker opens and closes."""
+"""Remote tiers that are slow or silent: callers continue, and the breaker opens and closes."""
 
 import threading
 
@@ -19,7 +19,7 @@ def test_a_slow_call_is_a_miss_and_goes_on(shelf: Shelf) -> None:
     assert tier.stats()["breaker"] == "closed"
     shelf.release()
     until(lambda: tier.get("a") == b"1")
-    # What hung may land after what is put now, which is a miss then.
+    # The hanging call may land after this put, which is a miss then.
     until(lambda: tier.put("b", b"3") and tier.get("b") == b"3")
 
 
@@ -106,7 +106,7 @@ def test_a_breaker_opens_tries_and_closes() -> None:
     assert ticket is not None
     breaker.record(ticket, answered=True)
     assert breaker.state == "closed"
-    # What began before the breaker closed tells nothing of now.
+    # Calls from before the breaker closed say nothing about now.
     for _ in range(9):
         breaker.record(late or 0, answered=False)
     assert breaker.state == "closed"

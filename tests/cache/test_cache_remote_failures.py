@@ -1,4 +1,4 @@
-"""Tiers outside of the process when what is outside fails: a miss, counted, never an error and never a wrong value."""
+"""Remote tiers when the outside fails: a miss, counted, never an error and never a wrong value."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Tiers outside of the process in a forked process."""
+"""Remote tiers in a forked process."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -14,13 +14,13 @@ needs_fork = pytest.mark.skipif("fork" not in multiprocessing.get_all_start_meth
 
 
 def use(tier: Any, answer: Connection) -> None:
-    """What a forked process sees."""
+    """Report what a forked process sees."""
     kept = tier.put("child", b"2")
     answer.send((tier.get("parent"), kept, tier.get("child")))
 
 
 def use_another(answer: Connection) -> None:
-    """A tier that is made in a forked process."""
+    """Use a tier created in a forked process."""
     with Object("memory:///") as tier:
         answer.send((tier.put("a", b"1"), tier.get("a"), tier.stats()["failures"]))
 

@@ -1,4 +1,4 @@
-"""Tiers outside of the process against real servers, which fail, hang, cut their answers, are killed and come back."""
+"""Remote tiers on real servers, which fail, hang, truncate answers, are killed and come back."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def redis_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ser
 def make_bucket(port: int) -> None:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT")
     with urllib.request.urlopen(request, timeout=LONG):
-        """It is there."""
+        """The object exists."""
 
 
 def options(port: int) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def options(port: int) -> dict[str, Any]:
 
 
 def in_bucket(port: int, clock: Clock | None = None, *, prefix: str = "place") -> Object:
-    """A tier in the bucket; the clock is that of its breaker."""
+    """Return a tier in the bucket; the clock is that of its breaker."""
 
     class InBucket(Object):
         _clock = staticmethod(clock or Clock())
@@ -129,7 +129,7 @@ def test_a_failing_object_store_is_a_miss(proxy: Proxy, mode: str) -> None:
         assert tier.get("b") in (None, b"new")
 
         def put_newer() -> bool:
-            # A call that began in bad times may end in good ones, and open the breaker once more.
+            # A call that began during the failure may end after it, and open the breaker once more.
             clock.now += 100
             return tier.put("b", b"newer") and tier.get("b") == b"newer"
 

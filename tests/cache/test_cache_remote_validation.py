@@ -1,4 +1,4 @@
-"""Keys of tiers outside of the process while it is not known what a write or a deletion has done: never an older value."""
+"""Keys of remote tiers after a write or deletion of unknown outcome: never an older value."""
 
 import signal
 import threading
@@ -198,7 +198,7 @@ def test_a_clear_that_failed_gives_nothing_back(shelf: Shelf) -> None:
 
 
 def test_threads_see_no_value_that_was_replaced(shelf: Shelf) -> None:
-    """Each thread writes numbers that grow under a key of its own, and what it reads is the last or nothing."""
+    """Each thread writes growing numbers under its own key, and reads the last one or nothing."""
     clock = Clock()
     tier = on_shelf(shelf, clock=clock)
     wrong: list[tuple[int, bytes | None]] = []

@@ -1,4 +1,4 @@
-"""What waits for what: nothing waits for ever, for a pool that waits for it, or for an event loop that is closed."""
+"""Waiting callers: none waits forever, for a pool that waits for it, or for a closed event loop."""
 
 import asyncio
 import threading
@@ -51,7 +51,7 @@ def test_coroutines_need_no_thread_of_their_event_loop() -> None:
 
 
 class Hanging:
-    """A loader that never returns, and says when it has begun."""
+    """A loader that never returns, and signals its start."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -62,7 +62,7 @@ class Hanging:
 
 
 def left_in(loop: asyncio.AbstractEventLoop, call: Callable[[Any], Any]) -> object:
-    """Begin a load on an event loop, and leave it there."""
+    """Begin a load on an event loop, and abandon it."""
     hanging = Hanging()
 
     async def main() -> Any:
@@ -89,7 +89,7 @@ def test_a_flight_ends_with_its_event_loop(many: bool) -> None:
         loop.close()
         assert waits.result(30) == "loaded key", "who waited goes on"
         assert task is not None
-        # And who comes later waits for nobody.
+        # Later callers wait for nobody.
         other = asyncio.new_event_loop()
         another = left_in(other, lambda hang: cache.aget_or_load("other", hang))
         other.close()

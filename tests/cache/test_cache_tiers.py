@@ -1,4 +1,4 @@
-"""The tiers of a cache from Python: mappings of bytes that may forget and never give what was not put."""
+"""The tiers of a cache from Python: mappings of bytes that may forget, but invent nothing."""
 
 import multiprocessing
 import threading
@@ -24,7 +24,7 @@ Make = Callable[[int], Tier]
 
 @pytest.fixture(params=[Memory, Store, Files])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    """Makes tiers of so many bytes."""
+    """Make tiers of a number of bytes."""
     made: list[Store | Files] = []
 
     def lasting(size: int) -> Tier:
@@ -42,25 +42,25 @@ def put_text(tier: Tier, key: Any, value: Any) -> None:
 
 
 class EncodingMemory(Memory):
-    """Takes text for its bytes."""
+    """A tier that accepts text and encodes it."""
 
     __setitem__ = put_text
 
 
 class EncodingStore(Store):
-    """Takes text for its bytes."""
+    """A tier that accepts text and encodes it."""
 
     __setitem__ = put_text
 
 
 class EncodingFiles(Files):
-    """Takes text for its bytes."""
+    """A tier that accepts text and encodes it."""
 
     __setitem__ = put_text
 
 
 class TestMemoryIsAMapping(mapping_tests.BasicTestMappingProtocol):
-    """What CPython asks of every mapping."""
+    """CPython's tests of mappings."""
 
     type2test: Any = staticmethod(lambda: EncodingMemory(MIB))
 
@@ -69,7 +69,7 @@ class TestMemoryIsAMapping(mapping_tests.BasicTestMappingProtocol):
 
 
 class TestStoreIsAMapping(TestMemoryIsAMapping):
-    """The same of a tier in a file."""
+    """The same with a store."""
 
     @pytest.fixture(autouse=True)
     def _stores(self, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ class TestStoreIsAMapping(TestMemoryIsAMapping):
 
 
 class TestFilesAreAMapping(TestMemoryIsAMapping):
-    """The same of a tier of files."""
+    """The same with a tier of files."""
 
     @pytest.fixture(autouse=True)
     def _stores(self, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_threads_do_not_mix_up_values(make: Make) -> None:
 
 
 def use(tier: Tier, answer: Connection) -> None:
-    """What a forked process sees."""
+    """Report what a forked process sees."""
     kept = tier.put("child", b"2")
     answer.send((tier.get("parent"), kept, tier.get("child")))
 

@@ -1,4 +1,4 @@
-"""Whatever a loader returns, the caller gets it; and what is kept comes back as it was."""
+"""The caller gets whatever a loader returns; and cached values come back unchanged."""
 
 import asyncio
 import dataclasses
@@ -55,7 +55,7 @@ values = st.recursive(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Equal, of equal types, all the way down."""
+    """Whether both are equal and of equal types, all the way down."""
     if type(one) is not type(other) or one != other:
         return False
     if isinstance(one, list | tuple):
@@ -141,7 +141,7 @@ def test_members_of_known_classes_come_back_without_a_call_of_their_methods() ->
         back = codec.decode(codec.encode(value))
         assert back == value
         assert type(back) is type(value)
-    # `__post_init__` would have turned it once more.
+    # `__post_init__` would have negated it again.
     assert codec.decode(codec.encode(point)).seen is True
     assert type(codec.decode(codec.encode(Frozen(point))).point.y) is tuple
     for refused in (Flags.A | Flags.B, Flags(0)):
@@ -228,7 +228,7 @@ def test_reading_imports_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Odd:
-    """Nothing that a codec keeps."""
+    """A value that no codec can store."""
 
 
 UNKEPT: list[Callable[[], Any]] = [
@@ -313,7 +313,7 @@ def test_memoize_keeps_tuples(cache: Cache) -> None:
         return x, {x}
 
     assert [pair(1), pair(1)] == [(1, {1})] * 2
-    # What a caller does to it is the caller's own.
+    # Changes by a caller do not affect the cached value.
     pair(1)[1].add(2)
     assert pair(1) == (1, {1})
     assert calls == [1]

@@ -1,4 +1,4 @@
-"""Values as bytes that come back as they were."""
+"""Values encoded as bytes come back unchanged."""
 
 import datetime as dt
 import enum
@@ -36,7 +36,7 @@ arrays = npst.arrays(dtypes, npst.array_shapes(min_dims=0, max_dims=3, min_side=
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equal, of equal types, all the way down."""
+    """Whether both are equal and of equal types, all the way down."""
     if type(left) is not type(right):
         return False
     if isinstance(left, list):
@@ -83,7 +83,7 @@ LONG = "a text of many words " * 400
     ids=range(14),
 )
 def test_many_values_come_back_as_they_were(value: Any) -> None:
-    """They are written in pieces."""
+    """They are encoded in pieces."""
     written = PLAIN.encode(value)
     assert same(PLAIN.decode(written), value)
     assert written[:1] in b"JTt"
@@ -271,7 +271,7 @@ def test_bytes_that_no_codec_wrote_are_told(content: bytes) -> None:
 
 
 class Trap:
-    """Runs a function wherever its pickle is read."""
+    """Run a function when its pickle is read."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (os.putenv, ("TIERCEL_TRAP", "1"))
@@ -294,7 +294,7 @@ def test_msgpack_keeps_what_json_does_not() -> None:
     for value in ({1: "a", b"k": [b"v", None, 1.5, True]}, [2**64 - 1, -(2**63)]):
         assert codec.encode(value)[:1] == b"m"
         assert same(codec.decode(codec.encode(value)), value)
-    # What msgpack has no form for, or would give back as something else.
+    # Values that msgpack cannot represent, or would return changed.
     for value in ([2**64], (1, 2), {(1,): 2}, "text", b"bytes"):
         assert codec.encode(value)[:1] != b"m"
         assert same(codec.decode(codec.encode(value)), value)

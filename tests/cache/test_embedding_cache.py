@@ -1,4 +1,4 @@
-"""An embedder that remembers: what comes out is the same whether or not it was cached, and no text is embedded twice."""
+"""The embedding cache: its output is the same as without it, and no text is embedded twice."""
 
 import zlib
 from collections.abc import Callable, Iterable, Sequence
@@ -78,7 +78,7 @@ matrices = st.integers(1, 5).flatmap(
 
 
 def given_vectors(vectors: np.ndarray, tier: Any, dtype: Any) -> EmbeddingCache:
-    """A cache over an embedder that gives row 3 for the text "3"."""
+    """Return a cache over an embedder that returns row 3 for the text "3"."""
     embedder = from_callable(lambda texts: vectors[[int(text) for text in texts]], vectors.shape[1], "rows")
     return EmbeddingCache(embedder, tier, dtype=dtype)
 
@@ -175,7 +175,7 @@ def test_a_value_that_is_no_vector_is_a_miss(dtype: Any, damage: Callable[[bytes
 
 
 def sealed_anew(key: bytes, vector: bytes) -> bytes:
-    """A value whose checksum is right, as of another program that wrote nonsense."""
+    """A value with a correct checksum, as if another program had written nonsense."""
     return zlib.crc32(key + vector).to_bytes(4, "little") + vector
 
 
@@ -224,7 +224,7 @@ def test_any_bit_that_turns_and_the_vector_of_another_text_are_misses(dtype: Any
 
 
 class Failing(Tier):
-    """Fails at what it is told to."""
+    """A tier whose chosen methods fail."""
 
     def __init__(self, at: str) -> None:
         super().__init__()
@@ -298,7 +298,7 @@ def test_what_the_embedder_raises_is_raised_and_the_next_call_asks_again() -> No
 
 @pytest.mark.parametrize("returned", [1 + 3j, np.complex64(1), "1", b"1", np.datetime64(1, "s"), True])
 def test_what_is_no_real_number_is_no_vector(returned: Any) -> None:
-    """numpy would make floats of them: of a complex number its real part."""
+    """numpy would convert them to floats: a complex number to its real part."""
     made = from_callable(lambda texts: np.array([[returned] * 8 for _ in texts]), 8, "made")
     for embed in (lambda: made.embed_documents(["a"]), lambda: made.embed_query("a")):
         with pytest.raises(tiercel.InvalidInputError, match=r"expected numbers of shape .*, got values of type"):
@@ -309,7 +309,7 @@ def test_what_is_no_real_number_is_no_vector(returned: Any) -> None:
 
 
 def test_below_the_smallest_scale_the_error_is_as_stated() -> None:
-    """`docs/guide/embedding-cache.md` says how wrong codes of vectors are whose largest value is below 1.5e-36."""
+    """`docs/guide/embedding-cache.md` states the error for largest values below 1.5e-36."""
     codec = VectorCodec(64, "sq8")
     rng = np.random.default_rng(3)
     for exponent in range(-45, 39, 2):

@@ -1,4 +1,4 @@
-"""An embedder that remembers, shared by threads, coroutines and processes: each text is embedded once, and nobody waits forever."""
+"""An embedding cache shared by threads, coroutines and processes: one embedding per text."""
 
 import asyncio
 import multiprocessing
@@ -19,13 +19,13 @@ WAIT = 20  # seconds until a test that hangs fails
 
 
 def run(*works: Callable[[], object]) -> list[object]:
-    """What works on threads of their own return or raise."""
+    """Run works on threads; return what each returned or raised."""
     results: list[object] = [None] * len(works)
 
     def keep(at: int, work: Callable[[], object]) -> None:
         try:
             results[at] = work()
-        except Exception as error:  # noqa: BLE001 - it is what the test looks at
+        except Exception as error:  # noqa: BLE001 - the test checks it
             results[at] = error
 
     threads = [threading.Thread(target=keep, args=each, daemon=True) for each in enumerate(works)]
@@ -38,7 +38,7 @@ def run(*works: Callable[[], object]) -> list[object]:
 
 
 class Watched(Tier):
-    """Lets callers go on when so many have looked."""
+    """A tier that releases its callers once a number of them have looked."""
 
     def __init__(self, callers: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
 
     def refuse(texts: list[str]) -> None:
         if len(embedder.asked) == 1:
-            # The first call fails when the nine others wait for it.
+            # The first call fails once the nine others wait for it.
             for _ in range(10):
                 assert waiting.acquire(timeout=WAIT)
         if len(embedder.asked) <= failing:
@@ -121,7 +121,7 @@ def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
     results = run(*[lambda: cache.embed_documents(["a"]).shape] * 10)
     assert [str(each) for each in results].count("no model today") == (10 if failing > 1 else 1)
     assert embedder.asked == [["a"]] * calls
-    # Who comes later tries again, and waits for nobody.
+    # A later caller tries again, and waits for nobody.
     tier.looked.once = True
     if failing > 1:
         with pytest.raises(ConnectionError):
@@ -161,7 +161,7 @@ def test_a_call_that_fails_for_another_text_is_no_failure_of_this_one(monkeypatc
 
 def test_what_arrives_while_a_caller_looks_is_not_embedded_again() -> None:
     class Late(Tier):
-        """Finds nothing at first, and by the time it says so the text is there."""
+        """A tier that first finds nothing, although the text is stored when it answers."""
 
         late = True
 

@@ -1,4 +1,4 @@
-"""Memoized functions: with and without brackets, what they are known by, how they are forgotten, and what their errors say."""
+"""Memoized functions: with and without parentheses, their names, invalidation and errors."""
 
 import asyncio
 from collections.abc import Iterator
@@ -99,7 +99,7 @@ def test_errors_of_memoized_functions_show_the_call(cache: Cache) -> None:
         tiercel.RecursiveLoadError, match=r"^loader: asked the cache for around_again\(3, text='a'\), the key"
     ):
         around_again(3, text="a")
-    # However long they are, and whatever their text raises.
+    # However long the arguments are, and even if their repr raises.
     with pytest.raises(tiercel.RecursiveLoadError, match=r"around_again\(4, text='a+\.\.\.a+'\)") as error:
         around_again(4, text="a" * 1000)
     assert len(str(error.value)) < 200

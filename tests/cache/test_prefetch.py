@@ -1,4 +1,4 @@
-"""Associations of keys, and what is loaded because of them: bounded, in idle time only, and no more when it is of no use."""
+"""Associations of keys, and prefetching: bounded, only in idle time, and stopped when useless."""
 
 import threading
 from collections import OrderedDict
@@ -19,7 +19,7 @@ WAIT = 20  # seconds until a test that hangs fails
 
 
 def slow_wilson(seen: int, of: int) -> float:
-    """The least share from which what was seen is not further away than 1.96 standard deviations, by bisection."""
+    """Return the smallest share within 1.96 standard deviations of what was seen, by bisection."""
     low, high = 0.0, seen / of
     for _ in range(100):
         middle = (low + high) / 2
@@ -68,7 +68,7 @@ def test_associations_are_bounded(requests: list[int]) -> None:
         assert len(associations) <= 5
     assert all(len(associations.predict(f"{number}", limit=100)) <= 3 for number in range(31))
     if len(requests) > 4:
-        # The key that was counted last is there, with those that followed it last.
+        # The key that was counted last is included, with those that last followed it.
         key, *after = requests[-5:]
         others = [f"{other}" for other in dict.fromkeys(after) if other != key]
         assert {each.key for each in associations.predict(f"{key}")} >= set(others[-3:])
@@ -92,7 +92,7 @@ def test_what_was_usual_once_fades() -> None:
 
 
 class World:
-    """A cache that keeps so many keys, a clock, and a prefetcher whose worker runs when the test says so."""
+    """A cache for a number of keys, a clock, and a prefetcher whose worker runs on command."""
 
     def __init__(
         self, room: int = 16, size: int = 100, associations: Associations | None = None, **options: Any
@@ -129,14 +129,14 @@ class World:
             self.put(key)
 
     def rest(self, seconds: float) -> None:
-        """Let so much time pass, and the worker work in it."""
+        """Let time pass, and the worker work meanwhile."""
         until = self.now + seconds
         while (wait := self.prefetcher.step()) is not None and self.now + wait <= until:
             self.now += wait
         self.now = until
 
     def teach(self, *keys: Any, times: int = 20) -> None:
-        """Ask for keys one after the other, again and again, with others in between that push them out of the cache."""
+        """Request keys one after another, repeatedly, with others in between that evict them."""
         for _ in range(times):
             self.ask(*keys, *(f"other {self.now} {number}" for number in range(self.room)))
             self.now += 1
@@ -238,7 +238,7 @@ def test_a_planted_association_is_found_in_a_trace() -> None:
     assert stats["precision"] is not None
     assert stats["precision"] > 0.8
     assert stats["coverage"] is not None
-    # One request in 14 has an association, and each is learnt in about 16 of 60 times.
+    # One request in 14 has an association, and each is learned after about 16 of 60 times.
     assert 0.02 < stats["coverage"] < 1 / 14
     assert stats["coverage"] == stats["used"] / (stats["used"] + stats["misses"])
     assert not stats["off"]

@@ -1,4 +1,4 @@
-"""Keys of calls: the same in every process for the same call, and for no other."""
+"""Keys of calls: the same call has the same key in every process, and no other call has it."""
 
 import dataclasses
 import datetime as dt
@@ -37,7 +37,7 @@ class Point(NamedTuple):
 
 
 def call(value: object = None, *more: object, by: object = 1, **rest: object) -> None:
-    """What the keys below are of."""
+    """The function whose calls the keys below identify."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Shade(enum.Enum):
 ZONE = ZoneInfo("Europe/Berlin")
 NOON = dt.datetime.fromisoformat("2024-01-05T12:00")
 NIGHT = dt.datetime(2024, 10, 27, 2, 30, tzinfo=ZONE)
-# All of them different, though Python finds some of them equal.
+# All of these are different, though Python considers some of them equal.
 DIFFERENT: list[Any] = [
     *(["a", "b"], ["asb"], ([], []), ([[]],), NOON.replace(fold=1)),
     *(None, True, False, 1, 0, -1, 255, 256, 2**70, 1.0, 0.0, -0.0, math.inf, math.nan, "", "1", "\ud800", b"", b"1"),
@@ -148,7 +148,7 @@ tree = st.recursive(
 
 
 def written(value: Any) -> Any:
-    """A form that is equal for the same values alone, made another way than keys are."""
+    """Return a form that is equal only for equal values, made in another way than keys are."""
     if isinstance(value, dict):
         return ("dict", frozenset((written(name), written(each)) for name, each in value.items()))
     if isinstance(value, list | tuple):
@@ -184,7 +184,7 @@ def test_functions_have_different_keys() -> None:
 
 
 def made(number: int) -> Any:
-    """Functions of one name."""
+    """Return functions of one name."""
 
     def captures() -> int:
         return number
@@ -237,7 +237,7 @@ def test_a_method_that_calls_the_one_it_inherits_captures_nothing() -> None:
 
 
 class Wider(Place):
-    """What has more than the fields that it inherits."""
+    """A class with more than its inherited fields."""
 
     def __init__(self, x: float, y: float) -> None:
         super().__init__(x)

@@ -1,4 +1,4 @@
-"""Runs the command line within the process of the tests."""
+"""Run the command line inside the test process."""
 
 import json
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from tiercel.cli import main
 
-# Takes the words of a command; gives its exit code, stdout and stderr.
+# Takes the words of a command; returns its exit code, stdout and stderr.
 Run = Callable[..., tuple[int, str, str]]
 
 RECORDS: list[dict[str, Any]] = [
@@ -23,7 +23,7 @@ RECORDS: list[dict[str, Any]] = [
 
 
 def runner(capsys: pytest.CaptureFixture[str]) -> Run:
-    """What runs a command and catches what it prints."""
+    """Return a function that runs a command and captures its output."""
 
     def command(*args: str) -> tuple[int, str, str]:
         try:
@@ -37,14 +37,14 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def document(result: tuple[int, str, str]) -> dict[str, Any]:
-    """What a command that succeeded printed with `--json`."""
+    """Return what a successful command printed with `--json`."""
     code, out, err = result
     assert (code, err) == (0, "")
     return json.loads(out)
 
 
 def refused(result: tuple[int, str, str], *words: str) -> None:
-    """The command was not run, and one line says why, with these words in it."""
+    """Check that the command was not run, and that one line with these words explains why."""
     code, out, err = result
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("tiercel: error: ")
@@ -53,10 +53,10 @@ def refused(result: tuple[int, str, str], *words: str) -> None:
 
 
 def write_lines(path: str | Path, records: list[dict[str, Any]]) -> None:
-    """Records as `tiercel ingest` reads them, with empty lines between."""
+    """Write records as `tiercel ingest` reads them, with empty lines between."""
     Path(path).write_text("".join(json.dumps(record) + "\n\n" for record in records), encoding="utf-8")
 
 
 def start(*args: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Start a command in a process of its own, whose errors come through a pipe."""
+    """Start a command in a new process, with stderr in a pipe."""
     return subprocess.Popen([sys.executable, "-m", "tiercel", *args], **({"stderr": subprocess.PIPE} | options))

@@ -10,13 +10,13 @@ import termios
 from types import TracebackType
 from typing import Any, Self
 
-# Makes standard error, which is the terminal, the one that Ctrl-C comes from.
+# Makes standard error, the terminal, the controlling terminal, so that Ctrl-C comes from it.
 _RUN = "import fcntl, os, sys, termios; fcntl.ioctl(2, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 CTRL_C = b"\x03"
 
 
 class Terminal:
-    """A process whose standard error is a terminal of its own, and so is what else is not given."""
+    """A process with its own terminal as standard error, and as every stream that is not passed."""
 
     def __init__(self, *command: str, columns: int = 80, term: str = "xterm", **options: Any) -> None:
         self._master, slave = pty.openpty()
@@ -33,7 +33,7 @@ class Terminal:
         os.write(self._master, key)
 
     def end(self) -> tuple[int, str]:
-        """Wait for the end; give the exit code and what was shown."""
+        """Wait for the end; return the exit code and what was shown."""
         shown = b""
         while chunk := self._read():
             shown += chunk
@@ -57,6 +57,6 @@ class Terminal:
 
 
 def shown(*args: str, **options: Any) -> tuple[int, str]:
-    """Run a command; give its exit code and what a terminal got from it."""
+    """Run a command; return its exit code and what it sent to a terminal."""
     with Terminal(sys.executable, "-m", "tiercel", *args, **options) as terminal:
         return terminal.end()

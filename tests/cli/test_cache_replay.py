@@ -1,4 +1,4 @@
-"""Traces of accesses, what a memory tier makes of them, and the commands that look into a store."""
+"""Traces of accesses, their hit ratios in a memory tier, and the commands that inspect a store."""
 
 import json
 import lzma
@@ -21,7 +21,7 @@ from tiercel.cache.traces import Trace, read_trace
 
 
 def plain_lru(keys: list[int], sizes: list[int], room: int) -> int:
-    """Hits of an LRU, written another way: a list, the latest use last."""
+    """Hits of an LRU, in another implementation: a list, the latest use last."""
     there: list[tuple[int, int]] = []
     hits = 0
     for key, size in zip(keys, sizes, strict=True):
@@ -52,11 +52,11 @@ def test_what_fits_is_missed_once() -> None:
 
 
 def test_two_tiers_find_what_one_of_them_has() -> None:
-    # Ten keys again and again among many that come once.
+    # Ten keys repeatedly, among many that come once.
     keys = np.arange(4000)
     keys[::2] = 10_000 + np.arange(2000) % 10
     found = replay_two_tiers(Trace(keys, None), 5, 100)
-    assert found == replay_two_tiers(Trace(keys, None), 5, 100), "the same figures each time"
+    assert found == replay_two_tiers(Trace(keys, None), 5, 100), "the figures are reproducible"
     assert found.requests == 4000
     assert found.lru_hits == plain_lru(keys.tolist(), [1] * 4000, 100) == 1990
     assert found.first_lru_hits == plain_lru(keys.tolist(), [1] * 4000, 5)
@@ -65,7 +65,7 @@ def test_two_tiers_find_what_one_of_them_has() -> None:
 
 
 def test_two_tiers_hold_no_more_keys_than_they_have_room_for() -> None:
-    # Of a hundred keys that come twice, the second time finds at most those that were kept.
+    # With a hundred keys that come twice, the second pass finds at most those that were kept.
     found = replay_two_tiers(Trace(np.tile(np.arange(100), 2), None), 5, 50)
     assert 0 < found.hits <= 55
 
@@ -144,7 +144,7 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
 )
 def test_a_memory_tier_finds_more_than_an_lru(name: str, size: int, lru_hits: int) -> None:
     if not (TRACES / name).exists():
-        pytest.skip("the traces are not here")
+        pytest.skip("the traces are not installed")
     replayed = replay(read_trace(TRACES / name), size)
     assert replayed.lru_hits == lru_hits
     assert replayed.hits > lru_hits
@@ -226,7 +226,7 @@ def test_looking_changes_nothing(run: Run, tmp_path: Path, kind: type[Store] | t
         for number in range(40):
             tier[str(number)] = number.to_bytes(1, "little") * 1000
         tier.flush()
-        # What a crash leaves.
+        # As after a crash.
         shutil.copytree(place, crashed)
     log = crashed / ("ledger" if kind is Files else "")
     with (log / "log-1").open("ab") as file:
@@ -262,7 +262,7 @@ def test_whatever_is_damaged_is_repaired(run: Run, tmp_path: Path, kind: type[St
     code, out, err = run("cache", "repair", "tier", "--json")
     repaired = json.loads(out)
     assert (code, err, repaired["removed"], repaired["damaged"]) == (0, "", damaged, 0)
-    # Those before a damaged key may be outdated; those behind it are kept.
+    # Values before a damaged key may be outdated; those after it are kept.
     assert repaired["values"] >= (5 if part == "key" else 0)
     assert run("cache", "verify", "tier")[0] == 0
     with kind(tmp_path / "tier", 1 << 20) as tier:
@@ -299,7 +299,7 @@ def test_a_foreign_file_is_left_alone(run: Run, tmp_path: Path) -> None:
 def test_damage_does_not_hide_a_store(run: Run, tmp_path: Path, kind: type[Store] | type[Files]) -> None:
     with kind(tmp_path / "store", 1 << 20) as store:
         store["a"] = b"1"
-        # Begun anew and not synced since, only one half of `synced` is there.
+        # After a clear without a sync, only one half of `synced` exists.
         store.clear()
         store["b"] = b"2"
         store.flush()

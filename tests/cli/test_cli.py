@@ -1,4 +1,4 @@
-"""The command line: what each command prints, its exit codes, and that bad input is one line on stderr."""
+"""The command line: the output and exit codes of each command; bad input is one line on stderr."""
 
 import os
 import subprocess
@@ -15,14 +15,14 @@ from tiercel.cli import measure
 
 @pytest.fixture
 def run(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command in an empty directory, without long measurements; return its exit code, stdout and stderr."""
+    """Run a command in an empty directory, with short measurements; return exit code and output."""
     monkeypatch.setattr(measure, "SECONDS", 0.0)
     return run
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, np.ndarray]:
-    """`vectors.npy`, `queries.npy` and `ids.npy` in the directory that `run` works in."""
+    """Write `vectors.npy`, `queries.npy` and `ids.npy` into the directory that `run` works in."""
     rng = np.random.default_rng(0)
     arrays = {
         "vectors": rng.normal(size=(300, 12)).astype(np.float32),
@@ -327,7 +327,7 @@ def test_help_documents_commands_and_exit_codes(run: Run) -> None:
 
 def test_a_reader_that_closes_the_pipe_is_no_error(run: Run, files: dict[str, np.ndarray]) -> None:
     run("build", "vectors.npy", "-o", "v.tiercel")
-    # More output than a pipe holds, so that the writer is still writing when the reader goes.
+    # More output than a pipe holds, so that the writer is still writing when the reader leaves.
     np.save("many.npy", np.tile(files["queries"], (300, 1)))
     process = start("search", "v.tiercel", "many.npy", "-k", "50", stdout=subprocess.PIPE)
     assert process.stdout is not None

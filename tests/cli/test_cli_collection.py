@@ -1,4 +1,4 @@
-"""The command line of collections: what each command prints, its exit codes, and that bad input is one line on stderr."""
+"""Commands for collections: the output and exit codes of each; bad input is one line on stderr."""
 
 import json
 import signal
@@ -13,13 +13,13 @@ import tiercel
 from tiercel.cli import ingest
 from tiercel.cli.demo_collection import collection_lines, show_collection
 
-# Every test runs beside `zoo.jsonl`.
+# Every test has `zoo.jsonl` in its directory.
 pytestmark = pytest.mark.usefixtures("zoo_file")
 
 
 @pytest.fixture
 def zoo(run: Run) -> Run:
-    """`run` where the collection `zoo` is there, too."""
+    """`run` in a directory that also contains the collection `zoo`."""
     assert run("ingest", "zoo.jsonl", "--into", "zoo")[0] == 0
     return run
 
@@ -190,7 +190,7 @@ def test_a_full_disk_is_read(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
             code, out, err = run(*command)
             assert (code, out, err.count("\n")) == (1, "", 1)
             assert "no space left" in err.lower()
-        # Opening to write makes `view` anew.
+        # Opening for writing rewrites `view`.
         assert {path.parent for path in disk.rglob("*") if path.is_file()} == {disk, disk / "zoo"}
         assert [path.name for path in disk.iterdir() if path.is_file()] == ["filler"]
         (disk / "filler").unlink()

@@ -1,4 +1,4 @@
-"""`tiercel ingest`: what a run leaves, however it ends, and that `--resume` and the size of a batch make no difference to it."""
+"""`tiercel ingest`: its result, however it ends, for any batch size, also with `--resume`."""
 
 import gzip
 import io
@@ -15,7 +15,7 @@ import tiercel
 from tiercel.cli import ingest, interrupts
 from tiercel.cli.beginning import Beginning
 
-# Every test runs beside `zoo.jsonl`.
+# Every test has `zoo.jsonl` in its directory.
 pytestmark = pytest.mark.usefixtures("zoo_file")
 
 
@@ -27,7 +27,7 @@ def batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> in
 
 
 def content(directory: str) -> dict[str, Any]:
-    """What a collection holds, by id."""
+    """Return the content of a collection, by id."""
     with tiercel.open(directory, mode="r") as collection:
         return {
             match.id: (match.text, match.metadata, None if match.vector is None else match.vector.tolist())
@@ -51,7 +51,7 @@ def test_ingest_puts_every_line_in(run: Run) -> None:
     assert "records      4" in out
 
 
-# One id three times, and others between.
+# One id three times, with others between.
 CHANGED: list[dict[str, Any]] = [
     {"id": "cat", "text": "a cat", "vector": [3, 4.1, 0]},
     {"id": "hen", "metadata": {"legs": 2, "eggs": 1.0}},
@@ -65,7 +65,7 @@ CHANGED: list[dict[str, Any]] = [
 @pytest.mark.usefixtures("batch")
 def test_what_resumes_ends_like_one_run(run: Run, done: int) -> None:
     write_lines("all.jsonl", CHANGED)
-    # The first vector says how long all are.
+    # The first vector determines the length of all.
     write_lines("part.jsonl", [RECORDS[2], *CHANGED[:done]])
     for directory in ("plain", "resumed"):
         document(run("ingest", "part.jsonl", "--into", directory, "--json"))
@@ -151,7 +151,7 @@ def test_a_first_batch_that_fails_leaves_nothing(run: Run, wrong: dict[str, Any]
     before = sorted(Path.cwd().rglob("*"))
     refused(run("ingest", "bad.jsonl", "--into", "zoo", "--embedder", embedder), "bad.jsonl, line ")
     assert sorted(Path.cwd().rglob("*")) == before
-    # Other vectors, and another embedder: nothing of the first attempt says otherwise.
+    # Other vectors, and another embedder: nothing of the first attempt contradicts them.
     write_lines("bad.jsonl", [{"id": "a", "vector": [1, 2]}])
     assert document(run("ingest", "bad.jsonl", "--into", "zoo", "--json"))["dim"] == 2
 
@@ -290,7 +290,7 @@ def test_ctrl_c_counts_a_batch_that_has_just_been_written(
         return done
 
     monkeypatch.setattr(tiercel.Collection, "upsert", interrupted)
-    # This process goes on, and what was left open is closed with the list.
+    # This process continues, so what was left open is closed along with the list.
     monkeypatch.setattr(interrupts, "_LEFT", [])
     code, _, err = run("ingest", "zoo.jsonl", "--into", "zoo")
     assert (code, "4 records of zoo.jsonl are in" in err) == (130, True)

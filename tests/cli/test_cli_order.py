@@ -1,4 +1,4 @@
-"""The words of a command stand in any order, and `--` ends its options."""
+"""The words of a command can come in any order, and `--` ends its options."""
 
 from itertools import pairwise, permutations
 from pathlib import Path
@@ -8,7 +8,7 @@ from commands import Run, document, refused, runner, write_lines
 
 from tiercel.cli.arguments import make_parser
 
-# Words that belong together, by command; those that are no options keep their order.
+# Words that belong together, by command; positional arguments keep their order.
 COMMANDS: dict[str, list[list[str]]] = {
     "info": [["FILE"], ["--json"]],
     "build": [["V.npy"], ["-o", "out"], ["--metric", "dot"], ["--json"]],
@@ -39,13 +39,13 @@ def test_words_stand_in_any_order(command: str) -> None:
 
 
 def _takes_too_much(order: tuple[list[str], ...]) -> bool:
-    """Whether TRACE stands where `--size` takes it for one of its numbers."""
+    """Whether `--size` would take TRACE for one of its numbers."""
     return any(one[0] == "--size" and next_ == ["TRACE"] for one, next_ in pairwise(order))
 
 
 @pytest.fixture
 def notes(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command beside a collection of notes on a command line."""
+    """Run a command next to a collection of notes."""
     monkeypatch.chdir(tmp_path)
     run = runner(capsys)
     write_lines("notes.jsonl", [{"id": "push", "text": "git push --force"}, {"id": "cat", "text": "cats"}])

@@ -1,4 +1,4 @@
-"""Where commands write: never over what they read, never into a store, and under the name when it is complete."""
+"""Outputs of commands: never over an input or in a store; the name appears once complete."""
 
 import argparse
 import os
@@ -15,13 +15,13 @@ from tiercel.cli.arguments import make_parser
 from tiercel.cli.outputs import new_file
 from tiercel.cli.paths import Reads, Writes
 
-# Names of arguments that are paths, as the help shows them.
+# Metavars of arguments that are paths.
 PATHS = ("DIR", "FILE", "TO", "TRACE")
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An index, vectors, queries, a collection `zoo`, a cache of each kind, and links to all that."""
+    """An index, vectors, queries, a collection `zoo`, a cache of each kind, and links to them."""
     root = tmp_path_factory.mktemp("outputs")
     vectors = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     for name in ("v.npy", "q.npy", "ids.npy"):
@@ -46,7 +46,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command there; give its exit code, stdout and stderr."""
+    """Run a command in that directory; return its exit code, stdout and stderr."""
     monkeypatch.chdir(directory)
     return runner(capsys)
 
@@ -86,7 +86,7 @@ OVERWRITES = {
 
 
 def tree() -> dict[str, tuple[int, bytes]]:
-    """Every file below the current directory: which one it is and what it holds."""
+    """Every file below the current directory: its inode and content."""
     files = (path for path in Path().rglob("*") if path.is_file())
     return {str(path): (path.lstat().st_ino, path.read_bytes()) for path in files}
 

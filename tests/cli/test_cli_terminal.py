@@ -1,4 +1,4 @@
-"""The command line on a real pseudo-terminal, narrow, dumb or gone, with Ctrl-C, and with records that mean harm to it."""
+"""The command line on a pseudo-terminal: narrow, dumb or gone, with Ctrl-C and hostile records."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from terminals import CTRL_C, Terminal, shown
 
 # Erases the line before each state of a bar.
 ERASE = "\r\x1b[K"
-# A row and a title of a window in an id, and a text that clears the screen and turns the direction of what follows.
+# An id with a newline and a window title, and a text that clears the screen and reverses text.
 HOSTILE = {"id": "a\tb\nc\x1b]0;mine\x07", "text": "cats\x1b[2J \u202edogs\u2029\u200e\u200f\u061c \x9b31m"}
 
 
@@ -48,9 +48,9 @@ def zoo(run: Run) -> None:
 
 
 def states(out: str) -> list[str]:
-    """What a bar showed, one after the other."""
+    """The successive states of a bar."""
     before, *all_, after = out.split(ERASE)
-    # The line is empty in the end, and nothing began a new one.
+    # The line is empty at the end, and nothing began a new one.
     assert (before, after, "\n" in out) == ("", "", False)
     return all_
 
@@ -190,7 +190,7 @@ def lines(first: int, count: int) -> bytes:
 
 
 def feed(terminal: Terminal, data: bytes) -> None:
-    """Give data to a command; when this returns, all but what a pipe holds has been taken."""
+    """Send data to a command; on return, it has read everything but what a pipe holds."""
     assert terminal.process.stdin is not None
     terminal.process.stdin.write(data)
     terminal.process.stdin.flush()
@@ -198,7 +198,7 @@ def feed(terminal: Terminal, data: bytes) -> None:
 
 def test_ctrl_c_ends_an_ingest_without_more_work() -> None:
     with Terminal(sys.executable, "-m", "tiercel", "ingest", "-", "--into", "zoo", stdin=subprocess.PIPE) as terminal:
-        # The third batch is not complete, and larger than a pipe: so the two before it are in.
+        # The third batch is incomplete, and larger than a pipe, so the first two have been read.
         feed(terminal, lines(0, 2999))
         terminal.press(CTRL_C)
         code, out = terminal.end()
@@ -208,7 +208,7 @@ def test_ctrl_c_ends_an_ingest_without_more_work() -> None:
         last
         == "tiercel: error: interrupted; 2,000 records of standard input are in the collection; add --resume to the command to continue\n"
     )
-    # Closing would have written a checkpoint, which takes seconds when there are many records.
+    # Closing would have written a checkpoint, which takes seconds if there are many records.
     assert not list(Path("zoo").glob("*.seg"))
     with tiercel.open("zoo", mode="r") as zoo:
         assert (len(zoo), zoo.verify()) == (2000, [])

@@ -1,4 +1,4 @@
-"""A collection beside a dictionary of what it must hold: rules for hypothesis, which draws their sequences."""
+"""A collection compared with a dictionary: rules for hypothesis, which draws their sequences."""
 
 import shutil
 import tempfile
@@ -31,7 +31,7 @@ VALUES = st.sampled_from([None, True, 1, 1.0, 2, -1.5, "1", "a", "ab", "2024-05-
 METADATA = st.fixed_dictionaries(
     {}, optional={"a": VALUES, "b": VALUES, "c": st.fixed_dictionaries({}, optional={"d": VALUES})}
 )
-# Words to find, words that must be there, words that must not.
+# Words to find, required words, excluded words.
 QUERIES = st.tuples(*[st.sets(st.sampled_from(WORDS), max_size=2)] * 3).filter(lambda words: words[0] | words[1])
 
 
@@ -46,7 +46,7 @@ def names(filter: Any) -> set[str]:
 
 
 class Record(NamedTuple):
-    """What a record must hold."""
+    """The expected content of a record."""
 
     vector: tuple[float, ...] | None
     text: str | None
@@ -57,7 +57,7 @@ RECORDS = st.builds(Record, st.none() | VECTORS, st.none() | TEXTS, st.none() | 
 
 
 def is_allowed(text: str | None, query: tuple[set[str], set[str], set[str]]) -> bool:
-    """Whether a text has what a query requires and nothing that it excludes."""
+    """Whether a text has everything that a query requires and nothing that it excludes."""
     _, required, excluded = query
     words = set((text or "").split())
     return required <= words and not excluded & words
@@ -75,7 +75,7 @@ def as_query(query: tuple[set[str], set[str], set[str]]) -> str:
 
 
 def patched(metadata: dict[str, Any], merge: dict[str, Any], remove: list[str]) -> dict[str, Any]:
-    """Metadata of at most two levels without some fields, and then with those of `merge`."""
+    """Return metadata of at most two levels, with fields removed and then `merge` merged in."""
     left = {key: value for key, value in metadata.items() if key not in remove}
     inner = left.get("c")
     if isinstance(inner, dict) and "c.d" in remove:
@@ -87,9 +87,9 @@ def patched(metadata: dict[str, Any], merge: dict[str, Any], remove: list[str]) 
 
 
 class Machine(RuleBasedStateMachine):
-    """A collection, and its records by id in the order they were written: `many` for a graph, few to look at all of them often."""
+    """A collection and its records in writing order: `many` for a graph, few for many checks."""
 
-    # Told after each step.
+    # Called after each step.
     stepped: ClassVar[Callable[[], None] | None] = None
 
     def __init__(self, *, many: bool = False) -> None:
@@ -97,7 +97,7 @@ class Machine(RuleBasedStateMachine):
         self.many = many
         self.scratch = Path(tempfile.mkdtemp(prefix="tiercel-"))
         self.records: dict[str, Record] = {}
-        # The batch that wrote each of them last.
+        # The batch that last wrote each of them.
         self.sequences: dict[str, int] = {}
         self.copies = 0
 
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         self.collection = tiercel.open(self.scratch / "it", dim=DIM, metric=metric, language=None, threads=1)
         if self.many:
             self.put_many(seed, MANY)
-            # Or each copy would build the graph for itself when it is closed.
+            # Otherwise each copy would build the graph itself when it is closed.
             self.collection.checkpoint()
 
     def teardown(self) -> None:
@@ -126,7 +126,7 @@ class Machine(RuleBasedStateMachine):
         self.put_many(seed, count)
 
     def put_many(self, seed: int, count: int) -> None:
-        """Most of them take the place of others once there are many."""
+        """Once there are many records, most of the new ones replace others."""
         rng = np.random.default_rng(seed)
         ids = [f"many{number}" for number in rng.permutation(ROOM)[:count].tolist()]
         vectors = rng.standard_normal((count, DIM), dtype=np.float32)
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
         self.note(ids)
 
     def note(self, ids: list[str]) -> None:
-        """They were written by one batch, the newest."""
+        """Note that the newest batch wrote these ids."""
         written = {match.id: match.sequence for match in self.collection.get(ids, include=()) if match is not None}
         assert len(set(written.values())) <= 1
         assert all(sequence > max(self.sequences.values(), default=0) for sequence in written.values())
@@ -154,7 +154,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: not self.many)
     @rule(ids=IDS, data=st.data(), what=st.sampled_from(["upsert", "update_metadata", "delete"]))
     def write_if(self, ids: list[str], data: st.DataObject, what: str) -> None:
-        """It counts if all records have the sequences that are expected."""
+        """The write succeeds only if all records have the expected sequences."""
         ids = list(dict.fromkeys(ids))
         actual = [self.sequences[id_] if id_ in self.records else 0 for id_ in ids]
         expected = [data.draw(st.sampled_from([sequence] * 9 + [0, sequence + 1])) for sequence in actual]
@@ -347,9 +347,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def kill(self) -> None:
-        """What is on disk while it is open is what a crash of the process leaves: all of it."""
+        """The files on disk while it is open are what a crash of the process leaves: everything."""
         copy = self.copy()
-        # A crash comes at one moment, so what was written to meanwhile is copied again.
+        # A crash happens at one moment, so copy again anything that was written to meanwhile.
         while True:
             before = self.written()
             shutil.copytree(self.collection.path, copy)

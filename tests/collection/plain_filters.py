@@ -1,4 +1,4 @@
-"""Filters as they are documented, evaluated in plain Python, and what draws them."""
+"""Documented filters, evaluated in plain Python, and strategies that draw them."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ ABSENT = object()
 
 
 def holds(form: dict[str, Any], metadata: dict[str, Any] | None) -> bool:
-    """Whether a filter in its dict form holds for a record."""
+    """Whether a record passes a filter in its dict form."""
     ((key, inner),) = form.items()
     match key:
         case "$and":
@@ -43,7 +43,7 @@ def holds(form: dict[str, Any], metadata: dict[str, Any] | None) -> bool:
 
 
 def outcome(form: dict[str, Any]) -> bool | None:
-    """What a filter says of every record since nothing is asked in it; None if something is."""
+    """The value of a filter without conditions, for every record; None if it has conditions."""
     ((key, inner),) = form.items()
     match key:
         case "$not":
@@ -58,7 +58,7 @@ def outcome(form: dict[str, Any]) -> bool | None:
 
 
 def field(name: str, metadata: Any) -> Any:
-    """The value of a field by its dotted name."""
+    """Return the value of a field by its dotted name."""
     for key in name.split("."):
         if not isinstance(metadata, dict) or key not in metadata:
             return ABSENT
@@ -67,7 +67,7 @@ def field(name: str, metadata: Any) -> Any:
 
 
 def kind(value: Any) -> str:
-    """Types never mix, but all numbers are of one."""
+    """Types never mix, except that all numbers are one type."""
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
 
 

@@ -1,4 +1,4 @@
-"""Scores of texts are those of BM25, as a few lines of numpy and as bm25s have them."""
+"""Scores of texts are those of BM25, compared with a few lines of numpy and with bm25s."""
 
 import re
 from collections import Counter
@@ -19,12 +19,12 @@ Score = Callable[[list[str]], NDArray[np.float64]]
 
 
 def words_of(texts: tuple[str, ...]) -> Words:
-    """Words on which no tokenizer has an opinion."""
+    """Words that every tokenizer splits in the same way."""
     return [re.findall("[a-z0-9]+", text.lower()) for text in texts]
 
 
 def plain(documents: Words) -> Score:
-    """Robertson and Zaragoza 2009, with the weight of a term as Lucene has it."""
+    """Robertson and Zaragoza 2009, with Lucene's weight of a term."""
     counts = [Counter(words) for words in documents]
     lengths = np.array([len(words) for words in documents])
     norm = K1 * (1 - B + B * lengths / lengths.mean())
@@ -54,7 +54,7 @@ def test_scores_are_those_of_a_reference(reference: Callable[[Words], Score], tm
     documents, queries = words_of(sample.texts[:DOCUMENTS]), words_of(sample.query_texts[:40])
     scores_of = reference(documents)
     with tiercel.open(tmp_path, language=None) as collection:
-        # In parts, the first of them twice: neither segments nor the dead may show in a score.
+        # In parts, the first of them twice: neither segments nor dead rows may affect a score.
         ids = [str(row) for row in range(DOCUMENTS)]
         texts = [" ".join(words) for words in documents]
         for start in (0, 0, 300, 600, 900):

@@ -1,4 +1,4 @@
-"""What `tiercel.Collection` promises its users."""
+"""The promises of `tiercel.Collection` to its users."""
 
 import asyncio
 import inspect

@@ -1,4 +1,6 @@
-"""Bad input to a collection: one clear error that names the argument, and nothing has changed. What looks odd and is fine, too."""
+"""Bad input to a collection raises one clear error that names the argument, and changes nothing.
+Also odd but valid input.
+"""
 
 import math
 import os
@@ -289,7 +291,7 @@ def test_a_directory_with_another_file_of_this_name(tmp_path: Path, mode: Any, c
 
 
 def test_errors_are_in_the_words_of_python(tmp_path: Path) -> None:
-    """What a collection was made with, whatever an opener wants instead."""
+    """The settings of a collection prevail over different ones at opening."""
     tiercel.open(tmp_path / "it", language="english").close()
     for wanted, message in (
         ({"language": "german"}, "language: expected 'english', as in the collection, got 'german'"),

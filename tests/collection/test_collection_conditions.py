@@ -1,4 +1,4 @@
-"""Writes that count only if a record is as it was read: `if_sequence`, and deletion by a filter."""
+"""Writes that require an unchanged record: `if_sequence`, and deletion by a filter."""
 
 import pickle
 import threading

@@ -1,4 +1,4 @@
-"""Files of a collection that are missing, empty, older, or another collection's: right answers or an error, and nothing is changed."""
+"""Missing, empty, older or foreign files: right answers or an error, and nothing is changed."""
 
 import itertools
 import lzma
@@ -55,7 +55,7 @@ def answers(collection: tiercel.Collection) -> object:
 
 
 def history(directory: Path, seed: int) -> tuple[list[Files], object]:
-    """The files of a collection after each step of its life, the last of which is a clean close, and its answers then."""
+    """The files of a collection after each step, ending in a clean close, and its answers then."""
     states: list[Files] = []
 
     def keep() -> None:
@@ -85,7 +85,7 @@ def history(directory: Path, seed: int) -> tuple[list[Files], object]:
 
 
 class Damage:
-    """A collection, and what can take the place of each of its files."""
+    """A collection, and the possible replacements of each of its files."""
 
     def __init__(self, directory: Path) -> None:
         for name in ("one", "other"):
@@ -114,7 +114,7 @@ def damage(tmp_path_factory: pytest.TempPathFactory) -> Damage:
 
 
 def outcome(directory: Path, files: Files, known: object, mode: Mode) -> str:
-    """What becomes of files: "right", or "told" if they are as they were and the message names one of a collection."""
+    """Open files: "right" if the answers are, "told" if an error names one and none changed."""
     put(directory, files)
     try:
         with tiercel.open(directory, mode=mode, threads=1) as collection:
@@ -140,11 +140,12 @@ def test_one_file_that_is_not_what_it_was(tmp_path: Path, damage: Damage, kind: 
         for content in [content for offered, content in damage.choices[name] if offered == kind]:
             if outcome(tmp_path, damage.with_((name, content)), damage.known, mode) == "told":
                 told.add(name)
-                # The right file in its place is all that it takes.
+                # Restoring the right file is all that is needed.
                 (tmp_path / name).write_bytes(damage.sound[name])
                 with tiercel.open(tmp_path, mode=mode, threads=1) as collection:
                     assert answers(collection) == damage.known
-    # A writer makes another view when it finds none, and each needs all else; what is older may be sound without it.
+    # A writer replaces a missing view, but needs all other files; with an older file, the answers
+    # may still be right.
     assert told >= (set() if kind == "older" else set(damage.names) - {"view"})
     assert ("records" in told) or kind == "older"
 
@@ -252,7 +253,7 @@ def as_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="neither pipes nor links for everybody")
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes, and no links without privileges")
 @pytest.mark.parametrize("make", [as_directory, as_link, as_pipe])
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_no_regular_file_is_damage(tmp_path: Path, make: Callable[[Path], None], mode: Mode) -> None:
@@ -292,7 +293,7 @@ def test_files_of_others_in_a_collection_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_collection_that_was_never_finished_is_made(tmp_path: Path) -> None:
-    """A crash while a collection is made leaves some of its first files; a later call makes it."""
+    """A crash during creation leaves some of the first files; a later call finishes it."""
     tiercel.open(tmp_path, dim=3).close()
     made = files_of(tmp_path)
     for files in ({}, {"LOCK": b""}, {"LOCK": b"", "records.0123456789abcdef0123456789abcdef.tmp": b"torn"}):

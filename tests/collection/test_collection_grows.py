@@ -1,4 +1,4 @@
-"""What a collection gets after it was made: the length of its vectors, an embedder, a schema."""
+"""Additions to an existing collection: the length of its vectors, an embedder, a schema."""
 
 import shutil
 import threading

@@ -1,4 +1,4 @@
-"""Mistakes that are easily made with a collection: each is refused, changes nothing, and the message says what to write instead."""
+"""Common mistakes with a collection: each changes nothing, and the message shows the fix."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ def zoo(tmp_path: Path):
 
 
 class Table:
-    """A data frame that owes nothing to pandas: its items are its columns."""
+    """A data frame independent of pandas: its items are its columns."""
 
     columns = ("id", "year")
     shape = (2, 2)

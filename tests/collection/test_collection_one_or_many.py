@@ -1,4 +1,4 @@
-"""One record or many in a call, ids that are no strings, and a search for a string."""
+"""One record or many in a call, ids that are not strings, and a search for a string."""
 
 import asyncio
 import uuid
@@ -135,7 +135,7 @@ def test_a_string_is_a_text(pets: Collection, tmp_path: Path) -> None:
     assert cache.stats()["hits"] == 1
     with tiercel.open(tmp_path / "embedded", embedder=HashingEmbedder(64)) as collection:
         collection.upsert(["cat", "hen"], texts=["cats sleep", "hens peck"])
-        # No text has the word, but the vectors of near words are near.
+        # No text has the word, but the vectors of similar words are near.
         by_both = collection.search("cat's sleeping bag", k=2, include=())
         assert by_both.ids == collection.search(text="cat's sleeping bag", k=2).ids == ["cat", "hen"]
         assert [found.ids for found in collection.search_many(["cats", "hens"], k=1)] == [["cat"], ["hen"]]

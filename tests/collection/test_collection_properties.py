@@ -1,4 +1,4 @@
-"""Any sequence of calls to a collection answers as a dictionary searched with numpy and plain Python would."""
+"""Any sequence of calls answers like a dictionary searched with numpy and plain Python."""
 
 from collection_machine import Machine
 from hypothesis import settings

@@ -1,4 +1,4 @@
-"""Readers in processes of their own beside a writer: what they see, and that they are not noticed."""
+"""Readers in separate processes beside a writer: what they see, and that they do not disturb it."""
 
 import contextlib
 import json
@@ -16,7 +16,7 @@ from support.waiting import until
 
 import tiercel
 
-# Answers a line of JSON for each line of Python.
+# Answers each line of Python with a line of JSON.
 READER = """
 import json, sys, tiercel
 reader = tiercel.open(sys.argv[1], mode="r")
@@ -24,7 +24,7 @@ for line in sys.stdin:
     print(json.dumps(eval(line)), flush=True)
 """
 
-# A writer that carries out a line of Python at a time and answers in JSON.
+# A writer that executes one line of Python at a time and answers in JSON.
 WRITER_ON_DEMAND = """
 import json, sys, tiercel
 writer = tiercel.open(sys.argv[1], dim=2, durability=sys.argv[2])
@@ -34,7 +34,7 @@ for line in sys.stdin:
     print(json.dumps(eval(line)), flush=True)
 """
 
-# Replaces all records again and again, and says each round once it has been published.
+# Replaces all records repeatedly, and prints each round once it has been published.
 WRITER = """
 import itertools, sys, tiercel
 collection = tiercel.open(sys.argv[1], dim=2)
@@ -50,7 +50,7 @@ for round in itertools.count(int(sys.argv[2])):
 
 
 class Remote:
-    """A process that has a collection open, and evaluates what it is asked for."""
+    """A process that has a collection open, and evaluates requests."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -83,13 +83,13 @@ def zoo(tmp_path: Path):
 
 
 def contents(directory: str) -> dict[str, tuple[int, bytes]]:
-    """Every file with the time of its last change and what is in it, and when the directory was changed."""
+    """Every file with its time of modification and content, and that time of the directory."""
     files = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in Path(directory).iterdir()}
     return files | {".": (Path(directory).stat().st_mtime_ns, b"")}
 
 
 def everything(collection: tiercel.Collection) -> list[Any]:
-    """All that a collection shows of its records, each in several ways."""
+    """Everything that a collection shows of its records, each in several ways."""
     found: list[Any] = [[match.id, match.text, match.metadata] for match in collection.scan()]
     ids = [name for name, _, _ in found]
     by_text = [collection.search(text=text, k=1000).ids for text in sorted({text for _, text, _ in found})]
@@ -210,7 +210,7 @@ def test_there_must_be_something_to_read(zoo: tiercel.Collection, tmp_path: Path
         tiercel.open(zoo.path, dim=3, mode="r")
 
 
-# What a writer does between two looks of its reader; each step is acknowledged when it has answered.
+# The writer's steps between two refreshes of its reader; each is acknowledged once it has answered.
 STEPS = (
     "put('a', 'bb', 'ccc')",
     "put('bb', 'dddd')",
@@ -312,7 +312,7 @@ def test_what_goes_wrong_while_following_is_kept_and_tried_again(zoo: tiercel.Co
     records = Path(zoo.path) / "records"
     with tiercel.open(zoo.path, mode="r", follow=0.01) as reader:
         records.rename(tmp_path / "records")
-        # Two calls: the first that sees it may have begun before it happened, and then the next one warns.
+        # Two calls: the first may have begun before the damage; then the next one warns.
         with pytest.warns(RuntimeWarning, match="no file"):
             until(lambda: all(reader.stats()["trouble"] is not None for _ in range(2)))
         assert reader.search(text="sleeps").ids == ["cat"]

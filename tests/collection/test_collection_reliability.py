@@ -1,4 +1,4 @@
-"""What is acknowledged lasts: processes that are forked or come second, and directories that are not as they should be."""
+"""Acknowledged writes last: with forks, second processes, and unexpected directories."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""Scans: iterators over one moment of a collection, that end, are dropped, and outlive what is written."""
+"""Scans: iterators over one snapshot, which end, are dropped, and outlast later writes."""
 
 import asyncio
 import gc
@@ -92,7 +92,7 @@ def test_a_scan_holds_a_bounded_part_of_the_records(shelf: tiercel.Collection) -
     finally:
         tracemalloc.stop()
     assert size == MANY * 3000
-    # A chunk, and the one that takes its place.
+    # One chunk, and the next one that replaces it.
     assert peak < 1000 * 3000 * 0.9
 
 
@@ -196,7 +196,7 @@ def test_values_of_all_types_have_one_order(tmp_path: Path) -> None:
             pages += found
         assert pages == [*expected, "none"]
         numbers, words = ASCENDING[:7], ASCENDING[12:18]
-        # What a filter calls smaller comes first.
+        # The order is that of `<` in filters.
         for at, number in enumerate(numbers):
             assert ids(collection.scan(filter=F("x") < number, order_by="x")) == expected[:at]
         for at, word in enumerate(words):
@@ -222,7 +222,7 @@ def test_dates_have_one_order_for_scans_and_filters(tmp_path: Path, schema: Any)
             moment = moments[at] if isinstance(moments[at], date) else datetime.fromisoformat(str(moments[at]))
             assert ids(collection.scan(filter=F("born") < moment, order_by="-born")) == names[:at][::-1]
             if schema is not None:
-                # A string is a date there.
+                # In this field, a string is a date.
                 text = str(moments[at]) if isinstance(moments[at], str) else moment.isoformat()
                 assert ids(collection.scan(filter=F("born") < text, order_by="born")) == names[:at]
                 assert collection.count(filter=F("born").in_([text])) == 1

@@ -1,4 +1,4 @@
-"""Types of the fields of metadata: what agrees with them, and what is refused."""
+"""Types of metadata fields: which values conform, and which are refused."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Writes that change a part of a record and keep the rest, and what empties a collection."""
+"""Writes that change a part of a record and keep the rest, and calls that empty a collection."""
 
 import json
 import threading
@@ -370,7 +370,7 @@ def test_clear_empties_a_collection_for_good(shelf: tiercel.Collection) -> None:
         assert shelf.clear() == 2
         assert (len(shelf), shelf.count(filter=F("n") > 0), list(shelf.scan()), shelf.clear()) == (0, 0, [], 0)
         assert shelf.search([1, 0], "cat").ids == []
-        assert [match.id for match in scan] == ["a", "b"], "a scan keeps its moment"
+        assert [match.id for match in scan] == ["a", "b"], "a scan keeps its snapshot"
         assert len(reader) == 2
         reader.refresh()
         assert len(reader) == 0

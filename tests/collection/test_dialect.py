@@ -1,4 +1,4 @@
-"""An index and a collection are used with the same verbs, and their results with the same names."""
+"""An index and a collection have the same verbs, and their results the same names."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What embedders promise, and collections that have one."""
+"""The promises of embedders, and of collections with one."""
 
 import logging
 import pickle
@@ -259,7 +259,7 @@ def test_texts_alone_are_refused_where_the_embedder_is_missing(tmp_path: Path) -
         with pytest.raises(tiercel.InvalidInputError, match=r"texts\[0\]: expected a vector beside it"):
             collection.upsert("cat", texts="a cat sleeps long")
         assert [match.vector is None for match in collection.scan(include=["vector"])] == [False, False]
-        # What has no text, has a vector from elsewhere, or is said to have none, is as it is meant.
+        # No text, a vector from elsewhere, and an explicit None are all accepted.
         collection.upsert("note", metadata={"year": 2020})
         collection.upsert("eel", letters(TEXTS[2:])[0], texts=TEXTS[2])
         collection.upsert(["word", "hen"], [None, letters(TEXTS[1:2])[0]], texts=["a word", TEXTS[1]])
@@ -280,7 +280,7 @@ def test_a_blank_text_finds_nothing(tmp_path: Path) -> None:
             many = collection.search_many([blank, "cat", blank, "mud"], k=1)
             assert [found.ids for found in many] == [[], ["cat"], [], ["eel"]]
             assert [found.ids for found in collection.search_many([blank])] == [[]]
-            assert set(collection.search([1, 0, 0], blank).ids) == {"cat", "eel"}, "beside a vector it says nothing"
+            assert set(collection.search([1, 0, 0], blank).ids) == {"cat", "eel"}, "a blank text changes nothing"
 
 
 def test_a_collection_without_its_embedder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

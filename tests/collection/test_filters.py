@@ -1,4 +1,4 @@
-"""Filter expressions: what they stand for, how they read, and what is refused."""
+"""Filter expressions: their dict forms and reprs, and the values they refuse."""
 
 import copy
 import json

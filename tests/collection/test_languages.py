@@ -1,4 +1,4 @@
-"""Words are found whatever their case and the form of their letters, by the rules of their language."""
+"""Words are found whatever their case and form of letters, by the rules of their language."""
 
 # Letters of many languages.
 # ruff: noqa: RUF001
@@ -72,7 +72,7 @@ def test_accents_stay(tmp_path: Path) -> None:
         assert collection.search(text="RESUME").ids == ["b"]
 
 
-# By language: words, and how they may be written without accents; and words that are not found so.
+# By language: words with spellings that find them without accents, and with some that do not.
 ACCENTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "english": ({}, {"résumé": "resume"}),
     "german": ({"Köln": "koln", "Äpfel": "apfel", "Müller": "muller"}, {"Café": "cafe"}),
@@ -147,7 +147,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """A collection whose terms were made by rules that told forms of a letter apart; some texts are in a checkpoint."""
+    """A collection with terms from older rules for forms of letters; some are in a checkpoint."""
     with lzma.open(DATA / "collection-v1-words.tar.xz") as unpacked, tarfile.open(fileobj=unpacked) as archive:
         archive.extractall(tmp_path, filter="data")
     return tmp_path / "collection-v1-words"
@@ -220,7 +220,7 @@ def test_code_and_tables_are_found_by_each_of_their_words(tmp_path: Path, text: 
         for query in CUT[text]:
             (match,) = collection.search(text=query, include=("text", "highlights"))
             assert match.id == "it", query
-            # As a phrase the words stand in their order.
+            # In a phrase, the words must be in this order.
             (again,) = collection.search(text=f'+"{query}"', syntax="operators", include=("text", "highlights"))
             assert lit(again) == lit(match)
             assert letters_of(lit(match)) == letters_of([query])
@@ -237,7 +237,9 @@ def test_numbers_stay_whole(tmp_path: Path) -> None:
 
 
 def test_terms_that_were_not_cut_are_made_again(tmp_path: Path) -> None:
-    """Rules with number 2 kept `os.path.join` whole; some texts are in a checkpoint, and one in the log alone."""
+    """Version 2 of the rules kept `os.path.join` whole; some texts are in a checkpoint, and one
+    only in the log.
+    """
     with lzma.open(DATA / "collection-v1-code.tar.xz") as unpacked, tarfile.open(fileobj=unpacked) as archive:
         archive.extractall(tmp_path, filter="data")
     for mode in ("r", "rw", "r"):

@@ -1,4 +1,4 @@
-"""What is promised when a file system takes nothing more: nothing is lost, the error says why, and with room all goes on."""
+"""A full file system: nothing is lost, the error explains why, and with room all continues."""
 
 import contextlib
 import errno
@@ -20,13 +20,13 @@ from tiercel import DiskFullError, InvalidInputError, ReadOnlyFileSystemError, S
 from tiercel.beginnings import COLLECTION_LOG, TIER_LOG, nothing_left
 from tiercel.cache import Files, Store
 
-resource = pytest.importorskip("resource", reason="limits of a process are a matter of Unix")
+resource = pytest.importorskip("resource", reason="process limits need Unix")
 KIB = 1024
 
 
 @contextlib.contextmanager
 def files_up_to(size: int) -> Iterator[None]:
-    """No file of this process gets larger than so many bytes."""
+    """Limit the size of all files of this process."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -48,7 +48,7 @@ def upsert(collection: tiercel.Collection, first: int, count: int = 100) -> None
 
 
 def upsert_until_full(collection: tiercel.Collection, most: int = 100_000) -> tuple[int, StorageFailedError]:
-    """How many records were acknowledged, and why no more were."""
+    """Return how many records were acknowledged, and the error that ended it."""
     for first in range(len(collection), most, 100):
         try:
             upsert(collection, first)
@@ -58,7 +58,7 @@ def upsert_until_full(collection: tiercel.Collection, most: int = 100_000) -> tu
 
 
 def content(number: int) -> bytes:
-    """So large, and so hard to compress, that `Files` keep it in a file of its own."""
+    """Large enough, and so hard to compress, that `Files` keeps it in a separate file."""
     return np.random.default_rng(number).bytes(20 * KIB)
 
 
@@ -75,7 +75,7 @@ def test_a_batch_that_makes_a_file_too_large_is_rolled_back(tmp_path: Path, dura
             assert error.errno == errno.EFBIG
             assert "larger than the system allows" in str(error)
             assert len(collection) == count
-            # What fits is still taken.
+            # Smaller writes still succeed.
             assert collection.delete(["0"]) == 1
         upsert(collection, count)
         collection.checkpoint()
@@ -232,12 +232,12 @@ def test_a_full_disk_is_read_whether_its_writer_is_there_or_was_killed(small_dis
         done = subprocess.run([*CLI, command, str(path)], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert f"{count:,}" in done.stdout
-    # It opens, so that there can be room again.
+    # It opens, so that room can be made.
     collection = tiercel.open(path)
     assert collection.delete([str(number) for number in range(50)]) == 50
     (small_disk / "filler").unlink()
     upsert(collection, 0)
-    # Without room for a checkpoint all that was written is there.
+    # Without room for a checkpoint, everything written is still present.
     with contextlib.suppress(DiskFullError):
         collection.close()
     with tiercel.open(path, mode="r") as reader:

@@ -1,4 +1,4 @@
-"""Opening by path, for collections, tiers and indexes alike: what is made, what is refused, and what a path may be."""
+"""Opening collections, tiers and indexes by path: what is created or refused, and valid paths."""
 
 import builtins
 import errno
@@ -80,7 +80,7 @@ def test_a_current_directory_that_is_gone_is_said_to_be(
         assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, "x")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="links are another matter there")
+@pytest.mark.skipif(sys.platform == "win32", reason="links work differently there")
 @pytest.mark.parametrize("opens", OPENERS)
 def test_what_cannot_be_a_directory_says_why(opens: Opener, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
@@ -136,7 +136,7 @@ def test_what_the_system_puts_into_a_directory_does_not_count(opens: Opener, tmp
 
 
 def uses(tmp_path: Path) -> list[Callable[[Any], object]]:
-    """All that takes a path, each called with one of a file or directory in `tmp_path` that is named "there"."""
+    """All calls that take a path, each with a file or directory in `tmp_path` named "there"."""
 
     def cleared() -> None:
         shutil.rmtree(tmp_path / "there", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Metadata and filters take the same values of numpy, pandas and the standard library, and name what is missing."""
+"""Metadata and filters accept the same foreign values, and name those that are missing."""
 
 import json
 import uuid

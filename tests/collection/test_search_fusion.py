@@ -1,4 +1,4 @@
-"""How rankings by vector and by text become one: what `alpha` promises."""
+"""Fusion of the rankings by vector and by text: the promises of `alpha`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,7 +66,7 @@ def test_a_record_found_by_both_is_never_below_one_found_by_one_with_the_same_sc
             pairs = [(scores.get(one, least), scores.get(other, least)) for scores in (by_vector, by_text)]
             if all(mine >= theirs for mine, theirs in pairs):
                 assert score >= lower
-    # As the documentation has it.
+    # As documented.
     best, worst = max(by_vector.values()), min(by_vector.values())
     lowest = worst - (best - worst) / 4
     for name, score in fused.items():
@@ -89,7 +89,7 @@ def test_a_ranking_without_weight_is_not_made(tmp_path: Path) -> None:
         collection.upsert(["a", "b"], [[1, 0], [0, 1]], ["red wine", "red mud"])
         plans = [collection.search([1, 0], "red", alpha=alpha, explain=True).plan for alpha in (0, 0.5, 1)]
         assert [plan["way"] for plan in plans if plan] == ["text", "hybrid", "vector"]
-        # What the text requires holds all the same.
+        # Requirements of the text still apply.
         assert collection.search([1, 0], "red -wine", syntax="operators", alpha=1).ids == ["b"]
         assert collection.search([1, 0], 'red "no such"', syntax="operators", alpha=0).ids == ["a", "b"]
 

@@ -1,4 +1,4 @@
-"""What `Collection.search_many` promises: the answers of single searches, together."""
+"""The promise of `Collection.search_many`: the answers of single searches, together."""
 
 import asyncio
 import signal
@@ -50,7 +50,7 @@ def content(found: Found) -> Any:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_answers_are_those_of_single_searches(collection: tiercel.Collection, options: Any, threads: int) -> None:
     for vectors, texts in ((QUERIES, None), (None, ASKED), (QUERIES, ASKED)):
-        # A search by one ranking alone needs what that ranks by.
+        # A search by only one ranking needs its input.
         if {0.0: texts, 1.0: vectors}.get(options.get("alpha"), ASKED) is None:
             continue
         found = collection.search_many(vectors, texts, threads=threads, **options)

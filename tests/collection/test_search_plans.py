@@ -1,4 +1,4 @@
-"""What the planner promises: right answers by every way, and plans that never outlive what they were made of."""
+"""The promises of the planner: right answers by every method, and no plan outlives its data."""
 
 import shutil
 import threading
@@ -37,7 +37,7 @@ def test_any_share_of_the_records_is_found(collection: tiercel.Collection, below
     condition = F("at") < below
     for k in (1, 10, 1000, 10**12):
         found = collection.search(query, filter=condition, k=k, recall=1, include=(), explain=True)
-        # Of 3,000 some are equally far within the precision of float32.
+        # Among 3,000, some are equally far within the precision of float32.
         assert len(set(found.ids)) == len(found) == min(k, below, COUNT)
         assert np.abs(cosines[[int(name) for name in found.ids]] - expected[:k]).max(initial=0) < 1e-6
         assert plan(found)["selectivity"] == min(below, COUNT) / COUNT
@@ -148,7 +148,7 @@ def test_a_reader_takes_no_plan_along_to_another_state(tmp_path: Path) -> None:
         write(4)
         assert reader.refresh()
         assert set(reader.search([1, 1], filter=pets).ids) == {"1", "2", "3"}
-        # As many batches, other records: a copy of the same collection that went another way.
+        # As many batches, but other records: a copy of the collection with a different history.
         shutil.rmtree(tmp_path / "zoo")
         (tmp_path / "copy").rename(tmp_path / "zoo")
         write(5)

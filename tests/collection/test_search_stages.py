@@ -1,4 +1,4 @@
-"""What `expand`, `rerank` and `mmr` promise, against plain models of them."""
+"""The promises of `expand`, `rerank` and `mmr`, compared with plain models of them."""
 
 import importlib
 import math
@@ -56,7 +56,7 @@ def nearest(name: str, count: int, allowed: set[str]) -> list[str]:
 
 
 def reached(found: dict[str, float], leads: Callable[[str], list[str]], hops: int, decay: float) -> dict[str, float]:
-    """The scores of all that the found records lead to, theirs among them."""
+    """The scores of all records reached from the found ones, including these."""
     scores: dict[str, float] = {}
     for start, score in found.items():
         seen, frontier = {start}, {start}
@@ -314,7 +314,7 @@ def test_errors_of_a_reranker_are_its_own(collection: tiercel.Collection) -> Non
 
 
 class CrossEncoder:
-    """As that of sentence-transformers."""
+    """Like the class of sentence-transformers."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -325,7 +325,7 @@ class CrossEncoder:
 
 
 class TextCrossEncoder:
-    """As that of fastembed."""
+    """Like the class of fastembed."""
 
     def __init__(self, model_name: str) -> None:
         self.name = model_name

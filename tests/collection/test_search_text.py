@@ -1,4 +1,4 @@
-"""What the words of a query do beside ranking: what they require of every result, and where they stand."""
+"""Effects of a query's words besides ranking: requirements on every result, and highlights."""
 
 from functools import partial
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_what_users_write_is_found_whatever_its_signs(tmp_path: Path, text: str,
         collection.upsert(["it", "other", "none"], [[1, 0], [1, 0], [0, 1]], [stored, "of something else", None])
         assert collection.search(text=text).ids[0] == "it"
         assert collection.search(text=text).ids == collection.search(text=text, syntax="plain").ids
-        # Nothing vanishes that the vector finds.
+        # No result found by vector disappears.
         assert set(collection.search([1, 1], text).ids) == {"it", "other", "none"}
         assert [found.ids[0] for found in collection.search_many(texts=[text])] == ["it"]
 

@@ -1,4 +1,4 @@
-"""What goes wrong where no call waits for it is logged, warned of once, and kept in `stats`."""
+"""Failures outside of any call are logged, warned about once, and kept in `stats`."""
 
 import gc
 import logging
@@ -12,13 +12,13 @@ import pytest
 
 import tiercel
 
-# So many records that a checkpoint is due, by the background and at the end.
+# Enough records that a checkpoint is due, in the background and at the end.
 MANY = 100_001
 SOME = 1100
 
 
 def block_the_log(directory: Path) -> None:
-    """Put a directory in the place of the next log file: batches go on, no checkpoint can begin."""
+    """Replace the next log file by a directory: batches continue, but no checkpoint can begin."""
     (directory / "log-2").mkdir()
 
 
@@ -82,7 +82,7 @@ import abc, pathlib, sys, tiercel
 collection = tiercel.open(sys.argv[1])
 (pathlib.Path(sys.argv[1]) / "log-2").mkdir()
 collection.upsert([str(number) for number in range(1100)])
-# Python empties its own modules last.
+# Python clears its own modules last.
 abc.keeps = collection
 """
 
@@ -110,7 +110,7 @@ def test_what_a_collection_does_is_logged(tmp_path: Path, caplog: pytest.LogCapt
         if number == 1:
             shutil.copytree(tmp_path / "zoo", tmp_path / "killed")
     collection.checkpoint()
-    # What was done in a call is told by the next one.
+    # Events of a call are logged by the next one.
     assert len(collection) == 4
     assert logged() == [("INFO", "a checkpoint has everything up to batch 3")]
     collection.compact()
@@ -120,7 +120,7 @@ def test_what_a_collection_does_is_logged(tmp_path: Path, caplog: pytest.LogCapt
         assert logged() == [("INFO", "opened to read with 4 records")]
     collection.close()
     assert logged() == [("INFO", "closed with 4 records")]
-    # As a process that was killed leaves it.
+    # As a killed process leaves it.
     (tmp_path / "zoo").rename(tmp_path / "old")
     (tmp_path / "killed").rename(tmp_path / "zoo")
     with tiercel.open(tmp_path / "zoo"):
@@ -130,7 +130,7 @@ def test_what_a_collection_does_is_logged(tmp_path: Path, caplog: pytest.LogCapt
 def test_a_disk_without_room_is_logged_once_and_when_it_takes_writes_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    resource = pytest.importorskip("resource", reason="limits of a process are a matter of Unix")
+    resource = pytest.importorskip("resource", reason="process limits need Unix")
     with tiercel.open(tmp_path / "zoo") as collection:
         caplog.set_level(logging.INFO, "tiercel")
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -1,4 +1,4 @@
-"""What tests of texts share: an embedder that counts letters, and what a search has highlighted."""
+"""Helpers for tests of texts: an embedder that counts letters, and the highlights of a search."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ def letters(texts: Sequence[str]) -> list[list[float]]:
 
 
 class Letters:
-    """The same as an embedder that owes nothing to tiercel."""
+    """The same as an embedder independent of tiercel."""
 
     dim = 3
     fingerprint = "letters"

@@ -1,7 +1,8 @@
-"""Write the files by which tests/project/test_old_files.py knows that old files keep loading: `python tests/data/make.py index 1`, `collection 1`, `words 1`,
-`code 1` or `cache-files 1`.
+"""Write the files with which tests/project/test_old_files.py checks that old files still load.
 
-To be run once a format version, by the tiercel that is released with it. Files of a released version are never made again.
+Run `python tests/data/make.py index 1`, `collection 1`, `words 1`, `code 1` or `cache-files 1`,
+once per format version, with the tiercel that is released with it. Never recreate the files of a
+released version.
 """
 
 # Letters of many languages.
@@ -28,7 +29,7 @@ HERE = Path(__file__).parent
 
 
 def small() -> tiercel.Index:
-    """A few vectors, given ids, tombstones."""
+    """A few vectors, with chosen ids and tombstones."""
     rng = np.random.default_rng(1)
     index = tiercel.Index(5, "cosine", seed=3)
     index.add(rng.standard_normal((40, 5)), ids=rng.permutation(1000)[:40])
@@ -37,7 +38,7 @@ def small() -> tiercel.Index:
 
 
 def graph() -> tiercel.Index:
-    """Codes, a graph, vectors that are not linked, half precision. On a grid in order, because that compresses well."""
+    """Codes, a graph, unlinked vectors, half precision. A grid in order compresses well."""
     index = tiercel.Index(2, "l2", "f16", "sq8", m=2, ef_construction=100, seed=4)
     points = np.stack(np.divmod(np.arange(8200), 91), axis=1)
     index.add(points)
@@ -47,7 +48,7 @@ def graph() -> tiercel.Index:
 
 
 def answers(index: tiercel.Index) -> dict[str, object]:
-    """What the index was made with, and what it finds."""
+    """The settings of the index, and the results of its searches."""
     # Off the grid and to one side, so that no two distances are equal.
     aside = np.array([0.08, 0.03, *[0.0] * (index.dim - 2)])
     queries = index.get(index.ids[:: len(index) // 12]) + aside
@@ -65,7 +66,7 @@ def answers(index: tiercel.Index) -> dict[str, object]:
 
 
 def collection(path: Path) -> None:
-    """Records in a checkpoint and records in the log alone, as a killed process leaves them."""
+    """Records in a checkpoint and records only in the log, as a killed process leaves them."""
     opened = tiercel.open(path, dim=3, schema={"year": int})
     ids = [f"r{number}" for number in range(30)]
     vectors = np.random.default_rng(5).standard_normal((30, 3))
@@ -82,7 +83,7 @@ def collection(path: Path) -> None:
 
 
 def words(path: Path) -> None:
-    """Texts in forms of letters that were told apart when format 1 was new, as a killed process leaves them."""
+    """Texts in forms of letters that early rules distinguished, as a killed process leaves them."""
     opened = tiercel.open(path, language="turkish")
     texts = ["IŞIK İstanbul", "cafe\u0301 STRASSE", "ΟΔΥΣΣΕΥΣ", "Café Straße", "ışık"]
     opened.upsert(["city", "café", "king"], texts=texts[:3])
@@ -92,7 +93,7 @@ def words(path: Path) -> None:
 
 
 def code(path: Path) -> None:
-    """Code and tables, whose words the rules with number 2 did not cut, as a killed process leaves them."""
+    """Code and tables that version 2 of the rules did not cut, as a killed process leaves them."""
     opened = tiercel.open(path)
     opened.upsert(["import", "row"], texts=["import os.path.join", "1003,7,8,9"])
     opened.checkpoint()
@@ -110,7 +111,7 @@ def write_collection(version: int, name: str = "", make: Callable[[Path], None] 
 
 
 def content(number: int) -> bytes:
-    """What does not compress, from 64 bytes to 32 KiB."""
+    """Incompressible bytes, from 64 bytes to 32 KiB."""
     return b"".join(hashlib.blake2b(f"{number} {at}".encode()).digest() for at in range(number * number * 20 + 1))
 
 

@@ -1,4 +1,4 @@
-"""The examples of README, of docs/ and of every public docstring do what they show."""
+"""The examples in README, docs/ and every public docstring do what they show."""
 
 import ast
 import builtins
@@ -39,7 +39,7 @@ def run_script(source: str, name: str, namespace: dict[str, Any]) -> str:
 
 
 def run_program(source: str, name: str) -> str:
-    """What an example that is a program prints, run as a file of its own: it starts processes that import it."""
+    """Run an example that starts processes as a separate file, and return its output."""
     program = Path(f"{name.partition('.')[0]}.py")
     program.write_text(source, encoding="utf-8")
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
@@ -48,12 +48,12 @@ def run_program(source: str, name: str) -> str:
 
 
 def lacks_a_package(source: str) -> bool:
-    """Whether an example is about an optional package that is not installed."""
+    """Whether an example needs an optional package that is not installed."""
     return re.search(r"^import pandas", source, re.MULTILINE) is not None and importlib.util.find_spec("pandas") is None
 
 
 def python_examples(page: Path) -> list[tuple[str, str | None]]:
-    """Python blocks of a page, each with the text block that follows as its output, if one does."""
+    """Return the Python blocks of a page, each with its output: the text block after it, if any."""
     blocks = [match.groups() for match in FENCE.finditer(page.read_text(encoding="utf-8"))]
     after = [*blocks[1:], ("", "")] if blocks else []
     return [
@@ -80,7 +80,7 @@ def test_examples_of_a_page_run_in_order(page: Path, tmp_path: Path, monkeypatch
 
 
 def names_from_elsewhere(source: str) -> set[str]:
-    """Names that an example uses and does not make."""
+    """Return the names that an example uses but does not define."""
     used: set[str] = set()
     made = {*dir(builtins), "__name__"}
     for node in ast.walk(ast.parse(source)):
@@ -114,7 +114,7 @@ def test_examples_that_need_what_is_not_here_are_python(page: Path) -> None:
 
 
 def docstrings() -> list[tuple[str, str]]:
-    """Docstrings with examples, of modules and of the stub, by the name of what they document."""
+    """Return docstrings with examples, of modules and stubs, by the name of what they document."""
     found: list[tuple[str, str]] = []
     for path in SOURCES:
         if path.suffix not in {".py", ".pyi"}:
@@ -133,7 +133,7 @@ def test_examples_of_a_docstring_run(name: str, text: str) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors that a renderer makes of the headings of a page."""
+    """Return the anchors that a renderer makes from the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -155,7 +155,7 @@ def test_lines_of_prose_fit_a_terminal(page: Path) -> None:
 
 
 def test_no_two_pages_open_one_directory() -> None:
-    # Whoever tries one page after the other would meet a collection that was made with another embedder.
+    # A reader who tries the pages in turn would find a collection with another embedder.
     opened: dict[str, Path] = {}
     for page in PAGES:
         for source, _ in python_examples(page):

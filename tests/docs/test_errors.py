@@ -1,4 +1,4 @@
-"""Every error is of one tree, which the guide describes."""
+"""All errors form one tree, which the guide describes."""
 
 import contextlib
 import errno
@@ -24,7 +24,7 @@ from tiercel.cli.plot import check_plot
 from tiercel.dependencies import needed
 
 GUIDE = ROOT / "docs" / "reference" / "errors.md"
-# Makes something that needs a module, which `pip install` finds in a package.
+# A call that needs a module, and the package that provides it.
 OPTIONAL: list[tuple[str, str, Callable[[], object]]] = [
     ("sentence_transformers", "sentence-transformers", lambda: embed.SentenceTransformersEmbedder("model")),
     ("fastembed", "fastembed", lambda: embed.FastEmbedEmbedder("model")),
@@ -65,7 +65,7 @@ def test_a_missing_package_is_named_with_what_installs_it(
     (tmp_path / "a.trace.zst").write_bytes(b"")
     for name in [name for name in sys.modules if name.startswith(f"{module}.")]:
         monkeypatch.delitem(sys.modules, name)
-    # None makes the import fail as if the package were not there.
+    # None makes the import fail as if the package were missing.
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(tiercel.MissingDependencyError) as caught:
         use()
@@ -121,7 +121,7 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
     reader.close()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be moved")
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved")
 def test_a_collection_that_is_gone(tmp_path: Path) -> None:
     writer = tiercel.open(tmp_path / "zoo", dim=2)
     writer.upsert("cat", [1, 0])
@@ -132,7 +132,7 @@ def test_a_collection_that_is_gone(tmp_path: Path) -> None:
             call()
         assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, str(tmp_path / "zoo"))
     assert not (tmp_path / "copy").exists()
-    # That it can write no more is said, too.
+    # It also reports that it can write no more.
     with warnings.catch_warnings(action="ignore"), contextlib.suppress(tiercel.StorageFailedError):
         writer.close()
 
@@ -180,7 +180,7 @@ def test_every_write_in_a_forked_child_says_that_it_was_forked(tmp_path: Path) -
                 call()
             except tiercel.ForkedProcessError as error:
                 said.append(str(error))
-            except BaseException as error:  # noqa: BLE001 - the parent compares what came
+            except BaseException as error:  # noqa: BLE001 - the parent compares it
                 said.append(repr(error))
         os.write(write, "\n".join(said).encode())
         os._exit(0)

@@ -1,4 +1,4 @@
-"""`help` says what the type stubs say."""
+"""`help` shows the documentation of the type stubs."""
 
 import ast
 import inspect
@@ -16,7 +16,7 @@ STUBS = [
 
 
 def documented() -> list[tuple[str, str]]:
-    """Names and docstrings of what the stubs have and the module too; magic methods keep Python's own."""
+    """Names and docstrings that the stubs and the module share; magic methods keep Python's own."""
     found: list[tuple[str, str]] = []
     for node in (node for stub in STUBS for node in stub.body):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and hasattr(_core, node.name):

@@ -1,4 +1,6 @@
-"""The container of docs/reference/format-index.md, written once more from that page: files no tiercel would write."""
+"""The container of docs/reference/format-index.md, reimplemented from that page, for files that
+tiercel would not write.
+"""
 
 import struct
 
@@ -15,7 +17,7 @@ TABLE = [_entry(value) for value in range(256)]
 
 
 def crc32c(data: bytes) -> bytes:
-    """The checksum as it stands in the file."""
+    """The checksum as stored in the file."""
     crc = 0xFFFF_FFFF
     for byte in data:
         crc = crc >> 8 ^ TABLE[(crc ^ byte) & 255]
@@ -33,13 +35,13 @@ def sections(file: bytes) -> list[tuple[bytes, int, int]]:
 
 
 def section_size(length: int) -> int:
-    """Bytes that a section takes with its checksums and padding."""
+    """Bytes of a section with its checksums and padding."""
     used = length + 4 * -(-length // BLOCK)
     return used + -used % 64
 
 
 def header(tags: list[bytes], lengths: list[int], file_len: int | None = None) -> bytes:
-    """The header for sections of these lengths; the length of the file is what they make it unless given."""
+    """The header for sections of these lengths; they determine the file's length by default."""
     offset = 28 + 20 * len(tags)
     offset += -offset % 64
     table = b""
@@ -51,7 +53,7 @@ def header(tags: list[bytes], lengths: list[int], file_len: int | None = None) -
 
 
 def rewritten(file: bytes, tag: bytes, payload: bytes) -> bytes:
-    """The file with another payload of the same length in a section, and checksums that fit."""
+    """The file with another payload of the same length in a section, and correct checksums."""
     start, length = next((start, length) for name, start, length in sections(file) if name == tag)
     assert len(payload) == length
     old = file[start : start + length]
@@ -64,7 +66,7 @@ def rewritten(file: bytes, tag: bytes, payload: bytes) -> bytes:
 
 
 def meta(file: bytes, values: dict[int, int]) -> bytes:
-    """The payload of META with some numbers replaced, by their offset: of 4 bytes, or of 8 where slots are counted."""
+    """The payload of META with numbers replaced, by offset: of 4 bytes, or 8 for slot counts."""
     start, length = next((start, length) for name, start, length in sections(file) if name == b"META")
     payload = bytearray(file[start : start + length])
     for offset, value in values.items():

@@ -1,4 +1,4 @@
-"""Arguments other than arrays: what each takes, and how a wrong one is refused."""
+"""Arguments other than arrays: what each accepts, and how a wrong one is refused."""
 
 import copy
 import errno

@@ -1,4 +1,4 @@
-"""Arrays with masks, of objects and of types from other packages, wherever arrays are taken."""
+"""Arrays with masks, of objects and of types from other packages, wherever arrays are accepted."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +41,7 @@ def embedded(vectors: Any) -> tiercel.embed.Embedder:
     return from_callable(lambda texts: vectors[: len(texts)], dim=2, fingerprint="f")
 
 
-# Each gives what it finds by a batch of vectors, or by the first of them: the first row is at 3, 4.
+# Each returns the result for a batch of vectors, or for its first: the first row is at 3, 4.
 VECTORS: dict[str, Use] = {
     "add": lambda index, pets, rows: np.array(index.get(index.add(rows))).tolist(),
     "search": lambda index, pets, rows: index.search(rows, 1).ids.ravel().tolist(),
@@ -110,7 +110,7 @@ def test_what_is_no_real_number_is_refused(index: Index, pets: Collection, use: 
 
 
 def column(rows: Any) -> NDArray[Any]:
-    """As a data frame has vectors: an array of objects."""
+    """An array of objects, as a data frame has vectors."""
     objects = np.empty(len(rows), object)
     objects[:] = [*rows]
     return objects

@@ -1,4 +1,4 @@
-"""What comes of bad input: a row of the table in the design after another, each under every instruction set.
+"""Bad input: each row of this table from the design, under every instruction set.
 
 | input | answer |
 |---|---|
@@ -6,7 +6,7 @@
 | zero vector under cosine | `InvalidInputError` |
 | wrong dimension / wrong rank | `DimensionMismatchError` / `InvalidInputError` |
 | float64, float16, int, non-contiguous, big-endian, read-only arrays | converted; a value that overflows f32 is an error |
-| k = 0, negative, not an int | `InvalidInputError`; k > n gives n |
+| k = 0, negative, not an int | `InvalidInputError`; k > n returns n |
 | duplicate ids in one batch | `InvalidInputError` |
 | empty batch, empty index | empty result of the right shape and dtype |
 | unknown id in remove | counted, not raised |
@@ -14,7 +14,8 @@
 | Ctrl-C in a long call | stops, nothing half-applied |
 | use after fork, in threads, on free-threaded Python | works |
 
-An error names the argument, what was expected and what came, and leaves the index as it was, down to the byte.
+An error names the argument, what was expected and what was passed, and leaves the index
+unchanged, down to the byte.
 """
 
 import os
@@ -39,7 +40,7 @@ SIZES = {"a few": 20, "with codes": 1200}
 
 Call = Callable[[tiercel.Index, Any], object]
 
-# Every method that takes vectors, by the name that messages give the argument.
+# Every method that takes vectors, by the name that messages use for the argument.
 TAKERS: dict[str, tuple[str, Call]] = {
     "add": ("vectors", lambda index, value: index.add(value)),
     "search": ("queries", lambda index, value: index.search(value, 3)),
@@ -289,7 +290,7 @@ def test_ctrl_c_in_a_long_call(index: tiercel.Index, threads: int) -> None:
     linked: list[int] = []
 
     def interrupt(done: int, total: int) -> None:
-        # Once a codec is fitted and some vectors are linked: then there is most to take back.
+        # Once a codec is fitted and some vectors are linked, because then the most must be undone.
         if done > 0:
             linked.append(done)
             signal.raise_signal(signal.SIGINT)
@@ -306,9 +307,9 @@ def test_ctrl_c_in_a_long_call(index: tiercel.Index, threads: int) -> None:
         while True:
             index.search(many, 5, recall=1, threads=threads)
     timer.join()
-    # What was stopped is an index like any other: it grows, is saved and loaded.
+    # A stopped index is like any other: it grows, is saved and loaded.
     added = index.add(many[:50])
-    # Searches may have seen ids of the vectors that were taken back, so those are not counted again.
+    # Searches may have seen the ids of the vectors that were taken back, so those are not reused.
     first = int(added[0])
     assert first >= len(index) - 50
     assert added.tolist() == list(range(first, first + 50))
@@ -322,7 +323,7 @@ def test_use_after_fork(index: tiercel.Index) -> None:
     expected = answers(index)
     index.search(rows(300), 5, threads=2)
     with warnings.catch_warnings():
-        # Python warns of threads that other libraries keep.
+        # Python warns about threads that other libraries keep.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:

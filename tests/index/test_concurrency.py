@@ -1,4 +1,4 @@
-"""Searches from many threads while one thread writes: each answer is true of one state that the index was in meanwhile."""
+"""Searches from many threads beside a writer: each answer is true of one state meanwhile."""
 
 import threading
 from collections.abc import Callable
@@ -29,14 +29,14 @@ def removes(ids: range) -> Change:
 
 @dataclass
 class Step:
-    """A change, and the ids that are in the index after it."""
+    """A change, and the ids in the index after it."""
 
     change: Change
     ids: np.ndarray
 
 
 def steps() -> list[Step]:
-    """Batches of all sizes beyond the sizes where a codec is fitted and a graph begins, with deletes and returns between them."""
+    """Batches of all sizes, past those that fit a codec and begin a graph, with deletes between."""
     ends = [700, 701, 1020, 1030, 2500, 6000, 8300, 8700, 8701, END]
     there: set[int] = set(range(500))
     made = []
@@ -55,7 +55,7 @@ def steps() -> list[Step]:
 
 @dataclass
 class Answer:
-    """A search: the changes that were done before it, those that had begun when it was over, and what it found."""
+    """A search: the changes done before it, those begun by its end, and its result."""
 
     done: int
     begun: int
@@ -80,7 +80,7 @@ class Traffic:
 
     def write(self) -> None:
         for step in self.changes:
-            # However few processors there are, searches come between any two changes.
+            # However few processors there are, searches run between any two changes.
             with self.answered:
                 enough = self.count() + SEARCHERS
                 assert self.answered.wait_for(lambda enough=enough: self.errors or self.count() >= enough, timeout=60)
@@ -128,7 +128,7 @@ def test_every_answer_is_true_of_a_state_meanwhile(simd: str, metric: Metric) ->
     assert index.stats()["linked"] > 8192
     everything = Truth(np.arange(len(VECTORS)), VECTORS, QUERIES, metric)
     recalls = []
-    # All may be too many to check.
+    # Checking all of them may take too long.
     for at in np.random.default_rng(3).permutation(len(answers))[:1500]:
         answer = answers[at]
         query = slice(answer.query, answer.query + 1)
@@ -142,7 +142,7 @@ def test_every_answer_is_true_of_a_state_meanwhile(simd: str, metric: Metric) ->
 
 
 def is_answer_of(truth: Truth, matches: tiercel.Matches, exact: bool) -> bool:
-    """Whether a state can have given an answer: what is found is there, once, at its distance, and if exact nothing is missed."""
+    """Whether a state explains an answer: distinct known ids, true distances, complete if exact."""
     try:
         if exact:
             truth.check_exact(matches, K)

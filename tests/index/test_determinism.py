@@ -1,4 +1,4 @@
-"""The same input and seed make the same index, byte for byte, whatever it was made on."""
+"""The same input and seed make the same index, byte for byte, on any machine."""
 
 from functools import cache
 from typing import Any
@@ -20,7 +20,9 @@ def rows(count: int, seed: int) -> np.ndarray:
 
 @cache
 def build(simd: str, metric: Metric, storage: Any, threads: int, seed: int = 0) -> tiercel.Index:
-    """An index with a graph, made in several calls, with deletes between them. Not to be changed: tests share it."""
+    """An index with a graph, made in several calls, with deletes between them. Tests share it, so
+    do not change it.
+    """
     index = tiercel.Index(DIM, metric, storage=storage, m=8, ef_construction=60, seed=seed)
     assert index.stats()["simd"] == simd
     index.add(rows(2500, seed=1), threads=threads)
@@ -38,12 +40,12 @@ def best(monkeypatch: pytest.MonkeyPatch, metric: Metric, storage: Any) -> tierc
     return build(LEVELS[-1], metric, storage, 2)
 
 
-# Parts of META by offset and length: the time the build took, and the trial of the codec.
+# Parts of META by offset and length: the time of the build, and the trial of the codec.
 TIME, TRIAL = [(72, 8)], [(64, 4), (80, 4)]
 
 
 def content(index: tiercel.Index, but: list[tuple[int, int]]) -> bytes:
-    """The bytes of the file, but for parts of META and its checksum."""
+    """The bytes of the file, without some parts of META and its checksum."""
     data = bytearray(index.to_bytes())
     (_, start, length), *_ = sections(bytes(data))
     for offset, size in [*but, (length, 4)]:
@@ -62,7 +64,7 @@ def test_threads_do_not_show(simd: str, storage: str, metric: Metric) -> None:
 @pytest.mark.parametrize("storage", ["sq4", "sq8"])
 def test_instruction_sets_do_not_show(simd: str, storage: str, metric: Metric, monkeypatch: pytest.MonkeyPatch) -> None:
     forced = build(simd, metric, storage, 2)
-    # Codes are compared in integers; but their trial compares in floats, whose last bits may differ.
+    # Codes are compared in integers, but their trial in floats, whose last bits may differ.
     but = TIME + TRIAL
     assert content(forced, but) == content(best(monkeypatch, metric, storage), but)
 

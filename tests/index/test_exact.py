@@ -1,4 +1,4 @@
-"""Exact search is what numpy computes in double precision, but for rounding and ties."""
+"""Exact search returns what numpy computes in double precision, except for rounding and ties."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_exact_search_is_numpys(simd: str, metric: Metric, dtype: str, dim: int)
 
 @pytest.mark.parametrize("storage", ["sq4", "sq8", "raw"])
 def test_codes_do_not_show_in_an_exact_search(simd: str, metric: Metric, storage: str) -> None:
-    # Few values a coordinate: many equal distances, and equal codes for different vectors.
+    # Few values per coordinate: many equal distances, and equal codes for different vectors.
     rng = np.random.default_rng(5)
     vectors = rng.integers(-2, 3, (3000, 24)).astype(np.float32) + np.float32(0.125)
     queries = vectors[::100] + np.float32(0.01)

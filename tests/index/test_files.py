@@ -1,4 +1,4 @@
-"""A saved index comes back as it was, or not at all."""
+"""A saved index loads unchanged, or not at all."""
 
 import copy
 import errno
@@ -98,7 +98,7 @@ def test_an_index_comes_back_as_it_was(
 def test_an_index_that_came_back_goes_on(simd: str, tmp_path: Path, count: int, way: str) -> None:
     index = make(count)
     other = WAYS[way](index, tmp_path / "index")
-    # Both go on alike, and apart from each other.
+    # Both continue in the same way, and independently of each other.
     new = 3 * (count - 1) + 1 if count else 0
     for one in (index, other):
         assert one.add(rows(300, seed=3)).tolist() == list(range(new, new + 300))
@@ -126,7 +126,7 @@ def test_every_instruction_set_reads_what_another_wrote(
     queries = rows(50, seed=2)
     for settings in ({"recall": 1}, {"ef_search": 100}):
         one, two = best.search(queries, 10, **settings), other.search(queries, 10, **settings)
-        # The last bits of a distance may differ, and with them the order of those that are almost equal.
+        # The last bits of a distance may differ, and with them the order of nearly equal ones.
         np.testing.assert_allclose(one.distances, two.distances, rtol=1e-5)
         assert np.mean(one.ids == two.ids) > 0.99
 
@@ -149,7 +149,7 @@ LARGE = make(9000, storage="sq8").to_bytes()
 
 
 def refused(data: bytes, path: Path) -> None:
-    """Check that neither way of reading takes it, and that the error says where it is from and at which byte."""
+    """Check that both ways of reading refuse it, and that the error names its source and a byte."""
     path.write_bytes(data)
     with pytest.raises(CorruptionError, match=f"^{re.escape(str(path))}: .* at byte \\d+$"):
         tiercel.Index.load(path)
@@ -226,7 +226,7 @@ def test_wrong_numbers_under_right_checksums_do_no_harm(simd: str, data: bytes) 
                 index = tiercel.Index.from_bytes(broken)
             except CorruptionError:
                 continue
-            # It is an index then, whatever it finds.
+            # If it loads it is a valid index, whatever it finds.
             assert index.search(rows(3), 5, ef_search=20).ids.shape == (3, min(5, len(index)))
             assert len(index.ids) == len(index)
             index.add(rows(20, seed=9), ids=2**40 + np.arange(20))
@@ -298,7 +298,7 @@ def test_links_to_the_file_and_to_its_directory(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(data / "index")
     assert_same(tiercel.Index.load(link), index)
-    # The link is replaced, what it led to stays.
+    # The link is replaced, and its target stays.
     other = make(5)
     other.save(link)
     assert not link.is_symlink()
@@ -380,6 +380,6 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
         with pytest.raises(DiskFullError):
             index.save(path)
         assert_kept(path, index, errno.ENOSPC)
-        # The disk is usable: what fits is saved.
+        # The disk remains usable: a smaller file is saved.
         make(500).save(path)
         assert len(tiercel.Index.load(path)) == 400

@@ -1,4 +1,4 @@
-"""What ids and filters may look like."""
+"""Valid and invalid ids and filters."""
 
 import array
 import re

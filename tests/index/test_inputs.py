@@ -1,4 +1,4 @@
-"""What vectors and queries may look like: anything numeric is converted, anything else refused with what is wrong."""
+"""Vectors and queries: anything numeric is converted, and anything else refused with the reason."""
 
 import array
 import re
@@ -28,7 +28,7 @@ def empty() -> tiercel.Index:
     return tiercel.Index(DIM, "l2")
 
 
-# Every method that takes vectors, by the name that messages give the argument.
+# Every method that takes vectors, by the name that messages use for the argument.
 TAKERS: list[tuple[str, Callable[[tiercel.Index, Any], object]]] = [
     ("vectors", lambda index, value: index.add(value)),
     ("queries", lambda index, value: index.search(value, 2)),
@@ -38,7 +38,7 @@ takers = pytest.mark.parametrize(("argument", "take"), TAKERS, ids=["add", "sear
 
 
 class OnlyArray:
-    """An array of another library, as far as numpy's own protocol goes."""
+    """An array of another library that supports only numpy's own protocol."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
@@ -48,7 +48,7 @@ class OnlyArray:
 
 
 class OnlyDlpack:
-    """An array of another library, as far as DLPack goes."""
+    """An array of another library that supports only DLPack."""
 
     def __init__(self, values: np.ndarray) -> None:
         self.values = values
@@ -294,7 +294,7 @@ def test_values_that_overflow_are_named(argument: str, take: Any, state: Any) ->
         assert str(error.value).startswith(f"{argument}: ")
         with pytest.raises(tiercel.InvalidInputError, match=r"got -1e\+39 at row 0, column 1$"):
             take(index, rows[2])
-        # Larger than float16 but not than float32, and too small for float32: both have a float32.
+        # Too large for float16 but not for float32, and too small for float32: both have a float32.
         index.add([1e5, 1e-60, 1])
     np.testing.assert_array_equal(index.get(0), np.array([1e5, 0, 1], np.float32))
 

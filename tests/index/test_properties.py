@@ -1,4 +1,4 @@
-"""Any sequence of calls answers as a dictionary of vectors searched with numpy would."""
+"""Any sequence of calls answers like a dictionary of vectors searched with numpy."""
 
 import copy
 import pickle
@@ -21,7 +21,7 @@ from support.reference import METRICS, PADDING, Metric, Truth
 
 import tiercel
 
-# A codec is fitted when there are more than 1024 vectors, and fitted again when they have doubled.
+# A codec is fitted beyond 1,024 vectors, and again when they have doubled.
 COUNTS = st.sampled_from([0, 1, 2, 3, 10, 40, 40, 400, 400, 1100])
 SEEDS = st.integers(0, 2**32 - 1)
 KS = st.integers(1, 30)
@@ -29,7 +29,7 @@ ROOM = 4000
 
 
 class Model(RuleBasedStateMachine):
-    """An index beside the vectors that it must hold, by id, in the order they were added."""
+    """An index compared with its expected vectors, by id, in the order of addition."""
 
     def __init__(self, metric: Metric, dtype: Any) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Model(RuleBasedStateMachine):
         self.index = tiercel.Index(dim, self.metric, self.dtype, storage, m=4, ef_construction=20, seed=seed)
 
     def rows(self, seed: int, count: int) -> np.ndarray:
-        """Vectors that all metrics take; every second seed gives few different values, so that many distances are equal."""
+        """Vectors valid for all metrics; every second seed uses few values for equal distances."""
         rng = np.random.default_rng(seed)
         if seed % 2:
             return rng.integers(-2, 3, (count, self.dim)).astype(np.float32) + np.float32(0.5)
@@ -79,7 +79,7 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: len(self.vectors) < ROOM)
     @rule(seed=SEEDS, count=COUNTS, top=st.sampled_from([2000, 10_000, 2**50]))
     def add_given(self, seed: int, count: int, top: int) -> None:
-        # Ids that were removed come back, too.
+        # Removed ids are also added again.
         drawn = np.random.default_rng(seed + 1).integers(0, top, count, dtype=np.uint64)
         ids = np.array([one for one in dict.fromkeys(drawn.tolist()) if one not in self.vectors], np.uint64)
         vectors = self.rows(seed, len(ids))

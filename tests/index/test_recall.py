@@ -1,6 +1,8 @@
-"""Approximate search finds what it promises: on hard data, at each recall that can be asked for, among few, after deletes.
+"""Approximate search reaches its recall: on hard data, at each requested recall, among few, after
+deletes.
 
-What depends on the kernels runs under each instruction set; what depends on the graph alone, under the best.
+Tests that depend on the kernels run under each instruction set; tests that depend only on the
+graph, under the best.
 """
 
 import copy
@@ -14,7 +16,7 @@ from support.reference import METRICS, Metric, Truth
 
 import tiercel
 
-# More than are scanned rather than walked through, with 200 candidates, and with 100 of the half that a filter allows.
+# More than a scan would handle: with 200 candidates, and with 100 of the half that a filter allows.
 COUNT, LARGE = 11_000, 20_000
 DIM, K = 8, 10
 
@@ -100,7 +102,7 @@ def texts() -> tuple[np.ndarray, np.ndarray, Truth]:
     return vectors, queries, Truth(np.arange(len(vectors)), vectors, queries, "cosine")
 
 
-@pytest.mark.skipif(not WORDNET.exists(), reason="the wordnet embeddings are not beside the checkout")
+@pytest.mark.skipif(not WORDNET.exists(), reason="the wordnet embeddings are missing beside the checkout")
 def test_recall_that_is_asked_for_on_text_embeddings(simd: str) -> None:
     vectors, queries, truth = texts()
     index = tiercel.Index(vectors.shape[1])
@@ -110,7 +112,7 @@ def test_recall_that_is_asked_for_on_text_embeddings(simd: str) -> None:
 
 @cache
 def of_a_kind() -> np.ndarray:
-    """Vectors in clusters, of lengths that are not far apart."""
+    """Vectors in clusters, with similar lengths."""
     rng = np.random.default_rng(23)
     vectors = clustered(rng, LARGE)
     vectors *= rng.uniform(0.8, 1.2, (LARGE, 1)) / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -119,7 +121,7 @@ def of_a_kind() -> np.ndarray:
 
 @cache
 def built(metric: Metric) -> tiercel.Index:
-    """An index with a graph over them; not to be changed."""
+    """An index of them with a graph; do not change it."""
     index = tiercel.Index(DIM, metric, ef_construction=100)
     index.add(of_a_kind())
     return index
@@ -135,11 +137,12 @@ def asked(metric: Metric) -> tuple[np.ndarray, Truth]:
 
 @cache
 def by_distance(metric: Metric) -> np.ndarray:
-    """For each of them the rows of the index, the nearest first."""
+    """The rows of the index for each query, the nearest first."""
     return np.argsort(asked(metric)[1].low, axis=1)
 
 
-# What a filter may have to do with a query, as rows of the index: from those ordered by distance, `count` are allowed.
+# Relations between a filter and a query, as rows of the index: of those ordered by distance,
+# `count` are allowed.
 KINDS: dict[str, Callable[[np.ndarray, int, Rng], np.ndarray]] = {
     "unrelated": lambda order, count, rng: rng.permutation(order)[:count],
     "the nearest": lambda order, count, _: order[:count],
@@ -172,7 +175,7 @@ def test_a_filter_for_a_batch_leaves_recall(share: float, metric: Metric) -> Non
     index = built(metric)
     queries, truth = asked(metric)
     side = np.argsort(of_a_kind()[:, 0])
-    # Anything, and two regions of space: a query lies in the allowed one, or outside.
+    # Random rows, and two regions of space: a query lies inside the allowed one, or outside.
     for order in (np.random.default_rng(1).permutation(LARGE), side, side[::-1]):
         rows = np.sort(order[: round(share * LARGE)])
         assert truth.among(rows).recall(index.search(queries, K, filter=rows, ef_search=100), K) >= 0.95
@@ -202,7 +205,7 @@ def test_deletes_leave_recall(which: str, metric: Metric) -> None:
     assert truth.among(left).recall(index.search(queries, K, ef_search=100), K) >= 0.95
     index.optimize()
     assert truth.among(left).recall(index.search(queries, K, ef_search=100), K) >= 0.95
-    # What comes back is found like the rest.
+    # Re-added vectors are found like the rest.
     back = np.setdiff1d(np.arange(LARGE), left)[:1000]
     index.add(vectors[back], ids=back)
     left = np.concatenate([left, back])

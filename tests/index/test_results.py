@@ -1,4 +1,4 @@
-"""Results are sequences that can be pickled, copied, compared, written as JSON and shown as a table."""
+"""Results are sequences that can be pickled, copied, compared, written as JSON and displayed."""
 
 import copy
 import json

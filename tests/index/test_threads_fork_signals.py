@@ -1,4 +1,4 @@
-"""Long calls can be stopped, leave Python running meanwhile, and work in a forked process."""
+"""Long calls can be stopped, let Python run meanwhile, and work in a forked process."""
 
 import contextlib
 import multiprocessing
@@ -22,7 +22,7 @@ def random_rows(count: int) -> np.ndarray:
     return np.random.default_rng(3).standard_normal((count, DIM), dtype=np.float32)
 
 
-# Far more than is linked before the first report of progress, so that no machine finishes before it is told to stop.
+# Far more than is linked before the first progress report, so that no machine finishes first.
 MANY = random_rows(300_000)
 FEW = random_rows(2_000)
 
@@ -59,9 +59,9 @@ def test_ctrl_c_stops_an_add_and_adds_nothing(index: tiercel.Index) -> None:
 
 @contextlib.contextmanager
 def interrupted_at_work() -> Iterator[None]:
-    """Ctrl-C after so much work of the processor: not before the call, however busy the machine, and not after it, however fast."""
+    """Ctrl-C after some processor time: within the call, however busy or fast the machine is."""
     if sys.platform == "win32":
-        pytest.skip("this system has no timer of work")
+        pytest.skip("this system has no timer of processor time")
     before = signal.signal(signal.SIGPROF, signal.default_int_handler)
     try:
         signal.setitimer(signal.ITIMER_PROF, 0.02)
@@ -134,7 +134,7 @@ def test_python_runs_while_vectors_are_added(index: tiercel.Index) -> None:
 
     thread = threading.Thread(target=count)
     thread.start()
-    # If the GIL were held, nobody would count and the call would come to its end.
+    # If the GIL were held, nobody would count and the call would run to its end.
     with pytest.raises(Enough):
         index.add(MANY, threads=1, progress=look)
     done.set()
@@ -199,7 +199,7 @@ def test_an_index_works_in_a_forked_process(index: tiercel.Index) -> None:
     receiving, sending = context.Pipe(duplex=False)
     child = context.Process(target=in_child, args=(index, sending))
     with warnings.catch_warnings():
-        # Python warns of threads that other libraries keep.
+        # Python warns about threads that other libraries keep.
         warnings.simplefilter("ignore", DeprecationWarning)
         child.start()
     assert receiving.poll(60)

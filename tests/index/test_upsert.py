@@ -1,4 +1,4 @@
-"""`Index.upsert` replaces the vectors of ids, whole or not at all."""
+"""`Index.upsert` replaces the vectors of ids, completely or not at all."""
 
 import threading
 from typing import Any
@@ -28,7 +28,7 @@ def test_known_ids_are_replaced_and_others_added(index: tiercel.Index) -> None:
     assert index.upsert(7, [0, 0, 0]) == 1
     assert index.search([0, 0, 0], 1).ids.tolist() == [7]
     assert index.stats()["tombstones"] == 2
-    # Counting goes on behind the largest id.
+    # New ids continue after the largest one.
     assert index.add([[1, 2, 3]]).tolist() == [10]
 
 
@@ -69,7 +69,7 @@ def test_an_interruption_leaves_the_old_vectors() -> None:
     with pytest.raises(InterruptedError):
         index.upsert(ids[:4000], vectors[10_000:], threads=1, progress=interrupt)
     found = np.array(index.get(np.arange(10_000)))
-    # Only where no report came before the end may it have been too late.
+    # It may have come too late only if no report came before the end.
     expected = vectors[:10_000].copy()
     if index.version != version:
         expected[ids[:4000]] = vectors[10_000:]

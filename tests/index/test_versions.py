@@ -1,4 +1,4 @@
-"""What caches ask of an index: whether it has changed, what came since, and answers that can be copied."""
+"""What caches need from an index: its changes, its additions, and answers that can be copied."""
 
 import copy
 

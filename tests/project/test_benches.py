@@ -1,4 +1,4 @@
-"""What measures goes on measuring: each row once, on a few documents; and what it measures with is what it says."""
+"""Benchmarks keep working: each row once, on a few documents; and their tools measure correctly."""
 
 import importlib
 import importlib.util
@@ -19,7 +19,7 @@ BENCH = ROOT / "benches" / "collections"
 pytestmark = pytest.mark.skipif(not BENCH.exists(), reason="the benchmarks are not part of a source distribution")
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident")
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux reports resident memory")
 def test_every_row_of_collections_is_measured(tmp_path: Path) -> None:
     results, document = tmp_path / "rows.json", tmp_path / "document.md"
     sizes = ["--sample", "--count", "200", "--queries", "10", "--tail", "1"]
@@ -64,5 +64,5 @@ def test_the_model_in_numpy_makes_the_vectors_of_the_sample(monkeypatch: pytest.
     model = importlib.import_module("minilm").MiniLM(Path(package.origin).parent / "model")
     sample = tiercel.datasets.load_wordnet_sample()
     vectors = model.embed(list(sample.query_texts))
-    # The sample is carried as 8-bit codes.
+    # The sample is stored as 8-bit codes.
     assert np.abs(1 - (vectors * sample.queries).sum(axis=1)).max() < 1e-4

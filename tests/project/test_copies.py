@@ -1,4 +1,4 @@
-"""What holds something open is the only one of its kind: a copy is refused, in words that help, and nothing is closed by the attempt."""
+"""Objects that hold something open cannot be copied: the error helps, and nothing is closed."""
 
 import copy
 import gc

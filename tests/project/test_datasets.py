@@ -1,4 +1,4 @@
-"""The WordNet sample is what its documentation says."""
+"""The WordNet sample matches its documentation."""
 
 import dataclasses
 from pathlib import Path
@@ -34,7 +34,8 @@ def test_texts_and_vectors_belong_together(sample: WordnetSample) -> None:
     assert all(text and ": " in text for text in sample.texts)
     nearest = np.argsort(-(sample.queries @ sample.vectors.T), axis=1)[:, :10]
     found = (nearest == sample.relevant[:, None]).any(axis=1)
-    # Exact search over these embeddings finds 129; sums in another order may move one or two across the tenth place.
+    # Exact search over these embeddings finds 129; another order of summation may move one or two
+    # across the tenth place.
     assert abs(int(found.sum()) - 129) <= 2
 
 

@@ -1,4 +1,4 @@
-"""A forked process answers, whatever lock a thread of its parent held in that moment."""
+"""A forked process answers, whatever lock a thread of its parent held at that moment."""
 
 import multiprocessing
 from collections.abc import Callable

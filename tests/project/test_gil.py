@@ -1,4 +1,4 @@
-"""No call and no destructor keeps other threads of Python waiting while it works."""
+"""No call and no destructor blocks other Python threads while it works."""
 
 import copy
 import gc
@@ -25,12 +25,12 @@ pytestmark = pytest.mark.alone
 
 DIM = 64
 RECORDS = 2000
-# A call is measured again when a busy machine may have kept the beating thread from its turns.
+# A call is measured again if a busy machine may have delayed the beating thread.
 ATTEMPTS = 4
 
 
 class Beats:
-    """A thread that takes the GIL again and again, and notes how much this process has computed by then."""
+    """A thread that takes the GIL repeatedly, and records the processor time of this process."""
 
     def __enter__(self) -> Self:
         self.moments: list[float] = []
@@ -52,7 +52,7 @@ class Beats:
 
 
 def longest_hold(call: Callable[[], object]) -> tuple[float, float]:
-    """The most that this process computed between two beats, and all that it computed, in seconds, while a call went on."""
+    """Return the longest processor time between two beats of a call, and the total, in seconds."""
     with Beats() as beats:
         begin = time.process_time()
         kept = call()
@@ -64,7 +64,7 @@ def longest_hold(call: Callable[[], object]) -> tuple[float, float]:
 
 
 def assert_lets_others_run(make: Callable[[], Callable[[], object]]) -> None:
-    """Less than half of what was computed, or no longer than Python itself lets a thread wait; never a time on the clock."""
+    """Require less than half of the total, or at most Python's switch interval; never wall time."""
     shares: list[float] = []
     for _ in range(ATTEMPTS):
         call = make()
@@ -88,7 +88,7 @@ def vectors() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, vectors: NDArray[np.float32]) -> Path:
-    """A collection on disk, whose vectors and texts all wait in its log."""
+    """A collection on disk, with all vectors and texts still in its log."""
     path = tmp_path_factory.mktemp("source") / "collection"
     with tiercel.open(path, DIM, durability="none") as collection:
         fill(collection, vectors, 0)
@@ -112,7 +112,7 @@ def collection(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Genera
 
 @pytest.fixture
 def fresh(tmp_path: Path, vectors: NDArray[np.float32]) -> Callable[[], Collection]:
-    """Makes collections with records that a checkpoint is yet to have."""
+    """Create collections whose records are in no checkpoint yet."""
 
     def make() -> Collection:
         collection = tiercel.open(tmp_path / f"{len(list(tmp_path.iterdir()))}", DIM, durability="none")
@@ -146,7 +146,7 @@ def test_a_collection_that_is_dropped(fresh: Callable[[], Collection]) -> None:
 def test_a_collection_that_the_garbage_collector_finds(fresh: Callable[[], Collection]) -> None:
     def make() -> Callable[[], object]:
         gc.collect()
-        # What else there is takes the collector long, too.
+        # Otherwise the collector takes long for all other objects.
         gc.freeze()
         circle: list[Any] = [fresh()]
         circle.append(circle)
@@ -205,7 +205,7 @@ def test_refresh(fresh: Callable[[], Collection], vectors: NDArray[np.float32]) 
 
 @pytest.fixture(scope="module")
 def index(vectors: NDArray[np.float32]) -> Index:
-    """So many vectors that a scan finds the nearest; linking them would take long."""
+    """Few enough vectors that a scan finds the nearest; linking them would take long."""
     index = Index(DIM)
     index.add(np.concatenate([vectors, vectors + 1]))
     return index
@@ -325,7 +325,7 @@ def test_large_values() -> None:
 def test_values_as_bytes(value: Any) -> None:
     codec = Codec()
     written = codec.encode(value)
-    # The collector looks at all that this process has as soon as many lists are made, and it holds the GIL.
+    # After many new lists the collector visits all objects of the process, holding the GIL.
     gc.disable()
     try:
         assert_lets_others_run(lambda: lambda: codec.encode(value))

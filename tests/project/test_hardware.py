@@ -1,4 +1,4 @@
-"""`tiercel.hardware()`: what the machine offers, and what a container leaves of it."""
+"""`tiercel.hardware()`: the resources of the machine, and the part that a container may use."""
 
 import json
 import os
@@ -145,7 +145,7 @@ VERSION_2 = {
 
 VERSION_1 = {
     "proc/self/cgroup": "4:memory:/docker/c1\n3:cpu,cpuacct:/docker/c1\n0::/\n",
-    # A container without a namespace sees its own group at the mount point, and its path on the host.
+    # Without a namespace, a container sees its own group at the mount point, and its host path.
     "proc/self/mountinfo": (
         "40 30 0:31 /docker/c1 /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct\n"
         "41 30 0:32 /docker/c1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n"

@@ -1,4 +1,4 @@
-"""Files whose checksums are right and which claim more than there is: see also `benches/reliability/hostile.py`."""
+"""Files with correct checksums and false claims: see also `benches/reliability/hostile.py`."""
 
 import struct
 import subprocess
@@ -31,7 +31,7 @@ for mode in ("r", "rw"):
 
 
 def change(file: Path, kind: str, find: bytes, new: bytes) -> None:
-    """Replace bytes of pieces of a file, and make their checksums right again."""
+    """Replace bytes of pieces of a file, and correct their checksums."""
     data = bytearray(file.read_bytes())
     found = [piece for piece in pieces(bytes(data)) if piece.kind == kind]
     found = [piece for piece in found if find in data[piece.start : piece.end]]
@@ -52,7 +52,7 @@ def collection(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit of memory is that of Linux")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory limit needs Linux")
 def test_a_collection_that_counts_four_billion_rows_takes_memory_for_its_records(collection: Path) -> None:
     # Batches, records, log file, next row, rows in segments.
     counters = struct.pack("<3Q2I", 1, 2, 1, 2, 0)
@@ -88,7 +88,7 @@ def test_a_view_of_a_tebibyte_of_nothing_is_damage(collection: Path) -> None:
         tiercel.open(collection, mode="r")
 
 
-# In a record its text stands behind its id.
+# In a record, the text follows the id.
 DAMAGES = {"metadata": (b'{"n":1}', b'{"n":]}'), "text": (b"atext", b"ate\xff\xff")}
 
 

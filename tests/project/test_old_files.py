@@ -1,4 +1,4 @@
-"""Files of every version that was ever written keep loading; `tests/data/make.py` wrote them."""
+"""Files of every released version still load; `tests/data/make.py` wrote them."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def test_an_old_file_is_read(simd: str, path: Path) -> None:
     matches = index.search(known["queries"], 8, recall=1)
     np.testing.assert_array_equal(matches.ids, np.array(known["ids"], np.uint64))
     np.testing.assert_allclose(matches.distances, known["distances"], atol=1e-5)
-    # The graph and the codes are read too, not only the vectors.
+    # This also reads the graph and the codes, not only the vectors.
     found = index.search(known["queries"], 8, ef_search=100).ids.tolist()
     hits = [len(set(row) & set(true)) for row, true in zip(found, known["ids"], strict=True)]
     assert np.mean(hits) >= 0.95 * 8
@@ -44,7 +44,7 @@ def test_an_old_file_is_read(simd: str, path: Path) -> None:
 
 
 def content(number: int) -> bytes:
-    """As in `tests/data/make.py`."""
+    """Same as in `tests/data/make.py`."""
     return b"".join(hashlib.blake2b(f"{number} {at}".encode()).digest() for at in range(number * number * 20 + 1))
 
 
@@ -61,12 +61,12 @@ def test_a_directory_of_files_from_before_small_ones_were_packed_is_read(tmp_pat
     del look
     with Files(directory, 4 << 20) as files:
         assert dict(files.items()) == known
-        # Each of these takes a file of the oldest kind yet.
+        # In the oldest format, each of these has a file.
         assert files.bytes >= len(before) * 8192
         assert set(directory.glob("blobs/*/*")) == before
         for key, value in known.items():
             files[key] = value + b"!"
-        # Only what is large takes one now.
+        # Now only large contents have one.
         assert len(list(directory.glob("blobs/*/*"))) == 2
     with Files(directory, 4 << 20) as files:
         assert dict(files.items()) == {key: value + b"!" for key, value in known.items()}

@@ -30,7 +30,7 @@ def test_every_public_name_is_there() -> None:
 
 
 def documented_names() -> list[str]:
-    """What docs and docstrings write as `tiercel.name`."""
+    """Names that docs and docstrings write as `tiercel.name`."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "python" / "tiercel").rglob("*.py")]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
     return sorted(
@@ -47,7 +47,7 @@ def documented_names() -> list[str]:
 def test_every_documented_name_is_there_after_import_tiercel(first: str) -> None:
     names = documented_names()
     assert {".filters", ".cache.Store", ".open"} <= set(names)
-    # In a process of its own: another name may load a module that the next one needs.
+    # In a separate process: another name may load a module that the next one needs.
     script = f"import tiercel; tiercel.{first}; [eval('tiercel' + name) for name in {names}]"
     subprocess.run([sys.executable, "-c", script], check=True)
 

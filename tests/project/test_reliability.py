@@ -1,4 +1,4 @@
-"""Short forms of `benches/reliability`: what it tests, and that it finds mistakes."""
+"""Short forms of `benches/reliability`: they pass, and find planted bugs."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ RUN = ROOT / "benches" / "reliability" / "run.py"
 
 
 def outcome_of(*words: str) -> dict[str, Any]:
-    """Run a command; it must end well."""
+    """Run a command, which must succeed."""
     command = [sys.executable, RUN, *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -34,7 +34,7 @@ def test_a_mistake_is_found_by_power_cuts() -> None:
     assert outcome_of("power-cut", "--rounds", "4", "--plant", "early")["counts"]["caught"] > 0
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits and their measures are those of Linux")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limits need Linux")
 def test_files_from_elsewhere_are_read_or_refused() -> None:
     counts = outcome_of("hostile", "--mutants", "160")["counts"]
     assert 0 < counts["refused"] < counts["mutants"] == 160

@@ -1,4 +1,4 @@
-"""The structure of the sources is what ARCHITECTURE.md says."""
+"""The structure of the sources matches ARCHITECTURE.md."""
 
 import importlib.util
 from pathlib import Path

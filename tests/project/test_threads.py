@@ -1,4 +1,4 @@
-"""A thread that is not to be had is no error; a Ctrl-C while one starts is never taken for that."""
+"""A thread that cannot start is no error; a Ctrl-C while one starts is never mistaken for that."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from tiercel.cache.pool import Pool
 
 
 def interrupted(_: threading.Thread) -> None:
-    """What CPython makes of a Ctrl-C at the wrong moment of `Thread.start`."""
+    """The error that CPython raises for a Ctrl-C at the wrong moment of `Thread.start`."""
     try:
         raise KeyboardInterrupt
     finally:

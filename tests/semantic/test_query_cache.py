@@ -1,4 +1,4 @@
-"""What was asked before is answered from the cache, as the search itself would answer now, and never otherwise."""
+"""Repeated searches are answered from the cache exactly as the search itself would answer now."""
 
 import threading
 from collections.abc import Iterator
@@ -156,11 +156,11 @@ def test_every_option_of_a_collection_counts(collection: tiercel.Collection) -> 
     assert (hits(cache), cache.stats()["misses"]) == (len(asked), len(asked))
     assert cache.search([1, 0.1], filter=F("legs") == 2).ids == ["hen"]
     assert cache.search([1, 0.1], filter={"legs": {"$eq": 2}}).ids == ["hen"]
-    assert hits(cache) == len(asked) + 1, "a filter counts by what it says"
+    assert hits(cache) == len(asked) + 1, "a filter is identified by its content"
 
 
 class Reranker:
-    """Says that it equals any other."""
+    """A reranker that claims to equal any other."""
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
@@ -208,7 +208,7 @@ def test_one_write_drops_all_answers(index: tiercel.Index) -> None:
     cache.search(ROWS[50], 3)
     stats = cache.stats()
     assert (stats["entries"], stats["stale"]) == (1, 20)
-    # A search that was overtaken by a write brings nothing back.
+    # A search that a write has overtaken stores nothing.
     key = cache._key("", (ROWS[0], 3), {})
     cache._keep(key, (index.version - 1,), index.search(ROWS[0], 3))
     assert cache._lookup(key, (index.version - 1,)) is None

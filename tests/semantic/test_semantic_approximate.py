@@ -1,4 +1,4 @@
-"""Approximate answers: only for who wants them, never across texts that differ in what matters, and measured."""
+"""Approximate answers: only on request, never across meaningful differences, and audited."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def index() -> tiercel.Index:
 
 
 QUERY = clustered(1, 2)[0]
-# Too far for a proof, and near enough to share most of an answer.
+# Too far for a proof, but near enough to share most of an answer.
 OFF = QUERY + 0.5 * np.abs(QUERY).mean() * np.random.default_rng(3).standard_normal(DIM)
 
 
@@ -47,7 +47,7 @@ def test_a_near_query_is_answered_within_the_threshold(index: tiercel.Index) -> 
         cache.search(QUERY, 10)
         matches = cache.search(OFF, 10)
         assert matches.quality == quality
-        # Distances are those of the query that was asked.
+        # Distances are those from the new query.
         exact = index.search(OFF, 3000, recall=1)
         true = dict(zip(exact.ids.tolist(), exact.distances.tolist(), strict=True))
         assert matches.distances.tolist() == [true[id_] for id_ in matches.ids.tolist()]
@@ -108,14 +108,16 @@ def test_a_target_of_errors_moves_the_threshold(index: tiercel.Index) -> None:
     assert 0.0 < cache.stats()["thresholds"][""]["k <= 8"] < 0.5
     assert approximate > 20
     assert wrong / approximate <= 0.1
-    # What is kept is forgotten, what was learned is not.
+    # The kept lists are forgotten, but not what was learned.
     cache.clear()
     assert cache.stats()["thresholds"][""]["k <= 8"] > 0.0
     assert cache.search(queries[0], 5, user="bob").quality == "exact"
 
 
 def test_every_kind_of_search_has_a_threshold_of_its_own(index: tiercel.Index) -> None:
-    """What is right of the one nearest says little of the 28 nearest, and without a filter little of a tenth that passes."""
+    """Being right for the one nearest says little about the 28 nearest, and without a filter little
+    about one that a tenth passes.
+    """
     cache = tiercel.SemanticCache(index, keep=30, max_error=0.05)
     rng = np.random.default_rng(7)
     queries = clustered(30, 8)
@@ -154,7 +156,7 @@ def test_the_threshold_is_the_farthest_that_labels_allow() -> None:
     assert farthest_right(right, 0.02) == pytest.approx(0.299)
     assert farthest_right(right[:188], 0.02) == -1.0
     assert farthest_right([*right, *[(0.5, True)] * 10], 0.02) == pytest.approx(0.299)
-    # Labels of one distance are all counted, or none.
+    # Labels at one distance are all counted, or none.
     assert farthest_right([*right, *[(0.299, True)] * 10], 0.02) == pytest.approx(0.298)
     assert farthest_right([(0.0, True)] * 300, 0.02) == -1.0
 
@@ -232,7 +234,7 @@ PAIRS = ROOT / "benches" / "opposites"
 
 
 def pairs(language: str) -> dict[str, list[list[str]]]:
-    """The pairs of texts that the benchmark of opposites measures, by what they are."""
+    """The pairs of texts of the benchmark of opposites, by kind."""
     found: dict[str, list[list[str]]] = {}
     for block in (PAIRS / f"{language}.txt").read_text("utf-8").split("[")[1:]:
         kind, _, lines = block.partition("]\n")
@@ -248,7 +250,7 @@ def test_no_opposite_of_the_benchmark_shares_an_answer_however_often_its_words_w
     for round_ in range(3):
         shared = []
         for number, (one, other) in enumerate(known["opposite"]):
-            # In a namespace of their own two, and after texts that made all words common.
+            # In a namespace for each pair, and after texts that made all words common.
             cache.put([1, 0], one, text=one, namespace=f"{round_} {number}")
             hit = cache.get([1, 0.1], text=other, namespace=f"{round_} {number}")
             shared += [] if hit is None else [(one, other)]
@@ -280,7 +282,7 @@ def test_most_opposites_are_known_and_nobody_is_asked_about_them() -> None:
 )
 def test_texts_that_differ_in_words_that_say_nothing_pass(one: str, other: str) -> None:
     assert Gate("english", None).lets_pass(one, other)
-    # In another language, or in one that is not known, they say something.
+    # In another language, or an unknown one, these words have meaning.
     assert not Gate(None, None).lets_pass(one, other)
     assert not Gate("french", None).lets_pass(one, other)
 
@@ -322,7 +324,7 @@ def test_whoever_verifies_is_asked_about_the_grey_zone_alone() -> None:
     assert asked == [
         (text, earlier) for text in ("where can I track my package to Ghent", "where can I track my letter to Ghent")
     ]
-    # Not for what is too far away anyway.
+    # Not for entries that are too far away anyway.
     assert cache.get([0, 1], text="where can I track my package to Ghent") is None
     assert len(asked) == 2
 

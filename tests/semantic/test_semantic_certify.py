@@ -1,4 +1,4 @@
-"""The mathematics of certified answers: a listed vector below the limit is nearer than anything outside the list, whatever lies there."""
+"""The proof of certified answers: vectors below the limit are nearer than any outside the list."""
 
 import math
 
@@ -64,7 +64,7 @@ def test_what_is_below_the_limit_is_nearer_than_all_that_is_outside(
     below = limit(metric, other, known, away=away, norms=norms)
     true = distances(other, vectors, metric)[0]
     rest = np.delete(true, listed.ids.astype(int))
-    # By the truth, and by the distances that an exact search goes by.
+    # By the truth, and by the distances of an exact search.
     near = index.search(other, keep, recall=1, filter=listed.ids)
     certain = near.distances[: int(near.counts)] < below
     if certain.any():
@@ -108,7 +108,7 @@ def test_the_bound_of_products_is_the_least_there_is(cosine: float, longest: flo
     product = cosine * longest
     away = 2 * math.sin(angle / 2)
     bound = turned(product, longest, away)
-    # In the plane of both queries, anything that is allowed.
+    # In the plane of both queries: any vector that is allowed.
     turns = np.linspace(-math.pi, math.pi, 2001)
     lengths = longest * np.array([[far], [1.0]])
     is_allowed = lengths * np.cos(turns) <= product

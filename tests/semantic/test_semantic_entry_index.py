@@ -1,4 +1,4 @@
-"""Entries found by near queries: as many as there is room for, and no trace of those that have left."""
+"""Entries found by near queries: as many as there is room for, and no trace of removed ones."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Payloads by query vector: to the same query always, to a near one only within what was allowed."""
+"""Payloads by query vector: for the same query always, for a near one only within limits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -103,7 +103,7 @@ def test_reports_count_as_comparisons() -> None:
 
 
 def test_a_target_of_errors_finds_the_threshold() -> None:
-    """Labels by the half circle: near its edge, a near query has another one."""
+    """Labels by half circle: near its edge, a near query has the other label."""
     cache = payloads(dim=3, max_error=0.05, seed=3)
     rng = np.random.default_rng(1)
     wrong = given = 0
@@ -157,7 +157,7 @@ def test_arrays_are_compared_by_their_values() -> None:
 
 def test_a_judgement_that_fails_is_none_and_the_payload_is_kept() -> None:
     def same(one: object, other: object) -> bool:
-        raise OSError("the judge is not at home")
+        raise OSError("the judge is unavailable")
 
     cache = payloads(dim=3, threshold=0.1, audit=1.0, same=same)
     cache.put(turned(0), "a")

@@ -1,4 +1,4 @@
-"""Certified answers are true, always: whatever was added, removed and request before, by whom and through which filter."""
+"""Certified answers are always true, after any additions, removals, requests, users and filters."""
 
 import threading
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_a_mask_means_something_else_when_the_index_has_changed(index: tiercel.I
     for query in clustered(20, 16, 2):
         cache.search(query, 5, filter=mask)
         assert cache.search(query + 1e-4, 5, filter=mask).quality == "certified"
-    # As many as before, each in the place of another.
+    # As many as before, each replacing another.
     index.delete([0])
     index.add(clustered(1, 16, 9), ids=[5000])
     for query in clustered(20, 16, 2):
@@ -96,7 +96,7 @@ def test_a_mask_means_something_else_when_the_index_has_changed(index: tiercel.I
 
 
 def test_a_mask_of_one_version_has_no_list_of_another(index: tiercel.Index) -> None:
-    """As when another thread writes between the look at a mask and the search."""
+    """As if another thread wrote between the check of a mask and the search."""
     target = IndexTarget(index)
     query = clustered(1, index.dim, 2)[0].astype(np.float32)
     mask = np.arange(len(index)) % 2 == 0
@@ -147,7 +147,7 @@ def test_entries_and_bytes_are_bounded(index: tiercel.Index) -> None:
     for cache in (tiercel.SemanticCache(index, entries=40), tiercel.SemanticCache(index, bytes=200_000)):
         for query in queries:
             cache.search(query, 5)
-            # One that is request again and again stays.
+            # A query that is repeated stays.
             assert cache.search(queries[0], 5).quality == "exact"
         stats = cache.stats()
         assert 0 < stats["entries"] <= 66
@@ -202,7 +202,7 @@ def test_a_later_longer_vector_is_found_under_dot() -> None:
 def test_distances_that_overflow_prove_nothing(
     tmp_path: Path, metric: Metric, first: list[float], second: list[float]
 ) -> None:
-    """The last of a list at an infinite distance does not mean that there are no others."""
+    """A list whose last entry has an infinite distance does not prove that there are no others."""
     rows = np.stack([np.linspace(4e19, 1.86e19, 50), np.zeros(50)], axis=1).astype(np.float32)
     index = tiercel.Index(2, metric)
     index.add(rows)
@@ -259,7 +259,7 @@ def test_searches_beside_a_writer_see_what_was_written_before_they_began() -> No
         searching.wait(60)
         rng = np.random.default_rng(4)
         for round_ in range(400):
-            # One ever nearer to each query in turn, and another one gone.
+            # Add one nearer to each query in turn, and remove another one.
             at = round_ % 20
             index.add(queries[at] + 1e-2 / (round_ + 1) * np.eye(8)[0], ids=[10_000 + round_], threads=1)
             written[0] = round_ + 1
@@ -273,7 +273,7 @@ def test_searches_beside_a_writer_see_what_was_written_before_they_began() -> No
             at, done = int(rng.integers(20)), written[0]
             matches = cache.search(queries[at] + 1e-7 * rng.standard_normal(8), 3)
             newest = max((10_000 + each for each in range(done) if each % 20 == at), default=0)
-            assert int(matches.ids[0]) >= newest, "what was there was not found"
+            assert int(matches.ids[0]) >= newest, "an existing vector was not found"
             count += 1
             if count == 1:
                 searching.wait(60)
@@ -350,7 +350,7 @@ def test_a_collection_without_vectors_is_refused(tmp_path: Path) -> None:
         tiercel.SemanticCache(collection)
 
 
-@pytest.mark.skipif(not WORDNET.exists(), reason="the wordnet embeddings are not beside the checkout")
+@pytest.mark.skipif(not WORDNET.exists(), reason="the wordnet embeddings are missing beside the checkout")
 @pytest.mark.parametrize(("noise", "least"), [(0.03, 0.97), (0.1, 0.4)])
 def test_follow_ups_of_real_queries_are_certified_and_right(noise: float, least: float) -> None:
     vectors = np.load(WORDNET / "base.f16.npy", mmap_mode="r")[:8000].astype(np.float32)

@@ -1,4 +1,4 @@
-"""Any sequence of calls of a semantic cache over an index or a collection that changes: every answer is true."""
+"""Any sequence of calls to a semantic cache over a changing target: every answer is true."""
 
 import tempfile
 from typing import Any
@@ -18,7 +18,7 @@ USERS = st.sampled_from(["", "ada"])
 
 
 class IndexMachine(RuleBasedStateMachine):
-    """An index and a cache over it, beside a dictionary of vectors."""
+    """An index and a cache over it, compared with a dictionary of vectors."""
 
     @initialize(
         metric=st.sampled_from(METRICS),
@@ -92,7 +92,7 @@ def test_any_sequence_of_calls_over_an_index() -> None:
 
 
 class CollectionMachine(RuleBasedStateMachine):
-    """A collection and a cache over it, beside a dictionary of vectors and years."""
+    """A collection and a cache over it, compared with a dictionary of vectors and years."""
 
     @initialize(metric=st.sampled_from(METRICS), keep=st.sampled_from([1, 5, 40]), seed=SEEDS)
     def make(self, metric: Metric, keep: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Whether an answer is true, but for rounding."""
+"""Check whether an answer is true, up to rounding."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from support.reference import Metric, distances, tolerance
 def check_true(
     ids: list[Any], near: np.ndarray, query: np.ndarray, there: dict[Any, np.ndarray], metric: Metric
 ) -> None:
-    """What was found has the distance that it has, and nothing that was not found is nearer, but for rounding."""
+    """Check that results have their true distances and none nearer is missing, up to rounding."""
     if not there:
         assert ids == []
         return

@@ -1,4 +1,4 @@
-"""Disks that are soon full."""
+"""Disks that fill up quickly."""
 
 import subprocess
 from collections.abc import Generator
@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def small_disk(where: Path, size: str) -> Generator[Path]:
-    """A disk of so many bytes, such as "256k"; the test is skipped where none can be mounted."""
+    """A disk of a size such as "256k"; the test is skipped if it cannot be mounted."""
     where.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(where)]
     mounted = False
@@ -25,7 +25,7 @@ def small_disk(where: Path, size: str) -> Generator[Path]:
 
 
 def fill(directory: Path) -> None:
-    """Take what room is left on a disk."""
+    """Use up the remaining room on a disk."""
     with suppress(OSError), (directory / "filler").open("wb", buffering=0) as file:
         while file.write(bytes(4096)):
             pass

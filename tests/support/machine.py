@@ -1,4 +1,4 @@
-"""The instruction sets of this machine, found without tiercel: so an error in its own detection shows."""
+"""The instruction sets of this machine, found without tiercel, to show errors in its detection."""
 
 import platform
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tiercel._core import simd_levels
 
-# Flags of /proc/cpuinfo that each takes.
+# Flags of /proc/cpuinfo that each one needs.
 AVX2 = {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "popcnt"}
 AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"}
 

@@ -1,8 +1,8 @@
-"""What the cases of a test are called."""
+"""Names of test cases."""
 
 import re
 
 
 def shown(value: object) -> str:
-    """A value in the name of a test: without the address of an object, so that all processes of a run call the test the same."""
+    """A value in a test's name: without addresses, so that all processes use the same name."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -1,4 +1,4 @@
-"""What is true, in numpy and double precision, and whether an answer is true but for rounding and ties."""
+"""The truth in numpy and double precision; whether answers are true up to rounding and ties."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
 
 PADDING = 2**64 - 1
 
-# Half the distance from 1 to the next float32: what rounding one result may cost.
+# Half the distance from 1 to the next float32: the largest rounding error of one result.
 ROUNDING = 2.0**-24
 
 
@@ -33,7 +33,9 @@ def distances(queries: NDArray, vectors: NDArray, metric: Metric) -> NDArray[np.
 
 
 def tolerance(queries: NDArray, vectors: NDArray, metric: Metric) -> NDArray[np.float64]:
-    """By how much a distance in float32 may differ: kernels sum in 8 lanes or more, so errors add up over dim / 8 terms."""
+    """The allowed error of a float32 distance: kernels sum in 8 lanes or more, so errors add up
+    over dim / 8 terms.
+    """
     dim = vectors.shape[1]
     if metric == "l2":
         size = distances(queries, vectors, metric)
@@ -44,7 +46,7 @@ def tolerance(queries: NDArray, vectors: NDArray, metric: Metric) -> NDArray[np.
 
 
 class Truth:
-    """The vectors that a search may find, and how far each query is from each, at least and at most."""
+    """The vectors that a search may find, with bounds on the distance of each query to each."""
 
     def __init__(self, ids: NDArray, vectors: NDArray, queries: NDArray, metric: Metric) -> None:
         near, slack = distances(queries, vectors, metric), tolerance(queries, vectors, metric)
@@ -62,13 +64,13 @@ class Truth:
         return some
 
     def places(self, found: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Where each found id stands in `ids`."""
+        """The place of each found id in `ids`."""
         places = self._order[np.searchsorted(self.ids, found, sorter=self._order).clip(0, len(self.ids) - 1)]
         assert (self.ids[places] == found).all(), "an id that may not be found"
         return places
 
     def found(self, matches: tiercel.Matches) -> list[NDArray[np.int64]]:
-        """Check what holds for every answer; gives the places in `ids` of each row's results."""
+        """Check properties of every answer; return the places in `ids` of each row's results."""
         ids, distances = np.atleast_2d(matches.ids), np.atleast_2d(matches.distances)
         rows = []
         for query, count in enumerate(np.atleast_1d(matches.counts).astype(int)):
@@ -82,7 +84,7 @@ class Truth:
         return rows
 
     def check_exact(self, matches: tiercel.Matches, k: int) -> None:
-        """Nothing that was not found is nearer than what was, but for rounding."""
+        """Check that no missing vector is nearer than a result, up to rounding."""
         assert matches.quality == "exact"
         for query, row in enumerate(self.found(matches)):
             assert len(row) == min(k, len(self.ids))
@@ -92,7 +94,7 @@ class Truth:
             assert np.min(others, initial=np.inf) >= farthest, "a nearer vector was missed"
 
     def recall(self, matches: tiercel.Matches, k: int) -> float:
-        """Share of the k nearest that were found; a vector as near as the k-th counts as one of them."""
+        """Share of the k nearest that were found; vectors as near as the k-th count as well."""
         k = min(k, len(self.ids))
         if k not in self._kth:
             self._kth[k] = np.partition(self.high, k - 1, axis=1)[:, k - 1]

@@ -1,16 +1,16 @@
-"""Waits for what other threads and processes do."""
+"""Wait for other threads and processes."""
 
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-# No test waits for it: it is there so that no slow machine loses a call.
+# No test waits this long: it only prevents failures on slow machines.
 LONG = 60.0
 
 
 def until(condition: Callable[[], Any]) -> None:
-    """Wait for what threads do in their own time."""
+    """Wait until threads have done their work."""
     pause, end = threading.Event(), time.monotonic() + LONG
     while not condition():
         assert time.monotonic() < end, "it never came"

@@ -38,13 +38,13 @@ class Chroma:
         self._collection.upsert(ids, vectors, [flat(each) for each in metadata], texts)
 
     def wait_idle(self) -> None:
-        """It is indexed when it is acknowledged."""
+        """Do nothing: acknowledged records are indexed."""
 
     def exert(self, effort: float) -> None:
         if self._collection.configuration["hnsw"]["ef_search"] == effort:
             return
         self._collection.modify(configuration={"hnsw": {"ef_search": effort}})
-        # A graph that is loaded keeps the effort that it was loaded with.
+        # A loaded graph keeps the effort that it was loaded with.
         SharedSystemClient.clear_system_cache()
         self._collection = self._client(self._path).get_collection("records", embedding_function=None)
 
@@ -54,7 +54,7 @@ class Chroma:
         return self._collection.query(query_embeddings=[query], n_results=K, where=condition, include=wanted)["ids"][0]
 
     def close(self) -> None:
-        """The process ends."""
+        """Do nothing: the process ends."""
 
 
 STORE = Chroma()

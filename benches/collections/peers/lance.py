@@ -55,7 +55,7 @@ class Lance:
         return [row["id"] for row in asked.select([*columns, "_distance"]).to_list()]
 
     def close(self) -> None:
-        """The process ends."""
+        """Do nothing: the process ends."""
 
 
 STORE = Lance()

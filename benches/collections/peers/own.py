@@ -11,7 +11,7 @@ from tiercel import Collection, F
 
 
 class Tiercel:
-    about = 'durability "always", a graph of M=16, ef_construction=128; `upsert` of 1,000, texts indexed, too; then `wait_idle`'
+    about = 'durability "always", a graph of M=16, ef_construction=128; `upsert` of 1,000, including the text index; then `wait_idle`'
     efforts = (0.5, 0.6, 0.7, 0.75, 0.8, 0.825, 0.85, 0.875, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
     _collection: Collection
     _recall = 0.95

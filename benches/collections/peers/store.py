@@ -1,4 +1,4 @@
-"""What is asked of a store, and the graph that those beside tiercel build."""
+"""The interface of a store, and the graph that stores other than tiercel build."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +17,17 @@ class Store(Protocol):
     """A store with one collection."""
 
     about: str
-    """With which settings it is used."""
+    """The settings that it is used with."""
     efforts: Sequence[float]
-    """What a search may spend, the least first."""
+    """Efforts that a search may spend, the least first."""
 
     def create(self, path: Path, dim: int) -> None: ...
     def open(self, path: Path) -> tuple[int, int]:
-        """Open what was created and closed; how many records it has, and the length of their vectors."""
+        """Open an existing collection; return its number of records and their vectors' length."""
         ...
 
     def put(self, ids: list[str], vectors: Vectors, texts: list[str], metadata: list[dict[str, Any]]) -> None:
-        """Upsert a batch; back when it is acknowledged."""
+        """Upsert a batch; return when it is acknowledged."""
         ...
 
     def wait_idle(self) -> None:
@@ -35,16 +35,18 @@ class Store(Protocol):
         ...
 
     def exert(self, effort: float) -> None:
-        """Spend so much on the searches that follow."""
+        """Set the effort of the searches that follow."""
         ...
 
     def search(self, query: NDArray[Any], *, filtered: bool, whole: bool) -> list[str]:
-        """Ids of the nearest, filtered by the rare part of speech; `whole` with text and metadata, read."""
+        """Return ids of the nearest, `filtered` by part of speech; `whole` also reads text and
+        metadata.
+        """
         ...
 
     def close(self) -> None: ...
 
 
 def flat(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Metadata without a list, which not every store takes."""
+    """Return the metadata without lists, which not every store accepts."""
     return metadata | {"words": ", ".join(metadata["words"])}

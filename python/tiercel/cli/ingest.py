@@ -171,7 +171,7 @@ def _check_embedder(collection: Collection, embedder: HashingEmbedder | None) ->
     if embedder is None and collection.dim is not None:
         made_with = HashingEmbedder(collection.dim).fingerprint
         if collection.fingerprint == made_with:
-            raise InvalidInputError("--embedder: expected hashing, as the collection was made, got none")
+            raise InvalidInputError("--embedder: expected hashing, as in the collection, got none")
 
 
 def _upsert(collection: Collection, records: list[dict[str, Any]]) -> None:
