@@ -67,6 +67,8 @@ class LoadFlight(Flight[bytes | Uncached | Failed]):
         """Whether it reloads a stale value in the background."""
         self.is_completing = False
         """Whether a thread stores what an event loop has loaded. Then nobody else ends it."""
+        self.has_ended = False
+        """Whether there is nothing left to do for its end."""
         self._loop: ref[asyncio.AbstractEventLoop] | None = None
 
     def belongs_to(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -137,6 +139,8 @@ class LoadFlights(SingleFlight[LoadFlight]):
 
     def end(self, flight: LoadFlight) -> bool:
         """End a flight. Return whether it had no outcome, which hands it over to one of the waiting callers."""
+        if flight.has_ended:
+            return False
         is_handed_over = flight.outcome is None
         if is_handed_over:
             flight.outcome = _HANDED_OVER
@@ -144,4 +148,6 @@ class LoadFlights(SingleFlight[LoadFlight]):
         flight.end(_HANDED_OVER)
         # In this order: its lease may end only after nobody can join the flight any more.
         self._leases.end(flight.lease)
+        # Last: what an interruption leaves out is done by the next call.
+        flight.has_ended = True
         return is_handed_over
