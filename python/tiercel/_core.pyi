@@ -52,12 +52,13 @@ __version__: str
 
 @final
 class Finally:
-    """A context manager that calls a function when its block ends, and lets nothing keep that from happening.
+    """A context manager that calls a function when its block ends, and lets nothing prevent that.
 
-    Python runs the handlers of signals between the calls of a program, so a Ctrl-C can come in after a `try` was left and before its `finally` has done
-    anything, and within what that calls. This object is not written in Python: between the beginning of the block and the call there is no
-    such place. A call that is interrupted is made again, to its end; then the interruption goes on. So the function must be one that can be called
-    again wherever it was left, and raises nothing of its own.
+    Python runs signal handlers between instructions, so a Ctrl-C can arrive after a `try` block
+    but before its `finally` has acted, or within what that calls. This object is not written in
+    Python and leaves no such gap between the block and the call. An interrupted call is repeated
+    until it completes; then the interruption is raised. The function must therefore be safe to
+    repeat from any point, and raise nothing itself.
     """
 
     def __new__(cls, work: Callable[..., object], /, *arguments: object) -> Self: ...
@@ -67,12 +68,14 @@ class Finally:
     ) -> None: ...
 
 def simd_levels() -> dict[str, bool]:
-    """Instruction sets by name, weakest first, and whether this machine has each."""
+    """List instruction sets by name, weakest first, and whether this machine has each."""
 
 def simd_level() -> str:
-    """The instruction set a new index would use: the best of the machine, or the one that TIERCEL_SIMD names.
+    """Return the instruction set that a new index would use: the best of the machine, or the
+    one that TIERCEL_SIMD names.
 
-    Raises `InvalidInputError` when TIERCEL_SIMD names an unknown one or one that the machine lacks.
+    Raises `InvalidInputError` if TIERCEL_SIMD names an unknown one or one that the machine
+    lacks.
     """
 
 build_profile: Literal["release", "debug"]

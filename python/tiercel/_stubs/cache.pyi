@@ -27,9 +27,9 @@ class TierCore:
     def __contains__(self, key: object, /) -> bool:
         """Whether a key is present; False for anything that is neither a str nor bytes."""
     def __len__(self) -> int:
-        """Number of keys."""
+        """Return the number of keys."""
     def __iter__(self) -> Iterator[_Key]:
-        """The keys at this moment, in no order."""
+        """Iterate over the keys of this moment, in no order."""
     @overload
     def get(self, key: _Key, default: None = None) -> _Content | None: ...
     @overload
@@ -37,23 +37,26 @@ class TierCore:
     @overload
     def get(self, key: _Key, default: _T) -> _Content | _T: ...
     def get_many(self, keys: Iterable[_Key]) -> list[_Content | None]:
-        """The values of keys, in their order; None for each that is not there."""
+        """Return the values of keys, in their order; None for each missing key."""
     def put(self, key: _Key, value: Buffer) -> bool:
         """Store a value. Return False if it is too large for the tier, or the disk refuses it."""
     def put_evicting(self, key: _Key, value: Buffer) -> tuple[bool, list[tuple[_Key, _Content]]]:
-        """Store a value, and return whether that succeeded and the entries that were evicted.
+        """Store a value. Return whether that succeeded, and the evicted entries.
 
-        A replaced value is not among them, but this one is if the tier evicts it at once. A refused value evicts nothing.
+        A replaced value is not among them, but the new one is if the tier evicts it at once. A
+        refused value evicts nothing.
         """
     def delete(self, key: _Key) -> bool:
         """Delete a key. Return whether it was present."""
     def clear(self) -> None:
-        """Remove everything, and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False."""
+        """Remove everything, and release the memory. If the disk refuses, `stats()` counts it and
+        `flush` returns False.
+        """
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
     def stats(self) -> TierStats:
-        """Contents and counters since the tier was opened."""
+        """Return the contents, and counters since the tier was opened."""
 
 class MemoryCore(TierCore):
     """The core of `tiercel.cache.Memory`. Use that class."""
@@ -61,15 +64,19 @@ class MemoryCore(TierCore):
     def __new__(cls, bytes: int) -> Self: ...
 
 class PersistentTierCore(TierCore):
-    """The further interface of tiers that outlive the process."""
+    """The interface that tiers which outlive the process add."""
 
     def flush(self) -> bool:
-        """Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
+        """Write the buffer and sync the files. If this returns True, all earlier puts and deletions
+        survive a power cut.
 
-        Return False if the disk refuses, or has refused since the last flush; then the tier was emptied.
+        Return False if the disk refuses, or has refused since the last flush; then the tier was
+        emptied.
         """
     def write(self) -> bool:
-        """Write the buffer to the files without a sync, so that it survives the process, but not a power cut. Return False if the disk refuses."""
+        """Write the buffer to the files without a sync: it survives the process, but not a power
+        cut. Return False if the disk refuses.
+        """
     def close(self) -> None:
         """Write the buffer and close the files. Closing twice is harmless."""
     @property
@@ -85,7 +92,9 @@ class StoreCore(PersistentTierCore):
 
 @final
 class TierLook:
-    """The contents of the directory of a `Store` or `Files`, without a change to it. While this object lives, nobody can open it for writing."""
+    """The contents of the directory of a `Store` or `Files`, read without changing it. While this
+    object lives, nobody can open the directory for writing.
+    """
 
     def __new__(cls, path: str | PathLike[str], files: bool) -> Self: ...
     @property
@@ -98,7 +107,7 @@ class TierLook:
     def damaged(self) -> int:
         """Damaged parts other than values."""
     def is_whole(self, number: int) -> bool:
-        """Whether the value of this number is intact."""
+        """Whether the value with this number is intact."""
 
 class FilesCore(PersistentTierCore):
     """The core of `tiercel.cache.Files`. Use that class."""
@@ -106,36 +115,43 @@ class FilesCore(PersistentTierCore):
     def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3, *, create: bool = True) -> Self: ...
 
 def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
-    """Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags."""
+    """Encode an envelope with its value. The fields are cost, epoch, turn, written, fresh until,
+    grace, idle, touched and tags.
+    """
 
 def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
     """Decode an envelope. Return its fields and the offset of the value, or None for other bytes."""
 
 @final
 class FastPath:
-    """The fast path of reads from a memory tier, for fresh values of the current epoch without tags and idle time."""
+    """The fast path of reads from a memory tier, for fresh values of the current epoch without tags
+    or idle time.
+    """
 
     def __new__(cls, memory: MemoryCore, sketch: Sketch) -> Self: ...
     def get(self, name: _Key, epoch: int, now: int) -> bytes | None:
         """Count the key in the sketch, and return its value if the tier has a valid one."""
 
     def latencies(self) -> list[int]:
-        """Count the reads that returned a value: those at index n took less than 2**n nanoseconds and at least half of that."""
+        """Count the reads that returned a value. Those at index n took less than 2**n nanoseconds
+        and at least half of that.
+        """
 
 @final
 class Sketch:
-    """Estimates how often keys were added recently, up to 15. An estimate is never too low for additions since the last halving.
+    """Estimates, up to 15, of how often keys were added recently. An estimate is never too low for
+    additions since the last halving.
 
     Parameters
     ----------
     width : int
-        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten times as many additions, and again
-        after each further half of that.
+        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after `10 *
+        width` additions, and again after every further `5 * width`.
 
     Raises
     ------
     InvalidInputError
-        `width` is not such an int.
+        `width` is not an int in this range.
 
     Examples
     --------
@@ -149,16 +165,18 @@ class Sketch:
     def add(self, key: _Key) -> int:
         """Add a key, and return its new estimate."""
     def count(self, key: _Key) -> int:
-        """The estimate of how often a key was added."""
+        """Estimate how often a key was added."""
 
 def seal(key: _Key, value: Buffer, level: int | None = None) -> bytes:
     """Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 
-    Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
+    Raises `InvalidInputError` if the key, the value or the level (None, or 1 to 22) is
+    invalid.
     """
 
 def unseal(key: _Key, frame: Buffer, most: int) -> bytes | None:
-    """Return the value in a sealed frame; None if it is damaged, of another key, or larger than `most` bytes.
+    """Return the value in a sealed frame; None if it is damaged, belongs to another key, or is
+    larger than `most` bytes.
 
-    Raises `InvalidInputError` for a key, a frame or a limit of another kind.
+    Raises `InvalidInputError` if the key, the frame or the limit is invalid.
     """

@@ -16,7 +16,7 @@ _Batch: TypeAlias = tuple[
 
 @final
 class CollectionCore:
-    """What `tiercel.Collection` calls; use that."""
+    """The core of `tiercel.Collection`. Use that class."""
 
     def __new__(
         cls,
@@ -106,7 +106,7 @@ class CollectionCore:
 
 @final
 class ScanCore:
-    """What `tiercel.Scan` calls; use that."""
+    """The core of `tiercel.Scan`. Use that class."""
 
     def chunk(self) -> list[_Row]: ...
     def position(self, at: int) -> str | None: ...

@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 @final
 class HashingEmbedder:
-    """Embedder without a model: unit vectors of the words of a text and of their parts, hashed. It is lexical: texts are near if
-    they share words or parts of words, whatever they mean.
+    """An embedder without a model: unit vectors of hashed words and parts of words. It is lexical:
+    texts are near if they share words or parts of words, whatever they mean.
 
-    It needs no download and gives the same vectors on every machine and in every version. Texts without words share one vector.
+    It needs no download and returns the same vectors on every machine and in every version.
+    Texts without words share one vector.
 
     Parameters
     ----------
     dim : int
-        Length of every vector, 1 to 32768. The longer, the fewer words share a place.
+        Length of every vector, 1 to 32768. In a longer one, fewer words share a place.
     seed : int
         Chooses the places, 0 to 2**64 - 1.
 
@@ -41,9 +42,9 @@ class HashingEmbedder:
         """Length of every vector."""
     @property
     def fingerprint(self) -> str:
-        """Names what makes the vectors; equal for equal `dim` and `seed`."""
+        """The name of this embedding; equal for equal `dim` and `seed`."""
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts; dtype float32, shape `(len(texts), dim)`.
+        """Return the vectors of texts; dtype float32, shape `(len(texts), dim)`.
 
         Raises
         ------
@@ -51,7 +52,7 @@ class HashingEmbedder:
             `texts` is not a sequence of strings that UTF-8 can hold.
         """
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The vector of a text; dtype float32, shape `(dim,)`.
+        """Return the vector of a text; dtype float32, shape `(dim,)`.
 
         Raises
         ------

@@ -17,12 +17,14 @@ _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
 class Matches(Sequence[Any]):
-    """The answer of `Index.search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `Matches` a query for a 2-D one.
+    """The answer of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query, and
+    of one `Matches` per query for a 2-D one.
 
-    A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
-    and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
-    results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
-    The sequence has no padding. Answers are equal if they have equal results in them; their quality does not count.
+    A 1-D query returns arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape
+    `(n, dim)` returns `(n, k)` and `(n,)`. `k` is the number asked for, or the number of vectors
+    in the index if that is smaller. If a row has fewer than `k` results (a filter allows fewer),
+    the rest is padding: ids with the largest u64, distances with infinity. The sequence has no
+    padding. Answers are equal if their results are equal; their quality does not count.
     """
 
     @property
@@ -32,54 +34,56 @@ class Matches(Sequence[Any]):
     def distances(self) -> NDArray[np.float32]:
         """Distances, smallest first; dtype float32, same shape as `ids`.
 
-        `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner product. They are computed
-        from the stored vectors in full precision, never from codes.
+        `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner
+        product. They are computed from the stored vectors in full precision, never from codes.
         """
     @property
     def counts(self) -> NDArray[np.uint64]:
-        """How many results of each row are real, not padding; dtype uint64, shape `()` or `(n,)`."""
+        """Number of results in each row without padding; dtype uint64, shape `()` or `(n,)`."""
     @property
     def quality(self) -> Quality:
-        """`"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
-        the same, `"approximate"` otherwise.
+        """`"exact"` if an exact search found the whole answer, `"certified"` if a `SemanticCache`
+        has proven that one would find the same, `"approximate"` otherwise.
         """
     def to_list(self) -> list[Any]:
-        """What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one. A
-        distance that is infinite is None.
+        """Return a list that `json.dumps` accepts: one dict with `id` and `distance` per result of
+        a 1-D query, one list of these per query of a 2-D one. An infinite distance becomes None.
         """
     def to_dict(self) -> dict[str, Any]:
-        """The same under "matches", with the quality."""
+        """Return the same list under "matches", with the quality."""
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Where an element is first met, from `start` to before `stop`; `ValueError` if it is not there."""
+        """Return the first place of an element from `start` to before `stop`; raise `ValueError` if
+        there is none.
+        """
     def count(self, value: Any) -> int:
-        """How often an element is there."""
+        """Count how often an element occurs."""
     def _with_quality(self, quality: Quality) -> Matches:
-        """The same answer under another quality, with arrays of its own."""
+        """Return the same answer with another quality and separate arrays."""
     def _repr_html_(self) -> str:
-        """A table for Jupyter."""
+        """Return a table for Jupyter."""
     def __copy__(self) -> Matches:
-        """The same answer, with arrays of its own."""
+        """Return a copy with separate arrays."""
     def __deepcopy__(self, memo: object) -> Matches:
-        """The same answer, with arrays of its own."""
+        """Return a copy with separate arrays."""
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle support."""
     @classmethod
     def _restored(
         cls, ids: NDArray[np.uint64], distances: NDArray[np.float32], counts: NDArray[np.uint64], quality: str
     ) -> Matches:
-        """What was pickled; a 0-D array of counts is the answer to one query."""
+        """Restore a pickled answer; a 0-D array of counts belongs to the answer to one query."""
     def __len__(self) -> int:
-        """Number of results for a 1-D query, number of queries for a 2-D one."""
+        """Return the number of results of a 1-D query, or the number of queries in a 2-D one."""
     @overload
     def __getitem__(self, index: SupportsIndex, /) -> Any: ...
     @overload
     def __getitem__(self, index: slice, /) -> list[Any]: ...
     def __iter__(self) -> Iterator[Any]:
-        """Goes through the elements of the sequence."""
+        """Iterate over the elements."""
     def __reversed__(self) -> Iterator[Any]:
-        """Goes through them from the last to the first."""
+        """Iterate over the elements from the last to the first."""
     def __eq__(self, other: object, /) -> bool:
-        """Whether this is an answer with equal results."""
+        """Whether both answers have equal results."""
     __hash__: None  # type: ignore[assignment]
 
 @type_check_only
@@ -118,31 +122,37 @@ class Stats(TypedDict):
 class Index:
     """Nearest-neighbour index in memory.
 
-    Vectors are kept as given; a compact code of each drives the search and the best candidates are compared again in full
-    precision. A small index is scanned, a large one is a graph (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All
-    methods may be called from several threads at once; the GIL is released while they work.
+    The index keeps vectors as passed. A search compares a compact code of each, then rescores
+    the best candidates in full precision. A small index is scanned, a large one is a graph
+    (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods are thread-safe and release
+    the GIL while they work.
 
     Parameters
     ----------
     dim : int
         Length of every vector, 1 to 32768.
     metric : {"cosine", "dot", "l2"}
-        What is smallest for the nearest: 1 - cos, the negated inner product, or the squared Euclidean distance.
+        Distance, smallest for the nearest: 1 - cos, the negated inner product, or the squared
+        Euclidean distance.
     dtype : {"f32", "f16"}
-        How vectors are kept: 4 bytes a value as given, or 2 bytes rounded to half precision.
+        How vectors are kept: 4 bytes per value as passed, or 2 bytes rounded to half
+        precision.
     storage : {"auto", "sq4", "sq8", "raw"}
-        Codes that the search runs on: 4 or 8 bits a value, or none. "auto" takes the smallest that ranks this data well.
+        Codes that the search compares: 4 or 8 bits per value, or none. "auto" chooses the
+        smallest that rank this data well.
     m : int
         Neighbours kept for each vector in the upper levels, 2 to 512; twice as many at level 0.
     ef_construction : int
         Candidates kept while a vector is linked, 1 to 65536.
     seed : int
-        Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build equal graphs, whatever `threads`.
+        Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build
+        equal graphs, whatever `threads`.
 
     Raises
     ------
     InvalidInputError
-        A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an instruction set this machine lacks.
+        A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an unknown
+        instruction set or one that this machine lacks.
 
     Examples
     --------
@@ -170,13 +180,13 @@ class Index:
         """Length of every vector."""
     @property
     def metric(self) -> _Metric:
-        """The metric given at construction."""
+        """The metric passed at construction."""
     @property
     def dtype(self) -> _Dtype:
         """How vectors are kept."""
     @property
     def storage(self) -> _Storage:
-        """The storage given at construction; `stats()["storage"]` tells what is in use."""
+        """The storage passed at construction; `stats()["storage"]` is the one in use."""
     @property
     def m(self) -> int:
         """Neighbours kept for each vector in the upper levels."""
@@ -188,10 +198,10 @@ class Index:
         """Seed of the levels and the rotation."""
     @property
     def version(self) -> int:
-        """A number that grows with every change: while it stays, the index holds the same vectors."""
+        """A number that grows with every change; while it stays, the vectors are the same."""
     @property
     def ids(self) -> NDArray[np.uint64]:
-        """Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy."""
+        """Ids of all vectors in the order of adding, copied; dtype uint64, shape `(len(index),)`."""
     def add(
         self,
         vectors: ArrayLike,
@@ -200,19 +210,19 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> NDArray[np.uint64]:
-        """Add vectors; all of them or, if anything is wrong or the call is interrupted, none.
+        """Add vectors: all, or none if anything is wrong or the call is interrupted.
 
         Parameters
         ----------
         vectors : array of shape (n, dim) or (dim,)
-            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (even bfloat16), layout and byte order, as float32; no masked values.
         ids : array of n integers, optional
-            Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
-            given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
+            Ids, 0 to 2**64 - 2, not yet in the index; by default, counted on from the largest ever
+            used. No id is counted twice, even after deletions or an interrupted addition.
         threads : int, optional
             Threads to work on; by default all cores that this process may use.
         progress : callable, optional
-            Called as `progress(done, total)` in vectors linked, from the calling thread, a few times a second and at the end.
+            Called as `progress(linked, total)` on this thread, a few times a second and at the end.
 
         Returns
         -------
@@ -222,8 +232,8 @@ class Index:
         Raises
         ------
         InvalidInputError
-            NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
-            cosine, an array that is not numeric or not 1-D or 2-D, an id given twice or out of range, a bad `threads`.
+            NaN, infinity or overflow of float32 (float16 for dtype "f16"), a zero vector for
+            cosine, an array not numeric, 1-D or 2-D, a duplicate or out-of-range id, bad `threads`.
         ConflictError
             An id is already in the index; `upsert` replaces its vector.
         DimensionMismatchError
@@ -237,10 +247,10 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> int:
-        """Put vectors in under ids, in the place of the vectors that these ids have; all or none, also when the call is interrupted.
+        """Add vectors or replace those of these ids: all, or none on an error or interruption.
 
-        A search finds the old vector of an id or the new one, never both or neither. A replaced vector leaves a tombstone, and
-        its id moves to the end of `ids`.
+        A search finds the old vector of an id or the new one, never both or neither. A replaced
+        vector leaves a tombstone, and its id moves to the end of `ids`.
 
         Parameters
         ----------
@@ -249,12 +259,12 @@ class Index:
         vectors : array of shape (n, dim) or (dim,)
             As in `add`.
         threads, progress
-            As in `add`. An exception of the last call of `progress` comes when the vectors are in.
+            As in `add`. An exception from the last call of `progress` undoes nothing.
 
         Returns
         -------
         int
-            The number of vectors written, which is that of different ids.
+            The number of vectors written: that of distinct ids.
 
         Raises
         ------
@@ -276,24 +286,24 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+            As `vectors` in `add`.
         k : int
-            Results a query, at least 1; more than the index holds gives as many as it holds.
+            Results per query, at least 1; at most as many as the index holds are returned.
         ef_search : int, optional
-            Candidates kept during the walk, at least 1; raised to k when smaller. Give this or `recall`, not both.
+            Candidates kept in the walk, at least 1, raised to k. Pass this or `recall`, not both.
         recall : float, optional
-            Wanted recall@k, above 0 and at most 1; 0.95 when neither is given. 1 is exact search. Below 1 a fixed table
-            chooses `ef_search`; it was measured on text embeddings and is not yet calibrated on the vectors of this index.
+            Target recall@k, above 0 to 1 (exact); 0.95 if neither is passed. Below 1, `ef_search`
+            is from a fixed table, measured on text embeddings, not yet calibrated on these vectors.
         filter : array of bool or of integers, optional
-            Either a mask of shape `(len(index),)` aligned with `index.ids`, or the allowed ids (unknown ones are ignored).
+            Mask in the order of `ids`, shape `(len(index),)`, or allowed ids; ignores unknown ones.
         threads : int, optional
-            Threads to work on; by default all cores that this process may use. One query always runs on the calling thread.
+            As in `add`. One query always runs on the calling thread.
 
         Raises
         ------
         InvalidInputError
-            NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong length, or another argument
-            of the wrong type or out of range.
+            NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong
+            length, or another argument of the wrong type or out of range.
         DimensionMismatchError
             Queries of another length than `dim`.
 
@@ -315,11 +325,11 @@ class Index:
         limit: int,
         filter: ArrayLike | None = None,
     ) -> tuple[Matches, int] | None:
-        """What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
-        that they are of; None when that may be more than `limit`.
+        """For `SemanticCache`: the k nearest, exactly, of `candidates` and of all vectors added since
+        a version, and the current version; None if more than `limit` may have been added.
         """
     def _norms(self) -> tuple[float, float]:
-        """What `SemanticCache` calls: the smallest and the largest norm of all vectors; infinity and 0 under l2."""
+        """For `SemanticCache`: smallest and largest norm of all vectors; infinity and 0 under l2."""
     def range_search(
         self, queries: ArrayLike, radius: float, *, filter: ArrayLike | None = None, threads: int | None = None
     ) -> RangeMatches:
@@ -328,9 +338,9 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+            As `vectors` in `add`.
         radius : float
-            Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
+            Largest distance, inclusive, in the unit of `Matches.distances` (squared for `l2`).
         filter, threads
             As in `search`.
 
@@ -342,7 +352,7 @@ class Index:
             Queries of another length than `dim`.
         """
     def delete(self, ids: ArrayLike) -> int:
-        """Delete vectors by id; returns how many there were. Unknown ids change nothing.
+        """Delete vectors by id, and return how many were deleted. Unknown ids change nothing.
 
         Parameters
         ----------
@@ -354,14 +364,12 @@ class Index:
             `ids` are not integers from 0 to 2**64 - 1.
         """
     def clear(self) -> int:
-        """Delete all vectors and free their memory; returns how many there were. Counted ids continue where they were."""
+        """Delete all vectors, free memory, and return their number. Ids count on as before."""
     @overload
     def get(self, ids: SupportsIndex) -> NDArray[np.float32] | None: ...
     @overload
     def get(self, ids: ArrayLike) -> list[NDArray[np.float32] | None]:
-        """Get a vector by its id, or a list of vectors by many ids, in their order; None for an id that is not in the index.
-
-        Vectors are as they were added, rounded to half precision with dtype "f16".
+        """Return the vector of an id, or a list for an array of ids; None for an unknown id.
 
         Parameters
         ----------
@@ -369,8 +377,9 @@ class Index:
 
         Returns
         -------
-        array of float32, shape (dim,), or None; for an array of ids a list of n of them
-            `numpy.array(index.get(ids))` has the shape (n, dim) where every id is in the index.
+        array of float32, shape (dim,), or None; a list of n of these, in order, for n ids
+            As added, but rounded to half precision with dtype "f16". `numpy.array(index.get(ids))`
+            has the shape (n, dim) if every id is in the index.
 
         Raises
         ------
@@ -391,9 +400,10 @@ class Index:
             A mask of the wrong length, or a filter of the wrong type.
         """
     def optimize(self, *, threads: int | None = None, progress: _Progress | None = None) -> None:
-        """Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
+        """Finish all pending work and lay the index out for speed: link every vector, make each
+        reachable, drop spare memory.
 
-        Searches go on meanwhile. Worth a call after the last `add` of a load. `threads` and `progress` as in `add`.
+        Searches go on meanwhile. Call it after the last `add` of a load. Options as in `add`.
         """
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file; the old content stays until the new one is safely on disk.
@@ -401,7 +411,7 @@ class Index:
         Raises
         ------
         StorageFailedError
-            The file cannot be written; `DiskFullError` when the disk is full.
+            The file cannot be written; `DiskFullError` if the disk is full.
         """
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Index:
@@ -410,19 +420,19 @@ class Index:
         Raises
         ------
         MissingFileError
-            There is no such file.
+            The file does not exist.
         StorageFailedError
             The file cannot be read.
         CorruptionError
             The file is damaged, cut short, of a newer format or not a tiercel index.
         """
     def to_bytes(self) -> bytes:
-        """The content of the file that `save` would write."""
+        """Return the content of the file that `save` would write."""
     @classmethod
     def from_bytes(cls, data: bytes) -> Index:
-        """Make an index from `to_bytes`. Raises `CorruptionError` as `load` does."""
+        """Make an index from the bytes of `to_bytes`. Raises `CorruptionError` as `load` does."""
     def stats(self) -> Stats:
-        """Sizes, degrees, levels, instruction set and build time."""
+        """Return sizes, degrees, levels, instruction set and build time."""
     def __len__(self) -> int:
         """Number of vectors that can be found."""
     def __contains__(self, id: object, /) -> bool:

@@ -12,18 +12,19 @@ use crate::work::detached;
 
 /// The longest vector.
 const MAX_DIM: u64 = 32768;
-/// Texts embedded between looks at signals.
+/// Texts embedded between two checks for signals.
 const BATCH: usize = 256;
 
-/// Embedder without a model: unit vectors of the words of a text and of their parts, hashed. It is lexical: texts are near if
-/// they share words or parts of words, whatever they mean.
+/// An embedder without a model: unit vectors of hashed words and parts of words. It is lexical:
+/// texts are near if they share words or parts of words, whatever they mean.
 ///
-/// It needs no download and gives the same vectors on every machine and in every version. Texts without words share one vector.
+/// It needs no download and returns the same vectors on every machine and in every version.
+/// Texts without words share one vector.
 ///
 /// Parameters
 /// ----------
 /// dim : int
-///     Length of every vector, 1 to 32768. The longer, the fewer words share a place.
+///     Length of every vector, 1 to 32768. In a longer one, fewer words share a place.
 /// seed : int
 ///     Chooses the places, 0 to 2**64 - 1.
 ///
@@ -62,13 +63,13 @@ impl HashingEmbedder {
         self.core.dim()
     }
 
-    /// Names what makes the vectors; equal for equal `dim` and `seed`.
+    /// The name of this embedding; equal for equal `dim` and `seed`.
     #[getter]
     fn fingerprint(&self) -> String {
         format!("tiercel-hashing-1/dim={}/seed={}", self.core.dim(), self.seed)
     }
 
-    /// Vectors of texts; dtype float32, shape `(len(texts), dim)`.
+    /// Return the vectors of texts; dtype float32, shape `(len(texts), dim)`.
     ///
     /// Raises
     /// ------
@@ -84,7 +85,7 @@ impl HashingEmbedder {
         PyArray1::from_vec(py, values).reshape([texts.len(), self.core.dim()])
     }
 
-    /// The vector of a text; dtype float32, shape `(dim,)`.
+    /// Return the vector of a text; dtype float32, shape `(dim,)`.
     ///
     /// Raises
     /// ------
@@ -106,7 +107,7 @@ impl HashingEmbedder {
     }
 }
 
-/// The length of vectors; 384 unless given.
+/// Read the length of vectors; the default is 384.
 fn length(given: &Given<'_>) -> PyResult<usize> {
     let Given::Yes(value) = given else { return Ok(384) };
     match whole(value)? {

@@ -7,21 +7,22 @@ use super::tier::asked;
 use crate::arguments::{Whole, shown, whole};
 use crate::errors::invalid;
 
-/// The widest: it takes 512 MiB.
+/// The largest width; it takes 512 MiB.
 const WIDEST: u64 = 1 << 28;
 
-/// Estimates how often keys were added recently, up to 15. An estimate is never too low for additions since the last halving.
+/// Estimates, up to 15, of how often keys were added recently. An estimate is never too low for
+/// additions since the last halving.
 ///
 /// Parameters
 /// ----------
 /// width : int
-///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten times as many additions, and again
-///     after each further half of that.
+///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after `10 *
+///     width` additions, and again after every further `5 * width`.
 ///
 /// Raises
 /// ------
 /// InvalidInputError
-///     `width` is not such an int.
+///     `width` is not an int in this range.
 ///
 /// Examples
 /// --------
@@ -55,7 +56,7 @@ impl Sketch {
         Ok(self.core.add(asked(key)?))
     }
 
-    /// The estimate of how often a key was added.
+    /// Estimate how often a key was added.
     fn count(&self, key: &Bound<'_, PyAny>) -> PyResult<u8> {
         Ok(self.core.count(asked(key)?))
     }

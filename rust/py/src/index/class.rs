@@ -9,31 +9,37 @@ use crate::work::detached;
 
 /// Nearest-neighbour index in memory.
 ///
-/// Vectors are kept as given; a compact code of each drives the search and the best candidates are compared again in full
-/// precision. A small index is scanned, a large one is a graph (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All
-/// methods may be called from several threads at once; the GIL is released while they work.
+/// The index keeps vectors as passed. A search compares a compact code of each, then rescores
+/// the best candidates in full precision. A small index is scanned, a large one is a graph
+/// (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods are thread-safe and release
+/// the GIL while they work.
 ///
 /// Parameters
 /// ----------
 /// dim : int
 ///     Length of every vector, 1 to 32768.
 /// metric : {"cosine", "dot", "l2"}
-///     What is smallest for the nearest: 1 - cos, the negated inner product, or the squared Euclidean distance.
+///     Distance, smallest for the nearest: 1 - cos, the negated inner product, or the squared
+///     Euclidean distance.
 /// dtype : {"f32", "f16"}
-///     How vectors are kept: 4 bytes a value as given, or 2 bytes rounded to half precision.
+///     How vectors are kept: 4 bytes per value as passed, or 2 bytes rounded to half
+///     precision.
 /// storage : {"auto", "sq4", "sq8", "raw"}
-///     Codes that the search runs on: 4 or 8 bits a value, or none. "auto" takes the smallest that ranks this data well.
+///     Codes that the search compares: 4 or 8 bits per value, or none. "auto" chooses the
+///     smallest that rank this data well.
 /// m : int
 ///     Neighbours kept for each vector in the upper levels, 2 to 512; twice as many at level 0.
 /// ef_construction : int
 ///     Candidates kept while a vector is linked, 1 to 65536.
 /// seed : int
-///     Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build equal graphs, whatever `threads`.
+///     Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build
+///     equal graphs, whatever `threads`.
 ///
 /// Raises
 /// ------
 /// InvalidInputError
-///     A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an instruction set this machine lacks.
+///     A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an unknown
+///     instruction set or one that this machine lacks.
 ///
 /// Examples
 /// --------
@@ -57,7 +63,7 @@ impl Index {
         detached(py, || self.core.slots())
     }
 
-    /// Whether a call may take long when it has to link every slot, and as many new ones.
+    /// Whether a call may take long if it has to link every slot and `new` more.
     pub(super) fn links_long(&self, py: Python<'_>, new: usize) -> PyResult<bool> {
         let slots = self.slots(py)?.saturating_add(new);
         Ok(is_long(slots, slots, self.ef_construction(), self.dim()))

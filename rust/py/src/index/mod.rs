@@ -1,7 +1,7 @@
 //! `tiercel.Index`.
 //!
-//! The core is only called without the GIL, so that a thread that waits for a lock of the core never keeps others from
-//! running Python. Arrays are copied before that, since other threads may change them.
+//! The core runs without the GIL, so that waiting for its locks never stops other threads, and on
+//! copies of arrays, which other threads may change.
 
 mod class;
 mod effort;
@@ -37,7 +37,7 @@ use stats::stats;
 pub(crate) use class::Index;
 pub(crate) use matches::Matches;
 
-/// Results of a search unless `k` is given.
+/// The default `k` of a search.
 const DEFAULT_K: usize = 10;
 
 #[pymethods]
@@ -71,7 +71,7 @@ impl Index {
         self.core.options().dim
     }
 
-    /// The metric given at construction.
+    /// The metric passed at construction.
     #[getter]
     fn metric(&self) -> &'static str {
         name(arguments::METRICS, self.core.options().metric)
@@ -83,7 +83,7 @@ impl Index {
         name(arguments::DTYPES, self.core.options().dtype)
     }
 
-    /// The storage given at construction; `stats()["storage"]` tells what is in use.
+    /// The storage passed at construction; `stats()["storage"]` is the one in use.
     #[getter]
     fn storage(&self) -> &'static str {
         self.core.options().storage.name()
@@ -107,31 +107,31 @@ impl Index {
         self.core.options().seed
     }
 
-    /// A number that grows with every change: while it stays, the index holds the same vectors.
+    /// A number that grows with every change; while it stays, the vectors are the same.
     #[getter]
     fn version(&self) -> u64 {
         self.core.version()
     }
 
-    /// Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy.
+    /// Ids of all vectors in the order of adding, copied; dtype uint64, shape `(len(index),)`.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         Ok(PyArray1::from_vec(py, detached(py, || self.core.ids())?))
     }
 
-    /// Add vectors; all of them or, if anything is wrong or the call is interrupted, none.
+    /// Add vectors: all, or none if anything is wrong or the call is interrupted.
     ///
     /// Parameters
     /// ----------
     /// vectors : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+    ///     Any real dtype (even bfloat16), layout and byte order, as float32; no masked values.
     /// ids : array of n integers, optional
-    ///     Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
-    ///     given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
+    ///     Ids, 0 to 2**64 - 2, not yet in the index; by default, counted on from the largest ever
+    ///     used. No id is counted twice, even after deletions or an interrupted addition.
     /// threads : int, optional
     ///     Threads to work on; by default all cores that this process may use.
     /// progress : callable, optional
-    ///     Called as `progress(done, total)` in vectors linked, from the calling thread, a few times a second and at the end.
+    ///     Called as `progress(linked, total)` on this thread, a few times a second and at the end.
     ///
     /// Returns
     /// -------
@@ -141,8 +141,8 @@ impl Index {
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
-    ///     cosine, an array that is not numeric or not 1-D or 2-D, an id given twice or out of range, a bad `threads`.
+    ///     NaN, infinity or overflow of float32 (float16 for dtype "f16"), a zero vector for
+    ///     cosine, an array not numeric, 1-D or 2-D, a duplicate or out-of-range id, bad `threads`.
     /// ConflictError
     ///     An id is already in the index; `upsert` replaces its vector.
     /// DimensionMismatchError
@@ -161,10 +161,10 @@ impl Index {
         Ok(PyArray1::from_vec(py, new.add_to(self, py)?))
     }
 
-    /// Put vectors in under ids, in the place of the vectors that these ids have; all or none, also when the call is interrupted.
+    /// Add vectors or replace those of these ids: all, or none on an error or interruption.
     ///
-    /// A search finds the old vector of an id or the new one, never both or neither. A replaced vector leaves a tombstone, and
-    /// its id moves to the end of `ids`.
+    /// A search finds the old vector of an id or the new one, never both or neither. A replaced
+    /// vector leaves a tombstone, and its id moves to the end of `ids`.
     ///
     /// Parameters
     /// ----------
@@ -173,12 +173,12 @@ impl Index {
     /// vectors : array of shape (n, dim) or (dim,)
     ///     As in `add`.
     /// threads, progress
-    ///     As in `add`. An exception of the last call of `progress` comes when the vectors are in.
+    ///     As in `add`. An exception from the last call of `progress` undoes nothing.
     ///
     /// Returns
     /// -------
     /// int
-    ///     The number of vectors written, which is that of different ids.
+    ///     The number of vectors written: that of distinct ids.
     ///
     /// Raises
     /// ------
@@ -202,24 +202,24 @@ impl Index {
     /// Parameters
     /// ----------
     /// queries : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+    ///     As `vectors` in `add`.
     /// k : int
-    ///     Results a query, at least 1; more than the index holds gives as many as it holds.
+    ///     Results per query, at least 1; at most as many as the index holds are returned.
     /// ef_search : int, optional
-    ///     Candidates kept during the walk, at least 1; raised to k when smaller. Give this or `recall`, not both.
+    ///     Candidates kept in the walk, at least 1, raised to k. Pass this or `recall`, not both.
     /// recall : float, optional
-    ///     Wanted recall@k, above 0 and at most 1; 0.95 when neither is given. 1 is exact search. Below 1 a fixed table
-    ///     chooses `ef_search`; it was measured on text embeddings and is not yet calibrated on the vectors of this index.
+    ///     Target recall@k, above 0 to 1 (exact); 0.95 if neither is passed. Below 1, `ef_search`
+    ///     is from a fixed table, measured on text embeddings, not yet calibrated on these vectors.
     /// filter : array of bool or of integers, optional
-    ///     Either a mask of shape `(len(index),)` aligned with `index.ids`, or the allowed ids (unknown ones are ignored).
+    ///     Mask in the order of `ids`, shape `(len(index),)`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
-    ///     Threads to work on; by default all cores that this process may use. One query always runs on the calling thread.
+    ///     As in `add`. One query always runs on the calling thread.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong length, or another argument
-    ///     of the wrong type or out of range.
+    ///     NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong
+    ///     length, or another argument of the wrong type or out of range.
     /// DimensionMismatchError
     ///     Queries of another length than `dim`.
     ///
@@ -263,13 +263,13 @@ impl Index {
             filter: filter.as_ref().map(Allowed::as_core),
         };
         let (single, values) = (rows.single, rows.values);
-        // What was copied is freed where it was used: without the GIL.
+        // The copy is freed where it was used: without the GIL.
         let search = move |work: &core::Work<'_>| self.core.search(&{ values }, &settings, work);
         Ok(Matches::new(run(py, &options, search, drop, errors::search)?, single))
     }
 
-    /// What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
-    /// that they are of; None when that may be more than `limit`.
+    /// For `SemanticCache`: the k nearest, exactly, of `candidates` and of all vectors added since
+    /// a version, and the current version; None if more than `limit` may have been added.
     #[pyo3(signature = (query, k, candidates, since, limit, filter=None))]
     #[expect(clippy::too_many_arguments, reason = "the parameters of the Python method")]
     fn _search_among<'py>(
@@ -293,7 +293,7 @@ impl Index {
         Ok(found.map(|(found, version)| (Matches::new(found, true), version)))
     }
 
-    /// What `SemanticCache` calls: the smallest and the largest norm of all vectors; infinity and 0 under l2.
+    /// For `SemanticCache`: smallest and largest norm of all vectors; infinity and 0 under l2.
     fn _norms(&self, py: Python<'_>) -> PyResult<(f64, f64)> {
         detached(py, || self.core.norms())
     }
@@ -303,9 +303,9 @@ impl Index {
     /// Parameters
     /// ----------
     /// queries : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+    ///     As `vectors` in `add`.
     /// radius : float
-    ///     Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
+    ///     Largest distance, inclusive, in the unit of `Matches.distances` (squared for `l2`).
     /// filter, threads
     ///     As in `search`.
     ///
@@ -335,7 +335,7 @@ impl Index {
         range_matches(py, run(py, &options, search, drop, errors::search)?, single)
     }
 
-    /// Delete vectors by id; returns how many there were. Unknown ids change nothing.
+    /// Delete vectors by id, and return how many were deleted. Unknown ids change nothing.
     ///
     /// Parameters
     /// ----------
@@ -350,14 +350,12 @@ impl Index {
         detached(py, || self.core.remove(&ids.values))
     }
 
-    /// Delete all vectors and free their memory; returns how many there were. Counted ids continue where they were.
+    /// Delete all vectors, free memory, and return their number. Ids count on as before.
     fn clear(&self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.core.clear())
     }
 
-    /// Get a vector by its id, or a list of vectors by many ids, in their order; None for an id that is not in the index.
-    ///
-    /// Vectors are as they were added, rounded to half precision with dtype "f16".
+    /// Return the vector of an id, or a list for an array of ids; None for an unknown id.
     ///
     /// Parameters
     /// ----------
@@ -365,8 +363,9 @@ impl Index {
     ///
     /// Returns
     /// -------
-    /// array of float32, shape (dim,), or None; for an array of ids a list of n of them
-    ///     `numpy.array(index.get(ids))` has the shape (n, dim) where every id is in the index.
+    /// array of float32, shape (dim,), or None; a list of n of these, in order, for n ids
+    ///     As added, but rounded to half precision with dtype "f16". `numpy.array(index.get(ids))`
+    ///     has the shape (n, dim) if every id is in the index.
     ///
     /// Raises
     /// ------
@@ -400,9 +399,10 @@ impl Index {
         detached(py, || self.core.count(filter.as_ref()))?.map_err(|error| errors::search(py, &error))
     }
 
-    /// Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
+    /// Finish all pending work and lay the index out for speed: link every vector, make each
+    /// reachable, drop spare memory.
     ///
-    /// Searches go on meanwhile. Worth a call after the last `add` of a load. `threads` and `progress` as in `add`.
+    /// Searches go on meanwhile. Call it after the last `add` of a load. Options as in `add`.
     #[pyo3(signature = (*, threads=None, progress=None))]
     fn optimize<'py>(
         &self,
@@ -421,7 +421,7 @@ impl Index {
     /// Raises
     /// ------
     /// StorageFailedError
-    ///     The file cannot be written; `DiskFullError` when the disk is full.
+    ///     The file cannot be written; `DiskFullError` if the disk is full.
     fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let path = arguments::path(path)?;
         detached(py, || self.core.save(&path))?.map_err(|error| errors::storage(py, &error, &path))
@@ -432,7 +432,7 @@ impl Index {
     /// Raises
     /// ------
     /// MissingFileError
-    ///     There is no such file.
+    ///     The file does not exist.
     /// StorageFailedError
     ///     The file cannot be read.
     /// CorruptionError
@@ -444,12 +444,12 @@ impl Index {
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, &path))?))
     }
 
-    /// The content of the file that `save` would write.
+    /// Return the content of the file that `save` would write.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         own_bytes(py, detached(py, || self.core.to_bytes())?)
     }
 
-    /// Make an index from `to_bytes`. Raises `CorruptionError` as `load` does.
+    /// Make an index from the bytes of `to_bytes`. Raises `CorruptionError` as `load` does.
     #[classmethod]
     fn from_bytes(_class: &Bound<'_, PyType>, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
         let data = arguments::data(data, "data")?;
@@ -458,7 +458,7 @@ impl Index {
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, Path::new("data")))?))
     }
 
-    /// Sizes, degrees, levels, instruction set and build time.
+    /// Return sizes, degrees, levels, instruction set and build time.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats(py, detached(py, || self.core.stats())?)
     }
