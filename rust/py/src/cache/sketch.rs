@@ -16,8 +16,8 @@ const WIDEST: u64 = 1 << 28;
 /// Parameters
 /// ----------
 /// width : int
-///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after `10 *
-///     width` additions, and again after every further `5 * width`.
+///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten
+///     additions for each, and again after every further five.
 ///
 /// Raises
 /// ------
