@@ -1,5 +1,6 @@
-//! Files of indexes, whose checksums would keep a fuzzer out. So its bytes are changes to a file: which of some, then section, place and new
-//! bytes of each change; the checksums are made right afterwards. Bytes that begin like a file are read as they are.
+//! Files of indexes, whose checksums would keep a fuzzer out. So its bytes are changes to a file:
+//! which of some, then section, place and new bytes of each change; the checksums are made right
+//! afterwards. Bytes that begin like a file are read as they are.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;

@@ -1,7 +1,7 @@
 //! What fuzzers call with any bytes: it must neither panic nor give a wrong answer.
 //!
-//! `fuzz/` feeds these from libFuzzer, on a nightly toolchain, for as long as wanted; `tests/short.rs` from a seed, on any toolchain.
-//! Each has seeds, from which both begin.
+//! `fuzz/` feeds these from libFuzzer, on a nightly toolchain, for as long as wanted;
+//! `tests/short.rs` from a seed, on any toolchain. Each has seeds, from which both begin.
 #![forbid(unsafe_code)]
 
 mod filters;

@@ -1,5 +1,5 @@
-//! Every target, for a moment, on bytes that come of its seeds by changes from a fixed seed. `TIERCEL_FUZZ` is how many, 300 a target if
-//! it is not set.
+//! Every target, for a moment, on bytes that come of its seeds by changes from a fixed seed.
+//! `TIERCEL_FUZZ` is how many, 300 a target if it is not set.
 
 use tiercel_fuzz::TARGETS;
 use tiercel_quant::split_mix;

@@ -1,4 +1,5 @@
-//! What a cache of answers asks of an index: whether it has changed, and what is nearest of a list and of all that came since.
+//! What a cache of answers asks of an index: whether it has changed, and what is nearest of a list
+//! and of all that came since.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,5 @@
-//! Searches that run while one thread adds and another removes give right results, each once, and miss none.
+//! Searches that run while one thread adds and another removes give right results, each once, and
+//! miss none.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -152,7 +153,8 @@ fn writers_wait_for_each_other() {
     assert!(index.ids().is_sorted(), "counted ids are each given once, in order");
 }
 
-/// Whoever asks for more than there is takes fewer for all of it, though vectors that are nearer come in meanwhile.
+/// Whoever asks for more than there is takes fewer for all of it, though vectors that are nearer
+/// come in meanwhile.
 #[test]
 fn a_search_for_more_than_there_is_gives_all_that_was_there() {
     const FAR: u64 = 20;

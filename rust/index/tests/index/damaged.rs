@@ -18,7 +18,8 @@ fn damaged(what: &str, file: &[u8]) {
     }
 }
 
-/// A small file with something in every section: its graph was never walked, but is read all the same.
+/// A small file with something in every section: its graph was never walked, but is read all the
+/// same.
 fn small() -> Vec<u8> {
     let index = built(
         Options { storage: Storage::Codes(CodecKind::Sq8), ..options(DIM, METRICS[2]) },

@@ -1,4 +1,5 @@
-//! A filter allows what it names and nothing else, however much or little that is, and `k` results come whenever `k` exist.
+//! A filter allows what it names and nothing else, however much or little that is, and `k` results
+//! come whenever `k` exist.
 
 use tiercel_index::{Filter, Index, Matches, SearchSettings};
 

@@ -1,5 +1,5 @@
-//! A file whose checksums are right and whose content is not is refused as damaged: never a crash, never more memory than
-//! the file is long.
+//! A file whose checksums are right and whose content is not is refused as damaged: never a crash,
+//! never more memory than the file is long.
 
 use std::sync::LazyLock;
 

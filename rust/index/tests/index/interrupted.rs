@@ -43,7 +43,8 @@ fn seen(index: &Index) -> Seen {
     }
 }
 
-/// Check an addition that may have been stopped: all of it is there, or nothing, and what is left works on.
+/// Check an addition that may have been stopped: all of it is there, or nothing, and what is left
+/// works on.
 fn assert_all_or_nothing(index: &Index, before: &Seen, all: &[f32], result: Result<Vec<u64>, AddError>) {
     if let Ok(ids) = result {
         assert_eq!(index.len(), before.len + ids.len());

@@ -1,4 +1,5 @@
-//! A search with 200 candidates finds at least 95 of 100 true neighbours, whatever the data looks like.
+//! A search with 200 candidates finds at least 95 of 100 true neighbours, whatever the data looks
+//! like.
 
 use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
@@ -7,7 +8,8 @@ use crate::common::{FLAT, METRICS, built, exact, optimize, options, recall, walk
 
 const DIM: usize = 24;
 
-/// Enough for a walk with so many candidates to cost less than a scan, and a few that are asked for and not there.
+/// Enough for a walk with so many candidates to cost less than a scan, and a few that are asked for
+/// and not there.
 const ROWS: usize = FLAT + 3000;
 const ASKED: usize = 100;
 
@@ -41,8 +43,8 @@ fn holds_for_every_metric(dim: usize, vectors: &[f32]) -> [Index; 3] {
     METRICS.map(|metric| holds(&of_less_effort(dim, metric), vectors))
 }
 
-/// Check that this is what walks find, and no scan has to stand in for them. Under the inner product, where the nearest of a
-/// vector need not be like it, one may.
+/// Check that this is what walks find, and no scan has to stand in for them. Under the inner
+/// product, where the nearest of a vector need not be like it, one may.
 fn by_walking(indexes: &[Index]) {
     for index in indexes.iter().filter(|index| index.options().metric != Metric::Dot) {
         let reached = index.stats().graph_recall.expect("a graph");

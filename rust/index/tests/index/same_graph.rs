@@ -1,4 +1,5 @@
-//! The same vectors, options and seed make the same index, whatever the threads and the instruction set.
+//! The same vectors, options and seed make the same index, whatever the threads and the instruction
+//! set.
 
 use std::env;
 use std::process::Command;
@@ -53,7 +54,8 @@ fn another_seed_makes_another_one() {
     assert!(first.0 != second.0 && first.1 != second.1);
 }
 
-/// Checksums of what is built of codes, by metric and storage: sums of integers, the same everywhere.
+/// Checksums of what is built of codes, by metric and storage: sums of integers, the same
+/// everywhere.
 fn checksums() -> String {
     let checksum = |metric, storage| {
         format!("{metric:?} {storage:?} {:08x}\n", crc32c::crc32c(&bytes(Options { storage, ..small(metric) }, 2)))

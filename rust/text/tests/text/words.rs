@@ -85,7 +85,8 @@ proptest! {
         }
     }
 
-    /// Whatever stands in a text is found by each of its words and as a phrase, and lit where it stands.
+    /// Whatever stands in a text is found by each of its words and as a phrase, and lit where it
+    /// stands.
     #[test]
     fn texts_are_found_by_their_words_and_as_a_phrase(text in "[ab]{1,2}([_.:,; ][ab12]{1,3}){0,5}") {
         let tokenizer = Tokenizer::PLAIN;

@@ -1,4 +1,5 @@
-//! The container of a saved index, taken apart and put together again as `docs/reference/format-index.md` describes it.
+//! The container of a saved index, taken apart and put together again as
+//! `docs/reference/format-index.md` describes it.
 
 const FIXED: usize = 24;
 const ENTRY: usize = 20;

@@ -1,4 +1,5 @@
-//! What the tests share: data from a seed, a model in double precision, and short ways to call an index.
+//! What the tests share: data from a seed, a model in double precision, and short ways to call an
+//! index.
 
 pub(crate) mod container;
 pub(crate) mod data;
