@@ -64,7 +64,7 @@ class MemoryCore(TierCore):
     def __new__(cls, bytes: int) -> Self: ...
 
 class PersistentTierCore(TierCore):
-    """The interface that tiers which outlive the process add."""
+    """The additional interface of tiers that outlive the process."""
 
     def flush(self) -> bool:
         """Write the buffer and sync the files. If this returns True, all earlier puts and deletions

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 @final
 class HashingEmbedder:
     """An embedder without a model: unit vectors of hashed words and parts of words. It is lexical:
-    texts are near if they share words or parts of words, whatever they mean.
+    texts are near if they share words or parts of words, regardless of meaning.
 
     It needs no download and returns the same vectors on every machine and in every version.
     Texts without words share one vector.

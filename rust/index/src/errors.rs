@@ -168,7 +168,7 @@ pub struct NotFound {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what} at byte {offset}")]
 pub struct Corruption {
-    /// What is wrong.
+    /// The damage.
     pub what: String,
     /// Its offset in the file, in bytes.
     pub offset: u64,

@@ -93,8 +93,9 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// `WIDE` queries, all of length `n`, to `out[r * WIDE + q]`. `rows` holds one row after the
     /// other; `queries` holds the first value of each query, then the second.
     ///
-    /// # Safety As for the trait; `count` is at most `HIGH`, and `out` is valid for writes of
-    /// `count * WIDE` values.
+    /// # Safety
+    /// As for the trait; `count` is at most `HIGH`, and `out` is valid for writes of `count * WIDE`
+    /// values.
     unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32);
 
     /// Prefetch the cache line at `address`. Any address is allowed, since a prefetch never faults.

@@ -9,7 +9,7 @@ use crate::analysis::words::for_each_unicode_word;
 const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
 
 /// Turns texts into unit vectors by their words and the parts of those. It is lexical: texts are
-/// near if they share words or parts of words, whatever they mean.
+/// near if they share words or parts of words, regardless of meaning.
 ///
 /// Each word in lower case, and each run of 3 to 5 characters of the word with a mark at either
 /// end, is hashed to a dimension and a sign. A word weighs as much as all its runs together; one

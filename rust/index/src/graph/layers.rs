@@ -4,9 +4,9 @@
 //! as dense in memory as level 0, where node numbers are slots:
 //!
 //! ```text
-//! level 2   members [slot, ..]   below [node of level 1, ..]   links [m neighbours | NONE ..] a node
-//! level 1   members [slot, ..]   below [node of level 0, ..]   links [m neighbours | NONE ..] a node
-//! level 0   node = slot                                        links [2 m neighbours | NONE ..] a node, on 64-byte lines
+//! level 2   members [slot, ..]   below [node of level 1, ..]   links [m neighbours | NONE ..] per node
+//! level 1   members [slot, ..]   below [node of level 0, ..]   links [m neighbours | NONE ..] per node
+//! level 0   node = slot                                        links [2 m neighbours | NONE ..] per node, on 64-byte lines
 //! ```
 //!
 //! Rows lie in small chunks, because a batch of insertions changes rows all over a level, and each

@@ -28,8 +28,8 @@ impl Index {
     }
 
     /// Add vectors, `dim` values each, under `ids`, one per vector, or under counted ids: all or
-    /// none. No id is counted twice, whatever happens to its vector. Vectors passed by value are
-    /// freed once they are copied.
+    /// none. No id is ever counted twice, even if its vector is removed. Vectors passed by value
+    /// are freed once they are copied.
     pub fn add<'v>(
         &self,
         vectors: impl Into<Cow<'v, [f32]>>,

@@ -34,7 +34,7 @@ impl<'a> Allowed<'a> {
         }
     }
 
-    /// How many of `slots` may be found.
+    /// Return how many of `slots` may be found.
     pub(crate) const fn count(self, slots: usize) -> usize {
         match self {
             Self::All => slots,

@@ -4,7 +4,7 @@
 const DEFAULT: f32 = 0.95;
 
 /// Candidates by recall, as measured at k = 10 on 117,659 text embeddings of 384 dimensions, with a
-/// margin of a third. The table is fixed and knows nothing of the vectors at hand.
+/// margin of a third. The table is fixed and does not depend on the vectors of an index.
 const TABLE: [(f32, usize); 5] = [(0.90, 32), (0.95, 56), (0.98, 110), (0.99, 180), (0.999, 640)];
 
 /// Return the candidates to keep for a target recall; `None` for exact search.

@@ -141,7 +141,7 @@ fn norms_are_those_of_all_vectors_that_there_ever_were() {
     assert_eq!(index.norms(), (0.0, 5.0));
     index.remove(&[0]);
     assert_eq!(index.norms(), (0.0, 5.0), "a vector that others may have listed");
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("what was saved");
+    let loaded = Index::from_bytes(&index.to_bytes()).expect("its own file");
     assert_eq!(loaded.norms(), (0.0, 5.0));
     index.remove(&[1, 2, 3]);
     optimize(&index);

@@ -65,7 +65,7 @@ fn approximate_results_are_full_and_near() {
         let removed: Vec<u64> = (0..FLAT as u64).filter(|id| id % 9 == 4).collect();
         for round in 0..2 {
             for allowed in choices(&index.ids()) {
-                // With few candidates, a walk is chosen where more would make it a scan.
+                // With few candidates a walk is still cheaper, where with more a scan takes over.
                 for ef_search in [None, Some(40)] {
                     assert_near(&index, &allowed, ef_search);
                 }

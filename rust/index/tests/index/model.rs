@@ -61,7 +61,7 @@ impl Pair {
                 assert_eq!(self.index.remove(&ids), self.model.remove(&ids));
             }
             Step::RemoveThese(ids) => assert_eq!(self.index.remove(ids), self.model.remove(ids)),
-            Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("what it has saved"),
+            Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("its own file"),
             Step::Clone => self.index = self.index.clone(),
             Step::Optimize => optimize(&self.index),
         }

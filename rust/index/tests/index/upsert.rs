@@ -40,7 +40,7 @@ fn are_a_map_in_which_the_last_of_equal_ids_counts() {
         assert!(found.distances.iter().all(|distance| *distance == 0.0), "each vector is found");
     }
     assert_eq!(index.vectors(&[1_000_000]), [None]);
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("what was saved");
+    let loaded = Index::from_bytes(&index.to_bytes()).expect("its own file");
     assert_eq!(loaded.vectors(&index.ids()), index.vectors(&index.ids()));
 }
 

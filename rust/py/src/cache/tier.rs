@@ -34,7 +34,7 @@ pub(crate) struct TierCore {
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct MemoryCore;
 
-/// The interface that tiers which outlive the process add.
+/// The additional interface of tiers that outlive the process.
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct PersistentTierCore;
 

@@ -33,7 +33,7 @@ use crate::work::detached;
 ///     Candidates kept while a vector is linked, 1 to 65536.
 /// seed : int
 ///     Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build
-///     equal graphs, whatever `threads`.
+///     equal graphs, for any `threads`.
 ///
 /// Raises
 /// ------

@@ -50,8 +50,9 @@ impl<C: Codec> Loop for ComparedLoop<'_, C> {
         let (mut by_query, mut by_code) = (Vec::new(), Vec::new());
         for row in &rows {
             for (query, distances) in [(&query, &mut by_query), (&coded, &mut by_code)] {
-                // As an index stores the key. SAFETY: the rows have the length of rows, and this
-                // codec prepared the query; `Level::run` checked the instruction set.
+                // Convert the key back and forth, as an index does.
+                // SAFETY: the rows have the length of rows, and this codec prepared the query;
+                // `Level::run` checked the instruction set.
                 let key = C::Key::from_order(unsafe { codec.key::<I>(query, row, dim) }.order());
                 distances.push(C::distance(query, key));
             }

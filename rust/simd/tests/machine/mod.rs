@@ -2,7 +2,7 @@
 
 use tiercel_simd::Level;
 
-/// As the operating system lists them, which also knows whether it saves the registers.
+/// Ask the operating system, which also knows whether it saves the registers.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) fn levels() -> Vec<Level> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").expect("/proc/cpuinfo is readable");

@@ -96,7 +96,7 @@ impl Query {
         self.clauses.iter().any(|clause| clause.occur != Occur::Optional)
     }
 
-    /// The number of a term, if it is in the query.
+    /// Return the number of a term, if it is in the query.
     pub(crate) fn term(&self, term: &str) -> Option<usize> {
         self.terms.id(hash(term), term).map(|id| id as usize)
     }

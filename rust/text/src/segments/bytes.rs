@@ -3,12 +3,12 @@
 //! ```text
 //! header      u32: format, then the lengths of the arrays below: documents, terms, long lists, blocks, words of packed,
 //!             bytes of places, of forward, of short and of the characters of terms
-//! documents   u32 a document: rows | ends in places | ends in forward
-//! terms       u32 a term: ends in characters | document frequencies
-//! long lists  u32 a list: ends in blocks, then 6 a list: bound (tf, length) x 3
-//! blocks      u32 x 9 a block: last document | start in packed | bits of gaps + 256 * bits of tf | bound
+//! documents   u32 per document: rows | ends in places | ends in forward
+//! terms       u32 per term: ends in characters | document frequencies
+//! long lists  u32 per list: ends in blocks, then 6 per list: bound (tf, length) x 3
+//! blocks      u32 x 9 per block: last document | start in packed | bits of gaps + 256 * bits of tf | bound
 //! packed      u32
-//! short lists u32 a list: ends in short
+//! short lists u32 per list: ends in short
 //! bytes       places | forward | short | characters of terms
 //! ```
 //!

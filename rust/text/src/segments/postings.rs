@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! blocks  [ last document | start in packed | bits of gaps | bits of tf - 1 | bound ]   128 documents, or the last ones
-//! packed  [ gaps: documents left out since the one before ][ tf - 1 ]                   a block, padded with zeros
+//! packed  [ gaps: documents left out since the one before ][ tf - 1 ]                   per block, padded with zeros
 //! ```
 
 use super::pack::{self, BLOCK};

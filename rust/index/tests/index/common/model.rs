@@ -77,7 +77,7 @@ impl Model {
             for (id, truth) in ids[..real].iter().zip(&ranked) {
                 let Distance { value, tolerance } = find(&ranked, *id);
                 let expected = truth.1.value + truth.1.tolerance + tolerance;
-                assert!(value <= expected, "query {at}: id {id} at {value} stands where {truth:?} is");
+                assert!(value <= expected, "query {at}: id {id} at {value} is in the place of {truth:?}");
             }
             assert!(ids[real..].iter().all(|id| *id == u64::MAX), "padding ids of query {at}");
             assert!(distances[real..].iter().all(|d| *d == f32::INFINITY), "padding distances of query {at}");
