@@ -1,6 +1,6 @@
 """The compiled core of tiercel. Import from `tiercel`, not from here."""
 
-# Its stubs are in `_stubs`, a file a subject.
+# The stubs are in `_stubs`, one file per subject.
 from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self, final
@@ -52,13 +52,13 @@ __version__: str
 
 @final
 class Finally:
-    """A context manager that calls a function when its block ends, and lets nothing prevent that.
+    """A context manager that calls a function when its block ends, whatever signals arrive.
 
-    Python runs signal handlers between instructions, so a Ctrl-C can arrive after a `try` block
-    but before its `finally` has acted, or within what that calls. This object is not written in
-    Python and leaves no such gap between the block and the call. An interrupted call is repeated
-    until it completes; then the interruption is raised. The function must therefore be safe to
-    repeat from any point, and raise nothing itself.
+    Python runs signal handlers between the steps of a program. So a Ctrl-C can interrupt a
+    `finally` before its first statement, or inside the functions that it calls. This object is
+    compiled: no handler runs between the block and the call. An interrupted call is repeated until
+    it completes, at most 16 times in all; then the interruption is raised. So the function must be
+    safe to repeat wherever it was interrupted, and must raise nothing itself.
     """
 
     def __new__(cls, work: Callable[..., object], /, *arguments: object) -> Self: ...
@@ -68,14 +68,13 @@ class Finally:
     ) -> None: ...
 
 def simd_levels() -> dict[str, bool]:
-    """List instruction sets by name, weakest first, and whether this machine has each."""
+    """Return whether this machine has each instruction set, by name, weakest first."""
 
 def simd_level() -> str:
-    """Return the instruction set that a new index would use: the best of the machine, or the
-    one that TIERCEL_SIMD names.
+    """Return the instruction set that a new index uses: the machine's best, or the one that
+    TIERCEL_SIMD names.
 
-    Raises `InvalidInputError` if TIERCEL_SIMD names an unknown one or one that the machine
-    lacks.
+    Raises `InvalidInputError` if TIERCEL_SIMD names one that is unknown or that the machine lacks.
     """
 
 build_profile: Literal["release", "debug"]

@@ -8,13 +8,13 @@ use pyo3::types::{PyTuple, PyType};
 /// same microseconds mean that the function itself fails.
 const TRIES: u32 = 16;
 
-/// A context manager that calls a function when its block ends, and lets nothing prevent that.
+/// A context manager that calls a function when its block ends, whatever signals arrive.
 ///
-/// Python runs signal handlers between instructions, so a Ctrl-C can arrive after a `try` block
-/// but before its `finally` has acted, or within what that calls. This object is not written in
-/// Python and leaves no such gap between the block and the call. An interrupted call is repeated
-/// until it completes; then the interruption is raised. The function must therefore be safe to
-/// repeat from any point, and raise nothing itself.
+/// Python runs signal handlers between the steps of a program. So a Ctrl-C can interrupt a
+/// `finally` before its first statement, or inside the functions that it calls. This object is
+/// compiled: no handler runs between the block and the call. An interrupted call is repeated until
+/// it completes, at most 16 times in all; then the interruption is raised. So the function must be
+/// safe to repeat wherever it was interrupted, and must raise nothing itself.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct Finally {
     work: Py<PyAny>,

@@ -10,14 +10,15 @@ use crate::errors::invalid;
 /// The largest width; it takes 512 MiB.
 const WIDEST: u64 = 1 << 28;
 
-/// Estimates, up to 15, of how often keys were added recently. An estimate is never too low for
-/// additions since the last halving.
+/// Estimates how often keys were added recently, up to 15.
+///
+/// An estimate is never too low for the additions since the last halving.
 ///
 /// Parameters
 /// ----------
 /// width : int
-///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten
-///     additions for each, and again after every further five.
+///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after
+///     10 * width additions, and again after every 5 * width more.
 ///
 /// Raises
 /// ------
@@ -51,7 +52,7 @@ impl Sketch {
         }
     }
 
-    /// Add a key, and return its new estimate.
+    /// Add a key; return its new estimate.
     fn add(&self, key: &Bound<'_, PyAny>) -> PyResult<u8> {
         Ok(self.core.add(asked(key)?))
     }

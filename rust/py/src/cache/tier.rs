@@ -150,7 +150,7 @@ impl TierCore {
         value.map_or(Ok(default), |value| Ok(Some(bytes(key.py(), &value)?.into_any())))
     }
 
-    /// Return the values of keys, in their order; None for each missing key.
+    /// Get the values of keys, in their order; None for each missing key.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = keys.py();
         let expected = || invalid(py, format!("keys: expected a list of str or bytes, got {}", shown(keys)));
@@ -177,12 +177,12 @@ impl TierCore {
         list(py, &mut turns, values, |value| value.map(|value| bytes(py, &value)).transpose())
     }
 
-    /// Store a value. Return False if it is too large for the tier, or the disk refuses it.
+    /// Store a value. Return False if it is too large for the tier or the disk refuses it.
     fn put(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.keep(key, value)? == Put::Kept)
     }
 
-    /// Store a value. Return whether that succeeded, and the evicted entries.
+    /// Store a value. Return whether that succeeded, and the entries that were evicted.
     ///
     /// A replaced value is not among them, but the new one is if the tier evicts it at once. A
     /// refused value evicts nothing.
@@ -200,8 +200,9 @@ impl TierCore {
         self.call(key.py(), |tier| tier.delete(given))
     }
 
-    /// Remove everything, and release the memory. If the disk refuses, `stats()` counts it and
-    /// `flush` returns False.
+    /// Remove everything and release the memory.
+    ///
+    /// If the disk refuses, `stats()` counts it and `flush` returns False.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))?;
         detached(py, give_back)
@@ -299,11 +300,12 @@ fn lasting<T: Lasting + 'static>(
 
 #[pymethods]
 impl PersistentTierCore {
-    /// Write the buffer and sync the files. If this returns True, all earlier puts and deletions
-    /// survive a power cut.
+    /// Write the buffer and sync the files.
     ///
-    /// Return False if the disk refuses, or has refused since the last flush; then the tier was
-    /// emptied.
+    /// If this returns True, all earlier puts and deletions survive a power cut.
+    ///
+    /// Return False if the disk refuses, or has refused since the last flush: the tier is then
+    /// empty.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_deref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -312,8 +314,8 @@ impl PersistentTierCore {
         detached(py, || tier.flush())
     }
 
-    /// Write the buffer to the files without a sync: it survives the process, but not a power
-    /// cut. Return False if the disk refuses.
+    /// Write the buffer to the files without a sync, so that it survives the process, but not a
+    /// power cut. Return False if the disk refuses.
     fn write(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -336,18 +338,19 @@ impl PersistentTierCore {
     }
 }
 
-/// The contents of the directory of a `Store` or `Files`, read without changing it. While this
-/// object lives, nobody can open the directory for writing.
+/// A look at the directory of a `Store` or `Files` that changes nothing.
+///
+/// While it lives, nobody can open the directory for writing.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct TierLook {
     look: Look,
-    /// The number of keys.
+    /// Number of keys.
     #[pyo3(get)]
     entries: usize,
     /// Bytes that count against the size of the tier.
     #[pyo3(get)]
     bytes: u64,
-    /// Damaged parts other than values.
+    /// Number of damaged parts, not counting values.
     #[pyo3(get)]
     damaged: u64,
 }

@@ -50,14 +50,14 @@ fn array<T: Element + Copy + Send + Sync>(
     }
 }
 
-/// The answer of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query, and
-/// of one `Matches` per query for a 2-D one.
+/// The result of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of
+/// one `Matches` per query for a 2-D one.
 ///
-/// A 1-D query returns arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape
-/// `(n, dim)` returns `(n, k)` and `(n,)`. `k` is the number asked for, or the number of vectors
-/// in the index if that is smaller. If a row has fewer than `k` results (a filter allows fewer),
-/// the rest is padding: ids with the largest u64, distances with infinity. The sequence has no
-/// padding. Answers are equal if their results are equal; their quality does not count.
+/// For a 1-D query, `ids` and `distances` have the shape `(k,)` and `counts` has `()`; for a 2-D
+/// query of shape `(n, dim)`, they have `(n, k)` and `(n,)`. `k` is at most the number of vectors
+/// in the index. If a filter allows fewer than `k` results, the rest of a row is padding: 2**64 - 1
+/// in `ids`, infinity in `distances`. The sequence has no padding. Results with equal hits are
+/// equal; quality does not count.
 #[pyclass(frozen, module = "tiercel")]
 pub(crate) struct Matches {
     /// Shared by copies, which have separate arrays.
@@ -175,27 +175,27 @@ impl Matches {
 
     /// Distances, smallest first; dtype float32, same shape as `ids`.
     ///
-    /// `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner
-    /// product. They are computed from the stored vectors in full precision, never from codes.
+    /// 1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
+    /// for `l2`; computed from the stored vectors in full precision, never from codes.
     #[getter]
     fn distances(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<f32>>> {
         self.distances.get(py, &self.found.distances, &self.shape()[self.visible()..])
     }
 
-    /// Number of results in each row without padding; dtype uint64, shape `()` or `(n,)`.
+    /// Number of results in each row, without padding; dtype uint64, shape `()` or `(n,)`.
     #[getter]
     fn counts(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<u64>>> {
         self.counts.get(py, &self.found.counts, &self.shape()[self.visible()..1])
     }
 
-    /// `"exact"` if an exact search found the whole answer, `"certified"` if a `SemanticCache`
-    /// has proven that one would find the same, `"approximate"` otherwise.
+    /// `"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that
+    /// it would, else `"approximate"`.
     #[getter]
     const fn quality(&self) -> &'static str {
         self.quality
     }
 
-    /// Return the same answer with another quality and separate arrays.
+    /// Copy the result with another quality.
     fn _with_quality(&self, py: Python<'_>, quality: &str) -> PyResult<Self> {
         let known = QUALITIES.into_iter().find(|known| *known == quality);
         let quality = known.ok_or_else(|| errors::internal(py, &format!("the quality {quality}")))?;
@@ -223,7 +223,7 @@ impl Matches {
         Ok((slf.get_type().getattr("_restored")?, (ids, distances, counts, this.quality.into())))
     }
 
-    /// Restore a pickled answer; a 0-D array of counts belongs to the answer to one query.
+    /// Restore a pickled result. A 0-D array of counts means one 1-D query.
     #[classmethod]
     fn _restored(
         cls: &Bound<'_, PyType>,
@@ -301,8 +301,7 @@ impl Matches {
             && (0..queries).all(|query| self.row(query) == other.row(query))
     }
 
-    /// Return the first place of an element from `start` to before `stop`; raise `ValueError` if
-    /// there is none.
+    /// Return the first index of an element from `start` until `stop`, or raise `ValueError`.
     #[pyo3(signature = (value, start=0, stop=None))]
     fn index<'py>(
         slf: &Bound<'py, Self>,
@@ -313,23 +312,23 @@ impl Matches {
         sequence(slf.py())?.call_method1("index", (slf, value, start, stop))
     }
 
-    /// Count how often an element occurs.
+    /// Count the elements equal to a value.
     fn count<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         sequence(slf.py())?.call_method1("count", (slf, value))
     }
 
-    /// Return a list that `json.dumps` accepts: one dict with `id` and `distance` per result of
-    /// a 1-D query, one list of these per query of a 2-D one. An infinite distance becomes None.
+    /// Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D
+    /// query, a list per query. An infinite distance becomes None.
     fn to_list<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_list")?.call1((slf,))
     }
 
-    /// Return the same list under "matches", with the quality.
+    /// Convert to a dict with the quality, and `to_list()` under "matches".
     fn to_dict<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_dict")?.call1((slf,))
     }
 
-    /// Return a table for Jupyter.
+    /// Make a table for Jupyter.
     fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_html")?.call1((slf,))
     }

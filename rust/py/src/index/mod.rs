@@ -71,31 +71,31 @@ impl Index {
         self.core.options().dim
     }
 
-    /// The metric passed at construction.
+    /// The metric passed to the constructor.
     #[getter]
     fn metric(&self) -> &'static str {
         name(arguments::METRICS, self.core.options().metric)
     }
 
-    /// How vectors are kept.
+    /// How vectors are stored.
     #[getter]
     fn dtype(&self) -> &'static str {
         name(arguments::DTYPES, self.core.options().dtype)
     }
 
-    /// The storage passed at construction; `stats()["storage"]` is the one in use.
+    /// The storage passed to the constructor; `stats()["storage"]` is the one in use.
     #[getter]
     fn storage(&self) -> &'static str {
         self.core.options().storage.name()
     }
 
-    /// Neighbours kept for each vector in the upper levels.
+    /// Neighbours of each vector on the upper levels.
     #[getter]
     fn m(&self) -> usize {
         self.core.options().m
     }
 
-    /// Candidates kept while a vector is linked.
+    /// Candidates kept while linking a vector.
     #[getter]
     fn ef_construction(&self) -> usize {
         self.core.options().ef_construction
@@ -107,27 +107,27 @@ impl Index {
         self.core.options().seed
     }
 
-    /// A number that grows with every change; while it stays, the vectors are the same.
+    /// A number that grows with every change to the vectors in the index.
     #[getter]
     fn version(&self) -> u64 {
         self.core.version()
     }
 
-    /// Ids of all vectors in the order of adding, copied; dtype uint64, shape `(len(index),)`.
+    /// A copy of all ids, in the order they were added; dtype uint64, shape `(len(index),)`.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         Ok(PyArray1::from_vec(py, detached(py, || self.core.ids())?))
     }
 
-    /// Add vectors: all, or none if anything is wrong or the call is interrupted.
+    /// Add vectors: all of them or, if an argument is invalid or the call is interrupted, none.
     ///
     /// Parameters
     /// ----------
     /// vectors : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (even bfloat16), layout and byte order, as float32; no masked values.
+    ///     Any real dtype, even bfloat16, layout and byte order, read as float32; no masked values.
     /// ids : array of n integers, optional
-    ///     Ids, 0 to 2**64 - 2, not yet in the index; by default, counted on from the largest ever
-    ///     used. No id is counted twice, even after deletions or an interrupted addition.
+    ///     Ids, 0 to 2**64 - 2, not yet in the index. By default, the index counts on from its
+    ///     largest id so far. It never counts an id twice, even after `clear` or an interruption.
     /// threads : int, optional
     ///     Threads to work on; by default all cores that this process may use.
     /// progress : callable, optional
@@ -141,12 +141,12 @@ impl Index {
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     NaN, infinity or overflow of float32 (float16 for dtype "f16"), a zero vector for
-    ///     cosine, an array not numeric, 1-D or 2-D, a duplicate or out-of-range id, bad `threads`.
+    ///     NaN, infinity or overflow of the `dtype`, a zero vector under cosine, a non-numeric
+    ///     array, one that is not 1-D or 2-D, an id out of range or repeated, or invalid `threads`.
     /// ConflictError
     ///     An id is already in the index; `upsert` replaces its vector.
     /// DimensionMismatchError
-    ///     Vectors of another length than `dim`.
+    ///     Vectors whose length is not `dim`.
     #[pyo3(signature = (vectors, ids=None, *, threads=None, progress=None))]
     fn add<'py>(
         &self,
@@ -161,10 +161,10 @@ impl Index {
         Ok(PyArray1::from_vec(py, new.add_to(self, py)?))
     }
 
-    /// Add vectors or replace those of these ids: all, or none on an error or interruption.
+    /// Add vectors, or replace those of known ids: all or none, even if interrupted.
     ///
-    /// A search finds the old vector of an id or the new one, never both or neither. A replaced
-    /// vector leaves a tombstone, and its id moves to the end of `ids`.
+    /// A search finds either the old vector of an id or the new one. A replaced vector leaves a
+    /// tombstone, and its id moves to the end of `ids`.
     ///
     /// Parameters
     /// ----------
@@ -173,12 +173,12 @@ impl Index {
     /// vectors : array of shape (n, dim) or (dim,)
     ///     As in `add`.
     /// threads, progress
-    ///     As in `add`. An exception from the last call of `progress` undoes nothing.
+    ///     As in `add`. If the last call of `progress` raises, the vectors have been written.
     ///
     /// Returns
     /// -------
     /// int
-    ///     The number of vectors written: that of distinct ids.
+    ///     The number of vectors written, one for each distinct id.
     ///
     /// Raises
     /// ------
@@ -204,14 +204,14 @@ impl Index {
     /// queries : array of shape (n, dim) or (dim,)
     ///     As `vectors` in `add`.
     /// k : int
-    ///     Results per query, at least 1; at most as many as the index holds are returned.
+    ///     Results per query, at least 1; limited to the number of vectors in the index.
     /// ef_search : int, optional
-    ///     Candidates kept in the walk, at least 1, raised to k. Pass this or `recall`, not both.
+    ///     Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
     /// recall : float, optional
-    ///     Target recall@k, above 0 to 1 (exact); 0.95 if neither is passed. Below 1, `ef_search`
-    ///     is from a fixed table, measured on text embeddings, not yet calibrated on these vectors.
+    ///     Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact. Below 1,
+    ///     a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index.
     /// filter : array of bool or of integers, optional
-    ///     Mask in the order of `ids`, shape `(len(index),)`, or allowed ids; ignores unknown ones.
+    ///     Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
     ///     As in `add`. One query always runs on the calling thread.
     ///
@@ -219,9 +219,9 @@ impl Index {
     /// ------
     /// InvalidInputError
     ///     NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong
-    ///     length, or another argument of the wrong type or out of range.
+    ///     length, or another argument that has the wrong type or is out of range.
     /// DimensionMismatchError
-    ///     Queries of another length than `dim`.
+    ///     Queries whose length is not `dim`.
     ///
     /// Examples
     /// --------
@@ -268,8 +268,8 @@ impl Index {
         Ok(Matches::new(run(py, &options, search, drop, errors::search)?, single))
     }
 
-    /// For `SemanticCache`: the k nearest, exactly, of `candidates` and of all vectors added since
-    /// a version, and the current version; None if more than `limit` may have been added.
+    /// For `SemanticCache`: search `candidates` and all vectors added since a version, exactly.
+    /// Return the k nearest and the version searched; None if more than `limit` may be new.
     #[pyo3(signature = (query, k, candidates, since, limit, filter=None))]
     #[expect(clippy::too_many_arguments, reason = "the parameters of the Python method")]
     fn _search_among<'py>(
@@ -293,7 +293,7 @@ impl Index {
         Ok(found.map(|(found, version)| (Matches::new(found, true), version)))
     }
 
-    /// For `SemanticCache`: smallest and largest norm of all vectors; infinity and 0 under l2.
+    /// For `SemanticCache`: return the smallest and largest norm; infinity and 0 under l2.
     fn _norms(&self, py: Python<'_>) -> PyResult<(f64, f64)> {
         detached(py, || self.core.norms())
     }
@@ -312,9 +312,9 @@ impl Index {
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     As in `search`; or `radius` is NaN.
+    ///     As in `search`, or `radius` is NaN.
     /// DimensionMismatchError
-    ///     Queries of another length than `dim`.
+    ///     Queries whose length is not `dim`.
     #[pyo3(signature = (queries, radius, *, filter=None, threads=None))]
     fn range_search<'py>(
         &self,
@@ -335,7 +335,7 @@ impl Index {
         range_matches(py, run(py, &options, search, drop, errors::search)?, single)
     }
 
-    /// Delete vectors by id, and return how many were deleted. Unknown ids change nothing.
+    /// Delete vectors by id; return how many were in the index. Unknown ids are ignored.
     ///
     /// Parameters
     /// ----------
@@ -350,12 +350,14 @@ impl Index {
         detached(py, || self.core.remove(&ids.values))
     }
 
-    /// Delete all vectors, free memory, and return their number. Ids count on as before.
+    /// Delete all vectors and free their memory; return how many there were.
     fn clear(&self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.core.clear())
     }
 
-    /// Return the vector of an id, or a list for an array of ids; None for an unknown id.
+    /// Get the vector of an id, or a list of vectors for many ids; None for each unknown id.
+    ///
+    /// Vectors are returned as they were added; with dtype "f16", rounded to half precision.
     ///
     /// Parameters
     /// ----------
@@ -363,9 +365,8 @@ impl Index {
     ///
     /// Returns
     /// -------
-    /// array of float32, shape (dim,), or None; a list of n of these, in order, for n ids
-    ///     As added, but rounded to half precision with dtype "f16". `numpy.array(index.get(ids))`
-    ///     has the shape (n, dim) if every id is in the index.
+    /// array of float32, shape (dim,), or None; for an array of ids, a list of n in their order
+    ///     `numpy.array(index.get(ids))` has the shape (n, dim) if every id is in the index.
     ///
     /// Raises
     /// ------
@@ -399,10 +400,9 @@ impl Index {
         detached(py, || self.core.count(filter.as_ref()))?.map_err(|error| errors::search(py, &error))
     }
 
-    /// Finish all pending work and lay the index out for speed: link every vector, make each
-    /// reachable, drop spare memory.
+    /// Link every vector, make each reachable and drop spare memory, so that searches are fast.
     ///
-    /// Searches go on meanwhile. Call it after the last `add` of a load. Options as in `add`.
+    /// Call it after the last `add` of a load; searches continue meanwhile. Arguments as in `add`.
     #[pyo3(signature = (*, threads=None, progress=None))]
     fn optimize<'py>(
         &self,
@@ -416,7 +416,7 @@ impl Index {
         run(py, &options, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
     }
 
-    /// Write the index to a file; the old content stays until the new one is safely on disk.
+    /// Write the index to a file. The old content stays until the new one is safely on disk.
     ///
     /// Raises
     /// ------
@@ -436,7 +436,7 @@ impl Index {
     /// StorageFailedError
     ///     The file cannot be read.
     /// CorruptionError
-    ///     The file is damaged, cut short, of a newer format or not a tiercel index.
+    ///     The file is damaged, truncated, in a newer format or not a tiercel index.
     #[classmethod]
     fn load(_class: &Bound<'_, PyType>, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
         let path = arguments::path(path)?;
@@ -444,12 +444,12 @@ impl Index {
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, &path))?))
     }
 
-    /// Return the content of the file that `save` would write.
+    /// Return the bytes that `save` would write.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         own_bytes(py, detached(py, || self.core.to_bytes())?)
     }
 
-    /// Make an index from the bytes of `to_bytes`. Raises `CorruptionError` as `load` does.
+    /// Create an index from `to_bytes`. Raises `CorruptionError` as `load` does.
     #[classmethod]
     fn from_bytes(_class: &Bound<'_, PyType>, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
         let data = arguments::data(data, "data")?;
@@ -458,7 +458,7 @@ impl Index {
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, Path::new("data")))?))
     }
 
-    /// Return sizes, degrees, levels, instruction set and build time.
+    /// Return sizes, degrees, levels, the instruction set and the build time.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats(py, detached(py, || self.core.stats())?)
     }
