@@ -1,5 +1,5 @@
-//! Leaves AVX-512 out of builds for tests on machines that could not run it: loops are compiled for each instruction set, and that
-//! is most of the time such a build takes.
+//! Leave AVX-512 out of test builds on machines that cannot run it: loops are compiled for each
+//! instruction set, which takes most of the time of these builds.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

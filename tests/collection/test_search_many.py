@@ -117,7 +117,7 @@ def test_ctrl_c_stops_it(tmp_path: Path) -> None:
     ("call", "message"),
     [
         (lambda c: c.search_many(), "search_many: expected vectors, texts or both, got neither"),
-        (lambda c: c.search_many(QUERIES, ["a"]), "vectors: expected 1, one a text, got 40"),
+        (lambda c: c.search_many(QUERIES, ["a"]), "vectors: expected 1, one per text, got 40"),
         (lambda c: c.search_many(QUERIES[0]), "vectors: expected a 2-D array, got one vector"),
         (lambda c: c.search_many(np.full((2, 6), np.nan)), "vectors: expected .* row 0"),
         (lambda c: c.search_many(QUERIES[:, :5]), "vectors: expected vectors of length 6, got 5"),

@@ -131,9 +131,9 @@ def test_what_is_no_id_is_refused(index: tiercel.Index, ids: Any, message: str) 
     [
         ([1, 2, 1], "ids: .*distinct ids, got 1 at rows 0 and 2"),
         ([1, 2**64 - 1, 3], r"ids: .*2\*\*64 - 2, got 2\*\*64 - 1 at row 1"),
-        ([1, 2], "ids: expected 3 ids, one a vector, got 2"),
-        ([], "ids: expected 3 ids, one a vector, got 0"),
-        (5, "ids: expected 3 ids, one a vector, got 1"),
+        ([1, 2], "ids: expected 3 ids, one per vector, got 2"),
+        ([], "ids: expected 3 ids, one per vector, got 0"),
+        (5, "ids: expected 3 ids, one per vector, got 1"),
     ],
 )
 def test_ids_must_fit_the_vectors(index: tiercel.Index, ids: Any, message: str) -> None:

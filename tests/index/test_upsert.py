@@ -42,7 +42,7 @@ def test_the_last_of_equal_ids_wins(index: tiercel.Index) -> None:
 @pytest.mark.parametrize(
     ("ids", "vectors", "message"),
     [
-        ([8, 1], [[1, 1, 1]], "ids: expected 1 ids, one a vector, got 2"),
+        ([8, 1], [[1, 1, 1]], "ids: expected 1 ids, one per vector, got 2"),
         ([8, 1], [[1, 1, 1], [1, np.nan, 1]], "vectors: expected finite values"),
         ([8, 2**64 - 1], ROWS[:2], r"ids: expected 0 to 2\*\*64 - 2, got 2\*\*64 - 1 at row 1"),
         (ROWS, [8, 1, 2, 3], "ids: expected an int or an array of integers, got"),

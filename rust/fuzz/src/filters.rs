@@ -1,4 +1,4 @@
-//! Filters: whatever is read as one says the same of a record by itself as through an index.
+//! Filters: any filter that is read treats a record alone and through an index alike.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,6 @@
-//! Files of indexes, whose checksums would keep a fuzzer out. So its bytes are changes to a file: which of some, then section, place and new
-//! bytes of each change; the checksums are made right afterwards. Bytes that begin like a file are read as they are.
+//! Files of indexes, whose checksums would stop a fuzzer. Its bytes therefore stand for changes to
+//! a file: the number of a file, then section, place and new bytes of each change; the checksums
+//! are corrected afterwards. Bytes that begin like a file are read as they are.
 
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
@@ -40,7 +41,7 @@ fn with_work<R>(call: impl FnOnce(&Work<'_>) -> R) -> R {
     call(&Work::quiet(1, &AtomicBool::new(false)))
 }
 
-/// Read a file of an index that has been changed, and use it.
+/// Read a changed file of an index, and use it.
 pub fn index_file(data: &[u8]) {
     let loaded = if data.starts_with(b"TIERCEL") { Index::from_bytes(data) } else { Index::from_bytes(&changed(data)) };
     match loaded {
@@ -49,18 +50,18 @@ pub fn index_file(data: &[u8]) {
     }
 }
 
-/// The file that some changes make.
+/// Return the file that changes make.
 fn changed(data: &[u8]) -> Vec<u8> {
     let (which, mut rest) = data.split_first().map_or((0, data), |(which, rest)| (usize::from(*which), rest));
     let mut file = Container::of(&FILES[which % FILES.len()]);
     let tags = file.tags();
-    // Section, three bytes of a place, number of bytes, and these.
+    // Section, three bytes of a place, number of bytes, and the bytes.
     while let [section, a, b, c, count, after @ ..] = rest {
         let payload = file.section_mut(tags[usize::from(*section) % tags.len()]);
         let (bytes, after) = after.split_at(after.len().min(usize::from(*count) % 9));
         rest = after;
         if *section >= 128 {
-            // A section of another length.
+            // Change the length of a section.
             payload.resize(u32::from_le_bytes([*a, *b, *c, 0]) as usize % (2 * payload.len() + 64), 0);
         }
         if !payload.is_empty() {

@@ -1,7 +1,8 @@
-//! What fuzzers call with any bytes: it must neither panic nor give a wrong answer.
+//! Functions that fuzzers call with any bytes. They must neither panic nor return a wrong answer.
 //!
-//! `fuzz/` feeds these from libFuzzer, on a nightly toolchain, for as long as wanted; `tests/short.rs` from a seed, on any toolchain.
-//! Each has seeds, from which both begin.
+//! `fuzz/` calls these from libFuzzer, on a nightly toolchain, for any length of time;
+//! `tests/short.rs` calls them from a seed, on any toolchain. Both begin with the seeds of a
+//! target.
 #![forbid(unsafe_code)]
 
 mod filters;
@@ -12,10 +13,10 @@ pub use filters::filter;
 pub use index::index_file;
 pub use text::{text_query, text_segment};
 
-/// Something to fuzz.
+/// A target for fuzzing.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name: that of a file in `fuzz/fuzz_targets`.
+    /// Its name, as of the file in `fuzz/fuzz_targets`.
     pub name: &'static str,
     /// Called with any bytes.
     pub run: fn(&[u8]),
@@ -23,7 +24,7 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// All there is.
+/// All targets.
 pub const TARGETS: [Target; 4] = [
     Target { name: "index_file", run: index_file, seeds: index::seeds },
     Target { name: "text_segment", run: text_segment, seeds: text::segments },

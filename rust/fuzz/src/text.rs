@@ -18,7 +18,7 @@ static INDEX: LazyLock<TextIndex> = LazyLock::new(|| {
     TextIndex::new().with(Arc::new(segment)).expect("the first segment")
 });
 
-/// Read bytes as a query, in all ways, and search with it.
+/// Read bytes as a query in every way, and search with it.
 pub fn text_query(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let tokenizer = Tokenizer::default();

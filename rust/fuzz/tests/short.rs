@@ -1,5 +1,5 @@
-//! Every target, for a moment, on bytes that come of its seeds by changes from a fixed seed. `TIERCEL_FUZZ` is how many, 300 a target if
-//! it is not set.
+//! Run every target for a moment on bytes made from its seeds by changes from a fixed seed.
+//! `TIERCEL_FUZZ` sets the number of runs, by default 300 per target.
 
 use tiercel_fuzz::TARGETS;
 use tiercel_quant::split_mix;
@@ -12,7 +12,7 @@ impl Random {
     }
 }
 
-/// Change some bytes, take some out, or put some in that are there or in another seed.
+/// Change some bytes, remove some, or insert some from here or from another seed.
 fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len());

@@ -1,22 +1,24 @@
-//! What a search may spend, and what it has spent.
+//! The budget of a search, and what it has spent.
 //!
-//! Searches count as they go: a walk once a node, a scan once a block. Every few thousand distances they look whether to stop.
+//! Searches count as they go: a walk per node, a scan per block. Every few thousand distances they
+//! check whether to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::errors::Interrupted;
 
-/// Distances between two looks at the clock.
+/// Distances between two checks of the clock.
 const UNCHECKED: u64 = 4096;
 
-/// What a search may spend. When it is spent, the search returns the nearest it has found so far; [`Trace::ended`] says so.
+/// The budget of a search. Once it is spent, the search returns the nearest found so far, and
+/// [`Trace::ended`] says so.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Budget {
-    /// When the call must end. It may end later by the time of some thousand distances.
+    /// When the call must end. It may overrun by the time of a few thousand distances.
     pub deadline: Option<Instant>,
-    /// Most distances to compute for each query, those in full precision of what was found not among them. A walk may exceed it by
-    /// the neighbours of one node, a scan by those of one block.
+    /// Most distances to compute per query, not counting the rescoring of candidates. A walk may
+    /// exceed it by the neighbours of one node, a scan by the rows of one block.
     pub distances: Option<u64>,
     /// Whether to time the stages.
     pub timed: bool,
@@ -25,43 +27,44 @@ pub struct Budget {
 /// Why a search ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ended {
-    /// It did what it meant to do.
+    /// It completed.
     #[default]
     Done,
-    /// It had computed as many distances as it might.
+    /// It had computed the allowed number of distances.
     Distances,
-    /// Its time was over.
+    /// It had reached the deadline.
     Deadline,
 }
 
-/// What a search did, summed over its queries.
+/// The work of a search, summed over its queries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Trace {
     /// Nodes of the graph whose neighbours were visited.
     pub nodes: u64,
-    /// Distances computed by code, or in full precision where there are no codes and in exact scans.
+    /// Distances computed by code; in full precision without codes and in exact scans.
     pub distances: u64,
-    /// Distances computed once more in full precision.
+    /// Distances computed again in full precision.
     pub rescored: u64,
-    /// Bytes of links, codes and vectors that this took, each counted as often as it was read.
+    /// Bytes of links, codes and vectors read, counting repeated reads.
     pub bytes: u64,
-    /// How much farther the last candidate kept was, by code, than the `k`-th result; the least of all queries. The smaller it is, the
-    /// likelier a wider search finds something nearer. Infinity where nothing could be missed.
+    /// How much farther the last kept candidate was, by code, than the `k`-th result; the least of
+    /// all queries. With a smaller gap, a wider search is more likely to find something nearer.
+    /// Infinity if nothing could be missed.
     pub gap: f32,
-    /// Why it ended; of several queries the latest of [`Ended`].
+    /// Why it ended; for several queries, the greatest value of [`Ended`].
     pub ended: Ended,
-    /// Time in each stage, if that was asked for.
+    /// Time in each stage, if [`Budget::timed`].
     pub seconds: Seconds,
 }
 
 /// Seconds in each stage of a search, summed over queries.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Seconds {
-    /// Making the query ready to be compared with codes.
+    /// Preparing the query for comparisons with codes.
     pub prepare: f64,
     /// Walking or scanning.
     pub candidates: f64,
-    /// Comparing what was found in full precision.
+    /// Rescoring the candidates in full precision.
     pub rescore: f64,
 }
 
@@ -73,7 +76,7 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// Add what another search did.
+    /// Add the work of another search.
     pub fn add(&mut self, other: &Self) {
         self.nodes += other.nodes;
         self.distances += other.distances;
@@ -87,20 +90,20 @@ impl Trace {
     }
 }
 
-/// Counts what one query, or a few that are scanned together, spend.
+/// Counts the work of one query, or of several that are scanned together.
 pub(crate) struct Meter<'a> {
     pub(crate) trace: Trace,
     budget: Budget,
     stop: Option<&'a AtomicBool>,
-    /// Distances at which to look whether to stop.
+    /// Number of distances at which to check whether to stop next.
     check_at: u64,
     interrupted: bool,
-    /// When the stage at hand began, where stages are timed.
+    /// When the current stage began, if stages are timed.
     began: Option<Instant>,
 }
 
 impl Meter<'static> {
-    /// A meter of work that is not limited: the walks of a build.
+    /// Make a meter for unlimited work, as in the walks of a build.
     pub(crate) fn unlimited() -> Self {
         let budget = Budget::default();
         Self { trace: Trace::default(), budget, stop: None, check_at: u64::MAX, interrupted: false, began: None }
@@ -116,14 +119,14 @@ impl<'a> Meter<'a> {
         meter
     }
 
-    /// Count the neighbours of a node, which were compared. Whether to stop.
+    /// Count a node and its compared neighbours. Return whether to stop.
     #[inline(always)]
     pub(crate) fn node(&mut self, compared: usize) -> bool {
         self.trace.nodes += 1;
         self.compared(compared)
     }
 
-    /// Count distances. Whether to stop.
+    /// Count distances. Return whether to stop.
     #[inline(always)]
     pub(crate) fn compared(&mut self, distances: usize) -> bool {
         self.trace.distances += distances as u64;
@@ -152,12 +155,12 @@ impl<'a> Meter<'a> {
         self.interrupted || self.trace.ended != Ended::Done
     }
 
-    /// An error if the search was told to stop.
+    /// Return an error if the search was told to stop.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
         if self.interrupted { Err(Interrupted) } else { Ok(()) }
     }
 
-    /// End a stage: what is added up of its time is chosen by `stage`.
+    /// End a stage, and add its time to the field that `stage` chooses.
     #[inline(always)]
     pub(crate) fn end_stage(&mut self, stage: impl FnOnce(&mut Seconds) -> &mut f64) {
         if let Some(began) = self.began {
@@ -174,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// Distances in steps of ten until the meter says to stop; at most a million.
+    /// Count distances in steps of ten until the meter says to stop; at most a million.
     fn run(budget: Budget, stop: bool) -> (u64, Meter<'static>) {
         static STOP: AtomicBool = AtomicBool::new(true);
         static GO: AtomicBool = AtomicBool::new(false);

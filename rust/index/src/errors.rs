@@ -1,20 +1,20 @@
-//! What can go wrong, an enum an operation. Messages begin with the name of the argument.
+//! Errors, one enum per operation. Messages begin with the name of the argument.
 
 use std::io;
 
 use thiserror::Error;
 
-/// A row of vectors or queries that cannot be taken; `argument` is the name of the array.
+/// An invalid row of vectors or queries; `argument` is the name of the array.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 pub enum RowError {
-    /// Values that are no whole rows.
+    /// Values that do not form whole rows.
     #[error("{argument}: expected rows of {dim} values, got {values} values in all")]
     Ragged {
         /// Name of the array.
         argument: &'static str,
-        /// Values of a row.
+        /// Values per row.
         dim: usize,
-        /// Values that came.
+        /// Values received.
         values: usize,
     },
     /// NaN or infinity.
@@ -41,7 +41,8 @@ pub enum RowError {
         /// The value.
         value: f32,
     },
-    /// A vector without a direction under the cosine metric (zero, or so small or large that its norm is not a number).
+    /// A vector without a direction under the cosine metric (zero, or so small or large that its
+    /// norm is not a number).
     #[error("{argument}: expected a vector with a direction for the cosine metric, got norm {norm} at row {row}")]
     NoDirection {
         /// Name of the array.
@@ -53,28 +54,29 @@ pub enum RowError {
     },
 }
 
-/// Why vectors were not added. Nothing was changed, but that the ids of an addition that was interrupted are not counted again.
+/// Why vectors were not added. Nothing was changed, except that the ids of an interrupted addition
+/// are not counted again.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum AddError {
-    /// A vector cannot be taken.
+    /// A vector is invalid.
     #[error(transparent)]
     Row(#[from] RowError),
-    /// Not as many ids as vectors.
+    /// The numbers of ids and vectors differ.
     #[error("ids: expected one id for each of {expected} vectors, got {got}")]
     Ids {
-        /// Vectors that came.
+        /// Number of vectors.
         expected: usize,
-        /// Ids that came.
+        /// Number of ids.
         got: usize,
     },
-    /// An id stands twice in the batch.
+    /// An id occurs twice in the batch.
     #[error("ids: expected distinct ids, got {id} at rows {first} and {second}")]
     Repeated {
         /// The id.
         id: u64,
-        /// Row where it stands first.
+        /// Row where it occurs first.
         first: usize,
-        /// Row where it stands again.
+        /// Row where it occurs again.
         second: usize,
     },
     /// An id is already in the index.
@@ -85,24 +87,24 @@ pub enum AddError {
         /// Its row.
         row: usize,
     },
-    /// The largest u64 pads short results and is no id.
+    /// The largest u64 pads short results and is not a valid id.
     #[error("ids: expected 0 to 2**64 - 2, got 2**64 - 1 at row {row}")]
     Reserved {
         /// Its row.
         row: usize,
     },
     /// Counted ids have reached the largest u64.
-    #[error("ids: expected ids to be given, since counting on from {last} would pass 2**64 - 2")]
+    #[error("ids: expected explicit ids, since counting on from {last} would pass 2**64 - 2")]
     Exhausted {
         /// The largest id so far.
         last: u64,
     },
-    /// More vectors than an index can number.
+    /// More slots than an index can number.
     #[error("vectors: expected at most {limit} slots in an index, got {got}")]
     TooMany {
-        /// The most that fit.
+        /// The most slots of an index.
         limit: usize,
-        /// How many there would be.
+        /// The slots that the addition would need.
         got: usize,
     },
     /// The caller asked to stop.
@@ -113,7 +115,7 @@ pub enum AddError {
 /// Why a search has no answer.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum SearchError {
-    /// A query cannot be taken.
+    /// A query is invalid.
     #[error(transparent)]
     Row(#[from] RowError),
     /// A mask of another length than the index.
@@ -124,12 +126,12 @@ pub enum SearchError {
         /// Length of the mask.
         got: usize,
     },
-    /// No memory for so many results.
-    #[error("no memory for {count} queries times {k} results")]
+    /// Not enough memory for the results.
+    #[error("not enough memory for {count} queries times {k} results")]
     TooLarge {
         /// Number of queries.
         count: usize,
-        /// Results a query.
+        /// Results per query.
         k: usize,
     },
     /// The caller asked to stop.
@@ -162,13 +164,13 @@ pub struct NotFound {
     pub id: u64,
 }
 
-/// What is wrong with a file, and where.
+/// The damage in a file, and its place.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{what} at byte {offset}")]
 pub struct Corruption {
-    /// What is wrong.
+    /// The damage.
     pub what: String,
-    /// Where in the file.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
 }
 
@@ -178,7 +180,7 @@ pub enum LoadError {
     /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The file is not what it must be.
+    /// The file is damaged or not an index.
     #[error(transparent)]
     Corrupt(#[from] Corruption),
     /// `TIERCEL_SIMD` is not usable.

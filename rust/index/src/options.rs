@@ -1,12 +1,12 @@
-//! What an index is made with.
+//! The options of an index.
 
 use thiserror::Error;
 use tiercel_quant::CodecKind;
 
-/// Longest vector an index takes: the integer kernels sum in 32 bits.
+/// Longest vector of an index: the integer kernels sum in 32 bits.
 pub const MAX_DIM: usize = 32_768;
 
-/// What is smallest for the nearest vectors.
+/// The distance, smallest for the nearest vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// 1 - cos.
@@ -20,16 +20,16 @@ pub enum Metric {
 /// How full vectors are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dtype {
-    /// 4 bytes a value, as given.
+    /// 4 bytes per value, as passed.
     F32,
-    /// 2 bytes a value, rounded to half precision.
+    /// 2 bytes per value, rounded to half precision.
     F16,
 }
 
-/// What the search runs on.
+/// The form of the vectors that a search compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
-    /// The first of the others that ranks the data well.
+    /// The first of the others that ranks the data well enough.
     Auto,
     /// The codes of a codec.
     Codes(CodecKind),
@@ -38,13 +38,13 @@ pub enum Storage {
 }
 
 impl Storage {
-    /// All of them.
+    /// All storages.
     pub fn all() -> impl Iterator<Item = Self> {
         let codes = CodecKind::ALL.iter().map(|kind| Self::Codes(*kind));
         [Self::Auto].into_iter().chain(codes).chain([Self::Raw])
     }
 
-    /// What users call it.
+    /// Return the name that users know.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -54,16 +54,16 @@ impl Storage {
     }
 }
 
-/// What an index is made with; fixed for its life.
+/// The options of an index, fixed for its life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Length of every vector, 1 to [`MAX_DIM`].
     pub dim: usize,
-    /// What is smallest for the nearest vectors.
+    /// The distance, smallest for the nearest vectors.
     pub metric: Metric,
     /// How full vectors are kept.
     pub dtype: Dtype,
-    /// What the search runs on.
+    /// The form of the vectors that a search compares.
     pub storage: Storage,
     /// Neighbours of a node in the upper levels, 2 to 512; twice as many at level 0.
     pub m: usize,
@@ -79,11 +79,11 @@ pub struct Options {
 pub struct OptionsError {
     /// Name of the option.
     pub option: &'static str,
-    /// Smallest value it takes.
+    /// Smallest valid value.
     pub low: usize,
-    /// Largest value it takes.
+    /// Largest valid value.
     pub high: usize,
-    /// The value given.
+    /// The invalid value.
     pub got: usize,
 }
 

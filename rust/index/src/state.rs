@@ -1,4 +1,4 @@
-//! What an index holds at one moment, and what its vectors are compared on.
+//! The contents of an index at one moment, and the form in which its vectors are compared.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::storage::codes::Codes;
 use crate::storage::ids::Ids;
 use crate::storage::rows::Rows;
 
-/// What walks and scans compare.
+/// The form of the vectors that walks and scans compare.
 #[derive(Clone)]
 pub(crate) enum Coding {
-    /// There are too few vectors to fit a codec: every search is exact.
+    /// Too few vectors to fit a codec; every search is exact.
     Untrained,
     /// The full vectors.
     Raw,
@@ -21,25 +21,27 @@ pub(crate) enum Coding {
     Codes(Codes),
 }
 
-/// What an index holds at one moment. Slots number the vectors in the order they were added.
+/// The contents of an index at one moment. Slots number the vectors in the order they were added.
 ///
-/// A published state never changes. A clone shares all arrays with it, and a change to the clone costs what it changes.
+/// A published state never changes. A clone shares all arrays with it, and a change to the clone
+/// copies only what changes.
 #[derive(Clone)]
 pub(crate) struct State {
     pub(crate) rows: Rows,
     pub(crate) ids: Ids,
-    /// Slots whose vectors were removed: walked through, never found. Over the slots there were at the last removal.
+    /// Slots whose vectors were removed; walks pass through them but never find them. The set is
+    /// over the slots that existed at the last removal.
     pub(crate) dead: Arc<Bitset>,
     pub(crate) coding: Coding,
-    /// Slots there were when the codec was fitted.
+    /// Number of slots when the codec was fitted.
     pub(crate) trained: usize,
-    /// Slots there were when the codec was last checked against new vectors.
+    /// Number of slots when the codec was last checked against new vectors.
     pub(crate) checked: usize,
-    /// Over the first slots; those behind are scanned.
+    /// The graph over the first slots; searches scan the rest.
     pub(crate) graph: Arc<Graph>,
     /// Share of true neighbours that walks found when the graph was last surveyed.
     pub(crate) graph_recall: f32,
-    /// Slots in the graph then.
+    /// Number of slots in the graph at that survey.
     pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
     /// See [`crate::Index::version`].
@@ -63,12 +65,12 @@ impl State {
         }
     }
 
-    /// The same without vectors: what must outlive them is kept.
+    /// Return the same without vectors, but with the norms, the next id and the version.
     pub(crate) fn emptied(&self, options: &Options) -> Self {
         Self { rows: self.rows.emptied(), ids: self.ids.emptied(), version: self.version, ..Self::new(options) }
     }
 
-    /// Forget the vector of an id; whether there was one.
+    /// Forget the vector of an id. Return whether there was one.
     pub(crate) fn remove(&mut self, id: u64) -> bool {
         let Some(slot) = self.ids.remove(id) else { return false };
         let slots = self.slots();
@@ -79,7 +81,7 @@ impl State {
         true
     }
 
-    /// Give back spare memory.
+    /// Free spare memory.
     pub(crate) fn shrink(&mut self) {
         self.rows.shrink();
         self.ids.shrink();
@@ -94,12 +96,12 @@ impl State {
         (0..self.slots()).filter(|slot| !self.dead.contains(*slot))
     }
 
-    /// Slots, those of removed vectors among them.
+    /// Number of slots, including those of removed vectors.
     pub(crate) fn slots(&self) -> usize {
         self.ids.slots()
     }
 
-    /// What vectors are compared on.
+    /// Return the space in which vectors are compared.
     #[inline]
     pub(crate) const fn space(&self) -> AnySpace<'_> {
         match &self.coding {

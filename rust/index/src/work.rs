@@ -1,6 +1,6 @@
-//! How a call may work: on how many threads, when to stop, whom to tell.
+//! How a call works: its threads, when it stops, and how it reports progress.
 //!
-//! Threads are scoped: they end with the call, so there is no pool that a fork could leave without threads.
+//! Threads are scoped and end with the call, so that no fork can leave a pool without threads.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,30 +8,30 @@ use std::thread;
 
 use crate::errors::Interrupted;
 
-/// How a call may work.
+/// How a call works.
 #[derive(Clone, Copy)]
 pub struct Work<'a> {
     /// Threads to work on, at least 1.
     pub threads: usize,
     /// Set by the caller to stop the call.
     pub stop: &'a AtomicBool,
-    /// Told how much is done of how much, from any thread.
+    /// Called with the amounts done and in total, from any thread.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 impl<'a> Work<'a> {
-    /// Work without telling anybody.
+    /// Work without reporting progress.
     pub const fn quiet(threads: usize, stop: &'a AtomicBool) -> Self {
         Self { threads, stop, progress: &|_, _| () }
     }
 
-    /// An error once the caller asked to stop.
+    /// Return an error once the caller asked to stop.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
         if self.stop.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }
 
-    /// Call `run` on ranges of up to `chunk` of `0..n`, on up to `threads` threads, until all are done or the caller asks to
-    /// stop. Each thread makes itself a `state` first.
+    /// Call `run` on ranges of up to `chunk` of `0..n`, on up to `threads` threads, until all are
+    /// done or the caller asks to stop. Each thread makes a `state` first.
     pub(crate) fn each_range<S>(
         &self,
         n: usize,
@@ -56,7 +56,7 @@ impl<'a> Work<'a> {
         } else {
             thread::scope(|scope| {
                 for _ in 1..threads {
-                    // A thread that the system refuses is work for the others.
+                    // If the system refuses a thread, the others do its work.
                     if thread::Builder::new().spawn_scoped(scope, work).is_err() {
                         break;
                     }
@@ -67,7 +67,8 @@ impl<'a> Work<'a> {
         self.check()
     }
 
-    /// Fill `out`, `width` values an item, by calling `fill(state, item, values)` for each, `chunk` items at a time.
+    /// Fill `out`, `width` values per item, by calling `fill(state, item, values)` for each,
+    /// `chunk` items at a time.
     pub fn fill<T: Send, S>(
         &self,
         out: &mut [T],

@@ -1,4 +1,5 @@
-//! Arguments other than arrays, checked by hand so that every mistake is an `InvalidInputError` that names the argument.
+//! Check arguments other than arrays. They are checked by hand so that every mistake raises an
+//! `InvalidInputError` that names the argument.
 
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use tiercel_index::{Dtype, Metric, Storage};
 
 use crate::errors::{invalid, invalid_because};
 
-/// An argument that may be left out, told apart from one given as None.
+/// An optional argument; omitting it differs from passing None.
 pub(crate) enum Given<'py> {
     No,
     Yes(Bound<'py, PyAny>),
@@ -23,7 +24,7 @@ impl<'py> FromPyObject<'_, 'py> for Given<'py> {
     }
 }
 
-/// An int as far as 64 bits go.
+/// An int, as far as it fits 64 bits.
 pub(crate) enum Whole {
     /// Below zero.
     Negative,
@@ -33,7 +34,7 @@ pub(crate) enum Whole {
     Huge,
 }
 
-/// An int or a numpy integer; None for anything else, and for a bool.
+/// Read an int or a numpy integer; return None for a bool and for anything else.
 pub(crate) fn whole(value: &Bound<'_, PyAny>) -> PyResult<Option<Whole>> {
     if is_bool(value) {
         return Ok(None);
@@ -48,7 +49,7 @@ pub(crate) fn whole(value: &Bound<'_, PyAny>) -> PyResult<Option<Whole>> {
     }
 }
 
-/// An int of at least 1; what is too large for the machine is as good as its largest.
+/// Read an int of at least 1; one that does not fit a usize becomes `usize::MAX`.
 pub(crate) fn at_least_one(value: &Bound<'_, PyAny>, argument: &str) -> PyResult<usize> {
     match whole(value)? {
         Some(Whole::Fits(number)) if number >= 1 => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
@@ -57,12 +58,13 @@ pub(crate) fn at_least_one(value: &Bound<'_, PyAny>, argument: &str) -> PyResult
     }
 }
 
-/// Whether a value is a bool, Python's or numpy's, which would pass for an int or a float.
+/// Whether a value is a Python or numpy bool, which would pass for an int or a float.
 fn is_bool(value: &Bound<'_, PyAny>) -> bool {
     !value.is_exact_instance_of::<PyInt>() && matches!(kind(value).as_str(), "bool" | "bool_")
 }
 
-/// An option whose range the core checks; 0, which is below every range, for what is not an int that fits.
+/// Read an option whose range the core checks. Return 0, which is below every range, for
+/// anything but an int that fits.
 pub(crate) fn size(given: &Given<'_>, default: usize) -> PyResult<usize> {
     let Given::Yes(value) = given else { return Ok(default) };
     match whole(value)? {
@@ -71,7 +73,7 @@ pub(crate) fn size(given: &Given<'_>, default: usize) -> PyResult<usize> {
     }
 }
 
-/// A seed; 0 unless given.
+/// Read a seed; the default is 0.
 pub(crate) fn seed(given: &Given<'_>) -> PyResult<u64> {
     let Given::Yes(value) = given else { return Ok(0) };
     let Some(Whole::Fits(seed)) = whole(value)? else {
@@ -81,16 +83,16 @@ pub(crate) fn seed(given: &Given<'_>) -> PyResult<u64> {
     Ok(seed)
 }
 
-/// Threads to work on; all that this process may use unless given.
+/// Read the number of threads to work on; the default is all cores that this process may use.
 pub(crate) fn threads(py: Python<'_>, value: Option<&Bound<'_, PyAny>>) -> PyResult<usize> {
     match value {
-        // More than this is never faster, and may be more than the system lets a process start.
+        // More threads are never faster, and the system may not let a process start them.
         Some(value) => Ok(at_least_one(value, "threads")?.min(1024)),
         None => py.import("tiercel.policy.cores")?.call_method0("cores")?.extract(),
     }
 }
 
-/// A level of zstd; none unless given.
+/// Read a zstd level; the default is None.
 pub(crate) fn level(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
     let Some(value) = value else { return Ok(None) };
     match whole(value)? {
@@ -99,12 +101,12 @@ pub(crate) fn level(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<i32>> {
     }
 }
 
-/// A float or an int; None for anything else, and for a bool.
+/// Read a float or an int; return None for a bool and for anything else.
 pub(crate) fn real(value: &Bound<'_, PyAny>) -> Option<f64> {
     if is_bool(value) { None } else { value.extract().ok() }
 }
 
-/// A share above 0 and at most 1.
+/// Read a share above 0 and at most 1.
 pub(crate) fn recall(value: &Bound<'_, PyAny>) -> PyResult<f32> {
     match real(value) {
         // A share too small for f32 must not become 0.
@@ -113,7 +115,7 @@ pub(crate) fn recall(value: &Bound<'_, PyAny>) -> PyResult<f32> {
     }
 }
 
-/// A distance.
+/// Read a distance.
 pub(crate) fn radius(value: &Bound<'_, PyAny>) -> PyResult<f32> {
     match real(value) {
         Some(radius) if !radius.is_nan() => Ok(radius as f32),
@@ -130,7 +132,7 @@ pub(crate) fn storages() -> Vec<(&'static str, Storage)> {
     Storage::all().map(|storage| (storage.name(), storage)).collect()
 }
 
-/// The choice that a string names; the first unless given.
+/// Return the choice that a string names; the default is the first.
 pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&str, T)]) -> PyResult<T> {
     let Given::Yes(value) = given else { return Ok(choices[0].1) };
     let name = value.cast::<PyString>().ok().map(|text| text.to_string_lossy());
@@ -142,12 +144,12 @@ pub(crate) fn choice<T: Copy>(given: &Given<'_>, argument: &str, choices: &[(&st
     Err(invalid(value.py(), message))
 }
 
-/// The name of a choice.
+/// Return the name of a choice.
 pub(crate) fn name<T: Copy + PartialEq>(choices: &[(&'static str, T)], choice: T) -> &'static str {
     choices.iter().find(|(_, known)| *known == choice).map_or("", |(name, _)| name)
 }
 
-/// A callable, or None.
+/// Read a callable or None.
 pub(crate) fn progress<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResult<Option<&'a Bound<'py, PyAny>>> {
     match value {
         Some(value) if !value.is_callable() => {
@@ -157,12 +159,12 @@ pub(crate) fn progress<'a, 'py>(value: Option<&'a Bound<'py, PyAny>>) -> PyResul
     }
 }
 
-/// The path of a file: a str, bytes or an `os.PathLike`.
+/// Read the path of a file: a str, bytes or an `os.PathLike`.
 pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     value.py().import("tiercel.paths")?.call_method1("path_name", (value, "path"))?.extract()
 }
 
-/// Bytes, or anything else that has a buffer.
+/// Read bytes, or anything else that has a buffer.
 pub(crate) fn data<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<Bound<'py, PyBytes>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(bytes.clone());
@@ -178,7 +180,7 @@ pub(crate) fn data<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<B
     Ok(view.call_method0("tobytes")?.cast_into()?)
 }
 
-/// A value for a message: short, and never an exception of its own.
+/// Show a value in a message: short, and without ever raising an exception.
 pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
     const LONGEST: usize = 60;
     match value.repr() {
@@ -187,7 +189,7 @@ pub(crate) fn shown(value: &Bound<'_, PyAny>) -> String {
     }
 }
 
-/// The type of a value for a message.
+/// Name the type of a value in a message.
 pub(crate) fn kind(value: &Bound<'_, PyAny>) -> String {
     value.get_type().name().map_or_else(|_| "an object".into(), |name| name.to_string_lossy().into_owned())
 }

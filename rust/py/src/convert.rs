@@ -1,4 +1,4 @@
-//! Vectors and queries: anything that numpy can read, copied into rows of f32.
+//! Copy vectors and queries, in any form that numpy can read, into rows of f32.
 
 use numpy::{PyArray2, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods, dtype};
 use pyo3::exceptions::PyMemoryError;
@@ -9,7 +9,8 @@ use crate::arguments::kind;
 use crate::errors::{dimension, invalid};
 use crate::gil::Turns;
 
-/// Values converted at a time, so that a large array is not held three times and Ctrl-C need not wait for all of it.
+/// Values converted at a time, so that memory never holds a large array three times and Ctrl-C
+/// need not wait for all of it.
 const BLOCK: usize = 1 << 18;
 
 /// Rows of equal length. They are a copy: the caller may change its array while the core works.
@@ -18,17 +19,17 @@ pub(crate) struct Rows {
     pub(crate) values: Vec<f32>,
     /// How many rows.
     pub(crate) count: usize,
-    /// Whether the caller gave one vector, not an array of them.
+    /// Whether the caller passed one vector, not an array of them.
     pub(crate) single: bool,
 }
 
 impl Rows {
-    /// Read vectors that may be of any length, if it is one length.
+    /// Read vectors of any common length.
     pub(crate) fn of_any_length(value: &Bound<'_, PyAny>, argument: &str) -> PyResult<Self> {
         let array = as_array(value, argument)?;
         if matches!(array.shape(), [1]) {
-            // Most likely a number for each id, and not the one vector of one number.
-            return Err(invalid(value.py(), format!("{argument}: expected a list of vectors, got one of numbers")));
+            // Most likely one number per id, rather than a single vector of one number.
+            return Err(invalid(value.py(), format!("{argument}: expected a list of vectors, got a list of numbers")));
         }
         if matches!(array.shape(), [_, 0]) {
             let message = format!("{argument}: expected vectors of at least one number, got empty ones");
@@ -37,16 +38,16 @@ impl Rows {
         Self::extract(value, argument, array.shape().last().map_or(1, |length| (*length).max(1)))
     }
 
-    /// Read vectors of length `dim`. NaN and infinity are left for the core to find.
+    /// Read vectors of length `dim`. The core looks for NaN and infinity.
     pub(crate) fn extract(value: &Bound<'_, PyAny>, argument: &str, dim: usize) -> PyResult<Self> {
-        // A subclass may have a mask.
+        // Exact, since a subclass may have a mask.
         if value.cast_exact::<PyUntypedArray>().is_ok()
             && let Ok(array) = value.cast::<PyArrayDyn<f32>>()
             && array.is_c_contiguous()
             && array.len() <= BLOCK
         {
             let (count, single) = layout(array.as_untyped(), argument, dim)?;
-            // What is not aligned takes the long way.
+            // An array that is not aligned takes the slow path.
             if let Ok(values) = array.to_vec() {
                 return Ok(Self { values, count, single });
             }
@@ -62,13 +63,13 @@ impl Rows {
     }
 }
 
-/// The first value that is no number, and where it is, in an array of objects.
+/// Describe the first value in an array of objects that is not a number, and its place.
 fn no_number(array: &Bound<'_, PyUntypedArray>) -> PyResult<Option<String>> {
     let find = array.py().import("tiercel.arrays")?.getattr("no_number")?;
     find.call1((array,))?.extract()
 }
 
-/// How many rows an array has, and whether it is one vector.
+/// Return how many rows an array has, and whether it is a single vector.
 fn layout(array: &Bound<'_, PyUntypedArray>, argument: &str, dim: usize) -> PyResult<(usize, bool)> {
     let py = array.py();
     match *array.shape() {
@@ -104,7 +105,7 @@ fn convert(array: &Bound<'_, PyUntypedArray>, argument: &str, count: usize, dim:
     Ok(values)
 }
 
-/// The rows as f32 without gaps: themselves, or a copy that numpy makes.
+/// Return the rows as contiguous f32: the block itself, or a copy that numpy makes.
 fn as_f32<'py>(block: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
     let py = block.py();
     if let Ok(same) = block.cast::<PyArray2<f32>>()
@@ -115,7 +116,8 @@ fn as_f32<'py>(block: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>>
     }
     let options = PyDict::new(py);
     options.set_item("order", "C")?;
-    // Overflow is looked for afterwards, and underflow to zero is right: numpy must neither warn nor raise.
+    // Numpy must neither warn nor raise: overflow is checked afterwards, and underflow to zero
+    // is right.
     let settings = PyDict::new(py);
     settings.set_item("all", "ignore")?;
     let silence = numpy(py)?.call_method("errstate", (), Some(&settings))?;
@@ -125,7 +127,8 @@ fn as_f32<'py>(block: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>>
     Ok(converted?.cast_into()?)
 }
 
-/// Refuse a finite value that became infinite. `place` is the first infinity in a block that begins at row `start`.
+/// Refuse a finite value that became infinite. `place` is that of the first infinity in a block
+/// that begins at row `start`.
 fn check_overflow(block: &Bound<'_, PyAny>, argument: &str, start: usize, place: (usize, usize)) -> PyResult<()> {
     let py = block.py();
     let value = block.get_item(place)?;
@@ -139,7 +142,8 @@ fn check_overflow(block: &Bound<'_, PyAny>, argument: &str, start: usize, place:
     Err(invalid(py, message))
 }
 
-/// The array that numpy makes of a value; the value itself when it is one of a dtype that numpy has of its own.
+/// Return the array that numpy makes of a value; the value itself if it is an array of a
+/// built-in dtype.
 pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResult<Bound<'py, PyUntypedArray>> {
     if let Ok(array) = value.cast_exact::<PyUntypedArray>()
         && !matches!(array.dtype().kind(), b'O' | b'V')
@@ -150,7 +154,7 @@ pub(crate) fn as_array<'py>(value: &Bound<'py, PyAny>, argument: &str) -> PyResu
     Ok(read.call1((value, argument))?.cast_into()?)
 }
 
-/// What a value is, for a message: the dtype when it is an array of something, else its type.
+/// Describe a value in a message: by dtype if it is or makes an array, else by type.
 pub(crate) fn described(value: &Bound<'_, PyAny>, array: &Bound<'_, PyUntypedArray>) -> String {
     if array.ndim() == 0 && !value.is_instance_of::<PyUntypedArray>() {
         kind(value)

@@ -1,4 +1,5 @@
-//! Errors as Python sees them. The classes are Python's (`tiercel.errors`), since they inherit from builtins.
+//! Errors as Python sees them. Their classes are defined in Python (`tiercel.errors`), since
+//! they inherit from builtins.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +12,7 @@ use tiercel_container::{NotRegular, quoted};
 use tiercel_engine::{CommitError, OpenError, QueryError, WriteError};
 use tiercel_index::{AddError, LoadError, NewError, SearchError};
 
-// The same on every platform that has them, and in Python's `errno`.
+// These are the same on every platform that has them, and in Python's `errno`.
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
 const EACCES: i32 = 13;
@@ -27,12 +28,13 @@ const EDQUOT: i32 = if cfg!(target_os = "linux") {
     69
 };
 
-/// An argument is not what it must be.
+/// An invalid argument.
 pub(crate) fn invalid(py: Python<'_>, message: String) -> PyErr {
     error(py, "InvalidInputError", (message,))
 }
 
-/// Like [`invalid`], when converting an argument made Python or numpy raise. What is not about the argument is passed on.
+/// Like [`invalid`], after converting an argument made Python or numpy raise. Exceptions that
+/// are not about the argument pass through.
 pub(crate) fn invalid_because(py: Python<'_>, message: &str, cause: PyErr) -> PyErr {
     if !cause.is_instance_of::<PyException>(py) || cause.is_instance_of::<PyMemoryError>(py) {
         return cause;
@@ -48,17 +50,17 @@ pub(crate) fn dimension(py: Python<'_>, argument: &str, expected: usize, got: us
     error(py, "DimensionMismatchError", (message,))
 }
 
-/// Something that cannot happen, did.
+/// Something impossible has happened.
 pub(crate) fn internal(py: Python<'_>, message: &str) -> PyErr {
     error(py, "TiercelError", (format!("internal error, please report it: {message}"),))
 }
 
-/// A call stopped although no exception asked for it.
+/// A call was interrupted although no exception asked for that.
 pub(crate) fn interrupted(py: Python<'_>) -> PyErr {
     internal(py, "interrupted")
 }
 
-/// What `Index.add` refuses.
+/// A refusal of `Index.add` or `Index.upsert`.
 pub(crate) fn add(py: Python<'_>, error: &AddError) -> PyErr {
     match error {
         AddError::Interrupted => interrupted(py),
@@ -70,7 +72,7 @@ pub(crate) fn add(py: Python<'_>, error: &AddError) -> PyErr {
     }
 }
 
-/// What a search refuses.
+/// A refusal of a search.
 pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
     match error {
         SearchError::Interrupted => interrupted(py),
@@ -79,7 +81,7 @@ pub(crate) fn search(py: Python<'_>, error: &SearchError) -> PyErr {
     }
 }
 
-/// What the constructor refuses; `got` tells what the caller gave for an option.
+/// A refusal of the constructor; `got` shows the value that the caller passed for an option.
 pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String) -> PyErr {
     let message = match error {
         NewError::Options(range) => {
@@ -90,7 +92,7 @@ pub(crate) fn new(py: Python<'_>, error: &NewError, got: impl Fn(&str) -> String
     invalid(py, message)
 }
 
-/// What loading refuses; `path` is what to call the bytes.
+/// A failure to load; `path` names the source of the bytes.
 pub(crate) fn load(py: Python<'_>, error: LoadError, path: &Path) -> PyErr {
     match error {
         LoadError::Io(io) => storage(py, &io, path),
@@ -116,10 +118,7 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
         }
         OpenError::Store(Store::Occupied(_)) => {
             let Some(path) = path.to_str() else { return invalid(py, format!("path: {problem}")) };
-            invalid(
-                py,
-                format!("path: {problem} in {}: choose a directory of its own for the collection", quoted(path)),
-            )
+            invalid(py, format!("path: {problem} in {}: choose a separate directory for the collection", quoted(path)))
         }
         OpenError::Options(range) => {
             invalid(py, format!("{}: expected an int from {} to {}", range.option, range.low, range.high))
@@ -135,7 +134,7 @@ pub(crate) fn open(py: Python<'_>, problem: OpenError, path: &Path) -> PyErr {
     }
 }
 
-/// What a write to a collection refuses; `path` is its directory.
+/// A refusal of a write to a collection; `path` is its directory.
 pub(crate) fn write(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr {
     match problem {
         WriteError::Commit(commit) => self::commit(py, &commit),
@@ -148,7 +147,7 @@ pub(crate) fn write(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr {
     }
 }
 
-/// Why no copy was written.
+/// Why a backup failed.
 pub(crate) fn backup(py: Python<'_>, problem: WriteError, path: &Path) -> PyErr {
     match problem {
         WriteError::Commit(CommitError::Io(io)) => storage(py, &io, path),
@@ -174,7 +173,7 @@ fn commit(py: Python<'_>, problem: &CommitError) -> PyErr {
     }
 }
 
-/// What a read of a collection refuses; `path` is its directory.
+/// A refusal of a read of a collection; `path` is its directory.
 pub(crate) fn query(py: Python<'_>, problem: &QueryError, path: &Path) -> PyErr {
     match problem {
         QueryError::Row(_)
@@ -193,7 +192,7 @@ pub(crate) fn query(py: Python<'_>, problem: &QueryError, path: &Path) -> PyErr 
     }
 }
 
-/// A call on what was closed.
+/// A call on a closed object.
 pub(crate) fn closed(py: Python<'_>, what: &str) -> PyErr {
     error(py, "ClosedError", (format!("the {what} is closed"),))
 }
@@ -213,7 +212,7 @@ pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, pat
             invalid(
                 py,
                 format!(
-                    "path: {expected}, got {}, which has {} in it; give the tier a directory of its own",
+                    "path: {expected}, got {}, which contains {}; choose a separate directory for the tier",
                     path.display(),
                     quoted(name)
                 ),
@@ -234,7 +233,7 @@ pub(crate) fn storage(py: Python<'_>, io: &io::Error, path: &Path) -> PyErr {
     error(py, class, (errno, reason_at(io, path), path.as_os_str().to_owned()))
 }
 
-/// The message without the path, which Python shows itself.
+/// Return the message without the path, which Python adds.
 fn reason_at(io: &io::Error, path: &Path) -> String {
     if let Some(NotRegular { got, .. }) = io.get_ref().and_then(|inner| inner.downcast_ref()) {
         return format!("expected a regular file, got {got}");
@@ -247,7 +246,7 @@ fn reason_at(io: &io::Error, path: &Path) -> String {
     }
 }
 
-/// The class of an error, and its errno.
+/// Return the class of an error, and its errno.
 const fn no_room(why: NoRoom) -> (&'static str, i32) {
     match why {
         NoRoom::Disk => ("DiskFullError", ENOSPC),
@@ -257,7 +256,8 @@ const fn no_room(why: NoRoom) -> (&'static str, i32) {
     }
 }
 
-/// Python's errno of an error; on Windows, and for errors with a story of their own, by kind.
+/// Return Python's errno of an error; by its kind on Windows, and for errors that carry no
+/// errno.
 fn errno(io: &io::Error) -> i32 {
     match io.raw_os_error() {
         Some(errno) if cfg!(unix) => errno,
@@ -271,19 +271,19 @@ fn errno(io: &io::Error) -> i32 {
     }
 }
 
-/// The message without the number, which Python shows itself.
+/// Return the message without the number, which Python adds.
 fn reason(io: &io::Error) -> String {
     let text = io.to_string();
     let number = io.raw_os_error().map(|code| format!(" (os error {code})")).unwrap_or_default();
     text.strip_suffix(&number).unwrap_or(&text).to_owned()
 }
 
-/// An instance of a class of `tiercel.errors`.
+/// Make an instance of a class of `tiercel.errors`.
 fn error<A>(py: Python<'_>, class: &str, arguments: A) -> PyErr
 where
     A: pyo3::PyErrArguments + Send + Sync + 'static,
 {
-    // Imported when the first error is made: `tiercel` imports this module before it is complete itself.
+    // Imported late: `tiercel` imports this module before `tiercel` itself is complete.
     let found = py.import("tiercel.errors").and_then(|module| module.getattr(class));
     match found.and_then(|class| Ok(class.cast_into::<PyType>()?)) {
         Ok(class) => PyErr::from_type(class, arguments),

@@ -1,5 +1,5 @@
-//! Nobody holds the GIL for longer than a moment: loops over many objects of Python take turns, and what takes long to copy or to free
-//! is copied and freed without it.
+//! Keep the GIL only for moments: loops over many Python objects take turns with other threads,
+//! and large data is copied and freed without the GIL.
 
 use std::ops::{Deref, DerefMut};
 use std::thread;
@@ -10,11 +10,12 @@ use pyo3::types::{PyBytes, PyList};
 
 /// The longest that a loop keeps other threads waiting.
 const TURN: Duration = Duration::from_millis(1);
-/// Who lets go of the GIL and takes it again at once gets it before those who wait have woken up.
+/// How long a turn releases the GIL. A thread that takes it back at once gets it before the
+/// waiting threads have woken up.
 const PAUSE: Duration = Duration::from_micros(20);
 /// Steps between looks at the clock.
 const STEPS: u32 = 16;
-/// Bytes that are copied and freed in a good part of a moment.
+/// From this many bytes, copying and freeing takes a good part of a turn.
 pub(crate) const LARGE: usize = 1 << 20;
 
 /// The turns of a loop that holds the GIL.
@@ -28,13 +29,14 @@ impl Turns {
         Self { steps: 0, since: Instant::now() }
     }
 
-    /// After each step: when its time is up, let other threads have theirs, and run the handlers of signals.
+    /// Call after each step. When the turn is over, let other threads run, and run signal
+    /// handlers.
     pub(crate) fn step(&mut self, py: Python<'_>) -> PyResult<()> {
         self.steps += 1;
         if self.steps.is_multiple_of(STEPS) { self.look(py) } else { Ok(()) }
     }
 
-    /// The same after a step that takes long itself.
+    /// Do the same after a step that takes long itself.
     pub(crate) fn look(&mut self, py: Python<'_>) -> PyResult<()> {
         if self.since.elapsed() < TURN {
             return Ok(());
@@ -45,7 +47,7 @@ impl Turns {
     }
 }
 
-/// A list of what `each` makes of many.
+/// Return the list of what `each` makes of all items.
 pub(crate) fn list<'py, T, O: IntoPyObject<'py>>(
     py: Python<'py>,
     turns: &mut Turns,
@@ -60,7 +62,7 @@ pub(crate) fn list<'py, T, O: IntoPyObject<'py>>(
     Ok(list)
 }
 
-/// Many values of Python, each read as a `T`.
+/// Many Python values, each read as a `T`.
 pub(crate) struct Many<T>(pub(crate) Vec<T>);
 
 impl<'py, T> FromPyObject<'_, 'py> for Many<T>
@@ -80,14 +82,14 @@ where
     }
 }
 
-/// Run without the GIL, which this thread holds unless Python has ended.
+/// Run a job without the GIL, which this thread holds unless Python has ended.
 pub(crate) fn apart<T: Send>(job: impl FnOnce() -> T + Send) -> Option<T> {
     let mut job = Some(job);
     let done = Python::try_attach(|py| job.take().map(|job| py.detach(job))).flatten();
     done.or_else(|| job.map(|job| job()))
 }
 
-/// What may take long to free: that happens without the GIL.
+/// A value that may take long to free, and is freed without the GIL.
 pub(crate) struct Apart<T: Send>(Option<T>);
 
 impl<T: Send> Apart<T> {
@@ -122,7 +124,7 @@ impl<T: Send> Drop for Apart<T> {
     }
 }
 
-/// Bytes as Python gets them. Raises `MemoryError` if there is no room for many.
+/// Copy bytes for Python. Raises `MemoryError` if a large copy does not fit.
 pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     if content.len() < LARGE {
         return Ok(PyBytes::new(py, content));
@@ -139,12 +141,12 @@ pub(crate) fn bytes<'py>(py: Python<'py>, content: &[u8]) -> PyResult<Bound<'py,
     joined(parts.into_any())
 }
 
-/// The same of bytes that nobody else needs.
+/// Do the same with bytes that nobody else needs.
 pub(crate) fn own_bytes(py: Python<'_>, content: Vec<u8>) -> PyResult<Bound<'_, PyBytes>> {
     bytes(py, &Apart::new(content))
 }
 
-/// Python copies what it joins without the GIL, into memory that nobody has filled with zeros before.
+/// Join parts. Python copies them without the GIL, into memory that was not zeroed first.
 fn joined(parts: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyBytes>> {
     Ok(PyBytes::new(parts.py(), b"").call_method1("join", (parts,))?.cast_into()?)
 }

@@ -14,8 +14,9 @@ mod hashing;
 mod index;
 mod work;
 
-/// Threads of many callers that allocate and free large arrays leave the system's allocator with memory that it cannot give
-/// back: it grew under mixed work for minutes, where this one stays level.
+/// When many threads allocate and free large arrays, the system's allocator ends up with memory
+/// that it cannot return: it kept growing for minutes under mixed work, while this one stays
+/// level.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -49,7 +50,7 @@ mod _core {
         module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
     }
 
-    /// Instruction sets by name, weakest first, and whether this machine has each.
+    /// Return whether this machine has each instruction set, by name, weakest first.
     #[pyfunction]
     fn simd_levels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let levels = PyDict::new(py);
@@ -59,9 +60,10 @@ mod _core {
         Ok(levels)
     }
 
-    /// The instruction set a new index would use: the best of the machine, or the one that TIERCEL_SIMD names.
+    /// Return the instruction set that a new index uses: the machine's best, or the one that
+    /// TIERCEL_SIMD names.
     ///
-    /// Raises `InvalidInputError` when TIERCEL_SIMD names an unknown one or one that the machine lacks.
+    /// Raises `InvalidInputError` if TIERCEL_SIMD names one that is unknown or that the machine lacks.
     #[pyfunction]
     fn simd_level(py: Python<'_>) -> PyResult<&'static str> {
         Level::active().map(Level::name).map_err(|error| crate::errors::invalid(py, error.to_string()))

@@ -1,7 +1,8 @@
-//! Core calls that Ctrl-C can stop and that report progress.
+//! Run core calls that Ctrl-C can stop and that report progress.
 //!
-//! All run without the GIL. A short one runs on the calling thread. A long one runs on a thread of its own, while the
-//! calling thread wakes up often enough to see signals and to call back.
+//! All calls run without the GIL. A short one runs on the calling thread. A long one runs on a
+//! new thread, while the calling thread wakes up often enough to see signals and to report
+//! progress.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,12 +16,12 @@ use tiercel_index::Work;
 
 use crate::errors;
 
-/// How often signals are looked at: Ctrl-C must stop a call within 100 ms.
+/// How often signals are checked: Ctrl-C must stop a call within 100 ms.
 const SIGNALS: Duration = Duration::from_millis(25);
 /// How often progress is reported.
 const PROGRESS: Duration = Duration::from_millis(250);
 
-/// How a call is to be run.
+/// How to run a call.
 pub(crate) struct CallOptions<'a, 'py> {
     /// Threads the core works on.
     pub(crate) threads: usize,
@@ -28,18 +29,18 @@ pub(crate) struct CallOptions<'a, 'py> {
     pub(crate) long: bool,
     /// Called as `progress(done, total)`.
     pub(crate) progress: Option<&'a Bound<'py, PyAny>>,
-    /// The total for the last report when the core never reported one.
+    /// The total for the last report if the core never reported one.
     pub(crate) total: usize,
 }
 
-/// Call the core where nothing takes long or can be stopped half-way.
+/// Run a core call that is short or that nothing can stop half-way.
 pub(crate) fn detached<T: Send>(py: Python<'_>, job: impl FnOnce() -> T + Send) -> PyResult<T> {
     // The core's locks do not poison, so what a panic leaves behind is still usable.
     py.detach(|| catch_unwind(AssertUnwindSafe(job))).map_err(|panic| panicked(py, &*panic))
 }
 
-/// Call the core. An exception from a signal or from `progress` stops it and is raised; when the exception comes too
-/// late for that, `undo` takes back what was done.
+/// Run a core call. An exception from a signal or from `progress` stops it and is raised; if the
+/// call had already succeeded, `undo` reverts it.
 pub(crate) fn run<T: Send, E: Send>(
     py: Python<'_>,
     options: &CallOptions<'_, '_>,
@@ -68,7 +69,8 @@ pub(crate) fn run<T: Send, E: Send>(
     }
 }
 
-/// The answer of the job, and the exception that came meanwhile.
+/// Run the job on a new thread. Return its answer, and the exception that was raised
+/// meanwhile.
 fn on_a_thread<T: Send>(
     py: Python<'_>,
     options: &CallOptions<'_, '_>,
@@ -78,7 +80,7 @@ fn on_a_thread<T: Send>(
     let (threads, stop) = (options.threads, AtomicBool::new(false));
     let progress = |done, total| reported.note(done, total);
     let work = Work { threads, stop: &stop, progress: &progress };
-    // The worker drops its end when it is done, which wakes the calling thread.
+    // The worker drops its end of the channel when it is done, which wakes the calling thread.
     let (end, mut ended) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let worker = thread::Builder::new().name("tiercel".into()).spawn_scoped(scope, || {
@@ -100,12 +102,12 @@ fn on_a_thread<T: Send>(
     })
 }
 
-/// Wait for the end of the worker, but not longer than signals may wait.
+/// Wait for the worker, at most until signals are due; return whether it goes on.
 fn goes_on(ended: &mut Receiver<()>) -> bool {
     ended.recv_timeout(SIGNALS) == Err(RecvTimeoutError::Timeout)
 }
 
-/// Run the handlers of signals that came, and report progress when it is time.
+/// Run pending signal handlers, and report progress when it is due.
 fn look_around(py: Python<'_>, options: &CallOptions<'_, '_>, reported: &Reported, told: &mut Instant) -> PyResult<()> {
     py.check_signals()?;
     match options.progress {
@@ -125,7 +127,7 @@ struct Reported {
 
 impl Reported {
     fn note(&self, done: usize, total: usize) {
-        // Threads may report out of order; the user sees a number that only grows.
+        // Threads may report out of order; keep the number growing for the user.
         self.done.fetch_max(done, Relaxed);
         self.total.store(total, Relaxed);
     }

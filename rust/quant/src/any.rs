@@ -1,9 +1,9 @@
-//! A codec of whatever kind, made from the list in `registry.rs`.
+//! A codec of any kind, made from the list in `registry.rs`.
 
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
 use crate::rotation::Rotation;
 
-/// A codec for one of the two geometries, each compiled apart.
+/// A codec for one of the two geometries, each compiled separately.
 #[derive(Clone)]
 pub(crate) enum ByGeometry<P, S> {
     Product(P),
@@ -66,7 +66,7 @@ impl<P: Codec, S: Codec> ByGeometry<P, S> {
     }
 }
 
-/// Make the list of all codecs from a line for each.
+/// Make the list of all codecs from one line each.
 macro_rules! codecs {
     ($($(#[$doc:meta])* $kind:ident = $number:literal, $name:literal, $codec:ident;)+) => {
         /// The codecs by name, in the order in which `storage="auto"` tries them.
@@ -76,17 +76,17 @@ macro_rules! codecs {
         }
 
         impl CodecKind {
-            /// All of them.
+            /// All codecs.
             pub const ALL: &[Self] = &[$(Self::$kind),+];
 
-            /// What users call it.
+            /// Return the name that users know.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => $name,)+
                 }
             }
 
-            /// What a file calls it.
+            /// Return the number in files.
             pub const fn number(self) -> u8 {
                 match self {
                     $(Self::$kind => $number,)+
@@ -137,14 +137,14 @@ macro_rules! codecs {
         pub struct AnyCodec(Any);
 
         impl AnyCodec {
-            /// Which kind it is.
+            /// Return the kind of the codec.
             pub const fn kind(&self) -> CodecKind {
                 match &self.0 {
                     $(Any::$kind(_) => CodecKind::$kind,)+
                 }
             }
 
-            /// Hand the codec to a visitor, by its type.
+            /// Pass the codec to a visitor under its concrete type.
             #[inline(always)]
             pub fn accept<V: Visitor>(&self, visitor: V) -> V::Output {
                 match &self.0 {

@@ -1,17 +1,18 @@
 //! Floats that a codec keeps beside the codes of a row.
 //!
-//! They stand at the end of the row, little endian, so that they lie on the cache lines that a comparison reads anyway.
+//! They are at the end of the row, little-endian, on the cache lines that a comparison reads
+//! anyway.
 
-/// Bytes of a row that has `codes` bytes of codes and `count` factors.
+/// Return the bytes of a row with `codes` bytes of codes and `count` factors.
 pub const fn row_bytes(codes: usize, count: usize) -> usize {
     codes + count * size_of::<f32>()
 }
 
-/// The codes of a row, and its factors.
+/// Split a row into its codes and its factors.
 ///
 /// # Panics
 ///
-/// When the row is too short for its factors.
+/// If the row is too short for its factors.
 #[inline(always)]
 pub fn split<const COUNT: usize>(row: &[u8]) -> (&[u8], [f32; COUNT]) {
     let (codes, bytes) = row.split_at(row.len() - row_bytes(0, COUNT));
@@ -23,11 +24,11 @@ pub fn split<const COUNT: usize>(row: &[u8]) -> (&[u8], [f32; COUNT]) {
     (codes, factors)
 }
 
-/// Write the factors of a row; the codes before them are what is returned.
+/// Write the factors of a row, and return the codes before them.
 ///
 /// # Panics
 ///
-/// When the row is too short for its factors.
+/// If the row is too short for its factors.
 #[inline(always)]
 pub fn put<const COUNT: usize>(row: &mut [u8], factors: [f32; COUNT]) -> &mut [u8] {
     let (codes, bytes) = row.split_at_mut(row.len() - row_bytes(0, COUNT));

@@ -1,8 +1,8 @@
-//! What distances by code are ranked by: integers, or floats in the order of integers.
+//! The keys that rank distances by code: integers, or floats in the order of integers.
 
-/// A key of a row: from the same query, a smaller key is a smaller distance.
+/// A key of a row: for the same query, a smaller key is a smaller distance.
 pub trait Key: Copy {
-    /// An integer of the same order.
+    /// Return an integer of the same order.
     fn order(self) -> i32;
 
     /// Undo [`Self::order`].
@@ -34,7 +34,7 @@ impl Key for f32 {
     }
 }
 
-/// A float as an integer of the same order. Not for NaN.
+/// Convert a float to an integer of the same order. Not for NaN.
 #[inline(always)]
 pub const fn order(value: f32) -> i32 {
     let bits = value.to_bits() as i32;

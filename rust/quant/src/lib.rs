@@ -1,8 +1,8 @@
-//! Codecs: vectors as few bits, and distances computed on them.
+//! Codecs store vectors in few bits and compute distances on these.
 //!
-//! Everything here is plain code, compiled into the loops of [`tiercel_simd::Loop`]; it gives the same bits on every instruction set.
-//! `unsafe` is [`Codec::key`] alone, the heart of the loops that search. A codec is a type that implements [`Codec`], and a line in
-//! `registry.rs`.
+//! Everything here is plain code, compiled into the loops of [`tiercel_simd::Loop`], with the same
+//! bits on every instruction set. Only [`Codec::key`], the heart of the loops that search, is
+//! `unsafe`. A codec is a type that implements [`Codec`], and a line in `registry.rs`.
 
 mod any;
 mod codec;

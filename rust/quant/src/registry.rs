@@ -1,4 +1,4 @@
-//! The codecs that there are: a line for each.
+//! The list of codecs, one line each.
 
 use crate::any::{ByGeometry, codecs};
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
@@ -7,8 +7,8 @@ use crate::scalar::{Sq4, Sq8};
 
 codecs! {
     // kind = number in files, name, type; `storage="auto"` tries them in this order
-    /// Half a byte a value.
+    /// Half a byte per value.
     Sq4 = 2, "sq4", Sq4;
-    /// A byte a value.
+    /// A byte per value.
     Sq8 = 3, "sq8", Sq8;
 }

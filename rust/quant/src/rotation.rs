@@ -1,19 +1,21 @@
 //! A fast random rotation: random signs and Hadamard transforms.
 //!
-//! After it every coordinate of a vector is a mix of all, so that one scale fits all coordinates. A dimension that is not a
-//! power of two is covered by two overlapping transforms of the largest power of two below it, twice over. The result is
-//! the same bits on every machine: sums and products in a fixed order, no fused operations.
+//! It makes every coordinate of a vector a mix of all, so that one scale fits all coordinates. If
+//! the dimension is not a power of two, two overlapping transforms of the largest power of two
+//! below it cover it, twice over. The result has the same bits on every machine: sums and products
+//! have a fixed order, and operations are not fused.
 
-/// Times that signs and transforms are applied: after two, every coordinate depends on every other.
+/// How often signs and transforms are applied. After two rounds, every coordinate depends on every
+/// other.
 const ROUNDS: usize = 2;
 
-/// Coordinates that one register holds on the widest machines.
+/// Coordinates in one register on the widest machines.
 const LANES: usize = 16;
 
 /// A rotation of vectors of one dimension.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rotation {
-    /// `ROUNDS` signs a coordinate.
+    /// `ROUNDS` signs per coordinate.
     signs: Vec<f32>,
     dim: usize,
     /// Length of a transform: the largest power of two up to `dim`.
@@ -21,7 +23,7 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// The rotation of a seed.
+    /// Make the rotation of a seed.
     pub fn new(dim: usize, seed: u64) -> Self {
         let block = if dim == 0 { 1 } else { 1 << dim.ilog2() };
         let mut state = seed;
@@ -51,7 +53,7 @@ impl Rotation {
     }
 }
 
-/// The next number of a `SplitMix64` sequence (Steele, Lea and Flood 2014).
+/// Return the next number of a `SplitMix64` sequence (Steele, Lea and Flood 2014).
 #[inline]
 pub fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -61,7 +63,7 @@ pub fn split_mix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The Walsh-Hadamard transform of a power of two of values, times `scale`.
+/// Apply the Walsh-Hadamard transform to a power of two of values, and multiply them by `scale`.
 #[inline(always)]
 fn hadamard(values: &mut [f32], scale: f32) {
     let n = values.len();
@@ -95,7 +97,7 @@ fn hadamard(values: &mut [f32], scale: f32) {
     }
 }
 
-/// The last four steps of the transform, inside one register.
+/// Do the last four steps of the transform inside one register.
 #[inline(always)]
 fn within_lanes(mut lanes: [f32; LANES], scale: f32) -> [f32; LANES] {
     for half in [8, 4, 2, 1] {

@@ -1,7 +1,7 @@
-//! Scalar codecs: a rotated vector, less the mean, in steps of one global size.
+//! Scalar codecs: a rotated vector, minus the mean, in steps of one global size.
 //!
-//! One step size for all coordinates and all vectors means that a distance is one chain of integer products with no metadata
-//! beside the codes:
+//! With one step size for all coordinates and all vectors, a distance is one chain of integer
+//! products without metadata beside the codes:
 //!
 //! ```text
 //! code       u = clamp(round((x - mean) / step + zero))      4 bits: 0 to 15, zero 7.5;  8 bits: 1 to 255, zero 128
@@ -16,28 +16,28 @@ use tiercel_simd::{Buffer, Isa, packed};
 use crate::codec::{Codec, Geometry, Parameters, ParametersError, Visitor};
 use crate::rotation::Rotation;
 
-/// Half the range of 4-bit codes, in standard deviations: the uniform quantizer of a normal distribution with the least error
-/// (Max 1960) has its outer levels there.
+/// Half the range of 4-bit codes, in standard deviations: the place of the outer levels of the
+/// uniform quantizer with the least error for a normal distribution (Max 1960).
 const FOUR_BIT_RANGE: f32 = 2.6;
 
-/// Largest 8-bit code of the sample under [`Geometry::Square`], where a query must lie on the grid too: room to the limit of
-/// 127 is for queries further out than any row.
+/// Largest 8-bit code of the sample under [`Geometry::Square`], where a query must lie on the grid
+/// too. The room up to the limit of 127 is for queries farther out than any row.
 const SQUARE_RANGE: f32 = 100.0;
 
-/// Fewest values of a vector for 4-bit codes to be chosen: errors of few coordinates do not cancel, and far vectors, which a filter
-/// may ask for, lie beyond the range.
+/// Fewest dimensions for which 4-bit codes are chosen: the errors of few coordinates do not cancel,
+/// and far vectors, which a filter may ask for, lie beyond the range.
 const FOUR_BIT_DIM: usize = 64;
 
 /// Share of the squared length of a query that may lie beyond the grid.
 const CLIPPED: f32 = 0.01;
 
-/// 4 bits a value, two codes a byte, 16 levels; `SQUARE` for [`Geometry::Square`].
+/// 4 bits per value, two codes per byte, 16 levels; `SQUARE` for [`Geometry::Square`].
 pub type Sq4<const SQUARE: bool> = Scalar<4, SQUARE>;
 
-/// 8 bits a value, a code a byte, 255 levels; `SQUARE` for [`Geometry::Square`].
+/// 8 bits per value, one code per byte, 255 levels; `SQUARE` for [`Geometry::Square`].
 pub type Sq8<const SQUARE: bool> = Scalar<8, SQUARE>;
 
-/// Codes of `BITS` bits a value, 4 or 8, for [`Geometry::Square`] or for [`Geometry::Product`].
+/// Codes of `BITS` bits per value, 4 or 8, for [`Geometry::Square`] or for [`Geometry::Product`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scalar<const BITS: u8, const SQUARE: bool> {
     /// The base of [`Geometry::Product`].
@@ -47,7 +47,7 @@ pub struct Scalar<const BITS: u8, const SQUARE: bool> {
     step: f32,
 }
 
-/// A vector to compare codes with. Reuse one for many: its memory is kept.
+/// A vector to compare with codes. Reuse one for many vectors, since it keeps its memory.
 #[derive(Clone, Default)]
 pub struct ScalarQuery {
     codes: Buffer<i8>,
@@ -74,11 +74,12 @@ impl<const BITS: u8, const SQUARE: bool> Scalar<BITS, SQUARE> {
     /// The code of a value at the mean.
     const ZERO: f32 = if Self::IS_FOUR { 7.5 } else { 128.0 };
 
-    /// A codec from what [`Self::mean`] and [`Self::step`] returned.
+    /// Make a codec from the results of [`Self::mean`] and [`Self::step`].
     ///
     /// # Panics
     ///
-    /// When the mean has another dimension than the rotation, or the geometry is not that of the type.
+    /// If the mean has another dimension than the rotation, or the geometry is not that of the
+    /// type.
     pub fn from_parts(geometry: Geometry, rotation: Rotation, mean: Vec<f32>, step: f32) -> Self {
         assert_eq!(mean.len(), rotation.dim(), "values of the mean");
         let base = match geometry {
@@ -86,27 +87,27 @@ impl<const BITS: u8, const SQUARE: bool> Scalar<BITS, SQUARE> {
             Geometry::Square if SQUARE => 0.0,
             _ => panic!("a codec for another geometry than {geometry:?}"),
         };
-        // Equal rows have no spread; any step codes them.
+        // Equal rows have no spread, so that any step codes them.
         let step = if is_step(step) { step } else { 1.0 };
         Self { base, rotation, mean, step }
     }
 
-    /// The mean of the sample, rotated.
+    /// Return the mean of the sample, rotated.
     pub fn mean(&self) -> &[f32] {
         &self.mean
     }
 
-    /// The size of a step.
+    /// Return the size of a step.
     pub const fn step(&self) -> f32 {
         self.step
     }
 
-    /// The distance that a difference of 1 on the grid of the square kernels stands for.
+    /// Return the distance that a difference of 1 on the grid of the square kernels stands for.
     fn unit(&self) -> f32 {
         if Self::IS_FOUR { self.step / 8.0 } else { self.step }
     }
 
-    /// Fill codes, offset and scale from the rotated vector.
+    /// Compute codes, offset and scale from the rotated vector.
     #[inline(always)]
     fn quantize(&self, query: &mut ScalarQuery) {
         let rotated: &[f32] = &query.rotated;
@@ -158,7 +159,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
                 *sum += f64::from(*value);
             }
         }
-        // Values near the largest overflow when they are rotated.
+        // A rotation of values near the largest overflows.
         let finite = |mean: f32| if mean.is_finite() { mean } else { 0.0 };
         let mean: Vec<f32> = sums.iter().map(|sum| finite((sum / rows) as f32)).collect();
         let (mut squares, mut largest) = (0.0f64, 0.0f32);
@@ -218,7 +219,8 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
         let (low, high) = if Self::IS_FOUR { (-7.5, 7.5) } else { (-127.0, 127.0) };
         let error = |(value, mean): (&f32, &f32)| {
             let steps = (value - mean) / self.step;
-            // Between the levels an error is as likely as any other up to half a step: a twelfth in the mean of squares.
+            // Between the levels, errors up to half a step are equally likely, with a mean square
+            // of a twelfth.
             f64::from(steps - within(steps, low, high)).powi(2) + 1.0 / 12.0
         };
         scratch.iter().zip(&self.mean).map(error).sum::<f64>() * f64::from(self.step).powi(2)
@@ -244,7 +246,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
             codes.copy_from_slice(row);
         }
         if SQUARE {
-            // A code is a point of the grid already.
+            // A code is already a point of the grid.
             for code in codes {
                 *code = if Self::IS_FOUR { (*code * 8).wrapping_sub(60) } else { *code ^ 0x80 };
             }
@@ -263,7 +265,8 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
     unsafe fn key<I: Isa>(&self, query: &ScalarQuery, row: &[u8], dim: usize) -> i32 {
         debug_assert!(query.codes.len() == dim && row.len() == Self::row_bytes(dim));
         let (row, codes) = (row.as_ptr(), query.codes.as_ptr());
-        // SAFETY: a query that this codec made ready has `dim` codes, and a row has codes for as many; the caller promises the rest.
+        // SAFETY: a query that this codec prepared has `dim` codes, and so does a row; the caller
+        // promises the rest.
         unsafe {
             match (Self::IS_FOUR, SQUARE) {
                 (true, false) => -I::dot_u4i8(row, codes, dim),
@@ -313,8 +316,8 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
         }
     }
 
-    /// The usual dimensions of text embeddings are compiled apart. Builds for tests have one of them: the others are the same code once
-    /// more, and take a third of the time to compile.
+    /// The usual dimensions of text embeddings are compiled separately. Test builds have one of
+    /// them, since the others are the same code again and would take a third of the compile time.
     #[inline(always)]
     fn accept<V: Visitor>(&self, visitor: V) -> V::Output {
         if SQUARE {
@@ -346,14 +349,15 @@ fn is_step(step: f32) -> bool {
     step > 0.0 && step.is_normal() && (1.0 / step).is_normal()
 }
 
-/// A value, or the bound that it is beyond. What is not a number, as sums that overflow both ways are not, is the lower one.
+/// Limit a value to a range. NaN, as from sums that overflow both ways, becomes the lower bound.
 #[inline(always)]
 fn within(value: f32, low: f32, high: f32) -> f32 {
-    // Not `clamp`, which gives back what is not a number.
+    // Unlike this, `clamp` returns NaN for NaN.
     value.max(low).min(high)
 }
 
-/// The nearest integer of a value below 2^22 in size, ties to even: adding this constant leaves no bit for a fraction.
+/// Round a value below 2^22 in size to the nearest integer, ties to even: adding this constant
+/// leaves no bit for a fraction.
 #[inline(always)]
 fn round(value: f32) -> i32 {
     const SHIFT: f32 = 12_582_912.0;
@@ -362,7 +366,7 @@ fn round(value: f32) -> i32 {
 
 const LANES: usize = 16;
 
-/// Lanes in a fixed order: the same bits on every machine.
+/// Sum in lanes of a fixed order, for the same bits on every machine.
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
@@ -398,7 +402,7 @@ fn padded(tail: &[f32]) -> [f32; LANES] {
     lanes
 }
 
-/// The same memory as unsigned bytes.
+/// View the same memory as unsigned bytes.
 fn bytes_of(signed: &mut [i8]) -> &mut [u8] {
     bytemuck::cast_slice_mut(signed)
 }

@@ -1,7 +1,9 @@
-//! Time of a distance by kernel, dimension and instruction set: `cargo bench -p tiercel-simd --bench kernels`.
+//! Time of a distance by kernel, dimension and instruction set: `cargo bench -p tiercel-simd
+//! --bench kernels`.
 //!
-//! Every kernel runs as an index runs it, inside a loop compiled for the instruction set, over 256 KiB of rows: they stay
-//! in the second-level cache, so that the kernel is measured and not the memory.
+//! Every kernel runs as in an index, inside a loop compiled for the instruction set, over 256 KiB
+//! of rows. These stay in the second-level cache, so that the kernel is measured rather than the
+//! memory.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(
@@ -20,7 +22,7 @@ const PASSES: usize = 7;
 const PASS: Duration = Duration::from_millis(5);
 
 type Kernel = (&'static str, fn(Level, usize) -> (usize, f64));
-/// Each gives the bytes of a row and the nanoseconds of a distance.
+/// Each returns the bytes of a row and the nanoseconds of a distance.
 const KERNELS: [Kernel; 9] = [
     ("dot f32", dot_f32),
     ("l2 f32", l2_f32),
@@ -33,7 +35,8 @@ const KERNELS: [Kernel; 9] = [
     ("tile f32", tile_f32),
 ];
 
-/// A function that measures one query against many rows: the types of both, values of a row, and the call of the kernel.
+/// Define a function that measures one query against many rows, from the types of both, the values
+/// of a row, and the call of the kernel.
 macro_rules! measured {
     ($name:ident, $Query:ty, $Row:ty, $width:expr, |$I:ident, $query:ident, $row:ident, $dim:ident| $call:expr) => {
         fn $name(level: Level, dim: usize) -> (usize, f64) {
@@ -45,7 +48,8 @@ macro_rules! measured {
                     let ($query, $dim) = (self.0.as_ptr(), self.2);
                     for row in self.1.chunks_exact($width(self.2)) {
                         let $row = row.as_ptr();
-                        // SAFETY: query and row have the lengths that the kernel reads; `Level::run` checked the rest.
+                        // SAFETY: query and row have the lengths that the kernel reads;
+                        // `Level::run` checked the rest.
                         black_box(unsafe { $call });
                     }
                 }
@@ -58,7 +62,7 @@ macro_rules! measured {
     };
 }
 
-/// Values of a row that holds one for each dimension.
+/// Values of a row with one value per dimension.
 const fn whole(dim: usize) -> usize {
     dim
 }
@@ -72,7 +76,7 @@ measured!(l2_u8i8, i8, u8, whole, |I, query, row, dim| I::l2_u8i8(row, query, di
 measured!(dot_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::dot_u4i8(row, query, dim));
 measured!(l2_u4i8, i8, u8, packed::bytes, |I, query, row, dim| I::l2_u4i8(row, query, dim));
 
-/// A panel of queries against a tile of rows at a time, as an exact scan compares a batch.
+/// Compare a panel of queries with a tile of rows at a time, as an exact scan compares a batch.
 fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
     struct Scan<'a>(&'a [f32], usize);
     impl Loop for Scan<'_> {
@@ -85,7 +89,8 @@ fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
             let tiles = self.0.chunks_exact(I::HIGH * dim);
             let pairs = tiles.len() * I::HIGH * I::WIDE;
             for rows in tiles {
-                // SAFETY: rows, queries and sums have these lengths, and `Level::run` checked the instruction set.
+                // SAFETY: rows, queries and sums have these lengths, and `Level::run` checked the
+                // instruction set.
                 unsafe { I::tile_f32::<false>(rows.as_ptr(), I::HIGH, queries.as_ptr(), dim, out.as_mut_ptr()) };
                 black_box(&out);
             }
@@ -100,7 +105,8 @@ fn tile_f32(level: Level, dim: usize) -> (usize, f64) {
     (dim * size_of::<f32>(), time / pairs as f64)
 }
 
-/// Time of one call, in the best of some passes: what else runs on the machine can only slow it.
+/// Time one call. The best of several passes counts, since other load on the machine can only slow
+/// it.
 fn nanoseconds(mut work: impl FnMut()) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..PASSES {
@@ -115,7 +121,7 @@ fn nanoseconds(mut work: impl FnMut()) -> f64 {
 }
 
 fn main() {
-    // `cargo test --all-targets` starts benchmarks, too, without this argument.
+    // `cargo test --all-targets` also starts benchmarks, without this argument.
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }

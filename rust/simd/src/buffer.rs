@@ -1,4 +1,4 @@
-//! Growable arrays aligned to cache lines, on huge pages where the system has them.
+//! Growable arrays aligned to cache lines, on huge pages if the system has them.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ops::{Deref, DerefMut};
@@ -7,16 +7,17 @@ use std::ptr::NonNull;
 /// A cache line.
 const LINE: usize = 64;
 
-/// A huge page. Arrays of several are aligned to it, so that each random access costs one entry of a small TLB less.
+/// A huge page. Arrays of several are aligned to it, so that each random access costs one entry
+/// less in a small TLB.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Plain values that may be made of any bytes, zeros among them.
+/// Plain values that may consist of any bytes, including zeros.
 ///
 /// # Safety
 ///
-/// Every bit pattern is a value, there is no padding, and nothing is to be dropped.
+/// Every bit pattern is a value, and the type has no padding and no destructor.
 pub unsafe trait Plain: Copy + Send + Sync + 'static {}
-// SAFETY: integers and floats are made of any bits.
+// SAFETY: any bits are a valid integer or float.
 unsafe impl Plain for i8 {}
 // SAFETY: as above.
 unsafe impl Plain for u8 {}
@@ -29,27 +30,27 @@ unsafe impl Plain for u64 {}
 // SAFETY: as above.
 unsafe impl Plain for f32 {}
 
-/// A growable array whose memory begins on a cache line (a huge page, when it is large).
+/// A growable array whose memory begins on a cache line (on a huge page, if it is large).
 ///
-/// Memory behind the length is not resident until it is used.
+/// Memory behind the length becomes resident only when it is used.
 pub struct Buffer<T: Plain> {
     data: NonNull<T>,
     len: usize,
     capacity: usize,
 }
 
-// SAFETY: a buffer owns plain values; it is as free to move and share as a `Vec` of them.
+// SAFETY: a buffer owns plain values and may be moved and shared like a `Vec` of them.
 unsafe impl<T: Plain> Send for Buffer<T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain> Sync for Buffer<T> {}
 
 impl<T: Plain> Buffer<T> {
-    /// An empty array; no memory is taken.
+    /// Make an empty array, without allocating.
     pub const fn new() -> Self {
         Self { data: NonNull::dangling(), len: 0, capacity: 0 }
     }
 
-    /// An array of `len` zeros.
+    /// Make an array of `len` zeros.
     pub fn zeroed(len: usize) -> Self {
         let mut buffer = Self::new();
         buffer.reallocate(len);
@@ -59,14 +60,14 @@ impl<T: Plain> Buffer<T> {
         buffer
     }
 
-    /// An empty array with room for `capacity` values.
+    /// Make an empty array with room for `capacity` values.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         let mut buffer = Self::new();
         buffer.reallocate(capacity);
         buffer
     }
 
-    /// Where the memory begins, what lies behind the length included.
+    /// Return the start of the memory, which includes the part behind the length.
     pub(crate) const fn start(&self) -> *mut T {
         self.data.as_ptr()
     }
@@ -84,14 +85,15 @@ impl<T: Plain> Buffer<T> {
         moved.len = self.len;
         if capacity > 0 {
             let layout = Self::layout(capacity);
-            // SAFETY: the layout is not empty: the capacity is above 0 and no plain type is empty.
+            // SAFETY: the layout is not empty, since the capacity is above 0 and no plain type is
+            // empty.
             let memory = unsafe { alloc(layout) };
-            // A panic, which callers may survive, where a `Vec` would end the process.
+            // Panic, which callers may survive, while a `Vec` would end the process.
             moved.data = NonNull::new(memory.cast()).unwrap_or_else(|| panic!("no memory for {} bytes", layout.size()));
-            // Only now: a buffer gives back what its capacity says, also when a panic drops it.
+            // Only now, since a buffer frees its capacity, even when a panic drops it.
             moved.capacity = capacity;
             advise_huge_pages(memory, layout);
-            // SAFETY: both hold at least `len` values and are apart.
+            // SAFETY: both hold at least `len` values and do not overlap.
             unsafe { std::ptr::copy_nonoverlapping(self.data.as_ptr(), moved.data.as_ptr(), self.len) };
         }
         std::mem::swap(self, &mut moved);
@@ -125,20 +127,22 @@ impl<T: Plain> Buffer<T> {
         self.len += values.len();
     }
 
-    /// The same memory as values of another type; bytes behind the last whole value are dropped.
+    /// Reinterpret the memory as values of another type, dropping bytes behind the last whole
+    /// value.
     pub fn cast<U: Plain>(self) -> Buffer<U> {
         let (from, to) = (size_of::<T>(), size_of::<U>());
         assert!((self.capacity * from).is_multiple_of(to), "memory of whole values");
         if self.capacity == 0 {
-            // What stands for the memory of no bytes is not aligned for larger values.
+            // The dangling pointer of an empty buffer is not aligned for larger values.
             return Buffer::new();
         }
         let this = std::mem::ManuallyDrop::new(self);
-        // Memory begins on a cache line, which suits every plain type, and any bytes are a plain value.
+        // Memory begins on a cache line, which is aligned for every plain type, and any bytes are a
+        // plain value.
         Buffer { data: this.data.cast(), len: this.len * from / to, capacity: this.capacity * from / to }
     }
 
-    /// Give back memory behind the length.
+    /// Free the memory behind the length.
     pub fn shrink(&mut self) {
         if self.capacity > self.len {
             self.reallocate(self.len);
@@ -151,11 +155,12 @@ impl<T: Plain> Buffer<T> {
     }
 }
 
-// Miri knows no such call.
+// Miri does not support this call.
 #[cfg(all(target_os = "linux", not(miri)))]
 fn advise_huge_pages(memory: *mut u8, layout: Layout) {
     if layout.align() == HUGE_PAGE {
-        // SAFETY: the range was just allocated and is ours; the call is advice and changes no content.
+        // SAFETY: the range was just allocated here; the call is only advice and changes no
+        // content.
         unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
     }
 }
@@ -166,7 +171,7 @@ const fn advise_huge_pages(_memory: *mut u8, _layout: Layout) {}
 impl<T: Plain> Drop for Buffer<T> {
     fn drop(&mut self) {
         if self.capacity > 0 {
-            // SAFETY: the memory was allocated with this layout and is given back once.
+            // SAFETY: the memory was allocated with this layout and is freed once.
             unsafe { dealloc(self.data.as_ptr().cast(), Self::layout(self.capacity)) };
         }
     }
@@ -196,7 +201,8 @@ impl<T: Plain> Deref for Buffer<T> {
 
 impl<T: Plain> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: `len` values behind the pointer are initialized, and the array is borrowed alone.
+        // SAFETY: `len` values behind the pointer are initialized, and the array is borrowed
+        // exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
     }
 }

@@ -1,7 +1,7 @@
 //! Growable arrays of rows, in chunks that clones share.
 //!
-//! A clone costs a pointer a chunk, and appending moves no row that a clone can see. So a writer can build the next version of an
-//! array beside the one that readers hold:
+//! A clone costs a pointer per chunk, and appending moves no row that a clone can see. A writer can
+//! therefore build the next version of an array beside the one that readers hold:
 //!
 //! ```text
 //! starts   [ *, *, * ]             one load finds a row: starts[row >> shift] + (row & mask) * width
@@ -15,36 +15,39 @@
 //!                                        len of a clone         claimed: the next append begins here, or copies
 //! ```
 //!
-//! Rows behind the length of a clone are written where they are to stay, by whoever claims them first: an append moves `claimed`
-//! from its own length on by compare-and-swap. If another clone has claimed those rows, the chunk is copied. A row that a clone can
-//! see changes only through [`Chunked::row_mut`], which copies a chunk that another clone holds.
+//! Rows behind the length of a clone are written in place by the first to claim them: an append
+//! advances `claimed` from its own length by compare-and-swap. If another clone has claimed those
+//! rows, the chunk is copied. A row that a clone can see changes only through [`Chunked::row_mut`],
+//! which copies a chunk that another clone holds.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::buffer::{Buffer, Plain};
 
-/// Bytes of a chunk of rows that are only appended: several huge pages.
+/// Bytes in a chunk of an array that only grows: several huge pages.
 const LARGE: usize = 8 << 20;
 
 /// Rows of one chunk, some of them written.
 struct Chunk<T: Plain> {
-    /// Memory for the rows. Its own length stays 0: each clone knows how many rows it may read.
+    /// Memory for the rows. Its own length stays 0, since each clone knows how many rows it may
+    /// read.
     memory: Buffer<T>,
-    /// Rows that have a writer. Those before a clone's length were written before the clone was made.
+    /// Number of rows with a writer. Those before a clone's length were written before the clone
+    /// was made.
     claimed: AtomicUsize,
 }
 
 impl<T: Plain> Chunk<T> {
-    /// A chunk with room for `rows` rows that begins with a copy of some.
+    /// Make a chunk with room for `rows` rows that begins with a copy of `from`.
     fn copied(rows: usize, width: usize, from: &[T]) -> Self {
         let memory = Buffer::with_capacity(rows * width);
-        // SAFETY: the memory is new, and it has room for what it begins with.
+        // SAFETY: the memory is new and has room for the copied rows.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), memory.start(), from.len()) };
         Self { memory, claimed: AtomicUsize::new(from.len() / width) }
     }
 
-    /// Rows that there is room for.
+    /// Return the number of rows that fit.
     const fn room(&self, width: usize) -> usize {
         self.memory.bytes() / (size_of::<T>() * width)
     }
@@ -55,20 +58,21 @@ pub struct Chunked<T: Plain> {
     width: usize,
     /// A full chunk holds `1 << shift` rows.
     shift: u32,
-    /// Rows.
+    /// Number of rows.
     len: usize,
     chunks: Vec<Arc<Chunk<T>>>,
-    /// Where each chunk begins.
+    /// The start of each chunk.
     starts: Vec<*const T>,
 }
 
-// SAFETY: an array shares its chunks with clones, and a chunk is as free to share as a `Vec`: what a clone reads was written before the
-// clone was made and changes no more, and what is written is claimed by one writer alone. `starts` points into `chunks`.
+// SAFETY: an array shares its chunks with clones, and a chunk may be shared like a `Vec`: the rows
+// that a clone reads were written before it was made and no longer change, and each row being
+// written is claimed by a single writer. `starts` points into `chunks`.
 unsafe impl<T: Plain> Send for Chunked<T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain> Sync for Chunked<T> {}
 
-/// How many rows of `bytes` bytes a chunk of about `chunk` bytes holds, as a power of two.
+/// Return the number of rows of `bytes` bytes in a chunk of about `chunk` bytes, as a power of two.
 #[inline(always)]
 const fn shift_for(bytes: usize, chunk: usize) -> u32 {
     let rows = chunk / bytes;
@@ -76,26 +80,28 @@ const fn shift_for(bytes: usize, chunk: usize) -> u32 {
 }
 
 impl<T: Plain> Chunked<T> {
-    /// No rows yet, of `width` values each, in large chunks. For arrays that grow at the end.
+    /// Make an array without rows, of `width` values each, in large chunks. For arrays that grow at
+    /// the end.
     pub const fn new(width: usize) -> Self {
         Self::with_chunk_bytes(width, LARGE)
     }
 
-    /// No rows yet, of `width` values each, in chunks of about so many bytes. Small ones suit arrays whose rows change: a change copies
-    /// a chunk that a clone shares.
+    /// Make an array without rows, of `width` values each, in chunks of about `chunk` bytes. Small
+    /// chunks suit arrays whose rows change, since a change copies a chunk that a clone shares.
     pub const fn with_chunk_bytes(width: usize, chunk: usize) -> Self {
         assert!(width > 0, "a row has values");
         let shift = shift_for(width * size_of::<T>(), chunk);
         Self { width, shift, len: 0, chunks: Vec::new(), starts: Vec::new() }
     }
 
-    /// The shift of an array made by [`Self::new`]: loops that know the width when they are compiled know this, too.
+    /// Return the shift of an array made by [`Self::new`]. A loop compiled for one width can use it
+    /// as a constant.
     #[inline(always)]
     pub const fn shift_of(width: usize) -> u32 {
         shift_for(width * size_of::<T>(), LARGE)
     }
 
-    /// The same with `more` rows of zeros behind the last.
+    /// Append `more` rows of zeros.
     #[must_use]
     pub fn with_zeros(mut self, more: usize) -> Self {
         let mut left = more;
@@ -109,13 +115,13 @@ impl<T: Plain> Chunked<T> {
         self
     }
 
-    /// Values of a row.
+    /// Number of values in a row.
     #[inline(always)]
     pub const fn width(&self) -> usize {
         self.width
     }
 
-    /// Rows.
+    /// Number of rows.
     #[inline(always)]
     pub const fn len(&self) -> usize {
         self.len
@@ -126,12 +132,13 @@ impl<T: Plain> Chunked<T> {
         self.len == 0
     }
 
-    /// Rows of a full chunk.
+    /// Number of rows in a full chunk.
     const fn chunk_rows(&self) -> usize {
         1 << self.shift
     }
 
-    /// Where a row begins, to ask for its memory; it means nothing if the row is behind every chunk.
+    /// Return where a row begins, for a prefetch; the address is meaningless if the row is behind
+    /// every chunk.
     #[inline(always)]
     pub fn address(&self, row: usize, width: usize, shift: u32) -> *const T {
         debug_assert!(width == self.width && shift == self.shift);
@@ -139,7 +146,7 @@ impl<T: Plain> Chunked<T> {
         start.wrapping_add((row & ((1 << shift) - 1)) * width)
     }
 
-    /// Where a row begins, by a width and a shift that the caller knows.
+    /// Return where a row begins, by a width and a shift that the caller knows.
     ///
     /// # Safety
     ///
@@ -147,7 +154,7 @@ impl<T: Plain> Chunked<T> {
     #[inline(always)]
     pub unsafe fn address_unchecked(&self, row: usize, width: usize, shift: u32) -> *const T {
         debug_assert!(row < self.len && width == self.width && shift == self.shift);
-        // SAFETY: every row below the length is in a chunk, and its chunk holds it whole.
+        // SAFETY: every row below the length lies completely in one chunk.
         unsafe { self.starts.get_unchecked(row >> shift).add((row & ((1 << shift) - 1)) * width) }
     }
 
@@ -157,77 +164,85 @@ impl<T: Plain> Chunked<T> {
         self.shift
     }
 
-    /// The values of a row.
+    /// Return the values of a row.
     #[inline(always)]
     pub fn row(&self, row: usize) -> &[T] {
         assert!(row < self.len, "row {row} of {}", self.len);
-        // SAFETY: the row is below the length, so its values are written and change no more while this is borrowed.
+        // SAFETY: the row is below the length, so its values are written and do not change while
+        // this is borrowed.
         unsafe { std::slice::from_raw_parts(self.address_unchecked(row, self.width, self.shift), self.width) }
     }
 
-    /// The values of rows that follow each other in one chunk: from row `first` up to `last` or to the end of the chunk.
+    /// Return the values of consecutive rows of one chunk: from row `first` up to `last` or to the
+    /// end of the chunk.
     #[inline(always)]
     pub fn run(&self, first: usize, last: usize) -> &[T] {
         assert!(first < last && last <= self.len, "rows {first} to {last} of {}", self.len);
         let end = last.min((first >> self.shift).wrapping_add(1) << self.shift);
-        // SAFETY: these rows are below the length, and one chunk holds them in a row.
+        // SAFETY: these rows are below the length and lie side by side in one chunk.
         unsafe {
             let start = self.address_unchecked(first, self.width, self.shift);
             std::slice::from_raw_parts(start, (end - first) * self.width)
         }
     }
 
-    /// All values in order, chunk by chunk.
+    /// Iterate over all values in order, chunk by chunk.
     pub fn runs(&self) -> impl Iterator<Item = &[T]> {
         (0..self.len).step_by(self.chunk_rows()).map(|first| self.run(first, self.len))
     }
 
-    /// The values of a row, to be changed. A chunk that a clone shares is copied first.
+    /// Return the values of a row for changes. A chunk that a clone shares is copied first.
     pub fn row_mut(&mut self, row: usize) -> &mut [T] {
         assert!(row < self.len, "row {row} of {}", self.len);
         let start = self.own(row >> self.shift).wrapping_add((row & (self.chunk_rows() - 1)) * self.width);
-        // SAFETY: the row is below the length; its chunk is this array's alone, which is borrowed alone.
+        // SAFETY: the row is below the length; its chunk belongs only to this array, which is
+        // borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(start, self.width) }
     }
 
-    /// Values to be changed, chunk by chunk, each with the number of its first row. Chunks that a clone shares are copied.
+    /// Iterate over all values for changes, chunk by chunk, each with the number of its first row.
+    /// Chunks that a clone shares are copied.
     pub fn runs_mut(&mut self) -> impl Iterator<Item = (usize, &mut [T])> {
         let (shift, width, len) = (self.shift, self.width, self.len);
         let starts: Vec<*mut T> = (0..self.chunks.len()).map(|chunk| self.own(chunk)).collect();
         starts.into_iter().enumerate().map(move |(chunk, start)| {
             let first = chunk << shift;
             let rows = (len - first).min(1 << shift);
-            // SAFETY: these rows are below the length, their chunk is this array's alone, which stays borrowed alone for as long as the
-            // slices live, and no two of them overlap.
+            // SAFETY: these rows are below the length, their chunk belongs only to this array,
+            // which stays borrowed exclusively as long as the slices live, and no two slices
+            // overlap.
             (first, unsafe { std::slice::from_raw_parts_mut(start, rows * width) })
         })
     }
 
-    /// Append rows, whole ones. Without memory this panics; the rows before stay.
+    /// Append whole rows. This panics without memory; earlier rows stay.
     pub fn extend_from_slice(&mut self, values: &[T]) {
         assert!(values.len().is_multiple_of(self.width), "whole rows");
         let mut rest = values;
         while !rest.is_empty() {
             let (start, rows) = self.claim(rest.len() / self.width);
             let (some, others) = rest.split_at(rows * self.width);
-            // SAFETY: the rows from `start` on are claimed: nobody reads them before they are part of a length, or writes them.
+            // SAFETY: the rows from `start` on are claimed: nobody else writes them, or reads them
+            // before they are part of a length.
             unsafe { std::ptr::copy_nonoverlapping(some.as_ptr(), start, some.len()) };
             self.len += rows;
             rest = others;
         }
     }
 
-    /// Claim up to `wanted` rows behind the length; returns where they begin, and how many they are: at least one.
+    /// Claim up to `wanted` rows behind the length. Return where they begin, and their number, at
+    /// least one.
     fn claim(&mut self, wanted: usize) -> (*mut T, usize) {
         let (at, used) = (self.len >> self.shift, self.len & (self.chunk_rows() - 1));
         let wanted = wanted.min(self.chunk_rows() - used);
         if let Some(chunk) = self.chunks.get_mut(at) {
             if let Some(alone) = Arc::get_mut(chunk) {
-                // Whoever claimed more is gone.
+                // Any clone that claimed more is gone.
                 *alone.claimed.get_mut() = used;
             }
             let rows = wanted.min(chunk.room(self.width).saturating_sub(used));
-            // What another clone wrote behind its length is not read, so there is nothing to acquire.
+            // Rows that another clone wrote behind this length are not read, so there is nothing to
+            // acquire.
             let claim = || chunk.claimed.compare_exchange(used, used + rows, Ordering::Relaxed, Ordering::Relaxed);
             if rows > 0 && claim().is_ok() {
                 return (chunk.memory.start().wrapping_add(used * self.width), rows);
@@ -241,8 +256,9 @@ impl<T: Plain> Chunked<T> {
         (start, wanted)
     }
 
-    /// Rows to make room for in a chunk that needs some: the first grows by half, so that a small array stays small; memory of the
-    /// others is not resident until it is used.
+    /// Return the rows to make room for in a chunk that needs some. The first chunk grows by half,
+    /// so that a small array stays small; memory of the others becomes resident only when it is
+    /// used.
     fn room_for(&self, at: usize, needed: usize) -> usize {
         if at > 0 {
             return self.chunk_rows();
@@ -251,13 +267,14 @@ impl<T: Plain> Chunked<T> {
         needed.max(had + had / 2).min(self.chunk_rows())
     }
 
-    /// The values of a chunk that are below the length.
+    /// Return the values of a chunk that are below the length.
     fn written(&self, at: usize) -> &[T] {
         let first = at << self.shift;
         if first < self.len { self.run(first, self.len) } else { &[] }
     }
 
-    /// Where a chunk begins that is this array's alone: a copy of it, if it is shared.
+    /// Return the start of a chunk that belongs only to this array, after copying it if it is
+    /// shared.
     fn own(&mut self, at: usize) -> *mut T {
         if Arc::get_mut(&mut self.chunks[at]).is_none() {
             let chunk = Chunk::copied(self.chunks[at].room(self.width), self.width, self.written(at));
@@ -266,7 +283,7 @@ impl<T: Plain> Chunked<T> {
         self.chunks[at].memory.start()
     }
 
-    /// Put a chunk in place of another, or behind the last.
+    /// Replace a chunk, or append one.
     fn put(&mut self, at: usize, chunk: Chunk<T>) {
         let start = chunk.memory.start().cast_const();
         let chunk = Arc::new(chunk);
@@ -278,7 +295,7 @@ impl<T: Plain> Chunked<T> {
         }
     }
 
-    /// Give back memory behind the length, of the last chunk. Where a clone shares that, it is copied.
+    /// Free the memory of the last chunk behind the length. The chunk is copied.
     pub fn shrink(&mut self) {
         let Some(at) = self.chunks.len().checked_sub(1) else { return };
         let rows = self.len - (at << self.shift);
@@ -290,8 +307,8 @@ impl<T: Plain> Chunked<T> {
         self.starts.shrink_to_fit();
     }
 
-    /// Memory taken by rows, in bytes, that of chunks shared with clones among it. Behind the last row of a later chunk memory is not
-    /// resident.
+    /// Memory taken by rows, in bytes, including chunks shared with clones. Memory behind the last
+    /// row of a later chunk is not resident and does not count.
     pub fn bytes(&self) -> usize {
         let first = self.chunks.first().map_or(0, |chunk| chunk.memory.bytes());
         let later = self.len.saturating_sub(self.chunk_rows());
@@ -317,7 +334,7 @@ mod tests {
 
     use super::*;
 
-    /// Chunks of two rows of three values.
+    /// An array with chunks of two rows of three values.
     fn small() -> Chunked<u32> {
         Chunked::with_chunk_bytes(3, 31)
     }
@@ -344,7 +361,8 @@ mod tests {
 
     #[test]
     fn clones_grow_apart_and_change_apart() {
-        // Arrays, and what each must hold; a step appends to one, changes a row of one, or clones or drops one.
+        // Arrays, and the values that each must hold; a step appends to one, changes a row, or
+        // clones, drops or shrinks one.
         let mut arrays = vec![(small(), Vec::<u32>::new())];
         let mut random = 1u32;
         let mut next = |below: usize| {

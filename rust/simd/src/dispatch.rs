@@ -1,4 +1,4 @@
-//! How a loop is compiled for each instruction set, and how one of them is chosen.
+//! Compile a loop for each instruction set, and choose one of them.
 
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{Avx2, Avx512};
@@ -9,10 +9,10 @@ impl Level {
     ///
     /// # Panics
     ///
-    /// When the machine does not have it.
+    /// If the machine lacks it.
     #[inline]
     pub fn run<L: Loop>(self, work: L) -> L::Output {
-        // The standard library caches detection, so this costs a load and a test, once a loop.
+        // The standard library caches detection, so this costs a load and a test per loop.
         assert!(self.is_available(), "instruction set {} is not available", self.name());
         match self {
             Self::Scalar => work.run::<Portable>(),
@@ -35,7 +35,7 @@ fn run_avx2<L: Loop>(work: L) -> L::Output {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[cfg_attr(without_avx512, expect(dead_code, reason = "compiled for nothing, so that it can be"))]
+#[cfg_attr(without_avx512, expect(dead_code, reason = "never called, but still checked by the compiler"))]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx512<L: Loop>(work: L) -> L::Output {
     work.run::<Avx512>()

@@ -1,34 +1,36 @@
 //! The kernels by name, and loops over them.
 //!
-//! A loop that calls kernels is a type that implements [`Loop`]. [`Level::run`] compiles it once an instruction set, with
-//! that set enabled for the whole loop, and picks one at run time: kernels inline into the loop, and the choice is made
-//! once a loop and never once a distance.
+//! A loop that calls kernels is a type that implements [`Loop`]. [`Level::run`] compiles it once
+//! per instruction set, with that set enabled for the whole loop, and chooses one at run time.
+//! Kernels are inlined into the loop, and the choice is made once per loop rather than once per
+//! distance.
 //!
-//! Inside a loop, and inside a kernel, neither a kernel nor an instruction of the set stands in a closure or in a function
-//! that is not `#[inline(always)]`: one that the compiler does not inline is compiled without the instruction set, and then
-//! each of its instructions is a call.
+//! In loops and kernels, calls of kernels and instructions of the set never occur in a closure or
+//! in a function that is not `#[inline(always)]`: a function that is not inlined is compiled
+//! without the instruction set, which turns each instruction into a call.
 
 use crate::Level;
 
 pub(crate) mod sealed {
-    /// Only the types of this crate are instruction sets: nobody outside can name this bound.
+    /// A bound that nobody outside can name, so that only types of this crate are instruction sets.
     pub trait Sealed {}
 }
 
 /// Distance kernels of one instruction set.
 ///
-/// It is sealed and the types are private, so a type that implements it is met in one place: inside a loop that [`Level::run`]
-/// runs, which made sure that the machine has the instruction set. Therefore [`Loop::run`] is safe.
+/// The trait is sealed and the types are private, so a type that implements it occurs only inside a
+/// loop run by [`Level::run`], which checks that the machine has the instruction set. Therefore
+/// [`Loop::run`] is safe.
 ///
-/// Any length and any alignment. Integer kernels give the same integer on every instruction set; float kernels agree with
-/// [`crate::reference`] within [`crate::tolerance`].
+/// Kernels take any length and any alignment. Integer kernels return the same integer on every
+/// instruction set; float kernels agree with [`crate::reference`] within [`crate::tolerance`].
 ///
 /// # Safety
 ///
-/// Every method requires that the machine has the instruction set, which a loop may assume, and that the pointers are valid for
-/// reads of the lengths that the method documents.
+/// Every method requires that the machine has the instruction set, which a loop may assume, and
+/// that the pointers are valid for reads of the lengths that the method documents.
 pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
-    /// Which one it is.
+    /// The instruction set.
     const LEVEL: Level;
 
     /// Sum of `a[i] * b[i]`; both of length `n`.
@@ -67,33 +69,36 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// As for the trait.
     unsafe fn l2_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32;
 
-    /// Sum of `codes[i] * query[i]` over `n` 4-bit codes packed as [`crate::packed`] says, at most [`crate::MAX_CODES`].
+    /// Sum of `codes[i] * query[i]` over `n` 4-bit codes, packed as in [`crate::packed`]; at most
+    /// [`crate::MAX_CODES`].
     ///
     /// # Safety
     /// As for the trait; `codes` has [`crate::packed::bytes`]`(n)` bytes.
     unsafe fn dot_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32;
 
-    /// Sum of `(8 * codes[i] - 60 - query[i])^2` over `n` 4-bit codes packed as [`crate::packed`] says, at most
-    /// [`crate::MAX_CODES`].
+    /// Sum of `(8 * codes[i] - 60 - query[i])^2` over `n` 4-bit codes, packed as in
+    /// [`crate::packed`]; at most [`crate::MAX_CODES`].
     ///
     /// # Safety
     /// As for the trait; `codes` has [`crate::packed::bytes`]`(n)` bytes.
     unsafe fn l2_u4i8(codes: *const u8, query: *const i8, n: usize) -> i32;
 
-    /// Most rows of a tile.
+    /// Most rows in a tile.
     const HIGH: usize;
 
-    /// Queries of a tile.
+    /// Queries in a tile.
     const WIDE: usize;
 
-    /// Sums of products (or, with `L2`, of squared differences) of `count` rows with `WIDE` queries, all of length `n`:
-    /// `out[r * WIDE + q]`. `rows` holds them one after the other; `queries` the first value of each, then the second.
+    /// Write the sums of products (or, with `L2`, of squared differences) of `count` rows with
+    /// `WIDE` queries, all of length `n`, to `out[r * WIDE + q]`. `rows` holds one row after the
+    /// other; `queries` holds the first value of each query, then the second.
     ///
     /// # Safety
-    /// As for the trait; `count` is at most `HIGH`, and `out` is valid for writes of `count * WIDE` values.
+    /// As for the trait; `count` is at most `HIGH`, and `out` is valid for writes of `count * WIDE`
+    /// values.
     unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32);
 
-    /// Ask for the cache line at `address`. Any address is allowed: a prefetch never faults.
+    /// Prefetch the cache line at `address`. Any address is allowed, since a prefetch never faults.
     #[inline(always)]
     fn prefetch(address: *const u8) {
         #[cfg(target_arch = "x86_64")]
@@ -106,11 +111,12 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     }
 }
 
-/// A loop over kernels, to be compiled for each instruction set.
+/// A loop over kernels, compiled for each instruction set.
 pub trait Loop {
-    /// What the loop gives.
+    /// The result of the loop.
     type Output;
 
-    /// The loop. Mark it `#[inline(always)]`, so that it is compiled inside the function that enables the instruction set.
+    /// Run the loop. Mark it `#[inline(always)]`, so that it is compiled inside the function that
+    /// enables the instruction set.
     fn run<I: Isa>(self) -> Self::Output;
 }

@@ -1,6 +1,7 @@
-//! One distance a call, lengths checked. Loops over many distances use [`Loop`] instead.
+//! Compute one distance per call, with checked lengths. Loops over many distances use [`Loop`]
+//! instead.
 //!
-//! Every function panics when the lengths do not match or the machine lacks the instruction set.
+//! Every function panics if the lengths do not match or the machine lacks the instruction set.
 
 use crate::{Isa, Level, Loop, MAX_CODES, packed};
 
@@ -13,7 +14,8 @@ macro_rules! kernel {
                 type Output = $R;
                 #[inline(always)]
                 fn run<I: Isa>(self) -> $R {
-                    // SAFETY: the lengths were checked below, and the instruction set by `Level::run`.
+                    // SAFETY: the lengths were checked below, and the instruction set by
+                    // `Level::run`.
                     unsafe { I::$name(self.0.as_ptr(), self.1.as_ptr(), self.1.len()) }
                 }
             }

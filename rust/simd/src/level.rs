@@ -1,4 +1,4 @@
-//! Instruction sets: which the machine has, and which one is in use.
+//! Instruction sets: those that the machine has, and the one in use.
 
 use std::env;
 
@@ -21,15 +21,15 @@ pub enum Level {
 /// An instruction set that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LevelError {
-    /// No such instruction set.
+    /// The instruction set is unknown.
     #[error("{VARIABLE}: expected scalar, avx2 or avx512, got '{0}'")]
     Unknown(String),
-    /// This machine does not have it.
+    /// This machine lacks the instruction set.
     #[error("{VARIABLE}: expected an instruction set of this machine ({available}), got {got}")]
     Unavailable {
-        /// The instruction set asked for.
+        /// The requested instruction set.
         got: &'static str,
-        /// Names of those the machine has.
+        /// Names of those that the machine has.
         available: String,
     },
 }
@@ -38,7 +38,7 @@ impl Level {
     /// All instruction sets, weakest first.
     pub const ALL: [Self; 3] = [Self::Scalar, Self::Avx2, Self::Avx512];
 
-    /// The name that `TIERCEL_SIMD` knows it by.
+    /// Return the name that `TIERCEL_SIMD` takes.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
@@ -47,7 +47,7 @@ impl Level {
         }
     }
 
-    /// Whether this machine and this build have it.
+    /// Whether this machine and this build have the instruction set.
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
@@ -75,16 +75,16 @@ impl Level {
         }
     }
 
-    /// Those that this machine has, weakest first.
+    /// List the instruction sets of this machine, weakest first.
     pub fn available() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|level| level.is_available())
     }
 
-    /// The best that this machine has, or the one that `TIERCEL_SIMD` names.
+    /// Return the best that this machine has, or the one that `TIERCEL_SIMD` names.
     pub fn active() -> Result<Self, LevelError> {
         let available: Vec<Self> = Self::available().collect();
         match env::var_os(VARIABLE) {
-            // A name that is not UTF-8 is unknown, never ignored.
+            // A name that is not UTF-8 is an error, never ignored.
             Some(name) if !name.is_empty() => Self::named(&name.to_string_lossy(), &available),
             _ => Ok(available.last().copied().unwrap_or(Self::Scalar)),
         }

@@ -1,7 +1,8 @@
 //! Distance kernels: a scalar reference, portable code, AVX2 and AVX-512, chosen at run time.
 //!
-//! Code that computes many distances implements [`Loop`] and runs through [`Level::run`], so that its whole loop is compiled
-//! for the instruction set. The safe functions of [`kernels`] compute one distance each.
+//! Code for many distances implements [`Loop`] and runs through [`Level::run`], so that the whole
+//! loop is compiled for the instruction set. The safe functions of [`kernels`] compute one distance
+//! each.
 
 #![expect(
     clippy::inline_always,
@@ -24,13 +25,16 @@ pub use chunked::Chunked;
 pub use isa::{Isa, Loop};
 pub use level::{Level, LevelError};
 
-/// Most codes that the squared distance of an integer kernel can sum without overflow: each term is at most 255 squared.
+/// Most codes that the squared distance of an integer kernel can sum without overflow: each term is
+/// at most 255 squared.
 pub const MAX_CODES: usize = i32::MAX as usize / (255 * 255);
 
-/// Largest error of a float kernel over `n` terms whose absolute values sum to `magnitude`, against [`mod@reference`].
+/// Return the largest error, against [`mod@reference`], of a float kernel over `n` terms whose
+/// absolute values sum to `magnitude`.
 ///
-/// A sum of `n` rounded terms is off by at most about `n` half units in the last place of the sum of their absolute values
-/// (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 4.2); lanes make it far less.
+/// A sum of `n` rounded terms is off by at most about `n` half units in the last place of the sum
+/// of their absolute values (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section
+/// 4.2). Lanes make the error far smaller.
 pub fn tolerance(n: usize, magnitude: f64) -> f64 {
     (n as f64 + 2.0) * f64::from(f32::EPSILON) / 2.0 * magnitude + f64::from(f32::MIN_POSITIVE)
 }

@@ -1,4 +1,4 @@
-//! The plainest form of each kernel: what the others are tested against.
+//! The plainest form of each kernel, against which the others are tested.
 
 use half::f16;
 
@@ -14,7 +14,7 @@ pub fn l2_f32(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
 }
 
-/// Half precision values as single precision.
+/// Convert half precision to single precision.
 pub fn widen(values: &[u16]) -> Vec<f32> {
     values.iter().map(|bits| f16::from_bits(*bits).to_f32()).collect()
 }

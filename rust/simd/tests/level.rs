@@ -1,4 +1,4 @@
-//! The instruction sets: none that the machine has is missed, and `TIERCEL_SIMD` forces one or is an error.
+//! All instruction sets of the machine are found, and `TIERCEL_SIMD` forces one or is an error.
 
 use std::env;
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ mod machine;
 
 const VARIABLE: &str = "TIERCEL_SIMD";
 
-/// Tells a child process what [`active_in_a_child`] must find.
+/// The variable with the result that [`active_in_a_child`] must find in a child process.
 const EXPECTED: &str = "TIERCEL_TEST_EXPECTED";
 
 fn active() -> String {
@@ -20,7 +20,7 @@ fn active() -> String {
     }
 }
 
-/// The other half of [`assert_active`]; alone, it has nothing to check.
+/// The other half of [`assert_active`]. On its own it checks nothing.
 #[test]
 fn active_in_a_child() {
     if let Ok(expected) = env::var(EXPECTED) {
@@ -28,7 +28,8 @@ fn active_in_a_child() {
     }
 }
 
-/// Assert what is active under a value of `TIERCEL_SIMD`, in a process of its own: an environment is for a whole process.
+/// Assert the active instruction set for a value of `TIERCEL_SIMD`, in a child process, since a
+/// process has only one environment.
 fn assert_active(forced: Option<&OsStr>, expected: &str) {
     let mut child = Command::new(env::current_exe().expect("the path of this test"));
     child.args(["--exact", "active_in_a_child"]).env(EXPECTED, expected).env_remove(VARIABLE);
@@ -75,7 +76,8 @@ fn a_name_that_is_not_text_is_an_error() {
     assert_active(Some(OsStr::from_bytes(b"avx2\xff")), &expected);
 }
 
-/// Checks something only where the machine lacks an instruction set; the unit tests of `Level` check the error everywhere.
+/// This checks something only if the machine lacks an instruction set; the unit tests of `Level`
+/// check the error everywhere.
 #[test]
 fn an_instruction_set_that_the_machine_lacks_is_an_error() {
     let has = machine::levels();

@@ -1,8 +1,9 @@
-//! Time to build a text index of `WordNet` and to search it: `cargo bench -p tiercel-text --bench bm25`.
+//! Time to build a text index of `WordNet` and to search it: `cargo bench -p tiercel-text --bench
+//! bm25`.
 //!
-//! The documents are 117,659 glosses, the queries 12,000 example sentences of them, each of which says the one document
-//! that is relevant. One thread, ten hits a query, the quietest of five passes. The data lies beside the checkout;
-//! without it there is nothing to measure.
+//! The documents are 117,659 glosses, the queries 12,000 of their example sentences, each with one
+//! relevant document. One thread, ten hits per query, the fastest of five passes. The data lies in
+//! `shared/` beside the checkout; without it there is nothing to measure.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
@@ -42,7 +43,7 @@ fn main() {
     measure("default, one by one", Tokenizer::default(), &documents, &queries, 1);
 }
 
-/// Two strings of each line of a compressed file of JSON lines.
+/// Read two strings of each line in a compressed file of JSON lines.
 fn pairs(path: &Path, first: &str, second: &str) -> Vec<(String, String)> {
     let lines = BufReader::new(GzDecoder::new(File::open(path).expect("the file is there"))).lines();
     let values = lines.map(|line| serde_json::from_str::<Value>(&line.expect("the file is text")).expect("it is JSON"));
@@ -50,7 +51,7 @@ fn pairs(path: &Path, first: &str, second: &str) -> Vec<(String, String)> {
     values.map(|value| (string(&value, first), string(&value, second))).collect()
 }
 
-/// Build an index in batches as an engine would, search it, and print a line.
+/// Build an index in batches, as an engine would, search it, and print a line.
 fn measure(
     name: &str,
     tokenizer: Tokenizer,
@@ -90,7 +91,7 @@ fn measure(
     );
 }
 
-/// The microseconds of each query, and how many found what is relevant.
+/// Return the microseconds of each query, and how many queries found the relevant document.
 fn search(
     index: &TextIndex,
     tokenizer: Tokenizer,

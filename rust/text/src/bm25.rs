@@ -1,18 +1,19 @@
-//! The score of BM25, and bounds of it.
+//! The BM25 score, and its bounds.
 
-/// How soon further occurrences of a term stop to count.
+/// How soon further occurrences of a term stop counting.
 pub const K1: f32 = 1.2;
 /// How much the length of a document counts.
 pub const B: f32 = 0.75;
 
-/// The weight of a term in `df` of `documents`: `ln(1 + (N - df + 0.5) / (df + 0.5))`, the formula of Lucene.
+/// Return the weight of a term in `df` of `documents`: `ln(1 + (N - df + 0.5) / (df + 0.5))`, the
+/// formula of Lucene.
 pub(crate) fn idf(documents: u64, df: u64) -> f32 {
     let (n, df) = (documents as f64, df as f64);
     ((n - df + 0.5) / (df + 0.5)).ln_1p() as f32
 }
 
-/// What the score of a document depends on besides the document: `k1 (1 - b + b length / average)` as `fixed + slope
-/// length`.
+/// The part of the score that depends on the average length: `k1 (1 - b + b length / average)` as
+/// `fixed + slope length`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Saturation {
     fixed: f32,
@@ -24,7 +25,8 @@ impl Saturation {
         Self { fixed: K1 * (1.0 - B), slope: (f64::from(K1 * B) / average_length) as f32 }
     }
 
-    /// How much of its weight a term gives a document of `length` tokens that has it `tf` times.
+    /// Return the share of its weight that a term adds to a document of `length` tokens with `tf`
+    /// occurrences.
     #[inline]
     pub(crate) fn part(self, tf: u32, length: u32) -> f32 {
         let tf = tf as f32;
@@ -35,13 +37,14 @@ impl Saturation {
 /// Pairs kept for a bound.
 const PAIRS: usize = 3;
 
-/// Bounds what a list of postings can score under any statistics: pairs (tf, length), so that each posting has at most
-/// the tf and at least the length of one of them. A pair of zeros bounds nothing.
+/// A bound of the scores in a list of postings under any statistics: pairs (tf, length) such that
+/// each posting has at most the tf and at least the length of one pair. A pair of zeros bounds
+/// nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bound(pub(crate) [(u32, u32); PAIRS]);
 
 impl Bound {
-    /// The bound of these postings, whose pairs end in another order.
+    /// Compute the bound of postings. Their order changes.
     pub(crate) fn of(postings: &mut [(u32, u32)]) -> Self {
         postings.sort_unstable_by_key(|(tf, length)| (std::cmp::Reverse(*tf), *length));
         let mut pairs = [(0, 0); PAIRS];
@@ -54,14 +57,14 @@ impl Bound {
                 pairs[kept] = (tf, length);
                 kept += 1;
             } else {
-                // The last one stands for all that follow: it has the highest tf of them.
+                // The last pair covers all that follow, since it has the highest tf of them.
                 pairs[kept - 1].1 = length;
             }
         }
         Self(pairs)
     }
 
-    /// The most of a term's weight that a posting gets.
+    /// Return the largest share of a term's weight that a posting gets.
     #[inline]
     pub(crate) fn part(&self, saturation: Saturation) -> f32 {
         self.0.iter().map(|(tf, length)| saturation.part(*tf, *length)).fold(0.0, f32::max)

@@ -1,30 +1,30 @@
-//! What can go wrong.
+//! The errors of text search.
 
 use thiserror::Error;
 
-/// Why a segment was not built or taken in.
+/// Why a segment was not built or added.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum BuildError {
-    /// The rows of documents must rise, within a segment and from one to the next.
-    #[error("rows: expected them to rise, got {got} after {last}")]
+    /// The rows of documents must increase, within a segment and from one segment to the next.
+    #[error("rows: expected increasing rows, got {got} after {last}")]
     Order {
-        /// The row before.
+        /// The previous row.
         last: u32,
         /// The row that is not larger.
         got: u32,
     },
-    /// There is more text than a segment holds.
+    /// The text is larger than a segment can hold.
     #[error("documents: expected at most {limit} bytes of text in a segment, got more")]
     TooLarge {
-        /// How many there may be.
+        /// The largest number of bytes.
         limit: usize,
     },
 }
 
-/// Why bytes are no segment.
+/// Why bytes are not a segment.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// They were written by another version, or are something else.
+    /// The bytes were written by another version, or are something else.
     #[error("text segment: expected format {expected}, got {got}")]
     Format {
         /// The format that can be read.
@@ -32,27 +32,27 @@ pub enum DecodeError {
         /// The number found in its place.
         got: u32,
     },
-    /// They end too soon, go on too long, or contradict themselves.
+    /// The bytes are too few or too many, or contradict themselves.
     #[error("text segment: {what} is damaged")]
     Damaged {
-        /// The part that is.
+        /// The damaged part.
         what: &'static str,
     },
 }
 
-/// Why a text is no query.
+/// Why a text is not a query.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum QueryError {
     /// More phrases than a query may have.
     #[error("text: expected at most {limit} different phrases in a query, got more")]
     TooManyPhrases {
-        /// The most there may be.
+        /// The largest number allowed.
         limit: usize,
     },
     /// More words in phrases and behind signs than a query may have.
     #[error("text: expected at most {limit} words in phrases and behind signs in a query, got more")]
     TooManyWords {
-        /// The most there may be.
+        /// The largest number allowed.
         limit: usize,
     },
 }

@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use crate::analysis::tokenizer::MAX_WORD_BYTES;
 use crate::analysis::words::for_each_unicode_word;
 
-/// Characters of the parts of words.
+/// Number of characters in the parts of words.
 const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
 
-/// Turns texts into unit vectors by the words in them and the parts of those words. It is lexical: texts are near if they
-/// share words or parts of words, whatever they mean.
+/// Turns texts into unit vectors by their words and the parts of those. It is lexical: texts are
+/// near if they share words or parts of words, regardless of meaning.
 ///
-/// Each word in lower case, and each of its runs of 3 to 5 characters with a mark at either end of the word, is hashed to
-/// one of the dimensions and to a sign. A word weighs as much as all its runs together, and one that stands in a text n
-/// times the square root of n. The same seed gives the same vector on every machine and in every version.
+/// Each word in lower case, and each run of 3 to 5 characters of the word with a mark at either
+/// end, is hashed to a dimension and a sign. A word weighs as much as all its runs together; one
+/// that occurs n times weighs the square root of n. The same seed always makes the same vector, on
+/// every machine and in every version.
 ///
-/// Opposite signs may cancel, so two texts of no common word are only nearly orthogonal: the more dimensions, the more
-/// nearly.
+/// Opposite signs may cancel, so that two texts without a common word are only nearly orthogonal;
+/// more dimensions bring them closer to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashingEmbedder {
     dim: usize,
@@ -24,18 +25,18 @@ pub struct HashingEmbedder {
 }
 
 impl HashingEmbedder {
-    /// Vectors of `dim` values, at least one.
+    /// Make an embedder for vectors of `dim` values, at least one.
     pub const fn new(dim: usize, seed: u64) -> Self {
         Self { dim: if dim == 0 { 1 } else { dim }, seed }
     }
 
-    /// Values of a vector.
+    /// Return the number of values in a vector.
     pub const fn dim(&self) -> usize {
         self.dim
     }
 
-    /// The vector of `text`, of unit length. A text without words has one, too, the same for all of them; it is near no
-    /// other but by chance.
+    /// Return the vector of `text`, of unit length. All texts without words share one vector, which
+    /// is near others only by chance.
     pub fn embed(&self, text: &str) -> Vec<f32> {
         let mut vector = vec![0.0_f64; self.dim];
         for (word, count) in counted_words(text) {
@@ -43,7 +44,7 @@ impl HashingEmbedder {
         }
         let norm = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
         if norm == 0.0 {
-            // No words, or such as cancel.
+            // The text has no words, or its words cancel.
             let mut vector = vec![0.0; self.dim];
             vector[self.bucket(&[]).0] = 1.0;
             return vector;
@@ -57,7 +58,7 @@ impl HashingEmbedder {
         self.add_one(vector, marked.as_bytes(), weight);
         let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();
         let characters = starts.len() - 1;
-        // The word itself was added; a part of all its characters would add it again.
+        // A part with all characters would add the word a second time.
         let lengths = || PARTS.filter(|length| *length < characters);
         let parts: usize = lengths().map(|length| characters - length + 1).sum();
         for length in lengths() {
@@ -72,7 +73,7 @@ impl HashingEmbedder {
         vector[at] += if negative { -weight } else { weight };
     }
 
-    /// The dimension of a feature, and whether it counts negatively.
+    /// Return the dimension of a feature, and whether it counts negatively.
     fn bucket(&self, feature: &[u8]) -> (usize, bool) {
         let hash = hash(feature, self.seed);
         // The high bits choose the dimension, the lowest one the sign.
@@ -80,8 +81,8 @@ impl HashingEmbedder {
     }
 }
 
-/// The words of a text in lower case and how often each occurs, in an order that depends on nothing else: sums depend on
-/// it.
+/// Count the words of a text in lower case. The order depends only on the words, since sums depend
+/// on it.
 fn counted_words(text: &str) -> BTreeMap<String, u32> {
     let mut words = BTreeMap::new();
     for_each_unicode_word(text, |_, word| {
@@ -92,12 +93,14 @@ fn counted_words(text: &str) -> BTreeMap<String, u32> {
     words
 }
 
-/// A word in lower case. The forms of a letter stay apart, and words are not cut, unlike in an index: vectors that were made are not to change.
+/// Convert a word to lower case. Unlike in an index, forms of a letter stay distinct and words are
+/// not cut, since existing vectors must not change.
 fn lower(word: &str) -> String {
     if word.is_ascii() { word.to_ascii_lowercase() } else { word.to_lowercase().replace('\u{2019}', "'") }
 }
 
-/// FNV-1a, which is short and fixed for ever, and the finalizer of `SplitMix64`, since FNV mixes its high bits badly.
+/// Hash with FNV-1a, which is short and never changes, and the finalizer of `SplitMix64`, since FNV
+/// mixes its high bits badly.
 fn hash(bytes: &[u8], seed: u64) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
     for byte in bytes {
@@ -136,7 +139,7 @@ mod tests {
         assert!(cosine("", "dog").abs() < 0.3);
     }
 
-    /// Vectors are kept in files: these must not change.
+    /// Vectors are kept in files, so these must not change.
     #[test]
     fn vectors_are_the_same_for_ever() {
         let bits = |text| HashingEmbedder::new(4, 7).embed(text).into_iter().map(f32::to_bits).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! The segments of all documents, and the statistics of the living.
+//! The segments of all documents, and the statistics of live documents.
 
 use std::sync::Arc;
 
@@ -6,39 +6,41 @@ use crate::errors::BuildError;
 use crate::segments::deletions::Deletions;
 use crate::segments::segment::Segment;
 
-/// Segments are of one level if their sizes have the same logarithm to this base, and this many of a level are merged.
+/// Segments have the same level if their sizes have the same logarithm to this base; this many of a
+/// level are merged.
 const FANOUT: usize = 8;
 
-/// All documents at one moment. A change gives a new value, and a value is cheap to clone: a search that holds one is not
-/// touched by what comes later.
+/// All documents at one moment. A change returns a new value, and clones are cheap, so that later
+/// changes do not affect a search that holds one.
 #[derive(Clone, Debug, Default)]
 pub struct TextIndex {
-    /// In the order of their rows.
+    /// Segments in the order of their rows.
     pub(crate) parts: Vec<Part>,
     documents: u64,
     tokens: u64,
 }
 
-/// A segment, and which of its documents are dead.
+/// A segment, and its dead documents.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) segment: Arc<Segment>,
     pub(crate) deletions: Deletions,
 }
 
-/// Segments that should become one.
+/// A plan to merge segments.
 #[derive(Clone, Debug)]
 pub struct Merge {
     parts: Vec<Part>,
 }
 
 impl TextIndex {
-    /// An index of no documents.
+    /// Make an index without documents.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The documents of some rows, by segment; the place of a row among those given is its number from now on. These rows rise.
+    /// Keep only the documents of `rows`, which increase, by segment. The place of a row in `rows`
+    /// becomes its new number.
     pub fn renumbered(&self, rows: &[u32]) -> Result<Vec<Segment>, BuildError> {
         let mut segments = Vec::with_capacity(self.parts.len());
         for Part { segment, .. } in &self.parts {
@@ -55,32 +57,32 @@ impl TextIndex {
         Ok(segments)
     }
 
-    /// Living documents.
+    /// Return the number of live documents.
     pub const fn documents(&self) -> u64 {
         self.documents
     }
 
-    /// Terms of all living documents.
+    /// Return the number of terms in all live documents.
     pub const fn tokens(&self) -> u64 {
         self.tokens
     }
 
-    /// The segments, in the order of their rows.
+    /// Return the segments, in the order of their rows.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = &Arc<Segment>> {
         self.parts.iter().map(|part| &part.segment)
     }
 
-    /// The rows of all documents, living or dead, ascending.
+    /// Return the rows of all documents, live or dead, in increasing order.
     pub fn rows(&self) -> impl Iterator<Item = u32> {
         self.parts.iter().flat_map(|part| part.segment.rows.iter().copied())
     }
 
-    /// Bytes of memory that all segments take, and what is kept of deletions.
+    /// Return the bytes of memory that segments and deletions take.
     pub fn memory_bytes(&self) -> usize {
         self.parts.iter().map(|part| part.segment.memory_bytes() + part.deletions.memory_bytes()).sum()
     }
 
-    /// With the documents of `segment`, whose rows come after all others. All of them live.
+    /// Add the documents of `segment`, whose rows come after all others. All of them are live.
     pub fn with(&self, segment: Arc<Segment>) -> Result<Self, BuildError> {
         let Some(first) = segment.rows.first() else { return Ok(self.clone()) };
         let last = self.parts.last().and_then(|part| part.segment.rows.last());
@@ -94,9 +96,9 @@ impl TextIndex {
         Ok(index)
     }
 
-    /// Without the documents of `rows`. Rows that are not there, or were taken out before, change nothing.
+    /// Delete the documents of `rows`. Rows that are missing or already deleted change nothing.
     ///
-    /// A search still gets to see them: which rows live is for its caller to say.
+    /// A search still sees them; its caller decides which rows are live.
     #[must_use]
     pub fn without(&self, rows: &[u32]) -> Self {
         let mut sorted = rows.to_vec();
@@ -118,9 +120,9 @@ impl TextIndex {
         index
     }
 
-    /// What should be merged by now, if anything: eight segments of about one size with the smaller ones among them, or
-    /// one that is mostly dead. So a search meets few segments, and a document is moved as often as the logarithm of
-    /// their number says.
+    /// Plan a merge if one is due: of eight segments of about the same size with the smaller ones
+    /// among them, or of one that is mostly dead. A search then meets few segments, and a document
+    /// moves only as often as the logarithm of their number.
     pub fn plan_merge(&self) -> Option<Merge> {
         let highest = self.parts.iter().map(Part::level).max()?;
         for level in 0..=highest {
@@ -136,8 +138,8 @@ impl TextIndex {
         Some(Merge { parts: vec![mostly_dead.clone()] })
     }
 
-    /// With `segment`, which `merge` gave, in place of what it was made of. What was taken out since the plan was made
-    /// stays out. `None` if not all that the plan was made of is still here.
+    /// Replace the segments of `merge` with its result, `segment`. Documents deleted since the plan
+    /// was made stay deleted. `None` if any segment of the plan is gone.
     pub fn merged(&self, merge: &Merge, segment: Arc<Segment>) -> Option<Self> {
         let is_first = |part: &Part| merge.parts.first().is_some_and(|first| first.is_of(&part.segment));
         let first = self.parts.iter().position(is_first)?;
@@ -170,12 +172,12 @@ impl Part {
 }
 
 impl Merge {
-    /// Documents that will be read, a measure of the work.
+    /// Return the number of documents to read, a measure of the work.
     pub fn documents(&self) -> usize {
         self.parts.iter().map(|part| part.segment.documents()).sum()
     }
 
-    /// The segment of all documents that were alive when the plan was made.
+    /// Build the segment of all documents that were live when the plan was made.
     pub fn run(&self) -> Result<Segment, BuildError> {
         Segment::merge(&segments_of(&self.parts), |part, document| self.parts[part].deletions.contains(document))
     }

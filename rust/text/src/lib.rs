@@ -1,8 +1,9 @@
 //! Text search: tokens, postings, BM25 with pruning by bounds.
 //!
-//! A [`Tokenizer`] makes terms of texts, [`Segment`]s hold the documents of some rows, a [`TextIndex`] is a list of
-//! segments with the statistics of all that live, a [`Query`] is what is looked for. All of them never change, so they
-//! are shared without locks.
+//! A [`Tokenizer`] turns texts into terms, a [`Segment`] holds the documents of some rows, a
+//! [`TextIndex`] is a list of segments with the statistics of all live documents, and a [`Query`]
+//! holds the words and phrases to find. None of them ever changes, so they are shared without
+//! locks.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! What follows an addition: linking vectors into the graph.
+//! Link vectors into the graph after an addition.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,13 +10,14 @@ use crate::options::Options;
 use crate::state::State;
 use crate::work::Work;
 
-/// Below this many vectors a scan of their codes is as quick as a walk, and misses nothing that a walk would find.
+/// Up to this many vectors, a scan of their codes is as fast as a walk and finds all that a walk
+/// would.
 const FLAT: usize = 8192;
 
-/// Vectors that wait behind the graph, scanned, until linking them is worth the threads.
+/// Vectors behind the graph, which searches scan, that make linking worth the threads.
 const TAIL: usize = 256;
 
-/// A state that is not published yet, and what is needed to bring it up to date.
+/// An unpublished state, with the context to bring it up to date.
 pub(crate) struct Linker<'a> {
     pub(crate) options: &'a Options,
     pub(crate) level: Level,
@@ -31,7 +32,7 @@ impl Linker<'_> {
         self.state.slots() > FLAT && waiting >= TAIL
     }
 
-    /// Link all vectors that are not linked.
+    /// Link all unlinked vectors.
     pub(crate) fn link(&mut self) -> Result<(), Interrupted> {
         let began = Instant::now();
         let total = self.state.slots() - self.state.graph.len();
@@ -52,7 +53,7 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// Whether `optimize` should link what there is.
+    /// Whether `optimize` should link the vectors.
     pub(crate) fn is_worthwhile(&self) -> bool {
         self.state.slots() > FLAT
     }

@@ -1,4 +1,4 @@
-//! What follows an addition: a codec is fitted, vectors are linked, the graph is looked over.
+//! The work after an addition: fit a codec, link vectors, survey the graph.
 
 pub(crate) mod link;
 mod survey;

@@ -1,4 +1,4 @@
-//! Looking over a graph that has grown: every node must be reachable, and walks must find what they are meant to.
+//! Survey a graph that has grown: make every node reachable, and measure what walks find.
 
 use std::sync::Arc;
 
@@ -9,30 +9,30 @@ use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
 
-/// Vectors of the index that are searched for.
+/// Vectors of the index to search for.
 const ASKED: usize = 64;
 
-/// Neighbours of each, and the candidates of the walk that looks for them. One more is asked for: a vector finds itself, which
-/// does not count.
+/// Neighbours of each vector, and candidates of the walk that looks for them. A search asks for one
+/// more, since a vector finds itself, which does not count.
 const K: usize = 10;
 const EF: usize = 200;
 const ASKED_FOR: usize = K + 1;
 
-/// Equal distances may differ by their rounding.
+/// Equal distances may differ by rounding.
 const TIE: f32 = 1e-6;
 
 impl Linker<'_> {
-    /// Whether an eighth of the graph is new since it was looked over.
+    /// Whether the graph has grown by an eighth since it was surveyed.
     pub(crate) fn is_survey_due(&self) -> bool {
         self.state.graph.len() * 8 >= self.state.surveyed * 9
     }
 
-    /// Look over the graph when any of it is new.
+    /// Survey the graph if it has grown.
     pub(crate) fn survey_anew(&mut self) -> Result<(), Interrupted> {
         if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.look_over() }
     }
 
-    /// Make every vector reachable, and measure what walks find.
+    /// Survey the graph: make every vector reachable, and measure what walks find.
     pub(crate) fn look_over(&mut self) -> Result<(), Interrupted> {
         self.reach()?;
         (self.state.graph_recall, self.state.surveyed) = (self.measure()?, self.state.graph.len());
@@ -49,7 +49,7 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// Measure what walks find against exact search.
+    /// Measure the recall of walks against exact search.
     fn measure(&self) -> Result<f32, Interrupted> {
         let state = &*self.state;
         let linked = state.graph.len();
@@ -72,7 +72,7 @@ impl Linker<'_> {
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
             best.resize_with(out.len() / ASKED_FOR, Best::default);
             let some = &queries[item * part * dim..][..out.len() / ASKED_FOR * dim];
-            // An interruption shows in `work` itself.
+            // `work` itself reports an interruption.
             let _ = search(Strategy::Exact).exact(some, best, out, self.work);
         })?;
         let mut walked = vec![NO_HIT; count * ASKED_FOR];
@@ -84,7 +84,8 @@ impl Linker<'_> {
     }
 }
 
-/// Share of the hits walked to that are as near as the true ones, of those that are not the vectors themselves.
+/// Return the share of true neighbours for which walks found one as near. The vectors themselves do
+/// not count.
 fn recall(own: &[u64], truth: &[Hit], walked: &[Hit]) -> f32 {
     let (mut hits, mut wanted) = (0, 0);
     let rows = truth.chunks_exact(ASKED_FOR).zip(walked.chunks_exact(ASKED_FOR));
@@ -98,7 +99,7 @@ fn recall(own: &[u64], truth: &[Hit], walked: &[Hit]) -> f32 {
     hits as f32 / wanted.max(1) as f32
 }
 
-/// Distances of the nearest that have another id.
+/// Return the distances of the nearest with another id.
 fn others(own: u64, hits: &[Hit]) -> impl Iterator<Item = f32> {
     let others = hits.iter().filter(move |hit| hit.0 != own && hit.0 != NO_HIT.0);
     others.map(|hit| hit.1).take(K)

@@ -1,4 +1,4 @@
-//! Choosing and fitting a codec, and trying it on the rows themselves.
+//! Choose and fit a codec, and try it on the rows themselves.
 
 use tiercel_quant::CodecKind;
 use tiercel_simd::Isa;
@@ -15,32 +15,35 @@ use crate::storage::codes::{Codes, Trial};
 use crate::storage::rows::Rows;
 use crate::storage::space::{Space, order};
 
-/// Rows that a codec is tried on, and most rows that they are compared with.
+/// Rows that a codec is tried on, and the most rows that they are compared with.
 const TRIALS: usize = 48;
 const COMPARED: usize = 65_536;
 
-/// Neighbours that a trial asks for, and how many by code may be rescored to find them.
+/// Neighbours that a trial asks for, and candidates by code that may be rescored to find them.
 const TRIAL_K: usize = 10;
 const TRIAL_CODES: usize = 20;
 
-/// Vectors that come before a codec is checked against them, and most that are looked at.
+/// New vectors that trigger a check of the codec, and the most that it looks at.
 const CHECKED: usize = 256;
 
-/// Times the mean squared error that the newest vectors may have, against those that the codec was fitted to.
+/// Largest ratio of the mean squared error of the newest vectors to that of the vectors that the
+/// codec was fitted to.
 const DRIFT: f64 = 2.0;
 
-/// Share of true neighbours that a codec must find in its trial to be taken.
+/// Share of true neighbours that a codec must find in its trial to be chosen.
 const GOOD: f32 = 0.97;
 
 impl Linker<'_> {
-    /// Fit a codec, or fit it again when the index has doubled since or what came since is unlike what it was fitted to.
+    /// Fit a codec; fit it again if the index has doubled since, or if newer vectors are unlike
+    /// those it was fitted to.
     pub(crate) fn train(&mut self) -> Result<(), Interrupted> {
         let slots = self.state.slots();
         let doubled = slots >= 2 * self.state.trained;
         if slots > FEW && (doubled || self.has_drifted()) { self.fit() } else { Ok(()) }
     }
 
-    /// Whether the codec makes far larger errors on the newest vectors than on those it was fitted to.
+    /// Whether the codec makes far larger errors on the newest vectors than on those it was fitted
+    /// to.
     fn has_drifted(&mut self) -> bool {
         let state = &*self.state;
         let (slots, checked) = (state.slots(), state.checked);
@@ -62,7 +65,7 @@ impl Linker<'_> {
         drifted
     }
 
-    /// Fit a codec again when there is anything it was not fitted to.
+    /// Fit a codec again if there are vectors that it was not fitted to.
     pub(crate) fn fit_anew(&mut self) -> Result<(), Interrupted> {
         let (slots, trained) = (self.state.slots(), self.state.trained);
         if slots > FEW && slots != trained { self.fit() } else { Ok(()) }
@@ -81,7 +84,7 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// The first codec that ranks well enough, or none.
+    /// Return the first codec that ranks well enough, or full vectors if none does.
     fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
         let fits = |kind: &&CodecKind| kind.auto_dim().is_some_and(|fewest| rows.dim() >= fewest);
         for &kind in CodecKind::ALL.iter().filter(fits) {
@@ -99,7 +102,7 @@ impl Linker<'_> {
         Ok(codes)
     }
 
-    /// Search by code for the neighbours of some rows, and compare with the truth.
+    /// Search by code for the neighbours of some rows, and compare them with the true ones.
     fn trial(&self, rows: &Rows, codes: &Codes) -> Result<Trial, Interrupted> {
         let step = (rows.len() / TRIALS).max(1);
         let compared = rows.len().min(COMPARED);
@@ -116,13 +119,13 @@ impl Linker<'_> {
         let error = (squares / (tried * TRIAL_CODES as f64)).sqrt() as f32;
         Ok(Trial {
             recall: (hits as f64 / (tried * TRIAL_K as f64)) as f32,
-            // Distances that overflow differ by no number: then codes may be wrong by anything.
+            // Overflowed distances have no difference, so the error of the codes is unbounded.
             error: if error.is_nan() { f32::INFINITY } else { error },
         })
     }
 }
 
-/// What one row's search by code gave.
+/// The outcome of one row's search by code.
 #[derive(Clone, Copy, Default)]
 struct Outcome {
     /// True neighbours found.
@@ -133,7 +136,7 @@ struct Outcome {
 
 struct TryOne<'a> {
     rows: &'a Rows,
-    /// The row that is searched for; finding itself does not count.
+    /// The row to search for; finding itself does not count.
     slot: usize,
     query: &'a [f32],
     compared: usize,
@@ -153,8 +156,8 @@ impl SpaceLoop for TryOne<'_> {
         truth.reset(TRIAL_K);
         coded.reset(TRIAL_CODES);
         for slot in (0..compared).map(|at| at * step).filter(|slot| *slot != own) {
-            // SAFETY: the slot is below the number of rows, all of which have codes, as was checked; the query was made ready above;
-            // `Level::run` checked the instruction set.
+            // SAFETY: the slot is below the number of rows, all of which have codes, as checked
+            // above; the query was prepared above; `Level::run` checked the instruction set.
             unsafe {
                 truth.offer(order(rows.distance::<I>(query, slot)), slot as u32);
                 coded.offer(space.key::<I>(&prepared, slot as u32), slot as u32);
@@ -165,7 +168,7 @@ impl SpaceLoop for TryOne<'_> {
         for entry in coded.sorted() {
             // SAFETY: as above.
             let distance = unsafe { rows.distance::<I>(query, slot_of(*entry) as usize) };
-            // Equal distances count: which of them is found does not matter.
+            // Any vector at an equal distance counts as found.
             outcome.hits += usize::from(order(distance) <= farthest);
             outcome.squares += f64::from(S::distance(&prepared, key_of(*entry)) - distance).powi(2);
         }

@@ -1,5 +1,5 @@
-//! The file an index is kept in: checksummed [sections](tiercel_container::SectionReader), written and read as streams.
-//! `docs/reference/format-index.md` describes it.
+//! The file of an index: checksummed [sections](tiercel_container::SectionReader), written and read
+//! as streams. `docs/reference/format-index.md` describes it.
 
 mod persist;
 
@@ -7,9 +7,9 @@ use tiercel_container::{Damage, SectionError};
 
 use crate::errors::{Corruption, LoadError};
 
-// Arrays go to the file and come from it as the bytes that they are in memory.
+// Arrays have the same bytes in the file as in memory.
 #[cfg(not(target_endian = "little"))]
-compile_error!("tiercel files are little endian, and so must be the machine");
+compile_error!("tiercel files are little-endian, so the machine must be too");
 
 impl From<SectionError> for LoadError {
     fn from(error: SectionError) -> Self {

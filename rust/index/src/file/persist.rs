@@ -1,4 +1,5 @@
-//! What each section of a file holds, and what must be true of it. `docs/reference/format-index.md` lists the sections.
+//! The content of each section of a file, and the checks that it must pass.
+//! `docs/reference/format-index.md` lists the sections.
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
@@ -29,14 +30,14 @@ const LEVELS: Tag = *b"LEVL";
 const IDS: Tag = *b"IDS_";
 const DEAD: Tag = *b"DEAD";
 const VECTORS: Tag = *b"VECT";
-/// The codec's own section. Its tag is what the first codecs keep in it.
+/// The codec's own section, named after what the first codecs keep in it.
 const CODEC: Tag = *b"MEAN";
 const CODES: Tag = *b"CODE";
 const BASE: Tag = *b"LNK0";
 const UPPER: Tag = *b"LNKU";
 const TAGS: [Tag; 9] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER];
 
-/// The META section, field by field in this order, without gaps.
+/// The META section; its fields follow each other in this order without gaps.
 struct Meta {
     options: Options,
     coding: u8,
@@ -55,11 +56,12 @@ struct Meta {
 
 const META_LEN: u64 = 88;
 
-/// What stands for the storage in use; larger ones are numbers of codecs.
+/// Numbers of the storage in use; larger ones are numbers of codecs.
 const UNTRAINED: u8 = 0;
 const RAW: u8 = 1;
 
-/// What stands for the storage asked for: the numbers of the first two codecs are one less here, before that of full vectors.
+/// The number of a requested storage. The first two codecs have one less than their own number
+/// here, before that of full vectors.
 const fn storage_number(storage: Storage) -> u8 {
     const RAW_ASKED_FOR: u8 = 3;
     match storage {
@@ -165,12 +167,12 @@ impl Meta {
         Ok(meta)
     }
 
-    /// The codec in use.
+    /// Return the codec in use.
     fn codec(&self) -> Option<CodecKind> {
         CodecKind::ALL.iter().copied().find(|kind| kind.number() == self.coding)
     }
 
-    /// Check the numbers that no count bounds. An infinite error of the codes is one: distances may overflow.
+    /// Check the floats. The error of the codec may be infinite, since distances may overflow.
     fn check_floats(&self) -> Result<(), LoadError> {
         let share = |value: f32| (0.0..=1.0).contains(&value);
         let is_coded = self.codec().is_some();
@@ -197,7 +199,7 @@ fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
     wrong(META, format!("kind {} at {at}", meta[at]))
 }
 
-/// The lengths of all sections.
+/// Return the lengths of all sections.
 fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
     let (codec, codes) = match &state.coding {
         Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.stride),
@@ -334,49 +336,50 @@ fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64])
     }
     graph.entry = meta.entry;
     if !graph.is_sound() {
-        return wrong(UPPER, "link to a node that is not there");
+        return wrong(UPPER, "link to a missing node");
     }
     Ok(graph)
 }
 
 impl Index {
-    /// Write the index to a file, which is replaced as a whole or not at all.
+    /// Write the index to a file, replacing the whole file or nothing.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let state = self.state();
         replace_file(path, |out| write(self.options(), &state, out).map(|_| ()))
     }
 
-    /// Read an index from a file that [`Self::save`] wrote; a symbolic link is followed. Anything but a regular file is refused.
+    /// Read an index from a file that [`Self::save`] wrote. Follow symbolic links, and refuse
+    /// anything but a regular file.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let file = read_through_links(path)?;
         let len = file.metadata()?.len();
         Self::read_sections(SectionReader::new(file, len, &KIND, &TAGS)?)
     }
 
-    /// Write the content of the file to `out`; [`Self::file_len`] bytes while nobody changes the index.
+    /// Write the content of the file to `out`: [`Self::file_len`] bytes, unless the index changes.
     pub fn write_to(&self, out: impl Write) -> io::Result<()> {
         write(self.options(), &self.state(), out).map(|_| ())
     }
 
-    /// Bytes of the file that [`Self::save`] would write now.
+    /// Return the size in bytes of the file that [`Self::save`] would write now.
     pub fn file_len(&self) -> u64 {
         file_len(&KIND, &lengths(&self.state())).unwrap_or(0)
     }
 
-    /// The content of the file that [`Self::save`] would write.
+    /// Return the content of the file that [`Self::save`] would write.
     pub fn to_bytes(&self) -> Vec<u8> {
         let state = self.state();
         let len = file_len(&KIND, &lengths(&state)).unwrap_or(0) as usize;
         write(self.options(), &state, Vec::with_capacity(len)).expect("memory takes all that is written")
     }
 
-    /// Make an index from [`Self::to_bytes`].
+    /// Make an index from the bytes of [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LoadError> {
         Self::read_sections(SectionReader::new(bytes, bytes.len() as u64, &KIND, &TAGS)?)
     }
 
-    /// Make an index from `len` bytes that [`Self::write_to`] wrote, through an input that returns verified bytes alone: a section
-    /// of another file, whose checksums need no company.
+    /// Make an index from `len` bytes that [`Self::write_to`] wrote, read through an input that
+    /// returns only verified bytes, such as a section of another file, whose checksums suffice.
     pub fn read_verified(input: impl Read, len: u64) -> Result<Self, LoadError> {
         Self::read_sections(SectionReader::of_verified(input, len, &KIND, &TAGS)?)
     }

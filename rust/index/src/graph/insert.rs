@@ -1,8 +1,9 @@
-//! Linking vectors into the graph, a batch at a time.
+//! Link vectors into the graph, a batch at a time.
 //!
-//! A batch is planned by all threads on the graph as it stands, each vector by itself, then put in at once. So the graph does
-//! not depend on the number of threads or on their timing, and a search that runs meanwhile sees a whole batch or none of it.
-//! Vectors of a batch do not find each other by walking; each is compared with all others of its batch instead.
+//! All threads plan a batch on the current graph, each vector by itself; then the batch is
+//! committed at once. The graph therefore depends on neither the number of threads nor their
+//! timing, and a concurrent search sees a whole batch or none of it. Vectors of a batch do not find
+//! each other by walking; each is compared with all others of its batch instead.
 
 use tiercel_simd::{Isa, Level};
 
@@ -17,26 +18,26 @@ use crate::storage::rows::Rows;
 use crate::storage::space::Space;
 use crate::work::Work;
 
-/// Most vectors of a batch: comparing each with all others costs a twentieth of the walks.
+/// Most vectors in a batch: comparing each with all others costs a twentieth of the walks.
 const BATCH: usize = 1024;
 
-/// Percentage of the candidates of an insertion that are expanded: the farthest only serve to choose from, and what lies
-/// around them is hardly ever chosen.
+/// Percentage of the candidates of an insertion that are expanded. The farthest only serve to
+/// choose from, since nodes around them are hardly ever chosen.
 const BREADTH: usize = 50;
 
 /// Vectors planned, or rows merged, before a thread looks for more and whether to stop.
 const CHUNK: usize = 16;
 
-/// New rows of one level: what [`Graph::commit`] puts in.
+/// The new rows of one level, which [`Graph::commit`] writes.
 #[derive(Default)]
 struct LayerPlan {
-    /// Slots that are new in this level.
+    /// Slots new in this level.
     members: Vec<u32>,
     /// Their numbers in the level below; empty at level 0.
     below: Vec<u32>,
     /// Rows of the new nodes, `stride` values each.
     forward: Vec<u32>,
-    /// How many neighbours at the head of each new row are diverse.
+    /// Number of diverse neighbours at the head of each new row.
     diverse: Vec<u32>,
     /// Nodes whose rows change, in order.
     targets: Vec<u32>,
@@ -44,13 +45,14 @@ struct LayerPlan {
     rows: Vec<u32>,
 }
 
-/// What a batch will change.
+/// The changes that a batch will make.
 pub(crate) struct BatchPlan {
     layers: Vec<LayerPlan>,
 }
 
 impl Graph {
-    /// How many vectors to link next, of `more` that are not linked: a graph doubles until batches are full.
+    /// Return how many of `more` unlinked vectors to link next: the graph doubles until batches are
+    /// full.
     pub(crate) fn next_batch(&self, more: usize) -> usize {
         more.min(BATCH).min(self.len().max(1))
     }
@@ -86,7 +88,7 @@ impl Graph {
         Ok(BatchPlan { layers })
     }
 
-    /// The new nodes of each level.
+    /// List the new nodes of each level.
     fn members(&self, count: usize) -> Vec<LayerPlan> {
         let mut layers = vec![LayerPlan::default()];
         for slot in self.len()..self.len() + count {
@@ -106,7 +108,7 @@ impl Graph {
         layers
     }
 
-    /// Put a planned batch in, which was planned on the graph as it is.
+    /// Write a batch that was planned on the graph as it is now.
     pub(crate) fn commit(&mut self, plan: BatchPlan) {
         for (at, plan) in plan.layers.into_iter().enumerate() {
             if at == self.layers.len() {
@@ -127,7 +129,7 @@ impl Graph {
     }
 }
 
-/// The graph as it stands, and levels that the batch begins.
+/// The current graph, and the levels that the batch adds.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     graph: &'a Graph,
@@ -137,7 +139,7 @@ struct Context<'a> {
     reach: Reach,
 }
 
-/// What a thread reuses from one vector to the next.
+/// Memory that a thread reuses from one vector to the next.
 #[derive(Default)]
 struct State {
     scratch: Scratch,
@@ -145,7 +147,7 @@ struct State {
     vector: Vec<f32>,
 }
 
-/// The part of it that depends on the space.
+/// The part of [`State`] that depends on the space.
 #[derive(Default)]
 struct Prepared<Q> {
     query: Q,
@@ -161,7 +163,8 @@ impl Context<'_> {
     fn forward(&self, layers: &mut [LayerPlan], level: Level, work: &Work<'_>) -> Result<(), Interrupted> {
         let count = layers[0].members.len();
         let first = layers[0].members[0];
-        // A vector fills one row in each of its levels: all of them together are one item of the parallel loop.
+        // A vector fills one row in each of its levels; together these rows are one item of the
+        // parallel loop.
         let width: usize = (0..layers.len()).map(|at| self.layer(at).stride + 1).sum();
         let mut rows = vec![NONE; count * width];
         let members: Vec<&[u32]> = layers.iter().map(|plan| plan.members.as_slice()).collect();
@@ -229,8 +232,8 @@ impl SpaceLoop for Forward<'_> {
         space.prepare(vector, query);
         let top = graph.level(slot);
         let walked = if graph.len() == 0 { 0 } else { graph.layers.len() };
-        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is below those of the space, which has made the
-        // query ready; `Level::run` checked the instruction set.
+        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is one of the
+        // space, which prepared the query; `Level::run` checked the instruction set.
         unsafe {
             let mut start =
                 if walked == 0 { (0, 0) } else { descend::<I, S>(graph, space, query, top.min(walked - 1)) };
@@ -275,7 +278,7 @@ impl SpaceLoop for Forward<'_> {
     }
 }
 
-/// The slot of a node of a level or of the batch that is to follow it.
+/// Return the slot of a node of a level, or of the batch that will follow it.
 #[inline(always)]
 fn slot_in(layer: &Layer, members: &[u32], node: u32) -> u32 {
     match (node as usize).checked_sub(layer.len()) {
@@ -284,14 +287,14 @@ fn slot_in(layer: &Layer, members: &[u32], node: u32) -> u32 {
     }
 }
 
-/// Add links to new nodes to the row of one target, choosing anew when they do not fit.
+/// Add links to new nodes to the row of one target; select its neighbours again if they do not fit.
 struct Merge<'a> {
     layer: &'a Layer,
     members: &'a [u32],
     forward: &'a [u32],
-    /// Target and source; the same target in all.
+    /// Target and source; all have the same target.
     edges: &'a [(u32, u32)],
-    /// Those of the targets after this one, whose memory is asked for meanwhile.
+    /// The edges of the next targets, whose memory is prefetched meanwhile.
     coming: &'a [&'a [(u32, u32)]],
     state: &'a mut State,
     out: &'a mut [u32],
@@ -313,7 +316,7 @@ impl SpaceLoop for Merge<'_> {
         for (ahead, edges) in coming.iter().enumerate() {
             let row = row_of(edges[0].0);
             if ahead == 0 {
-                // Its row was asked for by the one before.
+                // The merge before this one prefetched its row.
                 for &node in row.iter().take_while(|node| **node != NONE) {
                     space.prefetch::<I>(slot_of(node));
                 }
@@ -339,8 +342,8 @@ impl SpaceLoop for Merge<'_> {
         for (_, node) in &selection.candidates {
             space.prefetch::<I>(slot_of(*node));
         }
-        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is below those of the space, which has made the
-        // query ready; `Level::run` checked the instruction set.
+        // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is one of the
+        // space, which prepared the query; `Level::run` checked the instruction set.
         unsafe {
             for (distance, node) in &mut selection.candidates {
                 *distance = S::distance(query, space.key::<I>(query, slot_of(*node)));

@@ -1,16 +1,16 @@
 //! The graph: levels of fixed-size rows of neighbours.
 //!
-//! Every level is a graph of its own with its own numbering of nodes, so that the sparse upper levels are as dense in memory as
-//! level 0, where node numbers are slots:
+//! Every level is a separate graph with its own node numbers, so that the sparse upper levels are
+//! as dense in memory as level 0, where node numbers are slots:
 //!
 //! ```text
-//! level 2   members [slot, ..]   below [node of level 1, ..]   links [m neighbours | NONE ..] a node
-//! level 1   members [slot, ..]   below [node of level 0, ..]   links [m neighbours | NONE ..] a node
-//! level 0   node = slot                                        links [2 m neighbours | NONE ..] a node, on 64-byte lines
+//! level 2   members [slot, ..]   below [node of level 1, ..]   links [m neighbours | NONE ..] per node
+//! level 1   members [slot, ..]   below [node of level 0, ..]   links [m neighbours | NONE ..] per node
+//! level 0   node = slot                                        links [2 m neighbours | NONE ..] per node, on 64-byte lines
 //! ```
 //!
-//! The rows lie in small chunks, because a batch of insertions changes rows all over a level: while a search holds the graph as it
-//! was, each chunk that changes is copied.
+//! Rows lie in small chunks, because a batch of insertions changes rows all over a level, and each
+//! changed chunk is copied while a search holds the old graph.
 
 use tiercel_quant::split_mix;
 use tiercel_simd::Chunked;
@@ -21,13 +21,13 @@ pub(crate) const NONE: u32 = u32::MAX;
 /// Bytes of a chunk of links.
 const CHUNK: usize = 4 << 10;
 
-/// No node is above this level: with m = 2 it is reached by one node in 2^32.
+/// The highest level of a node; with m = 2, one node in 2^32 reaches it.
 const MAX_LEVEL: usize = 32;
 
 /// One level of the graph.
 #[derive(Clone)]
 pub(crate) struct Layer {
-    /// Most neighbours of a node.
+    /// Maximum number of neighbours of a node.
     pub(crate) degree: usize,
     /// Values from one row to the next.
     pub(crate) stride: usize,
@@ -46,17 +46,17 @@ impl Layer {
         Self { degree, stride, links, members: Chunked::new(1), below: Chunked::new(1) }
     }
 
-    /// Values of all rows.
+    /// Number of values in all rows.
     pub(crate) const fn values(&self) -> usize {
         self.links.len() * self.stride
     }
 
-    /// Bytes of the neighbours of a node.
+    /// Bytes of one row.
     pub(crate) const fn row_bytes(&self) -> u64 {
         (self.stride * size_of::<u32>()) as u64
     }
 
-    /// Nodes of this level.
+    /// Number of nodes in this level.
     pub(crate) fn len(&self) -> usize {
         self.links.len()
     }
@@ -87,7 +87,7 @@ impl Layer {
         if self.members.is_empty() { node } else { self.members.row(node as usize)[0] }
     }
 
-    /// The number of a node, of a level above 0, in the level below.
+    /// The number that a node of a level above 0 has in the level below.
     #[inline(always)]
     pub(crate) fn below(&self, node: u32) -> u32 {
         self.below.row(node as usize)[0]
@@ -106,7 +106,7 @@ pub(crate) struct Graph {
     pub(crate) seed: u64,
     /// Level 0 first; not empty.
     pub(crate) layers: Vec<Layer>,
-    /// Where a walk begins: a node of the last layer. Meaningless while the graph is empty.
+    /// The entry point: a node of the last layer. Meaningless while the graph is empty.
     pub(crate) entry: u32,
 }
 
@@ -115,12 +115,13 @@ impl Graph {
         Self { m, seed, layers: vec![Layer::new(2 * m)], entry: 0 }
     }
 
-    /// Slots in the graph: those below it.
+    /// Number of slots in the graph, which are those below it.
     pub(crate) fn len(&self) -> usize {
         self.layers[0].len()
     }
 
-    /// The highest level of a slot: level l holds one slot in m^l, drawn from seed and slot alone.
+    /// Return the highest level of a slot, drawn from seed and slot alone: level l holds one slot
+    /// in m^l.
     pub(crate) fn level(&self, slot: u32) -> usize {
         let mut state = self.seed ^ (u64::from(slot) << 32 | 0x6c65_7665);
         let random = split_mix(&mut state);
@@ -133,11 +134,11 @@ impl Graph {
         level
     }
 
-    /// Whether every number names a node that is there. Walks rely on it and do not check again.
+    /// Whether every number names an existing node. Walks rely on this without another check.
     pub(crate) fn is_sound(&self) -> bool {
         let slots = self.len();
         let entry = if slots == 0 {
-            // The first node to come is the entry, and begins every level itself.
+            // The first node to be linked becomes the entry and adds its own levels.
             self.layers.len() == 1 && self.entry == 0
         } else {
             (self.entry as usize) < self.layers[self.layers.len() - 1].len()
@@ -164,7 +165,7 @@ impl Graph {
         links as f64 / self.len().max(1) as f64
     }
 
-    /// Give back spare memory.
+    /// Free spare memory.
     pub(crate) fn shrink(&mut self) {
         for layer in &mut self.layers {
             layer.links.shrink();

@@ -7,7 +7,7 @@ use crate::storage::candidate::{EXPANDED, key_of};
 pub(crate) struct Pool {
     entries: Vec<u64>,
     limit: usize,
-    /// Every candidate before it is expanded.
+    /// Every candidate before this place is expanded.
     cursor: usize,
 }
 
@@ -26,13 +26,14 @@ impl Pool {
         &self.entries
     }
 
-    /// Keys below this one have a place.
+    /// Keys below this one will be kept.
     #[inline(always)]
     pub(crate) fn bound(&self) -> i32 {
         if self.entries.len() < self.limit { i32::MAX } else { key_of(self.entries[self.limit - 1]) }
     }
 
-    /// Put a candidate in its place; the farthest falls out when there is no room. Tells whether it will be expanded soon.
+    /// Insert a candidate in order, dropping the farthest if the pool is full. Return whether it
+    /// will be expanded soon.
     #[inline(always)]
     pub(crate) fn insert(&mut self, entry: u64) -> bool {
         let at = self.entries.partition_point(|other| *other < entry);
@@ -48,7 +49,8 @@ impl Pool {
         soon
     }
 
-    /// The nearest candidate that is not expanded, if it is among the nearest `breadth`; marked expanded now.
+    /// Mark the nearest unexpanded candidate as expanded and return it, if it is among the nearest
+    /// `breadth`.
     #[inline(always)]
     pub(crate) fn expand_next(&mut self, breadth: usize) -> Option<u64> {
         while self.cursor < self.entries.len().min(breadth) {
@@ -63,7 +65,7 @@ impl Pool {
         None
     }
 
-    /// The candidates that are not expanded, nearest first.
+    /// The unexpanded candidates, nearest first.
     #[inline(always)]
     pub(crate) fn unexpanded(&self) -> impl Iterator<Item = u64> + '_ {
         self.entries[self.cursor.min(self.entries.len())..].iter().copied().filter(|entry| entry & EXPANDED == 0)
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
     use crate::storage::candidate::{candidate, slot_of};
 
-    /// What a pool is promised to be: sorted keys and slots, and whether each is expanded.
+    /// The contract of a pool: sorted keys and slots, and whether each is expanded.
     #[derive(Default)]
     struct Model {
         entries: Vec<(i32, u32, bool)>,
@@ -123,7 +125,7 @@ mod tests {
                 pool.reset(limit);
                 let mut model = Model { limit, ..Model::default() };
                 for (slot, (key, expand, breadth)) in steps.iter().enumerate() {
-                    // Slots are distinct and in no order, up to the largest.
+                    // Slots are distinct, unordered and as large as possible.
                     let slot = (slot as u32).reverse_bits() >> 1;
                     model.insert(*key, slot);
                     pool.insert(candidate(*key, slot));

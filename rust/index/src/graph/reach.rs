@@ -1,7 +1,8 @@
-//! Every node must be reachable: a row holds so many neighbours and no more, so links to a node can all be crowded out.
+//! Make every node reachable: rows are limited, so all links to a node may have been crowded out.
 //!
-//! The nodes that can be reached form a tree, each hanging from the node that it was first reached from. A link that is not in
-//! the tree can give way to one to a node that is not reached yet, and nothing is lost by it.
+//! The reachable nodes form a tree, in which the parent of each is the node that it was first
+//! reached from. A link outside the tree can give way to a link to an unreachable node without
+//! losing anything.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +18,15 @@ use crate::storage::rows::Rows;
 use crate::storage::space::Space;
 use crate::work::Work;
 
-/// Candidates looked at for a link to an unreachable node.
+/// Candidates considered as the source of a link to an unreachable node.
 const CANDIDATES: usize = 64;
 
-/// Nodes of level 0 whose rows change, and the rows they are to have.
+/// Nodes of level 0 whose rows change, and their new rows.
 pub(crate) type Links = BTreeMap<u32, Vec<u32>>;
 
 impl Graph {
-    /// Plan links to all nodes of level 0 that cannot be reached from the entry; empty when all can.
+    /// Plan links to all nodes of level 0 that cannot be reached from the entry; return none if all
+    /// can.
     pub(crate) fn plan_reach(
         &self,
         rows: &Rows,
@@ -49,14 +51,15 @@ impl Graph {
         Ok(tree.changed)
     }
 
-    /// Put planned links in.
+    /// Write planned links.
     pub(crate) fn commit_reach(&mut self, links: Links) {
         for (source, row) in links {
             self.layers[0].set_row(source, &row);
         }
     }
 
-    /// For each node of level 0 that can be reached from the entry, the node it was first reached from, or itself.
+    /// Return, for each node of level 0 that can be reached from the entry, the node that it was
+    /// first reached from, or itself.
     fn reachable(&self) -> Vec<u32> {
         let mut roots = vec![self.entry];
         for layer in self.layers[1..].iter().rev() {
@@ -76,7 +79,7 @@ impl Graph {
     }
 }
 
-/// Mark a node, reached from `parent`, and everything that can be reached from it.
+/// Mark a node, reached from `parent`, and all nodes reachable from it.
 fn spread(layer: &Layer, node: u32, parent: u32, parents: &mut [u32]) {
     let mut open = vec![(node, parent)];
     while let Some((node, parent)) = open.pop() {
@@ -87,12 +90,12 @@ fn spread(layer: &Layer, node: u32, parent: u32, parents: &mut [u32]) {
     }
 }
 
-/// The nodes of level 0 that can be reached.
+/// The reachable nodes of level 0.
 struct Tree<'a> {
     layer: &'a Layer,
     parents: Vec<u32>,
     changed: Links,
-    /// For a node that was found to be full, one below it where there was room last.
+    /// For a node that was full, a node below it that last had room.
     below: BTreeMap<u32, u32>,
 }
 
@@ -101,7 +104,8 @@ impl Tree<'_> {
         self.changed.get(&node).map_or_else(|| self.layer.neighbours(node), Vec::as_slice)
     }
 
-    /// Where a node has room for a link: behind its last, or at one in the second half of its row that is not in the tree.
+    /// Return where a node has room for a link: behind its last, or in place of one in the second
+    /// half of its row that is not in the tree.
     fn room(&self, node: u32) -> Option<usize> {
         let (row, degree) = (self.row(node), self.layer.degree);
         if row.len() < degree {
@@ -110,7 +114,8 @@ impl Tree<'_> {
         (degree / 2..degree).rev().find(|at| self.parents[row[*at] as usize] != node)
     }
 
-    /// Link a node to the nearest that has room, or to one below the nearest: a leaf of the tree has room.
+    /// Link a node from the nearest node with room, or from one below the nearest; a leaf of the
+    /// tree has room.
     fn hang(&mut self, node: u32, near: &[u32]) {
         let Some(nearest) = near.first() else { return };
         let (source, at) = near.iter().find_map(|near| Some((*near, self.room(*near)?))).unwrap_or_else(|| {
@@ -135,7 +140,7 @@ impl Tree<'_> {
     }
 }
 
-/// The nodes that a walk towards a node ends at.
+/// Find the nodes where a walk towards a node ends.
 struct Near<'a> {
     graph: &'a Graph,
     rows: &'a Rows,
@@ -151,8 +156,8 @@ impl SpaceLoop for Near<'_> {
         let (mut vector, mut query) = (Vec::new(), S::Query::default());
         self.rows.direction(self.node as usize, &mut vector);
         space.prepare(&vector, &mut query);
-        // SAFETY: `plan_reach` checked that the slots of the graph are below those of the space, which has made the query ready;
-        // `Level::run` checked the instruction set.
+        // SAFETY: `plan_reach` checked that the slots of the graph are slots of the space, which
+        // prepared the query; `Level::run` checked the instruction set.
         unsafe {
             let start = descend::<I, S>(self.graph, space, &query, 0);
             let reach = Reach { ef: CANDIDATES, breadth: CANDIDATES };

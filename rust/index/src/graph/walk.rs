@@ -1,8 +1,9 @@
-//! The walk through a level: what a search and an insertion spend their time on.
+//! The walk through a level, where searches and insertions spend their time.
 //!
-//! A walk waits for memory more than it computes. So it asks for a node's codes well before it compares them: those of the
-//! neighbours met for the first time, a few ahead of the one at hand, and meanwhile those of the neighbours of the candidate
-//! that will most likely be expanded next, whose row of neighbours was asked for when it became a likely one.
+//! A walk waits for memory more than it computes, so it prefetches codes well before it compares
+//! them: those of new neighbours, a few ahead of the current one, and those of the neighbours of
+//! the candidate that will most likely be expanded next. The row of that candidate was prefetched
+//! when it became likely.
 
 use tiercel_simd::Isa;
 
@@ -12,17 +13,18 @@ use crate::budget::Meter;
 use crate::storage::candidate::{candidate, slot_of};
 use crate::storage::space::Space;
 
-/// Codes asked for ahead of the one being compared: enough to cover the latency of memory, few enough to be kept.
+/// Codes prefetched ahead of the one being compared: enough to cover the latency of memory, few
+/// enough to stay in the cache.
 const AHEAD: usize = 12;
 
-/// What a walk remembers; reused from one to the next.
+/// The memory of a walk; reused from one to the next.
 #[derive(Clone, Default)]
 pub(crate) struct Scratch {
-    /// Candidates by node of the level walked through.
+    /// Candidates, by their node in the current level.
     pub(crate) pool: Pool,
-    /// The walk that last met each node.
+    /// The stamp of the walk that last met each node.
     stamps: Vec<u8>,
-    /// The current walk.
+    /// The stamp of the current walk.
     stamp: u8,
     /// Neighbours met for the first time.
     fresh: Vec<u32>,
@@ -47,16 +49,19 @@ impl Scratch {
     }
 }
 
-/// From the entry of the graph, walk greedily down to a level; gives the node reached there and its key.
+/// Walk greedily from the entry of the graph down to a level. Return the node reached there, and
+/// its key.
 ///
 /// # Safety
 ///
-/// The slots of the graph are below those of the space, which has made the query ready, and the machine has the instruction set.
+/// The slots of the graph are slots of the space, which prepared the query, and the machine has the
+/// instruction set.
 #[inline(always)]
 pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &S::Query, level: usize) -> (u32, i32) {
     let mut at = graph.layers.len() - 1;
     let mut node = graph.entry;
-    // SAFETY: nodes come from the graph; for its slots, the query and the instruction set the caller vouches.
+    // SAFETY: nodes come from the graph; the caller vouches for its slots, the query and the
+    // instruction set.
     let mut key = unsafe { space.key::<I>(query, graph.layers[at].slot(node)) };
     while at > level {
         let layer = &graph.layers[at];
@@ -88,16 +93,17 @@ pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &
 pub(crate) struct Reach {
     /// Candidates kept.
     pub(crate) ef: usize,
-    /// Of those, how many of the nearest are expanded.
+    /// How many of the nearest of these are expanded.
     pub(crate) breadth: usize,
 }
 
-/// Walk through a level from a node and its key: `scratch.pool` then holds the nearest nodes found. It ends early when the meter
-/// says so.
+/// Walk through a level from a node and its key; `scratch.pool` then holds the nearest nodes found.
+/// Stop early when the meter says so.
 ///
 /// # Safety
 ///
-/// The slots of the level are below those of the space, which has made the query ready, and the machine has the instruction set.
+/// The slots of the level are slots of the space, which prepared the query, and the machine has the
+/// instruction set.
 #[inline(always)]
 pub(crate) unsafe fn walk<I: Isa, S: Space>(
     layer: &Layer,
@@ -125,7 +131,7 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
         if let Some(after) = coming.next().filter(|after| *after != likely) {
             likely = after;
             for &other in layer.row(after) {
-                // A missing neighbour is met by nobody, and asking for what lies there would do no harm.
+                // The padding of a row has no stamp and is skipped.
                 if stamps.get(other as usize).is_some_and(|met| *met != stamp) {
                     space.prefetch::<I>(layer.slot(other));
                 }
@@ -140,7 +146,8 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             if let Some(&ahead) = fresh.get(at + AHEAD) {
                 space.prefetch::<I>(layer.slot(ahead));
             }
-            // SAFETY: the node is of the level; for its slots, the query and the instruction set the caller vouches.
+            // SAFETY: the node is in the level; the caller vouches for its slots, the query and the
+            // instruction set.
             let key = unsafe { space.key::<I>(query, layer.slot(other)) };
             if key < bound {
                 if pool.insert(candidate(key, other)) {
@@ -155,7 +162,8 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     }
 }
 
-/// Gather the neighbours of a row that the walk meets for the first time at the front of `fresh`; gives their number.
+/// Gather the neighbours in a row that the walk meets for the first time at the front of `fresh`.
+/// Return their number.
 #[inline(always)]
 fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
     let mut count = 0;
@@ -164,8 +172,9 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
             break;
         }
         debug_assert!((other as usize) < stamps.len() && count < fresh.len());
-        // SAFETY: a row holds nodes of its level alone, of which each has a stamp: `Graph::commit` puts in no others, and `Graph::is_sound`
-        // is asked when a file is read. `fresh` has room for a row.
+        // SAFETY: a row holds only nodes of its level, each of which has a stamp: `Graph::commit`
+        // writes no others, and `Graph::is_sound` is checked when a file is read. `fresh` has room
+        // for a row.
         unsafe {
             let met = stamps.get_unchecked_mut(other as usize);
             *fresh.get_unchecked_mut(count) = other;
@@ -176,7 +185,7 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
     count
 }
 
-/// Ask for the neighbours of a node.
+/// Prefetch the neighbours of a node.
 #[inline(always)]
 fn prefetch_row<I: Isa>(layer: &Layer, node: u32) {
     let row = layer.links.address(node as usize, layer.stride, layer.links.shift());

@@ -1,4 +1,4 @@
-//! Exact search among a few vectors: what a cache of answers asks for.
+//! Exact search among a few vectors, for a cache of answers.
 
 use super::Index;
 use super::read::{Filter, Matches, chosen, matches};
@@ -11,14 +11,14 @@ use crate::storage::bitset::Bitset;
 use crate::storage::rows;
 use crate::work::Work;
 
-/// What to search among.
+/// The vectors to search among.
 #[derive(Clone, Copy, Debug)]
 pub struct Among<'a> {
-    /// Results wanted.
+    /// Number of results.
     pub k: usize,
-    /// The ids of some vectors; unknown ones are ignored.
+    /// Ids of vectors to search; unknown ones are ignored.
     pub candidates: &'a [u64],
-    /// An [`Index::version`]: what was added since is searched, too.
+    /// An [`Index::version`]; vectors added since are searched too.
     pub since: u64,
     /// The most that may have been added.
     pub limit: usize,
@@ -27,8 +27,8 @@ pub struct Among<'a> {
 }
 
 impl Index {
-    /// Find the nearest of some vectors and of all that were added since a version, in full precision. Gives them, with the version that
-    /// they are of; `None` when too many were added.
+    /// Find the nearest of some vectors and of all that were added since a version, in full
+    /// precision. Return them with the current version; `None` if too many may have been added.
     pub fn search_among(
         &self,
         query: &[f32],

@@ -1,11 +1,11 @@
-//! What is known of ids: their vectors, and how many a filter allows.
+//! Look up ids: their vectors, and how many a filter allows.
 
 use super::Index;
 use super::read::{Filter, chosen};
 use crate::errors::SearchError;
 
 impl Index {
-    /// The vector of each id, as it was given, or `None` for an id that is not in the index.
+    /// Return the vector of each id, as it was added; `None` for an id that is not in the index.
     pub fn vectors(&self, ids: &[u64]) -> Vec<Option<Vec<f32>>> {
         let state = self.state();
         let vector = |id: &u64| {
@@ -17,7 +17,7 @@ impl Index {
         ids.iter().map(vector).collect()
     }
 
-    /// How many vectors a filter allows; all without one.
+    /// Count the vectors that a filter allows, or all without one.
     pub fn count(&self, filter: Option<&Filter<'_>>) -> Result<usize, SearchError> {
         let state = self.state();
         Ok(chosen(&state, filter)?.map_or(state.ids.len(), |chosen| chosen.count()))

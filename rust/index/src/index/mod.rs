@@ -1,7 +1,8 @@
 //! The index: vectors by id, safe to use from many threads.
 //!
-//! Readers hold a state, which never changes. One writer at a time, who holds `writer` for the length of an operation, builds the next
-//! state beside it and publishes that as a whole. Nobody waits for a reader, and readers wait for nobody.
+//! Readers hold a state, which never changes. One writer at a time, holding `writer` during an
+//! operation, builds the next state beside it and publishes it as a whole. Nobody waits for
+//! readers, and readers wait for nobody.
 
 pub(crate) mod among;
 mod lookup;
@@ -24,10 +25,10 @@ use crate::state::State;
 pub struct Index {
     options: Options,
     pub(crate) level: Level,
-    /// The lock is held for no longer than it takes to copy or to replace the pointer.
+    /// The lock is held only while the pointer is copied or replaced.
     current: RwLock<Arc<State>>,
     writer: Mutex<()>,
-    /// Memory of walks that no search uses now.
+    /// Memory of searches that is not in use.
     idle: Mutex<Vec<Memory>>,
 }
 
@@ -37,13 +38,13 @@ pub enum NewError {
     /// An option is out of range.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The instruction set asked for cannot be used.
+    /// The requested instruction set cannot be used.
     #[error(transparent)]
     Simd(#[from] LevelError),
 }
 
 impl Index {
-    /// An empty index.
+    /// Make an empty index.
     pub fn new(options: Options) -> Result<Self, NewError> {
         options.check()?;
         let state = State::new(&options);
@@ -54,47 +55,48 @@ impl Index {
         Self { options, level, current: RwLock::new(Arc::new(state)), writer: Mutex::default(), idle: Mutex::default() }
     }
 
-    /// The state that was published last.
+    /// Return the last published state.
     pub(crate) fn state(&self) -> Arc<State> {
         self.current.read().clone()
     }
 
-    /// Make a state the current one. The caller holds the lock of the one writer.
+    /// Make a state the current one. The caller holds `writer`.
     fn publish(&self, next: State) {
         let next = Arc::new(next);
         let old = std::mem::replace(&mut *self.current.write(), next);
-        // Not under the lock: this may free all that the next state does not share.
+        // After unlocking, since this may free all that the next state does not share.
         drop(old);
     }
 
-    /// What it was made with.
+    /// Return the options of the index.
     pub const fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Vectors that can be found.
+    /// Return the number of vectors that can be found.
     pub fn len(&self) -> usize {
         self.state().ids.len()
     }
 
-    /// Whether there are none.
+    /// Whether the index has no vectors.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Slots, those of removed vectors among them: what a scan costs.
+    /// Return the number of slots, including those of removed vectors. It is the cost of a scan.
     pub fn slots(&self) -> usize {
         self.state().slots()
     }
 
-    /// Grows by one with every vector that is added or removed: equal versions of an index are equal contents. Whatever was added
-    /// since a version is in the last slots, and not in more of them than it has grown by.
+    /// Return the version, which grows by one with every vector that is added or removed. An index
+    /// with the same version has the same contents. Vectors added since a version are in the last
+    /// slots, at most as many as the version has grown by.
     pub fn version(&self) -> u64 {
         self.state().version
     }
 
-    /// The smallest and the largest norm of all vectors that were ever in the index since it was made or loaded; infinity and 0 when
-    /// there were none, and under l2.
+    /// Return the smallest and the largest norm of all vectors ever in the index since it was made
+    /// or loaded; infinity and 0 if there were none, and under l2.
     pub fn norms(&self) -> (f64, f64) {
         self.state().rows.norms()
     }
@@ -104,13 +106,13 @@ impl Index {
         self.state().ids.slot(id).is_some()
     }
 
-    /// All ids, in the order they were added.
+    /// Return all ids, in the order they were added.
     pub fn ids(&self) -> Vec<u64> {
         let state = self.state();
         state.living().map(|slot| state.ids.id(slot)).collect()
     }
 
-    /// The vectors of ids, one after the other, as they were given.
+    /// Return the vectors of ids, one after the other, as they were added.
     pub fn get(&self, ids: &[u64]) -> Result<Vec<f32>, NotFound> {
         let state = self.state();
         let (mut vectors, mut row) = (Vec::with_capacity(ids.len() * self.options.dim), Vec::new());
@@ -121,7 +123,7 @@ impl Index {
         Ok(vectors)
     }
 
-    /// Memory of walks that no search uses now.
+    /// Memory of searches that is not in use.
     fn memory(&self) -> Memory {
         self.idle.lock().pop().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Searches of many queries, and of everything within a distance.
+//! Search for the nearest of many queries, or for all within a distance.
 
 use parking_lot::Mutex;
 
@@ -18,41 +18,41 @@ use crate::work::Work;
 /// Which vectors a search may find.
 #[derive(Clone, Copy, Debug)]
 pub enum Filter<'a> {
-    /// A value for each of [`Index::ids`]; those that are not 0 are allowed.
+    /// A value for each of [`Index::ids`]; 0 forbids.
     Mask(&'a [u8]),
     /// The allowed ids; unknown ones are ignored.
     Ids(&'a [u64]),
 }
 
-/// What a search is to give.
+/// The settings of a search.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SearchSettings<'a> {
-    /// Results a query.
+    /// Results per query.
     pub k: usize,
     /// Candidates kept during a walk.
     pub ef_search: Option<usize>,
-    /// Wanted recall, when `ef_search` is not given; 1 is exact search.
+    /// Target recall, used if `ef_search` is `None`; 1 is exact search.
     pub recall: Option<f32>,
     /// Which vectors may be found.
     pub filter: Option<Filter<'a>>,
 }
 
-/// The nearest of each query.
+/// The nearest vectors of each query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matches {
-    /// Width of a row: `k`, or the vectors in the index when they are fewer.
+    /// Width of a row: `k`, or the number of vectors in the index if that is smaller.
     pub k: usize,
-    /// Ids, `k` a query, nearest first; the largest u64 where there is no result.
+    /// Ids, `k` per query, nearest first; missing results are the largest u64.
     pub ids: Vec<u64>,
-    /// Distances, `k` a query; infinity where there is no result.
+    /// Distances, `k` per query; missing results are infinity.
     pub distances: Vec<f32>,
-    /// How many results of each query are real.
+    /// Number of results of each query without padding.
     pub counts: Vec<u64>,
     /// Whether these are the true nearest.
     pub exact: bool,
 }
 
-/// Everything within a distance of each query.
+/// All vectors within a distance of each query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RangeMatches {
     /// Ids, query after query, nearest first.
@@ -63,7 +63,7 @@ pub struct RangeMatches {
     pub offsets: Vec<u64>,
 }
 
-/// Queries a thread takes at a time.
+/// Queries that a thread takes at a time.
 const CHUNK: usize = 16;
 
 impl Index {
@@ -77,8 +77,8 @@ impl Index {
         Ok(self.search_within(queries, settings, Budget::default(), work)?.0)
     }
 
-    /// [`Self::search`] within a budget. Returns what it did beside what it found; where the budget ended a query, what was found is
-    /// not all that was asked for, and [`Matches::exact`] is false.
+    /// Do a [`Self::search`] within a budget, and also return a trace. If the budget ended a query,
+    /// its results may be incomplete, and [`Matches::exact`] is false.
     pub fn search_within(
         &self,
         queries: &[f32],
@@ -190,7 +190,7 @@ impl Index {
     }
 }
 
-/// Memory on loan to a thread of a search, and what it did with it.
+/// Memory on loan to a thread of a search, and the trace of its work.
 struct Lent<'a> {
     index: &'a Index,
     memory: Memory,
@@ -199,7 +199,7 @@ struct Lent<'a> {
 }
 
 impl Lent<'_> {
-    /// Note what a query took. An interruption shows in `Work` itself.
+    /// Add the trace of a query. `Work` itself reports an interruption.
     fn note(&mut self, query: Result<Trace, Interrupted>) {
         if let Ok(trace) = query {
             self.trace.add(&trace);
@@ -214,7 +214,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// An error for a mask that does not fit the index.
+/// Refuse a mask that does not fit the index.
 fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), SearchError> {
     match filter {
         Some(Filter::Mask(mask)) if mask.len() != state.ids.len() => {
@@ -224,7 +224,7 @@ fn check_filter(state: &State, filter: Option<&Filter<'_>>) -> Result<(), Search
     }
 }
 
-/// The slots that a filter lets through; `None` without one.
+/// Return the slots that a filter allows; `None` without a filter.
 pub(crate) fn chosen(state: &State, filter: Option<&Filter<'_>>) -> Result<Option<Bitset>, SearchError> {
     check_filter(state, filter)?;
     let mut chosen = match filter {
@@ -245,11 +245,11 @@ pub(crate) fn chosen(state: &State, filter: Option<&Filter<'_>>) -> Result<Optio
     Ok(Some(chosen))
 }
 
-/// Room for `k` hits a query, all padding.
+/// Reserve room for `k` hits per query, all padding.
 fn room(count: usize, k: usize) -> Result<Vec<Hit>, SearchError> {
     let mut hits = Vec::new();
     let len = count.checked_mul(k).ok_or(SearchError::TooLarge { count, k })?;
-    // The answer is made of two arrays that together are as large again.
+    // The answer consists of two arrays, together as large again.
     hits.try_reserve_exact(len.saturating_mul(2)).map_err(|_| SearchError::TooLarge { count, k })?;
     hits.resize(len, NO_HIT);
     Ok(hits)

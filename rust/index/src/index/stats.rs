@@ -1,4 +1,4 @@
-//! What an index says of itself.
+//! The statistics of an index.
 
 use super::Index;
 use crate::state::Coding;
@@ -6,34 +6,35 @@ use crate::state::Coding;
 /// Sizes and times of an index.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stats {
-    /// Vectors that can be found.
+    /// Number of vectors that can be found.
     pub len: usize,
-    /// Slots of removed vectors.
+    /// Number of slots of removed vectors.
     pub tombstones: usize,
-    /// Slots in the graph.
+    /// Number of slots in the graph.
     pub linked: usize,
-    /// What searches run on: `none`, `sq4`, `sq8` or `raw`.
+    /// The storage that searches compare: `none`, `sq4`, `sq8` or `raw`.
     pub storage: &'static str,
     /// Share of true neighbours that the codec ranks high enough, on sampled rows.
     pub codec_recall: Option<f32>,
     /// Bytes by part, and their sum as `total`.
     pub bytes: Vec<(&'static str, usize)>,
-    /// Bytes apart from the full vectors, by slot.
+    /// Bytes per slot, without the full vectors.
     pub bytes_per_vector: f64,
-    /// Levels of the graph.
+    /// Number of levels in the graph.
     pub levels: usize,
     /// Mean number of neighbours at level 0.
     pub mean_degree: f64,
     /// Instruction set in use.
     pub simd: &'static str,
-    /// Share of the true neighbours of sampled rows that walks with 200 candidates found; `None` without a graph.
+    /// Share of the true neighbours of sampled rows that walks with 200 candidates found; `None`
+    /// without a graph.
     pub graph_recall: Option<f32>,
     /// Time spent linking, in seconds.
     pub build_seconds: f64,
 }
 
 impl Index {
-    /// Sizes and times.
+    /// Return sizes and times.
     pub fn stats(&self) -> Stats {
         let state = self.state();
         let (vectors, beside) = state.rows.bytes();

@@ -1,4 +1,4 @@
-//! What changes an index: one call at a time, each whole or not at all.
+//! Change an index: one call at a time, each completely or not at all.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,19 +15,21 @@ use crate::storage::ids::PADDING;
 use crate::storage::rows;
 use crate::work::Work;
 
-/// How long a call waits for another writer before it looks whether to stop.
+/// How long a call waits for another writer before it checks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(10);
 
 impl Index {
-    /// Give the vectors other ids, in the order of [`Self::ids`]. Counting goes on behind the largest of them.
+    /// Give the vectors other ids, in the order of [`Self::ids`]. Counted ids continue after the
+    /// largest of these.
     pub fn set_ids(&mut self, ids: &[u64]) -> Result<(), AddError> {
         let state = Arc::make_mut(self.current.get_mut());
         state.ids = state.ids.replaced(ids, |slot| state.dead.contains(slot))?;
         Ok(())
     }
 
-    /// Add vectors, `dim` values each, under given ids (one a vector) or counted ones; all or none. No id is counted twice, whatever
-    /// becomes of its vector. Vectors that are handed over are freed once they are copied.
+    /// Add vectors, `dim` values each, under `ids`, one per vector, or under counted ids: all or
+    /// none. No id is ever counted twice, even if its vector is removed. Vectors passed by value
+    /// are freed once they are copied.
     pub fn add<'v>(
         &self,
         vectors: impl Into<Cow<'v, [f32]>>,
@@ -43,8 +45,9 @@ impl Index {
         self.put(State::clone(&self.state()), vectors, ids, work)
     }
 
-    /// Add vectors, `dim` values each, under ids, one a vector, in the place of the vectors that these ids have; all or none. The last
-    /// of equal ids counts. A search finds the old vector of an id or the new one, never both or neither. Returns how many ids there are.
+    /// Add vectors, `dim` values each, under ids, one per vector, replacing the vectors that these
+    /// ids have: all or none. The last of equal ids wins. A search finds the old vector of an id or
+    /// the new one, never both or neither. Return the number of distinct ids.
     pub fn upsert(&self, vectors: Vec<f32>, ids: &[u64], work: &Work<'_>) -> Result<usize, AddError> {
         rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let expected = vectors.len() / self.options.dim;
@@ -63,7 +66,7 @@ impl Index {
         Ok(self.put(next, vectors.into(), Some(&ids), work)?.len())
     }
 
-    /// Append vectors to a state and publish it. Whoever calls this writes alone.
+    /// Append vectors to a state and publish it. The caller holds `writer`.
     fn put(
         &self,
         mut next: State,
@@ -77,7 +80,7 @@ impl Index {
         }
         next.ids.push(&ids);
         if let Err(interrupted) = self.append(&mut next, vectors, work) {
-            // All that stays of it is that its ids are used.
+            // The only trace of this call is that its ids are used.
             let mut same = State::clone(&self.state());
             same.ids.count_past(&ids);
             self.publish(same);
@@ -88,7 +91,7 @@ impl Index {
         Ok(ids)
     }
 
-    /// Append vectors to a state, whose ids it has already, with all that follows.
+    /// Append vectors to a state that already has their ids; code, train and link as needed.
     fn append(&self, next: &mut State, vectors: Cow<'_, [f32]>, work: &Work<'_>) -> Result<(), Interrupted> {
         next.rows.append(&vectors, work)?;
         drop(vectors);
@@ -114,7 +117,7 @@ impl Index {
         Linker { options: &self.options, level: self.level, state, work }
     }
 
-    /// Remove vectors; returns how many were there.
+    /// Remove vectors, and return how many were removed.
     pub fn remove(&self, ids: &[u64]) -> usize {
         let _writer = self.writer.lock();
         let mut next = State::clone(&self.state());
@@ -125,7 +128,7 @@ impl Index {
         removed
     }
 
-    /// Remove all vectors and give their memory back; returns how many there were.
+    /// Remove all vectors, free their memory, and return how many were removed.
     pub fn clear(&self) -> usize {
         let _writer = self.writer.lock();
         let state = self.state();
@@ -136,7 +139,8 @@ impl Index {
         removed
     }
 
-    /// Link every vector, make each reachable, and give back spare memory. What was done before an interruption stays.
+    /// Link every vector, make each reachable, and free spare memory. Work done before an
+    /// interruption is kept.
     pub fn optimize(&self, work: &Work<'_>) -> Result<(), Interrupted> {
         let _writer = self.write_alone(work)?;
         let mut next = State::clone(&self.state());
@@ -162,7 +166,7 @@ impl Index {
     }
 }
 
-/// The last vector of each id, in order.
+/// Return the last vector of each id, in order.
 fn last_of_each(vectors: Vec<f32>, ids: &[u64], dim: usize) -> (Vec<f32>, Vec<u64>) {
     let last: HashMap<u64, usize> = ids.iter().copied().zip(0..).collect();
     if last.len() == ids.len() {

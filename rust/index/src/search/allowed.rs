@@ -1,4 +1,4 @@
-//! Which slots a search may find.
+//! The slots that a search may find.
 
 use crate::state::State;
 use crate::storage::bitset::Bitset;
@@ -6,16 +6,16 @@ use crate::storage::bitset::Bitset;
 /// The slots that a search may find.
 #[derive(Clone, Copy)]
 pub(crate) enum Allowed<'a> {
-    /// All of the state.
+    /// All slots of the state.
     All,
-    /// All but some.
+    /// All but these.
     Except(&'a Bitset),
-    /// Some.
+    /// Only these.
     Only(&'a Bitset),
 }
 
 impl<'a> Allowed<'a> {
-    /// The slots that a caller chose, or all that are not dead.
+    /// Return the slots that a caller chose, or all that are not dead.
     pub(crate) fn of(state: &'a State, chosen: Option<&'a Bitset>) -> Self {
         match chosen {
             Some(chosen) => Self::Only(chosen),
@@ -34,7 +34,7 @@ impl<'a> Allowed<'a> {
         }
     }
 
-    /// How many of `slots` may be found.
+    /// Return how many of `slots` may be found.
     pub(crate) const fn count(self, slots: usize) -> usize {
         match self {
             Self::All => slots,
@@ -43,12 +43,12 @@ impl<'a> Allowed<'a> {
         }
     }
 
-    /// Whether the caller left any out, rather than having removed them.
+    /// Whether the caller left slots out, which is not the same as having deleted them.
     pub(crate) const fn is_filter(self) -> bool {
         matches!(self, Self::Only(_))
     }
 
-    /// Whether every slot that may be found is below a number, where that of the state is.
+    /// Whether every slot that may be found is below `slots`, provided that those of the state are.
     pub(crate) const fn is_within(self, slots: usize) -> bool {
         match self {
             Self::All | Self::Except(_) => true,

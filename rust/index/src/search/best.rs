@@ -1,11 +1,12 @@
-//! The best of a scan, whatever their number.
+//! The best candidates of a scan, for any number of them.
 
 use crate::storage::candidate::{candidate, key_of};
 use crate::storage::space::order;
 
-/// The `limit` candidates with the smallest keys of all that were offered.
+/// The `limit` candidates with the smallest keys among all that were offered.
 ///
-/// Keeps up to twice as many unsorted and halves them when full, so an offer costs the same for 10 as for 100,000.
+/// Keep up to twice as many unsorted and halve them when full: an offer costs the same for 10 as
+/// for 100,000.
 #[derive(Clone, Default)]
 pub(crate) struct Best {
     entries: Vec<u64>,
@@ -13,7 +14,7 @@ pub(crate) struct Best {
     bound: i32,
 }
 
-/// Room beyond twice the limit: halving a few is not worth a call.
+/// Room beyond twice the limit, since halving only a few is not worth a call.
 const ROOM: usize = 64;
 
 impl Best {
@@ -80,7 +81,7 @@ mod tests {
                 for (slot, key) in keys.iter().enumerate() {
                     best.offer(*key, slot as u32);
                 }
-                // Keys behind that of infinity are of no number.
+                // Keys above that of infinity belong to no number.
                 let all = keys.iter().copied().zip(0..).filter(|(key, _)| *key <= order(f32::INFINITY));
                 let mut expected: Vec<(i32, u32)> = all.collect();
                 expected.sort_unstable();

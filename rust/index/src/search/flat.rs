@@ -9,7 +9,8 @@
 //!            +--------+--------+--------+-- --+
 //! ```
 //!
-//! The same code answers exact searches and range searches, and computes the ground truth that recall is measured against.
+//! The same code answers exact searches and range searches, and computes the ground truth that
+//! recall is measured against.
 
 use tiercel_simd::{Isa, Loop};
 
@@ -20,15 +21,16 @@ use crate::search::best::Best;
 use crate::storage::rows::Rows;
 use crate::storage::space::order;
 
-/// Queries of a block: whole panels, which stay in the second-level cache for vectors of usual length.
+/// Queries in a block: whole panels, which stay in the second-level cache for vectors of usual
+/// length.
 pub(crate) const QUERIES: usize = 256;
 
-/// Bytes of the rows of a block, which every panel is compared with before the next.
+/// Bytes of the rows in a block. Every panel is compared with a block before the next block.
 const BLOCK: usize = 64 << 10;
 
-/// Takes distances as a scan computes them.
+/// The receiver of the distances that a scan computes.
 pub(crate) trait Sink {
-    /// Distances above this one are not wanted.
+    /// The largest distance to take.
     fn bound(&self, query: usize) -> f32;
 
     /// Take a distance that is at most the bound.
@@ -50,14 +52,14 @@ impl<K: Sink> Loop for Scan<'_, '_, K> {
     #[inline(always)]
     fn run<I: Isa>(mut self) {
         let sparse = matches!(self.allowed, Allowed::Only(chosen) if chosen.count() * 4 < chosen.len());
-        // A panel costs the same however few of its queries are real.
+        // A panel costs the same even if few of its queries are real.
         let few = 3 * self.queries.len() < I::WIDE * self.rows.dim();
         if sparse || few { self.each_row::<I>() } else { self.each_tile::<I>() }
     }
 }
 
 impl<K: Sink> Scan<'_, '_, K> {
-    /// Row by row: for one query, or few rows here and there.
+    /// Compare row by row: for few queries, or for few scattered rows.
     #[inline(always)]
     fn each_row<I: Isa>(&mut self) {
         match self.allowed {
@@ -78,7 +80,7 @@ impl<K: Sink> Scan<'_, '_, K> {
         }
     }
 
-    /// Compare all queries with one row. Whether to stop.
+    /// Compare all queries with one row. Return whether to stop.
     #[inline(always)]
     fn each_query<I: Isa>(&mut self, slot: usize) -> bool {
         for (q, query) in self.queries.chunks_exact(self.rows.dim()).enumerate() {
@@ -91,7 +93,7 @@ impl<K: Sink> Scan<'_, '_, K> {
         self.meter.compared(self.queries.len() / self.rows.dim())
     }
 
-    /// Block by block.
+    /// Compare block by block.
     #[inline(always)]
     fn each_tile<I: Isa>(&mut self) {
         let (rows, dim) = (self.rows, self.rows.dim());
@@ -108,8 +110,9 @@ impl<K: Sink> Scan<'_, '_, K> {
                 let least = &mut least[p * I::WIDE..][..I::WIDE];
                 for (t, tile) in block.chunks(I::HIGH * dim).enumerate() {
                     let (values, count, out) = (tile.as_ptr(), tile.len() / dim, sums.as_mut_ptr());
-                    // SAFETY: the tile holds `count` rows, the panel `WIDE` queries, of `dim` values, and the sums have
-                    // room for `HIGH` rows; `Level::run` checked the instruction set.
+                    // SAFETY: the tile holds `count` rows, the panel `WIDE` queries, of `dim`
+                    // values, and the sums have room for `HIGH` rows; `Level::run` checked the
+                    // instruction set.
                     unsafe {
                         if rows.metric() == Metric::L2 {
                             I::tile_f32::<true>(values, count, panel.as_ptr(), dim, out);
@@ -120,8 +123,8 @@ impl<K: Sink> Scan<'_, '_, K> {
                     for (r, sums) in sums.chunks_exact(I::WIDE).take(count).enumerate() {
                         let slot = first + t * I::HIGH + r;
                         let scale = rows.scale(slot);
-                        // All of them rather than up to the first: the compiler makes vectors of it. NaN is not less, so
-                        // it is looked at.
+                        // Check all rather than stop at the first, so that the compiler vectorizes
+                        // the loop. NaN is not less and is therefore offered.
                         let mut far = true;
                         for (sum, least) in sums.iter().zip(&*least) {
                             far &= sum * scale < *least;
@@ -140,14 +143,15 @@ impl<K: Sink> Scan<'_, '_, K> {
         }
     }
 
-    /// What the closeness to each query must reach; nothing does for queries that only fill a panel.
+    /// Return the closeness that a row must reach for each query; no row reaches that of queries
+    /// that only fill a panel.
     fn least(&self, padded: usize) -> Vec<f32> {
         let count = self.queries.len() / self.rows.dim();
         let bound = |q| if q < count { self.rows.least_closeness(self.sink.bound(q)) } else { f32::INFINITY };
         (0..padded).map(bound).collect()
     }
 
-    /// Hand the distances of a row to the queries of a panel on.
+    /// Pass the distances between a row and the queries of a panel to the sink.
     #[cold]
     fn offer(&mut self, first: usize, slot: usize, sums: &[f32], least: &mut [f32]) {
         let (rows, count) = (self.rows, self.queries.len() / self.rows.dim());
@@ -164,7 +168,7 @@ impl<K: Sink> Scan<'_, '_, K> {
     }
 }
 
-/// Queries value by value, `wide` at a time; zeros fill the last panel.
+/// Lay queries out value by value, `wide` at a time; zeros fill the last panel.
 fn panels(queries: &[f32], dim: usize, wide: usize) -> Vec<f32> {
     let count = queries.len() / dim;
     let mut panels = vec![0.0; count.next_multiple_of(wide) * dim];
@@ -177,7 +181,7 @@ fn panels(queries: &[f32], dim: usize, wide: usize) -> Vec<f32> {
     panels
 }
 
-/// The nearest of each query.
+/// Keeps the nearest rows of each query.
 pub(crate) struct Nearest<'a>(pub(crate) &'a mut [Best]);
 
 impl Sink for Nearest<'_> {
@@ -192,7 +196,7 @@ impl Sink for Nearest<'_> {
     }
 }
 
-/// Everything within a distance of each query.
+/// Keeps all rows within a distance of each query.
 pub(crate) struct Within {
     pub(crate) radius: f32,
     pub(crate) found: Vec<Vec<(f32, u32)>>,

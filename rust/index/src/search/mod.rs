@@ -1,4 +1,4 @@
-//! Answering one query on a state of the index.
+//! Answer queries on a state of the index.
 
 pub(crate) mod allowed;
 pub(crate) mod best;

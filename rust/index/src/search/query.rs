@@ -1,4 +1,5 @@
-//! Answering queries: choosing between a walk, a scan of codes and an exact scan, and rescoring what they found.
+//! Answer queries: choose between a walk, a scan of codes and an exact scan, and rescore the
+//! candidates found.
 
 use tiercel_simd::{Isa, Level, Loop};
 
@@ -19,23 +20,26 @@ use crate::work::Work;
 /// With this many vectors to choose from, an exact scan costs no more than a walk.
 pub(crate) const FEW: usize = 1024;
 
-/// Codes scanned in order for the price of one candidate of a walk, its neighbours' codes fetched from anywhere.
+/// Codes scanned in order for the price of one candidate of a walk, whose neighbours' codes lie
+/// anywhere.
 const SCANNED_PER_CANDIDATE: usize = 48;
 
-/// Full vectors asked for ahead of the one being compared.
+/// Full vectors prefetched ahead of the one being compared.
 const RESCORED_AHEAD: usize = 2;
 
-/// How far a distance by code may be from the true one and still count, in root mean square errors of the codec.
+/// How far a distance by code may exceed the farthest of the first `k` to be rescored, in root mean
+/// square errors of the codec.
 const MARGIN: f32 = 2.5;
 
-/// Share of true neighbours that walks must have found when the graph was surveyed. Below it the graph is not to be trusted: many
-/// equal vectors, clusters without links between them, or an inner product under which neighbours are not alike.
+/// Share of true neighbours that walks must have found when the graph was surveyed. With less, the
+/// graph cannot be trusted: it has many equal vectors, clusters without links between them, or an
+/// inner product under which neighbours are not alike.
 const GOOD: f32 = 0.95;
 
-/// A scan by code keeps at least twice as many as wanted, and so many more.
+/// A scan by code keeps at least twice as many candidates as results, and this many more.
 const SPARE: usize = 8;
 
-/// By how much more it keeps when those were not enough.
+/// The factor by which it keeps more if those were not enough.
 const MORE: usize = 4;
 
 /// How to find the neighbours of a query.
@@ -55,25 +59,25 @@ pub(crate) enum Strategy {
     },
 }
 
-/// One search: what is asked of a state.
+/// One search of a state.
 #[derive(Clone, Copy)]
 pub(crate) struct Search<'a> {
     pub(crate) state: &'a State,
     pub(crate) level: Level,
-    /// Results a query; not more than `available`.
+    /// Results per query; at most as many as there are allowed slots.
     pub(crate) k: usize,
     pub(crate) strategy: Strategy,
     /// The slots that may be found.
     pub(crate) allowed: Allowed<'a>,
-    /// What each query may spend.
+    /// The budget of each query.
     pub(crate) budget: Budget,
 }
 
-/// What a thread reuses from one query to the next.
+/// Memory that a thread reuses from one query to the next.
 #[derive(Default)]
 pub(crate) struct Memory {
     scratch: Scratch,
-    /// The query, made ready.
+    /// The prepared query.
     prepared: Kept,
     best: Best,
     found: Vec<u64>,
@@ -82,18 +86,19 @@ pub(crate) struct Memory {
 /// A result: id and distance.
 pub(crate) type Hit = (u64, f32);
 
-/// What stands where there is no result.
+/// Padding in place of a missing result.
 pub(crate) const NO_HIT: Hit = (PADDING, f32::INFINITY);
 
 impl Strategy {
-    /// The cheapest way that keeps the promise. `ef` is what a search of all vectors would take, `None` for an exact search.
+    /// Choose the cheapest strategy that keeps the promised recall. `ef` is the one for a search of
+    /// all vectors, `None` for an exact search.
     pub(crate) fn choose(state: &State, k: usize, ef: Option<usize>, available: usize) -> Self {
         let Some(ef) = ef else { return Self::Exact };
         let ef = ef.max(k);
         if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
-        // Of the nodes on a walk only a share is allowed: keep as many more.
+        // Only a share of the nodes on a walk is allowed; keep correspondingly more.
         let walked = ef.saturating_mul(state.slots()).div_ceil(available);
         let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
         if !walks || available <= walked.saturating_mul(SCANNED_PER_CANDIDATE) {
@@ -105,7 +110,7 @@ impl Strategy {
 }
 
 impl Search<'_> {
-    /// Answer a query (a direction), `k` hits.
+    /// Answer a query (a direction) with `k` hits.
     pub(crate) fn one(
         &self,
         query: &[f32],
@@ -118,11 +123,12 @@ impl Search<'_> {
         if self.strategy != Strategy::Exact {
             let coded = self.state.space().run(self.level, Candidates { search: self, query, memory, meter });
             if !coded {
-                // Far from everything the codes were fitted to, only the full vectors tell near from far.
+                // Far from everything that the codes were fitted to, only full vectors distinguish
+                // near from far.
                 AnySpace::Raw(&self.state.rows).run(self.level, Candidates { search: self, query, memory, meter });
             }
             meter.check()?;
-            // Fewer than k: the walk met too few allowed vectors. They exist, so find them.
+            // With fewer than k, the walk met too few allowed vectors. They exist, so find them.
             if memory.found.len() >= self.k || meter.has_ended() {
                 self.put(&memory.found, out);
                 return Ok(meter.trace);
@@ -132,7 +138,7 @@ impl Search<'_> {
         Ok(meter.trace)
     }
 
-    /// Answer queries (directions) exactly, `k` hits each.
+    /// Answer queries (directions) exactly with `k` hits each.
     pub(crate) fn exact(
         &self,
         queries: &[f32],
@@ -212,8 +218,8 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         let slots = space.slots();
         assert!(state.slots() <= slots && state.graph.len() <= slots, "every slot can be compared");
         assert!(allowed.is_within(slots), "every slot that may be found can be compared");
-        // SAFETY: the slots of the state, of its graph and of the filter are below those of the space, as was checked; the query was
-        // made ready above; `Level::run` checked the instruction set.
+        // SAFETY: the slots of the state, of its graph and of the filter are slots of the space, as
+        // checked above; the query was prepared above; `Level::run` checked the instruction set.
         unsafe {
             if let Strategy::Walk { ef } = search.strategy {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
@@ -248,12 +254,12 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
     }
 }
 
-/// Keep the best `ef` of the allowed slots, by code.
+/// Keep the best `ef` allowed slots, by code.
 ///
 /// # Safety
 ///
-/// The slots of the state and of the filter are below those of the space, which has made the query ready, and the machine has the
-/// instruction set.
+/// The slots of the state and of the filter are slots of the space, which prepared the query, and
+/// the machine has the instruction set.
 #[inline(always)]
 unsafe fn scan<I: Isa, S: Space>(
     search: &Search<'_>,
@@ -264,7 +270,7 @@ unsafe fn scan<I: Isa, S: Space>(
     meter: &mut Meter<'_>,
 ) {
     best.reset(ef);
-    // SAFETY: as the caller promises.
+    // SAFETY: the caller's contract.
     unsafe {
         match search.allowed {
             Allowed::Only(chosen) => {
@@ -289,9 +295,10 @@ unsafe fn scan<I: Isa, S: Space>(
 
 /// Compare the candidates that may be among the nearest `k` in full precision, and keep those.
 ///
-/// The first `k` by code bound the distance of the `k`-th; what is farther by code, and by more than codes are wrong, is
-/// farther. Says whether so many candidates are enough: behind a filter they are not if codes order them so badly that one of
-/// the farther half of the spare ones is among the nearest `k`.
+/// The first `k` by code bound the distance of the `k`-th; a candidate that is farther by code, by
+/// more than the error of codes, is farther. Return whether the candidates were enough: behind a
+/// filter they were not if codes order them so badly that one of the farther half of the spare ones
+/// is among the nearest `k`.
 #[inline(always)]
 fn rescore_likely<I: Isa, S: Space>(
     search: &Search<'_>,
@@ -306,7 +313,7 @@ fn rescore_likely<I: Isa, S: Space>(
     let last_kept = found.last().map_or(f32::INFINITY, |last| S::distance(prepared, key_of(*last)));
     rescore::<I>(&state.rows, query, &mut found[..first]);
     let farthest = found[..first].iter().map(|entry| key_of(*entry)).max().map_or(0.0, unorder);
-    // The error was measured among the nearest of all; a filter may leave none of those.
+    // The error was measured among the nearest of all vectors, of which a filter may leave none.
     if !search.allowed.is_filter() {
         let limit = S::key_within(prepared, farthest + MARGIN * space.error());
         let likely = found[first..].iter().take_while(|entry| key_of(**entry) <= limit).count();
@@ -325,7 +332,7 @@ fn rescore_likely<I: Isa, S: Space>(
     are_enough || !search.allowed.is_filter()
 }
 
-/// Replace the keys of candidates by those of their distances in full precision.
+/// Replace the keys of candidates with those of their full-precision distances.
 #[inline(always)]
 fn rescore<I: Isa>(rows: &Rows, query: &[f32], found: &mut [u64]) {
     for entry in found.iter().take(RESCORED_AHEAD) {
@@ -342,7 +349,7 @@ fn rescore<I: Isa>(rows: &Rows, query: &[f32], found: &mut [u64]) {
     }
 }
 
-/// Order what an exact scan found by the same distances that every other search gives.
+/// Order the results of an exact scan by the same distances that every other search returns.
 struct Rescore<'a> {
     rows: &'a Rows,
     query: &'a [f32],

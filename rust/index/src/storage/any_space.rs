@@ -1,4 +1,4 @@
-//! Running a loop in whatever space an index compares its vectors in.
+//! Run a loop in the space in which an index compares its vectors.
 
 use std::any::Any;
 
@@ -9,7 +9,7 @@ use crate::storage::codes::{CodeSpace, Codes};
 use crate::storage::rows::Rows;
 use crate::storage::space::{RawSpace, Space};
 
-/// What vectors are compared on.
+/// The vectors or codes that are compared.
 #[derive(Clone, Copy)]
 pub(crate) enum AnySpace<'a> {
     /// The full vectors.
@@ -20,15 +20,15 @@ pub(crate) enum AnySpace<'a> {
 
 /// A loop over vectors, compiled for each space and each instruction set.
 pub(crate) trait SpaceLoop {
-    /// What the loop returns.
+    /// The result of the loop.
     type Output;
 
-    /// The loop. Mark it `#[inline(always)]`, as [`Loop::run`].
+    /// Run the loop. Mark it `#[inline(always)]`, as [`Loop::run`].
     fn run<I: Isa, S: Space>(self, space: S) -> Self::Output;
 }
 
 impl AnySpace<'_> {
-    /// Slots that can be compared: those below.
+    /// Return the number of slots; those below it can be compared.
     pub(crate) fn slots(self) -> usize {
         match self {
             Self::Raw(rows) => RawSpace(rows).slots(),
@@ -36,7 +36,7 @@ impl AnySpace<'_> {
         }
     }
 
-    /// Run a loop in this space. The space and the instruction set are chosen once a loop.
+    /// Run a loop in this space. The space and the instruction set are chosen once per loop.
     #[inline(always)]
     pub(crate) fn run<L: SpaceLoop>(self, level: Level, work: L) -> L::Output {
         match self {
@@ -75,12 +75,14 @@ impl<S: Space, L: SpaceLoop> Loop for InSpace<S, L> {
     }
 }
 
-/// What a thread keeps from one loop to the next, of types that depend on the space: one of each type that was asked for.
+/// Memory that a thread keeps from one loop to the next, of types that depend on the space: one
+/// value per requested type.
 #[derive(Default)]
 pub(crate) struct Kept(Vec<Box<dyn Any + Send>>);
 
 impl Kept {
-    /// The value of a type, as the last loop left it. Allocates when the type is asked for the first time.
+    /// Return the value of a type, as the last loop left it. Allocate on the first request for the
+    /// type.
     #[inline]
     pub(crate) fn get<T: Default + Send + 'static>(&mut self) -> &mut T {
         let at = self.0.iter().position(|kept| kept.is::<T>()).unwrap_or_else(|| {

@@ -9,12 +9,12 @@ pub(crate) struct Bitset {
 }
 
 impl Bitset {
-    /// The empty set over `len` slots.
+    /// Make the empty set over `len` slots.
     pub(crate) fn new(len: usize) -> Self {
         Self { words: vec![0; len.div_ceil(64)], len, count: 0 }
     }
 
-    /// The slots whose value is not 0.
+    /// Make the set of the slots whose value is not 0.
     pub(crate) fn from_mask(mask: &[u8]) -> Self {
         let word =
             |values: &[u8]| values.iter().enumerate().fold(0, |word, (at, value)| word | u64::from(*value != 0) << at);
@@ -23,17 +23,17 @@ impl Bitset {
         Self { words, len: mask.len(), count }
     }
 
-    /// Slots that the set is over.
+    /// Number of slots that the set is over.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Slots in the set.
+    /// Number of slots in the set.
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
 
-    /// Be over `len` slots; new ones are not in the set.
+    /// Change the set to be over `len` slots; new ones are not in it.
     pub(crate) fn resize(&mut self, len: usize) {
         if len < self.len {
             for slot in len..self.len {
@@ -44,26 +44,26 @@ impl Bitset {
         self.len = len;
     }
 
-    /// Keep the slots that another set over as many has, too.
+    /// Keep the slots that are also in another set over as many.
     pub(crate) fn intersect(&mut self, other: &Self) {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
         self.count = self.words.iter().map(|word| word.count_ones() as usize).sum();
     }
 
-    /// Whether a slot is in the set; one that the set is not over is not.
+    /// Whether a slot is in the set; slots beyond its length are not.
     #[inline]
     pub(crate) fn contains(&self, slot: usize) -> bool {
         self.words.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
-    /// Put a slot in.
+    /// Add a slot.
     pub(crate) fn insert(&mut self, slot: usize) {
         let (word, bit) = (&mut self.words[slot / 64], 1 << (slot % 64));
         self.count += usize::from(*word & bit == 0);
         *word |= bit;
     }
 
-    /// Take a slot out.
+    /// Remove a slot.
     pub(crate) fn remove(&mut self, slot: usize) {
         let (word, bit) = (&mut self.words[slot / 64], 1 << (slot % 64));
         self.count -= usize::from(*word & bit != 0);
@@ -78,12 +78,12 @@ impl Bitset {
         })
     }
 
-    /// The words that hold the bits, lowest slot in the lowest bit.
+    /// The words of bits, lowest slot in the lowest bit.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words
     }
 
-    /// A set over `len` slots from its words; `None` when they do not fit.
+    /// Make a set over `len` slots from its words; `None` if they do not fit.
     pub(crate) fn from_words(words: Vec<u64>, len: usize) -> Option<Self> {
         let tail = len % 64;
         let clean = tail == 0 || words.last().is_some_and(|word| word >> tail == 0);

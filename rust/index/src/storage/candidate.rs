@@ -1,6 +1,7 @@
 //! A candidate of a search: a slot, and how near it is.
 //!
-//! It is one u64, so that comparing two is one instruction, ties go to the lower slot, and moving many is a copy:
+//! It is one u64, so that comparing two is one instruction, ties go to the lower slot, and moving
+//! many is a copy:
 //!
 //! ```text
 //! bit   63                            32 31                1      0
@@ -9,10 +10,10 @@
 //!      +--------------------------------+------------------+----------+
 //! ```
 
-/// Most slots of an index: a slot has 31 bits in a candidate.
+/// Most slots in an index: a slot has 31 bits in a candidate.
 pub(crate) const MAX_SLOTS: usize = (1 << 31) - 1;
 
-/// The bit of a candidate that is expanded.
+/// The bit that marks an expanded candidate.
 pub(crate) const EXPANDED: u64 = 1;
 
 /// Key of a candidate: smaller is closer.
@@ -27,7 +28,7 @@ pub(crate) const fn slot_of(candidate: u64) -> u32 {
     candidate as u32 >> 1
 }
 
-/// The candidate of a key and a slot, not expanded.
+/// Make an unexpanded candidate from a key and a slot.
 #[inline(always)]
 pub(crate) const fn candidate(key: i32, slot: u32) -> u64 {
     ((key as u32 ^ 0x8000_0000) as u64) << 32 | (slot as u64) << 1

@@ -1,4 +1,4 @@
-//! The codes of all vectors, row by row, each row on cache lines of its own.
+//! The codes of all vectors, row by row, each row on separate cache lines.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ const SAMPLE: usize = 16_384;
 /// How well codes rank, as measured when they were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Trial {
-    /// Share of the true nearest of some rows, themselves left out, that are among twice as many nearest by code.
+    /// Share of the true nearest of some rows, without the rows themselves, that are among twice as
+    /// many nearest by code.
     pub(crate) recall: f32,
     /// Root mean square error of a distance by code, over those nearest.
     pub(crate) error: f32,
@@ -32,7 +33,7 @@ pub(crate) struct Codes {
     pub(crate) trial: Trial,
 }
 
-/// What the integers of the kernels stand for under a metric.
+/// Return the meaning of the kernels' integers under a metric.
 pub(crate) const fn geometry(metric: Metric) -> Geometry {
     match metric {
         Metric::Cosine => Geometry::Product { base: 1.0 },
@@ -41,7 +42,8 @@ pub(crate) const fn geometry(metric: Metric) -> Geometry {
     }
 }
 
-/// Bytes from one row to the next: whole cache lines, so that a row never straddles one more than it must.
+/// Bytes from one row to the next: whole cache lines, so that a row never touches more of them than
+/// it must.
 pub(crate) fn stride(codec: &AnyCodec) -> usize {
     codec.row_bytes().next_multiple_of(64)
 }
@@ -73,7 +75,7 @@ impl Codes {
         Ok(codes)
     }
 
-    /// The name of the storage.
+    /// Return the name of the storage.
     pub(crate) fn name(&self) -> &'static str {
         self.codec.kind().name()
     }
@@ -88,7 +90,7 @@ impl Codes {
     }
 }
 
-/// Code rows from slot `first` on into `out`, a stride each.
+/// Code the rows from slot `first` on into `out`, one stride each.
 fn encode(
     codec: &AnyCodec,
     rows: &Rows,
@@ -135,8 +137,8 @@ impl<C: Codec> Loop for EncodeLoop<'_, '_, C> {
     }
 }
 
-/// Vectors compared by their codes; `DIM` is the dimension or 0 for any. With the dimension known, a row is compared without a
-/// loop and the query stays in registers from one row to the next.
+/// Vectors compared by their codes; `DIM` is the dimension, or 0 for any. If the compiler knows it,
+/// a row is compared without a loop and the query stays in registers from one row to the next.
 pub(crate) struct CodeSpace<'a, C, const DIM: usize> {
     codes: &'a Codes,
     codec: &'a C,
@@ -151,7 +153,7 @@ impl<C, const DIM: usize> Clone for CodeSpace<'_, C, DIM> {
 impl<C, const DIM: usize> Copy for CodeSpace<'_, C, DIM> {}
 
 impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
-    /// The space of codes; `codec` is theirs, by its type.
+    /// Make the space of `codes`; `codec` is their codec under its concrete type.
     #[inline(always)]
     pub(crate) fn new(codes: &'a Codes, codec: &'a C) -> Self {
         assert!(DIM == 0 || DIM == codec.dim(), "the dimension that the space is compiled for");
@@ -170,7 +172,7 @@ impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
         if DIM == 0 { self.codes.stride } else { C::row_bytes(DIM).next_multiple_of(64) }
     }
 
-    /// The shift of the rows: known when this is compiled where the dimension is.
+    /// Return the shift of the rows, which the compiler knows if it knows the dimension.
     #[inline(always)]
     fn shift(self) -> u32 {
         if DIM == 0 { self.codes.bytes.shift() } else { Chunked::<u8>::shift_of(self.stride()) }
@@ -203,8 +205,8 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
 
     #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &C::Query, slot: u32) -> i32 {
-        // SAFETY: the caller promises a slot with codes, a query that this space made ready, and the instruction set; a row takes no
-        // more bytes than the stride, as `new` checked.
+        // SAFETY: the caller promises a slot with codes, a query that this space prepared, and the
+        // instruction set; a row takes at most as many bytes as the stride, as `new` checked.
         unsafe {
             let address = self.codes.bytes.address_unchecked(slot as usize, self.stride(), self.shift());
             let row = std::slice::from_raw_parts(address, C::row_bytes(self.dim()));

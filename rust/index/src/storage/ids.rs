@@ -1,4 +1,4 @@
-//! Which id lies in which slot.
+//! The ids of slots, and the slots of ids.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -11,34 +11,35 @@ use tiercel_simd::Chunked;
 use crate::errors::AddError;
 use crate::storage::candidate::MAX_SLOTS;
 
-/// The id that pads short results, and is none.
+/// The value that pads short results; it is not a valid id.
 pub(crate) const PADDING: u64 = u64::MAX;
 
-/// Ids in a part of the table, until there are as many parts as there may be. A change copies a part while a clone holds it.
+/// Ids in a part of the table, until there are [`SHARDS`] parts. A change copies a part while a
+/// clone holds it.
 const SHARD: usize = 2048;
 
-/// Most parts of the table: a clone of it costs a pointer each.
+/// Most parts of the table; a clone costs a pointer per part.
 const SHARDS: usize = 256;
 
-/// Part of the table of slots by the id that they have. Ids are looked up by slot, so an entry is 5 bytes, not 17. Nothing may depend on the order of the
-/// entries, which differs from one process to the next.
+/// A part of the table of slots by id. An entry is a slot, whose id is looked up, so it takes 5
+/// bytes, not 17. Nothing may depend on the order of entries, which differs between processes.
 type Shard = HashTable<u32>;
 
-/// Ids by slot, and slots by id. Clones share what neither of them has changed.
+/// Ids by slot, and slots by id. Clones share what neither has changed.
 #[derive(Clone)]
 pub(crate) struct Ids {
     by_slot: Chunked<u64>,
-    /// By bits of the hash of the id; a power of two of them.
+    /// Parts of the table, by bits of the hash of the id; their number is a power of two.
     shards: Vec<Arc<Shard>>,
-    /// Ids that can be found.
+    /// Number of ids that can be found.
     len: usize,
     hasher: SeedableRandomState,
-    /// The id that counting continues from, or [`PADDING`] once none is left. It only ever grows, so that an id that was counted
-    /// once, even by an addition that was interrupted, is never counted again.
+    /// The next id to count, or [`PADDING`] once none is left. It only grows, so that an id that
+    /// was counted once, even by an interrupted addition, is never counted again.
     next: u64,
 }
 
-/// Ids come from outside. With a hash that nobody can predict, nobody can choose ids that all fall together.
+/// Return a hasher that nobody can predict, so that nobody can choose ids with colliding hashes.
 fn seeded() -> SeedableRandomState {
     let secret = std::hash::RandomState::new().hash_one(0);
     SeedableRandomState::with_seed(secret, SharedSeed::global_random())
@@ -49,7 +50,8 @@ impl Ids {
         Self { by_slot: Chunked::new(1), shards: vec![Arc::default()], len: 0, hasher: seeded(), next: 0 }
     }
 
-    /// The same slots with other ids, one for each slot that is not dead. The dead keep none.
+    /// Return the same slots with other ids, one for each slot that is not dead. Dead slots keep
+    /// none.
     pub(crate) fn replaced(&self, ids: &[u64], dead: impl Fn(usize) -> bool) -> Result<Self, AddError> {
         let planned = Self::new().plan(self.len(), Some(ids))?;
         let mut replaced = Self::new();
@@ -63,42 +65,42 @@ impl Ids {
         Ok(replaced)
     }
 
-    /// The same without slots: counting continues.
+    /// Return the same without slots. Counting continues.
     pub(crate) fn emptied(&self) -> Self {
         Self { next: self.next, ..Self::new() }
     }
 
-    /// Slots, those of removed ids among them.
+    /// Number of slots, including those of removed ids.
     pub(crate) const fn slots(&self) -> usize {
         self.by_slot.len()
     }
 
-    /// Ids that can be found.
+    /// Number of ids that can be found.
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The id that a slot has or had.
+    /// Return the id that a slot has or had.
     #[inline]
     pub(crate) fn id(&self, slot: usize) -> u64 {
         self.by_slot.row(slot)[0]
     }
 
-    /// The slot of an id.
+    /// Return the slot of an id.
     pub(crate) fn slot(&self, id: u64) -> Option<usize> {
         let hash = self.hasher.hash_one(id);
         let slot = self.shards[self.shard(hash)].find(hash, |slot| self.id(*slot as usize) == id);
         slot.map(|slot| *slot as usize)
     }
 
-    /// The ids for `rows` new vectors: those given, once checked, or counted ones.
+    /// Return the ids for `rows` new vectors: the `given` ones, after checks, or counted ones.
     pub(crate) fn plan(&self, rows: usize, given: Option<&[u64]>) -> Result<Vec<u64>, AddError> {
         let got = self.slots().saturating_add(rows);
         if got > MAX_SLOTS {
             return Err(AddError::TooMany { limit: MAX_SLOTS, got });
         }
         let Some(given) = given else {
-            // The padding itself is no id, so it may be where they end.
+            // The range may end at the padding, which is not an id.
             let end = self.next.checked_add(rows as u64).ok_or(AddError::Exhausted { last: PADDING - 1 })?;
             return Ok((self.next..end).collect());
         };
@@ -133,7 +135,7 @@ impl Ids {
         self.count_past(ids);
     }
 
-    /// Count on from behind these ids, so that none of them is counted again.
+    /// Continue counting after these ids, so that none of them is counted again.
     pub(crate) fn count_past(&mut self, ids: &[u64]) {
         self.next = ids.iter().fold(self.next, |next, id| next.max(id.saturating_add(1)));
     }
@@ -148,12 +150,13 @@ impl Ids {
         *len += 1;
     }
 
-    /// The part of the table that an id with this hash is in. The parts themselves use the lowest and the highest bits.
+    /// Return the part of the table for an id with this hash. The parts themselves use the lowest
+    /// and the highest bits.
     fn shard(&self, hash: u64) -> usize {
         (hash >> 40) as usize & (self.shards.len() - 1)
     }
 
-    /// Part the table further where `more` ids would make its parts large.
+    /// Split the table further if `more` ids would make its parts large.
     fn make_room(&mut self, more: usize) {
         let parts = (self.len + more).div_ceil(SHARD).next_power_of_two().min(SHARDS);
         if parts <= self.shards.len() {
@@ -167,7 +170,7 @@ impl Ids {
         }
     }
 
-    /// Forget an id; gives the slot it had.
+    /// Forget an id, and return the slot it had.
     pub(crate) fn remove(&mut self, id: u64) -> Option<usize> {
         self.slot(id)?;
         let hash = self.hasher.hash_one(id);
@@ -182,18 +185,19 @@ impl Ids {
         self.next
     }
 
-    /// Ids by slot, those that slots had among them, chunk by chunk.
+    /// Ids by slot, including former ones, chunk by chunk.
     pub(crate) fn by_slot(&self) -> impl Iterator<Item = &[u64]> {
         self.by_slot.runs()
     }
 
-    /// Ids from a file: those of the slots that are not dead. `None` when an id stands twice or is the padding, or when counting
-    /// would come to one that is there.
+    /// Make ids from a file, for the slots that are not dead. `None` if an id occurs twice or is
+    /// the padding, or if counting would reach one that is present.
     pub(crate) fn from_parts(by_slot: &[u64], dead: impl Fn(usize) -> bool, next: u64) -> Option<Self> {
         let mut ids = Self::new();
         ids.by_slot.extend_from_slice(by_slot);
         ids.make_room(by_slot.len());
-        // Files of earlier versions may count on from below the id of a vector that an interrupted addition left dead.
+        // In files of earlier versions, `next` may be below the id of a vector that an interrupted
+        // addition left dead.
         ids.next = next;
         ids.count_past(by_slot);
         for (slot, &id) in by_slot.iter().enumerate() {
@@ -208,7 +212,7 @@ impl Ids {
         Some(ids)
     }
 
-    /// Give back spare memory.
+    /// Free spare memory.
     pub(crate) fn shrink(&mut self) {
         let Self { by_slot, shards, hasher, .. } = self;
         by_slot.shrink();
@@ -233,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    /// Ids by slot, the slots of those that can be found, and all that there ever were.
+    /// Ids by slot, the slots of ids that can be found, and all ids ever used.
     #[derive(Clone, Default)]
     struct Model {
         by_slot: Vec<u64>,
@@ -287,7 +291,7 @@ mod tests {
                         if let Ok(planned) = ids.plan(count, None) {
                             prop_assert!(planned.iter().all(|id| !model.used.contains(id) && *id != PADDING));
                             if count % 2 == 0 {
-                                // An addition that came to nothing: its ids are used all the same.
+                                // A failed addition, whose ids still count as used.
                                 ids.count_past(&planned);
                                 model.used.extend(planned);
                             } else {
@@ -361,7 +365,7 @@ mod tests {
 
     #[test]
     fn counting_passes_the_ids_of_the_dead_in_a_file() {
-        // An interrupted addition of an earlier version left slot 2 so.
+        // An interrupted addition of an earlier version left slot 2 like this.
         let ids = Ids::from_parts(&[5, 9, 12], |slot| slot == 2, 10).expect("parts of ids");
         assert_eq!(ids.plan(2, None), Ok(vec![13, 14]));
     }

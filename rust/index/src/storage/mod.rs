@@ -1,4 +1,4 @@
-//! What an index keeps of each vector, by slot: the row, its code, its id, whether it is alive.
+//! The data of each vector, by slot: the row, its code, its id, whether it is alive.
 
 pub(crate) mod any_space;
 pub(crate) mod bitset;

@@ -1,4 +1,4 @@
-//! The full vectors, as given.
+//! The full vectors, as they were added.
 
 use std::sync::atomic::AtomicBool;
 
@@ -11,22 +11,24 @@ use crate::errors::{Interrupted, RowError};
 use crate::options::{Dtype, Metric, Options};
 use crate::work::Work;
 
-/// Values copied, and rows checked, before a thread looks whether to stop.
+/// Values copied, and rows checked, before a thread checks whether to stop.
 const PIECE: usize = 1 << 20;
 const CHECKED: usize = 256;
 
-/// Values from a file that are looked at without a branch.
+/// Values from a file that are checked without a branch.
 const PART: usize = 4096;
 
-/// The full vectors, a row each, and what the metric needs to compare them. Clones share their rows.
+/// The full vectors, one per row, and the data that the metric needs to compare them. Clones share
+/// their rows.
 #[derive(Clone)]
 pub(crate) struct Rows {
     dim: usize,
     metric: Metric,
     values: Values,
-    /// 1 / norm of each row under the cosine metric, empty otherwise: rows stay as given, and `get` gives them back so.
+    /// 1 / norm of each row under the cosine metric, otherwise empty. The rows themselves are not
+    /// normalized, so that `get` returns them as they were added.
     inverse_norms: Chunked<f32>,
-    /// The smallest and the largest norm of all rows that there ever were; of none under l2.
+    /// The smallest and the largest norm of all rows ever added; [`NO_NORMS`] under l2.
     norms: (f64, f64),
 }
 
@@ -63,7 +65,7 @@ impl Rows {
         }
     }
 
-    /// `len` rows from a file: `read` fills the bytes of them all, which it is handed in pieces.
+    /// Read `len` rows from a file: `read` fills their bytes, which it gets in pieces.
     pub(crate) fn from_file<E>(
         options: &Options,
         len: usize,
@@ -75,12 +77,12 @@ impl Rows {
             Dtype::F16 => Values::F16(read_rows(options.dim, len, read)?),
         };
         let stop = AtomicBool::new(false);
-        // Nobody can set this flag: the work is done.
+        // Nobody can set this flag, so the work always completes.
         let _ = rows.measure(0, &Work::quiet(1, &stop));
         Ok(rows)
     }
 
-    /// Append vectors that [`check`] passed. After an interruption some of them may be there.
+    /// Append vectors that passed [`check`]. After an interruption some of them may be present.
     pub(crate) fn append(&mut self, vectors: &[f32], work: &Work<'_>) -> Result<(), Interrupted> {
         let first = self.len();
         let piece = (PIECE / self.dim).max(1) * self.dim;
@@ -105,9 +107,10 @@ impl Rows {
         self.measure(first, work)
     }
 
-    /// The first row from a file that [`check`] would not have passed: its number, and the error. Norms tell, where there are any:
-    /// that of a row with a value that is not finite is none. Else it takes one pass over the bits, without a branch a value: what
-    /// is neither infinity nor NaN has an exponent that is not all ones.
+    /// Return the first row from a file that would not have passed [`check`], and the error. Norms
+    /// suffice if there are any, since a row with a value that is not finite has no finite norm.
+    /// Otherwise one pass checks the bits, without a branch per value: the exponent of infinity and
+    /// NaN is all ones.
     pub(crate) fn unfit(&self, argument: &'static str) -> Option<(usize, RowError)> {
         const EXPONENT: u32 = 0x7f80_0000;
         const HALF_EXPONENT: u16 = 0x7c00;
@@ -137,7 +140,7 @@ impl Rows {
         })
     }
 
-    /// Compute what the metric needs beside the vectors, of those from slot `from` on.
+    /// Compute the data that the metric needs beside the vectors, from slot `from` on.
     fn measure(&mut self, from: usize, work: &Work<'_>) -> Result<(), Interrupted> {
         if self.metric == Metric::L2 {
             return Ok(());
@@ -155,12 +158,12 @@ impl Rows {
         Ok(())
     }
 
-    /// The smallest and the largest norm of all rows that there ever were; of none under l2.
+    /// The smallest and the largest norm of all rows ever added; [`NO_NORMS`] under l2.
     pub(crate) const fn norms(&self) -> (f64, f64) {
         self.norms
     }
 
-    /// The same without rows.
+    /// Return the same without rows.
     pub(crate) fn emptied(&self) -> Self {
         let dtype = if matches!(self.values, Values::F32(_)) { Dtype::F32 } else { Dtype::F16 };
         Self { norms: self.norms, ..Self::new(self.dim, self.metric, dtype) }
@@ -175,7 +178,7 @@ impl Rows {
         self.inverse_norms.shrink();
     }
 
-    /// Memory of the vectors, and of what the metric needs beside them.
+    /// Return the bytes of the vectors, and of the data that the metric needs beside them.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         let vectors = match &self.values {
             Values::F32(values) => values.bytes(),
@@ -184,7 +187,7 @@ impl Rows {
         (vectors, self.inverse_norms.bytes())
     }
 
-    /// Copy the vector of a slot, as given.
+    /// Copy the vector of a slot, as it was added.
     #[inline(always)]
     pub(crate) fn vector(&self, slot: usize, out: &mut Vec<f32>) {
         out.resize(self.dim, 0.0);
@@ -210,7 +213,7 @@ impl Rows {
         }
     }
 
-    /// Ask for the first cache lines of a slot.
+    /// Prefetch the first cache lines of a slot.
     #[inline(always)]
     pub(crate) fn prefetch<I: Isa>(&self, slot: usize, lines: usize) {
         let (start, bytes) = match &self.values {
@@ -222,7 +225,7 @@ impl Rows {
         }
     }
 
-    /// The distance of a query (of unit length under cosine) to a slot.
+    /// Return the distance of a query (of unit length under cosine) to a slot.
     ///
     /// # Safety
     ///
@@ -234,25 +237,27 @@ impl Rows {
         let sum = match &self.values {
             Values::F32(values) => {
                 let (query, row) = (query.as_ptr(), values.row(slot).as_ptr());
-                // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
+                // SAFETY: query and row hold `dim` values each; the caller promises the instruction
+                // set.
                 unsafe { if square { I::l2_f32(query, row, self.dim) } else { I::dot_f32(query, row, self.dim) } }
             }
             Values::F16(values) => {
                 let (query, row) = (query.as_ptr(), values.row(slot).as_ptr());
-                // SAFETY: query and row hold `dim` values each; the caller promises the instruction set.
+                // SAFETY: query and row hold `dim` values each; the caller promises the instruction
+                // set.
                 unsafe { if square { I::l2_f16(query, row, self.dim) } else { I::dot_f16(query, row, self.dim) } }
             }
         };
         self.finish(sum, slot)
     }
 
-    /// 1 / norm of a slot, under cosine.
+    /// Return 1 / norm of a slot, under cosine.
     #[inline(always)]
     fn inverse_norm(&self, slot: usize) -> f32 {
         self.inverse_norms.row(slot)[0]
     }
 
-    /// The distance that a kernel's sum stands for.
+    /// Return the distance that a kernel's sum stands for.
     #[inline(always)]
     pub(crate) fn finish(&self, sum: f32, slot: usize) -> f32 {
         match self.metric {
@@ -260,12 +265,13 @@ impl Rows {
             // Products that overflow both ways sum to NaN, which has no place in an order.
             Metric::Dot if sum.is_nan() => f32::INFINITY,
             Metric::Dot => 0.0 - sum,
-            // Rounding may put the cosine of equal directions a little above 1.
+            // Rounding may make the cosine of equal directions slightly larger than 1.
             Metric::Cosine => (1.0 - sum * self.inverse_norm(slot)).max(0.0),
         }
     }
 
-    /// What a kernel's sum is to be multiplied with to be a *closeness*: larger for nearer, comparable between rows.
+    /// Return the factor that makes a kernel's sum a *closeness*: larger for nearer, comparable
+    /// between rows.
     #[inline(always)]
     pub(crate) fn scale(&self, slot: usize) -> f32 {
         match self.metric {
@@ -275,7 +281,7 @@ impl Rows {
         }
     }
 
-    /// The least closeness that a distance of at most `bound` can have.
+    /// Return the least closeness that a distance of at most `bound` can have.
     #[inline(always)]
     pub(crate) fn least_closeness(&self, bound: f32) -> f32 {
         match self.metric {
@@ -285,8 +291,8 @@ impl Rows {
         }
     }
 
-    /// Rows from `first` up to `last`, or to the end of their chunk, as single precision; `scratch` holds them where they are kept
-    /// otherwise.
+    /// Return the rows from `first` up to `last`, or to the end of their chunk, in single
+    /// precision; `scratch` holds them if they are stored otherwise.
     pub(crate) fn block<'a>(&'a self, first: usize, last: usize, scratch: &'a mut Vec<f32>) -> &'a [f32] {
         match &self.values {
             Values::F32(values) => values.run(first, last),
@@ -299,7 +305,7 @@ impl Rows {
         }
     }
 
-    /// The bytes of the vectors, for the file, chunk by chunk.
+    /// Write the bytes of the vectors for the file, chunk by chunk.
     pub(crate) fn each_bytes<E>(&self, mut write: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match &self.values {
             Values::F32(values) => values.runs().try_for_each(|run| write(bytemuck::cast_slice(run))),
@@ -316,7 +322,7 @@ impl Rows {
     }
 }
 
-/// Rows whose bytes `read` fills.
+/// Make rows whose bytes `read` fills.
 fn read_rows<T: Plain + bytemuck::Pod, E>(
     dim: usize,
     len: usize,
@@ -327,7 +333,7 @@ fn read_rows<T: Plain + bytemuck::Pod, E>(
     Ok(rows)
 }
 
-/// The first of all values of which `is_wrong` says so.
+/// Return the place of the first wrong value.
 fn first<T: Plain>(rows: &Chunked<T>, is_wrong: impl Fn(T) -> bool) -> Option<usize> {
     let mut before = 0;
     for values in rows.runs().flat_map(|run| run.chunks(PART)) {
@@ -339,17 +345,18 @@ fn first<T: Plain>(rows: &Chunked<T>, is_wrong: impl Fn(T) -> bool) -> Option<us
     None
 }
 
-/// Whether a vector of this norm can be brought to unit length in single precision.
+/// Whether a vector of this norm can be scaled to unit length in single precision.
 fn has_direction(norm: f64) -> bool {
     (norm as f32).is_finite() && ((1.0 / norm) as f32).is_finite()
 }
 
-/// The norm of a vector, in double precision.
+/// Return the norm of a vector, in double precision.
 fn norm(row: &[f32]) -> f64 {
     row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Check vectors, `dim` values each, as [`crate::Index::add`] does before it takes them; `argument` is their name in the error.
+/// Check vectors, `dim` values each, as [`crate::Index::add`] does first; `argument` is their name
+/// in the error.
 pub fn check_vectors(argument: &'static str, vectors: &[f32], options: &Options) -> Result<(), RowError> {
     check_whole(argument, vectors, options.dim)?;
     check_rows(argument, vectors, 0, options, options.dtype)
@@ -360,7 +367,8 @@ fn check_whole(argument: &'static str, vectors: &[f32], dim: usize) -> Result<()
     if values.is_multiple_of(dim) { Ok(()) } else { Err(RowError::Ragged { argument, dim, values }) }
 }
 
-/// Check rows before anything is done with them: whole, finite, within the type they are kept in, with a direction under cosine.
+/// Check rows before use: they must be whole, finite, within the range of the type they are kept
+/// in, and have a direction under cosine.
 pub(crate) fn check(
     argument: &'static str,
     vectors: &[f32],
@@ -400,7 +408,7 @@ fn check_rows(
 ) -> Result<(), RowError> {
     for (row, vector) in vectors.chunks_exact(options.dim).enumerate() {
         let row = first + row;
-        // A sum is finite only if every value is: one branch a row in the usual case.
+        // A sum is finite only if every value is, so the usual case takes one branch per row.
         let overflows = |value: &f32| kept == Dtype::F16 && f16::from_f32(*value).is_infinite();
         let suspect = vector.iter().fold(0.0f32, |sum, value| sum + value * 0.0) != 0.0
             || (kept == Dtype::F16 && vector.iter().any(overflows));
@@ -425,7 +433,7 @@ fn check_rows(
     Ok(())
 }
 
-/// A query as the metric compares it: of unit length under cosine.
+/// Copy a query as the metric compares it: scaled to unit length under cosine.
 pub(crate) fn direction(query: &[f32], metric: Metric, out: &mut Vec<f32>) {
     out.clear();
     out.extend_from_slice(query);

@@ -1,47 +1,49 @@
-//! What a walk compares vectors on: codes, or the full vectors.
+//! The space in which a walk compares vectors: codes, or the full vectors.
 
 pub(crate) use tiercel_quant::{order, unorder};
 use tiercel_simd::Isa;
 
 use crate::storage::rows::Rows;
 
-/// Vectors by slot, compared through integer keys: a smaller key is a smaller distance from the same query.
+/// Vectors by slot, compared through integer keys: a smaller key is a smaller distance from the
+/// same query.
 pub(crate) trait Space: Copy + Sync {
-    /// A vector made ready to compare others with; reuse one for many, its memory is kept.
+    /// A vector prepared for comparisons. Reuse one for many vectors, since it keeps its memory.
     type Query: Default + Send + 'static;
 
-    /// Make ready to compare a vector that is not in the index.
+    /// Prepare a vector that is not in the index.
     fn prepare(self, direction: &[f32], query: &mut Self::Query);
 
-    /// Make ready to compare a vector of the index.
+    /// Prepare a vector of the index.
     fn prepare_slot(self, slot: u32, query: &mut Self::Query);
 
-    /// Slots that can be compared: those below.
+    /// Return the number of slots; those below it can be compared.
     fn slots(self) -> usize;
 
-    /// Bytes that are read to compare a slot.
+    /// Return the bytes read to compare a slot.
     fn row_bytes(self) -> usize;
 
-    /// The key of a slot.
+    /// Return the key of a slot.
     ///
     /// # Safety
     ///
-    /// The slot is below [`Self::slots`], this space has made the query ready, and the machine has the instruction set.
+    /// The slot is below [`Self::slots`], this space has prepared the query, and the machine has
+    /// the instruction set.
     unsafe fn key<I: Isa>(self, query: &Self::Query, slot: u32) -> i32;
 
-    /// Ask for the memory of a slot.
+    /// Prefetch the memory of a slot.
     fn prefetch<I: Isa>(self, slot: u32);
 
-    /// The distance that a key stands for.
+    /// Return the distance that a key stands for.
     fn distance(query: &Self::Query, key: i32) -> f32;
 
-    /// The largest key whose distance is at most `distance`.
+    /// Return the largest key whose distance is at most `distance`.
     fn key_within(query: &Self::Query, distance: f32) -> i32;
 
-    /// Root mean square error of the distances that keys stand for.
+    /// Return the root mean square error of the distances that keys stand for.
     fn error(self) -> f32;
 
-    /// Whether a query that was made ready can be compared in this space.
+    /// Whether a prepared query can be compared in this space.
     fn can_compare(self, query: &Self::Query) -> bool;
 }
 
@@ -49,7 +51,7 @@ pub(crate) trait Space: Copy + Sync {
 #[derive(Clone, Copy)]
 pub(crate) struct RawSpace<'a>(pub(crate) &'a Rows);
 
-/// Lines of a full vector asked for ahead: the machine's own prefetcher follows once a row is read in order.
+/// Lines of a full vector to prefetch; the hardware prefetcher follows once a row is read in order.
 const LINES: usize = 8;
 
 impl Space for RawSpace<'_> {

@@ -1,4 +1,5 @@
-//! What a cache of answers asks of an index: whether it has changed, and what is nearest of a list and of all that came since.
+//! The questions of a cache of answers: whether the index has changed, and which vectors of a list
+//! and of all later ones are nearest.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +20,7 @@ fn among(index: &Index, query: &[f32], among: &Among<'_>) -> Option<Matches> {
     Some(found)
 }
 
-/// All that is found of a list and of what came since a version.
+/// Find all vectors of a list and all that were added since a version.
 fn all(index: &Index, candidates: &[u64], since: u64) -> BTreeSet<u64> {
     let some = Among { k: index.len(), candidates, since, limit: usize::MAX, filter: None };
     let found = among(index, &[1.0, 2.0, 3.0], &some).expect("no limit");
@@ -37,7 +38,7 @@ proptest! {
         steps in prop::collection::vec((any::<bool>(), prop::collection::vec(0..40u64, 0..9)), 1..30),
     ) {
         let index = new(options(DIM, Metric::L2));
-        // A version, what was there, and what has come since.
+        // A version, the ids at that time, and the ids added since.
         let mut known = vec![(index.version(), BTreeSet::<u64>::new(), BTreeSet::<u64>::new())];
         for (adds, some) in steps {
             let before = (index.version(), index.ids());
@@ -140,7 +141,7 @@ fn norms_are_those_of_all_vectors_that_there_ever_were() {
     assert_eq!(index.norms(), (0.0, 5.0));
     index.remove(&[0]);
     assert_eq!(index.norms(), (0.0, 5.0), "a vector that others may have listed");
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("what was saved");
+    let loaded = Index::from_bytes(&index.to_bytes()).expect("its own file");
     assert_eq!(loaded.norms(), (0.0, 5.0));
     index.remove(&[1, 2, 3]);
     optimize(&index);

@@ -1,4 +1,4 @@
-//! A search keeps to its budget, and says what it did.
+//! A search keeps to its budget and reports its work.
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -40,7 +40,7 @@ fn a_walk_says_what_it_did() {
     assert!((EF as u64..200).contains(&trace.nodes), "{trace:?}");
     assert!(trace.distances > trace.nodes && trace.distances < ROWS as u64 / 2, "{trace:?}");
     assert!((10..=EF as u64).contains(&trace.rescored), "{trace:?}");
-    // 32 neighbours of 4 bytes a node; a cache line a code; 4 bytes a value.
+    // 32 neighbours of 4 bytes per node; one cache line per code; 4 bytes per value.
     let bytes = 128 * trace.nodes + 64 * trace.distances + 4 * DIM as u64 * trace.rescored;
     assert_eq!((trace.bytes, trace.ended), (bytes, Ended::Done));
     assert!(trace.gap > 0.0 && trace.gap.is_finite(), "{trace:?}");
@@ -90,5 +90,5 @@ fn a_deadline_that_has_passed_ends_a_scan() {
     let budget = Budget { deadline: Some(Instant::now()), ..Budget::default() };
     let (found, trace) = within(&index, 1, &exact(10), budget);
     assert_eq!((found.exact, trace.ended), (false, Ended::Deadline));
-    assert_eq!(found.counts, [10], "what it had found so far");
+    assert_eq!(found.counts, [10], "the results so far");
 }

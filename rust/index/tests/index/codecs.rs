@@ -1,4 +1,4 @@
-//! Every codec that is registered can be asked for, searched and kept in a file.
+//! Every registered codec can be requested, searched and kept in a file.
 
 use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
@@ -39,7 +39,7 @@ fn a_file_keeps_codec_and_codes() {
             let index = index(*kind, metric, &vectors[..1900 * DIM]);
             let loaded = Index::from_bytes(&index.to_bytes()).expect("a sound file");
             assert_eq!((loaded.options(), loaded.stats().storage), (index.options(), kind.name()));
-            // What is added next is coded as it was before.
+            // Later vectors are coded like earlier ones.
             for index in [&index, &loaded] {
                 add(index, &vectors[1900 * DIM..], None);
             }

@@ -1,4 +1,5 @@
-//! Searches that run while one thread adds and another removes give right results, each once, and miss none.
+//! While one thread adds and another removes, searches return correct results, each once, and miss
+//! none.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,10 +14,10 @@ use crate::common::{FLAT, add, built, exact, optimize, options, quietly, search}
 const DIM: usize = 12;
 const K: usize = 10;
 
-/// There from the first to the last.
+/// Vectors present all the time.
 const STAY: usize = FLAT + 200;
 
-/// There at first, removed one by one.
+/// Vectors present at first and removed one by one.
 const LEAVE: usize = 400;
 
 const BATCHES: usize = 4;
@@ -24,12 +25,12 @@ const BATCH: usize = 400;
 
 const SEARCHERS: usize = 4;
 
-/// All vectors that there will ever be; ids are row numbers. Those that leave come first.
+/// All vectors that are ever added; ids are row numbers. Those to be removed come first.
 struct Scene {
     options: Options,
     vectors: Vec<f32>,
     index: Index,
-    /// Ids below it are removed for good.
+    /// Ids below it are already removed.
     removed: AtomicUsize,
     writers: AtomicUsize,
 }
@@ -57,7 +58,7 @@ impl Scene {
         self.writers.fetch_sub(1, Ordering::Release);
     }
 
-    /// Search until all is written, and a few times more.
+    /// Search until everything is written, and a few more times.
     fn search(&self, seed: u64) {
         let mut random = Random(seed);
         let mut more = 3;
@@ -83,7 +84,8 @@ impl Scene {
         }
     }
 
-    /// Full rows of distinct ids that were not removed before, nearest first, with their distances.
+    /// Check for full rows of distinct ids that were not removed before, nearest first, with their
+    /// distances.
     fn assert_right(&self, queries: &[f32], found: &Matches, removed: u64) {
         assert_eq!(found.k, K);
         assert!(found.counts.iter().all(|count| *count == K as u64), "{:?}", found.counts);
@@ -92,7 +94,7 @@ impl Scene {
             let distances = &found.distances[row * K..][..K];
             assert!(distances.is_sorted(), "{distances:?}");
             assert!(ids.iter().all(|id| *id >= removed), "one of {ids:?} was removed");
-            assert!((1..K).all(|at| !ids[..at].contains(&ids[at])), "one of {ids:?} stands twice");
+            assert!((1..K).all(|at| !ids[..at].contains(&ids[at])), "one of {ids:?} occurs twice");
             for (id, got) in ids.iter().zip(distances) {
                 distance(self.options.metric, query, self.row(*id)).assert_near(*got);
             }
@@ -100,7 +102,7 @@ impl Scene {
     }
 }
 
-/// The vectors of ids are found when they are looked for.
+/// Check that a search for the vectors of ids finds them.
 fn assert_there(ids: &[u64], found: &Matches) {
     for (id, row) in ids.iter().zip(found.ids.chunks(found.k)) {
         assert!(row.contains(id), "{id} is missing from {row:?}");
@@ -149,10 +151,11 @@ fn writers_wait_for_each_other() {
         }
     });
     assert_eq!((index.len(), index.slots()), (320, 640));
-    assert!(index.ids().is_sorted(), "counted ids are each given once, in order");
+    assert!(index.ids().is_sorted(), "each id is counted once, in order");
 }
 
-/// Whoever asks for more than there is takes fewer for all of it, though vectors that are nearer come in meanwhile.
+/// A search for more vectors than the index holds returns all of them, even if nearer vectors are
+/// added meanwhile.
 #[test]
 fn a_search_for_more_than_there_is_gives_all_that_was_there() {
     const FAR: u64 = 20;
@@ -175,7 +178,7 @@ fn a_search_for_more_than_there_is_gives_all_that_was_there() {
     });
 }
 
-/// Changes an index whenever something is written.
+/// Changes an index at every write.
 struct Meddler<'a> {
     index: &'a Index,
     written: Vec<u8>,

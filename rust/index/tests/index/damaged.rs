@@ -1,4 +1,4 @@
-//! Damage to a saved index is found, wherever it is, and what was saved comes back whole.
+//! Damage anywhere in a saved index is found, and a saved index is read back unchanged.
 
 use std::{fs, io};
 
@@ -18,7 +18,8 @@ fn damaged(what: &str, file: &[u8]) {
     }
 }
 
-/// A small file with something in every section: its graph was never walked, but is read all the same.
+/// Make a small file with something in every section. Its graph is too small for walks, but is
+/// still read.
 fn small() -> Vec<u8> {
     let index = built(
         Options { storage: Storage::Codes(CodecKind::Sq8), ..options(DIM, METRICS[2]) },
@@ -168,6 +169,6 @@ fn a_file_is_replaced_as_a_whole() {
     fs::remove_dir_all(&directory).expect("the directory of this test");
     match Index::load(&path) {
         Err(LoadError::Io(error)) => assert_eq!(error.kind(), io::ErrorKind::NotFound),
-        _ => panic!("a file that is not there was read"),
+        _ => panic!("a missing file was read"),
     }
 }

@@ -1,4 +1,4 @@
-//! Exact search gives the true nearest: those that a model in double precision gives.
+//! Exact search returns the true nearest: those of a model in double precision.
 
 use tiercel_index::{Dtype, Options};
 
@@ -6,10 +6,10 @@ use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
 use crate::common::{METRICS, built, exact, new, options};
 
-/// One row at a time, panels that are not full, and more than one block of queries on two threads.
+/// One row at a time, partly filled panels, and more than one block of queries on two threads.
 const QUERIES: [usize; 4] = [1, 7, 131, 530];
 
-/// Not a multiple of any block, and enough for codes, which must not matter.
+/// Not a multiple of any block, and enough rows for codes, which must not matter.
 const ROWS: usize = 1317;
 
 fn check(options: &Options, rows: usize, k: usize) {

@@ -1,4 +1,4 @@
-//! A filter allows what it names and nothing else, however much or little that is, and `k` results come whenever `k` exist.
+//! A filter allows exactly what it names, however much that is, and `k` results come if `k` exist.
 
 use tiercel_index::{Filter, Index, Matches, SearchSettings};
 
@@ -9,7 +9,7 @@ use crate::common::{FLAT, METRICS, add, built, exact, options, recall, search};
 const DIM: usize = 16;
 const K: usize = 10;
 
-/// What is allowed of `ids`: none, one, fewer than `k`, a few, half, all but a few, all.
+/// Choose among `ids`: none, one, fewer than `k`, a few, half, all but a few, all.
 fn choices(ids: &[u64]) -> Vec<Vec<u64>> {
     let mut shuffled = ids.to_vec();
     Random(11).shuffle(&mut shuffled);
@@ -65,7 +65,7 @@ fn approximate_results_are_full_and_near() {
         let removed: Vec<u64> = (0..FLAT as u64).filter(|id| id % 9 == 4).collect();
         for round in 0..2 {
             for allowed in choices(&index.ids()) {
-                // With few candidates a walk goes on where with more a scan takes over.
+                // With few candidates a walk is still cheaper, where with more a scan takes over.
                 for ef_search in [None, Some(40)] {
                     assert_near(&index, &allowed, ef_search);
                 }

@@ -1,5 +1,5 @@
-//! A file whose checksums are right and whose content is not is refused as damaged: never a crash, never more memory than
-//! the file is long.
+//! A file with correct checksums and wrong content is refused as damaged, without a crash and
+//! without more memory than the file is long.
 
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ fn refused(what: &str, file: &Container) {
     }
 }
 
-/// The whole file, but for some bytes of a section.
+/// Return the whole file with some bytes of a section replaced.
 fn patched(tag: Tag, at: usize, bytes: &[u8]) -> Container {
     let mut file = WHOLE.clone();
     file.patch(tag, at, bytes);
@@ -77,9 +77,9 @@ fn options_and_kinds() {
 
 #[test]
 fn a_storage_in_use_that_was_not_asked_for() {
-    // At three values a row of either codec takes a line, so that no length tells.
-    refused("4-bit codes where 8-bit ones were asked for", &patched(*b"META", 7, &[2]));
-    refused("8-bit codes where 4-bit ones were asked for", &patched(*b"META", 6, &[1]));
+    // With three values, a row of either codec takes one cache line, so that no length differs.
+    refused("4-bit codes where 8-bit ones were requested", &patched(*b"META", 7, &[2]));
+    refused("8-bit codes where 4-bit ones were requested", &patched(*b"META", 6, &[1]));
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn ids_and_tombstones() {
     refused("an id twice", &patched(*b"IDS_", 8 * 40, &id(41)));
     refused("the padding as an id", &patched(*b"IDS_", 8 * 40, &u64::MAX.to_le_bytes()));
     refused("an id that is not counted yet", &patched(*b"IDS_", 8 * 40, &(ROWS as u64).to_le_bytes()));
-    // The id of a tombstone may stand again.
+    // The id of a tombstone may occur again.
     let file = patched(*b"IDS_", 8 * 40, &id(REMOVED as usize));
     assert!(Index::from_bytes(&file.seal()).expect("an index").contains(REMOVED));
-    // Its slots do not fill the last word.
+    // The slots do not fill the last word.
     const { assert!(!(ROWS + 10).is_multiple_of(64)) };
     let index = Index::from_bytes(&WHOLE.seal()).expect("an index");
     add(&index, &clustered(10, DIM, 2, 1), None);
@@ -180,7 +180,7 @@ fn sections_of_other_lengths() {
     }
 }
 
-/// Do everything that can be done with an index.
+/// Use every operation of an index.
 fn use_all(index: &Index) {
     let queries = clustered(3, DIM, 3, 1);
     let allowed: Vec<u64> = index.ids().into_iter().step_by(3).collect();
@@ -220,7 +220,7 @@ proptest! {
     }
 }
 
-/// What is said of a damaged file.
+/// Return the error about a damaged file.
 fn complaint(file: &Container) -> String {
     match Index::from_bytes(&file.seal()) {
         Err(LoadError::Corrupt(corruption)) => corruption.what,
@@ -259,7 +259,7 @@ fn vectors_without_a_direction_under_cosine() {
         let expected = "section VECT: expected a vector with a direction for the cosine metric, got norm 0 at row 7";
         assert_eq!(complaint(&file), expected);
     }
-    // Of so large a norm that none is left of its inverse.
+    // The norm is so large that its inverse is zero.
     let mut file = Container::of(&built(options(2, Metric::Cosine), &clustered(50, 2, 5, 1)).to_bytes());
     file.patch(*b"VECT", 8, &[f32::MAX.to_le_bytes(); 2].concat());
     assert!(complaint(&file).ends_with("got norm inf at row 1"));

@@ -1,4 +1,4 @@
-//! Vectors go by the ids they were given, or by counted ones, and come back as they were given.
+//! Vectors are known by explicit or counted ids, and come back as they were added.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,7 +53,7 @@ fn counting_goes_on_from_the_largest_id() {
     assert_eq!(add(&index, &[5.0], Some(&[20])), [20]);
     assert_eq!(index.remove(&[41, 7, 7, 99]), 2);
     assert_eq!(add(&index, &[6.0], None), [42], "the ids of removed vectors are not counted again");
-    assert_eq!(add(&index, &[7.0], Some(&[7])), [7], "but may be given again");
+    assert_eq!(add(&index, &[7.0], Some(&[7])), [7], "but may be used again");
     assert_eq!(add(&index, &[], None), []);
     assert_eq!(add(&index, &[], Some(&[])), []);
     assert_eq!(index.ids(), [0, 1, 40, 20, 42, 7]);
@@ -78,7 +78,7 @@ fn add_and_stop(index: &Index, vectors: Vec<f32>, ids: Option<&[u64]>) {
     assert_eq!(index.add(vectors, ids, &work), Err(AddError::Interrupted));
 }
 
-/// Add two vectors, whose ids are to be the next, and remove them.
+/// Add two vectors, check that they have the next ids, and remove them.
 fn pass_two(index: &Index, next: u64) {
     let ids = add(index, &[0.0, 1.0, 2.0, 3.0], None);
     assert_eq!(ids, [next, next + 1]);
@@ -99,7 +99,7 @@ fn no_id_is_counted_twice_whatever_became_of_its_vector() {
     add_and_stop(&index, vectors.clone(), None);
     assert_eq!(index.slots(), 0, "nothing is left");
     pass_two(&index, 4 + many);
-    // An addition to slots that are there.
+    // An addition to existing slots.
     add_and_stop(&index, vectors.clone(), None);
     assert_eq!(index.slots(), 2);
     let next = 6 + 2 * many;

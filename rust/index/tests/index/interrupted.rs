@@ -1,4 +1,4 @@
-//! An operation that is stopped leaves the index as it was, and can be tried again.
+//! A stopped operation leaves the index as it was, and can be repeated.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ fn vectors(rows: usize) -> Vec<f32> {
     clustered(rows, DIM, 30, 1)
 }
 
-/// What a user can see of an index.
+/// All that a user can see of an index.
 #[derive(Debug, PartialEq)]
 struct Seen {
     len: usize,
@@ -43,7 +43,8 @@ fn seen(index: &Index) -> Seen {
     }
 }
 
-/// Check an addition that may have been stopped: all of it is there, or nothing, and what is left works on.
+/// Check an addition that may have been stopped: it is complete or absent, and the index still
+/// works.
 fn assert_all_or_nothing(index: &Index, before: &Seen, all: &[f32], result: Result<Vec<u64>, AddError>) {
     if let Ok(ids) = result {
         assert_eq!(index.len(), before.len + ids.len());
@@ -51,7 +52,7 @@ fn assert_all_or_nothing(index: &Index, before: &Seen, all: &[f32], result: Resu
     }
     assert_eq!(result, Err(AddError::Interrupted));
     assert_eq!(seen(index), *before);
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("what is left of it can be saved and loaded");
+    let loaded = Index::from_bytes(&index.to_bytes()).expect("the index can be saved and loaded");
     assert_eq!(seen(&loaded), *before);
     let (old, new) = all.split_at(before.len * DIM);
     let (rows, more) = (before.len as u64, (new.len() / DIM) as u64);
@@ -140,7 +141,7 @@ fn an_addition_that_another_thread_stops() {
             begun.wait();
             stop.store(true, Ordering::Relaxed);
         });
-        // Large enough to be far from its end when it is told to stop.
+        // Large enough to be far from its end when it must stop.
         index.add(vectors(4 * FLAT), None, &Work { threads: 2, stop: &stop, progress: &progress })
     });
     assert_eq!(result, Err(AddError::Interrupted));
@@ -150,7 +151,7 @@ fn an_addition_that_another_thread_stops() {
 #[test]
 fn an_optimization() {
     let stop = AtomicBool::new(true);
-    // The last 200 wait behind the graph.
+    // The last 200 are behind the graph.
     let index = new(options(DIM, Metric::Dot));
     add(&index, &vectors(FLAT + 500), None);
     add(&index, &vectors(200), None);

@@ -1,4 +1,4 @@
-//! What an index promises, tested from outside.
+//! The promises of an index, tested through its public interface.
 
 mod among;
 mod budget;

@@ -1,4 +1,4 @@
-//! Any sequence of operations leaves an index that answers as a list of the same vectors would.
+//! After any sequence of operations, an index answers like a list of the same vectors.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -11,11 +11,11 @@ use crate::common::{FLAT, METRICS, add, exact, new, optimize, options, search};
 /// One step of a sequence.
 #[derive(Clone, Debug)]
 enum Step {
-    /// So many vectors, under counted ids.
+    /// This many vectors, under counted ids.
     Add(usize),
-    /// Vectors under given ids; those that are taken are left out.
+    /// Vectors under these ids; ids in use are left out.
     AddUnder(Vec<u64>),
-    /// Every id that leaves this remainder, modulo this.
+    /// Every id with this remainder, modulo this.
     Remove(u64, u64),
     /// Some ids, most of them unknown.
     RemoveThese(Vec<u64>),
@@ -61,13 +61,13 @@ impl Pair {
                 assert_eq!(self.index.remove(&ids), self.model.remove(&ids));
             }
             Step::RemoveThese(ids) => assert_eq!(self.index.remove(ids), self.model.remove(ids)),
-            Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("what it has saved"),
+            Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("its own file"),
             Step::Clone => self.index = self.index.clone(),
             Step::Optimize => optimize(&self.index),
         }
     }
 
-    /// Everything that can be asked gives what the model gives.
+    /// Check that all queries return the same as the model.
     fn assert_equal(&mut self, queries: usize) {
         let Self { index, model, .. } = self;
         assert_eq!((index.len(), index.ids()), (model.len(), model.ids()));
@@ -79,7 +79,7 @@ impl Pair {
         let mask: Vec<u8> = model.ids().into_iter().map(|id| u8::from(allowed(id))).collect();
         let found = exact(index, &queries, 5, Some(Filter::Mask(&mask)));
         model.assert_nearest(&queries, 5, allowed, &found);
-        // An approximate answer is full, too, and of vectors that are there.
+        // An approximate answer is also full, and contains only existing vectors.
         let settings = SearchSettings { k: 5, filter: Some(Filter::Mask(&mask)), ..SearchSettings::default() };
         let approximate = search(index, &queries, &settings);
         assert_eq!(approximate.counts, found.counts);

@@ -1,4 +1,4 @@
-//! A range search gives everything within the radius.
+//! A range search returns everything within the radius.
 
 use tiercel_index::{Dtype, Filter, Index, Options, RangeMatches};
 

@@ -1,4 +1,4 @@
-//! After `optimize` every vector is linked, can be reached, and is found.
+//! After `optimize`, every vector is linked, reachable and found.
 
 use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
@@ -9,10 +9,10 @@ use crate::common::{FLAT, METRICS, add, built, optimize, options, walked};
 const ROWS: usize = FLAT + 800;
 const DIM: usize = 16;
 
-/// Nearly as many candidates as a walk may keep before a scan of all codes is cheaper.
+/// Nearly the number of candidates from which a scan of all codes is cheaper than a walk.
 const WIDE: usize = 150;
 
-/// How many nodes of level 0 can be reached from the entry point, as the saved index has them.
+/// Count the nodes of level 0 that are reachable from the entry point in the saved index.
 fn reachable(index: &Index) -> usize {
     let file = Container::of(&index.to_bytes());
     let (meta, links, upper) = (file.numbers(*b"META"), file.numbers(*b"LNK0"), file.numbers(*b"LNKU"));
@@ -32,7 +32,7 @@ fn reachable(index: &Index) -> usize {
     reached
 }
 
-/// All nodes of a level that can be reached from some.
+/// Return all nodes of a level that are reachable from `roots`.
 fn spread(links: &[u32], stride: usize, roots: &[u32]) -> Vec<u32> {
     let mut seen = vec![false; links.len() / stride];
     let mut open = roots.to_vec();
@@ -108,7 +108,7 @@ fn every_vector_finds_itself() {
 fn every_vector_finds_its_duplicates() {
     let vectors = repeated(&clustered(ROWS / 5, DIM, 20, 1), DIM, 5);
     for metric in [Metric::Cosine, Metric::L2] {
-        // Eight bits tell vectors apart that four would not.
+        // Eight bits distinguish vectors that four would not.
         let index = built(Options { storage: Storage::Codes(CodecKind::Sq8), ..options(DIM, metric) }, &vectors);
         optimize(&index);
         let found = walked(&index, &vectors, 5, WIDE);

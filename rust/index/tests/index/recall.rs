@@ -1,4 +1,4 @@
-//! A search with 200 candidates finds at least 95 of 100 true neighbours, whatever the data looks like.
+//! A search with 200 candidates finds at least 95 of 100 true neighbours for any data.
 
 use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
@@ -7,11 +7,13 @@ use crate::common::{FLAT, METRICS, built, exact, optimize, options, recall, walk
 
 const DIM: usize = 24;
 
-/// Enough for a walk with so many candidates to cost less than a scan, and a few that are asked for and not there.
+/// Enough that a walk with this many candidates costs less than a scan, and a few to query that are
+/// not in the index.
 const ROWS: usize = FLAT + 3000;
 const ASKED: usize = 100;
 
-/// Check the index of all vectors but some, asked for those and for as many that are there.
+/// Check an index of all vectors except some, with queries for these and for as many that it
+/// contains.
 fn holds(options: &Options, vectors: &[f32]) -> Index {
     let every = vectors.len() / options.dim / ASKED;
     let (mut there, mut asked) = (Vec::new(), Vec::new());
@@ -32,7 +34,7 @@ fn holds(options: &Options, vectors: &[f32]) -> Index {
     index
 }
 
-/// A graph that takes half the time to build; with the default it is better.
+/// Options for a graph that takes half the time to build; the default makes a better one.
 fn of_less_effort(dim: usize, metric: Metric) -> Options {
     Options { ef_construction: 80, ..options(dim, metric) }
 }
@@ -41,8 +43,8 @@ fn holds_for_every_metric(dim: usize, vectors: &[f32]) -> [Index; 3] {
     METRICS.map(|metric| holds(&of_less_effort(dim, metric), vectors))
 }
 
-/// Check that this is what walks find, and no scan has to stand in for them. Under the inner product, where the nearest of a
-/// vector need not be like it, one may.
+/// Check that walks find this, without a scan in their place. A scan is allowed under the inner
+/// product, where the nearest of a vector need not be like it.
 fn by_walking(indexes: &[Index]) {
     for index in indexes.iter().filter(|index| index.options().metric != Metric::Dot) {
         let reached = index.stats().graph_recall.expect("a graph");

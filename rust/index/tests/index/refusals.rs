@@ -1,4 +1,4 @@
-//! What cannot be taken is refused with what is wrong, and changes nothing.
+//! Invalid input is refused with an error that names the mistake, and changes nothing.
 
 use tiercel_index::{
     AddError, Among, Dtype, Filter, Index, MAX_DIM, Metric, NewError, Options, OptionsError, RowError, SearchError,
@@ -25,7 +25,7 @@ fn unanswered(index: &Index, queries: &[f32], filter: Option<Filter<'_>>) -> Sea
     error
 }
 
-/// Indexes with nothing, a few vectors, and codes.
+/// Make indexes with nothing, a few vectors, and codes.
 fn indexes(options: &Options) -> Vec<Index> {
     [0, 9, 1100].iter().map(|rows| built(options.clone(), &clustered(*rows, options.dim, 5, 1))).collect()
 }
@@ -76,7 +76,7 @@ fn values_that_are_no_whole_rows() {
                 }
                 assert_eq!(check_vectors("vectors", &vectors, &options), Err(error("vectors")));
             }
-            // Queries come in any number, but one that is searched among some vectors is one.
+            // A search takes any number of queries; a search among some vectors takes exactly one.
             for values in [0, 2, 6] {
                 let among = Among { k: 2, candidates: &[1, 2], since: 0, limit: 5000, filter: None };
                 let error = RowError::Ragged { argument: "query", dim: 3, values };
@@ -133,7 +133,7 @@ fn vectors_without_a_direction() {
         let tiny = [1.0, 0.0, f32::MIN_POSITIVE / 64.0, 0.0];
         assert!(matches!(refused(&index, &tiny, None), AddError::Row(RowError::NoDirection { row: 1, .. })));
     }
-    // Of a norm that half precision rounds to nothing.
+    // Half precision rounds this norm to zero.
     let index = new(Options { dtype: Dtype::F16, ..options(2, Metric::Cosine) });
     let error = RowError::NoDirection { argument: "vectors", row: 0, norm: 0.0 };
     assert_eq!(refused(&index, &[1e-9, 1e-9], None), AddError::Row(error));

@@ -1,4 +1,4 @@
-//! The same vectors, options and seed make the same index, whatever the threads and the instruction set.
+//! The same vectors, options and seed make the same index with any threads and any instruction set.
 
 use std::env;
 use std::process::Command;
@@ -13,14 +13,14 @@ use crate::common::{FLAT, METRICS, new, options};
 const ROWS: usize = FLAT + 1500;
 const DIM: usize = 20;
 
-/// Tells a child process what [`built_in_a_child`] must build.
+/// The variable with the checksums that [`built_in_a_child`] must find in a child process.
 const EXPECTED: &str = "TIERCEL_TEST_EXPECTED";
 
 fn small(metric: Metric) -> Options {
     Options { ef_construction: 60, ..options(DIM, metric) }
 }
 
-/// Added in two parts, so that one goes through each way into the graph.
+/// Build an index in two parts, one for each way into the graph, and return its bytes.
 fn bytes(options: Options, threads: usize) -> Vec<u8> {
     let vectors = clustered(ROWS, options.dim, 50, 1);
     let index = new(options);
@@ -53,7 +53,8 @@ fn another_seed_makes_another_one() {
     assert!(first.0 != second.0 && first.1 != second.1);
 }
 
-/// Checksums of what is built of codes, by metric and storage: sums of integers, the same everywhere.
+/// Return checksums of indexes built from codes, by metric and storage. Codes are compared by sums
+/// of integers, which are the same everywhere.
 fn checksums() -> String {
     let checksum = |metric, storage| {
         format!("{metric:?} {storage:?} {:08x}\n", crc32c::crc32c(&bytes(Options { storage, ..small(metric) }, 2)))
@@ -62,7 +63,7 @@ fn checksums() -> String {
         .concat()
 }
 
-/// The other half of [`whatever_the_instruction_set`]; alone, it has nothing to check.
+/// The other half of [`whatever_the_instruction_set`]. On its own it checks nothing.
 #[test]
 fn built_in_a_child() {
     if let Ok(expected) = env::var(EXPECTED) {
@@ -70,7 +71,7 @@ fn built_in_a_child() {
     }
 }
 
-/// In processes of their own, since an environment is for a whole process.
+/// Run in child processes, since a process has only one environment.
 #[test]
 fn whatever_the_instruction_set() {
     let expected = checksums();

@@ -1,4 +1,4 @@
-//! Vectors that replace those of their ids, whole or not at all.
+//! Vectors replace those of their ids, all or none.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use crate::common::{FLAT, add, built, exact, options, quietly};
 const DIM: usize = 8;
 
 fn upsert(index: &Index, ids: &[u64], vectors: &[f32]) -> usize {
-    quietly(|work| index.upsert(vectors.to_vec(), ids, work)).expect("vectors that can be put in")
+    quietly(|work| index.upsert(vectors.to_vec(), ids, work)).expect("vectors that can be upserted")
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn are_a_map_in_which_the_last_of_equal_ids_counts() {
         assert!(found.distances.iter().all(|distance| *distance == 0.0), "each vector is found");
     }
     assert_eq!(index.vectors(&[1_000_000]), [None]);
-    let loaded = Index::from_bytes(&index.to_bytes()).expect("what was saved");
+    let loaded = Index::from_bytes(&index.to_bytes()).expect("its own file");
     assert_eq!(loaded.vectors(&index.ids()), index.vectors(&index.ids()));
 }
 
@@ -57,7 +57,7 @@ fn what_is_refused_or_stopped_changes_nothing() {
     refused(&ids[1..], AddError::Ids { expected: 400, got: 399 });
     let reserved: Vec<u64> = ids[1..].iter().copied().chain([u64::MAX]).collect();
     refused(&reserved, AddError::Reserved { row: 399 });
-    // Stopped while vectors are linked, after the old ones were taken out.
+    // Stopped while vectors are linked, after the old ones were removed.
     let stop = AtomicBool::new(false);
     let progress = |_, _| stop.store(true, Ordering::Relaxed);
     let work = Work { threads: 2, stop: &stop, progress: &progress };
@@ -68,7 +68,7 @@ fn what_is_refused_or_stopped_changes_nothing() {
     assert_eq!(index.vectors(&ids), of_new);
 }
 
-/// Vectors of one batch are all at one distance from the origin, which grows with each batch.
+/// All vectors of a batch have the same distance from the origin, which grows with each batch.
 #[test]
 fn searches_find_each_id_once_and_all_of_one_batch() {
     const IDS: usize = 50;

@@ -1,4 +1,5 @@
-//! The core of `tiercel.cache`: tiers, envelopes around values, seals, and the sketch of request frequencies.
+//! The core of `tiercel.cache`: tiers, envelopes around values, seals, and the sketch of request
+//! frequencies.
 
 pub(crate) mod envelope;
 pub(crate) mod seal;

@@ -11,12 +11,13 @@ use crate::arguments;
 use crate::gil::{bytes, own_bytes};
 use crate::work::detached;
 
-/// Smaller values are faster to seal than the GIL is to release.
+/// Sealing a smaller value is faster than releasing the GIL.
 const SHORT: usize = 16 << 10;
 
 /// Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 ///
-/// Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
+/// Raises `InvalidInputError` if the key or the value has the wrong type, or the level is neither
+/// None nor from 1 to 22.
 #[pyfunction]
 #[pyo3(signature = (key, value, level=None))]
 pub(crate) fn seal<'py>(
@@ -30,9 +31,10 @@ pub(crate) fn seal<'py>(
     own_bytes(key.py(), frame.ok_or_else(no_memory)?)
 }
 
-/// Return the value in a sealed frame; None if it is damaged, of another key, or larger than `most` bytes.
+/// Return the value in a sealed frame; None if the frame is damaged or of another key, or the
+/// value exceeds `most` bytes.
 ///
-/// Raises `InvalidInputError` for a key, a frame or a limit of another kind.
+/// Raises `InvalidInputError` if an argument has the wrong type or `most` is out of range.
 #[pyfunction]
 pub(crate) fn unseal<'py>(
     key: &Bound<'py, PyAny>,
@@ -44,7 +46,7 @@ pub(crate) fn unseal<'py>(
     let value = work(key.py(), frame.len(), || cache::unseal(given, frame, most))?;
     let Some(value) = value else { return Ok(None) };
     match value {
-        // A value that was not compressed is a part of its frame.
+        // An uncompressed value is a part of its frame.
         Cow::Borrowed(value) => bytes(key.py(), value),
         Cow::Owned(value) => own_bytes(key.py(), value),
     }

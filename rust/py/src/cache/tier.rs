@@ -1,4 +1,4 @@
-//! The tiers of `tiercel.cache`: their common interface, and a class for each.
+//! The tiers of `tiercel.cache`: their common interface, and one class each.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::errors::{closed, invalid, store_open};
 use crate::gil::{Apart, LARGE, Turns, bytes, list};
 use crate::work::detached;
 
-/// Keys that are looked up between two chances for other threads.
+/// Keys looked up before other threads get a chance to run.
 const TOGETHER: usize = 256;
 
-/// The default zstd level of files.
+/// The default zstd level of `Files`.
 const LEVEL: i32 = 3;
 
 /// The interface of every tier: bytes by key.
 #[pyclass(subclass, frozen, weakref, module = "tiercel._core")]
 pub(crate) struct TierCore {
     tier: Apart<Arc<dyn Tier>>,
-    /// The same tier, if it has files: then calls may wait for a disk, and it can be closed.
+    /// The same tier, if it has files. Its calls may wait for a disk, and it can be closed.
     lasting: Option<Apart<Arc<dyn Lasting>>>,
     closed: AtomicBool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct TierCore {
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct MemoryCore;
 
-/// The further interface of tiers that outlive the process.
+/// The additional interface of tiers that outlive the process.
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct PersistentTierCore;
 
@@ -58,8 +58,9 @@ impl TierCore {
         Self { tier: Apart::new(tier), lasting: lasting.map(Apart::new), closed: AtomicBool::new(false) }
     }
 
-    /// Call the tier, without the GIL if it may wait for a disk. Memory is faster than releasing the GIL, and a fork in the
-    /// meantime would leave the child with locks of threads that it does not have.
+    /// Call the tier, without the GIL if it may wait for a disk. A call to memory is faster than
+    /// releasing the GIL, and a fork while the GIL is free would leave the child with locks held
+    /// by threads that it lacks.
     fn call<T: Send>(&self, py: Python<'_>, job: impl FnOnce(&dyn Tier) -> T + Send) -> PyResult<T> {
         if self.lasting.is_none() {
             return Ok(job(&**self.tier));
@@ -70,7 +71,8 @@ impl TierCore {
         detached(py, || job(&**self.tier))
     }
 
-    /// Work on all of the tier. In memory it takes turns with other threads, for the reason above.
+    /// Work on the whole tier. In memory, the work holds the GIL for the reasons above, but
+    /// takes turns with other threads.
     fn call_in_steps<T: Send>(
         &self,
         py: Python<'_>,
@@ -81,7 +83,7 @@ impl TierCore {
         }
         let (mut turns, mut raised) = (Turns::new(), Ok(()));
         let done = job(&**self.tier, &mut || {
-            // What a handler of a signal raises comes when all is done.
+            // An exception from a signal handler is raised after all the work is done.
             if let Err(exception) = turns.step(py) {
                 raised = Err(exception);
             }
@@ -125,18 +127,18 @@ impl TierCore {
         self.call(key.py(), |tier| tier.contains(given))
     }
 
-    /// Number of keys.
+    /// Return the number of keys.
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         self.call(py, |tier| tier.len())
     }
 
-    /// The keys at this moment, in no order.
+    /// Iterate over the keys of this moment, in no order.
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
         let keys = self.call_in_steps(py, |tier, pause| tier.keys_in_steps(pause))?;
         list(py, &mut Turns::new(), keys, |key| Ok(told(py, &key)))?.try_iter()
     }
 
-    /// The value of a key, or `default`.
+    /// Return the value of a key, or `default`.
     #[pyo3(signature = (key, default=None))]
     fn get<'py>(
         &self,
@@ -148,11 +150,11 @@ impl TierCore {
         value.map_or(Ok(default), |value| Ok(Some(bytes(key.py(), &value)?.into_any())))
     }
 
-    /// The values of keys, in their order; None for each that is not there.
+    /// Get the values of keys, in their order; None for each missing key.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = keys.py();
         let expected = || invalid(py, format!("keys: expected a list of str or bytes, got {}", shown(keys)));
-        // A set has no order, and the values do not say whose they are.
+        // A set has no order, and the values do not name their keys.
         let is_set = keys.is_instance_of::<PySet>() || keys.is_instance_of::<PyFrozenSet>();
         if is_set || keys.is_instance_of::<PyString>() || keys.is_instance_of::<PyBytes>() {
             return Err(expected());
@@ -164,7 +166,7 @@ impl TierCore {
         let values = if self.lasting.is_some() {
             self.call(py, |tier| tier.get_many(&given))?
         } else {
-            // In turns with other threads, see `call`.
+            // Hold the GIL, in turns with other threads; see `call`.
             let mut values = Vec::with_capacity(given.len());
             for some in given.chunks(TOGETHER) {
                 values.extend(self.tier.get_many(some));
@@ -175,14 +177,15 @@ impl TierCore {
         list(py, &mut turns, values, |value| value.map(|value| bytes(py, &value)).transpose())
     }
 
-    /// Store a value. Return False if it is too large for the tier, or the disk refuses it.
+    /// Store a value. Return False if it is too large for the tier or the disk refuses it.
     fn put(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.keep(key, value)? == Put::Kept)
     }
 
-    /// Store a value, and return whether that succeeded and the entries that were evicted.
+    /// Store a value. Return whether that succeeded, and the entries that were evicted.
     ///
-    /// A replaced value is not among them, but this one is if the tier evicts it at once. A refused value evicts nothing.
+    /// A replaced value is not among them, but the new one is if the tier evicts it at once. A
+    /// refused value evicts nothing.
     fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
         keep_up();
         let (py, given, value) = (key.py(), asked(key)?, content(value)?);
@@ -197,7 +200,9 @@ impl TierCore {
         self.call(key.py(), |tier| tier.delete(given))
     }
 
-    /// Remove everything, and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False.
+    /// Remove everything and release the memory.
+    ///
+    /// If the disk refuses, `stats()` counts it and `flush` returns False.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))?;
         detached(py, give_back)
@@ -209,7 +214,7 @@ impl TierCore {
         self.call(py, |tier| tier.bytes())
     }
 
-    /// Contents and counters since the tier was opened.
+    /// Return the contents, and counters since the tier was opened.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (entries, bytes, counts) = self.call(py, |tier| (tier.len(), tier.bytes(), tier.counts()))?;
         let stats = PyDict::new(py);
@@ -271,7 +276,7 @@ impl FilesCore {
     }
 }
 
-/// Whether to create a missing tier, by default yes.
+/// Whether to create a missing tier; the default is yes.
 fn begin(create: &Given<'_>) -> PyResult<Begin> {
     let Given::Yes(create) = create else { return Ok(Begin::IfMissing) };
     match create.cast::<PyBool>() {
@@ -280,7 +285,7 @@ fn begin(create: &Given<'_>) -> PyResult<Begin> {
     }
 }
 
-/// Open a tier of this size in a directory.
+/// Open a tier of the size `bytes` in a directory.
 fn lasting<T: Lasting + 'static>(
     path: &Bound<'_, PyAny>,
     bytes: &Bound<'_, PyAny>,
@@ -295,9 +300,12 @@ fn lasting<T: Lasting + 'static>(
 
 #[pymethods]
 impl PersistentTierCore {
-    /// Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
+    /// Write the buffer and sync the files.
     ///
-    /// Return False if the disk refuses, or has refused since the last flush; then the tier was emptied.
+    /// If this returns True, all earlier puts and deletions survive a power cut.
+    ///
+    /// Return False if the disk refuses, or has refused since the last flush: the tier is then
+    /// empty.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_deref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -306,7 +314,8 @@ impl PersistentTierCore {
         detached(py, || tier.flush())
     }
 
-    /// Write the buffer to the files without a sync, so that it survives the process, but not a power cut. Return False if the disk refuses.
+    /// Write the buffer to the files without a sync, so that it survives the process, but not a
+    /// power cut. Return False if the disk refuses.
     fn write(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -329,17 +338,19 @@ impl PersistentTierCore {
     }
 }
 
-/// The contents of the directory of a `Store` or `Files`, without a change to it. While this object lives, nobody can open it for writing.
+/// A look at the directory of a `Store` or `Files` that changes nothing.
+///
+/// While it lives, nobody can open the directory for writing.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct TierLook {
     look: Look,
-    /// The number of keys.
+    /// Number of keys.
     #[pyo3(get)]
     entries: usize,
     /// Bytes that count against the size of the tier.
     #[pyo3(get)]
     bytes: u64,
-    /// Damaged parts other than values.
+    /// Number of damaged parts, not counting values.
     #[pyo3(get)]
     damaged: u64,
 }
@@ -354,13 +365,13 @@ impl TierLook {
         Ok(Self { entries: look.len(), bytes: look.bytes(), damaged: look.damaged(), look })
     }
 
-    /// Whether the value of this number is intact.
+    /// Whether the value with this number is intact.
     fn is_whole(&self, py: Python<'_>, number: usize) -> PyResult<bool> {
         detached(py, || self.look.is_whole(number))
     }
 }
 
-/// Read the key of a request.
+/// Read a key: a str or bytes.
 pub(crate) fn asked<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<KeyRef<'a>> {
     if let Ok(text) = key.cast::<PyString>() {
         return match text.to_str() {
@@ -394,10 +405,10 @@ fn content(value: &Bound<'_, PyAny>) -> PyResult<Arc<[u8]>> {
 }
 
 pub(crate) fn no_memory() -> PyErr {
-    PyMemoryError::new_err("there is no memory for the value")
+    PyMemoryError::new_err("not enough memory for the value")
 }
 
-/// The size of a tier, or of a value.
+/// Read the size of a tier or of a value.
 pub(crate) fn room(bytes: &Bound<'_, PyAny>, name: &str) -> PyResult<u64> {
     match whole(bytes)? {
         Some(Whole::Fits(number)) if number >= 1 => Ok(number),

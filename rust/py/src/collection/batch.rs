@@ -1,4 +1,4 @@
-//! Records to write, as they come from Python: by columns.
+//! Records to write, in columns as Python passes them.
 
 use pyo3::prelude::*;
 use tiercel_engine::{Condition, NewRecord};
@@ -7,13 +7,13 @@ use super::handle::Handle;
 use super::vectors::new_rows;
 use crate::gil::Many;
 
-/// A column that may be missing as a whole, and have gaps.
+/// A column that may be absent or have gaps.
 type Column = Option<Many<Option<String>>>;
 
-/// Ids, vectors, which ids have one unless it is all or none, texts, metadata.
+/// Ids, vectors, which ids have a vector (absent if all or none have), texts, metadata.
 pub(super) type Batch<'py> = (Many<String>, Option<Bound<'py, PyAny>>, Option<Many<bool>>, Column, Column);
 
-/// A batch that has been read: no object of Python is needed any more.
+/// A batch that has been read and no longer needs any Python object.
 pub(super) struct Batched {
     ids: Vec<String>,
     with_vector: Vec<bool>,
@@ -23,7 +23,7 @@ pub(super) struct Batched {
 }
 
 impl Batched {
-    /// Read a batch whose vectors are those of a collection.
+    /// Read a batch for the collection of a handle, whose vectors have its length.
     pub(super) fn read(batch: Batch<'_>, handle: &Handle) -> PyResult<Self> {
         let (Many(ids), vectors, with_vector, texts, metadata) = batch;
         let with_vector = with_vector.map_or_else(|| vec![vectors.is_some(); ids.len()], |with| with.0);
@@ -35,7 +35,7 @@ impl Batched {
         Ok(Self { ids, with_vector, vectors, texts, metadata })
     }
 
-    /// The records, their vectors without gaps, and what must hold of what is there.
+    /// Return the records, their vectors without gaps, and the conditions on stored records.
     pub(super) fn into_records(self, if_sequence: Option<Many<u64>>) -> (Vec<NewRecord>, Vec<f32>, Vec<Condition>) {
         let conditions = conditions(&self.ids, if_sequence);
         let each = |column: Column| column.into_iter().flat_map(|column| column.0);
@@ -46,7 +46,7 @@ impl Batched {
     }
 }
 
-/// What must hold of records, if anything.
+/// Return the conditions on the stored records, if any.
 pub(super) fn conditions(ids: &[String], if_sequence: Option<Many<u64>>) -> Vec<Condition> {
     let sequences = if_sequence.map(|sequences| sequences.0).unwrap_or_default();
     ids.iter().zip(sequences).map(|(id, sequence)| Condition { id: id.clone(), sequence }).collect()

@@ -1,4 +1,4 @@
-//! Records and what a search found, as Python gets them.
+//! Records and search results, as Python gets them.
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -9,12 +9,14 @@ use tiercel_index::Trace;
 use crate::errors;
 use crate::gil::Turns;
 
-/// A record as Python gets it: id, text, metadata as JSON, vector, and the batch that wrote it last.
+/// A record as Python gets it: id, text, metadata as JSON, vector, and the sequence of the batch
+/// that last wrote it.
 pub(super) type Row<'py> =
     (String, Option<String>, Option<Bound<'py, PyString>>, Option<Bound<'py, PyArray1<f32>>>, u64);
 
-/// What is found: ids, the batches that wrote the records last, scores, distances, texts, metadata as JSON, vectors, highlights, whether
-/// exact and how many may be missing, and the plan if wanted.
+/// The results: ids, the sequences of the batches that last wrote the records, scores,
+/// distances, texts, metadata as JSON, vectors, highlights, whether exact and how many may be
+/// missing, and the plan if asked for.
 pub(super) type Columns<'py> = (
     Bound<'py, PyList>,
     Bound<'py, PyList>,
@@ -28,25 +30,25 @@ pub(super) type Columns<'py> = (
     Option<Bound<'py, PyDict>>,
 );
 
-/// What each record brings along.
+/// Which parts of each record to include.
 pub(super) const fn included((text, metadata, vector, highlights): (bool, bool, bool, bool)) -> Include {
     Include { text, metadata, vector, highlights }
 }
 
-/// A record that was read.
+/// Convert a record.
 pub(super) fn row(py: Python<'_>, got: Got) -> PyResult<Row<'_>> {
     let vector = got.vector.map(|vector| PyArray1::from_vec(py, vector));
     Ok((got.id, got.text, json(py, got.metadata)?, vector, got.sequence))
 }
 
-/// JSON as a string of Python.
+/// Convert JSON to a Python string.
 fn json(py: Python<'_>, metadata: Option<Vec<u8>>) -> PyResult<Option<Bound<'_, PyString>>> {
     let text = metadata.map(String::from_utf8).transpose();
     let text = text.map_err(|_| errors::internal(py, "metadata that is not UTF-8"))?;
     Ok(text.map(|text| PyString::new(py, &text)))
 }
 
-/// What a search found.
+/// Convert what a search found.
 pub(super) fn columns<'py>(
     py: Python<'py>,
     turns: &mut Turns,
@@ -90,7 +92,7 @@ pub(super) fn columns<'py>(
     ))
 }
 
-/// How a search went, for `Found.plan`.
+/// Describe how a search ran, for `Found.plan`.
 fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("way", plan.way)?;
@@ -110,7 +112,7 @@ fn explained(py: Python<'_>, plan: Plan) -> PyResult<Bound<'_, PyDict>> {
     Ok(out)
 }
 
-/// What a search among vectors took, for `Found.plan`.
+/// Describe the work of a search among vectors, for `Found.plan`.
 fn traced<'py>(py: Python<'py>, trace: &Trace) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("nodes", trace.nodes)?;

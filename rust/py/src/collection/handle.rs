@@ -1,6 +1,7 @@
-//! A collection that is open, until it is closed.
+//! The open collection behind `CollectionCore` and `ScanCore`.
 //!
-//! The core is only called without the GIL. Before each call, what has happened meanwhile is told.
+//! The core is only called without the GIL. Each call first reports events and failures since
+//! the last one.
 
 use std::path::{Path, PathBuf};
 use std::process;
@@ -17,23 +18,24 @@ use crate::errors;
 use crate::gil::apart;
 use crate::work::{CallOptions, detached, run};
 
-/// An open collection. Who calls it and who scans it share one.
+/// An open collection, shared by its callers and its scans.
 pub(super) struct Handle {
-    /// `None` once it is closed.
+    /// `None` once closed.
     collection: RwLock<Option<Collection>>,
-    /// Once it is known it stays.
+    /// Never changes once known.
     dim: OnceLock<usize>,
-    /// The last one that was looked at, for after the end.
+    /// The latest one read, for use after the end.
     config: Mutex<Arc<Config>>,
     path: PathBuf,
     /// Outlives the collection.
     troubles: Arc<Troubles>,
     events: Arc<Events>,
-    /// Logs and warns of them; looked up while everything is there, since this may be called while Python ends.
+    /// Logs and warns of both; looked up early, since it may be called while Python shuts
+    /// down.
     teller: Py<PyAny>,
-    /// Whether the one warning of troubles has been given.
+    /// Whether the only warning of troubles has been issued.
     warned: AtomicBool,
-    /// In a process that this one forks, threads that it does not have may hold locks.
+    /// In a forked process, locks may be held by threads that it lacks.
     opened_by: u32,
 }
 
@@ -73,8 +75,8 @@ impl Handle {
         detached(py, || self.collection.read().as_ref().map(job))?.ok_or_else(|| errors::closed(py, "collection"))
     }
 
-    /// What is open, which is closed from then on. A process that was forked leaves it where it is, if a thread that it does not have was
-    /// using it.
+    /// Take the open collection; the handle is closed from then on. A forked process leaves it
+    /// in place if a thread that it lacks was using it.
     fn take(&self) -> Option<Collection> {
         let taken = if self.opened_by == process::id() {
             self.collection.write().take()
@@ -87,8 +89,9 @@ impl Handle {
         taken
     }
 
-    /// Log what has happened, and failures that no call returned, and warn of the first of these. Before a call does anything, so that a warning that is an error
-    /// leaves everything as it was.
+    /// Log events and failures that no call returned, and warn of the first failure. Done before
+    /// a call changes anything, so that a warning raised as an error leaves everything as it
+    /// was.
     fn tell(&self, py: Python<'_>) -> PyResult<()> {
         if !self.troubles.is_untold() && !self.events.is_waiting() {
             return Ok(());
@@ -107,7 +110,7 @@ impl Handle {
         self.call(py, |collection| collection.read(job))?.map_err(|error| errors::query(py, &error, &self.path))
     }
 
-    /// The end of a query that has begun, in the state in which it began.
+    /// Finish a query in the state in which it began.
     pub(super) fn finish<T: Send>(
         &self,
         py: Python<'_>,
@@ -124,7 +127,7 @@ impl Handle {
         self.call(py, job)?.map_err(|error| errors::write(py, error, &self.path))
     }
 
-    /// A query that may take long: Ctrl-C stops it.
+    /// Run a query that may take long and that Ctrl-C can stop.
     pub(super) fn long<T: Send>(
         &self,
         py: Python<'_>,
@@ -143,7 +146,7 @@ impl Handle {
         })
     }
 
-    /// What the collection is made with; once it is closed, what it was made with.
+    /// Return the configuration; that of the last moment once the collection is closed.
     pub(super) fn config(&self, py: Python<'_>) -> PyResult<Arc<Config>> {
         detached(py, || {
             let now = self.collection.read().as_ref().map(Collection::config);
@@ -155,7 +158,7 @@ impl Handle {
         })
     }
 
-    /// Have a reader take newer states from the disk, so often.
+    /// Have a reader take newer states from the disk at this interval.
     pub(super) fn follow(&self, py: Python<'_>, every: Duration) -> PyResult<()> {
         let followed = detached(py, || self.collection.write().as_mut().map(|collection| collection.follow(every)))?;
         followed.ok_or_else(|| errors::closed(py, "collection"))?.map_err(|error| errors::open(py, error, &self.path))
@@ -167,11 +170,12 @@ impl Handle {
         closed.map_err(|error| errors::write(py, error, &self.path))
     }
 
-    /// Close for the garbage collector: what goes wrong is told as a trouble.
+    /// Close for the garbage collector: failures are reported as troubles.
     pub(super) fn end(&self, py: Python<'_>) -> PyResult<()> {
         detached(py, || drop(self.take()))?;
         match self.tell(py) {
-            // Python empties its modules before it drops what they refer to: then there is nothing left to tell with.
+            // Python empties its modules before it drops their contents; nothing is left to
+            // report with then.
             Err(_) if is_ending(py) => Ok(()),
             told => told,
         }
@@ -183,7 +187,8 @@ impl Handle {
 }
 
 impl Drop for Handle {
-    /// Only for what Python did not close by `end`: an object that was never given to anybody.
+    /// For a handle that Python did not close by `end`, because it was never returned to
+    /// Python.
     fn drop(&mut self) {
         if let Some(collection) = self.collection.get_mut().take() {
             apart(move || drop(collection));
@@ -191,7 +196,8 @@ impl Drop for Handle {
     }
 }
 
-/// Whether Python ends. It gives up its modules on the way, so that one that cannot be had says so, too.
+/// Whether Python is shutting down. A failed import says so too, since Python drops its modules
+/// on the way.
 fn is_ending(py: Python<'_>) -> bool {
     let says = || py.import("sys")?.call_method0("is_finalizing")?.extract();
     says().unwrap_or(true)

@@ -1,6 +1,7 @@
-//! `tiercel._core.CollectionCore`: what `tiercel.Collection` calls.
+//! `tiercel._core.CollectionCore`, which `tiercel.Collection` calls.
 //!
-//! Names, strings and metadata have been checked in Python; arrays are checked here. The core is only called without the GIL.
+//! Names, strings and metadata have been checked in Python; arrays are checked here. The core is
+//! only called without the GIL.
 
 mod batch;
 mod found;
@@ -35,16 +36,17 @@ pub(crate) use scan::ScanCore;
 
 /// A state of a collection as Python gets it: reading, sequence, rows.
 type When = (u64, u64, u32);
-/// A list of nearest rows as Python gets it: rows, distances, the smallest and the largest norm, when.
+/// A list of nearest rows as Python gets it: rows, distances, the smallest and the largest norm,
+/// the state.
 type Listed<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<f32>>, Norms, When);
-/// What was found among a list, when, and the smallest and the largest norm.
+/// The results of a search among a list, the state, and the smallest and the largest norm.
 type Among<'py> = (Columns<'py>, When, Norms);
 
 const fn when(moment: Moment) -> When {
     (moment.reading, moment.sequence, moment.rows)
 }
 
-/// What `tiercel.Collection` calls; use that.
+/// The core of `tiercel.Collection`. Use that class.
 #[pyclass(frozen, weakref, module = "tiercel._core")]
 pub(crate) struct CollectionCore {
     handle: Arc<Handle>,
@@ -275,7 +277,7 @@ impl CollectionCore {
         Ok((rows, distances, list.norms, when(list.moment)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a search, and what it is among")]
+    #[expect(clippy::too_many_arguments, reason = "a search, and the rows that it is among")]
     fn search_among<'py>(
         &self,
         py: Python<'py>,
@@ -354,7 +356,7 @@ impl CollectionCore {
         self.handle.close(py)
     }
 
-    /// Close for the garbage collector: what goes wrong is told as a trouble.
+    /// Close for the garbage collector: failures are reported as troubles.
     fn end(&self, py: Python<'_>) -> PyResult<()> {
         self.handle.end(py)
     }

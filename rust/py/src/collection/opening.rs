@@ -1,4 +1,4 @@
-//! What a collection is opened with, as Python names it.
+//! The options that a collection is opened with, by the names that Python uses.
 
 use pyo3::prelude::*;
 use tiercel_engine::filter::{FieldType, Schema};
@@ -8,12 +8,13 @@ use tiercel_index::Metric;
 use crate::arguments::METRICS;
 use crate::errors;
 
-/// The metric of a name.
+/// Return the metric of a name.
 pub(super) fn metric(name: &str) -> Option<Metric> {
     METRICS.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric)
 }
 
-/// The rules by which texts become terms, by the languages of stemming and of stop words.
+/// Return the rules that turn texts into terms, from the languages of stemming and of stop
+/// words.
 pub(super) fn tokenizer(
     py: Python<'_>,
     (stemming, stop_words): (Option<String>, Option<String>),
@@ -22,7 +23,7 @@ pub(super) fn tokenizer(
     Ok(Tokenizer { stemming: stemming.map(language).transpose()?, stop_words: stop_words.map(language).transpose()? })
 }
 
-/// What a write waits for.
+/// Return the durability of a name.
 pub(super) fn durability(name: &str) -> Durability {
     match name {
         "interval" => Durability::Interval,
@@ -31,7 +32,7 @@ pub(super) fn durability(name: &str) -> Durability {
     }
 }
 
-/// A schema of fields and of names of types.
+/// Make a schema from fields and the names of their types.
 pub(super) fn schema(py: Python<'_>, fields: Vec<(String, String)>) -> PyResult<Schema> {
     let typed = |(field, name): (String, String)| {
         let kind = FieldType::from_name(&name);

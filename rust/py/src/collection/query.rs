@@ -1,4 +1,5 @@
-//! What a search asks for, as `tiercel.Collection` hands it over: names, strings and numbers have been checked in Python.
+//! The options of a search, as `tiercel.Collection` passes them. Python has checked names,
+//! strings and numbers.
 
 use std::time::Instant;
 
@@ -61,7 +62,8 @@ impl Asked {
         })
     }
 
-    /// A search for a vector, a text or both; `reranks` tells whether a reranker is to see its candidates.
+    /// Make a search for a vector, a text or both; `reranks` if a reranker is to see its
+    /// candidates.
     pub(super) fn search<'a>(&'a self, vector: Option<&'a [f32]>, text: Option<&'a str>, reranks: bool) -> Search<'a> {
         Search {
             vector,
@@ -80,7 +82,8 @@ impl Asked {
     }
 }
 
-/// Have `reranker(at, texts)` score the candidates of the query with this number. No lock is held meanwhile: it may do what it likes.
+/// Have `reranker(at, texts)` score the candidates of query `at`. It may do anything, since no
+/// lock is held.
 pub(super) fn rerank(candidates: &mut Candidates, reranker: &Bound<'_, PyAny>, at: usize) -> PyResult<()> {
     let begin = Instant::now();
     let texts = candidates.texts();

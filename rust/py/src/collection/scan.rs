@@ -1,4 +1,4 @@
-//! `tiercel._core.ScanCore`: what `tiercel.Scan` calls.
+//! `tiercel._core.ScanCore`, which `tiercel.Scan` calls.
 
 use std::sync::Arc;
 
@@ -11,11 +11,12 @@ use super::handle::Handle;
 use crate::errors;
 use crate::work::detached;
 
-/// What `tiercel.Scan` calls; use that.
+/// The core of `tiercel.Scan`. Use that class.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct ScanCore {
     handle: Arc<Handle>,
-    /// `None` once it is released. Locked without the GIL only, for who has it locked may wait for the GIL.
+    /// `None` once released. Locked only without the GIL, since the thread that holds the lock
+    /// may wait for the GIL.
     scan: Mutex<Option<Scan>>,
 }
 
@@ -45,7 +46,8 @@ impl ScanCore {
 
 impl Drop for ScanCore {
     fn drop(&mut self) {
-        // It may be the last to hold what a checkpoint has replaced, and freeing that takes time.
+        // The scan may be the last owner of what a checkpoint has replaced, which takes time to
+        // free.
         let scan = self.scan.get_mut().take();
         Python::try_attach(|py| py.detach(|| drop(scan)));
     }

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tiercel_engine::{Stats, Trouble};
 
-/// What `Collection.stats` returns.
+/// Return the dict of `Collection.stats`.
 pub(super) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("records", stats.records)?;
@@ -32,7 +32,7 @@ pub(super) fn stats<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, 
     Ok(out)
 }
 
-/// A failure as `stats` shows it.
+/// Convert a failure for `stats`.
 fn told<'py>(py: Python<'py>, trouble: &Trouble) -> PyResult<Bound<'py, PyDict>> {
     let out = PyDict::new(py);
     out.set_item("message", &trouble.what)?;

@@ -1,16 +1,16 @@
-//! How hard a search looks, which calls may take long, and on how many threads a search runs.
+//! The effort of a search, which calls may take long, and the threads of a search.
 
 use pyo3::prelude::*;
 
 use crate::arguments::{self, at_least_one};
 use crate::errors;
 
-/// Values that are compared in a few milliseconds.
+/// Values that can be compared in a few milliseconds.
 const SHORT: usize = 20_000_000;
-/// About the most candidates that a search keeps unless told how many.
+/// Roughly the most candidates that a search keeps by default.
 const DEFAULT_EF: usize = 256;
 
-/// How hard a search looks: at most one of the two is given.
+/// The effort of a search; at most one of the two is set.
 pub(super) struct Effort {
     pub(super) ef_search: Option<usize>,
     pub(super) recall: Option<f32>,
@@ -34,19 +34,20 @@ impl Effort {
         self.recall == Some(1.0)
     }
 
-    /// About the most candidates that a search for `k` vectors keeps.
+    /// Return roughly the most candidates that a search for `k` vectors keeps.
     pub(super) fn candidates(&self, k: usize) -> usize {
         if self.is_exact() { usize::MAX } else { self.ef_search.unwrap_or(DEFAULT_EF).max(k) }
     }
 }
 
-/// Whether looking for the neighbours of some vectors may take long, with so many candidates kept.
+/// Whether a search for the neighbours of `count` vectors may take long with this many
+/// `candidates`.
 pub(super) fn is_long(count: usize, slots: usize, candidates: usize, dim: usize) -> bool {
     let compared = slots.min(candidates.saturating_mul(64));
     count.saturating_mul(compared).saturating_mul(dim) > SHORT
 }
 
-/// Threads for a search. One query gains nothing from a second thread.
+/// Return the threads for a search. One query gains nothing from a second thread.
 pub(super) fn search_threads(py: Python<'_>, given: Option<&Bound<'_, PyAny>>, queries: usize) -> PyResult<usize> {
     match given {
         None if queries <= 1 => Ok(1),

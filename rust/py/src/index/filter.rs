@@ -1,4 +1,4 @@
-//! Filters: a mask, or the ids that are allowed.
+//! Read filters: a mask, or the allowed ids.
 
 use numpy::{PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -10,11 +10,11 @@ use crate::errors::invalid;
 
 const EXPECTED: &str = "a 1-D array of bool or of integers";
 
-/// A filter, copied out of what the caller gave.
+/// A filter, copied from the caller's array.
 pub(super) enum Allowed {
     /// A byte for each of `index.ids`; zero forbids.
     Mask(Vec<u8>),
-    /// The ids that are allowed.
+    /// The allowed ids.
     Ids(Vec<u64>),
 }
 
@@ -39,7 +39,8 @@ impl Allowed {
     }
 }
 
-/// The bytes of a bool array. A byte other than 0 and 1 can stand in one, and must not be read as a Rust bool.
+/// Return the bytes of a bool array. It can hold bytes other than 0 and 1, which must not be
+/// read as Rust bools.
 fn bytes(mask: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<u8>> {
     let together = numpy(mask.py())?.call_method1("ascontiguousarray", (mask,))?;
     let view = together.call_method1("view", (numpy::dtype::<u8>(mask.py()),))?;

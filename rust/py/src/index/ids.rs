@@ -1,4 +1,4 @@
-//! Ids: an int, or any array of integers.
+//! Read ids: an int, or any array of integers.
 
 use numpy::{PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -9,21 +9,21 @@ use crate::convert::{as_array, described};
 use crate::errors::invalid;
 use crate::gil::Turns;
 
-/// Ids, copied out of what the caller gave.
+/// Ids, copied from the caller's value.
 pub(super) struct Ids {
     /// The ids in order.
     pub(super) values: Vec<u64>,
-    /// Whether the caller gave one int, not an array.
+    /// Whether the caller passed one int, not an array.
     pub(super) single: bool,
 }
 
 impl Ids {
-    /// Read ids; `expected` says for messages what the argument takes.
+    /// Read ids; `expected` describes in messages what the argument takes.
     pub(super) fn extract(value: &Bound<'_, PyAny>, argument: &str, expected: &str) -> PyResult<Self> {
         if value.is_instance_of::<PyInt>() {
             return Ok(Self { values: vec![one(value, argument, None)?], single: true });
         }
-        // numpy would round ints above 2**63 in a list of mixed sizes to floats.
+        // Numpy would round ints above 2**63 in a list of mixed sizes to floats.
         if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
             return Ok(Self { values: each(value, argument)?, single: false });
         }
@@ -44,16 +44,16 @@ impl Ids {
         Ok(Self { values, single: array.ndim() == 0 })
     }
 
-    /// Check that there is one for each vector.
+    /// Refuse another number of ids than of vectors.
     pub(super) fn check_count(&self, py: Python<'_>, vectors: usize) -> PyResult<()> {
         if self.values.len() == vectors {
             return Ok(());
         }
-        Err(invalid(py, format!("ids: expected {vectors} ids, one a vector, got {}", self.values.len())))
+        Err(invalid(py, format!("ids: expected {vectors} ids, one per vector, got {}", self.values.len())))
     }
 }
 
-/// An array of integers of any width and order as integers of 64 bits.
+/// Convert an array of integers of any width and byte order to 64 bits.
 fn numbers<T: numpy::Element + Copy>(array: &Bound<'_, PyUntypedArray>) -> PyResult<Vec<T>> {
     if let Ok(same) = array.cast::<PyArray1<T>>()
         && let Ok(values) = same.to_vec()
@@ -72,7 +72,7 @@ fn unsigned(numbers: &[i64], array: &Bound<'_, PyUntypedArray>, argument: &str) 
     Ok(numbers.iter().map(|number| number.cast_unsigned()).collect())
 }
 
-/// The ids of a sequence of ints.
+/// Read the ids in a sequence of ints.
 fn each(values: &Bound<'_, PyAny>, argument: &str) -> PyResult<Vec<u64>> {
     let (py, mut turns) = (values.py(), Turns::new());
     let id = |(row, value): (usize, PyResult<Bound<'_, PyAny>>)| {

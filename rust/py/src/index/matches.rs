@@ -18,10 +18,10 @@ use crate::work::detached;
 
 const QUALITIES: [&str; 3] = ["exact", "certified", "approximate"];
 
-/// Values from which on an array is copied without the GIL.
+/// An array of more values is copied without the GIL.
 const MANY: usize = LARGE / size_of::<u64>();
 
-/// An array for Python, made when it is first asked for: many callers read the ids alone.
+/// An array for Python, made on first use: many callers read only the ids.
 struct Lazy<T>(PyOnceLock<Py<PyArrayDyn<T>>>);
 
 impl<T: Element + Copy + Send + Sync> Lazy<T> {
@@ -34,7 +34,7 @@ impl<T: Element + Copy + Send + Sync> Lazy<T> {
     }
 }
 
-/// An array of its own with these values.
+/// Make a new array with these values.
 fn array<T: Element + Copy + Send + Sync>(
     py: Python<'_>,
     values: &[T],
@@ -50,15 +50,17 @@ fn array<T: Element + Copy + Send + Sync>(
     }
 }
 
-/// The answer of `Index.search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `Matches` a query for a 2-D one.
+/// The result of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of
+/// one `Matches` per query for a 2-D one.
 ///
-/// A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
-/// and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
-/// results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
-/// The sequence has no padding. Answers are equal if they have equal results in them; their quality does not count.
+/// For a 1-D query, `ids` and `distances` have the shape `(k,)` and `counts` has `()`; for a 2-D
+/// query of shape `(n, dim)`, they have `(n, k)` and `(n,)`. `k` is at most the number of vectors
+/// in the index. If a filter allows fewer than `k` results, the rest of a row is padding: 2**64 - 1
+/// in `ids`, infinity in `distances`. The sequence has no padding. Results with equal hits are
+/// equal; quality does not count.
 #[pyclass(frozen, module = "tiercel")]
 pub(crate) struct Matches {
-    /// Shared by copies, which have arrays of their own.
+    /// Shared by copies, which have separate arrays.
     found: Arc<core::Matches>,
     single: bool,
     quality: &'static str,
@@ -68,7 +70,7 @@ pub(crate) struct Matches {
 }
 
 impl Matches {
-    /// `single` when the answer is for one query that was not in an array.
+    /// Make an answer; `single` if it is for one query that was not in an array.
     pub(crate) fn new(found: core::Matches, single: bool) -> Self {
         let quality = if found.exact { "exact" } else { "approximate" };
         Self::copy_of(Arc::new(found), single, quality)
@@ -78,24 +80,25 @@ impl Matches {
         Self { found, single, quality, ids: Lazy::new(), distances: Lazy::new(), counts: Lazy::new() }
     }
 
-    /// The shape of one number a query, and of a row of them a query.
+    /// The shape of arrays with one row per query; its first part is that of one number per
+    /// query.
     fn shape(&self) -> [usize; 2] {
         [self.found.counts.len(), self.found.k]
     }
 
-    /// The part of [`Self::shape`] that the caller sees.
+    /// Where the part of [`Self::shape`] that the caller sees begins.
     fn visible(&self) -> usize {
         usize::from(self.single)
     }
 
-    /// The results of a query, without padding.
+    /// Return the results of a query, without padding.
     fn row(&self, query: usize) -> (&[u64], &[f32]) {
         let begin = query * self.found.k;
         let row = begin..begin + self.found.counts[query] as usize;
         (&self.found.ids[row.clone()], &self.found.distances[row])
     }
 
-    /// The element at a place that there is.
+    /// Return the element at a valid place.
     fn at<'py>(&self, py: Python<'py>, place: usize) -> PyResult<Bound<'py, PyAny>> {
         if self.single {
             let (ids, distances) = self.row(0);
@@ -114,14 +117,14 @@ impl Matches {
     }
 }
 
-/// What `tiercel.neighbours` has under this name.
+/// Return the attribute of `tiercel.neighbours` with this name.
 fn python<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
     let module = MODULE.get_or_try_init(py, || py.import("tiercel.neighbours").map(Bound::unbind))?;
     module.bind(py).getattr(name)
 }
 
-/// What all sequences of Python can do.
+/// Return the class of all Python sequences.
 fn sequence(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import("collections.abc")?.getattr("Sequence")
 }
@@ -129,7 +132,7 @@ fn sequence(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// Ids, distances, counts and quality.
 type Pickled = (Py<PyArrayDyn<u64>>, Py<PyArrayDyn<f32>>, Py<PyArrayDyn<u64>>, String);
 
-/// Goes through the elements of an answer.
+/// The iterator over the elements of an answer.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct Elements {
     answer: Py<Matches>,
@@ -172,39 +175,39 @@ impl Matches {
 
     /// Distances, smallest first; dtype float32, same shape as `ids`.
     ///
-    /// `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner product. They are computed
-    /// from the stored vectors in full precision, never from codes.
+    /// 1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
+    /// for `l2`; computed from the stored vectors in full precision, never from codes.
     #[getter]
     fn distances(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<f32>>> {
         self.distances.get(py, &self.found.distances, &self.shape()[self.visible()..])
     }
 
-    /// How many results of each row are real, not padding; dtype uint64, shape `()` or `(n,)`.
+    /// Number of results in each row, without padding; dtype uint64, shape `()` or `(n,)`.
     #[getter]
     fn counts(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<u64>>> {
         self.counts.get(py, &self.found.counts, &self.shape()[self.visible()..1])
     }
 
-    /// `"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
-    /// the same, `"approximate"` otherwise.
+    /// `"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that
+    /// it would, else `"approximate"`.
     #[getter]
     const fn quality(&self) -> &'static str {
         self.quality
     }
 
-    /// The same answer under another quality, with arrays of its own.
+    /// Copy the result with another quality.
     fn _with_quality(&self, py: Python<'_>, quality: &str) -> PyResult<Self> {
         let known = QUALITIES.into_iter().find(|known| *known == quality);
         let quality = known.ok_or_else(|| errors::internal(py, &format!("the quality {quality}")))?;
         Ok(Self::copy_of(Arc::clone(&self.found), self.single, quality))
     }
 
-    /// The same answer, with arrays of its own.
+    /// Return a copy with separate arrays.
     fn __copy__(&self) -> Self {
         Self::copy_of(Arc::clone(&self.found), self.single, self.quality)
     }
 
-    /// The same answer, with arrays of its own.
+    /// Return a copy with separate arrays.
     #[expect(unused_variables, reason = "the signature of Python")]
     fn __deepcopy__(&self, memo: &Bound<'_, PyAny>) -> Self {
         self.__copy__()
@@ -220,7 +223,7 @@ impl Matches {
         Ok((slf.get_type().getattr("_restored")?, (ids, distances, counts, this.quality.into())))
     }
 
-    /// What was pickled; a 0-D array of counts is the answer to one query.
+    /// Restore a pickled result. A 0-D array of counts means one 1-D query.
     #[classmethod]
     fn _restored(
         cls: &Bound<'_, PyType>,
@@ -246,12 +249,13 @@ impl Matches {
         Ok(Self::copy_of(Arc::new(found), single, quality))
     }
 
-    /// Number of results for a 1-D query, number of queries for a 2-D one.
+    /// Return the number of results of a 1-D query, or the number of queries in a 2-D one.
     pub(crate) fn __len__(&self) -> usize {
         if self.single { self.row(0).0.len() } else { self.found.counts.len() }
     }
 
-    /// A `Neighbour` of a 1-D query, the `Matches` of one query of a 2-D one; a list of these for a slice.
+    /// Return a `Neighbour` of a 1-D query, or the `Matches` of one query of a 2-D one; a list
+    /// of these for a slice.
     fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let length = self.__len__();
         if let Ok(slice) = index.cast::<PySlice>() {
@@ -279,17 +283,17 @@ impl Matches {
         self.at(py, place.cast_unsigned())
     }
 
-    /// Goes through the elements of the sequence.
+    /// Iterate over the elements.
     const fn __iter__(slf: Py<Self>) -> Elements {
         Elements { answer: slf, next: AtomicUsize::new(0) }
     }
 
-    /// Goes through them from the last to the first.
+    /// Iterate over the elements from the last to the first.
     fn __reversed__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         sequence(slf.py())?.call_method1("__reversed__", (slf,))
     }
 
-    /// Whether this is an answer with equal results.
+    /// Whether both answers have equal results.
     fn __eq__(&self, other: &Self) -> bool {
         let queries = self.found.counts.len();
         self.single == other.single
@@ -297,7 +301,7 @@ impl Matches {
             && (0..queries).all(|query| self.row(query) == other.row(query))
     }
 
-    /// Where an element is first met, from `start` to before `stop`; `ValueError` if it is not there.
+    /// Return the first index of an element from `start` until `stop`, or raise `ValueError`.
     #[pyo3(signature = (value, start=0, stop=None))]
     fn index<'py>(
         slf: &Bound<'py, Self>,
@@ -308,23 +312,23 @@ impl Matches {
         sequence(slf.py())?.call_method1("index", (slf, value, start, stop))
     }
 
-    /// How often an element is there.
+    /// Count the elements equal to a value.
     fn count<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         sequence(slf.py())?.call_method1("count", (slf, value))
     }
 
-    /// What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one. A
-    /// distance that is infinite is None.
+    /// Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D
+    /// query, a list per query. An infinite distance becomes None.
     fn to_list<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_list")?.call1((slf,))
     }
 
-    /// The same under "matches", with the quality.
+    /// Convert to a dict with the quality, and `to_list()` under "matches".
     fn to_dict<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_dict")?.call1((slf,))
     }
 
-    /// A table for Jupyter.
+    /// Make a table for Jupyter.
     fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_html")?.call1((slf,))
     }

@@ -1,4 +1,4 @@
-//! Vectors that come into an index.
+//! Vectors to add to an index.
 
 use pyo3::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::convert::Rows;
 use crate::errors;
 use crate::work::{CallOptions, run};
 
-/// New vectors, copied out of what the caller gave, and how to put them in.
+/// New vectors, copied from the caller's array, and how to add them.
 pub(super) struct New<'a, 'py> {
     rows: Rows,
     ids: Option<Ids>,
@@ -33,7 +33,7 @@ impl<'a, 'py> New<'a, 'py> {
         Ok(Self { rows, ids, call })
     }
 
-    /// Add them; returns their ids.
+    /// Add the vectors, and return their ids.
     pub(super) fn add_to(self, index: &Index, py: Python<'_>) -> PyResult<Vec<u64>> {
         let Self { rows, ids, call } = self;
         let ids = ids.as_ref().map(|ids| ids.values.as_slice());
@@ -46,11 +46,13 @@ impl<'a, 'py> New<'a, 'py> {
         )
     }
 
-    /// Put them in the place of the vectors that their ids have; returns how many ids there are.
+    /// Add the vectors or replace those that their ids have, and return the number of distinct
+    /// ids.
     pub(super) fn upsert_to(self, index: &Index, py: Python<'_>) -> PyResult<usize> {
         let Self { rows, ids, call } = self;
         let ids = ids.as_ref().map_or(&[][..], |ids| &ids.values);
-        // What was replaced is gone by then, so an exception of the last report takes nothing back.
+        // The replaced vectors are gone by then, so an exception from the last report undoes
+        // nothing.
         run(py, &call, |work| index.core.upsert(rows.values, ids, work), drop, errors::add)
     }
 }

@@ -1,4 +1,4 @@
-//! What an index is made with, as Python hands it over.
+//! The options of an index, as Python passes them.
 
 use pyo3::prelude::*;
 use tiercel_index as core;
@@ -17,7 +17,7 @@ pub(super) struct Options<'py> {
 }
 
 impl Options<'_> {
-    /// The options of the core, which checks their ranges.
+    /// Return the options for the core, which checks their ranges.
     pub(super) fn read(&self) -> PyResult<core::Options> {
         Ok(core::Options {
             dim: size(&self.dim, 0)?,
@@ -30,7 +30,7 @@ impl Options<'_> {
         })
     }
 
-    /// The value of an option, for a message.
+    /// Show the value of an option in a message.
     pub(super) fn shown(&self, option: &str) -> String {
         let sizes = [("dim", &self.dim), ("m", &self.m), ("ef_construction", &self.ef_construction)];
         match sizes.into_iter().find(|(name, _)| *name == option) {

@@ -4,7 +4,8 @@ use numpy::PyArray1;
 use pyo3::prelude::*;
 use tiercel_index::RangeMatches;
 
-/// `tiercel.RangeMatches`, made in Python: such a search takes long enough for that. `single` when it is for one query that was not in an array.
+/// Make a `tiercel.RangeMatches`, in Python, since a range search takes long enough for that;
+/// `single` if it is for one query that was not in an array.
 pub(super) fn range_matches(py: Python<'_>, found: RangeMatches, single: bool) -> PyResult<Bound<'_, PyAny>> {
     let (ids, distances) = (PyArray1::from_vec(py, found.ids), PyArray1::from_vec(py, found.distances));
     let offsets = PyArray1::from_vec(py, found.offsets);

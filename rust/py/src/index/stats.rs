@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tiercel_index::Stats;
 
-/// What `Index.stats` returns.
+/// Return the dict of `Index.stats`.
 pub(super) fn stats(py: Python<'_>, stats: Stats) -> PyResult<Bound<'_, PyDict>> {
     let bytes = PyDict::new(py);
     for (part, size) in stats.bytes {

@@ -1,4 +1,4 @@
-//! A coded vector can stand for itself in a comparison.
+//! A coded vector can represent itself in a comparison.
 
 use tiercel_quant::{Geometry, ScalarQuery};
 
@@ -35,7 +35,7 @@ fn eight_bits_of_a_square_are_those_of_the_vector() {
             fitted.codec.prepare(row, &mut query);
             fitted.codec.prepare_row(&fitted.codec.row(row), &mut coded);
             let apart = query.codes().iter().zip(coded.codes()).map(|(a, b)| a.abs_diff(*b)).max();
-            // A value halfway between two codes may go either way.
+            // A value halfway between two codes may be rounded either way.
             assert!(apart <= Some(1), "dim {dim}");
         }
     }

@@ -1,4 +1,4 @@
-//! A distance by code is as near to the true one as the roundings of row and query allow.
+//! A distance by code is as near to the true one as the rounding of row and query allows.
 
 use tiercel_quant::{Geometry, Rotation, ScalarQuery};
 
@@ -13,7 +13,7 @@ fn true_distance(geometry: Geometry, query: &[f32], row: &[f32]) -> f64 {
     }
 }
 
-/// How far a distance by code may be from the true one.
+/// Return how far a distance by code may be from the true one.
 fn bound(fitted: &Fitted, geometry: Geometry, query: &[f32], row: &[f32]) -> f64 {
     let (rotated_query, rotated, decoded) = (fitted.rotated(query), fitted.rotated(row), fitted.decoded(row));
     let norm = |values: &[f32]| sum(values.iter().map(|x| f64::from(*x).powi(2))).sqrt();
@@ -72,7 +72,8 @@ fn assert_within_bound(fitted: &Fitted, geometry: Geometry) {
     }
 }
 
-/// Root mean square error of distances between rows, over their standard deviation.
+/// Return the root mean square error of distances between rows, divided by their standard
+/// deviation.
 fn relative_error(fitted: &Fitted, geometry: Geometry) -> f64 {
     let (mut prepared, mut errors, mut distances) = (ScalarQuery::default(), Vec::new(), Vec::new());
     for query in &fitted.rows[..20] {

@@ -1,14 +1,15 @@
-//! What is true of every codec that is registered.
+//! Properties of every registered codec.
 
 use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Parameters, Rotation, Visitor};
 use tiercel_simd::{Isa, Level, Loop};
 
 use crate::{GEOMETRIES, SAMPLE, normals};
 
-/// Two values make codes whose errors do not cancel, so the ranking is asked for from the first of the others on.
+/// With two values, the errors of codes do not cancel, so ranking is tested only for the other
+/// dimensions.
 const DIMS: [usize; 5] = [2, 65, 128, 384, 385];
 
-/// The rows of vectors, and their distances from the first vector and from the first row.
+/// Computes the rows of vectors, and their distances from the first vector and from the first row.
 struct Compared<'a> {
     level: Level,
     vectors: &'a [f32],
@@ -49,8 +50,9 @@ impl<C: Codec> Loop for ComparedLoop<'_, C> {
         let (mut by_query, mut by_code) = (Vec::new(), Vec::new());
         for row in &rows {
             for (query, distances) in [(&query, &mut by_query), (&coded, &mut by_code)] {
-                // As an index keeps it.
-                // SAFETY: the rows are as long as rows are, and this codec made the query ready; `Level::run` checked the instruction set.
+                // Convert the key back and forth, as an index does.
+                // SAFETY: the rows have the length of rows, and this codec prepared the query;
+                // `Level::run` checked the instruction set.
                 let key = C::Key::from_order(unsafe { codec.key::<I>(query, row, dim) }.order());
                 distances.push(C::distance(query, key));
             }
@@ -59,7 +61,7 @@ impl<C: Codec> Loop for ComparedLoop<'_, C> {
     }
 }
 
-/// Calls `check` with every kind of codec, fitted to vectors of every dimension and geometry.
+/// Call `check` with every kind of codec, fitted to vectors of every dimension and geometry.
 fn each(check: impl Fn(&AnyCodec, &[f32], usize, Geometry)) {
     for kind in CodecKind::ALL {
         for geometry in GEOMETRIES {
@@ -143,7 +145,7 @@ fn rows_are_ranked_like_their_vectors() {
 #[test]
 fn numbers_and_names_are_of_one_codec_each() {
     for (at, kind) in CodecKind::ALL.iter().enumerate() {
-        // 0 and 1 stand for what is not a codec.
+        // 0 and 1 do not stand for codecs.
         assert!(kind.number() > 1, "{kind:?}");
         for other in &CodecKind::ALL[..at] {
             assert!(kind.number() != other.number() && kind.name() != other.name(), "{kind:?} and {other:?}");

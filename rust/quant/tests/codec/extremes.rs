@@ -1,4 +1,4 @@
-//! No sample and no vector of finite values is too strange to be coded.
+//! Every sample and every vector of finite values can be coded, however strange.
 
 use tiercel_quant::{Geometry, Rotation, ScalarQuery};
 
@@ -7,7 +7,8 @@ use crate::{BITS, GEOMETRIES, normals};
 
 const DIMS: [usize; 6] = [1, 2, 3, 64, 129, 1000];
 
-/// Fit, encode and compare; gives the distance of the first row from the last, by vector and by code.
+/// Fit, encode and compare. Return the distance of the first row from the last, by vector and by
+/// code.
 fn distances(dim: usize, bits: Bits, geometry: Geometry, sample: &[f32], rows: [&[f32]; 2]) -> [f32; 2] {
     let codec = train(bits, geometry, Rotation::new(dim, 7), sample);
     assert!(codec.step().is_normal() && codec.step() > 0.0);
@@ -34,7 +35,8 @@ fn equal_rows() {
         let row = normals(dim, 3.0, &mut 1);
         let product: f32 = row.iter().map(|value| value * value).sum();
         for distance in distances(dim, bits, geometry, &row.repeat(50), [&row, &row]) {
-            // Four bits have no code at the mean: each value is half a step off, and a step is 1 where there is no spread.
+            // Four bits have no code at the mean: each value is half a step off, and a step is 1
+            // without spread.
             let off = if bits == Bits::Four { 0.51 * (dim as f32).sqrt() } else { 0.0 };
             let (expected, allowed) = match geometry {
                 Geometry::Product { base } => {
@@ -78,7 +80,7 @@ fn huge_and_tiny_values() {
             let sample: Vec<f32> = normals(50 * dim, 1.0, &mut 1).iter().map(|value| value * scale).collect();
             let (first, last) = (&sample[..dim], &sample[49 * dim..]);
             distances(dim, bits, geometry, &sample, [first, last]);
-            // And beside codecs that were fitted to something else.
+            // Also use codecs fitted to other vectors.
             distances(dim, bits, geometry, &usual, [first, &usual[..dim]]);
             distances(dim, bits, geometry, &usual, [&usual[..dim], last]);
             distances(dim, bits, geometry, &sample, [&usual[..dim], &usual[49 * dim..]]);

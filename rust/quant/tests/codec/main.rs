@@ -1,4 +1,5 @@
-//! What codes promise: how near they are to vectors and to distances, and that they are the same everywhere.
+//! The promises of codes: how near they are to vectors and to distances, and that they are the same
+//! everywhere.
 
 use tiercel_quant::{Geometry, Rotation, split_mix};
 use tiercel_simd::packed;
@@ -13,7 +14,7 @@ mod round_trip;
 mod same_everywhere;
 mod scalar;
 
-/// Around every block and register.
+/// Around the sizes of blocks and registers.
 const DIMS: [usize; 13] = [1, 2, 3, 63, 64, 65, 100, 127, 128, 129, 384, 385, 1000];
 
 const BITS: [Bits; 2] = [Bits::Four, Bits::Eight];
@@ -23,7 +24,7 @@ const GEOMETRIES: [Geometry; 3] = [Geometry::Product { base: 0.0 }, Geometry::Pr
 /// Rows that a codec is fitted to.
 const SAMPLE: usize = 200;
 
-/// Share of a value by which single precision, over a rotation and a sum, may be off.
+/// Relative error that single precision may cause over a rotation and a sum.
 const ROUNDING: f64 = 2e-5;
 
 /// Vectors and the codec that was fitted to them.
@@ -34,7 +35,7 @@ struct Fitted {
 }
 
 impl Fitted {
-    /// Vectors of deviation 1 around a centre whose values are as large as `centre`.
+    /// Make vectors of deviation 1 around a centre whose values have the deviation `centre`.
     fn new(dim: usize, bits: Bits, geometry: Geometry, centre: f32) -> Self {
         let mut seed = dim as u64;
         let centre = normals(dim, centre, &mut seed);
@@ -51,7 +52,7 @@ impl Fitted {
         rotated
     }
 
-    /// The code of each value, one a byte.
+    /// Return the code of each value, one per byte.
     fn codes(&self, row: &[f32]) -> Vec<u8> {
         let codes = self.codec.row(row);
         match self.codec.bits() {
@@ -64,7 +65,7 @@ impl Fitted {
         }
     }
 
-    /// The rotated values that codes stand for.
+    /// Return the rotated values that the codes of a row stand for.
     fn decoded(&self, row: &[f32]) -> Vec<f64> {
         let zero = match self.codec.bits() {
             Bits::Four => 7.5,
@@ -75,7 +76,7 @@ impl Fitted {
     }
 }
 
-/// Values near a normal distribution.
+/// Return values near a normal distribution.
 fn normals(count: usize, deviation: f32, seed: &mut u64) -> Vec<f32> {
     let mut unit = || (split_mix(seed) >> 40) as f32 / (1u64 << 24) as f32;
     (0..count).map(|_| deviation * ((0..12).map(|_| unit()).sum::<f32>() - 6.0)).collect()

@@ -1,4 +1,4 @@
-//! A code is within half a step of its value, or the last one on the value's side.
+//! A code is within half a step of its value, or the last code on that side.
 
 use crate::scalar::Bits;
 use crate::{BITS, DIMS, Fitted, GEOMETRIES, ROUNDING, normals};

@@ -42,7 +42,7 @@ fn hash_of_codes(bits: Bits, geometry: Geometry) -> u64 {
     hash(bytes)
 }
 
-/// A saved index holds codes, and is read on other machines: no change to these may go unnoticed.
+/// A saved index holds codes and is read on other machines, so no change to them may go unnoticed.
 #[test]
 fn on_every_machine() {
     let hashes = BITS.map(|bits| [GEOMETRIES[1], GEOMETRIES[2]].map(|geometry| hash_of_codes(bits, geometry)));

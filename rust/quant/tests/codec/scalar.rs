@@ -9,7 +9,7 @@ pub(crate) enum Bits {
     Eight,
 }
 
-/// A scalar codec, whatever its bits and its geometry.
+/// A scalar codec of any bits and geometry.
 pub(crate) trait ScalarCodec {
     fn bits(&self) -> Bits;
     fn mean(&self) -> &[f32];
@@ -19,14 +19,15 @@ pub(crate) trait ScalarCodec {
     fn row(&self, vector: &[f32]) -> Vec<u8>;
     fn prepare(&self, vector: &[f32], query: &mut ScalarQuery);
     fn prepare_row(&self, row: &[u8], query: &mut ScalarQuery);
-    /// By the kernel that belongs to the codec, which must be what the codec itself returns.
+    /// Compute a key with the kernel of the codec, and check that the codec returns the same.
     fn key(&self, query: &ScalarQuery, row: &[u8]) -> i32;
     fn distance(&self, query: &ScalarQuery, key: i32) -> f32;
     fn key_within(&self, query: &ScalarQuery, distance: f32) -> i32;
     fn coded(&self, level: Level, vector: &[f32]) -> Coded;
 }
 
-/// Codes of a vector, codes of the queries that the vector and its codes make, and distances from those.
+/// The codes of a vector, the codes of the queries made from the vector and from its codes, and
+/// distances from these.
 pub(crate) type Coded = (Vec<u8>, [Vec<i8>; 2], [f32; 4]);
 
 pub(crate) fn train(bits: Bits, geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Box<dyn ScalarCodec> {
@@ -130,8 +131,8 @@ impl<C: Codec> Loop for KeyLoop<'_, C> {
     fn run<I: Isa>(self) -> C::Key {
         let dim = self.codec.dim();
         assert_eq!(self.row.len(), C::row_bytes(dim), "bytes of a row");
-        // SAFETY: the row is as long as rows are, tests compare queries that this codec made ready, and `Level::run` checked the
-        // instruction set.
+        // SAFETY: the row has the length of rows, tests compare queries that this codec prepared,
+        // and `Level::run` checked the instruction set.
         unsafe { self.codec.key::<I>(self.query, self.row, dim) }
     }
 }

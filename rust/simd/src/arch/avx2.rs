@@ -1,6 +1,6 @@
 //! Kernels for AVX2 with FMA and F16C.
 //!
-//! Byte products go through 16-bit lanes: `vpmaddubsw` on full-range codes would saturate.
+//! Byte products go through 16-bit lanes, since `vpmaddubsw` would saturate on full-range codes.
 
 use core::arch::x86_64::{
     __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_si128,
@@ -34,19 +34,19 @@ unsafe fn sum_epi32(v: __m256i) -> i32 {
     lanes.iter().sum()
 }
 
-/// A mask of the first `count` of 8 lanes begins `count` before the middle.
+/// The mask of the first `count` of 8 lanes begins `count` before the middle.
 static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// Values that load as single precision.
 trait Load: Copy {
-    /// 8 values.
+    /// Load 8 values.
     ///
     /// # Safety
     ///
     /// The machine has AVX2 and F16C, and `values` is valid for reads of 8 values.
     unsafe fn load(values: *const Self) -> __m256;
 
-    /// The first `count < 8` values, the rest 0.
+    /// Load the first `count < 8` values; the rest is 0.
     ///
     /// # Safety
     ///
@@ -101,7 +101,7 @@ unsafe fn step<const L2: bool>(a: __m256, b: __m256, sum: __m256) -> __m256 {
     }
 }
 
-/// Sum of `step` over `n` values.
+/// Sum `step` over `n` values.
 #[inline(always)]
 unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usize) -> f32 {
     // SAFETY: indices stay below `n`, which the caller promises behind both.
@@ -126,7 +126,7 @@ unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usiz
     }
 }
 
-/// 16 bytes of a query as 16-bit lanes.
+/// Load 16 bytes of a query as 16-bit lanes.
 #[inline(always)]
 unsafe fn widen_i8(values: *const i8) -> __m256i {
     // SAFETY: the caller promises 16 values.
@@ -145,7 +145,8 @@ unsafe fn squares(codes: __m256i, query: *const i8) -> __m256i {
     }
 }
 
-/// Sums of `step` of `HIGH` rows with two vectors of queries. Twelve sums, two of queries and a value of a row fill the sixteen registers.
+/// Sum `step` of `HIGH` rows with two vectors of queries. Twelve sums, two vectors of queries and a
+/// value of a row take fifteen of the sixteen registers.
 #[inline(always)]
 unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *const f32, n: usize, out: *mut f32) {
     // SAFETY: the caller promises `HIGH` rows and 16 queries of `n` values, and room for the sums.

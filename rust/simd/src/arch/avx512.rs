@@ -17,7 +17,7 @@ use crate::{Isa, Level, packed::BLOCK};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512;
 
-/// A mask of the lowest `count` bits.
+/// Return a mask of the lowest `count` bits.
 #[inline(always)]
 fn lowest(count: usize) -> u64 {
     if count >= 64 { u64::MAX } else { (1 << count) - 1 }
@@ -39,7 +39,7 @@ unsafe fn step<const L2: bool>(a: __m512, b: __m512, sum: __m512) -> __m512 {
 
 /// Values that load as single precision.
 trait Load: Copy {
-    /// 16 values, or the first `count` and the rest 0.
+    /// Load 16 values, or only the first `count` with zeros for the rest.
     ///
     /// # Safety
     ///
@@ -72,7 +72,7 @@ impl Load for u16 {
     }
 }
 
-/// Sum of `step` over `n` values.
+/// Sum `step` over `n` values.
 #[inline(always)]
 unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usize) -> f32 {
     // SAFETY: indices stay below `n`, which the caller promises behind both.
@@ -94,7 +94,7 @@ unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usiz
     }
 }
 
-/// 64 bytes, or the first `count` and the rest 0.
+/// Load 64 bytes, or only the first `count` with zeros for the rest.
 #[inline(always)]
 unsafe fn load_bytes(values: *const i8, count: usize) -> __m512i {
     // SAFETY: the caller promises `count` bytes, and masked lanes are not read.
@@ -120,7 +120,7 @@ unsafe fn add_squares(codes: __m512i, query: __m512i, sum: __m512i) -> __m512i {
     }
 }
 
-/// How a packed block lies: how many codes its low halves and its high halves hold.
+/// The layout of a packed block: the number of codes in its low halves and in its high halves.
 #[derive(Clone, Copy)]
 struct Halves {
     low: usize,
@@ -169,7 +169,8 @@ unsafe fn l2_block(codes: *const u8, query: *const i8, halves: Halves, sum: __m5
     }
 }
 
-/// Sums of `step` of `HIGH` rows with two vectors of queries. Twenty-four sums, two of queries and a value of a row stay within the thirty-two registers.
+/// Sum `step` of `HIGH` rows with two vectors of queries. Twenty-four sums, two vectors of queries
+/// and a value of a row fit the thirty-two registers.
 #[inline(always)]
 unsafe fn tile<const L2: bool, const HIGH: usize>(rows: *const f32, queries: *const f32, n: usize, out: *mut f32) {
     // SAFETY: the caller promises `HIGH` rows and 32 queries of `n` values, and room for the sums.
@@ -261,7 +262,7 @@ impl Isa for Avx512 {
             }
             if i < n {
                 let mask = lowest(n - i) as u32;
-                // 128 is the zero of a code: lanes past the end differ by nothing.
+                // 128 is the zero of a code, so lanes past the end have no difference.
                 let code = _mm256_mask_loadu_epi8(_mm256_set1_epi8(-128), mask, codes.add(i).cast());
                 let q = _mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8(mask, query.add(i)));
                 let difference = _mm512_sub_epi16(_mm512_sub_epi16(_mm512_cvtepu8_epi16(code), offset), q);

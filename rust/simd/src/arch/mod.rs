@@ -1,7 +1,7 @@
-//! The kernels of each instruction set, a file each.
+//! The kernels of each instruction set, one file each.
 //!
-//! The rule of [`crate::isa`] binds every file here: no kernel and no instruction of the set stands in a closure or in a
-//! function that is not `#[inline(always)]`.
+//! Every file here follows the rule of [`crate::isa`]: kernels and instructions of the set never
+//! occur in a closure or in a function that is not `#[inline(always)]`.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -1,4 +1,4 @@
-//! Portable kernels: plain loops over lanes, which the compiler turns into whatever vectors the target has.
+//! Portable kernels: plain loops over lanes, which the compiler vectorizes for the target.
 
 use core::slice::from_raw_parts;
 
@@ -9,14 +9,15 @@ use crate::{Isa, Level, packed::BLOCK};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
-/// Lanes of an accumulator: a multiple of every vector width, and enough of them to hide the latency of an addition.
+/// Lanes of an accumulator: a multiple of every vector width, and enough to hide the latency of an
+/// addition.
 const LANES: usize = 16;
 
 /// Sum `term` over pairs in `LANES` independent lanes.
 #[inline(always)]
 fn sum_f32<B: Copy>(a: &[f32], b: &[B], term: impl Fn(f32, B) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
-    // Arrays rather than indices: a check of each index would keep the compiler from vectors.
+    // Arrays rather than indices, since checks of indices would prevent vectorization.
     let (a, a_tail) = a.as_chunks::<LANES>();
     let (b, b_tail) = b.as_chunks::<LANES>();
     for (a, b) in a.iter().zip(b) {
@@ -30,19 +31,21 @@ fn sum_f32<B: Copy>(a: &[f32], b: &[B], term: impl Fn(f32, B) -> f32) -> f32 {
     lanes.iter().sum()
 }
 
-/// Half precision as single precision, exactly, without a branch that would keep the compiler from vectors.
+/// Convert half precision to single precision, exactly, without a branch that would prevent
+/// vectorization.
 #[inline(always)]
 fn widen(bits: u16) -> f32 {
     const INFINITY: u32 = 0x7c00 << 13;
     let sign = u32::from(bits & 0x8000) << 16;
     let magnitude = u32::from(bits & 0x7fff) << 13;
-    // The product moves the exponent from the bias of 15 to that of 127, and makes subnormal numbers normal.
+    // The product changes the bias of the exponent from 15 to 127, and makes subnormal numbers
+    // normal.
     let value = f32::from_bits(magnitude) * f32::from_bits((127 + 127 - 15) << 23);
     let special = if magnitude >= INFINITY { f32::INFINITY.to_bits() } else { 0 };
     f32::from_bits(value.to_bits() | special | sign)
 }
 
-/// Sum over a packed row of `term(code, query value)`.
+/// Sum `term(code, query value)` over a packed row.
 #[inline(always)]
 fn sum_packed(codes: &[u8], query: &[i8], term: impl Fn(i32, i32) -> i32) -> i32 {
     let mut sum = 0;
@@ -140,7 +143,7 @@ impl Isa for Portable {
                     *sum += if L2 { (value - query) * (value - query) } else { value * query };
                 }
             }
-            // SAFETY: the caller promises room for `count` times as many.
+            // SAFETY: the caller promises room for `count` times `WIDE` sums.
             unsafe { out.add(r * Self::WIDE).cast::<[f32; Self::WIDE]>().write_unaligned(sums) };
         }
     }

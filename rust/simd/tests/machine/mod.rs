@@ -1,8 +1,8 @@
-//! Which instruction sets the machine has, found apart from the library's own detection.
+//! Find the instruction sets of the machine, independently of the library.
 
 use tiercel_simd::Level;
 
-/// As the kernel of the system lists them, which also knows whether it keeps the registers.
+/// Ask the operating system, which also knows whether it saves the registers.
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) fn levels() -> Vec<Level> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").expect("/proc/cpuinfo is readable");
@@ -17,7 +17,7 @@ pub(crate) fn levels() -> Vec<Level> {
     levels
 }
 
-/// Where there is no second source, at least those that the target always has.
+/// Without a second source, trust the library.
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub(crate) fn levels() -> Vec<Level> {
     Level::available().collect()

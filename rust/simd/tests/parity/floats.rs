@@ -1,4 +1,4 @@
-//! Float kernels are within the tolerance of the reference, and infinities and NaN come through.
+//! Float kernels agree with the reference within the tolerance, and infinities and NaN propagate.
 
 use half::f16;
 use proptest::collection::vec;
@@ -15,10 +15,10 @@ type Pattern<T> = fn(usize) -> T;
 /// Both operands.
 const PAIRS: [(Pattern<f32>, Pattern<f32>); 10] = [
     (unit, |i| unit(i + 100_000)),
-    // Huge, but not too huge for the sum of the squares.
+    // Huge, but within range for the sum of the squares.
     (|i| 1e17 * unit(i), |i| 1e17 * unit(i + 100_000)),
     (|_| 1e17, |_| -1e17),
-    // Tiny: squares that are subnormal, and values that are.
+    // Tiny: subnormal squares, and subnormal values.
     (|i| 1e-20 * unit(i), |i| 1e-20 * unit(i + 100_000)),
     (subnormal, |i| subnormal(i + 100_000)),
     (subnormal, |i| 1e17 * unit(i)),
@@ -29,12 +29,12 @@ const PAIRS: [(Pattern<f32>, Pattern<f32>); 10] = [
     (|i| 1e4 + unit(i), |i| (1e4 + unit(i)).next_up()),
 ];
 
-/// An operand in single precision, and bits of one in half precision.
+/// An operand in single precision, and the bits of one in half precision.
 const HALF_PAIRS: [(Pattern<f32>, Pattern<u16>); 6] = [
     (unit, half),
     (|i| 1e17 * unit(i), half),
     (subnormal, half),
-    // The largest, the subnormal, and zeros.
+    // The largest numbers, subnormal ones, and zeros.
     (|i| 65504.0 * unit(i), |i| if i % 2 == 0 { 0x7bff } else { 0xfbff }),
     (|i| 1e-5 * unit(i), |i| mixed(i) as u16 & 0x83ff),
     (unit, |i| if i % 2 == 0 { 0 } else { 0x8000 }),
@@ -49,7 +49,7 @@ fn half(index: usize) -> u16 {
     finite(mixed(index) as u16)
 }
 
-/// Bits that are not those of a finite number become such.
+/// Make bits those of a finite number.
 fn finite(bits: u16) -> u16 {
     if bits & 0x7c00 == 0x7c00 { bits & !0x4000 } else { bits }
 }
@@ -64,7 +64,7 @@ fn l2(a: &[f32], b: &[f32]) -> Sum {
     Sum { value, magnitude: value, n: a.len() }
 }
 
-/// Memory for the operands; a poison in a sum makes it NaN.
+/// Memory for the operands. Poison in a sum makes it NaN.
 struct Memory {
     a: Guarded<f32>,
     b: Guarded<f32>,
@@ -146,7 +146,7 @@ fn assert_same(got: f32, expected: f32, level: Level, what: &str) {
     assert!(got == expected || (got.is_nan() && expected.is_nan()), "{level:?} {what}: {got}, expected {expected}");
 }
 
-/// Pairs of values after which a sum is infinite or NaN, whatever else is in it.
+/// Pairs of values that make any sum infinite or NaN.
 const SPECIAL: [(f32, f32); 11] = [
     (f32::NAN, 0.5),
     (1.0, f32::NAN),
@@ -162,7 +162,7 @@ const SPECIAL: [(f32, f32); 11] = [
     (-1e30, 1e30),
 ];
 
-/// Everywhere in short slices, at both ends of long ones.
+/// All positions in short slices, both ends of long ones.
 fn positions(n: usize) -> impl Iterator<Item = usize> {
     (0..n).filter(move |at| n <= 150 || *at == 0 || *at == n - 1)
 }
@@ -188,7 +188,7 @@ fn infinities_and_nan_come_through_in_single_precision() {
 
 #[test]
 fn infinities_and_nan_come_through_in_half_precision() {
-    // Infinities, quiet and signalling NaN.
+    // Infinities, and quiet and signalling NaN.
     let special = [0x7c00, 0xfc00, 0x7e00, 0xfe01, 0x7c01].map(|bits| (1.0, bits));
     let from_a = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(|x| (x, f16::from_f32(0.5).to_bits()));
     let mut memory = Memory::new(LONGEST);
@@ -222,7 +222,7 @@ fn lengths_that_do_not_match_panic() {
     });
 }
 
-/// Any finite number whose square a sum can hold, of every magnitude alike.
+/// Any finite number whose square a sum can hold, with all magnitudes equally likely.
 fn any_finite() -> impl Strategy<Value = f32> {
     use proptest::num::f32::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
     (NORMAL | SUBNORMAL | ZERO | POSITIVE | NEGATIVE).prop_map(|value| value.clamp(-1e17, 1e17))

@@ -1,13 +1,13 @@
-//! Memory in which a read past either end of a slice is found out.
+//! Memory in which a read past either end of a slice is detected.
 
 use std::slice::from_raw_parts_mut;
 
-/// Where a slice lies in its memory, in elements.
+/// The place of a slice in its memory, in elements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
-    /// So far from the first byte.
+    /// Distance from the first byte.
     Start(usize),
-    /// So far from the last byte.
+    /// Distance from the last byte.
     End(usize),
 }
 
@@ -24,30 +24,30 @@ pub(crate) const PLACES: [(Place, Place); 6] = [
 /// The largest distance in [`PLACES`].
 const MARGIN: usize = 31;
 
-/// Types of which any bytes are a value, zeros among them.
+/// Types for which any bytes, including zeros, are a value.
 pub(crate) trait Element: Copy + 'static {}
 impl Element for u8 {}
 impl Element for i8 {}
 impl Element for u16 {}
 impl Element for f32 {}
 
-/// Memory between two pages that fault on any access; what is not a slice in use holds a poison.
+/// Memory between two pages that fault on any access; all but the slice in use holds poison.
 ///
-/// Systems other than Linux have the poison alone.
+/// Other systems than Linux only have the poison.
 pub(crate) struct Guarded<T: Element> {
     memory: &'static mut [T],
     poison: T,
 }
 
 impl<T: Element> Guarded<T> {
-    /// Memory for slices of up to `longest` elements.
+    /// Make memory for slices of up to `longest` elements.
     pub(crate) fn new(longest: usize, poison: T) -> Self {
         let memory = between_guards(longest + MARGIN);
         memory.fill(poison);
         Self { memory, poison }
     }
 
-    /// A copy of `values` at a place; one at a time.
+    /// Copy `values` to a place; one copy at a time.
     pub(crate) fn put(&mut self, values: &[T], place: Place) -> &[T] {
         self.memory.fill(self.poison);
         let start = match place {
@@ -66,12 +66,13 @@ fn page() -> usize {
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).expect("the size of a page")
 }
 
-/// At least `len` zeros between two pages without access.
+/// Allocate at least `len` zeros between two pages without access.
 #[cfg(target_os = "linux")]
 fn between_guards<T: Element>(len: usize) -> &'static mut [T] {
     let bytes = (len * size_of::<T>()).next_multiple_of(page());
-    // SAFETY: a new private mapping touches no other memory. Its inner pages are made readable and writable, hold zeros,
-    // which are values of an element, are aligned to a page, and belong to the slice until `drop` unmaps them.
+    // SAFETY: a new private mapping touches no other memory. Its inner pages are made readable and
+    // writable, hold zeros, which are values of an element, are aligned to a page, and belong to
+    // the slice until `drop` unmaps them.
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let mapping = libc::mmap(std::ptr::null_mut(), bytes + 2 * page(), libc::PROT_NONE, flags, -1, 0);
@@ -96,6 +97,6 @@ impl<T: Element> Drop for Guarded<T> {
 #[cfg(not(target_os = "linux"))]
 fn between_guards<T: Element>(len: usize) -> &'static mut [T] {
     let memory = Box::leak(vec![0u64; (len * size_of::<T>()).div_ceil(8)].into_boxed_slice());
-    // SAFETY: the memory is never given back, is aligned for any element, and zeros are values of one.
+    // SAFETY: the memory is never freed, is aligned for any element, and zeros are valid elements.
     unsafe { from_raw_parts_mut(memory.as_mut_ptr().cast(), size_of_val(memory) / size_of::<T>()) }
 }

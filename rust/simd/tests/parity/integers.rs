@@ -1,4 +1,4 @@
-//! Integer kernels give the same integer as the reference, bit for bit.
+//! Integer kernels return the same integer as the reference, bit for bit.
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any, proptest};
@@ -22,7 +22,7 @@ const PATTERNS: [Pattern; 8] = [
     (|i| mixed(i) as u8, |_| 0),
 ];
 
-/// Memory for the operands. The poison is one that changes any sum that it gets into.
+/// Memory for the operands. The poison changes any sum that it gets into.
 struct Memory {
     codes: Guarded<u8>,
     query: Guarded<i8>,
@@ -45,7 +45,7 @@ impl Memory {
         }
     }
 
-    /// `codes` are one a byte, of which the low half counts.
+    /// Check 4-bit codes: `codes` has one per byte, of which the low half counts.
     fn check_u4(&mut self, codes: &[u8], query: &[i8]) {
         let mut packed = vec![0; packed::bytes(codes.len())];
         packed::pack(codes, &mut packed);

@@ -12,12 +12,12 @@ mod machine;
 mod packing;
 mod tiles;
 
-/// Every length up to here is tested.
+/// Every length up to this one is tested.
 const LONGEST: usize = if cfg!(miri) { 150 } else { 1100 };
 
 static MACHINE_LEVELS: LazyLock<Vec<Level>> = LazyLock::new(machine::levels);
 
-/// The instruction set that a loop is really compiled for.
+/// Returns the instruction set that a loop is really compiled for.
 struct Which;
 
 impl Loop for Which {
@@ -27,7 +27,7 @@ impl Loop for Which {
     }
 }
 
-/// Check under each instruction set; fail when one that the machine has did not run.
+/// Check under each instruction set; fail if one that the machine has did not run.
 fn at_every_level(mut check: impl FnMut(Level)) {
     let ran: Vec<Level> = Level::available()
         .map(|level| {
@@ -54,7 +54,7 @@ impl Sum {
     }
 }
 
-/// The same numbers for the same index, in no order.
+/// Return a number that is fixed for an index but looks random.
 fn mixed(index: usize) -> u64 {
     let mut x = (index as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -62,7 +62,7 @@ fn mixed(index: usize) -> u64 {
     x ^ (x >> 31)
 }
 
-/// From -1 to 1, in no order.
+/// Return a number from -1 to 1 in the same way.
 fn unit(index: usize) -> f32 {
     mixed(index) as i32 as f32 / i32::MAX as f32
 }

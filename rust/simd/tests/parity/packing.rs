@@ -1,4 +1,4 @@
-//! Packed 4-bit codes lie as `packed` says, and come back.
+//! Packed 4-bit codes have the layout of `packed`, and unpack to the same codes.
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -8,7 +8,7 @@ use tiercel_simd::packed::{BLOCK, bytes, pack, unpack};
 use crate::{LONGEST, mixed};
 
 fn packed(codes: &[u8]) -> Vec<u8> {
-    // Anything, so that a byte left as it was is found out.
+    // Arbitrary, to detect a byte that was not written.
     let mut packed = vec![0xa5; bytes(codes.len())];
     pack(codes, &mut packed);
     packed

@@ -1,14 +1,15 @@
-//! Tiles of rows and queries give the sums that one pair at a time gives.
+//! Tiles of rows and queries have the same sums as single pairs.
 
 use tiercel_simd::{Isa, Level, Loop, reference};
 
 use crate::guarded::{Guarded, Place};
 use crate::{Sum, at_every_level, unit};
 
-/// Rows of a test: more than a whole tile of any instruction set.
+/// Rows in a test: more than a whole tile of any instruction set.
 const ROWS: usize = 15;
 
-/// Sums of `count` rows with the queries of a panel, whose values `query` tells by query and index.
+/// Sums of `count` rows with the queries of a panel; `query` returns their values by query and
+/// index.
 struct Tile<'a, const L2: bool> {
     rows: &'a [f32],
     count: usize,
@@ -28,10 +29,11 @@ impl<const L2: bool> Loop for Tile<'_, L2> {
         let mut sums = Vec::new();
         for first in (0..self.count).step_by(I::HIGH) {
             let count = I::HIGH.min(self.count - first);
-            // Not numbers, so that a sum that was not written shows.
+            // NaN, to detect a sum that was not written.
             let mut out = vec![f32::NAN; count * I::WIDE];
             let rows = self.rows[first * n..(first + count) * n].as_ptr();
-            // SAFETY: rows, panel and sums have the lengths that are promised, and `Level::run` checked the instruction set.
+            // SAFETY: rows, panel and sums have the required lengths, and `Level::run` checked the
+            // instruction set.
             unsafe { I::tile_f32::<L2>(rows, count, panel.as_ptr(), n, out.as_mut_ptr()) };
             sums.extend(out.chunks_exact(I::WIDE).map(<[f32]>::to_vec));
         }
@@ -48,12 +50,12 @@ fn expected<const L2: bool>(query: &[f32], row: &[f32]) -> Sum {
     Sum { value, magnitude: terms.sum(), n: row.len() }
 }
 
-/// Short lengths all, then some around those of real vectors.
+/// All short lengths, then some around those of real vectors.
 fn lengths() -> impl Iterator<Item = usize> {
     (1..=70).chain([256, 383, 384, 385, 768, 1023, 1100])
 }
 
-/// The same number for the same vector and index.
+/// Return a number that is fixed for a vector and an index.
 fn of(vector: usize, index: usize) -> f32 {
     unit(10_000 * vector + index)
 }
@@ -80,13 +82,13 @@ fn tiles_of_every_length() {
         [of, |query, i| of(100 + query, i)],
         [|row, i| 1e17 * of(row, i), |query, i| 1e17 * of(100 + query, i)],
         [|row, i| 1e-20 * of(row, i), |query, i| 1e-20 * of(100 + query, i)],
-        // Vectors that hardly differ: each square cancels.
+        // Vectors that hardly differ, so that each square cancels.
         [|row, i| 1e4 + of(0, i) + 0.01 * row as f32, |query, i| 1e4 + of(0, i) + 0.02 * query as f32],
     ];
     let (mut rows, mut queries) = (Guarded::new(1100 * ROWS, f32::NAN), Guarded::new(1100 * 64, f32::NAN));
     for n in lengths() {
         for value in values {
-            // Full tiles, and one that is not.
+            // Full tiles, and a partial one.
             let count = 1 + n % ROWS;
             let some: Vec<f32> = (0..count * n).map(|at| value[0](at / n, at % n)).collect();
             let rows = rows.put(&some, Place::End(0));

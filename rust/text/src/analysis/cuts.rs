@@ -1,12 +1,14 @@
-//! Where a word of Unicode is cut further, so that code, addresses and tables are found by their words.
+//! Cut a Unicode word further, so that code, addresses and tables are found by their words.
 //!
-//! UAX #29 keeps `os.path.join`, `foo_bar`, `key:value` and `1003,7,8,9` whole. Here underscores, colons and semicolons always cut. A dot
-//! cuts unless a digit stands on both sides, as in `3.14`. Commas cut unless they part thousands: one to three digits before the first,
-//! and exactly three behind each. One thing is left whole for its dots: an abbreviation, letters one by one, as in `U.S.A.`
+//! UAX #29 keeps `os.path.join`, `foo_bar`, `key:value` and `1003,7,8,9` whole. Here underscores,
+//! colons and semicolons always cut. A dot cuts unless it is between digits, as in `3.14`. Commas
+//! cut unless they separate thousands, with one to three digits before the first and exactly three
+//! after each. An abbreviation, single letters with dots as in `U.S.A.`, stays whole.
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Call `found` with the byte offset and the characters of each part of `word`, which is one of UAX #29.
+/// Call `found` with the byte offset and the characters of each part of `word`, which is a word of
+/// UAX #29.
 pub(crate) fn for_each_part<'a>(word: &'a str, mut found: impl FnMut(usize, &'a str)) {
     if !word.bytes().any(may_cut) || is_abbreviation(word) {
         return found(0, word);
@@ -37,14 +39,14 @@ pub(crate) fn for_each_part<'a>(word: &'a str, mut found: impl FnMut(usize, &'a 
     piece(start, word.len());
 }
 
-/// Whether a word is an abbreviation: letters, one or more of which have a dot behind them; what stands behind an apostrophe does not
-/// count.
+/// Whether a word is an abbreviation: single letters with dots between them. Text after an
+/// apostrophe does not count.
 pub(crate) fn is_abbreviation(word: &str) -> bool {
     let (letters, ending) = word.split_at(word.find(['\'', '\u{2019}']).unwrap_or(word.len()));
     letters.contains(is_dot) && !ending.contains(is_dot) && letters.split(is_dot).all(is_letter)
 }
 
-/// Hand on a part less the signs before its first letter or digit, if it has one.
+/// Pass a part on without the signs before its first letter or digit, if it has one.
 fn part<'a>(start: usize, part: &'a str, found: &mut impl FnMut(usize, &'a str)) {
     let trimmed = part.trim_start_matches(|c: char| !c.is_alphanumeric());
     if !trimmed.is_empty() {
@@ -52,12 +54,12 @@ fn part<'a>(start: usize, part: &'a str, found: &mut impl FnMut(usize, &'a str))
     }
 }
 
-/// One letter, with its marks.
+/// Whether a text is one letter with its marks.
 fn is_letter(text: &str) -> bool {
     text.starts_with(char::is_alphabetic) && text.graphemes(true).nth(1).is_none()
 }
 
-/// Whether the commas of `text` part thousands. Behind the last group anything but a digit may follow.
+/// Whether the commas of `text` separate thousands. Anything but a digit may follow the last group.
 fn has_thousands(text: &str) -> bool {
     let digits = |group: &str| group.chars().take_while(|c| is_digit(*c)).count();
     let is_number = |group: &str| group.chars().all(is_digit);
@@ -67,7 +69,7 @@ fn has_thousands(text: &str) -> bool {
     first && last && groups.all(|group| digits(group) == 3 && is_number(group))
 }
 
-/// A quick look: whether a word with this byte may have to be cut.
+/// Whether a word with this byte may have to be cut, as a quick check.
 const fn may_cut(byte: u8) -> bool {
     !byte.is_ascii() || matches!(byte, b'_' | b'.' | b':' | b',' | b';')
 }
@@ -76,7 +78,7 @@ fn is_digit(letter: char) -> bool {
     letter.is_numeric() && !letter.is_alphabetic()
 }
 
-/// Underscores and what joins words as they do, colons and semicolons.
+/// Whether a letter is an underscore or joins words like one, or is a colon or a semicolon.
 const fn is_divider(letter: char) -> bool {
     matches!(
         letter,

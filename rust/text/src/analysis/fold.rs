@@ -1,18 +1,21 @@
-//! What a search does not tell apart in a word: case, and forms of one letter.
+//! Fold the differences in a word that a search ignores: case, and forms of one letter.
 //!
-//! A word is brought to compatibility form (NFKC) and its case is folded in full, as `NFKC_Casefold` of Unicode does it: `ß` is `ss`, a
-//! final `ς` is `σ`, the ligature `ﬁ` is `fi`, a full-width `Ａ` is `a`, and `e` with an accent behind it is `é`. What Unicode ignores in
-//! words, such as soft hyphens, goes. Four rules are ours:
+//! A word is converted to compatibility form (NFKC) with full case folding, as by `NFKC_Casefold`
+//! of Unicode: `ß` is `ss`, a final `ς` is `σ`, the ligature `ﬁ` is `fi`, a full-width `Ａ` is `a`,
+//! and `e` followed by an accent is `é`. Characters that Unicode ignores in words, such as soft
+//! hyphens, are removed. Four rules are ours:
 //!
-//! - A dot above i or j says nothing: `İ` is `i`, and so is the `i̇` that other programs, and the rules of Lithuanian, make of it.
-//! - A dotless `ı` is `i`, too, since both are `I` in upper case. But not in Turkish and Azerbaijani, where `I` is `ı`, and `İ` is `i`.
+//! - A dot above i or j means nothing: `İ` is `i`, and so is the `i̇` that other programs, and the
+//!   rules of Lithuanian, make of it.
+//! - A dotless `ı` is also `i`, since both are `I` in upper case. In Turkish and Azerbaijani,
+//!   however, `I` is `ı`, and `İ` is `i`.
 //! - Accents stay.
-//! - A typographic apostrophe is a plain one.
+//! - A typographic apostrophe becomes a plain one.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
-/// What the case of a letter means.
+/// The rules of case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Casing {
     Common,
@@ -24,13 +27,13 @@ const DOT_ABOVE: char = '\u{307}';
 /// The combining class of marks above a letter.
 const ABOVE: u8 = 230;
 
-/// The word in the form in which it is compared. It may be empty.
+/// Convert a word to the form that is compared. It may be empty.
 pub(crate) fn fold(word: &str, casing: Casing) -> String {
     if word.is_ascii() && (casing == Casing::Common || !word.contains('I')) {
         return word.to_ascii_lowercase();
     }
     let letters: Vec<char> = decomposed(word).collect();
-    // The letter that the next marks stand on, as long as nothing but a dot is above it.
+    // The letter that the next marks belong to, as long as nothing but a dot is above it.
     let mut bare = None;
     let mut folded = Vec::with_capacity(letters.len());
     for (at, letter) in letters.iter().enumerate() {
@@ -52,17 +55,17 @@ pub(crate) fn fold(word: &str, casing: Casing) -> String {
     folded.into_iter().nfc().collect()
 }
 
-/// The letters and marks of a word, in canonical order.
+/// Return the letters and marks of a word, in canonical order.
 fn decomposed(word: &str) -> impl Iterator<Item = char> {
     word.nfkd().filter(|letter| !is_ignored(*letter)).nfd()
 }
 
-/// The form that a letter shares with those that are equal to it in upper or in lower case.
+/// Return the form that a letter shares with all letters equal to it in upper or in lower case.
 fn fold_letter(letter: char) -> impl Iterator<Item = char> {
     letter.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
-/// Whether a dot above this letter says nothing.
+/// Whether a dot above this letter means nothing.
 const fn is_dotted(letter: char) -> bool {
     matches!(letter, 'i' | 'I' | 'ı' | 'j' | 'J')
 }
@@ -73,7 +76,7 @@ fn has_dot(marks: &[char]) -> bool {
     first == Some(&DOT_ABOVE)
 }
 
-/// Letters that Unicode ignores (`Default_Ignorable_Code_Point`).
+/// Whether Unicode ignores a letter (`Default_Ignorable_Code_Point`).
 const fn is_ignored(letter: char) -> bool {
     matches!(letter,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -162,7 +165,8 @@ mod tests {
                     }
                     prop_assert_eq!(folded.nfkc().collect::<String>(), folded);
                 }
-                // Upper case makes a letter of the mark U+0345, and so parts it from marks that stand behind it in no canonical order.
+                // Upper case turns the mark U+0345 into a letter, which separates it from later
+                // marks that are not in canonical order.
                 let (folded, ordered) = (common(&word), decomposed(&word).collect::<String>());
                 for form in [ordered.to_lowercase(), ordered.to_uppercase()] {
                     prop_assert_eq!(&common(&form), &folded);

@@ -1,4 +1,4 @@
-//! The languages whose words are known.
+//! The supported languages.
 
 use rust_stemmers::{Algorithm, Stemmer};
 
@@ -6,7 +6,7 @@ use super::stop_words;
 
 macro_rules! languages {
     ($($language:ident $name:literal $stemmer:expr),+ $(,)?) => {
-        /// A language of texts: it says how words are stemmed, which ones tell little, and what case means.
+        /// The language of texts, which determines stemming, stop words and the rules of case.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "the names say it")]
         pub enum Language {
@@ -17,14 +17,15 @@ macro_rules! languages {
             /// All languages.
             pub const ALL: &[Self] = &[$(Self::$language),+];
 
-            /// Its English name in lower case.
+            /// Return its English name in lower case.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$language => $name),+
                 }
             }
 
-            /// A stemmer is a pointer to a function, so it is made when it is wanted. `None` where there is none.
+            /// Make the stemmer, which is only a pointer to a function; `None` if the language has
+            /// none.
             pub(crate) fn stemmer(self) -> Option<Stemmer> {
                 let algorithm = match self {
                     $(Self::$language => $stemmer),+
@@ -59,13 +60,13 @@ languages! {
 }
 
 impl Language {
-    /// The language of an English name in lower case.
+    /// Return the language of an English name in lower case.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|language| language.name() == name)
     }
 
-    /// Words that stand in most texts of the language and tell little about them, sorted. Dutch, English, French, German,
-    /// Italian, Portuguese, Spanish and Swedish have a list; it is empty for the others.
+    /// Return the stop words of the language, sorted. Dutch, English, French, German, Italian,
+    /// Portuguese, Spanish and Swedish have a list; it is empty for the others.
     pub const fn stop_words(self) -> &'static [&'static str] {
         match self {
             Self::Dutch => &stop_words::DUTCH,

@@ -1,4 +1,4 @@
-//! How texts become terms: words, their case and forms, languages, stop words.
+//! Turn texts into terms: words, their case and forms, languages, stop words.
 
 pub(crate) mod cuts;
 pub(crate) mod fold;

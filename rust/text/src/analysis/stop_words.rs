@@ -1,4 +1,4 @@
-//! Words that stand in most texts of a language and tell little about them, sorted.
+//! Words that occur in most texts of a language and say little about them, sorted.
 
 pub(crate) static DUTCH: [&str; 100] = [
     "aan", "al", "alles", "als", "altijd", "andere", "ben", "bij", "daar", "dan", "dat", "de", "der", "deze", "die",

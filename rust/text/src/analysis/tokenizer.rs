@@ -1,4 +1,4 @@
-//! From a text to the terms that are indexed.
+//! Turn a text into the terms that are indexed.
 
 use std::ops::Range;
 
@@ -7,24 +7,28 @@ use super::fold::{Casing, fold};
 use super::language::Language;
 use super::words::for_each_word;
 
-/// The version of the rules by which texts become terms. A segment that was built by other rules does not find what it should: build it
-/// again of its texts.
+/// The version of the rules that turn texts into terms. A segment built by other rules misses
+/// documents and must be built again from its texts.
 pub const ANALYZER: u64 = 3;
 
-/// Words of more bytes are not indexed: they are hashes, keys and encoded data, not words.
+/// Longer words, in bytes, are not indexed: they are hashes, keys and encoded data rather than
+/// words.
 pub const MAX_WORD_BYTES: usize = 255;
 
-/// Makes terms of a text: its Unicode words (UAX #29), cut further, without stop words, stemmed.
+/// Turns a text into terms: its Unicode words (UAX #29), cut further, without stop words, stemmed.
 ///
-/// - `os.path.join`, `foo_bar`, `key:value` and `1003,7,8` are several words, `3.14` and `1,000` are one: see the module `cuts`.
-/// - An abbreviation, `U.S.A.` or `e.g.`, is one word, the same without its dots, and no stop word.
-/// - Words are compared without case and without the difference between forms of one letter: see the module `fold`.
-/// - Chinese and Japanese are indexed a character at a time, katakana a run at a time; a phrase finds a word of several
-///   characters.
-/// - Signs and emoji are no words.
+/// - `os.path.join`, `foo_bar`, `key:value` and `1003,7,8` are several words, `3.14` and `1,000`
+///   are one: see the module `cuts`.
+/// - An abbreviation, such as `U.S.A.` or `e.g.`, is one word, equal to the one without dots, and
+///   never a stop word.
+/// - Words are compared without regard to case and to forms of one letter: see the module `fold`.
+/// - Chinese and Japanese are indexed by character, katakana by run; a phrase finds a word of
+///   several characters.
+/// - Signs and emoji are not words.
 /// - A word of more than [`MAX_WORD_BYTES`] is left out.
 ///
-/// A word that is left out keeps its place: `state of the art` without stop words is `state`, and `art` three places on.
+/// A word that is left out keeps its place: `state of the art` without stop words is `state`, and
+/// `art` three places later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tokenizer {
     /// Index the stems of this language.
@@ -33,30 +37,30 @@ pub struct Tokenizer {
     pub stop_words: Option<Language>,
 }
 
-/// A word of a text that is indexed.
+/// An indexed word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What is indexed.
+    /// The indexed term.
     pub term: String,
-    /// Words before it in the text, those left out among them.
+    /// Number of words before it in the text, including those left out.
     pub position: usize,
-    /// Where the word stands in the text, in bytes.
+    /// The place of the word in the text, in bytes.
     pub range: Range<usize>,
 }
 
 impl Default for Tokenizer {
-    /// English stems without English stop words: inflected words are found, and frequent words, which tell little, cost
-    /// no time.
+    /// English stems without English stop words: inflected words are found, and frequent words,
+    /// which say little, cost no time.
     fn default() -> Self {
         Self { stemming: Some(Language::English), stop_words: Some(Language::English) }
     }
 }
 
 impl Tokenizer {
-    /// Words as they are, but for case and forms of letters.
+    /// Unchanged words, except for case and forms of letters.
     pub const PLAIN: Self = Self { stemming: None, stop_words: None };
 
-    /// The terms of `text`, in its order.
+    /// Return the terms of `text`, in its order.
     pub fn tokens(&self, text: &str) -> Vec<Token> {
         let mut tokens = Vec::new();
         let mut position = 0;
@@ -69,7 +73,7 @@ impl Tokenizer {
         tokens
     }
 
-    /// The term of a word of a text; `None` for one that is left out.
+    /// Return the term of a word in a text; `None` if it is left out.
     pub(crate) fn term(self, word: &str) -> Option<String> {
         if is_too_long(word) {
             return None;
@@ -77,7 +81,7 @@ impl Tokenizer {
         let is_abbreviation = is_abbreviation(word);
         let mut word = fold(word, self.casing());
         if self.stemming == Some(Language::Turkish) {
-            // Behind an apostrophe stands the ending of a name, which stemmers do not know.
+            // The ending of a name follows an apostrophe; stemmers do not know it.
             word.truncate(word.find('\'').filter(|at| *at > 0).unwrap_or(word.len()));
         }
         if word.is_empty() || word.len() > MAX_WORD_BYTES {
@@ -91,7 +95,7 @@ impl Tokenizer {
         }
         let Some(stemmer) = self.stemming.and_then(Language::stemmer) else { return Some(word) };
         let stem = stemmer.stem(&word);
-        // A stem of nothing would be one term for words that have nothing in common.
+        // An empty stem would be one term for unrelated words.
         Some(if stem.is_empty() { word } else { stem.into_owned() })
     }
 
@@ -103,7 +107,7 @@ impl Tokenizer {
 
 /// Whether a word has too many bytes in any form of its letters.
 pub(crate) const fn is_too_long(word: &str) -> bool {
-    // Composed forms of letters have at least a quarter of the bytes.
+    // A composed form of letters has at least a quarter of the bytes.
     word.len() > if word.is_ascii() { MAX_WORD_BYTES } else { 4 * MAX_WORD_BYTES }
 }
 
@@ -170,7 +174,7 @@ mod tests {
         assert_eq!(of(Language::Lithuanian, "LI\u{300}TS li\u{307}\u{300}ts"), ["l\u{ec}ts"; 2]);
     }
 
-    /// Words that a reader takes for one and the same have one term.
+    /// Words that a reader considers the same have one term.
     #[test]
     fn forms_of_a_word_have_one_term_in_its_language() {
         for (language, words) in [
@@ -207,7 +211,7 @@ mod tests {
             }
         }
 
-        /// Stemmers are made by a generator for words of their language, and get any.
+        /// Stemmers are generated for words of their language, but must take any word.
         #[test]
         fn every_word_has_a_stem(word in "[a-zäåßæøüőıéñçа-яα-ωஅ-ஹا-ي'’y0-9\u{301}\u{4eac}_]{1,12}") {
             for language in Language::ALL {

@@ -1,4 +1,5 @@
-//! Words of a text, by the word boundaries of Unicode (UAX #29), and cut further where the module `cuts` says so.
+//! Find the words of a text by the word boundaries of Unicode (UAX #29), cut further by the module
+//! `cuts`.
 
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -9,13 +10,14 @@ pub(crate) fn for_each_word<'a>(text: &'a str, mut found: impl FnMut(usize, &'a 
     for_each_unicode_word(text, |start, word| for_each_part(word, |offset, part| found(start + offset, part)));
 }
 
-/// Call `found` with the byte offset and the characters of each word of Unicode: what stands between two boundaries and
-/// has a letter or a digit.
+/// Call `found` with the byte offset and the characters of each Unicode word: the text between two
+/// boundaries, if it has a letter or a digit.
 ///
-/// Words of ASCII are found a byte at a time, with the rules that apply to them. Where another character may have a say,
-/// all up to the next space is left to the tables: a space ends a word whatever stands before it.
+/// Words of ASCII are found byte by byte, with the rules that apply to them. If another character
+/// may matter, the tables decide everything up to the next space, since a space always ends a word.
 ///
-/// One rule is left out: a mark does not draw the space or the sign before it into a word, so no word begins with one.
+/// One rule is left out: a mark does not pull the preceding space or sign into a word, so no word
+/// begins with one.
 pub(crate) fn for_each_unicode_word<'a>(text: &'a str, mut found: impl FnMut(usize, &'a str)) {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -40,12 +42,13 @@ pub(crate) fn for_each_unicode_word<'a>(text: &'a str, mut found: impl FnMut(usi
     }
 }
 
-/// A word less what is before its first letter, digit or underscore.
+/// Return a word from its first letter, digit or underscore on.
 fn trim(word: &str) -> &str {
     word.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_')
 }
 
-/// Where the word that begins at `start` ends, unless a character beyond ASCII decides that.
+/// Return where the word that begins at `start` ends; `None` if a character beyond ASCII decides
+/// that.
 fn ascii_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     loop {
@@ -62,17 +65,17 @@ fn ascii_end(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
-/// Characters that no boundary stands between.
+/// Whether a character has no boundary between itself and another one of this kind.
 const fn is_core(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Signs that may stand inside a word.
+/// Whether a sign may occur inside a word.
 const fn is_joint(byte: u8) -> bool {
     matches!(byte, b'.' | b'\'' | b':' | b',' | b';')
 }
 
-/// Whether `joint` holds its two neighbours together, as in `can't`, `e.g` and `1,000`.
+/// Whether `joint` joins its two neighbours, as in `can't`, `e.g` and `1,000`.
 const fn joins(before: u8, joint: u8, after: u8) -> bool {
     if before.is_ascii_digit() && after.is_ascii_digit() {
         return joint != b':';
@@ -93,7 +96,7 @@ mod tests {
         words
     }
 
-    /// The words of Unicode, each less the signs before it.
+    /// Return the Unicode words, each without the signs before it.
     fn reference(text: &str) -> Vec<(usize, &str)> {
         text.unicode_word_indices().map(|(at, word)| (at + word.len() - trim(word).len(), trim(word))).collect()
     }

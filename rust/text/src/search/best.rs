@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// A document that was found.
+/// A document found by a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
     /// The row of the document.
@@ -12,17 +12,17 @@ pub struct Hit {
     pub score: f32,
 }
 
-/// Keeps the best `k` of all hits that it is shown.
+/// Keeps the best `k` of all pushed hits.
 pub(crate) struct Best {
     k: usize,
     worst_first: BinaryHeap<Ranked>,
 }
 
-/// A hit that is the less, the better it is.
+/// A hit in an order where better hits are smaller.
 struct Ranked(Hit);
 
 impl Best {
-    /// `most` is how many hits there can be, so that a large `k` takes no memory.
+    /// Keep `k` hits; `most` is the number of possible hits, so that a large `k` takes no memory.
     pub(crate) fn new(k: usize, most: usize) -> Self {
         Self { k, worst_first: BinaryHeap::with_capacity(k.min(most)) }
     }
@@ -31,7 +31,7 @@ impl Best {
         self.k
     }
 
-    /// The score that a hit must reach to be kept.
+    /// Return the score that a hit must reach to be kept.
     #[inline]
     pub(crate) fn floor(&self) -> f32 {
         if self.worst_first.len() < self.k { 0.0 } else { self.worst_first.peek().map_or(0.0, |worst| worst.0.score) }
@@ -46,7 +46,7 @@ impl Best {
         }
     }
 
-    /// The best first.
+    /// Return the hits, best first.
     pub(crate) fn into_hits(self) -> Vec<Hit> {
         self.worst_first.into_sorted_vec().into_iter().map(|ranked| ranked.0).collect()
     }

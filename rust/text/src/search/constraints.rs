@@ -1,26 +1,27 @@
-//! Which documents a query lets through by its signs and quotes, whatever their scores.
+//! The documents that a query allows by its signs and quotes, regardless of scores.
 
 use super::query::{Clause, Occur, Query};
 use super::scorer::{Scorer, Weights};
 use crate::bm25::Saturation;
 use crate::index::TextIndex;
 
-/// What a query requires and excludes, as rows. The dead are among them.
+/// The rows that a query requires and excludes, including dead ones.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
-    /// Rows of the documents that have all that is required, rising; `None` if nothing is.
+    /// Rows of the documents with everything that is required, in increasing order; `None` if
+    /// nothing is.
     pub required: Option<Vec<u32>>,
-    /// Rows of the documents that have something that is excluded, rising.
+    /// Rows of the documents with anything that is excluded, in increasing order.
     pub excluded: Vec<u32>,
 }
 
 impl TextIndex {
-    /// The rows that a query requires and excludes.
+    /// Find the rows that a query requires and excludes.
     pub fn constraints(&self, query: &Query) -> Constraints {
         let of = |occur| query.clauses.iter().filter(move |clause| clause.occur == occur);
         let (required, excluded): (Vec<_>, Vec<_>) = (of(Occur::Required).collect(), of(Occur::Excluded).collect());
         let mut found = Constraints { required: (!required.is_empty()).then(Vec::new), excluded: Vec::new() };
-        // Scores are not asked for, so no term needs a weight.
+        // No scores are needed, so no term needs a weight.
         let weights = Weights::new(query, vec![0.0; query.hashes.len()]);
         for part in &self.parts {
             let ids = part.terms(query).into_iter().map(|term| term.map(|term| term.id)).collect();
@@ -36,7 +37,7 @@ impl TextIndex {
 
 fn with_all(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
     let lists: Option<Vec<_>> = clauses.iter().map(|clause| scorer.rarest(clause)).collect();
-    // Terms are numbered by falling frequency.
+    // Terms are numbered by decreasing frequency.
     let rarest = lists.and_then(|lists| lists.into_iter().max_by_key(|(term, _)| *term));
     let mut rows = Vec::new();
     if let Some((_, list)) = rarest {

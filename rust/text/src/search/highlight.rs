@@ -1,4 +1,4 @@
-//! Where the words of a query stand in a text.
+//! Find where the words of a query occur in a text.
 
 use std::ops::Range;
 
@@ -6,10 +6,11 @@ use super::query::{Occur, Query};
 use crate::analysis::tokenizer::Tokenizer;
 use crate::analysis::words::for_each_word;
 
-/// The words of `text`, in bytes and in its order, that `query` looks for: its words wherever they stand, and those of
-/// its phrases where the phrase stands. Words of the same stem match, as they do in a search by the same tokenizer.
+/// Return the words of `text` that match `query`, as ranges of bytes in the order of the text:
+/// single words wherever they occur, words of phrases where the phrase occurs. Words with the same
+/// stem match, as in a search with the same tokenizer.
 pub fn highlight(text: &str, query: &Query, tokenizer: &Tokenizer) -> Vec<Range<usize>> {
-    // The term of the query that stands at each place, and where.
+    // The term of the query at each place, and its range.
     let mut places: Vec<(Option<usize>, Range<usize>)> = Vec::new();
     for_each_word(text, |start, word| {
         let term = tokenizer.term(word);

@@ -1,10 +1,11 @@
-//! Searches: the best documents of all segments.
+//! Search for the best documents of all segments.
 //!
-//! A search goes from segment to segment, the largest first, and keeps the best hits so far; the worst of them is the
-//! *floor* that another must reach. Which documents can reach it is found by sums of their scores (`sums`) or, where
-//! something is required, by the list of what is rarest (`required`). Each of those gets its score from its own list of
-//! terms (`scorer`), always added in the order of the query. So a score depends on the document, the query and the
-//! statistics alone, not on segments.
+//! A search goes from segment to segment, the largest first, and keeps the best hits so far; the
+//! worst of these is the *floor* that another must reach. Sums of scores (`sums`) find the
+//! documents that can reach it or, if the query requires something, the list of the rarest required
+//! term does (`required`). Each of these documents then gets its score from its own list of terms
+//! (`scorer`), always added in the order of the query. A score therefore depends only on the
+//! document, the query and the statistics, not on segments.
 
 pub(crate) mod best;
 pub(crate) mod constraints;
@@ -23,10 +24,11 @@ use query::{Occur, Query};
 use scorer::{Scorer, Weights};
 
 impl TextIndex {
-    /// The `k` best documents among those of which `live` says so, the best first; of equal ones that of the smaller row.
-    /// Fewer if fewer are found.
+    /// Return the `k` best documents that `live` accepts, best first; among equal scores, the
+    /// smaller row comes first. Return fewer if fewer are found.
     ///
-    /// `live` is how a caller filters, too: the statistics are those of all documents that were not taken out.
+    /// A caller may also filter with `live`: the statistics are those of all documents that were
+    /// not deleted.
     pub fn search(&self, query: &Query, k: usize, live: impl Fn(u32) -> bool) -> Vec<Hit> {
         if k == 0 || self.tokens() == 0 || query.is_empty() {
             return Vec::new();
@@ -58,12 +60,12 @@ impl TextIndex {
 #[derive(Clone, Copy)]
 pub(crate) struct Term {
     pub(crate) id: u32,
-    /// Living documents that have it.
+    /// Number of live documents with the term.
     frequency: u32,
 }
 
 impl Part {
-    /// What the segment knows of each term of a query.
+    /// Look up each term of a query in the segment.
     pub(crate) fn terms(&self, query: &Query) -> Vec<Option<Term>> {
         let term = |(number, hash): (u32, &u64)| {
             let (id, df) = self.segment.term(*hash, query.terms.term(number))?;

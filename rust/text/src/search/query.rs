@@ -1,4 +1,4 @@
-//! What a search looks for.
+//! The query of a search.
 
 use std::collections::HashMap;
 
@@ -6,33 +6,35 @@ use crate::analysis::tokenizer::{Token, Tokenizer};
 use crate::errors::QueryError;
 use crate::segments::dictionary::{Dictionary, hash};
 
-/// Most different phrases: each is looked for in the texts of all documents that have its rarest word.
+/// Most different phrases. Each is searched for in the texts of all documents with its rarest word.
 const MAX_PHRASES: usize = 64;
 
 /// Most words in different phrases and behind different signs.
 const MAX_WORDS: usize = 1024;
 
-/// Words and phrases to look for. Every string is a query, however long, if it has at most 64 different phrases, and at most 1,024
-/// words in different phrases and behind different signs:
+/// Words and phrases to search for. Any string of any length is a query if it has at most 64
+/// different phrases, and at most 1,024 words in different phrases and behind different signs:
 ///
-/// - A word is found in documents that have it, and a document that has more of the words is better.
-/// - `"several words"` is found where they stand in this order, one after the other; it scores as much as its words. A
-///   quote without a partner is a space.
-/// - `+` right before a word or a phrase requires it, `-` excludes it, if a space, a quote or nothing is before the sign.
-/// - What is several words to the tokenizer, as `wide-open`, is each of them by itself; behind a sign it is a phrase.
-/// - A word that the tokenizer leaves out is left out here, too: it neither requires nor excludes. Within a phrase any
-///   word may stand in its place.
+/// - A word finds the documents that contain it, and a document with more of the words is better.
+/// - `"several words"` finds these words in this order, one directly after the other, and scores as
+///   much as its words. A quote without a partner is a space.
+/// - `+` right before a word or a phrase requires it, `-` excludes it, if a space, a quote or
+///   nothing is before the sign.
+/// - Text that the tokenizer splits into several words, such as `wide-open`, is each of them
+///   separately; behind a sign it is a phrase.
+/// - A word that the tokenizer leaves out is also left out here: it neither requires nor excludes.
+///   Within a phrase, any word may take its place.
 /// - A word or a phrase that occurs twice counts twice.
 ///
-/// A query that looks for nothing, or only excludes, finds nothing.
+/// A query without words, or one that only excludes, finds nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     pub(crate) terms: Dictionary,
-    /// Of each term.
+    /// The hash of each term.
     pub(crate) hashes: Vec<u64>,
-    /// How often each term is looked for as a word by itself, without a sign.
+    /// How often each term occurs as a single word without a sign.
     pub(crate) plain: Vec<u32>,
-    /// Phrases, and what stands behind signs; all different.
+    /// Phrases and words behind signs, without duplicates.
     pub(crate) clauses: Vec<Clause>,
 }
 
@@ -48,7 +50,7 @@ pub(crate) enum Occur {
 pub(crate) struct Clause {
     pub(crate) occur: Occur,
     pub(crate) words: Vec<PhraseWord>,
-    /// How often it stands in the query.
+    /// How often it occurs in the query.
     pub(crate) times: u32,
 }
 
@@ -67,7 +69,7 @@ impl Clause {
 }
 
 impl Query {
-    /// A query of all words of a text, none of which must be there; signs and quotes mean nothing.
+    /// Make a query of all words of a text, none of them required; signs and quotes mean nothing.
     pub fn plain(text: &str, tokenizer: &Tokenizer) -> Self {
         let mut reader = Reader::new(tokenizer, Occur::Optional);
         reader.push_words(&tokenizer.tokens(text));
@@ -79,12 +81,12 @@ impl Query {
         Reader::new(tokenizer, Occur::Optional).read(text)
     }
 
-    /// Read a query of which everything in quotes is required, unless it is excluded.
+    /// Read a query in which everything in quotes is required, unless it is excluded.
     pub fn parse_strict(text: &str, tokenizer: &Tokenizer) -> Result<Self, QueryError> {
         Reader::new(tokenizer, Occur::Required).read(text)
     }
 
-    /// Whether it looks for nothing.
+    /// Whether the query can find nothing.
     pub fn is_empty(&self) -> bool {
         self.plain.iter().all(|times| *times == 0) && self.clauses.iter().all(|clause| clause.occur == Occur::Excluded)
     }
@@ -94,12 +96,12 @@ impl Query {
         self.clauses.iter().any(|clause| clause.occur != Occur::Optional)
     }
 
-    /// The number of a term, if it is in the query.
+    /// Return the number of a term, if it is in the query.
     pub(crate) fn term(&self, term: &str) -> Option<usize> {
         self.terms.id(hash(term), term).map(|id| id as usize)
     }
 
-    /// How often each term is looked for as a word by itself, excluded ones left out.
+    /// Return how often each term is searched for as a single word, without excluded ones.
     pub(crate) fn words(&self) -> impl Iterator<Item = (usize, u32)> {
         let signed = self.clauses.iter().filter(|clause| clause.occur != Occur::Excluded && !clause.is_phrase());
         let signed = signed.map(|clause| (clause.words[0].term, clause.times));
@@ -107,13 +109,13 @@ impl Query {
     }
 }
 
-/// A query as far as it was read.
+/// A partly read query.
 struct Reader<'a> {
     tokenizer: &'a Tokenizer,
-    /// How quotes without a sign are taken.
+    /// The meaning of quotes without a sign.
     quoted_occur: Occur,
     query: Query,
-    /// Where each clause stands in the query.
+    /// The place of each clause in the query.
     known: HashMap<(Occur, Vec<PhraseWord>), usize>,
     phrases: usize,
     words: usize,
@@ -149,11 +151,11 @@ impl<'a> Reader<'a> {
         Ok(self.query)
     }
 
-    /// Add the words of `chunk`, as a phrase or each by itself.
+    /// Add the words of `chunk`, as a phrase or as single words.
     fn push(&mut self, occur: Occur, chunk: &str, phrase: bool) -> Result<(), QueryError> {
         let tokens = self.tokenizer.tokens(chunk);
         let Some(first) = tokens.first().map(|token| token.position) else { return Ok(()) };
-        // A quoted word without a sign is a word.
+        // A quoted word without a sign is a single word.
         if phrase && (tokens.len() > 1 || occur != Occur::Optional) {
             let word = |token: &Token| PhraseWord { offset: token.position - first, term: self.term(token) };
             let words = tokens.iter().map(word).collect();
@@ -171,7 +173,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The number of a term in the query, which has it from now on.
+    /// Return the number of a term in the query, adding it if it is new.
     fn term(&mut self, token: &Token) -> usize {
         let term = self.query.terms.add(&token.term) as usize;
         if term == self.query.hashes.len() {
@@ -208,7 +210,8 @@ mod tests {
     use super::*;
     use crate::analysis::language::Language;
 
-    /// A query as text: plain words, then signs and the words with their offsets; and how often, if more than once.
+    /// Format a query: plain words, then signs and words with their offsets; and how often, if more
+    /// than once.
     fn parsed(text: &str) -> Vec<String> {
         let tokenizer = Tokenizer { stemming: None, stop_words: Some(Language::English) };
         let query = Query::parse(text, &tokenizer).unwrap();

@@ -1,15 +1,15 @@
-//! The score of one document, from its own list of terms.
+//! Score one document from its own list of terms.
 
 use super::query::{Clause, Occur, Query};
 use crate::bm25::Saturation;
 use crate::segments::postings::List;
 use crate::segments::segment::Segment;
 
-/// What the terms of a query are worth in a search.
+/// The weights of the terms of a query in a search.
 pub(crate) struct Weights {
-    /// Of each term, once.
+    /// The weight of one occurrence of each term.
     idf: Vec<f32>,
-    /// Of each term, as often as it is looked for as a word by itself.
+    /// The weight of each term times how often it is searched for as a single word.
     words: Vec<f32>,
 }
 
@@ -30,15 +30,16 @@ pub(crate) struct Scorer<'a> {
     pub(crate) saturation: Saturation,
     weights: &'a Weights,
     ids: Vec<Option<u32>>,
-    /// The terms that the segment has: (number in the segment, number in the query), rising.
+    /// The terms in the segment: (number in the segment, number in the query), in increasing order.
     known: Vec<(u32, u32)>,
-    /// How often the document that was read last has each term.
+    /// How often the last read document has each term.
     tfs: Vec<u32>,
     places: Vec<u32>,
 }
 
 impl<'a> Scorer<'a> {
-    /// `ids` is the number in the segment of each term of the query that it has.
+    /// Make a scorer; `ids` has the number in the segment of each term of the query, if it is
+    /// there.
     pub(crate) fn new(
         segment: &'a Segment,
         query: &'a Query,
@@ -52,15 +53,17 @@ impl<'a> Scorer<'a> {
         Self { segment, query, saturation, weights, ids, known, tfs, places: Vec::new() }
     }
 
-    /// The terms that are looked for as words by themselves and are in the segment: their weights and their lists.
+    /// Return the weights and lists of the terms that are searched for as single words and are in
+    /// the segment.
     pub(crate) fn words(&self) -> impl Iterator<Item = (f32, List<'a>)> {
         let terms = self.weights.words.iter().zip(&self.ids).filter(|(weight, _)| **weight > 0.0);
         terms.filter_map(|(weight, id)| Some((*weight, self.segment.list((*id)?))))
     }
 
-    /// The list of the rarest word of a clause; `None` if one of its words is not in the segment.
+    /// Return the list of the rarest word of a clause; `None` if one of its words is not in the
+    /// segment.
     pub(crate) fn rarest(&self, clause: &Clause) -> Option<(u32, List<'a>)> {
-        // Terms are numbered by falling frequency.
+        // Terms are numbered by decreasing frequency.
         let mut highest = 0;
         for word in &clause.words {
             highest = highest.max(self.ids[word.term]?);
@@ -68,7 +71,7 @@ impl<'a> Scorer<'a> {
         Some((highest, self.segment.list(highest)))
     }
 
-    /// The score of a document, if it is found at all.
+    /// Return the score of a document, if the query finds it.
     pub(crate) fn score(&mut self, document: u32) -> Option<f32> {
         self.read(document);
         let (query, length) = (self.query, self.segment.lengths[document as usize]);
@@ -92,13 +95,13 @@ impl<'a> Scorer<'a> {
         (score > 0.0).then_some(score)
     }
 
-    /// Whether a document has all of these words and phrases.
+    /// Whether a document has all these words and phrases.
     pub(crate) fn has_all(&mut self, document: u32, clauses: &[&Clause]) -> bool {
         self.read(document);
         clauses.iter().all(|clause| self.holds(document, clause))
     }
 
-    /// What a phrase gives to a document, if that has it.
+    /// Return the score that a phrase adds to a document, if it has the phrase.
     pub(crate) fn phrase_score(&mut self, document: u32, clause: &Clause) -> Option<f32> {
         self.read(document);
         self.holds(document, clause).then(|| self.phrase(clause, self.segment.lengths[document as usize]))
@@ -131,7 +134,7 @@ impl<'a> Scorer<'a> {
         }
     }
 
-    /// Whether the document that was read has the word, or the words in this order.
+    /// Whether the last read document has the word, or the words in this order.
     fn holds(&mut self, document: u32, clause: &Clause) -> bool {
         if clause.words.iter().any(|word| self.tfs[word.term] == 0) {
             return false;

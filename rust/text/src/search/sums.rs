@@ -1,14 +1,14 @@
-//! Searches where nothing is required: the documents whose sums of scores can reach the floor.
+//! Search without required terms, among the documents whose sums of scores can reach the floor.
 //!
-//! The documents of a segment are taken a window at a time. In a window, the lists of the query add their scores to the
-//! sums of their documents, the list with the highest bound first: that of a rare word. After each list, the k-th best
-//! sum is a floor for what is to come. A document that has no sum yet gets one only if its score and the bounds of the
-//! remaining lists can reach the floor together; a block of a list whose own bound cannot is only read for the documents
-//! that have a sum.
+//! The documents of a segment are processed window by window. In a window, the lists of the query
+//! add their scores to the sums of their documents, starting with the highest bound, that of a rare
+//! word. After each list, the k-th best sum is a floor for the rest. A document without a sum gets
+//! one only if its score and the bounds of the remaining lists can reach the floor together. If the
+//! bound of a block cannot, the block only serves documents that have a sum.
 //!
-//! Once the remaining lists cannot reach the floor by themselves, documents that cannot reach it with their help are
-//! dropped, until so few are left that reading their own terms costs less than reading the next list: that of a frequent
-//! word.
+//! Once the remaining lists cannot reach the floor by themselves, documents that cannot reach it
+//! with their help are dropped, until reading the terms of the few remaining ones costs less than
+//! reading the next list, that of a frequent word.
 
 use super::best::{Best, Hit};
 use super::query::Occur;
@@ -17,20 +17,20 @@ use crate::bm25::Saturation;
 use crate::segments::postings::{Decoded, List, LongList};
 use crate::segments::segment::Segment;
 
-/// Documents in a window: their sums stay in the cache.
+/// Documents in a window, so that their sums stay in the cache.
 const WINDOW: u32 = 1 << 14;
 
 /// Scores by document, from one word or phrase.
 struct Scored<'a> {
     source: Source<'a>,
-    /// No score is higher.
+    /// An upper bound of the scores.
     bound: f32,
-    /// What has been read: entries of a list, or blocks.
+    /// How much has been read, in entries of a list or in blocks.
     at: usize,
 }
 
 enum Source<'a> {
-    /// Few enough to have them all.
+    /// All scores, if they are few.
     Listed(Vec<(u32, f32)>),
     Blocks(LongList<'a>, f32),
 }
@@ -83,13 +83,13 @@ pub(crate) fn search(scorer: &mut Scorer<'_>, best: &mut Best, live: &impl Fn(u3
     }
 }
 
-/// As many postings of a list are read in the time in which a document is scored by its own terms, each of which takes
-/// little more than a byte.
+/// Return how many postings of a list can be read while one document is scored by its own terms,
+/// each of which takes little more than a byte.
 fn cost_of_score(segment: &Segment) -> usize {
     4 + segment.forward.bytes.len() / segment.documents()
 }
 
-/// The lists of all words and phrases of the query.
+/// Return the lists of all words and phrases of the query.
 fn lists<'a>(scorer: &mut Scorer<'a>) -> Vec<Scored<'a>> {
     let (saturation, lengths) = (scorer.saturation, &scorer.segment.lengths);
     let mut lists: Vec<_> =
@@ -108,7 +108,7 @@ fn lists<'a>(scorer: &mut Scorer<'a>) -> Vec<Scored<'a>> {
     lists
 }
 
-/// The documents that have something excluded, rising.
+/// Return the documents with anything excluded, in increasing order.
 fn excluded(scorer: &mut Scorer<'_>) -> Vec<u32> {
     let mut excluded = Vec::new();
     let query = scorer.query;
@@ -124,7 +124,7 @@ fn excluded(scorer: &mut Scorer<'_>) -> Vec<u32> {
     excluded
 }
 
-/// What the lists from each on can add together, and a zero.
+/// Return the most that the lists from each on can add together, and a final zero.
 fn bounds_of_rest(lists: &[Scored<'_>], slack: f32) -> Vec<f32> {
     let mut rest = vec![0.0; lists.len() + 1];
     for (i, list) in lists.iter().enumerate().rev() {
@@ -152,7 +152,7 @@ impl<'a> Scored<'a> {
         }
     }
 
-    /// Documents in the list.
+    /// Return the number of documents in the list.
     fn len(&self) -> usize {
         match &self.source {
             Source::Listed(scores) => scores.len(),
@@ -160,7 +160,8 @@ impl<'a> Scored<'a> {
         }
     }
 
-    /// Add the scores of the documents in the window; those that have no sum get one if their score is `needed` or more.
+    /// Add the scores of the documents in the window. Documents without a sum get one if their
+    /// score is at least `needed`.
     fn add_to(&mut self, window: &mut Window, scorer: &Scorer<'_>, needed: f32, lives: &impl Fn(u32) -> bool) {
         let end = window.base.saturating_add(WINDOW);
         match &self.source {
@@ -193,12 +194,12 @@ impl<'a> Scored<'a> {
     }
 }
 
-/// The sums of scores of some documents.
+/// The sums of scores of the documents in a window.
 struct Window {
     base: u32,
-    /// By document; zero where there is none yet, and minus infinity for one that must not be found.
+    /// Sum of each document; zero if it has none yet, and minus infinity if it must not be found.
     sums: Vec<f32>,
-    /// The documents that have a sum, less `base`.
+    /// The documents that have a sum, as offsets from `base`.
     touched: Vec<u32>,
     kept: Vec<f32>,
 }
@@ -221,7 +222,7 @@ impl Window {
         }
     }
 
-    /// Forget the documents that `rest` does not lift to the floor.
+    /// Forget the documents that cannot reach the floor even with `rest`.
     fn drop_below(&mut self, floor: f32, slack: f32, rest: f32) {
         self.touched.retain(|slot| {
             let sum = &mut self.sums[*slot as usize];
@@ -231,7 +232,7 @@ impl Window {
         });
     }
 
-    /// The k-th best sum, if that is more than `floor`; else something that is not.
+    /// Return the k-th best sum if it is above `floor`, else 0.
     fn kth_best(&mut self, k: usize, floor: f32) -> f32 {
         self.kept.clear();
         let sums = self.touched.iter().map(|slot| self.sums[*slot as usize]);
@@ -242,7 +243,7 @@ impl Window {
         *self.kept.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a)).1
     }
 
-    /// Give all documents that may be found with their sums, and forget them.
+    /// Pass all documents that may be found to `found`, with their sums, and forget them.
     fn take(&mut self, mut found: impl FnMut(u32, f32)) {
         for slot in self.touched.drain(..) {
             let sum = std::mem::take(&mut self.sums[slot as usize]);

@@ -1,4 +1,4 @@
-//! Builds segments: from texts, and from segments.
+//! Build segments from texts, or from other segments.
 
 use std::cmp::Reverse;
 use std::iter;
@@ -11,31 +11,31 @@ use crate::analysis::tokenizer::{Tokenizer, is_too_long};
 use crate::analysis::words::for_each_word;
 use crate::errors::BuildError;
 
-/// Bytes of text in a segment: half as many words at most, each of which takes at most 6 bytes in the longest of its
-/// arrays. So all offsets stay under 2^32.
+/// Most bytes of text in a segment. They hold at most half as many words, each of which takes at
+/// most 6 bytes in the longest array, so that all offsets stay below 2^32.
 const MAX_BYTES: usize = 1 << 30;
-/// Terms of all documents of a segment.
+/// Most terms in all documents of a segment.
 const MAX_TOKENS: u64 = (MAX_BYTES / 2) as u64;
 
-/// Documents on their way to be a segment, whose terms are numbered as they came.
+/// The documents of a future segment, with terms numbered as they came.
 #[derive(Default)]
 struct Draft {
     dictionary: Dictionary,
     rows: Vec<u32>,
-    /// Where the words of each document end.
+    /// The end of each document's words.
     ends: Vec<u32>,
     /// The terms of all documents, or [`LEFT_OUT`].
     words: Vec<u32>,
 }
 
 impl Segment {
-    /// Build a segment of documents: their rows, which must rise, and their texts.
+    /// Build a segment of documents from their rows, which must increase, and their texts.
     pub fn build<'a>(
         documents: impl Iterator<Item = (u32, &'a str)>,
         tokenizer: &Tokenizer,
     ) -> Result<Self, BuildError> {
         let mut draft = Draft::default();
-        // Each different word is folded and stemmed once.
+        // Each distinct word is folded and stemmed only once.
         let mut words = Dictionary::default();
         let mut term_of_word = Vec::new();
         let mut bytes = 0_usize;
@@ -61,7 +61,7 @@ impl Segment {
         Ok(draft.into_segment())
     }
 
-    /// Whether the documents of all `segments` fit in one.
+    /// Whether the documents of all `segments` fit in one segment.
     pub(crate) fn fit_in_one(segments: &[&Self]) -> bool {
         let sum = |bytes: fn(&Self) -> usize| segments.iter().map(|segment| bytes(segment)).sum::<usize>();
         segments.iter().map(|segment| segment.tokens).sum::<u64>() <= MAX_TOKENS
@@ -69,8 +69,9 @@ impl Segment {
             && sum(|segment| segment.places.bytes.len()) <= MAX_BYTES
     }
 
-    /// Build the segment that `build` would of the documents of all `segments` but the dead ones. `dead` gets the number
-    /// of the segment and of the document. The rows must rise from one segment to the next.
+    /// Build the segment that `build` would make of the documents of all `segments` except the dead
+    /// ones. `dead` takes the numbers of the segment and of the document. Rows must increase from
+    /// one segment to the next.
     pub(crate) fn merge(segments: &[&Self], dead: impl Fn(usize, u32) -> bool) -> Result<Self, BuildError> {
         let mut draft = Draft::default();
         if !Self::fit_in_one(segments) {
@@ -93,7 +94,7 @@ impl Segment {
 }
 
 impl Draft {
-    /// End the document of the words appended since the last end.
+    /// End the document whose words were appended since the last end.
     fn end(&mut self, row: u32) -> Result<(), BuildError> {
         match self.rows.last() {
             Some(last) if *last >= row => return Err(BuildError::Order { last: *last, got: row }),
@@ -103,7 +104,7 @@ impl Draft {
         Ok(())
     }
 
-    /// The words of each document.
+    /// Return the words of each document.
     fn documents(&self) -> impl Iterator<Item = &[u32]> {
         let starts = iter::once(0).chain(self.ends.iter().copied());
         starts.zip(&self.ends).map(|(start, end)| &self.words[start as usize..*end as usize])
@@ -141,8 +142,8 @@ impl Draft {
         Segment { rows: self.rows, lengths, tokens, dictionary, postings, forward, places }
     }
 
-    /// Number the terms by falling document frequency. Gives the dictionary and the frequencies; terms of no document
-    /// fall away.
+    /// Number the terms by decreasing document frequency. Return the dictionary and the
+    /// frequencies, without terms that no document has.
     fn number_terms(&mut self) -> (Dictionary, Vec<u32>) {
         let mut df_of = vec![0_u32; self.dictionary.len()];
         let mut last_seen = vec![u32::MAX; self.dictionary.len()];
@@ -168,9 +169,9 @@ impl Draft {
     }
 }
 
-/// The lists of all terms, one after the other, as they fill up.
+/// The lists of all terms, one after the other, while they are filled.
 struct Lists {
-    /// Where the next document of each term goes.
+    /// The place for the next document of each term.
     next: Vec<u32>,
     documents: Vec<u32>,
     tfs: Vec<u32>,

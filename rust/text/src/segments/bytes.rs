@@ -1,19 +1,19 @@
-//! A segment as bytes, little endian:
+//! A segment as bytes, little-endian:
 //!
 //! ```text
 //! header      u32: format, then the lengths of the arrays below: documents, terms, long lists, blocks, words of packed,
 //!             bytes of places, of forward, of short and of the characters of terms
-//! documents   u32 a document: rows | ends in places | ends in forward
-//! terms       u32 a term: ends in characters | document frequencies
-//! long lists  u32 a list: ends in blocks, then 6 a list: bound (tf, length) x 3
-//! blocks      u32 x 9 a block: last document | start in packed | bits of gaps + 256 * bits of tf | bound
+//! documents   u32 per document: rows | ends in places | ends in forward
+//! terms       u32 per term: ends in characters | document frequencies
+//! long lists  u32 per list: ends in blocks, then 6 per list: bound (tf, length) x 3
+//! blocks      u32 x 9 per block: last document | start in packed | bits of gaps + 256 * bits of tf | bound
 //! packed      u32
-//! short lists u32 a list: ends in short
+//! short lists u32 per list: ends in short
 //! bytes       places | forward | short | characters of terms
 //! ```
 //!
-//! Bytes that were changed are for their keeper to find, by a checksum. Here they are checked so far that whatever they
-//! hold can be searched without a panic.
+//! The caller must detect changed bytes by a checksum. The checks here only ensure that a search of
+//! any accepted bytes never panics.
 
 use super::dictionary::{Dictionary, hash};
 use super::pack::{self, BLOCK};
@@ -39,7 +39,7 @@ fn check(right: bool, what: &'static str) -> Result<()> {
 }
 
 impl Segment {
-    /// The segment as bytes.
+    /// Return the segment as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let Postings { dfs, block_ends, bounds, blocks, packed, short } = &self.postings;
         let (text, text_ends) = self.dictionary.parts();
@@ -108,7 +108,8 @@ impl Segment {
         Ok(segment)
     }
 
-    /// The terms that a document has, once its places and its entries are found to be whole and to agree.
+    /// Return the number of terms in a document, after checking that its places and its entries are
+    /// valid and agree.
     fn checked_length(&self, document: usize) -> Result<u32> {
         let mut bytes = self.places.get(document);
         let mut length = 0;
@@ -126,7 +127,7 @@ impl Segment {
     }
 }
 
-/// Bytes of a segment with these counts, in the order of the header.
+/// Return the bytes of a segment with these counts, in the order of the header.
 fn length(counts: &[u32; HEADER - 1]) -> u64 {
     let [documents, terms, long, blocks, packed, bytes @ ..] = counts.map(u64::from);
     let words =
@@ -143,7 +144,7 @@ fn dictionary(text: &[u8], ends: &[u32]) -> Result<Dictionary> {
     for end in ends {
         let term = text.get(start..*end as usize).ok_or(damaged(what))?;
         let hash = hash(term);
-        // Equal terms would all fall together.
+        // Equal terms would all collide.
         check(dictionary.id(hash, term).is_none(), what)?;
         dictionary.add_new(hash, term);
         start = *end as usize;
@@ -151,7 +152,7 @@ fn dictionary(text: &[u8], ends: &[u32]) -> Result<Dictionary> {
     Ok(dictionary)
 }
 
-/// Check that every list can be read and holds as many documents as it says, which rise.
+/// Check that every list can be read and has the stated number of documents, in increasing order.
 fn check_postings(postings: &Postings, documents: usize) -> Result<()> {
     let Postings { dfs, block_ends, blocks, packed, .. } = postings;
     let long = block_ends.len();
@@ -213,7 +214,7 @@ impl Writer {
     }
 }
 
-/// Takes arrays off the front of bytes that are known to be long enough.
+/// Reads arrays from the front of bytes that are known to be long enough.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {

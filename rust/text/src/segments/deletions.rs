@@ -1,12 +1,13 @@
-//! Which documents of a segment are dead, and how often each term stands in one.
+//! The dead documents of a segment, and how many of them have each term.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::segment::Segment;
 
-/// Layers of deletions. A new one is merged with those before it that are not larger than itself, so a deletion costs the
-/// logarithm of their number, a value is cheap to clone, and a look-up goes through few layers.
+/// Layers of deletions. A new layer is merged with earlier ones that are not larger, so that a
+/// deletion costs the logarithm of their number, clones are cheap, and a look-up goes through few
+/// layers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deletions {
     layers: Vec<Arc<Layer>>,
@@ -14,14 +15,14 @@ pub(crate) struct Deletions {
 
 #[derive(Debug, Default)]
 struct Layer {
-    /// Dead documents, which rise.
+    /// Dead documents, in increasing order.
     documents: Vec<u32>,
-    /// Terms, which rise, and how many of the documents have them.
+    /// Terms, in increasing order, and how many of the documents have each.
     terms: Vec<(u32, u32)>,
 }
 
 impl Deletions {
-    /// With `documents` dead, too, which rise and were alive.
+    /// Add live `documents`, in increasing order, to the dead ones.
     pub(crate) fn with(&self, segment: &Segment, documents: Vec<u32>) -> Self {
         if documents.is_empty() {
             return self.clone();
@@ -53,7 +54,7 @@ impl Deletions {
         self.layers.iter().flat_map(|layer| layer.documents.iter().copied())
     }
 
-    /// How many dead documents have the term.
+    /// Return how many dead documents have the term.
     pub(crate) fn document_frequency(&self, term: u32) -> u32 {
         let of_layer = |layer: &Layer| {
             let found = layer.terms.binary_search_by_key(&term, |(term, _)| *term);

@@ -5,19 +5,20 @@ use std::sync::LazyLock;
 
 use hashbrown::HashTable;
 
-/// One hasher for all dictionaries, so that a term of a query is hashed once. It is seeded by the process: nobody can
-/// choose words that all fall together.
+/// One hasher for all dictionaries, so that a term of a query is hashed once. Each process has
+/// another seed, so that nobody can choose words that collide.
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 pub(crate) fn hash(term: &str) -> u64 {
     HASHER.hash_one(term.as_bytes())
 }
 
-/// The table holds ids alone, since terms are looked up by id: a term costs its bytes and 9 more.
+/// Terms and their ids. The table holds only ids, since terms are looked up by id: a term costs its
+/// bytes and 9 more.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Dictionary {
     text: String,
-    /// Where each term ends in `text`.
+    /// The end of each term in `text`.
     ends: Vec<u32>,
     ids: HashTable<u32>,
 }
@@ -44,7 +45,7 @@ impl Dictionary {
         self.text.capacity() + self.ends.capacity() * size_of::<u32>() + self.ids.allocation_size()
     }
 
-    /// The characters of all terms, and where each ends.
+    /// Return the characters of all terms, and the end of each.
     pub(crate) fn parts(&self) -> (&str, &Vec<u32>) {
         (&self.text, &self.ends)
     }
@@ -54,19 +55,19 @@ impl Dictionary {
         term(&self.text, &self.ends, id)
     }
 
-    /// The id of a term of this hash.
+    /// Return the id of a term with this hash.
     #[inline]
     pub(crate) fn id(&self, hash: u64, term: &str) -> Option<u32> {
         self.ids.find(hash, |id| self.term(*id) == term).copied()
     }
 
-    /// The id of `term`, which is the number of terms so far if it is new.
+    /// Return the id of `term`, adding it if it is new; its id is then the number of terms before.
     pub(crate) fn add(&mut self, term: &str) -> u32 {
         let hash = hash(term);
         self.id(hash, term).unwrap_or_else(|| self.add_new(hash, term))
     }
 
-    /// Add a term that is not there.
+    /// Add a new term.
     pub(crate) fn add_new(&mut self, term_hash: u64, term_text: &str) -> u32 {
         let Self { text, ends, ids } = self;
         let id = ends.len() as u32;

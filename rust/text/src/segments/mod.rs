@@ -1,5 +1,5 @@
-//! Segments: the documents of some rows, as postings and as a list of terms for each document. They are built
-//! once, never change, and are written as bytes.
+//! Segments: the documents of some rows, as postings and as a list of terms for each document. A
+//! segment is built once, never changes, and is written as bytes.
 
 pub(crate) mod build;
 pub(crate) mod bytes;

@@ -1,7 +1,7 @@
-//! 128 numbers of as many bits each as the largest needs.
+//! Pack 128 numbers into as many bits each as the largest needs.
 //!
-//! They are laid in four columns of 32, so that four are unpacked by the same shifts at once. With 12 bits, the words of
-//! 32 bits are
+//! The numbers are laid out in four columns of 32, so that four are unpacked at once by the same
+//! shifts. With 12 bits, the 32-bit words are
 //!
 //! ```text
 //! column 0                     1                  2                  3
@@ -14,17 +14,17 @@ pub(crate) const BLOCK: usize = 128;
 const COLUMNS: usize = 4;
 const ROWS: usize = BLOCK / COLUMNS;
 
-/// Words that a block of numbers of `bits` bits takes.
+/// Return the words that a block of numbers of `bits` bits takes.
 pub(crate) const fn words(bits: u32) -> usize {
     bits as usize * COLUMNS
 }
 
-/// Bits of the largest number.
+/// Return the bits of the largest number.
 pub(crate) fn bits(numbers: &[u32; BLOCK]) -> u32 {
     32 - numbers.iter().fold(0, |all, number| all | number).leading_zeros()
 }
 
-/// Append `numbers`, none of which has more than `bits` bits.
+/// Append `numbers` of at most `bits` bits each.
 pub(crate) fn pack(numbers: &[u32; BLOCK], bits: u32, out: &mut Vec<u32>) {
     let base = out.len();
     out.resize(base + words(bits), 0);
@@ -44,7 +44,7 @@ pub(crate) fn pack(numbers: &[u32; BLOCK], bits: u32, out: &mut Vec<u32>) {
     }
 }
 
-/// Read the numbers of `bits` bits, at most 32, that `packed` holds.
+/// Read the numbers of `bits` bits, at most 32, from `packed`.
 #[inline]
 pub(crate) fn unpack(packed: &[u32], bits: u32, numbers: &mut [u32; BLOCK]) {
     if bits == 0 {

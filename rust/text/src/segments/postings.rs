@@ -1,21 +1,22 @@
-//! In which documents of a segment each term stands, and how often.
+//! The documents of a segment that have each term, and how often.
 //!
-//! Terms are numbered by falling document frequency, so the long lists are those of the first terms. A list of up to 128
-//! documents is a run of bytes (see `varint`). A longer one is cut into blocks:
+//! Terms are numbered by decreasing document frequency, so that the first terms have the long
+//! lists. A list of up to 128 documents is a run of bytes (see `varint`). A longer one is cut into
+//! blocks:
 //!
 //! ```text
 //! blocks  [ last document | start in packed | bits of gaps | bits of tf - 1 | bound ]   128 documents, or the last ones
-//! packed  [ gaps: documents left out since the one before ][ tf - 1 ]                   a block, padded with zeros
+//! packed  [ gaps: documents left out since the one before ][ tf - 1 ]                   per block, padded with zeros
 //! ```
 
 use super::pack::{self, BLOCK};
 use super::varint::{Entries, EntryWriter};
 use crate::bm25::Bound;
 
-/// Runs of bytes by number.
+/// Numbered runs of bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Runs {
-    /// Where each run ends.
+    /// The end of each run.
     pub(crate) ends: Vec<u32>,
     pub(crate) bytes: Vec<u8>,
 }
@@ -27,7 +28,7 @@ impl Runs {
         &self.bytes[start..self.ends[run] as usize]
     }
 
-    /// End the run of the bytes appended since the last end.
+    /// End the run whose bytes were appended since the last end.
     pub(crate) fn end(&mut self) {
         self.ends.push(self.bytes.len() as u32);
     }
@@ -48,11 +49,11 @@ pub(crate) struct Block {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Postings {
-    /// Documents that have the term, by term.
+    /// Number of documents with each term.
     pub(crate) dfs: Vec<u32>,
-    /// Where the blocks of each long list end.
+    /// The end of the blocks of each long list.
     pub(crate) block_ends: Vec<u32>,
-    /// What bounds each long list.
+    /// The bound of each long list.
     pub(crate) bounds: Vec<Bound>,
     pub(crate) blocks: Vec<Block>,
     pub(crate) packed: Vec<u32>,
@@ -73,7 +74,7 @@ pub(crate) struct LongList<'a> {
     pub(crate) df: u32,
 }
 
-/// A block as it is read.
+/// The documents of a block that was read.
 pub(crate) struct Decoded {
     documents: [u32; BLOCK],
     tfs: [u32; BLOCK],
@@ -81,7 +82,7 @@ pub(crate) struct Decoded {
 }
 
 impl Postings {
-    /// Append the list of the next term, which has no more documents than the one before.
+    /// Append the list of the next term, which has at most as many documents as the one before.
     pub(crate) fn push(&mut self, documents: &[u32], tfs: &[u32], lengths: &[u32]) {
         self.dfs.push(documents.len() as u32);
         if documents.len() <= BLOCK {
@@ -191,7 +192,7 @@ impl LongList<'_> {
         decoded.len = BLOCK.min(self.df as usize - block * BLOCK);
     }
 
-    /// The first block that ends at `document` or later, from block `from` on.
+    /// Return the first block from `from` on that ends at `document` or later.
     #[inline]
     pub(crate) fn block_of(&self, document: u32, from: usize) -> usize {
         from + self.blocks[from..].partition_point(|block| block.last < document)
@@ -208,11 +209,11 @@ impl Decoded {
         &self.documents[..self.len]
     }
 
-    /// The documents from `start` up to `end`, and how often they have the term.
+    /// Return the documents from `start` up to `end`, and how often they have the term.
     #[inline]
     pub(crate) fn within(&self, start: u32, end: u32) -> (&[u32], &[u32]) {
         let documents = self.documents();
-        // Most blocks lie within.
+        // Most blocks lie within the range.
         let from = if documents.first().is_some_and(|first| *first >= start) {
             0
         } else {

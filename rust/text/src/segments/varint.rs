@@ -1,7 +1,8 @@
-//! Numbers in as few bytes as they need.
+//! Store numbers in as few bytes as they need.
 //!
-//! A number is its groups of 7 bits from the lowest on, each in a byte whose highest bit says that another follows.
-//! Entries of a list, a key that rises from one to the next and a count of one or more, are written as
+//! A number is stored as groups of 7 bits from the lowest on, each in a byte whose highest bit is
+//! set if another follows. The entries of a list, an increasing key and a count of at least one,
+//! are written as
 //!
 //! ```text
 //! 2 * (keys left out since the last) + 0            a count of one
@@ -16,7 +17,8 @@ pub(crate) fn push(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Take a number off the front of `bytes`; `None` if there is none, or one of more than 63 bits.
+/// Read a number from the front of `bytes`; `None` if there is none, or if it has more than 63
+/// bits.
 #[inline]
 pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     let (first, rest) = bytes.split_first()?;
@@ -43,7 +45,7 @@ pub(crate) struct EntryWriter {
 }
 
 impl EntryWriter {
-    /// Keys must rise.
+    /// Append an entry. Keys must increase.
     pub(crate) fn push(&mut self, out: &mut Vec<u8>, key: u32, count: u32) {
         let gap = u64::from(key - self.next) << 1;
         if count == 1 {
@@ -56,7 +58,7 @@ impl EntryWriter {
     }
 }
 
-/// The entries of a list. Ends before an entry that is malformed.
+/// The entries of a list, up to the first malformed one.
 #[derive(Clone)]
 pub(crate) struct Entries<'a> {
     pub(crate) bytes: &'a [u8],

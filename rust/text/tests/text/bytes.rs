@@ -1,4 +1,4 @@
-//! Segments from bytes that are not what they should be.
+//! Segments from invalid bytes.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tiercel_text::{DecodeError, Query, Segment, TextIndex, Tokenizer};
 
-/// A segment with long lists and short ones.
+/// Make a segment with long lists and short ones.
 fn bytes() -> Vec<u8> {
     let texts: Vec<String> =
         (0..300).map(|row| format!("red {} wine{} {}", row % 2, row % 7, "red ".repeat(row % 5))).collect();
@@ -14,7 +14,7 @@ fn bytes() -> Vec<u8> {
     Segment::build(documents, &Tokenizer::default()).unwrap().to_bytes()
 }
 
-/// Everything that reads a segment.
+/// Call everything that reads a segment.
 fn use_all(segment: Segment) {
     let tokenizer = Tokenizer::default();
     let rows = segment.rows().to_vec();

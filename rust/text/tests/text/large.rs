@@ -15,7 +15,8 @@ impl Random {
         ((self.0 >> 33) as usize * bound) >> 31
     }
 
-    /// Small numbers are frequent: word `n` about `n` times as rare as the first.
+    /// Return a random word. Small numbers are frequent: word `n` is about `n` times as rare as the
+    /// first.
     fn word(&mut self) -> String {
         let most = 1 + self.below(3_000);
         format!("w{}", self.below(most))

@@ -1,4 +1,4 @@
-//! What a user of the text index is promised, against a plain reference.
+//! The promises of the text index, tested against a plain reference.
 
 mod bytes;
 mod large;

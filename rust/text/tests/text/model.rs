@@ -1,4 +1,4 @@
-//! Any sequence of changes leaves an index that finds what the reference finds.
+//! After any sequence of changes, an index finds the same as the reference.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tiercel_text::{Language, Query, Segment, TextIndex, Tokenizer};
 
 use crate::reference::{Clause, Reference, Sign, check, written};
 
-/// The first ones stand in most documents.
+/// The first ones occur in most documents.
 const WORDS: [&str; 14] = [
     "the",
     "of",
@@ -36,19 +36,19 @@ const TOKENIZERS: [Tokenizer; 4] = [
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Documents, each with the rows left out before it.
+    /// Documents, each with the number of rows skipped before it.
     Add(Vec<(u32, String)>),
     /// Rows counted from the last one.
     Remove(Vec<u32>),
-    /// Plan a merge, remove rows meanwhile, then put the segment in.
+    /// Plan a merge, remove rows meanwhile, then use the segment.
     Merge(Vec<u32>),
-    /// Every segment through bytes.
+    /// Convert every segment to bytes and back.
     Reload,
     Search(Vec<Clause>, usize, u32),
 }
 
 fn word() -> impl Strategy<Value = &'static str> {
-    // Twice a choice up to a choice: the first words come often.
+    // A choice up to a random choice, so that the first words are frequent.
     (1..=WORDS.len()).prop_flat_map(|most| (0..most).prop_map(|at| WORDS[at]))
 }
 
@@ -142,7 +142,8 @@ impl Model {
         self.constraints(clauses);
     }
 
-    /// What a strict query requires and excludes is what the reference finds by each clause alone.
+    /// Check that a strict query requires and excludes what the reference finds by each clause
+    /// alone.
     fn constraints(&self, clauses: &[Clause]) {
         let query = Query::parse_strict(&written(clauses), &self.tokenizer).unwrap();
         let found = self.index.constraints(&query);
@@ -186,7 +187,7 @@ proptest! {
         model.search(&[(Sign::None, vec!["red"]), (Sign::None, vec!["the", "dog"]), (Sign::None, vec!["x1"])], 10, 1);
     }
 
-    /// Merged segments are those that a build of what lives gives, to the byte.
+    /// Merged segments equal those built from the live documents, byte for byte.
     #[test]
     fn a_merge_is_a_rebuild(texts in prop::collection::vec(text(), 8..200), removed in prop::collection::vec(0..200_u32, 0..80)) {
         let tokenizer = Tokenizer::default();

@@ -1,4 +1,4 @@
-//! BM25 word for word: every document is read for every query.
+//! BM25 by the book: every document is read for every query.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +14,7 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// The query as a user writes it.
+/// Return the query as a user writes it.
 pub(crate) fn written(clauses: &[Clause]) -> String {
     let clause = |(sign, words): &Clause| {
         let sign = match sign {
@@ -27,7 +27,7 @@ pub(crate) fn written(clauses: &[Clause]) -> String {
     clauses.iter().map(clause).collect::<Vec<_>>().join(" ")
 }
 
-/// The living documents.
+/// The live documents.
 #[derive(Clone, Default)]
 pub(crate) struct Reference {
     /// The terms of each row, with their places.
@@ -55,7 +55,7 @@ impl Reference {
         self.documents.len()
     }
 
-    /// The scores of all documents that are found, by row.
+    /// Return the scores of all documents that are found, by row.
     pub(crate) fn scores(
         &self,
         clauses: &[Clause],

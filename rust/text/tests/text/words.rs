@@ -1,4 +1,4 @@
-//! The words of any text, against a slow reference that looks at each sign by itself.
+//! Compare the words of any text with a slow reference that looks at each sign separately.
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The words of a text of these characters: ASCII, and an `é`.
+/// Return the words of a text of these characters: ASCII, and an `é`.
 fn reference(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for (start, word) in text.unicode_word_indices() {
@@ -30,7 +30,7 @@ fn reference(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Whether a word is `e.g` or `U.S.A's`.
+/// Whether a word is like `e.g` or `U.S.A's`.
 fn stands_for_letters(word: &str) -> bool {
     let letters: Vec<char> = word.split('\'').next().unwrap().chars().collect();
     let alternate = letters.iter().enumerate().all(|(at, c)| if at % 2 == 0 { c.is_alphabetic() } else { *c == '.' });
@@ -44,7 +44,7 @@ fn is_inside_a_number(word: &str, at: usize) -> bool {
     match word.as_bytes()[at] {
         b'.' => between,
         b',' => {
-            // From the last sign before it that cuts whatever stands there to the next one.
+            // From the last sign before it that always cuts to the next one.
             let cuts = |other: &usize| match word.as_bytes()[*other] {
                 b'.' => !is_inside_a_number(word, *other),
                 byte => b":;_".contains(&byte),
@@ -85,7 +85,7 @@ proptest! {
         }
     }
 
-    /// Whatever stands in a text is found by each of its words and as a phrase, and lit where it stands.
+    /// A text is found by each of its words and as a phrase, and these are highlighted in place.
     #[test]
     fn texts_are_found_by_their_words_and_as_a_phrase(text in "[ab]{1,2}([_.:,; ][ab12]{1,3}){0,5}") {
         let tokenizer = Tokenizer::PLAIN;

@@ -1,4 +1,5 @@
-//! The container of a saved index, taken apart and put together again as `docs/reference/format-index.md` describes it.
+//! Take the container of a saved index apart and put it together again, as described in
+//! `docs/reference/format-index.md`.
 
 const FIXED: usize = 24;
 const ENTRY: usize = 20;
@@ -26,7 +27,7 @@ impl Container {
         Self { sections: sections.collect() }
     }
 
-    /// The file, with every length and checksum right.
+    /// Return the file, with correct lengths and checksums.
     pub(crate) fn seal(&self) -> Vec<u8> {
         let aligned = |len: usize| len.next_multiple_of(ALIGN);
         let start = aligned(FIXED + self.sections.len() * ENTRY + 4);
@@ -58,12 +59,12 @@ impl Container {
         &mut self.sections.iter_mut().find(|(other, _)| *other == tag).expect("a section of an index").1
     }
 
-    /// Write bytes over those of a section.
+    /// Overwrite bytes of a section.
     pub(crate) fn patch(&mut self, tag: Tag, at: usize, bytes: &[u8]) {
         self.section_mut(tag)[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// A section as numbers.
+    /// Return a section as numbers.
     pub(crate) fn numbers(&self, tag: Tag) -> Vec<u32> {
         let words = self.section(tag).chunks_exact(4);
         words.map(|word| u32::from_le_bytes(word.try_into().expect("4 bytes"))).collect()
@@ -73,7 +74,7 @@ impl Container {
         self.sections.iter().map(|(tag, _)| *tag).collect()
     }
 
-    /// The file without what a clock says.
+    /// Return the file without measured times.
     pub(crate) fn without_time(mut self) -> Vec<u8> {
         self.patch(*b"META", 72, &[0; 8]);
         self.seal()

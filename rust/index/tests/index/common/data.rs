@@ -6,17 +6,17 @@ use tiercel_quant::split_mix;
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    /// From 0 to below 1.
+    /// Return a number from 0 to below 1.
     pub(crate) fn unit(&mut self) -> f32 {
         (split_mix(&mut self.0) >> 40) as f32 / (1u64 << 24) as f32
     }
 
-    /// A whole number below `n`.
+    /// Return a whole number below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
         (split_mix(&mut self.0) % n as u64) as usize
     }
 
-    /// Close enough to a normal distribution with deviation 1.
+    /// Return a number from roughly a normal distribution with deviation 1.
     pub(crate) fn normal(&mut self) -> f32 {
         (0..12).map(|_| self.unit()).sum::<f32>() - 6.0
     }
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// Vectors around `clusters` centres, as embeddings are.
+/// Return vectors around `clusters` centres, like embeddings.
 pub(crate) fn clustered(rows: usize, dim: usize, clusters: usize, seed: u64) -> Vec<f32> {
     let mut random = Random(seed);
     let centres = random.normals(clusters * dim);
@@ -44,19 +44,19 @@ pub(crate) fn clustered(rows: usize, dim: usize, clusters: usize, seed: u64) -> 
     vectors
 }
 
-/// Each row `times` times, one after the other.
+/// Repeat each row `times` times, one after the other.
 pub(crate) fn repeated(vectors: &[f32], dim: usize, times: usize) -> Vec<f32> {
     vectors.chunks_exact(dim).flat_map(|row| row.repeat(times)).collect()
 }
 
-/// The same rows in no order.
+/// Return the same rows in random order.
 pub(crate) fn shuffled(vectors: &[f32], dim: usize, seed: u64) -> Vec<f32> {
     let mut rows: Vec<&[f32]> = vectors.chunks_exact(dim).collect();
     Random(seed).shuffle(&mut rows);
     rows.concat()
 }
 
-/// Two clusters of deviation 1, ten thousand apart, one whole before the other.
+/// Return two clusters of deviation 1, ten thousand apart, one completely before the other.
 pub(crate) fn far_apart(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
     let mut vectors = Random(seed).normals(rows * dim);
     for row in vectors.chunks_exact_mut(dim).skip(rows / 2) {
@@ -65,7 +65,7 @@ pub(crate) fn far_apart(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
     vectors
 }
 
-/// Directions around centres, with lengths a thousand times apart.
+/// Return directions around centres, with lengths that differ by a factor of a thousand.
 pub(crate) fn of_many_lengths(rows: usize, dim: usize, seed: u64) -> Vec<f32> {
     let mut vectors = clustered(rows, dim, 100, seed);
     let mut random = Random(!seed);

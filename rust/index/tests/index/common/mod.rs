@@ -1,4 +1,5 @@
-//! What the tests share: data from a seed, a model in double precision, and short ways to call an index.
+//! Shared by the tests: data from a seed, a model in double precision, and shorthands for calls of
+//! an index.
 
 pub(crate) mod container;
 pub(crate) mod data;
@@ -10,10 +11,10 @@ use tiercel_index::{Dtype, Filter, Index, Matches, Metric, Options, SearchSettin
 
 pub(crate) const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Dot, Metric::L2];
 
-/// More vectors than this, and an index walks a graph.
+/// An index with more vectors walks a graph.
 pub(crate) const FLAT: usize = 8192;
 
-/// What an index is made with when a test has no reason for anything else.
+/// The default options of tests.
 pub(crate) const fn options(dim: usize, metric: Metric) -> Options {
     Options { dim, metric, dtype: Dtype::F32, storage: Storage::Auto, m: 16, ef_construction: 200, seed: 0 }
 }
@@ -22,7 +23,7 @@ pub(crate) fn new(options: Options) -> Index {
     Index::new(options).expect("options within their ranges")
 }
 
-/// An index of vectors under counted ids.
+/// Build an index of vectors under counted ids.
 pub(crate) fn built(options: Options, vectors: &[f32]) -> Index {
     let index = new(options);
     add(&index, vectors, None);
@@ -37,7 +38,7 @@ pub(crate) fn optimize(index: &Index) {
     quietly(|work| index.optimize(work)).expect("nobody stops it");
 }
 
-/// Call something that works on two threads and that nobody stops.
+/// Call something on two threads that nobody stops.
 pub(crate) fn quietly<R>(call: impl FnOnce(&Work<'_>) -> R) -> R {
     call(&Work::quiet(2, &AtomicBool::new(false)))
 }
@@ -46,14 +47,14 @@ pub(crate) fn search(index: &Index, queries: &[f32], settings: &SearchSettings<'
     quietly(|work| index.search(queries, settings, work)).expect("queries that can be searched")
 }
 
-/// The true nearest, as the index finds them.
+/// Find the true nearest with the index.
 pub(crate) fn exact(index: &Index, queries: &[f32], k: usize, filter: Option<Filter<'_>>) -> Matches {
     let matches = search(index, queries, &SearchSettings { k, recall: Some(1.0), filter, ..SearchSettings::default() });
     assert!(matches.exact, "recall 1 is exact search");
     matches
 }
 
-/// The nearest that a walk with `ef` candidates finds.
+/// Find the nearest with a walk of `ef` candidates.
 pub(crate) fn walked(index: &Index, queries: &[f32], k: usize, ef: usize) -> Matches {
     let settings = SearchSettings { k, ef_search: Some(ef), ..SearchSettings::default() };
     let matches = search(index, queries, &settings);
@@ -61,9 +62,10 @@ pub(crate) fn walked(index: &Index, queries: &[f32], k: usize, ef: usize) -> Mat
     matches
 }
 
-/// Share of results no farther than the true farthest: of equal distances any may be found.
+/// Return the share of results no farther than the true farthest; any of equal distances may be
+/// found.
 pub(crate) fn recall(found: &Matches, truth: &Matches) -> f64 {
-    /// What rounding makes of equal distances, as a share of them, and of cosine distances in all.
+    /// The relative rounding error of equal distances, and the absolute one of cosine distances.
     const ROUNDING: f32 = 1e-6;
     assert_eq!((found.k, &found.counts), (truth.k, &truth.counts));
     let rows = found.distances.chunks(found.k).zip(truth.distances.chunks(truth.k));

@@ -1,4 +1,4 @@
-//! An index as it is promised to be: a list that is searched one by one, in double precision.
+//! The contract of an index: a list that is searched one by one, in double precision.
 
 use half::f16;
 use tiercel_index::{Dtype, Matches, Metric, Options, RangeMatches};
@@ -10,7 +10,7 @@ pub(crate) struct Model {
     rows: Vec<(u64, Vec<f32>)>,
 }
 
-/// A distance, and how far a float of single precision may be from it.
+/// A distance, and how far a single-precision one may be from it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Distance {
     pub(crate) value: f64,
@@ -22,7 +22,7 @@ impl Model {
         Self { options: options.clone(), rows: Vec::new() }
     }
 
-    /// A model of vectors under ids that count from 0.
+    /// Make a model of vectors under ids that count from 0.
     pub(crate) fn of(options: &Options, vectors: &[f32]) -> Self {
         let mut model = Self::new(options);
         let ids: Vec<u64> = (0..(vectors.len() / options.dim) as u64).collect();
@@ -49,12 +49,12 @@ impl Model {
         self.rows.iter().map(|(id, _)| *id).collect()
     }
 
-    /// The vectors of all ids, one after the other.
+    /// Return the vectors of all ids, one after the other.
     pub(crate) fn vectors(&self) -> Vec<f32> {
         self.rows.iter().flat_map(|(_, row)| row).copied().collect()
     }
 
-    /// All allowed ids with their distances, nearest first.
+    /// Return all allowed ids with their distances, nearest first.
     fn ranked(&self, query: &[f32], allowed: impl Fn(u64) -> bool) -> Vec<(u64, Distance)> {
         let rows = self.rows.iter().filter(|(id, _)| allowed(*id));
         let mut ranked: Vec<_> = rows.map(|(id, row)| (*id, distance(self.options.metric, query, row))).collect();
@@ -77,7 +77,7 @@ impl Model {
             for (id, truth) in ids[..real].iter().zip(&ranked) {
                 let Distance { value, tolerance } = find(&ranked, *id);
                 let expected = truth.1.value + truth.1.tolerance + tolerance;
-                assert!(value <= expected, "query {at}: id {id} at {value} stands where {truth:?} is");
+                assert!(value <= expected, "query {at}: id {id} at {value} is in the place of {truth:?}");
             }
             assert!(ids[real..].iter().all(|id| *id == u64::MAX), "padding ids of query {at}");
             assert!(distances[real..].iter().all(|d| *d == f32::INFINITY), "padding distances of query {at}");
@@ -110,7 +110,7 @@ impl Model {
     }
 }
 
-/// Check that ids are distinct, from those ranked, and nearest first, each with its distance.
+/// Check that ids are distinct, among those ranked, and nearest first, each with its distance.
 fn assert_hits(ranked: &[(u64, Distance)], ids: &[u64], distances: &[f32]) {
     assert!(distances.is_sorted(), "nearest first: {distances:?}");
     let mut distinct = ids.to_vec();
@@ -136,7 +136,7 @@ impl Distance {
     }
 }
 
-/// A vector as an index keeps it.
+/// Return a vector as an index keeps it.
 pub(crate) fn kept(row: &[f32], dtype: Dtype) -> Vec<f32> {
     match dtype {
         Dtype::F32 => row.to_vec(),
@@ -159,6 +159,6 @@ pub(crate) fn distance(metric: Metric, a: &[f32], b: &[f32]) -> Distance {
             (1.0 - product / norms, 1.0 + products / norms)
         }
     };
-    // Beside those of the sum: roundings of differences or of directions.
+    // Besides the sum, differences or directions are rounded.
     Distance { value, tolerance: tiercel_simd::tolerance(a.len() + 6, magnitude) }
 }
