@@ -1,6 +1,6 @@
 """The compiled core of tiercel. Import from `tiercel`, not from here."""
 
-# Its stubs are in `_stubs`, a file a subject.
+# The stubs are in `_stubs`, one file per subject.
 from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self, final
@@ -52,12 +52,12 @@ __version__: str
 
 @final
 class Finally:
-    """A context manager that calls a function when its block ends, and lets nothing keep that from happening.
+    """A context manager that calls a function when its block ends, whatever signals arrive.
 
-    Python runs the handlers of signals between the calls of a program, so a Ctrl-C can come in after a `try` was left and before its `finally` has done
-    anything, and within what that calls. This object is not written in Python: between the beginning of the block and the call there is no
-    such place. A call that is interrupted is made again, to its end; then the interruption goes on. So the function must be one that can be called
-    again wherever it was left, and raises nothing of its own.
+    Python runs signal handlers between the steps of a program. So a Ctrl-C can interrupt a `finally` before its first
+    statement, or inside the functions that it calls. This object is compiled: no handler runs between the block and the
+    call. An interrupted call is repeated until it completes, at most 16 times in all; then the interruption is raised. So
+    the function must be safe to repeat wherever it was interrupted, and must raise nothing itself.
     """
 
     def __new__(cls, work: Callable[..., object], /, *arguments: object) -> Self: ...
@@ -67,12 +67,12 @@ class Finally:
     ) -> None: ...
 
 def simd_levels() -> dict[str, bool]:
-    """Instruction sets by name, weakest first, and whether this machine has each."""
+    """Return whether this machine has each instruction set, by name, weakest first."""
 
 def simd_level() -> str:
-    """The instruction set a new index would use: the best of the machine, or the one that TIERCEL_SIMD names.
+    """Return the instruction set that a new index uses: the machine's best, or the one that TIERCEL_SIMD names.
 
-    Raises `InvalidInputError` when TIERCEL_SIMD names an unknown one or one that the machine lacks.
+    Raises `InvalidInputError` if TIERCEL_SIMD names one that is unknown or that the machine lacks.
     """
 
 build_profile: Literal["release", "debug"]

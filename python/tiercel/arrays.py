@@ -10,7 +10,7 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["as_array", "is_small", "no_number"]
 
-# What numpy, or a method it calls, raises for a value that is not an array.
+# Errors of numpy, or of a method that it calls, for a value that is not an array.
 _FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
 
 

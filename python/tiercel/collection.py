@@ -64,9 +64,11 @@ class Collection(Writing):
     """Records in a directory, each with a string id and any of a vector, a text and metadata; created by `tiercel.open`.
 
     Every method may be called from several threads at once. A search sees the collection as it was when the search began and
-    never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
-    `mode="r"` raises `InvalidInputError`. It cannot be copied or pickled: open it in the other process. Every method has a version for `asyncio`, with the prefix `a`: `await collection.asearch(…)`
-    does the same on a thread of the event loop.
+    never waits for a write. As a context manager, the collection closes at the end. With `mode="r"`, methods that would
+    change the collection raise `InvalidInputError`. A collection cannot be copied or pickled: open it in the other process.
+
+    Every method has a version for `asyncio`, with the prefix `a`: `await collection.asearch(…)` does the same on a thread of
+    the event loop.
     """
 
     __slots__ = ()
@@ -135,7 +137,7 @@ class Collection(Writing):
             A blank text finds nothing.
         syntax
             How to read signs and quotes in the text. "plain": ignore them, so that any user input searches for its words. "operators":
-            `"a phrase"`, `+required`, `-excluded`; in a search by vector, too, every result satisfies them. Without a vector, exclusions
+            `"a phrase"`, `+required`, `-excluded`; every result satisfies them, also in a search by vector. Without a vector, exclusions
             alone find nothing.
         filter
             Return only records that match: an expression of `F`, or its dict form.
@@ -151,7 +153,7 @@ class Collection(Writing):
         alpha
             For "weighted": the weight of the vector score, from 0 to 1; the text score has the rest. 0.5 by default. Scores are scaled first:
             the best of a ranking gets 1, the last of the vector ranking 0.2, a text score its share of the best, and a record that is
-            missing from a ranking 0. With 1 the search is by vector alone, with 0 by text alone, with the scores of that search.
+            missing from a ranking 0. 1 searches by vector alone and 0 by text alone; the scores are then those of that search.
         expand
             Add records that the found ones lead to, see `tiercel.Expand`.
         rerank
@@ -175,7 +177,7 @@ class Collection(Writing):
         InvalidInputError
             There is neither a vector nor a text, or an argument or the result of `rerank` is invalid.
         DimensionMismatchError
-            A vector of another length than `dim`.
+            A vector whose length is not `dim`.
         """
         refuse_unknown_options("Collection.search()", options_, "vector", "text")
         vector, text = vector_and_text(vector, text)
@@ -202,12 +204,12 @@ class Collection(Writing):
         threads: int | None = None,
         **options_: Unpack[SearchOptions],
     ) -> list[Found]:
-        """Search for many vectors, many texts, or pairs of both. Each result is that of `search`, and all are of one snapshot.
+        """Search for many vectors, many texts, or pairs of both. Each result is that of `search`; all are of one snapshot.
 
         Parameters
         ----------
         vectors
-            Array of shape `(n, dim)`. Strings here are texts.
+            Array of shape `(n, dim)`. Strings are taken as texts.
         texts
             `n` strings. With an embedder and no `vectors`, the search is also by the vectors of the texts.
         threads
@@ -220,7 +222,7 @@ class Collection(Writing):
         InvalidInputError
             There are neither vectors nor texts, they differ in number, or an argument is invalid.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         """
         refuse_unknown_options("Collection.search_many()", options_, "vectors", "texts", "threads")
         vectors, texts = vectors_and_texts(vectors, texts)
@@ -249,7 +251,7 @@ class Collection(Writing):
         return self._embedder is not None and isinstance(text, str) and not text.strip()
 
     def count(self, *, filter: Filter | Metadata | None = None) -> int:
-        """Count the records that pass a filter, or all."""
+        """Count the records that pass a filter, or all records."""
         return self._core.count(None if filter is None else as_json(filter))
 
     def scan(
@@ -275,8 +277,8 @@ class Collection(Writing):
         limit
             Maximum number of records.
         after
-            A `Scan.position`: continue behind it, in the same order. `None` begins with the first record; an empty string is refused. The
-            record there may be gone. A position is valid until `compact` has renumbered the records twice.
+            A `Scan.position`: continue after it, in the same order, even if its record is gone. `None` begins with the first record; an
+            empty string is refused. A position is valid until `compact` has renumbered the records twice.
         include
             As in `search`.
 
@@ -360,7 +362,7 @@ class Collection(Writing):
             self._core.compact()
 
     def verify(self) -> list[str]:
-        """Read all files; return a list of what is damaged, file by file. An empty list is good news.
+        """Read all files; return a list of what is damaged, file by file. An empty list means that all is well.
 
         Raises
         ------
@@ -411,7 +413,7 @@ class Collection(Writing):
         return len(self._core)
 
     def __iter__(self) -> Iterator[str]:
-        """The ids, in the order in which records were written, as of now. `scan` returns the records."""
+        """Iterate over the current ids, in the order of writing. `scan` returns the records."""
         return (match.id for match in self.scan(include=()))
 
     def __contains__(self, id: object) -> bool:

@@ -11,7 +11,7 @@ A collection opened with an embedder embeds texts that come without a vector, an
 'cat'
 >>> collection.close()
 
-A model's package is imported when its embedder is created, never before.
+A model's package is imported only when its embedder is created.
 """
 
 from abc import ABC, abstractmethod
@@ -108,7 +108,7 @@ class _Adapter(ABC):
 
 @final
 class CallableEmbedder(_Adapter):
-    """What `from_callable` makes."""
+    """The embedder that `from_callable` creates."""
 
     def __init__(self, function: Callable[[list[str]], object], dim: int, fingerprint: str) -> None:
         super().__init__(dim, fingerprint)
@@ -151,7 +151,7 @@ class _Loaded(_Adapter):
     def __init__(self, model: Any, fingerprint: str | None, package: str, load: Callable[[str], Any]) -> None:
         if fingerprint is None:
             if not isinstance(model, str):
-                raise InvalidInputError("fingerprint: expected a str, since the model is not given by name, got None")
+                raise InvalidInputError("fingerprint: expected a str, because the model is not passed by name, got None")
             fingerprint = f"{package}/{model}"
         self._model: Any = load(model) if isinstance(model, str) else model
         super().__init__(np.asarray(self._query("length")).size, fingerprint)
@@ -297,7 +297,7 @@ def check_embedder(embedder: Any, dim: object) -> int:
             raise InvalidInputError(f"embedder: expected an object with {name}, got {type(embedder).__name__}")
     _check(embedder.dim, embedder.fingerprint)
     if dim is not None and dim != embedder.dim:
-        raise InvalidInputError(f"dim: expected {embedder.dim}, as the embedder has, got {dim!r}")
+        raise InvalidInputError(f"dim: expected {embedder.dim}, the dim of the embedder, got {dim!r}")
     return embedder.dim
 
 
@@ -327,7 +327,7 @@ def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
 
 
 def query_vector(embedder: Embedder, text: str) -> NDArray[np.float32]:
-    """Embed a query and check the vector, since anybody may have written the embedder."""
+    """Embed a query and check the vector, because anybody may have written the embedder."""
     return _checked(embedder.embed_query(text), (embedder.dim,), type(embedder).__name__)
 
 

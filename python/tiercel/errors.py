@@ -1,6 +1,6 @@
 """Every error that tiercel raises, in one tree rooted at `TiercelError`.
 
-A message names the argument or the file, what was expected and what it got. An error that Python programs usually catch by a builtin name
+A message names the argument or the file, what was expected, and what came instead. An error that Python programs usually catch by a builtin name
 (`ValueError`, `OSError`, `ImportError`) also inherits from that.
 """
 
@@ -56,11 +56,11 @@ class ClosedError(TiercelError, ValueError):
 
 
 class ForkedProcessError(TiercelError, RuntimeError):
-    """A forked process used what only the process that opened it may use; nothing was changed. Open it again in this process."""
+    """A forked process used an object that only the process that opened it may use; nothing was changed. Open it again in this process."""
 
 
 class ConflictError(TiercelError):
-    """`add` met an id that is there already, or a record is not as `if_sequence` expects; nothing was changed.
+    """`add` got an id that already exists, or a record does not have the sequence in `if_sequence`; nothing was changed.
 
     Read the record again and decide again.
     """
@@ -70,7 +70,7 @@ class ConflictError(TiercelError):
 
     @property
     def id(self) -> str | int:
-        """Which record; the first one, if several are in conflict. An int in an index."""
+        """The id of the record, the first one if several are in conflict; an int in an index."""
         return self.args[1]
 
     @property
@@ -88,7 +88,7 @@ class ConflictError(TiercelError):
 
 
 class MissingDependencyError(TiercelError, ImportError):
-    """An optional package is not installed, or cannot be imported. The message gives the `pip install` command; `name` is the module."""
+    """An optional package is not installed, or cannot be imported. The message contains the `pip install` command; `name` is the module."""
 
 
 class DeadlineExceededError(TiercelError, TimeoutError):

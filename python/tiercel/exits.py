@@ -1,4 +1,4 @@
-"""What must run before a process exits."""
+"""Functions that must run before a process exits."""
 
 import atexit
 import os

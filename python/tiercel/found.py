@@ -1,4 +1,4 @@
-"""What a collection returns: records, and results of searches.
+"""Results of a collection: records and searches.
 
 >>> import json, pickle, tempfile, tiercel
 >>> collection = tiercel.open(tempfile.mkdtemp(), dim=2)
@@ -159,15 +159,16 @@ class Found(Sequence[Match]):
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """How it was found, with `explain=True`; None without.
+        """How the search ran, with `explain=True`; None without.
 
-        "way" is "vector", "text", "hybrid" or "nothing", "selectivity" the share of records that pass the filter, "cached" whether
-        an earlier search had found its rows, "unknown_fields" the fields that the search names and no record has, "stages" each
-        stage with its seconds and the number of records that came out. "vectors" tells what the search among vectors took, or is
-        None: "nodes" of the graph visited, "distances" computed by code (or in full precision where there are no codes),
-        "rescored" computed once more in full precision, "bytes" read for all that, "seconds" by stage, and "gap": how much
-        farther the last candidate kept was than the k-th result. A small gap means that a wider search may find something
-        nearer; None, that nothing could be missed.
+        "way" is "vector", "text", "hybrid" or "nothing"; "selectivity" is the share of records that pass the filter; "cached"
+        is whether an earlier search had found the records that pass; "unknown_fields" are the fields that the search names and
+        no record has; "stages" has each stage with its seconds and the number of records that came out.
+
+        "vectors" is the cost of the search by vector, or None: graph "nodes" visited; "distances" computed from codes (in full
+        precision without codes); distances "rescored" in full precision; "bytes" read for all that; "seconds" by stage; and
+        "gap", how much farther the last candidate kept was than the k-th result. A small gap means that a wider search may
+        find something nearer; None means that nothing could be missed.
         """
         return self._plan
 

@@ -26,7 +26,7 @@ class Gate:
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let the thread that waits pass, or the next one that comes."""
+        """Let the waiting thread pass, or the next one that comes."""
         # It is open already.
         with suppress(RuntimeError):
             self._lock.release()

@@ -154,7 +154,7 @@ class RangeMatches(Sequence[Any]):
         return f"RangeMatches(queries={len(self._offsets) - 1}, results={len(self._ids)}, quality='exact')"
 
     def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction]
-        """A table for Jupyter."""
+        """Make a table for Jupyter."""
         return as_html(self)
 
 

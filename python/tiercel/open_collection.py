@@ -58,7 +58,7 @@ class OpenCollection(Handle):
                 self._core.close()
         except (DiskFullError, ReadOnlyFileSystemError) as error:
             # Only the checkpoint raises these: a failed sync of the log is a `StorageFailedError`.
-            meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
+            meaning = "the collection is closed and every write is safe, but the next opening takes longer without a checkpoint"
             raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
 
     @property

@@ -1,4 +1,4 @@
-"""Adding the directory to errors of the disk."""
+"""Adding the directory to disk errors."""
 
 import errno
 import os

@@ -11,7 +11,7 @@ A reranker is any callable `(query, texts) -> scores` that returns one number pe
 ['short', 'long']
 >>> collection.close()
 
-A model's package is imported when its reranker is created, never before.
+A model's package is imported only when its reranker is created.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -87,7 +87,7 @@ def scored_by(reranker: Reranker, queries: Sequence[str] | None) -> Callable[[in
     def scored(at: int, texts: list[str]) -> list[float]:
         scores = _numbers(reranker(queries[at], texts), len(texts))
         if scores.shape != (len(texts),):
-            raise InvalidInputError(f"rerank: expected {len(texts)} scores, one a text, got shape {scores.shape}")
+            raise InvalidInputError(f"rerank: expected {len(texts)} scores, one per text, got shape {scores.shape}")
         if not np.isfinite(scores).all():
             wrong = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise InvalidInputError(f"rerank: expected finite scores, got {scores[wrong]} for text {wrong}")

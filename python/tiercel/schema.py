@@ -60,5 +60,5 @@ def _name_of(kind: object, field: str) -> str:
     except (KeyError, TypeError):
         got = kind.__name__ if type(kind) is type else repr(kind)
         raise InvalidInputError(
-            f"schema[{field!r}]: expected int, float, str, bool, datetime.date or a list of one as in list[str], got {got}"
+            f"schema[{field!r}]: expected int, float, str, bool, datetime.date or a list of one, such as list[str], got {got}"
         ) from None

@@ -144,14 +144,14 @@ def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
     """Sort out the query: a string in place of the vector is the text."""
     if _is_number(text):
         kind = type(cast("object", text)).__name__
-        raise InvalidInputError(f"text: expected a str, got {kind}; give the number of results as k={text}")
+        raise InvalidInputError(f"text: expected a str, got {kind}; pass the number of results as k={text}")
     if _begins_with_text(vector):
         raise InvalidInputError(
-            "vector: expected an array or a text, got texts; search_many takes many, or give the text by itself"
+            "vector: expected an array or a text, got texts; search_many takes many, or pass the text by itself"
         )
     if isinstance(vector, Filter | Mapping):
         kind = type(cast("object", vector)).__name__
-        raise InvalidInputError(f"vector: expected an array or a text, got {kind}; give a filter as filter=")
+        raise InvalidInputError(f"vector: expected an array or a text, got {kind}; pass a filter as filter=")
     if not isinstance(vector, str):
         return vector, text
     if text is not None:
@@ -198,7 +198,7 @@ def all_texts(values: Any) -> bool:
 
 
 def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
-    """The options of a search as the core takes them, checked. The core checks `k` and `recall`."""
+    """Check the options of a search and convert them for the core, which checks `k` and `recall` itself."""
     all_options: dict[str, Any] = {**DEFAULTS, **chosen}
     syntax, expand, mmr = (all_options.pop(name) for name in ("syntax", "expand", "mmr"))
     if syntax not in ("plain", "operators"):
@@ -222,7 +222,7 @@ def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
 
 
 def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float | None]:
-    """The constant of reciprocal rank fusion and, for weighted scores instead, the weight of the score by vector."""
+    """Return the constant of reciprocal rank fusion and, for weighted fusion instead, the weight of the vector score."""
     if fusion not in (None, *get_args(Fusion)):
         raise InvalidInputError(f"fusion: expected 'rrf' or 'weighted', got {fusion!r}")
     if fusion == "rrf" and alpha is not None:
@@ -235,7 +235,7 @@ def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float 
 
 
 def _rerank_depth(rerank: object, depth: object) -> int | None:
-    """How many candidates the reranker sees; `None` lets the core decide."""
+    """Return how many candidates the reranker sees; `None` lets the core decide."""
     if rerank is not None and not callable(rerank):
         raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
     if depth is None:
@@ -246,7 +246,7 @@ def _rerank_depth(rerank: object, depth: object) -> int | None:
 
 
 def names_options(method: _Method) -> _Method:
-    """Show each search option with its default in `help` and in completions, in the place of `**options`."""
+    """Show each search option with its default in `help` and in completions, instead of `**options`."""
     signature = inspect.signature(method)
     kept = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
     kinds = SearchOptions.__annotations__

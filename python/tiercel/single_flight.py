@@ -4,7 +4,7 @@ A caller creates a flight and joins with it. If `join` returns the same flight, 
 ends the flight with an outcome. Otherwise it waits for the flight that was returned. If that one failed, the callers that
 waited for it try again by `take_over`, and the first of them leads.
 
-A leader must enter a `Finally` that ends its flight before it joins. So whatever is raised, nobody waits for ever.
+A leader must enter a `Finally` that ends its flight before it joins. So whatever is raised, nobody waits forever.
 Everything that ends a flight can be repeated wherever it was interrupted.
 """
 
@@ -21,7 +21,7 @@ _Outcome = TypeVar("_Outcome")
 
 
 class Flight(Generic[_Outcome]):
-    """A value that is being made, or is going to be."""
+    """A value that is being made or will be."""
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -74,7 +74,7 @@ class SingleFlight(Generic[_Flight]):
             return self._take_over(failed, new, may_join)
 
     def remove(self, flight: _Flight) -> None:
-        """Let later callers lead a new flight. Those who wait for this one go on waiting."""
+        """Let later callers lead a new flight. Those that wait for this one keep waiting."""
         with self._lock:
             if self._flights.get(flight.name) is flight:
                 del self._flights[flight.name]

@@ -31,9 +31,9 @@ from tiercel.plain import given_metadata, json_object, record_metadata
 __all__ = ["Writing"]
 
 _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | None, list[str | None] | None]
-"""Ids, vectors, which ids have one unless it is all or none, texts, metadata."""
+"""Ids, vectors, which ids have one (`None` for all or none), texts, metadata."""
 _COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
-_NO_VECTOR: Final = "vectors=, with None for a record that is to have no vector,"
+_NO_VECTOR: Final = "vectors=, with None for a record without a vector,"
 """How to write texts without vectors where an embedder is missing."""
 
 
@@ -76,7 +76,7 @@ class Writing(OpenCollection):
         Returns
         -------
         int
-            The number of records written, which is that of different ids.
+            The number of records written, one for each distinct id.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Writing(OpenCollection):
             An argument is invalid; the message names the argument and the place. Or texts come without `vectors`, and the collection was
             created with an embedder but opened without it.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         DiskFullError
@@ -108,7 +108,7 @@ class Writing(OpenCollection):
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         **unknown: Never,
     ) -> int:
-        """Write new records, all or none. An id that has a record already is refused; `upsert` replaces the record.
+        """Write new records, all or none. An id that already has a record is refused; `upsert` replaces the record.
 
         Parameters
         ----------
@@ -125,7 +125,7 @@ class Writing(OpenCollection):
         Raises
         ------
         ConflictError
-            An id has a record already; `id` says which.
+            An id already has a record; `id` says which.
         InvalidInputError
             An id occurs twice, or as in `upsert`.
         DimensionMismatchError, DiskFullError, StorageFailedError
@@ -188,7 +188,7 @@ class Writing(OpenCollection):
             An argument is invalid, or there is nothing to change; or texts come without vectors, and the collection was created with an
             embedder but opened without it.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         CorruptionError
@@ -239,8 +239,8 @@ class Writing(OpenCollection):
             has_vector = vectors is not None if with_vector is None else with_vector[at]
             if text is not None and not has_vector:
                 raise InvalidInputError(
-                    f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and"
-                    f" the collection was opened without it: give {cure} or open with embedder="
+                    f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
+                    f" the collection was opened without it: pass {cure} or open with embedder="
                 )
 
     def update_metadata(
@@ -379,7 +379,7 @@ class Writing(OpenCollection):
         if ids is not None:
             if isinstance(ids, Filter | Mapping):
                 kind = type(cast("object", ids)).__name__
-                raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; give a filter as filter=")
+                raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; pass a filter as filter=")
             names = record_ids(ids, many(if_sequence))
             with telling_where(self._path):
                 return self._core.delete(names, expected_sequences(if_sequence, len(names)))

@@ -1,4 +1,4 @@
-"""What the tiers of a cache call. Import from `tiercel`, not from here."""
+"""The core of the tiers of a cache. Import from `tiercel`, not from here."""
 
 from collections.abc import Iterable, Iterator
 from os import PathLike
@@ -9,7 +9,7 @@ from typing_extensions import Buffer, disjoint_base
 from tiercel.cache.tiers import TierStats
 
 _Key: TypeAlias = str | bytes
-# The property of this name hides the type within the class.
+# In the class, the property `bytes` hides the type.
 _Content: TypeAlias = bytes
 _T = TypeVar("_T")
 _Envelope: TypeAlias = tuple[float, int, int, int, int, int, int, int, list[str]]
@@ -29,7 +29,7 @@ class TierCore:
     def __len__(self) -> int:
         """Number of keys."""
     def __iter__(self) -> Iterator[_Key]:
-        """The keys at this moment, in no order."""
+        """Iterate over the current keys, in no particular order."""
     @overload
     def get(self, key: _Key, default: None = None) -> _Content | None: ...
     @overload
@@ -37,23 +37,23 @@ class TierCore:
     @overload
     def get(self, key: _Key, default: _T) -> _Content | _T: ...
     def get_many(self, keys: Iterable[_Key]) -> list[_Content | None]:
-        """The values of keys, in their order; None for each that is not there."""
+        """Get the values of keys, in their order; None for each missing key."""
     def put(self, key: _Key, value: Buffer) -> bool:
-        """Store a value. Return False if it is too large for the tier, or the disk refuses it."""
+        """Store a value. Return False if it is too large for the tier or the disk refuses it."""
     def put_evicting(self, key: _Key, value: Buffer) -> tuple[bool, list[tuple[_Key, _Content]]]:
-        """Store a value, and return whether that succeeded and the entries that were evicted.
+        """Store a value. Return whether that succeeded, and the entries that were evicted.
 
-        A replaced value is not among them, but this one is if the tier evicts it at once. A refused value evicts nothing.
+        A replaced value is not among them, but the new one is if the tier evicts it at once. A refused value evicts nothing.
         """
     def delete(self, key: _Key) -> bool:
         """Delete a key. Return whether it was present."""
     def clear(self) -> None:
-        """Remove everything, and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False."""
+        """Remove everything and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False."""
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
     def stats(self) -> TierStats:
-        """Contents and counters since the tier was opened."""
+        """Return the contents, and counters since the tier was opened."""
 
 class MemoryCore(TierCore):
     """The core of `tiercel.cache.Memory`. Use that class."""
@@ -61,7 +61,7 @@ class MemoryCore(TierCore):
     def __new__(cls, bytes: int) -> Self: ...
 
 class PersistentTierCore(TierCore):
-    """The further interface of tiers that outlive the process."""
+    """The additional interface of tiers that outlive the process."""
 
     def flush(self) -> bool:
         """Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
@@ -85,20 +85,20 @@ class StoreCore(PersistentTierCore):
 
 @final
 class TierLook:
-    """The contents of the directory of a `Store` or `Files`, without a change to it. While this object lives, nobody can open it for writing."""
+    """A look at the directory of a `Store` or `Files` that changes nothing. While it lives, nobody can open the directory for writing."""
 
     def __new__(cls, path: str | PathLike[str], files: bool) -> Self: ...
     @property
     def entries(self) -> int:
-        """The number of keys."""
+        """Number of keys."""
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
     @property
     def damaged(self) -> int:
-        """Damaged parts other than values."""
+        """Number of damaged parts, not counting values."""
     def is_whole(self, number: int) -> bool:
-        """Whether the value of this number is intact."""
+        """Whether the value with this number is intact."""
 
 class FilesCore(PersistentTierCore):
     """The core of `tiercel.cache.Files`. Use that class."""
@@ -113,29 +113,29 @@ def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
 
 @final
 class FastPath:
-    """The fast path of reads from a memory tier, for fresh values of the current epoch without tags and idle time."""
+    """The fast path of reads from a memory tier: for fresh values of the current epoch, without tags or idle time."""
 
     def __new__(cls, memory: MemoryCore, sketch: Sketch) -> Self: ...
     def get(self, name: _Key, epoch: int, now: int) -> bytes | None:
-        """Count the key in the sketch, and return its value if the tier has a valid one."""
+        """Count the key in the sketch; return its value if the tier has a valid one."""
 
     def latencies(self) -> list[int]:
-        """Count the reads that returned a value: those at index n took less than 2**n nanoseconds and at least half of that."""
+        """Return how many reads returned a value, by time: at index n, in less than 2**n nanoseconds and at least half of that."""
 
 @final
 class Sketch:
-    """Estimates how often keys were added recently, up to 15. An estimate is never too low for additions since the last halving.
+    """Estimates how often keys were added recently, up to 15. An estimate is never too low for the additions since the last halving.
 
     Parameters
     ----------
     width : int
-        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten times as many additions, and again
-        after each further half of that.
+        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after 10 * width additions, and again
+        after every 5 * width more.
 
     Raises
     ------
     InvalidInputError
-        `width` is not such an int.
+        `width` is not an int in this range.
 
     Examples
     --------
@@ -147,18 +147,18 @@ class Sketch:
 
     def __new__(cls, width: int) -> Self: ...
     def add(self, key: _Key) -> int:
-        """Add a key, and return its new estimate."""
+        """Add a key; return its new estimate."""
     def count(self, key: _Key) -> int:
-        """The estimate of how often a key was added."""
+        """Estimate how often a key was added."""
 
 def seal(key: _Key, value: Buffer, level: int | None = None) -> bytes:
     """Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 
-    Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
+    Raises `InvalidInputError` if the key or the value has the wrong type, or the level is neither None nor from 1 to 22.
     """
 
 def unseal(key: _Key, frame: Buffer, most: int) -> bytes | None:
-    """Return the value in a sealed frame; None if it is damaged, of another key, or larger than `most` bytes.
+    """Return the value in a sealed frame; None if the frame is damaged or of another key, or the value exceeds `most` bytes.
 
-    Raises `InvalidInputError` for a key, a frame or a limit of another kind.
+    Raises `InvalidInputError` if an argument has the wrong type or `most` is out of range.
     """

@@ -1,4 +1,4 @@
-"""What `tiercel.Collection` and `tiercel.Scan` call. Import from `tiercel`, not from here."""
+"""The core of `tiercel.Collection` and `tiercel.Scan`. Import from `tiercel`, not from here."""
 
 from collections.abc import Callable
 from typing import Any, Self, TypeAlias, final
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 _Row: TypeAlias = tuple[str, str | None, str | None, NDArray[np.float32] | None, int]
 _Included: TypeAlias = tuple[bool, bool, bool, bool]
-# What was read from the disk, the last batch, the number of rows.
+# The number of the reading from disk, the sequence of the last batch, the number of rows.
 _Moment: TypeAlias = tuple[int, int, int]
 _Batch: TypeAlias = tuple[
     list[str], ArrayLike | None, list[bool] | None, list[str | None] | None, list[str | None] | None
@@ -16,7 +16,7 @@ _Batch: TypeAlias = tuple[
 
 @final
 class CollectionCore:
-    """What `tiercel.Collection` calls; use that."""
+    """The core of `tiercel.Collection`. Use that class."""
 
     def __new__(
         cls,
@@ -106,7 +106,7 @@ class CollectionCore:
 
 @final
 class ScanCore:
-    """What `tiercel.Scan` calls; use that."""
+    """The core of `tiercel.Scan`. Use that class."""
 
     def chunk(self) -> list[_Row]: ...
     def position(self, at: int) -> str | None: ...

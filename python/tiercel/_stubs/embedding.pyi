@@ -1,4 +1,4 @@
-"""The embedder without a model. Import from `tiercel`, not from here."""
+"""The embedder that needs no model. Import from `tiercel`, not from here."""
 
 from collections.abc import Sequence
 from typing import Self, final
@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 
 @final
 class HashingEmbedder:
-    """Embedder without a model: unit vectors of the words of a text and of their parts, hashed. It is lexical: texts are near if
-    they share words or parts of words, whatever they mean.
+    """An embedder without a model: it hashes the words of a text, and parts of them, into a unit vector.
 
-    It needs no download and gives the same vectors on every machine and in every version. Texts without words share one vector.
+    It is lexical: texts are near if they share words or parts of words, whatever they mean. It needs no download and returns
+    the same vectors on every machine and in every version. All texts without words have the same vector.
 
     Parameters
     ----------
     dim : int
-        Length of every vector, 1 to 32768. The longer, the fewer words share a place.
+        Length of every vector, 1 to 32768. In longer vectors, fewer words collide.
     seed : int
-        Chooses the places, 0 to 2**64 - 1.
+        Seed of the hash, 0 to 2**64 - 1.
 
     Raises
     ------
@@ -41,22 +41,22 @@ class HashingEmbedder:
         """Length of every vector."""
     @property
     def fingerprint(self) -> str:
-        """Names what makes the vectors; equal for equal `dim` and `seed`."""
+        """Identifies the embedder; equal for equal `dim` and `seed`."""
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts; dtype float32, shape `(len(texts), dim)`.
+        """Embed texts to be found; returns dtype float32, shape `(len(texts), dim)`.
 
         Raises
         ------
         InvalidInputError
-            `texts` is not a sequence of strings that UTF-8 can hold.
+            `texts` is not a sequence of strings that UTF-8 can encode.
         """
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The vector of a text; dtype float32, shape `(dim,)`.
+        """Embed a text to search for; returns dtype float32, shape `(dim,)`.
 
         Raises
         ------
         InvalidInputError
-            `text` is not a string that UTF-8 can hold.
+            `text` is not a string that UTF-8 can encode.
         """
     def __getnewargs__(self) -> tuple[int, int]:
         """Pickle support."""

@@ -1,4 +1,4 @@
-"""Indexes and what they find. Import from `tiercel`, not from here."""
+"""Indexes and their results. Import from `tiercel`, not from here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
@@ -17,12 +17,13 @@ _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
 class Matches(Sequence[Any]):
-    """The answer of `Index.search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `Matches` a query for a 2-D one.
+    """The result of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of one `Matches` per query for a
+    2-D one.
 
-    A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
-    and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
-    results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
-    The sequence has no padding. Answers are equal if they have equal results in them; their quality does not count.
+    For a 1-D query, `ids` and `distances` have the shape `(k,)` and `counts` has `()`; for a 2-D query of shape `(n, dim)`,
+    they have `(n, k)` and `(n,)`. `k` is at most the number of vectors in the index. If a filter allows fewer than `k`
+    results, the rest of a row is padding: 2**64 - 1 in `ids`, infinity in `distances`. The sequence has no padding.
+    Results are equal if their hits are; quality does not count.
     """
 
     @property
@@ -32,42 +33,42 @@ class Matches(Sequence[Any]):
     def distances(self) -> NDArray[np.float32]:
         """Distances, smallest first; dtype float32, same shape as `ids`.
 
-        `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner product. They are computed
-        from the stored vectors in full precision, never from codes.
+        They are 1 - cos for `cosine`, the negated inner product for `dot`, and the squared Euclidean distance for `l2`,
+        computed from the stored vectors in full precision, never from codes.
         """
     @property
     def counts(self) -> NDArray[np.uint64]:
-        """How many results of each row are real, not padding; dtype uint64, shape `()` or `(n,)`."""
+        """Number of results in each row, without padding; dtype uint64, shape `()` or `(n,)`."""
     @property
     def quality(self) -> Quality:
-        """`"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
-        the same, `"approximate"` otherwise.
+        """`"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that it would, else
+        `"approximate"`.
         """
     def to_list(self) -> list[Any]:
-        """What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one. A
-        distance that is infinite is None.
+        """Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D query, a list per query. An
+        infinite distance becomes None.
         """
     def to_dict(self) -> dict[str, Any]:
-        """The same under "matches", with the quality."""
+        """Convert to a dict with the quality, and `to_list()` under "matches"."""
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Where an element is first met, from `start` to before `stop`; `ValueError` if it is not there."""
+        """Return the index of the first equal element from `start` until `stop`; raise `ValueError` if there is none."""
     def count(self, value: Any) -> int:
-        """How often an element is there."""
+        """Count the equal elements."""
     def _with_quality(self, quality: Quality) -> Matches:
-        """The same answer under another quality, with arrays of its own."""
+        """Copy the result with another quality."""
     def _repr_html_(self) -> str:
-        """A table for Jupyter."""
+        """Make a table for Jupyter."""
     def __copy__(self) -> Matches:
-        """The same answer, with arrays of its own."""
+        """Copy the result."""
     def __deepcopy__(self, memo: object) -> Matches:
-        """The same answer, with arrays of its own."""
+        """Copy the result."""
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle support."""
     @classmethod
     def _restored(
         cls, ids: NDArray[np.uint64], distances: NDArray[np.float32], counts: NDArray[np.uint64], quality: str
     ) -> Matches:
-        """What was pickled; a 0-D array of counts is the answer to one query."""
+        """Restore a pickled result. A 0-D array of counts means one 1-D query."""
     def __len__(self) -> int:
         """Number of results for a 1-D query, number of queries for a 2-D one."""
     @overload
@@ -75,74 +76,75 @@ class Matches(Sequence[Any]):
     @overload
     def __getitem__(self, index: slice, /) -> list[Any]: ...
     def __iter__(self) -> Iterator[Any]:
-        """Goes through the elements of the sequence."""
+        """Iterate over the elements of the sequence."""
     def __reversed__(self) -> Iterator[Any]:
-        """Goes through them from the last to the first."""
+        """Iterate over the elements from last to first."""
     def __eq__(self, other: object, /) -> bool:
-        """Whether this is an answer with equal results."""
+        """Whether the other is a result with equal hits."""
     __hash__: None  # type: ignore[assignment]
 
 @type_check_only
 class Stats(TypedDict):
-    """What `Index.stats` returns; sizes in bytes, times in seconds."""
+    """The result of `Index.stats`; sizes in bytes, times in seconds."""
 
     len: int
     """Vectors that can be found."""
     tombstones: int
-    """Slots of removed vectors, still walked through and not yet reused."""
+    """Slots of deleted vectors that walks still pass through, not yet reused."""
     linked: int
-    """Slots in the graph; the rest is scanned."""
+    """Slots in the graph; the others are scanned."""
     storage: Literal["none", "sq4", "sq8", "raw"]
-    """The codec in use: `"none"` before there are enough vectors to train one, `"raw"` when no codec ranks well enough."""
+    """The codec in use: `"none"` until there are enough vectors to train one, `"raw"` if no codec ranks well enough."""
     codec_recall: float | None
-    """Share of the true ten nearest found among the 20 nearest by code on sampled rows, or None without a codec."""
+    """Share of the true ten nearest among the 20 nearest by code, for sampled rows; None without a codec."""
     graph_recall: float | None
-    """Share of the true ten nearest that walks with 200 candidates found for sampled rows, or None without a graph.
+    """Share of the true ten nearest that walks with 200 candidates find, for sampled rows; None without a graph.
 
-    Below 0.95 searches scan the codes instead of walking.
+    Below 0.95, searches scan the codes instead of walking.
     """
     bytes: dict[str, int]
     """Bytes by part: `vectors`, `codes`, `links`, `ids`, `other` and their sum `total`."""
     bytes_per_vector: float
-    """All bytes apart from the full vectors, divided by the slots in use."""
+    """All bytes except the full vectors, divided by the slots in use."""
     levels: int
     """Levels of the graph; 0 without one."""
     mean_degree: float
     """Mean number of neighbours at level 0."""
     simd: Literal["scalar", "avx2", "avx512"]
-    """The instruction set this index runs on."""
+    """The instruction set that this index uses."""
     build_seconds: float
-    """Time spent linking vectors into the graph, summed over all calls."""
+    """Total time spent linking vectors into the graph."""
 
 @final
 class Index:
-    """Nearest-neighbour index in memory.
+    """A nearest-neighbour index in memory.
 
-    Vectors are kept as given; a compact code of each drives the search and the best candidates are compared again in full
-    precision. A small index is scanned, a large one is a graph (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All
-    methods may be called from several threads at once; the GIL is released while they work.
+    A search compares compact codes of the vectors, then compares the best candidates again in full precision. It scans a
+    small index and walks the graph of a large one (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods may be
+    called from several threads at once; they release the GIL while they work.
 
     Parameters
     ----------
     dim : int
         Length of every vector, 1 to 32768.
     metric : {"cosine", "dot", "l2"}
-        What is smallest for the nearest: 1 - cos, the negated inner product, or the squared Euclidean distance.
+        The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
     dtype : {"f32", "f16"}
-        How vectors are kept: 4 bytes a value as given, or 2 bytes rounded to half precision.
+        How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
     storage : {"auto", "sq4", "sq8", "raw"}
-        Codes that the search runs on: 4 or 8 bits a value, or none. "auto" takes the smallest that ranks this data well.
+        Codes that searches compare: 4 or 8 bits per value, or none. "auto" uses the smallest that ranks the data well.
     m : int
-        Neighbours kept for each vector in the upper levels, 2 to 512; twice as many at level 0.
+        Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
     ef_construction : int
-        Candidates kept while a vector is linked, 1 to 65536.
+        Candidates kept while linking a vector, 1 to 65536.
     seed : int
-        Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build equal graphs, whatever `threads`.
+        Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build the same graph, whatever
+        `threads` is.
 
     Raises
     ------
     InvalidInputError
-        A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an instruction set this machine lacks.
+        A parameter has the wrong type or is out of range, or TIERCEL_SIMD names an instruction set that this machine lacks.
 
     Examples
     --------
@@ -170,28 +172,28 @@ class Index:
         """Length of every vector."""
     @property
     def metric(self) -> _Metric:
-        """The metric given at construction."""
+        """The metric passed to the constructor."""
     @property
     def dtype(self) -> _Dtype:
-        """How vectors are kept."""
+        """How vectors are stored."""
     @property
     def storage(self) -> _Storage:
-        """The storage given at construction; `stats()["storage"]` tells what is in use."""
+        """The storage passed to the constructor; `stats()["storage"]` is the one in use."""
     @property
     def m(self) -> int:
-        """Neighbours kept for each vector in the upper levels."""
+        """Neighbours of each vector on the upper levels."""
     @property
     def ef_construction(self) -> int:
-        """Candidates kept while a vector is linked."""
+        """Candidates kept while linking a vector."""
     @property
     def seed(self) -> int:
         """Seed of the levels and the rotation."""
     @property
     def version(self) -> int:
-        """A number that grows with every change: while it stays, the index holds the same vectors."""
+        """A number that grows with every change: while it stays the same, so do the vectors in the index."""
     @property
     def ids(self) -> NDArray[np.uint64]:
-        """Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy."""
+        """A copy of the ids of all vectors, in the order they were added; dtype uint64, shape `(len(index),)`."""
     def add(
         self,
         vectors: ArrayLike,
@@ -200,19 +202,19 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> NDArray[np.uint64]:
-        """Add vectors; all of them or, if anything is wrong or the call is interrupted, none.
+        """Add vectors: all of them or, if an argument is invalid or the call is interrupted, none.
 
         Parameters
         ----------
         vectors : array of shape (n, dim) or (dim,)
-            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (including bfloat16 and the like), layout and byte order; converted to float32. Masked values are refused.
         ids : array of n integers, optional
-            Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
-            given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
+            Ids, 0 to 2**64 - 2, not yet in the index. By default, the index counts on from its largest id so far.
+            It never counts an id twice, even after `clear` or an interrupted call.
         threads : int, optional
             Threads to work on; by default all cores that this process may use.
         progress : callable, optional
-            Called as `progress(done, total)` in vectors linked, from the calling thread, a few times a second and at the end.
+            Called as `progress(done, total)`, in linked vectors, on the calling thread, a few times a second and at the end.
 
         Returns
         -------
@@ -223,11 +225,12 @@ class Index:
         ------
         InvalidInputError
             NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
-            cosine, an array that is not numeric or not 1-D or 2-D, an id given twice or out of range, a bad `threads`.
+            cosine, an array that is not numeric or not 1-D or 2-D, an id that is out of range or occurs twice, or invalid
+            `threads`.
         ConflictError
             An id is already in the index; `upsert` replaces its vector.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         """
     def upsert(
         self,
@@ -237,10 +240,10 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> int:
-        """Put vectors in under ids, in the place of the vectors that these ids have; all or none, also when the call is interrupted.
+        """Add vectors under their ids, and replace the vectors of ids in the index: all or none, even if interrupted.
 
-        A search finds the old vector of an id or the new one, never both or neither. A replaced vector leaves a tombstone, and
-        its id moves to the end of `ids`.
+        A search finds either the old vector of an id or the new one. A replaced vector leaves a tombstone, and its id moves to
+        the end of `ids`.
 
         Parameters
         ----------
@@ -249,12 +252,12 @@ class Index:
         vectors : array of shape (n, dim) or (dim,)
             As in `add`.
         threads, progress
-            As in `add`. An exception of the last call of `progress` comes when the vectors are in.
+            As in `add`. If the last call of `progress` raises, the vectors have been written.
 
         Returns
         -------
         int
-            The number of vectors written, which is that of different ids.
+            The number of vectors written, one for each distinct id.
 
         Raises
         ------
@@ -276,16 +279,16 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (including bfloat16 and the like), layout and byte order; converted to float32. Masked values are refused.
         k : int
-            Results a query, at least 1; more than the index holds gives as many as it holds.
+            Results per query, at least 1; limited to the number of vectors in the index.
         ef_search : int, optional
-            Candidates kept during the walk, at least 1; raised to k when smaller. Give this or `recall`, not both.
+            Candidates kept during the walk, at least 1; raised to k if smaller. Pass this or `recall`, not both.
         recall : float, optional
-            Wanted recall@k, above 0 and at most 1; 0.95 when neither is given. 1 is exact search. Below 1 a fixed table
+            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 means exact search. Below 1, a fixed table
             chooses `ef_search`; it was measured on text embeddings and is not yet calibrated on the vectors of this index.
         filter : array of bool or of integers, optional
-            Either a mask of shape `(len(index),)` aligned with `index.ids`, or the allowed ids (unknown ones are ignored).
+            A mask of shape `(len(index),)`, aligned with `index.ids`, or the allowed ids; unknown ones are ignored.
         threads : int, optional
             Threads to work on; by default all cores that this process may use. One query always runs on the calling thread.
 
@@ -293,9 +296,9 @@ class Index:
         ------
         InvalidInputError
             NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong length, or another argument
-            of the wrong type or out of range.
+            that has the wrong type or is out of range.
         DimensionMismatchError
-            Queries of another length than `dim`.
+            Queries whose length is not `dim`.
 
         Examples
         --------
@@ -315,11 +318,12 @@ class Index:
         limit: int,
         filter: ArrayLike | None = None,
     ) -> tuple[Matches, int] | None:
-        """What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
-        that they are of; None when that may be more than `limit`.
+        """For `SemanticCache`: search exactly among `candidates` and all vectors added since a version.
+
+        Return the k nearest and the version searched; None if more than `limit` vectors may have been added.
         """
     def _norms(self) -> tuple[float, float]:
-        """What `SemanticCache` calls: the smallest and the largest norm of all vectors; infinity and 0 under l2."""
+        """For `SemanticCache`: return the smallest and the largest norm of all vectors; infinity and 0 under l2."""
     def range_search(
         self, queries: ArrayLike, radius: float, *, filter: ArrayLike | None = None, threads: int | None = None
     ) -> RangeMatches:
@@ -328,21 +332,21 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (including bfloat16 and the like), layout and byte order; converted to float32. Masked values are refused.
         radius : float
-            Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
+            Largest distance, in the unit of `Matches.distances` (squared for `l2`); vectors at this distance are included.
         filter, threads
             As in `search`.
 
         Raises
         ------
         InvalidInputError
-            As in `search`; or `radius` is NaN.
+            As in `search`, or `radius` is NaN.
         DimensionMismatchError
-            Queries of another length than `dim`.
+            Queries whose length is not `dim`.
         """
     def delete(self, ids: ArrayLike) -> int:
-        """Delete vectors by id; returns how many there were. Unknown ids change nothing.
+        """Delete vectors by id; return how many were in the index. Unknown ids are ignored.
 
         Parameters
         ----------
@@ -354,14 +358,14 @@ class Index:
             `ids` are not integers from 0 to 2**64 - 1.
         """
     def clear(self) -> int:
-        """Delete all vectors and free their memory; returns how many there were. Counted ids continue where they were."""
+        """Delete all vectors and free their memory; return how many there were. The counting of ids goes on."""
     @overload
     def get(self, ids: SupportsIndex) -> NDArray[np.float32] | None: ...
     @overload
     def get(self, ids: ArrayLike) -> list[NDArray[np.float32] | None]:
         """Get a vector by its id, or a list of vectors by many ids, in their order; None for an id that is not in the index.
 
-        Vectors are as they were added, rounded to half precision with dtype "f16".
+        Vectors are returned as they were added; with dtype "f16", rounded to half precision.
 
         Parameters
         ----------
@@ -370,7 +374,7 @@ class Index:
         Returns
         -------
         array of float32, shape (dim,), or None; for an array of ids a list of n of them
-            `numpy.array(index.get(ids))` has the shape (n, dim) where every id is in the index.
+            `numpy.array(index.get(ids))` has the shape (n, dim) if every id is in the index.
 
         Raises
         ------
@@ -391,17 +395,17 @@ class Index:
             A mask of the wrong length, or a filter of the wrong type.
         """
     def optimize(self, *, threads: int | None = None, progress: _Progress | None = None) -> None:
-        """Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
+        """Finish all pending work and arrange the index for speed: link every vector, make all reachable, drop spare memory.
 
-        Searches go on meanwhile. Worth a call after the last `add` of a load. `threads` and `progress` as in `add`.
+        Call it after loading the index. Searches continue meanwhile. `threads` and `progress` are as in `add`.
         """
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the index to a file; the old content stays until the new one is safely on disk.
+        """Write the index to a file. The old content stays until the new one is safely on disk.
 
         Raises
         ------
         StorageFailedError
-            The file cannot be written; `DiskFullError` when the disk is full.
+            The file cannot be written; `DiskFullError` if the disk is full.
         """
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Index:
@@ -410,25 +414,25 @@ class Index:
         Raises
         ------
         MissingFileError
-            There is no such file.
+            The file does not exist.
         StorageFailedError
             The file cannot be read.
         CorruptionError
-            The file is damaged, cut short, of a newer format or not a tiercel index.
+            The file is damaged, truncated, in a newer format or not a tiercel index.
         """
     def to_bytes(self) -> bytes:
-        """The content of the file that `save` would write."""
+        """Return the bytes that `save` would write."""
     @classmethod
     def from_bytes(cls, data: bytes) -> Index:
-        """Make an index from `to_bytes`. Raises `CorruptionError` as `load` does."""
+        """Create an index from the result of `to_bytes`. Raises `CorruptionError` as `load` does."""
     def stats(self) -> Stats:
-        """Sizes, degrees, levels, instruction set and build time."""
+        """Return sizes, degrees, levels, the instruction set and the build time."""
     def __len__(self) -> int:
         """Number of vectors that can be found."""
     def __contains__(self, id: object, /) -> bool:
         """Whether an id is in the index; False for anything that is not an integer."""
     def __iter__(self) -> Iterator[int]:
-        """The ids, in the order they were added, as of now."""
+        """Iterate over the current ids, in the order they were added."""
     def __copy__(self) -> Index:
         """An independent copy."""
     def __deepcopy__(self, memo: object) -> Index:
