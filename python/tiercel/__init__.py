@@ -31,7 +31,7 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
-    # Written `x as x`, and not in __all__, because a star import must not bring in modules with these names.
+    # Written `x as x`, not in __all__: a star import must not bring in modules with these names.
     from tiercel import cache as cache
     from tiercel import datasets, embed, rerank
     from tiercel import filters as filters

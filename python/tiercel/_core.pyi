@@ -54,10 +54,11 @@ __version__: str
 class Finally:
     """A context manager that calls a function when its block ends, whatever signals arrive.
 
-    Python runs signal handlers between the steps of a program. So a Ctrl-C can interrupt a `finally` before its first
-    statement, or inside the functions that it calls. This object is compiled: no handler runs between the block and the
-    call. An interrupted call is repeated until it completes, at most 16 times in all; then the interruption is raised. So
-    the function must be safe to repeat wherever it was interrupted, and must raise nothing itself.
+    Python runs signal handlers between the steps of a program. So a Ctrl-C can interrupt a
+    `finally` before its first statement, or inside the functions that it calls. This object is
+    compiled: no handler runs between the block and the call. An interrupted call is repeated until
+    it completes, at most 16 times in all; then the interruption is raised. So the function must be
+    safe to repeat wherever it was interrupted, and must raise nothing itself.
     """
 
     def __new__(cls, work: Callable[..., object], /, *arguments: object) -> Self: ...
@@ -70,7 +71,8 @@ def simd_levels() -> dict[str, bool]:
     """Return whether this machine has each instruction set, by name, weakest first."""
 
 def simd_level() -> str:
-    """Return the instruction set that a new index uses: the machine's best, or the one that TIERCEL_SIMD names.
+    """Return the instruction set that a new index uses: the machine's best, or the one that
+    TIERCEL_SIMD names.
 
     Raises `InvalidInputError` if TIERCEL_SIMD names one that is unknown or that the machine lacks.
     """

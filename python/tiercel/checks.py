@@ -1,4 +1,7 @@
-"""Checks of arguments to a collection. An `InvalidInputError` names the argument and the place of the mistake."""
+"""Checks of arguments to a collection.
+
+An `InvalidInputError` names the argument and the place of the mistake.
+"""
 
 import math
 import operator
@@ -25,7 +28,7 @@ SEARCH_INCLUDES: Final = (*INCLUDES, "highlights")
 
 def whole(value: object, name: str, low: int, high: int) -> int:
     """Check an int, of Python or numpy, from `low` to `high`; return it."""
-    # numpy integers have __index__. Arrays have one that may raise, and bool has one, but is a mistake here.
+    # numpy integers have __index__. So has bool, which is a mistake here; that of an array may raise.
     try:
         found = None if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
     except TypeError:
@@ -47,8 +50,8 @@ def number(value: object, name: str, low: float, high: float) -> float:
 def items(values: object) -> list[Any] | None:
     """List the items of an iterable.
 
-    Return `None` for text, for a mapping or a data frame, which would yield its keys, and for a value that cannot be
-    iterated over, such as an array without dimensions.
+    Return `None` for text, for a mapping or a data frame, which would yield its keys, and for a
+    value that cannot be iterated over, such as an array without dimensions.
     """
     # Common types first: the other checks take longer than a small write.
     kind = type(values)
@@ -64,7 +67,7 @@ def items(values: object) -> list[Any] | None:
 
 
 def is_frame(values: object) -> bool:
-    """Whether this is a data frame or a table, which yields its columns. A single column is not one."""
+    """Whether this is a data frame or a table, which yields its columns. A column is not one."""
     return hasattr(type(values), "columns") and hasattr(values, "shape")
 
 
@@ -80,7 +83,7 @@ def frame_cure(values: object, name: str) -> str:
 
 
 def refuse_unordered(values: object, name: str) -> None:
-    """Refuse a set where the order pairs values with each other. The keys of a dict have an order."""
+    """Refuse a set where the order pairs values with each other. Keys of a dict have an order."""
     if isinstance(values, AbstractSet) and not isinstance(values, Reversible | MappingView):
         kind = type(cast("object", values)).__name__
         cure = f"; pass sorted({name})" if name in {"ids", "keys"} else ""
@@ -121,8 +124,8 @@ def unicode_text(value: object, place: str) -> str:
 def record_ids(ids: str | Iterable[str], *beside: object) -> list[str]:
     """Check ids of records, one or many; return a list.
 
-    An id is a string of 1 to 512 bytes. If another argument, in `beside`, has a value for each id, the ids must have an
-    order.
+    An id is a string of 1 to 512 bytes. If an argument in `beside` is not `None`, it has a value
+    for each id, so the ids must have an order.
     """
     if isinstance(ids, str):
         return [record_id(ids, "ids")]
@@ -196,12 +199,12 @@ def gap_name(value: object) -> str | None:
 
 
 def beside(ids: object, value: Any) -> Any:
-    """Wrap the value that comes with a single id in a list, so that there is one value for each id."""
+    """Wrap the value that comes with a single id in a list: one value for each id."""
     return [value] if isinstance(ids, str) and value is not None else value
 
 
 def column_of_vectors(vectors: Any) -> Any:
-    """Convert a data frame's column of vectors to a list, which may contain `None`; return other vectors unchanged."""
+    """Convert a data frame's column of vectors, which may have gaps, to a list; keep others."""
     dtype = getattr(vectors, "dtype", None)
     # Check the kind first: `str` of a numeric dtype is slow.
     is_objects = getattr(dtype, "kind", "") == "O" and str(dtype) == "object"

@@ -7,24 +7,27 @@
 >>> recent.to_dict()
 {'$and': [{'year': {'$gte': 2020}}, {'lang': {'$eq': 'en'}}]}
 
-You can pass Mongo's dictionary form instead of the expression. `{"year": {"gte": 2020}}` is refused because its operator
-lacks the `$`. To compare the field with that dictionary, write `{"year": {"$eq": {"gte": 2020}}}`.
+You can pass Mongo's dictionary form instead of the expression. `{"year": {"gte": 2020}}` is refused
+because its operator lacks the `$`. To compare the field with that dictionary, write
+`{"year": {"$eq": {"gte": 2020}}}`.
 
-Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so `1 == 1.0`; strings compare
-by code point. Integers of more than 64 bits in metadata compare as the nearest float, so a filter cannot find exactly one
-of them. A `date` or `datetime` compares, as a point in time, with strings in metadata that are dates in ISO 8601:
-`2024-05-01`, optionally followed by `T` or a space, a time (`10:20`, `10:20:30`, `10:20:30.5`) and an offset (`Z`, `+02`,
-`+0200`, `+02:00`). A date without a time means midnight, a time without an offset means UTC. `<`, `<=`, `>` and `>=` match
-only values of the same type.
+Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so
+`1 == 1.0`; strings compare by code point. Integers of more than 64 bits in metadata compare as the
+nearest float, so a filter cannot find exactly one of them. A `date` or `datetime` compares, as a
+point in time, with strings in metadata that are dates in ISO 8601: `2024-05-01`, optionally
+followed by `T` or a space, a time (`10:20`, `10:20:30`, `10:20:30.5`) and an offset (`Z`, `+02`,
+`+0200`, `+02:00`). A date without a time means midnight, a time without an offset means UTC. `<`,
+`<=`, `>` and `>=` match only values of the same type.
 
-`!=` and `~` match every record that the condition does not match: `F("lang") != "en"` also finds records without a `lang`.
-Add `& F("lang").exists()` to leave those out.
+`!=` and `~` match every record that the condition does not match: `F("lang") != "en"` also finds
+records without a `lang`. Add `& F("lang").exists()` to leave those out.
 
-In a field whose type in the schema is `date`, strings in the filter are dates, too. Values of numpy, pandas and the
-standard library are converted as in metadata, see `tiercel.plain`.
+In a field whose type in the schema is `date`, strings in the filter are dates, too. Values of
+numpy, pandas and the standard library are converted as in metadata, see `tiercel.plain`.
 
-A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in all; equal conditions
-under one operator count once. `in_` is one condition, with just under 100,000 values at most.
+A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in
+all; equal conditions under one operator count once. `in_` is one condition, for just under
+100,000 values at most.
 """
 
 import copy
@@ -54,7 +57,9 @@ _SIGNLESS: Final = frozenset(name[1:] for name in (*_COMPARISONS, *_METHODS, "$n
 
 @final
 class Filter:
-    """A condition on metadata, created from `F`. Filters are immutable; join them with `&`, `|` and `~`.
+    """A condition on metadata, created from `F`.
+
+    Filters are immutable; join them with `&`, `|` and `~`.
 
     Examples
     --------
@@ -261,13 +266,14 @@ class F:
 def as_json(filter: Filter | Mapping[str, Any]) -> str:
     """Convert a filter to JSON, from an expression or its dictionary form.
 
-    A dictionary may contain any value that metadata may, see `tiercel.plain`. Apart from a missing `$`, errors in its
-    structure are found only when the filter is used.
+    A dictionary may contain any value that metadata may, see `tiercel.plain`. Apart from a missing
+    `$`, errors in its structure are found only when the filter is used.
 
     Raises
     ------
     InvalidInputError
-        A value cannot be converted to JSON, or an operator lacks its `$`; the message names the place.
+        A value cannot be converted to JSON, or an operator lacks its `$`; the message names the
+        place.
 
     Examples
     --------
@@ -285,7 +291,7 @@ def as_json(filter: Filter | Mapping[str, Any]) -> str:
 
 
 def _refuse_signless(form: dict[str, Any], place: str) -> None:
-    """Refuse operators that lack their `$`: as a value to compare with, they would match no record."""
+    """Refuse operators that lack their `$`: taken as a value, they would match no record."""
     for name, inner in form.items():
         at = f"{place}[{name!r}]"
         entries = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
@@ -313,7 +319,8 @@ def _has_sign(name: str) -> bool:
 def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
     """Create a filter if its depth and size are within the limits.
 
-    `size` counts shared parts every time: the JSON repeats them, and may be far longer than the form in memory.
+    `size` counts shared parts every time: the JSON repeats them, and may be far longer than the
+    form in memory.
     """
     if depth > _MAX_DEPTH:
         raise InvalidInputError(f"filter: expected at most {_MAX_DEPTH} levels of nesting")
@@ -327,7 +334,7 @@ def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
 
 
 def _without_brackets(operand: object) -> TypeError:
-    """Create the error for an operand of & | ~ that is not a filter: these bind more tightly than comparisons."""
+    """Create the error for operands of & | ~ that are no filters: these bind before comparisons."""
     return TypeError(
         f"& | ~ join filters, got {operand!r}: write each comparison in parentheses, as in"
         ' (F("year") > 2000) & (F("draft") == True)'
@@ -346,7 +353,7 @@ def _joined(operator: str, one: Filter, other: object) -> Filter:
         form, levels = part._form, part._depth  # pyright: ignore[reportPrivateUsage]
         joined = form.get(operator, [form])
         if len(joined) > 1:
-            # Drop parts that both sides have: joining a filter with itself would double it each time.
+            # Drop what both sides have: joining a filter with itself would double it each time.
             known = {id(part) for part in parts}
             size -= sum(_size_of(part) for part in joined if id(part) in known)
             joined = [part for part in joined if id(part) not in known]
@@ -381,7 +388,10 @@ def _dumped(form: object) -> str:
 
 
 def _operand(value: object, place: str, walk: Plain | None = None) -> Any:
-    """Convert a value to compare with. A dictionary is compared as a whole: none of its keys may look like an operator."""
+    """Convert a value to compare with.
+
+    A dictionary is compared as a whole: none of its keys may look like an operator.
+    """
     plain = (walk or _walk()).of(value, place)
     if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
         raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
@@ -401,7 +411,10 @@ def _kind(value: object) -> str:
 
 
 def _shown(form: dict[str, Any]) -> str:
-    """Return the expression that makes this form. Each object in the form of a `Filter` has one entry."""
+    """Return the expression that makes this form.
+
+    Each object in the form of a `Filter` has one entry.
+    """
     ((name, inner),) = form.items()
     if name == "$not":
         return f"~{_in_parentheses(inner)}"

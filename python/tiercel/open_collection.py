@@ -43,15 +43,18 @@ class OpenCollection(Handle):
         return self._mode
 
     def close(self) -> None:
-        """Finish background work, make every write durable and release the directory. Closing twice is fine.
+        """Finish background work, make every write durable and release the directory.
+
+        Closing twice is fine.
 
         Raises
         ------
         DiskFullError, ReadOnlyFileSystemError
-            The checkpoint could not be written. The collection is closed and every acknowledged write is on disk, but the next opening
-            takes longer.
+            The checkpoint could not be written. The collection is closed and every acknowledged
+            write is on disk, but the next opening takes longer.
         StorageFailedError
-            The disk failed. The collection is closed. With a `durability` other than "always", acknowledged writes may be lost.
+            The disk failed. The collection is closed. With a `durability` other than "always",
+            acknowledged writes may be lost.
         """
         try:
             with telling_where(self._path):

@@ -10,8 +10,9 @@
 | a number or bool of numpy, including bfloat16 and the like | the number or bool |
 | an array, a `pandas.Series` | a list |
 
-The time zone of a `datetime` must be whole seconds from UTC. Missing values (NaN, NaT, `pandas.NA`, masked elements of an
-array) and infinities are errors: pass `None` for a missing value. Any other type is an error, too.
+The time zone of a `datetime` must be whole seconds from UTC. Missing values (NaN, NaT, `pandas.NA`,
+masked elements of an array) and infinities are errors: pass `None` for a missing value. Any other
+type is an error, too.
 """
 
 import json
@@ -94,7 +95,10 @@ def _converted(value: object, place: str) -> Any:
 
 
 def _is_plain(value: object, place: str) -> bool:
-    """Whether the JSON encoder takes a value as it is. NaN and lone surrogates are left for the encoder to find."""
+    """Whether the JSON encoder takes a value as it is.
+
+    NaN and lone surrogates are left for the encoder to find.
+    """
     level = [value]
     for _ in range(MAX_DEPTH):
         inner: list[object] = []
@@ -135,8 +139,8 @@ class Plain:
     too_many
         The message if there are more.
     for_filter
-        Convert for a filter: a date becomes `{"$date": "2024-05-01"}` instead of its string, and integers must be from
-        -2**63 to 2**64 - 1, because larger ones are not compared exactly.
+        Convert for a filter: a date becomes `{"$date": "2024-05-01"}` instead of its string, and
+        integers must be from -2**63 to 2**64 - 1, because larger ones are not compared exactly.
     """
 
     def __init__(self, *, deepest: int, most: int, too_many: str, for_filter: bool = False) -> None:
@@ -268,7 +272,10 @@ def _moment(value: "np.datetime64[Any]", place: str) -> str:
 
 
 def _array(value: Any, place: str) -> NDArray[Any]:
-    """Convert a value to an array. A masked array keeps its mask, so that masked elements are refused."""
+    """Convert a value to an array.
+
+    A masked array keeps its mask, so that masked elements are refused.
+    """
     if isinstance(value, np.ma.MaskedArray):
         return cast("NDArray[Any]", value)
     try:

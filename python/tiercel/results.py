@@ -28,7 +28,7 @@ Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 
 @runtime_checkable
 class SearchHit(Protocol):
-    """One hit of a search: a `Neighbour` from an index, or a `Match` from a collection, which has more fields."""
+    """One hit: a `Neighbour` from an index, or a `Match`, with more fields, from a collection."""
 
     @property
     def id(self) -> Any:
@@ -47,10 +47,13 @@ class SearchHit(Protocol):
 
 @runtime_checkable
 class SearchResult(Protocol):
-    """The result of a search: `Matches` from an index for one query, `Found` from a collection. Both are sequences, best first.
+    """The result of a search: `Matches` from an index for one query, `Found` from a collection.
 
-    `Matches` for a batch of queries is a sequence of the results of its queries, and `Collection.search_many` returns a list of them.
-    `Found` has `scores`, too: an index ranks by distance alone.
+    Both are sequences, best first.
+
+    `Matches` for a batch of queries is a sequence of the results of its queries, and
+    `Collection.search_many` returns a list of them. `Found` has `scores`, too: an index ranks by
+    distance alone.
     """
 
     @property
@@ -73,7 +76,7 @@ class SearchResult(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert the whole result to what `json.dumps` accepts: the quality, and the hits under "matches"."""
+        """Convert to a dict for `json.dumps`: the quality, and the hits under "matches"."""
         ...
 
     def __len__(self) -> int: ...

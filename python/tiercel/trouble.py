@@ -15,8 +15,8 @@ _LOGGER: Final = logging.getLogger("tiercel")
 def tell(path: str, events: list[tuple[bool, str]], failures: list[str], warns: bool) -> None:
     """Log what happened to the collection in a directory.
 
-    Each event comes with whether it needs attention. If `warns`, the last failure is also a warning at the caller of the
-    calling method.
+    Each event comes with whether it needs attention. If `warns`, the last failure is also a warning
+    at the caller of the calling method.
     """
     for is_warning, event in events:
         _LOGGER.log(logging.WARNING if is_warning else logging.INFO, "collection %s: %s", path, event)

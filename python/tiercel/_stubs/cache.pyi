@@ -43,12 +43,16 @@ class TierCore:
     def put_evicting(self, key: _Key, value: Buffer) -> tuple[bool, list[tuple[_Key, _Content]]]:
         """Store a value. Return whether that succeeded, and the entries that were evicted.
 
-        A replaced value is not among them, but the new one is if the tier evicts it at once. A refused value evicts nothing.
+        A replaced value is not among them, but the new one is if the tier evicts it at once. A
+        refused value evicts nothing.
         """
     def delete(self, key: _Key) -> bool:
         """Delete a key. Return whether it was present."""
     def clear(self) -> None:
-        """Remove everything and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False."""
+        """Remove everything and release the memory.
+
+        If the disk refuses, `stats()` counts it and `flush` returns False.
+        """
     @property
     def bytes(self) -> int:
         """Bytes that count against the size of the tier."""
@@ -64,12 +68,17 @@ class PersistentTierCore(TierCore):
     """The additional interface of tiers that outlive the process."""
 
     def flush(self) -> bool:
-        """Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
+        """Write the buffer and sync the files.
 
-        Return False if the disk refuses, or has refused since the last flush; then the tier was emptied.
+        If this returns True, all earlier puts and deletions survive a power cut.
+
+        Return False if the disk refuses, or has refused since the last flush: the tier is then
+        empty.
         """
     def write(self) -> bool:
-        """Write the buffer to the files without a sync, so that it survives the process, but not a power cut. Return False if the disk refuses."""
+        """Write the buffer to the files without a sync, so that it survives the process, but not a
+        power cut. Return False if the disk refuses.
+        """
     def close(self) -> None:
         """Write the buffer and close the files. Closing twice is harmless."""
     @property
@@ -85,7 +94,10 @@ class StoreCore(PersistentTierCore):
 
 @final
 class TierLook:
-    """A look at the directory of a `Store` or `Files` that changes nothing. While it lives, nobody can open the directory for writing."""
+    """A look at the directory of a `Store` or `Files` that changes nothing.
+
+    While it lives, nobody can open the directory for writing.
+    """
 
     def __new__(cls, path: str | PathLike[str], files: bool) -> Self: ...
     @property
@@ -106,31 +118,39 @@ class FilesCore(PersistentTierCore):
     def __new__(cls, path: str | PathLike[str], bytes: int, level: int | None = 3, *, create: bool = True) -> Self: ...
 
 def pack_envelope(fields: _Envelope, value: Buffer) -> bytes:
-    """Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags."""
+    """Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle,
+    touched, tags.
+    """
 
 def unpack_envelope(data: bytes) -> tuple[_Envelope, int] | None:
-    """Decode an envelope. Return its fields and the offset of the value, or None for other bytes."""
+    """Decode an envelope: return its fields and the offset of the value; None for other bytes."""
 
 @final
 class FastPath:
-    """The fast path of reads from a memory tier: for fresh values of the current epoch, without tags or idle time."""
+    """Fast reads from a memory tier: of fresh values of the current epoch without tags or idle
+    time.
+    """
 
     def __new__(cls, memory: MemoryCore, sketch: Sketch) -> Self: ...
     def get(self, name: _Key, epoch: int, now: int) -> bytes | None:
         """Count the key in the sketch; return its value if the tier has a valid one."""
 
     def latencies(self) -> list[int]:
-        """Return how many reads returned a value, by time: at index n, in less than 2**n nanoseconds and at least half of that."""
+        """Return how many reads returned a value, by time: at index n, in less than 2**n
+        nanoseconds and at least half of that.
+        """
 
 @final
 class Sketch:
-    """Estimates how often keys were added recently, up to 15. An estimate is never too low for the additions since the last halving.
+    """Estimates how often keys were added recently, up to 15.
+
+    An estimate is never too low for the additions since the last halving.
 
     Parameters
     ----------
     width : int
-        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after 10 * width additions, and again
-        after every 5 * width more.
+        Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after
+        10 * width additions, and again after every 5 * width more.
 
     Raises
     ------
@@ -154,11 +174,13 @@ class Sketch:
 def seal(key: _Key, value: Buffer, level: int | None = None) -> bytes:
     """Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 
-    Raises `InvalidInputError` if the key or the value has the wrong type, or the level is neither None nor from 1 to 22.
+    Raises `InvalidInputError` if the key or the value has the wrong type, or the level is neither
+    None nor from 1 to 22.
     """
 
 def unseal(key: _Key, frame: Buffer, most: int) -> bytes | None:
-    """Return the value in a sealed frame; None if the frame is damaged or of another key, or the value exceeds `most` bytes.
+    """Return the value in a sealed frame; None if the frame is damaged or of another key, or the
+    value exceeds `most` bytes.
 
     Raises `InvalidInputError` if an argument has the wrong type or `most` is out of range.
     """

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 @final
 class HashingEmbedder:
-    """An embedder without a model: it hashes the words of a text, and parts of them, into a unit vector.
+    """An embedder without a model: it hashes the words of a text, and parts of them, into a unit
+    vector.
 
-    It is lexical: texts are near if they share words or parts of words, whatever they mean. It needs no download and returns
-    the same vectors on every machine and in every version. All texts without words have the same vector.
+    It is lexical: texts are near if they share words or parts of words, whatever they mean. It
+    needs no download and returns the same vectors on every machine and in every version. All texts
+    without words have the same vector.
 
     Parameters
     ----------

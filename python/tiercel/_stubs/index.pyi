@@ -17,13 +17,14 @@ _Progress: TypeAlias = Callable[[int, int], object]
 
 @final
 class Matches(Sequence[Any]):
-    """The result of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of one `Matches` per query for a
-    2-D one.
+    """The result of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of
+    one `Matches` per query for a 2-D one.
 
-    For a 1-D query, `ids` and `distances` have the shape `(k,)` and `counts` has `()`; for a 2-D query of shape `(n, dim)`,
-    they have `(n, k)` and `(n,)`. `k` is at most the number of vectors in the index. If a filter allows fewer than `k`
-    results, the rest of a row is padding: 2**64 - 1 in `ids`, infinity in `distances`. The sequence has no padding.
-    Results are equal if their hits are; quality does not count.
+    For a 1-D query, `ids` and `distances` have the shape `(k,)` and `counts` has `()`; for a 2-D
+    query of shape `(n, dim)`, they have `(n, k)` and `(n,)`. `k` is at most the number of vectors
+    in the index. If a filter allows fewer than `k` results, the rest of a row is padding: 2**64 - 1
+    in `ids`, infinity in `distances`. The sequence has no padding. Results with equal hits are
+    equal; quality does not count.
     """
 
     @property
@@ -33,27 +34,27 @@ class Matches(Sequence[Any]):
     def distances(self) -> NDArray[np.float32]:
         """Distances, smallest first; dtype float32, same shape as `ids`.
 
-        They are 1 - cos for `cosine`, the negated inner product for `dot`, and the squared Euclidean distance for `l2`,
-        computed from the stored vectors in full precision, never from codes.
+        1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
+        for `l2`; computed from the stored vectors in full precision, never from codes.
         """
     @property
     def counts(self) -> NDArray[np.uint64]:
         """Number of results in each row, without padding; dtype uint64, shape `()` or `(n,)`."""
     @property
     def quality(self) -> Quality:
-        """`"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that it would, else
-        `"approximate"`.
+        """`"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that
+        it would, else `"approximate"`.
         """
     def to_list(self) -> list[Any]:
-        """Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D query, a list per query. An
-        infinite distance becomes None.
+        """Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D
+        query, a list per query. An infinite distance becomes None.
         """
     def to_dict(self) -> dict[str, Any]:
         """Convert to a dict with the quality, and `to_list()` under "matches"."""
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Return the index of the first equal element from `start` until `stop`; raise `ValueError` if there is none."""
+        """Return the first index of an element from `start` until `stop`, or raise `ValueError`."""
     def count(self, value: Any) -> int:
-        """Count the equal elements."""
+        """Count the elements equal to a value."""
     def _with_quality(self, quality: Quality) -> Matches:
         """Copy the result with another quality."""
     def _repr_html_(self) -> str:
@@ -94,11 +95,12 @@ class Stats(TypedDict):
     linked: int
     """Slots in the graph; the others are scanned."""
     storage: Literal["none", "sq4", "sq8", "raw"]
-    """The codec in use: `"none"` until there are enough vectors to train one, `"raw"` if no codec ranks well enough."""
+    """The codec in use: `"none"` until one can be trained, `"raw"` if none ranks well enough."""
     codec_recall: float | None
-    """Share of the true ten nearest among the 20 nearest by code, for sampled rows; None without a codec."""
+    """Share of the true 10 nearest among the 20 nearest by code, sampled; None without a codec."""
     graph_recall: float | None
-    """Share of the true ten nearest that walks with 200 candidates find, for sampled rows; None without a graph.
+    """Share of the true ten nearest that walks with 200 candidates find, for sampled rows; None
+    without a graph.
 
     Below 0.95, searches scan the codes instead of walking.
     """
@@ -119,9 +121,10 @@ class Stats(TypedDict):
 class Index:
     """A nearest-neighbour index in memory.
 
-    A search compares compact codes of the vectors, then compares the best candidates again in full precision. It scans a
-    small index and walks the graph of a large one (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods may be
-    called from several threads at once; they release the GIL while they work.
+    The index keeps the full vectors. A search compares their compact codes, then compares the best
+    candidates again in full precision. It scans a small index and walks the graph of a large one
+    (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods may be called from several
+    threads at once; they release the GIL while they work.
 
     Parameters
     ----------
@@ -132,19 +135,21 @@ class Index:
     dtype : {"f32", "f16"}
         How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
     storage : {"auto", "sq4", "sq8", "raw"}
-        Codes that searches compare: 4 or 8 bits per value, or none. "auto" uses the smallest that ranks the data well.
+        Codes that searches compare: 4 or 8 bits per value, or none. "auto" uses the smallest that
+        ranks the data well.
     m : int
         Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
     ef_construction : int
         Candidates kept while linking a vector, 1 to 65536.
     seed : int
-        Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build the same graph, whatever
-        `threads` is.
+        Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
+        the same graph, whatever `threads` is.
 
     Raises
     ------
     InvalidInputError
-        A parameter has the wrong type or is out of range, or TIERCEL_SIMD names an instruction set that this machine lacks.
+        A parameter has the wrong type or is out of range, or TIERCEL_SIMD names an instruction set
+        that this machine lacks.
 
     Examples
     --------
@@ -190,10 +195,10 @@ class Index:
         """Seed of the levels and the rotation."""
     @property
     def version(self) -> int:
-        """A number that grows with every change: while it stays the same, so do the vectors in the index."""
+        """A number that grows with every change to the vectors in the index."""
     @property
     def ids(self) -> NDArray[np.uint64]:
-        """A copy of the ids of all vectors, in the order they were added; dtype uint64, shape `(len(index),)`."""
+        """A copy of all ids, in the order they were added; dtype uint64, shape `(len(index),)`."""
     def add(
         self,
         vectors: ArrayLike,
@@ -207,14 +212,17 @@ class Index:
         Parameters
         ----------
         vectors : array of shape (n, dim) or (dim,)
-            Any real dtype (including bfloat16 and the like), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (including bfloat16 and the like), layout and byte order; converted to
+            float32. Masked values are refused.
         ids : array of n integers, optional
-            Ids, 0 to 2**64 - 2, not yet in the index. By default, the index counts on from its largest id so far.
-            It never counts an id twice, even after `clear` or an interrupted call.
+            Ids, 0 to 2**64 - 2, not yet in the index. By default, the index counts on from its
+            largest id so far. It never counts an id twice, even after `clear` or an interrupted
+            call.
         threads : int, optional
             Threads to work on; by default all cores that this process may use.
         progress : callable, optional
-            Called as `progress(done, total)`, in linked vectors, on the calling thread, a few times a second and at the end.
+            Called as `progress(done, total)`, in linked vectors, on the calling thread, a few times
+            a second and at the end.
 
         Returns
         -------
@@ -224,9 +232,9 @@ class Index:
         Raises
         ------
         InvalidInputError
-            NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
-            cosine, an array that is not numeric or not 1-D or 2-D, an id that is out of range or occurs twice, or invalid
-            `threads`.
+            NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a
+            vector, a zero vector under cosine, an array that is not numeric or not 1-D or 2-D, an
+            id that is out of range or occurs twice, or invalid `threads`.
         ConflictError
             An id is already in the index; `upsert` replaces its vector.
         DimensionMismatchError
@@ -240,10 +248,11 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> int:
-        """Add vectors under their ids, and replace the vectors of ids in the index: all or none, even if interrupted.
+        """Add vectors, replacing those whose ids are in the index: all or none, even if
+        interrupted.
 
-        A search finds either the old vector of an id or the new one. A replaced vector leaves a tombstone, and its id moves to
-        the end of `ids`.
+        A search finds either the old vector of an id or the new one. A replaced vector leaves a
+        tombstone, and its id moves to the end of `ids`.
 
         Parameters
         ----------
@@ -279,24 +288,29 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (including bfloat16 and the like), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (including bfloat16 and the like), layout and byte order; converted to
+            float32. Masked values are refused.
         k : int
             Results per query, at least 1; limited to the number of vectors in the index.
         ef_search : int, optional
-            Candidates kept during the walk, at least 1; raised to k if smaller. Pass this or `recall`, not both.
+            Candidates kept during the walk, at least 1; raised to k if smaller. Pass this or
+            `recall`, not both.
         recall : float, optional
-            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 means exact search. Below 1, a fixed table
-            chooses `ef_search`; it was measured on text embeddings and is not yet calibrated on the vectors of this index.
+            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 means exact search.
+            Below 1, a fixed table chooses `ef_search`; it was measured on text embeddings and is
+            not yet calibrated on the vectors of this index.
         filter : array of bool or of integers, optional
-            A mask of shape `(len(index),)`, aligned with `index.ids`, or the allowed ids; unknown ones are ignored.
+            A mask of shape `(len(index),)`, aligned with `index.ids`, or the allowed ids; unknown
+            ones are ignored.
         threads : int, optional
-            Threads to work on; by default all cores that this process may use. One query always runs on the calling thread.
+            Threads to work on; by default all cores that this process may use. One query always
+            runs on the calling thread.
 
         Raises
         ------
         InvalidInputError
-            NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong length, or another argument
-            that has the wrong type or is out of range.
+            NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong
+            length, or another argument that has the wrong type or is out of range.
         DimensionMismatchError
             Queries whose length is not `dim`.
 
@@ -318,12 +332,13 @@ class Index:
         limit: int,
         filter: ArrayLike | None = None,
     ) -> tuple[Matches, int] | None:
-        """For `SemanticCache`: search exactly among `candidates` and all vectors added since a version.
+        """For `SemanticCache`: search `candidates` and the vectors added since a version, exactly.
 
-        Return the k nearest and the version searched; None if more than `limit` vectors may have been added.
+        Return the k nearest and the version searched; None if more than `limit` may have been
+        added.
         """
     def _norms(self) -> tuple[float, float]:
-        """For `SemanticCache`: return the smallest and the largest norm of all vectors; infinity and 0 under l2."""
+        """For `SemanticCache`: return the smallest and largest norm; infinity and 0 under l2."""
     def range_search(
         self, queries: ArrayLike, radius: float, *, filter: ArrayLike | None = None, threads: int | None = None
     ) -> RangeMatches:
@@ -332,9 +347,11 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (including bfloat16 and the like), layout and byte order; converted to float32. Masked values are refused.
+            Any real dtype (including bfloat16 and the like), layout and byte order; converted to
+            float32. Masked values are refused.
         radius : float
-            Largest distance, in the unit of `Matches.distances` (squared for `l2`); vectors at this distance are included.
+            Largest distance, in the unit of `Matches.distances` (squared for `l2`); vectors at this
+            distance are included.
         filter, threads
             As in `search`.
 
@@ -358,12 +375,16 @@ class Index:
             `ids` are not integers from 0 to 2**64 - 1.
         """
     def clear(self) -> int:
-        """Delete all vectors and free their memory; return how many there were. The counting of ids goes on."""
+        """Delete all vectors and free their memory; return how many there were.
+
+        The next counted id still follows the largest id so far.
+        """
     @overload
     def get(self, ids: SupportsIndex) -> NDArray[np.float32] | None: ...
     @overload
     def get(self, ids: ArrayLike) -> list[NDArray[np.float32] | None]:
-        """Get a vector by its id, or a list of vectors by many ids, in their order; None for an id that is not in the index.
+        """Get a vector by its id, or a list of vectors by many ids, in their order; None for an id
+        that is not in the index.
 
         Vectors are returned as they were added; with dtype "f16", rounded to half precision.
 
@@ -395,9 +416,11 @@ class Index:
             A mask of the wrong length, or a filter of the wrong type.
         """
     def optimize(self, *, threads: int | None = None, progress: _Progress | None = None) -> None:
-        """Finish all pending work and arrange the index for speed: link every vector, make all reachable, drop spare memory.
+        """Finish all pending work and arrange the index for speed: link every vector, make all
+        reachable, drop spare memory.
 
-        Call it after loading the index. Searches continue meanwhile. `threads` and `progress` are as in `add`.
+        Call it after loading the index. Searches continue meanwhile. `threads` and `progress` are
+        as in `add`.
         """
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file. The old content stays until the new one is safely on disk.
@@ -424,7 +447,7 @@ class Index:
         """Return the bytes that `save` would write."""
     @classmethod
     def from_bytes(cls, data: bytes) -> Index:
-        """Create an index from the result of `to_bytes`. Raises `CorruptionError` as `load` does."""
+        """Create an index from `to_bytes`. Raises `CorruptionError` as `load` does."""
     def stats(self) -> Stats:
         """Return sizes, degrees, levels, the instruction set and the build time."""
     def __len__(self) -> int:
