@@ -7,12 +7,13 @@ use pyo3::types::{PyTuple, PyType};
 /// Interruptions of one clean-up that it outlasts. Each is a signal, so more than a few in the same microseconds means that the function itself fails.
 const TRIES: u32 = 16;
 
-/// A context manager that calls a function when its block ends, and lets nothing keep that from happening.
+/// A context manager that calls a function when its block ends, whatever signals arrive.
 ///
-/// Python runs the handlers of signals between the calls of a program, so a Ctrl-C can come in after a `try` was left and before its `finally` has done
-/// anything, and within what that calls. This object is not written in Python: between the beginning of the block and the call there is no
-/// such place. A call that is interrupted is made again, to its end; then the interruption goes on. So the function must be one that can be called
-/// again wherever it was left, and raises nothing of its own.
+/// Python runs signal handlers between the steps of a program. So a Ctrl-C can interrupt a
+/// `finally` before its first statement, or inside the functions that it calls. This object is
+/// compiled: no handler runs between the block and the call. An interrupted call is repeated until
+/// it completes, at most 16 times in all; then the interruption is raised. So the function must be
+/// safe to repeat wherever it was interrupted, and must raise nothing itself.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct Finally {
     work: Py<PyAny>,

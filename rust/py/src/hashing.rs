@@ -15,17 +15,19 @@ const MAX_DIM: u64 = 32768;
 /// Texts embedded between looks at signals.
 const BATCH: usize = 256;
 
-/// Embedder without a model: unit vectors of the words of a text and of their parts, hashed. It is lexical: texts are near if
-/// they share words or parts of words, whatever they mean.
+/// An embedder without a model: it hashes the words of a text, and parts of them, into a unit
+/// vector.
 ///
-/// It needs no download and gives the same vectors on every machine and in every version. Texts without words share one vector.
+/// It is lexical: texts are near if they share words or parts of words, whatever they mean. It
+/// needs no download and returns the same vectors on every machine and in every version. All texts
+/// without words have the same vector.
 ///
 /// Parameters
 /// ----------
 /// dim : int
-///     Length of every vector, 1 to 32768. The longer, the fewer words share a place.
+///     Length of every vector, 1 to 32768. In longer vectors, fewer words collide.
 /// seed : int
-///     Chooses the places, 0 to 2**64 - 1.
+///     Seed of the hash, 0 to 2**64 - 1.
 ///
 /// Raises
 /// ------
@@ -62,18 +64,18 @@ impl HashingEmbedder {
         self.core.dim()
     }
 
-    /// Names what makes the vectors; equal for equal `dim` and `seed`.
+    /// Identifies the embedder; equal for equal `dim` and `seed`.
     #[getter]
     fn fingerprint(&self) -> String {
         format!("tiercel-hashing-1/dim={}/seed={}", self.core.dim(), self.seed)
     }
 
-    /// Vectors of texts; dtype float32, shape `(len(texts), dim)`.
+    /// Embed texts to be found; returns dtype float32, shape `(len(texts), dim)`.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     `texts` is not a sequence of strings that UTF-8 can hold.
+    ///     `texts` is not a sequence of strings that UTF-8 can encode.
     fn embed_documents<'py>(&self, py: Python<'py>, texts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let texts = Apart::new(strings(texts)?);
         let mut values = Vec::new();
@@ -84,12 +86,12 @@ impl HashingEmbedder {
         PyArray1::from_vec(py, values).reshape([texts.len(), self.core.dim()])
     }
 
-    /// The vector of a text; dtype float32, shape `(dim,)`.
+    /// Embed a text to search for; returns dtype float32, shape `(dim,)`.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     `text` is not a string that UTF-8 can hold.
+    ///     `text` is not a string that UTF-8 can encode.
     fn embed_query<'py>(&self, py: Python<'py>, text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArray1<f32>>> {
         let text = string(text, "text")?;
         let vector = detached(py, || self.core.embed(&text))?;

@@ -49,7 +49,7 @@ mod _core {
         module.add("build_profile", if cfg!(debug_assertions) { "debug" } else { "release" })
     }
 
-    /// Instruction sets by name, weakest first, and whether this machine has each.
+    /// Return whether this machine has each instruction set, by name, weakest first.
     #[pyfunction]
     fn simd_levels(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let levels = PyDict::new(py);
@@ -59,9 +59,10 @@ mod _core {
         Ok(levels)
     }
 
-    /// The instruction set a new index would use: the best of the machine, or the one that TIERCEL_SIMD names.
+    /// Return the instruction set that a new index uses: the machine's best, or the one that
+    /// TIERCEL_SIMD names.
     ///
-    /// Raises `InvalidInputError` when TIERCEL_SIMD names an unknown one or one that the machine lacks.
+    /// Raises `InvalidInputError` if TIERCEL_SIMD names one that is unknown or that the machine lacks.
     #[pyfunction]
     fn simd_level(py: Python<'_>) -> PyResult<&'static str> {
         Level::active().map(Level::name).map_err(|error| crate::errors::invalid(py, error.to_string()))

@@ -21,7 +21,8 @@ const BUCKETS: usize = 40;
 
 type Fields<Tag> = (f32, u64, u64, u64, u64, u64, u64, u64, Vec<Tag>);
 
-/// Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle, touched, tags.
+/// Encode an envelope with its value: cost, epoch, turn, written, fresh until, grace, idle,
+/// touched, tags.
 #[pyfunction]
 pub(crate) fn pack_envelope<'py>(
     py: Python<'py>,
@@ -45,7 +46,7 @@ pub(crate) fn pack_envelope<'py>(
     }
 }
 
-/// Decode an envelope. Return its fields and the offset of the value, or None for other bytes.
+/// Decode an envelope: return its fields and the offset of the value; None for other bytes.
 #[pyfunction]
 pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Fields<&'a str>, usize)> {
     let data = data.as_bytes();
@@ -55,7 +56,8 @@ pub(crate) fn unpack_envelope<'a>(data: &'a Bound<'_, PyBytes>) -> Option<(Field
     Some((fields, data.len() - opened.value.len()))
 }
 
-/// The fast path of reads from a memory tier, for fresh values of the current epoch without tags and idle time.
+/// Fast reads from a memory tier: of fresh values of the current epoch without tags or idle
+/// time.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct FastPath {
     memory: Apart<Arc<dyn Tier>>,
@@ -72,7 +74,7 @@ impl FastPath {
         Self { memory, sketch, took: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
-    /// Count the key in the sketch, and return its value if the tier has a valid one.
+    /// Count the key in the sketch; return its value if the tier has a valid one.
     fn get<'py>(&self, name: &Bound<'py, PyAny>, epoch: u64, now: u64) -> PyResult<Option<Bound<'py, PyBytes>>> {
         let begun = Instant::now();
         let key = asked(name)?;
@@ -89,7 +91,8 @@ impl FastPath {
         Ok(Some(value))
     }
 
-    /// Count the reads that returned a value: those at index n took less than 2**n nanoseconds and at least half of that.
+    /// Return how many reads returned a value, by time: at index n, in less than 2**n
+    /// nanoseconds and at least half of that.
     fn latencies(&self) -> Vec<u64> {
         self.took.iter().map(|reads| reads.load(Relaxed)).collect()
     }

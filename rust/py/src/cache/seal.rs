@@ -16,7 +16,8 @@ const SHORT: usize = 16 << 10;
 
 /// Add a checksum of key and value, and compress the value with zstd if that makes it smaller.
 ///
-/// Raises `InvalidInputError` for a key, a value or a level (None, or 1 to 22) of another kind.
+/// Raises `InvalidInputError` if the key or the value has the wrong type, or the level is neither
+/// None nor from 1 to 22.
 #[pyfunction]
 #[pyo3(signature = (key, value, level=None))]
 pub(crate) fn seal<'py>(
@@ -30,9 +31,10 @@ pub(crate) fn seal<'py>(
     own_bytes(key.py(), frame.ok_or_else(no_memory)?)
 }
 
-/// Return the value in a sealed frame; None if it is damaged, of another key, or larger than `most` bytes.
+/// Return the value in a sealed frame; None if the frame is damaged or of another key, or the
+/// value exceeds `most` bytes.
 ///
-/// Raises `InvalidInputError` for a key, a frame or a limit of another kind.
+/// Raises `InvalidInputError` if an argument has the wrong type or `most` is out of range.
 #[pyfunction]
 pub(crate) fn unseal<'py>(
     key: &Bound<'py, PyAny>,

@@ -10,18 +10,20 @@ use crate::errors::invalid;
 /// The widest: it takes 512 MiB.
 const WIDEST: u64 = 1 << 28;
 
-/// Estimates how often keys were added recently, up to 15. An estimate is never too low for additions since the last halving.
+/// Estimates how often keys were added recently, up to 15.
+///
+/// An estimate is never too low for the additions since the last halving.
 ///
 /// Parameters
 /// ----------
 /// width : int
-///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after ten times as many additions, and again
-///     after each further half of that.
+///     Keys to distinguish, 1 to 2**28; each takes two bytes. All counts are halved after
+///     10 * width additions, and again after every 5 * width more.
 ///
 /// Raises
 /// ------
 /// InvalidInputError
-///     `width` is not such an int.
+///     `width` is not an int in this range.
 ///
 /// Examples
 /// --------
@@ -50,12 +52,12 @@ impl Sketch {
         }
     }
 
-    /// Add a key, and return its new estimate.
+    /// Add a key; return its new estimate.
     fn add(&self, key: &Bound<'_, PyAny>) -> PyResult<u8> {
         Ok(self.core.add(asked(key)?))
     }
 
-    /// The estimate of how often a key was added.
+    /// Estimate how often a key was added.
     fn count(&self, key: &Bound<'_, PyAny>) -> PyResult<u8> {
         Ok(self.core.count(asked(key)?))
     }

@@ -34,7 +34,7 @@ pub(crate) struct TierCore {
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct MemoryCore;
 
-/// The further interface of tiers that outlive the process.
+/// The additional interface of tiers that outlive the process.
 #[pyclass(subclass, frozen, extends = TierCore, module = "tiercel._core")]
 pub(crate) struct PersistentTierCore;
 
@@ -148,7 +148,7 @@ impl TierCore {
         value.map_or(Ok(default), |value| Ok(Some(bytes(key.py(), &value)?.into_any())))
     }
 
-    /// The values of keys, in their order; None for each that is not there.
+    /// Get the values of keys, in their order; None for each missing key.
     fn get_many<'py>(&self, keys: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let py = keys.py();
         let expected = || invalid(py, format!("keys: expected a list of str or bytes, got {}", shown(keys)));
@@ -175,14 +175,15 @@ impl TierCore {
         list(py, &mut turns, values, |value| value.map(|value| bytes(py, &value)).transpose())
     }
 
-    /// Store a value. Return False if it is too large for the tier, or the disk refuses it.
+    /// Store a value. Return False if it is too large for the tier or the disk refuses it.
     fn put(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         Ok(self.keep(key, value)? == Put::Kept)
     }
 
-    /// Store a value, and return whether that succeeded and the entries that were evicted.
+    /// Store a value. Return whether that succeeded, and the entries that were evicted.
     ///
-    /// A replaced value is not among them, but this one is if the tier evicts it at once. A refused value evicts nothing.
+    /// A replaced value is not among them, but the new one is if the tier evicts it at once. A
+    /// refused value evicts nothing.
     fn put_evicting<'py>(&self, key: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<PutEvicting<'py>> {
         keep_up();
         let (py, given, value) = (key.py(), asked(key)?, content(value)?);
@@ -197,7 +198,9 @@ impl TierCore {
         self.call(key.py(), |tier| tier.delete(given))
     }
 
-    /// Remove everything, and release the memory. If the disk refuses, `stats()` counts it and `flush` returns False.
+    /// Remove everything and release the memory.
+    ///
+    /// If the disk refuses, `stats()` counts it and `flush` returns False.
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.call_in_steps(py, |tier, pause| tier.clear_in_steps(pause))?;
         detached(py, give_back)
@@ -209,7 +212,7 @@ impl TierCore {
         self.call(py, |tier| tier.bytes())
     }
 
-    /// Contents and counters since the tier was opened.
+    /// Return the contents, and counters since the tier was opened.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let (entries, bytes, counts) = self.call(py, |tier| (tier.len(), tier.bytes(), tier.counts()))?;
         let stats = PyDict::new(py);
@@ -295,9 +298,12 @@ fn lasting<T: Lasting + 'static>(
 
 #[pymethods]
 impl PersistentTierCore {
-    /// Write the buffer and sync the files. If this returns True, all earlier puts and deletions survive a power cut.
+    /// Write the buffer and sync the files.
     ///
-    /// Return False if the disk refuses, or has refused since the last flush; then the tier was emptied.
+    /// If this returns True, all earlier puts and deletions survive a power cut.
+    ///
+    /// Return False if the disk refuses, or has refused since the last flush: the tier is then
+    /// empty.
     fn flush(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_deref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -306,7 +312,8 @@ impl PersistentTierCore {
         detached(py, || tier.flush())
     }
 
-    /// Write the buffer to the files without a sync, so that it survives the process, but not a power cut. Return False if the disk refuses.
+    /// Write the buffer to the files without a sync, so that it survives the process, but not a
+    /// power cut. Return False if the disk refuses.
     fn write(this: &Bound<'_, Self>) -> PyResult<bool> {
         let (py, core) = (this.py(), this.as_super().get());
         let Some(tier) = core.lasting.as_ref().filter(|_| !core.closed.load(Relaxed)) else {
@@ -329,17 +336,19 @@ impl PersistentTierCore {
     }
 }
 
-/// The contents of the directory of a `Store` or `Files`, without a change to it. While this object lives, nobody can open it for writing.
+/// A look at the directory of a `Store` or `Files` that changes nothing.
+///
+/// While it lives, nobody can open the directory for writing.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct TierLook {
     look: Look,
-    /// The number of keys.
+    /// Number of keys.
     #[pyo3(get)]
     entries: usize,
     /// Bytes that count against the size of the tier.
     #[pyo3(get)]
     bytes: u64,
-    /// Damaged parts other than values.
+    /// Number of damaged parts, not counting values.
     #[pyo3(get)]
     damaged: u64,
 }
@@ -354,7 +363,7 @@ impl TierLook {
         Ok(Self { entries: look.len(), bytes: look.bytes(), damaged: look.damaged(), look })
     }
 
-    /// Whether the value of this number is intact.
+    /// Whether the value with this number is intact.
     fn is_whole(&self, py: Python<'_>, number: usize) -> PyResult<bool> {
         detached(py, || self.look.is_whole(number))
     }

@@ -44,7 +44,7 @@ const fn when(moment: Moment) -> When {
     (moment.reading, moment.sequence, moment.rows)
 }
 
-/// What `tiercel.Collection` calls; use that.
+/// The core of `tiercel.Collection`. Use that class.
 #[pyclass(frozen, weakref, module = "tiercel._core")]
 pub(crate) struct CollectionCore {
     handle: Arc<Handle>,

@@ -11,7 +11,7 @@ use super::handle::Handle;
 use crate::errors;
 use crate::work::detached;
 
-/// What `tiercel.Scan` calls; use that.
+/// The core of `tiercel.Scan`. Use that class.
 #[pyclass(frozen, module = "tiercel._core")]
 pub(crate) struct ScanCore {
     handle: Arc<Handle>,

@@ -7,33 +7,37 @@ use super::effort::is_long;
 use crate::gil::Apart;
 use crate::work::detached;
 
-/// Nearest-neighbour index in memory.
+/// A nearest-neighbour index in memory.
 ///
-/// Vectors are kept as given; a compact code of each drives the search and the best candidates are compared again in full
-/// precision. A small index is scanned, a large one is a graph (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All
-/// methods may be called from several threads at once; the GIL is released while they work.
+/// The index keeps the full vectors. A search compares their compact codes, then compares the best
+/// candidates again in full precision. It scans a small index and walks the graph of a large one
+/// (HNSW, Malkov and Yashunin 2016, arXiv 1603.09320). All methods may be called from several
+/// threads at once; they release the GIL while they work.
 ///
 /// Parameters
 /// ----------
 /// dim : int
 ///     Length of every vector, 1 to 32768.
 /// metric : {"cosine", "dot", "l2"}
-///     What is smallest for the nearest: 1 - cos, the negated inner product, or the squared Euclidean distance.
+///     The distance: 1 - cos, the negated inner product, or the squared Euclidean distance.
 /// dtype : {"f32", "f16"}
-///     How vectors are kept: 4 bytes a value as given, or 2 bytes rounded to half precision.
+///     How vectors are stored: 4 bytes per value, or 2 bytes, rounded to half precision.
 /// storage : {"auto", "sq4", "sq8", "raw"}
-///     Codes that the search runs on: 4 or 8 bits a value, or none. "auto" takes the smallest that ranks this data well.
+///     Codes that searches compare: 4 or 8 bits per value, or none. "auto" uses the smallest that
+///     ranks the data well.
 /// m : int
-///     Neighbours kept for each vector in the upper levels, 2 to 512; twice as many at level 0.
+///     Neighbours of each vector on the upper levels, 2 to 512; twice as many on level 0.
 /// ef_construction : int
-///     Candidates kept while a vector is linked, 1 to 65536.
+///     Candidates kept while linking a vector, 1 to 65536.
 /// seed : int
-///     Seed of the levels and the rotation, 0 to 2**64 - 1. Equal calls with an equal seed build equal graphs, whatever `threads`.
+///     Seed of the levels and the rotation, 0 to 2**64 - 1. The same calls with the same seed build
+///     the same graph, whatever `threads` is.
 ///
 /// Raises
 /// ------
 /// InvalidInputError
-///     A parameter is of the wrong type or out of range; or TIERCEL_SIMD names an instruction set this machine lacks.
+///     A parameter has the wrong type or is out of range, or TIERCEL_SIMD names an instruction set
+///     that this machine lacks.
 ///
 /// Examples
 /// --------

@@ -50,12 +50,14 @@ fn array<T: Element + Copy + Send + Sync>(
     }
 }
 
-/// The answer of `Index.search`: a sequence, of `Neighbour` for a 1-D query, nearest first, and of one `Matches` a query for a 2-D one.
+/// The result of `Index.search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of
+/// one `Matches` per query for a 2-D one.
 ///
-/// A 1-D query gives arrays of shape `(k,)` and `counts` of shape `()`; a 2-D query of shape `(n, dim)` gives `(n, k)`
-/// and `(n,)`. `k` is what was asked for, or the number of vectors in the index when that is smaller. Where fewer than `k`
-/// results exist (a filter allows fewer), the rest of a row is padding: ids with the largest u64, distances with infinity.
-/// The sequence has no padding. Answers are equal if they have equal results in them; their quality does not count.
+/// For a 1-D query, `ids` and `distances` have the shape `(k,)` and `counts` has `()`; for a 2-D
+/// query of shape `(n, dim)`, they have `(n, k)` and `(n,)`. `k` is at most the number of vectors
+/// in the index. If a filter allows fewer than `k` results, the rest of a row is padding: 2**64 - 1
+/// in `ids`, infinity in `distances`. The sequence has no padding. Results with equal hits are
+/// equal; quality does not count.
 #[pyclass(frozen, module = "tiercel")]
 pub(crate) struct Matches {
     /// Shared by copies, which have arrays of their own.
@@ -172,27 +174,27 @@ impl Matches {
 
     /// Distances, smallest first; dtype float32, same shape as `ids`.
     ///
-    /// `l2` is the squared Euclidean distance, `cosine` is 1 - cos, `dot` the negated inner product. They are computed
-    /// from the stored vectors in full precision, never from codes.
+    /// 1 - cos for `cosine`, the negated inner product for `dot`, the squared Euclidean distance
+    /// for `l2`; computed from the stored vectors in full precision, never from codes.
     #[getter]
     fn distances(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<f32>>> {
         self.distances.get(py, &self.found.distances, &self.shape()[self.visible()..])
     }
 
-    /// How many results of each row are real, not padding; dtype uint64, shape `()` or `(n,)`.
+    /// Number of results in each row, without padding; dtype uint64, shape `()` or `(n,)`.
     #[getter]
     fn counts(&self, py: Python<'_>) -> PyResult<Py<PyArrayDyn<u64>>> {
         self.counts.get(py, &self.found.counts, &self.shape()[self.visible()..1])
     }
 
-    /// `"exact"` when an exact search found the whole answer, `"certified"` when a `SemanticCache` has proven that one would find
-    /// the same, `"approximate"` otherwise.
+    /// `"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that
+    /// it would, else `"approximate"`.
     #[getter]
     const fn quality(&self) -> &'static str {
         self.quality
     }
 
-    /// The same answer under another quality, with arrays of its own.
+    /// Copy the result with another quality.
     fn _with_quality(&self, py: Python<'_>, quality: &str) -> PyResult<Self> {
         let known = QUALITIES.into_iter().find(|known| *known == quality);
         let quality = known.ok_or_else(|| errors::internal(py, &format!("the quality {quality}")))?;
@@ -220,7 +222,7 @@ impl Matches {
         Ok((slf.get_type().getattr("_restored")?, (ids, distances, counts, this.quality.into())))
     }
 
-    /// What was pickled; a 0-D array of counts is the answer to one query.
+    /// Restore a pickled result. A 0-D array of counts means one 1-D query.
     #[classmethod]
     fn _restored(
         cls: &Bound<'_, PyType>,
@@ -297,7 +299,7 @@ impl Matches {
             && (0..queries).all(|query| self.row(query) == other.row(query))
     }
 
-    /// Where an element is first met, from `start` to before `stop`; `ValueError` if it is not there.
+    /// Return the first index of an element from `start` until `stop`, or raise `ValueError`.
     #[pyo3(signature = (value, start=0, stop=None))]
     fn index<'py>(
         slf: &Bound<'py, Self>,
@@ -308,23 +310,23 @@ impl Matches {
         sequence(slf.py())?.call_method1("index", (slf, value, start, stop))
     }
 
-    /// How often an element is there.
+    /// Count the elements equal to a value.
     fn count<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         sequence(slf.py())?.call_method1("count", (slf, value))
     }
 
-    /// What `json.dumps` accepts: a dict with `id` and `distance` a result, in a list for a 1-D query, in a list a query for a 2-D one. A
-    /// distance that is infinite is None.
+    /// Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D
+    /// query, a list per query. An infinite distance becomes None.
     fn to_list<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_list")?.call1((slf,))
     }
 
-    /// The same under "matches", with the quality.
+    /// Convert to a dict with the quality, and `to_list()` under "matches".
     fn to_dict<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_dict")?.call1((slf,))
     }
 
-    /// A table for Jupyter.
+    /// Make a table for Jupyter.
     fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         python(slf.py(), "as_html")?.call1((slf,))
     }

@@ -71,31 +71,31 @@ impl Index {
         self.core.options().dim
     }
 
-    /// The metric given at construction.
+    /// The metric passed to the constructor.
     #[getter]
     fn metric(&self) -> &'static str {
         name(arguments::METRICS, self.core.options().metric)
     }
 
-    /// How vectors are kept.
+    /// How vectors are stored.
     #[getter]
     fn dtype(&self) -> &'static str {
         name(arguments::DTYPES, self.core.options().dtype)
     }
 
-    /// The storage given at construction; `stats()["storage"]` tells what is in use.
+    /// The storage passed to the constructor; `stats()["storage"]` is the one in use.
     #[getter]
     fn storage(&self) -> &'static str {
         self.core.options().storage.name()
     }
 
-    /// Neighbours kept for each vector in the upper levels.
+    /// Neighbours of each vector on the upper levels.
     #[getter]
     fn m(&self) -> usize {
         self.core.options().m
     }
 
-    /// Candidates kept while a vector is linked.
+    /// Candidates kept while linking a vector.
     #[getter]
     fn ef_construction(&self) -> usize {
         self.core.options().ef_construction
@@ -107,31 +107,34 @@ impl Index {
         self.core.options().seed
     }
 
-    /// A number that grows with every change: while it stays, the index holds the same vectors.
+    /// A number that grows with every change to the vectors in the index.
     #[getter]
     fn version(&self) -> u64 {
         self.core.version()
     }
 
-    /// Ids of all vectors in the order they were added; dtype uint64, shape `(len(index),)`. A copy.
+    /// A copy of all ids, in the order they were added; dtype uint64, shape `(len(index),)`.
     #[getter]
     fn ids<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray1<u64>>> {
         Ok(PyArray1::from_vec(py, detached(py, || self.core.ids())?))
     }
 
-    /// Add vectors; all of them or, if anything is wrong or the call is interrupted, none.
+    /// Add vectors: all of them or, if an argument is invalid or the call is interrupted, none.
     ///
     /// Parameters
     /// ----------
     /// vectors : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+    ///     Any real dtype (including bfloat16 and the like), layout and byte order; converted to
+    ///     float32. Masked values are refused.
     /// ids : array of n integers, optional
-    ///     Ids, 0 to 2**64 - 2, not yet in the index. Without them, counting continues after the largest id that was ever
-    ///     given or counted. No id is counted twice, not even after the index was emptied, or an addition interrupted.
+    ///     Ids, 0 to 2**64 - 2, not yet in the index. By default, the index counts on from its
+    ///     largest id so far. It never counts an id twice, even after `clear` or an interrupted
+    ///     call.
     /// threads : int, optional
     ///     Threads to work on; by default all cores that this process may use.
     /// progress : callable, optional
-    ///     Called as `progress(done, total)` in vectors linked, from the calling thread, a few times a second and at the end.
+    ///     Called as `progress(done, total)`, in linked vectors, on the calling thread, a few times
+    ///     a second and at the end.
     ///
     /// Returns
     /// -------
@@ -141,12 +144,13 @@ impl Index {
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a vector, a zero vector under
-    ///     cosine, an array that is not numeric or not 1-D or 2-D, an id given twice or out of range, a bad `threads`.
+    ///     NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a
+    ///     vector, a zero vector under cosine, an array that is not numeric or not 1-D or 2-D, an
+    ///     id that is out of range or occurs twice, or invalid `threads`.
     /// ConflictError
     ///     An id is already in the index; `upsert` replaces its vector.
     /// DimensionMismatchError
-    ///     Vectors of another length than `dim`.
+    ///     Vectors whose length is not `dim`.
     #[pyo3(signature = (vectors, ids=None, *, threads=None, progress=None))]
     fn add<'py>(
         &self,
@@ -161,10 +165,11 @@ impl Index {
         Ok(PyArray1::from_vec(py, new.add_to(self, py)?))
     }
 
-    /// Put vectors in under ids, in the place of the vectors that these ids have; all or none, also when the call is interrupted.
+    /// Add vectors, replacing those whose ids are in the index: all or none, even if
+    /// interrupted.
     ///
-    /// A search finds the old vector of an id or the new one, never both or neither. A replaced vector leaves a tombstone, and
-    /// its id moves to the end of `ids`.
+    /// A search finds either the old vector of an id or the new one. A replaced vector leaves a
+    /// tombstone, and its id moves to the end of `ids`.
     ///
     /// Parameters
     /// ----------
@@ -173,12 +178,12 @@ impl Index {
     /// vectors : array of shape (n, dim) or (dim,)
     ///     As in `add`.
     /// threads, progress
-    ///     As in `add`. An exception of the last call of `progress` comes when the vectors are in.
+    ///     As in `add`. If the last call of `progress` raises, the vectors have been written.
     ///
     /// Returns
     /// -------
     /// int
-    ///     The number of vectors written, which is that of different ids.
+    ///     The number of vectors written, one for each distinct id.
     ///
     /// Raises
     /// ------
@@ -202,26 +207,31 @@ impl Index {
     /// Parameters
     /// ----------
     /// queries : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+    ///     Any real dtype (including bfloat16 and the like), layout and byte order; converted to
+    ///     float32. Masked values are refused.
     /// k : int
-    ///     Results a query, at least 1; more than the index holds gives as many as it holds.
+    ///     Results per query, at least 1; limited to the number of vectors in the index.
     /// ef_search : int, optional
-    ///     Candidates kept during the walk, at least 1; raised to k when smaller. Give this or `recall`, not both.
+    ///     Candidates kept during the walk, at least 1; raised to k if smaller. Pass this or
+    ///     `recall`, not both.
     /// recall : float, optional
-    ///     Wanted recall@k, above 0 and at most 1; 0.95 when neither is given. 1 is exact search. Below 1 a fixed table
-    ///     chooses `ef_search`; it was measured on text embeddings and is not yet calibrated on the vectors of this index.
+    ///     Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 means exact search.
+    ///     Below 1, a fixed table chooses `ef_search`; it was measured on text embeddings and is
+    ///     not yet calibrated on the vectors of this index.
     /// filter : array of bool or of integers, optional
-    ///     Either a mask of shape `(len(index),)` aligned with `index.ids`, or the allowed ids (unknown ones are ignored).
+    ///     A mask of shape `(len(index),)`, aligned with `index.ids`, or the allowed ids; unknown
+    ///     ones are ignored.
     /// threads : int, optional
-    ///     Threads to work on; by default all cores that this process may use. One query always runs on the calling thread.
+    ///     Threads to work on; by default all cores that this process may use. One query always
+    ///     runs on the calling thread.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong length, or another argument
-    ///     of the wrong type or out of range.
+    ///     NaN or infinity in a query, a zero query under cosine, k below 1, a mask of the wrong
+    ///     length, or another argument that has the wrong type or is out of range.
     /// DimensionMismatchError
-    ///     Queries of another length than `dim`.
+    ///     Queries whose length is not `dim`.
     ///
     /// Examples
     /// --------
@@ -268,8 +278,10 @@ impl Index {
         Ok(Matches::new(run(py, &options, search, drop, errors::search)?, single))
     }
 
-    /// What `SemanticCache` calls: the k nearest of `candidates` and of all that was added since a version, exactly, and the version
-    /// that they are of; None when that may be more than `limit`.
+    /// For `SemanticCache`: search `candidates` and the vectors added since a version, exactly.
+    ///
+    /// Return the k nearest and the version searched; None if more than `limit` may have been
+    /// added.
     #[pyo3(signature = (query, k, candidates, since, limit, filter=None))]
     #[expect(clippy::too_many_arguments, reason = "the parameters of the Python method")]
     fn _search_among<'py>(
@@ -293,7 +305,7 @@ impl Index {
         Ok(found.map(|(found, version)| (Matches::new(found, true), version)))
     }
 
-    /// What `SemanticCache` calls: the smallest and the largest norm of all vectors; infinity and 0 under l2.
+    /// For `SemanticCache`: return the smallest and largest norm; infinity and 0 under l2.
     fn _norms(&self, py: Python<'_>) -> PyResult<(f64, f64)> {
         detached(py, || self.core.norms())
     }
@@ -303,18 +315,20 @@ impl Index {
     /// Parameters
     /// ----------
     /// queries : array of shape (n, dim) or (dim,)
-    ///     Any real dtype (bfloat16 and the like, too), layout and byte order; converted to float32. Masked values are refused.
+    ///     Any real dtype (including bfloat16 and the like), layout and byte order; converted to
+    ///     float32. Masked values are refused.
     /// radius : float
-    ///     Largest distance, in the unit of `Matches.distances` (squared for `l2`); equal distances are included.
+    ///     Largest distance, in the unit of `Matches.distances` (squared for `l2`); vectors at this
+    ///     distance are included.
     /// filter, threads
     ///     As in `search`.
     ///
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     As in `search`; or `radius` is NaN.
+    ///     As in `search`, or `radius` is NaN.
     /// DimensionMismatchError
-    ///     Queries of another length than `dim`.
+    ///     Queries whose length is not `dim`.
     #[pyo3(signature = (queries, radius, *, filter=None, threads=None))]
     fn range_search<'py>(
         &self,
@@ -335,7 +349,7 @@ impl Index {
         range_matches(py, run(py, &options, search, drop, errors::search)?, single)
     }
 
-    /// Delete vectors by id; returns how many there were. Unknown ids change nothing.
+    /// Delete vectors by id; return how many were in the index. Unknown ids are ignored.
     ///
     /// Parameters
     /// ----------
@@ -350,14 +364,17 @@ impl Index {
         detached(py, || self.core.remove(&ids.values))
     }
 
-    /// Delete all vectors and free their memory; returns how many there were. Counted ids continue where they were.
+    /// Delete all vectors and free their memory; return how many there were.
+    ///
+    /// The next counted id still follows the largest id so far.
     fn clear(&self, py: Python<'_>) -> PyResult<usize> {
         detached(py, || self.core.clear())
     }
 
-    /// Get a vector by its id, or a list of vectors by many ids, in their order; None for an id that is not in the index.
+    /// Get a vector by its id, or a list of vectors by many ids, in their order; None for an id
+    /// that is not in the index.
     ///
-    /// Vectors are as they were added, rounded to half precision with dtype "f16".
+    /// Vectors are returned as they were added; with dtype "f16", rounded to half precision.
     ///
     /// Parameters
     /// ----------
@@ -366,7 +383,7 @@ impl Index {
     /// Returns
     /// -------
     /// array of float32, shape (dim,), or None; for an array of ids a list of n of them
-    ///     `numpy.array(index.get(ids))` has the shape (n, dim) where every id is in the index.
+    ///     `numpy.array(index.get(ids))` has the shape (n, dim) if every id is in the index.
     ///
     /// Raises
     /// ------
@@ -400,9 +417,11 @@ impl Index {
         detached(py, || self.core.count(filter.as_ref()))?.map_err(|error| errors::search(py, &error))
     }
 
-    /// Finish all pending work and lay the index out for speed: link every vector, reach every one, drop spare memory.
+    /// Finish all pending work and arrange the index for speed: link every vector, make all
+    /// reachable, drop spare memory.
     ///
-    /// Searches go on meanwhile. Worth a call after the last `add` of a load. `threads` and `progress` as in `add`.
+    /// Call it after loading the index. Searches continue meanwhile. `threads` and `progress` are
+    /// as in `add`.
     #[pyo3(signature = (*, threads=None, progress=None))]
     fn optimize<'py>(
         &self,
@@ -416,12 +435,12 @@ impl Index {
         run(py, &options, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
     }
 
-    /// Write the index to a file; the old content stays until the new one is safely on disk.
+    /// Write the index to a file. The old content stays until the new one is safely on disk.
     ///
     /// Raises
     /// ------
     /// StorageFailedError
-    ///     The file cannot be written; `DiskFullError` when the disk is full.
+    ///     The file cannot be written; `DiskFullError` if the disk is full.
     fn save(&self, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let path = arguments::path(path)?;
         detached(py, || self.core.save(&path))?.map_err(|error| errors::storage(py, &error, &path))
@@ -432,11 +451,11 @@ impl Index {
     /// Raises
     /// ------
     /// MissingFileError
-    ///     There is no such file.
+    ///     The file does not exist.
     /// StorageFailedError
     ///     The file cannot be read.
     /// CorruptionError
-    ///     The file is damaged, cut short, of a newer format or not a tiercel index.
+    ///     The file is damaged, truncated, in a newer format or not a tiercel index.
     #[classmethod]
     fn load(_class: &Bound<'_, PyType>, py: Python<'_>, path: &Bound<'_, PyAny>) -> PyResult<Self> {
         let path = arguments::path(path)?;
@@ -444,12 +463,12 @@ impl Index {
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, &path))?))
     }
 
-    /// The content of the file that `save` would write.
+    /// Return the bytes that `save` would write.
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         own_bytes(py, detached(py, || self.core.to_bytes())?)
     }
 
-    /// Make an index from `to_bytes`. Raises `CorruptionError` as `load` does.
+    /// Create an index from `to_bytes`. Raises `CorruptionError` as `load` does.
     #[classmethod]
     fn from_bytes(_class: &Bound<'_, PyType>, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<Self> {
         let data = arguments::data(data, "data")?;
@@ -458,7 +477,7 @@ impl Index {
         Ok(Self::of(loaded.map_err(|error| errors::load(py, error, Path::new("data")))?))
     }
 
-    /// Sizes, degrees, levels, instruction set and build time.
+    /// Return sizes, degrees, levels, the instruction set and the build time.
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         stats(py, detached(py, || self.core.stats())?)
     }
