@@ -28,7 +28,7 @@ SEARCH_INCLUDES: Final = (*INCLUDES, "highlights")
 
 def whole(value: object, name: str, low: int, high: int) -> int:
     """Check an int, of Python or numpy, from `low` to `high`; return it."""
-    # numpy integers have __index__. So has bool, which is a mistake here; that of an array may raise.
+    # numpy integers have __index__. So has bool, a mistake here; that of an array may raise.
     try:
         found = None if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
     except TypeError:

@@ -412,7 +412,7 @@ class Collection(Writing):
             return self._core.verify()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Copy the collection to a new or empty directory outside it. The copy opens like any other.
+        """Copy the collection to a new or empty directory outside it. Open the copy as usual.
 
         A failed backup leaves nothing behind.
 
