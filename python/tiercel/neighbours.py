@@ -107,7 +107,7 @@ class RangeMatches(Sequence[Any]):
         return "exact"
 
     def to_list(self) -> list[Any]:
-        """Convert to a list of dicts with `id` and `distance`; 2-D queries have a list each."""
+        """Convert to a list of dicts with `id` and `distance`; for a 2-D query, a list of lists."""
         return as_list(self)
 
     def to_dict(self) -> dict[str, Any]:

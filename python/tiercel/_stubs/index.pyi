@@ -212,17 +212,14 @@ class Index:
         Parameters
         ----------
         vectors : array of shape (n, dim) or (dim,)
-            Any real dtype (including bfloat16 and the like), layout and byte order; converted to
-            float32. Masked values are refused.
+            Any real dtype, even bfloat16, layout and byte order, read as float32; no masked values.
         ids : array of n integers, optional
             Ids, 0 to 2**64 - 2, not yet in the index. By default, the index counts on from its
-            largest id so far. It never counts an id twice, even after `clear` or an interrupted
-            call.
+            largest id so far. It never counts an id twice, even after `clear` or an interruption.
         threads : int, optional
             Threads to work on; by default all cores that this process may use.
         progress : callable, optional
-            Called as `progress(done, total)`, in linked vectors, on the calling thread, a few times
-            a second and at the end.
+            Called as `progress(linked, total)` on this thread, a few times a second and at the end.
 
         Returns
         -------
@@ -232,9 +229,8 @@ class Index:
         Raises
         ------
         InvalidInputError
-            NaN, infinity or a value that overflows float32 (or float16 with dtype "f16") in a
-            vector, a zero vector under cosine, an array that is not numeric or not 1-D or 2-D, an
-            id that is out of range or occurs twice, or invalid `threads`.
+            NaN, infinity or overflow of the `dtype`, a zero vector under cosine, a non-numeric
+            array, one that is not 1-D or 2-D, an id out of range or repeated, or invalid `threads`.
         ConflictError
             An id is already in the index; `upsert` replaces its vector.
         DimensionMismatchError
@@ -248,8 +244,7 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> int:
-        """Add vectors, replacing those whose ids are in the index: all or none, even if
-        interrupted.
+        """Add vectors, or replace those of known ids: all or none, even if interrupted.
 
         A search finds either the old vector of an id or the new one. A replaced vector leaves a
         tombstone, and its id moves to the end of `ids`.
@@ -288,23 +283,18 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (including bfloat16 and the like), layout and byte order; converted to
-            float32. Masked values are refused.
+            As `vectors` in `add`.
         k : int
             Results per query, at least 1; limited to the number of vectors in the index.
         ef_search : int, optional
-            Candidates kept during the walk, at least 1; raised to k if smaller. Pass this or
-            `recall`, not both.
+            Candidates kept, at least 1; raised to k if smaller. Pass this or `recall`, not both.
         recall : float, optional
-            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 means exact search.
-            Below 1, a fixed table chooses `ef_search`; it was measured on text embeddings and is
-            not yet calibrated on the vectors of this index.
+            Target recall@k, above 0 and at most 1; 0.95 if neither is passed. 1 is exact. Below 1,
+            a fixed table chooses `ef_search`; measured on text embeddings, not yet on this index.
         filter : array of bool or of integers, optional
-            A mask of shape `(len(index),)`, aligned with `index.ids`, or the allowed ids; unknown
-            ones are ignored.
+            Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
         threads : int, optional
-            Threads to work on; by default all cores that this process may use. One query always
-            runs on the calling thread.
+            As in `add`. One query always runs on the calling thread.
 
         Raises
         ------
@@ -332,10 +322,8 @@ class Index:
         limit: int,
         filter: ArrayLike | None = None,
     ) -> tuple[Matches, int] | None:
-        """For `SemanticCache`: search `candidates` and the vectors added since a version, exactly.
-
-        Return the k nearest and the version searched; None if more than `limit` may have been
-        added.
+        """For `SemanticCache`: search `candidates` and all vectors added since a version, exactly.
+        Return the k nearest and the version searched; None if more than `limit` may be new.
         """
     def _norms(self) -> tuple[float, float]:
         """For `SemanticCache`: return the smallest and largest norm; infinity and 0 under l2."""
@@ -347,11 +335,9 @@ class Index:
         Parameters
         ----------
         queries : array of shape (n, dim) or (dim,)
-            Any real dtype (including bfloat16 and the like), layout and byte order; converted to
-            float32. Masked values are refused.
+            As `vectors` in `add`.
         radius : float
-            Largest distance, in the unit of `Matches.distances` (squared for `l2`); vectors at this
-            distance are included.
+            Largest distance, inclusive, in the unit of `Matches.distances` (squared for `l2`).
         filter, threads
             As in `search`.
 
@@ -375,16 +361,12 @@ class Index:
             `ids` are not integers from 0 to 2**64 - 1.
         """
     def clear(self) -> int:
-        """Delete all vectors and free their memory; return how many there were.
-
-        The next counted id still follows the largest id so far.
-        """
+        """Delete all vectors and free their memory; return how many there were."""
     @overload
     def get(self, ids: SupportsIndex) -> NDArray[np.float32] | None: ...
     @overload
     def get(self, ids: ArrayLike) -> list[NDArray[np.float32] | None]:
-        """Get a vector by its id, or a list of vectors by many ids, in their order; None for an id
-        that is not in the index.
+        """Get the vector of an id, or a list of vectors for many ids; None for each unknown id.
 
         Vectors are returned as they were added; with dtype "f16", rounded to half precision.
 
@@ -394,7 +376,7 @@ class Index:
 
         Returns
         -------
-        array of float32, shape (dim,), or None; for an array of ids a list of n of them
+        array of float32, shape (dim,), or None; for an array of ids, a list of n in their order
             `numpy.array(index.get(ids))` has the shape (n, dim) if every id is in the index.
 
         Raises
@@ -416,11 +398,9 @@ class Index:
             A mask of the wrong length, or a filter of the wrong type.
         """
     def optimize(self, *, threads: int | None = None, progress: _Progress | None = None) -> None:
-        """Finish all pending work and arrange the index for speed: link every vector, make all
-        reachable, drop spare memory.
+        """Link every vector, make each reachable and drop spare memory, so that searches are fast.
 
-        Call it after loading the index. Searches continue meanwhile. `threads` and `progress` are
-        as in `add`.
+        Call it after the last `add` of a load; searches continue meanwhile. Arguments as in `add`.
         """
     def save(self, path: str | PathLike[str]) -> None:
         """Write the index to a file. The old content stays until the new one is safely on disk.
