@@ -31,7 +31,7 @@ from tiercel.errors import (
 )
 
 if TYPE_CHECKING:
-    # Written `x as x`: in no __all__, for a star import shall bring no modules of such names.
+    # Written `x as x`, not in __all__: a star import must not bring in modules with these names.
     from tiercel import cache as cache
     from tiercel import datasets, embed, rerank
     from tiercel import filters as filters
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tiercel.filters import F, Filter
     from tiercel.found import Found, Match
     from tiercel.neighbours import Neighbour, RangeMatches
-    from tiercel.opening import open as open  # noqa: A004 - not in __all__, for a star import must not hide the builtin
+    from tiercel.opening import open as open  # noqa: A004 - not in __all__, because a star import must not hide the builtin
     from tiercel.policy.hardware import hardware
     from tiercel.results import SearchHit, SearchResult
     from tiercel.scan import AsyncScan, Scan
@@ -114,7 +114,7 @@ _LATER = {
 
 _MODULES = {"cache", "datasets", "embed", "filters", "plain", "rerank", "schema"}
 
-# Its methods are those of sequences.
+# It has the methods of a sequence.
 Sequence.register(Matches)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
 if build_profile == "debug":
@@ -128,7 +128,7 @@ if build_profile == "debug":
 
 
 def __getattr__(name: str) -> object:
-    # What few programs need is imported when first asked for, so that `import tiercel` stays cheap.
+    # Names that few programs need are imported on first use, so that `import tiercel` stays cheap.
     from importlib import import_module
 
     if name in _LATER:

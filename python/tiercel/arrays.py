@@ -10,15 +10,17 @@ from tiercel.errors import InvalidInputError
 
 __all__ = ["as_array", "is_small", "no_number"]
 
-# What numpy, or a method it calls, raises for a value that is not an array.
+# Errors of numpy, or of a method that it calls, for a value that is not an array.
 _FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
-    """Convert a value to an array with numpy; `name` is its name in messages. The caller checks dtype and shape.
+    """Convert a value to an array with numpy; `name` is its name in messages.
 
-    bfloat16, int4 and the like become float32. An array of objects that are arrays or floats, such as a column of a data frame,
-    becomes one of numbers.
+    The caller checks dtype and shape.
+
+    bfloat16, int4 and the like become float32. An array of objects that are arrays or floats, such
+    as a column of a data frame, becomes one of numbers.
 
     Raises
     ------
@@ -40,7 +42,9 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
 
 
 def no_number(array: NDArray[Any]) -> str | None:
-    """Describe the first value of an array of objects that is not a number of at most 64 bits, and its place. `None` if there is none."""
+    """Describe the first value of an array of objects that is not a number of at most 64 bits, and
+    its place. `None` if there is none.
+    """
     if array.dtype.kind != "O" or array.ndim not in (1, 2):
         return None
     for place, value in np.ndenumerate(array):
@@ -55,7 +59,9 @@ def no_number(array: NDArray[Any]) -> str | None:
 
 
 def is_small(dtype: np.dtype[Any]) -> bool:
-    """Whether another package registered this real type with numpy, as ml_dtypes does for bfloat16 and int4. float32 holds its values."""
+    """Whether another package registered this real type with numpy, as ml_dtypes does for bfloat16
+    and int4. float32 holds its values.
+    """
     return dtype.kind not in "biufc" and dtype.type is not np.void and np.can_cast(dtype, np.float32)
 
 

@@ -16,7 +16,7 @@ def async_method(
     method: Callable[Concatenate[_Owner, _Arguments], _Result],
     in_thread: Callable[..., Awaitable[_Result]] = asyncio.to_thread,
 ) -> Callable[Concatenate[_Owner, _Arguments], Coroutine[Any, Any, _Result]]:
-    """Make a coroutine method that runs the method on another thread. Its name gets the prefix `a`."""
+    """Make a coroutine method that runs a method on another thread. Its name has the prefix `a`."""
 
     @functools.wraps(method)
     async def run(self: _Owner, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:

@@ -18,7 +18,7 @@ _LOCK: Final = "LOCK"
 _LOG: Final = "log-1"
 _FILES: Final = frozenset((_LOCK, _LOG, "synced"))
 _DIRECTORIES: Final = frozenset(("ledger", "blobs"))
-# What file systems and desktops put into directories on their own.
+# Files that file systems and desktops create on their own.
 _COMES_BY_ITSELF: Final = frozenset(("lost+found", ".DS_Store"))
 
 
@@ -68,7 +68,7 @@ def _empty(directory: Path, log: int) -> None:
 
     parts = [directory, *(directory / name for name in _DIRECTORIES)]
     with ExitStack() as held:
-        # These locks keep other processes out. What they have begun meanwhile stays.
+        # These locks keep other processes out. Whatever those have begun meanwhile stays.
         for lock in (part / _LOCK for part in parts):
             if os.path.lexists(lock):
                 number = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,4 +1,7 @@
-"""Checks of what is handed to a collection: every mistake is an `InvalidInputError` that names the argument and the place."""
+"""Checks of arguments to a collection.
+
+An `InvalidInputError` names the argument and the place of the mistake.
+"""
 
 import math
 import operator
@@ -24,8 +27,8 @@ SEARCH_INCLUDES: Final = (*INCLUDES, "highlights")
 
 
 def whole(value: object, name: str, low: int, high: int) -> int:
-    """An int, numpy's among them, from `low` to `high`."""
-    # numpy integers have __index__, too; arrays have one that fails, bool has one and is not meant.
+    """Check an int, of Python or numpy, from `low` to `high`; return it."""
+    # numpy integers have __index__. So has bool, a mistake here; that of an array may raise.
     try:
         found = None if isinstance(value, bool) else operator.index(cast("SupportsIndex", value))
     except TypeError:
@@ -36,7 +39,7 @@ def whole(value: object, name: str, low: int, high: int) -> int:
 
 
 def number(value: object, name: str, low: float, high: float) -> float:
-    """A number from `low` to `high`."""
+    """Check a number from `low` to `high`; return it as a float."""
     real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     found = float(cast("float", value)) if real else math.nan
     if not low <= found <= high:
@@ -45,10 +48,12 @@ def number(value: object, name: str, low: float, high: float) -> float:
 
 
 def items(values: object) -> list[Any] | None:
-    """What is in a list or the like; `None` for text, what would give its keys, as a mapping and a data frame, and what cannot be gone
-    through, as an array without dimensions.
+    """List the items of an iterable.
+
+    Return `None` for text, for a mapping or a data frame, which would yield its keys, and for a
+    value that cannot be iterated over, such as an array without dimensions.
     """
-    # What is given nearly always, before what takes longer to ask for than a small write does.
+    # Common types first: the other checks take longer than a small write.
     kind = type(values)
     if kind is list or kind is tuple:
         return list(cast("Iterable[Any]", values))
@@ -62,36 +67,36 @@ def items(values: object) -> list[Any] | None:
 
 
 def is_frame(values: object) -> bool:
-    """Whether this is a data frame or a table, whose items are its columns. A column of one is a list like any other."""
+    """Whether this is a data frame or a table, which yields its columns. A column is not one."""
     return hasattr(type(values), "columns") and hasattr(values, "shape")
 
 
 def frame_cure(values: object, name: str) -> str:
-    """What to give in the place of a data frame."""
+    """Say what to pass instead of a data frame; return an empty string for anything else."""
     if not is_frame(values):
         return ""
     if name not in {"metadata", "merge"}:
-        return '; give one of its columns, as frame["id"]'
+        return '; pass one of its columns, such as frame["id"]'
     methods = ("to_dicts", "to_pylist")
     call = next((f"{method}()" for method in methods if hasattr(values, method)), 'to_dict("records")')
-    return f"; give frame.{call}"
+    return f"; pass frame.{call}"
 
 
 def refuse_unordered(values: object, name: str) -> None:
-    """Complain about a set where the order says what belongs together. Keys of a dict have the order of the dict."""
+    """Refuse a set where the order pairs values with each other. Keys of a dict have an order."""
     if isinstance(values, AbstractSet) and not isinstance(values, Reversible | MappingView):
         kind = type(cast("object", values)).__name__
-        cure = f"; give sorted({name})" if name in {"ids", "keys"} else ""
+        cure = f"; pass sorted({name})" if name in {"ids", "keys"} else ""
         raise InvalidInputError(f"{name}: expected a list, got a {kind}, which has no order{cure}")
 
 
 def many(values: Any) -> Any:
-    """Values with one for each id; `None` for one that is for all of them."""
+    """Return values that come one for each id; `None` for a single value for all ids."""
     return values if hasattr(values, "__iter__") and not isinstance(values, Match) else None
 
 
 def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
-    """The values of an argument that has one for each id."""
+    """Check an argument with one value for each id; return the values."""
     refuse_unordered(values, name)
     listed = items(values)
     if listed is None:
@@ -104,7 +109,7 @@ def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
 
 
 def unicode_text(value: object, place: str) -> str:
-    """A string that UTF-8 can hold."""
+    """Check a string that UTF-8 can encode; return it."""
     if not isinstance(value, str):
         raise InvalidInputError(f"{place}: expected a str, got {type(value).__name__}")
     try:
@@ -117,7 +122,11 @@ def unicode_text(value: object, place: str) -> str:
 
 
 def record_ids(ids: str | Iterable[str], *beside: object) -> list[str]:
-    """Ids of records, one or many: strings of 1 to 512 bytes. With anything beside them that has one value for each, they must have an order."""
+    """Check ids of records, one or many; return a list.
+
+    An id is a string of 1 to 512 bytes. If an argument in `beside` is not `None`, it has a value
+    for each id, so the ids must have an order.
+    """
     if isinstance(ids, str):
         return [record_id(ids, "ids")]
     if any(each is not None for each in beside):
@@ -132,7 +141,7 @@ def record_ids(ids: str | Iterable[str], *beside: object) -> list[str]:
 
 
 def refuse_repeated(names: Sequence[str]) -> None:
-    """Complain about an id that stands twice."""
+    """Refuse an id that occurs twice."""
     if len(set(names)) == len(names):
         return
     first: dict[str, int] = {}
@@ -142,7 +151,7 @@ def refuse_repeated(names: Sequence[str]) -> None:
 
 
 def record_id(id: object, place: str) -> str:
-    """The id of a record."""
+    """Check the id of a record; return it."""
     if not isinstance(id, str):
         refuse_foreign_id(id, place)
         if (gap := gap_name(id)) is not None:
@@ -157,18 +166,18 @@ def record_id(id: object, place: str) -> str:
 
 
 def refuse_foreign_id(id: object, place: str) -> None:
-    """Complain about what is an id elsewhere, an integer or a UUID, and say what to give instead."""
+    """Refuse an integer or a UUID, which other systems use as ids, and say what to pass instead."""
     if isinstance(id, int | np.integer | UUID) and not isinstance(id, bool):
         kind = type(cast("object", id)).__name__
-        raise InvalidInputError(f"{place}: expected a str, got {kind}; give str(id)")
+        raise InvalidInputError(f"{place}: expected a str, got {kind}; pass str(id)")
 
 
 def refuse_unknown(
     call: str, unknown: Mapping[str, object], known: Sequence[str], elsewhere: Mapping[str, str] | None = None
 ) -> None:
-    """Raise the `TypeError` of Python for an argument that a call does not have, with the name of the one that is meant.
+    """Raise Python's `TypeError` for an unknown argument, and suggest the one that was meant.
 
-    `elsewhere` has our names by those that other libraries use.
+    `elsewhere` maps names in other libraries to ours.
     """
     for name in unknown:
         from difflib import get_close_matches
@@ -180,7 +189,7 @@ def refuse_unknown(
 
 
 def gap_name(value: object) -> str | None:
-    """What a missing value is called; `None` for a value that is there."""
+    """Return the name of a missing value; `None` for any other value."""
     kind = type(value).__name__
     if value is None or kind == "NAType":
         return "None" if value is None else "pandas.NA"
@@ -190,35 +199,35 @@ def gap_name(value: object) -> str | None:
 
 
 def beside(ids: object, value: Any) -> Any:
-    """What is given beside ids, one for each: beside a single id, the value itself stands for a list of it."""
+    """Wrap the value that comes with a single id in a list: one value for each id."""
     return [value] if isinstance(ids, str) and value is not None else value
 
 
 def column_of_vectors(vectors: Any) -> Any:
-    """Vectors, one a record: a column of a data frame becomes the list that it is, in which `None` may stand."""
+    """Convert a data frame's column of vectors, which may have gaps, to a list; keep others."""
     dtype = getattr(vectors, "dtype", None)
-    # To write a type of numbers as text takes long.
+    # Check the kind first: `str` of a numeric dtype is slow.
     is_objects = getattr(dtype, "kind", "") == "O" and str(dtype) == "object"
     return list(vectors) if is_objects and vectors.ndim == 1 else vectors
 
 
 def refuse_texts(vectors: Any) -> None:
-    """Complain about texts in the place of vectors, and say where they go."""
+    """Refuse texts in place of vectors, and say where they go."""
     first: object = vectors
     if isinstance(vectors, list | tuple) or getattr(vectors, "ndim", 0) == 1:
         first = next((each for each in cast("Iterable[object]", vectors) if each is not None), None)
     if isinstance(first, str):
-        raise InvalidInputError("vectors: expected a numeric array, got texts; give them as texts=")
+        raise InvalidInputError("vectors: expected a numeric array, got texts; pass them as texts=")
 
 
 def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] | None]:
-    """What the core is to read, and which ids have a vector if not all or none."""
+    """Return the vectors for the core to read and, if only some ids have one, which."""
     if vectors is None or not isinstance(vectors, list | tuple):
         return vectors, None
     rows = cast("Sequence[Any]", vectors)
     if len(rows) == len(names):
         for at, row in enumerate(rows):
-            # The gap of a data frame. What has a length is no such thing, and asked for that in no time.
+            # A missing value of a data frame has no length, which is quick to check.
             if row is not None and not hasattr(row, "__len__") and (gap := gap_name(row)) is not None:
                 raise InvalidInputError(f"vectors[{at}]: expected a vector, got {gap}; {_none_is_missing(names[at])}")
     if all(row is not None for row in rows):
@@ -229,7 +238,7 @@ def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] |
 
 
 def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> list[str | None] | None:
-    """Texts, one for each id or none at all."""
+    """Check texts, one for each id; `None` stays `None`."""
     if texts is None:
         return None
     listed = column(texts, "texts", len(names))
@@ -249,7 +258,7 @@ def _none_is_missing(id: str) -> str:
 
 
 def field_names(fields: str | Iterable[str], name: str) -> list[str]:
-    """Names of fields of metadata, one or many."""
+    """Check names of metadata fields, one or many; return a list."""
     listed = [fields] if isinstance(fields, str) else items(fields)
     if listed is None:
         raise InvalidInputError(f"{name}: expected a list of names of fields, got {type(fields).__name__}")
@@ -260,11 +269,11 @@ def field_names(fields: str | Iterable[str], name: str) -> list[str]:
 
 
 def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> list[int] | None:
-    """The sequence that each record must have, if anything is said of it."""
+    """Return the sequence that each record must have; `None` if any will do."""
     if if_sequence is None:
         return None
     given = cast("object", if_sequence)
-    # A match is a tuple of its fields.
+    # A match is a tuple, but not a list of sequences.
     listed = None if isinstance(given, Match) else items(given)
     if listed is None:
         return [_sequence(given, "if_sequence")] * count
@@ -275,12 +284,12 @@ def expected_sequences(if_sequence: int | Iterable[int] | None, count: int) -> l
 
 def _sequence(value: object, place: str) -> int:
     if isinstance(value, Match):
-        raise InvalidInputError(f"{place}: expected an int, got a Match; give match.sequence")
+        raise InvalidInputError(f"{place}: expected an int, got a Match; pass match.sequence")
     return whole(value, place, 0, MAX_LIMIT)
 
 
 def sort_order(order_by: object) -> tuple[str, bool]:
-    """The field to order by, and whether largest first."""
+    """Return the field to order by, and whether the largest comes first."""
     text = unicode_text(order_by, "order_by")
     field = text.removeprefix("-")
     if not field:
@@ -289,7 +298,7 @@ def sort_order(order_by: object) -> tuple[str, bool]:
 
 
 def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[bool, bool, bool, bool]:
-    """Whether text, metadata, vectors and highlights are wanted."""
+    """Return whether `include` asks for text, metadata, vectors and highlights."""
     names = [include] if isinstance(include, str) else items(include)
     if names is None:
         raise InvalidInputError(f"include: expected a list, got {type(include).__name__}")
@@ -301,7 +310,7 @@ def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[b
 
 
 def query_texts(texts: Iterable[str]) -> list[str]:
-    """Texts to search for."""
+    """Check texts to search for; return a list."""
     refuse_unordered(texts, "texts")
     listed = items(texts)
     if listed is None:

@@ -61,11 +61,15 @@ __all__ = ["Collection"]
 
 @final
 class Collection(Writing):
-    """Records in a directory, each with a string id and any of a vector, a text and metadata; created by `tiercel.open`.
+    """Records in a directory, each with a string id and any of a vector, a text and metadata;
+    created by `tiercel.open`.
 
-    Every method may be called from several threads at once. A search sees the collection as it was when the search began and
-    never waits for a write. A context manager closes the collection at the end. What changes a collection that is open with
-    `mode="r"` raises `InvalidInputError`. It cannot be copied or pickled: open it in the other process. Every method has a version for `asyncio`, with the prefix `a`: `await collection.asearch(…)`
+    Every method may be called from several threads at once. A search sees the collection as it was
+    when the search began and never waits for a write. As a context manager, the collection closes
+    at the end. With `mode="r"`, methods that would change the collection raise `InvalidInputError`.
+    A collection cannot be copied or pickled: open it in the other process.
+
+    Every method has a version for `asyncio`, with the prefix `a`: `await collection.asearch(…)`
     does the same on a thread of the event loop.
     """
 
@@ -73,7 +77,7 @@ class Collection(Writing):
 
     @property
     def dim(self) -> int | None:
-        """Length of every vector; `None` until the first vector or a `dim` in `tiercel.open` sets it."""
+        """Length of every vector; `None` until the first vector or `tiercel.open` sets it."""
         return self._core.dim
 
     @property
@@ -103,7 +107,8 @@ class Collection(Writing):
     def get(
         self, ids: str | Iterable[str], *, include: Iterable[Include] = INCLUDES
     ) -> Match | list[Match | None] | None:
-        """Get a record by its id, or a list of records by many ids, in their order; `None` for an id without a record.
+        """Get a record by its id, or a list of records by many ids, in their order; `None` for an
+        id without a record.
 
         Raises
         ------
@@ -124,47 +129,60 @@ class Collection(Writing):
     ) -> Found:
         """Find the best records by vector, by text, or by both.
 
-        The rankings by vector and by text are fused, then `expand`, `rerank` and `mmr` apply, in this order. The best `k` are returned.
+        The rankings by vector and by text are fused, then `expand`, `rerank` and `mmr` apply, in
+        this order. The best `k` are returned.
 
         Parameters
         ----------
         vector
-            Array of shape `(dim,)`: find records with vectors near it. A string means a text: `search("cats")` is `search(text="cats")`.
+            Array of shape `(dim,)`: find records with vectors near it. A string means a text:
+            `search("cats")` is `search(text="cats")`.
         text
-            Words to find (BM25, Robertson and Zaragoza 2009). With an embedder and no `vector`, the search is also by the vector of the text.
-            A blank text finds nothing.
+            Words to find (BM25, Robertson and Zaragoza 2009). With an embedder and no `vector`, the
+            search is also by the vector of the text. A blank text finds nothing.
         syntax
-            How to read signs and quotes in the text. "plain": ignore them, so that any user input searches for its words. "operators":
-            `"a phrase"`, `+required`, `-excluded`; in a search by vector, too, every result satisfies them. Without a vector, exclusions
-            alone find nothing.
+            How to read signs and quotes in the text. "plain": ignore them, so that any user input
+            searches for its words. "operators": `"a phrase"`, `+required`, `-excluded`; every
+            result satisfies them, also in a search by vector. Without a vector, exclusions alone
+            find nothing.
         filter
             Return only records that match: an expression of `F`, or its dict form.
         k
-            Number of results, at least 1; fewer if fewer match. There is no offset: for the second page of ten, ask for 20 and slice.
+            Number of results, at least 1; fewer if fewer match. There is no offset: for the second
+            page of ten, ask for 20 and slice.
         recall
-            Share of the true nearest by vector to find, above 0 and at most 1; 0.95 by default. 1 is exact search.
+            Share of the true nearest by vector to find, above 0 and at most 1; 0.95 by default. 1
+            is exact search.
         fusion
-            How to merge the two rankings: "rrf" (default), by reciprocal rank fusion (Cormack, Clarke and Büttcher 2009), or "weighted", by
-            a weighted sum of scores. Passing `alpha` implies "weighted".
+            How to merge the two rankings: "rrf" (default), by reciprocal rank fusion (Cormack,
+            Clarke and Büttcher 2009), or "weighted", by a weighted sum of scores. Passing `alpha`
+            implies "weighted".
         rrf_k
             For "rrf": each ranking adds 1 / (rrf_k + rank) to the score of a record; 5 by default.
         alpha
-            For "weighted": the weight of the vector score, from 0 to 1; the text score has the rest. 0.5 by default. Scores are scaled first:
-            the best of a ranking gets 1, the last of the vector ranking 0.2, a text score its share of the best, and a record that is
-            missing from a ranking 0. With 1 the search is by vector alone, with 0 by text alone, with the scores of that search.
+            For "weighted": the weight of the vector score, from 0 to 1; the text score has the
+            rest. 0.5 by default. Scores are scaled first: the best of a ranking gets 1, the last of
+            the vector ranking 0.2, a text score its share of the best, and a record that is missing
+            from a ranking 0. 1 searches by vector alone and 0 by text alone; the scores are then
+            those of that search.
         expand
             Add records that the found ones lead to, see `tiercel.Expand`.
         rerank
-            A callable `(query, texts) -> scores`, such as those in `tiercel.rerank`. It scores and orders the best candidates by their
-            texts. Records without a text come last, in their previous order, with a score of minus infinity.
+            A callable `(query, texts) -> scores`, such as those in `tiercel.rerank`. It scores and
+            orders the best candidates by their texts. Records without a text come last, in their
+            previous order, with a score of minus infinity.
         rerank_depth
-            Candidates for `rerank`, 1 to 100,000 and never fewer than `k`; by default 4 k, at least 100.
+            Candidates for `rerank`, 1 to 100,000 and never fewer than `k`; by default 4 k, at least
+            100.
         mmr
-            Diversity, from 1 (none) to 0: maximal marginal relevance (Carbonell and Goldstein 1998). The next result is the candidate d
-            with the largest `mmr * relevance(d) - (1 - mmr) * max(similarity(d, s) for s in results so far)`. In a search by vector alone,
-            relevance is the score, and similarity is the score of d for the query s. Otherwise relevance is the score divided by the best
-            one, or the score of the reranker, and similarity is the cosine. A record without a vector has similarity 0 to all. Candidates
-            are the best 4 k, at least 100, or the reranked ones; beyond the first 4,096 they keep their order. Scores stay the same.
+            Diversity, from 1 (none) to 0: maximal marginal relevance (Carbonell and Goldstein
+            1998). The next result is the candidate d with the largest
+            `mmr * relevance(d) - (1 - mmr) * max(similarity(d, s) for s in results so far)`.
+            In a search by vector alone, relevance is the score, and similarity is the score of d
+            for the query s. Otherwise relevance is the score divided by the best one, or the score
+            of the reranker, and similarity is the cosine. A record without a vector has similarity 0 to all. Candidates
+            are the best 4 k, at least 100, or the reranked ones; beyond the first 4,096 they keep
+            their order. Scores stay the same.
         include
             What each match carries: any of "text", "metadata", "vector", "highlights".
         explain
@@ -173,9 +191,10 @@ class Collection(Writing):
         Raises
         ------
         InvalidInputError
-            There is neither a vector nor a text, or an argument or the result of `rerank` is invalid.
+            There is neither a vector nor a text, or an argument or the result of `rerank` is
+            invalid.
         DimensionMismatchError
-            A vector of another length than `dim`.
+            A vector whose length is not `dim`.
         """
         refuse_unknown_options("Collection.search()", options_, "vector", "text")
         vector, text = vector_and_text(vector, text)
@@ -202,14 +221,17 @@ class Collection(Writing):
         threads: int | None = None,
         **options_: Unpack[SearchOptions],
     ) -> list[Found]:
-        """Search for many vectors, many texts, or pairs of both. Each result is that of `search`, and all are of one snapshot.
+        """Search for many vectors, many texts, or pairs of both.
+
+        Each result is that of `search`; all are of one snapshot.
 
         Parameters
         ----------
         vectors
-            Array of shape `(n, dim)`. Strings here are texts.
+            Array of shape `(n, dim)`. Strings are taken as texts.
         texts
-            `n` strings. With an embedder and no `vectors`, the search is also by the vectors of the texts.
+            `n` strings. With an embedder and no `vectors`, the search is also by the vectors of the
+            texts.
         threads
             Number of threads; by default all cores that this process may use.
         options_
@@ -220,7 +242,7 @@ class Collection(Writing):
         InvalidInputError
             There are neither vectors nor texts, they differ in number, or an argument is invalid.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         """
         refuse_unknown_options("Collection.search_many()", options_, "vectors", "texts", "threads")
         vectors, texts = vectors_and_texts(vectors, texts)
@@ -249,7 +271,7 @@ class Collection(Writing):
         return self._embedder is not None and isinstance(text, str) and not text.strip()
 
     def count(self, *, filter: Filter | Metadata | None = None) -> int:
-        """Count the records that pass a filter, or all."""
+        """Count the records that pass a filter, or all records."""
         return self._core.count(None if filter is None else as_json(filter))
 
     def scan(
@@ -261,22 +283,27 @@ class Collection(Writing):
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> Scan:
-        """Iterate over records in order, as they are now. They are read on demand, and their score is `None`.
+        """Iterate over records in order, as they are now.
+
+        They are read on demand, and their score is `None`.
 
         Parameters
         ----------
         filter
             Return only records that match.
         order_by
-            A field by its dotted name; `"-field"` for largest first. By default, the order of writing. Types come one after the other:
-            numbers, dates, other strings, False, True, None, lists, dicts. Within a type the order is that of `<` in filters: dates, which
-            are strings in ISO 8601, as points in time, unless the schema says `str`. Records without the field come last either way. The
-            scan first reads all records and keeps the value of each in memory.
+            A field by its dotted name; `"-field"` for largest first. By default, the order of
+            writing. Types come one after the other: numbers, dates, other strings, False, True,
+            None, lists, dicts. Within a type the order is that of `<` in filters: dates, which are
+            strings in ISO 8601, as points in time, unless the schema says `str`. Records without
+            the field come last either way. The scan first reads all records and keeps the value of
+            each in memory.
         limit
             Maximum number of records.
         after
-            A `Scan.position`: continue behind it, in the same order. `None` begins with the first record; an empty string is refused. The
-            record there may be gone. A position is valid until `compact` has renumbered the records twice.
+            A `Scan.position`: continue after it, in the same order, even if its record is gone.
+            `None` begins with the first record; an empty string is refused. A position is valid
+            until `compact` has renumbered the records twice.
         include
             As in `search`.
 
@@ -285,8 +312,9 @@ class Collection(Writing):
         InvalidInputError
             An argument is invalid, or `after` is not a position of a scan with this `order_by`.
         StorageFailedError
-            While reading with `mode="r"`: the writer has replaced so much that the snapshot of the scan is no longer on disk. A scan never
-            changes its snapshot; call `refresh` and begin a new scan `after` its position.
+            While reading with `mode="r"`: the writer has replaced so much that the snapshot of the
+            scan is no longer on disk. A scan never changes its snapshot; call `refresh` and begin a
+            new scan `after` its position.
 
         Examples
         --------
@@ -318,17 +346,22 @@ class Collection(Writing):
         after: str | None = None,
         include: Iterable[Include] = ("text", "metadata"),
     ) -> AsyncScan:
-        """`scan` for `async for`. It begins when the first record is requested, and reads on a thread of the event loop."""
+        """`scan` for `async for`.
+
+        It begins when the first record is requested, and reads on a thread of the event loop.
+        """
         chosen = partial(self.scan, filter=filter, order_by=order_by, limit=limit, after=after, include=include)
         return AsyncScan(chosen)
 
     def refresh(self) -> bool:
         """Load every write that was acknowledged before this call; return whether anything changed.
 
-        Only a collection opened with `mode="r"` can fall behind. The cost of a refresh depends on what changed. Searches continue meanwhile,
-        each in one snapshot. The reader loads the whole collection again, with both snapshots in memory, if files that lead to the new one
-        are gone, or if a new checkpoint contains tens of thousands of records that the reader took from the log. A read that needs what the
-        writer has removed refreshes automatically and answers from the newer snapshot.
+        Only a collection opened with `mode="r"` can fall behind. The cost of a refresh depends on
+        what changed. Searches continue meanwhile, each in one snapshot. The reader loads the whole
+        collection again, with both snapshots in memory, if files that lead to the new one are gone,
+        or if a new checkpoint contains tens of thousands of records that the reader took from the
+        log. A read that needs what the writer has removed refreshes automatically and answers from
+        the newer snapshot.
 
         Raises
         ------
@@ -342,25 +375,33 @@ class Collection(Writing):
         return self._core.refresh()
 
     def wait_idle(self) -> None:
-        """Do the background work now and wait for it: move new vectors into the graph, merge segments of texts, drop deleted records."""
+        """Do the background work now and wait for it: move new vectors into the graph, merge
+        segments of texts, drop deleted records.
+        """
         with telling_where(self._path):
             self._core.wait_idle()
 
     def checkpoint(self) -> None:
-        """Write indexes to files, so that opening reads them instead of building them. Happens automatically as the collection grows."""
+        """Write indexes to files, so that opening reads them instead of building them.
+
+        Happens automatically as the collection grows.
+        """
         with telling_where(self._path):
             self._core.checkpoint()
 
     def compact(self) -> None:
         """Rebuild without deleted records and return unused disk space.
 
-        If most of what was ever written is gone, the records are renumbered, and writes wait for that; see `after` of `scan`.
+        If most of what was ever written is gone, the records are renumbered, and writes wait for
+        that; see `after` of `scan`.
         """
         with telling_where(self._path):
             self._core.compact()
 
     def verify(self) -> list[str]:
-        """Read all files; return a list of what is damaged, file by file. An empty list is good news.
+        """Read all files; return a list of what is damaged, file by file.
+
+        An empty list means that all is well.
 
         Raises
         ------
@@ -371,7 +412,7 @@ class Collection(Writing):
             return self._core.verify()
 
     def backup(self, path: str | os.PathLike[str]) -> None:
-        """Write a complete copy to a new or empty directory outside of the collection; open it like any collection.
+        """Copy the collection to a new or empty directory outside it. Open the copy as usual.
 
         A failed backup leaves nothing behind.
 
@@ -386,11 +427,12 @@ class Collection(Writing):
             self._core.backup(path_name(path, "path"))
 
     def stats(self) -> dict[str, Any]:
-        """Return counts of records, rows and waiting vectors, and bytes in memory and on disk by part.
+        """Count records, rows and waiting vectors, and the bytes in memory and on disk by part.
 
-        "trouble" is the last failure that no call raised, in background work or in a sync at an interval, or None. It is a dict with a
-        "message", a "time" as from `time.time`, and "lasts": whether the same work has not succeeded since. Failures are also logged by the
-        logger "tiercel", and the first one is a `RuntimeWarning` of the next call.
+        "trouble" is the last failure that no call raised, in background work or in a sync at an
+        interval, or None. It is a dict with a "message", a "time" as from `time.time`, and "lasts":
+        whether the same work has not succeeded since. Failures are also logged by the logger
+        "tiercel", and the first one is a `RuntimeWarning` of the next call.
         """
         with telling_gone(self._path):
             return self._core.stats()
@@ -411,7 +453,7 @@ class Collection(Writing):
         return len(self._core)
 
     def __iter__(self) -> Iterator[str]:
-        """The ids, in the order in which records were written, as of now. `scan` returns the records."""
+        """Iterate over the current ids, in the order of writing. `scan` returns the records."""
         return (match.id for match in self.scan(include=()))
 
     def __contains__(self, id: object) -> bool:

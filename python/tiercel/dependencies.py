@@ -14,9 +14,9 @@ def needed(module: str, package: str) -> Any:
     Parameters
     ----------
     module
-        Its name, dotted if it lies within a package.
+        Its dotted name.
     package
-        What `pip install` takes to install it: "msgpack", or an extra such as "tiercel[redis]".
+        Its name for `pip install`: "msgpack", or an extra such as "tiercel[redis]".
 
     Raises
     ------

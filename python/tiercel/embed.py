@@ -1,6 +1,7 @@
 """Embedders: models that turn texts into vectors.
 
-A collection opened with an embedder embeds texts that come without a vector, and searches for a text by words and by vector.
+A collection opened with an embedder embeds texts that come without a vector, and searches for a
+text by words and by vector.
 
 >>> import tempfile, tiercel
 >>> from tiercel.embed import HashingEmbedder
@@ -11,7 +12,7 @@ A collection opened with an embedder embeds texts that come without a vector, an
 'cat'
 >>> collection.close()
 
-A model's package is imported when its embedder is created, never before.
+A model's package is imported only when its embedder is created.
 """
 
 from abc import ABC, abstractmethod
@@ -53,7 +54,10 @@ class Embedder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the model and everything else that changes its vectors. A collection refuses an embedder with another one."""
+        """Identifies the model and everything else that changes its vectors.
+
+        A collection refuses an embedder with another one.
+        """
         ...
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -108,7 +112,7 @@ class _Adapter(ABC):
 
 @final
 class CallableEmbedder(_Adapter):
-    """What `from_callable` makes."""
+    """The embedder that `from_callable` creates."""
 
     def __init__(self, function: Callable[[list[str]], object], dim: int, fingerprint: str) -> None:
         super().__init__(dim, fingerprint)
@@ -124,12 +128,14 @@ class CallableEmbedder(_Adapter):
 
 
 def from_callable(function: Callable[[list[str]], object], dim: int, fingerprint: str) -> CallableEmbedder:
-    """Create an embedder from a function that maps a list of texts to their vectors, for documents and queries alike.
+    """Create an embedder from a function that maps a list of texts to their vectors, for documents
+    and queries alike.
 
     Parameters
     ----------
     function
-        Takes at most 256 texts at a time; returns an array of shape `(len(texts), dim)`, or lists of numbers.
+        Takes at most 256 texts at a time; returns an array of shape `(len(texts), dim)`, or lists
+        of numbers.
     dim
         Length of every vector.
     fingerprint
@@ -151,7 +157,7 @@ class _Loaded(_Adapter):
     def __init__(self, model: Any, fingerprint: str | None, package: str, load: Callable[[str], Any]) -> None:
         if fingerprint is None:
             if not isinstance(model, str):
-                raise InvalidInputError("fingerprint: expected a str, since the model is not given by name, got None")
+                raise InvalidInputError("fingerprint: expected a str for a model that is not a name, got None")
             fingerprint = f"{package}/{model}"
         self._model: Any = load(model) if isinstance(model, str) else model
         super().__init__(np.asarray(self._query("length")).size, fingerprint)
@@ -164,7 +170,8 @@ class SentenceTransformersEmbedder(_Loaded):
     Parameters
     ----------
     model
-        Name or path of a model, or a `SentenceTransformer`. The model's own prompts for queries and documents apply.
+        Name or path of a model, or a `SentenceTransformer`. The model's own prompts for queries and
+        documents apply.
     fingerprint
         Identifies the model; by default, its name.
     """
@@ -290,14 +297,14 @@ class LlamaIndexEmbedder(_Adapter):
 
 
 def check_embedder(embedder: Any, dim: object) -> int:
-    """Check an embedder and, if `dim` is not `None`, the length of its vectors; return the length."""
+    """Check an embedder, and that its vectors have the length `dim`, if any; return the length."""
     _with_methods(embedder, "embed_documents", "embed_query", argument="embedder")
     for name in ("dim", "fingerprint"):
         if not hasattr(embedder, name):
             raise InvalidInputError(f"embedder: expected an object with {name}, got {type(embedder).__name__}")
     _check(embedder.dim, embedder.fingerprint)
     if dim is not None and dim != embedder.dim:
-        raise InvalidInputError(f"dim: expected {embedder.dim}, as the embedder has, got {dim!r}")
+        raise InvalidInputError(f"dim: expected {embedder.dim}, the dim of the embedder, got {dim!r}")
     return embedder.dim
 
 
@@ -317,7 +324,10 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
 
 
 def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
-    """List one vector per record, `None` where it is missing. Return `None` for an array, which has no gaps, and for a wrong length."""
+    """List one vector per record, `None` where it is missing.
+
+    Return `None` for an array, which has no gaps, and for a wrong length.
+    """
     if vectors is None:
         return [None] * count
     if not isinstance(vectors, list | tuple):
@@ -327,7 +337,7 @@ def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
 
 
 def query_vector(embedder: Embedder, text: str) -> NDArray[np.float32]:
-    """Embed a query and check the vector, since anybody may have written the embedder."""
+    """Embed a query and check the vector, because the embedder may be anyone's code."""
     return _checked(embedder.embed_query(text), (embedder.dim,), type(embedder).__name__)
 
 
@@ -347,7 +357,7 @@ def _check(dim: object, fingerprint: object) -> None:
 
 
 def _checked(vectors: object, shape: tuple[int, ...], source: str, start: int = 0) -> NDArray[np.float32]:
-    """Check shape and values of what a model returned for the texts from `start` on, and convert it to float32."""
+    """Check what a model returned for the texts from `start` on; convert it to float32."""
     given = as_array(vectors, source)
     if given.dtype.kind not in "fiu" and given.size:
         raise InvalidInputError(f"{source}: expected numbers of shape {shape}, got values of type {given.dtype}")

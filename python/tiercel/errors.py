@@ -1,7 +1,8 @@
 """Every error that tiercel raises, in one tree rooted at `TiercelError`.
 
-A message names the argument or the file, what was expected and what it got. An error that Python programs usually catch by a builtin name
-(`ValueError`, `OSError`, `ImportError`) also inherits from that.
+A message names the argument or the file, what was expected, and what came instead. An error that
+Python programs usually catch by a builtin name (`ValueError`, `OSError`, `ImportError`) also
+inherits from that.
 """
 
 __all__ = [
@@ -48,7 +49,7 @@ class MissingFileError(StorageFailedError, FileNotFoundError):
 
 
 class AlreadyOpenError(TiercelError):
-    """Another process, or another object in this one, has the collection or the tier open for writing."""
+    """Another process, or another object in this one, has the collection or tier open to write."""
 
 
 class ClosedError(TiercelError, ValueError):
@@ -56,11 +57,14 @@ class ClosedError(TiercelError, ValueError):
 
 
 class ForkedProcessError(TiercelError, RuntimeError):
-    """A forked process used what only the process that opened it may use; nothing was changed. Open it again in this process."""
+    """A forked process used an object that only the process that opened it may use; nothing was
+    changed. Open it again in this process.
+    """
 
 
 class ConflictError(TiercelError):
-    """`add` met an id that is there already, or a record is not as `if_sequence` expects; nothing was changed.
+    """`add` got an id that already exists, or a record does not have the sequence in `if_sequence`;
+    nothing was changed.
 
     Read the record again and decide again.
     """
@@ -70,7 +74,7 @@ class ConflictError(TiercelError):
 
     @property
     def id(self) -> str | int:
-        """Which record; the first one, if several are in conflict. An int in an index."""
+        """The id of the record, the first one if several are in conflict; an int in an index."""
         return self.args[1]
 
     @property
@@ -80,7 +84,7 @@ class ConflictError(TiercelError):
 
     @property
     def actual(self) -> int | None:
-        """The sequence that the record has; 0 for no record, `None` in an index, which keeps no sequences."""
+        """The sequence of the record; 0 for no record, `None` in an index, which has none."""
         return self.args[3]
 
     def __str__(self) -> str:
@@ -88,7 +92,10 @@ class ConflictError(TiercelError):
 
 
 class MissingDependencyError(TiercelError, ImportError):
-    """An optional package is not installed, or cannot be imported. The message gives the `pip install` command; `name` is the module."""
+    """An optional package is not installed, or cannot be imported.
+
+    The message contains the `pip install` command; `name` is the module.
+    """
 
 
 class DeadlineExceededError(TiercelError, TimeoutError):
@@ -100,18 +107,20 @@ class RecursiveLoadError(TiercelError, RuntimeError):
 
 
 class DiskFullError(StorageFailedError):
-    """There is no room for a write; nothing was changed, and the same call succeeds once there is room.
+    """No room for a write; nothing was changed, and the same call succeeds once there is room.
 
-    `errno` says why: ENOSPC, the disk is full; EDQUOT, a quota is used up; EFBIG, the file would exceed the limit of the file system or of the
-    process (`ulimit -f`). `filename` is the file, or the directory of the collection.
+    `errno` says why: ENOSPC, the disk is full; EDQUOT, a quota is used up; EFBIG, the file would
+    exceed the limit of the file system or of the process (`ulimit -f`). `filename` is the file, or
+    the directory of the collection.
 
-    `Collection.close` raises it if there was no room for a checkpoint: the collection is closed and every acknowledged write is safe, but the
-    next opening takes longer.
+    `Collection.close` raises it if there was no room for a checkpoint: the collection is closed and
+    every acknowledged write is safe, but the next opening takes longer.
     """
 
 
 class ReadOnlyFileSystemError(StorageFailedError):
     """The file system is read-only, or has become so (`errno` is EROFS); nothing was changed.
 
-    The same call succeeds once the file system takes writes again. From `Collection.close` it means the same as `DiskFullError` there.
+    The same call succeeds once the file system takes writes again. From `Collection.close` it means
+    the same as `DiskFullError` there.
     """

@@ -1,4 +1,4 @@
-"""What must run before a process exits."""
+"""Functions that must run before a process exits."""
 
 import atexit
 import os
@@ -11,7 +11,8 @@ __all__ = ["AtExit"]
 
 @final
 class AtExit:
-    """Calls a function when the process exits normally, also in children of `multiprocessing`, which skip `atexit`.
+    """Calls a function when the process exits normally, also in children of `multiprocessing`,
+    which skip `atexit`.
 
     In such children, the highest `priority` runs first.
     """

@@ -1,4 +1,4 @@
-"""Conditions on metadata: which records a search, a count or a deletion is about.
+"""Filters: conditions on metadata that select the records of a search, a count or a deletion.
 
 >>> from tiercel.filters import F
 >>> recent = (F("year") >= 2020) & (F("lang") == "en")
@@ -7,23 +7,27 @@
 >>> recent.to_dict()
 {'$and': [{'year': {'$gte': 2020}}, {'lang': {'$eq': 'en'}}]}
 
-The dictionary form is Mongo's and can be given in place of the expression. `{"year": {"gte": 2020}}` lacks a `$` and is refused: a value that
-looks so is written `{"year": {"$eq": {"gte": 2020}}}`.
+You can pass Mongo's dictionary form instead of the expression. `{"year": {"gte": 2020}}` is refused
+because its operator lacks the `$`. To compare the field with that dictionary, write
+`{"year": {"$eq": {"gte": 2020}}}`.
 
-Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so `1 == 1.0`; strings by code point.
-Integers of metadata that have more than 64 bits compare as the nearest float, so a filter cannot ask for one of them.
-A `date` or `datetime` compares with those strings of the metadata that are dates in ISO 8601, as points in time: `2024-05-01`, or that with a
-time behind `T` or a space (`10:20`, `10:20:30`, `10:20:30.5`) and an offset (`Z`, `+02`, `+0200`, `+02:00`). A date without a
-time is its midnight, a time without an offset is UTC. Ordered comparisons hold within one type alone.
+Types never mix: `1`, `"1"`, `True` and `None` are four values. Numbers compare as numbers, so
+`1 == 1.0`; strings compare by code point. Integers of more than 64 bits in metadata compare as the
+nearest float, so a filter cannot find exactly one of them. A `date` or `datetime` compares, as a
+point in time, with strings in metadata that are dates in ISO 8601: `2024-05-01`, optionally
+followed by `T` or a space, a time (`10:20`, `10:20:30`, `10:20:30.5`) and an offset (`Z`, `+02`,
+`+0200`, `+02:00`). A date without a time means midnight, a time without an offset means UTC. `<`,
+`<=`, `>` and `>=` match only values of the same type.
 
-`!=` and `~` are the plain opposite, for every record: `F("lang") != "en"` holds where there is no `lang`, too. So a filter and its
-opposite part the records in two; add `& F("lang").exists()` to ask for both.
+`!=` and `~` match every record that the condition does not match: `F("lang") != "en"` also finds
+records without a `lang`. Add `& F("lang").exists()` to leave those out.
 
-In a field whose type in the schema is `date`, a string is a date, too. Values of numpy, pandas and the standard library are converted as in
-metadata, see `tiercel.plain`.
+In a field whose type in the schema is `date`, strings in the filter are dates, too. Values of
+numpy, pandas and the standard library are converted as in metadata, see `tiercel.plain`.
 
-A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in all; equal conditions under one operator
-count once. `in_` takes many values as one condition, just under 100,000.
+A filter has at most 64 levels, 64 fields, 10,000 conditions, and 100,000 conditions and values in
+all; equal conditions under one operator count once. `in_` is one condition, for just under
+100,000 values at most.
 """
 
 import copy
@@ -39,7 +43,7 @@ __all__ = ["F", "Filter", "as_json"]
 
 _MAX_DEPTH: Final = 64
 _MAX_SIZE: Final = 100_000
-# Lists count here, too, so these are at most twice as many as the core counts, which has the last word.
+# `Plain` also counts lists, so at most twice what the core counts. The core makes the final check.
 _MAX_NODES: Final = 2 * _MAX_SIZE
 _TOO_LARGE: Final = (
     f"filter: expected at most {_MAX_SIZE} conditions and values in all; split a long $in over several calls"
@@ -47,13 +51,15 @@ _TOO_LARGE: Final = (
 _COMPARISONS: Final = {"$eq": "==", "$ne": "!=", "$lt": "<", "$lte": "<=", "$gt": ">", "$gte": ">="}
 _GROUPS: Final = frozenset(("$and", "$or", "$nor"))
 _METHODS: Final = {"$in": "in_", "$exists": "exists", "$contains": "contains", "$startswith": "startswith"}
-# What stands in a field's dictionary, for whom forgot the sign.
+# Operators of a field without their `$`, to recognize a forgotten one.
 _SIGNLESS: Final = frozenset(name[1:] for name in (*_COMPARISONS, *_METHODS, "$nin", "$not"))
 
 
 @final
 class Filter:
-    """A condition on metadata, made from `F`; join filters with `&`, `|` and `~`. It never changes.
+    """A condition on metadata, created from `F`.
+
+    Filters are immutable; join them with `&`, `|` and `~`.
 
     Examples
     --------
@@ -72,7 +78,7 @@ class Filter:
         raise TypeError('Filter: made from F, as in F("lang") == "en"')
 
     def to_dict(self) -> dict[str, Any]:
-        """The same condition as a dictionary that `json.dumps` accepts, in the manner of Mongo.
+        """Return Mongo's dictionary form of the filter, which `json.dumps` accepts.
 
         Examples
         --------
@@ -104,7 +110,7 @@ class Filter:
         )
 
     def __eq__(self, other: object) -> bool:
-        # As text, since Python holds 1 and True for equal.
+        # As text, because 1 == True in Python.
         return _dumped(self._form) == _dumped(other._form) if isinstance(other, Filter) else NotImplemented
 
     def __hash__(self) -> int:
@@ -119,12 +125,12 @@ class Filter:
 
 @final
 class F:
-    """A field of the metadata, to be compared; keys of objects within objects are joined by dots.
+    """A metadata field to compare with values. Dots lead into nested objects.
 
     Parameters
     ----------
     name
-        `"year"`, or `"author.name"` for the `name` in an object `author`.
+        `"year"`, or `"author.name"` for the `name` in the object `author`.
 
     Examples
     --------
@@ -164,11 +170,11 @@ class F:
     def __ge__(self, value: object) -> Filter:
         return self._ordered("$gte", value)
 
-    # Fields that are equal would have to be found by ==, which makes a filter.
+    # Hashing relies on ==, which creates a filter here.
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
     def in_(self, values: Iterable[object]) -> Filter:
-        """Hold where the field has one of these values.
+        """Match records whose field is one of these values.
 
         Examples
         --------
@@ -183,12 +189,12 @@ class F:
         walk = _walk()
         operands = [_operand(value, self._place("$in"), walk) for value in listed]
         if isinstance(values, (set, frozenset)):
-            # The same set makes the same filter.
+            # Equal sets make equal filters.
             operands.sort(key=_dumped)
         return self._is("$in", operands)
 
     def exists(self) -> Filter:
-        """Hold where the field is there, be it null.
+        """Match records that have the field, even if it is null.
 
         Examples
         --------
@@ -199,7 +205,7 @@ class F:
         return self._is("$exists", True)
 
     def contains(self, value: object) -> Filter:
-        """Hold where the field is a list with this element.
+        """Match records whose field is a list that contains this value.
 
         Examples
         --------
@@ -210,7 +216,7 @@ class F:
         return self._compared("$contains", value)
 
     def startswith(self, beginning: str) -> Filter:
-        """Hold where the field is a string that begins so.
+        """Match records whose field is a string with this beginning.
 
         Examples
         --------
@@ -258,14 +264,16 @@ class F:
 
 
 def as_json(filter: Filter | Mapping[str, Any]) -> str:
-    """The filter as JSON, from an expression or from the dictionary form.
+    """Convert a filter to JSON, from an expression or its dictionary form.
 
-    A dictionary may hold all that metadata may, see `tiercel.plain`. Whether it is a filter is found out when it is used.
+    A dictionary may contain any value that metadata may, see `tiercel.plain`. Apart from a missing
+    `$`, errors in its structure are found only when the filter is used.
 
     Raises
     ------
     InvalidInputError
-        A value is not JSON, or an operator lacks its `$`; the message names its place.
+        A value cannot be converted to JSON, or an operator lacks its `$`; the message names the
+        place.
 
     Examples
     --------
@@ -283,7 +291,7 @@ def as_json(filter: Filter | Mapping[str, Any]) -> str:
 
 
 def _refuse_signless(form: dict[str, Any], place: str) -> None:
-    """Refuse operators that lack their `$`: they would be a value, which no record has, and find nothing."""
+    """Refuse operators that lack their `$`: taken as a value, they would match no record."""
     for name, inner in form.items():
         at = f"{place}[{name!r}]"
         entries = cast("dict[str, Any]", inner) if isinstance(inner, dict) else {}
@@ -309,9 +317,13 @@ def _has_sign(name: str) -> bool:
 
 
 def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
-    """A filter of so many levels, conditions and values. Parts may be shared, so its form can be written much longer than it is kept."""
+    """Create a filter if its depth and size are within the limits.
+
+    `size` counts shared parts every time: the JSON repeats them, and may be far longer than the
+    form in memory.
+    """
     if depth > _MAX_DEPTH:
-        raise InvalidInputError(f"filter: expected at most {_MAX_DEPTH} levels within each other")
+        raise InvalidInputError(f"filter: expected at most {_MAX_DEPTH} levels of nesting")
     if size > _MAX_SIZE:
         raise InvalidInputError(_TOO_LARGE)
     made = object.__new__(Filter)
@@ -322,15 +334,15 @@ def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
 
 
 def _without_brackets(operand: object) -> TypeError:
-    """What & | ~ say of what is no filter: they bind more tightly than any comparison."""
+    """Create the error for operands of & | ~ that are no filters: these bind before comparisons."""
     return TypeError(
-        f"& | ~ join filters, got {operand!r}: write each comparison in brackets, as in"
+        f"& | ~ join filters, got {operand!r}: write each comparison in parentheses, as in"
         ' (F("year") > 2000) & (F("draft") == True)'
     )
 
 
 def _joined(operator: str, one: Filter, other: object) -> Filter:
-    """Both under one operator; parts of the same operator side by side rather than within each other."""
+    """Join two filters by an operator, flattening operands that already use it."""
     if not isinstance(other, Filter):
         return NotImplemented
     if one._form is other._form:  # pyright: ignore[reportPrivateUsage]
@@ -341,7 +353,7 @@ def _joined(operator: str, one: Filter, other: object) -> Filter:
         form, levels = part._form, part._depth  # pyright: ignore[reportPrivateUsage]
         joined = form.get(operator, [form])
         if len(joined) > 1:
-            # What stands on both sides is one, or joining a filter with itself over and over would double it each time.
+            # Drop what both sides have: joining a filter with itself would double it each time.
             known = {id(part) for part in parts}
             size -= sum(_size_of(part) for part in joined if id(part) in known)
             joined = [part for part in joined if id(part) not in known]
@@ -352,7 +364,7 @@ def _joined(operator: str, one: Filter, other: object) -> Filter:
 
 
 def _size_of(form: dict[str, Any]) -> int:
-    """Conditions and values in a form, as the core counts them."""
+    """Count the conditions and values in a form as the core does."""
     ((name, inner),) = form.items()
     if name in {"$and", "$or"}:
         return 1 + sum(_size_of(part) for part in inner)
@@ -376,7 +388,10 @@ def _dumped(form: object) -> str:
 
 
 def _operand(value: object, place: str, walk: Plain | None = None) -> Any:
-    """A value that a field is compared with. A dictionary is a value as a whole, so nothing in it may look like an operator."""
+    """Convert a value to compare with.
+
+    A dictionary is compared as a whole: none of its keys may look like an operator.
+    """
     plain = (walk or _walk()).of(value, place)
     if isinstance(value, Mapping) and any(key.startswith("$") for key in cast("dict[str, Any]", plain)):
         raise InvalidInputError(f"{place}: expected keys without a leading $, got operators")
@@ -396,7 +411,10 @@ def _kind(value: object) -> str:
 
 
 def _shown(form: dict[str, Any]) -> str:
-    """The expression that makes this form: one entry an object, as filters here are made."""
+    """Return the expression that makes this form.
+
+    Each object in the form of a `Filter` has one entry.
+    """
     ((name, inner),) = form.items()
     if name == "$not":
         return f"~{_in_parentheses(inner)}"

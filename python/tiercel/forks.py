@@ -1,4 +1,7 @@
-"""What objects do in a forked child, where the threads that may hold their locks or do their work are missing."""
+"""Repair of objects in a forked child.
+
+The child lacks the threads that may hold their locks or do their work.
+"""
 
 import os
 import threading
@@ -19,8 +22,8 @@ class AfterFork(Protocol):
 def fork_lock() -> threading.Lock:
     """Return a lock that is free in a forked child.
 
-    The child has what the lock guards in the state at the time of the fork. So between any two statements under the lock,
-    that state must be one to continue from. A thread that holds the lock must not fork.
+    The child gets the guarded state as it was at the fork. So the state must be valid to continue
+    from between any two statements under the lock. A thread that holds the lock must not fork.
     """
     # A plain lock: a Ctrl-C within a method of a wrapper could leave the lock held for good.
     lock = threading.Lock()
@@ -29,7 +32,7 @@ def fork_lock() -> threading.Lock:
 
 
 def call_after_fork(owner: AfterFork) -> None:
-    """Call `owner.after_fork()` in every forked child while the owner lives, in the order of these calls."""
+    """Call `owner.after_fork()` in forked children while the owner lives, in calling order."""
     _OWNERS[id(owner)] = owner
 
 

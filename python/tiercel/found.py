@@ -1,4 +1,4 @@
-"""What a collection returns: records, and results of searches.
+"""Records and search results of a collection.
 
 >>> import json, pickle, tempfile, tiercel
 >>> collection = tiercel.open(tempfile.mkdtemp(), dim=2)
@@ -35,15 +35,18 @@ Include: TypeAlias = Literal["text", "metadata", "vector"]
 class Match(NamedTuple):
     """A record that was found.
 
-    It compares and sorts like the tuple of its fields, vectors by their values. It cannot be hashed, because its metadata and vector can
-    change: use `match.id` in sets and as a key.
+    It compares and sorts like the tuple of its fields, vectors by their values. It cannot be
+    hashed, because its metadata and vector can change: use `match.id` in sets and as a key.
     """
 
     id: str
     score: float | None
-    """Larger is better. The score of the reranker, of the fusion, of the text (BM25), or of the vector (1 - distance for cosine, else the
-    negated distance); `expand` reduces it with every step. `None` from `get` and `scan`, which do not rank, and after a reranker for a record
-    without a text."""
+    """Larger is better.
+
+    The score of the reranker, of the fusion, of the text (BM25), or of the vector (1 - distance for
+    cosine, else the negated distance); `expand` reduces it with every step. `None` from `get` and
+    `scan`, which do not rank, and after a reranker for a record without a text.
+    """
     distance: float | None
     """Distance of the vector; `None` if the record was not found by vector."""
     text: str | None
@@ -52,10 +55,13 @@ class Match(NamedTuple):
     highlights: list[tuple[int, int]] | None = None
     """Where words of the query occur in the text, in order: begin and end in characters."""
     sequence: int = 0
-    """The number of the batch that last wrote the record, for `if_sequence`; 1 if an old version of tiercel wrote it."""
+    """The number of the batch that last wrote the record, for `if_sequence`.
+
+    1 if an old version of tiercel wrote the record.
+    """
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to what `json.dumps` accepts: the vector becomes a list, an infinite score or distance `None`."""
+        """Convert to what `json.dumps` accepts: a list for the vector, `None` for infinity."""
         return {
             **self._asdict(),
             "score": finite(self.score),
@@ -94,7 +100,10 @@ def _comparable(fields: Any) -> tuple[Any, ...]:
 
 @final
 class Found(Sequence[Match]):
-    """The result of a search: a sequence of `Match`, best first. Results are equal if their matches are; quality and plan do not count."""
+    """The result of a search: a sequence of `Match`, best first.
+
+    Results are equal if their matches are; quality and plan do not count.
+    """
 
     __slots__ = (
         "_damaged",
@@ -134,22 +143,30 @@ class Found(Sequence[Match]):
 
     @property
     def scores(self) -> NDArray[np.float32]:
-        """Scores, largest first except with `mmr`; minus infinity where `Match.score` is `None`; dtype float32, shape `(len(found),)`."""
+        """Scores, largest first except with `mmr`; minus infinity where `Match.score` is `None`;
+        dtype float32, shape `(len(found),)`.
+        """
         return self._scores
 
     @property
     def distances(self) -> NDArray[np.float32]:
-        """Distances in the order of `ids`, NaN for records that were not found by vector; dtype float32, shape `(len(found),)`."""
+        """Distances in the order of `ids`, NaN for records that were not found by vector; dtype
+        float32, shape `(len(found),)`.
+        """
         return self._distances
 
     @property
     def quality(self) -> Quality:
-        """`"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that it would, else `"approximate"`."""
+        """`"exact"` if an exact search found this, `"certified"` if a `SemanticCache` proved that
+        it would, else `"approximate"`.
+        """
         return self._quality
 
     @property
     def damaged(self) -> int:
-        """Records that may be missing because their text or metadata is damaged: with a filter or a text, all such records known so far."""
+        """Records that may be missing because their text or metadata is damaged: with a filter or a
+        text, all such records known so far.
+        """
         return self._damaged
 
     def _with_quality(self, quality: Quality) -> Self:  # pyright: ignore[reportUnusedFunction]
@@ -159,15 +176,18 @@ class Found(Sequence[Match]):
 
     @property
     def plan(self) -> dict[str, Any] | None:
-        """How it was found, with `explain=True`; None without.
+        """How the search ran, with `explain=True`; None without.
 
-        "way" is "vector", "text", "hybrid" or "nothing", "selectivity" the share of records that pass the filter, "cached" whether
-        an earlier search had found its rows, "unknown_fields" the fields that the search names and no record has, "stages" each
-        stage with its seconds and the number of records that came out. "vectors" tells what the search among vectors took, or is
-        None: "nodes" of the graph visited, "distances" computed by code (or in full precision where there are no codes),
-        "rescored" computed once more in full precision, "bytes" read for all that, "seconds" by stage, and "gap": how much
-        farther the last candidate kept was than the k-th result. A small gap means that a wider search may find something
-        nearer; None, that nothing could be missed.
+        "way" is "vector", "text", "hybrid" or "nothing"; "selectivity" is the share of records that
+        pass the filter; "cached" is whether an earlier search had found the records that pass;
+        "unknown_fields" are the fields that the search names and no record has; "stages" has each
+        stage with its seconds and the number of records that came out.
+
+        "vectors" is the cost of the search by vector, or None: graph "nodes" visited; "distances"
+        computed from codes (in full precision without codes); distances "rescored" in full
+        precision; "bytes" read for all that; "seconds" by stage; and "gap", how much farther the
+        last candidate kept was than the k-th result. A small gap means that a wider search may find
+        something nearer; None means that nothing could be missed.
         """
         return self._plan
 
@@ -176,7 +196,9 @@ class Found(Sequence[Match]):
         return [match.to_dict() for match in self]
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert the whole result to what `json.dumps` accepts: the matches under "matches", quality, damaged, and the plan, if any."""
+        """Convert the whole result to what `json.dumps` accepts: the matches under "matches",
+        quality, damaged, and the plan, if any.
+        """
         answer = {"quality": self.quality, "damaged": self.damaged, "matches": self.to_list()}
         return answer if self._plan is None else answer | {"plan": self._plan}
 

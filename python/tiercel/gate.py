@@ -1,7 +1,7 @@
 """A gate: one thread waits until another opens it.
 
-`threading.Event` is written in Python: a signal during `wait` on the main thread can leave its lock held, and then `set` blocks forever. A gate
-is a single lock, so an interruption cannot break it.
+`threading.Event` is written in Python: a signal during `wait` on the main thread can leave its lock
+held, and then `set` blocks forever. A gate is a single lock, so an interruption cannot break it.
 """
 
 import threading
@@ -26,7 +26,7 @@ class Gate:
         self._lock.acquire()
 
     def open(self) -> None:
-        """Let the thread that waits pass, or the next one that comes."""
+        """Let the waiting thread pass, or the next one that comes."""
         # It is open already.
         with suppress(RuntimeError):
             self._lock.release()
@@ -37,10 +37,12 @@ class Gate:
 
 
 def acquired(lock: threading.Lock, seconds: float) -> bool:
-    """Acquire a lock that others may hold for long, within `seconds`; return whether that succeeded.
+    """Acquire a lock that others may hold for long, within `seconds`; return whether that
+    succeeded.
 
-    A signal that arrives just before the blocking call does not interrupt it, so Ctrl-C would have no effect until the lock is free. Python
-    runs handlers on the main thread only, so only that thread wakes up to check.
+    A signal that arrives just before the blocking call does not interrupt it, so Ctrl-C would have
+    no effect until the lock is free. Python runs handlers on the main thread only, so only that
+    thread wakes up to check.
     """
     look = _LOOK if threading.current_thread() is threading.main_thread() else threading.TIMEOUT_MAX
     end = monotonic() + seconds

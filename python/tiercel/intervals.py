@@ -6,11 +6,13 @@ __all__ = ["wilson_interval"]
 
 
 def wilson_interval(seen: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the interval that contains a share with 95% confidence, after `seen` of `total` were counted.
+    """Return the interval that contains a share with 95% confidence, from `seen` of `total`.
 
-    The score interval of E. B. Wilson (Probable inference, the law of succession, and statistical inference, Journal of
-    the American Statistical Association 22, 1927, 209-212), with p = seen / total and n = total:
-    (p + z^2/2n ± z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). At least 16 of 16 are needed for a lower end of 0.8.
+    The score interval of E. B. Wilson (Probable inference, the law of succession, and statistical
+    inference, Journal of the American Statistical Association 22, 1927, 209-212), with
+    p = seen / total and n = total:
+    (p + z^2/2n ± z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n). At least 16 of 16 are needed for
+    a lower end of 0.8.
 
     Examples
     --------

@@ -31,7 +31,10 @@ __all__ = ["Neighbour", "RangeMatches", "as_dict", "as_html", "as_list", "finite
 
 
 def finite(value: float | None) -> float | None:
-    """Return a finite number, or `None`, which JSON can hold: a distance or score may overflow float32, or be missing."""
+    """Return a finite number, or `None`, which JSON can hold.
+
+    A distance or score may overflow float32, or be missing.
+    """
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -60,11 +63,11 @@ class Neighbour(NamedTuple):
 
 @final
 class RangeMatches(Sequence[Any]):
-    """The result of `Index.range_search`: a sequence of `Neighbour`, nearest first, for a 1-D query; of one `RangeMatches` per query for a
-    2-D one.
+    """The result of `Index.range_search`: a sequence of `Neighbour`, nearest first, for a 1-D
+    query; of one `RangeMatches` per query for a 2-D one.
 
-    The arrays hold the rows of all queries one after the other: row `i` is `ids[offsets[i]:offsets[i + 1]]`, nearest first. Results are equal
-    if their hits are.
+    The arrays hold the rows of all queries one after the other: row `i` is
+    `ids[offsets[i]:offsets[i + 1]]`, nearest first. Results are equal if their hits are.
     """
 
     __slots__ = ("_distances", "_ids", "_offsets", "_single")
@@ -104,7 +107,7 @@ class RangeMatches(Sequence[Any]):
         return "exact"
 
     def to_list(self) -> list[Any]:
-        """Convert to what `json.dumps` accepts: a list of dicts with `id` and `distance`; for a 2-D query, a list per query."""
+        """Convert to a list of dicts with `id` and `distance`; for a 2-D query, a list of lists."""
         return as_list(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,7 +157,7 @@ class RangeMatches(Sequence[Any]):
         return f"RangeMatches(queries={len(self._offsets) - 1}, results={len(self._ids)}, quality='exact')"
 
     def _repr_html_(self) -> str:  # pyright: ignore[reportUnusedFunction]
-        """A table for Jupyter."""
+        """Make a table for Jupyter."""
         return as_html(self)
 
 

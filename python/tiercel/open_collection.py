@@ -43,22 +43,25 @@ class OpenCollection(Handle):
         return self._mode
 
     def close(self) -> None:
-        """Finish background work, make every write durable and release the directory. Closing twice is fine.
+        """Finish background work, make every write durable and release the directory.
+
+        Closing twice is fine.
 
         Raises
         ------
         DiskFullError, ReadOnlyFileSystemError
-            The checkpoint could not be written. The collection is closed and every acknowledged write is on disk, but the next opening
-            takes longer.
+            The checkpoint could not be written. The collection is closed and every acknowledged
+            write is on disk, but the next opening takes longer.
         StorageFailedError
-            The disk failed. The collection is closed. With a `durability` other than "always", acknowledged writes may be lost.
+            The disk failed. The collection is closed. With a `durability` other than "always",
+            acknowledged writes may be lost.
         """
         try:
             with telling_where(self._path):
                 self._core.close()
         except (DiskFullError, ReadOnlyFileSystemError) as error:
             # Only the checkpoint raises these: a failed sync of the log is a `StorageFailedError`.
-            meaning = "the collection is closed and every write is safe, but the next opening takes longer, for want of a checkpoint"
+            meaning = "the collection is closed and every write is safe, but the next opening takes longer without a checkpoint"
             raise type(error)(error.errno, f"{error.strerror}: {meaning}", error.filename) from None
 
     @property

@@ -49,46 +49,54 @@ def open(  # noqa: A001
     metric
         The distance: "cosine" (default), "dot" or "l2". Fixed when the collection is created.
     embedder
-        Turns texts into vectors, see `tiercel.embed`; `dim` is then its `dim`. The collection stores its fingerprint. You can add an
-        embedder as long as there are no vectors. If you open the collection without its embedder, it stores and searches vectors from
-        elsewhere, searches texts by words only, and refuses texts without vectors.
+        Turns texts into vectors, see `tiercel.embed`; `dim` is then its `dim`. The collection
+        stores its fingerprint. You can add an embedder as long as there are no vectors. If you open
+        the collection without its embedder, it stores and searches vectors from elsewhere, searches
+        texts by words only, and refuses texts without vectors.
     schema
-        Types of metadata fields, such as `{"year": int, "tags": list[str], "author.name": str}`, see `tiercel.schema`. Metadata that
-        disagree are refused, and so are filters that name another field or compare a field with another type. The collection stores its
-        schema. Later calls may omit it, or add fields: every record is then checked first.
+        Types of metadata fields, such as `{"year": int, "tags": list[str], "author.name": str}`,
+        see `tiercel.schema`. Metadata that disagree are refused, and so are filters that name
+        another field or compare a field with another type. The collection stores its schema. Later
+        calls may omit it, or add fields: every record is then checked first.
     durability
-        What a write waits for. "always": it is on disk, safe from power loss. "interval": the system has it, safe from a crash of the
-        process, and it reaches the disk within 100 ms. "none": as "interval", but the system decides when it reaches the disk. No mode ever
-        leaves part of a batch.
+        What a write waits for. "always": it is on disk, safe from power loss. "interval": the
+        system has it, safe from a crash of the process, and it reaches the disk within 100 ms.
+        "none": as "interval", but the system decides when it reaches the disk. No mode ever leaves
+        part of a batch.
     mode
-        "rw": read and write; one process at a time. "r": only read; any number of processes, beside the writer. A reader takes no lock,
-        changes nothing in the directory and refuses writes. It shows every write that was acknowledged before it was opened;
-        `Collection.refresh` adds later ones.
+        "rw": read and write; one process at a time. "r": only read; any number of processes, beside
+        the writer. A reader takes no lock, changes nothing in the directory and refuses writes. It
+        shows every write that was acknowledged before it was opened; `Collection.refresh` adds
+        later ones.
     follow
-        With `mode="r"`: seconds between refreshes in the background, 0.001 to 86400. By default, a reader refreshes only when told to.
+        With `mode="r"`: seconds between refreshes in the background, 0.001 to 86400. By default, a
+        reader refreshes only when told to.
     create
-        Create the collection, its directory and missing parents if the directory is missing or empty. With False, that is an error, which
-        catches mistyped paths. `mode="r"` never creates anything.
+        Create the collection, its directory and missing parents if the directory is missing or
+        empty. With False, that is an error, which catches mistyped paths. `mode="r"` never creates
+        anything.
     language
-        Language of the texts, for stemming, stop words and case; "english" by default. `None` takes words as they are. Case and variants of
-        a letter (NFKC) never make a difference.
+        Language of the texts, for stemming, stop words and case; "english" by default. `None` takes
+        words as they are. Case and variants of a letter (NFKC) never make a difference.
     threads
         Threads for background work; by default all cores that this process may use.
 
     Raises
     ------
     InvalidInputError
-        An argument is invalid or differs from what the collection was created with, a record disagrees with an added schema, or the
-        directory contains other files and no collection. Nothing was changed.
+        An argument is invalid or differs from what the collection was created with, a record
+        disagrees with an added schema, or the directory contains other files and no collection.
+        Nothing was changed.
     MissingFileError
         There is no collection, with `create=False` or `mode="r"`.
     AlreadyOpenError
         Another process, or this one, has the collection open for writing; the message says which.
     CorruptionError
-        A file is damaged, missing, older than the others, or of another collection. Nothing in the directory was changed, except that a
-        missing `LOCK` is created.
+        A file is damaged, missing, older than the others, or of another collection. Nothing in the
+        directory was changed, except that a missing `LOCK` is created.
     StorageFailedError
-        The directory cannot be read or written. A failed creation leaves neither files nor directories behind.
+        The directory cannot be read or written. A failed creation leaves neither files nor
+        directories behind.
     """
     # The program may change its working directory while the collection is open.
     name = absolute(path_name(path, "path"))

@@ -7,7 +7,10 @@ __all__ = ["of_slots"]
 
 
 def of_slots(value: object) -> tuple[Any, ...]:
-    """What `__reduce__` of a class with slots returns. Protocols from 2 on do the same by default; 0 and 1 refuse slots."""
+    """Return the result of `__reduce__` for a class with slots.
+
+    Protocols from 2 on do the same by default; 0 and 1 refuse slots.
+    """
     kind: Any = type(value)
     # `pickle` has an opcode for this function, so it adds no bytes.
     make = cast("Any", copyreg).__newobj__

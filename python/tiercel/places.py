@@ -1,4 +1,4 @@
-"""Adding the directory to errors of the disk."""
+"""Adding the directory to disk errors."""
 
 import errno
 import os
@@ -13,7 +13,8 @@ __all__ = ["telling_gone", "telling_where"]
 
 @final
 class telling_where:  # noqa: N801 - it is used as a function
-    """Set this directory as the `filename` of a disk error that names no file: there may be several disks.
+    """Set this directory as the `filename` of a disk error that names no file: there may be several
+    disks.
 
     A class, because `contextlib.contextmanager` would make small writes a tenth slower.
     """
@@ -33,7 +34,7 @@ class telling_where:  # noqa: N801 - it is used as a function
 
 @contextmanager
 def telling_gone(path: str) -> Generator[None]:
-    """Raise `MissingFileError` for a failure whose cause is that the collection's directory is gone."""
+    """Raise `MissingFileError` for a failure if the collection's directory is gone."""
     try:
         yield
     except TiercelError as error:

@@ -1,16 +1,18 @@
-"""Values of metadata and of filters: what comes from numpy, pandas and the standard library becomes what JSON has.
+"""Values of metadata and filters: conversion from numpy, pandas and the standard library to JSON.
 
-| value | what it becomes |
+| value | becomes |
 |---|---|
-| `None`, a bool, a number, a string, a list, a tuple, a mapping with strings as keys | itself, in the type of JSON |
-| a member of an enumeration | its value |
-| `date`, `datetime`, `pandas.Timestamp`, `numpy.datetime64` | a date: in metadata its string in ISO 8601, with a zone that is whole seconds from UTC |
+| `None`, a bool, a number, a string, a list, a tuple, a mapping with strings as keys | the same in JSON |
+| an enum member | its value |
+| `date`, `datetime`, `pandas.Timestamp`, `numpy.datetime64` | a date; in metadata, its string in ISO 8601 |
 | `Decimal` | an integer if it is one, else the nearest float |
 | `UUID` | its string |
-| a number or bool of numpy, bfloat16 and the like among them | the number |
+| a number or bool of numpy, including bfloat16 and the like | the number or bool |
 | an array, a `pandas.Series` | a list |
 
-A missing value (NaN, NaT, `pandas.NA`, what an array masks) is an error, like an infinity: `None` stands for it. So is anything else.
+The time zone of a `datetime` must be whole seconds from UTC. Missing values (NaN, NaT, `pandas.NA`,
+masked elements of an array) and infinities are errors: pass `None` for a missing value. Any other
+type is an error, too.
 """
 
 import json
@@ -35,30 +37,31 @@ __all__ = ["Plain", "given_metadata", "json_object", "record_metadata"]
 _EXPECTED: Final = (
     "a value of JSON (None, bool, number, str, list, dict), a date, a datetime, a Decimal, a UUID or an enum member"
 )
-# Most values, for which asking what else they might be takes longer than all the rest.
+# The types of most values. Checking these for other types would take longer than everything else.
 _PLAIN: Final = frozenset((str, float, bool, type(None), date))
-# The range of a float reaches a little farther, which the long way finds out.
+# Floats reach a little farther; `Plain` checks the integers in between.
 _LARGEST: Final = 2**1023
-# Integers that filters compare exactly.
+# The range of integers that filters compare exactly.
 _LEAST, _MOST_EXACT = -(2**63), 2**64 - 1
-# Each takes two characters. Parts that are shared may be written much longer than they are.
+# The most values that fit: each takes at least two characters. Parts that values share are written
+# every time, so the JSON may be far longer than the value in memory.
 _MOST: Final = MAX_METADATA // 2
 _TOO_LONG: Final = f"expected at most {MAX_METADATA} characters of JSON"
-# Made once: `json.dumps` makes one a call for any but its own settings.
+# Created once: with other than its default settings, `json.dumps` creates an encoder per call.
 _AS_JSON: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=methodcaller("isoformat")
 )
 
 
 def record_metadata(metadata: Iterable[Metadata | None] | None, names: Sequence[str]) -> list[str | None] | None:
-    """Metadata as JSON, one for each id or none at all."""
+    """Convert metadata to JSON, one for each id; `None` stays `None`."""
     return None if metadata is None else given_metadata(metadata, names)
 
 
 def given_metadata(
     metadata: Iterable[Metadata | None], names: Sequence[str], argument: str = "metadata"
 ) -> list[str | None]:
-    """Metadata as JSON, one for each id."""
+    """Convert metadata to JSON, one for each id."""
     listed = column(metadata, argument, len(names))
     found: list[str | None] = []
     for at, each in enumerate(listed):
@@ -70,7 +73,7 @@ def given_metadata(
 
 
 def json_object(value: Any, place: str) -> str:
-    """A dict as JSON."""
+    """Convert a dict to JSON."""
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"{place}: expected a dict, got {type(value).__name__}")
     given = cast("object", value)
@@ -79,7 +82,7 @@ def json_object(value: Any, place: str) -> str:
         text = _AS_JSON.encode(tree)
         text.encode()
     except ValueError:
-        # NaN, or half a character: this says where.
+        # NaN or a lone surrogate. The slow conversion says where.
         text = _AS_JSON.encode(_converted(given, place))
     if len(text) > MAX_METADATA:
         raise InvalidInputError(f"{place}: {_TOO_LONG}, got {len(text)}")
@@ -92,7 +95,10 @@ def _converted(value: object, place: str) -> Any:
 
 
 def _is_plain(value: object, place: str) -> bool:
-    """Whether a value can be written as JSON as it is, dates too, but for NaN and half characters, which the writing finds."""
+    """Whether the JSON encoder takes a value as it is.
+
+    NaN and lone surrogates are left for the encoder to find.
+    """
     level = [value]
     for _ in range(MAX_DEPTH):
         inner: list[object] = []
@@ -122,19 +128,19 @@ def _is_plain(value: object, place: str) -> bool:
 
 @final
 class Plain:
-    """Makes values what JSON has.
+    """Converts values to the types of JSON.
 
     Parameters
     ----------
     deepest
-        Levels that may lie within the first.
+        Levels allowed below the first.
     most
-        Values in all: they may share parts, and be written much longer than they are.
+        Values allowed in all. Shared parts count every time, because the JSON repeats them.
     too_many
-        What is said of more.
+        The message if there are more.
     for_filter
-        Whether it is for a filter: then a date becomes `{"$date": "2024-05-01"}` in place of its string, and an integer must be one that is compared
-        exactly, of at most 64 bits.
+        Convert for a filter: a date becomes `{"$date": "2024-05-01"}` instead of its string, and
+        integers must be from -2**63 to 2**64 - 1, because larger ones are not compared exactly.
     """
 
     def __init__(self, *, deepest: int, most: int, too_many: str, for_filter: bool = False) -> None:
@@ -142,11 +148,11 @@ class Plain:
         self._size = 0
 
     def of(self, value: object, place: str, depth: int = 0) -> Any:
-        """The value as JSON has it; `place` is what messages call it."""
+        """Convert a value, which messages call `place`."""
         self._size += 1
         if self._size > self._most:
             raise InvalidInputError(self._too_many)
-        # What nearly all values are, before what takes long to ask for.
+        # Common types first: checking for the others is slow.
         kind = type(value)
         if kind is str:
             return unicode_text(value, place)
@@ -159,7 +165,7 @@ class Plain:
         return self._of_other(value, place, depth)
 
     def _of_other(self, value: object, place: str, depth: int) -> Any:
-        """A value that is none of JSON's own types."""
+        """Convert a value whose type is not itself one of JSON's."""
         if isinstance(value, Enum):
             return self.of(cast("object", value.value), place, depth)
         if isinstance(value, str):
@@ -167,7 +173,7 @@ class Plain:
         if isinstance(value, int | float):
             return self._number(value, place)
         if isinstance(value, date):
-            # Only NaT of pandas, which is a datetime, too, differs from itself.
+            # The NaT of pandas is also a datetime, the only one that differs from itself.
             return self._date(_iso(value, place)) if value == value else _missing("NaT", place)  # noqa: PLR0124
         if isinstance(value, Decimal | UUID):
             return self._number(_decimal(value, place), place) if isinstance(value, Decimal) else str(value)
@@ -179,7 +185,7 @@ class Plain:
 
     def _of_many(self, value: Any, place: str, depth: int) -> Any:
         if depth > self._deepest:
-            raise InvalidInputError(f"{place[:60]}...: expected at most {MAX_DEPTH} levels within each other")
+            raise InvalidInputError(f"{place[:60]}...: expected at most {MAX_DEPTH} levels of nesting")
         depth += 1
         if isinstance(value, dict | Mapping):
             entries = cast("Mapping[object, object]", value)
@@ -194,7 +200,7 @@ class Plain:
         return [self.of(each, f"{place}[{at}]", depth) for at, each in enumerate(listed)]
 
     def _scalar(self, value: Any, place: str) -> Any:
-        """A value of numpy that is none of Python's own."""
+        """Convert a scalar of numpy that is not also a number or string of Python."""
         if isinstance(value, np.datetime64):
             return self._date(_moment(cast("np.datetime64[Any]", value), place))
         kind = value.dtype.kind
@@ -213,13 +219,13 @@ class Plain:
         number = _number(value, place)
         if self._for_filter and isinstance(number, int) and not _LEAST <= number <= _MOST_EXACT:
             raise InvalidInputError(
-                f"{place}: expected an integer from -2**63 to 2**64 - 1, got {number}; larger ones are compared as floats, so give a float"
+                f"{place}: expected an integer from -2**63 to 2**64 - 1, got {number}; larger ones are compared as floats, so pass a float"
             )
         return number
 
 
 def _number(value: float, place: str) -> float:
-    # Without subclasses, so that numpy's are written as numbers.
+    # Subclasses become the plain type, so that numbers of numpy are written as numbers.
     number = int(value) if isinstance(value, int) else float(value)
     try:
         finite = math.isfinite(number)
@@ -235,12 +241,12 @@ def _number(value: float, place: str) -> float:
 def _decimal(value: Decimal, place: str) -> float:
     if not value.is_finite():
         return _number(math.nan if value.is_nan() else math.inf, place)
-    # An exponent may ask for more digits than there is memory.
+    # A large exponent may need more digits than fit in memory.
     return int(value) if value == value.to_integral_value() and value.adjusted() < 300 else _number(float(value), place)
 
 
 def _has_whole_offset(value: datetime) -> bool:
-    """Whether the zone is whole seconds from UTC, as those of ISO 8601 are, and filters take."""
+    """Whether the time zone is whole seconds from UTC; filters read no other."""
     offset = None if value.tzinfo is None else value.utcoffset()
     return offset is None or not offset.microseconds
 
@@ -248,7 +254,7 @@ def _has_whole_offset(value: datetime) -> bool:
 def _iso(value: date, place: str) -> str:
     if isinstance(value, datetime) and not _has_whole_offset(value):
         raise InvalidInputError(
-            f"{place}: expected a time zone that is whole seconds from UTC, got {value.isoformat()}; give value.astimezone(UTC)"
+            f"{place}: expected a time zone that is whole seconds from UTC, got {value.isoformat()}; pass value.astimezone(UTC)"
         )
     return value.isoformat()
 
@@ -266,7 +272,10 @@ def _moment(value: "np.datetime64[Any]", place: str) -> str:
 
 
 def _array(value: Any, place: str) -> NDArray[Any]:
-    """The array that a value is or says it is; one with a mask keeps it, so that what is masked is met as that."""
+    """Convert a value to an array.
+
+    A masked array keeps its mask, so that masked elements are refused.
+    """
     if isinstance(value, np.ma.MaskedArray):
         return cast("NDArray[Any]", value)
     try:

@@ -1,7 +1,8 @@
-"""Rerankers: models that read the query and each text together, and improve the order of the results.
+"""Rerankers: models that read the query and each text together, and improve the order of the
+results.
 
-A reranker is any callable `(query, texts) -> scores` that returns one number per text, larger for better. Pass it to `Collection.search` as
-`rerank`.
+A reranker is any callable `(query, texts) -> scores` that returns one number per text, larger for
+better. Pass it to `Collection.search` as `rerank`.
 
 >>> import tempfile, tiercel
 >>> collection = tiercel.open(tempfile.mkdtemp())
@@ -11,7 +12,7 @@ A reranker is any callable `(query, texts) -> scores` that returns one number pe
 ['short', 'long']
 >>> collection.close()
 
-A model's package is imported when its reranker is created, never before.
+A model's package is imported only when its reranker is created.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,10 +30,13 @@ __all__ = ["FastEmbedReranker", "Reranker", "SentenceTransformersReranker", "sco
 
 
 class Reranker(Protocol):
-    """Scores texts for a query. It runs on the thread that called the collection, and the collection holds no lock meanwhile."""
+    """Scores texts for a query.
+
+    It runs on the thread that called the collection, and the collection holds no lock meanwhile.
+    """
 
     def __call__(self, query: str, texts: Sequence[str], /) -> ArrayLike:
-        """Return a finite score for each text, in order; shape `(len(texts),)`, larger for better."""
+        """Return a finite score per text, in order; shape `(len(texts),)`, larger for better."""
         ...
 
 
@@ -80,14 +84,14 @@ class FastEmbedReranker:
 
 
 def scored_by(reranker: Reranker, queries: Sequence[str] | None) -> Callable[[int, list[str]], list[float]]:
-    """Wrap `reranker` for the core: it takes the number of the query, and its scores are checked."""
+    """Wrap `reranker` for the core: take the number of the query, and check the scores."""
     if queries is None:
         raise InvalidInputError("rerank: expected a text to search for, got a vector alone")
 
     def scored(at: int, texts: list[str]) -> list[float]:
         scores = _numbers(reranker(queries[at], texts), len(texts))
         if scores.shape != (len(texts),):
-            raise InvalidInputError(f"rerank: expected {len(texts)} scores, one a text, got shape {scores.shape}")
+            raise InvalidInputError(f"rerank: expected {len(texts)} scores, one per text, got shape {scores.shape}")
         if not np.isfinite(scores).all():
             wrong = int(np.flatnonzero(~np.isfinite(scores))[0])
             raise InvalidInputError(f"rerank: expected finite scores, got {scores[wrong]} for text {wrong}")

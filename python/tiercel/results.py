@@ -1,4 +1,4 @@
-"""What the results of searches have in common, in an index and in a collection.
+"""The common interface of search results from indexes and collections.
 
 >>> import tempfile, tiercel
 >>> def nearest(result: tiercel.SearchResult) -> tuple[object, float | None]:
@@ -28,7 +28,7 @@ Quality: TypeAlias = Literal["exact", "certified", "approximate"]
 
 @runtime_checkable
 class SearchHit(Protocol):
-    """What was found: a `Neighbour` of an index, or a `Match` of a collection, which has more fields."""
+    """One hit: a `Neighbour` from an index, or a `Match`, with more fields, from a collection."""
 
     @property
     def id(self) -> Any:
@@ -41,16 +41,19 @@ class SearchHit(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as `json.dumps` accepts them."""
+        """Convert to what `json.dumps` accepts."""
         ...
 
 
 @runtime_checkable
 class SearchResult(Protocol):
-    """What a search returns: `Matches` from an index for one query, `Found` from a collection. Both are sequences, best first.
+    """The result of a search: `Matches` from an index for one query, `Found` from a collection.
 
-    `Matches` for a batch of queries is a sequence of the results of its queries, and `Collection.search_many` returns a list of them.
-    `Found` has `scores`, too: an index ranks by distance alone.
+    Both are sequences, best first.
+
+    `Matches` for a batch of queries is a sequence of the results of its queries, and
+    `Collection.search_many` returns a list of them. `Found` has `scores`, too: an index ranks by
+    distance alone.
     """
 
     @property
@@ -65,15 +68,15 @@ class SearchResult(Protocol):
 
     @property
     def quality(self) -> Quality:
-        """Whether the true best were found: for certain if `"exact"` or `"certified"`."""
+        """How sure it is that these are the true best: certain if `"exact"` or `"certified"`."""
         ...
 
     def to_list(self) -> list[Any]:
-        """A dict for each hit, as `json.dumps` and data frames accept it."""
+        """Convert to a list of dicts, one per hit, for `json.dumps` and data frames."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole result as `json.dumps` accepts it, with its quality; the hits are under "matches"."""
+        """Convert to a dict for `json.dumps`: the quality, and the hits under "matches"."""
         ...
 
     def __len__(self) -> int: ...

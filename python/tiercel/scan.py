@@ -19,8 +19,9 @@ __all__ = ["AsyncScan", "Scan"]
 class Scan(Handle, Iterator[Match]):
     """The records in order, as they were when the scan began; created by `Collection.scan`.
 
-    They are read from disk on demand, at most 256 of them or a little over 1 MiB at a time, whatever is written meanwhile. Until the scan ends,
-    is closed or is dropped, it keeps what has been replaced since on disk. Use a scan from one thread at a time. Once its collection is
+    They are read from disk on demand, at most 256 of them or a little over 1 MiB at a time,
+    whatever is written meanwhile. Until the scan ends, is closed or is dropped, what has been
+    replaced since stays on disk. Use a scan from one thread at a time. Once its collection is
     closed, it raises `ClosedError`.
     """
 
@@ -47,10 +48,11 @@ class Scan(Handle, Iterator[Match]):
 
     @property
     def position(self) -> str | None:
-        """The place behind the last record returned, or where the scan began; `None` is before the first record.
+        """The place after the last record returned, or where the scan began; `None` is before the
+        first record.
 
-        Another scan with the same `order_by` continues there with `after=position`, even if that record is gone or the collection was
-        reopened.
+        Another scan with the same `order_by` continues there with `after=position`, even if that
+        record is gone or the collection was reopened.
         """
         return self._core.position(self._at - 1) if self._at else self._after
 
@@ -91,7 +93,7 @@ class Scan(Handle, Iterator[Match]):
             self._core.release()
 
     def _taken(self) -> Match | None:
-        """The next of the records that have been read; `None` at the end."""
+        """Return the next record that has been read; `None` at the end."""
         if not self._rows:
             return None
         self._at += 1
@@ -100,7 +102,7 @@ class Scan(Handle, Iterator[Match]):
 
 @final
 class AsyncScan(Handle, AsyncIterator[Match]):
-    """`Scan` for `asyncio`, reading on a thread of the event loop; created by `Collection.ascan`."""
+    """`Scan` for `asyncio`: reads on a thread of the event loop. Created by `Collection.ascan`."""
 
     __slots__ = ("_begin", "_scan")
 

@@ -9,9 +9,10 @@
 | `datetime.date` | a `date` or `datetime`, or a string that is one in ISO 8601 |
 | `list[int]` and the like | a list of these |
 
-Filters and `scan(order_by=…)` compare dates as points in time, whatever their time zones. A `str` is text, even if it looks like a date. A
-field of any type may be missing or `None`. Records may have fields that the schema does not name; these may hold anything, but filters cannot
-name them. A dotted name means a field in a nested object, as in filters.
+Filters and `scan(order_by=…)` compare dates as points in time, whatever their time zones. A `str`
+is text, even if it looks like a date. A field of any type may be missing or `None`. Records may
+have fields that the schema does not name; these may hold anything, but filters cannot name them. A
+dotted name means a field in a nested object, as in filters.
 """
 
 from collections.abc import Mapping
@@ -60,5 +61,5 @@ def _name_of(kind: object, field: str) -> str:
     except (KeyError, TypeError):
         got = kind.__name__ if type(kind) is type else repr(kind)
         raise InvalidInputError(
-            f"schema[{field!r}]: expected int, float, str, bool, datetime.date or a list of one as in list[str], got {got}"
+            f"schema[{field!r}]: expected int, float, str, bool, datetime.date or a list of one, such as list[str], got {got}"
         ) from None

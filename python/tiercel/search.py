@@ -41,15 +41,17 @@ ALPHA: Final = 0.5
 class Expand:
     """Add records that the found ones lead to.
 
-    A record reached from a found one scores `decay ** hops * score`, where `hops` is the fewest steps between them; a negative score is divided
-    by `decay ** hops` instead. The best of these scores counts. A found record keeps its own. Every record on the way must satisfy the filter
-    and the constraints of the text. A search expands at most 1,000 records, best first, looks up at most 100,000 ids, and reaches at most
-    10,000 records.
+    A record reached from a found one scores `decay ** hops * score`, where `hops` is the fewest
+    steps between them; a negative score is divided by `decay ** hops` instead. The best of these
+    scores counts. A found record keeps its own. Every record on the way must satisfy the filter and
+    the constraints of the text. A search expands at most 1,000 records, best first, looks up at
+    most 100,000 ids, and reaches at most 10,000 records.
 
     Parameters
     ----------
     field
-        Follow the ids in this metadata field, a string or a list of strings, by its dotted name. Unknown ids lead nowhere.
+        Follow the ids in this metadata field, a string or a list of strings, by its dotted name.
+        Unknown ids lead nowhere.
     neighbours
         Instead, follow this many of the nearest vectors, 1 to 256.
     hops
@@ -131,7 +133,10 @@ _ELSEWHERE: Final = {
 
 
 def refuse_unknown_options(call: str, given: Mapping[str, object], *first: str) -> None:
-    """Refuse an unknown option and suggest the one that was meant. `first` are the other arguments of the call."""
+    """Refuse an unknown option and suggest the one that was meant.
+
+    `first` are the other arguments of the call.
+    """
     if given.keys() <= DEFAULTS.keys():
         return
     unknown = {name: value for name, value in given.items() if name not in DEFAULTS}
@@ -144,14 +149,14 @@ def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
     """Sort out the query: a string in place of the vector is the text."""
     if _is_number(text):
         kind = type(cast("object", text)).__name__
-        raise InvalidInputError(f"text: expected a str, got {kind}; give the number of results as k={text}")
+        raise InvalidInputError(f"text: expected a str, got {kind}; pass the number of results as k={text}")
     if _begins_with_text(vector):
         raise InvalidInputError(
-            "vector: expected an array or a text, got texts; search_many takes many, or give the text by itself"
+            "vector: expected an array or a text, got texts; search_many takes many, or pass the text by itself"
         )
     if isinstance(vector, Filter | Mapping):
         kind = type(cast("object", vector)).__name__
-        raise InvalidInputError(f"vector: expected an array or a text, got {kind}; give a filter as filter=")
+        raise InvalidInputError(f"vector: expected an array or a text, got {kind}; pass a filter as filter=")
     if not isinstance(vector, str):
         return vector, text
     if text is not None:
@@ -198,7 +203,7 @@ def all_texts(values: Any) -> bool:
 
 
 def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
-    """The options of a search as the core takes them, checked. The core checks `k` and `recall`."""
+    """Check the options of a search, all but `k` and `recall`, and convert them for the core."""
     all_options: dict[str, Any] = {**DEFAULTS, **chosen}
     syntax, expand, mmr = (all_options.pop(name) for name in ("syntax", "expand", "mmr"))
     if syntax not in ("plain", "operators"):
@@ -222,7 +227,7 @@ def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
 
 
 def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float | None]:
-    """The constant of reciprocal rank fusion and, for weighted scores instead, the weight of the score by vector."""
+    """Return the constant of rank fusion, and the weight of the vector score or `None`."""
     if fusion not in (None, *get_args(Fusion)):
         raise InvalidInputError(f"fusion: expected 'rrf' or 'weighted', got {fusion!r}")
     if fusion == "rrf" and alpha is not None:
@@ -235,7 +240,7 @@ def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float 
 
 
 def _rerank_depth(rerank: object, depth: object) -> int | None:
-    """How many candidates the reranker sees; `None` lets the core decide."""
+    """Return how many candidates the reranker sees; `None` lets the core decide."""
     if rerank is not None and not callable(rerank):
         raise InvalidInputError(f"rerank: expected a callable (query, texts) -> scores, got {type(rerank).__name__}")
     if depth is None:
@@ -246,7 +251,7 @@ def _rerank_depth(rerank: object, depth: object) -> int | None:
 
 
 def names_options(method: _Method) -> _Method:
-    """Show each search option with its default in `help` and in completions, in the place of `**options`."""
+    """Show each search option with its default, not `**options`, in `help` and completions."""
     signature = inspect.signature(method)
     kept = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
     kinds = SearchOptions.__annotations__

@@ -1,11 +1,12 @@
 """Single flight: of all callers that miss a value, one makes it and the others wait.
 
-A caller creates a flight and joins with it. If `join` returns the same flight, the caller leads: it makes the value and
-ends the flight with an outcome. Otherwise it waits for the flight that was returned. If that one failed, the callers that
-waited for it try again by `take_over`, and the first of them leads.
+A caller creates a flight and joins with it. If `join` returns the same flight, the caller leads: it
+makes the value and ends the flight with an outcome. Otherwise it waits for the flight that was
+returned. If that one failed, the callers that waited for it try again by `take_over`, and the first
+of them leads.
 
-A leader must enter a `Finally` that ends its flight before it joins. So whatever is raised, nobody waits for ever.
-Everything that ends a flight can be repeated wherever it was interrupted.
+A leader must enter a `Finally` that ends its flight before it joins. So whatever is raised, nobody
+waits forever. Everything that ends a flight can be repeated wherever it was interrupted.
 """
 
 import threading
@@ -21,7 +22,7 @@ _Outcome = TypeVar("_Outcome")
 
 
 class Flight(Generic[_Outcome]):
-    """A value that is being made, or is going to be."""
+    """A value that is being made or will be."""
 
     def __init__(self, name: bytes) -> None:
         self.name = name
@@ -64,17 +65,22 @@ class SingleFlight(Generic[_Flight]):
         call_after_fork(self)
 
     def join(self, new: _Flight, may_join: Callable[[_Flight], bool]) -> _Flight:
-        """Return the current flight of the name if the caller may join it. Otherwise begin the new one and return it."""
+        """Return the current flight of the name if the caller may join it.
+
+        Otherwise begin the new one and return it.
+        """
         with self._lock:
             return self._join(new, may_join)
 
     def take_over(self, failed: _Flight, new: _Flight, may_join: Callable[[_Flight], bool]) -> _Flight:
-        """Return the successor of a failed flight, the same one for all who waited for it, or begin the new one as such."""
+        """Return the successor of a failed flight, one for all that waited; if none, begin the new
+        one.
+        """
         with self._lock:
             return self._take_over(failed, new, may_join)
 
     def remove(self, flight: _Flight) -> None:
-        """Let later callers lead a new flight. Those who wait for this one go on waiting."""
+        """Let later callers lead a new flight. Those that wait for this one keep waiting."""
         with self._lock:
             if self._flights.get(flight.name) is flight:
                 del self._flights[flight.name]

@@ -7,10 +7,14 @@ __all__ = ["start"]
 
 
 def start(thread: Thread) -> None:
-    """Start a thread. A `RuntimeError` always means that the system refused: there are too many threads, or the process is exiting.
+    """Start a thread.
 
-    A Ctrl-C while `Thread.start` waits may make it release a lock that it does not hold, which also raises a `RuntimeError`, with the Ctrl-C in
-    its context. This function raises the Ctrl-C instead.
+    A `RuntimeError` always means that the system refused: there are too many threads, or the
+    process is exiting.
+
+    A Ctrl-C while `Thread.start` waits may make it release a lock that it does not hold, which also
+    raises a `RuntimeError`, with the Ctrl-C in its context. This function raises the Ctrl-C
+    instead.
     """
     handled = sys.exception()
     try:

@@ -13,11 +13,11 @@ from tiercel.open_collection import OpenCollection
 __all__ = ["remember", "telling_who_writes"]
 
 _WRITERS: Final[WeakKeyDictionary[OpenCollection, int]] = WeakKeyDictionary()
-"""By the process that opened each: a forked child also finds those of its parent here."""
+"""Each with the process that opened it: a forked child also finds those of its parent here."""
 
 
 def remember(collection: OpenCollection) -> None:
-    """Remember that this process has it open."""
+    """Remember a collection that this process has opened for writing."""
     if collection.mode == "rw":
         _WRITERS[collection] = os.getpid()
 

@@ -31,9 +31,9 @@ from tiercel.plain import given_metadata, json_object, record_metadata
 __all__ = ["Writing"]
 
 _Batch: TypeAlias = tuple[list[str], Any, list[bool] | None, list[str | None] | None, list[str | None] | None]
-"""Ids, vectors, which ids have one unless it is all or none, texts, metadata."""
+"""Ids, vectors, which ids have one (`None` for all or none), texts, metadata."""
 _COLUMNS: Final = ("ids", "vectors", "texts", "metadata", "if_sequence")
-_NO_VECTOR: Final = "vectors=, with None for a record that is to have no vector,"
+_NO_VECTOR: Final = "vectors=, with None for a record without a vector,"
 """How to write texts without vectors where an embedder is missing."""
 
 
@@ -54,47 +54,54 @@ class Writing(OpenCollection):
     ) -> int:
         """Write records, all or none. A record replaces an existing one with the same id entirely.
 
-        Parts that you omit are removed: `upsert("a", texts="new")` drops the vector and the metadata that "a" had; `update` keeps them. When
-        this returns, the batch is durable (see `durability`) and searches find it.
+        Parts that you omit are removed: `upsert("a", texts="new")` drops the vector and the
+        metadata that "a" had; `update` keeps them. When this returns, the batch is durable (see
+        `durability`) and searches find it.
 
         Parameters
         ----------
         ids
-            Strings of 1 to 512 bytes in UTF-8, in a list or the like; a set has no order and is refused. If an id occurs twice, the last one
-            wins. A single string means one record: `vectors` is then one vector of shape `(dim,)`, `texts` a string and `metadata` a dict.
+            Strings of 1 to 512 bytes in UTF-8, in a list or the like; a set has no order and is
+            refused. If an id occurs twice, the last one wins. A single string means one record:
+            `vectors` is then one vector of shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
-            Array of shape `(len(ids), dim)`, or a list with `None` for records without a vector. An embedder embeds texts that have no
-            vector. If the collection was created with an embedder but opened without it, texts alone are refused, because no search by
-            vector would find them; pass `vectors=[None]`, with a `None` for each id, if you mean it.
+            Array of shape `(len(ids), dim)`, or a list with `None` for records without a vector. An
+            embedder embeds texts that have no vector. If the collection was created with an
+            embedder but opened without it, texts alone are refused, because no search by vector
+            would find them; pass `vectors=[None]`, with a `None` for each id, if you mean it.
         texts, metadata
-            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and 16 MiB each, and must agree with the
-            schema, if any. Values of numpy, pandas and the standard library are converted, see `tiercel.plain`.
+            One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and
+            16 MiB each, and must agree with the schema, if any. Values of numpy, pandas and the
+            standard library are converted, see `tiercel.plain`.
         if_sequence
-            Write only if each record still has this `Match.sequence`: an int for all ids, or one for each. 0 means that the record must not
-            exist.
+            Write only if each record still has this `Match.sequence`: an int for all ids, or one
+            for each. 0 means that the record must not exist.
 
         Returns
         -------
         int
-            The number of records written, which is that of different ids.
+            The number of records written, one for each distinct id.
 
         Raises
         ------
         InvalidInputError
-            An argument is invalid; the message names the argument and the place. Or texts come without `vectors`, and the collection was
-            created with an embedder but opened without it.
+            An argument is invalid; the message names the argument and the place. Or texts come
+            without `vectors`, and the collection was created with an embedder but opened without
+            it.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         DiskFullError
             The disk is full; nothing was changed, and the collection stays usable.
         StorageFailedError
-            The disk failed. Later writes are refused until the collection is reopened; reads continue.
+            The disk failed. Later writes are refused until the collection is reopened; reads
+            continue.
         """
         refuse_unknown("Collection.upsert()", unknown, _COLUMNS)
         batch = self._batch(ids, vectors, texts, metadata, if_sequence)
-        # `None` in a list is deliberate here: unlike in `update`, no old vector stays beside a new text.
+        # `None` in a list is deliberate here: unlike in `update`, no old vector stays beside a new
+        # text.
         if vectors is None:
             self._check_vectors_beside_texts(batch, _NO_VECTOR)
         with telling_where(self._path):
@@ -108,7 +115,9 @@ class Writing(OpenCollection):
         metadata: Metadata | Iterable[Metadata | None] | None = None,
         **unknown: Never,
     ) -> int:
-        """Write new records, all or none. An id that has a record already is refused; `upsert` replaces the record.
+        """Write new records, all or none.
+
+        An id that already has a record is refused; `upsert` replaces the record.
 
         Parameters
         ----------
@@ -125,7 +134,7 @@ class Writing(OpenCollection):
         Raises
         ------
         ConflictError
-            An id has a record already; `id` says which.
+            An id already has a record; `id` says which.
         InvalidInputError
             An id occurs twice, or as in `upsert`.
         DimensionMismatchError, DiskFullError, StorageFailedError
@@ -167,28 +176,30 @@ class Writing(OpenCollection):
         if_sequence: int | Iterable[int] | None = None,
         **unknown: Never,
     ) -> int:
-        """Replace parts of records and keep the rest, all or none; return how many of the ids exist. Unknown ids are ignored.
+        """Replace parts of records and keep the rest, all or none; return how many of the ids
+        exist. Unknown ids are ignored.
 
-        The update is atomic: no other write comes in between. A record with a new vector or text moves to the end of the order of writing, as
-        with `upsert`.
+        The update is atomic: no other write comes in between. A record with a new vector or text
+        moves to the end of the order of writing, as with `upsert`.
 
         Parameters
         ----------
         ids
             As in `upsert`. If an id occurs twice, the changes apply one after the other.
         vectors, texts, metadata
-            As in `upsert`, but `None` keeps what the record has. An embedder embeds a new text that has no vector; without one, the old vector
-            stays. Metadata are replaced entirely; `patch_metadata` changes single fields.
+            As in `upsert`, but `None` keeps what the record has. An embedder embeds a new text that
+            has no vector; without one, the old vector stays. Metadata are replaced entirely;
+            `patch_metadata` changes single fields.
         if_sequence
             As in `upsert`.
 
         Raises
         ------
         InvalidInputError
-            An argument is invalid, or there is nothing to change; or texts come without vectors, and the collection was created with an
-            embedder but opened without it.
+            An argument is invalid, or there is nothing to change; or texts come without vectors,
+            and the collection was created with an embedder but opened without it.
         DimensionMismatchError
-            Vectors of another length than `dim`.
+            Vectors whose length is not `dim`.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         CorruptionError
@@ -217,7 +228,7 @@ class Writing(OpenCollection):
             return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any, if_sequence: Any) -> _Batch:
-        """Check records and convert them to columns for the core; embed texts that have no vector."""
+        """Check records and convert them to columns for the core; embed texts without a vector."""
         names = record_ids(ids, vectors, texts, metadata, many(if_sequence))
         refuse_texts(vectors)
         contents = record_texts(beside(ids, texts), names)
@@ -229,7 +240,7 @@ class Writing(OpenCollection):
         return names, rows, with_vector, contents, values
 
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
-        """Refuse a text without a vector if the collection has an embedder that was not passed to `tiercel.open`."""
+        """Refuse a text without a vector if the collection was opened without its embedder."""
         fingerprint = None if self._embedder is not None else self._core.fingerprint
         # Readers and closed collections refuse every write with a better error.
         if fingerprint is None or self._mode == "r" or self._core.closed:
@@ -239,8 +250,8 @@ class Writing(OpenCollection):
             has_vector = vectors is not None if with_vector is None else with_vector[at]
             if text is not None and not has_vector:
                 raise InvalidInputError(
-                    f"texts[{at}]: expected a vector beside it, since vectors here are made by the embedder {fingerprint!r}, and"
-                    f" the collection was opened without it: give {cure} or open with embedder="
+                    f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
+                    f" the collection was opened without it: pass {cure} or open with embedder="
                 )
 
     def update_metadata(
@@ -250,7 +261,9 @@ class Writing(OpenCollection):
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
-        """Replace the metadata of records, all or none; return how many of the ids exist. Unknown ids are ignored.
+        """Replace the metadata of records, all or none; return how many of the ids exist.
+
+        Unknown ids are ignored.
 
         `patch_metadata` changes single fields instead.
 
@@ -281,30 +294,35 @@ class Writing(OpenCollection):
         remove: str | Iterable[str] | None = None,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
-        """Change metadata fields of records, all or none; return how many of the ids exist. Unknown ids are ignored.
+        """Change metadata fields of records, all or none; return how many of the ids exist.
 
-        The update is atomic: no other write comes in between. Fields in `remove` are removed first, then `merge` is merged.
+        Unknown ids are ignored.
+
+        The update is atomic: no other write comes in between. Fields in `remove` are removed first,
+        then `merge` is merged.
 
         Parameters
         ----------
         ids
             As in `upsert`. If an id occurs twice, the changes apply one after the other.
         merge
-            Fields to set: one dict for all records, or one for each. Nested dicts are merged, too; any other value, including `None` and
-            lists, replaces the old one. Dots have no meaning: `{"author": {"name": "Ann"}}` sets the `name` in the object `author`, and
-            `"author.name"` is a key with a dot. Such a key is refused if the record has that field in an object and no such key, because
-            filters would no longer see the field.
+            Fields to set: one dict for all records, or one for each. Nested dicts are merged, too;
+            any other value, including `None` and lists, replaces the old one. Dots have no meaning:
+            `{"author": {"name": "Ann"}}` sets the `name` in the object `author`, and
+            `"author.name"` is a key with a dot. Such a key is refused if the record has that field
+            in an object and no such key, because filters would no longer see the field.
         remove
-            Names of fields to remove. `"author.name"` removes both the key `"author.name"` and the `name` in the object `author`, so that no
-            filter finds it. Missing fields are ignored.
+            Names of fields to remove. `"author.name"` removes both the key `"author.name"` and the
+            `name` in the object `author`, so that no filter finds it. Missing fields are ignored.
         if_sequence
             As in `upsert`.
 
         Raises
         ------
         InvalidInputError
-            An argument is invalid, there is neither `merge` nor `remove`, a dotted key of `merge` would hide a field of the record, or the
-            resulting metadata are too large or disagree with the schema.
+            An argument is invalid, there is neither `merge` nor `remove`, a dotted key of `merge`
+            would hide a field of the record, or the resulting metadata are too large or disagree
+            with the schema.
         ConflictError
             A record does not have the sequence that `if_sequence` expects.
         CorruptionError
@@ -351,15 +369,16 @@ class Writing(OpenCollection):
     ) -> int:
         """Delete records by id or by a filter; return how many existed.
 
-        A filter is atomic: a record that another thread changes meanwhile is deleted only if it still matches.
+        A filter is atomic: a record that another thread changes meanwhile is deleted only if it
+        still matches.
 
         Parameters
         ----------
         ids
             One id or many; unknown ids are ignored.
         filter
-            An expression of `F`, or its dict form. A filter without conditions, such as `{}` or `{"$and": []}`, is refused: `clear` deletes
-            everything.
+            An expression of `F`, or its dict form. A filter without conditions, such as `{}` or
+            `{"$and": []}`, is refused: `clear` deletes everything.
         if_sequence
             As in `upsert`; only with `ids`.
 
@@ -379,7 +398,7 @@ class Writing(OpenCollection):
         if ids is not None:
             if isinstance(ids, Filter | Mapping):
                 kind = type(cast("object", ids)).__name__
-                raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; give a filter as filter=")
+                raise InvalidInputError(f"ids: expected a str or a list of them, got {kind}; pass a filter as filter=")
             names = record_ids(ids, many(if_sequence))
             with telling_where(self._path):
                 return self._core.delete(names, expected_sequences(if_sequence, len(names)))
@@ -389,7 +408,9 @@ class Writing(OpenCollection):
             return self._core.delete_where(as_json(cast("Filter | Metadata", filter)))
 
     def clear(self) -> int:
-        """Delete all records in one step; return how many there were. `compact` returns the disk space.
+        """Delete all records in one step; return how many there were.
+
+        `compact` returns the disk space.
 
         Raises
         ------

@@ -428,7 +428,7 @@ def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> Non
         (lambda cache: cache.get_many("ab"), "keys: expected an iterable"),
         (
             lambda cache: cache.get_many({"a"}),
-            r"keys: expected a list, got a set, which has no order; give sorted\(keys\)",
+            r"keys: expected a list, got a set, which has no order; pass sorted\(keys\)",
         ),
         (lambda cache: cache.get_many_or_load({"a"}, Counted()), "keys: expected a list, got a set"),
         (lambda _: MEMORY.get_many({"a"}), "keys: expected a list of str or bytes, got {'a'}"),

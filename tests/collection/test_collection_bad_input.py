@@ -95,7 +95,7 @@ BAD: dict[str, tuple[Call, str]] = {
         metadata({"a": -(10**400)}),
         r"metadata\[0\]\['a'\]: expected a finite number in the range of a float",
     ),
-    "nested deep": (metadata(DEEP), r"metadata\[0\].* expected at most 64 levels within each other"),
+    "nested deep": (metadata(DEEP), r"metadata\[0\].* expected at most 64 levels of nesting"),
     "no metadata to replace it": (lambda zoo: zoo.update_metadata(["cat"], None), "metadata: expected a list"),  # pyright: ignore[reportArgumentType]
     "text that is none": (search(text=5), "text: expected a str, got int"),
     "k that is no int": (search([1, 0, 0], k=1.0), "k: expected an int of at least 1, got 1.0"),

@@ -57,7 +57,7 @@ def test_first_vectors_of_any_kind(tmp_path: Path, vectors: Any) -> None:
         ((["a"], [[]]), tiercel.InvalidInputError, "vectors"),
         ((["a"], np.zeros((1, 32769))), tiercel.InvalidInputError, "length 1 to 32768, got 32769"),
         ((["a"], [[[1.0]]]), tiercel.InvalidInputError, "1-D or 2-D"),
-        ((["a"], "text"), tiercel.InvalidInputError, "numeric array, got texts; give them as texts="),
+        ((["a"], "text"), tiercel.InvalidInputError, "numeric array, got texts; pass them as texts="),
         ((["a"], [[1.0]], ["\ud800"]), tiercel.InvalidInputError, "texts"),
         ((["a"], [[1.0]], None, [{"x": object()}]), tiercel.InvalidInputError, "metadata"),
     ],

@@ -39,17 +39,17 @@ def test_a_table_is_not_taken_for_the_names_of_its_columns(zoo: Collection) -> N
     table: Any = Table()
     for call in (zoo.upsert, zoo.update_metadata, zoo.delete, zoo.get):
         arguments = [[{}, {}]] if call == zoo.update_metadata else []
-        cure = 'ids: expected a str or a list of them, got Table; give one of its columns, as frame["id"]'
+        cure = 'ids: expected a str or a list of them, got Table; pass one of its columns, such as frame["id"]'
         with pytest.raises(tiercel.InvalidInputError, match=re.escape(cure)):
             call(table, *arguments)  # pyright: ignore[reportArgumentType, reportCallIssue]
     ids = ["a", "b"]
-    with pytest.raises(tiercel.InvalidInputError, match=re.escape("got Table; give frame.to_dicts()")):
+    with pytest.raises(tiercel.InvalidInputError, match=re.escape("got Table; pass frame.to_dicts()")):
         zoo.upsert(ids, metadata=table)
-    with pytest.raises(tiercel.InvalidInputError, match=r"merge: .* give frame\.to_dicts\(\)"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"merge: .* pass frame\.to_dicts\(\)"):
         zoo.patch_metadata(ids, table)
-    with pytest.raises(tiercel.InvalidInputError, match=r"texts: .* give one of its columns"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"texts: .* pass one of its columns"):
         zoo.upsert(ids, texts=table)
-    with pytest.raises(tiercel.InvalidInputError, match=r"texts: .* give one of its columns"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"texts: .* pass one of its columns"):
         zoo.search_many(texts=table)
     with pytest.raises(tiercel.InvalidInputError, match="include: expected a list, got Table"):
         zoo.get("cat", include=table)
@@ -64,7 +64,7 @@ def test_a_data_frame_is_refused_and_its_columns_are_taken(tmp_path: Path) -> No
         with pytest.raises(tiercel.InvalidInputError, match=r'ids: .* got DataFrame; .* frame\["id"\]'):
             collection.upsert(frame)
         with pytest.raises(
-            tiercel.InvalidInputError, match=r'metadata: .* got DataFrame; give frame.to_dict\("records"\)'
+            tiercel.InvalidInputError, match=r'metadata: .* got DataFrame; pass frame.to_dict\("records"\)'
         ):
             collection.upsert(frame["id"], metadata=frame[["year", "text"]])
         assert len(collection) == 0
@@ -124,16 +124,16 @@ def refused(call: Callable[..., object], message: str, *arguments: Any, **named:
 
 
 def test_what_stands_in_another_place_is_told_where_it_goes(zoo: Collection) -> None:
-    texts = "vectors: expected a numeric array, got texts; give them as texts="
+    texts = "vectors: expected a numeric array, got texts; pass them as texts="
     for vectors in (["a lynx", "an owl"], [None, "an owl"], ("a lynx", "an owl"), np.array(["a lynx", "an owl"])):
         refused(zoo.upsert, texts, ["lynx", "owl"], vectors)
         refused(zoo.update, texts, ["cat", "hen"], vectors)
     refused(zoo.upsert, texts, "lynx", "a lynx")
     for condition in (F("legs") == 4, {"legs": 4}):
-        refused(zoo.delete, f"got {type(condition).__name__}; give a filter as filter=", condition)
-        refused(zoo.search, f"got {type(condition).__name__}; give a filter as filter=", condition)
+        refused(zoo.delete, f"got {type(condition).__name__}; pass a filter as filter=", condition)
+        refused(zoo.search, f"got {type(condition).__name__}; pass a filter as filter=", condition)
     cat, hen = zoo.get("cat"), zoo.get("hen")
-    refused(zoo.delete, "if_sequence: expected an int, got a Match; give match.sequence", "cat", if_sequence=cat)
+    refused(zoo.delete, "if_sequence: expected an int, got a Match; pass match.sequence", "cat", if_sequence=cat)
     refused(zoo.upsert, "if_sequence[1]: expected an int, got a Match", ["a", "b"], if_sequence=[0, hen])
     refused(zoo.update_metadata, "if_sequence[0]: expected an int", ["cat"], [{}], if_sequence=zoo.search("cat", k=1))
 
@@ -197,7 +197,7 @@ def test_an_id_that_is_none_is_missing(zoo: Collection) -> None:
     ],
 )
 def test_a_comparison_without_brackets_is_told_to_have_some(join: Callable[[], object]) -> None:
-    with pytest.raises(TypeError, match=r"write each comparison in brackets, as in \(F\("):
+    with pytest.raises(TypeError, match=r"write each comparison in parentheses, as in \(F\("):
         join()
 
 
@@ -225,7 +225,7 @@ def test_arguments_of_other_libraries_are_told_their_name_here(zoo: Collection, 
 
 def test_a_number_in_the_place_of_a_text_is_told_to_be_k(zoo: Collection) -> None:
     for query in ("cat", [1, 0], None):
-        refused(zoo.search, "text: expected a str, got int; give the number of results as k=5", query, 5)
+        refused(zoo.search, "text: expected a str, got int; pass the number of results as k=5", query, 5)
 
 
 def test_many_texts_are_sent_to_search_many(zoo: Collection) -> None:

@@ -78,7 +78,7 @@ BAD: dict[str, tuple[Callable[[Collection], object], str]] = {
     ),
     "a set beside vectors": (lambda c: c.upsert({"a", "b"}, np.eye(2)), "ids: expected a list, got a set"),
     "a frozenset": (lambda c: c.update(frozenset({"a"}), texts=["x"]), "ids: expected a list, got a frozenset"),
-    "a set beside metadata": (lambda c: c.update_metadata({"a"}, [{}]), r"ids: .* a set, .*; give sorted\(ids\)"),
+    "a set beside metadata": (lambda c: c.update_metadata({"a"}, [{}]), r"ids: .* a set, .*; pass sorted\(ids\)"),
     "a set beside what to merge": (lambda c: c.patch_metadata({"a"}, [{"x": 1}]), "ids: expected a list, got a set"),
     "a set beside sequences": (lambda c: c.delete({"cat"}, if_sequence=[1]), "ids: expected a list, got a set"),
     "a set of texts": (lambda c: c.upsert(["a", "b"], texts={"x", "y"}), "texts: expected a list, got a set"),
@@ -94,11 +94,11 @@ BAD: dict[str, tuple[Callable[[Collection], object], str]] = {
 FOREIGN: dict[str, Any] = {"int": 7, "int64": np.int64(7), "UUID": uuid.UUID(int=7)}
 for kind, id_ in FOREIGN.items():
     BAD |= {
-        f"{kind} to get": (lambda c, id_=id_: c.get(id_), rf"ids: expected a str, got {kind}; give str\(id\)"),
-        f"{kind} to delete": (lambda c, id_=id_: c.delete(["cat", id_]), rf"ids\[1\]: .* {kind}; give str\(id\)"),
-        f"{kind} to put in": (lambda c, id_=id_: c.upsert([id_]), rf"ids\[0\]: .* {kind}; give str\(id\)"),
-        f"{kind} to change": (lambda c, id_=id_: c.update_metadata([id_], [{}]), r"ids\[0\]: .* give str\(id\)"),
-        f"{kind} to look for": (lambda c, id_=id_: id_ in c, rf"id: expected a str, got {kind}; give str\(id\)"),
+        f"{kind} to get": (lambda c, id_=id_: c.get(id_), rf"ids: expected a str, got {kind}; pass str\(id\)"),
+        f"{kind} to delete": (lambda c, id_=id_: c.delete(["cat", id_]), rf"ids\[1\]: .* {kind}; pass str\(id\)"),
+        f"{kind} to put in": (lambda c, id_=id_: c.upsert([id_]), rf"ids\[0\]: .* {kind}; pass str\(id\)"),
+        f"{kind} to change": (lambda c, id_=id_: c.update_metadata([id_], [{}]), r"ids\[0\]: .* pass str\(id\)"),
+        f"{kind} to look for": (lambda c, id_=id_: id_ in c, rf"id: expected a str, got {kind}; pass str\(id\)"),
     }
 
 
@@ -119,7 +119,7 @@ def test_a_set_is_many_ids_where_no_order_counts(pets: Collection) -> None:
 
 
 def test_an_array_of_integers_says_so(pets: Collection) -> None:
-    with pytest.raises(tiercel.InvalidInputError, match=r"ids\[0\]: expected a str, got int64; give str\(id\)"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"ids\[0\]: expected a str, got int64; pass str\(id\)"):
         pets.upsert(np.arange(2), np.eye(2))  # pyright: ignore[reportArgumentType]
 
 

@@ -224,7 +224,7 @@ def test_another_embedder_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(tiercel.InvalidInputError, match=message):
             tiercel.open(tmp_path / directory, embedder=embedder)
-    with pytest.raises(tiercel.InvalidInputError, match="dim: expected 3, as the embedder has, got 4"):
+    with pytest.raises(tiercel.InvalidInputError, match="dim: expected 3, the dim of the embedder, got 4"):
         tiercel.open(tmp_path / "with", dim=4, embedder=Letters())
     with pytest.raises(tiercel.InvalidInputError, match="embedder: expected an object with embed_documents, got str"):
         tiercel.open(tmp_path / "new", embedder="letters")

@@ -281,7 +281,7 @@ def test_a_reranker_may_use_the_collection(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ([1.0], "expected 2 scores, one a text, got shape \\(1,\\)"),
+        ([1.0], "expected 2 scores, one per text, got shape \\(1,\\)"),
         ([[1.0], [2.0]], "got shape \\(2, 1\\)"),
         (3.0, "got shape \\(\\)"),
         (None, "expected 2 numbers, got NoneType"),
