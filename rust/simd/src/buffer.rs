@@ -1,6 +1,6 @@
 //! Growable arrays aligned to cache lines, on huge pages if the system has them.
 
-use std::alloc::{Layout, alloc, dealloc};
+use std::alloc::Layout;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -87,12 +87,11 @@ impl<T: Plain> Buffer<T> {
             let layout = Self::layout(capacity);
             // SAFETY: the layout is not empty, since the capacity is above 0 and no plain type is
             // empty.
-            let memory = unsafe { alloc(layout) };
+            let memory = unsafe { pages::allocate(layout) };
             // Panic, which callers may survive, while a `Vec` would end the process.
             moved.data = NonNull::new(memory.cast()).unwrap_or_else(|| panic!("no memory for {} bytes", layout.size()));
             // Only now, since a buffer frees its capacity, even when a panic drops it.
             moved.capacity = capacity;
-            advise_huge_pages(memory, layout);
             // SAFETY: both hold at least `len` values and do not overlap.
             unsafe { std::ptr::copy_nonoverlapping(self.data.as_ptr(), moved.data.as_ptr(), self.len) };
         }
@@ -155,24 +154,99 @@ impl<T: Plain> Buffer<T> {
     }
 }
 
-// Miri does not support this call.
+/// Memory of arrays. Large ones are mapped from the system and unmapped when they are freed: in the
+/// heap, the advice to use huge pages would stay with their addresses, and each small object that
+/// comes to lie there would take a whole huge page.
+// Miri does not support these calls.
 #[cfg(all(target_os = "linux", not(miri)))]
-fn advise_huge_pages(memory: *mut u8, layout: Layout) {
-    if layout.align() == HUGE_PAGE {
-        // SAFETY: the range was just allocated here; the call is only advice and changes no
-        // content.
-        unsafe { libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE) };
+mod pages {
+    use std::alloc::{Layout, alloc, dealloc};
+    use std::ptr::null_mut;
+
+    use super::HUGE_PAGE;
+
+    fn is_mapped(layout: Layout) -> bool {
+        layout.align() == HUGE_PAGE
+    }
+
+    /// Allocate memory; null if there is none.
+    ///
+    /// # Safety
+    ///
+    /// The size is not 0.
+    pub(super) unsafe fn allocate(layout: Layout) -> *mut u8 {
+        if !is_mapped(layout) {
+            // SAFETY: as promised by the caller.
+            return unsafe { alloc(layout) };
+        }
+        let length = whole_pages(layout);
+        // An aligned range lies somewhere within one that is longer by the alignment.
+        let size = length + HUGE_PAGE;
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new anonymous mapping at an address of the system's choice touches no other.
+        let mapped = unsafe { libc::mmap(null_mut(), size, protection, flags, -1, 0) };
+        if mapped == libc::MAP_FAILED {
+            return null_mut();
+        }
+        let mapped = mapped.cast::<u8>();
+        let before = mapped.align_offset(HUGE_PAGE);
+        // SAFETY: the offset is below the alignment, by which the mapping is longer; what is
+        // unmapped lies within the mapping and outside of the returned range. The rest is only
+        // advice.
+        unsafe {
+            let memory = mapped.add(before);
+            unmap(mapped, before);
+            unmap(memory.add(length), HUGE_PAGE - before);
+            libc::madvise(memory.cast(), length, libc::MADV_HUGEPAGE);
+            memory
+        }
+    }
+
+    /// Free memory.
+    ///
+    /// # Safety
+    ///
+    /// The memory came from [`allocate`] with this layout and is not used any more.
+    pub(super) unsafe fn free(memory: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if is_mapped(layout) {
+                unmap(memory, whole_pages(layout));
+            } else {
+                dealloc(memory, layout);
+            }
+        }
+    }
+
+    /// The largest base page of the architectures that have pages of 2 MiB above it.
+    const PAGE: usize = 64 << 10;
+
+    /// The size as whole pages: no layout comes closer than this to the largest number.
+    const fn whole_pages(layout: Layout) -> usize {
+        layout.size().next_multiple_of(PAGE)
+    }
+
+    /// # Safety
+    ///
+    /// The range is mapped, begins on a page, and is not used any more.
+    unsafe fn unmap(memory: *mut u8, length: usize) {
+        if length > 0 {
+            // SAFETY: as promised by the caller.
+            unsafe { libc::munmap(memory.cast(), length) };
+        }
     }
 }
 
 #[cfg(any(not(target_os = "linux"), miri))]
-const fn advise_huge_pages(_memory: *mut u8, _layout: Layout) {}
+mod pages {
+    pub(super) use std::alloc::{alloc as allocate, dealloc as free};
+}
 
 impl<T: Plain> Drop for Buffer<T> {
     fn drop(&mut self) {
         if self.capacity > 0 {
             // SAFETY: the memory was allocated with this layout and is freed once.
-            unsafe { dealloc(self.data.as_ptr().cast(), Self::layout(self.capacity)) };
+            unsafe { pages::free(self.data.as_ptr().cast(), Self::layout(self.capacity)) };
         }
     }
 }

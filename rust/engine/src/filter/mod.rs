@@ -1,6 +1,6 @@
 //! Filters: conditions on metadata that select records for a search, a count or a deletion.
 //!
-//! A filter is a JSON object in the style of MongoDB: `{"year": {"$gte": 2020}, "lang": "en"}`.
+//! A filter is a JSON object in the style of `MongoDB`: `{"year": {"$gte": 2020}, "lang": "en"}`.
 //!
 //! | form | holds for a record if |
 //! |---|---|

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::MutexGuard;
+use tiercel_simd::allocator::give_back;
 
 use super::Index;
 use crate::build::link::Linker;
@@ -17,6 +18,9 @@ use crate::work::Work;
 
 /// How long a call waits for another writer before it checks whether to stop.
 const PATIENCE: Duration = Duration::from_millis(10);
+
+/// Bytes of added vectors from which on the memory that an addition has freed goes back to the system.
+const MUCH: usize = 16 << 20;
 
 impl Index {
     /// Give the vectors other ids, in the order of [`Self::ids`]. Counted ids continue after the
@@ -42,7 +46,12 @@ impl Index {
     fn add_rows(&self, vectors: Cow<'_, [f32]>, ids: Option<&[u64]>, work: &Work<'_>) -> Result<Vec<u64>, AddError> {
         rows::check("vectors", &vectors, &self.options, self.options.dtype, work)??;
         let _writer = self.write_alone(work)?;
-        self.put(State::clone(&self.state()), vectors, ids, work)
+        let is_much = size_of_val(&*vectors) >= MUCH;
+        let added = self.put(State::clone(&self.state()), vectors, ids, work);
+        if is_much {
+            give_back();
+        }
+        added
     }
 
     /// Add vectors, `dim` values each, under ids, one per vector, replacing the vectors that these
@@ -152,6 +161,7 @@ impl Index {
             next.shrink();
         }
         self.publish(next);
+        give_back();
         result
     }
 
