@@ -26,17 +26,17 @@ struct Known {
     text: Box<str>,
     filter: Arc<Filter>,
     rows: Passing,
-    moment: Moment,
+    version: Version,
 }
 
 /// The state that the passing rows depend on: the last batch, and the indexes over metadata, which
 /// differ if another collection has replaced this one on disk.
-struct Moment {
+struct Version {
     sequence: u64,
     fields: Weak<FieldIndexes>,
 }
 
-impl Moment {
+impl Version {
     fn of(snapshot: &Snapshot) -> Self {
         Self { sequence: snapshot.sequence, fields: Arc::downgrade(&snapshot.fields) }
     }
@@ -53,12 +53,12 @@ impl Filters {
         let at = all.iter().rposition(|known| *known.text == *text)?;
         all[at..].rotate_left(1);
         let known = all.last()?;
-        Some((Arc::clone(&known.filter), known.moment.is_of(snapshot).then(|| Arc::clone(&known.rows))))
+        Some((Arc::clone(&known.filter), known.version.is_of(snapshot).then(|| Arc::clone(&known.rows))))
     }
 
     /// Keep the rows of a snapshot that pass a filter.
     pub(crate) fn keep(&self, text: &str, filter: Arc<Filter>, rows: Passing, snapshot: &Snapshot) {
-        let new = Known { text: text.into(), filter, rows, moment: Moment::of(snapshot) };
+        let new = Known { text: text.into(), filter, rows, version: Version::of(snapshot) };
         if new.text.len() > LONGEST {
             return;
         }
