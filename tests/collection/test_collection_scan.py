@@ -174,7 +174,7 @@ def test_what_was_replaced_long_ago_costs_nothing_after_compact(tmp_path: Path) 
             reader.refresh()
             assert ids(reader.scan(after=page.position)) == ["id4", "id3", "id2", "id1", "id0", "id5"]
         churn()
-        with pytest.raises(tiercel.InvalidInputError, match="begin the scan again"):
+        with pytest.raises(tiercel.InvalidInputError, match="start the scan again"):
             few.scan(after=page.position)
 
 
