@@ -26,7 +26,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         let options = Options { dim, metric, dtype, storage, m: 2, ef_construction: 10, seed: 0 };
         let index = Index::new(options).expect("options in range");
         with_work(|work| index.add(numbers(dim * rows), None, work)).expect("vectors that can be added");
-        index.remove(&[3]);
+        index.delete(&[3]);
         index.to_bytes()
     })
     .to_vec()
@@ -89,7 +89,7 @@ fn use_all(index: &Index) {
     }
     assert_eq!(index.get(&ids).map(|vectors| vectors.len()), Ok(dim * ids.len()));
     let _ = with_work(|work| index.add(numbers(dim), None, work));
-    index.remove(&ids);
+    index.delete(&ids);
     assert!(Index::from_bytes(&index.to_bytes()).is_ok());
 }
 

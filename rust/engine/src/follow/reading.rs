@@ -153,7 +153,7 @@ impl State {
         let seen = core.seen_by_all();
         let dead: Vec<u64> = self.buried.extract_if(.., |(_, died)| *died <= seen).map(|(row, _)| row).collect();
         for index in core.snapshot().vectors.iter().flat_map(Vectors::indexes) {
-            index.remove(&dead);
+            index.delete(&dead);
         }
     }
 }

@@ -98,7 +98,7 @@ fn write_index(
     let mut index = Index::clone(main);
     // Searches may still need the dead rows of the old index.
     let dead: Vec<u64> = index.ids().into_iter().filter(|row| place(*row).is_none()).collect();
-    index.remove(&dead);
+    index.delete(&dead);
     if index.is_empty() {
         return Ok(None);
     }

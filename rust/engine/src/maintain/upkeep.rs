@@ -151,7 +151,7 @@ pub(crate) fn take_out_dead(writer: &Writer) -> Result<(), WriteError> {
     let dead: Vec<u64> = buried.into_iter().filter(|(_, died)| *died <= seen).map(|(row, _)| row).collect();
     for index in writer.snapshot().vectors.iter().flat_map(Vectors::indexes) {
         writer.faults.meet("take out the dead")?;
-        index.remove(&dead);
+        index.delete(&dead);
     }
     // Only after the removal: a failure half-way must not leave rows that nobody takes out.
     writer.buried.lock().retain(|(_, died)| *died > seen);

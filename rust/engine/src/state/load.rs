@@ -121,7 +121,7 @@ fn read_vectors(
             return Err(OpenError::Damaged { file: name.clone(), what });
         }
         let dead: Vec<u64> = ids.into_iter().filter(|row| !lives(row)).collect();
-        main.remove(&dead);
+        main.delete(&dead);
     }
     let mut vectors = main.map(Vectors::new);
     reader.fresh(last.rows, |chunk: FreshChunk<'_>| {

@@ -127,7 +127,7 @@ impl Index {
     }
 
     /// Remove vectors, and return how many were removed.
-    pub fn remove(&self, ids: &[u64]) -> usize {
+    pub fn delete(&self, ids: &[u64]) -> usize {
         let _writer = self.writer.lock();
         let mut next = State::clone(&self.state());
         let removed = ids.iter().filter(|id| next.remove(**id)).count();

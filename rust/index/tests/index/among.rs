@@ -50,7 +50,7 @@ proptest! {
                     since.extend(&ids);
                 }
             } else {
-                index.remove(&some);
+                index.delete(&some);
                 for (_, _, since) in &mut known {
                     since.retain(|id| !some.contains(id));
                 }
@@ -139,11 +139,11 @@ fn norms_are_those_of_all_vectors_that_there_ever_were() {
     add(&index, &[3.0, 4.0, 0.5, 0.0], None);
     add(&index, &[0.0, 0.0, 1.0, 0.0], None);
     assert_eq!(index.norms(), (0.0, 5.0));
-    index.remove(&[0]);
+    index.delete(&[0]);
     assert_eq!(index.norms(), (0.0, 5.0), "a vector that others may have listed");
     let loaded = Index::from_bytes(&index.to_bytes()).expect("its own file");
     assert_eq!(loaded.norms(), (0.0, 5.0));
-    index.remove(&[1, 2, 3]);
+    index.delete(&[1, 2, 3]);
     optimize(&index);
     add(&index, &[2.0, 0.0], None);
     assert_eq!(index.norms(), (0.0, 5.0), "a search that began earlier may have found them");

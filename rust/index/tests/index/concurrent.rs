@@ -51,7 +51,7 @@ impl Scene {
 
     fn remove(&self) {
         for id in 0..LEAVE {
-            assert_eq!(self.index.remove(&[id as u64]), 1);
+            assert_eq!(self.index.delete(&[id as u64]), 1);
             self.removed.store(id + 1, Ordering::Release);
             thread::yield_now();
         }
@@ -145,7 +145,7 @@ fn writers_wait_for_each_other() {
                     let work = tiercel_index::Work::quiet(1, stop);
                     let ids = index.add(vectors.clone(), None, &work).expect("vectors that can be added");
                     assert_eq!(index.get(&ids), Ok(vectors));
-                    assert_eq!(index.remove(&ids[1..]), 1);
+                    assert_eq!(index.delete(&ids[1..]), 1);
                 }
             });
         }
@@ -188,8 +188,8 @@ impl Write for Meddler<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.written.is_empty() {
             let ids = add(self.index, &[1.0; DIM], None);
-            self.index.remove(&[0]);
-            self.index.remove(&ids);
+            self.index.delete(&[0]);
+            self.index.delete(&ids);
             optimize(self.index);
         }
         self.written.write(bytes)

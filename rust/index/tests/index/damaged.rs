@@ -104,7 +104,7 @@ fn what_was_saved_comes_back() {
             let index = built(options.clone(), &clustered(rows, DIM, 30, 1));
             let given: Vec<u64> = (50_000..50_020).collect();
             add(&index, &clustered(20, DIM, 30, 2), Some(&given));
-            index.remove(&[0, 5, 50_003]);
+            index.delete(&[0, 5, 50_003]);
             let file = index.to_bytes();
             let loaded = Index::from_bytes(&file).expect("an index");
             assert!(loaded.to_bytes() == file, "the same index makes the same file");
@@ -146,7 +146,7 @@ fn a_copy_goes_its_own_way() {
     let copy = index.clone();
     assert!(copy.to_bytes() == before);
     add(&copy, &clustered(20, DIM, 30, 2), None);
-    copy.remove(&[3]);
+    copy.delete(&[3]);
     assert!(index.to_bytes() == before);
     assert_eq!((index.len(), copy.len()), (1500, 1519));
 }

@@ -51,7 +51,7 @@ fn exact_results_equal_the_model() {
                     }
                 }
                 if round == 0 {
-                    assert_eq!(index.remove(&removed), model.remove(&removed));
+                    assert_eq!(index.delete(&removed), model.remove(&removed));
                 }
             }
         }
@@ -70,7 +70,7 @@ fn approximate_results_are_full_and_near() {
                     assert_near(&index, &allowed, ef_search);
                 }
             }
-            assert_eq!(index.remove(&removed), if round == 0 { removed.len() } else { 0 });
+            assert_eq!(index.delete(&removed), if round == 0 { removed.len() } else { 0 });
         }
     }
 }
@@ -92,8 +92,8 @@ fn removed_vectors_are_never_found_and_come_back_when_added_again() {
         let vectors = clustered(rows, DIM, 10, 1);
         let index = built(options(DIM, METRICS[2]), &vectors);
         let ids: Vec<u64> = (0..rows as u64).filter(|id| id % 2 == 0).collect();
-        assert_eq!(index.remove(&ids), ids.len());
-        assert_eq!(index.remove(&ids), 0);
+        assert_eq!(index.delete(&ids), ids.len());
+        assert_eq!(index.delete(&ids), 0);
         let settings = SearchSettings { k: 50, ..SearchSettings::default() };
         let all = SearchSettings { filter: Some(Filter::Ids(&ids)), ..settings };
         let queries = &vectors[..20 * DIM];

@@ -20,7 +20,7 @@ static WHOLE: LazyLock<Container> = LazyLock::new(|| {
     let vectors = clustered(ROWS, DIM, 20, 1);
     let storage = Storage::Codes(CodecKind::Sq8);
     let index = built(Options { m: 2, ef_construction: 20, storage, ..options(DIM, Metric::L2) }, &vectors);
-    assert_eq!(index.remove(&[REMOVED]), 1);
+    assert_eq!(index.delete(&[REMOVED]), 1);
     let file = Container::of(&index.to_bytes());
     assert!(file.tags().into_iter().all(|tag| !file.section(tag).is_empty()));
     file
@@ -193,7 +193,7 @@ fn use_all(index: &Index) {
     assert!(index.get(&index.ids()).is_ok());
     let added: Vec<u64> = (1 << 40..(1 << 40) + 300).collect();
     assert_eq!(add(index, &clustered(300, DIM, 5, 2), Some(&added)), added);
-    assert_eq!(index.remove(&added), 300);
+    assert_eq!(index.delete(&added), 300);
     optimize(index);
     assert!(Index::from_bytes(&index.to_bytes()).is_ok());
 }

@@ -40,7 +40,7 @@ fn vectors_are_given_in_the_order_asked_for() {
     assert_eq!(index.get(&[2, 0, 2]), Ok(vec![4.0, 5.0, 0.0, 1.0, 4.0, 5.0]));
     assert_eq!(index.get(&[]), Ok(vec![]));
     assert_eq!(index.get(&[1, 7]), Err(NotFound { id: 7 }));
-    index.remove(&[1]);
+    index.delete(&[1]);
     assert_eq!(index.get(&[1]), Err(NotFound { id: 1 }));
 }
 
@@ -51,7 +51,7 @@ fn counting_goes_on_from_the_largest_id() {
     assert_eq!(add(&index, &[2.0, 3.0], Some(&[40, 7])), [40, 7]);
     assert_eq!(add(&index, &[4.0], None), [41]);
     assert_eq!(add(&index, &[5.0], Some(&[20])), [20]);
-    assert_eq!(index.remove(&[41, 7, 7, 99]), 2);
+    assert_eq!(index.delete(&[41, 7, 7, 99]), 2);
     assert_eq!(add(&index, &[6.0], None), [42], "the ids of removed vectors are not counted again");
     assert_eq!(add(&index, &[7.0], Some(&[7])), [7], "but may be used again");
     assert_eq!(add(&index, &[], None), []);
@@ -82,7 +82,7 @@ fn add_and_stop(index: &Index, vectors: Vec<f32>, ids: Option<&[u64]>) {
 fn pass_two(index: &Index, next: u64) {
     let ids = add(index, &[0.0, 1.0, 2.0, 3.0], None);
     assert_eq!(ids, [next, next + 1]);
-    index.remove(&ids);
+    index.delete(&ids);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn no_id_is_counted_twice_whatever_became_of_its_vector() {
     add_and_stop(&index, vectors.clone(), Some(&given));
     pass_two(&index, 1_000_000 + many);
     add(&index, &vectors, None);
-    index.remove(&index.ids());
+    index.delete(&index.ids());
     optimize(&index);
     pass_two(&index, 1_000_002 + 2 * many);
 }

@@ -58,9 +58,9 @@ impl Pair {
             }
             Step::Remove(modulus, remainder) => {
                 let ids: Vec<u64> = self.model.ids().into_iter().filter(|id| id % modulus == *remainder).collect();
-                assert_eq!(self.index.remove(&ids), self.model.remove(&ids));
+                assert_eq!(self.index.delete(&ids), self.model.remove(&ids));
             }
-            Step::RemoveThese(ids) => assert_eq!(self.index.remove(ids), self.model.remove(ids)),
+            Step::RemoveThese(ids) => assert_eq!(self.index.delete(ids), self.model.remove(ids)),
             Step::SaveAndLoad => self.index = Index::from_bytes(&self.index.to_bytes()).expect("its own file"),
             Step::Clone => self.index = self.index.clone(),
             Step::Optimize => optimize(&self.index),

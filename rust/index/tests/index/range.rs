@@ -18,7 +18,7 @@ fn equals_the_model() {
             let vectors = clustered(700, dim, 20, 1);
             let (index, mut model) = (built(options.clone(), &vectors), Model::of(&options, &vectors));
             let removed: Vec<u64> = (0..100).collect();
-            assert_eq!(index.remove(&removed), model.remove(&removed));
+            assert_eq!(index.delete(&removed), model.remove(&removed));
             let allowed: Vec<u64> = model.ids().into_iter().filter(|id| id % 3 != 0).collect();
             for queries in [1, 6, 131] {
                 let queries = clustered(queries, dim, 20, 2);

@@ -146,7 +146,7 @@ fn vectors_without_a_direction() {
 #[test]
 fn a_mask_of_another_length() {
     for index in indexes(&options(2, METRICS[1])) {
-        index.remove(&[3]);
+        index.delete(&[3]);
         let expected = index.len();
         for got in [expected + 1, 2 * expected + 3] {
             let mask = vec![1; got];

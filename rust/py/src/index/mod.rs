@@ -347,7 +347,7 @@ impl Index {
     ///     `ids` are not integers from 0 to 2**64 - 1.
     fn delete(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
-        detached(py, || self.core.remove(&ids.values))
+        detached(py, || self.core.delete(&ids.values))
     }
 
     /// Delete all vectors and free their memory; return how many there were.

@@ -41,7 +41,7 @@ impl<'a, 'py> New<'a, 'py> {
             py,
             &call,
             |work| index.core.add(rows.values, ids, work),
-            |added| _ = index.core.remove(&added),
+            |added| _ = index.core.delete(&added),
             errors::add,
         )
     }
