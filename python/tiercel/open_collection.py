@@ -23,8 +23,8 @@ class OpenCollection(Handle):
     _mode: Literal["rw", "r"]
     _path: str
 
-    def __init__(self) -> None:
-        raise TypeError("Collection: made by tiercel.open")
+    def __init__(self, *_: object, **__: object) -> None:
+        raise TypeError("Collection: use tiercel.open(path), which opens or creates one")
 
     @classmethod
     def _opened(cls, path: str, mode: Literal["rw", "r"], core: CollectionCore, embedder: Embedder | None) -> Self:

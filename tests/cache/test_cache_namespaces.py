@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from remote import Shelf, on_shelf
 from support.waiting import LONG
 
+import tiercel
 from tiercel.cache import Cache, Memory, Store, Wrapped
 from tiercel.cache.keys import record_name
 from tiercel.cache.records import NamespaceState
@@ -227,7 +228,7 @@ def test_a_slow_tier_holds_up_nobody_who_does_not_ask_it() -> None:
             thread = threading.Thread(target=slow)
             thread.start()
             assert shelf.hanging.acquire(timeout=LONG)
-            assert cache.namespace("").stats()["loads"] == 0
+            assert cache.stats()["loads"] == 0
             cache["another"] = 1
             shelf.release()
             thread.join()
@@ -381,3 +382,15 @@ def test_a_namespace_that_is_prefetched_is_held() -> None:
         cache._shared._recent.clear()
         assert cache.namespace("space").get("key") is None
         assert prefetcher.stats()["requests"] == 1
+
+
+def test_names_of_namespaces_are_flat() -> None:
+    with Cache([Memory(MIB)]) as cache:
+        tenant = cache.namespace("tenant")
+        with pytest.raises(tiercel.InvalidInputError, match=r"use cache.namespace\('tenant/prices'\)"):
+            tenant.namespace("prices")
+        cache.namespace("tenant/prices")["apple"] = 3
+        assert "apple" not in cache.namespace("prices")
+        tenant.close()
+        with pytest.raises(tiercel.ClosedError):
+            cache.get("key")

@@ -1,6 +1,7 @@
 """Remote tiers: object stores, Redis, AgentFS and any object keep the promises of every tier."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from support.naming import shown
 from support.waiting import LONG
 
 import tiercel
-from tiercel.cache import AgentFS, Object, Redis, RemoteTier
+from tiercel.cache import AgentFS, Object, Redis, RemoteTier, Wrapped
 
 Make = Callable[[int], RemoteTier]
 PATIENT = {"soft_timeout": LONG, "hard_timeout": LONG}
@@ -338,6 +339,25 @@ def test_what_is_no_bytes_is_damage(content: Any) -> None:
     shelf.rows["t-61"] = content
     assert tier.get("a") is None
     assert (tier.stats()["damaged"], shelf.rows) == (1, {})
+
+
+def test_an_object_of_coroutines_is_refused() -> None:
+    class Coroutines:
+        def get(self, name: str) -> None: ...
+
+        async def put(self, name: str, content: bytes) -> None: ...
+
+        def delete(self, name: str) -> None: ...
+
+    with pytest.raises(tiercel.InvalidInputError, match="got the coroutine put"):
+        Wrapped(Coroutines())
+
+
+def test_counts_are_numbers() -> None:
+    with on_shelf(Shelf()) as tier:
+        tier.put("key", b"value")
+        assert json.loads(json.dumps(tier.stats()))["puts"] == 1
+        assert type(tier.stats()["puts"]) is int
 
 
 def test_packages_are_imported_when_they_are_used() -> None:

@@ -317,9 +317,19 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     def namespace(self, name: str) -> "Cache":
         """Return a view of the cache with its own keys, which are invalidated together.
 
-        Use one per tenant or model version, for example.
+        Use one per tenant or model version, for example. Closing a view closes the cache.
+
+        Raises
+        ------
+        InvalidInputError
+            The cache is such a view itself: names are flat, so use one like `"tenant/prices"`.
         """
         checked_name(name, "name")
+        if self._namespace.name:
+            raise InvalidInputError(
+                f"name: expected a namespace of the cache itself, got {name!r} within {self._namespace.name!r};"
+                f" names are flat, so use cache.namespace({f'{self._namespace.name}/{name}'!r})"
+            )
         view = object.__new__(Cache)
         view._shared, view._options, view._timeout = self._shared, self._options, self._timeout
         view._namespace = self._shared.namespace(name)

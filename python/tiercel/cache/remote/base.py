@@ -217,7 +217,7 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
             return True
 
         kept = self._change(name, number, write) is True
-        self._count(puts=kept)
+        self._count(puts=int(kept))
         return kept
 
     def put_evicting(self, key: Key, value: bytes) -> tuple[bool, list[tuple[Key, bytes]]]:

@@ -1,6 +1,7 @@
 """A tier over any object with `get`, `put` and `delete`."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,6 +65,12 @@ class Wrapped(RemoteTier):
         if missing:
             found = f"{type(object).__name__} without {missing[0]}"
             raise InvalidInputError(f"object: expected methods get, put and delete, got {found}")
+        coroutines = [each for each in ("get", "put", "delete", "keys") if _is_coroutine(object, each)]
+        if coroutines:
+            raise InvalidInputError(
+                f"object: expected methods that return when they are done, got the coroutine {coroutines[0]};"
+                " wrap it, for example with asyncio.run_coroutine_threadsafe(...).result()"
+            )
         super().__init__(
             level=None, soft_timeout=soft_timeout, hard_timeout=hard_timeout, max_value_bytes=max_value_bytes
         )
@@ -113,3 +120,7 @@ class Wrapped(RemoteTier):
             names = list(self._object.keys() if hasattr(self._object, "keys") else self._object)
         ours = [name for name in names if isinstance(name, str) and is_name(name)]
         yield [(name, len(self._get(name) or b"") if sized else 0) for name in ours]
+
+
+def _is_coroutine(owner: object, method: str) -> bool:
+    return inspect.iscoroutinefunction(getattr(owner, method, None))

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use tiercel_index::Filter;
 
 use super::ids::Ids;
+use crate::arguments::kind;
 use crate::convert::{as_array, numpy};
 use crate::errors::invalid;
 
@@ -22,7 +23,8 @@ impl Allowed {
     pub(super) fn extract(value: &Bound<'_, PyAny>) -> PyResult<Self> {
         let array = as_array(value, "filter")?;
         if array.ndim() != 1 {
-            let message = format!("filter: expected {EXPECTED}, got {}-D", array.ndim());
+            let got = if array.ndim() == 0 { kind(value) } else { format!("{}-D", array.ndim()) };
+            let message = format!("filter: expected {EXPECTED}, got {got}");
             return Err(invalid(value.py(), message));
         }
         if array.dtype().kind() == b'b' {
