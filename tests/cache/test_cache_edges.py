@@ -397,3 +397,37 @@ def test_every_kind_of_tier_together_survives_a_restart(tmp_path: Path) -> None:
         assert cache.invalidate()
     with opened() as cache:
         assert cache.get_many(list(values)) == [None] * len(values)
+
+
+@pytest.mark.parametrize("options", [{"stale": 100.0}, {"fail_safe": 100.0}])
+def test_pop_deletes_what_get_does_not_return(options: dict[str, float]) -> None:
+    clock = Clock()
+    with Cache([Memory(MIB)], ttl=1, clock=clock, **options) as cache:
+        cache["key"] = "old"
+        clock.pass_seconds(2)
+        assert cache.pop("key", None) is None
+        with pytest.raises(ZeroDivisionError):
+            cache.get_or_load("key", lambda _: 1 / 0)
+
+
+def test_pop_during_a_load_keeps_its_value_out() -> None:
+    with Cache([Memory(MIB)]) as cache:
+
+        def load(_: object) -> str:
+            assert cache.pop("key", None) is None
+            return "of before"
+
+        assert cache.get_or_load("key", load) == "of before"
+        assert cache.get("key") is None
+
+
+def test_setdefault_puts_one_default() -> None:
+    with Cache([Memory(MIB)]) as cache, ThreadPoolExecutor(8) as pool:
+        for number in range(50):
+            key, start = str(number), threading.Barrier(8)
+
+            def ask(own: int, key: str = key, start: threading.Barrier = start) -> int:
+                start.wait(30)
+                return cache.setdefault(key, own)
+
+            assert set(pool.map(ask, range(8))) == {cache[key]}

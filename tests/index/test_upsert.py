@@ -1,6 +1,7 @@
 """`Index.upsert` replaces the vectors of ids, completely or not at all."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,14 @@ def test_a_search_finds_each_id_once_whatever_is_replaced() -> None:
         thread.join()
     assert not wrong
     assert (len(index), index.count()) == (20, 20)
+
+
+def test_an_index_that_was_upserted_again_and_again_is_saved_and_loaded(tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float32)
+    index = tiercel.Index(dim=64)
+    for _ in range(5):
+        index.upsert(np.arange(2000), vectors)
+    index.save(tmp_path / "index")
+    loaded = tiercel.Index.load(tmp_path / "index")
+    assert loaded.stats()["graph_recall"] == index.stats()["graph_recall"] <= 1
+    assert np.array_equal(loaded.search(vectors[:100], 1).ids[:, 0], np.arange(100))

@@ -260,12 +260,22 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         Concurrent calls may return one value twice.
         """
         value = self.get(key, MISSING)
+        # Also what `get` does not return: a stale value, or one that is being loaded or cannot be
+        # read right now.
+        self._shared.stack.delete(self._name(key))
         if value is not MISSING:
-            self._shared.stack.delete(self._name(key))
             return value
         if default is MISSING:
             raise KeyError(key)
         return default
+
+    def setdefault(self, key: Key, default: Any = None) -> Any:
+        """Return the value of a key, or put the default and return it.
+
+        Like `get_or_load` with a loader that returns the default: of concurrent callers one puts
+        its default, and all get that value.
+        """
+        return self.get_or_load(key, lambda _: default)
 
     def popitem(self) -> tuple[Key, Any]:
         """Delete an arbitrary key and return it with its value."""

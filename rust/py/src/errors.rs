@@ -201,7 +201,10 @@ pub(crate) fn closed(py: Python<'_>, what: &str) -> PyErr {
 pub(crate) fn store_open(py: Python<'_>, problem: &tiercel_cache::OpenError, path: &Path) -> PyErr {
     match problem {
         tiercel_cache::OpenError::AlreadyOpen => {
-            let message = format!("{}: already open, here or in another process; one tier uses a directory at a time", path.display());
+            let message = format!(
+                "{}: already open, here or in another process; one tier uses a directory at a time",
+                path.display()
+            );
             error(py, "AlreadyOpenError", (message,))
         }
         tiercel_cache::OpenError::Missing => {

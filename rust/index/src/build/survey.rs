@@ -49,24 +49,26 @@ impl Linker<'_> {
         Ok(())
     }
 
-    /// Measure the recall of walks against exact search.
+    /// Measure the recall of walks against exact search, among the living vectors alone: a replaced
+    /// vector has the id of its successor, and often its values.
     fn measure(&self) -> Result<f32, Interrupted> {
         let state = &*self.state;
-        let linked = state.graph.len();
-        if linked < ASKED_FOR {
+        let allowed = Allowed::of(state, None);
+        let (linked, live) = (state.graph.len(), allowed.count(state.slots()));
+        let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();
+        if live < ASKED_FOR || living.is_empty() {
             return Ok(1.0);
         }
         let dim = self.options.dim;
         let (mut own, mut queries, mut row) = (Vec::new(), Vec::new(), Vec::new());
-        for slot in (0..linked).step_by(linked.div_ceil(ASKED)) {
+        for slot in living.iter().copied().step_by(living.len().div_ceil(ASKED)) {
             state.rows.direction(slot, &mut row);
             queries.extend_from_slice(&row);
             own.push(state.ids.id(slot));
         }
         let count = queries.len() / dim;
         let budget = Budget::default();
-        let search =
-            |strategy| Search { state, level: self.level, k: ASKED_FOR, strategy, allowed: Allowed::All, budget };
+        let search = |strategy| Search { state, level: self.level, k: ASKED_FOR, strategy, allowed, budget };
         let part = count.div_ceil(self.work.threads);
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
@@ -76,7 +78,8 @@ impl Linker<'_> {
             let _ = search(Strategy::Exact).exact(some, best, out, self.work);
         })?;
         let mut walked = vec![NO_HIT; count * ASKED_FOR];
-        let strategy = Strategy::Walk { ef: EF };
+        // As in a search, dead nodes on the way take places.
+        let strategy = Strategy::Walk { ef: (EF * state.slots()).div_ceil(live) };
         self.work.fill(&mut walked, ASKED_FOR, 4, Memory::default, |memory, item, out| {
             let _ = search(strategy).one(&queries[item * dim..][..dim], memory, out, self.work);
         })?;

@@ -180,7 +180,7 @@ impl Meta {
             ("recall of the codec", self.trial.recall, share(self.trial.recall)),
             ("step of the codec", self.step, is_coded || self.step == 0.0),
             ("error of the codec", self.trial.error, self.trial.error >= 0.0),
-            ("recall of the graph", self.graph_recall, share(self.graph_recall)),
+            ("recall of the graph", self.graph_recall, (0.0..=f32::MAX).contains(&self.graph_recall)),
             ("build_seconds", self.build_seconds as f32, (0.0..=f64::MAX).contains(&self.build_seconds)),
         ] {
             if !is_right {
@@ -285,7 +285,8 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
     state.coding = read_coding(&mut reader, &meta)?;
     (state.trained, state.checked) = (meta.trained as usize, meta.slots as usize);
     state.build_seconds = meta.build_seconds;
-    (state.graph_recall, state.surveyed) = (meta.graph_recall, meta.linked as usize);
+    // Early versions counted replaced vectors, and could save a recall above 1.
+    (state.graph_recall, state.surveyed) = (meta.graph_recall.min(1.0), meta.linked as usize);
     state.graph = Arc::new(read_graph(&mut reader, &meta, &nodes)?);
     reader.finish()?;
     Ok((options, state))

@@ -3,7 +3,7 @@
 use tiercel_index::{CodecKind, Index, Metric, Options, Storage};
 
 use crate::common::data::{Random, clustered, far_apart, of_many_lengths, repeated, shuffled};
-use crate::common::{FLAT, METRICS, built, exact, optimize, options, recall, walked};
+use crate::common::{FLAT, METRICS, built, exact, optimize, options, quietly, recall, walked};
 
 const DIM: usize = 24;
 
@@ -132,4 +132,22 @@ fn of_two_clusters_far_apart_in_no_order() {
 #[test]
 fn of_lengths_a_thousand_times_apart() {
     by_walking(&holds_for_every_metric(DIM, &of_many_lengths(ROWS, DIM, 1)));
+}
+
+/// Replaced vectors stay in the graph as dead nodes with the ids of their successors.
+#[test]
+fn of_vectors_that_were_replaced_by_themselves() {
+    let (count, dim) = (FLAT / 4, 16);
+    let vectors = Random(5).normals(count * dim);
+    let ids: Vec<u64> = (0..count as u64).collect();
+    let index = Index::new(of_less_effort(dim, Metric::L2)).unwrap();
+    for _ in 0..6 {
+        quietly(|work| index.upsert(vectors.clone(), &ids, work)).unwrap();
+    }
+    let stats = index.stats();
+    assert!(stats.tombstones > FLAT && stats.linked > FLAT, "a graph, most of it dead");
+    let reached = stats.graph_recall.expect("a graph");
+    assert!((0.9..=1.0).contains(&reached), "recall of walks {reached}");
+    let loaded = Index::from_bytes(&index.to_bytes()).unwrap();
+    assert_eq!(loaded.stats().graph_recall, Some(reached));
 }
