@@ -184,10 +184,12 @@ class Found(Sequence[Match]):
         stage with its seconds and the number of records that came out.
 
         "vectors" is the cost of the search by vector, or None: graph "nodes" visited; "distances"
-        computed from codes (in full precision without codes); distances "rescored" in full
+        computed, from codes if there are any and the search is not exact; distances "rescored" in full
         precision; "bytes" read for all that; "seconds" by stage; and "gap", how much farther the
-        last candidate kept was than the k-th result. A small gap means that a wider search may find
-        something nearer; None means that nothing could be missed.
+        last candidate kept was than the last result of the same list (the main index or a growing
+        segment), the least of all lists. A small gap means that a wider search may find something
+        nearer; None means that nothing could be missed. Searches of `Expand(neighbours=…)` are not
+        counted.
         """
         return self._plan
 

@@ -207,7 +207,7 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> NDArray[np.uint64]:
-        """Add vectors: all of them or, if an argument is invalid or the call is interrupted, none.
+        """Add vectors: all of them or none. An exception of the last report comes after all were added.
 
         Parameters
         ----------

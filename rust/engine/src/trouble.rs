@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use tiercel_index::NoMemory;
 use tiercel_store::message_of;
 
 /// The most failures to keep; when more wait, the first ones and the last are kept.
@@ -119,6 +120,9 @@ pub(crate) fn caught<T, E: ToString>(job: impl FnOnce() -> Result<T, E>) -> Resu
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> String {
+    if let Some(missing) = panic.downcast_ref::<NoMemory>() {
+        return missing.to_string();
+    }
     format!("a panic: {}", message_of(panic))
 }
 

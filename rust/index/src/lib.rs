@@ -21,4 +21,5 @@ pub use index::{Index, NewError};
 pub use options::{Dtype, MAX_DIM, Metric, Options, OptionsError, Storage};
 pub use storage::rows::check_vectors;
 pub use tiercel_quant::CodecKind;
+pub use tiercel_simd::NoMemory;
 pub use work::Work;

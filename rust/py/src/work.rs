@@ -11,8 +11,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use tiercel_index::Work;
+use tiercel_simd::NoMemory;
 
 use crate::errors;
 
@@ -39,13 +41,12 @@ pub(crate) fn detached<T: Send>(py: Python<'_>, job: impl FnOnce() -> T + Send) 
     py.detach(|| catch_unwind(AssertUnwindSafe(job))).map_err(|panic| panicked(py, &*panic))
 }
 
-/// Run a core call. An exception from a signal or from `progress` stops it and is raised; if the
-/// call had already succeeded, `undo` reverts it.
+/// Run a core call. An exception from a signal or from `progress` stops it and is raised. If the
+/// call had already succeeded, what it changed stays: others may have seen it, and changed it.
 pub(crate) fn run<T: Send, E: Send>(
     py: Python<'_>,
     options: &CallOptions<'_, '_>,
     job: impl FnOnce(&Work<'_>) -> Result<T, E> + Send,
-    undo: impl FnOnce(T) + Send,
     explain: impl FnOnce(Python<'_>, &E) -> PyErr,
 ) -> PyResult<T> {
     let reported = Reported { done: AtomicUsize::new(0), total: AtomicUsize::new(options.total) };
@@ -60,11 +61,7 @@ pub(crate) fn run<T: Send, E: Send>(
     }
     match (answer, raised) {
         (Ok(value), Ok(())) => Ok(value),
-        (Ok(value), Err(exception)) => {
-            detached(py, || undo(value))?;
-            Err(exception)
-        }
-        (Err(_), Err(exception)) => Err(exception),
+        (_, Err(exception)) => Err(exception),
         (Err(error), Ok(())) => Err(explain(py, &error)),
     }
 }
@@ -144,6 +141,9 @@ impl Reported {
 }
 
 fn panicked(py: Python<'_>, panic: &(dyn Any + Send)) -> PyErr {
+    if let Some(missing) = panic.downcast_ref::<NoMemory>() {
+        return PyMemoryError::new_err(missing.to_string());
+    }
     let message = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => text,
         (_, Some(text)) => text.as_str(),

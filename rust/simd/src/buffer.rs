@@ -1,7 +1,9 @@
 //! Growable arrays aligned to cache lines, on huge pages if the system has them.
 
 use std::alloc::Layout;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 /// A cache line.
@@ -10,6 +12,19 @@ const LINE: usize = 64;
 /// A huge page. Arrays of several are aligned to it, so that each random access costs one entry
 /// less in a small TLB.
 const HUGE_PAGE: usize = 2 << 20;
+
+/// What an array unwinds with if there is no memory for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory {
+    /// The size of the array.
+    pub bytes: usize,
+}
+
+impl fmt::Display for NoMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no memory for {} bytes", self.bytes)
+    }
+}
 
 /// Plain values that may consist of any bytes, including zeros.
 ///
@@ -88,8 +103,9 @@ impl<T: Plain> Buffer<T> {
             // SAFETY: the layout is not empty, since the capacity is above 0 and no plain type is
             // empty.
             let memory = unsafe { pages::allocate(layout) };
-            // Panic, which callers may survive, while a `Vec` would end the process.
-            moved.data = NonNull::new(memory.cast()).unwrap_or_else(|| panic!("no memory for {} bytes", layout.size()));
+            // Unwind, which callers may survive, while a `Vec` would end the process.
+            let no_memory = || resume_unwind(Box::new(NoMemory { bytes: layout.size() }));
+            moved.data = NonNull::new(memory.cast()).unwrap_or_else(no_memory);
             // Only now, since a buffer frees its capacity, even when a panic drops it.
             moved.capacity = capacity;
             // SAFETY: both hold at least `len` values and do not overlap.

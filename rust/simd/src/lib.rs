@@ -20,7 +20,7 @@ mod level;
 pub mod packed;
 pub mod reference;
 
-pub use buffer::{Buffer, Plain};
+pub use buffer::{Buffer, NoMemory, Plain};
 pub use chunked::Chunked;
 pub use isa::{Isa, Loop};
 pub use level::{Level, LevelError};

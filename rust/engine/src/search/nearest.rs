@@ -37,7 +37,10 @@ pub(crate) fn nearest(snapshot: &Snapshot, scope: &Scope<'_>, near: Near<'_>) ->
     }
     let ids: Vec<u64> = only.iter().map(u64::from).collect();
     let mut found = vectors.search(&Near { allowed: Some(&ids), ..near }, |row| only.contains(row))?;
+    // What the tries could have missed, this search has not.
+    let gap = found.trace.gap;
     found.trace.add(&tried);
+    found.trace.gap = gap;
     Ok(found)
 }
 

@@ -122,6 +122,11 @@ impl Index {
         }
     }
 
+    /// Whether a call is changing the index.
+    pub fn is_changing(&self) -> bool {
+        self.writer.is_locked()
+    }
+
     fn linker<'a>(&'a self, state: &'a mut State, work: &'a Work<'a>) -> Linker<'a> {
         Linker { options: &self.options, level: self.level, state, work }
     }

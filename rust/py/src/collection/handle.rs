@@ -140,7 +140,7 @@ impl Handle {
             let collection = self.collection.read();
             collection.as_ref().ok_or(None)?.read(|collection| job(collection, work)).map_err(Some)
         };
-        run(py, &options, open, drop, |py, error| match error {
+        run(py, &options, open, |py, error| match error {
             Some(error) => errors::query(py, error, &self.path),
             None => errors::closed(py, "collection"),
         })

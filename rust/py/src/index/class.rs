@@ -61,8 +61,12 @@ impl Index {
         detached(py, || self.core.slots())
     }
 
-    /// Whether a call may take long if it has to link every slot and `new` more.
+    /// Whether a call may take long: it waits for another one, or has to link every slot and `new`
+    /// more.
     pub(super) fn links_long(&self, py: Python<'_>, new: usize) -> PyResult<bool> {
+        if self.core.is_changing() {
+            return Ok(true);
+        }
         let slots = self.slots(py)?.saturating_add(new);
         Ok(is_long(slots, slots, self.ef_construction(), self.dim()))
     }

@@ -119,7 +119,7 @@ impl Index {
         Ok(PyArray1::from_vec(py, detached(py, || self.core.ids())?))
     }
 
-    /// Add vectors: all of them or, if an argument is invalid or the call is interrupted, none.
+    /// Add vectors: all of them or none. An exception of the last report comes after all were added.
     ///
     /// Parameters
     /// ----------
@@ -265,7 +265,7 @@ impl Index {
         let (single, values) = (rows.single, rows.values);
         // The copy is freed where it was used: without the GIL.
         let search = move |work: &core::Work<'_>| self.core.search(&{ values }, &settings, work);
-        Ok(Matches::new(run(py, &options, search, drop, errors::search)?, single))
+        Ok(Matches::new(run(py, &options, search, errors::search)?, single))
     }
 
     /// For `SemanticCache`: search `candidates` and all vectors added since a version, exactly.
@@ -289,7 +289,7 @@ impl Index {
         let options = CallOptions { threads: 1, long, progress: None, total: 0 };
         let filter = filter.as_ref().map(Allowed::as_core);
         let among = Among { k, candidates: &candidates, since, limit, filter };
-        let found = run(py, &options, |work| self.core.search_among(&rows.values, &among, work), drop, errors::search)?;
+        let found = run(py, &options, |work| self.core.search_among(&rows.values, &among, work), errors::search)?;
         Ok(found.map(|(found, version)| (Matches::new(found, true), version)))
     }
 
@@ -332,7 +332,7 @@ impl Index {
         let filter = filter.as_ref().map(Allowed::as_core);
         let (single, values) = (rows.single, rows.values);
         let search = move |work: &core::Work<'_>| self.core.range_search(&{ values }, radius, filter.as_ref(), work);
-        range_matches(py, run(py, &options, search, drop, errors::search)?, single)
+        range_matches(py, run(py, &options, search, errors::search)?, single)
     }
 
     /// Delete vectors by id; return how many were in the index. Unknown ids are ignored.
@@ -413,7 +413,7 @@ impl Index {
         let threads = arguments::threads(py, threads)?;
         let progress = arguments::progress(progress)?;
         let options = CallOptions { threads, long: self.links_long(py, 0)?, progress, total: 0 };
-        run(py, &options, |work| self.core.optimize(work), drop, |py, core::Interrupted| errors::interrupted(py))
+        run(py, &options, |work| self.core.optimize(work), |py, core::Interrupted| errors::interrupted(py))
     }
 
     /// Write the index to a file. The old content stays until the new one is safely on disk.

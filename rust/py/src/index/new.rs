@@ -37,13 +37,7 @@ impl<'a, 'py> New<'a, 'py> {
     pub(super) fn add_to(self, index: &Index, py: Python<'_>) -> PyResult<Vec<u64>> {
         let Self { rows, ids, call } = self;
         let ids = ids.as_ref().map(|ids| ids.values.as_slice());
-        run(
-            py,
-            &call,
-            |work| index.core.add(rows.values, ids, work),
-            |added| _ = index.core.delete(&added),
-            errors::add,
-        )
+        run(py, &call, |work| index.core.add(rows.values, ids, work), errors::add)
     }
 
     /// Add the vectors or replace those that their ids have, and return the number of distinct
@@ -51,8 +45,6 @@ impl<'a, 'py> New<'a, 'py> {
     pub(super) fn upsert_to(self, index: &Index, py: Python<'_>) -> PyResult<usize> {
         let Self { rows, ids, call } = self;
         let ids = ids.as_ref().map_or(&[][..], |ids| &ids.values);
-        // The replaced vectors are gone by then, so an exception from the last report undoes
-        // nothing.
-        run(py, &call, |work| index.core.upsert(rows.values, ids, work), drop, errors::add)
+        run(py, &call, |work| index.core.upsert(rows.values, ids, work), errors::add)
     }
 }
