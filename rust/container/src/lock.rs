@@ -7,6 +7,7 @@ use std::process;
 
 use thiserror::Error;
 
+use crate::open::{open_or_create, open_to_read};
 use crate::place::is_at;
 use crate::room::NoRoom;
 
@@ -24,7 +25,8 @@ pub enum LockError {
     Io(#[from] io::Error),
 }
 
-/// A file that is locked against all other openers until this is dropped.
+/// A file that is locked against all other openers, or against all but readers, until this is
+/// dropped.
 ///
 /// The system locks the file, not its name: once the file is removed, the next opener locks a new
 /// one. [`Lock::check`] notices this.
@@ -40,7 +42,7 @@ impl Lock {
     /// can take the lock: a new file is private, and read-only users lose their access.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         loop {
-            let file = crate::open_or_create(path)?;
+            let file = open_or_create(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: signature(file) }),
@@ -52,6 +54,18 @@ impl Lock {
                 lock.shut_out_readers()?;
                 return Ok(lock);
             }
+        }
+    }
+
+    /// Lock the existing file at `path` against those who [take](Self::take) it, but not against
+    /// others who share it. Such a lock cannot be signed, since the file is opened only for
+    /// reading.
+    pub fn share(path: &Path) -> Result<Self, LockError> {
+        let file = open_to_read(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { path: path.to_owned(), taken_by: process::id(), file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held { pid: signature(file) }),
+            Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
 
@@ -140,6 +154,21 @@ mod tests {
         assert!(matches!(Lock::take(&path), Err(LockError::Held { pid }) if pid == Some(process::id())));
         lock.check().unwrap();
         drop(lock);
+        Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn those_who_share_it_keep_out_only_those_who_take_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        assert!(matches!(Lock::share(&path), Err(LockError::Io(error)) if error.kind() == io::ErrorKind::NotFound));
+        let lock = Lock::take(&path).unwrap();
+        assert!(matches!(Lock::share(&path), Err(LockError::Held { .. })));
+        drop(lock);
+        let (one, other) = (Lock::share(&path).unwrap(), Lock::share(&path).unwrap());
+        drop(one);
+        assert!(matches!(Lock::take(&path), Err(LockError::Held { .. })));
+        drop(other);
         Lock::take(&path).unwrap();
     }
 
