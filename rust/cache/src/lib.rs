@@ -7,6 +7,7 @@
 
 mod blocks;
 mod claim;
+mod directory;
 mod envelope;
 mod errors;
 mod files;
