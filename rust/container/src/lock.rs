@@ -17,7 +17,7 @@ pub enum LockError {
     /// Another opener holds it.
     #[error("locked by another opener")]
     Held {
-        /// The process that holds it, if it [signed](Lock::sign).
+        /// The process that holds it, if it [signed](crate::VfsLock::sign).
         pid: Option<u32>,
     },
     /// The file cannot be used.
@@ -31,7 +31,7 @@ pub enum LockError {
 /// The system locks the file, not its name: once the file is removed, the next opener locks a new
 /// one. [`Lock::check`] notices this.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     file: File,
     taken_by: u32,
@@ -40,7 +40,7 @@ pub struct Lock {
 impl Lock {
     /// Lock the file at `path`, which is made if it is missing. Only users who may write the file
     /// can take the lock: a new file is private, and read-only users lose their access.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         loop {
             let file = open_or_create(path)?;
             match file.try_lock() {
@@ -60,7 +60,7 @@ impl Lock {
     /// Lock the existing file at `path` against those who [take](Self::take) it, but not against
     /// others who share it. Such a lock cannot be signed, since the file is opened only for
     /// reading.
-    pub fn share(path: &Path) -> Result<Self, LockError> {
+    pub(crate) fn share(path: &Path) -> Result<Self, LockError> {
         let file = open_to_read(path)?;
         match file.try_lock_shared() {
             Ok(()) => Ok(Self { path: path.to_owned(), taken_by: process::id(), file }),
@@ -70,7 +70,7 @@ impl Lock {
     }
 
     /// Write the id of this process into the file.
-    pub fn sign(&self) -> io::Result<()> {
+    pub(crate) fn sign(&self) -> io::Result<()> {
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
@@ -83,7 +83,7 @@ impl Lock {
 
     /// Check that the locked file still has its name. After an error another process may hold a
     /// lock on a file of that name.
-    pub fn check(&self) -> io::Result<()> {
+    pub(crate) fn check(&self) -> io::Result<()> {
         if self.is_in_place()? {
             return Ok(());
         }
