@@ -112,6 +112,8 @@ pub enum Bug {
     SkipSyncOf(&'static str),
     /// Directories are never synced.
     SkipSyncDir,
+    /// Writes that fail are reported as done.
+    HideFailedWrites,
 }
 
 impl Disk {

@@ -166,11 +166,14 @@ impl Tree {
         Ok(inside.filter_map(entry).collect())
     }
 
-    /// Drop names that no path leads to, because a directory above them is missing.
+    /// Drop names that no path leads to, because a directory above them is missing, and files
+    /// without a name.
     pub(super) fn drop_unreachable(&mut self) {
         let dirs = self.dirs.clone();
         let is_reachable = |path: &PathBuf| path.ancestors().skip(1).all(|dir| dirs.contains(dir));
         self.dirs.retain(is_reachable);
         self.names.retain(|path, _| is_reachable(path));
+        let named: BTreeSet<Inode> = self.names.values().copied().collect();
+        self.files.retain(|inode, _| named.contains(inode));
     }
 }

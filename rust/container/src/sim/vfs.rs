@@ -21,7 +21,10 @@ impl SimVfs {
     /// An empty file system with the directory `/`.
     pub fn new() -> Self {
         let vfs = Self::default();
-        vfs.0.lock().tree.dirs.insert("/".into());
+        let root = PathBuf::from("/");
+        // Windows puts a drive before it.
+        let absolute = std::path::absolute(&root).unwrap_or_default();
+        vfs.0.lock().tree.dirs.extend([root, absolute]);
         vfs
     }
 
