@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tiercel_container::{DirEntry, FileKind, comes_by_itself, make_directory};
+use tiercel_container::{DirEntry, FileKind, comes_by_itself, make_directory, sync_parent};
 
 use crate::OpenError;
 use crate::directory::Directory;
@@ -20,7 +20,7 @@ pub enum Begin {
 
 /// Make a missing directory, and refuse one with content that is not a tier's. `is_ours` returns
 /// whether the directory is a tier's, and `is_nothing` whether the beginning of a tier may have
-/// left an entry.
+/// left an entry. The name of a directory in which a tier begins survives a power cut.
 pub(crate) fn claim(
     directory: &Directory,
     begin: Begin,
@@ -45,7 +45,11 @@ pub(crate) fn claim(
             return Err(OpenError::Foreign(entry.name));
         }
     }
-    Ok(())
+    match sync_parent(&*directory.vfs, &directory.path) {
+        // A user who may not read the directory above cannot sync it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => Ok(synced?),
+    }
 }
 
 /// Make a directory, and those above it, unless it exists. The error says why a path cannot be one:

@@ -22,6 +22,7 @@ use blake3::Hash;
 use hashbrown::HashSet;
 use tiercel_container::{FileKind, Vfs, VfsFile};
 
+use crate::beginning::Beginning;
 use crate::directory::{Directory, kind, make};
 use crate::log::Lost;
 use crate::packing::{Codec, Packed, shared, unpack};
@@ -69,9 +70,8 @@ impl Blobs {
         for entry in vfs.entries(&part)?.into_iter().filter(|entry| entry.kind == FileKind::Regular) {
             let path = part.join(&entry.name);
             if is_temporary(&entry.name) {
-                // A file without the first bytes of a content is left alone, and skipped when the
-                // next one is made.
-                if begins_as_content(vfs, &path)? {
+                // A foreign file is left alone, and skipped when the next content is made.
+                if beginning(vfs, &path)? != Beginning::Foreign {
                     vfs.remove(&path)?;
                 }
             } else if let Some(hash) = Hash::from_hex(&entry.name).ok().filter(|hash| self.path(*hash) == path) {
@@ -144,9 +144,10 @@ impl Blobs {
         let _ = vfs.remove_dir(self.part(&path));
     }
 
-    /// Remove a file with the name of a content that no key has, if it begins like one.
+    /// Remove a file with the name of a content that no key has, unless it is foreign.
     pub(super) fn remove_unknown(&self, hash: Hash) {
-        if begins_as_content(&*self.directory.vfs, &self.path(hash)).unwrap_or(false) {
+        let there = beginning(&*self.directory.vfs, &self.path(hash));
+        if there.is_ok_and(|there| there != Beginning::Foreign) {
             self.remove(hash);
         }
     }
@@ -217,13 +218,9 @@ fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY).is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
-/// Whether a file begins like that of a content.
-fn begins_as_content(vfs: &dyn Vfs, path: &Path) -> io::Result<bool> {
-    let mut found = [0; MAGIC.len()];
-    match vfs.open_to_read(path)?.read_at(0, &mut found) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        read => read.map(|()| found == MAGIC),
-    }
+/// How a file begins that has the name of a content.
+fn beginning(vfs: &dyn Vfs, path: &Path) -> io::Result<Beginning> {
+    Beginning::of::<HEADER>(vfs, path, MAGIC)
 }
 
 /// Whether a directory has contents.
@@ -232,7 +229,8 @@ pub(super) fn is_there(directory: &Directory) -> io::Result<bool> {
         let part = directory.below(&part.name);
         for entry in part.entries()? {
             let is_named = is_temporary(&entry.name) || Hash::from_hex(&entry.name).is_ok();
-            if is_named && entry.kind == FileKind::Regular && begins_as_content(&*part.vfs, &part.at(&entry.name))? {
+            let begins = || beginning(&*part.vfs, &part.at(&entry.name));
+            if is_named && entry.kind == FileKind::Regular && begins()? == Beginning::Ours {
                 return Ok(true);
             }
         }

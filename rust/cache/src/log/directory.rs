@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tiercel_container::log::number_of;
 
 use super::segment::Segment;
+use crate::beginning::Beginning;
 use crate::directory::{Directory, kind};
 
 /// Extension of a file that was set aside.
@@ -18,23 +19,23 @@ pub(super) fn numbers(directory: &Directory) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// The segments in a directory, including those of which a crash left only a part of the magic.
+/// The segments in a directory, including those whose header did not reach the disk before a crash.
 /// Other files with the name of a segment are somebody else's.
 fn segments(directory: &Directory) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for (number, path) in named(directory)? {
-        if Segment::magic(&*directory.vfs, &path)?.is_some() {
+        if Segment::beginning(&*directory.vfs, &path)? != Beginning::Foreign {
             found.push((number, path));
         }
     }
     Ok(found)
 }
 
-/// Paths of the segments in a directory that have their whole magic, of any log.
+/// Paths of the segments in a directory that have their header, of any log.
 pub(super) fn whole_segments(directory: &Directory) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for (_, path) in named(directory)? {
-        if Segment::magic(&*directory.vfs, &path)? == Some(true) {
+        if Segment::beginning(&*directory.vfs, &path)? == Beginning::Ours {
             found.push(path);
         }
     }
@@ -73,7 +74,7 @@ pub(super) fn set_aside(directory: &Directory, number: u64) -> io::Result<()> {
     for name in vfs.list(&directory.path)? {
         let path = directory.at(&name);
         let name = name.strip_suffix(DAMAGED).and_then(|name| name.strip_suffix('.'));
-        if name.and_then(numbered).is_some() && Segment::magic(&*directory.vfs, &path)?.is_some() {
+        if name.and_then(numbered).is_some() && Segment::beginning(vfs, &path)? != Beginning::Foreign {
             vfs.remove(&path)?;
         }
     }

@@ -10,8 +10,9 @@
 //! the disk: records there count as far as they are whole, one after the other, and the rest is cut
 //! off. A segment is synced before the next one begins. The oldest one is removed, and the
 //! directory synced, when its living records have been written again and synced; a deletion may go
-//! with it, because what it deleted went before it. Starting over writes another `synced`, with
-//! another number of the log, and that alone makes the existing segments foreign.
+//! with it, because what it deleted went before it. Starting over overwrites `synced` with another
+//! number of the log, and that alone makes the existing segments foreign; then they are removed. At
+//! no moment is `synced` without a magic, which shows that the directory is a log's.
 //!
 //! **After damage.** The checksum of a record's head is bound to its place, and `synced` and the
 //! numbers of the segments show what must be present. A damaged value is lost alone. A record whose
@@ -157,11 +158,14 @@ impl Log {
 
     /// Begin an empty log, in place of any in the directory.
     fn begin(directory: Directory, limits: Limits) -> io::Result<Self> {
+        // While segments of the old log are removed, a crash must not leave a part of them that
+        // counts as whole: so `synced` makes them foreign first. If the disk is full, they go first.
+        let synced = Synced::create(&directory);
         for path in directory::whole_segments(&directory)? {
-            // A file that cannot be removed is foreign to the new log, and only takes space.
+            // A file that cannot be removed only takes space.
             let _ = directory.vfs.remove(&path);
         }
-        let synced = Synced::create(&directory)?;
+        let synced = synced.or_else(|_| Synced::create(&directory))?;
         let mut log = Self::empty(directory, limits, synced);
         log.add_segment()?;
         log.directory.sync()?;

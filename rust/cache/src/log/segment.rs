@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tiercel_container::log::file_name;
-use tiercel_container::{NotRegular, Vfs, VfsFile, seal};
+use tiercel_container::{Vfs, VfsFile, seal};
 
 use super::purpose::Purpose;
 use super::synced::Synced;
+use crate::beginning::Beginning;
 use crate::directory::Directory;
 
 const MAGIC: [u8; 4] = *b"TCLG";
@@ -60,17 +61,9 @@ impl Segment {
         directory.at(&file_name(number))
     }
 
-    /// Whether a file begins like a segment of any log: true for the whole magic, false for a part
-    /// of it, which a crash may have left, and `None` for anything else.
-    pub(super) fn magic(vfs: &dyn Vfs, path: &Path) -> io::Result<Option<bool>> {
-        let file = match vfs.open_to_read(path) {
-            Err(error) if NotRegular::is(&error) || error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let mut found = [0; MAGIC.len()];
-        let found = &mut found[..file.len()?.min(MAGIC.len() as u64) as usize];
-        file.read_at(0, found)?;
-        Ok(MAGIC.starts_with(found).then_some(*found == MAGIC))
+    /// How a file begins that has the name of a segment of any log.
+    pub(super) fn beginning(vfs: &dyn Vfs, path: &Path) -> io::Result<Beginning> {
+        Beginning::of::<{ START as usize }>(vfs, path, MAGIC)
     }
 
     /// Make a segment. Nothing may have its name.

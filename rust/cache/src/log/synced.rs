@@ -69,15 +69,12 @@ impl Synced {
         directory.at(NAME)
     }
 
-    /// Make a file that says that nothing of a new log is synced, in place of an earlier one. Any
-    /// other file of this name is set aside.
+    /// Make a file that says that nothing of a new log is synced, or overwrite an earlier one, and
+    /// sync it. Any other file of this name is set aside.
     pub(super) fn create(directory: &Directory) -> io::Result<Self> {
         let (vfs, path) = (&*directory.vfs, Self::path(directory));
         let file = match vfs.open(&path) {
-            Ok(file) if file.len()? == 0 || has_magic(&*file)? => {
-                file.set_len(0)?;
-                file
-            }
+            Ok(file) if file.len()? == 0 || has_magic(&*file)? => file,
             Ok(_) => {
                 let aside = path.with_extension("damaged");
                 if kind(vfs, &aside)?.is_some() {
@@ -93,7 +90,18 @@ impl Synced {
         };
         let log = RandomState::new().hash_one(std::process::id());
         let mut synced = Self { file, turn: 0, log, segment: 0, offset: 0 };
-        synced.write(0, 0)?;
+        // Both slots are overwritten, and never cut off: whatever a crash leaves of this, the file
+        // shows that the directory is a log's.
+        let mut slots = [0; SECTOR + SLOT];
+        for turn in 0..2 {
+            synced.turn = turn;
+            slots[turn as usize * SECTOR..][..SLOT].copy_from_slice(&synced.encode());
+        }
+        synced.file.write_at(0, &slots)?;
+        if synced.file.len()? > slots.len() as u64 {
+            synced.file.set_len(slots.len() as u64)?;
+        }
+        synced.file.sync()?;
         Ok(synced)
     }
 
