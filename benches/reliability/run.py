@@ -27,7 +27,11 @@ def run_crash(given: Given, bar: Progress) -> Outcome:
     images: int = given.images
     sizes = {"TIERCEL_CRASH_IMAGES": images}
     large = {"TIERCEL_CRASH_LARGE_IMAGES": max(images // 100, 1)}
-    suites = [Tests("store", "store", "crash::", sizes), Tests("engine", "collection", "crash", sizes | large)]
+    suites = [
+        Tests("store", "store", "crash::", sizes),
+        Tests("engine", "collection", "crash", sizes | large),
+        Tests("cache", "tiers", "crash::", sizes),
+    ]
     return cargo("crash", given.seed, suites, bar)
 
 
@@ -40,6 +44,7 @@ def run_fail(given: Given, bar: Progress) -> Outcome:
     suites = [
         Tests("store", "store", "faults::", {}),
         Tests("engine", "collection", "failing::", {"TIERCEL_FAULTS": 1}),
+        Tests("cache", "tiers", "faults::", {"TIERCEL_FAULTS": 1}),
     ]
     return cargo("fail", given.seed, suites, bar)
 

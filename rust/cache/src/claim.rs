@@ -1,12 +1,11 @@
 //! Claiming a directory: a tier begins in an empty one, and continues in its own.
 
-use std::fs::{self, DirEntry};
 use std::io;
-use std::path::Path;
 
-use tiercel_container::comes_by_itself;
+use tiercel_container::{DirEntry, FileKind, comes_by_itself, make_directory, sync_parent};
 
 use crate::OpenError;
+use crate::directory::Directory;
 use crate::lock;
 use crate::log;
 
@@ -21,12 +20,12 @@ pub enum Begin {
 
 /// Make a missing directory, and refuse one with content that is not a tier's. `is_ours` returns
 /// whether the directory is a tier's, and `is_nothing` whether the beginning of a tier may have
-/// left an entry.
+/// left an entry. The name of a directory in which a tier begins survives a power cut.
 pub(crate) fn claim(
-    directory: &Path,
+    directory: &Directory,
     begin: Begin,
     is_ours: impl FnOnce() -> io::Result<bool>,
-    is_nothing: impl Fn(&DirEntry, &str) -> io::Result<bool>,
+    is_nothing: impl Fn(&DirEntry) -> io::Result<bool>,
 ) -> Result<(), OpenError> {
     if begin == Begin::IfMissing {
         make(directory)?;
@@ -41,32 +40,35 @@ pub(crate) fn claim(
     if begin == Begin::Never {
         return Err(OpenError::Missing);
     }
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !comes_by_itself(&name) && !is_begun(&entry, &name)? && !is_nothing(&entry, &name)? {
-            return Err(OpenError::Foreign(name));
+    for entry in directory.vfs.entries(&directory.path)? {
+        if !comes_by_itself(&entry.name) && !is_begun(directory, &entry)? && !is_nothing(&entry)? {
+            return Err(OpenError::Foreign(entry.name));
         }
     }
-    Ok(())
+    match sync_parent(&*directory.vfs, &directory.path) {
+        // A user who may not read the directory above cannot sync it.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => Ok(synced?),
+    }
 }
 
 /// Make a directory, and those above it, unless it exists. The error says why a path cannot be one:
 /// it is a file, or a link that leads in a circle.
-fn make(directory: &Path) -> io::Result<()> {
-    fs::create_dir_all(directory).map_err(|error| match fs::read_dir(directory) {
-        Err(why) if error.kind() == io::ErrorKind::AlreadyExists && why.kind() != io::ErrorKind::NotFound => why,
-        _ => error,
-    })
+fn make(directory: &Directory) -> io::Result<()> {
+    match directory.vfs.resolve(&directory.path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make_directory(&*directory.vfs, &directory.path, None),
+        there => there.map(drop),
+    }
 }
 
 /// Claim a directory for a log.
-pub(crate) fn claim_log(directory: &Path, begin: Begin) -> Result<(), OpenError> {
-    claim(directory, begin, || log::is_there(directory), |_, _| Ok(false))
+pub(crate) fn claim_log(directory: &Directory, begin: Begin) -> Result<(), OpenError> {
+    claim(directory, begin, || log::is_there(directory), |_| Ok(false))
 }
 
 /// Whether an entry is a file of a tier that was made and not yet written to.
-fn is_begun(entry: &DirEntry, name: &str) -> io::Result<bool> {
-    let kind = entry.file_type()?;
-    Ok(kind.is_file() && (name == lock::NAME || log::is_name(name)) && entry.metadata()?.len() == 0)
+fn is_begun(directory: &Directory, entry: &DirEntry) -> io::Result<bool> {
+    let is_named = entry.name == lock::NAME || log::is_name(&entry.name);
+    let is_empty = || Ok(directory.vfs.metadata(&directory.at(&entry.name))?.len == 0);
+    if entry.kind == FileKind::Regular && is_named { is_empty() } else { Ok(false) }
 }

@@ -7,12 +7,12 @@
 //! ```
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashSet;
 use parking_lot::Mutex;
 
+use crate::directory::Directory;
 use crate::lock::Lock;
 use crate::log::{Found, Limits, Log, Lost, Place};
 use crate::packing::Packed;
@@ -158,7 +158,7 @@ pub(crate) struct Kept {
 
 impl Journal {
     /// Open the log of a directory.
-    pub(crate) fn open(directory: &Path, lock: Lock, limits: Limits) -> Result<(Self, Content), OpenError> {
+    pub(crate) fn open(directory: &Directory, lock: Lock, limits: Limits) -> Result<(Self, Content), OpenError> {
         let (log, content) = Log::open(directory, limits)?;
         let slots = content.places.into_iter().map(|(key, Found { place, value })| {
             let packed = place.packed(key.borrow());

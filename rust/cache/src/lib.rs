@@ -5,8 +5,10 @@
 //! not put under the requested key. [`seal`] and [`unseal`] make the frame that a value needs
 //! outside of memory, and [`Sketch`] estimates how often keys are requested.
 
+mod beginning;
 mod blocks;
 mod claim;
+mod directory;
 mod envelope;
 mod errors;
 mod files;

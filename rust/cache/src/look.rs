@@ -1,11 +1,11 @@
 //! Looking at the directory of a tier without changing it.
 
-use std::fs::{File, TryLockError};
-use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use tiercel_container::open_to_read;
+use tiercel_container::{Vfs, VfsLock};
 
+use crate::directory::Directory;
 use crate::files;
 use crate::lock;
 use crate::log::{self, Found};
@@ -15,7 +15,7 @@ use crate::{Key, OpenError};
 /// The content that opening a tier would find. While this lives, nobody can open the tier to write.
 pub struct Look {
     kind: Kind,
-    _lock: Option<File>,
+    _lock: Option<Box<dyn VfsLock>>,
 }
 
 enum Kind {
@@ -25,16 +25,18 @@ enum Kind {
 
 impl Look {
     /// Look at a store.
-    pub fn at_store(directory: &Path) -> Result<Self, OpenError> {
-        let lock = shared(directory)?;
-        let content = log::look(directory)?;
+    pub fn at_store(vfs: Arc<dyn Vfs>, directory: &Path) -> Result<Self, OpenError> {
+        let directory = Directory::new(vfs, directory);
+        let lock = lock::share(&directory)?;
+        let content = log::look(&directory)?;
         Ok(Self { kind: Kind::Store { places: content.places, damaged: content.damaged }, _lock: lock })
     }
 
     /// Look at files.
-    pub fn at_files(directory: &Path) -> Result<Self, OpenError> {
-        let lock = shared(directory)?;
-        Ok(Self { kind: Kind::Files(files::look(directory)?), _lock: lock })
+    pub fn at_files(vfs: Arc<dyn Vfs>, directory: &Path) -> Result<Self, OpenError> {
+        let directory = Directory::new(vfs, directory);
+        let lock = lock::share(&directory)?;
+        Ok(Self { kind: Kind::Files(files::look(&directory)?), _lock: lock })
     }
 
     /// Number of keys with a value.
@@ -75,18 +77,5 @@ impl Look {
             Kind::Store { places, .. } => places.get(at).is_none_or(|(key, found)| found.place.is_whole(key.borrow())),
             Kind::Files(found) => at >= found.keys.len() || found.is_whole(at),
         }
-    }
-}
-
-/// Take the lock of a directory, if there is one, shared with others who look.
-fn shared(directory: &Path) -> Result<Option<File>, OpenError> {
-    let file = match open_to_read(&directory.join(lock::NAME)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    match file.try_lock_shared() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::AlreadyOpen),
-        Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }

@@ -17,8 +17,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
+use tiercel_container::Vfs;
 
 use crate::claim::{Begin, claim_log};
+use crate::directory::Directory;
 use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::{Limits, Lost};
@@ -85,16 +87,17 @@ impl Lifecycle<Key, Entry> for Left {
 }
 
 impl Store {
-    /// Open a tier of `bytes` in a directory, which is made if it is missing. Values are compressed
-    /// at a level of zstd where that makes them smaller.
-    pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
-        Self::open_or(Begin::IfMissing, directory, bytes, level)
-    }
-
-    /// As [`Self::open`]; `begin` says whether a new tier may begin.
-    pub fn open_or(begin: Begin, directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
+    /// Open a tier of `bytes` in a directory; `begin` says whether a new one may begin there. Values
+    /// are compressed at a level of zstd where that makes them smaller.
+    pub fn open(
+        vfs: Arc<dyn Vfs>,
+        directory: &Path,
+        begin: Begin,
+        bytes: u64,
+        level: Option<i32>,
+    ) -> Result<Self, OpenError> {
         // The files stay where they are, wherever the process goes later.
-        let directory = std::path::absolute(directory)?;
+        let directory = Directory::new(vfs, &std::path::absolute(directory)?);
         claim_log(&directory, begin)?;
         let lock = Lock::take(&[&directory])?;
         let (shares, most) = shared(bytes, Bytes, Left);

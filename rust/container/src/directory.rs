@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 /// Make the names in a directory survive a power cut.
-pub fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     // Windows has no call that syncs a directory.
     if cfg!(not(unix)) {
         return Ok(());

@@ -34,15 +34,11 @@ pub mod sim;
 mod vfs;
 
 pub use bytes::{CHECKSUM, WrongChecksum, check_seal, seal, u32_at, u64_at};
-pub use directory::sync_directory;
 pub use errors::{Corruption, ReadError};
 pub use files::{Files, is_temporary, is_temporary_of, make_directory, sync_parent};
 pub use identity::Identity;
-pub use lock::{Lock, LockError};
-pub use open::{NotRegular, create_new, open_or_create, open_to_read, open_to_write, read_through_links};
-pub use permissions::keep_permissions;
-pub use place::{check_at, gone, is_at};
-pub use positioned::{read_at, write_at};
+pub use lock::LockError;
+pub use open::{NotRegular, read_through_links};
 pub use quoted::quoted;
 pub use replace::{Draft, replace, replace_file};
 pub use room::NoRoom;
@@ -50,7 +46,7 @@ pub use sections::{
     Damage, Kind, PayloadReader, SectionError, SectionFile, SectionReader, SectionWriter, Tag, file_len, is_optional,
 };
 pub use sector::{SECTOR, read_sector, write_sector};
-pub use vfs::{OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock, VfsWriter};
+pub use vfs::{DirEntry, FileKind, Metadata, OsVfs, ReadOnlyVfs, Vfs, VfsFile, VfsLock, VfsReader, VfsWriter};
 
 /// Whether file systems or desktops make this directory entry by themselves. Users see a directory
 /// with nothing else in it as empty.

@@ -7,6 +7,7 @@ use std::process;
 
 use thiserror::Error;
 
+use crate::open::{open_or_create, open_to_read};
 use crate::place::is_at;
 use crate::room::NoRoom;
 
@@ -16,7 +17,7 @@ pub enum LockError {
     /// Another opener holds it.
     #[error("locked by another opener")]
     Held {
-        /// The process that holds it, if it [signed](Lock::sign).
+        /// The process that holds it, if it [signed](crate::VfsLock::sign).
         pid: Option<u32>,
     },
     /// The file cannot be used.
@@ -24,12 +25,13 @@ pub enum LockError {
     Io(#[from] io::Error),
 }
 
-/// A file that is locked against all other openers until this is dropped.
+/// A file that is locked against all other openers, or against all but readers, until this is
+/// dropped.
 ///
 /// The system locks the file, not its name: once the file is removed, the next opener locks a new
 /// one. [`Lock::check`] notices this.
 #[derive(Debug)]
-pub struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     file: File,
     taken_by: u32,
@@ -38,9 +40,9 @@ pub struct Lock {
 impl Lock {
     /// Lock the file at `path`, which is made if it is missing. Only users who may write the file
     /// can take the lock: a new file is private, and read-only users lose their access.
-    pub fn take(path: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(path: &Path) -> Result<Self, LockError> {
         loop {
-            let file = crate::open_or_create(path)?;
+            let file = open_or_create(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(LockError::Held { pid: signature(file) }),
@@ -55,8 +57,20 @@ impl Lock {
         }
     }
 
+    /// Lock the existing file at `path` against those who [take](Self::take) it, but not against
+    /// others who share it. Such a lock cannot be signed, since the file is opened only for
+    /// reading.
+    pub(crate) fn share(path: &Path) -> Result<Self, LockError> {
+        let file = open_to_read(path)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { path: path.to_owned(), taken_by: process::id(), file }),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held { pid: signature(file) }),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+
     /// Write the id of this process into the file.
-    pub fn sign(&self) -> io::Result<()> {
+    pub(crate) fn sign(&self) -> io::Result<()> {
         let mut file = &self.file;
         file.set_len(0)?;
         file.rewind()?;
@@ -69,7 +83,7 @@ impl Lock {
 
     /// Check that the locked file still has its name. After an error another process may hold a
     /// lock on a file of that name.
-    pub fn check(&self) -> io::Result<()> {
+    pub(crate) fn check(&self) -> io::Result<()> {
         if self.is_in_place()? {
             return Ok(());
         }
@@ -140,6 +154,21 @@ mod tests {
         assert!(matches!(Lock::take(&path), Err(LockError::Held { pid }) if pid == Some(process::id())));
         lock.check().unwrap();
         drop(lock);
+        Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn those_who_share_it_keep_out_only_those_who_take_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        assert!(matches!(Lock::share(&path), Err(LockError::Io(error)) if error.kind() == io::ErrorKind::NotFound));
+        let lock = Lock::take(&path).unwrap();
+        assert!(matches!(Lock::share(&path), Err(LockError::Held { .. })));
+        drop(lock);
+        let (one, other) = (Lock::share(&path).unwrap(), Lock::share(&path).unwrap());
+        drop(one);
+        assert!(matches!(Lock::take(&path), Err(LockError::Held { .. })));
+        drop(other);
         Lock::take(&path).unwrap();
     }
 

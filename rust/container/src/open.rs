@@ -6,6 +6,8 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use crate::permissions::keep_permissions;
+
 /// Something other than a regular file stands where one was expected. [`io::Error::get_ref`]
 /// returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -33,7 +35,7 @@ impl NotRegular {
 const DIRECTORY: &str = "a directory";
 
 /// Open a regular file to read it. A symbolic link is refused.
-pub fn open_to_read(path: &Path) -> io::Result<File> {
+pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true), false)
 }
 
@@ -43,13 +45,13 @@ pub fn read_through_links(path: &Path) -> io::Result<File> {
 }
 
 /// Open an existing regular file to read and write it. A symbolic link is refused.
-pub fn open_to_write(path: &Path) -> io::Result<File> {
+pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true).write(true), false)
 }
 
 /// Open a regular file to read and write it, or make one that only its owner may use. A symbolic
 /// link is refused.
-pub fn open_or_create(path: &Path) -> io::Result<File> {
+pub(crate) fn open_or_create(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true);
     #[cfg(unix)]
@@ -59,7 +61,7 @@ pub fn open_or_create(path: &Path) -> io::Result<File> {
 
 /// Make a file to read and write; fails if anything has its name, even a symbolic link that leads
 /// nowhere. It gets the permissions of the file `like` if that exists, else the usual ones.
-pub fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
+pub(crate) fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
     let old = match like.map(std::fs::symlink_metadata) {
         Some(Ok(old)) if old.is_file() => Some(old),
         _ => None,
@@ -73,7 +75,7 @@ pub fn create_new(path: &Path, like: Option<&Path>) -> io::Result<File> {
     }
     let file = above_standard(options.open(path)?)?;
     if let Some(old) = old
-        && let Err(error) = crate::keep_permissions(&file, &old)
+        && let Err(error) = keep_permissions(&file, &old)
     {
         let _ = std::fs::remove_file(path);
         return Err(error);

@@ -6,7 +6,7 @@ use std::io;
 /// Give `file` the permissions of the file that it will replace, and its owner and group if this
 /// process may do so.
 #[cfg(unix)]
-pub fn keep_permissions(file: &File, old: &Metadata) -> io::Result<()> {
+pub(crate) fn keep_permissions(file: &File, old: &Metadata) -> io::Result<()> {
     use std::fs::Permissions;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let new = file.metadata()?;
@@ -25,6 +25,6 @@ pub fn keep_permissions(file: &File, old: &Metadata) -> io::Result<()> {
 
 /// Do nothing: other systems keep permissions in lists that files inherit from their directory.
 #[cfg(not(unix))]
-pub fn keep_permissions(_: &File, _: &Metadata) -> io::Result<()> {
+pub(crate) fn keep_permissions(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }

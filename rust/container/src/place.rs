@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Whether the open file still has this name: it was neither removed nor replaced.
 #[cfg(unix)]
-pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     match std::fs::symlink_metadata(path) {
         Ok(there) => Ok(place(&there) == place(&file.metadata()?)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(false),
@@ -16,7 +16,7 @@ pub fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 /// Whether any file has this name: here the standard library cannot compare files.
 #[cfg(not(unix))]
-pub fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
     std::fs::exists(path)
 }
 
@@ -27,13 +27,8 @@ fn place(file: &std::fs::Metadata) -> (u64, u64) {
     (file.dev(), file.ino())
 }
 
-/// Check that the open file still has this name.
-pub fn check_at(file: &File, path: &Path) -> io::Result<()> {
-    if is_at(file, path)? { Ok(()) } else { Err(gone(path)) }
-}
-
 /// The error for an open file that no longer has this name.
-pub fn gone(path: &Path) -> io::Error {
+pub(crate) fn gone(path: &Path) -> io::Error {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     io::Error::other(format!("{name}: the open file was removed or replaced"))
 }
@@ -49,13 +44,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("log"), dir.path().join("other"));
         let file = File::create(&path).unwrap();
-        check_at(&file, &path).unwrap();
+        assert!(is_at(&file, &path).unwrap());
         fs::rename(&path, &other).unwrap();
         assert!(!is_at(&file, &path).unwrap());
         assert!(is_at(&file, &other).unwrap());
         fs::write(&path, "").unwrap();
-        let error = check_at(&file, &path).unwrap_err().to_string();
-        assert_eq!(error, "log: the open file was removed or replaced");
+        assert!(!is_at(&file, &path).unwrap());
+        assert_eq!(gone(&path).to_string(), "log: the open file was removed or replaced");
         fs::remove_file(&other).unwrap();
         assert!(!is_at(&file, &other).unwrap());
         assert!(!is_at(&file, &other.join("below")).unwrap());

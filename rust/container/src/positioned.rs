@@ -5,19 +5,19 @@ use std::io;
 
 /// Read `out.len()` bytes from `offset` on; fewer are an error.
 #[cfg(unix)]
-pub fn read_at(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_at(file: &File, offset: u64, out: &mut [u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
 }
 
 /// Write all bytes from `offset` on. On failure any part of them may have been written.
 #[cfg(unix)]
-pub fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
 }
 
 /// Read `out.len()` bytes from `offset` on; fewer are an error.
 #[cfg(windows)]
-pub fn read_at(file: &File, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
+pub(crate) fn read_at(file: &File, mut offset: u64, mut out: &mut [u8]) -> io::Result<()> {
     while !out.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, out, offset)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -32,7 +32,7 @@ pub fn read_at(file: &File, mut offset: u64, mut out: &mut [u8]) -> io::Result<(
 
 /// Write all bytes from `offset` on. On failure any part of them may have been written.
 #[cfg(windows)]
-pub fn write_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match std::os::windows::fs::FileExt::seek_write(file, bytes, offset)? {
             0 => return Err(io::ErrorKind::WriteZero.into()),

@@ -13,16 +13,17 @@
 //! ```
 
 use std::borrow::Cow;
-use std::fs::{self, DirEntry, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blake3::Hash;
 use hashbrown::HashSet;
-use tiercel_container::{create_new, open_to_read, open_to_write, sync_directory};
+use tiercel_container::{FileKind, Vfs, VfsFile};
 
+use crate::beginning::Beginning;
+use crate::directory::{Directory, kind, make};
 use crate::log::Lost;
 use crate::packing::{Codec, Packed, shared, unpack};
 
@@ -34,12 +35,11 @@ pub(super) const HEADER: usize = 24;
 const TEMPORARY: &str = "tmp-";
 
 /// More contents than this are synced with the whole file system, where that is possible.
-#[cfg(target_os = "linux")]
 const FEW: usize = 16;
 
 /// The contents of a directory.
 pub(super) struct Blobs {
-    directory: PathBuf,
+    directory: Directory,
     temporary: AtomicU64,
 }
 
@@ -52,34 +52,29 @@ impl Blobs {
     /// Open the contents of a directory, which is made if it is missing. Half-written files of a
     /// crash are removed, and everything else is left alone. Only names are read: no content is
     /// opened, or even asked for its size.
-    pub(super) fn open(directory: PathBuf) -> io::Result<(Self, HashSet<Hash>)> {
-        create_directory(&directory)?;
+    pub(super) fn open(directory: Directory) -> io::Result<(Self, HashSet<Hash>)> {
+        directory.make()?;
         let blobs = Self { directory, temporary: AtomicU64::new(0) };
         let mut found = HashSet::new();
-        for part in fs::read_dir(&blobs.directory)? {
-            let part = part?;
-            if part.file_type()?.is_dir() && part.file_name().to_str().is_some_and(is_part) {
-                blobs.look_into(&part.path(), &mut found)?;
+        for part in blobs.directory.vfs.entries(&blobs.directory.path)? {
+            if part.kind == FileKind::Directory && is_part(&part.name) {
+                blobs.look_into(&part.name, &mut found)?;
             }
         }
         Ok((blobs, found))
     }
 
     /// Collect the contents of a part.
-    fn look_into(&self, part: &Path, found: &mut HashSet<Hash>) -> io::Result<()> {
-        for entry in fs::read_dir(part)? {
-            let entry = entry?;
-            let (path, name) = (entry.path(), entry.file_name());
-            let Some(name) = name.to_str().filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())) else {
-                continue;
-            };
-            if is_temporary(name) {
-                // A file without the first bytes of a content is left alone, and skipped when the
-                // next one is made.
-                if begins_as_content(&path)? {
-                    fs::remove_file(path)?;
+    fn look_into(&self, part: &str, found: &mut HashSet<Hash>) -> io::Result<()> {
+        let (vfs, part) = (&*self.directory.vfs, self.directory.at(part));
+        for entry in vfs.entries(&part)?.into_iter().filter(|entry| entry.kind == FileKind::Regular) {
+            let path = part.join(&entry.name);
+            if is_temporary(&entry.name) {
+                // A foreign file is left alone, and skipped when the next content is made.
+                if beginning(vfs, &path)? != Beginning::Foreign {
+                    vfs.remove(&path)?;
                 }
-            } else if let Some(hash) = Hash::from_hex(name).ok().filter(|hash| self.path(*hash) == path) {
+            } else if let Some(hash) = Hash::from_hex(&entry.name).ok().filter(|hash| self.path(*hash) == path) {
                 found.insert(hash);
             }
         }
@@ -87,47 +82,49 @@ impl Blobs {
     }
 
     fn path(&self, hash: Hash) -> PathBuf {
-        path_in(&self.directory, hash)
+        path_in(&self.directory.path, hash)
     }
 
     /// Write a content, not yet under its name.
     pub(super) fn write(&self, hash: Hash, packed: &Packed) -> io::Result<Written> {
         let path = self.path(hash);
-        let (temporary, mut file) = self.temporary_in(self.part(&path))?;
-        let written = Written { temporary, path, bytes: (HEADER + packed.body.len()) as u64 };
-        file.write_all(&header(packed.codec, packed.length, &packed.body))?;
-        file.write_all(&packed.body)?;
+        let (temporary, file) = self.temporary_in(self.part(&path))?;
+        let bytes = (HEADER + packed.body.len()) as u64;
+        let written = Written { vfs: Arc::clone(&self.directory.vfs), temporary: Some(temporary), path, bytes };
+        file.write_at(0, &header(packed.codec, packed.length, &packed.body))?;
+        file.write_at(HEADER as u64, &packed.body)?;
         Ok(written)
     }
 
     /// The directory of the file of a content.
     fn part<'a>(&'a self, path: &'a Path) -> &'a Path {
-        path.parent().unwrap_or(&self.directory)
+        path.parent().unwrap_or(&self.directory.path)
     }
 
     /// Make a file with an unused name, in a directory that is made if it is missing.
-    fn temporary_in(&self, part: &Path) -> io::Result<(PathBuf, File)> {
-        create_directory(part)?;
+    fn temporary_in(&self, part: &Path) -> io::Result<(PathBuf, Box<dyn VfsFile>)> {
+        let vfs = &*self.directory.vfs;
+        make(vfs, part)?;
         loop {
             let path = part.join(format!("{TEMPORARY}{}", self.temporary.fetch_add(1, Relaxed)));
-            match create_new(&path, None) {
+            match vfs.create(&path, None) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 // Its last content was removed, and the directory with it.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => create_directory(part)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => make(vfs, part)?,
                 made => return Ok((path, made?)),
             }
         }
     }
 
     /// Open the file of a content, to read it later.
-    pub(super) fn file(&self, hash: Hash) -> io::Result<File> {
-        open_to_read(&self.path(hash))
+    pub(super) fn file(&self, hash: Hash) -> io::Result<Box<dyn VfsFile>> {
+        self.directory.vfs.open_to_read(&self.path(hash))
     }
 
     /// Read a content, if it is whole and neither it nor its file has more bytes than `most`.
     pub(super) fn read(&self, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
         match self.file(hash) {
-            Ok(file) => read(&file, hash, most),
+            Ok(file) => read(&*file, hash, most),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Lost::Damaged),
             Err(_) => Err(Lost::Refused),
         }
@@ -135,36 +132,37 @@ impl Blobs {
 
     /// Whether a content has a file.
     pub(super) fn is_there(&self, hash: Hash) -> bool {
-        fs::symlink_metadata(self.path(hash)).is_ok_and(|there| there.is_file())
+        kind(&*self.directory.vfs, &self.path(hash)).is_ok_and(|there| there == Some(FileKind::Regular))
     }
 
     /// Remove a content, and its directory if that is empty then. If this fails, the next opening
     /// does it, because no key has the content any more.
     pub(super) fn remove(&self, hash: Hash) {
-        let path = self.path(hash);
-        let _ = fs::remove_file(&path);
+        let (vfs, path) = (&self.directory.vfs, self.path(hash));
+        let _ = vfs.remove(&path);
         // The system refuses this unless the directory is empty.
-        let _ = fs::remove_dir(self.part(&path));
+        let _ = vfs.remove_dir(self.part(&path));
     }
 
-    /// Remove a file with the name of a content that no key has, if it begins like one.
+    /// Remove a file with the name of a content that no key has, unless it is foreign.
     pub(super) fn remove_unknown(&self, hash: Hash) {
-        if begins_as_content(&self.path(hash)).unwrap_or(false) {
+        let there = beginning(&*self.directory.vfs, &self.path(hash));
+        if there.is_ok_and(|there| there != Beginning::Foreign) {
             self.remove(hash);
         }
     }
 
     /// Sync contents. Those that no longer exist are skipped.
     pub(super) fn sync(&self, hashes: &HashSet<Hash>) -> io::Result<()> {
+        let vfs = &*self.directory.vfs;
         // One wait instead of many.
-        #[cfg(target_os = "linux")]
-        if hashes.len() > FEW {
-            return Ok(rustix::fs::syncfs(File::open(&self.directory)?)?);
+        if hashes.len() > FEW && vfs.sync_file_system(&self.directory.path)? {
+            return Ok(());
         }
         let mut parts = HashSet::new();
         for hash in hashes {
             let path = self.path(*hash);
-            match open_to_write(&path) {
+            match vfs.open(&path) {
                 Ok(file) => file.sync_all()?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -172,9 +170,9 @@ impl Blobs {
             parts.extend(path.parent().map(Path::to_path_buf));
         }
         if !parts.is_empty() {
-            parts.insert(self.directory.clone());
+            parts.insert(self.directory.path.to_path_buf());
         }
-        parts.iter().try_for_each(|part| match sync_directory(part) {
+        parts.iter().try_for_each(|part| match vfs.sync_dir(part) {
             // Its contents were removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => synced,
@@ -184,7 +182,9 @@ impl Blobs {
 
 /// A content under a temporary name, removed unless it is placed.
 pub(super) struct Written {
-    temporary: PathBuf,
+    vfs: Arc<dyn Vfs>,
+    /// `None` once the file has its own name.
+    temporary: Option<PathBuf>,
     path: PathBuf,
     bytes: u64,
 }
@@ -196,30 +196,20 @@ impl Written {
     }
 
     /// Give the content its name.
-    pub(super) fn place(self) -> io::Result<()> {
-        fs::rename(&self.temporary, &self.path)
+    pub(super) fn place(mut self) -> io::Result<()> {
+        if let Some(temporary) = &self.temporary {
+            self.vfs.rename(temporary, &self.path)?;
+            self.temporary = None;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Written {
     fn drop(&mut self) {
-        // Nothing is left to remove if it was placed.
-        let _ = fs::remove_file(&self.temporary);
-    }
-}
-
-/// Make a directory, unless it exists. A link to one is not followed.
-fn create_directory(path: &Path) -> io::Result<()> {
-    loop {
-        match fs::create_dir(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::symlink_metadata(path) {
-                Ok(there) if there.is_dir() => return Ok(()),
-                Ok(_) => return Err(error),
-                // Removed at this moment, with its last content.
-                Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            },
-            made => return made,
+        if let Some(temporary) = &self.temporary {
+            // If this fails, the next opening removes it.
+            let _ = self.vfs.remove(temporary);
         }
     }
 }
@@ -228,20 +218,19 @@ fn is_temporary(name: &str) -> bool {
     name.strip_prefix(TEMPORARY).is_some_and(|number| number.parse::<u64>().is_ok())
 }
 
-/// Whether a file begins like that of a content.
-fn begins_as_content(path: &Path) -> io::Result<bool> {
-    let mut found = Vec::new();
-    open_to_read(path)?.take(MAGIC.len() as u64).read_to_end(&mut found)?;
-    Ok(found == MAGIC)
+/// How a file begins that has the name of a content.
+fn beginning(vfs: &dyn Vfs, path: &Path) -> io::Result<Beginning> {
+    Beginning::of::<HEADER>(vfs, path, MAGIC)
 }
 
 /// Whether a directory has contents.
-pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
-    for part in entries(directory)? {
-        for entry in entries(&part.path())? {
-            let name = entry.file_name();
-            let is_named = name.to_str().is_some_and(|name| is_temporary(name) || Hash::from_hex(name).is_ok());
-            if is_named && entry.file_type()?.is_file() && begins_as_content(&entry.path())? {
+pub(super) fn is_there(directory: &Directory) -> io::Result<bool> {
+    for part in directory.entries()? {
+        let part = directory.below(&part.name);
+        for entry in part.entries()? {
+            let is_named = is_temporary(&entry.name) || Hash::from_hex(&entry.name).is_ok();
+            let begins = || beginning(&*part.vfs, &part.at(&entry.name));
+            if is_named && entry.kind == FileKind::Regular && begins()? == Beginning::Ours {
                 return Ok(true);
             }
         }
@@ -250,24 +239,14 @@ pub(super) fn is_there(directory: &Path) -> io::Result<bool> {
 }
 
 /// Whether a directory has nothing but empty directories for contents.
-pub(super) fn is_empty(directory: &Path) -> io::Result<bool> {
-    for part in entries(directory)? {
-        let is_ours = part.file_type()?.is_dir() && part.file_name().to_str().is_some_and(is_part);
-        if !is_ours || !entries(&part.path())?.is_empty() {
+pub(super) fn is_empty(directory: &Directory) -> io::Result<bool> {
+    for part in directory.entries()? {
+        let is_ours = part.kind == FileKind::Directory && is_part(&part.name);
+        if !is_ours || !directory.below(&part.name).entries()?.is_empty() {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-/// The entries of a directory; none if it is missing or not a directory.
-fn entries(directory: &Path) -> io::Result<Vec<DirEntry>> {
-    match fs::symlink_metadata(directory) {
-        Ok(there) if there.is_dir() => fs::read_dir(directory)?.collect(),
-        Ok(_) => Ok(Vec::new()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
 }
 
 /// The path of a content in a directory of them.
@@ -277,14 +256,16 @@ pub(super) fn path_in(directory: &Path, hash: Hash) -> PathBuf {
 }
 
 /// Read the content of a file, if it is whole and neither has more bytes than `most`.
-pub(super) fn read(file: &File, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
-    let length = file.metadata()?.len();
+pub(super) fn read(file: &dyn VfsFile, hash: Hash, most: u64) -> Result<Arc<[u8]>, Lost> {
+    let length = file.len()?;
     if length > most {
         return Err(Lost::Damaged);
     }
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(usize::try_from(length).map_err(|_| Lost::Refused)?).map_err(|_| Lost::Refused)?;
-    file.take(length).read_to_end(&mut bytes)?;
+    let length = usize::try_from(length).map_err(|_| Lost::Refused)?;
+    bytes.try_reserve_exact(length).map_err(|_| Lost::Refused)?;
+    bytes.resize(length, 0);
+    file.read_at(0, &mut bytes)?;
     let content = unpacked(&bytes, most).filter(|content| blake3::hash(content) == hash).ok_or(Lost::Damaged)?;
     shared(&content).ok_or(Lost::Refused)
 }

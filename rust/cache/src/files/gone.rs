@@ -1,9 +1,9 @@
 //! Contents that had to leave for a value, and can be handed out.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use blake3::Hash;
+use tiercel_container::VfsFile;
 
 use super::blobs::{self, Blobs};
 use super::ledger::Place;
@@ -30,7 +30,7 @@ struct Content {
 /// Where a content that left can still be read.
 enum Source {
     /// A file that is still open, though its name is gone.
-    File(File),
+    File(Box<dyn VfsFile>),
     Packed(Arc<Slot>),
 }
 
@@ -67,7 +67,7 @@ impl Gone {
         let mut evicted = Evicted::new();
         for Content { hash, keys, source } in self.contents {
             let value = match source {
-                Source::File(file) => blobs::read(&file, hash, most),
+                Source::File(file) => blobs::read(&*file, hash, most),
                 Source::Packed(slot) => slot.value(KeyRef::content(&hash), most),
             };
             if let Ok(value) = value {

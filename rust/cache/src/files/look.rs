@@ -1,24 +1,23 @@
 //! Looking at a directory of files without changing it.
 
-use std::fs;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 
 use blake3::Hash;
 use hashbrown::HashMap;
-use tiercel_container::open_to_read;
+use tiercel_container::{FileKind, VfsFile, VfsReader};
 
 use super::blobs::{HEADER, path_in};
 use super::charges;
 use super::claim::{BLOBS, LEDGER};
 use super::ledger::{RECORDED, read_record, weight};
+use crate::directory::{Directory, kind};
 use crate::log;
 use crate::packing::Codec;
 use crate::{Key, KeyRef};
 
 /// The result of a look.
 pub(crate) struct Looked {
-    blobs: PathBuf,
+    blobs: Directory,
     /// Contents that a key has.
     contents: HashMap<Hash, Content>,
     /// Keys whose content exists.
@@ -33,10 +32,10 @@ enum Content {
 }
 
 /// Find what opening files would find, without changing anything.
-pub(crate) fn look(directory: &Path) -> io::Result<Looked> {
-    let content = log::look(&directory.join(LEDGER))?;
+pub(crate) fn look(directory: &Directory) -> io::Result<Looked> {
+    let content = log::look(&directory.below(LEDGER))?;
     let mut found =
-        Looked { blobs: directory.join(BLOBS), contents: HashMap::new(), keys: Vec::new(), damaged: content.damaged };
+        Looked { blobs: directory.below(BLOBS), contents: HashMap::new(), keys: Vec::new(), damaged: content.damaged };
     let (mut packed, mut keys) = (HashMap::new(), Vec::new());
     for (key, log::Found { place, .. }) in content.places {
         match key.borrow().content_hash() {
@@ -57,10 +56,10 @@ impl Looked {
     /// Take up a key with its content, unless a crash took the content.
     fn take_up(&mut self, key: Key, hash: Hash, bytes: u64, packed: Option<&log::Place>) {
         if !self.contents.contains_key(&hash) {
-            let path = path_in(&self.blobs, hash);
+            let there = || kind(&*self.blobs.vfs, &path_in(&self.blobs.path, hash));
             let content = match packed {
                 Some(place) => Content::Packed(place.clone()),
-                None if fs::symlink_metadata(path).is_ok_and(|there| there.is_file()) => Content::File(bytes),
+                None if there().is_ok_and(|there| there == Some(FileKind::Regular)) => Content::File(bytes),
                 None => return,
             };
             self.contents.insert(hash, content);
@@ -72,7 +71,10 @@ impl Looked {
     pub(crate) fn is_whole(&self, at: usize) -> bool {
         let hash = &self.keys[at].1;
         match &self.contents[hash] {
-            Content::File(bytes) => is_whole(&path_in(&self.blobs, *hash), *hash, *bytes).unwrap_or(false),
+            Content::File(bytes) => {
+                let file = self.blobs.vfs.open_to_read(&path_in(&self.blobs.path, *hash));
+                file.and_then(|file| is_whole(&*file, *hash, *bytes)).unwrap_or(false)
+            }
             Content::Packed(place) => place.is_whole(KeyRef::content(hash)),
         }
     }
@@ -92,10 +94,10 @@ impl Looked {
 }
 
 /// Whether a file holds the content of a hash. Little of it is in memory at a time.
-fn is_whole(path: &Path, hash: Hash, bytes: u64) -> io::Result<bool> {
-    let mut file = open_to_read(path)?;
+fn is_whole(file: &dyn VfsFile, hash: Hash, bytes: u64) -> io::Result<bool> {
+    let mut body = VfsReader::new(file)?;
     let mut head = [0; HEADER];
-    if file.metadata()?.len() != bytes || file.read_exact(&mut head).is_err() {
+    if file.len()? != bytes || body.read_exact(&mut head).is_err() {
         return Ok(false);
     }
     let (Some(codec), Ok(length)) = (Codec::of(head[16]), head[8..16].try_into().map(u64::from_le_bytes)) else {
@@ -104,9 +106,9 @@ fn is_whole(path: &Path, hash: Hash, bytes: u64) -> io::Result<bool> {
     let mut hasher = blake3::Hasher::new();
     // Reading one byte more detects a content that is too long.
     let copied = match codec {
-        Codec::Plain => io::copy(&mut file.take(length.saturating_add(1)), &mut hasher),
+        Codec::Plain => io::copy(&mut body.take(length.saturating_add(1)), &mut hasher),
         Codec::Zstd => {
-            let unpacked = zstd::stream::read::Decoder::new(file)?.single_frame();
+            let unpacked = zstd::stream::read::Decoder::new(body)?.single_frame();
             io::copy(&mut unpacked.take(length.saturating_add(1)), &mut hasher)
         }
     };

@@ -32,10 +32,10 @@ use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
-
-use tiercel_container::sync_directory;
+use tiercel_container::Vfs;
 
 use crate::claim::{Begin, claim_log};
+use crate::directory::Directory;
 use crate::journal::{Index, Journal, Kept, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::Lost;
@@ -104,25 +104,26 @@ impl New {
 }
 
 impl Files {
-    /// Open a tier of `bytes` in a directory, which is made if it is missing. Values are compressed
-    /// at a level of zstd where that makes them smaller.
-    pub fn open(directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
-        Self::open_or(Begin::IfMissing, directory, bytes, level)
-    }
-
-    /// As [`Self::open`]; `begin` says whether a new tier may begin.
-    pub fn open_or(begin: Begin, directory: &Path, bytes: u64, level: Option<i32>) -> Result<Self, OpenError> {
+    /// Open a tier of `bytes` in a directory; `begin` says whether a new one may begin there. Values
+    /// are compressed at a level of zstd where that makes them smaller.
+    pub fn open(
+        vfs: Arc<dyn Vfs>,
+        directory: &Path,
+        begin: Begin,
+        bytes: u64,
+        level: Option<i32>,
+    ) -> Result<Self, OpenError> {
         // The files stay where they are, wherever the process goes later.
-        let directory = std::path::absolute(directory)?;
-        let of_ledger = directory.join(LEDGER);
+        let directory = Directory::new(vfs, &std::path::absolute(directory)?);
+        let of_ledger = directory.below(LEDGER);
         claim_files(&directory, begin)?;
         claim_log(&of_ledger, Begin::IfMissing)?;
         let lock = Lock::take(&[&directory, &of_ledger])?;
         let division = Division::of(bytes);
         let (shares, most) = shared(division.room, Bytes, Left);
         let (journal, content) = Journal::open(&of_ledger, lock, division.limits(most))?;
-        let (blobs, there) = Blobs::open(directory.join(BLOBS))?;
-        sync_directory(&directory)?;
+        let (blobs, there) = Blobs::open(directory.below(BLOBS))?;
+        directory.sync()?;
         let opened = Opened::new(journal, division.together());
         let files = Self { opened, level, shares, most, tally: Tally::default(), ledger: Mutex::default(), blobs };
         files.tally.damaged.add(content.damaged);

@@ -10,8 +10,9 @@
 //! the disk: records there count as far as they are whole, one after the other, and the rest is cut
 //! off. A segment is synced before the next one begins. The oldest one is removed, and the
 //! directory synced, when its living records have been written again and synced; a deletion may go
-//! with it, because what it deleted went before it. Starting over writes another `synced`, with
-//! another number of the log, and that alone makes the existing segments foreign.
+//! with it, because what it deleted went before it. Starting over overwrites `synced` with another
+//! number of the log, and that alone makes the existing segments foreign; then they are removed. At
+//! no moment is `synced` without a magic, which shows that the directory is a log's.
 //!
 //! **After damage.** The checksum of a record's head is bound to its place, and `synced` and the
 //! numbers of the segments show what must be present. A damaged value is lost alone. A record whose
@@ -23,8 +24,8 @@
 //! does not come back, unless files of an earlier time replace all of them.
 
 mod directory;
-mod disk;
 mod place;
+mod purpose;
 mod record;
 mod recover;
 mod scan;
@@ -34,17 +35,15 @@ mod synced;
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tiercel_container::log::PREFIX;
-use tiercel_container::sync_directory;
 
+use crate::directory::Directory;
 use crate::packing::{Codec, Packed};
 use crate::{Key, KeyRef};
-use disk::Purpose;
+use purpose::Purpose;
 use record::{Head, Kind, Record};
 use recover::recover;
 use scan::{Next, Scan};
@@ -66,7 +65,7 @@ const UNSYNCED: u64 = 16 << 20;
 
 /// An open log. After an error it must start over.
 pub(crate) struct Log {
-    directory: PathBuf,
+    directory: Directory,
     limits: Limits,
     synced: Synced,
     /// Oldest first; the last is written to.
@@ -110,7 +109,7 @@ pub(crate) struct Part {
 }
 
 /// Whether a directory has a log, even a damaged one.
-pub(crate) fn is_there(directory: &Path) -> io::Result<bool> {
+pub(crate) fn is_there(directory: &Directory) -> io::Result<bool> {
     Ok(Synced::is_ours(directory)? || !directory::whole_segments(directory)?.is_empty())
 }
 
@@ -120,7 +119,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// Find what opening the log of a directory would find, without changing anything.
-pub(crate) fn look(directory: &Path) -> io::Result<Content> {
+pub(crate) fn look(directory: &Directory) -> io::Result<Content> {
     let Some(synced) = Synced::open(directory, Purpose::Look)? else {
         return Ok(Content { places: Vec::new(), damaged: u64::from(is_there(directory)?) });
     };
@@ -130,8 +129,8 @@ pub(crate) fn look(directory: &Path) -> io::Result<Content> {
 
 impl Log {
     /// Open the log of a directory, or begin one if there is none.
-    pub(crate) fn open(directory: &Path, limits: Limits) -> io::Result<(Self, Content)> {
-        let directory = directory.to_path_buf();
+    pub(crate) fn open(directory: &Directory, limits: Limits) -> io::Result<(Self, Content)> {
+        let directory = directory.clone();
         let Some(synced) = Synced::open(&directory, Purpose::Mend)? else {
             // It is unknown whether all segments are present.
             let was_there = is_there(&directory)?;
@@ -153,20 +152,23 @@ impl Log {
         Ok((log, Content { places, damaged }))
     }
 
-    fn empty(directory: PathBuf, limits: Limits, synced: Synced) -> Self {
+    fn empty(directory: Directory, limits: Limits, synced: Synced) -> Self {
         Self { directory, limits, synced, segments: VecDeque::new(), buffer: Vec::new(), unsynced: 0, is_new: true }
     }
 
     /// Begin an empty log, in place of any in the directory.
-    fn begin(directory: PathBuf, limits: Limits) -> io::Result<Self> {
+    fn begin(directory: Directory, limits: Limits) -> io::Result<Self> {
+        // While segments of the old log are removed, a crash must not leave a part of them that
+        // counts as whole: so `synced` makes them foreign first. If the disk is full, they go first.
+        let synced = Synced::create(&directory);
         for path in directory::whole_segments(&directory)? {
-            // A file that cannot be removed is foreign to the new log, and only takes space.
-            let _ = fs::remove_file(path);
+            // A file that cannot be removed only takes space.
+            let _ = directory.vfs.remove(&path);
         }
-        let synced = Synced::create(&directory)?;
+        let synced = synced.or_else(|_| Synced::create(&directory))?;
         let mut log = Self::empty(directory, limits, synced);
         log.add_segment()?;
-        sync_directory(&log.directory)?;
+        log.directory.sync()?;
         Ok(log)
     }
 
@@ -288,7 +290,7 @@ impl Log {
         let (segment, length) = (Arc::clone(segment), *length);
         segment.sync()?;
         if self.is_new {
-            sync_directory(&self.directory)?;
+            self.directory.sync()?;
         }
         self.synced.write(segment.number(), length)?;
         (self.unsynced, self.is_new) = (0, false);
@@ -332,7 +334,7 @@ impl Log {
     pub(crate) fn remove_oldest(&mut self) -> io::Result<()> {
         if let Some(kept) = self.segments.pop_front() {
             kept.segment.remove()?;
-            sync_directory(&self.directory)?;
+            self.directory.sync()?;
         }
         Ok(())
     }

@@ -1,21 +1,20 @@
 //! Recovering a log when it is opened.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::directory::{numbers, set_aside};
-use super::disk::Purpose;
 use super::place::{Found, Place};
+use super::purpose::Purpose;
 use super::record::Kind;
 use super::scan::{Next, Scan};
 use super::segment::{Kept, START, Segment};
 use super::synced::Synced;
 use crate::Key;
+use crate::directory::Directory;
 
 /// The result of a recovery.
 #[derive(Default)]
@@ -44,13 +43,13 @@ struct End {
 ///
 /// Never ask for more than `most` bytes of memory: anything larger comes from a tier with more
 /// room, or from damage.
-pub(super) fn recover(directory: &Path, synced: &Synced, most: u64, purpose: Purpose) -> io::Result<Recovered> {
+pub(super) fn recover(directory: &Directory, synced: &Synced, most: u64, purpose: Purpose) -> io::Result<Recovered> {
     let mut found = Recovered { most, purpose, ..Recovered::default() };
     let numbers = numbers(directory)?;
     for (place, &number) in numbers.iter().enumerate() {
         if !found.take_up(directory, synced, number)? {
             for number in numbers[place + 1..].iter().filter(|_| purpose.mends()) {
-                fs::remove_file(Segment::path(directory, *number))?;
+                directory.vfs.remove(&Segment::path(directory, *number))?;
             }
             break;
         }
@@ -76,12 +75,12 @@ impl Recovered {
         self.segments.drain(..).filter(|_| mends).try_for_each(|kept| kept.segment.remove())
     }
 
-    fn set_aside(&self, directory: &Path, number: u64) -> io::Result<()> {
+    fn set_aside(&self, directory: &Directory, number: u64) -> io::Result<()> {
         if self.purpose.mends() { set_aside(directory, number) } else { Ok(()) }
     }
 
     /// Go through the next segment; return false if the log ends in it.
-    fn take_up(&mut self, directory: &Path, synced: &Synced, number: u64) -> io::Result<bool> {
+    fn take_up(&mut self, directory: &Directory, synced: &Synced, number: u64) -> io::Result<bool> {
         let synced_to = match number.cmp(&synced.segment) {
             std::cmp::Ordering::Less => u64::MAX,
             std::cmp::Ordering::Equal => synced.offset,
@@ -91,7 +90,7 @@ impl Recovered {
             if synced_to == 0 {
                 // It belongs to another log, or its head was not synced.
                 if self.purpose.mends() {
-                    fs::remove_file(Segment::path(directory, number))?;
+                    directory.vfs.remove(&Segment::path(directory, number))?;
                 }
                 return Ok(false);
             }

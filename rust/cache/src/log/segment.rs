@@ -10,16 +10,17 @@
 //!
 //! A segment is only appended to. A full one ends with a record that says so.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tiercel_container::log::file_name;
-use tiercel_container::{check_at, create_new, open_to_read, read_at, seal, write_at};
+use tiercel_container::{Vfs, VfsFile, seal};
 
-use super::disk::{Purpose, is_no_file};
+use super::purpose::Purpose;
 use super::synced::Synced;
+use crate::beginning::Beginning;
+use crate::directory::Directory;
 
 const MAGIC: [u8; 4] = *b"TCLG";
 const VERSION: u32 = 1;
@@ -32,8 +33,9 @@ pub(crate) struct Segment {
     number: u64,
     /// The checksum of the log and the number, from which the checksums of records continue.
     seed: u32,
+    vfs: Arc<dyn Vfs>,
     path: PathBuf,
-    file: File,
+    file: Box<dyn VfsFile>,
 }
 
 fn start(log: u64, number: u64) -> [u8; START as usize] {
@@ -55,46 +57,38 @@ pub(super) struct Kept {
 
 impl Segment {
     /// The path of a segment.
-    pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
-        directory.join(file_name(number))
+    pub(super) fn path(directory: &Directory, number: u64) -> PathBuf {
+        directory.at(&file_name(number))
     }
 
-    /// Whether a file begins like a segment of any log: true for the whole magic, false for a part
-    /// of it, which a crash may have left, and `None` for anything else.
-    pub(super) fn magic(path: &Path) -> io::Result<Option<bool>> {
-        let file = match open_to_read(path) {
-            Err(error) if is_no_file(&error) || error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        let mut found = Vec::new();
-        file.take(MAGIC.len() as u64).read_to_end(&mut found)?;
-        Ok(MAGIC.starts_with(&found).then_some(found == MAGIC))
+    /// How a file begins that has the name of a segment of any log.
+    pub(super) fn beginning(vfs: &dyn Vfs, path: &Path) -> io::Result<Beginning> {
+        Beginning::of::<{ START as usize }>(vfs, path, MAGIC)
     }
 
     /// Make a segment. Nothing may have its name.
-    pub(super) fn create(directory: &Path, log: u64, number: u64) -> io::Result<Self> {
+    pub(super) fn create(directory: &Directory, log: u64, number: u64) -> io::Result<Self> {
         let path = Self::path(directory, number);
         // Users who may read `synced` may read this.
-        let file = create_new(&path, Some(&Synced::path(directory)))?;
-        write_at(&file, 0, &start(log, number))?;
-        Ok(Self::new(log, number, path, file))
+        let file = directory.vfs.create(&path, Some(&Synced::path(directory)))?;
+        file.write_at(0, &start(log, number))?;
+        Ok(Self::new(directory, log, number, file))
     }
 
     /// Open a segment; `None` if the file is not this segment of this log.
-    pub(super) fn open(directory: &Path, log: u64, number: u64, purpose: Purpose) -> io::Result<Option<Self>> {
-        let path = Self::path(directory, number);
-        let file = purpose.open(&path)?;
+    pub(super) fn open(directory: &Directory, log: u64, number: u64, purpose: Purpose) -> io::Result<Option<Self>> {
+        let file = purpose.open(&*directory.vfs, &Self::path(directory, number))?;
         let mut found = [0; START as usize];
-        match read_at(&file, 0, &mut found) {
-            Ok(()) => Ok((found == start(log, number)).then(|| Self::new(log, number, path, file))),
+        match file.read_at(0, &mut found) {
+            Ok(()) => Ok((found == start(log, number)).then(|| Self::new(directory, log, number, file))),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn new(log: u64, number: u64, path: PathBuf, file: File) -> Self {
+    fn new(directory: &Directory, log: u64, number: u64, file: Box<dyn VfsFile>) -> Self {
         let seed = crc32c::crc32c_append(crc32c::crc32c(&log.to_le_bytes()), &number.to_le_bytes());
-        Self { number, seed, path, file }
+        Self { number, seed, vfs: Arc::clone(&directory.vfs), path: Self::path(directory, number), file }
     }
 
     pub(super) fn number(&self) -> u64 {
@@ -106,16 +100,16 @@ impl Segment {
     }
 
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        write_at(&self.file, offset, bytes)
+        self.file.write_at(offset, bytes)
     }
 
     /// Check that the file still has its name: otherwise nobody finds what is written to it.
     pub(super) fn check_in_place(&self) -> io::Result<()> {
-        check_at(&self.file, &self.path)
+        self.file.check_at(&self.path)
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync()
     }
 
     /// The checksum of bytes that the file has. Few of them are in memory at a time.
@@ -128,7 +122,7 @@ impl Segment {
     }
 
     pub(super) fn length(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        self.file.len()
     }
 
     pub(super) fn cut(&self, length: u64) -> io::Result<()> {
@@ -137,7 +131,7 @@ impl Segment {
 
     /// Remove the file. Holders of this segment can still read it.
     pub(super) fn remove(&self) -> io::Result<()> {
-        std::fs::remove_file(&self.path)
+        self.vfs.remove(&self.path)
     }
 
     /// Read bytes that the file has.
@@ -146,7 +140,7 @@ impl Segment {
         let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.resize(length, 0);
-        read_at(&self.file, offset, &mut bytes)?;
+        self.file.read_at(offset, &mut bytes)?;
         Ok(bytes)
     }
 }

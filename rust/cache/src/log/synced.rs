@@ -15,16 +15,14 @@
 //! It is written after each sync of the log, and then synced itself: anything missing before that
 //! place is damage, anything missing behind it was lost in a crash.
 
-use std::fs::{self, File};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use tiercel_container::{
-    SECTOR, check_at, check_seal, create_new, open_to_read, open_to_write, read_at, seal, u32_at, u64_at, write_at,
-};
+use tiercel_container::{NotRegular, SECTOR, VfsFile, check_seal, seal, u32_at, u64_at};
 
-use super::disk::{Purpose, is_no_file};
+use super::purpose::Purpose;
+use crate::directory::{Directory, kind};
 
 pub(super) const NAME: &str = "synced";
 const MAGIC: [u8; 4] = *b"TCLS";
@@ -33,7 +31,7 @@ const SLOT: usize = 44;
 
 /// The file of synced places, and the latest place.
 pub(super) struct Synced {
-    file: File,
+    file: Box<dyn VfsFile>,
     turn: u64,
     pub(super) log: u64,
     pub(super) segment: u64,
@@ -42,15 +40,15 @@ pub(super) struct Synced {
 
 impl Synced {
     /// Read the latest place; `None` if there is no such file, or it cannot be trusted.
-    pub(super) fn open(directory: &Path, purpose: Purpose) -> io::Result<Option<Self>> {
-        let file = match purpose.open(&Self::path(directory)) {
+    pub(super) fn open(directory: &Directory, purpose: Purpose) -> io::Result<Option<Self>> {
+        let file = match purpose.open(&*directory.vfs, &Self::path(directory)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
         let mut latest: Option<[u64; 4]> = None;
         for slot in 0..2 {
             let mut bytes = [0; SLOT];
-            match read_at(&file, slot * SECTOR as u64, &mut bytes) {
+            match file.read_at(slot * SECTOR as u64, &mut bytes) {
                 Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
                 _ => {}
             }
@@ -60,48 +58,56 @@ impl Synced {
     }
 
     /// Whether there is a file that a log wrote, even a damaged one.
-    pub(super) fn is_ours(directory: &Path) -> io::Result<bool> {
-        match open_to_read(&Self::path(directory)) {
-            Err(error) if is_no_file(&error) || error.kind() == io::ErrorKind::NotFound => Ok(false),
-            opened => has_magic(&opened?),
+    pub(super) fn is_ours(directory: &Directory) -> io::Result<bool> {
+        match directory.vfs.open_to_read(&Self::path(directory)) {
+            Err(error) if NotRegular::is(&error) || error.kind() == io::ErrorKind::NotFound => Ok(false),
+            opened => has_magic(&*opened?),
         }
     }
 
-    pub(super) fn path(directory: &Path) -> PathBuf {
-        directory.join(NAME)
+    pub(super) fn path(directory: &Directory) -> PathBuf {
+        directory.at(NAME)
     }
 
-    /// Make a file that says that nothing of a new log is synced, in place of an earlier one. Any
-    /// other file of this name is set aside.
-    pub(super) fn create(directory: &Path) -> io::Result<Self> {
-        let path = Self::path(directory);
-        let file = match open_to_write(&path) {
-            Ok(file) if file.metadata()?.len() == 0 || has_magic(&file)? => {
-                file.set_len(0)?;
-                file
-            }
+    /// Make a file that says that nothing of a new log is synced, or overwrite an earlier one, and
+    /// sync it. Any other file of this name is set aside.
+    pub(super) fn create(directory: &Directory) -> io::Result<Self> {
+        let (vfs, path) = (&*directory.vfs, Self::path(directory));
+        let file = match vfs.open(&path) {
+            Ok(file) if file.len()? == 0 || has_magic(&*file)? => file,
             Ok(_) => {
                 let aside = path.with_extension("damaged");
-                if fs::symlink_metadata(&aside).is_ok() {
+                if kind(vfs, &aside)?.is_some() {
                     let expected =
                         format!("{NAME}: expected a file of a log, got another one; move it and {NAME}.damaged away");
                     return Err(io::Error::new(io::ErrorKind::AlreadyExists, expected));
                 }
-                fs::rename(&path, &aside)?;
-                create_new(&path, Some(&aside))?
+                vfs.rename(&path, &aside)?;
+                vfs.create(&path, Some(&aside))?
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => create_new(&path, None)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => vfs.create(&path, None)?,
             Err(error) => return Err(error),
         };
         let log = RandomState::new().hash_one(std::process::id());
         let mut synced = Self { file, turn: 0, log, segment: 0, offset: 0 };
-        synced.write(0, 0)?;
+        // Both slots are overwritten, and never cut off: whatever a crash leaves of this, the file
+        // shows that the directory is a log's.
+        let mut slots = [0; SECTOR + SLOT];
+        for turn in 0..2 {
+            synced.turn = turn;
+            slots[turn as usize * SECTOR..][..SLOT].copy_from_slice(&synced.encode());
+        }
+        synced.file.write_at(0, &slots)?;
+        if synced.file.len()? > slots.len() as u64 {
+            synced.file.set_len(slots.len() as u64)?;
+        }
+        synced.file.sync()?;
         Ok(synced)
     }
 
     /// Check that the file still has its name.
-    pub(super) fn check_in_place(&self, directory: &Path) -> io::Result<()> {
-        check_at(&self.file, &Self::path(directory))
+    pub(super) fn check_in_place(&self, directory: &Directory) -> io::Result<()> {
+        self.file.check_at(&Self::path(directory))
     }
 
     /// Note that everything up to an offset of a segment is synced.
@@ -109,8 +115,8 @@ impl Synced {
         // A damaged file may claim any turn: after the next crash the slot of an earlier one is
         // then read, and less counts as synced.
         (self.turn, self.segment, self.offset) = (self.turn.wrapping_add(1), segment, offset);
-        write_at(&self.file, self.turn % 2 * SECTOR as u64, &self.encode())?;
-        self.file.sync_data()
+        self.file.write_at(self.turn % 2 * SECTOR as u64, &self.encode())?;
+        self.file.sync()
     }
 
     fn encode(&self) -> [u8; SLOT] {
@@ -126,10 +132,10 @@ impl Synced {
 }
 
 /// Whether one of the two slots begins with the magic.
-fn has_magic(file: &File) -> io::Result<bool> {
+fn has_magic(file: &dyn VfsFile) -> io::Result<bool> {
     for slot in 0..2 {
         let mut found = [0; MAGIC.len()];
-        match read_at(file, slot * SECTOR as u64, &mut found) {
+        match file.read_at(slot * SECTOR as u64, &mut found) {
             Ok(()) if found == MAGIC => return Ok(true),
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
             _ => {}

@@ -10,10 +10,12 @@ use hashbrown::HashMap;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tempfile::{TempDir, tempdir};
+use tiercel_container::OsVfs;
 
-use super::disk::Purpose;
+use super::purpose::Purpose;
 use super::recover::recover;
 use super::synced::Synced;
+use crate::directory::Directory;
 use crate::journal::{Index, Journal, Queue, Slot};
 use crate::lock::Lock;
 use crate::log::{Limits, Lost};
@@ -77,11 +79,16 @@ fn key(number: u8) -> Key {
     KeyRef::text(&format!("key {number}")).to_key()
 }
 
+fn on_disk(directory: &Path) -> Directory {
+    Directory::new(Arc::new(OsVfs), directory)
+}
+
 impl Tried {
     fn new(most: u64) -> Self {
         let directory = tempdir().expect("a directory");
-        let lock = Lock::take(&[directory.path()]).expect("a directory of our own");
-        let (journal, _) = Journal::open(directory.path(), lock, LIMITS).expect("a journal that can be opened");
+        let there = on_disk(directory.path());
+        let lock = Lock::take(&[&there]).expect("a directory of our own");
+        let (journal, _) = Journal::open(&there, lock, LIMITS).expect("a journal that can be opened");
         Self { directory, most, journal, queue: Queue::default(), keys: Keys::default(), model: Model::default() }
     }
 
@@ -168,6 +175,7 @@ fn reopened(files: &Files) -> (BTreeMap<u8, Vec<u8>>, u64) {
 
 /// The values found, without starting over, which would wait for a disk.
 fn values(directory: &Path) -> (BTreeMap<u8, Vec<u8>>, u64) {
+    let directory = &on_disk(directory);
     let Some(synced) = Synced::open(directory, Purpose::Mend).expect("a disk") else { return (BTreeMap::new(), 1) };
     let found = recover(directory, &synced, LIMITS.record, Purpose::Mend).expect("a disk");
     let values = found.places.iter().filter_map(|(key, found)| {
@@ -225,7 +233,7 @@ proptest! {
         steps.iter().enumerate().for_each(|(number, step)| tried.step(number, step));
         // Some of what was not synced reached the disk, and garbage where a page was not written.
         let mut files = tried.files();
-        let synced = Synced::open(tried.directory.path(), Purpose::Mend).expect("a disk").expect("a place");
+        let synced = Synced::open(&on_disk(tried.directory.path()), Purpose::Mend).expect("a disk").expect("a place");
         let last = (synced.segment..99).take_while(|number| files.contains_key(&format!("log-{number}"))).last();
         let last = last.unwrap_or(1);
         let offset = if last == synced.segment { synced.offset as usize } else { 0 };

@@ -8,26 +8,28 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tempfile::{TempDir, tempdir};
-use tiercel_cache::{Files, Key, KeyRef, Kind, Lasting, Memory, OpenError, Put, Store, Tier};
+use tiercel_cache::{Begin, Files, Key, KeyRef, Kind, Lasting, Memory, OpenError, Put, Store, Tier};
+use tiercel_container::OsVfs;
 
 fn value(bytes: &[u8]) -> Arc<[u8]> {
     bytes.into()
 }
 
 fn store(directory: &Path, bytes: u64) -> Store {
-    Store::open(directory, bytes, None).expect("a store that can be opened")
+    Store::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, None).expect("a store that can be opened")
 }
 
 fn files(directory: &Path, bytes: u64) -> Files {
-    Files::open(directory, bytes, Some(3)).expect("a tier of files that can be opened")
+    Files::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, Some(3))
+        .expect("a tier of files that can be opened")
 }
 
 type Open = fn(&Path, u64) -> Result<Box<dyn Lasting>, OpenError>;
 
 /// Every kind of tier that outlives the process.
 const LASTING: [Open; 2] = [
-    |directory, bytes| Ok(Box::new(Store::open(directory, bytes, None)?)),
-    |directory, bytes| Ok(Box::new(Files::open(directory, bytes, Some(3))?)),
+    |directory, bytes| Ok(Box::new(Store::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, None)?)),
+    |directory, bytes| Ok(Box::new(Files::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, Some(3))?)),
 ];
 
 /// Every kind of tier, with `bytes` of room.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tempfile::{TempDir, tempdir};
-use tiercel_cache::{Files, Key, KeyRef, Lasting, Put, Tier};
+use tiercel_cache::{Begin, Files, Key, KeyRef, Lasting, Put, Tier};
+use tiercel_container::OsVfs;
 
 use crate::given::{content, image};
 
@@ -17,7 +18,8 @@ use crate::given::{content, image};
 const LARGE: usize = 20_000;
 
 fn files(directory: &Path, bytes: u64) -> Files {
-    Files::open(directory, bytes, Some(3)).expect("a tier of files that can be opened")
+    Files::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, Some(3))
+        .expect("a tier of files that can be opened")
 }
 
 /// The files of contents.

@@ -4,16 +4,18 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use tempfile::tempdir;
-use tiercel_cache::{Files, KeyRef, Lasting, Look, Put, Tier};
+use tiercel_cache::{Begin, Files, KeyRef, Lasting, Look, Put, Tier};
+use tiercel_container::{OsVfs, ReadOnlyVfs};
 
 use crate::given::{content, image};
 
 const MEBI: u64 = 1 << 20;
 
 fn files(directory: &Path, bytes: u64) -> Files {
-    Files::open(directory, bytes, None).expect("a tier of files that can be opened")
+    Files::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, None).expect("a tier of files that can be opened")
 }
 
 /// Everything in a directory.
@@ -195,7 +197,7 @@ fn check(directory: &Path, allowed: &Allowed, at: usize) {
         let record = |body: u64| (44 + body) * 3 / 2;
         assert_eq!(tier.bytes(), kept.len() as u64 * record(33 + 70) + tier.len() as u64 * record(2 + 40));
     }
-    let look = Look::at_files(directory).expect("a directory of files");
+    let look = Look::at_files(Arc::new(ReadOnlyVfs), directory).expect("a directory of files");
     assert_eq!(look.damaged(), 0);
     assert!((0..look.len()).all(|at| look.is_whole(at)));
 }
@@ -216,7 +218,7 @@ fn a_packed_content_that_is_damaged_is_a_counted_miss_and_takes_its_keys_along()
         let mut damaged = whole.clone();
         damaged[place + bit / 8] ^= 1 << (bit % 8);
         fs::write(copy.path().join("ledger").join(log.file_name().expect("a name")), damaged).expect("a file");
-        let look = Look::at_files(copy.path()).expect("a directory of files");
+        let look = Look::at_files(Arc::new(ReadOnlyVfs), copy.path()).expect("a directory of files");
         assert_eq!((0..look.len()).filter(|at| look.is_whole(*at)).count(), 4, "bit {bit}");
         drop(look);
         let tier = files(copy.path(), MEBI);

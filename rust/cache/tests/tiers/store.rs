@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Barrier};
 
 use tempfile::{TempDir, tempdir};
-use tiercel_cache::{KeyRef, Lasting, Put, Store, Tier};
+use tiercel_cache::{Begin, KeyRef, Lasting, Put, Store, Tier};
+use tiercel_container::OsVfs;
 
 use crate::given::content;
 
 fn store(directory: &Path, bytes: u64) -> Store {
-    Store::open(directory, bytes, None).expect("a store that can be opened")
+    Store::open(Arc::new(OsVfs), directory, Begin::IfMissing, bytes, None).expect("a store that can be opened")
 }
 
 fn file_bytes(directory: &Path) -> u64 {
@@ -125,7 +126,7 @@ fn a_crash_after_clear_brings_nothing_back() {
 fn values_are_compressed_at_a_level_and_read_at_any() {
     let directory = tempdir().expect("a directory");
     let text: Arc<[u8]> = b"a line of text that is like the others\n".repeat(100).into();
-    let tier = Store::open(directory.path(), 1 << 20, Some(3)).expect("a store");
+    let tier = Store::open(Arc::new(OsVfs), directory.path(), Begin::IfMissing, 1 << 20, Some(3)).expect("a store");
     for n in 0..100_u8 {
         assert_eq!(tier.put(KeyRef::bytes(&[n]), Arc::clone(&text)), Put::Kept);
         assert_eq!(tier.get(KeyRef::bytes(&[n])), Some(Arc::clone(&text)));

@@ -159,7 +159,7 @@ impl LogWriter {
     pub fn check_in_place(&self) -> io::Result<()> {
         let LogFile { file, number, .. } = &*self.part().file;
         let path = self.dir.join(log_file::file_name(*number));
-        if file.is_at(&path)? { Ok(()) } else { Err(gone(&path)) }
+        file.check_at(&path)
     }
 
     /// Check that a file `name` exists beside the log. If `known` recognizes it, it is not opened.

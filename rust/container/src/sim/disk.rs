@@ -1,146 +1,172 @@
-//! Files in memory, and the operations that change them.
+//! The disk of the file system in memory: what is on it, and when it fails.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::thread;
 
-/// The unit of copy-on-write, in bytes.
-const CHUNK: usize = 4096;
+use super::tree::{Event, Inode, Op, Tree};
+use crate::room::NoRoom;
 
-/// Content of a file. Copies are cheap. Bytes that were never written are zeros and take no memory.
+/// The disk behind clones of a file system.
+#[derive(Debug, Default)]
+pub(super) struct Disk {
+    pub(super) tree: Tree,
+    pub(super) next_inode: Inode,
+    pub(super) locks: BTreeMap<PathBuf, Locked>,
+    pub(super) counts: Counts,
+    pub(super) fault: Option<Fault>,
+    pub(super) bug: Option<Bug>,
+    pub(super) recording: Option<Recording>,
+}
+
+/// Who holds the lock of a file.
+#[derive(Debug)]
+pub(super) enum Locked {
+    Alone,
+    /// This number of readers.
+    Shared(u32),
+}
+
+/// All events since the recording began.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Content {
-    pub(super) len: u64,
-    chunks: BTreeMap<u64, Arc<[u8; CHUNK]>>,
+pub(super) struct Recording {
+    pub(super) before: Tree,
+    pub(super) events: Vec<Event>,
 }
 
-impl Content {
-    pub(super) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        if offset + out.len() as u64 > self.len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        for_each_chunk(offset, out.len(), |chunk, within, at| {
-            let out = &mut out[at..at + within.len()];
-            match self.chunks.get(&chunk) {
-                Some(bytes) => out.copy_from_slice(&bytes[within]),
-                None => out.fill(0),
-            }
-        });
-        Ok(())
+/// Numbers of operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Operations of any kind, including those that failed.
+    pub all: u64,
+    /// Writes to a file.
+    pub writes: u64,
+    /// Syncs of a file.
+    pub syncs: u64,
+}
+
+/// Which operations fail, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// The operation that fails: 1 for the next one.
+    pub nth: u64,
+    /// Whether all operations after it fail, too.
+    pub forever: bool,
+    /// How it fails. A full disk refuses only operations that need space.
+    pub kind: FaultKind,
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The disk fails.
+    Io,
+    /// As [`FaultKind::Io`], after half of the sectors have been written.
+    ShortWrite,
+    /// The disk is full: writes, after half of their sectors, and longer files are refused.
+    Full,
+    /// The file system is read-only: all changes are refused, writes after half of their sectors.
+    ReadOnly,
+    /// The quota is used up, which only a sync reports: earlier writes are then not on the disk.
+    LateQuota,
+    /// The operation panics before it does anything, like a bug in the code behind it.
+    Panic,
+}
+
+impl FaultKind {
+    /// Whether a store that meets it changes nothing and goes on once the fault is gone.
+    pub const fn is_for_want_of_room(self) -> bool {
+        matches!(self, Self::Full | Self::ReadOnly)
     }
 
-    pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
-        self.len = self.len.max(offset + bytes.len() as u64);
-        for_each_chunk(offset, bytes.len(), |chunk, within, at| {
-            let to = self.chunks.entry(chunk).or_insert_with(|| Arc::new([0; CHUNK]));
-            let len = within.len();
-            Arc::make_mut(to)[within].copy_from_slice(&bytes[at..at + len]);
-        });
-    }
-
-    pub(super) fn set_len(&mut self, len: u64) {
-        if len < self.len {
-            self.chunks.split_off(&len.div_ceil(CHUNK as u64));
-            if let Some(last) = self.chunks.get_mut(&(len / CHUNK as u64)) {
-                Arc::make_mut(last)[len as usize % CHUNK..].fill(0);
-            }
-        }
-        self.len = len;
-    }
-
-    /// Bytes that were written.
-    pub(super) fn allocated(&self) -> u64 {
-        (self.chunks.len() * CHUNK) as u64
-    }
-}
-
-/// Visit the chunks of a range: the index of the chunk, the range within it, and its offset in the
-/// whole range.
-fn for_each_chunk(offset: u64, len: usize, mut each: impl FnMut(u64, std::ops::Range<usize>, usize)) {
-    let mut at = 0;
-    while at < len {
-        let position = offset + at as u64;
-        let start = (position % CHUNK as u64) as usize;
-        let end = (start + len - at).min(CHUNK);
-        each(position / CHUNK as u64, start..end, at);
-        at += end - start;
-    }
-}
-
-/// Identifies a file, whatever its name.
-pub(super) type Inode = usize;
-
-/// An operation that a crash may undo until a sync.
-#[derive(Clone, Debug)]
-pub(super) enum Op {
-    Write {
-        file: Inode,
-        offset: u64,
-        bytes: Arc<[u8]>,
-    },
-    SetLen {
-        file: Inode,
-        len: u64,
-    },
-    /// New files for names, changed at once; `None` removes the name.
-    Names(Vec<(PathBuf, Option<Inode>)>),
-}
-
-/// One recorded event.
-#[derive(Clone, Debug)]
-pub(super) enum Event {
-    Op(Op),
-    MakeDir(PathBuf),
-    RemoveDir(PathBuf),
-    Sync(Inode),
-    SyncDir(PathBuf),
-    Mark(u64),
-}
-
-/// The content of a directory tree.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tree {
-    pub(super) names: BTreeMap<PathBuf, Inode>,
-    pub(super) files: BTreeMap<Inode, Content>,
-    pub(super) dirs: BTreeSet<PathBuf>,
-}
-
-impl Tree {
-    pub(super) fn apply(&mut self, op: &Op) {
-        match op {
-            Op::Write { file, offset, bytes } => self.files.entry(*file).or_default().write(*offset, bytes),
-            Op::SetLen { file, len } => self.files.entry(*file).or_default().set_len(*len),
-            Op::Names(changes) => {
-                for (path, file) in changes {
-                    match file {
-                        Some(file) => {
-                            self.names.insert(path.clone(), *file);
-                            self.files.entry(*file).or_default();
-                        }
-                        None => drop(self.names.remove(path)),
-                    }
-                }
-            }
+    /// Whether an operation with this effect can fail this way.
+    const fn concerns(self, what: Does) -> bool {
+        match self {
+            Self::Io | Self::ShortWrite | Self::Panic => true,
+            Self::Full => matches!(what, Does::Grow),
+            Self::ReadOnly => matches!(what, Does::Grow | Does::Change),
+            Self::LateQuota => matches!(what, Does::SyncFile),
         }
     }
+}
 
-    pub(super) fn apply_all(&mut self, ops: &[Op]) {
-        for op in ops {
-            self.apply(op);
+/// The effect of an operation.
+#[derive(Clone, Copy)]
+pub(super) enum Does {
+    Read,
+    /// It changes something without taking space.
+    Change,
+    /// It takes space on the disk.
+    Grow,
+    SyncFile,
+    SyncDir,
+}
+
+/// A deliberate mistake for tests to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Files are never synced.
+    SkipSync,
+    /// Files whose names begin with this are never synced.
+    SkipSyncOf(&'static str),
+    /// Directories are never synced.
+    SkipSyncDir,
+    /// Writes that fail are reported as done.
+    HideFailedWrites,
+}
+
+impl Disk {
+    /// Count an operation; fails if a fault is due.
+    pub(super) fn count(&mut self, what: Does) -> Result<(), FaultKind> {
+        self.counts.all += 1;
+        let Some(fault) = &mut self.fault else { return Ok(()) };
+        if !fault.kind.concerns(what) {
+            return Ok(());
+        }
+        fault.nth = fault.nth.saturating_sub(1);
+        if fault.nth > 0 {
+            return Ok(());
+        }
+        let Fault { kind, forever, .. } = *fault;
+        if !forever {
+            self.fault = None;
+        }
+        // A panic within a panic would end the process.
+        assert!(kind != FaultKind::Panic || thread::panicking(), "simulated bug");
+        Err(kind)
+    }
+
+    /// Whether the planted mistake skips the sync of this file.
+    pub(super) fn skips_sync(&self, inode: Inode) -> bool {
+        let is_named = |prefix| {
+            let mut names = self.tree.names.iter().filter(|(_, named)| **named == inode);
+            names.any(|(path, _)| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
+        };
+        match self.bug {
+            Some(Bug::SkipSync) => true,
+            Some(Bug::SkipSyncOf(prefix)) => is_named(prefix),
+            _ => false,
         }
     }
 
-    pub(super) fn find(&self, path: &Path) -> io::Result<Inode> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    pub(super) fn note(&mut self, event: Event) {
+        if let Some(recording) = &mut self.recording {
+            recording.events.push(event);
+        }
     }
 
-    /// Names in a directory.
-    pub(super) fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        if !self.dirs.contains(dir) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        let inside = self.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| path.file_name()?.to_str().map(str::to_owned)).collect())
+    pub(super) fn apply(&mut self, op: Op) {
+        self.tree.apply(&op);
+        self.note(Event::Op(op));
+    }
+}
+
+pub(super) fn error(kind: FaultKind) -> io::Error {
+    match kind {
+        FaultKind::Full => NoRoom::Disk.into(),
+        FaultKind::ReadOnly => NoRoom::ReadOnly.into(),
+        FaultKind::LateQuota => NoRoom::Quota.into(),
+        FaultKind::Io | FaultKind::ShortWrite | FaultKind::Panic => io::Error::other("simulated failure of the disk"),
     }
 }

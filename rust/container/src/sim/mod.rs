@@ -5,8 +5,11 @@
 //! state that the disk may have after a power cut there.
 
 mod disk;
+mod file;
 mod replay;
+mod tree;
 mod vfs;
 
+pub use disk::{Bug, Counts, Fault, FaultKind};
 pub use replay::Replay;
-pub use vfs::{Bug, Counts, Fault, FaultKind, SimVfs};
+pub use vfs::SimVfs;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::disk::{Event, Op, Tree};
+use super::tree::{Event, Op, Tree};
 use super::vfs::SimVfs;
 use crate::sector::SECTOR;
 
@@ -31,17 +31,16 @@ impl Replay {
         match self.events.next() {
             None => return false,
             Some(Event::Op(op)) => self.pending.push(op),
-            // Tests are about the content of directories; that they exist is taken for granted.
-            Some(Event::MakeDir(dir)) => drop(self.durable.dirs.insert(dir)),
-            Some(Event::RemoveDir(dir)) => drop(self.durable.dirs.remove(&dir)),
             Some(Event::Sync(inode)) => self.settle(|op| match op {
                 Op::Write { file, .. } | Op::SetLen { file, .. } => *file == inode,
-                Op::Names(_) => false,
+                _ => false,
             }),
             Some(Event::SyncDir(dir)) => self.settle(|op| match op {
                 Op::Names(changes) => changes.iter().any(|(path, _)| path.parent() == Some(Path::new(&dir))),
+                Op::MakeDir(path) | Op::RemoveDir(path) => path.parent() == Some(Path::new(&dir)),
                 _ => false,
             }),
+            Some(Event::SyncAll) => self.settle(|_| true),
             Some(Event::Mark(mark)) => self.mark = mark,
         }
         true
@@ -81,6 +80,7 @@ impl Replay {
                 }
             }
         }
+        tree.drop_unreachable();
         SimVfs::with(tree)
     }
 

@@ -1,126 +1,30 @@
 //! The file system in memory.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
-use std::thread;
 
 use parking_lot::Mutex;
 
-use super::disk::{self, Event, Inode, Op, Tree};
+use super::disk::{Bug, Counts, Disk, Does, Fault, Locked, Recording, error};
+use super::file::{SimFile, SimLock};
+use super::tree::{Event, Op, Tree};
 use crate::lock::LockError;
-use crate::room::NoRoom;
-use crate::sector::SECTOR;
-use crate::vfs::{Vfs, VfsFile, VfsLock};
+use crate::vfs::{DirEntry, Metadata, Vfs, VfsFile, VfsLock};
 
 /// A file system in memory. Clones are the same file system.
 #[derive(Clone, Debug, Default)]
 pub struct SimVfs(Arc<Mutex<Disk>>);
 
-#[derive(Debug, Default)]
-struct Disk {
-    tree: Tree,
-    next_inode: Inode,
-    locked: BTreeSet<PathBuf>,
-    counts: Counts,
-    fault: Option<Fault>,
-    bug: Option<Bug>,
-    recording: Option<Recording>,
-}
-
-/// All events since the recording began.
-#[derive(Clone, Debug, Default)]
-struct Recording {
-    before: Tree,
-    events: Vec<Event>,
-}
-
-/// Numbers of operations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Operations of any kind, including those that failed.
-    pub all: u64,
-    /// Writes to a file.
-    pub writes: u64,
-    /// Syncs of a file.
-    pub syncs: u64,
-}
-
-/// Which operations fail, and how.
-#[derive(Clone, Copy, Debug)]
-pub struct Fault {
-    /// The operation that fails: 1 for the next one.
-    pub nth: u64,
-    /// Whether all operations after it fail, too.
-    pub forever: bool,
-    /// How it fails. A full disk refuses only operations that need space.
-    pub kind: FaultKind,
-}
-
-/// How an operation fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FaultKind {
-    /// The disk fails.
-    Io,
-    /// As [`FaultKind::Io`], after half of the sectors have been written.
-    ShortWrite,
-    /// The disk is full: writes, after half of their sectors, and longer files are refused.
-    Full,
-    /// The file system is read-only: all changes are refused, writes after half of their sectors.
-    ReadOnly,
-    /// The quota is used up, which only a sync reports: earlier writes are then not on the disk.
-    LateQuota,
-    /// The operation panics before it does anything, like a bug in the code behind it.
-    Panic,
-}
-
-impl FaultKind {
-    /// Whether a store that meets it changes nothing and goes on once the fault is gone.
-    pub const fn is_for_want_of_room(self) -> bool {
-        matches!(self, Self::Full | Self::ReadOnly)
-    }
-
-    /// Whether an operation with this effect can fail this way.
-    const fn concerns(self, what: Does) -> bool {
-        match self {
-            Self::Io | Self::ShortWrite | Self::Panic => true,
-            Self::Full => matches!(what, Does::Grow),
-            Self::ReadOnly => matches!(what, Does::Grow | Does::Change),
-            Self::LateQuota => matches!(what, Does::SyncFile),
-        }
-    }
-}
-
-/// The effect of an operation.
-#[derive(Clone, Copy)]
-enum Does {
-    Read,
-    /// It changes something without taking space.
-    Change,
-    /// It takes space on the disk.
-    Grow,
-    SyncFile,
-    SyncDir,
-}
-
-/// A deliberate mistake for tests to find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bug {
-    /// Files are never synced.
-    SkipSync,
-    /// Files whose names begin with this are never synced.
-    SkipSyncOf(&'static str),
-    /// Directories are never synced.
-    SkipSyncDir,
-}
-
 impl SimVfs {
     /// An empty file system with the directory `/`.
     pub fn new() -> Self {
         let vfs = Self::default();
-        vfs.0.lock().tree.dirs.insert("/".into());
+        let root = PathBuf::from("/");
+        // Windows puts a drive before it.
+        let absolute = std::path::absolute(&root).unwrap_or_default();
+        vfs.0.lock().tree.dirs.extend([root, absolute]);
         vfs
     }
 
@@ -197,61 +101,6 @@ impl SimVfs {
     }
 }
 
-impl Disk {
-    /// Count an operation; fails if a fault is due.
-    fn count(&mut self, what: Does) -> Result<(), FaultKind> {
-        self.counts.all += 1;
-        let Some(fault) = &mut self.fault else { return Ok(()) };
-        if !fault.kind.concerns(what) {
-            return Ok(());
-        }
-        fault.nth = fault.nth.saturating_sub(1);
-        if fault.nth > 0 {
-            return Ok(());
-        }
-        let Fault { kind, forever, .. } = *fault;
-        if !forever {
-            self.fault = None;
-        }
-        // A panic within a panic would end the process.
-        assert!(kind != FaultKind::Panic || thread::panicking(), "simulated bug");
-        Err(kind)
-    }
-
-    /// Whether the planted mistake skips the sync of this file.
-    fn skips_sync(&self, inode: Inode) -> bool {
-        let is_named = |prefix| {
-            let mut names = self.tree.names.iter().filter(|(_, named)| **named == inode);
-            names.any(|(path, _)| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)))
-        };
-        match self.bug {
-            Some(Bug::SkipSync) => true,
-            Some(Bug::SkipSyncOf(prefix)) => is_named(prefix),
-            _ => false,
-        }
-    }
-
-    fn note(&mut self, event: Event) {
-        if let Some(recording) = &mut self.recording {
-            recording.events.push(event);
-        }
-    }
-
-    fn apply(&mut self, op: Op) {
-        self.tree.apply(&op);
-        self.note(Event::Op(op));
-    }
-}
-
-fn error(kind: FaultKind) -> io::Error {
-    match kind {
-        FaultKind::Full => NoRoom::Disk.into(),
-        FaultKind::ReadOnly => NoRoom::ReadOnly.into(),
-        FaultKind::LateQuota => NoRoom::Quota.into(),
-        FaultKind::Io | FaultKind::ShortWrite | FaultKind::Panic => io::Error::other("simulated failure of the disk"),
-    }
-}
-
 impl Vfs for SimVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         let mut disk = self.0.lock();
@@ -260,12 +109,17 @@ impl Vfs for SimVfs {
         Ok(Box::new(SimFile { disk: Arc::clone(&self.0), inode }))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        self.open(path)
+    }
+
     fn create(&self, path: &Path, _: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
         let mut disk = self.0.lock();
         disk.count(Does::Grow).map_err(error)?;
-        if disk.tree.find(path).is_ok() {
+        if disk.tree.metadata(path).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        disk.tree.check_parent(path)?;
         let inode = disk.next_inode;
         disk.next_inode += 1;
         disk.apply(Op::Names(vec![(path.to_owned(), Some(inode))]));
@@ -276,6 +130,7 @@ impl Vfs for SimVfs {
         let mut disk = self.0.lock();
         disk.count(Does::Change).map_err(error)?;
         let inode = disk.tree.find(from)?;
+        disk.tree.check_parent(to)?;
         disk.apply(Op::Names(vec![(to.to_owned(), Some(inode)), (from.to_owned(), None)]));
         Ok(())
     }
@@ -289,136 +144,90 @@ impl Vfs for SimVfs {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        Ok(self.entries(dir)?.into_iter().map(|entry| entry.name).collect())
+    }
+
+    fn entries(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
         let mut disk = self.0.lock();
         disk.count(Does::Read).map_err(error)?;
-        disk.tree.list(dir)
+        disk.tree.entries(dir)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        let mut disk = self.0.lock();
+        disk.count(Does::Read).map_err(error)?;
+        disk.tree.metadata(path)
     }
 
     fn create_dir(&self, dir: &Path, _: Option<&Path>) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.count(Does::Grow).map_err(error)?;
-        disk.tree.dirs.insert(dir.to_owned());
-        disk.note(Event::MakeDir(dir.to_owned()));
+        if disk.tree.find(dir).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        disk.tree.check_parent(dir)?;
+        if !disk.tree.dirs.contains(dir) {
+            disk.apply(Op::MakeDir(dir.to_owned()));
+        }
         Ok(())
     }
 
     fn remove_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.count(Does::Change).map_err(error)?;
-        if !disk.tree.list(dir)?.is_empty() {
+        if !disk.tree.entries(dir)?.is_empty() {
             return Err(io::ErrorKind::DirectoryNotEmpty.into());
         }
-        disk.tree.dirs.remove(dir);
-        disk.note(Event::RemoveDir(dir.to_owned()));
+        disk.apply(Op::RemoveDir(dir.to_owned()));
         Ok(())
     }
 
     fn resolve(&self, dir: &Path) -> io::Result<PathBuf> {
         let mut disk = self.0.lock();
         disk.count(Does::Read).map_err(error)?;
-        if disk.tree.dirs.contains(dir) { Ok(dir.to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
+        disk.tree.check_dir(dir)?;
+        Ok(dir.to_owned())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = self.0.lock();
         disk.count(Does::SyncDir).map_err(error)?;
+        disk.tree.check_dir(dir)?;
         if disk.bug != Some(Bug::SkipSyncDir) {
             disk.note(Event::SyncDir(dir.to_owned()));
         }
         Ok(())
     }
 
+    fn sync_file_system(&self, dir: &Path) -> io::Result<bool> {
+        let mut disk = self.0.lock();
+        disk.counts.syncs += 1;
+        disk.count(Does::SyncFile).map_err(error)?;
+        disk.tree.check_dir(dir)?;
+        // Each mistake skips a part of this; without it all, tests find any of them.
+        if disk.bug.is_none() {
+            disk.note(Event::SyncAll);
+        }
+        Ok(true)
+    }
+
     fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
         let mut disk = self.0.lock();
         disk.count(Does::Read).map_err(error)?;
-        if !disk.locked.insert(path.to_owned()) {
+        if disk.locks.contains_key(path) {
             return Err(LockError::Held { pid: Some(process::id()) });
         }
+        disk.locks.insert(path.to_owned(), Locked::Alone);
         Ok(Box::new(SimLock { disk: Arc::clone(&self.0), path: path.to_owned() }))
     }
-}
 
-#[derive(Debug)]
-struct SimFile {
-    disk: Arc<Mutex<Disk>>,
-    inode: Inode,
-}
-
-impl VfsFile for SimFile {
-    fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+    fn lock_shared(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
+        let mut disk = self.0.lock();
         disk.count(Does::Read).map_err(error)?;
-        disk.tree.files.get(&self.inode).map_or(Err(io::ErrorKind::NotFound.into()), |file| file.read(offset, out))
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        disk.counts.writes += 1;
-        let result = disk.count(Does::Grow);
-        let written = match result {
-            Ok(()) => bytes,
-            Err(FaultKind::ShortWrite | FaultKind::Full | FaultKind::ReadOnly) => {
-                &bytes[..bytes.len() / 2 / SECTOR * SECTOR]
-            }
-            Err(FaultKind::Io | FaultKind::Panic | FaultKind::LateQuota) => &[],
-        };
-        if !written.is_empty() {
-            disk.apply(Op::Write { file: self.inode, offset, bytes: written.into() });
+        match disk.locks.entry(path.to_owned()).or_insert(Locked::Shared(0)) {
+            Locked::Alone => return Err(LockError::Held { pid: Some(process::id()) }),
+            Locked::Shared(readers) => *readers += 1,
         }
-        result.map_err(error)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        let mut disk = self.disk.lock();
-        disk.count(Does::Read).map_err(error)?;
-        Ok(disk.tree.files.get(&self.inode).map_or(0, |file| file.len))
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        let longer = disk.tree.files.get(&self.inode).is_none_or(|file| file.len < len);
-        disk.count(if longer { Does::Grow } else { Does::Change }).map_err(error)?;
-        disk.apply(Op::SetLen { file: self.inode, len });
-        Ok(())
-    }
-
-    fn allocated(&self) -> io::Result<u64> {
-        Ok(self.disk.lock().tree.files.get(&self.inode).map_or(0, disk::Content::allocated))
-    }
-
-    fn is_at(&self, path: &Path) -> io::Result<bool> {
-        Ok(self.disk.lock().tree.find(path).is_ok_and(|inode| inode == self.inode))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut disk = self.disk.lock();
-        disk.counts.syncs += 1;
-        disk.count(Does::SyncFile).map_err(error)?;
-        if !disk.skips_sync(self.inode) {
-            disk.note(Event::Sync(self.inode));
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct SimLock {
-    disk: Arc<Mutex<Disk>>,
-    path: PathBuf,
-}
-
-impl VfsLock for SimLock {
-    fn check(&self) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn sign(&self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for SimLock {
-    fn drop(&mut self) {
-        self.disk.lock().locked.remove(&self.path);
+        Ok(Box::new(SimLock { disk: Arc::clone(&self.0), path: path.to_owned() }))
     }
 }

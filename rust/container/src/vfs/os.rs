@@ -1,13 +1,13 @@
 //! The file system of the machine.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Vfs, VfsFile, VfsLock};
+use super::{DirEntry, FileKind, Metadata, Vfs, VfsFile, VfsLock};
 use crate::directory::sync_directory;
 use crate::lock::{Lock, LockError};
-use crate::open::{create_new, open_to_write};
+use crate::open::{create_new, open_to_read, open_to_write};
 use crate::permissions::keep_permissions;
 use crate::place::is_at;
 use crate::positioned::{read_at, write_at};
@@ -19,6 +19,10 @@ pub struct OsVfs;
 impl Vfs for OsVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
         Ok(Box::new(OsFile(open_to_write(path)?)))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        Ok(Box::new(OsFile(open_to_read(path)?)))
     }
 
     fn create(&self, path: &Path, like: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
@@ -35,6 +39,20 @@ impl Vfs for OsVfs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn entries(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Ok(DirEntry { name, kind: kind(entry.file_type()?) })
+        };
+        fs::read_dir(dir)?.map(entry).collect()
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        let there = fs::symlink_metadata(path)?;
+        Ok(Metadata { kind: kind(there.file_type()), len: there.len() })
     }
 
     fn create_dir(&self, dir: &Path, like: Option<&Path>) -> io::Result<()> {
@@ -61,13 +79,38 @@ impl Vfs for OsVfs {
         sync_directory(dir)
     }
 
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn sync_file_system(&self, dir: &Path) -> io::Result<bool> {
+        rustix::fs::syncfs(File::open(dir)?)?;
+        Ok(true)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn sync_file_system(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn lock(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
         Ok(Box::new(Lock::take(path)?))
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
+        Ok(Box::new(Lock::share(path)?))
+    }
+}
+
+fn kind(there: FileType) -> FileKind {
+    if there.is_file() {
+        FileKind::Regular
+    } else if there.is_dir() {
+        FileKind::Directory
+    } else {
+        FileKind::Other
     }
 }
 
 #[derive(Debug)]
-pub(super) struct OsFile(pub(super) File);
+struct OsFile(File);
 
 impl VfsFile for OsFile {
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {

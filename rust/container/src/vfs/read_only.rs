@@ -3,19 +3,22 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::os::{OsFile, OsVfs};
-use super::{Vfs, VfsFile, VfsLock};
+use super::os::OsVfs;
+use super::{DirEntry, Metadata, Vfs, VfsFile, VfsLock};
 use crate::lock::LockError;
-use crate::open::open_to_read;
 
-/// The file system of the machine, read-only: files are opened for reading, and everything else is
-/// refused. So it works with files and directories that this user may not write.
+/// The file system of the machine, read-only: files are opened for reading and locked for sharing, and
+/// everything that changes something is refused. So it works with files and directories that this user may not write.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOnlyVfs;
 
 impl Vfs for ReadOnlyVfs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
-        Ok(Box::new(OsFile(open_to_read(path)?)))
+        OsVfs.open_to_read(path)
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        OsVfs.open_to_read(path)
     }
 
     fn create(&self, _: &Path, _: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
@@ -34,6 +37,14 @@ impl Vfs for ReadOnlyVfs {
         OsVfs.list(dir)
     }
 
+    fn entries(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        OsVfs.entries(dir)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        OsVfs.metadata(path)
+    }
+
     fn create_dir(&self, _: &Path, _: Option<&Path>) -> io::Result<()> {
         Err(refused())
     }
@@ -50,8 +61,16 @@ impl Vfs for ReadOnlyVfs {
         Err(refused())
     }
 
+    fn sync_file_system(&self, _: &Path) -> io::Result<bool> {
+        Err(refused())
+    }
+
     fn lock(&self, _: &Path) -> Result<Box<dyn VfsLock>, LockError> {
         Err(refused().into())
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
+        OsVfs.lock_shared(path)
     }
 }
 

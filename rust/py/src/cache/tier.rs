@@ -8,6 +8,7 @@ use pyo3::exceptions::{PyKeyError, PyMemoryError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFrozenSet, PyIterator, PyList, PySet, PyString};
 use tiercel_cache::{Begin, Files, Key, KeyRef, Kind, Lasting, Look, Memory, OpenError, Put, Store, Tier};
+use tiercel_container::{OsVfs, ReadOnlyVfs};
 use tiercel_simd::allocator::{give_back, keep_up};
 
 use crate::arguments::{self, Given, Whole, shown, whole};
@@ -252,7 +253,8 @@ impl StoreCore {
         create: Given<'_>,
     ) -> PyResult<PyClassInitializer<Self>> {
         let (level, begin) = (arguments::level(level)?, begin(&create)?);
-        Ok(lasting(path, bytes, |path, bytes| Store::open_or(begin, path, bytes, level))?.add_subclass(Self))
+        Ok(lasting(path, bytes, |path, bytes| Store::open(Arc::new(OsVfs), path, begin, bytes, level))?
+            .add_subclass(Self))
     }
 }
 
@@ -272,7 +274,8 @@ impl FilesCore {
             Given::No => Some(LEVEL),
             Given::Yes(level) => arguments::level(Some(level).filter(|level| !level.is_none()))?,
         };
-        Ok(lasting(path, bytes, |path, bytes| Files::open_or(begin, path, bytes, level))?.add_subclass(Self))
+        Ok(lasting(path, bytes, |path, bytes| Files::open(Arc::new(OsVfs), path, begin, bytes, level))?
+            .add_subclass(Self))
     }
 }
 
@@ -360,7 +363,8 @@ impl TierLook {
     #[new]
     fn new(path: &Bound<'_, PyAny>, files: bool) -> PyResult<Self> {
         let (py, path) = (path.py(), arguments::path(path)?);
-        let found = detached(py, || if files { Look::at_files(&path) } else { Look::at_store(&path) })?;
+        let open = if files { Look::at_files } else { Look::at_store };
+        let found = detached(py, || open(Arc::new(ReadOnlyVfs), &path))?;
         let look = found.map_err(|error| store_open(py, &error, &path))?;
         Ok(Self { entries: look.len(), bytes: look.bytes(), damaged: look.damaged(), look })
     }

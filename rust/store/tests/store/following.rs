@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tiercel_container::sim::{Fault, FaultKind, SimVfs};
-use tiercel_container::{LockError, Vfs, VfsFile, VfsLock};
+use tiercel_container::{DirEntry, LockError, Metadata, Vfs, VfsFile, VfsLock};
 use tiercel_store::{Applied, CommitError, Follower, Options, View};
 
 use crate::model::{self, ALWAYS, DIR, Model, NEVER, Step, create, do_step, open, steps};
@@ -61,6 +61,26 @@ impl Vfs for Watched {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.disk.list(dir)
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        self.file(self.disk.open_to_read(path))
+    }
+
+    fn entries(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.disk.entries(dir)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        self.disk.metadata(path)
+    }
+
+    fn sync_file_system(&self, dir: &Path) -> io::Result<bool> {
+        self.after(self.disk.sync_file_system(dir))
+    }
+
+    fn lock_shared(&self, path: &Path) -> Result<Box<dyn VfsLock>, LockError> {
+        self.disk.lock_shared(path)
     }
 
     fn create_dir(&self, dir: &Path, like: Option<&Path>) -> io::Result<()> {
@@ -230,6 +250,18 @@ impl Vfs for Switch {
         self.0.lock().list(dir)
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn VfsFile>> {
+        self.0.lock().open_to_read(path)
+    }
+
+    fn entries(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
+        self.0.lock().entries(dir)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        self.0.lock().metadata(path)
+    }
+
     fn create(&self, _: &Path, _: Option<&Path>) -> io::Result<Box<dyn VfsFile>> {
         Err(io::ErrorKind::Unsupported.into())
     }
@@ -258,7 +290,15 @@ impl Vfs for Switch {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    fn sync_file_system(&self, _: &Path) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     fn lock(&self, _: &Path) -> Result<Box<dyn VfsLock>, LockError> {
+        Err(LockError::Io(io::ErrorKind::Unsupported.into()))
+    }
+
+    fn lock_shared(&self, _: &Path) -> Result<Box<dyn VfsLock>, LockError> {
         Err(LockError::Io(io::ErrorKind::Unsupported.into()))
     }
 }

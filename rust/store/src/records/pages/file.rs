@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
-use tiercel_container::{Identity, NoRoom, VfsFile, gone, write_sector};
+use tiercel_container::{Identity, NoRoom, VfsFile, write_sector};
 
 use crate::errors::{Corruption, ReadError};
 use crate::records::pages::header::{self, Header};
@@ -221,7 +221,7 @@ impl PageFile {
 
     /// Check that the file still has this name.
     pub(crate) fn check_at(&self, path: &Path) -> io::Result<()> {
-        if self.0.file.is_at(path)? { Ok(()) } else { Err(gone(path)) }
+        self.0.file.check_at(path)
     }
 
     /// Bytes that the file takes on the disk.
