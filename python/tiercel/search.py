@@ -204,7 +204,18 @@ def all_texts(values: Any) -> bool:
 
 def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
     """Check the options of a search, all but `k` and `recall`, and convert them for the core."""
-    all_options: dict[str, Any] = {**DEFAULTS, **chosen}
+    if not chosen.keys() <= _USUAL:
+        return _converted({**DEFAULTS, **chosen})
+    # Most searches choose these alone, and take little longer than the conversion of all.
+    converted = {**_CONVERTED_DEFAULTS, **chosen}
+    if (condition := chosen.get("filter")) is not None:
+        converted["filter"] = as_json(condition)
+    if "include" in chosen:
+        converted["include"] = included(chosen["include"], SEARCH_INCLUDES)
+    return converted
+
+
+def _converted(all_options: dict[str, Any]) -> dict[str, Any]:
     syntax, expand, mmr = (all_options.pop(name) for name in ("syntax", "expand", "mmr"))
     if syntax not in ("plain", "operators"):
         raise InvalidInputError(f"syntax: expected 'plain' or 'operators', got {syntax!r}")
@@ -228,7 +239,7 @@ def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
 
 def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float | None]:
     """Return the constant of rank fusion, and the weight of the vector score or `None`."""
-    if fusion not in (None, *get_args(Fusion)):
+    if fusion not in _FUSIONS:
         raise InvalidInputError(f"fusion: expected 'rrf' or 'weighted', got {fusion!r}")
     if fusion == "rrf" and alpha is not None:
         raise InvalidInputError(f"alpha: expected fusion='weighted' beside it, got fusion='rrf' and alpha={alpha!r}")
@@ -248,6 +259,11 @@ def _rerank_depth(rerank: object, depth: object) -> int | None:
     if rerank is None:
         raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {depth!r} alone")
     return whole(depth, "rerank_depth", 1, 100_000)
+
+
+_USUAL: Final = frozenset(("filter", "include", "k", "recall"))
+_FUSIONS: Final = (None, *get_args(Fusion))
+_CONVERTED_DEFAULTS: Final = _converted(dict(DEFAULTS))
 
 
 def names_options(method: _Method) -> _Method:

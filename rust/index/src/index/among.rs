@@ -45,7 +45,7 @@ impl Index {
         let added = version.checked_sub(among.since).and_then(|added| usize::try_from(added).ok());
         let Some(added) = added.filter(|added| *added <= among.limit) else { return Ok(None) };
         let mut some = Bitset::new(state.slots());
-        among.candidates.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| some.insert(slot));
+        state.ids.each_slot(among.candidates, &state.dead, |slot| some.insert(slot));
         let fresh = state.slots().saturating_sub(added)..state.slots();
         fresh.filter(|slot| !state.dead.contains(*slot)).for_each(|slot| some.insert(slot));
         if let Some(chosen) = chosen(&state, among.filter.as_ref())? {

@@ -238,7 +238,7 @@ pub(crate) fn chosen(state: &State, filter: Option<&Filter<'_>>) -> Result<Optio
             kept.for_each(|(slot, _)| chosen.insert(slot));
         }
         Some(Filter::Ids(ids)) => {
-            ids.iter().filter_map(|id| state.ids.slot(*id)).for_each(|slot| chosen.insert(slot));
+            state.ids.each_slot(ids, &state.dead, |slot| chosen.insert(slot));
         }
         None => {}
     }

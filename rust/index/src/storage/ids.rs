@@ -9,6 +9,7 @@ use hashbrown::HashTable;
 use tiercel_simd::Chunked;
 
 use crate::errors::AddError;
+use crate::storage::bitset::Bitset;
 use crate::storage::candidate::MAX_SLOTS;
 
 /// The value that pads short results; it is not a valid id.
@@ -91,6 +92,25 @@ impl Ids {
         let hash = self.hasher.hash_one(id);
         let slot = self.shards[self.shard(hash)].find(hash, |slot| self.id(*slot as usize) == id);
         slot.map(|slot| *slot as usize)
+    }
+
+    /// Call `each` with the slots of those of `ids` that can be found. `dead` are the slots whose ids
+    /// cannot.
+    ///
+    /// An id is first looked for as far from the last one as their values differ. The filter of a
+    /// collection passes thousands of ids in the order of their slots, and each lookup in the table
+    /// would miss the caches.
+    pub(crate) fn each_slot(&self, ids: &[u64], dead: &Bitset, mut each: impl FnMut(usize)) {
+        let mut offset = 0_u64;
+        for &id in ids {
+            let guess = usize::try_from(id.wrapping_add(offset)).unwrap_or(usize::MAX);
+            if guess < self.slots() && self.id(guess) == id && !dead.contains(guess) {
+                each(guess);
+            } else if let Some(slot) = self.slot(id) {
+                offset = (slot as u64).wrapping_sub(id);
+                each(slot);
+            }
+        }
     }
 
     /// Return the ids for `rows` new vectors: the `given` ones, after checks, or counted ones.
@@ -259,6 +279,22 @@ mod tests {
             assert_eq!((&by_slot, ids.slots(), ids.len()), (&self.by_slot, self.by_slot.len(), self.slots.len()));
             for (slot, id) in self.by_slot.iter().enumerate() {
                 assert_eq!((ids.id(slot), ids.slot(*id)), (*id, self.slots.get(id).copied()));
+            }
+            self.assert_finds_many(ids);
+        }
+
+        /// Look for all ids ever used and their neighbours, in the order of slots and backwards.
+        fn assert_finds_many(&self, ids: &Ids) {
+            let mut dead = Bitset::new(self.by_slot.len());
+            (0..self.by_slot.len()).filter(|slot| self.is_dead(*slot)).for_each(|slot| dead.insert(slot));
+            let around = |id: &u64| [*id, id.wrapping_add(1)];
+            let mut asked: Vec<u64> = self.by_slot.iter().chain(&self.used).flat_map(around).collect();
+            for _ in 0..2 {
+                let expected: Vec<usize> = asked.iter().filter_map(|id| self.slots.get(id).copied()).collect();
+                let mut found = Vec::new();
+                ids.each_slot(&asked, &dead, |slot| found.push(slot));
+                assert_eq!(found, expected);
+                asked.reverse();
             }
         }
 
