@@ -57,6 +57,39 @@ def test_ctrl_c_stops_an_add_and_adds_nothing(index: tiercel.Index) -> None:
     assert_unharmed(index)
 
 
+@pytest.mark.parametrize("name", ["add", "upsert", "optimize"])
+def test_ctrl_c_stops_a_call_that_waits_for_another_build(index: tiercel.Index, name: str) -> None:
+    building, waiting, enough = threading.Event(), threading.Event(), threading.Event()
+
+    def report(_done: int, _total: int) -> None:
+        building.set()
+        if waiting.is_set():
+            waiting.clear()
+            signal.raise_signal(signal.SIGINT)
+        if enough.is_set():
+            raise InterruptedError
+
+    def build() -> None:
+        with contextlib.suppress(InterruptedError):
+            index.add(MANY, threads=1, progress=report)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    assert building.wait(60)
+    calls = {
+        "add": lambda: index.add(MANY[:1], ids=[10**9]),
+        "upsert": lambda: index.upsert([10**9], MANY[:1]),
+        "optimize": index.optimize,
+    }
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal may come as soon as it is asked for
+        waiting.set()
+        calls[name]()
+    assert thread.is_alive(), "the call waited for the build"
+    enough.set()
+    thread.join()
+    assert 10**9 not in index
+
+
 @contextlib.contextmanager
 def interrupted_at_work() -> Iterator[None]:
     """Ctrl-C after some processor time: within the call, however busy or fast the machine is."""
