@@ -116,7 +116,7 @@ impl Store {
         self.unpublished.lock().retain(|name| !added.contains(&&**name));
         let _files = self.files.write();
         for name in obsolete {
-            // The next opening removes what is left here.
+            // If this fails, the next opening removes the file.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
     }
@@ -152,7 +152,7 @@ impl Store {
         self.unpublished.lock().retain(|name| !names.contains(name));
         let _files = self.files.write();
         for name in names.iter().filter(|name| !named.contains(name)) {
-            // The next publication finds and removes what is left here.
+            // If this fails, the next publication removes the file.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
         Ok(())

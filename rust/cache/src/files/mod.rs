@@ -205,7 +205,7 @@ impl Files {
         self.discard(ledger, hash, &place);
     }
 
-    /// Drop a content that is of no use any more.
+    /// Drop a content that nothing needs any more.
     fn drop_content(&self, ledger: &mut Ledger, hash: Hash) {
         let Some((place, keys)) = ledger.take_content(hash) else { return };
         self.shares.remove(&hash);

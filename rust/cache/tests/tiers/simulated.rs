@@ -40,7 +40,7 @@ type Value = usize;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Put(u8, Value),
-    /// Put so many contents that they are synced with the whole file system.
+    /// Put enough contents that a flush syncs the whole file system.
     Fill,
     Delete(u8),
     /// Write without a sync.
@@ -167,7 +167,7 @@ impl Simulated {
         keys().filter_map(value).collect()
     }
 
-    /// Files of no use, which opening should have removed, when these are the values.
+    /// Find files that opening should have removed, because none of these values needs them.
     pub(crate) fn left_behind(&self, contents: &Contents, found: &BTreeMap<u8, Option<Value>>) -> Vec<PathBuf> {
         let in_use: BTreeSet<String> =
             found.values().flatten().map(|value| blake3::hash(&contents.of_value(*value)).to_string()).collect();

@@ -267,7 +267,7 @@ impl LogWriter {
     /// Remove the files before `number`, which nothing refers to any more.
     pub fn remove_before(&mut self, number: u64) {
         for part in self.parts.extract_if(.., |part| part.file.number < number) {
-            // The next opening finds and removes what is left here.
+            // If this fails, the next opening removes the file.
             let _ = self.vfs.remove(&self.dir.join(log_file::file_name(part.file.number)));
         }
         self.shared = share(&self.parts);

@@ -95,7 +95,7 @@ fn values_that_stand_once_cost_little_more_than_themselves() {
     let indexes = FieldIndexes::new(rows);
     let records = numbered(rows);
     let mut before = 0;
-    // At most so many bytes per row: the key, its two positions and its row; a bitmap for frequent
+    // The most bytes per row: the key, its two positions and its row; a bitmap for frequent
     // values.
     for (field, most) in [("n", 11 + 12 + 2), ("name", 11 + 12 + 2), ("third", 2)] {
         build(&indexes, &filter(&json!({field: 1})), &records);
