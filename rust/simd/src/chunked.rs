@@ -72,6 +72,35 @@ unsafe impl<T: Plain> Send for Chunked<T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain> Sync for Chunked<T> {}
 
+/// Where the rows of a [`Chunked`] begin. A loop that holds this by value keeps the pointer to the
+/// table in a register, which a prefetch would otherwise make it load again.
+#[derive(Clone, Copy)]
+pub struct Table<'a, T: Plain> {
+    starts: &'a [*const T],
+    rows: usize,
+    width: usize,
+    shift: u32,
+}
+
+// SAFETY: a table is a borrowed array, which may be sent and shared.
+unsafe impl<T: Plain> Send for Table<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Plain> Sync for Table<'_, T> {}
+
+impl<T: Plain> Table<'_, T> {
+    /// Return where a row begins, by a width and a shift that the caller knows.
+    ///
+    /// # Safety
+    ///
+    /// The row is below the length of the array; width and shift are those of the array.
+    #[inline(always)]
+    pub unsafe fn address(self, row: usize, width: usize, shift: u32) -> *const T {
+        debug_assert!(row < self.rows && width == self.width && shift == self.shift);
+        // SAFETY: every row below the length lies completely in one chunk.
+        unsafe { self.starts.get_unchecked(row >> shift).add((row & ((1 << shift) - 1)) * width) }
+    }
+}
+
 /// Return the number of rows of `bytes` bytes in a chunk of about `chunk` bytes, as a power of two.
 #[inline(always)]
 const fn shift_for(bytes: usize, chunk: usize) -> u32 {
@@ -137,31 +166,16 @@ impl<T: Plain> Chunked<T> {
         1 << self.shift
     }
 
-    /// Return where a row begins, for a prefetch; the address is meaningless if the row is behind
-    /// every chunk.
-    #[inline(always)]
-    pub fn address(&self, row: usize, width: usize, shift: u32) -> *const T {
-        debug_assert!(width == self.width && shift == self.shift);
-        let start = self.starts.get(row >> shift).copied().unwrap_or(std::ptr::null());
-        start.wrapping_add((row & ((1 << shift) - 1)) * width)
-    }
-
-    /// Return where a row begins, by a width and a shift that the caller knows.
-    ///
-    /// # Safety
-    ///
-    /// The row is below the length; width and shift are those of this array.
-    #[inline(always)]
-    pub unsafe fn address_unchecked(&self, row: usize, width: usize, shift: u32) -> *const T {
-        debug_assert!(row < self.len && width == self.width && shift == self.shift);
-        // SAFETY: every row below the length lies completely in one chunk.
-        unsafe { self.starts.get_unchecked(row >> shift).add((row & ((1 << shift) - 1)) * width) }
-    }
-
-    /// The shift of [`Self::address_unchecked`].
+    /// The number of chunks is the number of rows shifted by this.
     #[inline(always)]
     pub const fn shift(&self) -> u32 {
         self.shift
+    }
+
+    /// Return the table of rows, for a loop.
+    #[inline(always)]
+    pub fn table(&self) -> Table<'_, T> {
+        Table { starts: &self.starts, rows: self.len, width: self.width, shift: self.shift }
     }
 
     /// Return the values of a row.
@@ -170,7 +184,7 @@ impl<T: Plain> Chunked<T> {
         assert!(row < self.len, "row {row} of {}", self.len);
         // SAFETY: the row is below the length, so its values are written and do not change while
         // this is borrowed.
-        unsafe { std::slice::from_raw_parts(self.address_unchecked(row, self.width, self.shift), self.width) }
+        unsafe { std::slice::from_raw_parts(self.table().address(row, self.width, self.shift), self.width) }
     }
 
     /// Return the values of consecutive rows of one chunk: from row `first` up to `last` or to the
@@ -181,7 +195,7 @@ impl<T: Plain> Chunked<T> {
         let end = last.min((first >> self.shift).wrapping_add(1) << self.shift);
         // SAFETY: these rows are below the length and lie side by side in one chunk.
         unsafe {
-            let start = self.address_unchecked(first, self.width, self.shift);
+            let start = self.table().address(first, self.width, self.shift);
             std::slice::from_raw_parts(start, (end - first) * self.width)
         }
     }
@@ -347,7 +361,8 @@ mod tests {
         assert_eq!((rows.len() * 3, &values(rows)[..]), (model.len(), model));
         for (at, row) in model.chunks(3).enumerate() {
             assert_eq!(rows.row(at), row);
-            assert_eq!(rows.address(at, 3, 1), rows.row(at).as_ptr());
+            // SAFETY: the row is below the length, by the width and the shift of `small`.
+            assert_eq!(unsafe { rows.table().address(at, 3, 1) }, rows.row(at).as_ptr());
         }
     }
 

@@ -21,7 +21,7 @@ pub mod packed;
 pub mod reference;
 
 pub use buffer::{Buffer, NoMemory, Plain};
-pub use chunked::Chunked;
+pub use chunked::{Chunked, Table};
 pub use isa::{Isa, Loop};
 pub use level::{Level, LevelError};
 

@@ -318,7 +318,9 @@ impl SpaceLoop for Merge<'_> {
             if ahead == 0 {
                 // The merge before this one prefetched its row.
                 for &node in row.iter().take_while(|node| **node != NONE) {
-                    space.prefetch::<I>(slot_of(node));
+                    // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch
+                    // is one of the space.
+                    unsafe { space.prefetch::<I>(slot_of(node)) };
                 }
             } else {
                 for line in row.chunks(16) {
@@ -339,12 +341,12 @@ impl SpaceLoop for Merge<'_> {
             return;
         }
         space.prepare_slot(slot_of(target), query);
-        for (_, node) in &selection.candidates {
-            space.prefetch::<I>(slot_of(*node));
-        }
         // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch is one of the
         // space, which prepared the query; `Level::run` checked the instruction set.
         unsafe {
+            for (_, node) in &selection.candidates {
+                space.prefetch::<I>(slot_of(*node));
+            }
             for (distance, node) in &mut selection.candidates {
                 *distance = S::distance(query, space.key::<I>(query, slot_of(*node)));
             }

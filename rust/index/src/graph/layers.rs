@@ -13,7 +13,7 @@
 //! changed chunk is copied while a search holds the old graph.
 
 use tiercel_quant::split_mix;
-use tiercel_simd::Chunked;
+use tiercel_simd::{Chunked, Table};
 
 /// Ends a row that is not full.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -87,6 +87,12 @@ impl Layer {
         if self.members.is_empty() { node } else { self.members.row(node as usize)[0] }
     }
 
+    /// The same, for a loop.
+    #[inline(always)]
+    pub(crate) fn slots(&self) -> Slots<'_> {
+        Slots { members: (!self.members.is_empty()).then(|| self.members.table()), shift: self.members.shift() }
+    }
+
     /// The number that a node of a level above 0 has in the level below.
     #[inline(always)]
     pub(crate) fn below(&self, node: u32) -> u32 {
@@ -96,6 +102,27 @@ impl Layer {
     /// Memory taken, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.links.bytes() + self.links.table_bytes() + self.members.bytes() + self.below.bytes()
+    }
+}
+
+/// The slots of the nodes of a level.
+#[derive(Clone, Copy)]
+pub(crate) struct Slots<'a> {
+    /// None at level 0.
+    members: Option<Table<'a, u32>>,
+    shift: u32,
+}
+
+impl Slots<'_> {
+    /// The slot of a node.
+    ///
+    /// # Safety
+    ///
+    /// The node is in the level.
+    #[inline(always)]
+    pub(crate) unsafe fn of(self, node: u32) -> u32 {
+        // SAFETY: the caller promises a node of the level, each of which has a slot.
+        self.members.map_or(node, |members| unsafe { *members.address(node as usize, 1, self.shift) })
     }
 }
 

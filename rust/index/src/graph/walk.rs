@@ -69,7 +69,8 @@ pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &
             let before = node;
             let row = layer.neighbours(before);
             for &other in row {
-                space.prefetch::<I>(layer.slot(other));
+                // SAFETY: as above.
+                unsafe { space.prefetch::<I>(layer.slot(other)) };
             }
             for &other in row {
                 // SAFETY: as above.
@@ -114,7 +115,7 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     scratch: &mut Scratch,
     meter: &mut Meter<'_>,
 ) {
-    let nodes = layer.len();
+    let (nodes, slots) = (layer.len(), layer.slots());
     scratch.begin(nodes, layer.stride, reach.ef);
     let Scratch { pool, stamps, stamp, fresh } = scratch;
     let (stamp, stamps, fresh) = (*stamp, &mut stamps[..nodes], &mut fresh[..layer.stride]);
@@ -125,7 +126,8 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
         let count = meet(layer.row(slot_of(next)), stamps, stamp, fresh);
         let fresh = &fresh[..count];
         for &other in fresh.iter().take(AHEAD) {
-            space.prefetch::<I>(layer.slot(other));
+            // SAFETY: a node of the level; the caller vouches for its slot.
+            unsafe { space.prefetch::<I>(slots.of(other)) };
         }
         let mut coming = pool.unexpanded().map(slot_of);
         if let Some(after) = coming.next().filter(|after| *after != likely) {
@@ -133,7 +135,8 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             for &other in layer.row(after) {
                 // The padding of a row has no stamp and is skipped.
                 if stamps.get(other as usize).is_some_and(|met| *met != stamp) {
-                    space.prefetch::<I>(layer.slot(other));
+                    // SAFETY: it has a stamp, so it is a node of the level.
+                    unsafe { space.prefetch::<I>(slots.of(other)) };
                 }
             }
         }
@@ -144,11 +147,11 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
         let mut bound = pool.bound();
         for (at, &other) in fresh.iter().enumerate() {
             if let Some(&ahead) = fresh.get(at + AHEAD) {
-                space.prefetch::<I>(layer.slot(ahead));
+                // SAFETY: as above.
+                unsafe { space.prefetch::<I>(slots.of(ahead)) };
             }
-            // SAFETY: the node is in the level; the caller vouches for its slots, the query and the
-            // instruction set.
-            let key = unsafe { space.key::<I>(query, layer.slot(other)) };
+            // SAFETY: as above; the caller vouches for the query and the instruction set, too.
+            let key = unsafe { space.key::<I>(query, slots.of(other)) };
             if key < bound {
                 if pool.insert(candidate(key, other)) {
                     prefetch_row::<I>(layer, other);
@@ -188,8 +191,7 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
 /// Prefetch the neighbours of a node.
 #[inline(always)]
 fn prefetch_row<I: Isa>(layer: &Layer, node: u32) {
-    let row = layer.links.address(node as usize, layer.stride, layer.links.shift());
-    for line in 0..layer.stride / 16 {
-        I::prefetch(row.wrapping_add(16 * line).cast());
+    for line in layer.row(node).chunks_exact(16) {
+        I::prefetch(line.as_ptr().cast());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tiercel_quant::{AnyCodec, Codec, CodecKind, Geometry, Key, Rotation, Visitor};
-use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop};
+use tiercel_simd::{Buffer, Chunked, Isa, Level, Loop, Table};
 
 use crate::errors::Interrupted;
 use crate::options::{Metric, Options};
@@ -142,6 +142,7 @@ impl<C: Codec> Loop for EncodeLoop<'_, '_, C> {
 pub(crate) struct CodeSpace<'a, C, const DIM: usize> {
     codes: &'a Codes,
     codec: &'a C,
+    rows: Table<'a, u8>,
 }
 
 impl<C, const DIM: usize> Clone for CodeSpace<'_, C, DIM> {
@@ -159,7 +160,7 @@ impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
         assert!(DIM == 0 || DIM == codec.dim(), "the dimension that the space is compiled for");
         let row_bytes = C::row_bytes(codec.dim());
         assert_eq!(row_bytes.next_multiple_of(64), codes.stride, "bytes from one row of codes to the next");
-        Self { codes, codec }
+        Self { codes, codec, rows: codes.bytes.table() }
     }
 
     #[inline(always)]
@@ -208,15 +209,16 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
         // SAFETY: the caller promises a slot with codes, a query that this space prepared, and the
         // instruction set; a row takes at most as many bytes as the stride, as `new` checked.
         unsafe {
-            let address = self.codes.bytes.address_unchecked(slot as usize, self.stride(), self.shift());
+            let address = self.rows.address(slot as usize, self.stride(), self.shift());
             let row = std::slice::from_raw_parts(address, C::row_bytes(self.dim()));
             self.codec.key::<I>(query, row, self.dim()).order()
         }
     }
 
     #[inline(always)]
-    fn prefetch<I: Isa>(self, slot: u32) {
-        let row = self.codes.bytes.address(slot as usize, self.stride(), self.shift());
+    unsafe fn prefetch<I: Isa>(self, slot: u32) {
+        // SAFETY: the caller promises a slot with codes.
+        let row = unsafe { self.rows.address(slot as usize, self.stride(), self.shift()) };
         for line in 0..self.stride() / 64 {
             I::prefetch(row.wrapping_add(64 * line));
         }

@@ -217,8 +217,8 @@ impl Rows {
     #[inline(always)]
     pub(crate) fn prefetch<I: Isa>(&self, slot: usize, lines: usize) {
         let (start, bytes) = match &self.values {
-            Values::F32(values) => (values.address(slot, self.dim, values.shift()).cast::<u8>(), self.dim * 4),
-            Values::F16(values) => (values.address(slot, self.dim, values.shift()).cast::<u8>(), self.dim * 2),
+            Values::F32(values) => (values.row(slot).as_ptr().cast::<u8>(), self.dim * 4),
+            Values::F16(values) => (values.row(slot).as_ptr().cast::<u8>(), self.dim * 2),
         };
         for line in 0..lines.min(bytes.div_ceil(64)) {
             I::prefetch(start.wrapping_add(line * 64));

@@ -32,7 +32,11 @@ pub(crate) trait Space: Copy + Sync {
     unsafe fn key<I: Isa>(self, query: &Self::Query, slot: u32) -> i32;
 
     /// Prefetch the memory of a slot.
-    fn prefetch<I: Isa>(self, slot: u32);
+    ///
+    /// # Safety
+    ///
+    /// The slot is below [`Self::slots`].
+    unsafe fn prefetch<I: Isa>(self, slot: u32);
 
     /// Return the distance that a key stands for.
     fn distance(query: &Self::Query, key: i32) -> f32;
@@ -85,7 +89,7 @@ impl Space for RawSpace<'_> {
     }
 
     #[inline(always)]
-    fn prefetch<I: Isa>(self, slot: u32) {
+    unsafe fn prefetch<I: Isa>(self, slot: u32) {
         self.0.prefetch::<I>(slot as usize, LINES);
     }
 
