@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self, final
 
 from tiercel.errors import ClosedError
@@ -102,15 +103,21 @@ class Scan(Handle, Iterator[Match]):
 
 @final
 class AsyncScan(Handle, AsyncIterator[Match]):
-    """`Scan` for `asyncio`: reads on a thread of the event loop. Created by `Collection.ascan`."""
+    """`Scan` for `asyncio`: reads on a thread of the event loop. Created by `Collection.ascan`.
 
-    __slots__ = ("_begin", "_scan")
+    A cancelled step loses no record: the next one waits for the read that it began. Several tasks
+    may share a scan, and each record goes to one of them.
+    """
+
+    __slots__ = ("_begin", "_reading", "_scan", "_turn")
 
     _instead = "begin another one after its position"
 
     def __init__(self, begin: Callable[[], Scan]) -> None:
         self._begin = begin
         self._scan: Scan | None = None
+        self._reading: asyncio.Future[Scan] | None = None
+        self._turn = asyncio.Lock()
 
     @property
     def position(self) -> str | None:
@@ -119,19 +126,47 @@ class AsyncScan(Handle, AsyncIterator[Match]):
 
     async def aclose(self) -> None:
         """Release what the scan holds."""
-        if self._scan is not None:
-            await asyncio.to_thread(self._scan.close)
+        async with self._turn:
+            with suppress(Exception):
+                await self._end_read()
+            if self._scan is not None:
+                await asyncio.to_thread(self._scan.close)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Match:
-        scan = self._scan
-        if scan is None:
-            scan = self._scan = await asyncio.to_thread(self._begin)
-        if not scan._is_ready():  # pyright: ignore[reportPrivateUsage]
-            await asyncio.to_thread(scan._read)  # pyright: ignore[reportPrivateUsage]
-        match = scan._taken()  # pyright: ignore[reportPrivateUsage]
+        async with self._turn:
+            scan = await self._end_read() or self._scan
+            if scan is None or not scan._is_ready():  # pyright: ignore[reportPrivateUsage]
+                # No task, which could be cancelled while its thread goes on.
+                self._reading = asyncio.get_running_loop().run_in_executor(None, self._read)
+                scan = await self._end_read()
+            match = None if scan is None else scan._taken()  # pyright: ignore[reportPrivateUsage]
         if match is None:
             raise StopAsyncIteration
         return match
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _read(self) -> Scan:
+        """Begin the scan if that was not done, and read its next records."""
+        if self._scan is None:
+            self._scan = self._begin()
+        self._scan._read()  # pyright: ignore[reportPrivateUsage]
+        return self._scan
+
+    async def _end_read(self) -> Scan | None:
+        """Wait for the read in progress, which goes on if the caller is cancelled. `None` without one."""
+        reading = self._reading
+        if reading is None:
+            return None
+        if not reading.done():
+            # A failure is raised below.
+            await asyncio.wait([reading])
+        self._reading = None
+        return reading.result()

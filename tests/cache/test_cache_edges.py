@@ -362,6 +362,24 @@ def test_closing_closes_every_tier_whatever_one_of_them_does(tmp_path: Path) -> 
     cache.close()
 
 
+def test_threads_may_close_a_cache_together(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for turn in range(25):
+            cache = Cache([Memory(MIB), Store(tmp_path / str(turn), MIB)])
+            for number in range(200):
+                cache[str(number)] = "x" * 500
+            together = threading.Barrier(4)
+
+            def close(cache: Cache = cache, together: threading.Barrier = together) -> None:
+                together.wait(30)
+                cache.close()
+
+            for closing in [pool.submit(close) for _ in range(4)]:
+                closing.result()
+            with Store(tmp_path / str(turn), MIB) as store:
+                assert len(store) == 201, "the values and the record of their namespace"
+
+
 def test_optimize_fills_room_that_is_free(tmp_path: Path) -> None:
     with Cache([Memory(MIB), Store(tmp_path / "store", MIB)]) as cache:
         for number in range(10):

@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,33 @@ def test_a_tier_knows_its_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for kind in (Store, Files):
         with kind(kind.__name__, MIB) as tier:
             assert tier.directory == str(tmp_path / kind.__name__)
+
+
+def test_a_tier_that_waits_for_its_disk_holds_up_no_other_cache() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(Counting):
+        def stats(self) -> dict[str, Any]:
+            if threading.current_thread() is not threading.main_thread():
+                begun.set()
+                assert may_end.wait(30)
+            return self.counts
+
+    slow, other = HealthLog([Slow()]), HealthLog([Counting()])  # pyright: ignore[reportArgumentType]
+    checking = threading.Thread(target=slow.check)
+    checking.start()
+    assert begun.wait(30)
+    other.check()
+    may_end.set()
+    checking.join()
+
+
+def test_counters_that_arrive_late_are_no_new_failure(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="tiercel")
+    tier, now = Counting(), [0.0]
+    health = HealthLog([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
+    for failures in (2, 1, 2):
+        tier.counts["failures"] = failures
+        health.check()
+        now[0] += 100
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from caching import Gate
+from caching import Clock, Gate
+from support.waiting import until
 
 import tiercel
 from tiercel.cache import Cache, Memory
@@ -119,3 +120,49 @@ def test_who_waits_for_a_memoized_function_too_long_hears_which_call() -> None:
             slow(1)
         gate.may_end.set()
         other.result(30)
+
+
+def test_a_refresh_is_dropped_if_the_caller_changed_the_arguments(clock: Clock) -> None:
+    gate = Gate(sum)
+    gate.may_end.set()
+    with Cache([Memory(MIB)], ttl=10, stale=100, clock=clock) as cache:
+
+        @cache.memoize(name="total")
+        def total(values: list[int]) -> int:
+            return gate(values)
+
+        assert total([1]) == 1
+        clock.pass_seconds(20)
+        gate.begun.clear()
+        gate.may_end.clear()
+        changing = [1]
+        assert total(changing) == 1, "the stale result"
+        assert gate.begun.wait(30)
+        changing.append(100)
+        gate.may_end.set()
+        until(lambda: cache.stats()["load_failures"] == 1)
+        assert total([1]) == 1
+
+
+def test_the_same_on_an_event_loop(clock: Clock) -> None:
+    async def main(cache: Cache) -> None:
+        may_end = asyncio.Event()
+        may_end.set()
+
+        @cache.memoize(name="total")
+        async def total(values: list[int]) -> int:
+            await may_end.wait()
+            return sum(values)
+
+        assert await total([1]) == 1
+        clock.pass_seconds(20)
+        may_end.clear()
+        changing = [1]
+        assert await total(changing) == 1, "the stale result"
+        changing.append(100)
+        may_end.set()
+        await asyncio.to_thread(until, lambda: cache.stats()["load_failures"] == 1)
+        assert await total([1]) == 1
+
+    with Cache([Memory(MIB)], ttl=10, stale=100, clock=clock) as cache:
+        asyncio.run(main(cache))

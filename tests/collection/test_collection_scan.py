@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,35 @@ def test_an_async_scan_does_the_same(shelf: tiercel.Collection) -> None:
             await anext(shelf.ascan(limit=-1))
 
     asyncio.run(main())
+
+
+def test_a_cancelled_step_of_an_async_scan_loses_no_record(shelf: tiercel.Collection) -> None:
+    async def main(cancel_after: int) -> list[str]:
+        seen: list[str] = []
+        async with shelf.ascan() as scan:
+            while len(seen) < MANY:
+                step = asyncio.ensure_future(anext(scan))
+                for _ in range(cancel_after):
+                    await asyncio.sleep(0)
+                step.cancel()
+                with suppress(asyncio.CancelledError):
+                    seen.append((await step).id)
+        return seen
+
+    for cancel_after in (2, 3, 4):
+        assert asyncio.run(main(cancel_after)) == [f"id{number}" for number in range(MANY)], cancel_after
+
+
+def test_tasks_share_an_async_scan(shelf: tiercel.Collection) -> None:
+    async def main() -> list[str]:
+        scan = shelf.ascan()
+
+        async def take() -> list[str]:
+            return [match.id async for match in scan]
+
+        return sorted(chain.from_iterable(await asyncio.gather(*(take() for _ in range(5)))))
+
+    assert asyncio.run(main()) == sorted(f"id{number}" for number in range(MANY))
 
 
 def test_a_reader_goes_on_after_a_position_in_a_newer_state(shelf: tiercel.Collection) -> None:

@@ -18,7 +18,7 @@ from tiercel.cache.tier_stack import Write
 from tiercel.cache.values import Codec, CodecName
 from tiercel.cache.views import Items, Values
 from tiercel.checks import number, whole
-from tiercel.errors import InvalidInputError
+from tiercel.errors import ClosedError, InvalidInputError
 from tiercel.handles import Handle
 
 __all__ = ["Cache", "CacheStats"]
@@ -395,7 +395,7 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         return self._shared.flush()
 
     def close(self) -> None:
-        """Flush the cache and close its tiers. Closing twice is harmless.
+        """Flush the cache and close its tiers. Closing twice is harmless, also from several threads.
 
         A process that exits flushes open caches.
         """
@@ -403,6 +403,10 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
             self._shared.close_prefetchers()
             try:
                 self.flush()
+            except ClosedError:
+                # Raised if another thread closed the cache meanwhile, after flushing it.
+                if not self._shared.closed:
+                    raise
             finally:
                 self._shared.closed = True
                 for tier in self._shared.stack.tiers:

@@ -17,7 +17,6 @@ from tiercel.forks import fork_lock
 __all__ = ["HealthLog"]
 
 _LOG: Final = logging.getLogger("tiercel")
-_CHECKING: Final = fork_lock()
 # The time between two warnings about a tier, and the time without a failure after which it has recovered.
 _QUIET: Final = 60.0
 
@@ -29,16 +28,20 @@ class HealthLog:
     def __init__(self, tiers: Sequence[AnyTier], clock: Callable[[], float] = monotonic) -> None:
         self._tiers = [_TierHealth(tier, f"cache: tiers[{at}], {_shown(tier)}") for at, tier in enumerate(tiers)]
         self._clock = clock
+        self._checking = fork_lock()
 
     def check(self, synced: Sequence[bool] = ()) -> None:
         """Log what has changed.
 
         `synced` is, for each tier, whether it has just synced everything.
         """
-        with _CHECKING:
-            flushed = synced or [False] * len(self._tiers)
+        flushed = synced or [False] * len(self._tiers)
+        # Without the lock: a tier may wait for a disk.
+        stats = [health.stats() for health in self._tiers]
+        with self._checking:
             events = [
-                tier_health.check(self._clock(), each) for tier_health, each in zip(self._tiers, flushed, strict=True)
+                health.check(self._clock(), counts, each)
+                for health, counts, each in zip(self._tiers, stats, flushed, strict=True)
             ]
         # Without the lock: handlers may do anything.
         for event in events:
@@ -53,13 +56,20 @@ class _TierHealth:
     def __init__(self, tier: AnyTier, name: str) -> None:
         self._tier = tier
         self._name = name
-        self._failures: int = _stats(tier).get("failures", 0)
+        self._failures: int = self.stats().get("failures", 0)
         self._failed_at = self._warned_at = -_QUIET
         self._fails = False
 
-    def check(self, now: float, synced: bool) -> tuple[int, str] | None:
-        stats = _stats(self._tier)
-        breaker, failures = stats.get("breaker"), stats.get("failures", self._failures)
+    def stats(self) -> dict[str, Any]:
+        """Return the counters of the tier."""
+        # The tier may be closed.
+        with suppress(ClosedError):
+            return dict(self._tier.stats())
+        return {}
+
+    def check(self, now: float, stats: dict[str, Any], synced: bool) -> tuple[int, str] | None:
+        """Return what to log about these counters. Another thread may have checked newer ones."""
+        breaker, failures = stats.get("breaker"), max(self._failures, stats.get("failures", 0))
         fails = failures > self._failures if breaker is None else breaker == "open"
         self._failures = failures
         if fails:
@@ -79,13 +89,6 @@ class _TierHealth:
             return None
         self._fails = False
         return logging.INFO, f"{self._name}: {'the disk works' if breaker is None else 'answers'} again"
-
-
-def _stats(tier: AnyTier) -> dict[str, Any]:
-    # The tier may be closed.
-    with suppress(ClosedError):
-        return dict(tier.stats())
-    return {}
 
 
 def _shown(tier: AnyTier) -> str:

@@ -196,7 +196,8 @@ class Loading:
         `function.cache_key(*args, **kwargs)` returns the key: pass it to `cache.delete` to forget
         one call. `tags=["rates"]` and `cache.invalidate_tags("rates")` forget all calls of a
         function. `self` is an argument, so the object of a method must have one of the types above,
-        such as a dataclass.
+        such as a dataclass. If an argument is changed after a call returned a stale value, the refresh of that value
+        in the background is dropped.
 
         A function is identified by its module and qualified name, or by `name`. A lambda, and a
         function that captures variables or wraps another function, needs a `name` that

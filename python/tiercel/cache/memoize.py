@@ -36,12 +36,20 @@ class _CallKey(bytes):
         return f"{name}({shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
 
 
+def _refuse_changed(key: _CallKey, name: str | None) -> None:
+    """Refuse the result of a refresh in the background if the caller changed the arguments after the call returned."""
+    if stable_key(key.function, key.args, key.kwargs, name) != key:
+        raise InvalidInputError(
+            "arguments: expected them as they were when the call returned a stale result, got others"
+        )
+
+
 def memoized(
     get_or_load: _Loads, aget_or_load: _Loads, name: str | None, **options: Any
 ) -> Callable[[_Function], _Function]:
     """Implement `Cache.memoize` on these methods of the cache, for functions and for coroutine functions."""
 
-    def key_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    def key_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> _CallKey:
         key = _CallKey(stable_key(function, args, kwargs, name))
         key.function, key.args, key.kwargs = function, args, kwargs
         return key
@@ -57,16 +65,36 @@ def memoized(
 
             @functools.wraps(function)
             async def wait(*args: Any, **kwargs: Any) -> Any:
-                key = key_of(function, args, kwargs)
-                return await aget_or_load(key, lambda _: function(*args, **kwargs), **options)
+                key, returned = key_of(function, args, kwargs), False
+
+                async def load(_: Any) -> Any:
+                    result = await function(*args, **kwargs)
+                    if returned:
+                        _refuse_changed(key, name)
+                    return result
+
+                try:
+                    return await aget_or_load(key, load, **options)
+                finally:
+                    returned = True
 
             called: Any = wait
         else:
 
             @functools.wraps(function)
             def call(*args: Any, **kwargs: Any) -> Any:
-                key = key_of(function, args, kwargs)
-                return get_or_load(key, lambda _: function(*args, **kwargs), **options)
+                key, returned = key_of(function, args, kwargs), False
+
+                def load(_: Any) -> Any:
+                    result = function(*args, **kwargs)
+                    if returned:
+                        _refuse_changed(key, name)
+                    return result
+
+                try:
+                    return get_or_load(key, load, **options)
+                finally:
+                    returned = True
 
             called = call
 
