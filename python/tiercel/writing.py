@@ -71,7 +71,7 @@ class Writing(OpenCollection):
             would find them; pass `vectors=[None]`, with a `None` for each id, if you mean it.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and
-            16 MiB each, and must agree with the schema, if any. Values of numpy, pandas and the
+            16 Mi characters of JSON each, and must agree with the schema, if any. Values of numpy, pandas and the
             standard library are converted, see `tiercel.plain`.
         if_sequence
             Write only if each record still has this `Match.sequence`: an int for all ids, or one

@@ -207,7 +207,7 @@ class Index:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> NDArray[np.uint64]:
-        """Add vectors: all of them or none. An exception of the last report comes after all were added.
+        """Add vectors: all of them or none. If the last call of `progress` raises, they have been added.
 
         Parameters
         ----------
@@ -294,7 +294,7 @@ class Index:
         filter : array of bool or of integers, optional
             Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
         threads : int, optional
-            As in `add`. One query always runs on the calling thread.
+            As in `add`. One query always uses one thread.
 
         Raises
         ------

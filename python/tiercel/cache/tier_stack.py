@@ -290,9 +290,8 @@ class TierStack:
 
         Return whether anything was queued.
 
-        The tiers must be visited top down. A value that a move evicts from a tier goes on to the
-        next one unless the key is queued for the tier that evicts it. An operation queued further
-        down therefore stays the last one for the key only if one is already queued above it.
+        Visit the tiers from the top. Otherwise a value that a move evicts from an upper tier would be
+        queued for a lower one after this operation, and replace its result.
         """
         pushed = False
         for at, tier in enumerate(self.tiers[1:], 1):

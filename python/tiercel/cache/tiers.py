@@ -97,9 +97,9 @@ class Memory(MemoryCore, Tier):
     Parameters
     ----------
     bytes : int
-        The size: values and keys as the allocator rounds them, and about 140 bytes per entry. An
-        entry may take up to 85% of it. A tier of 256 MiB or more is split into shards of at least
-        about 128 MiB, and an entry may take up to 85% of a shard.
+        The size: values and keys as the allocator rounds them, and about 140 bytes per entry. A
+        value may take about three quarters of it. A tier of 256 MiB or more is split into shards of
+        at least about 120 MiB, and a value may take about three quarters of a shard.
 
     Raises
     ------

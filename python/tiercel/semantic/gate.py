@@ -10,7 +10,7 @@ equal meaning. Texts are therefore compared word by word. The verdict is
 - *grey* otherwise: they differ in words that the lists do not know, and only a judge that can read
   may accept them.
 
-The frequency of a word does not matter, because it says nothing about its meaning. In an unknown
+How common a word is does not matter, because that says nothing about its meaning. In an unknown
 language every word counts. The comparison treats anything unknown as a difference, so it rejects
 many texts that do mean the same. It proves nothing about the texts that it accepts, because it
 knows no grammar.

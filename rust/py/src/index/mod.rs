@@ -119,7 +119,7 @@ impl Index {
         Ok(PyArray1::from_vec(py, detached(py, || self.core.ids())?))
     }
 
-    /// Add vectors: all of them or none. An exception of the last report comes after all were added.
+    /// Add vectors: all of them or none. If the last call of `progress` raises, they have been added.
     ///
     /// Parameters
     /// ----------
@@ -213,7 +213,7 @@ impl Index {
     /// filter : array of bool or of integers, optional
     ///     Mask of shape `(len(index),)`, aligned with `ids`, or allowed ids; ignores unknown ones.
     /// threads : int, optional
-    ///     As in `add`. One query always runs on the calling thread.
+    ///     As in `add`. One query always uses one thread.
     ///
     /// Raises
     /// ------
