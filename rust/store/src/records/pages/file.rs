@@ -92,7 +92,7 @@ impl PageFile {
             }
             state.file_len
         };
-        // Bytes that a crash left behind the end would be taken for written pages.
+        // Bytes that a crash left after the end would be taken for written pages.
         if self.0.file.len()? > file_len {
             self.0.file.set_len(file_len)?;
         }
@@ -100,7 +100,9 @@ impl PageFile {
         self.flush();
         match self.health() {
             Health::Failed(why) => Err(io::Error::other(why)),
-            Health::Sound | Health::Full(_) => Ok(()),
+            Health::Sound => Ok(()),
+            // Nothing of this handle is in the file, but what is there may not be synced either.
+            Health::Full(_) => self.0.file.sync(),
         }
     }
 
