@@ -148,7 +148,11 @@ impl LogWriter {
     fn cut_off(&mut self) -> Result<(), AppendError> {
         if self.torn {
             let (file, end) = self.last();
-            file.file.set_len(end).and_then(|()| file.file.sync())?;
+            file.file.set_len(end)?;
+            // As in `append`: a failed sync may have lost groups that were not synced before.
+            let is_ahead = self.is_ahead();
+            let failed = |error| if is_ahead { AppendError::Failed(error) } else { error.into() };
+            file.file.sync().map_err(failed)?;
             self.torn = false;
         }
         Ok(())
@@ -174,7 +178,7 @@ impl LogWriter {
         }
     }
 
-    /// Begin to write: cut off what is behind the last group, for good, and sync the rest.
+    /// Begin to write: cut off what is after the last group, for good, and sync the rest.
     pub fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
         if file.file.len()? > end {

@@ -162,6 +162,23 @@ fn a_batch_that_found_no_room_is_not_there_after_a_power_cut() {
     }
 }
 
+/// Batches that were not synced are shown and acknowledged. A sync that fails may have lost them, so
+/// it is no mere lack of room.
+#[test]
+fn a_sync_without_room_may_lose_batches_that_were_not_synced() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, NEVER);
+    let steps = [1, 2, 3].map(|seed| model::Step::Commit(model::batch(&mut model::Random(seed))));
+    do_step(&store, &steps[0]).unwrap();
+    // The remains of the second batch stay, and are cut off before the third is written.
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::ReadOnly }));
+    assert!(matches!(do_step(&store, &steps[1]), Err(CommitError::NoRoom(NoRoom::ReadOnly))));
+    vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::LateQuota }));
+    let refused = do_step(&store, &steps[2]);
+    assert!(matches!(refused, Err(CommitError::Failed { .. })), "{refused:?}");
+    assert!(matches!(store.sync(), Err(CommitError::Failed { .. })));
+}
+
 #[test]
 fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     let vfs = SimVfs::new();
