@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
 use crate::log::new_group::SealedGroup;
 use crate::place::gone;
+use crate::rewrite::write_again;
 use crate::room::NoRoom;
 use crate::sector::write_sector;
 use crate::vfs::Vfs;
@@ -181,6 +182,9 @@ impl LogWriter {
     /// Begin to write: cut off what is after the last group, for good, and sync the rest.
     pub fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
+        if self.is_ahead() {
+            write_again(&*file.file, self.header.synced.max(FIRST)..end)?;
+        }
         if file.file.len()? > end {
             file.file.set_len(end)?;
             file.file.sync()?;

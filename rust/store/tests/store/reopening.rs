@@ -77,3 +77,8 @@ fn reopen_after_each(kind: FaultKind, forever: bool) {
 fn nothing_is_removed_that_a_power_cut_after_a_kill_makes_necessary() {
     reopen_after_each(FaultKind::Io, true);
 }
+
+#[test]
+fn what_a_failed_sync_lost_is_written_again() {
+    reopen_after_each(FaultKind::LostSync, false);
+}

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
-use tiercel_container::{Identity, NoRoom, VfsFile, write_sector};
+use tiercel_container::{Identity, NoRoom, VfsFile, write_again, write_sector};
 
 use crate::errors::{Corruption, ReadError};
 use crate::records::pages::header::{self, Header};
@@ -96,6 +96,7 @@ impl PageFile {
         if self.0.file.len()? > file_len {
             self.0.file.set_len(file_len)?;
         }
+        self.write_again(file_len)?;
         // Flush now: redb may next write to pages that the state on the disk needs.
         self.flush();
         match self.health() {
@@ -104,6 +105,18 @@ impl PageFile {
             // Nothing of this handle is in the file, but what is there may not be synced either.
             Health::Full(_) => self.0.file.sync(),
         }
+    }
+
+    /// If the header is not marked as synced, the sync after it may have failed and lost pages.
+    /// Write all of them again, and sync, before anything newer is written.
+    fn write_again(&self, file_len: u64) -> io::Result<()> {
+        if self.0.state.read().header.synced {
+            return Ok(());
+        }
+        write_again(&*self.0.file, 0..file_len)?;
+        self.0.file.sync()?;
+        self.0.state.write().header.synced = true;
+        Ok(())
     }
 
     /// Open a file as it was under an earlier header, for reading; `kept` has pages as they were
