@@ -142,14 +142,15 @@ fn guard<T>(
     panicked.fetch_or(result.is_err(), Ordering::Relaxed);
     match (result, file.damage()) {
         (Ok(Ok(value)), _) => Ok(value),
-        (_, Some(_)) if file.is_outdated() => Err(outdated()),
+        (Ok(Err(redb::Error::DatabaseClosed)), None) => Err(io::Error::other("the collection is closed").into()),
+        // Before anything else: pages that were written or cut off since look like any failure.
+        _ if file.is_outdated() => Err(outdated()),
         (_, Some(damage)) => Err(damage.into()),
         (Ok(Err(redb::Error::Io(error))), None) if error.kind() == io::ErrorKind::InvalidData => {
             Err(corrupt(format!("expected a record database, got {error}")).into())
         }
         (Ok(Err(redb::Error::Io(error))), None) => Err(error.into()),
         (Ok(Err(redb::Error::PreviousIo)), None) => Err(io::Error::other("an earlier read failed").into()),
-        (Ok(Err(redb::Error::DatabaseClosed)), None) => Err(io::Error::other("the collection is closed").into()),
         (Ok(Err(error)), None) => Err(corrupt(error.to_string()).into()),
         (Err(_), None) => Err(unreadable()),
     }

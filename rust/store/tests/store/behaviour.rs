@@ -236,6 +236,23 @@ fn a_view_ages_and_is_never_wrong() {
     assert!(outdated > 10, "{outdated}");
 }
 
+/// A writer may cut off pages that a view needed, instead of overwriting them.
+#[test]
+fn a_view_whose_pages_were_cut_off_is_outdated() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let changes = (0..600).flat_map(|id| upsert(&id.to_string(), &"x".repeat(10_000)).changes).collect();
+    do_step(&store, &Step::Commit(Batch { changes, ..Batch::default() })).unwrap();
+    do_step(&store, &Step::Publish("part".into(), 0)).unwrap();
+    let seen = view(&vfs).reader().unwrap();
+    vfs.cut(&Path::new(DIR).join("records"), 8192).unwrap();
+    // The second read meets a database that has given up after the first.
+    for _ in 0..2 {
+        let error = Model::of(&seen).unwrap_err();
+        assert!(matches!(&error, ReadError::Io(error) if tiercel_store::is_outdated(error)), "{error:?}");
+    }
+}
+
 #[test]
 fn segments_hold_what_was_announced_and_nothing_else_is_written() {
     let vfs = SimVfs::new();
