@@ -162,17 +162,21 @@ impl PageFile {
         write_sector(self.0.file.as_ref(), &header)
     }
 
-    /// Whether pages that the header needs may have been written or cut off since: then they are
-    /// newer, not damaged.
+    /// Whether pages that the header needs may have been written or cut off since, by another
+    /// handle: then they are newer, not damaged.
     pub(crate) fn is_outdated(&self) -> bool {
         let (mode, file_len) = {
             let state = self.0.state.read();
+            if state.mode == Mode::Sealed && state.damage.is_some() {
+                // The handle in its place writes pages before the header that would tell.
+                return true;
+            }
             (state.mode, state.file_len)
         };
         let file = self.0.file.as_ref();
         let is_cut = || file.len().is_ok_and(|len| len < file_len);
         let is_newer = || header::read(file, &self.0.name).is_ok_and(|now| self.header().is_outdated(&now));
-        mode == Mode::Scratch && (is_cut() || is_newer())
+        mode != Mode::Write && (is_cut() || is_newer())
     }
 
     fn with(file: Box<dyn VfsFile>, name: &str, header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
