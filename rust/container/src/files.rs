@@ -88,19 +88,24 @@ pub fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Res
     sync_parent(vfs, dir)
 }
 
-/// Sync the parent of a directory, so that its name survives a power cut.
+/// Sync the parent of a directory, so that its name survives a power cut. A user who may not read
+/// the parent cannot sync it: then its owner has to.
 pub fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
-    match dir.parent() {
+    let synced = match dir.parent() {
         Some(parent) if parent == Path::new("") => vfs.sync_dir(Path::new(".")),
         Some(parent) => vfs.sync_dir(parent),
         None => Ok(()),
+    };
+    match synced {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfs::ReadOnlyVfs;
+    use crate::vfs::{OsVfs, ReadOnlyVfs};
 
     #[test]
     fn temporaries_of_one_collection_are_told_from_all_else() {
@@ -113,5 +118,19 @@ mod tests {
         for name in ["records.tmp", "notes.tmp", "log-1", ".tmp", &format!("{identity}.tmp"), "a.xyz.tmp"] {
             assert!(!is_temporary_of(name, identity) && !is_temporary(name), "{name}");
         }
+    }
+    /// Root may read anything, so this shows something only to other users.
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_below_one_that_may_not_be_read_can_be_used() {
+        use std::fs::{self, Permissions};
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let parent = scratch.path().join("parent");
+        fs::create_dir_all(parent.join("mine")).unwrap();
+        fs::set_permissions(&parent, Permissions::from_mode(0o311)).unwrap();
+        let made = ["mine", "new"].map(|name| make_directory(&OsVfs, &parent.join(name), None));
+        fs::set_permissions(&parent, Permissions::from_mode(0o700)).unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 }
