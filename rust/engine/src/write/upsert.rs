@@ -172,7 +172,7 @@ impl Collection {
                 }
             }
         };
-        let applied = writer.store.commit_made::<WriteError, _>(&[], make)?;
+        let applied = self.noted(writer.store.commit_made::<WriteError, _>(&[], make))?;
         applied.map_or(Ok(()), |applied| self.check_published(&applied))
     }
 
