@@ -33,7 +33,7 @@ impl<'a> Files<'a> {
         Self { vfs, dir, identity, like: dir, witness }
     }
 
-    /// Write a file through `write`. On success the file is whole and on disk. On failure nothing
+    /// Write a file through `write`. It replaces what has its name. On success the file is whole and on disk. On failure nothing
     /// has its name, unless only the sync of the directory failed.
     pub fn write<E: From<io::Error>>(
         &self,
@@ -41,6 +41,21 @@ impl<'a> Files<'a> {
         write: impl FnOnce(&dyn VfsFile) -> Result<(), E>,
     ) -> Result<(), E> {
         replace(self.begin(name)?, &self.dir.join(name), write)
+    }
+
+    /// Check that nothing has a name, or a file of this collection, as `is_ours` returns: anything
+    /// else must not be replaced.
+    pub fn check_free(&self, name: &str, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
+        match self.vfs.metadata(&self.dir.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) if is_ours() => Ok(()),
+            Ok(_) => {
+                let what =
+                    format!("{name}: expected no file, or one of this collection, got another: move it elsewhere");
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+            }
+        }
     }
 
     /// Begin a file under a temporary name, replacing what an earlier failure left. Only this

@@ -49,8 +49,11 @@ impl Store {
         fill: impl FnOnce(&mut SegmentWriter<'_>) -> io::Result<()>,
     ) -> Result<(), CommitError> {
         check_name(name)?;
+        let file_name = segment::file_name(name);
+        // After a crash a name may be used again.
+        self.place().check_free(&file_name, || self.has_made(name))?;
         self.unpublished.lock().insert(name.to_owned());
-        self.place().write(&segment::file_name(name), |file| {
+        self.place().write(&file_name, |file| {
             let mut writer = segment::writer(file, self.identity, sections)?;
             fill(&mut writer)?;
             writer.finish().map(drop)

@@ -245,7 +245,9 @@ impl LogWriter {
     fn end_file(&mut self, sequence: u64) -> io::Result<()> {
         self.sync()?;
         let header = self.header.next(sequence, self.chain);
-        let file = match create(Files::new(&*self.vfs, &self.dir, header.identity, self.witness), header) {
+        let files = Files::new(&*self.vfs, &self.dir, header.identity, self.witness);
+        files.check_free(&log_file::file_name(header.number), || false)?;
+        let file = match create(files, header) {
             Err(error) if NoRoom::of(&error).is_some() && !self.has(header.number)? => return Ok(()),
             file => file?,
         };
