@@ -35,6 +35,9 @@ const NUMBERED_ONCE: u32 = 3;
 /// The oldest version that is read: it has zeros in place of the identity and the number of writes.
 const OLDEST: u32 = 2;
 
+/// Bytes of checksums that may be holes. A real database has pages behind nearly all of them.
+const HOLES: u64 = 1 << 20;
+
 /// The header of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -144,6 +147,13 @@ pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u
         return Err(Corruption { file: name.to_owned(), what, offset: Some(got) }.into());
     };
     let count = (header.pages - 1) as usize;
+    // Checksums of pages that were never written are holes. A file of holes must take no memory.
+    let allocated = file.allocated()?;
+    if 4 * count as u64 > allocated.saturating_add(HOLES) {
+        let what =
+            format!("file: expected {} pages, as its header says, got {allocated} bytes and holes", header.pages);
+        return Err(Corruption { file: name.to_owned(), what, offset: Some(332) }.into());
+    }
     let mut sums = Vec::new();
     let room = sums.try_reserve_exact(count.next_multiple_of(SUMS as usize));
     room.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -202,6 +212,17 @@ mod tests {
         fn sync(&self) -> io::Result<()> {
             self.0.sync()
         }
+    }
+
+    #[test]
+    fn a_file_of_holes_is_refused_before_it_takes_memory() {
+        let file = SimVfs::new().create(Path::new("/records"), None).unwrap();
+        let header = Header { pages: 1 << 32, ..header() };
+        file.write_at(0, &header.encode()).unwrap();
+        file.set_len(file_len(header.pages).unwrap()).unwrap();
+        let loaded = load(&*file, "records");
+        let Err(ReadError::Corrupt(Corruption { what, .. })) = &loaded else { panic!("expected damage") };
+        assert!(what.starts_with("file: expected 4294967296 pages"), "{what}");
     }
 
     #[test]
