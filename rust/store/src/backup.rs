@@ -66,7 +66,7 @@ impl Store {
 
     fn copy_to(&self, there: Files<'_>) -> Result<(), CommitError> {
         make_directory(&*self.vfs, there.dir, Some(&self.dir))?;
-        let _files = self.files.read();
+        let _files = self.segment_files.read();
         let reader = {
             let mut records = self.records.lock();
             self.apply_to(&mut records)?;

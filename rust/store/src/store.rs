@@ -40,9 +40,9 @@ pub struct Store {
     pub(crate) writer: Mutex<Writer>,
     waiting: Group<Job, Result<Applied, CommitError>>,
     pub(crate) published: RwLock<Reader>,
-    /// Taken to remove segment files, shared to copy them. Nobody waits for it while holding other
-    /// locks.
-    pub(crate) files: RwLock<()>,
+    /// Taken to remove segment files, shared by whoever reads all of them, which may take long.
+    /// Nobody waits to take it: files that cannot be removed now stay for the next publication.
+    pub(crate) segment_files: RwLock<()>,
     /// Segments that were written and are not published yet.
     pub(crate) unpublished: Mutex<BTreeSet<String>>,
     lock: Arc<dyn VfsLock>,
@@ -70,7 +70,7 @@ impl Store {
             writer: Mutex::new(writer),
             waiting: Group::new(),
             published: RwLock::new(reader),
-            files: RwLock::new(()),
+            segment_files: RwLock::new(()),
             unpublished: Mutex::default(),
             lock,
         }
