@@ -7,6 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tiercel_container::log::Group;
@@ -46,6 +47,7 @@ pub struct Store {
     /// Segments that were written and are not published yet.
     pub(crate) unpublished: Mutex<BTreeSet<String>>,
     lock: Arc<dyn VfsLock>,
+    ended: AtomicBool,
 }
 
 impl Store {
@@ -73,6 +75,7 @@ impl Store {
             segment_files: RwLock::new(()),
             unpublished: Mutex::default(),
             lock,
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -271,15 +274,22 @@ impl Store {
         self.published.read().clone()
     }
 
-    /// Sync, and close the files. Remaining readers get errors.
+    /// As [`Self::end`], and let others open the store.
     pub fn close(self) -> Result<(), CommitError> {
-        if process::id() != self.opened_by {
-            return Ok(());
-        }
         self.end()
     }
 
-    fn end(&self) -> Result<(), CommitError> {
+    /// Sync, and close the files. Remaining readers get errors, and nothing may be written any
+    /// more. A second call does nothing, nor does one in a forked process. Dropping the store does
+    /// the same without telling of errors.
+    pub fn end(&self) -> Result<(), CommitError> {
+        if process::id() != self.opened_by || self.ended.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.guarded(|| self.end_once())
+    }
+
+    fn end_once(&self) -> Result<(), CommitError> {
         let mut records = self.records.lock();
         if self.lock.check().is_err() {
             // Another process may have the store by now.
@@ -303,7 +313,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if process::id() == self.opened_by {
-            // To learn of errors, call `close`. A panic in a destructor would end the process.
+            // To learn of errors, call `end`. A panic in a destructor would end the process.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end()));
         } else {
             self.records.get_mut().db().file().seal();

@@ -149,6 +149,22 @@ fn a_full_disk_is_told_when_it_refuses_the_first_vectors() {
     assert_eq!(levels, [Level::Warning]);
 }
 
+/// The last changes are synced in the log; the record database gets them only now.
+#[test]
+fn closing_reports_that_the_records_could_not_be_written() {
+    let vfs = SimVfs::new();
+    let collection = open_sim(&vfs).unwrap();
+    let mut model = Model::new();
+    let call = Call::Upsert(vec![(0, Some([1, 2]), 3), (1, None, 4)]);
+    act(&collection, &call).unwrap();
+    apply(&mut model, &call);
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::Io }));
+    let closed = collection.close();
+    assert!(matches!(closed, Err(WriteError::Commit(_))), "{closed:?}");
+    vfs.set_fault(None);
+    check(&open_sim(&vfs).unwrap(), &model);
+}
+
 #[test]
 fn an_opening_that_fails_changes_nothing() {
     let vfs = SimVfs::new();
