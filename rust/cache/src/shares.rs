@@ -15,7 +15,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 /// Part of the room for entries that were used again. Between 0.8 and 0.9 every trace that was
-/// tried does well; with more, traces do badly in which new entries are soon used again.
+/// tried does well; with more, traces that soon reuse new entries do badly.
 const HOT: f64 = 0.85;
 
 /// Keys remembered after they left, as a share of those that fit.

@@ -2,8 +2,9 @@
 //!
 //! One of our directories may hold anything when we open it: a link to someone else's file, a pipe
 //! that blocks its opener, a device that never ends. Every file is therefore opened through this
-//! crate: it opens only regular files, follows no symbolic links where we write, and never puts a
-//! new file in the place of an existing one. Messages quote names as Python does.
+//! crate: it opens only regular files, follows no symbolic links where we write, and makes a file only
+//! under a name that nothing has. A finished file takes the place of another by a rename only, see
+//! [`Draft::put`]. Messages quote names as Python does.
 //!
 //! [`SectionWriter`] and its readers implement the format of all files that are written once.
 //!

@@ -16,7 +16,8 @@ use crate::sizes::Sizes;
 use crate::store::Store;
 
 impl Store {
-    /// Read everything and return the damage found. Commits go on meanwhile.
+    /// Read everything and return the damage found. Commits go on meanwhile, but once much of them
+    /// waits for the record database, they wait, too.
     pub fn verify(&self) -> Result<Vec<Corruption>, ReadError> {
         let mut found = Vec::new();
         let mut note = |result: Result<(), ReadError>| match result {

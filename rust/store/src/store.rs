@@ -89,8 +89,9 @@ impl Store {
     ///
     /// `publish` runs once the batch is as durable as requested and before any batch of the group
     /// is acknowledged: in the order of the batches, one at a time, maybe on the thread of another
-    /// caller. It must not write to the store. After an error it has not run, and nothing is
-    /// changed.
+    /// caller. It must not write to the store. After an error it has not run. Nothing is changed
+    /// then, except that after [`CommitError::Failed`] the batch may be in the log, and appears at
+    /// the next opening.
     pub fn commit(
         &self,
         batch: Batch,

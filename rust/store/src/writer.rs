@@ -55,7 +55,7 @@ impl Frozen {
 }
 
 impl Writer {
-    /// Continue behind what the log had on top of the base.
+    /// Continue after what the log had on top of the base.
     pub(crate) fn new(base: Arc<Base>, replayed: Replayed) -> Self {
         let Replayed { log, changes, counters } = replayed;
         let layer = Layer::default();
@@ -118,8 +118,9 @@ impl Writer {
         result
     }
 
-    /// Commit batches as one group. On failure nothing is changed; the inner errors concern single
-    /// batches.
+    /// Commit batches as one group. On failure nothing is shown, but after a failed write or sync
+    /// the group may be in the log, and appears at the next opening. The inner errors concern
+    /// single batches.
     pub(crate) fn commit(
         &mut self,
         batches: &[Batch],

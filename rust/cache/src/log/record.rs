@@ -7,7 +7,8 @@
 //!  |      |      |       |         | length | length | length | of key | of     | of the |     |
 //!  |      |      |       |         |        |        |        |        | body   | head   |     |
 //!  +------+------+-------+---------+--------+--------+--------+--------+--------+--------+-----+------
-//!   little endian; the key is its kind (0: text, 1: bytes) and its bytes; the body is the value as the codec writes it
+//!   little endian; the key is its kind (0: text, 1: bytes, 2: the hash of a content) and its bytes;
+//!   the body is the value as the codec writes it
 //! ```
 //!
 //! The checksum of the head begins with the log, the segment and the place in it. So a record in

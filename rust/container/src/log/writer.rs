@@ -67,7 +67,7 @@ pub struct Part {
 }
 
 impl LogWriter {
-    /// Continue the log in `dir`, which has a file `witness`, behind the groups that were read.
+    /// Continue the log in `dir`, which has a file `witness`, after the groups that were read.
     /// `parts` holds at least one file, `header` is that of the last one, and `chain` reaches to
     /// the last group.
     pub fn new(
@@ -232,7 +232,7 @@ impl LogWriter {
         }
     }
 
-    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or
+    /// End the file and begin the next one after batch `sequence`, unless it has no groups or
     /// there is no room.
     pub fn rotate(&mut self, sequence: u64) -> Result<(), AppendError> {
         self.cut_off()?;
@@ -253,7 +253,7 @@ impl LogWriter {
         };
         self.header.ended = true;
         self.write_header()?;
-        // Otherwise a power cut could hide the next file, and nobody would miss it.
+        // Otherwise a power cut could take the next file, and its loss would go unnoticed.
         self.part().file.file.sync()?;
         self.parts.push(Part { file: Arc::new(file), rows: 0, end: FIRST });
         self.header = header;

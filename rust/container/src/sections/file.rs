@@ -85,7 +85,7 @@ impl SectionFile {
         }
     }
 
-    /// Read the checksums of the blocks of a section, and check the zeros behind them.
+    /// Read the checksums of the blocks of a section, and check the zeros after them.
     fn checksums(&self, section: Section) -> Result<Vec<u8>, SectionError> {
         let at = section.checksums();
         let mut input = Input::at(at, FromFile { file: &*self.file, at });

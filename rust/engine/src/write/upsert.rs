@@ -198,8 +198,8 @@ impl Collection {
         committed
     }
 
-    /// Check that a committed batch is searchable. Then index the metadata and merge the texts that it and others have left, unless
-    /// another thread does.
+    /// Check that a committed batch is searchable. Then index the metadata and merge the texts that
+    /// it and others have left, unless another thread does.
     pub(crate) fn check_published(&self, applied: &Applied) -> Result<(), WriteError> {
         let writer = self.writer()?;
         if self.sequence() >= applied.sequence {

@@ -298,7 +298,7 @@ impl PageFile {
             (state.file_len, layout::file_len(state.header.pages).unwrap_or(0))
         };
         if target > file_len {
-            // Bytes left behind the end would be taken for written pages.
+            // Bytes left after the end would be taken for written pages.
             if file.len()? > file_len {
                 file.set_len(file_len)?;
             }
