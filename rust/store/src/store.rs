@@ -229,16 +229,14 @@ impl Store {
 
     pub(crate) fn apply_to(&self, records: &mut Records) -> Result<(), CommitError> {
         let Some(frozen) = self.writer.lock().freeze()? else { return Ok(()) };
-        let result = frozen.apply(records);
-        let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
+        let (applied, result) = frozen.apply(records);
         self.install(records, applied, result, |_| ())
     }
 
     /// As [`Self::apply_to`], while commits wait.
     pub(crate) fn apply_quietly(&self, records: &mut Records, writer: &mut Writer) -> Result<(), CommitError> {
         let Some(frozen) = writer.freeze()? else { return Ok(()) };
-        let result = frozen.apply(records);
-        let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
+        let (applied, result) = frozen.apply(records);
         self.install_for(writer, records, applied, result, |_| ())
     }
 

@@ -37,20 +37,21 @@ pub(crate) struct Writer {
 /// Layers that nothing more is added to.
 #[derive(Debug)]
 pub(crate) struct Frozen {
-    pub(crate) layers: Vec<Arc<Layer>>,
+    layers: Vec<Arc<Layer>>,
     /// The counters after the last batch in them.
-    pub(crate) counters: Counters,
+    counters: Counters,
 }
 
 impl Frozen {
-    /// Put their changes into the record database.
-    pub(crate) fn apply(&self, records: &mut Records) -> Result<(), CommitError> {
-        records.transact(|transaction| {
+    /// Put their changes into the record database. Return how many layers are there now, too.
+    pub(crate) fn apply(&self, records: &mut Records) -> (usize, Result<(), CommitError>) {
+        let result = records.transact(|transaction| {
             for layer in &self.layers {
                 tables::apply(transaction, &layer.read())?;
             }
             self.counters.write(transaction)
-        })
+        });
+        (if result.is_ok() { self.layers.len() } else { 0 }, result)
     }
 }
 

@@ -255,10 +255,10 @@ fn last_of_each(records: Vec<NewRecord>, vectors: Vec<f32>, dim: usize) -> (Vec<
     let keep: Vec<bool> = records.iter().enumerate().map(|(at, record)| last[record.id.as_str()] == at).collect();
     let mut kept_vectors = Vec::new();
     let mut rest = vectors.as_slice();
-    for (record, keep) in records.iter().zip(&keep).filter(|(record, _)| record.vector) {
+    for (_, keep) in records.iter().zip(&keep).filter(|(record, _)| record.vector) {
         let (own, later) = rest.split_at(dim);
         rest = later;
-        if *keep && record.vector {
+        if *keep {
             kept_vectors.extend_from_slice(own);
         }
     }
