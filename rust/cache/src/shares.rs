@@ -44,7 +44,11 @@ pub(crate) fn remembered(bytes: u64) -> u64 {
 }
 
 /// Make a cache of `bytes`, and return the maximum for one entry, too.
-pub(crate) fn shared<K, V, W, L>(bytes: u64, weighter: W, lifecycle: L) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
+pub(crate) fn new_cache<K, V, W, L>(
+    bytes: u64,
+    weighter: W,
+    lifecycle: L,
+) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
 where
     K: Eq + Hash,
     V: Clone,

@@ -26,7 +26,7 @@ use crate::lock::Lock;
 use crate::log::{Limits, Lost};
 use crate::opened::{Opened, TOGETHER, Tended};
 use crate::packing::Packed;
-use crate::shares::shared;
+use crate::shares::new_cache;
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
 
@@ -100,7 +100,7 @@ impl Store {
         let directory = Directory::new(vfs, &std::path::absolute(directory)?);
         claim_log(&directory, begin)?;
         let lock = Lock::take(&[&directory])?;
-        let (shares, most) = shared(bytes, Bytes, Left);
+        let (shares, most) = new_cache(bytes, Bytes, Left);
         let limits = Limits { segment: (bytes / SEGMENTS).max(SEGMENT), record: most };
         let (journal, content) = Journal::open(&directory, lock, limits)?;
         let store = Self {

@@ -21,7 +21,7 @@ pub struct Files<'a> {
     /// The collection that its files belong to.
     pub identity: Identity,
     /// The directory of the file whose permissions new files get.
-    pub like: &'a Path,
+    pub witness_dir: &'a Path,
     /// The name of that file.
     pub witness: &'static str,
 }
@@ -30,7 +30,7 @@ impl<'a> Files<'a> {
     /// Describe the directory of a collection whose file `witness` sets the permissions of new
     /// files.
     pub fn new(vfs: &'a dyn Vfs, dir: &'a Path, identity: Identity, witness: &'static str) -> Self {
-        Self { vfs, dir, identity, like: dir, witness }
+        Self { vfs, dir, identity, witness_dir: dir, witness }
     }
 
     /// Write a file through `write`. It replaces what has its name. On success the file is whole and on disk. On failure nothing
@@ -61,7 +61,7 @@ impl<'a> Files<'a> {
     /// Begin a file under a temporary name, replacing what an earlier failure left. Only this
     /// collection uses this name.
     pub fn begin(&self, name: &str) -> io::Result<(Draft<'a>, Box<dyn VfsFile>)> {
-        let (temporary, like) = (self.temporary(name), self.like.join(self.witness));
+        let (temporary, like) = (self.temporary(name), self.witness_dir.join(self.witness));
         match Draft::begin(self.vfs, temporary.clone(), Some(&like)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.vfs.remove(&temporary)?;

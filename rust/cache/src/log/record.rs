@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tiercel_container::seal;
 
 use crate::KeyRef;
-use crate::packing::{Codec, shared, unpack};
+use crate::packing::{Codec, copied, unpack};
 
 /// Bytes before the key.
 pub(crate) const HEAD: u64 = 44;
@@ -163,7 +163,7 @@ impl Record {
     pub(super) fn value(&self, most: u64) -> Result<Arc<[u8]>, Lost> {
         let body = &self.bytes[self.head.lead() as usize..];
         let value = unpack(self.head.codec, body, self.head.value, most).ok_or(Lost::Damaged)?;
-        shared(&value).ok_or(Lost::Refused)
+        copied(&value).ok_or(Lost::Refused)
     }
 
     /// Return the bytes of the record for another offset, in any segment.
