@@ -45,11 +45,7 @@ pub(crate) fn claim(
             return Err(OpenError::Foreign(entry.name));
         }
     }
-    match sync_parent(&*directory.vfs, &directory.path) {
-        // A user who may not read the directory above cannot sync it.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        synced => Ok(synced?),
-    }
+    Ok(sync_parent(&*directory.vfs, &directory.path)?)
 }
 
 /// Make a directory, and those above it, unless it exists. The error says why a path cannot be one:

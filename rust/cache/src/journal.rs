@@ -233,7 +233,7 @@ impl Journal {
         Ok(())
     }
 
-    /// All values in the oldest segment, according to the keys: behind a damaged head, only the
+    /// All values in the oldest segment, according to the keys: after a damaged head, only the
     /// keys lead to them.
     fn all_of_oldest(&self, index: &impl Index) -> Vec<(Key, Place)> {
         let placed = index.slots().into_iter().filter_map(|(key, slot)| Some((key, slot.place()?)));

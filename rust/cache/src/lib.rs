@@ -35,7 +35,7 @@ pub use frame::{seal, unseal};
 pub use key::{Key, KeyRef, Kind};
 pub use look::Look;
 pub use memory::Memory;
-pub use packing::shared;
+pub use packing::copied;
 pub use sketch::Sketch;
 pub use store::Store;
 pub use tier::{Counts, Evicted, Lasting, Put, Tier};

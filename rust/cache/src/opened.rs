@@ -40,7 +40,7 @@ pub(crate) struct Opened {
     /// Bytes that wait before they are written.
     together: u64,
     lock: Weak<Lock>,
-    /// Set before the last write of what waits, so that nothing joins it that would be lost.
+    /// Set before the last write of what waits, so that no change is queued after the last write.
     closed: AtomicBool,
     /// Whether everything was forgotten and no flush has reported it.
     forgot: AtomicBool,

@@ -60,13 +60,13 @@ impl Packed {
     pub(crate) fn value(&self) -> Option<Arc<[u8]>> {
         match self.codec {
             Codec::Plain => Some(Arc::clone(&self.body)),
-            Codec::Zstd => shared(&unpack(self.codec, &self.body, self.length, self.length)?),
+            Codec::Zstd => copied(&unpack(self.codec, &self.body, self.length, self.length)?),
         }
     }
 }
 
 /// Copy a value, for many holders; `None` if memory is short.
-pub fn shared(value: &[u8]) -> Option<Arc<[u8]>> {
+pub fn copied(value: &[u8]) -> Option<Arc<[u8]>> {
     if value.len() >= LARGE {
         // Without memory, an `Arc` ends the process, so the memory is asked for first.
         reserved(value.len())?;

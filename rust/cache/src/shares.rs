@@ -15,7 +15,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, Weighter};
 
 /// Part of the room for entries that were used again. Between 0.8 and 0.9 every trace that was
-/// tried does well; with more, traces do badly in which new entries are soon used again.
+/// tried does well; with more, traces that soon reuse new entries do badly.
 const HOT: f64 = 0.85;
 
 /// Keys remembered after they left, as a share of those that fit.
@@ -44,7 +44,11 @@ pub(crate) fn remembered(bytes: u64) -> u64 {
 }
 
 /// Make a cache of `bytes`, and return the maximum for one entry, too.
-pub(crate) fn shared<K, V, W, L>(bytes: u64, weighter: W, lifecycle: L) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
+pub(crate) fn new_cache<K, V, W, L>(
+    bytes: u64,
+    weighter: W,
+    lifecycle: L,
+) -> (Cache<K, V, W, DefaultHashBuilder, L>, u64)
 where
     K: Eq + Hash,
     V: Clone,

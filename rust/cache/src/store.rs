@@ -26,7 +26,7 @@ use crate::lock::Lock;
 use crate::log::{Limits, Lost};
 use crate::opened::{Opened, TOGETHER, Tended};
 use crate::packing::Packed;
-use crate::shares::shared;
+use crate::shares::new_cache;
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
 
@@ -100,7 +100,7 @@ impl Store {
         let directory = Directory::new(vfs, &std::path::absolute(directory)?);
         claim_log(&directory, begin)?;
         let lock = Lock::take(&[&directory])?;
-        let (shares, most) = shared(bytes, Bytes, Left);
+        let (shares, most) = new_cache(bytes, Bytes, Left);
         let limits = Limits { segment: (bytes / SEGMENTS).max(SEGMENT), record: most };
         let (journal, content) = Journal::open(&directory, lock, limits)?;
         let store = Self {
@@ -165,15 +165,15 @@ impl Store {
             return (Put::TooLarge { bytes, most: self.most }, Vec::new());
         }
         let packed = Packed::new(value, self.level);
-        let (bytes, key) = (weight(key, packed.body.len() as u64), key.to_key());
-        let entry = Entry { bytes, slot: Slot::waiting(packed) };
+        let (packed_bytes, key) = (packed.body.len() as u64, key.to_key());
+        let entry = Entry { bytes: weight(key.borrow(), packed_bytes), slot: Slot::waiting(packed) };
         let (left, waiting) = {
             let mut queue = self.queue.lock();
             if !self.opened.is_open() {
                 return (Put::Failed, Vec::new());
             }
             let left = self.share(&key, entry.clone());
-            queue.put(key, entry.slot, bytes);
+            queue.put(key, entry.slot, packed_bytes);
             self.leave(&mut queue, &left);
             (left, queue.bytes())
         };
@@ -313,5 +313,25 @@ impl Drop for Store {
     fn drop(&mut self) {
         // This does nothing in a forked process.
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tiercel_container::OsVfs;
+
+    use super::*;
+
+    #[test]
+    fn a_key_that_waits_counts_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let vfs = Arc::new(OsVfs);
+        let tier = Store::open(vfs, directory.path(), Begin::IfMissing, 1 << 20, None).expect("a store");
+        let waiting_after = |length: usize| {
+            assert_eq!(tier.put(KeyRef::bytes(&vec![7; length]), vec![1; 10].into()), Put::Kept);
+            tier.queue.lock().bytes()
+        };
+        let (first, second) = (waiting_after(1), waiting_after(1001));
+        assert_eq!(second - first, first + 1000);
     }
 }

@@ -21,7 +21,7 @@ pub struct Files<'a> {
     /// The collection that its files belong to.
     pub identity: Identity,
     /// The directory of the file whose permissions new files get.
-    pub like: &'a Path,
+    pub witness_dir: &'a Path,
     /// The name of that file.
     pub witness: &'static str,
 }
@@ -30,10 +30,10 @@ impl<'a> Files<'a> {
     /// Describe the directory of a collection whose file `witness` sets the permissions of new
     /// files.
     pub fn new(vfs: &'a dyn Vfs, dir: &'a Path, identity: Identity, witness: &'static str) -> Self {
-        Self { vfs, dir, identity, like: dir, witness }
+        Self { vfs, dir, identity, witness_dir: dir, witness }
     }
 
-    /// Write a file through `write`. On success the file is whole and on disk. On failure nothing
+    /// Write a file through `write`. It replaces what has its name. On success the file is whole and on disk. On failure nothing
     /// has its name, unless only the sync of the directory failed.
     pub fn write<E: From<io::Error>>(
         &self,
@@ -43,10 +43,25 @@ impl<'a> Files<'a> {
         replace(self.begin(name)?, &self.dir.join(name), write)
     }
 
+    /// Check that nothing has a name, or a file of this collection, as `is_ours` returns: anything
+    /// else must not be replaced.
+    pub fn check_free(&self, name: &str, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
+        match self.vfs.metadata(&self.dir.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) if is_ours() => Ok(()),
+            Ok(_) => {
+                let what =
+                    format!("{name}: expected no file, or one of this collection, got another: move it elsewhere");
+                Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
+            }
+        }
+    }
+
     /// Begin a file under a temporary name, replacing what an earlier failure left. Only this
     /// collection uses this name.
     pub fn begin(&self, name: &str) -> io::Result<(Draft<'a>, Box<dyn VfsFile>)> {
-        let (temporary, like) = (self.temporary(name), self.like.join(self.witness));
+        let (temporary, like) = (self.temporary(name), self.witness_dir.join(self.witness));
         match Draft::begin(self.vfs, temporary.clone(), Some(&like)) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.vfs.remove(&temporary)?;
@@ -88,19 +103,24 @@ pub fn make_directory(vfs: &dyn Vfs, dir: &Path, like: Option<&Path>) -> io::Res
     sync_parent(vfs, dir)
 }
 
-/// Sync the parent of a directory, so that its name survives a power cut.
+/// Sync the parent of a directory, so that its name survives a power cut. A user who may not read
+/// the parent cannot sync it: then its owner has to.
 pub fn sync_parent(vfs: &dyn Vfs, dir: &Path) -> io::Result<()> {
-    match dir.parent() {
+    let synced = match dir.parent() {
         Some(parent) if parent == Path::new("") => vfs.sync_dir(Path::new(".")),
         Some(parent) => vfs.sync_dir(parent),
         None => Ok(()),
+    };
+    match synced {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        synced => synced,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vfs::ReadOnlyVfs;
+    use crate::vfs::{OsVfs, ReadOnlyVfs};
 
     #[test]
     fn temporaries_of_one_collection_are_told_from_all_else() {
@@ -113,5 +133,19 @@ mod tests {
         for name in ["records.tmp", "notes.tmp", "log-1", ".tmp", &format!("{identity}.tmp"), "a.xyz.tmp"] {
             assert!(!is_temporary_of(name, identity) && !is_temporary(name), "{name}");
         }
+    }
+    /// Root may read anything, so this shows something only to other users.
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_below_one_that_may_not_be_read_can_be_used() {
+        use std::fs::{self, Permissions};
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let parent = scratch.path().join("parent");
+        fs::create_dir_all(parent.join("mine")).unwrap();
+        fs::set_permissions(&parent, Permissions::from_mode(0o311)).unwrap();
+        let made = ["mine", "new"].map(|name| make_directory(&OsVfs, &parent.join(name), None));
+        fs::set_permissions(&parent, Permissions::from_mode(0o700)).unwrap();
+        assert!(made.iter().all(Result::is_ok), "{made:?}");
     }
 }

@@ -22,7 +22,7 @@ impl Identity {
         // id.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let half = |part: u8| RandomState::new().hash_one((now, process::id(), part)).to_le_bytes();
-        let mut bytes = [1; Self::LEN];
+        let mut bytes = [0; Self::LEN];
         bytes[..8].copy_from_slice(&half(0));
         bytes[8..].copy_from_slice(&half(1));
         Self(bytes)

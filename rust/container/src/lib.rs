@@ -2,8 +2,9 @@
 //!
 //! One of our directories may hold anything when we open it: a link to someone else's file, a pipe
 //! that blocks its opener, a device that never ends. Every file is therefore opened through this
-//! crate: it opens only regular files, follows no symbolic links where we write, and never puts a
-//! new file in the place of an existing one. Messages quote names as Python does.
+//! crate: it opens only regular files, follows no symbolic links where we write, and makes a file only
+//! under a name that nothing has. A finished file takes the place of another by a rename only, see
+//! [`Draft::put`]. Messages quote names as Python does.
 //!
 //! [`SectionWriter`] and its readers implement the format of all files that are written once.
 //!
@@ -26,6 +27,7 @@ mod place;
 mod positioned;
 mod quoted;
 mod replace;
+mod rewrite;
 mod room;
 mod sections;
 mod sector;
@@ -41,6 +43,7 @@ pub use lock::LockError;
 pub use open::{NotRegular, read_through_links};
 pub use quoted::quoted;
 pub use replace::{Draft, replace, replace_file};
+pub use rewrite::write_again;
 pub use room::NoRoom;
 pub use sections::{
     Damage, Kind, PayloadReader, SectionError, SectionFile, SectionReader, SectionWriter, Tag, file_len, is_optional,

@@ -160,7 +160,7 @@ pub enum WriteError {
     /// A deletion by a filter without conditions.
     #[error("filter: expected a condition, got a filter that holds for every record; clear() removes all records")]
     AllRecords,
-    /// A deletion by a filter that records pass only because no record has one of its fields.
+    /// A deletion by a filter. Records pass the filter only because no record has one of its fields.
     #[error(
         "filter: expected a field that a record has, got {}: records pass only because they lack it; to remove those, write \
          ~F({}).exists()", quoted(.0), quoted(.0)

@@ -94,7 +94,7 @@ impl Collection {
             tidied = checkpoint(writer, &mut maintenance).and_then(|()| Ok(writer.store.compact()?));
         }
         // Even if the checkpoint failed: it only makes the next opening faster.
-        writer.store.sync()?;
+        writer.store.end()?;
         writer.core.events.info(format!("closed with {} records", writer.snapshot().live));
         tidied
     }

@@ -33,7 +33,7 @@ impl Store {
         }
         // The copy is a separate store: from now on the files of the two must not be mixed.
         let there =
-            Files { vfs: &*self.vfs, dir, identity: Identity::random(), like: &self.dir, witness: RECORDS_FILE };
+            Files { vfs: &*self.vfs, dir, identity: Identity::random(), witness_dir: &self.dir, witness: RECORDS_FILE };
         let copied = self.copy_to(there);
         if copied.is_err() {
             // The first failure is the error to report, even if the removal fails, too.
@@ -66,7 +66,7 @@ impl Store {
 
     fn copy_to(&self, there: Files<'_>) -> Result<(), CommitError> {
         make_directory(&*self.vfs, there.dir, Some(&self.dir))?;
-        let _files = self.files.read();
+        let _files = self.segment_files.read();
         let reader = {
             let mut records = self.records.lock();
             self.apply_to(&mut records)?;

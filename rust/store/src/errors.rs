@@ -8,6 +8,8 @@ use thiserror::Error;
 use tiercel_container::log::AppendError;
 use tiercel_container::{NoRoom, quoted};
 
+use crate::names::RECORDS_FILE;
+
 pub use tiercel_container::{Corruption, ReadError};
 
 /// Advice for a missing file.
@@ -99,6 +101,11 @@ pub enum CommitError {
     /// An operation outside the record database failed. Nothing was changed.
     #[error(transparent)]
     Io(Arc<io::Error>),
+}
+
+/// The error for damage in the record database at no certain place.
+pub(crate) fn corrupt_records(what: String) -> ReadError {
+    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }
 
 /// The error after a failed write or sync: from then on the content of the disk is unknown.

@@ -16,7 +16,8 @@ use crate::sizes::Sizes;
 use crate::store::Store;
 
 impl Store {
-    /// Read everything and return the damage found. Commits go on meanwhile.
+    /// Read everything and return the damage found. Commits go on meanwhile, but once much of them
+    /// waits for the record database, they wait, too.
     pub fn verify(&self) -> Result<Vec<Corruption>, ReadError> {
         let mut found = Vec::new();
         let mut note = |result: Result<(), ReadError>| match result {
@@ -35,7 +36,7 @@ impl Store {
             note(verify_records(&*self.vfs, &self.dir.join(RECORDS_FILE)))?;
             note(verify_log(&*self.vfs, &self.dir, &files, end))?;
         }
-        let _files = self.files.read();
+        let _files = self.segment_files.read();
         for name in self.reader().segments()? {
             note(self.open_segment(&name).and_then(|segment| segment.verify()))?;
         }
@@ -80,10 +81,14 @@ impl Store {
     pub fn sizes(&self) -> io::Result<Sizes> {
         let records = self.records.lock().db().file().allocated()?;
         let log = self.log_bytes();
-        let _files = self.files.read();
         let mut segments = 0;
         for name in self.reader().segments().map_err(|error| io::Error::other(error.to_string()))? {
-            segments += self.vfs.open(&self.dir.join(segment::file_name(&name)))?.allocated()?;
+            match self.vfs.open(&self.dir.join(segment::file_name(&name))) {
+                Ok(file) => segments += file.allocated()?,
+                // It became obsolete meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Sizes { records, log, segments })
     }

@@ -1,5 +1,6 @@
 //! Opening a store in two steps: everything is read and checked before anything is written.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -119,31 +120,39 @@ impl Prepared {
         if identity.is_none() {
             identity = Identity::random();
         }
+        let leftovers = self.leftovers(identity)?;
         self.lock.sign()?;
-        self.remove_leftovers(identity)?;
+        // Whoever wrote the records may have been killed before it synced them or their name. A
+        // power cut could then bring back older ones: these need what the new ones call obsolete,
+        // and do not go with a newer view.
+        self.vfs.sync_dir(&self.dir)?;
         self.records.begin(identity)?;
         self.writer.begin(identity, &self.lock)?;
+        for name in leftovers {
+            match self.vfs.remove(&self.dir.join(name)) {
+                // The beginning has used its temporary name.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+        }
         let Self { vfs, dir, options, records, writer, lock } = self;
         Ok(Store::new(vfs, dir, identity, options.durability, records, writer, lock))
     }
 
-    /// Remove what a crash left and what the records call obsolete, if it is certainly ours.
-    fn remove_leftovers(&self, identity: Identity) -> Result<(), OpenError> {
+    /// The files that a crash left and those that the records call obsolete, if they are certainly
+    /// ours.
+    fn leftovers(&self, identity: Identity) -> Result<Vec<String>, OpenError> {
         let base = self.records.base();
         let (first, obsolete) = (base.counters().log, base.obsolete()?);
-        for name in self.vfs.list(&self.dir)? {
-            let is_obsolete = match (log::number_of(&name), name.strip_suffix(segment::SUFFIX)) {
-                (Some(number), _) => number < first && self.is_log(&name, number),
-                (_, Some(segment)) => {
-                    obsolete.iter().any(|obsolete| obsolete == segment) && self.open_segment(segment).is_ok()
-                }
-                _ => is_temporary_of(&name, identity),
-            };
-            if is_obsolete {
-                self.vfs.remove(&self.dir.join(name))?;
+        let mut names = self.vfs.list(&self.dir)?;
+        names.retain(|name| match (log::number_of(name), name.strip_suffix(segment::SUFFIX)) {
+            (Some(number), _) => number < first && self.is_log(name, number),
+            (_, Some(segment)) => {
+                obsolete.iter().any(|obsolete| obsolete == segment) && self.open_segment(segment).is_ok()
             }
-        }
-        Ok(())
+            _ => is_temporary_of(name, identity),
+        });
+        Ok(names)
     }
 
     /// Whether a file is a part of the log.

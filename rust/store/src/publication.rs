@@ -49,8 +49,11 @@ impl Store {
         fill: impl FnOnce(&mut SegmentWriter<'_>) -> io::Result<()>,
     ) -> Result<(), CommitError> {
         check_name(name)?;
+        let file_name = segment::file_name(name);
+        // After a crash a name may be used again.
+        self.place().check_free(&file_name, || self.has_made(name))?;
         self.unpublished.lock().insert(name.to_owned());
-        self.place().write(&segment::file_name(name), |file| {
+        self.place().write(&file_name, |file| {
             let mut writer = segment::writer(file, self.identity, sections)?;
             fill(&mut writer)?;
             writer.finish().map(drop)
@@ -114,9 +117,10 @@ impl Store {
     /// Note that `added` were published, and remove the files of obsolete segments.
     pub(crate) fn replace_segments<'a>(&self, added: &[&str], obsolete: impl IntoIterator<Item = &'a String>) {
         self.unpublished.lock().retain(|name| !added.contains(&&**name));
-        let _files = self.files.write();
+        // The table of obsolete segments names them until their files are gone.
+        let Some(_files) = self.segment_files.try_write() else { return };
         for name in obsolete {
-            // If this fails, the next opening removes the file.
+            // If this fails, the next publication or opening removes the file.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
     }
@@ -150,7 +154,7 @@ impl Store {
         self.writer.lock().ready()?;
         let named = self.reader().segments()?;
         self.unpublished.lock().retain(|name| !names.contains(name));
-        let _files = self.files.write();
+        let Some(_files) = self.segment_files.try_write() else { return Ok(()) };
         for name in names.iter().filter(|name| !named.contains(name)) {
             // If this fails, the next publication removes the file.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
@@ -169,4 +173,36 @@ fn check_name(name: &str) -> Result<(), CommitError> {
         return Ok(());
     }
     Err(CommitError::Invalid(format!("name: expected up to 100 letters, digits, - and _, got {}", quoted(name))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tiercel_container::sim::SimVfs;
+
+    use super::*;
+    use crate::options::Options;
+
+    /// A backup or a verification may read segments for long.
+    #[test]
+    fn a_publication_does_not_wait_for_those_who_read_segments() {
+        let vfs = SimVfs::new();
+        let store = Store::create(Arc::new(vfs), Path::new("/collection"), Options::default(), &[]).unwrap();
+        let publish = |add: &[&str], remove: &[&str]| {
+            add.iter().try_for_each(|name| store.write_segment(name, &[], |_| Ok(()))).unwrap();
+            store.publish_segments(&Publication { add, remove, ..Publication::default() }, |_| ()).unwrap();
+        };
+        publish(&["one"], &[]);
+        let reads = store.segment_files.read();
+        publish(&["two"], &["one"]);
+        store.write_segment("failed", &[], |_| Ok(())).unwrap();
+        store.discard_segments(&["failed".into()]).unwrap();
+        drop(reads);
+        assert!(store.open_segment("one").is_ok() && store.open_segment("failed").is_ok());
+        publish(&["three"], &[]);
+        assert!(store.open_segment("one").is_err() && store.open_segment("failed").is_err());
+        assert!(store.open_segment("two").is_ok() && store.open_segment("three").is_ok());
+    }
 }

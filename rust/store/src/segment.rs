@@ -8,7 +8,7 @@ use tiercel_container::{
     Identity, Kind, PayloadReader, SectionError, SectionFile, SectionWriter, Tag, Vfs, VfsFile, VfsWriter, quoted,
 };
 
-use crate::errors::{Corruption, RESTORE, ReadError};
+use crate::errors::{Corruption, RESTORE, ReadError, corrupt_records};
 use crate::names::RECORDS_FILE;
 
 /// Suffix of the name of a segment file.
@@ -129,8 +129,7 @@ pub(crate) fn check_stored_name(name: &str) -> Result<(), ReadError> {
     if is_segment_name(name) {
         return Ok(());
     }
-    let what = format!("expected the name of a segment, got {}", quoted(name));
-    Err(Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into())
+    Err(corrupt_records(format!("expected the name of a segment, got {}", quoted(name))))
 }
 
 /// The name of the file of a segment.

@@ -7,6 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tiercel_container::log::Group;
@@ -40,12 +41,13 @@ pub struct Store {
     pub(crate) writer: Mutex<Writer>,
     waiting: Group<Job, Result<Applied, CommitError>>,
     pub(crate) published: RwLock<Reader>,
-    /// Taken to remove segment files, shared to copy them. Nobody waits for it while holding other
-    /// locks.
-    pub(crate) files: RwLock<()>,
+    /// Taken to remove segment files, shared by whoever reads all of them, which may take long.
+    /// Nobody waits to take it: files that cannot be removed now stay for the next publication.
+    pub(crate) segment_files: RwLock<()>,
     /// Segments that were written and are not published yet.
     pub(crate) unpublished: Mutex<BTreeSet<String>>,
     lock: Arc<dyn VfsLock>,
+    ended: AtomicBool,
 }
 
 impl Store {
@@ -70,9 +72,10 @@ impl Store {
             writer: Mutex::new(writer),
             waiting: Group::new(),
             published: RwLock::new(reader),
-            files: RwLock::new(()),
+            segment_files: RwLock::new(()),
             unpublished: Mutex::default(),
             lock,
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -86,8 +89,9 @@ impl Store {
     ///
     /// `publish` runs once the batch is as durable as requested and before any batch of the group
     /// is acknowledged: in the order of the batches, one at a time, maybe on the thread of another
-    /// caller. It must not write to the store. After an error it has not run, and nothing is
-    /// changed.
+    /// caller. It must not write to the store. After an error it has not run. Nothing is changed
+    /// then, except that after [`CommitError::Failed`] the batch may be in the log, and appears at
+    /// the next opening.
     pub fn commit(
         &self,
         batch: Batch,
@@ -225,16 +229,14 @@ impl Store {
 
     pub(crate) fn apply_to(&self, records: &mut Records) -> Result<(), CommitError> {
         let Some(frozen) = self.writer.lock().freeze()? else { return Ok(()) };
-        let result = frozen.apply(records);
-        let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
+        let (applied, result) = frozen.apply(records);
         self.install(records, applied, result, |_| ())
     }
 
     /// As [`Self::apply_to`], while commits wait.
     pub(crate) fn apply_quietly(&self, records: &mut Records, writer: &mut Writer) -> Result<(), CommitError> {
         let Some(frozen) = writer.freeze()? else { return Ok(()) };
-        let result = frozen.apply(records);
-        let applied = if result.is_ok() { frozen.layers.len() } else { 0 };
+        let (applied, result) = frozen.apply(records);
         self.install_for(writer, records, applied, result, |_| ())
     }
 
@@ -271,15 +273,22 @@ impl Store {
         self.published.read().clone()
     }
 
-    /// Sync, and close the files. Remaining readers get errors.
+    /// As [`Self::end`], and let others open the store.
     pub fn close(self) -> Result<(), CommitError> {
-        if process::id() != self.opened_by {
-            return Ok(());
-        }
         self.end()
     }
 
-    fn end(&self) -> Result<(), CommitError> {
+    /// Sync, and close the files. Remaining readers get errors, and nothing may be written any
+    /// more. A second call does nothing, nor does one in a forked process. Dropping the store does
+    /// the same without telling of errors.
+    pub fn end(&self) -> Result<(), CommitError> {
+        if process::id() != self.opened_by || self.ended.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.guarded(|| self.end_once())
+    }
+
+    fn end_once(&self) -> Result<(), CommitError> {
         let mut records = self.records.lock();
         if self.lock.check().is_err() {
             // Another process may have the store by now.
@@ -303,7 +312,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if process::id() == self.opened_by {
-            // To learn of errors, call `close`. A panic in a destructor would end the process.
+            // To learn of errors, call `end`. A panic in a destructor would end the process.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end()));
         } else {
             self.records.get_mut().db().file().seal();

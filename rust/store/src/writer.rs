@@ -37,25 +37,26 @@ pub(crate) struct Writer {
 /// Layers that nothing more is added to.
 #[derive(Debug)]
 pub(crate) struct Frozen {
-    pub(crate) layers: Vec<Arc<Layer>>,
+    layers: Vec<Arc<Layer>>,
     /// The counters after the last batch in them.
-    pub(crate) counters: Counters,
+    counters: Counters,
 }
 
 impl Frozen {
-    /// Put their changes into the record database.
-    pub(crate) fn apply(&self, records: &mut Records) -> Result<(), CommitError> {
-        records.transact(|transaction| {
+    /// Put their changes into the record database. Return how many layers are there now, too.
+    pub(crate) fn apply(&self, records: &mut Records) -> (usize, Result<(), CommitError>) {
+        let result = records.transact(|transaction| {
             for layer in &self.layers {
                 tables::apply(transaction, &layer.read())?;
             }
             self.counters.write(transaction)
-        })
+        });
+        (if result.is_ok() { self.layers.len() } else { 0 }, result)
     }
 }
 
 impl Writer {
-    /// Continue behind what the log had on top of the base.
+    /// Continue after what the log had on top of the base.
     pub(crate) fn new(base: Arc<Base>, replayed: Replayed) -> Self {
         let Replayed { log, changes, counters } = replayed;
         let layer = Layer::default();
@@ -118,8 +119,9 @@ impl Writer {
         result
     }
 
-    /// Commit batches as one group. On failure nothing is changed; the inner errors concern single
-    /// batches.
+    /// Commit batches as one group. On failure nothing is shown, but after a failed write or sync
+    /// the group may be in the log, and appears at the next opening. The inner errors concern
+    /// single batches.
     pub(crate) fn commit(
         &mut self,
         batches: &[Batch],

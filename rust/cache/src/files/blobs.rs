@@ -25,7 +25,7 @@ use tiercel_container::{FileKind, Vfs, VfsFile};
 use crate::beginning::Beginning;
 use crate::directory::{Directory, kind, make};
 use crate::log::Lost;
-use crate::packing::{Codec, Packed, shared, unpack};
+use crate::packing::{Codec, Packed, copied, unpack};
 
 const MAGIC: [u8; 4] = *b"TCLB";
 const VERSION: u32 = 1;
@@ -267,7 +267,7 @@ pub(super) fn read(file: &dyn VfsFile, hash: Hash, most: u64) -> Result<Arc<[u8]
     bytes.resize(length, 0);
     file.read_at(0, &mut bytes)?;
     let content = unpacked(&bytes, most).filter(|content| blake3::hash(content) == hash).ok_or(Lost::Damaged)?;
-    shared(&content).ok_or(Lost::Refused)
+    copied(&content).ok_or(Lost::Refused)
 }
 
 fn unpacked(bytes: &[u8], most: u64) -> Option<Cow<'_, [u8]>> {

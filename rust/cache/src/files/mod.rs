@@ -41,7 +41,7 @@ use crate::lock::Lock;
 use crate::log::Lost;
 use crate::opened::{Opened, Tended};
 use crate::packing::Packed;
-use crate::shares::shared;
+use crate::shares::new_cache;
 use crate::tally::Tally;
 use crate::{Counts, Evicted, Key, KeyRef, Lasting, OpenError, Put, Tier};
 use blobs::{Blobs, Written};
@@ -120,7 +120,7 @@ impl Files {
         claim_log(&of_ledger, Begin::IfMissing)?;
         let lock = Lock::take(&[&directory, &of_ledger])?;
         let division = Division::of(bytes);
-        let (shares, most) = shared(division.room, Bytes, Left);
+        let (shares, most) = new_cache(division.room, Bytes, Left);
         let (journal, content) = Journal::open(&of_ledger, lock, division.limits(most))?;
         let (blobs, there) = Blobs::open(directory.below(BLOBS))?;
         directory.sync()?;

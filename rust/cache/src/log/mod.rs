@@ -6,13 +6,13 @@
 //! ```
 //!
 //! **After a crash.** Records are written in order, and synced together. A crash leaves everything
-//! up to the place that `synced` names, and behind it any part of the newest segment that reached
+//! up to the place that `synced` names, and after it any part of the newest segment that reached
 //! the disk: records there count as far as they are whole, one after the other, and the rest is cut
 //! off. A segment is synced before the next one begins. The oldest one is removed, and the
 //! directory synced, when its living records have been written again and synced; a deletion may go
 //! with it, because what it deleted went before it. Starting over overwrites `synced` with another
 //! number of the log, and that alone makes the existing segments foreign; then they are removed. At
-//! no moment is `synced` without a magic, which shows that the directory is a log's.
+//! least one slot of `synced` always holds the magic, so the directory is recognised as a log's.
 //!
 //! **After damage.** The checksum of a record's head is bound to its place, and `synced` and the
 //! numbers of the segments show what must be present. A damaged value is lost alone. A record whose

@@ -7,7 +7,8 @@
 //!  |      |      |       |         | length | length | length | of key | of     | of the |     |
 //!  |      |      |       |         |        |        |        |        | body   | head   |     |
 //!  +------+------+-------+---------+--------+--------+--------+--------+--------+--------+-----+------
-//!   little endian; the key is its kind (0: text, 1: bytes) and its bytes; the body is the value as the codec writes it
+//!   little endian; the key is its kind (0: text, 1: bytes, 2: the hash of a content) and its bytes;
+//!   the body is the value as the codec writes it
 //! ```
 //!
 //! The checksum of the head begins with the log, the segment and the place in it. So a record in
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use tiercel_container::seal;
 
 use crate::KeyRef;
-use crate::packing::{Codec, shared, unpack};
+use crate::packing::{Codec, copied, unpack};
 
 /// Bytes before the key.
 pub(crate) const HEAD: u64 = 44;
@@ -162,7 +163,7 @@ impl Record {
     pub(super) fn value(&self, most: u64) -> Result<Arc<[u8]>, Lost> {
         let body = &self.bytes[self.head.lead() as usize..];
         let value = unpack(self.head.codec, body, self.head.value, most).ok_or(Lost::Damaged)?;
-        shared(&value).ok_or(Lost::Refused)
+        copied(&value).ok_or(Lost::Refused)
     }
 
     /// Return the bytes of the record for another offset, in any segment.

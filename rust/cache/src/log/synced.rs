@@ -13,7 +13,7 @@
 //! ```
 //!
 //! It is written after each sync of the log, and then synced itself: anything missing before that
-//! place is damage, anything missing behind it was lost in a crash.
+//! place is damage, anything missing after it was lost in a crash.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;

@@ -26,9 +26,9 @@
 //!
 //! A group holds the batches that were committed together: either all of them are present or none.
 //! After a sync the header is rewritten, without waiting for the disk, to record how far the file
-//! is synced. Anything broken before that point is damage; anything torn behind it was never
-//! acknowledged as durable. The header is one sector, because a disk writes a sector whole or not
-//! at all.
+//! is synced. Anything broken before that point is damage; anything broken after it is taken for what
+//! a crash left. A power cut may undo the note: groups that were acknowledged as durable then lie
+//! after it, whole. The header is one sector, because a disk writes a sector whole or not at all.
 
 use std::io;
 use std::sync::Arc;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use super::file::{GROUP, checksum};
 
-/// Bytes from which on a part is written from where it lies. Copying less is cheaper than another write.
+/// Parts of at least this many bytes are written in place; smaller ones are copied.
 const LARGE: usize = 64 << 10;
 
-/// A group that is being put together. Small parts are copied, large ones only pointed to: the vectors of a batch are written from
-/// the memory in which they came.
+/// A group that is being put together. Small parts are copied, large ones only pointed to: the
+/// vectors of a batch are written from the memory in which they came.
 #[derive(Debug)]
 pub struct NewGroup<'a> {
     /// The first one begins with room for the fixed part.
@@ -23,12 +23,12 @@ pub struct SealedGroup<'a> {
 
 impl<'a> NewGroup<'a> {
     /// A group without batches.
-    #[expect(clippy::new_without_default, reason = "nobody asks")]
+    #[expect(clippy::new_without_default, reason = "unused")]
     pub fn new() -> Self {
         Self { parts: vec![Cow::Owned(vec![0; GROUP])] }
     }
 
-    /// Where to put small parts, behind all others.
+    /// Where to put small parts, after all others.
     pub fn end(&mut self) -> &mut Vec<u8> {
         if matches!(self.parts.last(), None | Some(Cow::Borrowed(_))) {
             self.parts.push(Cow::Owned(Vec::new()));
@@ -37,7 +37,7 @@ impl<'a> NewGroup<'a> {
         self.parts[last].to_mut()
     }
 
-    /// Put a part of any size behind all others.
+    /// Put a part of any size after all others.
     pub fn push(&mut self, part: &'a [u8]) {
         if part.len() < LARGE {
             self.end().extend_from_slice(part);

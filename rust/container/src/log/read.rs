@@ -36,8 +36,8 @@ impl Place {
         Ok(Self::start(file))
     }
 
-    /// The place behind a group that follows.
-    fn behind(self, group: &LoggedGroup) -> Self {
+    /// The place past a group that follows.
+    fn past(self, group: &LoggedGroup) -> Self {
         Self { after: group.last(), end: group.end, chain: group.chain(self.chain) }
     }
 }
@@ -58,7 +58,7 @@ pub fn walk(
             group => group?,
         };
         each(&group)?;
-        place = place.behind(&group);
+        place = place.past(&group);
     }
     if place.end < sound {
         return Err(file.corrupt(&format!("file: expected {sound} bytes, as its header says, got {len}"), len));
@@ -80,7 +80,7 @@ pub fn read_until<E: From<ReadError>>(
         let len = file.file.len().map_err(ReadError::from)?;
         let group = file.group(place.end, len, place.after)?;
         each(&group)?;
-        place = place.behind(&group);
+        place = place.past(&group);
     }
     Ok(place.end)
 }

@@ -11,6 +11,7 @@ use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
 use crate::log::new_group::SealedGroup;
 use crate::place::gone;
+use crate::rewrite::write_again;
 use crate::room::NoRoom;
 use crate::sector::write_sector;
 use crate::vfs::Vfs;
@@ -66,7 +67,7 @@ pub struct Part {
 }
 
 impl LogWriter {
-    /// Continue the log in `dir`, which has a file `witness`, behind the groups that were read.
+    /// Continue the log in `dir`, which has a file `witness`, after the groups that were read.
     /// `parts` holds at least one file, `header` is that of the last one, and `chain` reaches to
     /// the last group.
     pub fn new(
@@ -148,7 +149,11 @@ impl LogWriter {
     fn cut_off(&mut self) -> Result<(), AppendError> {
         if self.torn {
             let (file, end) = self.last();
-            file.file.set_len(end).and_then(|()| file.file.sync())?;
+            file.file.set_len(end)?;
+            // As in `append`: a failed sync may have lost groups that were not synced before.
+            let is_ahead = self.is_ahead();
+            let failed = |error| if is_ahead { AppendError::Failed(error) } else { error.into() };
+            file.file.sync().map_err(failed)?;
             self.torn = false;
         }
         Ok(())
@@ -174,9 +179,12 @@ impl LogWriter {
         }
     }
 
-    /// Begin to write: cut off what is behind the last group, for good, and sync the rest.
+    /// Begin to write: cut off what is after the last group, for good, and sync the rest.
     pub fn begin(&mut self, identity: Identity) -> io::Result<()> {
         let (file, end) = self.last();
+        if self.is_ahead() {
+            write_again(&*file.file, self.header.synced.max(FIRST)..end)?;
+        }
         if file.file.len()? > end {
             file.file.set_len(end)?;
             file.file.sync()?;
@@ -224,7 +232,7 @@ impl LogWriter {
         }
     }
 
-    /// End the file and begin the next one behind batch `sequence`, unless it has no groups or
+    /// End the file and begin the next one after batch `sequence`, unless it has no groups or
     /// there is no room.
     pub fn rotate(&mut self, sequence: u64) -> Result<(), AppendError> {
         self.cut_off()?;
@@ -237,13 +245,15 @@ impl LogWriter {
     fn end_file(&mut self, sequence: u64) -> io::Result<()> {
         self.sync()?;
         let header = self.header.next(sequence, self.chain);
-        let file = match create(Files::new(&*self.vfs, &self.dir, header.identity, self.witness), header) {
+        let files = Files::new(&*self.vfs, &self.dir, header.identity, self.witness);
+        files.check_free(&log_file::file_name(header.number), || false)?;
+        let file = match create(files, header) {
             Err(error) if NoRoom::of(&error).is_some() && !self.has(header.number)? => return Ok(()),
             file => file?,
         };
         self.header.ended = true;
         self.write_header()?;
-        // Otherwise a power cut could hide the next file, and nobody would miss it.
+        // Otherwise a power cut could take the next file, and its loss would go unnoticed.
         self.part().file.file.sync()?;
         self.parts.push(Part { file: Arc::new(file), rows: 0, end: FIRST });
         self.header = header;

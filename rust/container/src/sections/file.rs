@@ -58,10 +58,7 @@ impl SectionFile {
     /// Read a section.
     pub fn read(&self, tag: Tag) -> Result<Vec<u8>, SectionError> {
         let section = self.section(tag)?;
-        let mut out = Vec::new();
-        let len = usize::try_from(section.len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        out.try_reserve_exact(len).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        out.resize(len, 0);
+        let mut out = zeros(section.len)?;
         let stored = self.checksums(section)?;
         for (block, bytes) in out.chunks_mut(BLOCK).enumerate() {
             self.read_block(section, &stored, block, bytes)?;
@@ -88,11 +85,11 @@ impl SectionFile {
         }
     }
 
-    /// Read the checksums of the blocks of a section, and check the zeros behind them.
+    /// Read the checksums of the blocks of a section, and check the zeros after them.
     fn checksums(&self, section: Section) -> Result<Vec<u8>, SectionError> {
         let at = section.checksums();
         let mut input = Input::at(at, FromFile { file: &*self.file, at });
-        let mut stored = vec![0; section.blocks() as usize * CHECKSUM];
+        let mut stored = zeros(section.blocks().saturating_mul(CHECKSUM as u64))?;
         input.fill(&mut stored)?;
         input.padding(&format!("section {}", name(section.tag)))?;
         Ok(stored)
@@ -105,6 +102,15 @@ impl SectionFile {
         let (expected, got) = (u32_at(stored, block * CHECKSUM), crc32c::crc32c(out));
         if expected == got { Ok(()) } else { unequal(section, block, expected, got) }
     }
+}
+
+/// Return zeros to read into; a length that memory cannot hold is an error.
+fn zeros(len: u64) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.resize(len, 0);
+    Ok(out)
 }
 
 /// Reads a file from byte `at` on.

@@ -69,7 +69,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Place sections of these lengths behind a header whose label has `label` bytes; `None` if
+    /// Place sections of these lengths after a header whose label has `label` bytes; `None` if
     /// they end beyond the largest u64.
     pub(super) fn new(label: usize, sections: &[(Tag, u64)]) -> Option<Self> {
         let mut end = (header_len(label, sections.len()) as u64).next_multiple_of(ALIGN as u64);

@@ -70,6 +70,9 @@ pub enum FaultKind {
     ReadOnly,
     /// The quota is used up, which only a sync reports: earlier writes are then not on the disk.
     LateQuota,
+    /// A sync fails and loses what it was to write: reads still return it, but no later sync writes
+    /// it. Linux does this on most file systems.
+    LostSync,
     /// The operation panics before it does anything, like a bug in the code behind it.
     Panic,
 }
@@ -86,7 +89,7 @@ impl FaultKind {
             Self::Io | Self::ShortWrite | Self::Panic => true,
             Self::Full => matches!(what, Does::Grow),
             Self::ReadOnly => matches!(what, Does::Grow | Does::Change),
-            Self::LateQuota => matches!(what, Does::SyncFile),
+            Self::LateQuota | Self::LostSync => matches!(what, Does::SyncFile),
         }
     }
 }
@@ -167,6 +170,8 @@ pub(super) fn error(kind: FaultKind) -> io::Error {
         FaultKind::Full => NoRoom::Disk.into(),
         FaultKind::ReadOnly => NoRoom::ReadOnly.into(),
         FaultKind::LateQuota => NoRoom::Quota.into(),
-        FaultKind::Io | FaultKind::ShortWrite | FaultKind::Panic => io::Error::other("simulated failure of the disk"),
+        FaultKind::Io | FaultKind::ShortWrite | FaultKind::LostSync | FaultKind::Panic => {
+            io::Error::other("simulated failure of the disk")
+        }
     }
 }

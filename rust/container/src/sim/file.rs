@@ -33,7 +33,7 @@ impl VfsFile for SimFile {
             Err(FaultKind::ShortWrite | FaultKind::Full | FaultKind::ReadOnly) => {
                 &bytes[..bytes.len() / 2 / SECTOR * SECTOR]
             }
-            Err(FaultKind::Io | FaultKind::Panic | FaultKind::LateQuota) => &[],
+            Err(FaultKind::Io | FaultKind::Panic | FaultKind::LateQuota | FaultKind::LostSync) => &[],
         };
         if !written.is_empty() {
             disk.apply(Op::Write { file: self.inode, offset, bytes: written.into() });
@@ -66,7 +66,11 @@ impl VfsFile for SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.disk.lock();
         disk.counts.syncs += 1;
-        disk.count(Does::SyncFile).map_err(error)?;
+        let result = disk.count(Does::SyncFile);
+        if result == Err(FaultKind::LostSync) {
+            disk.note(Event::Lose(self.inode));
+        }
+        result.map_err(error)?;
         if !disk.skips_sync(self.inode) {
             disk.note(Event::Sync(self.inode));
         }

@@ -35,6 +35,9 @@ impl Replay {
                 Op::Write { file, .. } | Op::SetLen { file, .. } => *file == inode,
                 _ => false,
             }),
+            Some(Event::Lose(inode)) => {
+                self.pending.retain(|op| !matches!(op, Op::Write { file, .. } if *file == inode));
+            }
             Some(Event::SyncDir(dir)) => self.settle(|op| match op {
                 Op::Names(changes) => changes.iter().any(|(path, _)| path.parent() == Some(Path::new(&dir))),
                 Op::MakeDir(path) | Op::RemoveDir(path) => path.parent() == Some(Path::new(&dir)),

@@ -96,6 +96,8 @@ pub(super) enum Op {
 pub(super) enum Event {
     Op(Op),
     Sync(Inode),
+    /// What was written to the file and not synced will never be on the disk.
+    Lose(Inode),
     SyncDir(PathBuf),
     SyncAll,
     Mark(u64),

@@ -46,7 +46,7 @@ pub trait Vfs: Debug + Send + Sync {
     /// Names in a directory as [`Self::list`] returns them, and what has them.
     fn entries(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
 
-    /// What has a name. Symbolic links are not followed.
+    /// Kind and length of the file at `path`. Symbolic links are not followed.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
 
     /// Make a directory with the permissions of the directory `like`, unless it exists.
@@ -104,7 +104,7 @@ pub enum FileKind {
 }
 
 /// An open file; closed when it is dropped.
-#[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+#[expect(clippy::len_without_is_empty, reason = "unused")]
 pub trait VfsFile: Debug + Send + Sync {
     /// Read `out.len()` bytes; fewer are an error.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;

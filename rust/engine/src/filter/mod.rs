@@ -52,7 +52,7 @@
 //!
 //! ```text
 //! FieldIndexes   the number of rows covered, and for each field name:
-//! Field        runs, oldest and largest first, each with rows above those of the previous one
+//!   Field        runs, oldest and largest first, each with rows above those of the previous one
 //!     Run        distinct keys in order -> the rows that have them; immutable
 //! ```
 //!

@@ -28,7 +28,7 @@ const MANY: usize = 1024;
 /// Rounds without a change after which even a few are processed.
 const IDLE: u32 = 3;
 /// Rounds to wait after an error.
-const PENANCE: u32 = 100;
+const BACKOFF: u32 = 100;
 
 /// The threads of a collection: one for the work, and with `Durability::Interval` another that
 /// syncs, since work may take long.
@@ -93,14 +93,14 @@ fn sync(writer: &Writer, ticking: &Signal) {
 }
 
 fn run(writer: &Writer) {
-    let (mut sequence, mut idle, mut penance) = (0, 0, 0);
+    let (mut sequence, mut idle, mut backoff) = (0, 0, 0);
     while !writer.signal.wait() {
         let now = writer.snapshot().sequence;
         idle = if now == sequence { idle + 1 } else { 0 };
         sequence = now;
-        penance = u32::saturating_sub(penance, 1);
-        if penance == 0 && !writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
-            penance = PENANCE;
+        backoff = u32::saturating_sub(backoff, 1);
+        if backoff == 0 && !writer.core.troubles.attempt(Part::Upkeep, || tidy(writer, idle >= IDLE)) {
+            backoff = BACKOFF;
         }
     }
 }

@@ -139,7 +139,7 @@ fn to_bytes(numbering: u32, rows: &[u32]) -> Vec<u8> {
 }
 
 /// Return the first row after `row`, which is a row number of an earlier or the current numbering.
-pub(crate) fn first_behind(reader: &Reader, numbering: u32, row: u32) -> Result<u32, QueryError> {
+pub(crate) fn first_after(reader: &Reader, numbering: u32, row: u32) -> Result<u32, QueryError> {
     let now = reader.numbering();
     if numbering == now {
         return Ok(row.saturating_add(1));

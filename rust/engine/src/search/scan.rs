@@ -15,7 +15,7 @@ use tiercel_store::{Reader, Record};
 use crate::collection::Collection;
 use crate::errors::QueryError;
 use crate::filter::{Filter, SortKey, field};
-use crate::maintain::renumber::first_behind;
+use crate::maintain::renumber::first_after;
 use crate::search::position;
 use crate::search::position::Order;
 use crate::search::position::Place;
@@ -54,7 +54,7 @@ struct After {
 
 impl After {
     fn new(Place { key, row }: Place, numbering: u32, reader: &Reader) -> Result<Self, QueryError> {
-        Ok(Self { key, first: first_behind(reader, numbering, row)? })
+        Ok(Self { key, first: first_after(reader, numbering, row)? })
     }
 
     /// Whether a place comes after it.

@@ -133,7 +133,8 @@ impl Maintenance {
         self.number
     }
 
-    /// Return a file name that was never used.
+    /// Return a file name that no checkpoint of this session has used. After a crash, a file that
+    /// nothing refers to may have it.
     pub(crate) fn name(&mut self, kind: &str) -> String {
         self.number += 1;
         let name = format!("{kind}-{}", self.number);

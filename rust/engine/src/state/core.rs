@@ -26,7 +26,7 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(first: Snapshot) -> Self {
         let troubles = Arc::default();
-        first.damage.tell(&troubles);
+        first.damage.report_to(&troubles);
         Self {
             current: Current::new(first),
             changing: Mutex::default(),
@@ -47,7 +47,7 @@ impl Core {
         let mut older = self.changing.lock();
         let mut next = Snapshot::clone(&self.snapshot());
         change(&mut next)?;
-        next.damage.tell(&self.troubles);
+        next.damage.report_to(&self.troubles);
         // Freeing the old snapshot may take time, so keep it out of the lock that searches take.
         let old = self.current.replace(next);
         older.retain(|snapshot| snapshot.strong_count() > 0);

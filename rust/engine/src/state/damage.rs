@@ -42,7 +42,7 @@ struct Rows {
 
 impl Damage {
     /// Set where damage is reported.
-    pub(crate) fn tell(&self, troubles: &Arc<Troubles>) {
+    pub(crate) fn report_to(&self, troubles: &Arc<Troubles>) {
         if self.troubles.set(Arc::clone(troubles)).is_ok()
             && let Some(early) = self.early.get()
         {

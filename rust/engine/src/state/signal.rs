@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-/// How often the thread looks for work; with `Durability::Interval` also the longest span of writes
-/// that a crash can lose.
+/// How often the thread looks for work. With `Durability::Interval`, a crash can lose the writes of
+/// this span and of the syncs before and after it, which may take long on a busy disk.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Wakes and stops the thread.

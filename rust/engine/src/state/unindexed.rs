@@ -1,8 +1,8 @@
 //! Metadata on its way into the indexes of fields.
 //!
-//! Reading metadata as JSON takes longer than all else that publishes a batch. So the publication only queues it here, and
-//! each writer indexes what is queued after its commit, while other commits go on. Until then a search reads the records of
-//! these rows one by one, so it never misses one.
+//! Parsing metadata is the slowest part of publishing a batch. So the publication only queues it
+//! here, and each writer indexes what is queued after its commit, while other commits go on. Until
+//! then a search reads the records of these rows one by one, so it never misses one.
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ pub(crate) struct Unindexed {
 
 /// The metadata of the last rows of a snapshot.
 pub(crate) struct NewMetadata {
-    /// The indexes of that snapshot. If others take their place meanwhile, these rows have other numbers there, or are read from
-    /// the records.
+    /// The indexes of that snapshot. If others take their place meanwhile, these rows have other
+    /// numbers there, or are read from the records.
     fields: Arc<FieldIndexes>,
     /// The rows end below this.
     end: u32,
@@ -33,7 +33,7 @@ pub(crate) struct NewMetadata {
 }
 
 impl Unindexed {
-    /// Queue a batch behind those that were published before it.
+    /// Queue a batch after those that were published before it.
     pub(crate) fn queue(&self, batch: NewMetadata) {
         self.batches.lock().push(batch);
     }
@@ -65,7 +65,8 @@ impl NewMetadata {
         let records = (first..).zip(&self.metadata).filter(|(row, _)| *row >= covered);
         let records = records.filter_map(|(row, metadata)| Some((row, metadata.as_deref()?)));
         if caught(|| self.fields.insert(self.end, records)).is_err() {
-            // Indexes that lack rows, or may be half changed, give way to new ones, which read the records when a filter needs them.
+            // Indexes that lack rows, or may be half changed, give way to new ones, which read the
+            // records when a filter needs them.
             core.renew_fields(&self.fields);
         }
     }

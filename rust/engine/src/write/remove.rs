@@ -14,8 +14,23 @@ use crate::state::apply::Fresh;
 use crate::state::snapshot::Snapshot;
 use crate::write::publish::publish;
 
-/// Ids by row.
-type Ids = HashMap<u32, String>;
+/// Ids by row, read from a snapshot before a removal.
+struct Ids {
+    /// The reading whose row numbers these are. A renumbering begins another one.
+    reading: u64,
+    by_row: HashMap<u32, String>,
+}
+
+impl Ids {
+    fn new(snapshot: &Snapshot) -> Self {
+        Self { reading: snapshot.reading, by_row: HashMap::new() }
+    }
+
+    /// Take the ids that rows of `newest` have.
+    fn valid_in(self, newest: &Snapshot) -> HashMap<u32, String> {
+        if self.reading == newest.reading { self.by_row } else { HashMap::new() }
+    }
+}
 
 impl Collection {
     /// Remove the records that pass a filter when the batch is committed, with no other write in
@@ -35,9 +50,9 @@ impl Collection {
             return Ok(0);
         }
         self.check_fields(&snapshot, filter, &rows)?;
-        let mut ids = Ids::new();
+        let mut ids = Ids::new(&snapshot);
         for row in rows {
-            ids.extend(id(&snapshot, row)?.map(|id| (row, id)));
+            ids.by_row.extend(id(&snapshot, row)?.map(|id| (row, id)));
         }
         drop(snapshot);
         self.remove(ids, |newest| select_in(newest, filter))
@@ -55,30 +70,36 @@ impl Collection {
 
     /// Remove all records, and return their number.
     pub fn clear(&self) -> Result<usize, WriteError> {
+        let ids = self.all_ids()?;
+        self.remove(ids, |newest| Ok(newest.visibility.living(newest.rows, newest.sequence)))
+    }
+
+    /// Return the ids of all records.
+    fn all_ids(&self) -> Result<Ids, WriteError> {
         let snapshot = self.writer()?.snapshot();
-        let mut ids = Ids::new();
+        let mut ids = Ids::new(&snapshot);
         snapshot.reader.scan(0, |row, record| {
-            ids.insert(row, record.id.to_owned());
+            ids.by_row.insert(row, record.id.to_owned());
             Ok::<_, QueryError>(())
         })?;
-        drop(snapshot);
-        self.remove(ids, |newest| Ok(newest.visibility.living(newest.rows, newest.sequence)))
+        Ok(ids)
     }
 
     /// Remove the rows that `select` chooses from the newest state, which nobody changes meanwhile.
     /// `known` has most of their ids.
     fn remove(
         &self,
-        mut known: Ids,
+        known: Ids,
         select: impl FnOnce(&Snapshot) -> Result<RoaringBitmap, QueryError>,
     ) -> Result<usize, WriteError> {
         let writer = self.writer()?;
         let make = || {
             self.check_searchable()?;
             let newest = writer.snapshot();
+            let mut known = known.valid_in(&newest);
             let mut changes = Vec::with_capacity(known.len());
             for row in select(&newest)? {
-                // A row keeps its id.
+                // Within a reading, a row keeps its id.
                 let id = known.remove(&row).map_or_else(|| id(&newest, row), |id| Ok(Some(id)))?;
                 changes.extend(id.map(|id| Change::Delete { id }));
             }
@@ -94,4 +115,32 @@ impl Collection {
 
 fn id(snapshot: &Snapshot, row: u32) -> Result<Option<String>, QueryError> {
     Ok(snapshot.reader.record(row)?.map(|record| record.id))
+}
+
+#[cfg(test)]
+mod tests {
+    use tiercel_store::Durability;
+
+    use super::*;
+    use crate::collection::Access;
+    use crate::config::OpenOptions;
+    use crate::maintain::renumber::renumber;
+    use crate::open::Running;
+    use crate::write::upsert::NewRecord;
+
+    #[test]
+    fn ids_read_before_a_renumbering_do_not_decide_what_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let running = Running { durability: Durability::Interval, threads: 1 };
+        let collection = Collection::open(directory.path(), OpenOptions::default(), running).unwrap();
+        let record = |id: &str| NewRecord { id: id.into(), ..NewRecord::default() };
+        collection.upsert(vec![record("a"), record("b"), record("c")], vec![]).unwrap();
+        collection.delete(vec!["a".into()]).unwrap();
+        let known = collection.all_ids().unwrap();
+        let Access::Write(writer, _) = &collection.access else { panic!("open to write") };
+        renumber(writer, &mut writer.maintenance.lock()).unwrap();
+        let last = |newest: &Snapshot| Ok(RoaringBitmap::from([newest.rows - 1]));
+        assert_eq!(collection.remove(known, last).unwrap(), 1);
+        assert_eq!(["b", "c"].map(|id| collection.contains(id).unwrap()), [true, false]);
+    }
 }

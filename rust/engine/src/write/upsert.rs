@@ -172,7 +172,7 @@ impl Collection {
                 }
             }
         };
-        let applied = writer.store.commit_made::<WriteError, _>(&[], make)?;
+        let applied = self.noted(writer.store.commit_made::<WriteError, _>(&[], make))?;
         applied.map_or(Ok(()), |applied| self.check_published(&applied))
     }
 
@@ -198,8 +198,8 @@ impl Collection {
         committed
     }
 
-    /// Check that a committed batch is searchable. Then index the metadata and merge the texts that it and others have left, unless
-    /// another thread does.
+    /// Check that a committed batch is searchable. Then index the metadata and merge the texts that
+    /// it and others have left, unless another thread does.
     pub(crate) fn check_published(&self, applied: &Applied) -> Result<(), WriteError> {
         let writer = self.writer()?;
         if self.sequence() >= applied.sequence {
@@ -255,10 +255,10 @@ fn last_of_each(records: Vec<NewRecord>, vectors: Vec<f32>, dim: usize) -> (Vec<
     let keep: Vec<bool> = records.iter().enumerate().map(|(at, record)| last[record.id.as_str()] == at).collect();
     let mut kept_vectors = Vec::new();
     let mut rest = vectors.as_slice();
-    for (record, keep) in records.iter().zip(&keep).filter(|(record, _)| record.vector) {
+    for (_, keep) in records.iter().zip(&keep).filter(|(record, _)| record.vector) {
         let (own, later) = rest.split_at(dim);
         rest = later;
-        if *keep && record.vector {
+        if *keep {
             kept_vectors.extend_from_slice(own);
         }
     }

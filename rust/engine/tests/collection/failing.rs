@@ -2,12 +2,17 @@
 //! the collection opens again with everything acknowledged. The long form, `TIERCEL_FAULTS=1`,
 //! fails every single operation of more calls.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use tiercel_container::sim::{Fault, FaultKind, SimVfs};
-use tiercel_engine::{CommitError, QueryError, Search, WriteError};
+use tiercel_engine::{
+    Collection, CommitError, Durability, Level, OpenOptions, QueryError, Running, Search, WriteError,
+};
 
 use crate::long::{Tally, seed, size};
 use crate::model::{Call, Model, act, apply, calls, check, check_what_is_read, of};
-use crate::open_sim;
+use crate::{open_sim, record};
 
 /// Run calls while the `nth` operation fails; return false if there are fewer operations.
 fn fail(calls: &[Call], fault: Fault) -> bool {
@@ -128,6 +133,36 @@ fn after_a_failed_write_all_others_are_refused_and_searches_go_on() {
         assert!(matches!(refused, Err(WriteError::Commit(CommitError::Failed { .. }))), "{refused:?}");
         check(&collection, &model);
     }
+}
+
+#[test]
+fn a_full_disk_is_told_when_it_refuses_the_first_vectors() {
+    let vfs = SimVfs::new();
+    let running = Running { durability: Durability::Always, threads: 1 };
+    let (disk, path) = (Arc::new(vfs.clone()), Path::new("/collection"));
+    let collection = Collection::open_on(disk, path, OpenOptions::default(), running).unwrap();
+    collection.events().take();
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::Full }));
+    let refused = collection.upsert(vec![record("a", "text", "{}")], vec![1.0, 2.0]).map(drop);
+    assert!(matches!(refused, Err(WriteError::Commit(CommitError::NoRoom(_)))), "{refused:?}");
+    let levels: Vec<Level> = collection.events().take().into_iter().map(|event| event.level).collect();
+    assert_eq!(levels, [Level::Warning]);
+}
+
+/// The last changes are synced in the log; the record database gets them only now.
+#[test]
+fn closing_reports_that_the_records_could_not_be_written() {
+    let vfs = SimVfs::new();
+    let collection = open_sim(&vfs).unwrap();
+    let mut model = Model::new();
+    let call = Call::Upsert(vec![(0, Some([1, 2]), 3), (1, None, 4)]);
+    act(&collection, &call).unwrap();
+    apply(&mut model, &call);
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::Io }));
+    let closed = collection.close();
+    assert!(matches!(closed, Err(WriteError::Commit(_))), "{closed:?}");
+    vfs.set_fault(None);
+    check(&open_sim(&vfs).unwrap(), &model);
 }
 
 #[test]

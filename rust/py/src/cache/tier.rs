@@ -403,7 +403,7 @@ fn told<'py>(py: Python<'py>, key: &Key) -> Bound<'py, PyAny> {
 fn content(value: &Bound<'_, PyAny>) -> PyResult<Arc<[u8]>> {
     let data = arguments::data(value, "value")?;
     let bytes = data.as_bytes();
-    let copy = || tiercel_cache::shared(bytes);
+    let copy = || tiercel_cache::copied(bytes);
     let content = if bytes.len() < LARGE { copy() } else { detached(value.py(), copy)? };
     content.ok_or_else(no_memory)
 }

@@ -9,15 +9,12 @@ use tiercel_container::{Files, VfsFile};
 use crate::errors::ReadError;
 use crate::names::RECORDS_FILE;
 use crate::records::base::Base;
-use crate::records::database::Db;
+use crate::records::database::{Db, SMALL_CACHE};
 use crate::records::pages::file::{Origin, PageFile};
 use crate::records::pages::header::Header;
 use crate::records::pages::state::Health;
 use crate::records::reader::Reader;
 use crate::records::tables::{Counters, IDS, META, OBSOLETE, RECORDS, SEGMENTS};
-
-/// Cache, in bytes, of a database that is read or written from front to back.
-const CACHE: usize = 16 << 20;
 
 /// Make a record database in a directory with the content that `fill` puts into it. Its rows have
 /// been renumbered `numbering` times.
@@ -39,7 +36,7 @@ fn fill_file(
     fill: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
 ) -> Result<(), ReadError> {
     let file = PageFile::create(file, RECORDS_FILE, origin);
-    let db = Db::new(file.clone(), CACHE)?;
+    let db = Db::new(file.clone(), SMALL_CACHE)?;
     db.transact(fill)?;
     db.close();
     match file.health() {

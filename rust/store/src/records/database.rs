@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::RwLock;
 use redb::{Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use crate::errors::{Corruption, ReadError, outdated};
-use crate::names::RECORDS_FILE;
+use crate::errors::{ReadError, corrupt_records, outdated};
 use crate::records::pages::file::PageFile;
+
+/// Cache, in bytes, of a database that is read or written from front to back.
+pub(crate) const SMALL_CACHE: usize = 16 << 20;
 
 /// An open record database.
 pub(crate) struct Db {
@@ -137,25 +139,24 @@ fn guard<T>(
     panicked: &AtomicBool,
     work: impl FnOnce() -> Result<T, redb::Error>,
 ) -> Result<T, ReadError> {
-    let corrupt = |what: String| Corruption { file: RECORDS_FILE.to_owned(), what, offset: None };
     let result = panic::catch_unwind(AssertUnwindSafe(work));
     panicked.fetch_or(result.is_err(), Ordering::Relaxed);
     match (result, file.damage()) {
         (Ok(Ok(value)), _) => Ok(value),
-        (_, Some(_)) if file.is_outdated() => Err(outdated()),
+        (Ok(Err(redb::Error::DatabaseClosed)), None) => Err(io::Error::other("the collection is closed").into()),
+        // Before anything else: pages that were written or cut off since look like any failure.
+        _ if file.is_outdated() => Err(outdated()),
         (_, Some(damage)) => Err(damage.into()),
         (Ok(Err(redb::Error::Io(error))), None) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(corrupt(format!("expected a record database, got {error}")).into())
+            Err(corrupt_records(format!("expected a record database, got {error}")))
         }
         (Ok(Err(redb::Error::Io(error))), None) => Err(error.into()),
         (Ok(Err(redb::Error::PreviousIo)), None) => Err(io::Error::other("an earlier read failed").into()),
-        (Ok(Err(redb::Error::DatabaseClosed)), None) => Err(io::Error::other("the collection is closed").into()),
-        (Ok(Err(error)), None) => Err(corrupt(error.to_string()).into()),
+        (Ok(Err(error)), None) => Err(corrupt_records(error.to_string())),
         (Err(_), None) => Err(unreadable()),
     }
 }
 
 fn unreadable() -> ReadError {
-    let what = "expected a record database that can be read".to_owned();
-    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
+    corrupt_records("expected a record database that can be read".to_owned())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::{RwLock, RwLockReadGuard};
 
-/// The value that a batch set; `None` if it removed the thing.
+/// The value that a batch set; `None` if it removed the id or record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version<T>(pub(crate) Option<T>);
 

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use tiercel_container::log::LogFiles;
 
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{ReadError, corrupt_records};
 use crate::log::fresh::{self, FreshChunk};
-use crate::names::RECORDS_FILE;
 use crate::record::{Record, RecordRef};
 use crate::records::base::Base;
 use crate::records::memtable::{Bytes, Layer, Version};
@@ -92,7 +91,7 @@ impl Reader {
         let Some(row) = self.row(id)? else { return Ok(None) };
         match self.record(row)? {
             Some(record) if record.id == id => Ok(Some((row, record))),
-            _ => Err(corrupt(format!("row {row}: expected the record of the id that names it"))),
+            _ => Err(corrupt_records(format!("row {row}: expected the record of the id that names it"))),
         }
     }
 
@@ -173,9 +172,5 @@ impl fmt::Debug for Reader {
 }
 
 pub(crate) fn no_record(row: u32) -> ReadError {
-    corrupt(format!("row {row}: expected a record"))
-}
-
-fn corrupt(what: String) -> ReadError {
-    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
+    corrupt_records(format!("row {row}: expected a record"))
 }

@@ -64,7 +64,7 @@ pub(crate) fn open_files(
     numbers.sort_unstable();
     let mut files = Vec::with_capacity(numbers.len());
     let mut expected = Some(first);
-    // Files behind a gap are among the numbers, so that the gap is noticed.
+    // Files after a gap are among the numbers, so that the gap is noticed.
     let mut gap = false;
     for number in numbers {
         if expected != Some(number) {

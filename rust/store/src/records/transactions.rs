@@ -142,7 +142,8 @@ impl Records {
         // Until writing has begun, changes would stay in memory.
         *self = Self { broken: true, ..Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)? };
         self.begin(identity)?;
-        self.broken = false;
+        // A handle that found no room writes nothing, not even when there is room again.
+        self.broken = self.db.file().health() != Health::Sound;
         Ok(())
     }
 

@@ -5,23 +5,20 @@ use std::sync::Arc;
 
 use tiercel_container::Vfs;
 
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{ReadError, corrupt_records};
 use crate::names::RECORDS_FILE;
 use crate::record::RecordRef;
 use crate::records::base::Base;
 use crate::records::check::{Scope, check};
-use crate::records::database::Db;
+use crate::records::database::{Db, SMALL_CACHE};
 use crate::records::pages::file::PageFile;
 use crate::records::reader::Reader;
-
-/// Memory for pages of a database that is read from front to back.
-const CACHE: usize = 16 << 20;
 
 /// Open the record database as the last transaction left it, without writing to it.
 fn open(vfs: &dyn Vfs, path: &Path) -> Result<Base, ReadError> {
     let file = PageFile::scratch(vfs.open(path)?, RECORDS_FILE)?;
     check(&file, Scope::Write)?;
-    Base::new(&Arc::new(Db::read(file, CACHE)?))
+    Base::new(&Arc::new(Db::read(file, SMALL_CACHE)?))
 }
 
 /// Read all of the record database in a file.
@@ -36,16 +33,12 @@ pub(crate) fn verify_reader(reader: &Reader) -> Result<(), ReadError> {
         ids += 1;
         match reader.row(record.id)? {
             Some(found) if found == row => Ok(()),
-            _ => Err(corrupt(format!("row {row}: expected its id to name it"))),
+            _ => Err(corrupt_records(format!("row {row}: expected its id to name it"))),
         }
     })?;
     if ids != reader.len() {
-        return Err(corrupt(format!("expected {} records, as counted, got {ids}", reader.len())));
+        return Err(corrupt_records(format!("expected {} records, as counted, got {ids}", reader.len())));
     }
     reader.fresh(0, |_| Ok::<_, ReadError>(()))?;
     reader.segments().map(drop)
-}
-
-fn corrupt(what: String) -> ReadError {
-    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

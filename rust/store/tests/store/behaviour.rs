@@ -236,6 +236,47 @@ fn a_view_ages_and_is_never_wrong() {
     assert!(outdated > 10, "{outdated}");
 }
 
+/// A writer may cut off pages that a view needed, instead of overwriting them.
+#[test]
+fn a_view_whose_pages_were_cut_off_is_outdated() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let changes = (0..600).flat_map(|id| upsert(&id.to_string(), &"x".repeat(10_000)).changes).collect();
+    do_step(&store, &Step::Commit(Batch { changes, ..Batch::default() })).unwrap();
+    do_step(&store, &Step::Publish("part".into(), 0)).unwrap();
+    let seen = view(&vfs).reader().unwrap();
+    vfs.cut(&Path::new(DIR).join("records"), 8192).unwrap();
+    // The second read meets a database that has given up after the first.
+    for _ in 0..2 {
+        let error = Model::of(&seen).unwrap_err();
+        assert!(matches!(&error, ReadError::Io(error) if tiercel_store::is_outdated(error)), "{error:?}");
+    }
+}
+
+#[test]
+fn a_file_of_others_is_not_replaced() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    do_step(&store, &Step::Commit(upsert("a", "text"))).unwrap();
+    let content = |path: &Path| {
+        let mut bytes = [0; 5];
+        vfs.open(path).and_then(|file| file.read_at(0, &mut bytes)).map(|()| bytes)
+    };
+    for name in ["part.seg", "log-2"] {
+        vfs.create(&Path::new(DIR).join(name), None).and_then(|file| file.write_at(0, b"other")).unwrap();
+    }
+    let write = |name| store.write_segment(name, &[], |_| Ok(()));
+    let refused = write("part").unwrap_err().to_string();
+    assert!(refused.starts_with("part.seg: expected no file, or one of this collection"), "{refused}");
+    // One of ours that was not published may be in the way after a crash.
+    write("mine").and_then(|()| write("mine")).unwrap();
+    let refused = store.compact().unwrap_err().to_string();
+    assert!(refused.contains("log-2: expected no file"), "{refused}");
+    for name in ["part.seg", "log-2"] {
+        assert_eq!(&content(&Path::new(DIR).join(name)).unwrap(), b"other", "{name}");
+    }
+}
+
 #[test]
 fn segments_hold_what_was_announced_and_nothing_else_is_written() {
     let vfs = SimVfs::new();

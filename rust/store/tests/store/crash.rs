@@ -62,7 +62,7 @@ fn crash(seed: u64, options: Options, images: u64, bug: Option<Bug>) -> Outcome 
 
 /// Whether an image holds the state after `mark` marks or the one after that; mark 1 is the empty
 /// store.
-fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
+pub(crate) fn is_right(image: &SimVfs, models: &[Model], mark: usize) -> bool {
     let possible = &models[mark.saturating_sub(1)..models.len().min(mark + 1)];
     // A reader sees what a writer would find.
     let view = match model::view(image).reader() {

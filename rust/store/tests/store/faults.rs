@@ -4,7 +4,7 @@
 use crate::model::{self, ALWAYS, Model, NEVER, create, do_step, open, steps};
 use tiercel_container::NoRoom;
 use tiercel_container::sim::{Fault, FaultKind, SimVfs};
-use tiercel_store::{CommitError, Options};
+use tiercel_store::{Batch, Change, CommitError, Options, ReadError};
 
 /// Do steps while the `nth` operation fails; return false if there are fewer operations.
 fn fail(seed: u64, options: Options, fault: Fault) -> bool {
@@ -160,6 +160,55 @@ fn a_batch_that_found_no_room_is_not_there_after_a_power_cut() {
         let store = open(&replay.image(seed), ALWAYS).unwrap();
         assert_eq!(Model::of(&store.reader()).unwrap(), model, "image {seed}");
     }
+}
+
+/// Batches that were not synced are shown and acknowledged. A sync that fails may have lost them, so
+/// it is no mere lack of room.
+#[test]
+fn a_sync_without_room_may_lose_batches_that_were_not_synced() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, NEVER);
+    let steps = [1, 2, 3].map(|seed| model::Step::Commit(model::batch(&mut model::Random(seed))));
+    do_step(&store, &steps[0]).unwrap();
+    // The remains of the second batch stay, and are cut off before the third is written.
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::ReadOnly }));
+    assert!(matches!(do_step(&store, &steps[1]), Err(CommitError::NoRoom(NoRoom::ReadOnly))));
+    vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::LateQuota }));
+    let refused = do_step(&store, &steps[2]);
+    assert!(matches!(refused, Err(CommitError::Failed { .. })), "{refused:?}");
+    assert!(matches!(store.sync(), Err(CommitError::Failed { .. })));
+}
+
+/// After a full disk another handle writes the records. It does not know who still reads through
+/// the old one.
+#[test]
+fn readers_from_before_a_full_disk_take_later_pages_for_no_damage() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let upsert = |id: u32, len: usize| {
+        let text = Some("x".repeat(len).into_bytes());
+        let change = Change::Upsert { id: id.to_string(), vector: false, text, metadata: None };
+        store.commit(Batch { changes: vec![change], ..Batch::default() }, |_| ()).unwrap();
+    };
+    (0..400).for_each(|id| upsert(id, 5_000));
+    store.apply(|| ()).unwrap();
+    let before = store.reader();
+    upsert(400, 5_000);
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::Full }));
+    assert!(matches!(store.apply(|| ()), Err(CommitError::NoRoom(_))));
+    vfs.set_fault(None);
+    let mut outdated = 0;
+    for round in 0..4 {
+        (0..400).for_each(|id| upsert(id, 4_000 + round));
+        // Until then a view keeps the pages.
+        do_step(&store, &model::Step::Publish(format!("part-{round}"), 0)).unwrap();
+        let scanned = before.scan(0, |_, _| Ok::<_, ReadError>(()));
+        if let Err(error) = scanned {
+            assert!(matches!(&error, ReadError::Io(error) if tiercel_store::is_outdated(error)), "{error:?}");
+            outdated += 1;
+        }
+    }
+    assert!(outdated > 0);
 }
 
 #[test]

@@ -9,3 +9,4 @@ mod following;
 mod hostile;
 mod kill;
 mod model;
+mod reopening;

@@ -16,8 +16,7 @@ use std::hash::{BuildHasher, RandomState};
 use redb::TableHandle;
 use tiercel_container::quoted;
 
-use crate::errors::{Corruption, ReadError, outdated};
-use crate::names::RECORDS_FILE;
+use crate::errors::{ReadError, corrupt_records, outdated};
 use crate::record::RecordRef;
 use crate::records::numbers::{shown, u32_at};
 use crate::records::pages::file::PageFile;
@@ -49,7 +48,7 @@ pub(crate) fn check(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
 
 fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
     let slot = Slot::decode(&file.redb_header());
-    let slot = slot.ok_or_else(|| corrupt("header: expected a record database".to_owned()))?;
+    let slot = slot.ok_or_else(|| corrupt_records("header: expected a record database".to_owned()))?;
     let mut pages = Pages::new(file);
     check_ours(&mut pages, slot.ours)?;
     let expected = [
@@ -65,7 +64,7 @@ fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
         if expected.name == tables::FREE {
             walk(&mut pages, &expected.shape, root, |key, value| space.add(key, value))?;
         } else if expected.name == tables::OF_SAVEPOINTS {
-            return Err(corrupt("expected no savepoints".to_owned()));
+            return Err(corrupt_records("expected no savepoints".to_owned()));
         } else if scope == Scope::Write {
             walk(&mut pages, &expected.shape, root, |_, value| {
                 freed.extend(tables::listed(value)?);
@@ -73,8 +72,8 @@ fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
             })?;
         }
     }
-    freed.into_iter().try_for_each(|page| pages.take(page)).map_err(corrupt)?;
-    space.check(&pages, slot.transaction, file.pages_in_file()).map_err(corrupt)
+    freed.into_iter().try_for_each(|page| pages.take(page)).map_err(corrupt_records)?;
+    space.check(&pages, slot.transaction, file.pages_in_file()).map_err(corrupt_records)
 }
 
 /// Check our tables, and that they match the counters.
@@ -92,7 +91,7 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
     // Collections of the first format have no table of obsolete segments until they are written.
     let missing = expected.iter().find(|table| !is_there(&table.name) && table.name != OBSOLETE.name());
     if let Some(missing) = missing {
-        return Err(corrupt(format!("expected a table {}, got none", quoted(&missing.name))));
+        return Err(corrupt_records(format!("expected a table {}, got none", quoted(&missing.name))));
     }
     let mut counters = None;
     let mut counted = [0; 2];
@@ -123,20 +122,17 @@ fn check_ours(pages: &mut Pages<'_>, root: Root) -> Result<(), ReadError> {
         })?;
     }
     let counters = counters.filter(Counters::are_sound);
-    let counters = counters.ok_or_else(|| corrupt("expected possible counters".to_owned()))?;
+    let counters = counters.ok_or_else(|| corrupt_records("expected possible counters".to_owned()))?;
     match counted {
         [ids, records] if ids == counters.records && records == counters.records => {
             let is_named = sums[0] == sums[1];
             is_named
                 .then_some(())
-                .ok_or_else(|| corrupt("expected each record to have the id that names its row".to_owned()))
+                .ok_or_else(|| corrupt_records("expected each record to have the id that names its row".to_owned()))
         }
-        [ids, records] => {
-            Err(corrupt(format!("expected {} records, as counted, got {records} and {ids} ids", counters.records)))
-        }
+        [ids, records] => Err(corrupt_records(format!(
+            "expected {} records, as counted, got {records} and {ids} ids",
+            counters.records
+        ))),
     }
-}
-
-fn corrupt(what: String) -> ReadError {
-    Corruption { file: RECORDS_FILE.to_owned(), what, offset: None }.into()
 }

@@ -11,7 +11,7 @@
 //!                  page of that order has a 0
 //! bitmap           number of levels, u32; where each ends, u32; the levels, of which the last one has a bit for each thing and
 //!                  each before it one for each 64 bits of the next, 1 if they are all 1
-//! level            number of bits, u32; the bits, u64 each, those behind the last one 1
+//! level            number of bits, u32; the bits, u64 each, those after the last one 1
 //! ```
 
 use crate::records::check::pages::{MAX_ORDER, Pages};
@@ -56,7 +56,7 @@ impl Space {
             known += region(bytes, number as u64 * REGION, is_last, pages)
                 .ok_or_else(|| format!("free pages: expected a sound region {number}, no free page of it in use"))?;
         }
-        // Pages behind them are new and were never written.
+        // Pages after them are new and were never written.
         if known == 0 || pages.len() > known.max(in_file) {
             return Err(format!("header: expected {known} pages, free and used together, got {}", pages.len()));
         }
@@ -152,8 +152,8 @@ impl<'a> Bitmap<'a> {
         let level = Self { words, len };
         let whole = words.len().is_multiple_of(8) && words.len() as u64 / 8 >= len.div_ceil(64);
         let padded = |(index, word): (u64, u64)| {
-            let behind = len.saturating_sub(64 * index);
-            behind >= 64 || word >> behind == u64::MAX >> behind
+            let used = len.saturating_sub(64 * index);
+            used >= 64 || word >> used == u64::MAX >> used
         };
         (whole && (0..).zip(level.all_words()).all(padded)).then_some(level)
     }

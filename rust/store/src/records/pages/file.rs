@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
-use tiercel_container::{Identity, NoRoom, VfsFile, write_sector};
+use tiercel_container::{Identity, NoRoom, VfsFile, write_again, write_sector};
 
 use crate::errors::{Corruption, ReadError};
 use crate::records::pages::header::{self, Header};
@@ -92,16 +92,31 @@ impl PageFile {
             }
             state.file_len
         };
-        // Bytes that a crash left behind the end would be taken for written pages.
+        // Bytes that a crash left after the end would be taken for written pages.
         if self.0.file.len()? > file_len {
             self.0.file.set_len(file_len)?;
         }
+        self.write_again(file_len)?;
         // Flush now: redb may next write to pages that the state on the disk needs.
         self.flush();
         match self.health() {
             Health::Failed(why) => Err(io::Error::other(why)),
-            Health::Sound | Health::Full(_) => Ok(()),
+            Health::Sound => Ok(()),
+            // Nothing of this handle is in the file, but what is there may not be synced either.
+            Health::Full(_) => self.0.file.sync(),
         }
+    }
+
+    /// If the header is not marked as synced, the sync after it may have failed and lost pages.
+    /// Write all of them again, and sync, before anything newer is written.
+    fn write_again(&self, file_len: u64) -> io::Result<()> {
+        if self.0.state.read().header.synced {
+            return Ok(());
+        }
+        write_again(&*self.0.file, 0..file_len)?;
+        self.0.file.sync()?;
+        self.0.state.write().header.synced = true;
+        Ok(())
     }
 
     /// Open a file as it was under an earlier header, for reading; `kept` has pages as they were
@@ -147,12 +162,21 @@ impl PageFile {
         write_sector(self.0.file.as_ref(), &header)
     }
 
-    /// Whether pages that the header needs may have been written since: then they are newer, not
-    /// damaged.
+    /// Whether pages that the header needs may have been written or cut off since, by another
+    /// handle: then they are newer, not damaged.
     pub(crate) fn is_outdated(&self) -> bool {
-        let mode = self.0.state.read().mode;
-        mode == Mode::Scratch
-            && header::read(self.0.file.as_ref(), &self.0.name).is_ok_and(|now| self.header().is_outdated(&now))
+        let (mode, file_len) = {
+            let state = self.0.state.read();
+            if state.mode == Mode::Sealed && state.damage.is_some() {
+                // The handle in its place writes pages before the header that would tell.
+                return true;
+            }
+            (state.mode, state.file_len)
+        };
+        let file = self.0.file.as_ref();
+        let is_cut = || file.len().is_ok_and(|len| len < file_len);
+        let is_newer = || header::read(file, &self.0.name).is_ok_and(|now| self.header().is_outdated(&now));
+        mode != Mode::Write && (is_cut() || is_newer())
     }
 
     fn with(file: Box<dyn VfsFile>, name: &str, header: Header, sums: Vec<u32>, file_len: u64, mode: Mode) -> Self {
@@ -274,7 +298,7 @@ impl PageFile {
             (state.file_len, layout::file_len(state.header.pages).unwrap_or(0))
         };
         if target > file_len {
-            // Bytes left behind the end would be taken for written pages.
+            // Bytes left after the end would be taken for written pages.
             if file.len()? > file_len {
                 file.set_len(file_len)?;
             }

@@ -23,7 +23,7 @@ use std::io;
 
 use tiercel_container::{Identity, SECTOR, VfsFile, read_sector};
 
-use crate::errors::{Corruption, ReadError};
+use crate::errors::{Corruption, ReadError, outdated};
 use crate::names::RECORDS_FILE;
 use crate::records::pages::layout::{REDB_HEADER, SUMS, file_len, sums_at};
 
@@ -34,6 +34,9 @@ const VERSION: u32 = 4;
 const NUMBERED_ONCE: u32 = 3;
 /// The oldest version that is read: it has zeros in place of the identity and the number of writes.
 const OLDEST: u32 = 2;
+
+/// Bytes of checksums that may be holes. A real database has pages behind nearly all of them.
+const HOLES: u64 = 1 << 20;
 
 /// The header of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,33 +147,108 @@ pub(crate) fn load(file: &dyn VfsFile, name: &str) -> Result<(Header, u64, Vec<u
         return Err(Corruption { file: name.to_owned(), what, offset: Some(got) }.into());
     };
     let count = (header.pages - 1) as usize;
+    // Checksums of pages that were never written are holes. A file of holes must take no memory.
+    let allocated = file.allocated()?;
+    if 4 * count as u64 > allocated.saturating_add(HOLES) {
+        let what =
+            format!("file: expected {} pages, as its header says, got {allocated} bytes and holes", header.pages);
+        return Err(Corruption { file: name.to_owned(), what, offset: Some(332) }.into());
+    }
     let mut sums = Vec::new();
     let room = sums.try_reserve_exact(count.next_multiple_of(SUMS as usize));
     room.map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
     for sector in 0..(count as u64).div_ceil(SUMS) {
-        file.read_at(sums_at(sector), &mut bytes)?;
+        file.read_at(sums_at(sector), &mut bytes).map_err(cut_meanwhile)?;
         sums.extend(bytes.chunks_exact(4).map(|sum| sum.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum))));
     }
     sums.truncate(count);
     Ok((header, len, sums))
 }
 
+/// The file was long enough a moment ago: a writer has cut it since.
+fn cut_meanwhile(error: io::Error) -> ReadError {
+    if error.kind() == io::ErrorKind::UnexpectedEof { outdated() } else { error.into() }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use tiercel_container::Vfs;
+    use tiercel_container::sim::SimVfs;
+
     use super::*;
+    use crate::errors::is_outdated;
+
+    /// A file that a writer has cut since its length was read.
+    #[derive(Debug)]
+    struct Cut(Box<dyn VfsFile>, u64);
+
+    impl VfsFile for Cut {
+        fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.0.read_at(offset, out)
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+            self.0.write_at(offset, bytes)
+        }
+
+        fn len(&self) -> io::Result<u64> {
+            Ok(self.1)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.0.set_len(len)
+        }
+
+        fn allocated(&self) -> io::Result<u64> {
+            self.0.allocated()
+        }
+
+        fn is_at(&self, path: &Path) -> io::Result<bool> {
+            self.0.is_at(path)
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            self.0.sync()
+        }
+    }
 
     #[test]
-    fn header_comes_back_and_no_flipped_bit_passes() {
-        let header = Header {
+    fn a_file_of_holes_is_refused_before_it_takes_memory() {
+        let file = SimVfs::new().create(Path::new("/records"), None).unwrap();
+        let header = Header { pages: 1 << 32, ..header() };
+        file.write_at(0, &header.encode()).unwrap();
+        file.set_len(file_len(header.pages).unwrap()).unwrap();
+        let loaded = load(&*file, "records");
+        let Err(ReadError::Corrupt(Corruption { what, .. })) = &loaded else { panic!("expected damage") };
+        assert!(what.starts_with("file: expected 4294967296 pages"), "{what}");
+    }
+
+    #[test]
+    fn a_file_that_a_writer_cuts_meanwhile_is_outdated() {
+        let file = SimVfs::new().create(Path::new("/records"), None).unwrap();
+        file.write_at(0, &header().encode()).unwrap();
+        let loaded = load(&Cut(file, file_len(header().pages).unwrap()), "records");
+        assert!(matches!(&loaded, Err(ReadError::Io(error)) if is_outdated(error)), "{loaded:?}");
+    }
+
+    fn header() -> Header {
+        Header {
             redb: [7; REDB_HEADER],
-            pages: 0x1_0000_0003,
+            pages: 200,
             synced: true,
             file: 5,
             views: 0x2_0000_0001,
             identity: Identity([9; Identity::LEN]),
             writes: 0x3_0000_0007,
             numbering: 6,
-        };
+        }
+    }
+
+    #[test]
+    fn header_comes_back_and_no_flipped_bit_passes() {
+        let header = Header { pages: 0x1_0000_0003, ..header() };
         let bytes = header.encode();
         assert_eq!(Header::decode(&bytes).unwrap(), header);
         for bit in 0..8 * SECTOR {

@@ -38,7 +38,7 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) const LEN: usize = Self::PAIRS + 8;
-    /// Where the number of pairs is: behind the number of a page and its checksum.
+    /// Where the number of pairs is: after the number of a page and its checksum.
     const PAIRS: usize = 8 + 16;
 
     /// Decode a root: page, checksum, number of pairs.

@@ -41,7 +41,8 @@ pub(super) enum Mode {
     Write,
     /// Writes stay in memory and are never synced: another handle may write to the file.
     Scratch,
-    /// Writes are refused: another handle has taken the place of this one.
+    /// Writes are refused: another handle has taken the place of this one, the file was closed, or
+    /// this process may not write to it, because it lost the lock or was forked.
     Sealed,
 }
 
