@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from tiercel.errors import InvalidInputError
 
-__all__ = ["as_array", "is_small", "no_number"]
+__all__ = ["FAILURES", "as_array", "is_small", "no_number"]
 
 # Errors of numpy, or of a method that it calls, for a value that is not an array.
-_FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
+FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
@@ -36,7 +36,7 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
             rows = array.tolist()
             _refuse_masked(rows, name)
             array = np.asarray(rows)
-    except _FAILURES as error:
+    except FAILURES as error:
         raise InvalidInputError(f"{name}: expected a numeric array, got {type(value).__name__}: {error}") from error
     return array.astype(np.float32) if is_small(array.dtype) else array
 

@@ -34,17 +34,35 @@ def whole(value: object, name: str, low: int, high: int) -> int:
     except TypeError:
         found = None
     if found is None or not low <= found <= high:
-        raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {value!r}")
+        raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {shown(value)}")
     return found
 
 
 def number(value: object, name: str, low: float, high: float) -> float:
-    """Check a number from `low` to `high`; return it as a float."""
-    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    found = float(cast("float", value)) if real else math.nan
+    """Check a real number from `low` to `high`; return it as a float."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    try:
+        found = float(cast("float", value)) if real else math.nan
+    except OverflowError:
+        # An int beyond the floats.
+        found = math.nan
     if not low <= found <= high:
-        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {value!r}")
+        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {shown(value)}")
     return found
+
+
+def shown(value: object) -> str:
+    """Show a value in a message. Python refuses to print an int of thousands of digits."""
+    is_long = isinstance(value, int) and value.bit_length() > 128
+    return f"an int of {value.bit_length()} bits" if is_long else repr(value)
+
+
+def choice(value: object, name: str, known: Sequence[str]) -> str:
+    """Check a string that must be one of a few; return it."""
+    # Comparing an array with a string gives an array.
+    if not isinstance(value, str) or value not in known:
+        raise InvalidInputError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    return value
 
 
 def items(values: object) -> list[Any] | None:

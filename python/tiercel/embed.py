@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tiercel._core import HashingEmbedder
 from tiercel.arrays import as_array
+from tiercel.checks import shown, whole
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -303,7 +304,7 @@ def check_embedder(embedder: Any, dim: object) -> int:
         if not hasattr(embedder, name):
             raise InvalidInputError(f"embedder: expected an object with {name}, got {type(embedder).__name__}")
     _check(embedder.dim, embedder.fingerprint)
-    if dim is not None and dim != embedder.dim:
+    if dim is not None and whole(dim, "dim", 1, MAX_DIM) != embedder.dim:
         raise InvalidInputError(f"dim: expected {embedder.dim}, the dim of the embedder, got {dim!r}")
     return embedder.dim
 
@@ -351,7 +352,7 @@ def query_vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float3
 
 def _check(dim: object, fingerprint: object) -> None:
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
-        raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {dim!r}")
+        raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {shown(dim)}")
     if not isinstance(fingerprint, str) or not fingerprint:
         raise InvalidInputError(f"fingerprint: expected a str that is not empty, got {fingerprint!r}")
 

@@ -28,7 +28,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.arrays import is_small
+from tiercel.arrays import FAILURES, is_small
 from tiercel.checks import MAX_DEPTH, MAX_METADATA, Metadata, column, unicode_text
 from tiercel.errors import InvalidInputError
 
@@ -280,7 +280,7 @@ def _array(value: Any, place: str) -> NDArray[Any]:
         return cast("NDArray[Any]", value)
     try:
         return np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except FAILURES as error:
         raise InvalidInputError(f"{place}: expected {_EXPECTED}, got {type(value).__name__}: {error}") from error
 
 

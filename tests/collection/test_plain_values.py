@@ -71,6 +71,15 @@ DATES: dict[str, tuple[Any, str]] = {
     "second of numpy": (np.datetime64("2024-05-01T10:00:00"), "2024-05-01T10:00:00"),
     "nanosecond of numpy": (np.datetime64("2024-05-01T10:00:00.000000001"), "2024-05-01T10:00:00.000000001"),
 }
+
+
+class Unreadable:
+    """An array, perhaps on another device, that its package cannot copy."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("no memory there")
+
+
 MISSING: dict[str, tuple[Any, str]] = {
     "nan": (float("nan"), "expected a finite number .*got nan; a missing value is None"),
     "nan of numpy": (np.float32("nan"), "got nan; a missing value is None"),
@@ -94,6 +103,7 @@ MISSING: dict[str, tuple[Any, str]] = {
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=5, microseconds=3))),
         "expected a time zone that is whole seconds from UTC, got 2024-01-01T00:00:00\\+05:00:00.000003",
     ),
+    "array that cannot be read": (Unreadable(), "expected a value of JSON .*got Unreadable: no memory there"),
     "set": ({1}, "expected a value of JSON .*got set"),
     "half a character": ("\ud800", "expected Unicode text, got a lone surrogate"),
 }

@@ -205,7 +205,8 @@ BAD: dict[str, Callable[[PayloadCache], object]] = {
     "namespace: expected a str, got NoneType": lambda cache: cache.get([1, 0, 0], namespace=None),  # type: ignore[arg-type]
     "hit: expected a Hit, got str": lambda cache: cache.report("a", True),  # type: ignore[arg-type]
     "dim: expected an int from 1 to 32768": lambda _: payloads(0),
-    "metric: expected 'cosine', 'dot' or 'l2', got 'hamming'": lambda _: payloads(3, "hamming"),  # type: ignore[arg-type]
+    "metric: expected 'cosine' or 'dot' or 'l2', got array": lambda _: payloads(3, np.array([1, 2])),  # type: ignore[arg-type]
+    "metric: expected 'cosine' or 'dot' or 'l2', got 'hamming'": lambda _: payloads(3, "hamming"),  # type: ignore[arg-type]
     "same: expected a callable": lambda _: payloads(3, same=1),  # type: ignore[arg-type]
     "threshold: expected a number": lambda _: payloads(3, threshold=np.nan),
 }

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, cast, 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
+from tiercel.checks import MAX_LIMIT, choice, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
@@ -171,8 +171,7 @@ class PayloadCache(Handle):
         seed: int = 0,
     ) -> None:
         self._dim = whole(dim, "dim", 1, 32_768)
-        if metric not in METRICS:
-            raise InvalidInputError(f"metric: expected 'cosine', 'dot' or 'l2', got {metric!r}")
+        choice(metric, "metric", METRICS)
         if not callable(same):
             raise InvalidInputError(f"same: expected a callable (one, other) -> bool, got {type(same).__name__}")
         self._metric: Metric = metric
