@@ -5,6 +5,7 @@ An `InvalidInputError` names the argument and the place of the mistake.
 
 import math
 import operator
+import re
 from collections.abc import Iterable, Mapping, MappingView, Reversible, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
@@ -253,6 +254,16 @@ def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] |
     column(rows, "vectors", len(names))
     there = [row for row in rows if row is not None]
     return there or None, [row is not None for row in rows]
+
+
+def name_row(error: InvalidInputError, before: str, rows: Sequence[int]) -> None:
+    """Put the row of the caller into an error that counted only these `rows`.
+
+    The number follows the pattern `before` in the message.
+    """
+    found = re.match(f"(.*{before})(\\d+)(.*)", str(error), re.DOTALL)
+    if found is not None and int(found[2]) < len(rows):
+        error.args = (f"{found[1]}{rows[int(found[2])]}{found[3]}",)
 
 
 def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> list[str | None] | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tiercel._core import HashingEmbedder
 from tiercel.arrays import as_array
-from tiercel.checks import shown, whole
+from tiercel.checks import name_row, shown, whole
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -315,8 +315,12 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
     wanted = {at: text for at, text in enumerate(texts) if rows is not None and text is not None and rows[at] is None}
     if rows is None or not wanted:
         return vectors
-    made = embedder.embed_documents(list(wanted.values()))
-    made = _checked(made, (len(wanted), embedder.dim), type(embedder).__name__)
+    try:
+        made = embedder.embed_documents(list(wanted.values()))
+        made = _checked(made, (len(wanted), embedder.dim), type(embedder).__name__)
+    except InvalidInputError as error:
+        name_row(error, " for text ", list(wanted))
+        raise
     if len(wanted) == len(rows):
         return made
     for at, vector in zip(wanted, made, strict=True):

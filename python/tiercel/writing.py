@@ -1,7 +1,7 @@
 """Writing records of a collection."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
@@ -15,6 +15,7 @@ from tiercel.checks import (
     field_names,
     given_vectors,
     many,
+    name_row,
     record_ids,
     record_texts,
     refuse_repeated,
@@ -104,8 +105,7 @@ class Writing(OpenCollection):
         # text.
         if vectors is None:
             self._check_vectors_beside_texts(batch, _NO_VECTOR)
-        with telling_where(self._path):
-            return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
+        return self._write(self._core.upsert, batch, expected_sequences(if_sequence, len(batch[0])))
 
     def add(
         self,
@@ -158,13 +158,12 @@ class Writing(OpenCollection):
         refuse_repeated(names)
         if vectors is None:
             self._check_vectors_beside_texts(batch, _NO_VECTOR)
-        with telling_where(self._path):
-            try:
-                return self._core.upsert(batch, [0] * len(names))
-            except ConflictError as error:
-                place = f"ids[{names.index(cast('str', error.id))}]"
-                message = f"{place}: expected a new id, got {error.id!r}, which has a record; upsert replaces it"
-                raise ConflictError(message, error.id, error.expected, error.actual) from None
+        try:
+            return self._write(self._core.upsert, batch, [0] * len(names))
+        except ConflictError as error:
+            place = f"ids[{names.index(cast('str', error.id))}]"
+            message = f"{place}: expected a new id, got {error.id!r}, which has a record; upsert replaces it"
+            raise ConflictError(message, error.id, error.expected, error.actual) from None
 
     def update(
         self,
@@ -224,8 +223,7 @@ class Writing(OpenCollection):
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata, if_sequence)
         self._check_vectors_beside_texts(batch, "vectors=")
-        with telling_where(self._path):
-            return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
+        return self._write(self._core.update, batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any, if_sequence: Any) -> _Batch:
         """Check records and convert them to columns for the core; embed texts without a vector."""
@@ -238,6 +236,18 @@ class Writing(OpenCollection):
             vectors = embed_missing(vectors, contents, self._embedder)
         rows, with_vector = given_vectors(vectors, names)
         return names, rows, with_vector, contents, values
+
+    def _write(
+        self, write: Callable[[_Batch, list[int] | None], int], batch: _Batch, sequences: list[int] | None
+    ) -> int:
+        """Pass a batch to the core. The core counts only the vectors that are there."""
+        with telling_where(self._path):
+            try:
+                return write(batch, sequences)
+            except InvalidInputError as error:
+                if (with_vector := batch[2]) is not None and str(error).startswith("vectors: "):
+                    name_row(error, " at row ", [at for at, is_there in enumerate(with_vector) if is_there])
+                raise
 
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
         """Refuse a text without a vector if the collection was opened without its embedder."""

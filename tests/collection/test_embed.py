@@ -200,6 +200,26 @@ def test_texts_without_a_vector_are_embedded(tmp_path: Path) -> None:
     ]
 
 
+def test_errors_name_the_record_beside_records_without_a_vector(tmp_path: Path) -> None:
+    ids = ["none", "good", "bad"]
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        for write in (collection.upsert, collection.add, collection.update):
+            for texts in (None, ["embedded", None, None]):
+                with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: .* got NaN at row 2, column 1$"):
+                    write(ids, [None, [1, 2, 3], [1, np.nan, 3]], texts)
+        with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: .* a direction .* got norm 0 at row 2$"):
+            collection.upsert(ids, [None, [1, 2, 3], [0, 0, 0]])
+        with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: .* without a mask, got a masked one at row 2"):
+            collection.upsert(ids, [None, [1, 2, 3], np.ma.array([1, 2, 3], mask=[0, 1, 0])])
+        assert len(collection) == 0
+    embedder = from_callable(lambda texts: [[np.nan if text == "bad" else 1] for text in texts], 1, "broken")
+    with (
+        tiercel.open(tmp_path / "broken", embedder=embedder) as collection,
+        pytest.raises(tiercel.InvalidInputError, match=r"got NaN or infinity for text 2$"),
+    ):
+        collection.upsert(ids, [None, [1], None], [None, "good", "bad"])
+
+
 def test_a_text_is_searched_by_words_and_by_vector(tmp_path: Path) -> None:
     with tiercel.open(tmp_path, embedder=Letters()) as collection:
         collection.upsert(["cat", "hen", "eel"], texts=TEXTS)
