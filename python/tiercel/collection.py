@@ -245,6 +245,9 @@ class Collection(Writing):
             Vectors whose length is not `dim`.
         """
         refuse_unknown_options("Collection.search_many()", options_, "vectors", "texts", "threads")
+        if isinstance(include := options_.get("include"), Iterator):
+            # It can be consumed only once.
+            options_["include"] = tuple(include)
         vectors, texts = vectors_and_texts(vectors, texts)
         if vectors is None and texts is None:
             raise InvalidInputError("search_many: expected vectors, texts or both, got neither")

@@ -81,6 +81,14 @@ def test_texts_are_embedded_where_there_is_an_embedder(tmp_path: Path) -> None:
         ]
 
 
+def test_an_iterator_of_parts_is_taken_beside_a_blank_text(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        collection.upsert("cat", texts="a cat sleeps", metadata={"legs": 4})
+        blank, found = collection.search_many(["", "cat"], include=iter(["text", "metadata"]))
+        assert len(blank) == 0
+        assert (found[0].text, found[0].metadata) == ("a cat sleeps", {"legs": 4})
+
+
 def test_nothing_is_asked_and_nothing_is_there(collection: tiercel.Collection, tmp_path: Path) -> None:
     assert collection.search_many(np.empty((0, 6))) == collection.search_many(texts=[]) == []
     with tiercel.open(tmp_path / "empty", dim=6) as empty:
