@@ -35,7 +35,7 @@ from tiercel.checks import (
     unicode_text,
     whole,
 )
-from tiercel.embed import query_vector, query_vectors
+from tiercel.embed import is_blank, query_vector, query_vectors
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
@@ -202,10 +202,10 @@ class Collection(Writing):
             raise InvalidInputError("search: expected vector, text or both, got neither")
         chosen, rerank = options(**options_), options_.get("rerank")
         reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
-        is_blank = vector is None and self._makes_nothing_of(text)
+        finds_nothing = vector is None and self._makes_nothing_of(text)
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
-            vector = None if is_blank else query_vector(self._embedder, text)
-        if is_blank:
+            vector = None if finds_nothing else query_vector(self._embedder, text)
+        if finds_nothing:
             # A blank text finds nothing, whatever the fusion.
             chosen["alpha"] = None
         else:
@@ -271,7 +271,7 @@ class Collection(Writing):
 
     def _makes_nothing_of(self, text: str | None) -> bool:
         """Whether this text is blank, so that the embedder must not see it."""
-        return self._embedder is not None and isinstance(text, str) and not text.strip()
+        return self._embedder is not None and isinstance(text, str) and is_blank(text)
 
     def count(self, *, filter: Filter | Metadata | None = None) -> int:
         """Count the records that pass a filter, or all records."""

@@ -310,10 +310,13 @@ def check_embedder(embedder: Any, dim: object) -> int:
 
 
 def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder) -> Any:
-    """Embed the texts that came without a vector; return the vectors of all records."""
-    rows = _with_gaps(vectors, len(texts))
-    wanted = {at: text for at, text in enumerate(texts) if rows is not None and text is not None and rows[at] is None}
-    if rows is None or not wanted:
+    """Embed the texts that came without a vector and are not blank; return the vectors of all
+    records.
+    """
+    rows = _with_gaps(vectors, len(texts)) or []
+    pairs = zip(rows, texts, strict=False)
+    wanted = {at: text for at, (row, text) in enumerate(pairs) if row is None and text and not is_blank(text)}
+    if not wanted:
         return vectors
     try:
         made = embedder.embed_documents(list(wanted.values()))
@@ -326,6 +329,11 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
     for at, vector in zip(wanted, made, strict=True):
         rows[at] = vector
     return rows
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to embed. Embedders never see such a text, and it has no vector."""
+    return not text.strip()
 
 
 def _with_gaps(vectors: Any, count: int) -> list[Any] | None:

@@ -1,7 +1,7 @@
 """Writing records of a collection."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ from tiercel.checks import (
     refuse_texts,
     refuse_unknown,
 )
-from tiercel.embed import embed_missing
+from tiercel.embed import embed_missing, is_blank
 from tiercel.errors import ConflictError, InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.open_collection import OpenCollection
@@ -67,9 +67,10 @@ class Writing(OpenCollection):
             `vectors` is then one vector of shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
             Array of shape `(len(ids), dim)`, or a list with `None` for records without a vector. An
-            embedder embeds texts that have no vector. If the collection was created with an
-            embedder but opened without it, texts alone are refused, because no search by vector
-            would find them; pass `vectors=[None]`, with a `None` for each id, if you mean it.
+            embedder embeds texts that have no vector; a blank text gets none. If the collection was
+            created with an embedder but opened without it, texts alone are refused, because no
+            search by vector would find them; pass `vectors=[None]`, with a `None` for each id, if
+            you mean it.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and
             16 MiB each, and must agree with the schema, if any. Values of numpy, pandas and the
@@ -187,7 +188,8 @@ class Writing(OpenCollection):
             As in `upsert`. If an id occurs twice, the changes apply one after the other.
         vectors, texts, metadata
             As in `upsert`, but `None` keeps what the record has. An embedder embeds a new text that
-            has no vector; without one, the old vector stays. Metadata are replaced entirely;
+            has no vector, and a blank one is refused, because the old vector would stay beside it.
+            Without an embedder, the old vector stays. Metadata are replaced entirely;
             `patch_metadata` changes single fields.
         if_sequence
             As in `upsert`.
@@ -222,6 +224,8 @@ class Writing(OpenCollection):
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata, if_sequence)
+        if self._embedder is not None:
+            _refuse_blank(batch)
         self._check_vectors_beside_texts(batch, "vectors=")
         return self._write(self._core.update, batch, expected_sequences(if_sequence, len(batch[0])))
 
@@ -255,14 +259,11 @@ class Writing(OpenCollection):
         # Readers and closed collections refuse every write with a better error.
         if fingerprint is None or self._mode == "r" or self._core.closed:
             return
-        _, vectors, with_vector, texts, _ = batch
-        for at, text in enumerate(texts or ()):
-            has_vector = vectors is not None if with_vector is None else with_vector[at]
-            if text is not None and not has_vector:
-                raise InvalidInputError(
-                    f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
-                    f" the collection was opened without it: pass {cure} or open with embedder="
-                )
+        for at, _ in _texts_without_vector(batch):
+            raise InvalidInputError(
+                f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
+                f" the collection was opened without it: pass {cure} or open with embedder="
+            )
 
     def update_metadata(
         self,
@@ -439,3 +440,21 @@ class Writing(OpenCollection):
     apatch_metadata = async_method(patch_metadata)
     adelete = async_method(delete)
     aclear = async_method(clear)
+
+
+def _texts_without_vector(batch: _Batch) -> Iterator[tuple[int, str]]:
+    _, vectors, with_vector, texts, _ = batch
+    for at, text in enumerate(texts or ()):
+        has_vector = vectors is not None if with_vector is None else with_vector[at]
+        if text is not None and not has_vector:
+            yield at, text
+
+
+def _refuse_blank(batch: _Batch) -> None:
+    """Refuse to update a text to a blank one: the record would be found by its old vector."""
+    for at, text in _texts_without_vector(batch):
+        if is_blank(text):
+            raise InvalidInputError(
+                f"texts[{at}]: expected words to embed, got a blank text, and the old vector would stay: pass"
+                " vectors= or upsert the whole record"
+            )

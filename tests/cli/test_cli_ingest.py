@@ -89,6 +89,16 @@ def test_what_is_there_is_skipped(run: Run) -> None:
         assert (found["written"], found["skipped"], found["stats"]["sequence"]) == (0, 4, found["stats"]["sequence"])
 
 
+def test_a_blank_text_has_no_vector_and_finds_nothing(run: Run) -> None:
+    write_lines("zoo.jsonl", [{"id": "cat", "text": "a cat sleeps"}, {"id": "blank", "text": " "}])
+    command = ["ingest", "zoo.jsonl", "--into", "zoo", "--embedder", "hashing", "--json"]
+    assert document(run(*command))["written"] == 2
+    assert document(run(*command, "--resume"))["skipped"] == 2
+    assert document(run("query", "zoo", " ", "--json"))["results"] == []
+    with tiercel.open("zoo", mode="r") as zoo:
+        assert [match.vector is None for match in zoo.scan(include=["vector"])] == [False, True]
+
+
 @pytest.mark.parametrize(
     "change", [{"text": "other"}, {"metadata": {"legs": 4.0}}, {"metadata": None}, {"vector": [1, 0, 1e-3]}]
 )

@@ -303,6 +303,30 @@ def test_a_blank_text_finds_nothing(tmp_path: Path) -> None:
             assert set(collection.search([1, 0, 0], blank).ids) == {"cat", "eel"}, "a blank text changes nothing"
 
 
+def test_a_blank_text_has_no_vector(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def lengths(texts: list[str]) -> list[list[int]]:
+        seen.extend(texts)
+        return [[len(text), 1] for text in texts]
+
+    with tiercel.open(tmp_path, embedder=from_callable(lengths, 2, "lengths")) as collection:
+        collection.upsert(["empty", "cat", "blank"], texts=["", "a cat", " \n"])
+        collection.add(["own", "new"], [[1, 1], None], texts=["", ""])
+        assert seen == ["a cat"]
+        vectors = {match.id: match.vector for match in collection.scan(include=["vector"])}
+        assert {name for name, vector in vectors.items() if vector is not None} == {"cat", "own"}
+        assert set(collection.search([1, 1]).ids) == {"cat", "own"}
+        # The vector of the old text would stay.
+        with pytest.raises(tiercel.InvalidInputError, match=r"^texts\[1\]: .* got a blank text, .* upsert"):
+            collection.update(["empty", "cat"], texts=["a hen", " "])
+        assert collection.update(["empty", "cat"], [None, [3, 1]], texts=["a hen", ""]) == 2
+        found = collection.get("cat", include=["text", "vector"])
+        assert found is not None
+        assert found.vector is not None
+        assert (found.text, found.vector.tolist()) == ("", [3, 1])
+
+
 def test_a_collection_without_its_embedder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tiercel")
     message = f"collection {tmp_path}: opened without its embedder 'letters': texts are searched by words alone"
