@@ -215,7 +215,12 @@ def test_a_disk_that_fails_is_told_with_the_lines(run: Run, monkeypatch: pytest.
         ("[" * 100_000, "line 1: expected a JSON object"),
         ('{"text": "a"}', "got no id"),
         ('{"id": "a", "txt": "a"}', "got 'txt'"),
-        ('{"id": 1}', "line 1: id: expected a str, got int"),
+        ('{"id": 1}', "line 1: id: expected a str, got int\n"),
+        ('{"id": "a", "vector": "abc"}', "line 1: vector: expected a numeric array, got texts\n"),
+        (
+            '{"id": "a", "vector": [0, 0]}',
+            "line 1: vector: expected a vector with a direction for the cosine metric, got norm 0\n",
+        ),
         ('{"id": "a", "text": 1}', "line 1: text: expected a str, got int"),
         ('{"id": "a", "metadata": 1}', "line 1: metadata: expected a dict, got int"),
         ('{"id": "a", "vector": 1}', "line 1: vector: "),
