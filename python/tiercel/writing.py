@@ -268,7 +268,7 @@ class Writing(OpenCollection):
     def update_metadata(
         self,
         ids: str | Iterable[str],
-        metadata: Metadata | Iterable[Metadata | None],
+        metadata: Metadata | Iterable[Metadata | None] | None,
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
@@ -281,7 +281,7 @@ class Writing(OpenCollection):
         Parameters
         ----------
         ids, metadata
-            As in `upsert`; `None` removes the metadata.
+            As in `upsert`; `None` for an id removes its metadata.
         if_sequence
             As in `upsert`.
 
@@ -293,7 +293,7 @@ class Writing(OpenCollection):
             A record does not have the sequence that `if_sequence` expects.
         """
         names = record_ids(ids, metadata)
-        values = given_metadata(beside(ids, metadata), names)
+        values = given_metadata([metadata] if isinstance(ids, str) else cast("Any", metadata), names)
         with telling_where(self._path):
             return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 

@@ -44,6 +44,15 @@ def test_the_vector_of_one_record_has_any_form(pets: Collection, vector: Any) ->
     assert owl.vector.tolist() == [1, 1]
 
 
+def test_none_removes_the_metadata_of_a_record(pets: Collection) -> None:
+    assert pets.update_metadata("cat", None) == 1
+    assert pets.update_metadata(["hen", "nobody"], [None, None]) == 1
+    assert [match and match.metadata for match in pets.get(["cat", "hen"])] == [None, None]
+    # One None might be meant for all, or be a mistake.
+    with pytest.raises(tiercel.InvalidInputError, match="metadata: expected a list, one for each id, got NoneType"):
+        pets.update_metadata(["cat"], None)
+
+
 def test_one_record_without_anything_and_one_with_a_text_to_embed(tmp_path: Path) -> None:
     with tiercel.open(tmp_path / "embedded", embedder=HashingEmbedder(8)) as collection:
         assert collection.upsert("empty") == 1
