@@ -182,7 +182,7 @@ class PayloadCache(Handle):
         self._gate = Gate(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
-        self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room)
+        self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room, by_text=True)
         self._names: OrderedDict[str, ThresholdControl] = OrderedDict()
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
         self._lock = fork_lock()
@@ -210,8 +210,8 @@ class PayloadCache(Handle):
             The length of the vector is not `dim`.
         """
         query, text, name = self._checked(vector, text, namespace)
-        entry = self._entry_index.equal(name, query)
-        if entry is not None and entry.text == text:
+        entry = self._entry_index.equal(name, query, text)
+        if entry is not None:
             self._count("exact")
             self._entry_index.use(name, entry)
             return Hit(entry.content, "exact", 0.0, name)
