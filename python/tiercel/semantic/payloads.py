@@ -17,7 +17,7 @@ from tiercel.handles import Handle
 from tiercel.intervals import wilson_interval
 from tiercel.semantic.audit import ThresholdControl
 from tiercel.semantic.entry_index import Entry, EntryIndex
-from tiercel.semantic.gate import Gate, Judge
+from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 
@@ -179,7 +179,7 @@ class PayloadCache(Handle):
         self._ceiling = ceiling if threshold is None else number(threshold, "threshold", 0.0, math.inf)
         self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
         self._audit, self._same = number(audit, "audit", 0.0, 1.0), same
-        self._gate = Gate(language, verify)
+        self._text_check = TextCheck(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room, by_text=True)
@@ -225,7 +225,7 @@ class PayloadCache(Handle):
         near = sorted(self._entry_index.nearest(name, query), key=operator.itemgetter(0))
         # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each[0]) or control.learns(each[0]))
-        close = next((each for each in useful if self._gate.lets_pass(text, each[1].text)), None)
+        close = next((each for each in useful if self._text_check.lets_pass(text, each[1].text)), None)
         if close is not None:
             distance, entry = max(0.0, close[0]), close[1]
             would_answer = control.allows(distance)

@@ -21,7 +21,7 @@ from tiercel.results import Quality
 from tiercel.semantic.audit import ThresholdControl
 from tiercel.semantic.certify import OutsideBound, limit, outside_bound, separation
 from tiercel.semantic.entry_index import Entry, EntryIndex
-from tiercel.semantic.gate import Gate, Judge
+from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.targets import Answer, NeighbourList, Request, Rescored, Target, target_of
@@ -199,7 +199,7 @@ class SemanticCache(Handle, Generic[Answer]):
         self._threshold = None if threshold is None else number(threshold, "threshold", 0.0, math.inf)
         self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
         self._audit = number(audit, "audit", 0.0, 1.0)
-        self._gate = Gate(language, verify)
+        self._text_check = TextCheck(language, verify)
         self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._entry_index: EntryIndex[_Kept] = EntryIndex(self._target.dim, self._target.metric, *room)
@@ -395,7 +395,7 @@ class SemanticCache(Handle, Generic[Answer]):
         control = self._control((namespace[0], kind_of(k, has_filter=request.key is not None)))
         # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each.distance) or control.learns(each.distance))
-        close = next((each for each in useful if self._gate.lets_pass(text, each.entry.text)), None)
+        close = next((each for each in useful if self._text_check.lets_pass(text, each.entry.text)), None)
         guess = None if close is None else self._rescore(request, k, close)
         if close is None or guess is None or len(guess.distances) < k:
             return self._search_and_keep(request, k, namespace, text)[0]
