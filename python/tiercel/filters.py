@@ -442,5 +442,8 @@ def _shown_operand(operand: Any) -> str:
         return f"[{', '.join(_shown_operand(value) for value in cast('list[Any]', operand))}]"
     if _is_date(operand):
         text = cast("dict[str, str]", operand)["$date"]
+        if len(fraction := text.partition(".")[2]) > 6 and fraction[6].isdigit():
+            # Only numpy and pandas have nanoseconds, and only pandas has them with an offset.
+            return f"{'np.datetime64' if fraction.isdigit() else 'pandas.Timestamp'}({text!r})"
         return f"{'datetime' if 'T' in text else 'date'}.fromisoformat({text!r})"
     return repr(operand)
