@@ -41,7 +41,6 @@ from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
 from tiercel.places import telling_gone, telling_where
-from tiercel.policy.cores import cores
 from tiercel.rerank import scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
@@ -54,6 +53,7 @@ from tiercel.search import (
     vector_and_text,
     vectors_and_texts,
 )
+from tiercel.threads import thread_count
 from tiercel.writing import Writing
 
 __all__ = ["Collection"]
@@ -233,7 +233,8 @@ class Collection(Writing):
             `n` strings. With an embedder and no `vectors`, the search is also by the vectors of the
             texts.
         threads
-            Number of threads; by default all cores that this process may use.
+            Number of threads; by default all cores that this process may use. More than 1,024 count
+            as 1,024.
         options_
             As in `search`. `rerank` is called for one query after the other.
 
@@ -255,7 +256,7 @@ class Collection(Writing):
         rerank = options_.get("rerank")
         contents = None if texts is None else query_texts(texts)
         reranker = None if rerank is None else scored_by(rerank, contents)
-        workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
+        workers = thread_count(threads)
         if contents is not None and vectors is None and self._embedder is not None:
             if any(map(self._makes_nothing_of, contents)):
                 # A blank text finds nothing in any snapshot.
@@ -460,8 +461,12 @@ class Collection(Writing):
         return (match.id for match in self.scan(include=()))
 
     def __contains__(self, id: object) -> bool:
-        """Whether there is a record with this id. Invalid ids are refused, as in `get`."""
-        return self._core.contains(record_id(id, "id"))
+        """Whether there is a record with this id; False for what is no id."""
+        try:
+            name = record_id(id, "id")
+        except InvalidInputError:
+            return False
+        return self._core.contains(name)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"

@@ -12,8 +12,8 @@ from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
 from tiercel.paths import absolute, path_name
 from tiercel.places import telling_where
-from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
+from tiercel.threads import thread_count
 from tiercel.trouble import tell
 from tiercel.writers import remember, telling_who_writes
 
@@ -79,7 +79,8 @@ def open(  # noqa: A001
         Language of the texts, for stemming, stop words and case; "english" by default. `None` takes
         words as they are. Case and variants of a letter (NFKC) never make a difference.
     threads
-        Threads for background work; by default all cores that this process may use.
+        Threads for background work; by default all cores that this process may use. More than 1,024
+        count as 1,024.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def open(  # noqa: A001
             None if language == "default" else (language, language),
             None if embedder is None else embedder.fingerprint,
             durability,
-            cores() if threads is None else whole(threads, "threads", 1, 1024),
+            thread_count(threads),
             mode == "r",
             None if schema is None else names_of_types(schema),
             create,
