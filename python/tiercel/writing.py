@@ -293,7 +293,7 @@ class Writing(OpenCollection):
             A record does not have the sequence that `if_sequence` expects.
         """
         names = record_ids(ids, metadata)
-        values = given_metadata([metadata] if isinstance(ids, str) else cast("Any", metadata), names)
+        values = given_metadata(cast("Any", [metadata] if isinstance(ids, str) else metadata), names)
         with telling_where(self._path):
             return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 

@@ -86,7 +86,7 @@ def test_new_records_are_found_at_once(zoo: tiercel.Collection) -> None:
     assert "owl" not in zoo
 
 
-@pytest.mark.parametrize("value", [5, None, "", "x" * 513, "\ud800", ["cat"]])
+@pytest.mark.parametrize("value", [5, None, "", "x" * 513, "\ud800", b"cat", ["cat"]])
 def test_what_is_no_id_is_not_there(zoo: tiercel.Collection, value: object) -> None:
     assert value not in zoo
     assert value not in tiercel.Index(2)
