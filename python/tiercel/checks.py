@@ -48,14 +48,15 @@ def number(value: object, name: str, low: float, high: float) -> float:
         # An int beyond the floats.
         found = math.nan
     if not low <= found <= high:
-        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {shown(value)}")
+        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {shown(cast('object', value))}")
     return found
 
 
 def shown(value: object) -> str:
     """Show a value in a message. Python refuses to print an int of thousands of digits."""
-    is_long = isinstance(value, int) and value.bit_length() > 128
-    return f"an int of {value.bit_length()} bits" if is_long else repr(value)
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an int of {value.bit_length()} bits"
+    return repr(value)
 
 
 def choice(value: object, name: str, known: Sequence[str]) -> str:
@@ -114,7 +115,7 @@ def many(values: Any) -> Any:
     return values if hasattr(values, "__iter__") and not isinstance(values, Match) else None
 
 
-def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
+def column(values: Iterable[Any], name: str, count: int) -> list[Any]:
     """Check an argument with one value for each id; return the values."""
     refuse_unordered(values, name)
     listed = items(values)
@@ -122,7 +123,7 @@ def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
         raise InvalidInputError(
             f"{name}: expected a list, one for each id, got {type(values).__name__}{frame_cure(values, name)}"
         )
-    if count is not None and len(listed) != count:
+    if len(listed) != count:
         raise InvalidInputError(f"{name}: expected {count}, one for each id, got {len(listed)}")
     return listed
 

@@ -15,7 +15,7 @@ from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
 from tiercel.intervals import wilson_interval
-from tiercel.semantic.audit import ThresholdControl
+from tiercel.semantic.audit import ThresholdControl, Thresholds
 from tiercel.semantic.entry_index import Entry, EntryIndex
 from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.sizes import size_of
@@ -24,8 +24,7 @@ from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
 
 METRICS: Final = ("cosine", "dot", "l2")
-# The most thresholds, one per namespace, and the most pending comparisons.
-NAMESPACES: Final = 1000
+# The most pending comparisons.
 WAITING: Final = 1000
 
 
@@ -177,13 +176,13 @@ class PayloadCache(Handle):
         self._metric: Metric = metric
         ceiling = math.inf if max_error is not None else -1.0
         self._ceiling = ceiling if threshold is None else number(threshold, "threshold", 0.0, math.inf)
-        self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
-        self._audit, self._same = number(audit, "audit", 0.0, 1.0), same
+        max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
+        audit, self._same = number(audit, "audit", 0.0, 1.0), same
         self._text_check = TextCheck(language, verify)
-        self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
+        random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room, by_text=True)
-        self._names: OrderedDict[str, ThresholdControl] = OrderedDict()
+        self._thresholds = Thresholds[str](self._ceiling, max_error, audit, random)
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
         self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "audited", "wrong"), 0)
@@ -265,7 +264,7 @@ class PayloadCache(Handle):
         """Return the counters, and the measured quality."""
         with self._lock:
             counts = dict(self._counts)
-            thresholds = {name: control.threshold for name, control in self._names.items()}
+            thresholds = self._thresholds.by_key()
         return {
             "exact": counts["exact"],
             "approximate": counts["approximate"],
@@ -307,12 +306,7 @@ class PayloadCache(Handle):
 
     def _control(self, name: str) -> ThresholdControl:
         with self._lock:
-            if name not in self._names:
-                self._names[name] = ThresholdControl(self._ceiling, self._max_error, self._audit, self._random)
-                if len(self._names) > NAMESPACES:
-                    self._names.popitem(last=False)
-            self._names.move_to_end(name)
-            return self._names[name]
+            return self._thresholds.of(name)
 
     def _count(self, what: Literal["exact", "approximate", "misses"]) -> None:
         with self._lock:
