@@ -332,7 +332,7 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has nothing to embed. Embedders never see such a text, and it has no vector."""
+    """Whether a text has nothing to embed. No embedder sees it, and it has no vector."""
     return not text.strip()
 
 
