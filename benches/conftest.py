@@ -57,7 +57,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     machine_info.clear()
     machine_info.update(
         cpu=cpu,
-        hardware=tiercel.hardware().as_dict(),
+        hardware=tiercel.hardware().to_dict(),
         system=platform.system(),
         python=platform.python_version(),
         packages=versions(),

@@ -105,7 +105,7 @@ def machine(packages: Iterable[str]) -> dict[str, Any]:
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": models[0].split(":")[1].strip() if models else platform.machine(),
-        "hardware": tiercel.hardware().as_dict(),
+        "hardware": tiercel.hardware().to_dict(),
         "system": platform.system(),
         "python": platform.python_version(),
         "packages": found,

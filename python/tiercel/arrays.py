@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from tiercel.errors import InvalidInputError
 
-__all__ = ["as_array", "is_small", "no_number"]
+__all__ = ["FAILURES", "as_array", "is_small", "no_number"]
 
 # Errors of numpy, or of a method that it calls, for a value that is not an array.
-_FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
+FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
 
 
 def as_array(value: Any, name: str) -> NDArray[Any]:
@@ -19,8 +19,8 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
 
     The caller checks dtype and shape.
 
-    bfloat16, int4 and the like become float32. An array of objects that are arrays or floats, such
-    as a column of a data frame, becomes one of numbers.
+    bfloat16, int4 and the like become float32. An array of objects that are arrays or numbers, such
+    as a column of a data frame, becomes one of numbers. Ints stay exact if none is negative.
 
     Raises
     ------
@@ -32,13 +32,30 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     only_dlpack = hasattr(value, "__dlpack__") and not hasattr(value, "__array__")
     try:
         array: NDArray[Any] = np.from_dlpack(value) if only_dlpack else np.asarray(value)
-        if array.dtype.kind == "O" and array.size and isinstance(array.flat[0], list | tuple | np.ndarray | float):
+        rows = value
+        if _has_numbers(array):
             rows = array.tolist()
             _refuse_masked(rows, name)
             array = np.asarray(rows)
-    except _FAILURES as error:
+        if array.ndim == 1 and array.dtype.kind == "f" and _are_ids(rows):
+            # numpy made them floats because some exceed 2**63 and others do not.
+            array = np.asarray(rows, np.uint64)
+    except FAILURES as error:
         raise InvalidInputError(f"{name}: expected a numeric array, got {type(value).__name__}: {error}") from error
     return array.astype(np.float32) if is_small(array.dtype) else array
+
+
+def _has_numbers(array: NDArray[Any]) -> bool:
+    """Whether this is an array of objects that are numbers, or of arrays of numbers."""
+    if array.dtype.kind != "O" or array.size == 0:
+        return False
+    return isinstance(array.flat[0], list | tuple | np.ndarray) or (array.ndim in (1, 2) and no_number(array) is None)
+
+
+def _are_ids(values: Any) -> bool:
+    return isinstance(values, list | tuple) and all(
+        isinstance(each, int | np.integer) and each >= 0 for each in cast("Sequence[object]", values)
+    )
 
 
 def no_number(array: NDArray[Any]) -> str | None:

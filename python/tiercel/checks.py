@@ -5,6 +5,7 @@ An `InvalidInputError` names the argument and the place of the mistake.
 
 import math
 import operator
+import re
 from collections.abc import Iterable, Mapping, MappingView, Reversible, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
@@ -34,17 +35,36 @@ def whole(value: object, name: str, low: int, high: int) -> int:
     except TypeError:
         found = None
     if found is None or not low <= found <= high:
-        raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {value!r}")
+        raise InvalidInputError(f"{name}: expected an int from {low} to {high}, got {shown(value)}")
     return found
 
 
 def number(value: object, name: str, low: float, high: float) -> float:
-    """Check a number from `low` to `high`; return it as a float."""
-    real = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    found = float(cast("float", value)) if real else math.nan
+    """Check a real number from `low` to `high`; return it as a float."""
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    try:
+        found = float(cast("float", value)) if real else math.nan
+    except OverflowError:
+        # An int beyond the floats.
+        found = math.nan
     if not low <= found <= high:
-        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {value!r}")
+        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {shown(cast('object', value))}")
     return found
+
+
+def shown(value: object) -> str:
+    """Show a value in a message. Python refuses to print an int of thousands of digits."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an int of {value.bit_length()} bits"
+    return repr(value)
+
+
+def choice(value: object, name: str, known: Sequence[str]) -> str:
+    """Check a string that must be one of a few; return it."""
+    # Comparing an array with a string gives an array.
+    if not isinstance(value, str) or value not in known:
+        raise InvalidInputError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+    return value
 
 
 def items(values: object) -> list[Any] | None:
@@ -95,7 +115,7 @@ def many(values: Any) -> Any:
     return values if hasattr(values, "__iter__") and not isinstance(values, Match) else None
 
 
-def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
+def column(values: Iterable[Any], name: str, count: int) -> list[Any]:
     """Check an argument with one value for each id; return the values."""
     refuse_unordered(values, name)
     listed = items(values)
@@ -103,7 +123,7 @@ def column(values: Iterable[Any], name: str, count: int | None) -> list[Any]:
         raise InvalidInputError(
             f"{name}: expected a list, one for each id, got {type(values).__name__}{frame_cure(values, name)}"
         )
-    if count is not None and len(listed) != count:
+    if len(listed) != count:
         raise InvalidInputError(f"{name}: expected {count}, one for each id, got {len(listed)}")
     return listed
 
@@ -235,6 +255,16 @@ def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] |
     column(rows, "vectors", len(names))
     there = [row for row in rows if row is not None]
     return there or None, [row is not None for row in rows]
+
+
+def name_row(error: InvalidInputError, before: str, rows: Sequence[int]) -> None:
+    """Put the row of the caller into an error that counted only these `rows`.
+
+    The number follows the pattern `before` in the message.
+    """
+    found = re.match(f"(.*{before})(\\d+)(.*)", str(error), re.DOTALL)
+    if found is not None and int(found[2]) < len(rows):
+        error.args = (f"{found[1]}{rows[int(found[2])]}{found[3]}",)
 
 
 def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> list[str | None] | None:

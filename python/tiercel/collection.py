@@ -35,13 +35,12 @@ from tiercel.checks import (
     unicode_text,
     whole,
 )
-from tiercel.embed import query_vector, query_vectors
+from tiercel.embed import is_blank, query_vector, query_vectors
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Found, Include, Match, record
 from tiercel.paths import path_name
 from tiercel.places import telling_gone, telling_where
-from tiercel.policy.cores import cores
 from tiercel.rerank import scored_by
 from tiercel.scan import AsyncScan, Scan
 from tiercel.schema import types_of_names
@@ -54,6 +53,7 @@ from tiercel.search import (
     vector_and_text,
     vectors_and_texts,
 )
+from tiercel.threads import thread_count
 from tiercel.writing import Writing
 
 __all__ = ["Collection"]
@@ -202,10 +202,10 @@ class Collection(Writing):
             raise InvalidInputError("search: expected vector, text or both, got neither")
         chosen, rerank = options(**options_), options_.get("rerank")
         reranker = None if rerank is None else scored_by(rerank, None if text is None else [text])
-        is_blank = vector is None and self._makes_nothing_of(text)
+        finds_nothing = vector is None and self._makes_nothing_of(text)
         if text is not None and unicode_text(text, "text") and vector is None and self._embedder is not None:
-            vector = None if is_blank else query_vector(self._embedder, text)
-        if is_blank:
+            vector = None if finds_nothing else query_vector(self._embedder, text)
+        if finds_nothing:
             # A blank text finds nothing, whatever the fusion.
             chosen["alpha"] = None
         else:
@@ -233,7 +233,8 @@ class Collection(Writing):
             `n` strings. With an embedder and no `vectors`, the search is also by the vectors of the
             texts.
         threads
-            Number of threads; by default all cores that this process may use.
+            Number of threads; by default all cores that this process may use. More than 1,024 count
+            as 1,024.
         options_
             As in `search`. `rerank` is called for one query after the other.
 
@@ -245,6 +246,9 @@ class Collection(Writing):
             Vectors whose length is not `dim`.
         """
         refuse_unknown_options("Collection.search_many()", options_, "vectors", "texts", "threads")
+        if isinstance(include := options_.get("include"), Iterator):
+            # It can be consumed only once.
+            options_["include"] = tuple(include)
         vectors, texts = vectors_and_texts(vectors, texts)
         if vectors is None and texts is None:
             raise InvalidInputError("search_many: expected vectors, texts or both, got neither")
@@ -252,7 +256,7 @@ class Collection(Writing):
         rerank = options_.get("rerank")
         contents = None if texts is None else query_texts(texts)
         reranker = None if rerank is None else scored_by(rerank, contents)
-        workers = cores() if threads is None else whole(threads, "threads", 1, 1024)
+        workers = thread_count(threads)
         if contents is not None and vectors is None and self._embedder is not None:
             if any(map(self._makes_nothing_of, contents)):
                 # A blank text finds nothing in any snapshot.
@@ -268,7 +272,7 @@ class Collection(Writing):
 
     def _makes_nothing_of(self, text: str | None) -> bool:
         """Whether this text is blank, so that the embedder must not see it."""
-        return self._embedder is not None and isinstance(text, str) and not text.strip()
+        return self._embedder is not None and isinstance(text, str) and is_blank(text)
 
     def count(self, *, filter: Filter | Metadata | None = None) -> int:
         """Count the records that pass a filter, or all records."""
@@ -457,8 +461,12 @@ class Collection(Writing):
         return (match.id for match in self.scan(include=()))
 
     def __contains__(self, id: object) -> bool:
-        """Whether there is a record with this id. Invalid ids are refused, as in `get`."""
-        return self._core.contains(record_id(id, "id"))
+        """Whether there is a record with this id; False for what is no id."""
+        try:
+            name = record_id(id, "id")
+        except InvalidInputError:
+            return False
+        return self._core.contains(name)
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"records={len(self)}"

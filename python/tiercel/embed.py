@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from tiercel._core import HashingEmbedder
 from tiercel.arrays import as_array
+from tiercel.checks import name_row, shown, whole
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -303,24 +304,36 @@ def check_embedder(embedder: Any, dim: object) -> int:
         if not hasattr(embedder, name):
             raise InvalidInputError(f"embedder: expected an object with {name}, got {type(embedder).__name__}")
     _check(embedder.dim, embedder.fingerprint)
-    if dim is not None and dim != embedder.dim:
+    if dim is not None and whole(dim, "dim", 1, MAX_DIM) != embedder.dim:
         raise InvalidInputError(f"dim: expected {embedder.dim}, the dim of the embedder, got {dim!r}")
     return embedder.dim
 
 
 def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder) -> Any:
-    """Embed the texts that came without a vector; return the vectors of all records."""
-    rows = _with_gaps(vectors, len(texts))
-    wanted = {at: text for at, text in enumerate(texts) if rows is not None and text is not None and rows[at] is None}
-    if rows is None or not wanted:
+    """Embed the texts that came without a vector and are not blank; return the vectors of all
+    records.
+    """
+    rows = _with_gaps(vectors, len(texts)) or []
+    pairs = zip(rows, texts, strict=False)
+    wanted = {at: text for at, (row, text) in enumerate(pairs) if row is None and text and not is_blank(text)}
+    if not wanted:
         return vectors
-    made = embedder.embed_documents(list(wanted.values()))
-    made = _checked(made, (len(wanted), embedder.dim), type(embedder).__name__)
+    try:
+        made = embedder.embed_documents(list(wanted.values()))
+        made = _checked(made, (len(wanted), embedder.dim), type(embedder).__name__)
+    except InvalidInputError as error:
+        name_row(error, " for text ", list(wanted))
+        raise
     if len(wanted) == len(rows):
         return made
     for at, vector in zip(wanted, made, strict=True):
         rows[at] = vector
     return rows
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to embed. No embedder sees it, and it has no vector."""
+    return not text.strip()
 
 
 def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
@@ -351,7 +364,7 @@ def query_vectors(embedder: Embedder, texts: Sequence[str]) -> NDArray[np.float3
 
 def _check(dim: object, fingerprint: object) -> None:
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
-        raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {dim!r}")
+        raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {shown(dim)}")
     if not isinstance(fingerprint, str) or not fingerprint:
         raise InvalidInputError(f"fingerprint: expected a str that is not empty, got {fingerprint!r}")
 

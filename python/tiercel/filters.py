@@ -264,7 +264,7 @@ class F:
 
 
 def as_json(filter: Filter | Mapping[str, Any]) -> str:
-    """Convert a filter to JSON, from an expression or its dictionary form.
+    """Convert a filter to JSON with sorted keys, from an expression or its dictionary form.
 
     A dictionary may contain any value that metadata may, see `tiercel.plain`. Apart from a missing
     `$`, errors in its structure are found only when the filter is used.
@@ -384,7 +384,8 @@ def _values_in(operand: Any) -> int:
 
 
 def _dumped(form: object) -> str:
-    return json.dumps(form, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # The order of keys has no meaning, neither among conditions nor in a value.
+    return json.dumps(form, ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
 
 
 def _operand(value: object, place: str, walk: Plain | None = None) -> Any:
@@ -441,5 +442,8 @@ def _shown_operand(operand: Any) -> str:
         return f"[{', '.join(_shown_operand(value) for value in cast('list[Any]', operand))}]"
     if _is_date(operand):
         text = cast("dict[str, str]", operand)["$date"]
+        if len(fraction := text.partition(".")[2]) > 6 and fraction[6].isdigit():
+            # Only numpy and pandas have nanoseconds, and only pandas has them with an offset.
+            return f"{'np.datetime64' if fraction.isdigit() else 'pandas.Timestamp'}({text!r})"
         return f"{'datetime' if 'T' in text else 'date'}.fromisoformat({text!r})"
     return repr(operand)

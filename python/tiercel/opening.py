@@ -6,14 +6,14 @@ from typing import Final, Literal
 
 from tiercel._core import CollectionCore
 from tiercel.beginnings import COLLECTION_LOG, nothing_left
-from tiercel.checks import number, unicode_text, whole
+from tiercel.checks import choice, number, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
 from tiercel.paths import absolute, path_name
 from tiercel.places import telling_where
-from tiercel.policy.cores import cores
 from tiercel.schema import Schema, names_of_types
+from tiercel.threads import thread_count
 from tiercel.trouble import tell
 from tiercel.writers import remember, telling_who_writes
 
@@ -79,7 +79,8 @@ def open(  # noqa: A001
         Language of the texts, for stemming, stop words and case; "english" by default. `None` takes
         words as they are. Case and variants of a letter (NFKC) never make a difference.
     threads
-        Threads for background work; by default all cores that this process may use.
+        Threads for background work; by default all cores that this process may use. More than 1,024
+        count as 1,024.
 
     Raises
     ------
@@ -100,19 +101,17 @@ def open(  # noqa: A001
     """
     # The program may change its working directory while the collection is open.
     name = absolute(path_name(path, "path"))
-    if metric is not None and metric not in _METRICS:
-        raise InvalidInputError(f"metric: expected 'cosine' or 'dot' or 'l2', got {metric!r}")
-    if durability not in _DURABILITIES:
-        raise InvalidInputError(f"durability: expected 'always' or 'interval' or 'none', got {durability!r}")
-    if mode not in _MODES:
-        raise InvalidInputError(f"mode: expected 'rw' or 'r', got {mode!r}")
+    if metric is not None:
+        choice(metric, "metric", _METRICS)
+    choice(durability, "durability", _DURABILITIES)
+    choice(mode, "mode", _MODES)
     if follow is not None:
         if mode != "r":
             raise InvalidInputError(f"follow: expected None unless mode is 'r', got {follow!r}")
         follow = number(follow, "follow", 0.001, 86400.0)
     if language is not None:
         unicode_text(language, "language")
-    if create not in (True, False):
+    if not isinstance(create, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidInputError(f"create: expected True or False, got {create!r}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
@@ -125,10 +124,10 @@ def open(  # noqa: A001
             None if language == "default" else (language, language),
             None if embedder is None else embedder.fingerprint,
             durability,
-            cores() if threads is None else whole(threads, "threads", 1, 1024),
+            thread_count(threads),
             mode == "r",
             None if schema is None else names_of_types(schema),
-            bool(create),
+            create,
         )
     if follow is not None:
         core.follow(follow)

@@ -28,7 +28,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.arrays import is_small
+from tiercel.arrays import FAILURES, is_small
 from tiercel.checks import MAX_DEPTH, MAX_METADATA, Metadata, column, unicode_text
 from tiercel.errors import InvalidInputError
 
@@ -262,12 +262,13 @@ def _iso(value: date, place: str) -> str:
 def _moment(value: "np.datetime64[Any]", place: str) -> str:
     if np.isnat(value):
         return _missing("NaT", place)
-    is_day = np.datetime_data(value.dtype)[0] in ("Y", "M", "W", "D")
-    moment: object = value.astype("datetime64[D]" if is_day else "datetime64[us]").item()
-    if not isinstance(moment, date):
+    unit = np.datetime_data(value.dtype)[0]
+    near = value.astype("datetime64[D]" if unit in ("Y", "M", "W", "D") else "datetime64[us]")
+    moment: object = near.item()
+    is_whole = near.astype(value.dtype) == value
+    # A datetime has no nanoseconds. In other units, numpy has wrapped around a moment too far away.
+    if not isinstance(moment, date) or not (is_whole or unit in ("ns", "ps", "fs", "as")):
         raise InvalidInputError(f"{place}: expected a year from 1 to 9999, got {value}")
-    # A datetime has no nanoseconds.
-    is_whole = is_day or value == value.astype("datetime64[us]")
     return moment.isoformat() if is_whole else str(np.datetime_as_string(value))
 
 
@@ -280,7 +281,7 @@ def _array(value: Any, place: str) -> NDArray[Any]:
         return cast("NDArray[Any]", value)
     try:
         return np.asarray(value)
-    except (TypeError, ValueError) as error:
+    except FAILURES as error:
         raise InvalidInputError(f"{place}: expected {_EXPECTED}, got {type(value).__name__}: {error}") from error
 
 

@@ -8,7 +8,17 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack, c
 
 import numpy as np
 
-from tiercel.checks import SEARCH_INCLUDES, Metadata, included, items, number, refuse_unknown, unicode_text, whole
+from tiercel.checks import (
+    SEARCH_INCLUDES,
+    Metadata,
+    choice,
+    included,
+    items,
+    number,
+    refuse_unknown,
+    unicode_text,
+    whole,
+)
 from tiercel.errors import InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.found import Include
@@ -217,8 +227,7 @@ def options(**chosen: Unpack[SearchOptions]) -> dict[str, Any]:
 
 def _converted(all_options: dict[str, Any]) -> dict[str, Any]:
     syntax, expand, mmr = (all_options.pop(name) for name in ("syntax", "expand", "mmr"))
-    if syntax not in ("plain", "operators"):
-        raise InvalidInputError(f"syntax: expected 'plain' or 'operators', got {syntax!r}")
+    choice(syntax, "syntax", ("plain", "operators"))
     if expand is not None and not isinstance(expand, Expand):
         raise InvalidInputError(f"expand: expected a tiercel.Expand, got {type(expand).__name__}")
     if not isinstance(all_options["explain"], bool):
@@ -239,8 +248,8 @@ def _converted(all_options: dict[str, Any]) -> dict[str, Any]:
 
 def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float | None]:
     """Return the constant of rank fusion, and the weight of the vector score or `None`."""
-    if fusion not in _FUSIONS:
-        raise InvalidInputError(f"fusion: expected 'rrf' or 'weighted', got {fusion!r}")
+    if fusion is not None:
+        choice(fusion, "fusion", get_args(Fusion))
     if fusion == "rrf" and alpha is not None:
         raise InvalidInputError(f"alpha: expected fusion='weighted' beside it, got fusion='rrf' and alpha={alpha!r}")
     if fusion == "weighted" or alpha is not None:
@@ -262,7 +271,6 @@ def _rerank_depth(rerank: object, depth: object) -> int | None:
 
 
 _USUAL: Final = frozenset(("filter", "include", "k", "recall"))
-_FUSIONS: Final = (None, *get_args(Fusion))
 _CONVERTED_DEFAULTS: Final = _converted(dict(DEFAULTS))
 
 

@@ -1,9 +1,19 @@
-"""Starting threads where the system may refuse."""
+"""How many threads to start, and starting them where the system may refuse."""
 
 import sys
 from threading import Thread
 
-__all__ = ["start"]
+from tiercel.checks import MAX_LIMIT, whole
+from tiercel.policy.cores import cores
+
+__all__ = ["start", "thread_count"]
+
+
+def thread_count(threads: int | None) -> int:
+    """Check a number of threads; by default all cores. More than 1,024 count as 1,024, as in an
+    index: they are never faster, and the system may refuse to start them.
+    """
+    return cores() if threads is None else min(whole(threads, "threads", 1, MAX_LIMIT), 1024)
 
 
 def start(thread: Thread) -> None:

@@ -1,7 +1,7 @@
 """Writing records of a collection."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Never, TypeAlias, cast
 
 from numpy.typing import ArrayLike
@@ -15,13 +15,14 @@ from tiercel.checks import (
     field_names,
     given_vectors,
     many,
+    name_row,
     record_ids,
     record_texts,
     refuse_repeated,
     refuse_texts,
     refuse_unknown,
 )
-from tiercel.embed import embed_missing
+from tiercel.embed import embed_missing, is_blank
 from tiercel.errors import ConflictError, InvalidInputError
 from tiercel.filters import Filter, as_json
 from tiercel.open_collection import OpenCollection
@@ -66,9 +67,10 @@ class Writing(OpenCollection):
             `vectors` is then one vector of shape `(dim,)`, `texts` a string and `metadata` a dict.
         vectors
             Array of shape `(len(ids), dim)`, or a list with `None` for records without a vector. An
-            embedder embeds texts that have no vector. If the collection was created with an
-            embedder but opened without it, texts alone are refused, because no search by vector
-            would find them; pass `vectors=[None]`, with a `None` for each id, if you mean it.
+            embedder embeds texts that have no vector; a blank text gets none. If the collection was
+            created with an embedder but opened without it, texts alone are refused, because no
+            search by vector would find them; pass `vectors=[None]`, with a `None` for each id, if
+            you mean it.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and
             16 Mi characters of JSON each, and must agree with the schema, if any. Values of numpy, pandas and the
@@ -104,8 +106,7 @@ class Writing(OpenCollection):
         # text.
         if vectors is None:
             self._check_vectors_beside_texts(batch, _NO_VECTOR)
-        with telling_where(self._path):
-            return self._core.upsert(batch, expected_sequences(if_sequence, len(batch[0])))
+        return self._write(self._core.upsert, batch, expected_sequences(if_sequence, len(batch[0])))
 
     def add(
         self,
@@ -158,13 +159,12 @@ class Writing(OpenCollection):
         refuse_repeated(names)
         if vectors is None:
             self._check_vectors_beside_texts(batch, _NO_VECTOR)
-        with telling_where(self._path):
-            try:
-                return self._core.upsert(batch, [0] * len(names))
-            except ConflictError as error:
-                place = f"ids[{names.index(cast('str', error.id))}]"
-                message = f"{place}: expected a new id, got {error.id!r}, which has a record; upsert replaces it"
-                raise ConflictError(message, error.id, error.expected, error.actual) from None
+        try:
+            return self._write(self._core.upsert, batch, [0] * len(names))
+        except ConflictError as error:
+            place = f"ids[{names.index(cast('str', error.id))}]"
+            message = f"{place}: expected a new id, got {error.id!r}, which has a record; upsert replaces it"
+            raise ConflictError(message, error.id, error.expected, error.actual) from None
 
     def update(
         self,
@@ -188,7 +188,8 @@ class Writing(OpenCollection):
             As in `upsert`. If an id occurs twice, the changes apply one after the other.
         vectors, texts, metadata
             As in `upsert`, but `None` keeps what the record has. An embedder embeds a new text that
-            has no vector; without one, the old vector stays. Metadata are replaced entirely;
+            has no vector, and a blank one is refused, because the old vector would stay beside it.
+            Without an embedder, the old vector stays. Metadata are replaced entirely;
             `patch_metadata` changes single fields.
         if_sequence
             As in `upsert`.
@@ -223,9 +224,10 @@ class Writing(OpenCollection):
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
         batch = self._batch(ids, vectors, texts, metadata, if_sequence)
+        if self._embedder is not None:
+            _refuse_blank(batch)
         self._check_vectors_beside_texts(batch, "vectors=")
-        with telling_where(self._path):
-            return self._core.update(batch, expected_sequences(if_sequence, len(batch[0])))
+        return self._write(self._core.update, batch, expected_sequences(if_sequence, len(batch[0])))
 
     def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any, if_sequence: Any) -> _Batch:
         """Check records and convert them to columns for the core; embed texts without a vector."""
@@ -239,25 +241,34 @@ class Writing(OpenCollection):
         rows, with_vector = given_vectors(vectors, names)
         return names, rows, with_vector, contents, values
 
+    def _write(
+        self, write: Callable[[_Batch, list[int] | None], int], batch: _Batch, sequences: list[int] | None
+    ) -> int:
+        """Pass a batch to the core. The core counts only the vectors that are there."""
+        with telling_where(self._path):
+            try:
+                return write(batch, sequences)
+            except InvalidInputError as error:
+                if (with_vector := batch[2]) is not None and str(error).startswith("vectors: "):
+                    name_row(error, " at row ", [at for at, is_there in enumerate(with_vector) if is_there])
+                raise
+
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
         """Refuse a text without a vector if the collection was opened without its embedder."""
         fingerprint = None if self._embedder is not None else self._core.fingerprint
         # Readers and closed collections refuse every write with a better error.
         if fingerprint is None or self._mode == "r" or self._core.closed:
             return
-        _, vectors, with_vector, texts, _ = batch
-        for at, text in enumerate(texts or ()):
-            has_vector = vectors is not None if with_vector is None else with_vector[at]
-            if text is not None and not has_vector:
-                raise InvalidInputError(
-                    f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
-                    f" the collection was opened without it: pass {cure} or open with embedder="
-                )
+        for at, _ in _texts_without_vector(batch):
+            raise InvalidInputError(
+                f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
+                f" the collection was opened without it: pass {cure} or open with embedder="
+            )
 
     def update_metadata(
         self,
         ids: str | Iterable[str],
-        metadata: Metadata | Iterable[Metadata | None],
+        metadata: Metadata | Iterable[Metadata | None] | None,
         *,
         if_sequence: int | Iterable[int] | None = None,
     ) -> int:
@@ -270,7 +281,7 @@ class Writing(OpenCollection):
         Parameters
         ----------
         ids, metadata
-            As in `upsert`; `None` removes the metadata.
+            As in `upsert`; `None` for an id removes its metadata.
         if_sequence
             As in `upsert`.
 
@@ -282,7 +293,7 @@ class Writing(OpenCollection):
             A record does not have the sequence that `if_sequence` expects.
         """
         names = record_ids(ids, metadata)
-        values = given_metadata(beside(ids, metadata), names)
+        values = given_metadata(cast("Any", [metadata] if isinstance(ids, str) else metadata), names)
         with telling_where(self._path):
             return self._core.set_metadata(names, values, expected_sequences(if_sequence, len(names)))
 
@@ -429,3 +440,21 @@ class Writing(OpenCollection):
     apatch_metadata = async_method(patch_metadata)
     adelete = async_method(delete)
     aclear = async_method(clear)
+
+
+def _texts_without_vector(batch: _Batch) -> Iterator[tuple[int, str]]:
+    _, vectors, with_vector, texts, _ = batch
+    for at, text in enumerate(texts or ()):
+        has_vector = vectors is not None if with_vector is None else with_vector[at]
+        if text is not None and not has_vector:
+            yield at, text
+
+
+def _refuse_blank(batch: _Batch) -> None:
+    """Refuse to update a text to a blank one: the record would be found by its old vector."""
+    for at, text in _texts_without_vector(batch):
+        if is_blank(text):
+            raise InvalidInputError(
+                f"texts[{at}]: expected words to embed, got a blank text, and the old vector would stay: pass"
+                " vectors= or upsert the whole record"
+            )

@@ -261,7 +261,11 @@ def test_a_cache_that_nobody_holds_lets_go_of_its_tiers(tmp_path: Path) -> None:
 
 
 def test_another_way_to_write_is_refused() -> None:
-    with pytest.raises(tiercel.InvalidInputError, match="write: expected 'through', 'back' or None, got 'around'"):
+    with pytest.raises(tiercel.InvalidInputError, match=r"write: expected 'through' or 'back', got \[\]"):
+        Cache([Memory(1 << 20)], write=[])  # type: ignore[arg-type]
+    with pytest.raises(tiercel.InvalidInputError, match="ttl: expected more than 0"):
+        Cache([Memory(1 << 20)], ttl=10**5000)
+    with pytest.raises(tiercel.InvalidInputError, match="write: expected 'through' or 'back', got 'around'"):
         Cache([Memory(1 << 20)], write="around")  # pyright: ignore[reportArgumentType]
 
 

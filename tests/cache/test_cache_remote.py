@@ -264,6 +264,10 @@ def test_other_arguments_are_refused(tmp_path: Path) -> None:
             Object("memory:///", level=level)  # pyright: ignore[reportArgumentType]
     with pytest.raises(tiercel.InvalidInputError, match="url: expected the URL of a Redis server, got 'nonsense'"):
         Redis("nonsense")
+    with pytest.raises(tiercel.InvalidInputError, match="url: expected a str, got int"):
+        Redis(5)  # type: ignore[arg-type]
+    with pytest.raises(tiercel.InvalidInputError, match="prefix: expected a str, got int"):
+        Redis("redis://127.0.0.1:1", prefix=5)  # type: ignore[arg-type]
     with pytest.raises(tiercel.InvalidInputError, match="path_or_agent: expected a path or an AgentFS, got 5"):
         AgentFS(5)
 

@@ -220,6 +220,16 @@ def test_what_would_come_back_as_something_else_is_refused(value: Any, named: st
         PLAIN.encode(value)
 
 
+@pytest.mark.parametrize("codec", ["plain", "msgpack"])
+def test_half_a_character_has_no_place_that_only_the_encoding_has(codec: Any) -> None:
+    if codec == "msgpack":
+        pytest.importorskip("msgpack")
+    many = [*range(100_000), "\ud800"]
+    for value in (["\ud800"], {"ab\ud800": 1}, ("\ud800",), many):
+        with pytest.raises(tiercel.InvalidInputError, match=r"^value: .* got a lone surrogate in one of its texts$"):
+            Codec(codec).encode(value)
+
+
 def test_a_list_that_holds_itself_is_refused() -> None:
     endless: list[Any] = []
     endless += [endless, endless]

@@ -367,3 +367,12 @@ def test_a_thread_loads_while_nobody_asks() -> None:
 def test_bad_input(call: Callable[[], object], message: str) -> None:
     with pytest.raises(tiercel.InvalidInputError, match=message):
         call()
+
+
+def test_a_second_prefetcher_is_refused_until_the_first_one_is_closed() -> None:
+    with tiercel.cache.Cache([tiercel.cache.Memory(1 << 20)]) as cache:
+        first = cache.prefetch(str)
+        with pytest.raises(tiercel.InvalidInputError, match=r"^prefetch: .* got one that has one; close it first$"):
+            cache.prefetch(str)
+        first.close()
+        cache.prefetch(str).close()

@@ -42,7 +42,7 @@ def exact_ids(files: dict[str, np.ndarray], k: int) -> np.ndarray:
 def test_info_tells_version_and_hardware(run: Run) -> None:
     found = document(run("info", "--json"))
     assert found["version"] == tiercel.__version__
-    assert found["hardware"] == tiercel.hardware().as_dict() | {
+    assert found["hardware"] == tiercel.hardware().to_dict() | {
         "memory_available": found["hardware"]["memory_available"]
     }
     code, out, _ = run("info")

@@ -89,6 +89,16 @@ def test_what_is_there_is_skipped(run: Run) -> None:
         assert (found["written"], found["skipped"], found["stats"]["sequence"]) == (0, 4, found["stats"]["sequence"])
 
 
+def test_a_blank_text_has_no_vector_and_finds_nothing(run: Run) -> None:
+    write_lines("zoo.jsonl", [{"id": "cat", "text": "a cat sleeps"}, {"id": "blank", "text": " "}])
+    command = ["ingest", "zoo.jsonl", "--into", "zoo", "--embedder", "hashing", "--json"]
+    assert document(run(*command))["written"] == 2
+    assert document(run(*command, "--resume"))["skipped"] == 2
+    assert document(run("query", "zoo", " ", "--json"))["results"] == []
+    with tiercel.open("zoo", mode="r") as zoo:
+        assert [match.vector is None for match in zoo.scan(include=["vector"])] == [False, True]
+
+
 @pytest.mark.parametrize(
     "change", [{"text": "other"}, {"metadata": {"legs": 4.0}}, {"metadata": None}, {"vector": [1, 0, 1e-3]}]
 )
@@ -205,7 +215,12 @@ def test_a_disk_that_fails_is_told_with_the_lines(run: Run, monkeypatch: pytest.
         ("[" * 100_000, "line 1: expected a JSON object"),
         ('{"text": "a"}', "got no id"),
         ('{"id": "a", "txt": "a"}', "got 'txt'"),
-        ('{"id": 1}', "line 1: id: expected a str, got int"),
+        ('{"id": 1}', "line 1: id: expected a str, got int\n"),
+        ('{"id": "a", "vector": "abc"}', "line 1: vector: expected a numeric array, got texts\n"),
+        (
+            '{"id": "a", "vector": [0, 0]}',
+            "line 1: vector: expected a vector with a direction for the cosine metric, got norm 0\n",
+        ),
         ('{"id": "a", "text": 1}', "line 1: text: expected a str, got int"),
         ('{"id": "a", "metadata": 1}', "line 1: metadata: expected a dict, got int"),
         ('{"id": "a", "vector": 1}', "line 1: vector: "),

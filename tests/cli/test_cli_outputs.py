@@ -100,6 +100,26 @@ def test_nothing_is_written_over_what_is_read_or_into_a_store(run: Run, command:
     assert tree() == before
 
 
+def test_a_home_directory_that_the_shell_did_not_expand_is_expanded_before_the_check(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(directory))
+    monkeypatch.setenv("USERPROFILE", str(directory))
+    before = sorted(directory.rglob("*"))
+    refused(run("ingest", "zoo.jsonl", "--into=~/zoo/inner"), "--into: ", "outside collections and caches")
+    refused(run("export", "zoo", "-o", "~/zoo/records"), "--output: ")
+    assert sorted(directory.rglob("*")) == before
+    assert document(run("info", "~/index", "--json"))["index"]["file_bytes"] == (directory / "index").stat().st_size
+    assert document(run("cache", "stats", "~/store", "--json"))["entries"] == 1
+    assert run("export", "~/zoo", "-o", "~/home.jsonl")[0] == 0
+    assert document(run("ingest", "~/home.jsonl", "--into", "~/of-home", "--json"))["written"] == 2
+
+
+def test_a_home_directory_of_nobody_is_refused_in_one_line(run: Run) -> None:
+    for command in (["backup", "zoo"], ["ingest", "zoo.jsonl", "--into"], ["info"], ["export", "zoo", "-o"]):
+        refused(run(*command, "~nosuchuser/x"), "expected ~ or ~ and a user", "got '~nosuchuser'")
+
+
 def test_a_store_that_is_open_is_left_alone(run: Run) -> None:
     with tiercel.open("zoo") as collection:
         collection.upsert(["fox"])

@@ -86,6 +86,12 @@ def test_new_records_are_found_at_once(zoo: tiercel.Collection) -> None:
     assert "owl" not in zoo
 
 
+@pytest.mark.parametrize("value", [5, None, "", "x" * 513, "\ud800", b"cat", ["cat"]])
+def test_what_is_no_id_is_not_there(zoo: tiercel.Collection, value: object) -> None:
+    assert value not in zoo
+    assert value not in tiercel.Index(2)
+
+
 def test_upsert_replaces_as_a_whole_and_the_last_of_equal_ids_wins(zoo: tiercel.Collection) -> None:
     assert zoo.upsert(["cat", "cat"], texts=["one", "two"]) == 1
     cat = zoo.get(["cat"])[0]

@@ -55,7 +55,19 @@ def scan(**arguments: Any) -> Call:
     return lambda zoo: zoo.scan(**arguments)
 
 
+# Compared with a string or a number, it has no single truth value.
+ARRAY = np.array([1, 2])
 BAD: dict[str, tuple[Call, str]] = {
+    "syntax that is an array": (search(text="cat", syntax=ARRAY), "syntax: expected 'plain' or 'operators', got array"),
+    "fusion that is an array": (search(text="cat", fusion=ARRAY), "fusion: expected 'rrf' or 'weighted', got array"),
+    "rrf_k beyond floats": (search(text="cat", rrf_k=10**400), "rrf_k: .* got an int of 1329 bits"),
+    "mmr beyond what Python prints": (search(text="cat", mmr=10**5000), "mmr: .* got an int of 16610 bits"),
+    "k beyond what Python prints": (
+        lambda zoo: next(zoo.scan(limit=10**5000)),
+        "limit: expected an int from 0 to .* got an int of 16610 bits",
+    ),
+    "complex mmr": (search(text="cat", mmr=np.complex64(0.5)), "mmr: expected a number from 0.0 to 1.0, got"),
+    "decay beyond floats": (lambda _: tiercel.Expand(field="legs", decay=10**400), "decay: expected a number"),
     "no ids": (upsert(ids=None), "ids: expected a str or a list of them, got NoneType"),
     "ids that are an array of no dimension": (
         lambda zoo: zoo.get(np.array(3)),
@@ -163,8 +175,16 @@ def test_bad_arguments_are_named_and_change_nothing(zoo: Collection, call: Call,
         ({"mode": "w"}, "mode: expected 'rw' or 'r', got 'w'"),
         ({"language": "klingon"}, "language: expected None or one of arabic"),
         ({"language": 5}, "language: expected a str, got int"),
-        ({"threads": 0}, "threads: expected an int from 1 to 1024, got 0"),
+        ({"threads": 0}, "threads: expected an int from 1 to 9223372036854775807, got 0"),
         ({"embedder": 5}, "embedder: expected an object with embed_documents, got int"),
+        ({"embedder": tiercel.embed.HashingEmbedder(), "dim": ARRAY}, "dim: expected an int from 1 to 32768"),
+        ({"metric": ARRAY}, "metric: expected 'cosine' or 'dot' or 'l2', got array"),
+        ({"durability": ARRAY}, "durability: expected 'always' or 'interval' or 'none', got array"),
+        ({"mode": ARRAY}, "mode: expected 'rw' or 'r', got array"),
+        ({"mode": "r", "follow": 10**400}, "follow: expected a number from 0.001 to 86400.0, got an int of 1329 bits"),
+        ({"create": ARRAY}, "create: expected True or False, got array"),
+        ({"create": 1}, "create: expected True or False, got 1"),
+        ({"create": 1.0}, "create: expected True or False, got 1.0"),
     ],
 )
 def test_bad_options_make_no_directory(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:

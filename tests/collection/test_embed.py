@@ -200,6 +200,26 @@ def test_texts_without_a_vector_are_embedded(tmp_path: Path) -> None:
     ]
 
 
+def test_errors_name_the_record_beside_records_without_a_vector(tmp_path: Path) -> None:
+    ids = ["none", "good", "bad"]
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        for write in (collection.upsert, collection.add, collection.update):
+            for texts in (None, ["embedded", None, None]):
+                with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: .* got NaN at row 2, column 1$"):
+                    write(ids, [None, [1, 2, 3], [1, np.nan, 3]], texts)
+        with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: .* a direction .* got norm 0 at row 2$"):
+            collection.upsert(ids, [None, [1, 2, 3], [0, 0, 0]])
+        with pytest.raises(tiercel.InvalidInputError, match=r"^vectors: .* without a mask, got a masked one at row 2"):
+            collection.upsert(ids, [None, [1, 2, 3], np.ma.array([1, 2, 3], mask=[0, 1, 0])])
+        assert len(collection) == 0
+    embedder = from_callable(lambda texts: [[np.nan if text == "bad" else 1] for text in texts], 1, "broken")
+    with (
+        tiercel.open(tmp_path / "broken", embedder=embedder) as collection,
+        pytest.raises(tiercel.InvalidInputError, match=r"got NaN or infinity for text 2$"),
+    ):
+        collection.upsert(ids, [None, [1], None], [None, "good", "bad"])
+
+
 def test_a_text_is_searched_by_words_and_by_vector(tmp_path: Path) -> None:
     with tiercel.open(tmp_path, embedder=Letters()) as collection:
         collection.upsert(["cat", "hen", "eel"], texts=TEXTS)
@@ -281,6 +301,30 @@ def test_a_blank_text_finds_nothing(tmp_path: Path) -> None:
             assert [found.ids for found in many] == [[], ["cat"], [], ["eel"]]
             assert [found.ids for found in collection.search_many([blank])] == [[]]
             assert set(collection.search([1, 0, 0], blank).ids) == {"cat", "eel"}, "a blank text changes nothing"
+
+
+def test_a_blank_text_has_no_vector(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def lengths(texts: list[str]) -> list[list[int]]:
+        seen.extend(texts)
+        return [[len(text), 1] for text in texts]
+
+    with tiercel.open(tmp_path, embedder=from_callable(lengths, 2, "lengths")) as collection:
+        collection.upsert(["empty", "cat", "blank"], texts=["", "a cat", " \n"])
+        collection.add(["own", "new"], [[1, 1], None], texts=["", ""])
+        assert seen == ["a cat"]
+        vectors = {match.id: match.vector for match in collection.scan(include=["vector"])}
+        assert {name for name, vector in vectors.items() if vector is not None} == {"cat", "own"}
+        assert set(collection.search([1, 1]).ids) == {"cat", "own"}
+        # The vector of the old text would stay.
+        with pytest.raises(tiercel.InvalidInputError, match=r"^texts\[1\]: .* got a blank text, .* upsert"):
+            collection.update(["empty", "cat"], texts=["a hen", " "])
+        assert collection.update(["empty", "cat"], [None, [3, 1]], texts=["a hen", ""]) == 2
+        found = collection.get("cat", include=["text", "vector"])
+        assert found is not None
+        assert found.vector is not None
+        assert (found.text, found.vector.tolist()) == ("", [3, 1])
 
 
 def test_a_collection_without_its_embedder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -66,6 +66,13 @@ def test_joined_filters_stand_side_by_side() -> None:
     assert repr(a & (b | ~(b & c))) == "(F('a') == 1) & ((F('b') == 2) | ~((F('b') == 2) & F('c').exists()))"
 
 
+def test_nanoseconds_of_pandas_are_shown_as_such() -> None:
+    pandas = pytest.importorskip("pandas")
+    for text in ("2024-05-01T10:00:00.000000001", "2024-05-01T10:00:00.123456789+02:00", "2024-05-01T10:00:00.5+02:00"):
+        made = F("a") >= pandas.Timestamp(text)
+        assert eval(repr(made), {"F": F, "np": np, "pandas": pandas, "datetime": datetime}) == made
+
+
 @pytest.mark.parametrize(
     ("value", "text", "shown"),
     [
@@ -96,13 +103,19 @@ def test_joined_filters_stand_side_by_side() -> None:
         (
             np.datetime64(1, "ns"),
             "1970-01-01T00:00:00.000000001",
-            "datetime.fromisoformat('1970-01-01T00:00:00.000000001')",
+            "np.datetime64('1970-01-01T00:00:00.000000001')",
+        ),
+        (
+            np.datetime64(1234567, "fs"),
+            "1970-01-01T00:00:00.000000001234567",
+            "np.datetime64('1970-01-01T00:00:00.000000001234567')",
         ),
     ],
 )
 def test_dates_are_marked_as_such(value: Any, text: str, shown: str) -> None:
     assert (F("a") >= value).to_dict() == {"a": {"$gte": {"$date": text}}}
     assert repr(F("a") >= value) == f"F('a') >= {shown}"
+    assert eval(repr(F("a") >= value), {"F": F, "np": np, "date": date, "datetime": datetime}) == (F("a") >= value)
     assert F("a").in_([value]).to_dict() == {"a": {"$in": [{"$date": text}]}}
     assert json.loads(as_json({"$not": {"a": {"$lt": value}}})) == {"$not": {"a": {"$lt": {"$date": text}}}}
 
@@ -337,6 +350,6 @@ values = st.recursive(
 @given(values)
 def test_values_come_through_exactly(value: Any) -> None:
     operand = json.loads(as_json(F("a") == value))["a"]["$eq"]
-    assert json.dumps(operand) == json.dumps(value)
+    assert json.dumps(operand) == json.dumps(value, sort_keys=True)
     made = F("a").in_([value]) & ~(F("b") != value)
     assert eval(repr(made), {"F": F}) == made

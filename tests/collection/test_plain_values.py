@@ -69,8 +69,21 @@ DATES: dict[str, tuple[Any, str]] = {
     "day of numpy": (np.datetime64("2024-05-01"), "2024-05-01"),
     "month of numpy": (np.datetime64("2024-05"), "2024-05-01"),
     "second of numpy": (np.datetime64("2024-05-01T10:00:00"), "2024-05-01T10:00:00"),
+    "week of numpy": (np.datetime64("2024-05-02", "W"), "2024-05-02"),
+    "step of numpy": (np.datetime64("2024-05-01T10:00:00", "25s"), "2024-05-01T10:00:00"),
+    "year 9999 of numpy": (np.datetime64("9999-12-31T23:59:59", "s"), "9999-12-31T23:59:59"),
+    "attosecond of numpy": (np.datetime64(2**62, "as"), "1970-01-01T00:00:04.611686018427387904"),
     "nanosecond of numpy": (np.datetime64("2024-05-01T10:00:00.000000001"), "2024-05-01T10:00:00.000000001"),
 }
+
+
+class Unreadable:
+    """An array, perhaps on another device, that its package cannot copy."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise RuntimeError("no memory there")
+
+
 MISSING: dict[str, tuple[Any, str]] = {
     "nan": (float("nan"), "expected a finite number .*got nan; a missing value is None"),
     "nan of numpy": (np.float32("nan"), "got nan; a missing value is None"),
@@ -86,6 +99,9 @@ MISSING: dict[str, tuple[Any, str]] = {
     "huge decimal": (Decimal("1e1000000000"), "expected a finite number .*got inf"),
     "too large for a float": (np.longdouble("1e400"), "expected a finite number .*got inf"),
     "year 10000": (np.datetime64("10000-01-01"), "expected a year from 1 to 9999, got 10000-01-01"),
+    "year beyond microseconds": (np.datetime64(2**62, "s"), "expected a year from 1 to 9999, got 1461385"),
+    "hours beyond microseconds": (np.datetime64(2**62, "h"), "expected a year from 1 to 9999"),
+    "weeks beyond days": (np.datetime64((2**64 + 5) // 7, "W"), "expected a year from 1 to 9999"),
     "span of time": (np.timedelta64(1, "s"), "expected a value of JSON .*got timedelta64"),
     "complex": (np.complex64(1), "expected a value of JSON .*got complex64"),
     "record": (np.zeros((), "i4,i4")[()], "expected a value of JSON .*got void"),
@@ -94,6 +110,7 @@ MISSING: dict[str, tuple[Any, str]] = {
         datetime(2024, 1, 1, tzinfo=timezone(timedelta(hours=5, microseconds=3))),
         "expected a time zone that is whole seconds from UTC, got 2024-01-01T00:00:00\\+05:00:00.000003",
     ),
+    "array that cannot be read": (Unreadable(), "expected a value of JSON .*got Unreadable: no memory there"),
     "set": ({1}, "expected a value of JSON .*got set"),
     "half a character": ("\ud800", "expected Unicode text, got a lone surrogate"),
 }

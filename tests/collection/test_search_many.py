@@ -81,10 +81,28 @@ def test_texts_are_embedded_where_there_is_an_embedder(tmp_path: Path) -> None:
         ]
 
 
+def test_an_iterator_of_parts_is_taken_beside_a_blank_text(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        collection.upsert("cat", texts="a cat sleeps", metadata={"legs": 4})
+        blank, found = collection.search_many(["", "cat"], include=iter(["text", "metadata"]))
+        assert len(blank) == 0
+        assert (found[0].text, found[0].metadata) == ("a cat sleeps", {"legs": 4})
+
+
 def test_nothing_is_asked_and_nothing_is_there(collection: tiercel.Collection, tmp_path: Path) -> None:
     assert collection.search_many(np.empty((0, 6))) == collection.search_many(texts=[]) == []
     with tiercel.open(tmp_path / "empty", dim=6) as empty:
         assert [found.ids for found in empty.search_many(QUERIES[:2], ["a", "b"], mmr=0.5)] == [[], []]
+
+
+def test_more_threads_than_are_of_use_are_not_started(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, threads=5000) as collection:
+        collection.upsert(["a", "b"], np.eye(2))
+        found = collection.search_many(np.eye(2), k=1, threads=5000)
+    index = tiercel.Index(2)
+    index.add(np.eye(2), threads=5000)
+    assert [each.ids for each in found] == [["a"], ["b"]]
+    assert index.search(np.eye(2), 1, threads=5000).ids.tolist() == [[0], [1]]
 
 
 def test_explained(collection: tiercel.Collection) -> None:
@@ -125,7 +143,7 @@ def test_ctrl_c_stops_it(tmp_path: Path) -> None:
         (lambda c: c.search_many(texts=["red", 1]), r"texts\[1\]: expected a str, got int"),
         (lambda c: c.search_many(texts=["\ud800"]), r"texts\[0\]: expected Unicode text"),
         (lambda c: c.search_many(QUERIES, k=0), "k: expected an int of at least 1, got 0"),
-        (lambda c: c.search_many(QUERIES, threads=0), "threads: expected an int from 1 to 1024, got 0"),
+        (lambda c: c.search_many(QUERIES, threads=0), "threads: expected an int from 1 to 9223372036854775807, got 0"),
         (lambda c: c.search_many(QUERIES, rerank=len), "rerank: expected a text to search for, got a vector alone"),
         (lambda c: c.search_many(QUERIES, filter={"$no": 1}), "filter.*: expected a field"),
     ],

@@ -121,6 +121,35 @@ def test_a_column_of_vectors_is_read(index: Index, pets: Collection, use: Use) -
     assert use(new_index(), pets, column(ROWS[:2])) == use(index, pets, ROWS[:2])
 
 
+@pytest.mark.parametrize("use", VECTORS.values(), ids=VECTORS)
+def test_objects_that_are_numbers_are_read_whatever_comes_first(index: Index, pets: Collection, use: Use) -> None:
+    rows = [[3, np.float32(4)], [0.0, 1], [np.int8(1), 0]]
+    for order in (rows, [[3, 4], [0, 1], [1, 0]]):
+        given = np.array(order, object)[:2]
+        assert use(new_index(), pets, given) == use(new_index(), pets, ROWS[:2])
+    with pytest.raises(tiercel.InvalidInputError):
+        use(index, pets, np.array([[3, None], [0, 1]], object))
+
+
+def test_ids_that_are_objects_are_exact(index: Index) -> None:
+    assert index.add(ROWS[:2], np.array([9, 2**63 + 5], object)).tolist() == [9, 2**63 + 5]
+
+
+def test_filters_of_a_semantic_cache_are_those_of_its_index(index: Index) -> None:
+    index.add(ROWS[:1], [2**63 + 5])
+    for ids in ([1, 2**63 + 5], (1, 2**63 + 5), np.array([1, 2], object), np.array([1, 2**63 + 5], object)):
+        expected = index.search(ROWS[0], 2, filter=ids, recall=1).ids.tolist()
+        assert SEMANTIC(index).search(ROWS[0], 2, filter=ids).ids.tolist() == expected
+        queries = tiercel.QueryCache(index)
+        for _ in range(2):
+            assert queries.search(ROWS[0], 2, filter=ids).ids.tolist() == expected
+        assert queries.stats()["hits"] == 1
+    for wrong in ([1, 0.5], [-1, 2**63 + 5], np.array([1, "2"], object)):
+        for search in (index.search, SEMANTIC(index).search):
+            with pytest.raises(tiercel.InvalidInputError, match=r"^filter: expected"):
+                search(ROWS[0], 2, filter=wrong)
+
+
 def test_a_column_with_what_is_no_vector_is_refused(index: Index) -> None:
     for wrong in ([ROWS[0], None], [ROWS[0], float("nan")], [ROWS[0], ROWS[0, :1]], ["a", "b"]):
         with pytest.raises(tiercel.InvalidInputError, match="vectors: expected a numeric array"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tiercel
-from tiercel import _core, collection, opening
+from tiercel import _core, threads
 from tiercel.policy import cgroup, cores, hardware, system
 
 MIB = 1 << 20
@@ -31,7 +31,7 @@ def test_hardware_is_complete_and_plausible() -> None:
         assert 0 <= (machine.memory_available or 0) <= machine.memory_total
     caches = [size for size in (machine.cache_l1d, machine.cache_l2, machine.cache_l3) if size is not None]
     assert all(size >= 4096 for size in caches)
-    assert json.loads(json.dumps(machine.as_dict()))["simd_levels"] == list(machine.simd_levels)
+    assert json.loads(json.dumps(machine.to_dict()))["simd_levels"] == list(machine.simd_levels)
 
 
 def test_instruction_sets_are_those_of_the_kernels() -> None:
@@ -83,7 +83,7 @@ def test_there_is_one_answer_to_how_many_cores(monkeypatch: pytest.MonkeyPatch, 
         return asked[-1]
 
     real = cores.cores
-    for module in (cores, opening, collection):
+    for module in (cores, threads):
         monkeypatch.setattr(module, "cores", counted)
     index = tiercel.Index(2)
     with tiercel.open(tmp_path / "made", dim=2) as made:

@@ -159,6 +159,16 @@ def test_every_option_of_a_collection_counts(collection: tiercel.Collection) -> 
     assert hits(cache) == len(asked) + 1, "a filter is identified by its content"
 
 
+def test_the_order_of_keys_in_a_filter_does_not_count(collection: tiercel.Collection) -> None:
+    cache = tiercel.QueryCache(collection)
+    for form in (
+        {"a": {"x": 1, "y": 2}, "legs": {"$gt": 1, "$lt": 9}},
+        {"legs": {"$lt": 9, "$gt": 1}, "a": {"y": 2, "x": 1}},
+    ):
+        cache.search([1, 0.1], filter=form)
+    assert (hits(cache), F("a") == {"x": 1, "y": 2}) == (1, F("a") == {"y": 2, "x": 1})
+
+
 class Reranker:
     """A reranker that claims to equal any other."""
 

@@ -7,7 +7,7 @@ from support.places import ROOT
 import tiercel
 from tiercel.intervals import wilson_interval
 from tiercel.semantic.audit import ThresholdControl, farthest_right
-from tiercel.semantic.gate import Gate, compare, words_of
+from tiercel.semantic.gate import TextCheck, compare, words_of
 from tiercel.semantic.languages import LANGUAGES
 from tiercel.semantic.languages.language import UNKNOWN
 
@@ -224,7 +224,7 @@ def test_a_threshold_that_was_given_stays() -> None:
     ],
 )
 def test_opposites_and_numbers_never_pass(one: str, other: str) -> None:
-    gate = Gate("english", None)
+    gate = TextCheck("english", None)
     assert not gate.lets_pass(one, other)
     assert not gate.lets_pass(other, one)
     assert gate.lets_pass(one, one)
@@ -281,10 +281,10 @@ def test_most_opposites_are_known_and_nobody_is_asked_about_them() -> None:
     ],
 )
 def test_texts_that_differ_in_words_that_say_nothing_pass(one: str, other: str) -> None:
-    assert Gate("english", None).lets_pass(one, other)
+    assert TextCheck("english", None).lets_pass(one, other)
     # In another language, or an unknown one, these words have meaning.
-    assert not Gate(None, None).lets_pass(one, other)
-    assert not Gate("french", None).lets_pass(one, other)
+    assert not TextCheck(None, None).lets_pass(one, other)
+    assert not TextCheck("french", None).lets_pass(one, other)
 
 
 def test_where_the_language_is_not_known_only_the_same_words_pass(index: tiercel.Index) -> None:
@@ -385,7 +385,7 @@ def test_long_texts_are_compared_word_by_word_once() -> None:
 
 
 def test_a_text_beside_none_does_not_pass() -> None:
-    gate = Gate("english", lambda *_: True)
+    gate = TextCheck("english", lambda *_: True)
     assert gate.lets_pass(None, None)
     assert not gate.lets_pass(None, "")
     assert not gate.lets_pass("", None)

@@ -59,6 +59,19 @@ def test_an_equal_vector_with_another_text_is_another_query() -> None:
     assert cache.get([1, 0, 0], text="turn it on").quality == "exact"  # type: ignore[union-attr]
 
 
+def test_equal_vectors_with_different_texts_have_a_payload_each() -> None:
+    cache = payloads(dim=3)
+    texts = ("turn it on", "Turn it on", "", None)
+    for text in texts:
+        cache.put([1, 0, 0], f"about {text}", text=text)
+    for text in texts:
+        assert cache.get([1, 0, 0], text=text).payload == f"about {text}"  # type: ignore[union-attr]
+    assert cache.stats()["entries"] == len(texts)
+    cache.put([1, 0, 0], "replaced", text="turn it on")
+    assert cache.get([1, 0, 0], text="turn it on").payload == "replaced"  # type: ignore[union-attr]
+    assert cache.stats()["entries"] == len(texts)
+
+
 def test_a_namespace_never_gets_what_another_put() -> None:
     cache = payloads(dim=3, threshold=2.0, audit=0)
     cache.put([1, 0, 0], "ada's", namespace="ada")
@@ -205,7 +218,8 @@ BAD: dict[str, Callable[[PayloadCache], object]] = {
     "namespace: expected a str, got NoneType": lambda cache: cache.get([1, 0, 0], namespace=None),  # type: ignore[arg-type]
     "hit: expected a Hit, got str": lambda cache: cache.report("a", True),  # type: ignore[arg-type]
     "dim: expected an int from 1 to 32768": lambda _: payloads(0),
-    "metric: expected 'cosine', 'dot' or 'l2', got 'hamming'": lambda _: payloads(3, "hamming"),  # type: ignore[arg-type]
+    "metric: expected 'cosine' or 'dot' or 'l2', got array": lambda _: payloads(3, np.array([1, 2])),  # type: ignore[arg-type]
+    "metric: expected 'cosine' or 'dot' or 'l2', got 'hamming'": lambda _: payloads(3, "hamming"),  # type: ignore[arg-type]
     "same: expected a callable": lambda _: payloads(3, same=1),  # type: ignore[arg-type]
     "threshold: expected a number": lambda _: payloads(3, threshold=np.nan),
 }

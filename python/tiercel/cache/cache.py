@@ -17,7 +17,7 @@ from tiercel.cache.shared import Shared
 from tiercel.cache.tier_stack import Write
 from tiercel.cache.values import Codec, CodecName
 from tiercel.cache.views import Items, Values
-from tiercel.checks import number, whole
+from tiercel.checks import choice, number, whole
 from tiercel.errors import ClosedError, InvalidInputError
 from tiercel.handles import Handle
 
@@ -157,8 +157,8 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
         room = whole(queue_bytes, "queue_bytes", 1, 2**63 - 1)
         chosen = Codec(codec, types)
         chance = whole(seed, "seed", 0, 2**64 - 1)
-        if write not in {None, *get_args(Write)}:
-            raise InvalidInputError(f"write: expected 'through', 'back' or None, got {write!r}")
+        if write is not None:
+            choice(write, "write", get_args(Write))
         # A cache has the methods of a tier, but its values are not bytes.
         tiers = checked_tiers(tiers, refused=Cache)
         self._shared = Shared(tiers, room, chosen, chance, checked_clock(clock), write=write)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, Final, TypeAlias, cast
 
-from tiercel.cache.large import utf8
+from tiercel.cache.large import json_utf8
 from tiercel.cache.native import JSON, weight
 from tiercel.checks import MAX_DEPTH
 
@@ -54,7 +54,7 @@ def dump(value: Any) -> bytes:
     outline: list[_Step] = []
     pieces: list[bytes] = []
     _write(value, outline, pieces)
-    head = utf8(AS_JSON.encode(outline))
+    head = json_utf8(AS_JSON.encode(outline))
     return b"".join((_SIZE.pack(len(head)), head, *pieces))
 
 
@@ -69,7 +69,7 @@ def _write(value: Any, outline: list[_Step], pieces: list[bytes]) -> None:
                 outline.append([key])
             _write(inner, outline, pieces)
         else:
-            piece = utf8(AS_JSON.encode(list(chain(*some)) if is_dict else [each for _, each in some]))
+            piece = json_utf8(AS_JSON.encode(list(chain(*some)) if is_dict else [each for _, each in some]))
             outline.append(len(piece))
             pieces.append(piece)
     outline.append("]")

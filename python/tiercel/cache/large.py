@@ -10,8 +10,9 @@ import numpy as np
 
 from tiercel.errors import InvalidInputError
 
-__all__ = ["array_bytes", "joined", "tail", "utf8"]
+__all__ = ["LONE_SURROGATE", "array_bytes", "joined", "json_utf8", "tail", "utf8"]
 
+LONE_SURROGATE: Final = "value: expected Unicode text, got a lone surrogate in one of its texts"
 # CPython copies a piece in well under a millisecond.
 _PIECE: Final = 1 << 20
 
@@ -47,6 +48,14 @@ def utf8(text: str, start: int = 0) -> bytes:
     except UnicodeEncodeError as error:
         place = start + error.start
         raise InvalidInputError(f"value: expected Unicode text, got a lone surrogate at character {place}") from None
+
+
+def json_utf8(text: str) -> bytes:
+    """Encode JSON as UTF-8. An error names no character: the caller knows only the value."""
+    try:
+        return utf8(text)
+    except InvalidInputError:
+        raise InvalidInputError(LONE_SURROGATE) from None
 
 
 def _copied(view: memoryview) -> bytes:

@@ -270,7 +270,9 @@ class Loading:
         options = self._entry_options(ttl, idle_ttl, () if callable(tags) else tags)
         before = self._namespace.prefetcher
         if before is not None and not before.stats()["off"]:
-            raise InvalidInputError("loader: expected a namespace without a prefetcher, got one that has a prefetcher")
+            raise InvalidInputError(
+                "prefetch: expected a namespace without a prefetcher, got one that has one; close it first"
+            )
 
         def load(key: Key) -> int:
             own = options if tags_of is None else options._replace(tags=checked_tags(tags_of(key)))

@@ -17,7 +17,7 @@ import numpy as np
 from tiercel.cache import json_pieces
 from tiercel.cache.arrays import array_from, array_head
 from tiercel.cache.json_pieces import AS_JSON
-from tiercel.cache.large import array_bytes, joined, tail, utf8
+from tiercel.cache.large import LONE_SURROGATE, array_bytes, joined, json_utf8, tail, utf8
 from tiercel.cache.native import JSON, MSGPACK, weight
 from tiercel.cache.typed import SCALARS, Typed
 from tiercel.checks import MAX_DEPTH
@@ -178,7 +178,7 @@ def _json(kind: bytes, tree: Any, heft: int) -> bytes:
     try:
         if heft > json_pieces.MANY and isinstance(tree, list | dict):
             return joined(kind.upper(), json_pieces.dump(tree))
-        return joined(kind, utf8(AS_JSON.encode(tree)))
+        return joined(kind, json_utf8(AS_JSON.encode(tree)))
     except InvalidInputError:
         raise
     except ValueError as error:
@@ -194,6 +194,8 @@ def _write_msgpack(value: object, pack: Callable[[object], bytes]) -> bytes | No
     except OverflowError:
         # An int of more than 64 bits.
         return None
+    except UnicodeEncodeError:
+        raise InvalidInputError(LONE_SURROGATE) from None
     except ValueError as error:
         raise InvalidInputError(f"value: {error}") from None
 

@@ -1,7 +1,7 @@
 """Views of a mapping whose keys may disappear during an iteration."""
 
 from collections.abc import ItemsView, Iterator, ValuesView
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tiercel.cache.keys import Key
 
@@ -25,5 +25,4 @@ class Values(ValuesView[_Value]):
     """A view of values. It skips those that disappear meanwhile."""
 
     def __iter__(self) -> Iterator[_Value]:
-        for _, value in Items[_Value](self._mapping):
-            yield value
+        return (value for _, value in cast("ItemsView[Key, _Value]", self._mapping.items()))

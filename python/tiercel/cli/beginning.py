@@ -19,7 +19,7 @@ class Beginning:
     """The contents of a path before the command."""
 
     def __init__(self, path: str) -> None:
-        self._directory = Path(absolute(str(Path(path).expanduser())))
+        self._directory = Path(absolute(path))
         self._missing = [each for each in (self._directory, *self._directory.parents) if not each.exists()]
         self._names = {file.name for file in self._directory.iterdir()} if self._directory.is_dir() else set[str]()
 

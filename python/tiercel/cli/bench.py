@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> Answer:
         "threads": args.threads,
         "index": describe(index),
         "build_seconds": seconds,
-        "hardware": machine.as_dict(),
+        "hardware": machine.to_dict(),
         "exact": {"qps": exact_qps},
         "curve": curve,
     }

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> Answer:
     seconds = time.perf_counter() - start
     found = index.search(sample.queries, K, threads=args.threads)
     document: dict[str, Any] = {
-        "hardware": tiercel.hardware().as_dict(),
+        "hardware": tiercel.hardware().to_dict(),
         "index": describe(index),
         "build_seconds": seconds,
         "examples": [_example(index, sample, row) for row in EXAMPLES],

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> Answer:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "platform": platform.platform(),
-        "hardware": machine.as_dict(),
+        "hardware": machine.to_dict(),
     }
     caches = (
         f"{name} {_size(value)}"

@@ -183,4 +183,6 @@ def _upsert(collection: Collection, records: list[dict[str, Any]]) -> None:
 def _in_one(message: str) -> str:
     """Turn a message about a batch of one record into one about that record."""
     message = re.sub(rf"^({'|'.join(_COLUMNS)})(\[0\])?", lambda found: _COLUMNS[found[1]], message)
-    return message.replace(" at row 0, column", " at column").removesuffix(" at position 0")
+    message = message.replace(" at row 0, column", " at column")
+    # Where a record stands in its batch and what to pass in Python say nothing about a line.
+    return re.sub(r" at (position|row) 0$|; pass (them as texts=|str\(id\))$", "", message)

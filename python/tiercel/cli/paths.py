@@ -1,7 +1,8 @@
 """Paths on the command line. A command never writes over what it reads, or into a store.
 
 The parser marks each path as read or written, so that one check before the command sees all of
-them.
+them. It also expands a leading `~`, which a shell leaves in `--into=~/notes`, so that the check and
+the command mean the same file.
 """
 
 import argparse
@@ -9,10 +10,11 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Self, cast
 
 from tiercel.cli.stores import is_store, store_around
 from tiercel.errors import InvalidInputError
+from tiercel.paths import path_name
 
 # Standard input or output, if a command accepts it.
 STANDARD = "-"
@@ -27,6 +29,10 @@ class Reads(str):
     """A path that a command reads, or a store that it works on."""
 
     __slots__ = ()
+
+    def __new__(cls, word: str) -> Self:
+        """Make a path from a word of the command line."""
+        return super().__new__(cls, _expanded(word))
 
 
 class Writes(str):
@@ -51,11 +57,19 @@ def writes(argument: str, kind: Kind = "file") -> Callable[[str], Writes]:
     """
 
     def path(word: str) -> Writes:
-        made = Writes(STANDARD if kind == "stream" and word in _OUTPUT else word)
+        made = Writes(STANDARD if kind == "stream" and word in _OUTPUT else _expanded(word))
         made.argument, made.kind = argument, kind
         return made
 
     return path
+
+
+def _expanded(word: str) -> str:
+    try:
+        return path_name(word, "path")
+    except InvalidInputError as error:
+        # The parser names the argument.
+        raise argparse.ArgumentTypeError(str(error).removeprefix("path: ")) from None
 
 
 def check_paths(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from tiercel.cli.answer import Answer
 from tiercel.cli.collections import open_to_read
 from tiercel.cli.files import load_array
 from tiercel.cli.printable import cell
-from tiercel.embed import HashingEmbedder
+from tiercel.embed import HashingEmbedder, is_blank
 
 
 def run(args: argparse.Namespace) -> Answer:
@@ -42,8 +42,8 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def _hashed(collection: Collection, text: str) -> Any:
-    """Embed a text. Return None unless the collection was made with the embedder used here."""
-    if collection.dim is None:
+    """Embed a text. Return None if it is blank, or if the collection has another embedder."""
+    if collection.dim is None or is_blank(text):
         return None
     embedder = HashingEmbedder(collection.dim)
     return embedder.embed_query(text) if embedder.fingerprint == collection.fingerprint else None

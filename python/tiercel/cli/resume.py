@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tiercel import Collection, CorruptionError
-from tiercel.embed import HashingEmbedder
+from tiercel.embed import HashingEmbedder, embed_missing
 
 Record = dict[str, Any]
 
@@ -29,12 +29,10 @@ def new_records(collection: Collection, records: Sequence[Record], embedder: Has
 def _vectors(records: Sequence[Record], embedder: HashingEmbedder | None) -> list[object]:
     """Return the vectors of the records, made by the embedder if they have none."""
     vectors: list[object] = [record.get("vector") for record in records]
-    if embedder is not None:
-        texts = [record.get("text") for record in records]
-        wanted = [at for at, text in enumerate(texts) if vectors[at] is None and isinstance(text, str)]
-        for at, vector in zip(wanted, embedder.embed_documents([str(texts[at]) for at in wanted]), strict=True):
-            vectors[at] = vector
-    return vectors
+    if embedder is None:
+        return vectors
+    texts = [text if isinstance(text := record.get("text"), str) else None for record in records]
+    return list(embed_missing(vectors, texts, embedder))
 
 
 def _contents(collection: Collection, ids: list[str]) -> dict[str, object]:

@@ -34,7 +34,7 @@ class Hardware:
     simd: str
     """Instruction set in use: the best, or the one that the environment variable TIERCEL_SIMD names."""
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the same as a dictionary that `json.dumps` accepts."""
         return {**asdict(self), "simd_levels": list(self.simd_levels)}
 

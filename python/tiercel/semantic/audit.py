@@ -1,16 +1,20 @@
 """The distance threshold of approximate answers: fixed, or derived from answers that were compared with the truth."""
 
 import math
-from collections import deque
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Sequence
+from functools import partial
 from itertools import accumulate
 from random import Random
-from typing import Final, final
+from typing import Final, Generic, TypeVar, final
 
 from tiercel.intervals import wilson_interval
 
-__all__ = ["ThresholdControl"]
+__all__ = ["ThresholdControl", "Thresholds"]
 
+_Key = TypeVar("_Key", bound=Hashable)
+# The most thresholds; those used least recently go first.
+MOST: Final = 1000
 # The most labels per namespace. Older ones may describe data and questions that have changed.
 LABELS: Final = 1000
 # The farthest labels, which are also checked on their own.
@@ -54,6 +58,29 @@ class ThresholdControl:
         self._labels.append((distance, wrong))
         if self._max_error is not None:
             self.threshold = farthest_right(list(self._labels), self._max_error)
+
+
+@final
+class Thresholds(Generic[_Key]):
+    """The thresholds of many namespaces, or kinds of search. The caller holds a lock."""
+
+    __slots__ = ("_controls", "_new")
+
+    def __init__(self, ceiling: float, max_error: float | None, audit: float, random: Random) -> None:
+        self._new = partial(ThresholdControl, ceiling, max_error, audit, random)
+        self._controls: OrderedDict[_Key, ThresholdControl] = OrderedDict()
+
+    def of(self, key: _Key) -> ThresholdControl:
+        """Return the threshold of a key, a new one at its first use."""
+        control = self._controls.pop(key, None) or self._new()
+        self._controls[key] = control
+        if len(self._controls) > MOST:
+            self._controls.popitem(last=False)
+        return control
+
+    def by_key(self) -> dict[_Key, float]:
+        """Return the thresholds."""
+        return {key: control.threshold for key, control in self._controls.items()}
 
 
 def farthest_right(labels: Sequence[tuple[float, bool]], max_error: float) -> float:

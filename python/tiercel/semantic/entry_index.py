@@ -14,7 +14,7 @@ lock is held while an index is searched or extended.
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Final, Generic, Literal, TypeVar, final
+from typing import Final, Generic, Literal, TypeAlias, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,8 @@ __all__ = ["Entry", "EntryIndex"]
 
 Content = TypeVar("Content")
 
+# The bytes of a query, and its text if that counts.
+_Key: TypeAlias = tuple[bytes, str | None]
 # The nearest queries of each partition to consider.
 NEAREST: Final = 4
 # Bytes of an entry besides vector and content: objects, dictionary slots, and its code and links in
@@ -52,7 +54,7 @@ class _Partition(Generic[Content]):
     def __init__(self, dim: int, metric: Literal["cosine", "l2"]) -> None:
         self.index = Index(dim, metric, ef_construction=100)
         self.by_id: dict[int, Entry[Content]] = {}
-        self.ids: dict[bytes, int] = {}
+        self.ids: dict[_Key, int] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -65,14 +67,17 @@ class _Generation(Generic[Content]):
 
 @final
 class EntryIndex(Generic[Content]):
-    """Entries by namespace, up to a capacity."""
+    """Entries by namespace, up to a capacity. With `by_text`, equal vectors with different texts
+    are different queries.
+    """
 
-    def __init__(self, dim: int, metric: Metric, entries: int, size: int) -> None:
+    def __init__(self, dim: int, metric: Metric, entries: int, size: int, *, by_text: bool = False) -> None:
         # Under dot, queries are compared by direction.
         self._dim = dim
         self._metric: Literal["cosine", "l2"] = "l2" if metric == "l2" else "cosine"
         self._entries, self._size = max(1, entries // 2), size // 2
         self._has_old = entries > 1
+        self._by_text = by_text
         self._lock = fork_lock()
         self._young: _Generation[Content] = _Generation()
         self._old: _Generation[Content] = _Generation()
@@ -86,9 +91,9 @@ class EntryIndex(Generic[Content]):
         """The approximate size of all entries in bytes."""
         return self._young.bytes + self._old.bytes
 
-    def equal(self, namespace: Hashable, query: NDArray[np.float32]) -> Entry[Content] | None:
+    def equal(self, namespace: Hashable, query: NDArray[np.float32], text: str | None = None) -> Entry[Content] | None:
         """Return the entry of exactly this query."""
-        key = query.tobytes()
+        key = self._key(query, text)
         for generation in (self._young, self._old):
             partition = generation.partitions.get(namespace)
             if (
@@ -132,7 +137,7 @@ class EntryIndex(Generic[Content]):
             generation.added += 1
             generation.bytes += size
         id_ = int(partition.index.add(entry.query)[0])
-        key = entry.query.tobytes()
+        key = self._key(entry.query, entry.text)
         self._forget(namespace, key)
         with self._lock:
             # Another thread may have stored an entry meanwhile.
@@ -142,14 +147,17 @@ class EntryIndex(Generic[Content]):
     def use(self, namespace: Hashable, entry: Entry[Content]) -> None:
         """Keep an entry longer because it was used."""
         partition = self._young.partitions.get(namespace)
-        if partition is None or entry.query.tobytes() not in partition.ids:
+        if partition is None or self._key(entry.query, entry.text) not in partition.ids:
             self.put(namespace, entry)
 
     def drop(self, namespace: Hashable, entry: Entry[Content]) -> None:
         """Remove an entry."""
-        self._forget(namespace, entry.query.tobytes(), entry)
+        self._forget(namespace, self._key(entry.query, entry.text), entry)
 
-    def _forget(self, namespace: Hashable, key: bytes, entry: Entry[Content] | None = None) -> None:
+    def _key(self, query: NDArray[np.float32], text: str | None) -> _Key:
+        return query.tobytes(), text if self._by_text else None
+
+    def _forget(self, namespace: Hashable, key: _Key, entry: Entry[Content] | None = None) -> None:
         """Remove the entry of a query, or only this entry."""
         for generation in (self._young, self._old):
             partition = generation.partitions.get(namespace)

@@ -25,7 +25,7 @@ import numpy as np
 from tiercel.errors import InvalidInputError
 from tiercel.semantic.languages import Language, language_of
 
-__all__ = ["Gate", "Judge", "Verdict", "Words", "compare", "words_of"]
+__all__ = ["Judge", "TextCheck", "Verdict", "Words", "compare", "words_of"]
 
 Verdict: TypeAlias = Literal["same", "grey", "different"]
 # Decides whether an answer to the second text answers the first.
@@ -103,7 +103,7 @@ def _among(words: Iterable[str], others: frozenset[str]) -> list[str]:
 
 
 @final
-class Gate:
+class TextCheck:
     """Decides for a cache whether the answer to one text answers another.
 
     Parameters

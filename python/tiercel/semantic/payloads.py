@@ -10,22 +10,21 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, cast, 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tiercel.checks import MAX_LIMIT, number, unicode_text, whole
+from tiercel.checks import MAX_LIMIT, choice, number, unicode_text, whole
 from tiercel.errors import InvalidInputError
 from tiercel.forks import fork_lock
 from tiercel.handles import Handle
 from tiercel.intervals import wilson_interval
-from tiercel.semantic.audit import ThresholdControl
+from tiercel.semantic.audit import ThresholdControl, Thresholds
 from tiercel.semantic.entry_index import Entry, EntryIndex
-from tiercel.semantic.gate import Gate, Judge
+from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
 
 METRICS: Final = ("cosine", "dot", "l2")
-# The most thresholds, one per namespace, and the most pending comparisons.
-NAMESPACES: Final = 1000
+# The most pending comparisons.
 WAITING: Final = 1000
 
 
@@ -171,20 +170,19 @@ class PayloadCache(Handle):
         seed: int = 0,
     ) -> None:
         self._dim = whole(dim, "dim", 1, 32_768)
-        if metric not in METRICS:
-            raise InvalidInputError(f"metric: expected 'cosine', 'dot' or 'l2', got {metric!r}")
+        choice(metric, "metric", METRICS)
         if not callable(same):
             raise InvalidInputError(f"same: expected a callable (one, other) -> bool, got {type(same).__name__}")
         self._metric: Metric = metric
         ceiling = math.inf if max_error is not None else -1.0
         self._ceiling = ceiling if threshold is None else number(threshold, "threshold", 0.0, math.inf)
-        self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
-        self._audit, self._same = number(audit, "audit", 0.0, 1.0), same
-        self._gate = Gate(language, verify)
-        self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
+        max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
+        audit, self._same = number(audit, "audit", 0.0, 1.0), same
+        self._text_check = TextCheck(language, verify)
+        random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
-        self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room)
-        self._names: OrderedDict[str, ThresholdControl] = OrderedDict()
+        self._entry_index: EntryIndex[Any] = EntryIndex(self._dim, metric, *room, by_text=True)
+        self._thresholds = Thresholds[str](self._ceiling, max_error, audit, random)
         self._waiting: OrderedDict[_Query, _Guess] = OrderedDict()
         self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "approximate", "misses", "audited", "wrong"), 0)
@@ -211,8 +209,8 @@ class PayloadCache(Handle):
             The length of the vector is not `dim`.
         """
         query, text, name = self._checked(vector, text, namespace)
-        entry = self._entry_index.equal(name, query)
-        if entry is not None and entry.text == text:
+        entry = self._entry_index.equal(name, query, text)
+        if entry is not None:
             self._count("exact")
             self._entry_index.use(name, entry)
             return Hit(entry.content, "exact", 0.0, name)
@@ -226,7 +224,7 @@ class PayloadCache(Handle):
         near = sorted(self._entry_index.nearest(name, query), key=operator.itemgetter(0))
         # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each[0]) or control.learns(each[0]))
-        close = next((each for each in useful if self._gate.lets_pass(text, each[1].text)), None)
+        close = next((each for each in useful if self._text_check.lets_pass(text, each[1].text)), None)
         if close is not None:
             distance, entry = max(0.0, close[0]), close[1]
             would_answer = control.allows(distance)
@@ -266,7 +264,7 @@ class PayloadCache(Handle):
         """Return the counters, and the measured quality."""
         with self._lock:
             counts = dict(self._counts)
-            thresholds = {name: control.threshold for name, control in self._names.items()}
+            thresholds = self._thresholds.by_key()
         return {
             "exact": counts["exact"],
             "approximate": counts["approximate"],
@@ -308,12 +306,7 @@ class PayloadCache(Handle):
 
     def _control(self, name: str) -> ThresholdControl:
         with self._lock:
-            if name not in self._names:
-                self._names[name] = ThresholdControl(self._ceiling, self._max_error, self._audit, self._random)
-                if len(self._names) > NAMESPACES:
-                    self._names.popitem(last=False)
-            self._names.move_to_end(name)
-            return self._names[name]
+            return self._thresholds.of(name)
 
     def _count(self, what: Literal["exact", "approximate", "misses"]) -> None:
         with self._lock:

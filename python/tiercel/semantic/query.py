@@ -128,8 +128,9 @@ class QueryCache(Handle, Generic[_Answer]):
         Parameters
         ----------
         places, options
-            The arguments of `target.search`, each a part of the key: queries in single precision,
-            filters by their meaning, a reranker by its identity.
+            The arguments of `target.search`, each a part of the key: queries in single precision, a
+            reranker by its identity, filters on metadata by their dictionary form. The order of its
+            keys does not count; `{"year": 2020}` and `{"year": {"$eq": 2020}}` are two filters.
         user
             For example a user or tenant. An answer never comes from the search of another one.
 

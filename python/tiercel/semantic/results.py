@@ -1,10 +1,9 @@
 """A cache of search results that answers near queries: exact, certified or approximate."""
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterable
 from random import Random
-from typing import Final, Generic, Literal, NamedTuple, TypeAlias, TypedDict, cast, final, overload
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypedDict, cast, final, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,19 +17,16 @@ from tiercel.found import Found, Include
 from tiercel.handles import Handle
 from tiercel.intervals import wilson_interval
 from tiercel.results import Quality
-from tiercel.semantic.audit import ThresholdControl
+from tiercel.semantic.audit import Thresholds
 from tiercel.semantic.certify import OutsideBound, limit, outside_bound, separation
 from tiercel.semantic.entry_index import Entry, EntryIndex
-from tiercel.semantic.gate import Gate, Judge
+from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.targets import Answer, NeighbourList, Request, Rescored, Target, target_of
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
 
 __all__ = ["SemanticCache", "SemanticStats"]
-
-# The most thresholds, one per user and kind of search.
-KINDS: Final = 1000
 
 
 class SemanticStats(TypedDict):
@@ -196,14 +192,15 @@ class SemanticCache(Handle, Generic[Answer]):
     ) -> None:
         self._target = cast("Target[Answer]", target_of(target))
         self._keep = whole(keep, "keep", 1, 1_000_000)
-        self._threshold = None if threshold is None else number(threshold, "threshold", 0.0, math.inf)
-        self._max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
-        self._audit = number(audit, "audit", 0.0, 1.0)
-        self._gate = Gate(language, verify)
-        self._random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
+        self._approximates = threshold is not None or max_error is not None
+        ceiling = math.inf if threshold is None else number(threshold, "threshold", 0.0, math.inf)
+        max_error = None if max_error is None else number(max_error, "max_error", 0.0, 1.0)
+        audit = number(audit, "audit", 0.0, 1.0)
+        self._text_check = TextCheck(language, verify)
+        random = Random(whole(seed, "seed", 0, 2**64 - 1))  # noqa: S311 - no secret
         room = whole(entries, "entries", 1, MAX_LIMIT), whole(bytes, "bytes", 1, MAX_LIMIT)
         self._entry_index: EntryIndex[_Kept] = EntryIndex(self._target.dim, self._target.metric, *room)
-        self._controls: OrderedDict[_Kind, ThresholdControl] = OrderedDict()
+        self._thresholds = Thresholds[_Kind](ceiling, max_error, audit, random)
         self._lock = fork_lock()
         self._counts = dict.fromkeys(("exact", "certified", "approximate", "misses", "audited", "wrong"), 0)
         self._overlap = 0.0
@@ -270,7 +267,7 @@ class SemanticCache(Handle, Generic[Answer]):
         answer = self._certified(request, k, near)
         if answer is not None:
             return answer
-        if self._threshold is None and self._max_error is None:
+        if not self._approximates:
             return self._search_and_keep(request, k, namespaces[-1], text)[0]
         return self._approximate(request, k, near, namespaces[-1], text)
 
@@ -280,8 +277,8 @@ class SemanticCache(Handle, Generic[Answer]):
             counts = dict(self._counts)
             overlap = self._overlap / counts["audited"] if counts["audited"] else 1.0
             thresholds: dict[str, dict[str, float]] = {}
-            for (user, kind), control in self._controls.items():
-                thresholds.setdefault(user, {})[kind] = control.threshold
+            for (user, kind), threshold in self._thresholds.by_key().items():
+                thresholds.setdefault(user, {})[kind] = threshold
         return cast(
             "SemanticStats",
             {
@@ -392,10 +389,11 @@ class SemanticCache(Handle, Generic[Answer]):
         self, request: Request, k: int, near: list[_Near], namespace: _Namespace, text: str | None
     ) -> Answer:
         """Answer from the nearest query whose text allows it, or by exact search."""
-        control = self._control((namespace[0], kind_of(k, has_filter=request.key is not None)))
+        with self._lock:
+            control = self._thresholds.of((namespace[0], kind_of(k, has_filter=request.key is not None)))
         # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each.distance) or control.learns(each.distance))
-        close = next((each for each in useful if self._gate.lets_pass(text, each.entry.text)), None)
+        close = next((each for each in useful if self._text_check.lets_pass(text, each.entry.text)), None)
         guess = None if close is None else self._rescore(request, k, close)
         if close is None or guess is None or len(guess.distances) < k:
             return self._search_and_keep(request, k, namespace, text)[0]
@@ -415,16 +413,6 @@ class SemanticCache(Handle, Generic[Answer]):
                     self._counts["wrong"] += overlap < 1.0
                     self._overlap += overlap
         return answer
-
-    def _control(self, kind: _Kind) -> ThresholdControl:
-        with self._lock:
-            if kind not in self._controls:
-                ceiling = math.inf if self._threshold is None else self._threshold
-                self._controls[kind] = ThresholdControl(ceiling, self._max_error, self._audit, self._random)
-                if len(self._controls) > KINDS:
-                    self._controls.popitem(last=False)
-            self._controls.move_to_end(kind)
-            return self._controls[kind]
 
     def _count(self, what: Quality | Literal["misses"]) -> None:
         with self._lock:

@@ -4,7 +4,7 @@ import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, MutableMapping
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -29,6 +29,7 @@ from tiercel.cache.remote.names import (
 from tiercel.cache.remote.repair import Repair
 from tiercel.cache.remote.validation import WriteValidator
 from tiercel.cache.tiers import TierStats
+from tiercel.cache.views import Values
 from tiercel.errors import ClosedError, InvalidInputError
 from tiercel.forks import call_after_fork, fork_lock
 from tiercel.handles import Handle
@@ -75,15 +76,6 @@ class _Items(ItemsView[Key, bytes]):
             for key, value in zip(group, self._tier.get_many(group), strict=True):
                 if value is not None:
                     yield key, value
-
-
-class _Values(ValuesView[bytes]):
-    def __init__(self, tier: "RemoteTier") -> None:
-        super().__init__(tier)
-        self._tier = tier
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (value for _, value in self._tier.items())
 
 
 class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
@@ -286,9 +278,9 @@ class RemoteTier(Handle, MutableMapping[Key, bytes], ABC):
         """Return a view of keys and values. It reads in batches and skips keys without a value."""
         return _Items(self)
 
-    def values(self) -> ValuesView[bytes]:
+    def values(self) -> Values[bytes]:
         """Return a view of the values. It skips missing ones."""
-        return _Values(self)
+        return Values(self)
 
     def stats(self) -> RemoteTierStats:
         """Return contents and counters, without calling the remote side."""

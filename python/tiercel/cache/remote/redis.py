@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from tiercel.cache.remote.base import MOST, Page, RemoteTier
+from tiercel.checks import unicode_text
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -68,8 +69,8 @@ class Redis(RemoteTier):
             level=level, soft_timeout=soft_timeout, hard_timeout=hard_timeout, max_value_bytes=max_value_bytes
         )
         redis = needed("redis", "tiercel[redis]")
-        self._url = url
-        self._prefix = prefix.encode()
+        self._url = unicode_text(url, "url")
+        self._prefix = unicode_text(prefix, "prefix").encode()
         # No retries: a late attempt could write an older value over a newer one.
         once = needed("redis.retry", "tiercel[redis]").Retry(needed("redis.backoff", "tiercel[redis]").NoBackoff(), 0)
         try:
