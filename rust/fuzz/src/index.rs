@@ -96,7 +96,7 @@ fn use_all(index: &Index) {
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![FILES[3].clone(), FILES[4].clone()];
     for file in 0..FILES.len() as u8 {
-        for section in 0..9 {
+        for section in 0..10 {
             seeds.push(vec![file, section, 8, 0, 0, 4, 255, 255, 255, 127, section + 128, 40, 0, 0, 1, 9]);
         }
     }

@@ -98,6 +98,11 @@ fn counts_that_disagree() {
     for value in [0, 1, levels - 1, levels + 1, 1 << 31, u32::MAX] {
         refused(&format!("{value} levels"), &patched(*b"META", 40, &value.to_le_bytes()));
     }
+    for (what, at) in [("surveyed", 0), ("checked", 8)] {
+        for value in [rows + 1, u64::MAX] {
+            refused(&format!("{what} {value}"), &patched(*b"last", at, &value.to_le_bytes()));
+        }
+    }
     let nodes = u64::from(number(*b"LEVL", 0));
     for value in [0, nodes - 1, nodes + 1, rows, rows + 1, u64::MAX / 18, u64::MAX] {
         refused(&format!("{value} nodes at level 1"), &patched(*b"LEVL", 0, &value.to_le_bytes()));
