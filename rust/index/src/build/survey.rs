@@ -7,7 +7,8 @@ use crate::build::link::Linker;
 use crate::errors::Interrupted;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
-use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
+use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
+use crate::search::recall::ef_for;
 
 /// Vectors of the index to search for.
 const ASKED: usize = 64;
@@ -50,15 +51,18 @@ impl Linker<'_> {
     }
 
     /// Measure the recall of walks against exact search, among the living vectors alone: a replaced
-    /// vector has the id of its successor, and often its values.
+    /// vector has the id of its successor, and often its values. Keep the last measurement while so
+    /// few vectors live that searches do not walk: the walk would keep more candidates the fewer
+    /// live, and take time by their square.
     fn measure(&self) -> Result<f32, Interrupted> {
         let state = &*self.state;
         let allowed = Allowed::of(state, None);
         let (linked, live) = (state.graph.len(), allowed.count(state.slots()));
-        let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();
-        if live < ASKED_FOR || living.is_empty() {
-            return Ok(1.0);
+        let usual = ef_for(None, 1).unwrap_or(EF);
+        if walked(usual, state.slots(), live).is_none() {
+            return Ok(state.graph_recall);
         }
+        let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();
         let dim = self.options.dim;
         let (mut own, mut queries, mut row) = (Vec::new(), Vec::new(), Vec::new());
         for slot in living.iter().copied().step_by(living.len().div_ceil(ASKED)) {

@@ -98,15 +98,19 @@ impl Strategy {
         if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
-        // Only a share of the nodes on a walk is allowed; keep correspondingly more.
-        let walked = ef.saturating_mul(state.slots()).div_ceil(available);
         let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
-        if !walks || available <= walked.saturating_mul(SCANNED_PER_CANDIDATE) {
-            Self::Scan { ef: ef.max(2 * k + SPARE) }
-        } else {
-            Self::Walk { ef: walked }
+        match walked(ef, state.slots(), available) {
+            Some(ef) if walks => Self::Walk { ef },
+            _ => Self::Scan { ef: ef.max(2 * k + SPARE) },
         }
     }
+}
+
+/// Return the candidates that a walk keeps to find as many as `ef` among all: only a share of the
+/// nodes it meets is allowed. `None` if a scan of the `available` codes costs less.
+pub(crate) fn walked(ef: usize, slots: usize, available: usize) -> Option<usize> {
+    let walked = ef.saturating_mul(slots).div_ceil(available.max(1));
+    (available > walked.saturating_mul(SCANNED_PER_CANDIDATE)).then_some(walked)
 }
 
 impl Search<'_> {

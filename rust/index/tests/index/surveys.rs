@@ -91,3 +91,15 @@ fn vectors_added_between_saves_are_checked_together() {
         assert_eq!(trained(&index), 2400, "the new vectors are unlike the old");
     }
 }
+
+#[test]
+fn a_survey_measures_nothing_where_searches_never_walk() {
+    let index = grown(Storage::Raw);
+    index.delete(&(1100..ROWS as u64).collect::<Vec<u64>>());
+    add(&index, &vectors(300, 2), None);
+    let index = reloaded(&index, |_| ());
+    optimize(&index);
+    assert!(!was_surveyed(&index), "a walk to find 200 of 1,400 among {ROWS} would cost far more than a scan");
+    let surveyed = Container::of(&index.to_bytes()).numbers(*b"last")[0];
+    assert_eq!(surveyed as usize, ROWS + 300, "but every vector is reachable");
+}
