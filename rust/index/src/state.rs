@@ -41,7 +41,7 @@ pub(crate) struct State {
     pub(crate) graph: Arc<Graph>,
     /// Share of true neighbours that walks found when the graph was last surveyed.
     pub(crate) graph_recall: f32,
-    /// Number of slots in the graph at that survey.
+    /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
     pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
     /// See [`crate::Index::version`].

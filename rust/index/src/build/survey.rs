@@ -23,7 +23,7 @@ const ASKED_FOR: usize = K + 1;
 const TIE: f32 = 1e-6;
 
 impl Linker<'_> {
-    /// Whether the graph has grown by an eighth since it was surveyed.
+    /// Whether the graph has grown by an eighth since it was surveyed, or has other codes.
     pub(crate) fn is_survey_due(&self) -> bool {
         self.state.graph.len() * 8 >= self.state.surveyed * 9
     }

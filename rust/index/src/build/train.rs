@@ -79,6 +79,10 @@ impl Linker<'_> {
             Storage::Codes(kind) => Coding::Codes(self.codes(rows, kind)?),
             Storage::Auto => self.choose(rows)?,
         };
+        if !matches!((&self.state.coding, &coding), (Coding::Raw, Coding::Raw)) {
+            // Walks will compare other codes than those of the last survey.
+            self.state.surveyed = 0;
+        }
         let slots = self.state.slots();
         (self.state.coding, self.state.trained, self.state.checked) = (coding, slots, slots);
         Ok(())

@@ -103,3 +103,15 @@ fn a_survey_measures_nothing_where_searches_never_walk() {
     let surveyed = Container::of(&index.to_bytes()).numbers(*b"last")[0];
     assert_eq!(surveyed as usize, ROWS + 300, "but every vector is reachable");
 }
+
+#[test]
+fn a_graph_with_other_codes_is_surveyed_again() {
+    let index = grown(Storage::Codes(CodecKind::Sq8));
+    add(&index, &vectors(2 * FEW, 2), None);
+    let last = Container::of(&index.to_bytes()).numbers(*b"last")[0];
+    assert_eq!((last as usize, trained(&index) as usize), (ROWS + 2 * FEW, ROWS));
+    let index = reloaded(&index, |_| ());
+    optimize(&index);
+    assert_eq!(trained(&index) as usize, ROWS + 2 * FEW, "the codec is fitted to all");
+    assert!(was_surveyed(&index));
+}
