@@ -12,7 +12,7 @@ use tiercel_simd::{Chunked, Level};
 
 use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
-use crate::graph::layers::Layer;
+use crate::graph::layers::{Layer, MAX_LEVEL};
 use crate::index::Index;
 use crate::options::{Dtype, Metric, Options, Storage};
 use crate::state::{Coding, State};
@@ -164,8 +164,11 @@ impl Meta {
             return wrong(META, format!("storage {} in use, which its option does not allow", meta.coding));
         }
         meta.check_floats()?;
-        if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {
-            return wrong(META, format!("{} slots, {} linked, {} levels", meta.slots, meta.linked, meta.levels));
+        if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots {
+            return wrong(META, format!("{} slots, {} linked, {} trained", meta.slots, meta.linked, meta.trained));
+        }
+        if !(1..=MAX_LEVEL as u32 + 1).contains(&meta.levels) {
+            return wrong(META, format!("{} levels, expected 1 to {}", meta.levels, MAX_LEVEL + 1));
         }
         Ok(meta)
     }
@@ -327,7 +330,8 @@ fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64])
     base.links = base.links.clone().with_zeros(meta.linked as usize);
     reader.read_pieces(BASE, &mut base.links.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
     let width = 2 + Layer::new(meta.options.m).stride as u64;
-    let values: Vec<u32> = reader.read_vec(UPPER, nodes.iter().sum::<u64>() * width)?;
+    let Some(values) = nodes.iter().sum::<u64>().checked_mul(width) else { return wrong(LEVELS, "number of nodes") };
+    let values: Vec<u32> = reader.read_vec(UPPER, values)?;
     let mut rest = &values[..];
     for nodes in nodes {
         let nodes = *nodes as usize;

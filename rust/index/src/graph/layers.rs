@@ -22,7 +22,7 @@ pub(crate) const NONE: u32 = u32::MAX;
 const CHUNK: usize = 4 << 10;
 
 /// The highest level of a node; with m = 2, one node in 2^32 reaches it.
-const MAX_LEVEL: usize = 32;
+pub(crate) const MAX_LEVEL: usize = 32;
 
 /// One level of the graph.
 #[derive(Clone)]

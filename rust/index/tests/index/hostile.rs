@@ -174,6 +174,24 @@ fn levels_without_a_graph() {
 }
 
 #[test]
+fn more_levels_than_any_node_has() {
+    let with_levels = |levels: u32| {
+        let mut file = WHOLE.clone();
+        for _ in number(*b"META", 40)..levels {
+            // One node without links, which is the first one below.
+            file.section_mut(*b"LEVL").extend(1u64.to_le_bytes());
+            let node = [vec![0; 2], vec![u32::MAX; 16]].concat();
+            file.section_mut(*b"LNKU").extend(node.into_iter().flat_map(u32::to_le_bytes));
+        }
+        file.patch(*b"META", 40, &levels.to_le_bytes());
+        file.patch(*b"META", 44, &0u32.to_le_bytes());
+        file
+    };
+    assert_eq!(Index::from_bytes(&with_levels(33).seal()).expect("an index").stats().levels, 33);
+    assert!(complaint(&with_levels(34)).starts_with("section META: unexpected 34 levels"));
+}
+
+#[test]
 fn sections_of_other_lengths() {
     for tag in WHOLE.tags() {
         let len = WHOLE.section(tag).len();
