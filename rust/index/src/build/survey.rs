@@ -73,7 +73,7 @@ impl Linker<'_> {
         let count = queries.len() / dim;
         let budget = Budget::default();
         let search = |strategy| Search { state, level: self.level, k: ASKED_FOR, strategy, allowed, budget };
-        let part = count.div_ceil(self.work.threads);
+        let part = count.div_ceil(self.work.threads());
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
             best.resize_with(out.len() / ASKED_FOR, Best::default);

@@ -118,7 +118,7 @@ impl Index {
         let total = Mutex::new(Trace::default());
         let begin = || Lent { index: self, memory: self.memory(), trace: Trace::default(), total: &total };
         if search.strategy == Strategy::Exact && count > 1 {
-            let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
+            let chunk = QUERIES.min(count.div_ceil(work.threads())).max(1);
             let begin = || (begin(), Vec::new(), Vec::new());
             work.fill(hits, k * chunk, 1, begin, |(lent, best, directions), item, out| {
                 let some = &queries[item * chunk * dim..][..out.len() / k * dim];
@@ -160,7 +160,7 @@ impl Index {
         let chosen = chosen(&state, filter)?;
         let allowed = Allowed::of(&state, chosen.as_ref());
         let mut found: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
-        let chunk = QUERIES.min(found.len().div_ceil(work.threads)).max(1);
+        let chunk = QUERIES.min(found.len().div_ceil(work.threads())).max(1);
         work.fill(&mut found, chunk, 1, Vec::new, |directions, item, out| {
             self.directions(&queries[item * chunk * dim..][..out.len() * dim], directions);
             let mut sink = Within { radius, found: vec![Vec::new(); out.len()] };

@@ -1,6 +1,8 @@
 //! Exact search returns the true nearest: those of a model in double precision.
 
-use tiercel_index::{Dtype, Options};
+use std::sync::atomic::AtomicBool;
+
+use tiercel_index::{Dtype, Options, SearchSettings, Work};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
@@ -73,4 +75,17 @@ fn a_vector_is_its_own_nearest() {
             assert!(found.distances.iter().all(|distance| *distance < 1e-6), "{metric:?} {dtype:?}");
         }
     }
+}
+
+#[test]
+fn no_threads_are_one() {
+    let index = built(options(2, METRICS[2]), &clustered(50, 2, 5, 1));
+    let (queries, stop) = (clustered(7, 2, 5, 2), AtomicBool::new(false));
+    let settings = SearchSettings { k: 3, recall: Some(1.0), ..SearchSettings::default() };
+    let [none, one] = [0, 1].map(|threads| {
+        let work = Work::quiet(threads, &stop);
+        let within = index.range_search(&queries, 1.0, None, &work).expect("queries that can be searched");
+        (index.search(&queries, &settings, &work).expect("queries that can be searched"), within)
+    });
+    assert_eq!(none, one);
 }
