@@ -121,13 +121,21 @@ impl Index {
         let begin = || Lent { index: self, memory: self.memory(), trace: Trace::default(), total: &total };
         if search.strategy == Strategy::Exact && count > 1 {
             let chunk = QUERIES.min(count.div_ceil(work.threads())).max(1);
-            let begin = || (begin(), Vec::new(), Vec::new());
-            work.fill(hits, k * chunk, 1, begin, |(lent, best, directions), item, out| {
-                let some = &queries[item * chunk * dim..][..out.len() / k * dim];
-                self.directions(some, directions);
-                best.resize_with(out.len() / k, Default::default);
-                lent.note(search.exact(directions, best, out, work));
-            })?;
+            work.fill(
+                hits,
+                k * chunk,
+                1,
+                || (Vec::new(), Vec::new()),
+                |(best, directions), item, out| {
+                    let some = &queries[item * chunk * dim..][..out.len() / k * dim];
+                    self.directions(some, directions);
+                    best.resize_with(out.len() / k, Default::default);
+                    // `Work` itself reports an interruption.
+                    if let Ok(trace) = search.exact(directions, best, out, work) {
+                        total.lock().add(&trace);
+                    }
+                },
+            )?;
         } else if count == 1 {
             let (mut lent, mut direction) = (begin(), Vec::new());
             rows::direction(queries, metric, &mut direction);
