@@ -208,7 +208,7 @@ fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
 /// Return the lengths of all sections.
 fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
     let (codec, codes) = match &state.coding {
-        Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.stride),
+        Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.bytes.width()),
         _ => (0, 0),
     };
     let upper = &state.graph.layers[1..];
@@ -320,7 +320,7 @@ fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Cod
     reader.expect_len(CODES, meta.slots, stride)?;
     let mut bytes = Chunked::new(stride).with_zeros(meta.slots as usize);
     reader.read_pieces(CODES, &mut bytes.runs_mut().map(|(_, run)| run))?;
-    Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, stride, trial: meta.trial }))
+    Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, trial: meta.trial }))
 }
 
 fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
