@@ -175,9 +175,9 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
             break;
         }
         debug_assert!((other as usize) < stamps.len() && count < fresh.len());
-        // SAFETY: a row holds only nodes of its level, each of which has a stamp: `Graph::commit`
-        // writes no others, and `Graph::is_sound` is checked when a file is read. `fresh` has room
-        // for a row.
+        // SAFETY: a row holds only nodes of its level, each of which has a stamp: `Graph::commit` and
+        // `Graph::commit_reach` write no others, and `Graph::is_sound` is checked when a file is
+        // read. `fresh` has room for a row.
         unsafe {
             let met = stamps.get_unchecked_mut(other as usize);
             *fresh.get_unchecked_mut(count) = other;
