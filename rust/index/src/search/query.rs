@@ -36,7 +36,8 @@ const MARGIN: f32 = 2.5;
 /// inner product under which neighbours are not alike.
 const GOOD: f32 = 0.95;
 
-/// A scan by code keeps at least twice as many candidates as results, and this many more.
+/// A scan by code keeps at least twice as many candidates as results, and this many more; an exact
+/// scan of several queries keeps this many more.
 const SPARE: usize = 8;
 
 /// The factor by which it keeps more if those were not enough.
@@ -165,8 +166,10 @@ impl Search<'_> {
         out: &mut [Hit],
         meter: &mut Meter<'_>,
     ) -> Result<(), Interrupted> {
+        // Tiles of several queries round otherwise than single rows, by which the nearest are ordered.
+        let spare = if best.len() > 1 { SPARE } else { 0 };
         for best in &mut *best {
-            best.reset(self.k);
+            best.reset(self.k + spare);
         }
         let (rows, before) = (&self.state.rows, meter.trace.distances);
         self.level.run(Scan { rows, queries, allowed: self.allowed, sink: &mut Nearest(best), meter });
@@ -177,6 +180,7 @@ impl Search<'_> {
             let mut found = best.sorted().to_vec();
             rescored += found.len();
             self.level.run(Rescore { rows, query, found: &mut found });
+            // What does not fit in `out` is spare.
             self.put(&found, out);
         }
         meter.end_stage(|seconds| &mut seconds.rescore);
