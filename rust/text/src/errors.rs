@@ -58,8 +58,8 @@ pub enum QueryError {
         /// The largest number allowed.
         limit: usize,
     },
-    /// More words in phrases and behind signs than a query may have.
-    #[error("text: expected at most {limit} words in phrases and behind signs in a query, got more")]
+    /// More words in phrases and after signs than a query may have.
+    #[error("text: expected at most {limit} words in phrases and after a sign in a query, got more")]
     TooManyWords {
         /// The largest number allowed.
         limit: usize,
