@@ -29,8 +29,8 @@ pub(crate) enum Coding {
 pub(crate) struct State {
     pub(crate) rows: Rows,
     pub(crate) ids: Ids,
-    /// Slots whose vectors were removed; walks pass through them but never find them. The set is
-    /// over the slots that existed at the last removal.
+    /// Slots whose vectors were removed; walks pass through them but never find them. It covers the
+    /// slots that existed at the last removal.
     pub(crate) dead: Arc<Bitset>,
     pub(crate) coding: Coding,
     /// Number of slots when the codec was fitted.

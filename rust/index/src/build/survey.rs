@@ -30,11 +30,11 @@ impl Linker<'_> {
 
     /// Survey the graph if it has grown.
     pub(crate) fn survey_anew(&mut self) -> Result<(), Interrupted> {
-        if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.look_over() }
+        if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.survey() }
     }
 
     /// Survey the graph: make every vector reachable, and measure what walks find.
-    pub(crate) fn look_over(&mut self) -> Result<(), Interrupted> {
+    pub(crate) fn survey(&mut self) -> Result<(), Interrupted> {
         self.reach()?;
         (self.state.graph_recall, self.state.surveyed) = (self.measure()?, self.state.graph.len());
         Ok(())

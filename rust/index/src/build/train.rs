@@ -90,7 +90,7 @@ impl Linker<'_> {
 
     /// Return the first codec that ranks well enough, or full vectors if none does.
     fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
-        let fits = |kind: &&CodecKind| kind.auto_dim().is_some_and(|fewest| rows.dim() >= fewest);
+        let fits = |kind: &&CodecKind| kind.auto_min_dim().is_some_and(|fewest| rows.dim() >= fewest);
         for &kind in CodecKind::ALL.iter().filter(fits) {
             let codes = self.codes(rows, kind)?;
             if codes.trial.recall >= GOOD {

@@ -63,8 +63,8 @@ const META_LEN: u64 = 88;
 const UNTRAINED: u8 = 0;
 const RAW: u8 = 1;
 
-/// The number of a requested storage. The first two codecs have one less than their own number
-/// here, before that of full vectors.
+/// The number of a requested storage. For historical reasons sq4 and sq8 are stored as number - 1,
+/// and raw as 3.
 const fn storage_number(storage: Storage) -> u8 {
     const RAW_ASKED_FOR: u8 = 3;
     match storage {
@@ -237,8 +237,8 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     writer.section(IDS, |out| state.ids.by_slot().try_for_each(|ids| out.write_all(bytemuck::cast_slice(ids))))?;
     writer.section(DEAD, |out| {
         let dead = state.dead.words();
-        let behind = vec![0u64; state.slots().div_ceil(64) - dead.len()];
-        [dead, &behind].into_iter().try_for_each(|words| out.write_all(bytemuck::cast_slice(words)))
+        let missing = vec![0u64; state.slots().div_ceil(64) - dead.len()];
+        [dead, &missing].into_iter().try_for_each(|words| out.write_all(bytemuck::cast_slice(words)))
     })?;
     writer.section(VECTORS, |out| state.rows.each_bytes(|bytes| out.write_all(bytes)))?;
     let codes = match &state.coding {
@@ -318,7 +318,7 @@ fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Cod
     })?;
     let stride = stride(&codec);
     reader.expect_len(CODES, meta.slots, stride)?;
-    let mut bytes = Chunked::new(stride).with_zeros(meta.slots as usize);
+    let mut bytes = Chunked::new(stride).append_zeros(meta.slots as usize);
     reader.read_pieces(CODES, &mut bytes.runs_mut().map(|(_, run)| run))?;
     Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, trial: meta.trial }))
 }
@@ -326,10 +326,10 @@ fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Cod
 fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
     let mut graph = Graph::new(meta.options.m, meta.options.seed);
     let base = &mut graph.layers[0];
-    reader.expect_len(BASE, meta.linked, 4 * base.stride)?;
-    base.links = base.links.clone().with_zeros(meta.linked as usize);
+    reader.expect_len(BASE, meta.linked, 4 * base.stride())?;
+    base.links = base.links.clone().append_zeros(meta.linked as usize);
     reader.read_pieces(BASE, &mut base.links.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
-    let width = 2 + Layer::new(meta.options.m).stride as u64;
+    let width = 2 + Layer::new(meta.options.m).stride() as u64;
     let Some(values) = nodes.iter().sum::<u64>().checked_mul(width) else { return wrong(LEVELS, "number of nodes") };
     let values: Vec<u32> = reader.read_vec(UPPER, values)?;
     let mut rest = &values[..];
@@ -338,7 +338,7 @@ fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64])
         let mut layer = Layer::new(meta.options.m);
         let (members, tail) = rest.split_at(nodes);
         let (below, tail) = tail.split_at(nodes);
-        let (links, tail) = tail.split_at(nodes * layer.stride);
+        let (links, tail) = tail.split_at(nodes * layer.stride());
         rest = tail;
         layer.members.extend_from_slice(members);
         layer.below.extend_from_slice(below);

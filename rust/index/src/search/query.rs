@@ -5,7 +5,7 @@ use tiercel_simd::{Isa, Level, Loop};
 
 use crate::budget::{Budget, Meter, Trace};
 use crate::errors::Interrupted;
-use crate::graph::walk::{Reach, Scratch, descend, walk};
+use crate::graph::walk::{Effort, Scratch, descend, walk};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
@@ -65,7 +65,7 @@ pub(crate) enum Strategy {
 pub(crate) struct Search<'a> {
     pub(crate) state: &'a State,
     pub(crate) level: Level,
-    /// Results per query; at most as many as there are allowed slots.
+    /// Results per query; at most as many as there are vectors, though fewer may be allowed.
     pub(crate) k: usize,
     pub(crate) strategy: Strategy,
     /// The slots that may be found.
@@ -166,7 +166,7 @@ impl Search<'_> {
         out: &mut [Hit],
         meter: &mut Meter<'_>,
     ) -> Result<(), Interrupted> {
-        // Tiles of several queries round otherwise than single rows, by which the nearest are ordered.
+        // Tiles of several queries round otherwise than single rows, which order the nearest.
         let spare = if best.len() > 1 { SPARE } else { 0 };
         for best in &mut *best {
             best.reset(self.k + spare);
@@ -231,7 +231,15 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         unsafe {
             if let Strategy::Walk { ef } = search.strategy {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
-                walk::<I, S>(&state.graph.layers[0], space, prepared, start, Reach { ef, breadth: ef }, scratch, meter);
+                walk::<I, S>(
+                    &state.graph.layers[0],
+                    space,
+                    prepared,
+                    start,
+                    Effort { ef, breadth: ef },
+                    scratch,
+                    meter,
+                );
                 for slot in state.graph.len()..state.slots() {
                     scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
@@ -304,9 +312,9 @@ unsafe fn scan<I: Isa, S: Space>(
 /// Compare the candidates that may be among the nearest `k` in full precision, and keep those.
 ///
 /// The first `k` by code bound the distance of the `k`-th; a candidate that is farther by code, by
-/// more than the error of codes, is farther. Return whether the candidates were enough: behind a
-/// filter they were not if codes order them so badly that one of the farther half of the spare ones
-/// is among the nearest `k`.
+/// more than the error of codes, is farther. Return whether the candidates were enough. With a
+/// filter, ask for more if any of the farther half of the spare candidates ranks among the nearest
+/// `k`.
 #[inline(always)]
 fn rescore_likely<I: Isa, S: Space>(
     search: &Search<'_>,

@@ -17,8 +17,7 @@ const SAMPLE: usize = 16_384;
 /// How well codes rank, as measured when they were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Trial {
-    /// Share of the true nearest of some rows, without the rows themselves, that are among twice as
-    /// many nearest by code.
+    /// Recall@10 of the 20 nearest by code, over sampled rows, not counting the row itself.
     pub(crate) recall: f32,
     /// Root mean square error of a distance by code, over those nearest.
     pub(crate) error: f32,
@@ -65,7 +64,7 @@ impl Codes {
         }
         let rotation = Rotation::new(options.dim, options.seed);
         let codec = kind.train(geometry(options.metric), rotation, &sample);
-        let bytes = Chunked::new(stride(&codec)).with_zeros(rows.len());
+        let bytes = Chunked::new(stride(&codec)).append_zeros(rows.len());
         let mut codes = Self { codec: Arc::new(codec), bytes, trial: Trial::default() };
         let codec = &codes.codec;
         for (first, run) in codes.bytes.runs_mut() {

@@ -136,7 +136,7 @@ fn links_out_of_range() {
     for (what, tag, at, limit) in [
         ("link", *b"LNK0", 4 * stride * 5, rows),
         ("link of the last node", *b"LNK0", 4 * stride * (ROWS - 1), rows),
-        ("link behind the end of a row", *b"LNK0", 4 * (stride - 1), rows),
+        ("link past the end of a row", *b"LNK0", 4 * (stride - 1), rows),
         ("slot of a node", *b"LNKU", 4 * 3, rows),
         ("node below", *b"LNKU", upper + 4 * 3, rows),
         ("link of level 1", *b"LNKU", 2 * upper, nodes),

@@ -1,4 +1,5 @@
-//! The same vectors, options and seed make the same index with any threads and any instruction set.
+//! The same vectors, options and seed make the same index with any threads, and from codes with any
+//! instruction set.
 
 use std::env;
 use std::process::Command;
