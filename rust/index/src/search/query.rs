@@ -24,6 +24,10 @@ pub(crate) const FEW: usize = 1024;
 /// anywhere.
 const SCANNED_PER_CANDIDATE: usize = 48;
 
+/// Candidates of a walk that make each cost one more code: a walk inserts about one and a half per
+/// candidate into its sorted array, and each moves a sixth of the others.
+const MOVED_PER_CODE: usize = 128;
+
 /// Full vectors prefetched ahead of the one being compared.
 const RESCORED_AHEAD: usize = 2;
 
@@ -111,7 +115,8 @@ impl Strategy {
 /// nodes it meets is allowed. `None` if a scan of the `available` codes costs less.
 pub(crate) fn walked(ef: usize, slots: usize, available: usize) -> Option<usize> {
     let walked = ef.saturating_mul(slots).div_ceil(available.max(1));
-    (available > walked.saturating_mul(SCANNED_PER_CANDIDATE)).then_some(walked)
+    let codes = walked.saturating_mul(SCANNED_PER_CANDIDATE + walked / MOVED_PER_CODE);
+    (available > codes).then_some(walked)
 }
 
 impl Search<'_> {
@@ -379,5 +384,23 @@ impl Loop for Rescore<'_> {
     fn run<I: Isa>(self) {
         rescore::<I>(self.rows, self.query, self.found);
         self.found.sort_unstable();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_costs_more_per_candidate_the_more_it_keeps() {
+        let million = 1_000_000;
+        assert_eq!(walked(66, million, million), Some(66));
+        assert_eq!(walked(66, million, million / 10), Some(660));
+        assert_eq!(walked(66, million, million / 100), None);
+        // Per candidate, these walks read far fewer codes than a scan does.
+        for (ef, slots) in [(10_056, million), (50_056, 10 * million)] {
+            assert!(ef * SCANNED_PER_CANDIDATE < slots);
+            assert_eq!(walked(ef, slots, slots), None, "{ef} of {slots}");
+        }
     }
 }
