@@ -162,6 +162,6 @@ def test_equal_phrases_are_one_and_different_ones_are_limited(cellar: tiercel.Co
     with pytest.raises(tiercel.InvalidInputError, match="text: expected at most 64 different phrases in a query"):
         search(text=" ".join(f'"red {at}"' for at in range(65)))
     with pytest.raises(
-        tiercel.InvalidInputError, match="text: expected at most 1024 words in phrases and behind signs"
+        tiercel.InvalidInputError, match="text: expected at most 1024 words in phrases and after a sign"
     ):
         search(text=" ".join(f"-w{at}" for at in range(1025)))

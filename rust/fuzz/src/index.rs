@@ -5,7 +5,9 @@
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work};
+use tiercel_index::{
+    Among, CodecKind, Dtype, Filter, Index, LoadError, Metric, Options, SearchSettings, Storage, Work,
+};
 use tiercel_quant::split_mix;
 
 use container::Container;
@@ -78,6 +80,7 @@ fn use_all(index: &Index) {
     let (query, ids) = (numbers(dim), index.ids());
     assert_eq!(ids.len(), index.len());
     for filter in [None, Some(Filter::Ids(&ids[..ids.len() / 2]))] {
+        search_otherwise(index, &query, &ids, filter);
         for (recall, ef_search) in [(Some(1.0), None), (None, Some(1)), (None, Some(50))] {
             let found = with_work(|work| {
                 index.search(&query, &SearchSettings { k: 3, ef_search, recall, filter }, work).expect("a query")
@@ -89,14 +92,28 @@ fn use_all(index: &Index) {
     }
     assert_eq!(index.get(&ids).map(|vectors| vectors.len()), Ok(dim * ids.len()));
     let _ = with_work(|work| index.add(numbers(dim), None, work));
+    with_work(|work| index.optimize(work)).expect("nobody stops it");
+    assert!(ids.iter().all(|id| index.contains(*id)));
     index.delete(&ids);
     assert!(Index::from_bytes(&index.to_bytes()).is_ok());
+}
+
+/// Search within a radius, and among a few vectors. What a filter allows is near enough for both.
+fn search_otherwise(index: &Index, query: &[f32], ids: &[u64], filter: Option<Filter<'_>>) {
+    let allowed = filter.map_or(ids, |_| &ids[..ids.len() / 2]);
+    let found = with_work(|work| index.range_search(query, f32::INFINITY, filter.as_ref(), work)).expect("a query");
+    assert_eq!(found.ids.len(), allowed.len());
+    assert!(found.distances.is_sorted() && found.ids.iter().all(|id| allowed.contains(id)));
+    let candidates = &ids[..ids.len().min(7)];
+    let among = Among { k: 3, candidates, since: index.version(), limit: 0, filter };
+    let (found, _) = with_work(|work| index.search_among(query, &among, work)).expect("a query").expect("no additions");
+    assert!(found.ids[..found.counts[0] as usize].iter().all(|id| candidates.contains(id) && allowed.contains(id)));
 }
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = vec![FILES[3].clone(), FILES[4].clone()];
     for file in 0..FILES.len() as u8 {
-        for section in 0..9 {
+        for section in 0..10 {
             seeds.push(vec![file, section, 8, 0, 0, 4, 255, 255, 255, 127, section + 128, 40, 0, 0, 1, 9]);
         }
     }

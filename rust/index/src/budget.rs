@@ -1,7 +1,7 @@
 //! The budget of a search, and what it has spent.
 //!
-//! Searches count as they go: a walk per node, a scan per block. Every few thousand distances they
-//! check whether to stop.
+//! Searches count as they go: a walk per node, a scan per row, or per block if it compares several
+//! queries. Every few thousand distances, or after a block of more, they check whether to stop.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -15,7 +15,8 @@ const UNCHECKED: u64 = 4096;
 /// [`Trace::ended`] says so.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Budget {
-    /// When the call must end. It may overrun by the time of a few thousand distances.
+    /// When the call must end. It may overrun by the time of a few thousand distances; an exact
+    /// search of several queries by that of a block: 64 KiB of rows with up to 256 queries.
     pub deadline: Option<Instant>,
     /// Most distances to compute per query, not counting the rescoring of candidates. A walk may
     /// exceed it by the neighbours of one node, a scan by the rows of one block.

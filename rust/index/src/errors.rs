@@ -131,7 +131,7 @@ pub enum SearchError {
     TooLarge {
         /// Number of queries.
         count: usize,
-        /// Results per query.
+        /// Results per query; of a range search, the most.
         k: usize,
     },
     /// The caller asked to stop.

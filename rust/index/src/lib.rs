@@ -1,4 +1,4 @@
-//! Vector indexes: an exact flat scan, a scan of codes, and an HNSW graph, behind one [`Index`].
+//! Vector indexes: an exact flat scan, a scan of codes, and an HNSW graph, in one [`Index`].
 
 mod budget;
 mod build;

@@ -1,10 +1,14 @@
 //! The options of an index.
 
 use thiserror::Error;
-use tiercel_quant::CodecKind;
+use tiercel_quant::{CodecKind, order};
 
 /// Longest vector of an index: the integer kernels sum in 32 bits.
 pub const MAX_DIM: usize = 32_768;
+
+/// A key of codes is at most a sum of squares of bytes, and
+/// [`Best`](crate::search::best::Best) drops keys above that of infinity.
+const _: () = assert!(MAX_DIM as i64 * 255 * 255 <= order(f32::INFINITY) as i64);
 
 /// The distance, smallest for the nearest vectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

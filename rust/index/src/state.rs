@@ -29,8 +29,8 @@ pub(crate) enum Coding {
 pub(crate) struct State {
     pub(crate) rows: Rows,
     pub(crate) ids: Ids,
-    /// Slots whose vectors were removed; walks pass through them but never find them. The set is
-    /// over the slots that existed at the last removal.
+    /// Slots whose vectors were removed; walks pass through them but never find them. It covers the
+    /// slots that existed at the last removal.
     pub(crate) dead: Arc<Bitset>,
     pub(crate) coding: Coding,
     /// Number of slots when the codec was fitted.
@@ -41,7 +41,7 @@ pub(crate) struct State {
     pub(crate) graph: Arc<Graph>,
     /// Share of true neighbours that walks found when the graph was last surveyed.
     pub(crate) graph_recall: f32,
-    /// Number of slots in the graph at that survey.
+    /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
     pub(crate) surveyed: usize,
     pub(crate) build_seconds: f64,
     /// See [`crate::Index::version`].

@@ -11,7 +11,7 @@ use crate::errors::Interrupted;
 /// How a call works.
 #[derive(Clone, Copy)]
 pub struct Work<'a> {
-    /// Threads to work on, at least 1.
+    /// Threads to work on; 0 is taken for 1.
     pub threads: usize,
     /// Set by the caller to stop the call.
     pub stop: &'a AtomicBool,
@@ -23,6 +23,11 @@ impl<'a> Work<'a> {
     /// Work without reporting progress.
     pub const fn quiet(threads: usize, stop: &'a AtomicBool) -> Self {
         Self { threads, stop, progress: &|_, _| () }
+    }
+
+    /// Threads to work on, at least 1.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.max(1)
     }
 
     /// Return an error once the caller asked to stop.
@@ -50,7 +55,7 @@ impl<'a> Work<'a> {
                 run(&mut state, start..n.min(start + chunk));
             }
         };
-        let threads = self.threads.min(n.div_ceil(chunk));
+        let threads = self.threads().min(n.div_ceil(chunk));
         if threads <= 1 {
             work();
         } else {
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn every_item_is_filled_once_whatever_the_threads() {
         let stop = AtomicBool::new(false);
-        for threads in [1, 2, 7] {
+        for threads in [0, 1, 2, 7] {
             let mut out = vec![0; 3 * 101];
             let work = Work::quiet(threads, &stop);
             work.fill(&mut out, 3, 8, || (), |(), item, values| values.iter_mut().for_each(|v| *v += item)).unwrap();

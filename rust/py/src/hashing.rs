@@ -19,8 +19,9 @@ const BATCH: usize = 256;
 /// vector.
 ///
 /// It is lexical: texts are near if they share words or parts of words, whatever they mean. It
-/// needs no download and returns the same vectors on every machine and in every version. All texts
-/// without words have the same vector.
+/// needs no download and returns the same vectors on every machine, and in every version that finds
+/// the same words: these follow the Unicode tables that it was built with. All texts without words
+/// have the same vector.
 ///
 /// Parameters
 /// ----------

@@ -93,10 +93,10 @@ macro_rules! codecs {
                 }
             }
 
-            /// See [`Codec::AUTO_DIM`].
-            pub const fn auto_dim(self) -> Option<usize> {
+            /// See [`Codec::AUTO_MIN_DIM`].
+            pub const fn auto_min_dim(self) -> Option<usize> {
                 match self {
-                    $(Self::$kind => $codec::<false>::AUTO_DIM,)+
+                    $(Self::$kind => $codec::<false>::AUTO_MIN_DIM,)+
                 }
             }
 

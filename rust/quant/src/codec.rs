@@ -33,7 +33,7 @@ pub trait Codec: Clone + Send + Sync + 'static {
     type Key: Key;
 
     /// Fewest dimensions for which `storage="auto"` tries this codec; `None` if it never does.
-    const AUTO_DIM: Option<usize>;
+    const AUTO_MIN_DIM: Option<usize>;
 
     /// Fit a codec to a sample of vectors, one after the other, `rotation.dim()` values each. They
     /// may hold any finite values, and the sample may be empty.

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn factors_stand_behind_the_codes() {
+    fn factors_follow_the_codes() {
         let mut row = vec![0; row_bytes(3, 2)];
         put(&mut row, [1.0, -0.5]).copy_from_slice(&[7, 8, 9]);
         assert_eq!(row, [&[7, 8, 9][..], &1.0f32.to_le_bytes(), &(-0.5f32).to_le_bytes()].concat());

@@ -144,7 +144,7 @@ impl<const BITS: u8, const SQUARE: bool> Codec for Scalar<BITS, SQUARE> {
     type Query = ScalarQuery;
     type Key = i32;
 
-    const AUTO_DIM: Option<usize> = Some(if Self::IS_FOUR { FOUR_BIT_DIM } else { 1 });
+    const AUTO_MIN_DIM: Option<usize> = Some(if Self::IS_FOUR { FOUR_BIT_DIM } else { 1 });
 
     fn train(geometry: Geometry, rotation: Rotation, sample: &[f32]) -> Self {
         let dim = rotation.dim();

@@ -47,7 +47,7 @@ unsafe impl Plain for f32 {}
 
 /// A growable array whose memory begins on a cache line (on a huge page, if it is large).
 ///
-/// Memory behind the length becomes resident only when it is used.
+/// Memory past the length becomes resident only when it is used.
 pub struct Buffer<T: Plain> {
     data: NonNull<T>,
     len: usize,
@@ -82,7 +82,7 @@ impl<T: Plain> Buffer<T> {
         buffer
     }
 
-    /// Return the start of the memory, which includes the part behind the length.
+    /// Return the start of the memory, which includes the part past the length.
     pub(crate) const fn start(&self) -> *mut T {
         self.data.as_ptr()
     }
@@ -114,7 +114,7 @@ impl<T: Plain> Buffer<T> {
         std::mem::swap(self, &mut moved);
     }
 
-    /// Make room for `more` values behind the length.
+    /// Make room for `more` values past the length.
     pub fn reserve(&mut self, more: usize) {
         let needed = self.len.checked_add(more).expect("array length fits an address");
         if needed > self.capacity {
@@ -142,7 +142,7 @@ impl<T: Plain> Buffer<T> {
         self.len += values.len();
     }
 
-    /// Reinterpret the memory as values of another type, dropping bytes behind the last whole
+    /// Reinterpret the memory as values of another type, dropping bytes past the last whole
     /// value.
     pub fn cast<U: Plain>(self) -> Buffer<U> {
         let (from, to) = (size_of::<T>(), size_of::<U>());
@@ -157,7 +157,7 @@ impl<T: Plain> Buffer<T> {
         Buffer { data: this.data.cast(), len: this.len * from / to, capacity: this.capacity * from / to }
     }
 
-    /// Free the memory behind the length.
+    /// Free the memory past the length.
     pub fn shrink(&mut self) {
         if self.capacity > self.len {
             self.reallocate(self.len);
@@ -284,14 +284,14 @@ impl<T: Plain> Default for Buffer<T> {
 impl<T: Plain> Deref for Buffer<T> {
     type Target = [T];
     fn deref(&self) -> &[T] {
-        // SAFETY: `len` values behind the pointer are initialized.
+        // SAFETY: `len` values after the pointer are initialized.
         unsafe { std::slice::from_raw_parts(self.data.as_ptr(), self.len) }
     }
 }
 
 impl<T: Plain> DerefMut for Buffer<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: `len` values behind the pointer are initialized, and the array is borrowed
+        // SAFETY: `len` values after the pointer are initialized, and the array is borrowed
         // exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.data.as_ptr(), self.len) }
     }

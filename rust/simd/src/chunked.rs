@@ -15,7 +15,7 @@
 //!                                        len of a clone         claimed: the next append begins here, or copies
 //! ```
 //!
-//! Rows behind the length of a clone are written in place by the first to claim them: an append
+//! Rows past the length of a clone are written in place by the first to claim them: an append
 //! advances `claimed` from its own length by compare-and-swap. If another clone has claimed those
 //! rows, the chunk is copied. A row that a clone can see changes only through [`Chunked::row_mut`],
 //! which copies a chunk that another clone holds.
@@ -72,8 +72,8 @@ unsafe impl<T: Plain> Send for Chunked<T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain> Sync for Chunked<T> {}
 
-/// Where the rows of a [`Chunked`] begin. A loop that holds this by value keeps the pointer to the
-/// table in a register, which a prefetch would otherwise make it load again.
+/// Where the chunks of a [`Chunked`] begin. A loop that holds this by value keeps the pointer to
+/// the table in a register, which a prefetch would otherwise make it load again.
 #[derive(Clone, Copy)]
 pub struct Table<'a, T: Plain> {
     starts: &'a [*const T],
@@ -132,7 +132,7 @@ impl<T: Plain> Chunked<T> {
 
     /// Append `more` rows of zeros.
     #[must_use]
-    pub fn with_zeros(mut self, more: usize) -> Self {
+    pub fn append_zeros(mut self, more: usize) -> Self {
         let mut left = more;
         while left > 0 {
             let (start, rows) = self.claim(left);
@@ -166,7 +166,7 @@ impl<T: Plain> Chunked<T> {
         1 << self.shift
     }
 
-    /// The number of chunks is the number of rows shifted by this.
+    /// A chunk holds as many rows as 1 shifted by this; the last one may hold fewer.
     #[inline(always)]
     pub const fn shift(&self) -> u32 {
         self.shift
@@ -244,7 +244,7 @@ impl<T: Plain> Chunked<T> {
         }
     }
 
-    /// Claim up to `wanted` rows behind the length. Return where they begin, and their number, at
+    /// Claim up to `wanted` rows past the length. Return where they begin, and their number, at
     /// least one.
     fn claim(&mut self, wanted: usize) -> (*mut T, usize) {
         let (at, used) = (self.len >> self.shift, self.len & (self.chunk_rows() - 1));
@@ -255,7 +255,7 @@ impl<T: Plain> Chunked<T> {
                 *alone.claimed.get_mut() = used;
             }
             let rows = wanted.min(chunk.room(self.width).saturating_sub(used));
-            // Rows that another clone wrote behind this length are not read, so there is nothing to
+            // Rows that another clone wrote past this length are not read, so there is nothing to
             // acquire.
             let claim = || chunk.claimed.compare_exchange(used, used + rows, Ordering::Relaxed, Ordering::Relaxed);
             if rows > 0 && claim().is_ok() {
@@ -309,7 +309,7 @@ impl<T: Plain> Chunked<T> {
         }
     }
 
-    /// Free the memory of the last chunk behind the length. The chunk is copied.
+    /// Free the memory of the last chunk past the length. The chunk is copied.
     pub fn shrink(&mut self) {
         let Some(at) = self.chunks.len().checked_sub(1) else { return };
         let rows = self.len - (at << self.shift);
@@ -321,7 +321,7 @@ impl<T: Plain> Chunked<T> {
         self.starts.shrink_to_fit();
     }
 
-    /// Memory taken by rows, in bytes, including chunks shared with clones. Memory behind the last
+    /// Memory taken by rows, in bytes, including chunks shared with clones. Memory past the last
     /// row of a later chunk is not resident and does not count.
     pub fn bytes(&self) -> usize {
         let first = self.chunks.first().map_or(0, |chunk| chunk.memory.bytes());
@@ -444,7 +444,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "takes minutes")]
     fn zeros_are_filled_chunk_by_chunk() {
-        let mut rows = Chunked::<u64>::new(LARGE / 16).with_zeros(3);
+        let mut rows = Chunked::<u64>::new(LARGE / 16).append_zeros(3);
         for (first, run) in rows.runs_mut() {
             run.fill(first as u64 + 1);
         }

@@ -12,7 +12,8 @@ impl Level {
     /// If the machine lacks it.
     #[inline]
     pub fn run<L: Loop>(self, work: L) -> L::Output {
-        // The standard library caches detection, so this costs a load and a test per loop.
+        // The standard library caches detection, so this costs a load and a test of a few
+        // features per loop.
         assert!(self.is_available(), "instruction set {} is not available", self.name());
         match self {
             Self::Scalar => work.run::<Portable>(),

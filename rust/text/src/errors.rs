@@ -19,6 +19,15 @@ pub enum BuildError {
         /// The largest number of bytes.
         limit: usize,
     },
+    /// The different terms of the text, which may be far longer than its words, are larger than a
+    /// segment can hold.
+    #[error("documents: expected at most {limit} bytes of different terms in a segment, got more with row {row}")]
+    TooManyTerms {
+        /// The row of the text with which they are.
+        row: u32,
+        /// The largest number of bytes.
+        limit: usize,
+    },
 }
 
 /// Why bytes are not a segment.
@@ -49,8 +58,8 @@ pub enum QueryError {
         /// The largest number allowed.
         limit: usize,
     },
-    /// More words in phrases and behind signs than a query may have.
-    #[error("text: expected at most {limit} words in phrases and behind signs in a query, got more")]
+    /// More words in phrases and after signs than a query may have.
+    #[error("text: expected at most {limit} words in phrases and after a sign in a query, got more")]
     TooManyWords {
         /// The largest number allowed.
         limit: usize,

@@ -13,8 +13,9 @@ const PARTS: std::ops::RangeInclusive<usize> = 3..=5;
 ///
 /// Each word in lower case, and each run of 3 to 5 characters of the word with a mark at either
 /// end, is hashed to a dimension and a sign. A word weighs as much as all its runs together; one
-/// that occurs n times weighs the square root of n. The same seed always makes the same vector, on
-/// every machine and in every version.
+/// that occurs n times weighs the square root of n. The same seed makes the same vector on
+/// every machine, and in every version that finds the same words: where they end, and their lower
+/// case, follow the Unicode tables of `unicode-segmentation` and of the standard library.
 ///
 /// Opposite signs may cancel, so that two texts without a common word are only nearly orthogonal;
 /// more dimensions bring them closer to it.
@@ -141,7 +142,7 @@ mod tests {
 
     /// Vectors are kept in files, so these must not change.
     #[test]
-    fn vectors_are_the_same_for_ever() {
+    fn vectors_are_the_same_forever() {
         let bits = |text| HashingEmbedder::new(4, 7).embed(text).into_iter().map(f32::to_bits).collect::<Vec<_>>();
         let cat = bits("The cat's caf\u{e9}, the cat");
         assert_eq!(cat, [1_059_847_928, 1_057_783_608, 3_191_781_935, 3_203_146_663]);

@@ -14,7 +14,7 @@ use crate::work::Work;
 /// would.
 const FLAT: usize = 8192;
 
-/// Vectors behind the graph, which searches scan, that make linking worth the threads.
+/// Vectors not yet in the graph, which searches scan, that make linking worth the threads.
 const TAIL: usize = 256;
 
 /// An unpublished state, with the context to bring it up to date.
@@ -26,7 +26,7 @@ pub(crate) struct Linker<'a> {
 }
 
 impl Linker<'_> {
-    /// Whether there are enough vectors behind the graph to link them now.
+    /// Whether there are enough vectors not yet in the graph to link them now.
     pub(crate) fn is_due(&self) -> bool {
         let waiting = self.state.slots() - self.state.graph.len();
         self.state.slots() > FLAT && waiting >= TAIL
@@ -46,7 +46,7 @@ impl Linker<'_> {
             done += count;
         }
         if self.is_survey_due() {
-            self.look_over()?;
+            self.survey()?;
         }
         self.state.build_seconds += began.elapsed().as_secs_f64();
         (self.work.progress)(total, total);

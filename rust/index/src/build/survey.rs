@@ -7,7 +7,8 @@ use crate::build::link::Linker;
 use crate::errors::Interrupted;
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
-use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy};
+use crate::search::query::{Hit, Memory, NO_HIT, Search, Strategy, walked};
+use crate::search::recall::ef_for;
 
 /// Vectors of the index to search for.
 const ASKED: usize = 64;
@@ -22,18 +23,18 @@ const ASKED_FOR: usize = K + 1;
 const TIE: f32 = 1e-6;
 
 impl Linker<'_> {
-    /// Whether the graph has grown by an eighth since it was surveyed.
+    /// Whether the graph has grown by an eighth since it was surveyed, or has other codes.
     pub(crate) fn is_survey_due(&self) -> bool {
         self.state.graph.len() * 8 >= self.state.surveyed * 9
     }
 
     /// Survey the graph if it has grown.
     pub(crate) fn survey_anew(&mut self) -> Result<(), Interrupted> {
-        if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.look_over() }
+        if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.survey() }
     }
 
     /// Survey the graph: make every vector reachable, and measure what walks find.
-    pub(crate) fn look_over(&mut self) -> Result<(), Interrupted> {
+    pub(crate) fn survey(&mut self) -> Result<(), Interrupted> {
         self.reach()?;
         (self.state.graph_recall, self.state.surveyed) = (self.measure()?, self.state.graph.len());
         Ok(())
@@ -50,15 +51,18 @@ impl Linker<'_> {
     }
 
     /// Measure the recall of walks against exact search, among the living vectors alone: a replaced
-    /// vector has the id of its successor, and often its values.
+    /// vector has the id of its successor, and often its values. Keep the last measurement while so
+    /// few vectors live that searches do not walk: the walk would keep more candidates the fewer
+    /// live, and take time by their square.
     fn measure(&self) -> Result<f32, Interrupted> {
         let state = &*self.state;
         let allowed = Allowed::of(state, None);
         let (linked, live) = (state.graph.len(), allowed.count(state.slots()));
-        let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();
-        if live < ASKED_FOR || living.is_empty() {
-            return Ok(1.0);
+        let usual = ef_for(None, 1).unwrap_or(EF);
+        if walked(usual, state.slots(), live).is_none() {
+            return Ok(state.graph_recall);
         }
+        let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();
         let dim = self.options.dim;
         let (mut own, mut queries, mut row) = (Vec::new(), Vec::new(), Vec::new());
         for slot in living.iter().copied().step_by(living.len().div_ceil(ASKED)) {
@@ -69,7 +73,7 @@ impl Linker<'_> {
         let count = queries.len() / dim;
         let budget = Budget::default();
         let search = |strategy| Search { state, level: self.level, k: ASKED_FOR, strategy, allowed, budget };
-        let part = count.div_ceil(self.work.threads);
+        let part = count.div_ceil(self.work.threads());
         let mut truth = vec![NO_HIT; count * ASKED_FOR];
         self.work.fill(&mut truth, ASKED_FOR * part, 1, Vec::<Best>::new, |best, item, out| {
             best.resize_with(out.len() / ASKED_FOR, Best::default);

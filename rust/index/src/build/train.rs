@@ -79,6 +79,10 @@ impl Linker<'_> {
             Storage::Codes(kind) => Coding::Codes(self.codes(rows, kind)?),
             Storage::Auto => self.choose(rows)?,
         };
+        if !matches!((&self.state.coding, &coding), (Coding::Raw, Coding::Raw)) {
+            // Walks will compare other codes than those of the last survey.
+            self.state.surveyed = 0;
+        }
         let slots = self.state.slots();
         (self.state.coding, self.state.trained, self.state.checked) = (coding, slots, slots);
         Ok(())
@@ -86,7 +90,7 @@ impl Linker<'_> {
 
     /// Return the first codec that ranks well enough, or full vectors if none does.
     fn choose(&self, rows: &Rows) -> Result<Coding, Interrupted> {
-        let fits = |kind: &&CodecKind| kind.auto_dim().is_some_and(|fewest| rows.dim() >= fewest);
+        let fits = |kind: &&CodecKind| kind.auto_min_dim().is_some_and(|fewest| rows.dim() >= fewest);
         for &kind in CodecKind::ALL.iter().filter(fits) {
             let codes = self.codes(rows, kind)?;
             if codes.trial.recall >= GOOD {

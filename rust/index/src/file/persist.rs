@@ -12,7 +12,7 @@ use tiercel_simd::{Chunked, Level};
 
 use crate::errors::{Corruption, LoadError};
 use crate::graph::Graph;
-use crate::graph::layers::Layer;
+use crate::graph::layers::{Layer, MAX_LEVEL};
 use crate::index::Index;
 use crate::options::{Dtype, Metric, Options, Storage};
 use crate::state::{Coding, State};
@@ -35,7 +35,10 @@ const CODEC: Tag = *b"MEAN";
 const CODES: Tag = *b"CODE";
 const BASE: Tag = *b"LNK0";
 const UPPER: Tag = *b"LNKU";
-const TAGS: [Tag; 9] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER];
+/// The slots at the last survey of the graph and at the last check of the codec. Early versions did
+/// not write them, and skip them.
+const LAST: Tag = *b"last";
+const TAGS: [Tag; 10] = [META, LEVELS, IDS, DEAD, VECTORS, CODEC, CODES, BASE, UPPER, LAST];
 
 /// The META section; its fields follow each other in this order without gaps.
 struct Meta {
@@ -60,8 +63,8 @@ const META_LEN: u64 = 88;
 const UNTRAINED: u8 = 0;
 const RAW: u8 = 1;
 
-/// The number of a requested storage. The first two codecs have one less than their own number
-/// here, before that of full vectors.
+/// The number of a requested storage. For historical reasons sq4 and sq8 are stored as number - 1,
+/// and raw as 3.
 const fn storage_number(storage: Storage) -> u8 {
     const RAW_ASKED_FOR: u8 = 3;
     match storage {
@@ -161,8 +164,11 @@ impl Meta {
             return wrong(META, format!("storage {} in use, which its option does not allow", meta.coding));
         }
         meta.check_floats()?;
-        if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots || meta.levels == 0 {
-            return wrong(META, format!("{} slots, {} linked, {} levels", meta.slots, meta.linked, meta.levels));
+        if meta.slots > MAX_SLOTS as u64 || meta.linked > meta.slots || meta.trained > meta.slots {
+            return wrong(META, format!("{} slots, {} linked, {} trained", meta.slots, meta.linked, meta.trained));
+        }
+        if !(1..=MAX_LEVEL as u32 + 1).contains(&meta.levels) {
+            return wrong(META, format!("{} levels, expected 1 to {}", meta.levels, MAX_LEVEL + 1));
         }
         Ok(meta)
     }
@@ -202,7 +208,7 @@ fn unknown_kind<T>(meta: &[u8], at: usize) -> Result<T, LoadError> {
 /// Return the lengths of all sections.
 fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
     let (codec, codes) = match &state.coding {
-        Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.stride),
+        Coding::Codes(codes) => (codes.codec.parameters().section.len(), codes.bytes.len() * codes.bytes.width()),
         _ => (0, 0),
     };
     let upper = &state.graph.layers[1..];
@@ -217,6 +223,7 @@ fn lengths(state: &State) -> [(Tag, u64); TAGS.len()] {
         codes,
         4 * state.graph.layers[0].values(),
         4 * upper_values,
+        2 * size_of::<u64>(),
     ];
     std::array::from_fn(|at| (TAGS[at], lengths[at] as u64))
 }
@@ -230,8 +237,8 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
     writer.section(IDS, |out| state.ids.by_slot().try_for_each(|ids| out.write_all(bytemuck::cast_slice(ids))))?;
     writer.section(DEAD, |out| {
         let dead = state.dead.words();
-        let behind = vec![0u64; state.slots().div_ceil(64) - dead.len()];
-        [dead, &behind].into_iter().try_for_each(|words| out.write_all(bytemuck::cast_slice(words)))
+        let missing = vec![0u64; state.slots().div_ceil(64) - dead.len()];
+        [dead, &missing].into_iter().try_for_each(|words| out.write_all(bytemuck::cast_slice(words)))
     })?;
     writer.section(VECTORS, |out| state.rows.each_bytes(|bytes| out.write_all(bytes)))?;
     let codes = match &state.coding {
@@ -249,6 +256,8 @@ fn write<W: Write>(options: &Options, state: &State, out: W) -> io::Result<W> {
             [&layer.members, &layer.below, &layer.links].into_iter().try_for_each(|values| write_values(values, out))
         })
     })?;
+    let last = [state.surveyed, state.checked].map(|slots| slots as u64);
+    writer.section(LAST, |out| out.write_all(bytemuck::cast_slice(&last)))?;
     writer.finish()
 }
 
@@ -283,11 +292,11 @@ fn read<R: Read>(mut reader: SectionReader<R>) -> Result<(Options, State), LoadE
         return Err(Corruption { what: error.to_string(), offset }.into());
     }
     state.coding = read_coding(&mut reader, &meta)?;
-    (state.trained, state.checked) = (meta.trained as usize, meta.slots as usize);
-    state.build_seconds = meta.build_seconds;
+    (state.trained, state.build_seconds) = (meta.trained as usize, meta.build_seconds);
     // Early versions counted replaced vectors, and could save a recall above 1.
-    (state.graph_recall, state.surveyed) = (meta.graph_recall.min(1.0), meta.linked as usize);
+    state.graph_recall = meta.graph_recall.min(1.0);
     state.graph = Arc::new(read_graph(&mut reader, &meta, &nodes)?);
+    (state.surveyed, state.checked) = read_last(&mut reader, &meta)?;
     reader.finish()?;
     Ok((options, state))
 }
@@ -309,26 +318,27 @@ fn read_coding(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<Cod
     })?;
     let stride = stride(&codec);
     reader.expect_len(CODES, meta.slots, stride)?;
-    let mut bytes = Chunked::new(stride).with_zeros(meta.slots as usize);
+    let mut bytes = Chunked::new(stride).append_zeros(meta.slots as usize);
     reader.read_pieces(CODES, &mut bytes.runs_mut().map(|(_, run)| run))?;
-    Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, stride, trial: meta.trial }))
+    Ok(Coding::Codes(Codes { codec: Arc::new(codec), bytes, trial: meta.trial }))
 }
 
 fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64]) -> Result<Graph, LoadError> {
     let mut graph = Graph::new(meta.options.m, meta.options.seed);
     let base = &mut graph.layers[0];
-    reader.expect_len(BASE, meta.linked, 4 * base.stride)?;
-    base.links = base.links.clone().with_zeros(meta.linked as usize);
+    reader.expect_len(BASE, meta.linked, 4 * base.stride())?;
+    base.links = base.links.clone().append_zeros(meta.linked as usize);
     reader.read_pieces(BASE, &mut base.links.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
-    let width = 2 + Layer::new(meta.options.m).stride as u64;
-    let values: Vec<u32> = reader.read_vec(UPPER, nodes.iter().sum::<u64>() * width)?;
+    let width = 2 + Layer::new(meta.options.m).stride() as u64;
+    let Some(values) = nodes.iter().sum::<u64>().checked_mul(width) else { return wrong(LEVELS, "number of nodes") };
+    let values: Vec<u32> = reader.read_vec(UPPER, values)?;
     let mut rest = &values[..];
     for nodes in nodes {
         let nodes = *nodes as usize;
         let mut layer = Layer::new(meta.options.m);
         let (members, tail) = rest.split_at(nodes);
         let (below, tail) = tail.split_at(nodes);
-        let (links, tail) = tail.split_at(nodes * layer.stride);
+        let (links, tail) = tail.split_at(nodes * layer.stride());
         rest = tail;
         layer.members.extend_from_slice(members);
         layer.below.extend_from_slice(below);
@@ -340,6 +350,20 @@ fn read_graph(reader: &mut SectionReader<impl Read>, meta: &Meta, nodes: &[u64])
         return wrong(UPPER, "link to a missing node");
     }
     Ok(graph)
+}
+
+/// Return the number of slots at the last survey of the graph and at the last check of the codec.
+fn read_last(reader: &mut SectionReader<impl Read>, meta: &Meta) -> Result<(usize, usize), LoadError> {
+    if !reader.has(LAST) {
+        // Nobody knows. With one node missing, `optimize` surveys the graph, but no addition does
+        // before an eighth is new. Vectors that are newer than the codec count as unchecked.
+        return Ok((meta.linked.saturating_sub(1) as usize, meta.trained as usize));
+    }
+    let last: Vec<u64> = reader.read_vec(LAST, 2)?;
+    if last[0] > meta.linked || last[1] > meta.slots {
+        return wrong(LAST, format!("{} slots surveyed, {} checked", last[0], last[1]));
+    }
+    Ok((last[0] as usize, last[1] as usize))
 }
 
 impl Index {

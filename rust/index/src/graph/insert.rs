@@ -7,9 +7,9 @@
 
 use tiercel_simd::{Isa, Level};
 
-use super::layers::{Graph, Layer, NONE};
+use super::layers::{Graph, Layer, NONE, filled};
 use super::select::Selection;
-use super::walk::{Reach, Scratch, descend, walk};
+use super::walk::{Effort, Scratch, descend, prefetch_row, walk};
 use crate::budget::Meter;
 use crate::errors::Interrupted;
 use crate::storage::any_space::{AnySpace, Kept, SpaceLoop};
@@ -18,7 +18,7 @@ use crate::storage::rows::Rows;
 use crate::storage::space::Space;
 use crate::work::Work;
 
-/// Most vectors in a batch: comparing each with all others costs a twentieth of the walks.
+/// Most vectors in a batch: at this size, comparing all pairs takes 5% of the time of the walks.
 const BATCH: usize = 1024;
 
 /// Percentage of the candidates of an insertion that are expanded. The farthest only serve to
@@ -75,10 +75,10 @@ impl Graph {
             rows,
             space,
             empty: &empty,
-            reach: Reach { ef: ef_construction, breadth: (ef_construction * BREADTH).div_ceil(100) },
+            effort: Effort { ef: ef_construction, breadth: (ef_construction * BREADTH).div_ceil(100) },
         };
         for (at, plan) in layers.iter_mut().enumerate() {
-            plan.forward = vec![NONE; plan.members.len() * context.layer(at).stride];
+            plan.forward = vec![NONE; plan.members.len() * context.layer(at).stride()];
             plan.diverse = vec![0; plan.members.len()];
         }
         context.forward(&mut layers, level, work)?;
@@ -122,7 +122,7 @@ impl Graph {
                 layer.members.extend_from_slice(&plan.members);
                 layer.below.extend_from_slice(&plan.below);
             }
-            for (row, target) in plan.rows.chunks_exact(layer.stride).zip(&plan.targets) {
+            for (row, target) in plan.rows.chunks_exact(layer.stride()).zip(&plan.targets) {
                 layer.links.row_mut(*target as usize).copy_from_slice(row);
             }
         }
@@ -136,18 +136,18 @@ struct Context<'a> {
     rows: &'a Rows,
     space: AnySpace<'a>,
     empty: &'a [Layer],
-    reach: Reach,
+    effort: Effort,
 }
 
 /// Memory that a thread reuses from one vector to the next.
 #[derive(Default)]
-struct State {
+struct Workspace {
     scratch: Scratch,
     prepared: Kept,
     vector: Vec<f32>,
 }
 
-/// The part of [`State`] that depends on the space.
+/// The part of [`Workspace`] that depends on the space.
 #[derive(Default)]
 struct Prepared<Q> {
     query: Q,
@@ -165,16 +165,16 @@ impl Context<'_> {
         let first = layers[0].members[0];
         // A vector fills one row in each of its levels; together these rows are one item of the
         // parallel loop.
-        let width: usize = (0..layers.len()).map(|at| self.layer(at).stride + 1).sum();
+        let width: usize = (0..layers.len()).map(|at| self.layer(at).stride() + 1).sum();
         let mut rows = vec![NONE; count * width];
         let members: Vec<&[u32]> = layers.iter().map(|plan| plan.members.as_slice()).collect();
-        work.fill(&mut rows, width, CHUNK, State::default, |state, item, out| {
+        work.fill(&mut rows, width, CHUNK, Workspace::default, |workspace, item, out| {
             let slot = first + item as u32;
-            self.space.run(level, Forward { context: self, members: &members, slot, state, out });
+            self.space.run(level, Forward { context: self, members: &members, slot, workspace, out });
         })?;
         let mut start = 0;
         for (at, plan) in layers.iter_mut().enumerate() {
-            let stride = self.layer(at).stride;
+            let stride = self.layer(at).stride();
             for (node, slot) in plan.members.iter().enumerate() {
                 let row = &rows[(slot - first) as usize * width + start..][..=stride];
                 plan.forward[node * stride..][..stride].copy_from_slice(&row[..stride]);
@@ -189,19 +189,19 @@ impl Context<'_> {
     fn backward(&self, at: usize, plan: &mut LayerPlan, level: Level, work: &Work<'_>) -> Result<(), Interrupted> {
         let layer = self.layer(at);
         let mut edges: Vec<(u32, u32)> = Vec::new();
-        for (node, row) in plan.forward.chunks_exact(layer.stride).enumerate() {
+        for (node, row) in plan.forward.chunks_exact(layer.stride()).enumerate() {
             let source = (layer.len() + node) as u32;
             edges.extend(row.iter().take(plan.diverse[node] as usize).map(|target| (*target, source)));
         }
         edges.sort_unstable();
         let groups: Vec<&[(u32, u32)]> = edges.chunk_by(|a, b| a.0 == b.0).collect();
         plan.targets = groups.iter().map(|group| group[0].0).collect();
-        let mut rows = vec![NONE; groups.len() * layer.stride];
+        let mut rows = vec![NONE; groups.len() * layer.stride()];
         let (members, forward) = (&plan.members, &plan.forward);
-        work.fill(&mut rows, layer.stride, CHUNK, State::default, |state, item, out| {
+        work.fill(&mut rows, layer.stride(), CHUNK, Workspace::default, |workspace, item, out| {
             let coming = &groups[item + 1..groups.len().min(item + 3)];
             let edges = groups[item];
-            self.space.run(level, Merge { layer, members, forward, edges, coming, state, out });
+            self.space.run(level, Merge { layer, members, forward, edges, coming, workspace, out });
         })?;
         plan.rows = rows;
         Ok(())
@@ -214,7 +214,7 @@ struct Forward<'a> {
     /// New slots by level.
     members: &'a [&'a [u32]],
     slot: u32,
-    state: &'a mut State,
+    workspace: &'a mut Workspace,
     /// A row and the number of its diverse neighbours, level by level.
     out: &'a mut [u32],
 }
@@ -224,8 +224,8 @@ impl SpaceLoop for Forward<'_> {
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) {
-        let Self { context, members, slot, state, out } = self;
-        let State { scratch, prepared, vector } = state;
+        let Self { context, members, slot, workspace, out } = self;
+        let Workspace { scratch, prepared, vector } = workspace;
         let Prepared { query, selection } = prepared.get::<Prepared<S::Query>>();
         let graph = context.graph;
         context.rows.direction(slot as usize, vector);
@@ -241,18 +241,18 @@ impl SpaceLoop for Forward<'_> {
             for at in (0..members.len()).rev() {
                 let layer = context.layer(at);
                 let (row, diverse) = {
-                    let out = &mut out[end - layer.stride - 1..end];
-                    end -= layer.stride + 1;
-                    out.split_at_mut(layer.stride)
+                    let out = &mut out[end - layer.stride() - 1..end];
+                    end -= layer.stride() + 1;
+                    out.split_at_mut(layer.stride())
                 };
                 if at > top {
                     continue;
                 }
                 if at < walked {
                     let meter = &mut Meter::unlimited();
-                    walk::<I, S>(layer, space, query, start, context.reach, scratch, meter);
+                    walk::<I, S>(layer, space, query, start, context.effort, scratch, meter);
                 } else {
-                    scratch.pool.reset(context.reach.ef);
+                    scratch.pool.reset(context.effort.ef);
                 }
                 if at > 0
                     && let Some(nearest) = scratch.pool.entries().first()
@@ -296,7 +296,7 @@ struct Merge<'a> {
     edges: &'a [(u32, u32)],
     /// The edges of the next targets, whose memory is prefetched meanwhile.
     coming: &'a [&'a [(u32, u32)]],
-    state: &'a mut State,
+    workspace: &'a mut Workspace,
     out: &'a mut [u32],
 }
 
@@ -305,11 +305,11 @@ impl SpaceLoop for Merge<'_> {
 
     #[inline(always)]
     fn run<I: Isa, S: Space>(self, space: S) {
-        let Self { layer, members, forward, edges, coming, state, out } = self;
-        let Prepared { query, selection } = state.prepared.get::<Prepared<S::Query>>();
+        let Self { layer, members, forward, edges, coming, workspace, out } = self;
+        let Prepared { query, selection } = workspace.prepared.get::<Prepared<S::Query>>();
         let target = edges[0].0;
         let row_of = |target: u32| match (target as usize).checked_sub(layer.len()) {
-            Some(new) => &forward[new * layer.stride..][..layer.stride],
+            Some(new) => &forward[new * layer.stride()..][..layer.stride()],
             None => layer.row(target),
         };
         let slot_of = |node| slot_in(layer, members, node);
@@ -317,19 +317,16 @@ impl SpaceLoop for Merge<'_> {
             let row = row_of(edges[0].0);
             if ahead == 0 {
                 // The merge before this one prefetched its row.
-                for &node in row.iter().take_while(|node| **node != NONE) {
+                for &node in filled(row) {
                     // SAFETY: `Graph::plan` checked that every slot of the graph and of the batch
                     // is one of the space.
                     unsafe { space.prefetch::<I>(slot_of(node)) };
                 }
             } else {
-                for line in row.chunks(16) {
-                    I::prefetch(line.as_ptr().cast());
-                }
+                prefetch_row::<I>(row);
             }
         }
-        let row = row_of(target);
-        let old = &row[..row.iter().position(|other| *other == NONE).unwrap_or(row.len())];
+        let old = filled(row_of(target));
         let new = edges.iter().map(|edge| edge.1).filter(|source| !old.contains(source));
         selection.candidates.clear();
         selection.candidates.extend(old.iter().copied().chain(new).map(|node| (0.0, node)));

@@ -22,15 +22,13 @@ pub(crate) const NONE: u32 = u32::MAX;
 const CHUNK: usize = 4 << 10;
 
 /// The highest level of a node; with m = 2, one node in 2^32 reaches it.
-const MAX_LEVEL: usize = 32;
+pub(crate) const MAX_LEVEL: usize = 32;
 
 /// One level of the graph.
 #[derive(Clone)]
 pub(crate) struct Layer {
     /// Maximum number of neighbours of a node.
     pub(crate) degree: usize,
-    /// Values from one row to the next.
-    pub(crate) stride: usize,
     /// Rows of neighbours, by node of this level.
     pub(crate) links: Chunked<u32>,
     /// Slot of each node; empty at level 0.
@@ -43,17 +41,23 @@ impl Layer {
     pub(crate) fn new(degree: usize) -> Self {
         let stride = degree.next_multiple_of(16);
         let links = Chunked::with_chunk_bytes(stride, CHUNK);
-        Self { degree, stride, links, members: Chunked::new(1), below: Chunked::new(1) }
+        Self { degree, links, members: Chunked::new(1), below: Chunked::new(1) }
+    }
+
+    /// Values from one row to the next.
+    #[inline(always)]
+    pub(crate) const fn stride(&self) -> usize {
+        self.links.width()
     }
 
     /// Number of values in all rows.
     pub(crate) const fn values(&self) -> usize {
-        self.links.len() * self.stride
+        self.links.len() * self.stride()
     }
 
     /// Bytes of one row.
     pub(crate) const fn row_bytes(&self) -> u64 {
-        (self.stride * size_of::<u32>()) as u64
+        (self.stride() * size_of::<u32>()) as u64
     }
 
     /// Number of nodes in this level.
@@ -70,8 +74,7 @@ impl Layer {
     /// The neighbours of a node.
     #[inline(always)]
     pub(crate) fn neighbours(&self, node: u32) -> &[u32] {
-        let row = self.row(node);
-        &row[..row.iter().position(|other| *other == NONE).unwrap_or(row.len())]
+        filled(self.row(node))
     }
 
     /// Replace the neighbours of a node.
@@ -103,6 +106,12 @@ impl Layer {
     pub(crate) fn bytes(&self) -> usize {
         self.links.bytes() + self.links.table_bytes() + self.members.bytes() + self.below.bytes()
     }
+}
+
+/// Return the neighbours in a row, without its padding.
+#[inline(always)]
+pub(crate) fn filled(row: &[u32]) -> &[u32] {
+    &row[..row.iter().position(|other| *other == NONE).unwrap_or(row.len())]
 }
 
 /// The slots of the nodes of a level.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use tiercel_simd::{Isa, Level};
 
 use super::layers::{Graph, Layer, NONE};
-use super::walk::{Reach, Scratch, descend, walk};
+use super::walk::{Effort, Scratch, descend, walk};
 use crate::budget::Meter;
 use crate::errors::Interrupted;
 use crate::storage::any_space::{AnySpace, SpaceLoop};
@@ -95,7 +95,7 @@ struct Tree<'a> {
     layer: &'a Layer,
     parents: Vec<u32>,
     changed: Links,
-    /// For a node that was full, a node below it that last had room.
+    /// For each full node, the descendant that last had room.
     below: BTreeMap<u32, u32>,
 }
 
@@ -104,7 +104,7 @@ impl Tree<'_> {
         self.changed.get(&node).map_or_else(|| self.layer.neighbours(node), Vec::as_slice)
     }
 
-    /// Return where a node has room for a link: behind its last, or in place of one in the second
+    /// Return where a node has room for a link: after its last, or in place of one in the second
     /// half of its row that is not in the tree.
     fn room(&self, node: u32) -> Option<usize> {
         let (row, degree) = (self.row(node), self.layer.degree);
@@ -160,9 +160,9 @@ impl SpaceLoop for Near<'_> {
         // prepared the query; `Level::run` checked the instruction set.
         unsafe {
             let start = descend::<I, S>(self.graph, space, &query, 0);
-            let reach = Reach { ef: CANDIDATES, breadth: CANDIDATES };
+            let effort = Effort { ef: CANDIDATES, breadth: CANDIDATES };
             let meter = &mut Meter::unlimited();
-            walk::<I, S>(&self.graph.layers[0], space, &query, start, reach, self.scratch, meter);
+            walk::<I, S>(&self.graph.layers[0], space, &query, start, effort, self.scratch, meter);
         }
         self.scratch.pool.entries().iter().map(|entry| slot_of(*entry)).collect()
     }

@@ -89,9 +89,9 @@ pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &
     (node, key)
 }
 
-/// How far a walk goes.
+/// How much a walk does.
 #[derive(Clone, Copy)]
-pub(crate) struct Reach {
+pub(crate) struct Effort {
     /// Candidates kept.
     pub(crate) ef: usize,
     /// How many of the nearest of these are expanded.
@@ -111,18 +111,18 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
     space: S,
     query: &S::Query,
     start: (u32, i32),
-    reach: Reach,
+    effort: Effort,
     scratch: &mut Scratch,
     meter: &mut Meter<'_>,
 ) {
     let (nodes, slots) = (layer.len(), layer.slots());
-    scratch.begin(nodes, layer.stride, reach.ef);
+    scratch.begin(nodes, layer.stride(), effort.ef);
     let Scratch { pool, stamps, stamp, fresh } = scratch;
-    let (stamp, stamps, fresh) = (*stamp, &mut stamps[..nodes], &mut fresh[..layer.stride]);
+    let (stamp, stamps, fresh) = (*stamp, &mut stamps[..nodes], &mut fresh[..layer.stride()]);
     stamps[start.0 as usize] = stamp;
     pool.insert(candidate(start.1, start.0));
     let mut likely = NONE;
-    while let Some(next) = pool.expand_next(reach.breadth) {
+    while let Some(next) = pool.expand_next(effort.breadth) {
         let count = meet(layer.row(slot_of(next)), stamps, stamp, fresh);
         let fresh = &fresh[..count];
         for &other in fresh.iter().take(AHEAD) {
@@ -141,7 +141,7 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             }
         }
         if let Some(after) = coming.next() {
-            prefetch_row::<I>(layer, after);
+            prefetch_row::<I>(layer.row(after));
         }
         drop(coming);
         let mut bound = pool.bound();
@@ -154,7 +154,7 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             let key = unsafe { space.key::<I>(query, slots.of(other)) };
             if key < bound {
                 if pool.insert(candidate(key, other)) {
-                    prefetch_row::<I>(layer, other);
+                    prefetch_row::<I>(layer.row(other));
                 }
                 bound = pool.bound();
             }
@@ -176,8 +176,8 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
         }
         debug_assert!((other as usize) < stamps.len() && count < fresh.len());
         // SAFETY: a row holds only nodes of its level, each of which has a stamp: `Graph::commit`
-        // writes no others, and `Graph::is_sound` is checked when a file is read. `fresh` has room
-        // for a row.
+        // and `Graph::commit_reach` write no others, and `Graph::is_sound` is checked when a file
+        // is read. `fresh` has room for a row.
         unsafe {
             let met = stamps.get_unchecked_mut(other as usize);
             *fresh.get_unchecked_mut(count) = other;
@@ -188,10 +188,10 @@ fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
     count
 }
 
-/// Prefetch the neighbours of a node.
+/// Prefetch a row of neighbours.
 #[inline(always)]
-fn prefetch_row<I: Isa>(layer: &Layer, node: u32) {
-    for line in layer.row(node).chunks_exact(16) {
+pub(crate) fn prefetch_row<I: Isa>(row: &[u32]) {
+    for line in row.chunks_exact(16) {
         I::prefetch(line.as_ptr().cast());
     }
 }

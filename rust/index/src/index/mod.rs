@@ -123,14 +123,62 @@ impl Index {
         Ok(vectors)
     }
 
-    /// Memory of searches that is not in use.
+    /// Take memory of searches that is not in use.
     fn memory(&self) -> Memory {
         self.idle.lock().pop().unwrap_or_default()
+    }
+
+    /// Free the memory of searches that is not in use.
+    fn free_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        // After unlocking, since searches wait for the lock.
+        drop(idle);
     }
 }
 
 impl Clone for Index {
     fn clone(&self) -> Self {
         Self::from_state(self.options.clone(), self.level, State::clone(&self.state()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::read::SearchSettings;
+    use super::*;
+    use crate::options::{Dtype, Metric, Storage};
+    use crate::work::Work;
+
+    /// How many threads' memory an index keeps.
+    fn kept(index: &Index) -> usize {
+        index.idle.lock().len()
+    }
+
+    #[test]
+    fn memory_of_searches_is_kept_until_clear_or_optimize() {
+        let (dtype, storage) = (Dtype::F32, Storage::Raw);
+        let options = Options { dim: 1, metric: Metric::L2, dtype, storage, m: 2, ef_construction: 1, seed: 0 };
+        let (index, stop) = (Index::new(options).expect("options"), AtomicBool::new(false));
+        let work = Work::quiet(1, &stop);
+        let vectors: Vec<f32> = (0..1500u16).map(f32::from).collect();
+        let search = |queries: usize, recall| {
+            let settings = SearchSettings { k: 3, recall: Some(recall), ..SearchSettings::default() };
+            index.search(&vectors[..queries], &settings, &work).expect("queries that can be searched");
+        };
+        for clears in [false, true] {
+            index.add(&vectors[..], None, &work).expect("vectors that can be added");
+            search(2, 1.0);
+            assert_eq!(kept(&index), 0, "an exact batch needs none");
+            search(2, 0.9);
+            assert_eq!(kept(&index), 1);
+            if clears {
+                index.clear();
+            } else {
+                index.optimize(&work).expect("nobody stops it");
+            }
+            assert_eq!(kept(&index), 0);
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Search for the nearest of many queries, or for all within a distance.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use parking_lot::Mutex;
 
 use super::Index;
@@ -118,14 +120,22 @@ impl Index {
         let total = Mutex::new(Trace::default());
         let begin = || Lent { index: self, memory: self.memory(), trace: Trace::default(), total: &total };
         if search.strategy == Strategy::Exact && count > 1 {
-            let chunk = QUERIES.min(count.div_ceil(work.threads)).max(1);
-            let begin = || (begin(), Vec::new(), Vec::new());
-            work.fill(hits, k * chunk, 1, begin, |(lent, best, directions), item, out| {
-                let some = &queries[item * chunk * dim..][..out.len() / k * dim];
-                self.directions(some, directions);
-                best.resize_with(out.len() / k, Default::default);
-                lent.note(search.exact(directions, best, out, work));
-            })?;
+            let chunk = QUERIES.min(count.div_ceil(work.threads())).max(1);
+            work.fill(
+                hits,
+                k * chunk,
+                1,
+                || (Vec::new(), Vec::new()),
+                |(best, directions), item, out| {
+                    let some = &queries[item * chunk * dim..][..out.len() / k * dim];
+                    self.directions(some, directions);
+                    best.resize_with(out.len() / k, Default::default);
+                    // `Work` itself reports an interruption.
+                    if let Ok(trace) = search.exact(directions, best, out, work) {
+                        total.lock().add(&trace);
+                    }
+                },
+            )?;
         } else if count == 1 {
             let (mut lent, mut direction) = (begin(), Vec::new());
             rows::direction(queries, metric, &mut direction);
@@ -159,25 +169,25 @@ impl Index {
         let state = self.state();
         let chosen = chosen(&state, filter)?;
         let allowed = Allowed::of(&state, chosen.as_ref());
-        let mut found: Vec<Vec<Hit>> = vec![Vec::new(); queries.len() / dim];
-        let chunk = QUERIES.min(found.len().div_ceil(work.threads)).max(1);
+        let mut found: Vec<Vec<(f32, u32)>> = vec![Vec::new(); queries.len() / dim];
+        let chunk = QUERIES.min(found.len().div_ceil(work.threads())).max(1);
+        let is_too_large = AtomicBool::new(false);
         work.fill(&mut found, chunk, 1, Vec::new, |directions, item, out| {
+            if is_too_large.load(Ordering::Relaxed) {
+                return;
+            }
             self.directions(&queries[item * chunk * dim..][..out.len() * dim], directions);
-            let mut sink = Within { radius, found: vec![Vec::new(); out.len()] };
+            let mut sink = Within::new(radius, out.len());
             let meter = &mut Meter::new(Budget::default(), work.stop);
             self.level.run(Scan { rows: &state.rows, queries: directions, allowed, sink: &mut sink, meter });
+            is_too_large.fetch_or(sink.is_too_large, Ordering::Relaxed);
             for (out, mut found) in out.iter_mut().zip(sink.found) {
                 found.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-                out.extend(found.iter().map(|(distance, slot)| (state.ids.id(*slot as usize), *distance)));
+                *out = found;
             }
         })?;
-        let mut offsets = vec![0];
-        offsets.extend(found.iter().scan(0, |end, hits| {
-            *end += hits.len() as u64;
-            Some(*end)
-        }));
-        let (ids, distances) = found.into_iter().flatten().unzip();
-        Ok(RangeMatches { ids, distances, offsets })
+        let ranges = if is_too_large.into_inner() { None } else { ranges(found, |slot| state.ids.id(slot)) };
+        ranges.ok_or(SearchError::TooLarge { count: queries.len() / dim, k: allowed.count(state.slots()) })
     }
 
     fn directions(&self, queries: &[f32], out: &mut Vec<f32>) {
@@ -253,6 +263,20 @@ fn room(count: usize, k: usize) -> Result<Vec<Hit>, SearchError> {
     hits.try_reserve_exact(len.saturating_mul(2)).map_err(|_| SearchError::TooLarge { count, k })?;
     hits.resize(len, NO_HIT);
     Ok(hits)
+}
+
+/// Put the results of all queries, distances and slots, one after the other; `None` without memory.
+fn ranges(found: Vec<Vec<(f32, u32)>>, id: impl Fn(usize) -> u64) -> Option<RangeMatches> {
+    let total = found.iter().map(Vec::len).sum();
+    let (mut ids, mut distances, mut offsets) = (Vec::new(), Vec::new(), vec![0]);
+    ids.try_reserve_exact(total).ok()?;
+    distances.try_reserve_exact(total).ok()?;
+    for hits in found {
+        ids.extend(hits.iter().map(|hit| id(hit.1 as usize)));
+        distances.extend(hits.iter().map(|hit| hit.0));
+        offsets.push(ids.len() as u64);
+    }
+    Some(RangeMatches { ids, distances, offsets })
 }
 
 pub(crate) fn matches(k: usize, hits: &[Hit], exact: bool) -> Matches {

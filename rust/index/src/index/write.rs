@@ -150,6 +150,7 @@ impl Index {
         let mut empty = state.emptied(&self.options);
         empty.version += removed as u64;
         self.publish(empty);
+        self.free_idle();
         removed
     }
 
@@ -166,6 +167,7 @@ impl Index {
             next.shrink();
         }
         self.publish(next);
+        self.free_idle();
         give_back();
         result
     }

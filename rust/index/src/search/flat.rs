@@ -196,10 +196,26 @@ impl Sink for Nearest<'_> {
     }
 }
 
-/// Keeps all rows within a distance of each query.
+/// Keeps all rows within a distance of each query, while there is memory.
 pub(crate) struct Within {
     pub(crate) radius: f32,
     pub(crate) found: Vec<Vec<(f32, u32)>>,
+    /// Whether the memory did not suffice. Then nothing is kept.
+    pub(crate) is_too_large: bool,
+}
+
+impl Within {
+    pub(crate) fn new(radius: f32, queries: usize) -> Self {
+        Self { radius, found: vec![Vec::new(); queries], is_too_large: false }
+    }
+
+    /// Free what was found, and take no more.
+    #[cold]
+    fn give_up(&mut self) {
+        self.is_too_large = true;
+        self.radius = f32::NAN;
+        self.found.fill_with(Vec::new);
+    }
 }
 
 impl Sink for Within {
@@ -210,6 +226,11 @@ impl Sink for Within {
 
     #[inline(always)]
     fn take(&mut self, query: usize, slot: u32, distance: f32) {
-        self.found[query].push((distance, slot));
+        let found = &mut self.found[query];
+        if found.try_reserve(1).is_ok() {
+            found.push((distance, slot));
+        } else {
+            self.give_up();
+        }
     }
 }

@@ -5,7 +5,7 @@ use tiercel_simd::{Isa, Level, Loop};
 
 use crate::budget::{Budget, Meter, Trace};
 use crate::errors::Interrupted;
-use crate::graph::walk::{Reach, Scratch, descend, walk};
+use crate::graph::walk::{Effort, Scratch, descend, walk};
 use crate::search::allowed::Allowed;
 use crate::search::best::Best;
 use crate::search::flat::{Nearest, Scan};
@@ -24,6 +24,10 @@ pub(crate) const FEW: usize = 1024;
 /// anywhere.
 const SCANNED_PER_CANDIDATE: usize = 48;
 
+/// Candidates of a walk that make each cost one more code: a walk inserts about one and a half per
+/// candidate into its sorted array, and each moves a sixth of the others.
+const MOVED_PER_CODE: usize = 128;
+
 /// Full vectors prefetched ahead of the one being compared.
 const RESCORED_AHEAD: usize = 2;
 
@@ -36,7 +40,8 @@ const MARGIN: f32 = 2.5;
 /// inner product under which neighbours are not alike.
 const GOOD: f32 = 0.95;
 
-/// A scan by code keeps at least twice as many candidates as results, and this many more.
+/// A scan by code keeps at least twice as many candidates as results, and this many more; an exact
+/// scan of several queries keeps this many more.
 const SPARE: usize = 8;
 
 /// The factor by which it keeps more if those were not enough.
@@ -64,7 +69,7 @@ pub(crate) enum Strategy {
 pub(crate) struct Search<'a> {
     pub(crate) state: &'a State,
     pub(crate) level: Level,
-    /// Results per query; at most as many as there are allowed slots.
+    /// Results per query; at most as many as there are vectors, though fewer may be allowed.
     pub(crate) k: usize,
     pub(crate) strategy: Strategy,
     /// The slots that may be found.
@@ -98,15 +103,20 @@ impl Strategy {
         if available <= FEW || matches!(state.coding, Coding::Untrained) || ef.saturating_mul(2) >= available {
             return Self::Exact;
         }
-        // Only a share of the nodes on a walk is allowed; keep correspondingly more.
-        let walked = ef.saturating_mul(state.slots()).div_ceil(available);
         let walks = state.graph.len() * 2 > state.slots() && state.graph_recall >= GOOD;
-        if !walks || available <= walked.saturating_mul(SCANNED_PER_CANDIDATE) {
-            Self::Scan { ef: ef.max(2 * k + SPARE) }
-        } else {
-            Self::Walk { ef: walked }
+        match walked(ef, state.slots(), available) {
+            Some(ef) if walks => Self::Walk { ef },
+            _ => Self::Scan { ef: ef.max(2 * k + SPARE) },
         }
     }
+}
+
+/// Return the candidates that a walk keeps to find as many as `ef` among all: only a share of the
+/// nodes it meets is allowed. `None` if a scan of the `available` codes costs less.
+pub(crate) fn walked(ef: usize, slots: usize, available: usize) -> Option<usize> {
+    let walked = ef.saturating_mul(slots).div_ceil(available.max(1));
+    let codes = walked.saturating_mul(SCANNED_PER_CANDIDATE + walked / MOVED_PER_CODE);
+    (available > codes).then_some(walked)
 }
 
 impl Search<'_> {
@@ -161,8 +171,10 @@ impl Search<'_> {
         out: &mut [Hit],
         meter: &mut Meter<'_>,
     ) -> Result<(), Interrupted> {
+        // Tiles of several queries round otherwise than single rows, which order the nearest.
+        let spare = if best.len() > 1 { SPARE } else { 0 };
         for best in &mut *best {
-            best.reset(self.k);
+            best.reset(self.k + spare);
         }
         let (rows, before) = (&self.state.rows, meter.trace.distances);
         self.level.run(Scan { rows, queries, allowed: self.allowed, sink: &mut Nearest(best), meter });
@@ -173,6 +185,7 @@ impl Search<'_> {
             let mut found = best.sorted().to_vec();
             rescored += found.len();
             self.level.run(Rescore { rows, query, found: &mut found });
+            // What does not fit in `out` is spare.
             self.put(&found, out);
         }
         meter.end_stage(|seconds| &mut seconds.rescore);
@@ -223,7 +236,15 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
         unsafe {
             if let Strategy::Walk { ef } = search.strategy {
                 let start = descend::<I, S>(&state.graph, space, prepared, 0);
-                walk::<I, S>(&state.graph.layers[0], space, prepared, start, Reach { ef, breadth: ef }, scratch, meter);
+                walk::<I, S>(
+                    &state.graph.layers[0],
+                    space,
+                    prepared,
+                    start,
+                    Effort { ef, breadth: ef },
+                    scratch,
+                    meter,
+                );
                 for slot in state.graph.len()..state.slots() {
                     scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
@@ -296,9 +317,9 @@ unsafe fn scan<I: Isa, S: Space>(
 /// Compare the candidates that may be among the nearest `k` in full precision, and keep those.
 ///
 /// The first `k` by code bound the distance of the `k`-th; a candidate that is farther by code, by
-/// more than the error of codes, is farther. Return whether the candidates were enough: behind a
-/// filter they were not if codes order them so badly that one of the farther half of the spare ones
-/// is among the nearest `k`.
+/// more than the error of codes, is farther. Return whether the candidates were enough. With a
+/// filter, ask for more if any of the farther half of the spare candidates ranks among the nearest
+/// `k`.
 #[inline(always)]
 fn rescore_likely<I: Isa, S: Space>(
     search: &Search<'_>,
@@ -363,5 +384,23 @@ impl Loop for Rescore<'_> {
     fn run<I: Isa>(self) {
         rescore::<I>(self.rows, self.query, self.found);
         self.found.sort_unstable();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_costs_more_per_candidate_the_more_it_keeps() {
+        let million = 1_000_000;
+        assert_eq!(walked(66, million, million), Some(66));
+        assert_eq!(walked(66, million, million / 10), Some(660));
+        assert_eq!(walked(66, million, million / 100), None);
+        // Per candidate, these walks read far fewer codes than a scan does.
+        for (ef, slots) in [(10_056, million), (50_056, 10 * million)] {
+            assert!(ef * SCANNED_PER_CANDIDATE < slots);
+            assert_eq!(walked(ef, slots, slots), None, "{ef} of {slots}");
+        }
     }
 }

@@ -17,8 +17,7 @@ const SAMPLE: usize = 16_384;
 /// How well codes rank, as measured when they were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Trial {
-    /// Share of the true nearest of some rows, without the rows themselves, that are among twice as
-    /// many nearest by code.
+    /// Recall@10 of the 20 nearest by code, over sampled rows, not counting the row itself.
     pub(crate) recall: f32,
     /// Root mean square error of a distance by code, over those nearest.
     pub(crate) error: f32,
@@ -28,8 +27,8 @@ pub(crate) struct Trial {
 #[derive(Clone)]
 pub(crate) struct Codes {
     pub(crate) codec: Arc<AnyCodec>,
+    /// Rows of [`stride`] bytes.
     pub(crate) bytes: Chunked<u8>,
-    pub(crate) stride: usize,
     pub(crate) trial: Trial,
 }
 
@@ -65,9 +64,8 @@ impl Codes {
         }
         let rotation = Rotation::new(options.dim, options.seed);
         let codec = kind.train(geometry(options.metric), rotation, &sample);
-        let stride = stride(&codec);
-        let bytes = Chunked::new(stride).with_zeros(rows.len());
-        let mut codes = Self { codec: Arc::new(codec), bytes, stride, trial: Trial::default() };
+        let bytes = Chunked::new(stride(&codec)).append_zeros(rows.len());
+        let mut codes = Self { codec: Arc::new(codec), bytes, trial: Trial::default() };
         let codec = &codes.codec;
         for (first, run) in codes.bytes.runs_mut() {
             encode(codec, rows, first, run, level, work)?;
@@ -83,7 +81,7 @@ impl Codes {
     /// Append the codes of the rows that have none yet.
     pub(crate) fn append(&mut self, rows: &Rows, level: Level, work: &Work<'_>) -> Result<(), Interrupted> {
         let first = self.bytes.len();
-        let mut fresh = Buffer::zeroed((rows.len() - first) * self.stride);
+        let mut fresh = Buffer::zeroed((rows.len() - first) * self.bytes.width());
         encode(&self.codec, rows, first, &mut fresh, level, work)?;
         self.bytes.extend_from_slice(&fresh);
         Ok(())
@@ -158,8 +156,9 @@ impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
     #[inline(always)]
     pub(crate) fn new(codes: &'a Codes, codec: &'a C) -> Self {
         assert!(DIM == 0 || DIM == codec.dim(), "the dimension that the space is compiled for");
-        let row_bytes = C::row_bytes(codec.dim());
-        assert_eq!(row_bytes.next_multiple_of(64), codes.stride, "bytes from one row of codes to the next");
+        let stride = C::row_bytes(codec.dim()).next_multiple_of(64);
+        assert_eq!(stride, codes.bytes.width(), "bytes from one row of codes to the next");
+        assert_eq!(Chunked::<u8>::shift_of(stride), codes.bytes.shift(), "rows of codes in a chunk");
         Self { codes, codec, rows: codes.bytes.table() }
     }
 
@@ -170,7 +169,7 @@ impl<'a, C: Codec, const DIM: usize> CodeSpace<'a, C, DIM> {
 
     #[inline(always)]
     fn stride(self) -> usize {
-        if DIM == 0 { self.codes.stride } else { C::row_bytes(DIM).next_multiple_of(64) }
+        if DIM == 0 { self.codes.bytes.width() } else { C::row_bytes(DIM).next_multiple_of(64) }
     }
 
     /// Return the shift of the rows, which the compiler knows if it knows the dimension.
@@ -207,7 +206,8 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
     #[inline(always)]
     unsafe fn key<I: Isa>(self, query: &C::Query, slot: u32) -> i32 {
         // SAFETY: the caller promises a slot with codes, a query that this space prepared, and the
-        // instruction set; a row takes at most as many bytes as the stride, as `new` checked.
+        // instruction set; `new` checked that the stride and the shift are those of the array, and
+        // a row takes at most as many bytes as the stride.
         unsafe {
             let address = self.rows.address(slot as usize, self.stride(), self.shift());
             let row = std::slice::from_raw_parts(address, C::row_bytes(self.dim()));
@@ -217,7 +217,7 @@ impl<C: Codec, const DIM: usize> Space for CodeSpace<'_, C, DIM> {
 
     #[inline(always)]
     unsafe fn prefetch<I: Isa>(self, slot: u32) {
-        // SAFETY: the caller promises a slot with codes.
+        // SAFETY: the caller promises a slot with codes; `new` checked the stride and the shift.
         let row = unsafe { self.rows.address(slot as usize, self.stride(), self.shift()) };
         for line in 0..self.stride() / 64 {
             I::prefetch(row.wrapping_add(64 * line));

@@ -97,9 +97,9 @@ impl Ids {
     /// Call `each` with the slots of those of `ids` that can be found. `dead` are the slots whose ids
     /// cannot.
     ///
-    /// An id is first looked for as far from the last one as their values differ. The filter of a
-    /// collection passes thousands of ids in the order of their slots, and each lookup in the table
-    /// would miss the caches.
+    /// First guess that slots and ids differ by the same offset as at the previous hit. The filter
+    /// of a collection passes thousands of ids in the order of their slots, and each lookup in the
+    /// table would miss the caches.
     pub(crate) fn each_slot(&self, ids: &[u64], dead: &Bitset, mut each: impl FnMut(usize)) {
         let mut offset = 0_u64;
         for &id in ids {

@@ -328,7 +328,7 @@ fn read_rows<T: Plain + bytemuck::Pod, E>(
     len: usize,
     read: impl FnOnce(&mut dyn Iterator<Item = &mut [u8]>) -> Result<(), E>,
 ) -> Result<Chunked<T>, E> {
-    let mut rows = Chunked::new(dim).with_zeros(len);
+    let mut rows = Chunked::new(dim).append_zeros(len);
     read(&mut rows.runs_mut().map(|(_, run)| bytemuck::cast_slice_mut(run)))?;
     Ok(rows)
 }

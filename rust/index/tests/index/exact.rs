@@ -1,6 +1,8 @@
 //! Exact search returns the true nearest: those of a model in double precision.
 
-use tiercel_index::{Dtype, Options};
+use std::sync::atomic::AtomicBool;
+
+use tiercel_index::{Dtype, Metric, Options, SearchSettings, Work};
 
 use crate::common::data::{Random, clustered};
 use crate::common::model::Model;
@@ -73,4 +75,37 @@ fn a_vector_is_its_own_nearest() {
             assert!(found.distances.iter().all(|distance| *distance < 1e-6), "{metric:?} {dtype:?}");
         }
     }
+}
+
+#[test]
+fn no_threads_are_one() {
+    let index = built(options(2, METRICS[2]), &clustered(50, 2, 5, 1));
+    let (queries, stop) = (clustered(7, 2, 5, 2), AtomicBool::new(false));
+    let settings = SearchSettings { k: 3, recall: Some(1.0), ..SearchSettings::default() };
+    let [none, one] = [0, 1].map(|threads| {
+        let work = Work::quiet(threads, &stop);
+        let within = index.range_search(&queries, 1.0, None, &work).expect("queries that can be searched");
+        (index.search(&queries, &settings, &work).expect("queries that can be searched"), within)
+    });
+    assert_eq!(none, one);
+}
+
+/// Tiles of several queries sum in another order than single rows, so each may rank rows first that
+/// differ by a rounding error.
+#[test]
+fn a_batch_finds_what_each_query_finds() {
+    let (dim, near, ties) = (384, 5, 12);
+    let mut random = Random(3);
+    let base = random.normals(dim);
+    let scaled = |factor: f32| base.iter().map(move |value| factor * value);
+    let mut vectors: Vec<f32> = (0..near).flat_map(|row| scaled(2.0 + row as f32)).collect();
+    for _ in 0..ties {
+        vectors.extend(base.iter().map(|value| f32::from_bits(value.to_bits() ^ random.below(2) as u32)));
+    }
+    vectors.extend((0..200).flat_map(|_| scaled(-1.0)));
+    let index = built(options(dim, Metric::Dot), &vectors);
+    let queries: Vec<f32> = (0..60).flat_map(|_| &base).map(|value| value + 0.5 * random.normal()).collect();
+    let batch = exact(&index, &queries, near + ties / 2, None);
+    let alone: Vec<u64> = queries.chunks_exact(dim).flat_map(|query| exact(&index, query, batch.k, None).ids).collect();
+    assert_eq!(batch.ids, alone);
 }

@@ -98,6 +98,11 @@ fn counts_that_disagree() {
     for value in [0, 1, levels - 1, levels + 1, 1 << 31, u32::MAX] {
         refused(&format!("{value} levels"), &patched(*b"META", 40, &value.to_le_bytes()));
     }
+    for (what, at) in [("surveyed", 0), ("checked", 8)] {
+        for value in [rows + 1, u64::MAX] {
+            refused(&format!("{what} {value}"), &patched(*b"last", at, &value.to_le_bytes()));
+        }
+    }
     let nodes = u64::from(number(*b"LEVL", 0));
     for value in [0, nodes - 1, nodes + 1, rows, rows + 1, u64::MAX / 18, u64::MAX] {
         refused(&format!("{value} nodes at level 1"), &patched(*b"LEVL", 0, &value.to_le_bytes()));
@@ -131,7 +136,7 @@ fn links_out_of_range() {
     for (what, tag, at, limit) in [
         ("link", *b"LNK0", 4 * stride * 5, rows),
         ("link of the last node", *b"LNK0", 4 * stride * (ROWS - 1), rows),
-        ("link behind the end of a row", *b"LNK0", 4 * (stride - 1), rows),
+        ("link past the end of a row", *b"LNK0", 4 * (stride - 1), rows),
         ("slot of a node", *b"LNKU", 4 * 3, rows),
         ("node below", *b"LNKU", upper + 4 * 3, rows),
         ("link of level 1", *b"LNKU", 2 * upper, nodes),
@@ -166,6 +171,24 @@ fn levels_without_a_graph() {
         *file.section_mut(*b"LEVL") = vec![0; 8 * (levels as usize - 1)];
         refused(&format!("{levels} levels, entry {entry}"), &file);
     }
+}
+
+#[test]
+fn more_levels_than_any_node_has() {
+    let with_levels = |levels: u32| {
+        let mut file = WHOLE.clone();
+        for _ in number(*b"META", 40)..levels {
+            // One node without links, which is the first one below.
+            file.section_mut(*b"LEVL").extend(1u64.to_le_bytes());
+            let node = [vec![0; 2], vec![u32::MAX; 16]].concat();
+            file.section_mut(*b"LNKU").extend(node.into_iter().flat_map(u32::to_le_bytes));
+        }
+        file.patch(*b"META", 40, &levels.to_le_bytes());
+        file.patch(*b"META", 44, &0u32.to_le_bytes());
+        file
+    };
+    assert_eq!(Index::from_bytes(&with_levels(33).seal()).expect("an index").stats().levels, 33);
+    assert!(complaint(&with_levels(34)).starts_with("section META: unexpected 34 levels"));
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn an_addition_that_another_thread_stops() {
 #[test]
 fn an_optimization() {
     let stop = AtomicBool::new(true);
-    // The last 200 are behind the graph.
+    // The last 200 are not yet in the graph.
     let index = new(options(DIM, Metric::Dot));
     add(&index, &vectors(FLAT + 500), None);
     add(&index, &vectors(200), None);

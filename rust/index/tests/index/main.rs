@@ -17,4 +17,5 @@ mod reachable;
 mod recall;
 mod refusals;
 mod same_graph;
+mod surveys;
 mod upsert;

@@ -1,6 +1,10 @@
 //! A range search returns everything within the radius.
 
-use tiercel_index::{Dtype, Filter, Index, Options, RangeMatches};
+use std::env;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use tiercel_index::{Dtype, Filter, Index, Options, RangeMatches, SearchError, Work};
 
 use crate::common::data::clustered;
 use crate::common::model::Model;
@@ -47,4 +51,31 @@ fn an_empty_index_and_no_queries_give_nothing() {
 fn nothing_is_within_a_radius_that_is_no_number() {
     let index = built(options(2, METRICS[2]), &clustered(10, 2, 2, 1));
     assert_eq!(within(&index, &[1.0, 2.0, 0.0, 0.0], f32::NAN, None).offsets, [0, 0, 0]);
+}
+
+/// Set in the process with little memory.
+const LIMITED: &str = "TIERCEL_TEST_LIMITED";
+
+/// The other half of [`too_many_results_are_an_error`]. On its own it checks nothing.
+#[test]
+fn found_with_little_memory() {
+    if env::var_os(LIMITED).is_none() {
+        return;
+    }
+    let (rows, count) = (8000, 10_000);
+    let index = built(options(1, METRICS[2]), &vec![0.0; rows]);
+    let found = index.range_search(&vec![0.0; count], f32::INFINITY, None, &Work::quiet(1, &AtomicBool::new(false)));
+    assert_eq!(found, Err(SearchError::TooLarge { count, k: rows }));
+}
+
+/// Run in a child process, since nothing takes a limit back.
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "limits the address space as Linux does")]
+fn too_many_results_are_an_error() {
+    let mut child = Command::new("sh");
+    child.args(["-c", "ulimit -v 600000 && exec \"$0\" --exact range::found_with_little_memory"]);
+    child.arg(env::current_exe().expect("the path of this test")).env(LIMITED, "1");
+    let output = child.output().expect("the child starts");
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && report.contains("1 passed"), "{:?}:\n{report}", output.status);
 }

@@ -120,7 +120,7 @@ fn every_vector_finds_its_duplicates() {
 }
 
 #[test]
-fn vectors_that_wait_behind_the_graph_are_found() {
+fn vectors_not_yet_in_the_graph_are_found() {
     let vectors = clustered(ROWS + 200, DIM, 100, 1);
     let (linked, waiting) = vectors.split_at(ROWS * DIM);
     for metric in [Metric::Cosine, Metric::L2] {

@@ -63,7 +63,7 @@ impl Load for f32 {
 
     #[inline(always)]
     unsafe fn load_tail(values: *const f32, count: usize) -> __m256 {
-        // SAFETY: 8 lanes fit behind any of the first 9 of the masks; masked lanes are not read.
+        // SAFETY: 8 lanes fit after any of the first 9 of the masks; masked lanes are not read.
         unsafe { _mm256_maskload_ps(values, _mm256_loadu_si256(MASKS.as_ptr().add(8 - count).cast())) }
     }
 }
@@ -104,7 +104,7 @@ unsafe fn step<const L2: bool>(a: __m256, b: __m256, sum: __m256) -> __m256 {
 /// Sum `step` over `n` values.
 #[inline(always)]
 unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usize) -> f32 {
-    // SAFETY: indices stay below `n`, which the caller promises behind both.
+    // SAFETY: indices stay below `n`, which the caller promises at both.
     unsafe {
         let mut sums = [_mm256_setzero_ps(); 4];
         let mut i = 0;

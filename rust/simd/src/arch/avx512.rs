@@ -75,7 +75,7 @@ impl Load for u16 {
 /// Sum `step` over `n` values.
 #[inline(always)]
 unsafe fn sum_steps<const L2: bool, B: Load>(a: *const f32, b: *const B, n: usize) -> f32 {
-    // SAFETY: indices stay below `n`, which the caller promises behind both.
+    // SAFETY: indices stay below `n`, which the caller promises at both.
     unsafe {
         let mut sums = [_mm512_setzero_ps(); 4];
         let mut i = 0;

@@ -68,42 +68,42 @@ impl Isa for Portable {
 
     #[inline(always)]
     unsafe fn dot_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
-        // SAFETY: the caller promises `n` values behind both.
+        // SAFETY: the caller promises `n` values at both.
         let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
         sum_f32(a, b, |x, y| x * y)
     }
 
     #[inline(always)]
     unsafe fn l2_f32(a: *const f32, b: *const f32, n: usize) -> f32 {
-        // SAFETY: the caller promises `n` values behind both.
+        // SAFETY: the caller promises `n` values at both.
         let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
         sum_f32(a, b, |x, y| (x - y) * (x - y))
     }
 
     #[inline(always)]
     unsafe fn dot_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
-        // SAFETY: the caller promises `n` values behind both.
+        // SAFETY: the caller promises `n` values at both.
         let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
         sum_f32(a, b, |x, y| x * widen(y))
     }
 
     #[inline(always)]
     unsafe fn l2_f16(a: *const f32, b: *const u16, n: usize) -> f32 {
-        // SAFETY: the caller promises `n` values behind both.
+        // SAFETY: the caller promises `n` values at both.
         let (a, b) = unsafe { (from_raw_parts(a, n), from_raw_parts(b, n)) };
         sum_f32(a, b, |x, y| (x - widen(y)) * (x - widen(y)))
     }
 
     #[inline(always)]
     unsafe fn dot_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
-        // SAFETY: the caller promises `n` values behind both.
+        // SAFETY: the caller promises `n` values at both.
         let (codes, query) = unsafe { (from_raw_parts(codes, n), from_raw_parts(query, n)) };
         codes.iter().zip(query).map(|(c, q)| i32::from(*c) * i32::from(*q)).sum()
     }
 
     #[inline(always)]
     unsafe fn l2_u8i8(codes: *const u8, query: *const i8, n: usize) -> i32 {
-        // SAFETY: the caller promises `n` values behind both.
+        // SAFETY: the caller promises `n` values at both.
         let (codes, query) = unsafe { (from_raw_parts(codes, n), from_raw_parts(query, n)) };
         codes
             .iter()

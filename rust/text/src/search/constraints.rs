@@ -18,8 +18,7 @@ pub struct Constraints {
 impl TextIndex {
     /// Find the rows that a query requires and excludes.
     pub fn constraints(&self, query: &Query) -> Constraints {
-        let of = |occur| query.clauses.iter().filter(move |clause| clause.occur == occur);
-        let (required, excluded): (Vec<_>, Vec<_>) = (of(Occur::Required).collect(), of(Occur::Excluded).collect());
+        let [required, excluded] = [Occur::Required, Occur::Excluded].map(|occur| query.clauses_that(occur));
         let mut found = Constraints { required: (!required.is_empty()).then(Vec::new), excluded: Vec::new() };
         // No scores are needed, so no term needs a weight.
         let weights = Weights::new(query, vec![0.0; query.hashes.len()]);
@@ -29,38 +28,21 @@ impl TextIndex {
             if let Some(rows) = &mut found.required {
                 rows.extend(with_all(&mut scorer, &required));
             }
-            found.excluded.extend(with_any(&mut scorer, &excluded));
+            let with_any = scorer.with_any(&excluded);
+            found.excluded.extend(with_any.into_iter().map(|document| part.segment.rows[document as usize]));
         }
         found
     }
 }
 
 fn with_all(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
-    let lists: Option<Vec<_>> = clauses.iter().map(|clause| scorer.rarest(clause)).collect();
-    // Terms are numbered by decreasing frequency.
-    let rarest = lists.and_then(|lists| lists.into_iter().max_by_key(|(term, _)| *term));
     let mut rows = Vec::new();
-    if let Some((_, list)) = rarest {
+    if let Some(list) = scorer.rarest_of(clauses) {
         list.for_each_document(|document| {
             if scorer.has_all(document, clauses) {
                 rows.push(scorer.segment.rows[document as usize]);
             }
         });
     }
-    rows
-}
-
-fn with_any(scorer: &mut Scorer<'_>, clauses: &[&Clause]) -> Vec<u32> {
-    let mut rows = Vec::new();
-    for clause in clauses {
-        let Some((_, list)) = scorer.rarest(clause) else { continue };
-        list.for_each_document(|document| {
-            if !clause.is_phrase() || scorer.has_all(document, &[clause]) {
-                rows.push(scorer.segment.rows[document as usize]);
-            }
-        });
-    }
-    rows.sort_unstable();
-    rows.dedup();
     rows
 }

@@ -9,11 +9,11 @@ use crate::segments::dictionary::{Dictionary, hash};
 /// Most different phrases. Each is searched for in the texts of all documents with its rarest word.
 const MAX_PHRASES: usize = 64;
 
-/// Most words in different phrases and behind different signs.
+/// Most words in different phrases and after different signs.
 const MAX_WORDS: usize = 1024;
 
 /// Words and phrases to search for. Any string of any length is a query if it has at most 64
-/// different phrases, and at most 1,024 words in different phrases and behind different signs:
+/// different phrases, and at most 1,024 words in different phrases and after different signs:
 ///
 /// - A word finds the documents that contain it, and a document with more of the words is better.
 /// - `"several words"` finds these words in this order, one directly after the other, and scores as
@@ -21,7 +21,7 @@ const MAX_WORDS: usize = 1024;
 /// - `+` right before a word or a phrase requires it, `-` excludes it, if a space, a quote or
 ///   nothing is before the sign.
 /// - Text that the tokenizer splits into several words, such as `wide-open`, is each of them
-///   separately; behind a sign it is a phrase.
+///   separately; after a sign it is a phrase.
 /// - A word that the tokenizer leaves out is also left out here: it neither requires nor excludes.
 ///   Within a phrase, any word may take its place.
 /// - A word or a phrase that occurs twice counts twice.
@@ -34,7 +34,7 @@ pub struct Query {
     pub(crate) hashes: Vec<u64>,
     /// How often each term occurs as a single word without a sign.
     pub(crate) plain: Vec<u32>,
-    /// Phrases and words behind signs, without duplicates.
+    /// Phrases and words after signs, without duplicates.
     pub(crate) clauses: Vec<Clause>,
 }
 
@@ -45,7 +45,7 @@ pub(crate) enum Occur {
     Excluded,
 }
 
-/// A word behind a sign, or the words of a phrase.
+/// A word after a sign, or the words of a phrase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Clause {
     pub(crate) occur: Occur,
@@ -74,6 +74,11 @@ impl Query {
         let mut reader = Reader::new(tokenizer, Occur::Optional);
         reader.push_words(&tokenizer.tokens(text));
         reader.query
+    }
+
+    /// Return the clauses that occur so.
+    pub(crate) fn clauses_that(&self, occur: Occur) -> Vec<&Clause> {
+        self.clauses.iter().filter(|clause| clause.occur == occur).collect()
     }
 
     /// Read a query.

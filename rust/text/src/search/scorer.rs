@@ -7,7 +7,7 @@ use crate::segments::segment::Segment;
 
 /// The weights of the terms of a query in a search.
 pub(crate) struct Weights {
-    /// The weight of one occurrence of each term.
+    /// The weight of each term, before occurrences saturate.
     idf: Vec<f32>,
     /// The weight of each term times how often it is searched for as a single word.
     words: Vec<f32>,
@@ -69,6 +69,30 @@ impl<'a> Scorer<'a> {
             highest = highest.max(self.ids[word.term]?);
         }
         Some((highest, self.segment.list(highest)))
+    }
+
+    /// Return the list of the rarest word of all clauses; `None` if one of their words is not in
+    /// the segment.
+    pub(crate) fn rarest_of(&self, clauses: &[&Clause]) -> Option<List<'a>> {
+        let lists: Option<Vec<_>> = clauses.iter().map(|clause| self.rarest(clause)).collect();
+        // Terms are numbered by decreasing frequency.
+        lists?.into_iter().max_by_key(|(term, _)| *term).map(|(_, list)| list)
+    }
+
+    /// Return the documents with any of these words and phrases, in increasing order.
+    pub(crate) fn with_any(&mut self, clauses: &[&Clause]) -> Vec<u32> {
+        let mut found = Vec::new();
+        for clause in clauses {
+            let Some((_, rarest)) = self.rarest(clause) else { continue };
+            rarest.for_each_document(|document| {
+                if !clause.is_phrase() || self.has_all(document, &[clause]) {
+                    found.push(document);
+                }
+            });
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// Return the score of a document, if the query finds it.

@@ -3,12 +3,12 @@
 //! The documents of a segment are processed window by window. In a window, the lists of the query
 //! add their scores to the sums of their documents, starting with the highest bound, that of a rare
 //! word. After each list, the k-th best sum is a floor for the rest. A document without a sum gets
-//! one only if its score and the bounds of the remaining lists can reach the floor together. If the
-//! bound of a block cannot, the block only serves documents that have a sum.
+//! one only if its score and the bounds of the remaining lists can reach the floor together. A
+//! block whose bound cannot reach it only updates existing sums.
 //!
-//! Once the remaining lists cannot reach the floor by themselves, documents that cannot reach it
-//! with their help are dropped, until reading the terms of the few remaining ones costs less than
-//! reading the next list, that of a frequent word.
+//! At some point the remaining lists cannot reach the floor by themselves. From then on, documents
+//! that cannot reach it with their help are dropped after each list. Reading lists ends when the
+//! next one, that of a frequent word, costs more than reading the terms of the documents left.
 
 use super::best::{Best, Hit};
 use super::query::Occur;
@@ -44,7 +44,7 @@ pub(crate) fn search(scorer: &mut Scorer<'_>, best: &mut Best, live: &impl Fn(u3
     lists.sort_by(|a, b| b.bound.total_cmp(&a.bound));
     let slack = 1.0 + f32::EPSILON * (2 * lists.len() + 16) as f32;
     let rest = bounds_of_rest(&lists, slack);
-    let excluded = excluded(scorer);
+    let excluded = scorer.with_any(&scorer.query.clauses_that(Occur::Excluded));
     let cost_of_score = cost_of_score(segment);
     let mut window = Window::new(segment.documents());
     let mut candidates = Vec::new();
@@ -106,22 +106,6 @@ fn lists<'a>(scorer: &mut Scorer<'a>) -> Vec<Scored<'a>> {
         lists.push(Scored::listed(scores));
     }
     lists
-}
-
-/// Return the documents with anything excluded, in increasing order.
-fn excluded(scorer: &mut Scorer<'_>) -> Vec<u32> {
-    let mut excluded = Vec::new();
-    let query = scorer.query;
-    for clause in query.clauses.iter().filter(|clause| clause.occur == Occur::Excluded) {
-        let Some((_, rarest)) = scorer.rarest(clause) else { continue };
-        rarest.for_each_document(|document| {
-            if !clause.is_phrase() || scorer.phrase_score(document, clause).is_some() {
-                excluded.push(document);
-            }
-        });
-    }
-    excluded.sort_unstable();
-    excluded
 }
 
 /// Return the most that the lists from each on can add together, and a final zero.

@@ -11,11 +11,10 @@ use crate::analysis::tokenizer::{Tokenizer, is_too_long};
 use crate::analysis::words::for_each_word;
 use crate::errors::BuildError;
 
-/// Most bytes of text in a segment. They hold at most half as many words, each of which takes at
-/// most 6 bytes in the longest array, so that all offsets stay below 2^32.
+/// Most bytes of text in a segment, and of its different terms, which may be longer than the words
+/// of the text. The text holds at most half as many words, each of which takes at most 6 bytes in
+/// the longest array, so that all offsets stay below 2^32.
 const MAX_BYTES: usize = 1 << 30;
-/// Most terms in all documents of a segment.
-const MAX_TOKENS: u64 = (MAX_BYTES / 2) as u64;
 
 /// The documents of a future segment, with terms numbered as they came.
 #[derive(Default)]
@@ -34,6 +33,15 @@ impl Segment {
         documents: impl Iterator<Item = (u32, &'a str)>,
         tokenizer: &Tokenizer,
     ) -> Result<Self, BuildError> {
+        Self::build_up_to(documents, *tokenizer, MAX_BYTES)
+    }
+
+    /// Build a segment of up to `limit` bytes of text, and of terms.
+    fn build_up_to<'a>(
+        documents: impl Iterator<Item = (u32, &'a str)>,
+        tokenizer: Tokenizer,
+        limit: usize,
+    ) -> Result<Self, BuildError> {
         let mut draft = Draft::default();
         // Each distinct word is folded and stemmed only once.
         let mut words = Dictionary::default();
@@ -41,11 +49,12 @@ impl Segment {
         let mut bytes = 0_usize;
         for (row, text) in documents {
             bytes = bytes.saturating_add(text.len());
-            if bytes > MAX_BYTES {
-                return Err(BuildError::TooLarge { limit: MAX_BYTES });
+            if bytes > limit {
+                return Err(BuildError::TooLarge { limit });
             }
             for_each_word(text, |_, word| {
-                if is_too_long(word) {
+                // Even one text may have more than offsets can count.
+                if is_too_long(word) || draft.dictionary.text_bytes() > limit {
                     draft.words.push(LEFT_OUT);
                     return;
                 }
@@ -56,6 +65,9 @@ impl Segment {
                 }
                 draft.words.push(term_of_word[id]);
             });
+            if draft.dictionary.text_bytes() > limit {
+                return Err(BuildError::TooManyTerms { row, limit });
+            }
             draft.end(row)?;
         }
         Ok(draft.into_segment())
@@ -63,19 +75,33 @@ impl Segment {
 
     /// Whether the documents of all `segments` fit in one segment.
     pub(crate) fn fit_in_one(segments: &[&Self]) -> bool {
+        Self::fit_up_to(segments, MAX_BYTES)
+    }
+
+    fn fit_up_to(segments: &[&Self], limit: usize) -> bool {
+        // A merge may write longer numbers of terms than it read, so the places of a segment may
+        // exceed the limit. They still fit: at most 2^29 words have numbers, of up to 5 bytes, and
+        // at most 2^30 are left out, which take one byte each.
+        if segments.len() <= 1 {
+            return true;
+        }
         let sum = |bytes: fn(&Self) -> usize| segments.iter().map(|segment| bytes(segment)).sum::<usize>();
-        segments.iter().map(|segment| segment.tokens).sum::<u64>() <= MAX_TOKENS
-            && sum(|segment| segment.dictionary.text_bytes()) <= MAX_BYTES
-            && sum(|segment| segment.places.bytes.len()) <= MAX_BYTES
+        segments.iter().map(|segment| segment.tokens).sum::<u64>() <= limit as u64 / 2
+            && sum(|segment| segment.dictionary.text_bytes()) <= limit
+            && sum(|segment| segment.places.bytes.len()) <= limit
     }
 
     /// Build the segment that `build` would make of the documents of all `segments` except the dead
     /// ones. `dead` takes the numbers of the segment and of the document. Rows must increase from
     /// one segment to the next.
     pub(crate) fn merge(segments: &[&Self], dead: impl Fn(usize, u32) -> bool) -> Result<Self, BuildError> {
+        Self::merge_up_to(segments, dead, MAX_BYTES)
+    }
+
+    fn merge_up_to(segments: &[&Self], dead: impl Fn(usize, u32) -> bool, limit: usize) -> Result<Self, BuildError> {
         let mut draft = Draft::default();
-        if !Self::fit_in_one(segments) {
-            return Err(BuildError::TooLarge { limit: MAX_BYTES });
+        if !Self::fit_up_to(segments, limit) {
+            return Err(BuildError::TooLarge { limit });
         }
         for (number, segment) in segments.iter().enumerate() {
             let terms: Vec<u32> =
@@ -202,5 +228,45 @@ impl Lists {
             postings.push(&self.documents[range.clone()], &self.tfs[range], lengths);
         }
         postings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents(texts: &[String]) -> impl Iterator<Item = (u32, &str)> {
+        (0..).zip(texts.iter().map(String::as_str))
+    }
+
+    #[test]
+    fn words_that_grow_when_they_are_folded_count_as_what_they_become() {
+        // This letter takes 3 bytes, and 33 in the form that is compared.
+        let texts: Vec<String> = (0..10).map(|word| format!("\u{fdfa}{word}")).collect();
+        let built = |limit| Segment::build_up_to(documents(&texts), Tokenizer::PLAIN, limit);
+        let terms = built(MAX_BYTES).expect("few texts").dictionary.text_bytes();
+        assert!(terms > 5 * texts.iter().map(String::len).sum::<usize>(), "{terms} bytes");
+        assert!(built(terms).is_ok());
+        let limit = terms - 1;
+        assert_eq!(built(limit).err(), Some(BuildError::TooManyTerms { row: 9, limit }));
+    }
+
+    #[test]
+    fn one_segment_can_always_be_merged() {
+        // In a segment of its own, each term has a number of one byte; among all, of two.
+        let text = |first: u32| (first..first + 100).map(|word| format!("w{word}")).collect::<Vec<_>>().join(" ");
+        let texts: Vec<String> = (0..20).map(|at| text(100 * at)).collect();
+        let limit = 6 * 20 * 100;
+        let segments: Vec<Segment> = (0..)
+            .zip(&texts)
+            .map(|(row, text)| Segment::build([(row, text.as_str())].into_iter(), &Tokenizer::PLAIN).expect("a text"))
+            .collect();
+        let places = |segments: &[Segment]| segments.iter().map(|segment| segment.places.bytes.len()).sum::<usize>();
+        let all: Vec<&Segment> = segments.iter().collect();
+        let merged = Segment::merge_up_to(&all, |_, _| false, limit).expect("segments that fit");
+        let limit = places(&segments);
+        assert!(merged.places.bytes.len() > limit, "renumbered terms take more bytes");
+        let again = Segment::merge_up_to(&[&merged], |_, _| false, limit).expect("one segment");
+        assert!(again.to_bytes() == merged.to_bytes());
     }
 }

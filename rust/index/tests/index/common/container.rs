@@ -59,6 +59,11 @@ impl Container {
         &mut self.sections.iter_mut().find(|(other, _)| *other == tag).expect("a section of an index").1
     }
 
+    /// Remove a section.
+    pub(crate) fn remove(&mut self, tag: Tag) {
+        self.sections.retain(|(other, _)| *other != tag);
+    }
+
     /// Overwrite bytes of a section.
     pub(crate) fn patch(&mut self, tag: Tag, at: usize, bytes: &[u8]) {
         self.section_mut(tag)[at..at + bytes.len()].copy_from_slice(bytes);
