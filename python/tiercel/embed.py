@@ -319,8 +319,7 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
     if not wanted:
         return vectors
     try:
-        made = embedder.embed_documents(list(wanted.values()))
-        made = _checked(made, (len(wanted), embedder.dim), type(embedder).__name__)
+        made = document_vectors(embedder, list(wanted.values()))
     except InvalidInputError as error:
         name_row(error, " for text ", list(wanted))
         raise
@@ -347,6 +346,11 @@ def _with_gaps(vectors: Any, count: int) -> list[Any] | None:
         return None
     rows = list(cast("Sequence[Any]", vectors))
     return rows if len(rows) == count else None
+
+
+def document_vectors(embedder: Embedder, texts: list[str]) -> NDArray[np.float32]:
+    """Embed documents and check the vectors; returns dtype float32, shape `(len(texts), dim)`."""
+    return _checked(embedder.embed_documents(texts), (len(texts), embedder.dim), type(embedder).__name__)
 
 
 def query_vector(embedder: Embedder, text: str) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tiercel._core import Finally
 from tiercel.async_methods import async_method
 from tiercel.checks import query_texts, unicode_text
-from tiercel.embed import Embedder, check_embedder, embed_missing, query_vector
+from tiercel.embed import Embedder, check_embedder, document_vectors, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
 from tiercel.embedding_cache.single_flight import EmbeddingFlight, EmbeddingFlights, Failure
 from tiercel.errors import InvalidInputError
@@ -165,7 +165,7 @@ class EmbeddingCache(Handle):
             return self._stats.copy()
 
     def _embed_documents(self, texts: list[str]) -> NDArray[np.float32]:
-        return embed_missing(None, texts, self._embedder)
+        return document_vectors(self._embedder, texts)
 
     def _embed_query(self, texts: list[str]) -> NDArray[np.float32]:
         return query_vector(self._embedder, texts[0])[None]

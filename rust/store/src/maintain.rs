@@ -82,11 +82,12 @@ impl Store {
         let records = self.records.lock().db().file().allocated()?;
         let log = self.log_bytes();
         let mut segments = 0;
-        for name in self.reader().segments().map_err(|error| io::Error::other(error.to_string()))? {
+        let used = || self.reader().segments().map_err(|error| io::Error::other(error.to_string()));
+        for name in used()? {
             match self.vfs.open(&self.dir.join(segment::file_name(&name))) {
                 Ok(file) => segments += file.allocated()?,
-                // It became obsolete meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // It may have become obsolete meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !used()?.contains(&name) => {}
                 Err(error) => return Err(error),
             }
         }
