@@ -11,7 +11,7 @@ export PYO3_PYTHON := $(abspath $(BIN)/python)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check-rust check-python lint lint-python lint-rust stubs test-rust test-python test-alone fmt bench clean
+.PHONY: help install demo test lint lint-python lint-rust stubs compile-tests test-rust test-python fmt bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,17 +21,11 @@ install: $(VENV)/.installed ## build with optimization and install into .venv
 demo: $(VENV)/.installed ## the main job: index the sample that comes with tiercel, search it, measure it
 	$(BIN)/python -m tiercel demo
 
-# Two jobs, so that whatever waits for a disk, or for the last test of a program, leaves no core idle.
-# What each target prints is shown when it is done.
-test: $(VENV)/.dev $(VENV)/.checked ## every check
-	$(MAKE) --jobs=2 --output-sync=target check-rust check-python
-	$(MAKE) test-alone
-
-check-rust: lint-rust
-	$(MAKE) test-rust
-
-check-python: lint-python stubs
-	$(MAKE) test-python
+# What waits for one core goes beside what waits for the other. Tests run alone.
+test: $(VENV)/.dev ## every check
+	$(MAKE) --jobs=2 lint-python lint-rust
+	$(MAKE) --jobs=2 stubs compile-tests
+	$(MAKE) --jobs=1 test-rust test-python
 
 lint: lint-python lint-rust ## formats, lints, types, documentation
 
@@ -48,13 +42,14 @@ lint-rust: $(VENV)/.base
 stubs: $(VENV)/.dev $(VENV)/.checked ## the stub against the compiled module
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest tiercel._core
 
+compile-tests: $(VENV)/.checked
+	cargo test --workspace --locked --no-run
+
 test-rust: $(VENV)/.base ## tests of the crates
 	cargo test --workspace --locked
 
 test-python: $(VENV)/.dev $(VENV)/.checked ## tests of the package
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not alone"
-
-test-alone: $(VENV)/.dev $(VENV)/.checked ## tests of the package that measure something, beside no other
 	$(BIN)/python -m pytest -m alone
 
 fmt: $(VENV)/.dev ## format everything
