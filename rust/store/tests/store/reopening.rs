@@ -78,6 +78,7 @@ fn nothing_is_removed_that_a_power_cut_after_a_kill_makes_necessary() {
     reopen_after_each(FaultKind::Io, true);
 }
 
+/// This passes even if an opening does not write the bytes again; see docs/design/next.md.
 #[test]
 fn what_a_failed_sync_lost_is_written_again() {
     reopen_after_each(FaultKind::LostSync, false);
