@@ -33,6 +33,8 @@
 use std::io;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::bytes::{WrongChecksum, check_seal, seal, u32_at, u64_at};
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
@@ -156,6 +158,8 @@ pub struct LogFile {
     pub before: u64,
     /// The chain of all groups before it.
     pub chain: u32,
+    /// Whether a sync has failed; held while the file is synced.
+    has_failed: Mutex<bool>,
 }
 
 /// The files of the log, oldest first.
@@ -205,9 +209,36 @@ pub struct Mark {
 }
 
 impl LogFile {
+    /// Describe an open file whose header has these fields.
+    pub(super) fn new(file: Box<dyn VfsFile>, number: u64, before: u64, chain: u32) -> Self {
+        Self { file, number, before, chain, has_failed: Mutex::new(false) }
+    }
+
+    /// Sync the file. If several threads do this, the system tells only one of them of a failure,
+    /// so they take turns, and after a failure all later syncs fail.
+    pub fn sync(&self) -> io::Result<()> {
+        let mut has_failed = self.has_failed.lock();
+        if *has_failed {
+            return Err(io::Error::other(format!("an earlier sync of {} failed", file_name(self.number))));
+        }
+        self.sync_noting(&mut has_failed)
+    }
+
+    /// Sync the file although a sync may have failed: everything that was to be synced then has
+    /// been cut off.
+    pub(super) fn sync_after_cut(&self) -> io::Result<()> {
+        self.sync_noting(&mut self.has_failed.lock())
+    }
+
+    fn sync_noting(&self, has_failed: &mut bool) -> io::Result<()> {
+        let result = self.file.sync();
+        *has_failed = result.is_err();
+        result
+    }
+
     /// Open a file and read its header, which must have this number.
     pub fn open(file: Box<dyn VfsFile>, number: u64) -> Result<(Self, LogHeader), ReadError> {
-        let mut opened = Self { file, number, before: 0, chain: 0 };
+        let mut opened = Self::new(file, number, 0, 0);
         let header = opened.header()?;
         (opened.before, opened.chain) = (header.before, header.chain);
         Ok((opened, header))
@@ -317,5 +348,23 @@ mod tests {
         for name in ["log-", "log-01", "log-+1", "log-1.tmp", "log--1", "LOG-1"] {
             assert_eq!(number_of(name), None, "{name}");
         }
+    }
+
+    /// The system tells only one caller that a sync has failed.
+    #[cfg(feature = "sim")]
+    #[test]
+    fn after_a_failed_sync_all_others_fail_until_the_rest_is_cut_off() {
+        use std::path::Path;
+
+        use crate::sim::{Fault, FaultKind, SimVfs};
+        use crate::vfs::Vfs;
+
+        let vfs = SimVfs::new();
+        let file = LogFile::new(vfs.create(Path::new("/log-1"), None).unwrap(), 1, 0, 0);
+        vfs.set_fault(Some(Fault { nth: 1, forever: false, kind: FaultKind::LostSync }));
+        file.sync().unwrap_err();
+        let error = file.sync().unwrap_err().to_string();
+        assert_eq!(error, "an earlier sync of log-1 failed");
+        file.sync_after_cut().and_then(|()| file.sync()).unwrap();
     }
 }

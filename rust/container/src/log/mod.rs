@@ -9,6 +9,7 @@ mod group;
 mod model;
 mod new_group;
 mod read;
+mod rewrite;
 mod sync;
 mod writer;
 

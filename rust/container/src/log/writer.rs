@@ -10,8 +10,8 @@ use crate::files::Files;
 use crate::identity::Identity;
 use crate::log::file::{self as log_file, FIRST, LogFile, LogFiles, LogHeader};
 use crate::log::new_group::SealedGroup;
+use crate::log::rewrite::write_again;
 use crate::place::gone;
-use crate::rewrite::write_again;
 use crate::room::NoRoom;
 use crate::sector::write_sector;
 use crate::vfs::Vfs;
@@ -124,7 +124,7 @@ impl LogWriter {
             to += part.len() as u64;
             Ok(())
         };
-        let written = group.parts().try_for_each(write).and_then(|()| if alone { file.file.sync() } else { Ok(()) });
+        let written = group.parts().try_for_each(write).and_then(|()| if alone { file.sync() } else { Ok(()) });
         if let Err(error) = written {
             let why = NoRoom::of(&error).ok_or(AppendError::Failed(error))?;
             self.torn = true;
@@ -151,9 +151,11 @@ impl LogWriter {
             let (file, end) = self.last();
             file.file.set_len(end)?;
             // As in `append`: a failed sync may have lost groups that were not synced before.
-            let is_ahead = self.is_ahead();
-            let failed = |error| if is_ahead { AppendError::Failed(error) } else { error.into() };
-            file.file.sync().map_err(failed)?;
+            if self.is_ahead() {
+                file.sync().map_err(AppendError::Failed)?;
+            } else {
+                file.sync_after_cut()?;
+            }
             self.torn = false;
         }
         Ok(())
@@ -187,14 +189,14 @@ impl LogWriter {
         }
         if file.file.len()? > end {
             file.file.set_len(end)?;
-            file.file.sync()?;
+            file.sync()?;
             self.mark(&file, end)?;
         }
         if self.header.making || self.header.identity.is_none() {
             self.header = LogHeader { making: false, identity, ..self.header };
             self.write_header()?;
             // A collection with records must never look like one that is being made.
-            file.file.sync()?;
+            file.sync()?;
         }
         self.sync()
     }
@@ -209,7 +211,7 @@ impl LogWriter {
     pub fn sync(&mut self) -> io::Result<()> {
         if self.is_ahead() {
             let (file, end) = self.last();
-            file.file.sync()?;
+            file.sync()?;
             self.mark(&file, end)?;
         }
         Ok(())
@@ -254,7 +256,7 @@ impl LogWriter {
         self.header.ended = true;
         self.write_header()?;
         // Otherwise a power cut could take the next file, and its loss would go unnoticed.
-        self.part().file.file.sync()?;
+        self.part().file.sync()?;
         self.parts.push(Part { file: Arc::new(file), rows: 0, end: FIRST });
         self.header = header;
         self.shared = share(&self.parts);
@@ -294,7 +296,7 @@ pub fn create(files: Files<'_>, header: LogHeader) -> io::Result<LogFile> {
     let name = log_file::file_name(header.number);
     files.write(&name, |file| file.write_at(0, &header.encode()))?;
     let LogHeader { number, before, chain, .. } = header;
-    Ok(LogFile { file: files.vfs.open(&files.dir.join(name))?, number, before, chain })
+    Ok(LogFile::new(files.vfs.open(&files.dir.join(name))?, number, before, chain))
 }
 
 fn share(parts: &[Part]) -> LogFiles {

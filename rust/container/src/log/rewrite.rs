@@ -1,4 +1,4 @@
-//! Writing bytes of a file again that are not known to be synced.
+//! Writing bytes of a log again that are not known to be synced.
 
 use std::io;
 use std::ops::Range;
@@ -13,15 +13,15 @@ const CHUNK: usize = 1 << 20;
 /// a failed sync the system may hold bytes that are not there and still count them as written: no
 /// later sync would write them.
 ///
-/// A file system may want room for this. Without room, what the system has must do.
-pub fn write_again(file: &dyn VfsFile, range: Range<u64>) -> io::Result<()> {
+/// A file system may want room for this. Where it has none, what the system holds must do.
+pub(super) fn write_again(file: &dyn VfsFile, range: Range<u64>) -> io::Result<()> {
     let mut bytes = Vec::new();
     let mut at = range.start;
     while at < range.end {
         bytes.resize((range.end - at).min(CHUNK as u64) as usize, 0);
         file.read_at(at, &mut bytes)?;
         match file.write_at(at, &bytes) {
-            Err(error) if NoRoom::of(&error).is_some() => return Ok(()),
+            Err(error) if NoRoom::of(&error).is_some() => {}
             written => written?,
         }
         at += bytes.len() as u64;
