@@ -138,7 +138,7 @@ impl Store {
             if is(publication.add) || named.iter().any(|named| named == name) && !removed {
                 return false;
             }
-            removed || known.iter().any(|known| known == name) || !unpublished.contains(name) && self.has_made(name)
+            removed || !unpublished.contains(name) && (known.iter().any(|known| known == name) || self.has_made(name))
         };
         Ok(segments.filter(|name| is_obsolete(name)).map(str::to_owned).collect())
     }
@@ -148,14 +148,15 @@ impl Store {
         SegmentFile::open(&*self.vfs, &self.dir, self.identity, name).is_ok_and(|segment| segment.is_of(self.identity))
     }
 
-    /// Remove segment files that a failed attempt wrote and did not publish.
+    /// Remove segment files that a failed attempt wrote and did not publish. A name whose file was
+    /// not written may be that of a file of others, which stays.
     pub fn discard_segments(&self, names: &[String]) -> Result<(), CommitError> {
         self.check_process()?;
         self.writer.lock().ready()?;
         let named = self.reader().segments()?;
-        self.unpublished.lock().retain(|name| !names.contains(name));
+        let written: Vec<String> = self.unpublished.lock().extract_if(.., |name| names.contains(name)).collect();
         let Some(_files) = self.segment_files.try_write() else { return Ok(()) };
-        for name in names.iter().filter(|name| !named.contains(name)) {
+        for name in written.iter().filter(|name| !named.contains(name)) {
             // If this fails, the next publication removes the file.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }
