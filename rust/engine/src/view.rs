@@ -61,7 +61,7 @@ impl Collection {
     pub fn read<T>(&self, read: impl Fn(&Self) -> Result<T, QueryError>) -> Result<T, QueryError> {
         let Access::Read(viewer) = &self.access else { return read(self) };
         let mut last: Option<Arc<Snapshot>> = None;
-        steady(QueryError::is_damage, || {
+        steady(|| {
             // Another thread may have advanced already.
             if last.as_ref().is_some_and(|last| Arc::ptr_eq(last, &self.core.snapshot())) {
                 viewer.reading.go_on(&self.core)?;

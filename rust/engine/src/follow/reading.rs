@@ -95,7 +95,7 @@ enum Course {
 
 impl State {
     fn begin(view: &View) -> Result<(Self, Snapshot), OpenError> {
-        steady(OpenError::is_damage, || {
+        steady(|| {
             let follower = view.follow()?;
             let reader = follower.reader().clone();
             let config = config_of(&reader)?;
