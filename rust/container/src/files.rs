@@ -33,8 +33,9 @@ impl<'a> Files<'a> {
         Self { vfs, dir, identity, witness_dir: dir, witness }
     }
 
-    /// Write a file through `write`. It replaces what has its name. On success the file is whole and on disk. On failure nothing
-    /// has its name, unless only the sync of the directory failed.
+    /// Write a file through `write`, and let it replace what has its name. On success the file is
+    /// whole and on disk. On failure nothing has changed, unless only the sync of the directory
+    /// failed.
     pub fn write<E: From<io::Error>>(
         &self,
         name: &str,
@@ -43,7 +44,7 @@ impl<'a> Files<'a> {
         replace(self.begin(name)?, &self.dir.join(name), write)
     }
 
-    /// Check that nothing has a name, or a file of this collection, as `is_ours` returns: anything
+    /// Check that a name is free, or that of a file of this collection, as `is_ours` says. Anything
     /// else must not be replaced.
     pub fn check_free(&self, name: &str, is_ours: impl FnOnce() -> bool) -> io::Result<()> {
         match self.vfs.metadata(&self.dir.join(name)) {

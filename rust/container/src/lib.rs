@@ -27,7 +27,6 @@ mod place;
 mod positioned;
 mod quoted;
 mod replace;
-mod rewrite;
 mod room;
 mod sections;
 mod sector;
@@ -43,7 +42,6 @@ pub use lock::LockError;
 pub use open::{NotRegular, read_through_links};
 pub use quoted::quoted;
 pub use replace::{Draft, replace, replace_file};
-pub use rewrite::write_again;
 pub use room::NoRoom;
 pub use sections::{
     Damage, Kind, PayloadReader, SectionError, SectionFile, SectionReader, SectionWriter, Tag, file_len, is_optional,

@@ -197,7 +197,7 @@ impl Store {
             }
             writer.log.last()
         };
-        let synced = file.file.sync();
+        let synced = file.sync();
         let mut writer = self.writer.lock();
         let marked = match synced {
             Ok(()) => writer.log.mark(&file, end),
@@ -311,12 +311,8 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if process::id() == self.opened_by {
-            // To learn of errors, call `end`. A panic in a destructor would end the process.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end()));
-        } else {
-            self.records.get_mut().db().file().seal();
-        }
+        // To learn of errors, call `end`. A panic in a destructor would end the process.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.end()));
     }
 }
 

@@ -44,6 +44,11 @@ impl SimVfs {
         self.0.lock().fault = fault;
     }
 
+    /// Whether an operation has met the fault that was set last.
+    pub fn has_met_fault(&self) -> bool {
+        self.0.lock().fault.is_none_or(|fault| fault.nth == 0)
+    }
+
     /// Make this mistake from now on.
     pub fn plant(&self, bug: Bug) {
         self.0.lock().bug = Some(bug);

@@ -144,7 +144,7 @@ fn guard<T>(
     match (result, file.damage()) {
         (Ok(Ok(value)), _) => Ok(value),
         (Ok(Err(redb::Error::DatabaseClosed)), None) => Err(io::Error::other("the collection is closed").into()),
-        // Before anything else: pages that were written or cut off since look like any failure.
+        // Pages that were written or cut off since look like damage.
         _ if file.is_outdated() => Err(outdated()),
         (_, Some(damage)) => Err(damage.into()),
         (Ok(Err(redb::Error::Io(error))), None) if error.kind() == io::ErrorKind::InvalidData => {

@@ -47,8 +47,13 @@ impl Records {
 
     /// Begin to write. A database of an older format gets this identity.
     pub(crate) fn begin(&mut self, identity: Identity) -> Result<(), ReadError> {
-        self.db.file().begin_writing(identity)?;
+        let file = self.db.file();
+        file.identify(identity);
+        // Synced with what is written first, before a transaction overwrites a page of a view.
         self.forget_views()?;
+        file.begin_writing()?;
+        // A handle that found no room writes nothing, not even when there is room again.
+        self.broken = file.health() != Health::Sound;
         self.renew_view();
         Ok(())
     }
@@ -137,14 +142,12 @@ impl Records {
 
     /// Open the state that is in the file, and leave the old handle to its readers.
     pub(crate) fn reopen(&mut self) -> Result<(), ReadError> {
-        self.db.file().seal();
         let identity = self.header().identity;
+        let mut opened = Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)?;
         // Until writing has begun, changes would stay in memory.
-        *self = Self { broken: true, ..Self::open(Arc::clone(&self.vfs), self.path.clone(), self.cache_bytes)? };
-        self.begin(identity)?;
-        // A handle that found no room writes nothing, not even when there is room again.
-        self.broken = self.db.file().health() != Health::Sound;
-        Ok(())
+        opened.broken = true;
+        *self = opened;
+        self.begin(identity)
     }
 
     /// Close the database. Remaining readers get errors.
@@ -157,5 +160,12 @@ impl Records {
             Health::Sound | Health::Full(_) => Ok(()),
             Health::Failed(why) => Err(CommitError::Failed { why }),
         }
+    }
+}
+
+impl Drop for Records {
+    /// Without [`Self::close`], redb must not write now: no view would be written after it.
+    fn drop(&mut self) {
+        self.db.file().seal();
     }
 }

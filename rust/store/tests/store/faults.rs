@@ -224,3 +224,38 @@ fn after_a_failed_sync_writes_are_refused_and_reads_go_on() {
     assert!(matches!(do_step(&store, &step), Err(CommitError::Failed { .. })));
     assert_eq!(Model::of(&store.reader()).unwrap(), shown);
 }
+
+#[test]
+fn what_is_opened_on_a_full_disk_writes_at_once_when_there_is_room() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    do_step(&store, &model::Step::Commit(model::batch(&mut model::Random(1)))).unwrap();
+    drop(store);
+    vfs.set_fault(Some(Fault { nth: 1, forever: true, kind: FaultKind::Full }));
+    let store = open(&vfs, ALWAYS).unwrap();
+    vfs.set_fault(None);
+    do_step(&store, &model::Step::Publish("part".into(), 0)).unwrap();
+}
+
+#[test]
+fn a_damaged_page_is_named_however_often_writing_was_tried() {
+    let vfs = SimVfs::new();
+    let store = create(&vfs, ALWAYS);
+    let upsert = |id: u32| {
+        let change =
+            Change::Upsert { id: id.to_string(), vector: false, text: Some(vec![b'x'; 5_000]), metadata: None };
+        store.commit(Batch { changes: vec![change], ..Batch::default() }, |_| ()).unwrap();
+    };
+    (0..400).for_each(upsert);
+    store.apply(|| ()).unwrap();
+    let before = store.reader();
+    let records = std::path::Path::new(model::DIR).join("records");
+    let len = vfs.files().into_iter().find_map(|(path, len)| (path == records).then_some(len)).unwrap();
+    (0..400).for_each(upsert);
+    (2..len / 4096).for_each(|page| vfs.flip(&records, 8 * 4096 * page).unwrap());
+    for _ in 0..3 {
+        assert!(matches!(store.apply(|| ()), Err(CommitError::Corrupt(_))));
+        let scanned = before.scan(0, |_, _| Ok::<_, ReadError>(()));
+        assert!(matches!(&scanned, Err(ReadError::Corrupt(damage)) if damage.what.starts_with("page")), "{scanned:?}");
+    }
+}

@@ -73,7 +73,18 @@ fn check_file(file: &PageFile, scope: Scope) -> Result<(), ReadError> {
         }
     }
     freed.into_iter().try_for_each(|page| pages.take(page)).map_err(corrupt_records)?;
-    space.check(&pages, slot.transaction, file.pages_in_file()).map_err(corrupt_records)
+    let known = space.check(&pages, slot.transaction).map_err(corrupt_records)?;
+    // A transaction that was cut short may have added pages.
+    match scope {
+        // Readers need none of them, and the file may have lost them since.
+        Scope::Read => file.show_only(known),
+        Scope::Write if pages.len() > known.max(file.pages_in_file()) => {
+            let what = format!("header: expected {known} pages, free and used together, got {}", pages.len());
+            return Err(corrupt_records(what));
+        }
+        Scope::Write => {}
+    }
+    Ok(())
 }
 
 /// Check our tables, and that they match the counters.

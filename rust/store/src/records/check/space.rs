@@ -42,8 +42,9 @@ impl Space {
     }
 
     /// Check that the entries are of this transaction, that redb can work with them, and that no
-    /// page in use is free.
-    pub(super) fn check(&self, pages: &Pages<'_>, transaction: u64, in_file: u64) -> Result<(), String> {
+    /// page in use is free. Return the number of pages that they cover; all pages after them are
+    /// unused.
+    pub(super) fn check(&self, pages: &Pages<'_>, transaction: u64) -> Result<u64, String> {
         if self.transaction != Some(transaction) {
             return Err(format!(
                 "free pages: expected those of transaction {transaction}, got {}",
@@ -56,14 +57,12 @@ impl Space {
             known += region(bytes, number as u64 * REGION, is_last, pages)
                 .ok_or_else(|| format!("free pages: expected a sound region {number}, no free page of it in use"))?;
         }
-        // Pages after them are new and were never written.
-        if known == 0 || pages.len() > known.max(in_file) {
-            return Err(format!("header: expected {known} pages, free and used together, got {}", pages.len()));
-        }
-        if pages.used().any(|page| page >= known) {
+        if known == 0 || pages.used().any(|page| page >= known) {
             return Err(format!("free pages: expected all used pages to be among {known}"));
         }
-        self.check_tracker().ok_or_else(|| "free pages: expected a tracker that fits the regions".to_owned())
+        let tracker =
+            self.check_tracker().ok_or_else(|| "free pages: expected a tracker that fits the regions".to_owned());
+        tracker.map(|()| known)
     }
 
     fn check_tracker(&self) -> Option<()> {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
-use tiercel_container::{Identity, NoRoom, VfsFile, write_again, write_sector};
+use tiercel_container::{Identity, NoRoom, VfsFile, write_sector};
 
 use crate::errors::{Corruption, ReadError};
 use crate::records::pages::header::{self, Header};
@@ -81,41 +81,35 @@ impl PageFile {
         Ok(Self::with(file, name, header, sums, len, Mode::Scratch))
     }
 
-    /// Write from now on, beginning with what redb has written so far. A file without an identity
-    /// gets this one.
-    pub(crate) fn begin_writing(&self, identity: Identity) -> io::Result<()> {
-        let file_len = {
-            let mut state = self.0.state.write();
-            state.mode = Mode::Write;
-            if state.header.identity.is_none() {
-                state.header.identity = identity;
-            }
-            state.file_len
-        };
-        // Bytes that a crash left after the end would be taken for written pages.
-        if self.0.file.len()? > file_len {
-            self.0.file.set_len(file_len)?;
+    /// Give the file this identity if it has none.
+    pub(crate) fn identify(&self, identity: Identity) {
+        let mut state = self.0.state.write();
+        if state.header.identity.is_none() {
+            state.header.identity = identity;
+            state.synced.identity = identity;
         }
-        self.write_again(file_len)?;
+    }
+
+    /// Write from now on, beginning with what redb has written so far.
+    pub(crate) fn begin_writing(&self) -> io::Result<()> {
+        self.0.state.write().mode = Mode::Write;
         // Flush now: redb may next write to pages that the state on the disk needs.
         self.flush();
         match self.health() {
             Health::Failed(why) => Err(io::Error::other(why)),
-            Health::Sound => Ok(()),
+            Health::Sound => self.cut_off(),
             // Nothing of this handle is in the file, but what is there may not be synced either.
             Health::Full(_) => self.0.file.sync(),
         }
     }
 
-    /// If the header is not marked as synced, the sync after it may have failed and lost pages.
-    /// Write all of them again, and sync, before anything newer is written.
-    fn write_again(&self, file_len: u64) -> io::Result<()> {
-        if self.0.state.read().header.synced {
-            return Ok(());
+    /// Cut off bytes that a crash left after the end: they would be taken for written pages. The
+    /// header on the disk must have this end by now.
+    fn cut_off(&self) -> io::Result<()> {
+        let file_len = self.0.state.read().file_len;
+        if self.0.file.len()? > file_len {
+            self.0.file.set_len(file_len)?;
         }
-        write_again(&*self.0.file, 0..file_len)?;
-        self.0.file.sync()?;
-        self.0.state.write().header.synced = true;
         Ok(())
     }
 
@@ -157,7 +151,8 @@ impl PageFile {
             let mut state = self.0.state.write();
             state.header.views += more;
             state.synced.views += more;
-            state.synced.encode()
+            // What is not synced yet does not become it by this.
+            Header { synced: state.header.synced, ..state.synced.clone() }.encode()
         };
         write_sector(self.0.file.as_ref(), &header)
     }
@@ -167,8 +162,7 @@ impl PageFile {
     pub(crate) fn is_outdated(&self) -> bool {
         let (mode, file_len) = {
             let state = self.0.state.read();
-            if state.mode == Mode::Sealed && state.damage.is_some() {
-                // The handle in its place writes pages before the header that would tell.
+            if state.superseded {
                 return true;
             }
             (state.mode, state.file_len)
@@ -202,6 +196,12 @@ impl PageFile {
     /// Pages of redb that the file has room for.
     pub(crate) fn pages_in_file(&self) -> u64 {
         self.0.state.read().sums.len() as u64 + 1
+    }
+
+    /// Make the file look as if it had at most `pages` pages after that of redb's header.
+    pub(crate) fn show_only(&self, pages: u64) {
+        let mut state = self.0.state.write();
+        state.header.pages = state.header.pages.min(pages + 1);
     }
 
     /// Read `count` consecutive pages.
@@ -298,10 +298,7 @@ impl PageFile {
             (state.file_len, layout::file_len(state.header.pages).unwrap_or(0))
         };
         if target > file_len {
-            // Bytes left after the end would be taken for written pages.
-            if file.len()? > file_len {
-                file.set_len(file_len)?;
-            }
+            self.cut_off()?;
             file.set_len(target)?;
             file.sync()?;
             state.write().file_len = target;
@@ -332,6 +329,7 @@ impl PageFile {
         let mut state = state.write();
         state.dirty.clear();
         state.dirty_sums.clear();
+        state.header.synced = true;
         state.synced = Header { synced: true, ..state.header.clone() };
         let target = layout::file_len(state.header.pages).unwrap_or(0);
         if target < state.file_len {
@@ -367,7 +365,7 @@ impl PageFile {
             if let Some(damage) = damage {
                 drop(state);
                 let error = io::Error::new(io::ErrorKind::InvalidData, damage.clone());
-                self.0.state.write().damage.get_or_insert(damage);
+                self.0.state.write().note(damage);
                 return Err(error);
             }
             page += run;

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) health: Health,
     /// The first damage found.
     pub(super) damage: Option<Corruption>,
+    /// Whether a page looked damaged after this handle was sealed.
+    pub(super) superseded: bool,
 }
 
 /// How reads and writes behave.
@@ -77,6 +79,18 @@ impl State {
             mode,
             health: Health::Sound,
             damage: None,
+            superseded: false,
+        }
+    }
+
+    /// Note a damaged page.
+    pub(super) fn note(&mut self, damage: Corruption) {
+        if self.mode == Mode::Sealed {
+            // The handle in its place has written the page; its header, which would say so, comes
+            // after the pages.
+            self.superseded = true;
+        } else {
+            self.damage.get_or_insert(damage);
         }
     }
 
