@@ -1,5 +1,7 @@
-//! Numbers in bytes, and checksums at their end. All integers in files are little endian, all
+//! Room for bytes, numbers in them, and checksums at their end. All integers in files are little endian, all
 //! checksums CRC32C.
+
+use std::io;
 
 /// Bytes of a checksum.
 pub const CHECKSUM: usize = 4;
@@ -11,6 +13,15 @@ pub struct WrongChecksum {
     pub expected: u32,
     /// The checksum computed from the bytes.
     pub got: u32,
+}
+
+/// Return `len` zeros to read into. A length that memory cannot hold is an error.
+pub fn zeros(len: u64) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    out.resize(len, 0);
+    Ok(out)
 }
 
 /// Write the checksum of all bytes before the last four into the last four. It continues from

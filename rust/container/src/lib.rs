@@ -34,7 +34,7 @@ mod sector;
 pub mod sim;
 mod vfs;
 
-pub use bytes::{CHECKSUM, WrongChecksum, check_seal, seal, u32_at, u64_at};
+pub use bytes::{CHECKSUM, WrongChecksum, check_seal, seal, u32_at, u64_at, zeros};
 pub use errors::{Corruption, ReadError};
 pub use files::{Files, is_temporary, is_temporary_of, make_directory, sync_parent};
 pub use identity::Identity;

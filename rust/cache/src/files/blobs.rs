@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use blake3::Hash;
 use hashbrown::HashSet;
-use tiercel_container::{FileKind, Vfs, VfsFile};
+use tiercel_container::{FileKind, Vfs, VfsFile, zeros};
 
 use crate::beginning::Beginning;
 use crate::directory::{Directory, kind, make};
@@ -261,10 +261,7 @@ pub(super) fn read(file: &dyn VfsFile, hash: Hash, most: u64) -> Result<Arc<[u8]
     if length > most {
         return Err(Lost::Damaged);
     }
-    let mut bytes = Vec::new();
-    let length = usize::try_from(length).map_err(|_| Lost::Refused)?;
-    bytes.try_reserve_exact(length).map_err(|_| Lost::Refused)?;
-    bytes.resize(length, 0);
+    let mut bytes = zeros(length).map_err(|_| Lost::Refused)?;
     file.read_at(0, &mut bytes)?;
     let content = unpacked(&bytes, most).filter(|content| blake3::hash(content) == hash).ok_or(Lost::Damaged)?;
     copied(&content).ok_or(Lost::Refused)

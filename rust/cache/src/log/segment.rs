@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tiercel_container::log::file_name;
-use tiercel_container::{Vfs, VfsFile, seal};
+use tiercel_container::{Vfs, VfsFile, seal, zeros};
 
 use super::purpose::Purpose;
 use super::synced::Synced;
@@ -136,10 +136,7 @@ impl Segment {
 
     /// Read bytes that the file has.
     pub(super) fn bytes(&self, offset: u64, length: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let length = usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        bytes.try_reserve_exact(length).map_err(|_| io::ErrorKind::OutOfMemory)?;
-        bytes.resize(length, 0);
+        let mut bytes = zeros(length)?;
         self.file.read_at(offset, &mut bytes)?;
         Ok(bytes)
     }

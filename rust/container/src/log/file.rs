@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::bytes::{WrongChecksum, check_seal, seal, u32_at, u64_at};
+use crate::bytes::{WrongChecksum, check_seal, seal, u32_at, u64_at, zeros};
 use crate::errors::{Corruption, ReadError};
 use crate::identity::Identity;
 use crate::sector::{SECTOR, read_sector};
@@ -270,10 +270,7 @@ impl LogFile {
         if length > len - start {
             return Err(self.corrupt("expected a group within the file", at));
         }
-        let mut batches = Vec::new();
-        let size = usize::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        batches.try_reserve_exact(size).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        batches.resize(size, 0);
+        let mut batches = zeros(length)?;
         self.read_within(start, &mut batches)?;
         if checksum(&fixed, &batches) != u32_at(&fixed, 24) {
             return Err(self.corrupt("expected a group that matches its checksum", at));

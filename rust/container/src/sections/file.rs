@@ -6,7 +6,7 @@ use super::errors::{SectionError, damaged};
 use super::header::{Header, Input, name};
 use super::layout::{BLOCK, Kind, Section, Tag, is_optional};
 use super::reader::unequal;
-use crate::bytes::{CHECKSUM, u32_at};
+use crate::bytes::{CHECKSUM, u32_at, zeros};
 use crate::vfs::VfsFile;
 
 /// An open file of sections. Its header has been checked; a section is checked when it is read.
@@ -102,15 +102,6 @@ impl SectionFile {
         let (expected, got) = (u32_at(stored, block * CHECKSUM), crc32c::crc32c(out));
         if expected == got { Ok(()) } else { unequal(section, block, expected, got) }
     }
-}
-
-/// Return zeros to read into; a length that memory cannot hold is an error.
-fn zeros(len: u64) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    out.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    out.resize(len, 0);
-    Ok(out)
 }
 
 /// Reads a file from byte `at` on.

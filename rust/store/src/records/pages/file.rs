@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use redb::StorageBackend;
-use tiercel_container::{Identity, NoRoom, VfsFile, write_sector};
+use tiercel_container::{Identity, NoRoom, VfsFile, write_sector, zeros};
 
 use crate::errors::{Corruption, ReadError};
 use crate::records::pages::header::{self, Header};
@@ -214,7 +214,7 @@ impl PageFile {
                 return Err(Corruption { file: self.0.name.clone(), what, offset: Some(state.file_len) }.into());
             }
         }
-        let mut out = buffer(count.saturating_mul(PAGE as u64))?;
+        let mut out = zeros(count.saturating_mul(PAGE as u64))?;
         self.read_pages(first, &mut out)?;
         Ok(out)
     }
@@ -453,15 +453,6 @@ impl StorageBackend for PageFile {
         self.spill();
         Ok(())
     }
-}
-
-/// Return zeros to read into.
-fn buffer(bytes: u64) -> io::Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let len = usize::try_from(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    out.try_reserve_exact(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    out.resize(len, 0);
-    Ok(out)
 }
 
 /// The first page of a read or write by redb, which covers whole pages.
