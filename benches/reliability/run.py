@@ -43,6 +43,7 @@ def run_flip(given: Given, bar: Progress) -> Outcome:
 def run_fail(given: Given, bar: Progress) -> Outcome:
     suites = [
         Tests("store", "store", "faults::", {}),
+        Tests("store", "store", "reopening::", {"TIERCEL_REOPENINGS": 1}),
         Tests("engine", "collection", "failing::", {"TIERCEL_FAULTS": 1}),
         Tests("cache", "tiers", "faults::", {"TIERCEL_FAULTS": 1}),
     ]
