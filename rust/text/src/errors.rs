@@ -21,10 +21,8 @@ pub enum BuildError {
     },
     /// The different terms of the text, which may be far longer than its words, are larger than a
     /// segment can hold.
-    #[error("documents: expected at most {limit} bytes of different terms in a segment, got more with row {row}")]
+    #[error("documents: expected at most {limit} bytes of different terms in a segment, got more")]
     TooManyTerms {
-        /// The row of the text with which they are.
-        row: u32,
         /// The largest number of bytes.
         limit: usize,
     },

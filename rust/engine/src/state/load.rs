@@ -1,5 +1,6 @@
 //! Reading a snapshot from disk.
 
+use std::mem;
 use std::sync::Arc;
 use std::thread;
 
@@ -168,12 +169,21 @@ impl FreshTexts<'_> {
 
     fn build(&mut self) -> Result<(), OpenError> {
         let damaged = |error: BuildError| OpenError::Damaged { file: "records".into(), what: error.to_string() };
-        let documents = self.waiting.iter().map(|(row, text)| (*row, text.as_str()));
-        let segment = Segment::build(documents, self.tokenizer).map_err(damaged)?;
-        self.index = self.index.with(Arc::new(segment)).map_err(damaged)?;
-        self.waiting.clear();
+        let texts = mem::take(&mut self.waiting);
         self.bytes = 0;
+        let segments = match self.segment(&texts) {
+            // Each was accepted by itself.
+            Err(_) if texts.len() > 1 => texts.chunks(1).map(|text| self.segment(text)).collect(),
+            segment => segment.map(|segment| vec![segment]),
+        };
+        for segment in segments.map_err(damaged)? {
+            self.index = self.index.with(Arc::new(segment)).map_err(damaged)?;
+        }
         Ok(())
+    }
+
+    fn segment(&self, texts: &[(u32, String)]) -> Result<Segment, BuildError> {
+        Segment::build(texts.iter().map(|(row, text)| (*row, text.as_str())), self.tokenizer)
     }
 
     fn finish(mut self) -> Result<TextIndex, OpenError> {

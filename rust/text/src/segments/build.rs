@@ -66,7 +66,7 @@ impl Segment {
                 draft.words.push(term_of_word[id]);
             });
             if draft.dictionary.text_bytes() > limit {
-                return Err(BuildError::TooManyTerms { row, limit });
+                return Err(BuildError::TooManyTerms { limit });
             }
             draft.end(row)?;
         }
@@ -248,7 +248,7 @@ mod tests {
         assert!(terms > 5 * texts.iter().map(String::len).sum::<usize>(), "{terms} bytes");
         assert!(built(terms).is_ok());
         let limit = terms - 1;
-        assert_eq!(built(limit).err(), Some(BuildError::TooManyTerms { row: 9, limit }));
+        assert_eq!(built(limit).err(), Some(BuildError::TooManyTerms { limit }));
     }
 
     #[test]
