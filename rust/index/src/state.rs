@@ -39,7 +39,7 @@ pub(crate) struct State {
     pub(crate) checked: usize,
     /// The graph over the first slots; searches scan the rest.
     pub(crate) graph: Arc<Graph>,
-    /// Share of true neighbours that walks found when the graph was last surveyed.
+    /// Share of true neighbours that walks found at the last survey with enough living vectors.
     pub(crate) graph_recall: f32,
     /// Number of slots in the graph at that survey; 0 if the codec was fitted since.
     pub(crate) surveyed: usize,

@@ -72,8 +72,8 @@ unsafe impl<T: Plain> Send for Chunked<T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain> Sync for Chunked<T> {}
 
-/// Where the chunks of a [`Chunked`] begin. A loop that holds this by value keeps the pointer to
-/// the table in a register, which a prefetch would otherwise make it load again.
+/// Where the chunks of a [`Chunked`] begin. A loop that holds this by value keeps its pointer in a
+/// register; behind a reference, the pointer would be loaded again after each prefetch.
 #[derive(Clone, Copy)]
 pub struct Table<'a, T: Plain> {
     starts: &'a [*const T],

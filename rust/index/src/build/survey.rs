@@ -28,7 +28,7 @@ impl Linker<'_> {
         self.state.graph.len() * 8 >= self.state.surveyed * 9
     }
 
-    /// Survey the graph if it has grown.
+    /// Survey the graph if it has grown, or has other codes.
     pub(crate) fn survey_anew(&mut self) -> Result<(), Interrupted> {
         if self.state.graph.len() == self.state.surveyed { Ok(()) } else { self.survey() }
     }
@@ -52,14 +52,14 @@ impl Linker<'_> {
 
     /// Measure the recall of walks against exact search, among the living vectors alone: a replaced
     /// vector has the id of its successor, and often its values. Keep the last measurement while so
-    /// few vectors live that searches do not walk: the walk would keep more candidates the fewer
-    /// live, and take time by their square.
+    /// few vectors live that a search for any recall scans: the walk would keep more candidates the
+    /// fewer live, and take time by their square.
     fn measure(&self) -> Result<f32, Interrupted> {
         let state = &*self.state;
         let allowed = Allowed::of(state, None);
         let (linked, live) = (state.graph.len(), allowed.count(state.slots()));
-        let usual = ef_for(None, 1).unwrap_or(EF);
-        if walked(usual, state.slots(), live).is_none() {
+        let least = ef_for(Some(0.0), 1).unwrap_or(EF);
+        if walked(least, state.slots(), live).is_none() {
             return Ok(state.graph_recall);
         }
         let living: Vec<usize> = (0..linked).filter(|slot| allowed.contains(*slot)).collect();

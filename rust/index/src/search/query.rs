@@ -24,8 +24,8 @@ pub(crate) const FEW: usize = 1024;
 /// anywhere.
 const SCANNED_PER_CANDIDATE: usize = 48;
 
-/// Candidates of a walk that make each cost one more code: a walk inserts about one and a half per
-/// candidate into its sorted array, and each moves a sixth of the others.
+/// A walk keeps its candidates in a sorted array, and each insertion moves some of them. With this
+/// many candidates, each costs as much as one more code.
 const MOVED_PER_CODE: usize = 128;
 
 /// Full vectors prefetched ahead of the one being compared.
@@ -171,7 +171,8 @@ impl Search<'_> {
         out: &mut [Hit],
         meter: &mut Meter<'_>,
     ) -> Result<(), Interrupted> {
-        // Tiles of several queries round otherwise than single rows, which order the nearest.
+        // Several queries are compared in tiles, which round distances differently from the
+        // rescoring below. Spare rows keep a near tie from being lost, as long as there are few.
         let spare = if best.len() > 1 { SPARE } else { 0 };
         for best in &mut *best {
             best.reset(self.k + spare);
