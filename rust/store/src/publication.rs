@@ -154,9 +154,12 @@ impl Store {
         self.check_process()?;
         self.writer.lock().ready()?;
         let named = self.reader().segments()?;
-        let written: Vec<String> = self.unpublished.lock().extract_if(.., |name| names.contains(name)).collect();
+        let written: Vec<&String> = {
+            let mut unpublished = self.unpublished.lock();
+            names.iter().filter(|name| unpublished.remove(*name)).collect()
+        };
         let Some(_files) = self.segment_files.try_write() else { return Ok(()) };
-        for name in written.iter().filter(|name| !named.contains(name)) {
+        for name in written.into_iter().filter(|name| !named.contains(name)) {
             // If this fails, the next publication removes the file.
             let _ = self.vfs.remove(&self.dir.join(segment::file_name(name)));
         }

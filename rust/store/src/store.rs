@@ -278,7 +278,7 @@ impl Store {
         self.end()
     }
 
-    /// Sync, and close the files. Remaining readers get errors, and nothing may be written any
+    /// Sync, and close the files. Remaining readers get errors, and the caller must not write any
     /// more. A second call does nothing, nor does one in a forked process. Dropping the store does
     /// the same without telling of errors.
     pub fn end(&self) -> Result<(), CommitError> {

@@ -43,7 +43,8 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// Put their changes into the record database. Return how many layers are there now, too.
+    /// Put their changes into the record database. Return the number of layers that are in it, too:
+    /// none after an error.
     pub(crate) fn apply(&self, records: &mut Records) -> (usize, Result<(), CommitError>) {
         let result = records.transact(|transaction| {
             for layer in &self.layers {

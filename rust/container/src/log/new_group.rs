@@ -23,7 +23,7 @@ pub struct SealedGroup<'a> {
 
 impl<'a> NewGroup<'a> {
     /// A group without batches.
-    #[expect(clippy::new_without_default, reason = "unused")]
+    #[expect(clippy::new_without_default, reason = "nobody would use a Default")]
     pub fn new() -> Self {
         Self { parts: vec![Cow::Owned(vec![0; GROUP])] }
     }

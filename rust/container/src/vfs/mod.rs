@@ -104,7 +104,7 @@ pub enum FileKind {
 }
 
 /// An open file; closed when it is dropped.
-#[expect(clippy::len_without_is_empty, reason = "unused")]
+#[expect(clippy::len_without_is_empty, reason = "nobody would use an is_empty")]
 pub trait VfsFile: Debug + Send + Sync {
     /// Read `out.len()` bytes; fewer are an error.
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()>;

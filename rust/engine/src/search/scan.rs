@@ -15,6 +15,7 @@ use tiercel_store::{Reader, Record};
 use crate::collection::Collection;
 use crate::errors::QueryError;
 use crate::filter::{Filter, SortKey, field};
+use crate::follow::steady::MayBeReplaced;
 use crate::maintain::renumber::first_after;
 use crate::search::position;
 use crate::search::position::Order;
