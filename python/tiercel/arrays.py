@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tiercel.errors import InvalidInputError
 
-__all__ = ["FAILURES", "as_array", "is_small", "no_number"]
+__all__ = ["FAILURES", "as_array", "as_filter", "is_small", "no_number"]
 
 # Errors of numpy, or of a method that it calls, for a value that is not an array.
 FAILURES: Final = (TypeError, ValueError, RuntimeError, BufferError)
@@ -20,7 +20,8 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     The caller checks dtype and shape.
 
     bfloat16, int4 and the like become float32. An array of objects that are arrays or numbers, such
-    as a column of a data frame, becomes one of numbers. Ints stay exact if none is negative.
+    as a column of a data frame, becomes one of numbers, unless bools are mixed with the numbers:
+    they are hardly meant as 0 and 1. Ints stay exact if none is negative.
 
     Raises
     ------
@@ -45,6 +46,27 @@ def as_array(value: Any, name: str) -> NDArray[Any]:
     return array.astype(np.float32) if is_small(array.dtype) else array
 
 
+def as_filter(value: Any) -> NDArray[Any]:
+    """Convert a filter of an index to an array, as the index does: bools are a mask, ints are ids.
+
+    The caller checks dtype and shape.
+
+    Raises
+    ------
+    InvalidInputError
+        As in `as_array`; or bools are mixed with ids, where numpy would make ids of them.
+    """
+    array = as_array(value, "filter")
+    is_list = isinstance(value, list | tuple)
+    # An array of numbers, or of bools, holds nothing else.
+    may_mix = array.dtype.kind == "O" or (is_list and array.dtype.kind != "b")
+    if array.ndim == 1 and may_mix:
+        for row, each in enumerate(cast("Sequence[object]", value if is_list else array)):
+            if isinstance(each, bool | np.bool_):
+                raise InvalidInputError(f"filter: expected integers, got bool at row {row}")
+    return array
+
+
 def _has_numbers(array: NDArray[Any]) -> bool:
     """Whether this is an array of objects that are numbers, or of arrays of numbers."""
     if array.dtype.kind != "O" or array.size == 0:
@@ -61,13 +83,17 @@ def _are_ids(values: Any) -> bool:
 def no_number(array: NDArray[Any]) -> str | None:
     """Describe the first value of an array of objects that is not a number of at most 64 bits, and
     its place. `None` if there is none.
+
+    A bool is a number only among bools, as in a mask.
     """
     if array.dtype.kind != "O" or array.ndim not in (1, 2):
         return None
+    numbers = int | float | np.number
+    is_mask = all(isinstance(value, bool) for value in array.flat)
     for place, value in np.ndenumerate(array):
         if isinstance(value, int) and not -(2**63) <= value < 2**64:
             got = "an int of more than 64 bits"
-        elif value is None or not isinstance(value, int | float | np.number):
+        elif not isinstance(value, numbers) or (isinstance(value, bool) and not is_mask):
             got = "None" if value is None else f"a value of type {type(value).__name__}"
         else:
             continue

@@ -150,6 +150,32 @@ def test_filters_of_a_semantic_cache_are_those_of_its_index(index: Index) -> Non
                 search(ROWS[0], 2, filter=wrong)
 
 
+def test_bools_among_numbers_are_no_numbers(index: Index, pets: Collection) -> None:
+    index.add(ROWS[:1], [2**63 + 5])
+    for mixed in ([True, 5], [5, True], [True, 2**63 + 5], [np.True_, 5], [True, False, 1]):
+        queries = tiercel.QueryCache(index)
+        # numpy reads the mixed ids like these, whose answer is cached.
+        queries.search(ROWS[0], 2, filter=[int(each) for each in mixed])
+        for ids in (mixed, tuple(mixed), np.array(mixed, object)):
+            for search in (index.search, SEMANTIC(index).search, queries.search):
+                with pytest.raises(tiercel.InvalidInputError, match=r"^filter: expected integers, got bool at row"):
+                    search(ROWS[0], 2, filter=ids)
+            for call in (index.delete, index.get, lambda ids: index.add(ROWS[: len(ids)], ids=ids)):
+                with pytest.raises(tiercel.InvalidInputError, match=r"^ids: expected integers, got bool at row"):
+                    call(ids)
+    for use in VECTORS.values():
+        with pytest.raises(tiercel.InvalidInputError):
+            use(index, pets, np.array([[True, 0.5], [0.5, 1]], object))
+    assert len(index) == 4
+
+
+def test_bools_alone_are_a_mask(index: Index) -> None:
+    for mask in ([True, False, True], np.array([True, False, True], object)):
+        expected = index.search(ROWS[0], 3, filter=np.array([True, False, True]), recall=1)
+        for search in (index.search, SEMANTIC(index).search, tiercel.QueryCache(index).search):
+            assert search(ROWS[0], 3, filter=mask).ids.tolist() == expected.ids.tolist()
+
+
 def test_a_column_with_what_is_no_vector_is_refused(index: Index) -> None:
     for wrong in ([ROWS[0], None], [ROWS[0], float("nan")], [ROWS[0], ROWS[0, :1]], ["a", "b"]):
         with pytest.raises(tiercel.InvalidInputError, match="vectors: expected a numeric array"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tiercel._core import Index, Matches
-from tiercel.arrays import as_array
+from tiercel.arrays import as_array, as_filter
 from tiercel.checks import MAX_LIMIT, items, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
@@ -260,7 +260,7 @@ def vector_key(value: ArrayLike) -> Hashable:
 
 def filter_key(value: ArrayLike) -> Hashable:
     """Return the key of a filter that is a mask or an array of ids."""
-    array = as_array(value, "filter")
+    array = as_filter(value)
     if array.dtype.kind not in "biu" and array.size > 0:
         raise TypeError("no filter")
     return array.shape, array.dtype.str, array.tobytes()

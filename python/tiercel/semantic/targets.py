@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tiercel._core import CollectionCore, Index, Matches
-from tiercel.arrays import as_array
+from tiercel.arrays import as_filter
 from tiercel.checks import included, items
 from tiercel.collection import Collection
 from tiercel.errors import InvalidInputError
@@ -129,7 +129,7 @@ class IndexTarget:
             )
         if filter is None:
             return Request(vector, None, None, None)
-        allowed = as_array(filter, "filter")
+        allowed = as_filter(filter)
         if allowed.ndim != 1 or (allowed.dtype.kind not in "biu" and allowed.size > 0):
             got = f"{allowed.ndim}-D, dtype {allowed.dtype}"
             raise InvalidInputError(f"filter: expected a 1-D array of bool or of integers, got {got}")
