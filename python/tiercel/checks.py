@@ -257,14 +257,16 @@ def given_vectors(vectors: Any, names: Sequence[str]) -> tuple[Any, list[bool] |
     return there or None, [row is not None for row in rows]
 
 
-def name_row(error: InvalidInputError, before: str, rows: Sequence[int]) -> None:
-    """Put the row of the caller into an error that counted only these `rows`.
+def renumbered(error: Exception, before: str, rows: Sequence[int]) -> InvalidInputError | None:
+    """Return an error with the row of the caller for one that counted only these `rows`.
 
-    The number follows the pattern `before` in the message.
+    The number follows the pattern `before` in the message. Return `None` if there is no number, or
+    if the error is not ours. The error itself stays as it is: other callers may hold it, too.
     """
     found = re.match(f"(.*{before})(\\d+)(.*)", str(error), re.DOTALL)
-    if found is not None and int(found[2]) < len(rows):
-        error.args = (f"{found[1]}{rows[int(found[2])]}{found[3]}",)
+    if type(error) is not InvalidInputError or found is None or int(found[2]) >= len(rows):
+        return None
+    return InvalidInputError(f"{found[1]}{rows[int(found[2])]}{found[3]}")
 
 
 def record_texts(texts: Iterable[str | None] | None, names: Sequence[str]) -> list[str | None] | None:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from tiercel._core import HashingEmbedder
 from tiercel.arrays import as_array
-from tiercel.checks import name_row, shown, whole
+from tiercel.checks import renumbered, shown, whole
 from tiercel.dependencies import needed
 from tiercel.errors import InvalidInputError
 
@@ -43,6 +43,8 @@ __all__ = [
 BATCH: Final = 256
 """Documents per batch: this bounds memory, and Ctrl-C is noticed between batches."""
 MAX_DIM: Final = 32768
+FOR_TEXT: Final = " for text "
+"""Precedes the number of a text in an error about its vector."""
 
 
 class Embedder(Protocol):
@@ -321,7 +323,8 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
     try:
         made = document_vectors(embedder, list(wanted.values()))
     except InvalidInputError as error:
-        name_row(error, " for text ", list(wanted))
+        if (named := renumbered(error, FOR_TEXT, list(wanted))) is not None:
+            raise named from error
         raise
     if len(wanted) == len(rows):
         return made
@@ -384,7 +387,7 @@ def _checked(vectors: object, shape: tuple[int, ...], source: str, start: int = 
         raise InvalidInputError(f"{source}: expected an array of shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():
         row = start + int(np.argwhere(~np.isfinite(np.atleast_2d(array)))[0][0])
-        raise InvalidInputError(f"{source}: expected finite values, got NaN or infinity for text {row}")
+        raise InvalidInputError(f"{source}: expected finite values, got NaN or infinity{FOR_TEXT}{row}")
     return array
 
 

@@ -15,12 +15,12 @@ from tiercel.checks import (
     field_names,
     given_vectors,
     many,
-    name_row,
     record_ids,
     record_texts,
     refuse_repeated,
     refuse_texts,
     refuse_unknown,
+    renumbered,
 )
 from tiercel.embed import embed_missing, is_blank
 from tiercel.errors import ConflictError, InvalidInputError
@@ -249,9 +249,11 @@ class Writing(OpenCollection):
             try:
                 return write(batch, sequences)
             except InvalidInputError as error:
-                if (with_vector := batch[2]) is not None and str(error).startswith("vectors: "):
-                    name_row(error, " at row ", [at for at, is_there in enumerate(with_vector) if is_there])
-                raise
+                rows = [at for at, is_there in enumerate(batch[2] or ()) if is_there]
+                named = renumbered(error, "^vectors: .* at row ", rows)
+                if named is None:
+                    raise
+                raise named from error
 
     def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
         """Refuse a text without a vector if the collection was opened without its embedder."""

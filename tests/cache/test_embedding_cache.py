@@ -71,6 +71,26 @@ def test_what_a_cache_is_named() -> None:
     assert EmbeddingCache(Embedder(), Tier()).dim == 8
 
 
+def without_bad(dim: int = 1) -> tiercel.embed.Embedder:
+    return from_callable(lambda texts: [[np.nan if text == "bad" else 1] * dim for text in texts], dim, "broken")
+
+
+def test_the_text_of_a_bad_vector_is_named_by_its_place_among_all_texts() -> None:
+    cache = EmbeddingCache(without_bad(), Memory(MIB))
+    cache.embed_documents(["good"])
+    for texts, place in [(["good", "bad"], 1), (["new", "new", "good", "bad", "bad"], 3), (["bad"], 0)]:
+        with pytest.raises(tiercel.InvalidInputError, match=rf"NaN or infinity for text {place}$"):
+            cache.embed_documents(texts)
+
+
+def test_the_record_of_a_bad_vector_is_named_behind_a_cache(tmp_path: Path) -> None:
+    embedder = EmbeddingCache(without_bad(), Memory(MIB))
+    with tiercel.open(tmp_path, embedder=embedder) as collection:
+        collection.upsert("first", texts="good")
+        with pytest.raises(tiercel.InvalidInputError, match=r"NaN or infinity for text 3$"):
+            collection.upsert(["a", "b", "c", "d"], [[1], None, None, None], ["new", None, "good", "bad"])
+
+
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 matrices = st.integers(1, 5).flatmap(
     lambda dim: npst.arrays(np.float32, st.tuples(st.integers(1, 4), st.just(dim)), elements=floats)

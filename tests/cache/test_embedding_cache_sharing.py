@@ -14,6 +14,7 @@ from embedders import Embedder, Tier, vector
 
 import tiercel
 from tiercel import EmbeddingCache
+from tiercel.embed import from_callable
 
 WAIT = 20  # seconds until a test that hangs fails
 
@@ -127,6 +128,35 @@ def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
         with pytest.raises(ConnectionError):
             cache.embed_documents(["a"])
         assert len(embedder.asked) == 3
+
+
+def test_each_of_ten_who_share_a_failure_hears_of_its_own_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, calls = threading.Semaphore(0), list[list[str]]()
+
+    def embed(texts: list[str]) -> list[list[float]]:
+        calls.append(texts)
+        if calls.count(["bad"]) == 1 and texts == ["bad"]:
+            # The first call fails once the nine others wait for it.
+            for _ in range(10):
+                assert waiting.acquire(timeout=WAIT)
+        return [[np.nan if text == "bad" else 1] for text in texts]
+
+    tier = Watched(10)
+    cache = EmbeddingCache(from_callable(embed, 1, "broken"), tier)
+    known = [f"text {number}" for number in range(10)]
+    tier.looked.once = True
+    cache.embed_documents(known)
+    join_all = cache._flights.join_all
+
+    def joined(*arguments: Any) -> Any:
+        flights = join_all(*arguments)
+        waiting.release()
+        return flights
+
+    monkeypatch.setattr(cache._flights, "join_all", joined)
+    results = run(*(lambda place=place: cache.embed_documents([*known[:place], "bad"]) for place in range(10)))
+    assert [str(result).rpartition(" ")[2] for result in results] == [str(place) for place in range(10)]
+    assert calls == [known, ["bad"], ["bad"]]
 
 
 def test_a_call_that_fails_for_another_text_is_no_failure_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:

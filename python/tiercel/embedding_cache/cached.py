@@ -5,15 +5,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import compress, islice
-from typing import Final, Protocol, TypeAlias, TypedDict, cast, final
+from typing import Final, NoReturn, Protocol, TypeAlias, TypedDict, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tiercel._core import Finally
 from tiercel.async_methods import async_method
-from tiercel.checks import query_texts, unicode_text
-from tiercel.embed import Embedder, check_embedder, document_vectors, query_vector
+from tiercel.checks import query_texts, renumbered, unicode_text
+from tiercel.embed import FOR_TEXT, Embedder, check_embedder, document_vectors, query_vector
 from tiercel.embedding_cache.codes import SEAL, VectorCodec, VectorDtype, largest_error, opened, sealed
 from tiercel.embedding_cache.single_flight import EmbeddingFlight, EmbeddingFlights, Failure
 from tiercel.errors import InvalidInputError
@@ -189,7 +189,7 @@ class EmbeddingCache(Handle):
                         made.update(self._made({key: missing[key] for key in own}, completions, embed))
                     except Exception as error:
                         errors.append(error)
-                        raise
+                        _raise(error, own, keys)
             values |= made
             for key, flight in theirs.items():
                 outcome = flight.wait()
@@ -201,7 +201,7 @@ class EmbeddingCache(Handle):
                 elif outcome.error is None or not outcome.keys <= missing.keys():
                     failed.pop(key, None)
                 elif key in failed:
-                    raise outcome.error
+                    _raise(outcome.error, outcome.keys, keys)
                 else:
                     failed[key] = flight
         return self._codec.decode([values[key] for key in keys])
@@ -214,7 +214,12 @@ class EmbeddingCache(Handle):
             made = self._read(list(mine))
             self._count(waited=len(made))
         new = {key: text for key, text in mine.items() if key not in made}
-        return made | self._embedded(new, embed) if new else made
+        if not new:
+            return made
+        try:
+            return made | self._embedded(new, embed)
+        except InvalidInputError as error:
+            _raise(error, new, list(mine))
 
     def _embedded(self, new: dict[bytes, str], embed: _Embed) -> dict[bytes, bytes]:
         began = time.perf_counter()
@@ -262,6 +267,18 @@ class EmbeddingCache(Handle):
         with self._lock:
             for name, number in more.items():
                 counts[name] += number
+
+
+def _raise(error: Exception, asked: Iterable[bytes], keys: list[bytes]) -> NoReturn:
+    """Raise the error of an embedder that was passed the texts of `asked` to a caller that has all
+    of these among its `keys`. A text is named by its place among the caller's.
+    """
+    first: dict[bytes, int] = {}
+    for place, key in enumerate(keys):
+        first.setdefault(key, place)
+    if (named := renumbered(error, FOR_TEXT, [first[key] for key in asked])) is not None:
+        raise named from error
+    raise error
 
 
 def _model(*described: object) -> _Hash:

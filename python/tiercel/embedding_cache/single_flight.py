@@ -1,8 +1,7 @@
 """Single flight of embeddings: many keys at once, and errors that concern a whole call."""
 
 import threading
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, KeysView, Mapping
 from typing import NamedTuple, final
 
 from tiercel.errors import InvalidInputError
@@ -16,8 +15,8 @@ class Failure(NamedTuple):
 
     error: Exception | None
     """None if the leader was interrupted, which says nothing about the value."""
-    keys: AbstractSet[bytes]
-    """All keys of the call that failed."""
+    keys: KeysView[bytes]
+    """All keys of the call that failed, in the order in which the error counts them."""
 
 
 @final
