@@ -56,14 +56,18 @@ def shown(value: object) -> str:
     """Show a value in a message. Python refuses to print an int of thousands of digits."""
     if isinstance(value, int) and value.bit_length() > 128:
         return f"an int of {value.bit_length()} bits"
-    return repr(value)
+    try:
+        return repr(value)
+    except ValueError:
+        # Such an int is somewhere within.
+        return f"a value of type {type(value).__name__}"
 
 
 def choice(value: object, name: str, known: Sequence[str]) -> str:
     """Check a string that must be one of a few; return it."""
     # Comparing an array with a string gives an array.
     if not isinstance(value, str) or value not in known:
-        raise InvalidInputError(f"{name}: expected {' or '.join(map(repr, known))}, got {value!r}")
+        raise InvalidInputError(f"{name}: expected {' or '.join(map(repr, known))}, got {shown(value)}")
     return value
 
 
@@ -337,7 +341,7 @@ def included(include: Iterable[str], known: Sequence[str] = INCLUDES) -> tuple[b
     for name in names:
         if not isinstance(cast("object", name), str) or name not in known:
             expected = ", ".join(map(repr, known))
-            raise InvalidInputError(f"include: expected any of {expected}, got {name!r}")
+            raise InvalidInputError(f"include: expected any of {expected}, got {shown(name)}")
     return "text" in names, "metadata" in names, "vector" in names, "highlights" in names
 
 

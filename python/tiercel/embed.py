@@ -373,7 +373,7 @@ def _check(dim: object, fingerprint: object) -> None:
     if isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
         raise InvalidInputError(f"dim: expected an int from 1 to {MAX_DIM}, got {shown(dim)}")
     if not isinstance(fingerprint, str) or not fingerprint:
-        raise InvalidInputError(f"fingerprint: expected a str that is not empty, got {fingerprint!r}")
+        raise InvalidInputError(f"fingerprint: expected a str that is not empty, got {shown(fingerprint)}")
 
 
 def _checked(vectors: object, shape: tuple[int, ...], source: str, start: int = 0) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn, cast, final
 
-from tiercel.checks import items, unicode_text
+from tiercel.checks import items, shown, unicode_text
 from tiercel.errors import InvalidInputError
 from tiercel.plain import Plain
 
@@ -148,7 +148,7 @@ class F:
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not name or name.startswith("$"):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidInputError(
-                f"name: expected the name of a field, not empty and without a leading $, got {name!r}"
+                f"name: expected the name of a field, not empty and without a leading $, got {shown(name)}"
             )
         self._name = unicode_text(name, "name")
 
@@ -336,7 +336,7 @@ def _filter(form: dict[str, Any], depth: int, size: int) -> Filter:
 def _without_brackets(operand: object) -> TypeError:
     """Create the error for operands of & | ~ that are no filters: these bind before comparisons."""
     return TypeError(
-        f"& | ~ join filters, got {operand!r}: write each comparison in parentheses, as in"
+        f"& | ~ join filters, got {shown(operand)}: write each comparison in parentheses, as in"
         ' (F("year") > 2000) & (F("draft") == True)'
     )
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from tiercel._core import CollectionCore
 from tiercel.beginnings import COLLECTION_LOG, nothing_left
-from tiercel.checks import choice, number, unicode_text, whole
+from tiercel.checks import choice, number, shown, unicode_text, whole
 from tiercel.collection import Collection
 from tiercel.embed import Embedder, check_embedder
 from tiercel.errors import InvalidInputError
@@ -107,12 +107,12 @@ def open(  # noqa: A001
     choice(mode, "mode", _MODES)
     if follow is not None:
         if mode != "r":
-            raise InvalidInputError(f"follow: expected None unless mode is 'r', got {follow!r}")
+            raise InvalidInputError(f"follow: expected None unless mode is 'r', got {shown(follow)}")
         follow = number(follow, "follow", 0.001, 86400.0)
     if language is not None:
         unicode_text(language, "language")
     if not isinstance(create, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidInputError(f"create: expected True or False, got {create!r}")
+        raise InvalidInputError(f"create: expected True or False, got {shown(create)}")
     if embedder is not None:
         dim = check_embedder(embedder, dim)
     makes = nothing_left(name, COLLECTION_LOG) if create and mode == "rw" else nullcontext()

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import cast
 
+from tiercel.checks import shown
 from tiercel.errors import InvalidInputError, MissingFileError
 
 __all__ = ["absolute", "path_name"]
@@ -28,7 +29,7 @@ def path_name(value: object, name: str) -> str:
         raise InvalidInputError(f"{name}: expected a path, got a lone surrogate at character {error.start}") from None
     except Exception as error:
         # `__fspath__` may raise anything.
-        raise InvalidInputError(f"{name}: expected a str or os.PathLike, got {value!r:.100}") from error
+        raise InvalidInputError(f"{name}: expected a str or os.PathLike, got {shown(value):.100}") from error
     if 0 in encoded:
         raise InvalidInputError(f"{name}: expected no NUL character, got {found!r:.100}")
     if not found:

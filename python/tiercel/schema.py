@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final, TypeAlias, cast
 
-from tiercel.checks import unicode_text
+from tiercel.checks import shown, unicode_text
 from tiercel.errors import InvalidInputError
 
 __all__ = ["Schema"]
@@ -51,7 +51,9 @@ def types_of_names(names: list[tuple[str, str]]) -> dict[str, Any]:
 
 def _field(field: object) -> str:
     if not isinstance(field, str) or not field or field.startswith("$"):
-        raise InvalidInputError(f"schema: expected names of fields, not empty and without a leading $, got {field!r}")
+        raise InvalidInputError(
+            f"schema: expected names of fields, not empty and without a leading $, got {shown(field)}"
+        )
     return unicode_text(field, "schema")
 
 
@@ -59,7 +61,7 @@ def _name_of(kind: object, field: str) -> str:
     try:
         return _NAMES[kind]
     except (KeyError, TypeError):
-        got = kind.__name__ if type(kind) is type else repr(kind)
+        got = kind.__name__ if type(kind) is type else shown(kind)
         raise InvalidInputError(
             f"schema[{field!r}]: expected int, float, str, bool, datetime.date or a list of one, such as list[str], got {got}"
         ) from None

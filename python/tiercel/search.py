@@ -16,6 +16,7 @@ from tiercel.checks import (
     items,
     number,
     refuse_unknown,
+    shown,
     unicode_text,
     whole,
 )
@@ -251,10 +252,14 @@ def _fusion(fusion: object, rrf_k: object, alpha: object) -> tuple[float, float 
     if fusion is not None:
         choice(fusion, "fusion", get_args(Fusion))
     if fusion == "rrf" and alpha is not None:
-        raise InvalidInputError(f"alpha: expected fusion='weighted' beside it, got fusion='rrf' and alpha={alpha!r}")
+        raise InvalidInputError(
+            f"alpha: expected fusion='weighted' beside it, got fusion='rrf' and alpha={shown(alpha)}"
+        )
     if fusion == "weighted" or alpha is not None:
         if rrf_k is not None:
-            raise InvalidInputError(f"rrf_k: expected fusion='rrf' beside it, got weighted fusion and rrf_k={rrf_k!r}")
+            raise InvalidInputError(
+                f"rrf_k: expected fusion='rrf' beside it, got weighted fusion and rrf_k={shown(rrf_k)}"
+            )
         return RRF_K, ALPHA if alpha is None else number(alpha, "alpha", 0.0, 1.0)
     return RRF_K if rrf_k is None else number(rrf_k, "rrf_k", 0.0, math.inf), None
 
@@ -266,7 +271,7 @@ def _rerank_depth(rerank: object, depth: object) -> int | None:
     if depth is None:
         return None
     if rerank is None:
-        raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {depth!r} alone")
+        raise InvalidInputError(f"rerank_depth: expected rerank beside it, got {shown(depth)} alone")
     return whole(depth, "rerank_depth", 1, 100_000)
 
 

@@ -263,10 +263,21 @@ def test_a_cache_that_nobody_holds_lets_go_of_its_tiers(tmp_path: Path) -> None:
 def test_another_way_to_write_is_refused() -> None:
     with pytest.raises(tiercel.InvalidInputError, match=r"write: expected 'through' or 'back', got \[\]"):
         Cache([Memory(1 << 20)], write=[])  # type: ignore[arg-type]
-    with pytest.raises(tiercel.InvalidInputError, match="ttl: expected more than 0"):
-        Cache([Memory(1 << 20)], ttl=10**5000)
     with pytest.raises(tiercel.InvalidInputError, match="write: expected 'through' or 'back', got 'around'"):
         Cache([Memory(1 << 20)], write="around")  # pyright: ignore[reportArgumentType]
+
+
+def test_ints_that_python_does_not_print_are_refused() -> None:
+    huge: Any = 10**5000
+    with pytest.raises(tiercel.InvalidInputError, match=r"ttl: expected more than 0 .* an int of 16610 bits"):
+        Cache([Memory(1 << 20)], ttl=huge)
+    with pytest.raises(tiercel.InvalidInputError, match="tiers: expected a list of tiers, got an int of 16610 bits"):
+        Cache(huge)
+    with (
+        Cache([Memory(1 << 20)]) as cache,
+        pytest.raises(tiercel.InvalidInputError, match="function: expected a function, got an int of 16610 bits"),
+    ):
+        cache.memoize(huge)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a signal that kills")

@@ -238,8 +238,10 @@ def test_a_list_that_holds_itself_is_refused() -> None:
 
 
 def test_another_codec_is_refused() -> None:
-    with pytest.raises(tiercel.InvalidInputError, match="codec: expected 'plain', 'msgpack' or"):
+    with pytest.raises(tiercel.InvalidInputError, match="codec: expected 'plain' or 'msgpack' or"):
         Codec("pickle")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(tiercel.InvalidInputError, match=r"codec: expected .*, got array\(\[1, 2\]\)"):
+        Codec(np.array([1, 2]))  # pyright: ignore[reportArgumentType]
 
 
 @given(value=json_values | arrays | st.binary(), data=st.data())

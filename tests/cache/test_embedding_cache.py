@@ -294,6 +294,7 @@ def test_vectors_outlive_the_process_in_a_store(tmp_path: Path) -> None:
         (lambda cache: cache.embed_query(None), "text: expected a str, got NoneType"),
         (lambda cache: EmbeddingCache(Embedder(), {}), "tier: expected an object with get_many, got dict"),
         (lambda cache: EmbeddingCache(Embedder(), Tier(), dtype="sq4"), "dtype: expected 'sq8' or 'f32', got 'sq4'"),
+        (lambda cache: EmbeddingCache(Embedder(), Tier(), dtype=np.array([1, 2])), r"dtype: .*, got array\(\[1, 2\]\)"),  # pyright: ignore[reportArgumentType]
         (lambda cache: EmbeddingCache("model", Tier()), "embedder: expected an object with embed_documents, got str"),
     ],
 )

@@ -57,15 +57,25 @@ def scan(**arguments: Any) -> Call:
 
 # Compared with a string or a number, it has no single truth value.
 ARRAY = np.array([1, 2])
+# Python refuses to print it.
+HUGE = 10**5000
 BAD: dict[str, tuple[Call, str]] = {
     "syntax that is an array": (search(text="cat", syntax=ARRAY), "syntax: expected 'plain' or 'operators', got array"),
     "fusion that is an array": (search(text="cat", fusion=ARRAY), "fusion: expected 'rrf' or 'weighted', got array"),
     "rrf_k beyond floats": (search(text="cat", rrf_k=10**400), "rrf_k: .* got an int of 1329 bits"),
-    "mmr beyond what Python prints": (search(text="cat", mmr=10**5000), "mmr: .* got an int of 16610 bits"),
-    "k beyond what Python prints": (
-        lambda zoo: next(zoo.scan(limit=10**5000)),
+    "mmr beyond what Python prints": (search(text="cat", mmr=HUGE), "mmr: .* got an int of 16610 bits"),
+    "k beyond what Python prints": (search(text="cat", k=-HUGE), "k: expected an int of at least 1, got int"),
+    "limit beyond what Python prints": (
+        lambda zoo: next(zoo.scan(limit=HUGE)),
         "limit: expected an int from 0 to .* got an int of 16610 bits",
     ),
+    "include beyond what Python prints": (
+        search(text="cat", include=[HUGE]),
+        "include: expected any of .* of 16610 bits",
+    ),
+    "depth beyond what Python prints": (search(text="cat", rerank_depth=HUGE), "rerank_depth: .* an int of 16610 bits"),
+    "rrf_k beyond what Python prints": (search(text="cat", alpha=1, rrf_k=HUGE), "rrf_k: .* of 16610 bits"),
+    "field beyond what Python prints": (lambda _: F(HUGE), "name: expected the name of a field, .* of 16610 bits"),  # pyright: ignore[reportArgumentType]
     "complex mmr": (search(text="cat", mmr=np.complex64(0.5)), "mmr: expected a number from 0.0 to 1.0, got"),
     "decay beyond floats": (lambda _: tiercel.Expand(field="legs", decay=10**400), "decay: expected a number"),
     "no ids": (upsert(ids=None), "ids: expected a str or a list of them, got NoneType"),
@@ -185,6 +195,13 @@ def test_bad_arguments_are_named_and_change_nothing(zoo: Collection, call: Call,
         ({"create": ARRAY}, "create: expected True or False, got array"),
         ({"create": 1}, "create: expected True or False, got 1"),
         ({"create": 1.0}, "create: expected True or False, got 1.0"),
+        ({"path": HUGE}, "path: expected a str or os.PathLike, got an int of 16610 bits"),
+        ({"metric": HUGE}, "metric: expected 'cosine' or 'dot' or 'l2', got an int of 16610 bits"),
+        ({"metric": [HUGE]}, "metric: expected 'cosine' or 'dot' or 'l2', got a value of type list"),
+        ({"follow": HUGE}, "follow: expected None unless mode is 'r', got an int of 16610 bits"),
+        ({"create": HUGE}, "create: expected True or False, got an int of 16610 bits"),
+        ({"schema": {"a": HUGE}}, r"schema\['a'\]: expected int, .* got an int of 16610 bits"),
+        ({"schema": {HUGE: int}}, "schema: expected names of fields, .* got an int of 16610 bits"),
     ],
 )
 def test_bad_options_make_no_directory(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 from tiercel.cache.keys import Key
 from tiercel.cache.queued_tier import AnyTier
 from tiercel.cache.remote.wrapped import Wrapped
-from tiercel.checks import items, refuse_unordered, whole
+from tiercel.checks import items, refuse_unordered, shown, whole
 from tiercel.errors import InvalidInputError
 
 __all__ = ["checked_clock", "checked_keys", "checked_loader", "checked_tiers", "refuse_coroutine", "refuse_used_up"]
@@ -23,10 +23,10 @@ def checked_tiers(tiers: Iterable[Any], *, refused: type) -> list[AnyTier]:
     """
     listed = items(tiers)
     if not listed:
-        raise InvalidInputError(f"tiers: expected a list of tiers, got {tiers!r}")
+        raise InvalidInputError(f"tiers: expected a list of tiers, got {shown(tiers)}")
     for at, tier in enumerate(listed):
         if any(tier is earlier for earlier in listed[:at]):
-            raise InvalidInputError(f"tiers[{at}]: expected each tier once, got {tier!r} again")
+            raise InvalidInputError(f"tiers[{at}]: expected each tier once, got {shown(tier)} again")
     return [_checked_tier(tier, f"tiers[{at}]", refused) for at, tier in enumerate(listed)]
 
 

@@ -14,7 +14,7 @@ from tiercel.cache.namespaces import Namespace
 from tiercel.cache.prefetch import Prefetcher
 from tiercel.cache.shared import Answer, Shared
 from tiercel.cache.values import DamagedValueError
-from tiercel.checks import MAX_LIMIT, number, whole
+from tiercel.checks import MAX_LIMIT, number, shown, whole
 from tiercel.errors import ClosedError, InvalidInputError
 
 __all__ = ["MISSING", "UNSET", "Loading"]
@@ -230,7 +230,7 @@ class Loading:
         """
         if function is not None and not callable(function):
             raise InvalidInputError(
-                f"function: expected a function, got {function!r}; pass everything else by name, as in ttl=60"
+                f"function: expected a function, got {shown(function)}; pass everything else by name, as in ttl=60"
             )
         options = {"ttl": ttl, "idle_ttl": idle_ttl, "tags": checked_tags(tags)}
         self._entry_options(ttl, idle_ttl, ())

@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from tiercel.cache.arrays import array_head
-from tiercel.checks import MAX_DEPTH
+from tiercel.checks import MAX_DEPTH, shown
 from tiercel.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def known_by(function: Callable[..., Any], name: str | None) -> tuple[bytes, ins
     function = function.__func__ if inspect.ismethod(function) else function
     # Other callables may hold hidden state, and some have no name.
     if not inspect.isfunction(function):
-        raise InvalidInputError(f"function: expected one with a name, made by def, got {function!r}")
+        raise InvalidInputError(f"function: expected one with a name, made by def, got {shown(function)}")
     return _known(function, name)
 
 

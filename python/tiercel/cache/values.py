@@ -20,7 +20,7 @@ from tiercel.cache.json_pieces import AS_JSON
 from tiercel.cache.large import LONE_SURROGATE, array_bytes, joined, json_utf8, tail, utf8
 from tiercel.cache.native import JSON, MSGPACK, weight
 from tiercel.cache.typed import SCALARS, Typed
-from tiercel.checks import MAX_DEPTH
+from tiercel.checks import MAX_DEPTH, choice
 from tiercel.dependencies import needed
 from tiercel.errors import CorruptionError, InvalidInputError
 
@@ -93,8 +93,7 @@ class Codec:
     __slots__ = ("_readers", "_write", "name")
 
     def __init__(self, name: CodecName = "plain", types: Iterable[type] = ()) -> None:
-        if name not in get_args(CodecName):
-            raise InvalidInputError(f"codec: expected 'plain', 'msgpack' or 'pickle (unsafe)', got {name!r}")
+        choice(name, "codec", get_args(CodecName))
         self.name: Final = name
         typed = Typed(types)
         self._readers: dict[int, _Reader] = {

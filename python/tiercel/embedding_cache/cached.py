@@ -187,7 +187,7 @@ class EmbeddingCache(Handle):
                 if own:
                     try:
                         made.update(self._made({key: missing[key] for key in own}, completions, embed))
-                    except Exception as error:
+                    except Exception as error:  # noqa: BLE001 - it is raised again
                         errors.append(error)
                         _raise(error, own, keys)
             values |= made

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from tiercel.errors import InvalidInputError
+from tiercel.checks import choice
 
 __all__ = ["SEAL", "VectorCodec", "VectorDtype", "largest_error", "opened", "sealed"]
 
@@ -39,8 +39,7 @@ class VectorCodec:
     """
 
     def __init__(self, dim: int, dtype: VectorDtype) -> None:
-        if dtype not in get_args(VectorDtype):
-            raise InvalidInputError(f"dtype: expected 'sq8' or 'f32', got {dtype!r}")
+        choice(dtype, "dtype", get_args(VectorDtype))
         self._coded: Final = dtype == "sq8"
         layout = [("scale", "<f4"), ("codes", "i1", (dim,))] if self._coded else [("values", "<f4", (dim,))]
         self._layout: np.dtype[Any] = np.dtype(layout)

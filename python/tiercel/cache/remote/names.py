@@ -23,6 +23,7 @@ from typing import NamedTuple
 from tiercel._core import seal, unseal
 from tiercel.cache.keys import Key
 from tiercel.cache.remote.validation import VERSION_BYTES
+from tiercel.checks import shown
 from tiercel.errors import InvalidInputError
 
 __all__ = [
@@ -98,7 +99,7 @@ def checked_value(value: object) -> bytes:
     try:
         view = memoryview(value)  # pyright: ignore[reportArgumentType]
     except TypeError as error:
-        raise InvalidInputError(f"value: expected bytes, got {value!r:.100}") from error
+        raise InvalidInputError(f"value: expected bytes, got {shown(value):.100}") from error
     if "O" in view.format:
         raise InvalidInputError("value: expected bytes, got a buffer of Python objects")
     return view.tobytes()

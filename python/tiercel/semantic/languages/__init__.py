@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tiercel.checks import shown
 from tiercel.errors import InvalidInputError
 from tiercel.semantic.languages.english import ENGLISH
 from tiercel.semantic.languages.french import FRENCH
@@ -25,4 +26,4 @@ def language_of(name: object) -> Language:
         return UNKNOWN
     if isinstance(name, str) and name in LANGUAGES:
         return LANGUAGES[name]
-    raise InvalidInputError(f"language: expected {', '.join(map(repr, LANGUAGES))} or None, got {name!r}")
+    raise InvalidInputError(f"language: expected {', '.join(map(repr, LANGUAGES))} or None, got {shown(name)}")
