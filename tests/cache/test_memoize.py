@@ -1,17 +1,20 @@
 """Memoized functions: with and without parentheses, their names, invalidation and errors."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from caching import Clock, Gate
 from support.waiting import until
 
 import tiercel
 from tiercel.cache import Cache, Memory
+from tiercel.cache.refresh import Refresher
 
 MIB = 1 << 20
 CALLS: list[Any] = []
@@ -45,6 +48,14 @@ def square(x: int) -> int:
 
 async def asquare(x: int) -> int:
     return square(x)
+
+
+def total_of(values: list[int]) -> int:
+    return sum(values)
+
+
+async def atotal_of(values: list[int]) -> int:
+    return sum(values)
 
 
 def joined(row: dict[str, int], **more: int) -> str:
@@ -122,47 +133,121 @@ def test_who_waits_for_a_memoized_function_too_long_hears_which_call() -> None:
         other.result(30)
 
 
-def test_a_refresh_is_dropped_if_the_caller_changed_the_arguments(clock: Clock) -> None:
-    gate = Gate(sum)
-    gate.may_end.set()
+@pytest.fixture
+def refreshes(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """The refreshes that are due; a test runs them itself."""
+    due: list[Callable[[], object]] = []
+    monkeypatch.setattr(Refresher, "add", lambda self, what, work: due.append(work))
+    return due
+
+
+@pytest.fixture
+def stale(clock: Clock) -> Iterator[Cache]:
+    """A cache whose values are stale after 10 seconds."""
     with Cache([Memory(MIB)], ttl=10, stale=100, clock=clock) as cache:
-
-        @cache.memoize(name="total")
-        def total(values: list[int]) -> int:
-            return gate(values)
-
-        assert total([1]) == 1
-        clock.pass_seconds(20)
-        gate.begun.clear()
-        gate.may_end.clear()
-        changing = [1]
-        assert total(changing) == 1, "the stale result"
-        assert gate.begun.wait(30)
-        changing.append(100)
-        gate.may_end.set()
-        until(lambda: cache.stats()["load_failures"] == 1)
-        assert total([1]) == 1
+        yield cache
 
 
-def test_the_same_on_an_event_loop(clock: Clock) -> None:
-    async def main(cache: Cache) -> None:
-        may_end = asyncio.Event()
-        may_end.set()
+def test_a_refresh_is_dropped_if_the_caller_changed_the_arguments(
+    clock: Clock, stale: Cache, refreshes: list[Callable[[], object]]
+) -> None:
+    total = stale.memoize(name="total")(total_of)
+    assert total([1]) == 1
+    clock.pass_seconds(20)
+    changing = [1]
+    assert total(changing) == 1, "the stale result"
+    changing.append(100)
+    with pytest.raises(tiercel.InvalidInputError, match=r"^arguments: expected them as they were"):
+        refreshes.pop()()
+    assert (stale.stats()["loads"], stale.stats()["load_failures"]) == (1, 1)
+    assert total([1]) == 1
 
-        @cache.memoize(name="total")
-        async def total(values: list[int]) -> int:
-            await may_end.wait()
-            return sum(values)
 
+def test_what_the_caller_changes_during_a_refresh_is_not_seen(
+    clock: Clock, stale: Cache, refreshes: list[Callable[[], object]]
+) -> None:
+    changing: list[Any] = [[1], np.array([1]), {"a": [1]}, Scale(1)]
+
+    @stale.memoize(name="total")
+    def total(values: list[Any]) -> int:
+        if refreshes_begin:
+            changing[0].append(100)
+            changing[1][0] = changing[2]["a"][0] = changing[3].factor = 100
+        return sum(values[0]) + int(values[1][0]) + sum(values[2]["a"]) + values[3].factor
+
+    refreshes_begin = False
+    assert total(changing) == 4
+    clock.pass_seconds(20)
+    assert total(changing) == 4
+    refreshes_begin = True
+    refreshes.pop()()
+    assert changing[3] == Scale(100)
+    assert (stale.stats()["loads"], stale.stats()["load_failures"]) == (2, 0)
+    assert total([[1], np.array([1]), {"a": [1]}, Scale(1)]) == 4
+    assert refreshes == [], "it is fresh"
+
+
+def test_a_function_that_changes_its_arguments_is_refreshed(
+    clock: Clock, stale: Cache, refreshes: list[Callable[[], object]]
+) -> None:
+    @stale.memoize(name="shown")
+    def shown(options: dict[str, int]) -> list[str]:
+        options.pop("debug", None)
+        return [*options]
+
+    assert shown({"debug": 1, "a": 2}) == ["a"]
+    clock.pass_seconds(20)
+    options = {"debug": 1, "a": 2}
+    assert shown(options) == ["a"]
+    refreshes.pop()()
+    assert options == {"debug": 1, "a": 2}, "the background changes nothing of the caller's"
+    assert (stale.stats()["loads"], stale.stats()["load_failures"]) == (2, 0)
+
+
+def test_a_refresh_that_overtakes_its_call_has_arguments_of_its_own(
+    clock: Clock, stale: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add(_: Refresher, __: object, work: Callable[[], object]) -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    monkeypatch.setattr(Refresher, "add", add)
+    emptied = stale.memoize(name="emptied")(lambda values: [values.pop()])
+    assert emptied([1]) == [1]
+    clock.pass_seconds(20)
+    values = [1]
+    assert emptied(values) == [1]
+    assert values == [1]
+    assert stale.stats()["loads"] == 2
+
+
+def test_on_an_event_loop_a_refresh_is_dropped_if_the_caller_changed_the_arguments(clock: Clock, stale: Cache) -> None:
+    async def main() -> None:
+        total = stale.memoize(name="total")(atotal_of)
         assert await total([1]) == 1
         clock.pass_seconds(20)
-        may_end.clear()
         changing = [1]
         assert await total(changing) == 1, "the stale result"
         changing.append(100)
-        may_end.set()
-        await asyncio.to_thread(until, lambda: cache.stats()["load_failures"] == 1)
+        await asyncio.to_thread(until, lambda: stale.stats()["load_failures"] == 1)
         assert await total([1]) == 1
 
-    with Cache([Memory(MIB)], ttl=10, stale=100, clock=clock) as cache:
-        asyncio.run(main(cache))
+    asyncio.run(main())
+
+
+def test_on_an_event_loop_a_function_that_changes_its_arguments_is_refreshed(clock: Clock, stale: Cache) -> None:
+    async def main() -> None:
+        @stale.memoize(name="emptied")
+        async def emptied(values: list[int]) -> list[int]:
+            return [values.pop()]
+
+        assert await emptied([1]) == [1]
+        clock.pass_seconds(20)
+        values = [1]
+        assert await emptied(values) == [1], "the stale result"
+        await asyncio.to_thread(until, lambda: stale.stats()["loads"] == 2)
+        assert values == [1]
+        assert stale.stats()["load_failures"] == 0
+
+    asyncio.run(main())

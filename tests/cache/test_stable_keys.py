@@ -9,6 +9,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from support.naming import shown
 
 import tiercel
-from tiercel.cache.stable import stable_key
+from tiercel.cache.stable import copied, stable_key
 
 
 class Colour(enum.IntEnum):
@@ -162,6 +163,23 @@ def written(value: Any) -> Any:
 def test_keys_are_equal_for_the_same_values_alone(left: Any, right: Any) -> None:
     assert (key(left) == key(right)) == (written(left) == written(right))
     assert key(left) == key(pickle.loads(pickle.dumps(left)))
+
+
+def test_a_copy_of_an_argument_shares_nothing_that_can_be_changed() -> None:
+    record = np.array([(1, 2.0)], "i4,f8")[0]
+    at = OtherPlace(0.5)
+    at.lock = threading.Lock()  # pyright: ignore[reportAttributeAccessIssue] - no field, and not to be copied
+    value = {"list": [[1]], "set": {1}, "array": np.zeros(2), "record": record, "at": (at, Place(1)), "name": "x"}
+    same = copied(value)
+    assert key(same) == key(value)
+    assert same["at"][0].lock is at.lock
+    value["list"][0].append(2)
+    value["set"].add(2)
+    value["array"][0] = record["f0"] = 9
+    at.x = 9
+    assert key(same) == key(copied(same))
+    assert (same["list"], same["set"], same["array"].tolist()) == ([[1]], {1}, [0, 0])
+    assert (same["record"]["f0"], same["at"][0].x) == (1, 0.5)
 
 
 def test_functions_have_different_keys() -> None:

@@ -196,8 +196,8 @@ class Loading:
         `function.cache_key(*args, **kwargs)` returns the key: pass it to `cache.delete` to forget
         one call. `tags=["rates"]` and `cache.invalidate_tags("rates")` forget all calls of a
         function. `self` is an argument, so the object of a method must have one of the types above,
-        such as a dataclass. If an argument is changed after a call returned a stale value, the refresh of that value
-        in the background is dropped.
+        such as a dataclass. A refresh in the background passes copies of the arguments to the
+        function; it is dropped if the caller has changed them after the call returned.
 
         A function is identified by its module and qualified name, or by `name`. A lambda, and a
         function that captures variables or wraps another function, needs a `name` that

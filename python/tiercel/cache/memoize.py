@@ -1,12 +1,14 @@
 """A decorator that caches the results of a function."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from reprlib import Repr
+from threading import get_ident
 from typing import Any, Concatenate, Final, TypeAlias, TypeVar, cast
 
-from tiercel.cache.stable import known_by, stable_key
+from tiercel.cache.stable import copied, known_by, stable_key
 from tiercel.errors import InvalidInputError
 
 __all__ = ["memoized"]
@@ -23,8 +25,8 @@ class _CallKey(bytes):
     """The key of a call. Messages show the call instead."""
 
     function: Callable[..., Any]
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
 
     def __repr__(self) -> str:
         name = self.function.__qualname__.rpartition("<locals>.")[2]
@@ -36,12 +38,18 @@ class _CallKey(bytes):
         return f"{name}({shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'})"
 
 
-def _refuse_changed(key: _CallKey, name: str | None) -> None:
-    """Refuse the result of a refresh in the background if the caller changed the arguments after the call returned."""
-    if stable_key(key.function, key.args, key.kwargs, name) != key:
+def _copied_arguments(key: _CallKey, name: str | None) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """Copy the arguments for a refresh in the background, which runs beside the caller.
+
+    So the function does not see what the caller changes from now on, and the caller does not see
+    what the function changes. Refuse arguments that the caller has changed before.
+    """
+    args, kwargs = copied(key.args), copied(key.kwargs)
+    if stable_key(key.function, args, kwargs, name) != key:
         raise InvalidInputError(
             "arguments: expected them as they were when the call returned a stale result, got others"
         )
+    return args, kwargs
 
 
 def memoized(
@@ -49,7 +57,7 @@ def memoized(
 ) -> Callable[[_Function], _Function]:
     """Implement `Cache.memoize` on these methods of the cache, for functions and for coroutine functions."""
 
-    def key_of(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> _CallKey:
+    def key_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> _CallKey:
         key = _CallKey(stable_key(function, args, kwargs, name))
         key.function, key.args, key.kwargs = function, args, kwargs
         return key
@@ -65,13 +73,13 @@ def memoized(
 
             @functools.wraps(function)
             async def wait(*args: Any, **kwargs: Any) -> Any:
-                key, returned = key_of(function, args, kwargs), False
+                key, task, returned = key_of(function, args, kwargs), asyncio.current_task(), False
 
                 async def load(_: Any) -> Any:
-                    result = await function(*args, **kwargs)
-                    if returned:
-                        _refuse_changed(key, name)
-                    return result
+                    if not returned and asyncio.current_task() is task:
+                        return await function(*args, **kwargs)
+                    own, named = _copied_arguments(key, name)
+                    return await function(*own, **named)
 
                 try:
                     return await aget_or_load(key, load, **options)
@@ -83,13 +91,13 @@ def memoized(
 
             @functools.wraps(function)
             def call(*args: Any, **kwargs: Any) -> Any:
-                key, returned = key_of(function, args, kwargs), False
+                key, thread, returned = key_of(function, args, kwargs), get_ident(), False
 
                 def load(_: Any) -> Any:
-                    result = function(*args, **kwargs)
-                    if returned:
-                        _refuse_changed(key, name)
-                    return result
+                    if not returned and get_ident() == thread:
+                        return function(*args, **kwargs)
+                    own, named = _copied_arguments(key, name)
+                    return function(*own, **named)
 
                 try:
                     return get_or_load(key, load, **options)

@@ -8,6 +8,7 @@ True
 False
 """
 
+import copy
 import datetime as dt
 import hashlib
 import inspect
@@ -21,7 +22,7 @@ from dataclasses import fields
 from enum import Enum, Flag
 from functools import lru_cache
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -33,7 +34,7 @@ from tiercel.errors import InvalidInputError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["known_by", "stable_key"]
+__all__ = ["copied", "known_by", "stable_key"]
 
 # The hash covers a tree of values. Each is a tag, the length of its body (u64) and its body, which
 # may hold further values. This encoding can be parsed in only one way, so different trees have
@@ -85,6 +86,25 @@ def stable_key(
         except _MisfitError as error:
             raise InvalidInputError(f"{argument}: {error}") from None
     return hashlib.blake2b(b"".join(parts), digest_size=32, person=_VERSION).digest()
+
+
+def copied(value: Any) -> Any:
+    """Copy an argument of a call, with everything in it that can be changed and is part of the key.
+
+    A dataclass keeps what is no field, such as a lock or a connection.
+    """
+    kind = cast("type[Any]", type(value))
+    if kind is dict:
+        return {copied(key): copied(each) for key, each in value.items()}
+    if kind in _CONTAINERS:
+        return kind(map(copied, value))
+    if _is_dataclass(value):
+        made = copy.copy(value)
+        for field in fields(value):
+            # A frozen dataclass refuses `setattr`.
+            object.__setattr__(made, field.name, copied(getattr(value, field.name)))
+        return made
+    return value.copy() if kind is np.ndarray or isinstance(value, np.void) else value
 
 
 class _MisfitError(Exception):
@@ -147,9 +167,7 @@ def _value(value: object, levels: int) -> bytes:
         # A combination of flags may have no name.
         member = _int(value.value) if isinstance(value, Flag) else _text(value.name)
         return _tagged(b"E", _name(type(value)), member)
-    # A subclass of a dataclass may have more than its fields.
-    if "__dataclass_fields__" in vars(type(value)) and not isinstance(value, _BUILTIN):
-        value = cast("DataclassInstance", value)
+    if _is_dataclass(value):
         named = ((field.name, getattr(value, field.name)) for field in fields(value))
         return _tagged(b"D", _name(type(value)), *(_text(name) + _value(each, levels - 1) for name, each in named))
     if type(value) is np.ndarray:
@@ -159,6 +177,11 @@ def _value(value: object, levels: int) -> bytes:
     raise _MisfitError(
         f"expected a value with a stable encoding, got {type(value).__name__}; pass what identifies it, such as its id"
     )
+
+
+def _is_dataclass(value: object) -> "TypeGuard[DataclassInstance]":
+    # A subclass of a dataclass may have more than its fields.
+    return "__dataclass_fields__" in vars(type(value)) and not isinstance(value, _BUILTIN)
 
 
 def _tagged(tag: bytes, *body: bytes) -> bytes:
