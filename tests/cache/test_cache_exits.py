@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from caching import Gate
 from remote import Shelf
 
 import tiercel
@@ -258,6 +260,55 @@ def test_a_cache_that_nobody_holds_lets_go_of_its_tiers(tmp_path: Path) -> None:
                 assert again["a"] == 1
             return
     raise AssertionError("still open")
+
+
+def test_a_second_close_waits_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, asked, order = Gate(), threading.Event(), list[str]()
+
+    class Slow(Store):
+        def close(self) -> None:
+            gate(None)
+            super().close()
+            order.append("closed")
+
+    class Telling:
+        """A lock that tells that a thread wants it."""
+
+        def __init__(self) -> None:
+            self.lock = threading.RLock()
+
+        def __enter__(self) -> None:
+            asked.set()
+            self.lock.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    cache = Cache([Memory(1 << 20), Slow(tmp_path, 1 << 20)])
+    monkeypatch.setattr(cache._shared, "closing", Telling())
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.close)
+        assert gate.begun.wait(30)
+        asked.clear()
+        second = pool.submit(lambda: (cache.close(), order.append("second")))
+        assert asked.wait(30)
+        gate.may_end.set()
+        first.result(30), second.result(30)
+    assert order == ["closed", "second"]
+
+
+def test_a_signal_handler_may_close_a_cache_that_is_being_closed(tmp_path: Path) -> None:
+    class Interrupted(Store):
+        def flush(self) -> bool:
+            # As a handler does, on the thread of the first call.
+            if not cache._shared.closed:
+                self.flush = super().flush
+                cache.close()
+            return super().flush()
+
+    cache = Cache([Memory(1 << 20), Interrupted(tmp_path, 1 << 20)])
+    cache.close()
+    Store(tmp_path, 1 << 20).close()
 
 
 def test_another_way_to_write_is_refused() -> None:

@@ -397,14 +397,17 @@ class Cache(Handle, Loading, MutableMapping[Key, Any]):
     def close(self) -> None:
         """Flush the cache and close its tiers. Closing twice is harmless, also from several threads.
 
-        A process that exits flushes open caches.
+        It returns once the tiers are closed, also if another thread closes them. A process that
+        exits flushes open caches.
         """
-        if not self._shared.closed:
+        with self._shared.closing:
+            if self._shared.closed:
+                return
             self._shared.close_prefetchers()
             try:
                 self.flush()
             except ClosedError:
-                # Raised if another thread closed the cache meanwhile, after flushing it.
+                # Raised if a signal handler closed the cache meanwhile, on this thread.
                 if not self._shared.closed:
                     raise
             finally:

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
+from threading import RLock
 from typing import Any, Final, NamedTuple, final
 from weakref import WeakSet, WeakValueDictionary
 
@@ -67,6 +68,8 @@ class Shared:
         self.clock = clock
         self.codec = codec
         self.closed = False
+        # Held while a thread closes the cache. A signal handler may close it on the same thread.
+        self.closing = RLock()
         self._is_forked = False
         self._random = Random(seed)  # noqa: S311
         self._lock = fork_lock()
@@ -163,6 +166,7 @@ class Shared:
     def after_fork(self) -> None:
         """Continue in a forked process, without the threads that held locks or ran loaders."""
         self._is_forked = True
+        self.closing = RLock()
         self.stack.after_fork(self.clock())
         self.refresher = Refresher()
 
