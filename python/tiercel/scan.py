@@ -109,7 +109,7 @@ class AsyncScan(Handle, AsyncIterator[Match]):
     may share a scan, and each record goes to one of them.
     """
 
-    __slots__ = ("_begin", "_reading", "_scan", "_turn")
+    __slots__ = ("_begin", "_is_abandoned", "_reading", "_scan", "_turn")
 
     _instead = "begin another one after its position"
 
@@ -118,6 +118,7 @@ class AsyncScan(Handle, AsyncIterator[Match]):
         self._scan: Scan | None = None
         self._reading: asyncio.Future[Scan] | None = None
         self._turn = asyncio.Lock()
+        self._is_abandoned = False
 
     @property
     def position(self) -> str | None:
@@ -125,10 +126,21 @@ class AsyncScan(Handle, AsyncIterator[Match]):
         return None if self._scan is None else self._scan.position
 
     async def aclose(self) -> None:
-        """Release what the scan holds."""
+        """Release what the scan holds, after the read in progress, if any.
+
+        If it is cancelled while it waits for that, the end of the read releases the scan.
+        """
         async with self._turn:
-            with suppress(Exception):
-                await self._end_read()
+            reading = self._reading
+            try:
+                with suppress(Exception):
+                    await self._end_read()
+            except asyncio.CancelledError:
+                # The thread of the read releases the scan, unless it has just looked.
+                self._is_abandoned = True
+                if reading is not None:
+                    reading.add_done_callback(self._release)
+                raise
             if self._scan is not None:
                 await asyncio.to_thread(self._scan.close)
 
@@ -158,7 +170,13 @@ class AsyncScan(Handle, AsyncIterator[Match]):
         if self._scan is None:
             self._scan = self._begin()
         self._scan._read()  # pyright: ignore[reportPrivateUsage]
+        if self._is_abandoned:
+            self._scan.close()
         return self._scan
+
+    def _release(self, _: object) -> None:
+        if self._scan is not None:
+            self._scan.close()
 
     async def _end_read(self) -> Scan | None:
         """Wait for the read in progress, which goes on if the caller is cancelled. `None` without one."""

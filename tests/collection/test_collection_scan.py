@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import threading
 import tracemalloc
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -130,6 +131,41 @@ def test_a_cancelled_step_of_an_async_scan_loses_no_record(shelf: tiercel.Collec
 
     for cancel_after in (2, 3, 4):
         assert asyncio.run(main(cancel_after)) == [f"id{number}" for number in range(MANY)], cancel_after
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_cancelled_close_of_an_async_scan_is_done_by_the_read(
+    shelf: tiercel.Collection, monkeypatch: pytest.MonkeyPatch, is_over: bool
+) -> None:
+    begun, may_end, over = threading.Event(), threading.Event(), threading.Event()
+    read = tiercel.Scan._read
+
+    def slow(scan: tiercel.Scan) -> None:
+        begun.set()
+        assert may_end.wait(30)
+        read(scan)
+        over.set()
+
+    async def main() -> list[tiercel.Match]:
+        scan = shelf.ascan()
+        step = asyncio.ensure_future(anext(scan))
+        assert await asyncio.to_thread(begun.wait, 30)
+        step.cancel()
+        closing = asyncio.ensure_future(scan.aclose())
+        for _ in range(4):
+            await asyncio.sleep(0)
+        if is_over:
+            # Over on its thread, and the event loop does not know it yet.
+            may_end.set()
+            assert over.wait(30)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        may_end.set()
+        return [match async for match in scan]
+
+    monkeypatch.setattr(tiercel.Scan, "_read", slow)
+    assert asyncio.run(main()) == []
 
 
 def test_tasks_share_an_async_scan(shelf: tiercel.Collection) -> None:
