@@ -148,24 +148,57 @@ def test_a_tier_that_waits_for_its_disk_holds_up_no_other_cache() -> None:
         def stats(self) -> dict[str, Any]:
             if threading.current_thread() is not threading.main_thread():
                 begun.set()
-                assert may_end.wait(30)
+                assert may_end.wait(60)
             return self.counts
 
     slow, other = HealthLog([Slow()]), HealthLog([Counting()])  # pyright: ignore[reportArgumentType]
     checking = threading.Thread(target=slow.check)
     checking.start()
     assert begun.wait(30)
-    other.check()
+    # On a thread, which a lock that both share would hold up until the first has ended.
+    beside = threading.Thread(target=other.check)
+    beside.start()
+    beside.join(30)
+    was_held_up = beside.is_alive()
     may_end.set()
     checking.join()
+    beside.join()
+    assert not was_held_up
 
 
-def test_counters_that_arrive_late_are_no_new_failure(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("early", "broken", "works"),
+    [
+        ({"failures": 1}, {"failures": 2}, {"failures": 2, "entries": 1}),
+        ({"breaker": "open", "error": "none"}, {"breaker": "open", "error": "none"}, {"breaker": "closed"}),
+    ],
+    ids=["disk", "remote"],
+)
+def test_counters_that_arrive_late_are_no_new_failure(
+    caplog: pytest.LogCaptureFixture, early: dict[str, Any], broken: dict[str, Any], works: dict[str, Any]
+) -> None:
     caplog.set_level(logging.INFO, logger="tiercel")
-    tier, now = Counting(), [0.0]
+    begun, may_end, now = threading.Event(), threading.Event(), [0.0]
+
+    class Slow(Counting):
+        def stats(self) -> dict[str, Any]:
+            counts = self.counts
+            if threading.current_thread() is not threading.main_thread():
+                begun.set()
+                assert may_end.wait(30)
+            return counts
+
+    tier = Slow()
     health = HealthLog([tier], lambda: now[0])  # pyright: ignore[reportArgumentType]
-    for failures in (2, 1, 2):
-        tier.counts["failures"] = failures
+    tier.counts = early
+    late = threading.Thread(target=health.check)
+    late.start()
+    assert begun.wait(30)
+    for tier.counts in (broken, works):
         health.check()
         now[0] += 100
+    may_end.set()
+    late.join()
+    now[0] += 100
+    health.check()
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

@@ -7,6 +7,7 @@ and accepts some again, which would fill the log.
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from time import monotonic
 from typing import Any, Final, final
 
@@ -29,6 +30,8 @@ class HealthLog:
         self._tiers = [_TierHealth(tier, f"cache: tiers[{at}], {_shown(tier)}") for at, tier in enumerate(tiers)]
         self._clock = clock
         self._checking = fork_lock()
+        self._readings = count()
+        self._newest = -1
 
     def check(self, synced: Sequence[bool] = ()) -> None:
         """Log what has changed.
@@ -37,8 +40,13 @@ class HealthLog:
         """
         flushed = synced or [False] * len(self._tiers)
         # Without the lock: a tier may wait for a disk.
+        reading = next(self._readings)
         stats = [health.stats() for health in self._tiers]
         with self._checking:
+            if reading < self._newest:
+                # These counters are older than those of another thread, which has overtaken this one.
+                return
+            self._newest = reading
             events = [
                 health.check(self._clock(), counts, each)
                 for health, counts, each in zip(self._tiers, stats, flushed, strict=True)
@@ -68,8 +76,8 @@ class _TierHealth:
         return {}
 
     def check(self, now: float, stats: dict[str, Any], synced: bool) -> tuple[int, str] | None:
-        """Return what to log about these counters. Another thread may have checked newer ones."""
-        breaker, failures = stats.get("breaker"), max(self._failures, stats.get("failures", 0))
+        """Return what to log about these counters."""
+        breaker, failures = stats.get("breaker"), stats.get("failures", 0)
         fails = failures > self._failures if breaker is None else breaker == "open"
         self._failures = failures
         if fails:
