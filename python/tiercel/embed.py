@@ -334,7 +334,9 @@ def embed_missing(vectors: Any, texts: Sequence[str | None], embedder: Embedder)
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has nothing to embed. No embedder sees it, and it has no vector."""
+    """Whether a text has nothing to embed. A collection never passes one to its embedder, and stores
+    no vector for it.
+    """
     return not text.strip()
 
 
