@@ -68,9 +68,9 @@ class Writing(OpenCollection):
         vectors
             Array of shape `(len(ids), dim)`, or a list with `None` for records without a vector. An
             embedder embeds texts that have no vector; a blank text gets none. If the collection was
-            created with an embedder but opened without it, texts alone are refused, because no
-            search by vector would find them; pass `vectors=[None]`, with a `None` for each id, if
-            you mean it.
+            created with an embedder but opened without it, texts alone are refused unless they are
+            blank, because no search by vector would find them; pass `vectors=[None]`, with a `None`
+            for each id, if you mean it.
         texts, metadata
             One for each id, or `None`. Metadata are dicts that JSON can hold, at most 64 levels and
             16 Mi characters of JSON each, and must agree with the schema, if any. Values of numpy, pandas and the
@@ -101,12 +101,10 @@ class Writing(OpenCollection):
             continue.
         """
         refuse_unknown("Collection.upsert()", unknown, _COLUMNS)
-        batch = self._batch(ids, vectors, texts, metadata, if_sequence)
-        # `None` in a list is deliberate here: unlike in `update`, no old vector stays beside a new
-        # text.
-        if vectors is None:
-            self._check_vectors_beside_texts(batch, _NO_VECTOR)
-        return self._write(self._core.upsert, batch, expected_sequences(if_sequence, len(batch[0])))
+        batch, sequences = self._batch(
+            ids, vectors, texts, metadata, if_sequence, check=lambda batch: self._check_new(batch, vectors)
+        )
+        return self._write(self._core.upsert, batch, sequences)
 
     def add(
         self,
@@ -154,11 +152,13 @@ class Writing(OpenCollection):
         >>> collection.close()
         """
         refuse_unknown("Collection.add()", unknown, _COLUMNS[:-1])
-        batch = self._batch(ids, vectors, texts, metadata, None)
+
+        def check(batch: _Batch) -> None:
+            refuse_repeated(batch[0])
+            self._check_new(batch, vectors)
+
+        batch, _ = self._batch(ids, vectors, texts, metadata, None, check=check)
         names = batch[0]
-        refuse_repeated(names)
-        if vectors is None:
-            self._check_vectors_beside_texts(batch, _NO_VECTOR)
         try:
             return self._write(self._core.upsert, batch, [0] * len(names))
         except ConflictError as error:
@@ -223,23 +223,36 @@ class Writing(OpenCollection):
         refuse_unknown("Collection.update()", unknown, _COLUMNS)
         if vectors is None and texts is None and metadata is None:
             raise InvalidInputError("update: expected vectors, texts or metadata, got none of them")
-        batch = self._batch(ids, vectors, texts, metadata, if_sequence)
-        if self._embedder is not None:
-            _refuse_blank(batch)
-        self._check_vectors_beside_texts(batch, "vectors=")
-        return self._write(self._core.update, batch, expected_sequences(if_sequence, len(batch[0])))
+        batch, sequences = self._batch(ids, vectors, texts, metadata, if_sequence, check=self._check_changed)
+        return self._write(self._core.update, batch, sequences)
 
-    def _batch(self, ids: str | Iterable[str], vectors: Any, texts: Any, metadata: Any, if_sequence: Any) -> _Batch:
-        """Check records and convert them to columns for the core; embed texts without a vector."""
+    def _batch(
+        self,
+        ids: str | Iterable[str],
+        vectors: Any,
+        texts: Any,
+        metadata: Any,
+        if_sequence: Any,
+        *,
+        check: Callable[[_Batch], None],
+    ) -> tuple[_Batch, list[int] | None]:
+        """Check records and convert them to columns for the core; embed texts without a vector.
+
+        Return also the sequences that the records must have. All is checked before texts are
+        embedded, which may take long or cost money.
+        """
         names = record_ids(ids, vectors, texts, metadata, many(if_sequence))
         refuse_texts(vectors)
         contents = record_texts(beside(ids, texts), names)
         values = record_metadata(beside(ids, metadata), names)
         vectors = column_of_vectors(vectors)
+        batch = (names, *given_vectors(vectors, names), contents, values)
+        check(batch)
+        sequences = expected_sequences(if_sequence, len(names))
         if self._embedder is not None and contents is not None:
             vectors = embed_missing(vectors, contents, self._embedder)
-        rows, with_vector = given_vectors(vectors, names)
-        return names, rows, with_vector, contents, values
+            batch = (names, *given_vectors(vectors, names), contents, values)
+        return batch, sequences
 
     def _write(
         self, write: Callable[[_Batch, list[int] | None], int], batch: _Batch, sequences: list[int] | None
@@ -255,13 +268,29 @@ class Writing(OpenCollection):
                     raise
                 raise named from error
 
-    def _check_vectors_beside_texts(self, batch: _Batch, cure: str) -> None:
-        """Refuse a text without a vector if the collection was opened without its embedder."""
-        fingerprint = None if self._embedder is not None else self._core.fingerprint
+    def _check_new(self, batch: _Batch, vectors: object) -> None:
+        """Refuse texts alone if the collection was opened without the embedder of its vectors."""
+        # `None` in a list is deliberate here: unlike in `update`, no old vector stays beside a new
+        # text. A blank text would have no vector anyway.
+        if self._embedder is None and vectors is None:
+            self._refuse_without_embedder(
+                (at for at, text in _texts_without_vector(batch) if not is_blank(text)), _NO_VECTOR
+            )
+
+    def _check_changed(self, batch: _Batch) -> None:
+        """Refuse new texts that would keep the old vector, in a collection with an embedder."""
+        if self._embedder is None:
+            self._refuse_without_embedder((at for at, _ in _texts_without_vector(batch)), "vectors=")
+        else:
+            _refuse_blank(batch)
+
+    def _refuse_without_embedder(self, texts: Iterator[int], cure: str) -> None:
+        """Refuse the first of these texts if an embedder made the vectors of the collection."""
+        fingerprint = self._core.fingerprint
         # Readers and closed collections refuse every write with a better error.
         if fingerprint is None or self._mode == "r" or self._core.closed:
             return
-        for at, _ in _texts_without_vector(batch):
+        for at in texts:
             raise InvalidInputError(
                 f"texts[{at}]: expected a vector beside it, because vectors here are made by the embedder {fingerprint!r}, and"
                 f" the collection was opened without it: pass {cure} or open with embedder="

@@ -327,6 +327,41 @@ def test_a_blank_text_has_no_vector(tmp_path: Path) -> None:
         assert (found.text, found.vector.tolist()) == ("", [3, 1])
 
 
+def test_nothing_is_embedded_for_a_write_that_is_refused(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def lengths(texts: list[str]) -> list[list[int]]:
+        seen.extend(texts)
+        return [[len(text), 1] for text in texts]
+
+    with tiercel.open(tmp_path, embedder=from_callable(lengths, 2, "lengths")) as collection:
+        for write, message in (
+            (lambda: collection.update(["a", "b"], texts=["a hen", " "]), r"^texts\[1\]: .* got a blank text"),
+            (lambda: collection.add(["a", "a"], texts=["a hen", "a cat"]), "^ids: expected different ids"),
+            (lambda: collection.upsert("a", texts="a hen", if_sequence=-1), "^if_sequence: expected an int"),
+            (lambda: collection.update("a", texts="a hen", if_sequence=-1), "^if_sequence: expected an int"),
+            (lambda: collection.upsert(["a", "b"], [None, np.nan], ["a hen", "a cat"]), r"^vectors\[1\]: expected"),
+        ):
+            with pytest.raises(tiercel.InvalidInputError, match=message):
+                write()
+    assert seen == []
+
+
+def test_a_blank_text_needs_no_embedder(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path, embedder=Letters()) as collection:
+        collection.upsert(["cat", "hen"], texts=TEXTS[:2])
+    with tiercel.open(tmp_path) as collection:
+        assert collection.upsert(["cat", "owl"], texts=["", " \n"]) == 2
+        assert collection.add("eel", texts="") == 1
+        with pytest.raises(tiercel.InvalidInputError, match=r"^texts\[1\]: expected a vector beside it"):
+            collection.upsert(["cat", "owl"], texts=["", "an owl"])
+        # The vector of the old text would stay.
+        with pytest.raises(tiercel.InvalidInputError, match=r"^texts\[0\]: expected a vector beside it"):
+            collection.update("hen", texts="")
+        with_vector = [match.id for match in collection.scan(include=["vector"]) if match.vector is not None]
+        assert with_vector == ["hen"]
+
+
 def test_a_collection_without_its_embedder_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tiercel")
     message = f"collection {tmp_path}: opened without its embedder 'letters': texts are searched by words alone"
