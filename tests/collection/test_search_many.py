@@ -12,6 +12,7 @@ from texts import Letters
 
 import tiercel
 from tiercel import Expand, F, Found
+from tiercel._core import CollectionCore
 
 RNG = np.random.default_rng(5)
 VECTORS = RNG.standard_normal((300, 6)).astype(np.float32)
@@ -95,13 +96,36 @@ def test_nothing_is_asked_and_nothing_is_there(collection: tiercel.Collection, t
         assert [found.ids for found in empty.search_many(QUERIES[:2], ["a", "b"], mmr=0.5)] == [[], []]
 
 
-def test_more_threads_than_are_of_use_are_not_started(tmp_path: Path) -> None:
+class Watched:
+    """The core of a collection, which notes how many threads it may start."""
+
+    def __init__(self, core: Any, threads: list[int]) -> None:
+        self.core, self.threads = core, threads
+
+    def search_many(self, *arguments: Any) -> Any:
+        self.threads.append(arguments[-1])
+        return self.core.search_many(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.core, name)
+
+
+def test_more_than_1024_threads_count_as_1024(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def core(*arguments: Any) -> Watched:
+        threads.append(arguments[6])
+        return Watched(CollectionCore(*arguments), threads)
+
+    monkeypatch.setattr("tiercel.opening.CollectionCore", core)
     with tiercel.open(tmp_path, threads=5000) as collection:
         collection.upsert(["a", "b"], np.eye(2))
-        found = collection.search_many(np.eye(2), k=1, threads=5000)
+        for number in (5000, 1025, 1024, 3):
+            found = collection.search_many(np.eye(2), k=1, threads=number)
+            assert [each.ids for each in found] == [["a"], ["b"]]
+    assert threads == [1024, 1024, 1024, 1024, 3]
     index = tiercel.Index(2)
     index.add(np.eye(2), threads=5000)
-    assert [each.ids for each in found] == [["a"], ["b"]]
     assert index.search(np.eye(2), 1, threads=5000).ids.tolist() == [[0], [1]]
 
 
