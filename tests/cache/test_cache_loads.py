@@ -415,8 +415,4 @@ def test_prefetch_loads_what_comes_next_while_nobody_asks(cache: Cache) -> None:
     until(lambda: prefetcher.stats()["prefetched"] > 0)
     assert cache.get_or_load("dish", lambda _: "not asked") == "loaded dish"
     assert prefetcher.stats()["used"] >= 1
-    with pytest.raises(tiercel.InvalidInputError, match="prefetch: expected a namespace without a prefetcher"):
-        cache.prefetch(load)
-    prefetcher.close()
-    cache.prefetch(load)
     assert cache.namespace("other").predict() == []
