@@ -1,5 +1,5 @@
-"""Count the opposites, and the texts with the same meaning, that pass the gate of approximate
-answers.
+"""Count the opposites, and the texts with the same meaning, that pass the check of texts for
+approximate answers.
 
 Run `python benches/opposites`. `passed` counts pairs that share an answer without any further
 check; `asked` counts additional pairs that `verify=` would be asked about. `--model FOLDER` loads a
@@ -11,8 +11,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from tiercel.semantic.gate import compare, words_of
 from tiercel.semantic.languages import LANGUAGES
+from tiercel.semantic.text_check import compare, words_of
 
 HERE = Path(__file__).parent
 Pairs = list[tuple[str, str]]
@@ -32,7 +32,7 @@ def read(language: str) -> dict[str, Pairs]:
 
 
 def verdicts(pairs: Pairs, language: str) -> list[str]:
-    """The gate's verdicts on pairs, which must not depend on their order."""
+    """The verdicts on pairs, which must not depend on their order."""
     known = LANGUAGES[language]
     told: list[str] = []
     for one, other in pairs:

@@ -7,9 +7,9 @@ from support.places import ROOT
 import tiercel
 from tiercel.intervals import wilson_interval
 from tiercel.semantic.audit import ThresholdControl, farthest_right
-from tiercel.semantic.gate import TextCheck, compare, words_of
 from tiercel.semantic.languages import LANGUAGES
 from tiercel.semantic.languages.language import UNKNOWN
+from tiercel.semantic.text_check import TextCheck, compare, words_of
 
 DIM = 16
 
@@ -224,10 +224,10 @@ def test_a_threshold_that_was_given_stays() -> None:
     ],
 )
 def test_opposites_and_numbers_never_pass(one: str, other: str) -> None:
-    gate = TextCheck("english", None)
-    assert not gate.lets_pass(one, other)
-    assert not gate.lets_pass(other, one)
-    assert gate.lets_pass(one, one)
+    check = TextCheck("english", None)
+    assert not check.lets_pass(one, other)
+    assert not check.lets_pass(other, one)
+    assert check.lets_pass(one, one)
 
 
 PAIRS = ROOT / "benches" / "opposites"
@@ -385,10 +385,10 @@ def test_long_texts_are_compared_word_by_word_once() -> None:
 
 
 def test_a_text_beside_none_does_not_pass() -> None:
-    gate = TextCheck("english", lambda *_: True)
-    assert gate.lets_pass(None, None)
-    assert not gate.lets_pass(None, "")
-    assert not gate.lets_pass("", None)
+    check = TextCheck("english", lambda *_: True)
+    assert check.lets_pass(None, None)
+    assert not check.lets_pass(None, "")
+    assert not check.lets_pass("", None)
 
 
 def test_of_an_unknown_language_every_word_says_something() -> None:

@@ -17,8 +17,8 @@ from tiercel.handles import Handle
 from tiercel.intervals import wilson_interval
 from tiercel.semantic.audit import ThresholdControl, Thresholds
 from tiercel.semantic.entry_index import Entry, EntryIndex
-from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.sizes import size_of
+from tiercel.semantic.text_check import Judge, TextCheck
 from tiercel.semantic.vectors import Metric, has_direction, norm, one_vector
 
 __all__ = ["Hit", "PayloadCache", "PayloadStats"]
@@ -127,7 +127,7 @@ class PayloadCache(Handle):
         same words.
     verify
         A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its
-        score. It decides about texts that differ in unknown words, see `tiercel.semantic.gate`.
+        score. It decides about texts that differ in unknown words, see `tiercel.semantic.text_check`.
         Without it, such texts share no payload. `get` raises what it raises.
     same
         Compares two payloads, by default with `==`, and arrays with `numpy.array_equal`. For
@@ -197,7 +197,7 @@ class PayloadCache(Handle):
         text
             The text of the query. Equal vectors with different texts are different queries. The
             text of a near query may differ only as `language` and `verify` allow, see
-            `tiercel.semantic.gate`.
+            `tiercel.semantic.text_check`.
         namespace
             For example a user or tenant. Payloads of another namespace are never returned.
 

@@ -20,10 +20,10 @@ from tiercel.results import Quality
 from tiercel.semantic.audit import Thresholds
 from tiercel.semantic.certify import OutsideBound, limit, outside_bound, separation
 from tiercel.semantic.entry_index import Entry, EntryIndex
-from tiercel.semantic.gate import Judge, TextCheck
 from tiercel.semantic.payloads import PayloadCache
 from tiercel.semantic.sizes import size_of
 from tiercel.semantic.targets import Answer, NeighbourList, Request, Rescored, Target, target_of
+from tiercel.semantic.text_check import Judge, TextCheck
 from tiercel.semantic.vectors import Metric, has_direction, one_vector
 
 __all__ = ["SemanticCache", "SemanticStats"]
@@ -118,7 +118,7 @@ class SemanticCache(Handle, Generic[Answer]):
         same words.
     verify
         A callable `(text, earlier_text) -> bool`, such as a cross-encoder with a threshold on its
-        score. It decides about texts that differ in unknown words, see `tiercel.semantic.gate`.
+        score. It decides about texts that differ in unknown words, see `tiercel.semantic.text_check`.
         Without it, such texts share no answer. `search` raises what it raises.
     seed
         The seed for choosing the answers that are audited.
@@ -230,7 +230,7 @@ class SemanticCache(Handle, Generic[Answer]):
             For example a user or tenant. An answer never comes from the query of another one.
         text
             The text of the query. For an approximate answer it may differ from that of the earlier
-            query only as `language` and `verify` allow, see `tiercel.semantic.gate`. A query with a
+            query only as `language` and `verify` allow, see `tiercel.semantic.text_check`. A query with a
             text never matches one without.
         include
             What to return with each match of a collection: any of "text", "metadata", "vector". By default text and

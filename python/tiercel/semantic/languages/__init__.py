@@ -1,4 +1,4 @@
-"""The word lists of the gate by language: words that carry no meaning, and opposites."""
+"""The word lists of `TextCheck` by language: words that carry no meaning, and opposites."""
 
 from typing import Final
 

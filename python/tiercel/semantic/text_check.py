@@ -57,7 +57,7 @@ def words_of(text: str, language: Language) -> Words:
 
     Examples
     --------
-    >>> from tiercel.semantic.gate import words_of
+    >>> from tiercel.semantic.text_check import words_of
     >>> from tiercel.semantic.languages import LANGUAGES
     >>> words_of("Why doesn't the Ghent printer print 20 pages at -5 degrees?", LANGUAGES["english"])
     Words(words=('why', 'not', 'ghent', 'printer', 'print', '20', 'pages', 'at', '-5', 'degrees'), names=frozenset({'ghent'}))
