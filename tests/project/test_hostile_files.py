@@ -73,12 +73,14 @@ def test_counters_of_what_is_not_there_are_damage(collection: Path, counters: tu
         tiercel.open(collection, mode=mode)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory limit needs Linux")
 @pytest.mark.parametrize("pages", [2**48, 2**28, 2**64 - 1])
-def test_a_view_that_claims_pages_without_end_is_damage(collection: Path, pages: int) -> None:
+def test_pages_that_a_view_claims_without_end_take_no_memory(collection: Path, pages: int) -> None:
+    """Readers use only those that were written: a transaction that was cut short may have added more."""
     data = (collection / "view").read_bytes()
     change(collection / "view", "header", data[320:340], data[320:332] + struct.pack("<Q", pages))
-    with pytest.raises(tiercel.CorruptionError):
-        tiercel.open(collection, mode="r")
+    done = subprocess.run([sys.executable, "-c", USE, collection], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_view_of_a_tebibyte_of_nothing_is_damage(collection: Path) -> None:
