@@ -424,3 +424,9 @@ def test_a_collection_iterates_over_its_ids_of_the_moment(shelf: tiercel.Collect
     shelf.close()
     with pytest.raises(tiercel.ClosedError):
         iter(shelf)
+
+
+def test_memory_counts_vectors_as_soon_as_they_are_written(tmp_path: Path) -> None:
+    with tiercel.open(tmp_path / "new", dim=64) as collection:
+        collection.upsert([f"id-{row}" for row in range(500)], np.ones((500, 64), np.float32))
+        assert collection.stats()["memory"]["vectors"] >= 500 * 64 * 4

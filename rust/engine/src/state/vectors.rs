@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tiercel_index::{Budget, Filter, Index, Metric, Options, SearchSettings, Storage, Trace, Work};
+use tiercel_index::{Budget, Filter, Index, Metric, Options, SearchSettings, Stats, Storage, Trace, Work};
 
 use crate::config::options;
 use crate::errors::QueryError;
@@ -79,6 +79,17 @@ impl Vectors {
     /// Start without vectors, for vectors of this length.
     pub(crate) fn empty(dim: usize, metric: Metric) -> Result<Self, String> {
         Index::new(options(dim, metric)).map(Self::new).map_err(|error| error.to_string())
+    }
+
+    /// Return the statistics of the main index, with the bytes of all.
+    pub(crate) fn stats(&self) -> Stats {
+        let mut stats = self.main.stats();
+        for segment in &self.growing {
+            for ((_, bytes), (_, more)) in stats.bytes.iter_mut().zip(segment.stats().bytes) {
+                *bytes += more;
+            }
+        }
+        stats
     }
 
     /// Return a copy with the vectors of new rows added. The vectors must have been checked.
