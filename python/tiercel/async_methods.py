@@ -12,6 +12,14 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
+def _called(method: Callable[..., _Result], /, *args: Any, **kwargs: Any) -> _Result:
+    """Call a method whose result is awaited. A future accepts no StopIteration, and would never end."""
+    try:
+        return method(*args, **kwargs)
+    except StopIteration as error:
+        raise RuntimeError(f"raised {error!r}") from error
+
+
 def async_method(
     method: Callable[Concatenate[_Owner, _Arguments], _Result],
     in_thread: Callable[..., Awaitable[_Result]] = asyncio.to_thread,
@@ -20,7 +28,7 @@ def async_method(
 
     @functools.wraps(method)
     async def run(self: _Owner, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
-        return await in_thread(functools.partial(method, self, *args, **kwargs))
+        return await in_thread(functools.partial(_called, method, self, *args, **kwargs))
 
     run.__name__ = f"a{method.__name__}"
     run.__qualname__ = f"{method.__qualname__.rpartition('.')[0]}.{run.__name__}"

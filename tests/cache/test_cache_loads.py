@@ -416,3 +416,48 @@ def test_prefetch_loads_what_comes_next_while_nobody_asks(cache: Cache) -> None:
     assert cache.get_or_load("dish", lambda _: "not asked") == "loaded dish"
     assert prefetcher.stats()["used"] >= 1
     assert cache.namespace("other").predict() == []
+
+
+@pytest.mark.parametrize("load", ["get_or_load", "get_many_or_load", "fetch", "memoize"])
+def test_a_loader_may_raise_what_a_coroutine_cannot(load: str) -> None:
+    def missing(_: Any) -> Any:
+        return next(iter(()))
+
+    calls: dict[str, Callable[[Cache], Any]] = {
+        "get_or_load": lambda cache: cache.get_or_load("key", missing),
+        "get_many_or_load": lambda cache: cache.get_many_or_load(["one", "two"], missing),
+        "fetch": lambda cache: cache.fetch("key", missing),
+        "memoize": lambda cache: cache.memoize(missing)("key"),
+    }
+    with Cache([Memory(1 << 20)]) as cache:
+        for _ in range(2):
+            with pytest.raises(StopIteration):
+                calls[load](cache)
+
+
+def test_those_who_wait_for_a_load_get_what_a_coroutine_cannot_raise() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def missing(_: Any) -> Any:
+        begun.set()
+        assert may_end.wait(60)
+        return next(iter(()))
+
+    with Cache([Memory(1 << 20)]) as cache, ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(cache.get_or_load, "key", missing)
+        assert begun.wait(60)
+        waiting = pool.submit(cache.get_or_load, "key", missing)
+        may_end.set()
+        for each in (leader, waiting):
+            assert isinstance(each.exception(60), StopIteration)
+
+
+def test_loads_within_loads_leave_room_for_a_hundred() -> None:
+    """Python allows a thousand calls within each other, and each load takes seven."""
+    with Cache([Memory(1 << 20)]) as cache:
+
+        def load(key: Any) -> int:
+            below = int(key) - 1
+            return 0 if below < 0 else cache.get_or_load(str(below), load) + 1
+
+        assert cache.get_or_load("100", load) == 100

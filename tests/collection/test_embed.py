@@ -1,5 +1,6 @@
 """The promises of embedders, and of collections with one."""
 
+import asyncio
 import logging
 import pickle
 import sys
@@ -374,3 +375,21 @@ def test_a_collection_without_its_embedder_is_logged(tmp_path: Path, caplog: pyt
         caplog.clear()
         tiercel.open(tmp_path, mode=mode, embedder=Letters()).close()
         assert message not in caplog.messages
+
+
+def test_a_coroutine_ends_whatever_an_embedder_raises(tmp_path: Path) -> None:
+    """A future accepts no StopIteration, and would never end."""
+
+    def stops(_: list[str]) -> Any:
+        return next(iter(()))
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            await collection.aupsert("a", texts="a cat sleeps")
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            await collection.asearch(text="cats", k=1)
+
+    with tiercel.open(tmp_path / "new", embedder=from_callable(stops, dim=4, fingerprint="stops")) as collection:
+        with pytest.raises(StopIteration):
+            collection.upsert("a", texts="a cat sleeps")
+        asyncio.run(main())

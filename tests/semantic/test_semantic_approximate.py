@@ -349,15 +349,20 @@ def test_a_score_is_no_verdict(score: object) -> None:
     assert cache.get([1, 0], text="one text") is not None
 
 
-def test_a_numpy_verdict_counts_and_an_error_is_raised() -> None:
+@pytest.mark.parametrize("error", [ConnectionError, StopIteration])
+def test_a_numpy_verdict_counts_and_an_error_is_raised(error: type[Exception], index: tiercel.Index) -> None:
     def fail(*_: str) -> bool:
-        raise ConnectionError("no judge")
+        raise error("no judge")
 
+    results = tiercel.SemanticCache(index, keep=20, threshold=1.0, audit=0, verify=fail)
+    results.search(QUERY, 10, text="one text")
+    with pytest.raises(error):
+        results.search(OFF, 10, text="another text")
     for verify, outcome in [(lambda *_: np.bool_(True), "payload"), (fail, None)]:
         cache = tiercel.SemanticCache.payloads(dim=2, threshold=0.1, audit=0, verify=verify)  # type: ignore[arg-type]
         cache.put([1, 0], "payload", text="one text")
         if outcome is None:
-            with pytest.raises(ConnectionError):
+            with pytest.raises(error):
                 cache.get([1, 0.01], text="another text")
         else:
             assert cache.get([1, 0.01], text="another text").payload == outcome  # type: ignore[union-attr]

@@ -145,7 +145,7 @@ async def _lead(led: Sequence[_Led], loader: BatchLoader, on: Execution) -> dict
     keys, flights = [load.key for load, _, _ in led], [flight for _, flight, _ in led]
     try:
         with loading(flights):
-            values = await on.call(loader, list(keys), "aget_many_or_load")
+            values = await on.value(loader(list(keys)), "aget_many_or_load")
         listed = _listed(keys, values)
     except BaseException as error:  # noqa: BLE001
         return _failed(led, error)
@@ -233,6 +233,6 @@ def _one(loader: BatchLoader, on: Execution) -> Loader:
     """Make a loader of single keys from a batch loader."""
 
     async def load(key: Key) -> Any:
-        return _listed([key], await on.call(loader, [key], "aget_many_or_load"))[0]
+        return _listed([key], await on.value(loader([key]), "aget_many_or_load"))[0]
 
     return on.loader(load)

@@ -33,8 +33,8 @@ class Execution(Protocol):
         """Do work that may block."""
         ...
 
-    async def call(self, loader: Callable[[Any], Any], wanted: Any, async_method: str, /) -> Any:
-        """Call a loader. It may return a coroutine only on an event loop.
+    async def value(self, returned: Any, async_method: str, /) -> Any:
+        """Return the value that a loader returned. It may be a coroutine only on an event loop.
 
         Otherwise the error names the async method.
         """
@@ -66,6 +66,11 @@ def run_now(work: Callable[..., Coroutine[Any, Any, _Result]], *arguments: Any) 
         coroutine.send(None)
     except StopIteration as end:
         return end.value
+    except RuntimeError as error:
+        # A coroutine cannot raise StopIteration, as a loader may.
+        if isinstance(error.__cause__, StopIteration) and str(error) == "coroutine raised StopIteration":
+            raise error.__cause__ from None
+        raise
     finally:
         coroutine.close()
     raise AssertionError("a coroutine has suspended on a thread")
@@ -80,10 +85,9 @@ class _OnThread:
     async def do(self, work: Callable[..., _Result], *arguments: Any) -> _Result:
         return work(*arguments)
 
-    async def call(self, loader: Callable[[Any], Any], wanted: Any, async_method: str) -> Any:
-        value = loader(wanted)
-        refuse_coroutine(value, async_method)
-        return value
+    async def value(self, returned: Any, async_method: str) -> Any:
+        refuse_coroutine(returned, async_method)
+        return returned
 
     async def complete(self, _: Iterable[LoadFlight], work: Callable[..., _Result], *arguments: Any) -> _Result:
         return work(*arguments)
@@ -112,10 +116,9 @@ class OnLoop:
         """Do work on a thread."""
         return await in_thread(work, *arguments)
 
-    async def call(self, loader: Callable[[Any], Any], wanted: Any, _: str) -> Any:
-        """Call a loader, and await its coroutine."""
-        value = loader(wanted)
-        return await value if inspect.isawaitable(value) else value
+    async def value(self, returned: Any, _: str) -> Any:
+        """Await a coroutine."""
+        return await returned if inspect.isawaitable(returned) else returned
 
     async def complete(self, flights: Iterable[LoadFlight], work: Callable[..., _Result], *arguments: Any) -> _Result:
         """Do work on a thread, which then ends the flights even if this coroutine is cancelled."""

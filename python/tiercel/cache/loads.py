@@ -185,7 +185,7 @@ class Load(NamedTuple):
         begun = perf_counter()
         try:
             with loading((flight,)):
-                value = await on.call(loader, self.key, "aget_or_load")
+                value = await on.value(loader(self.key), "aget_or_load")
             refuse_used_up(value, "loader", "return", self.key)
         except BaseException as error:  # noqa: BLE001
             return self.fail(flight, error, stale)

@@ -224,7 +224,7 @@ class PayloadCache(Handle):
         near = sorted(self._entry_index.nearest(name, query), key=operator.itemgetter(0))
         # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each[0]) or control.learns(each[0]))
-        close = next((each for each in useful if self._text_check.lets_pass(text, each[1].text)), None)
+        close = self._text_check.first(text, useful, lambda each: each[1].text)
         if close is not None:
             distance, entry = max(0.0, close[0]), close[1]
             would_answer = control.allows(distance)

@@ -393,7 +393,7 @@ class SemanticCache(Handle, Generic[Answer]):
             control = self._thresholds.of((namespace[0], kind_of(k, has_filter=request.key is not None)))
         # Nearest first, so that the judge is called as rarely as possible.
         useful = (each for each in near if control.allows(each.distance) or control.learns(each.distance))
-        close = next((each for each in useful if self._text_check.lets_pass(text, each.entry.text)), None)
+        close = self._text_check.first(text, useful, lambda each: each.entry.text)
         guess = None if close is None else self._rescore(request, k, close)
         if close is None or guess is None or len(guess.distances) < k:
             return self._search_and_keep(request, k, namespace, text)[0]

@@ -18,7 +18,7 @@ knows no grammar.
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Final, Literal, NamedTuple, TypeAlias, cast, final
+from typing import Final, Literal, NamedTuple, TypeAlias, TypeVar, cast, final
 
 import numpy as np
 
@@ -30,6 +30,8 @@ __all__ = ["Judge", "TextCheck", "Verdict", "Words", "compare", "words_of"]
 Verdict: TypeAlias = Literal["same", "grey", "different"]
 # Decides whether an answer to the second text answers the first.
 Judge: TypeAlias = Callable[[str, str], bool]
+
+_Near = TypeVar("_Near")
 
 _WORD: Final = re.compile(
     r"(?<![^\W_])[-+]?[$€£]?[0-9][^\W_]*(?:[.,][0-9]+)*"  # a number, its sign and its currency: -5, +2.50, $20, 3rd
@@ -125,6 +127,14 @@ class TextCheck:
         if verify is not None and not callable(verify):
             raise InvalidInputError(f"verify: expected a callable (text, earlier_text) -> bool, got {verify!r:.100}")
         self._language, self._judge = language_of(language), verify
+
+    def first(self, text: str | None, near: Iterable[_Near], text_of: Callable[[_Near], str | None]) -> _Near | None:
+        """Return the first whose answer answers this text; raise what `verify` raises."""
+        # A generator would turn a StopIteration of `verify` into a RuntimeError.
+        for each in near:
+            if self.lets_pass(text, text_of(each)):
+                return each
+        return None
 
     def lets_pass(self, text: str | None, earlier: str | None) -> bool:
         """Whether an answer to an earlier text answers this one.
