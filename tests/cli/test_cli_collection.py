@@ -84,6 +84,21 @@ def test_a_mistyped_name_makes_no_collection(run: Run, command: list[str]) -> No
     assert not Path("none").exists()
 
 
+@pytest.mark.parametrize(
+    "command", [["query", "i.tiercel", "a"], ["stats", "i.tiercel"], ["backup", "i.tiercel", "to"]]
+)
+def test_a_file_in_place_of_a_collection_is_told_its_own_commands(run: Run, command: list[str]) -> None:
+    tiercel.Index(dim=2).save("i.tiercel")
+    refused(run(*command), "DIR: expected a collection, got the file i.tiercel; tiercel search and tiercel info read")
+
+
+@pytest.mark.parametrize("command", [["search", "zoo", "q.npy"], ["info", "zoo"]])
+def test_a_collection_in_place_of_an_index_is_told_its_own_commands(zoo: Run, command: list[str]) -> None:
+    np.save("q.npy", np.ones(3))
+    expected = "FILE: expected a saved index, got the directory zoo; tiercel query and tiercel stats read a collection"
+    refused(zoo(*command), expected)
+
+
 def test_a_collection_that_is_open_is_one_line(zoo: Run) -> None:
     with tiercel.open("zoo"):
         code, out, err = zoo("compact", "zoo", "--json")

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import tiercel
@@ -30,6 +31,10 @@ def open_to_read(directory: str) -> Generator[Collection]:
 
 @contextmanager
 def _opened(directory: str, **options: Any) -> Generator[Collection]:
+    if Path(directory).is_file():
+        raise InvalidInputError(
+            f"DIR: expected a collection, got the file {directory}; tiercel search and tiercel info read a saved index"
+        )
     try:
         opened = interruptible(lambda: tiercel.open(directory, **options))
     except FileNotFoundError as error:

@@ -7,11 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tiercel import Index
+from tiercel.cli.interrupts import interruptible
 from tiercel.errors import InvalidInputError
 
 _MAGIC = b"\x93NUMPY"
 # A damaged header fails in numpy's tokenizer, parser or evaluation.
 _DAMAGED = (ValueError, OverflowError, TypeError, SyntaxError, RecursionError, tokenize.TokenError)
+
+
+def load_index(path: str) -> Index:
+    """Load a saved index. For a directory, say which commands read a collection."""
+    if Path(path).is_dir():
+        raise InvalidInputError(
+            f"FILE: expected a saved index, got the directory {path}; tiercel query and tiercel stats read a collection"
+        )
+    return interruptible(lambda: Index.load(path))
 
 
 def load_array(path: str, argument: str, ranks: tuple[int, ...]) -> NDArray[Any]:

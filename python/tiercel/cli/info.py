@@ -10,7 +10,7 @@ import numpy as np
 import tiercel
 from tiercel import Index, _core
 from tiercel.cli.answer import Answer, size
-from tiercel.cli.interrupts import interruptible
+from tiercel.cli.files import load_index
 
 
 def run(args: argparse.Namespace) -> Answer:
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> Answer:
         f"simd         {machine.simd} in use, of {', '.join(machine.simd_levels)}",
     ]
     if args.file is not None:
-        index = interruptible(lambda: Index.load(args.file))
+        index = load_index(args.file)
         document["index"] = describe(index) | {"file": args.file, "file_bytes": Path(args.file).stat().st_size}
         lines += [f"file         {args.file}, {size(document['index']['file_bytes'])}", *index_lines(index)]
     return Answer(document, lines)

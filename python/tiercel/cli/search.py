@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from tiercel import Index, Matches
 from tiercel.cli.answer import Answer
-from tiercel.cli.files import load_array
-from tiercel.cli.interrupts import interruptible
+from tiercel.cli.files import load_array, load_index
 from tiercel.cli.outputs import new_file
 from tiercel.cli.progress import progress
 from tiercel.neighbours import finite
@@ -23,7 +22,7 @@ _BATCH = 4096
 def run(args: argparse.Namespace) -> Answer:
     """Search a saved index with the queries of a `.npy` file."""
     queries = np.atleast_2d(load_array(args.queries, "QUERIES.npy", ranks=(1, 2)))
-    index = interruptible(lambda: Index.load(args.file))
+    index = load_index(args.file)
     start = time.perf_counter()
     found, quality = _search(index, queries, args)
     seconds = time.perf_counter() - start
