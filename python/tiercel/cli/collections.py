@@ -62,10 +62,10 @@ def closing(collection: Collection) -> Generator[Collection]:
     interruptible(collection.close)
 
 
-def describe(collection: Collection) -> dict[str, Any]:
-    """Describe a collection for `--json`."""
+def describe(collection: Collection, directory: str) -> dict[str, Any]:
+    """Describe a collection for `--json`. The directory is named as on the command line."""
     return {
-        "directory": collection.path,
+        "directory": directory,
         "dim": collection.dim,
         "metric": collection.metric,
         "language": collection.language,

@@ -33,7 +33,7 @@ def show_collection(sample: WordnetSample) -> dict[str, Any]:
             start = time.perf_counter()
             _ingest(collection, sample)
             document = {"ingest_seconds": time.perf_counter() - start, "query": sample.query_texts[QUERY]}
-            document |= describe(collection) | {"searches": _searches(collection, sample)}
+            document |= describe(collection, collection.path) | {"searches": _searches(collection, sample)}
         document["kill"] = _kill(str(Path(directory) / "killed")) if hasattr(signal, "SIGKILL") else None
     return document
 

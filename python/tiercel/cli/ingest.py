@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> Answer:
             target.put(batch)
             if report is not None:
                 report(lines.position, lines.total)
-        document = describe(target.open()) | {"written": target.written, "skipped": target.skipped}
+        document = describe(target.open(), args.into) | {"written": target.written, "skipped": target.skipped}
     document["seconds"] = seconds = time.perf_counter() - start
     speed = f"{target.written / seconds:,.0f} per second"
     done = f"{target.written:,} records written in {seconds:.2f} s ({speed}), {target.skipped:,} skipped"

@@ -9,5 +9,5 @@ from tiercel.cli.collections import collection_lines, describe, open_to_read
 def run(args: argparse.Namespace) -> Answer:
     """Count records and bytes."""
     with open_to_read(args.directory) as collection:
-        document = describe(collection)
+        document = describe(collection, args.directory)
     return Answer(document, collection_lines(document))
