@@ -8,6 +8,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping, MappingView, Reversible, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Any, Final, SupportsIndex, TypeAlias, cast
 from uuid import UUID
 
@@ -41,15 +42,23 @@ def whole(value: object, name: str, low: int, high: int) -> int:
 
 def number(value: object, name: str, low: float, high: float) -> float:
     """Check a real number from `low` to `high`; return it as a float."""
-    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    # To numpy, a span of time is an integer.
+    real = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool | np.timedelta64)
     try:
         found = float(cast("float", value)) if real else math.nan
     except OverflowError:
         # An int beyond the floats.
         found = math.nan
     if not low <= found <= high:
-        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {shown(cast('object', value))}")
+        given = cast("object", value)
+        got = f"{shown(given)}{span_cure(given)}"
+        raise InvalidInputError(f"{name}: expected a number from {low} to {high}, got {got}")
     return found
+
+
+def span_cure(value: object) -> str:
+    """Say what to pass instead of a span of time; return an empty string for anything else."""
+    return "; pass seconds, as a number" if isinstance(value, timedelta | np.timedelta64) else ""
 
 
 def shown(value: object) -> str:

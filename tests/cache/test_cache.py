@@ -470,13 +470,3 @@ def test_a_forked_child_goes_on(two: Cache) -> None:
     assert found[0] in {"here", None}
     assert two["parent"] == "here"
     assert "child" not in two
-
-
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), 1e12, "60", True])
-@pytest.mark.parametrize("name", ["ttl", "idle_ttl"])
-def test_a_time_to_live_that_cannot_be_has_one_message(name: str, seconds: Any) -> None:
-    expected = f"^{name}: expected more than 0 and at most 6324480000 seconds, or None, got {seconds!r}$"
-    with pytest.raises(tiercel.InvalidInputError, match=expected):
-        Cache([Memory(MIB)], **{name: seconds})
-    with Cache([Memory(MIB)]) as cache, pytest.raises(tiercel.InvalidInputError, match=expected):
-        cache.put("key", 1, **{name: seconds})

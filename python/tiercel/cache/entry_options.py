@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from tiercel.cache.envelope import FOREVER, SECOND
 from tiercel.cache.keys import LONGEST
-from tiercel.checks import items, number, shown, unicode_text
+from tiercel.checks import items, number, shown, span_cure, unicode_text
 from tiercel.errors import InvalidInputError
 
 __all__ = ["LONG", "EntryOptions", "checked_name", "checked_seconds", "checked_tags"]
@@ -50,9 +50,8 @@ def checked_seconds(value: Any, name: str) -> float | None:
     if seconds == math.inf:
         return None
     if not 0 < seconds <= LONG:
-        raise InvalidInputError(
-            f"{name}: expected more than 0 and at most {LONG:.0f} seconds, or None, got {shown(value)}"
-        )
+        got = f"{shown(value)}{span_cure(value)}"
+        raise InvalidInputError(f"{name}: expected more than 0 and at most {LONG:.0f} seconds, or None, got {got}")
     return seconds
 
 
