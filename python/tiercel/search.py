@@ -161,13 +161,12 @@ def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
     if _is_number(text):
         kind = type(cast("object", text)).__name__
         raise InvalidInputError(f"text: expected a str, got {kind}; pass the number of results as k={text}")
+    _refuse_filter(text, "text: expected a str")
     if _begins_with_text(vector):
         raise InvalidInputError(
             "vector: expected an array or a text, got texts; search_many takes many, or pass the text by itself"
         )
-    if isinstance(vector, Filter | Mapping):
-        kind = type(cast("object", vector)).__name__
-        raise InvalidInputError(f"vector: expected an array or a text, got {kind}; pass a filter as filter=")
+    _refuse_filter(vector, "vector: expected an array or a text")
     if not isinstance(vector, str):
         return vector, text
     if text is not None:
@@ -177,6 +176,13 @@ def vector_and_text(vector: Any, text: str | None) -> tuple[Any, str | None]:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _refuse_filter(value: object, expected: str) -> None:
+    """Refuse a filter in the place of a query, and say where it goes."""
+    if isinstance(value, Filter | Mapping):
+        kind = type(cast("object", value)).__name__
+        raise InvalidInputError(f"{expected}, got {kind}; pass a filter as filter=")
 
 
 def _begins_with_text(values: object) -> bool:
@@ -196,6 +202,8 @@ def check_alpha(alpha: float | None, vectors: object, texts: object) -> None:
 
 def vectors_and_texts(vectors: Any, texts: Iterable[str] | None) -> tuple[Any, Iterable[str] | None]:
     """Sort out the queries: strings in place of the vectors are the texts."""
+    _refuse_filter(vectors, "vectors: expected an array or a list of texts")
+    _refuse_filter(texts, "texts: expected a list")
     if isinstance(vectors, str):
         raise InvalidInputError("vectors: expected an array or a list of texts, got a str; search takes one text")
     # An iterable without a length may allow only one pass.

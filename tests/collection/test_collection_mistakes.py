@@ -131,7 +131,12 @@ def test_what_stands_in_another_place_is_told_where_it_goes(zoo: Collection) -> 
     refused(zoo.upsert, texts, "lynx", "a lynx")
     for condition in (F("legs") == 4, {"legs": 4}):
         refused(zoo.delete, f"got {type(condition).__name__}; pass a filter as filter=", condition)
-        refused(zoo.search, f"got {type(condition).__name__}; pass a filter as filter=", condition)
+        cure = f"got {type(condition).__name__}; pass a filter as filter="
+        for query in ("cat", [1, 0], None):
+            refused(zoo.search, f"text: expected a str, {cure}", query, condition)
+            refused(zoo.search_many, f"texts: expected a list, {cure}", [query], condition)
+        refused(zoo.search, f"vector: expected an array or a text, {cure}", condition)
+        refused(zoo.search_many, f"vectors: expected an array or a list of texts, {cure}", condition)
     cat, hen = zoo.get("cat"), zoo.get("hen")
     refused(zoo.delete, "if_sequence: expected an int, got a Match; pass match.sequence", "cat", if_sequence=cat)
     refused(zoo.upsert, "if_sequence[1]: expected an int, got a Match", ["a", "b"], if_sequence=[0, hen])
