@@ -233,6 +233,9 @@ class F:
 
     __or__ = __rand__ = __ror__ = __and__
 
+    def __contains__(self, value: object) -> NoReturn:
+        raise TypeError(f"in is either true or false, and a filter is neither: write {self!r}.contains({shown(value)})")
+
     def __invert__(self) -> NoReturn:
         raise _without_brackets(self)
 

@@ -206,6 +206,11 @@ def test_a_comparison_without_brackets_is_told_to_have_some(join: Callable[[], o
         join()
 
 
+def test_in_before_a_field_is_told_to_be_contains() -> None:
+    with pytest.raises(TypeError, match=re.escape("write F('tags').contains('new')")):
+        assert "new" in F("tags")
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
