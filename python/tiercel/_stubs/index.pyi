@@ -358,7 +358,7 @@ class Index:
         Raises
         ------
         InvalidInputError
-            `ids` are not integers from 0 to 2**64 - 1.
+            `ids` are not integers from 0 to 2**64 - 2 (or 2**64 - 1, which no vector has).
         """
     def clear(self) -> int:
         """Delete all vectors and free their memory; return how many there were."""
@@ -382,7 +382,7 @@ class Index:
         Raises
         ------
         InvalidInputError
-            `ids` are not integers from 0 to 2**64 - 1.
+            `ids` are not integers from 0 to 2**64 - 2 (or 2**64 - 1, which no vector has).
         """
     def count(self, *, filter: ArrayLike | None = None) -> int:
         """Count the vectors that a filter allows, or all.

@@ -94,7 +94,7 @@ fn one(value: &Bound<'_, PyAny>, argument: &str, row: Option<usize>) -> PyResult
 }
 
 fn out_of_range(py: Python<'_>, argument: &str, got: &str, row: Option<usize>) -> PyErr {
-    invalid(py, format!("{argument}: expected integers from 0 to 2**64 - 1, got {got}{}", at(row)))
+    invalid(py, format!("{argument}: expected integers from 0 to 2**64 - 2, got {got}{}", at(row)))
 }
 
 fn at(row: Option<usize>) -> String {

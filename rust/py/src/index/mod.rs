@@ -344,7 +344,7 @@ impl Index {
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     `ids` are not integers from 0 to 2**64 - 1.
+    ///     `ids` are not integers from 0 to 2**64 - 2 (or 2**64 - 1, which no vector has).
     fn delete(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
         detached(py, || self.core.delete(&ids.values))
@@ -371,7 +371,7 @@ impl Index {
     /// Raises
     /// ------
     /// InvalidInputError
-    ///     `ids` are not integers from 0 to 2**64 - 1.
+    ///     `ids` are not integers from 0 to 2**64 - 2 (or 2**64 - 1, which no vector has).
     fn get<'py>(&self, py: Python<'py>, ids: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
         let mut vectors = detached(py, || self.core.vectors(&ids.values))?;
