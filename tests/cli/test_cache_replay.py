@@ -185,7 +185,7 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     with Store(tmp_path / "store", 1 << 20) as store:
         store.update({"a": b"0123456789" * 10, "b": b"2"})
     assert json.loads(run("cache", "stats", "store", "--json")[1])["entries"] == 2
-    assert run("cache", "verify", "store")[:2] == (0, "2 values, none is damaged\n")
+    assert run("cache", "verify", "store")[:2] == (0, "2 values, none damaged\n")
     file = tmp_path / "store" / "log-1"
     content = bytearray(file.read_bytes())
     content[content.index(b"0123456789") + 5] ^= 1
@@ -193,7 +193,7 @@ def test_a_store_is_looked_into(run: Run, tmp_path: Path) -> None:
     for _ in range(2):
         assert run("cache", "verify", "store")[:2] == (1, "2 values, 1 damaged\n")
     assert run("cache", "repair", "store")[:2] == (0, "1 values, 1 damaged parts removed\n")
-    assert run("cache", "verify", "store")[:2] == (0, "1 values, none is damaged\n")
+    assert run("cache", "verify", "store")[:2] == (0, "1 values, none damaged\n")
     assert run("cache", "repair", "store")[:2] == (0, "1 values, none was damaged\n")
     assert run("cache", "clear", "store")[:2] == (0, "1 values removed\n")
     assert "entries      0" in run("cache", "stats", "store")[1]
@@ -204,7 +204,7 @@ def test_files_are_looked_into(run: Run, tmp_path: Path) -> None:
         large = random.Random(1).randbytes(20_000)
         files.update({"a": b"0123456789" * 10, "b": large, "c": large})
     assert json.loads(run("cache", "stats", "files", "--json")[1])["entries"] == 3
-    assert run("cache", "verify", "files")[:2] == (0, "3 values, none is damaged\n")
+    assert run("cache", "verify", "files")[:2] == (0, "3 values, none damaged\n")
     (file,) = tmp_path.glob("files/blobs/*/*")
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -212,7 +212,7 @@ def test_files_are_looked_into(run: Run, tmp_path: Path) -> None:
     for _ in range(2):
         assert run("cache", "verify", "files")[:2] == (1, "3 values, 2 damaged\n")
     assert run("cache", "repair", "files")[0] == 0
-    assert run("cache", "verify", "files")[:2] == (0, "1 values, none is damaged\n")
+    assert run("cache", "verify", "files")[:2] == (0, "1 values, none damaged\n")
     with Files(tmp_path / "files", 1 << 20) as files:
         assert dict(files) == {"a": b"0123456789" * 10}
     assert run("cache", "clear", "files")[:2] == (0, "1 values removed\n")
@@ -284,7 +284,7 @@ def test_looking_drops_nothing(run: Run, tmp_path: Path) -> None:
         store.update({str(number): b"x" for number in range(100)})
     for _ in range(2):
         assert json.loads(run("cache", "stats", "store", "--json")[1])["entries"] == 101
-    assert run("cache", "verify", "store")[:2] == (0, "101 values, none is damaged\n")
+    assert run("cache", "verify", "store")[:2] == (0, "101 values, none damaged\n")
 
 
 def test_a_foreign_file_is_left_alone(run: Run, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_file_or_a_ledger_is_no_store(run: Run, tmp_path: Path) -> None:
         for action in ("stats", "verify", "repair", "clear"):
             code, out, err = run("cache", action, name)
             assert (code, out, len(err.splitlines())) == (2, "", 1), name
-    assert run("cache", "verify", "files")[:2] == (0, "1 values, none is damaged\n")
+    assert run("cache", "verify", "files")[:2] == (0, "1 values, none damaged\n")
 
 
 def test_a_directory_without_a_store_is_left_alone(run: Run, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
         unknown = [word for word in unknown if word != "--"]
         if is_command and unknown:
             dashed = any(word.startswith("-") for word in unknown)
-            hint = "; put -- before words that begin with a dash and are no options" if dashed else ""
+            hint = "; put -- before words that begin with a dash but are not options" if dashed else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return known, unknown
 

@@ -44,7 +44,7 @@ def _stats(args: argparse.Namespace) -> Answer:
 def _verify(args: argparse.Namespace) -> Answer:
     values, damaged = damage(args.directory)
     document = {"directory": args.directory, "values": values, "damaged": damaged}
-    lines = [f"{values:,} values, {f'{damaged:,} damaged' if damaged else 'none is damaged'}"]
+    lines = [f"{values:,} values, {f'{damaged:,} damaged' if damaged else 'none damaged'}"]
     return Answer(document, lines, code=1 if damaged else 0)
 
 

@@ -1,4 +1,4 @@
-"""Sorts the words of a command: `argparse` requires all words that are no options in one place."""
+"""Sorts the words of a command: `argparse` requires all words that are not options in one place."""
 
 import argparse
 import re
