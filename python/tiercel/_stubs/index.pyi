@@ -1,6 +1,7 @@
 """Indexes and their results. Import from `tiercel`, not from here."""
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from os import PathLike
 from typing import Any, Literal, Self, SupportsIndex, TypeAlias, TypedDict, final, overload, type_check_only
 
@@ -348,12 +349,12 @@ class Index:
         DimensionMismatchError
             Queries whose length is not `dim`.
         """
-    def delete(self, ids: ArrayLike) -> int:
+    def delete(self, ids: ArrayLike | AbstractSet[int]) -> int:
         """Delete vectors by id; return how many were in the index. Unknown ids are ignored.
 
         Parameters
         ----------
-        ids : int, or array of integers
+        ids : int, or array or set of integers
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 use numpy::{PyArray1, PyArrayDescrMethods, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList, PyTuple};
+use pyo3::types::{PyFrozenSet, PyInt, PyList, PySet, PyTuple};
 
 use crate::arguments::{Whole, kind, shown, whole};
 use crate::convert::{as_array, described};
@@ -42,6 +42,15 @@ impl Ids {
             (rank, _) => return Err(invalid(value.py(), format!("{argument}: expected {expected}, got {rank}-D"))),
         };
         Ok(Self { values, single: array.ndim() == 0 })
+    }
+
+    /// Read ids whose order says nothing, so that a set will do, too.
+    pub(super) fn unordered(value: &Bound<'_, PyAny>, argument: &str, expected: &str) -> PyResult<Self> {
+        if value.is_instance_of::<PySet>() || value.is_instance_of::<PyFrozenSet>() {
+            let listed = PyList::new(value.py(), value.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+            return Self::extract(&listed, argument, expected);
+        }
+        Self::extract(value, argument, expected)
     }
 
     /// Refuse another number of ids than of vectors.

@@ -339,14 +339,14 @@ impl Index {
     ///
     /// Parameters
     /// ----------
-    /// ids : int, or array of integers
+    /// ids : int, or array or set of integers
     ///
     /// Raises
     /// ------
     /// InvalidInputError
     ///     `ids` are not integers from 0 to 2**64 - 2 (or 2**64 - 1, which no vector has).
     fn delete(&self, py: Python<'_>, ids: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let ids = Ids::extract(ids, "ids", "an int or an array of integers")?;
+        let ids = Ids::unordered(ids, "ids", "an int or an array of integers")?;
         detached(py, || self.core.delete(&ids.values))
     }
 
