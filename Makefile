@@ -36,7 +36,9 @@ lint-python: $(VENV)/.dev
 
 lint-rust: $(VENV)/.base
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/lab/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --manifest-path benches/lab/Cargo.toml --target-dir target --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
 stubs: $(VENV)/.dev $(VENV)/.checked ## the stub against the compiled module

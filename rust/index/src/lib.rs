@@ -6,6 +6,8 @@ mod errors;
 mod file;
 mod graph;
 mod index;
+#[cfg(feature = "lab")]
+pub mod lab;
 mod options;
 mod search;
 mod state;

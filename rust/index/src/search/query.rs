@@ -197,7 +197,7 @@ impl Search<'_> {
     }
 
     /// Write hits; the rest of `out` stays padding.
-    fn put(&self, found: &[u64], out: &mut [Hit]) {
+    pub(crate) fn put(&self, found: &[u64], out: &mut [Hit]) {
         for (hit, entry) in out.iter_mut().zip(found) {
             let key = key_of(*entry);
             *hit = (self.state.ids.id(slot_of(*entry) as usize), unorder(key));
@@ -322,7 +322,7 @@ unsafe fn scan<I: Isa, S: Space>(
 /// filter, ask for more if any of the farther half of the spare candidates ranks among the nearest
 /// `k`.
 #[inline(always)]
-fn rescore_likely<I: Isa, S: Space>(
+pub(crate) fn rescore_likely<I: Isa, S: Space>(
     search: &Search<'_>,
     space: S,
     prepared: &S::Query,

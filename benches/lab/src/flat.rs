@@ -1,0 +1,166 @@
+//! A graph and codes in plain arrays, each row on its own cache lines.
+
+use std::alloc::{Layout, alloc, dealloc};
+
+use tiercel_index::lab::Parts;
+
+/// Ends a row of links that is not full.
+pub const NONE: u32 = u32::MAX;
+
+/// Bytes of a cache line.
+pub const LINE: usize = 64;
+
+/// Bytes of a huge page.
+const HUGE: usize = 2 << 20;
+
+/// The pages of an array.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// 2 MiB, where the system has them.
+    Huge,
+    /// 4 KiB.
+    Small,
+}
+
+/// Bytes that begin on a cache line.
+pub struct Lines {
+    memory: *mut u8,
+    layout: Layout,
+}
+
+impl Lines {
+    fn of(bytes: &[u8], pages: Pages) -> Self {
+        let layout = Layout::from_size_align(bytes.len().next_multiple_of(HUGE).max(HUGE), HUGE).expect("a size");
+        // SAFETY: the layout is not empty; the advice and the copy stay within the memory.
+        unsafe {
+            let memory = alloc(layout);
+            assert!(!memory.is_null(), "no memory");
+            if pages == Pages::Huge {
+                libc::madvise(memory.cast(), layout.size(), libc::MADV_HUGEPAGE);
+            }
+            memory.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            Self { memory, layout }
+        }
+    }
+
+    pub fn as_ptr(&self) -> *const u8 {
+        self.memory
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.memory, self.layout) };
+    }
+}
+
+/// The graph and the codes.
+pub struct Flat {
+    /// Number of vectors.
+    pub len: usize,
+    /// Values in a row of links.
+    pub degree: usize,
+    links: Lines,
+    /// Bytes from one row of codes to the next.
+    pub stride: usize,
+    codes: Lines,
+    signs: Lines,
+    /// The rows of links again, with the line of signs of each neighbour; its node is at [`NODE`].
+    fused: Lines,
+    /// Root mean square error of [`crate::kernels::Query::sign`] times the factor of a row, for a
+    /// query of length 1.
+    pub sign_error: f32,
+}
+
+/// Where the factor is in the line of a row's signs: after 384 bits.
+pub const FACTOR: usize = 48;
+
+/// Where the node is in a line of a fused row.
+pub const NODE: usize = 52;
+
+impl Flat {
+    /// Copy the arrays of an index. The links lie in pages of this size, all else in huge ones.
+    pub fn of(parts: &Parts, links_in: Pages) -> Self {
+        let links: Vec<u8> = parts.links().iter().flat_map(|link| link.to_le_bytes()).collect();
+        let (degree, stride) = (parts.degree(), parts.stride());
+        assert!(degree * 4 % LINE == 0 && stride % LINE == 0, "rows are whole cache lines");
+        let codes = parts.codes();
+        let (signs, sign_error) = signs(&codes, stride);
+        let fused = fused(&links, &signs);
+        let (links, codes) = (Lines::of(&links, links_in), Lines::of(&codes, Pages::Huge));
+        let (signs, fused) = (Lines::of(&signs, Pages::Huge), Lines::of(&fused, Pages::Huge));
+        Self { len: parts.len(), degree, links, stride, codes, signs, fused, sign_error }
+    }
+
+    /// Where the line of a node's signs begins.
+    #[inline(always)]
+    pub fn signs(&self, node: u32) -> *const u8 {
+        self.signs.as_ptr().wrapping_add(node as usize * LINE)
+    }
+
+    /// The links of a node.
+    #[inline(always)]
+    pub fn row(&self, node: u32) -> &[u32] {
+        assert!((node as usize) < self.len);
+        // SAFETY: there is a row of `degree` values for each of the `len` nodes.
+        unsafe {
+            std::slice::from_raw_parts(self.links.as_ptr().cast::<u32>().add(node as usize * self.degree), self.degree)
+        }
+    }
+
+    /// Where the fused row of a node begins: a line a neighbour.
+    #[inline(always)]
+    pub fn fused(&self, node: u32) -> *const u8 {
+        self.fused.as_ptr().wrapping_add(node as usize * self.degree * LINE)
+    }
+
+    /// Where the codes of a node begin.
+    #[inline(always)]
+    pub fn codes(&self, node: u32) -> *const u8 {
+        self.codes.as_ptr().wrapping_add(node as usize * self.stride)
+    }
+}
+
+/// A line for each row: a bit for each code, 1 if it is above the middle, and the factor that makes
+/// the product of the signs with a query an unbiased estimate of that of the codes (RaBitQ). And the
+/// error of that estimate for queries of length 1, in any direction across the row.
+fn signs(codes: &[u8], stride: usize) -> (Vec<u8>, f32) {
+    let mut lines = vec![0; codes.len() / stride * LINE];
+    let mut squares = 0.0_f64;
+    for (row, line) in codes.chunks_exact(stride).zip(lines.chunks_exact_mut(LINE)) {
+        let (mut size, mut sum) = (0.0_f32, 0.0_f32);
+        for (at, pair) in row.iter().enumerate() {
+            // Blocks of 64 bytes hold 128 codes: the low halves first.
+            let (block, within) = (at / 64, at % 64);
+            for (half, code) in [pair & 15, pair >> 4].into_iter().enumerate() {
+                let value = f32::from(code) - 7.5;
+                size += value * value;
+                sum += value.abs();
+                let bit = 128 * block + 64 * half + within;
+                if value > 0.0 && bit < 8 * FACTOR {
+                    line[bit / 8] |= 1 << (bit % 8);
+                }
+            }
+        }
+        let dim = 2 * row.len();
+        let factor = size / sum;
+        line[FACTOR..FACTOR + 4].copy_from_slice(&factor.to_le_bytes());
+        // What is left of the row beside its signs, in each direction.
+        squares += f64::from((factor * factor * dim as f32 - size) / (dim as f32 - 1.0));
+    }
+    (lines, (squares / (codes.len() / stride) as f64).sqrt() as f32)
+}
+
+/// The line of signs of each neighbour in each row of links, with its node.
+fn fused(links: &[u8], signs: &[u8]) -> Vec<u8> {
+    let mut lines = vec![0; links.len() / 4 * LINE];
+    for (link, line) in links.chunks_exact(4).zip(lines.chunks_exact_mut(LINE)) {
+        let node = u32::from_le_bytes([link[0], link[1], link[2], link[3]]);
+        if node != NONE {
+            line.copy_from_slice(&signs[node as usize * LINE..][..LINE]);
+        }
+        line[NODE..NODE + 4].copy_from_slice(link);
+    }
+    lines
+}
