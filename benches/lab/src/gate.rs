@@ -4,9 +4,10 @@
 //! of links, beside each neighbour.
 
 use crate::flat::{FACTOR, Flat, LINE, NODE, NONE};
+use crate::hop::{meet, prefetch, prefetch_codes, prefetch_row};
 use crate::kernels::Query;
 use crate::pool::{candidate, node_of};
-use crate::walk::{Counts, Scratch, meet, prefetch, prefetch_codes, prefetch_row};
+use crate::walk::{Counts, Scratch};
 
 /// A query, and the estimate that a neighbour must exceed.
 struct Gate<const BLOCKS: usize> {

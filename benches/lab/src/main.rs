@@ -9,8 +9,10 @@
 
 mod flat;
 mod gate;
+mod hop;
 mod kernels;
 mod npy;
+mod plain;
 mod pool;
 mod walk;
 

@@ -1,14 +1,9 @@
 //! The variants of the walk, and what they count.
 
-use core::arch::x86_64::*;
-
-use crate::flat::{Flat, LINE, NONE};
+use crate::flat::Flat;
 use crate::gate::gated;
-use crate::kernels::Query;
-use crate::pool::{Pool, candidate, key_of, node_of};
-
-/// Codes prefetched ahead of the one being compared, as in the library.
-const AHEAD: usize = 12;
+use crate::plain::run;
+use crate::pool::Pool;
 
 /// What a walk does differently from the library.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,7 +72,7 @@ pub struct Scratch {
     pub stamps: Vec<u8>,
     pub stamp: u8,
     pub fresh: Vec<u32>,
-    keys: Vec<i32>,
+    pub keys: Vec<i32>,
     pub passed: Vec<u64>,
 }
 
@@ -121,6 +116,7 @@ pub unsafe fn walk<const BLOCKS: usize>(
         }
     }
     // One compiled loop a variant.
+    // SAFETY: as the caller promises.
     unsafe {
         match (variant.fours, variant.all_at_once, variant.merge, variant.two) {
             (false, false, ..) => run::<BLOCKS, false, false, false, 1>(flat, codes, start, ef, scratch, counts),
@@ -135,153 +131,4 @@ pub unsafe fn walk<const BLOCKS: usize>(
             (true, _, true, true) => run::<BLOCKS, true, false, true, 2>(flat, codes, start, ef, scratch, counts),
         }
     }
-}
-
-#[inline(always)]
-unsafe fn run<const BLOCKS: usize, const FOURS: bool, const AT_ONCE: bool, const MERGE: bool, const WIDTH: usize>(
-    flat: &Flat,
-    codes: &[i8],
-    start: (u32, i32),
-    ef: usize,
-    scratch: &mut Scratch,
-    counts: &mut Counts,
-) {
-    let query = unsafe { Query::<BLOCKS>::load(codes) };
-    scratch.begin(flat, ef);
-    let Scratch { pool, stamps, stamp, fresh, keys, passed } = scratch;
-    let stamp = *stamp;
-    stamps[start.0 as usize] = stamp;
-    pool.insert(candidate(start.1, start.0));
-    let mut likely = NONE;
-    loop {
-        let (mut count, mut expanded) = (0, 0);
-        while expanded < WIDTH
-            && let Some(next) = pool.expand_next()
-        {
-            count += meet(flat.row(node_of(next)), stamps, stamp, &mut fresh[count..]);
-            expanded += 1;
-        }
-        if expanded == 0 {
-            break;
-        }
-        let ahead = if AT_ONCE { count } else { count.min(AHEAD) };
-        for &other in &fresh[..ahead] {
-            prefetch_codes::<BLOCKS>(flat, other);
-        }
-        let mut coming = pool.unexpanded().map(node_of);
-        if let Some(after) = coming.next().filter(|after| *after != likely) {
-            likely = after;
-            for &other in flat.row(after) {
-                if stamps.get(other as usize).is_some_and(|met| *met != stamp) {
-                    prefetch_codes::<BLOCKS>(flat, other);
-                }
-            }
-        }
-        if let Some(after) = coming.next() {
-            prefetch_row(flat, after);
-        }
-        drop(coming);
-        counts.hops += expanded as u64;
-        counts.distances += count as u64;
-        if FOURS {
-            // Rows past the end are compared, too, and ignored.
-            for at in (0..count).step_by(4) {
-                if !AT_ONCE {
-                    for &other in &fresh[(at + AHEAD).min(count)..(at + AHEAD + 4).min(count)] {
-                        prefetch_codes::<BLOCKS>(flat, other);
-                    }
-                }
-                let last = count - 1;
-                let rows = [
-                    flat.codes(fresh[at]),
-                    flat.codes(fresh[last.min(at + 1)]),
-                    flat.codes(fresh[last.min(at + 2)]),
-                    flat.codes(fresh[last.min(at + 3)]),
-                ];
-                // SAFETY: the caller promises the instruction set; `keys` has room for a row and
-                // three more.
-                unsafe { _mm_storeu_si128(keys.as_mut_ptr().add(at).cast(), query.four(rows)) };
-            }
-            if MERGE {
-                passed.clear();
-                let bound = pool.bound();
-                for (other, product) in fresh[..count].iter().zip(&*keys) {
-                    if -product < bound {
-                        passed.push(candidate(-product, *other));
-                    }
-                }
-                counts.inserted += passed.len() as u64;
-                pool.merge(passed);
-                if let Some(soon) = pool.unexpanded().next() {
-                    prefetch_row(flat, node_of(soon));
-                }
-            } else {
-                let mut bound = pool.bound();
-                for (other, product) in fresh[..count].iter().zip(&*keys) {
-                    if -product < bound {
-                        counts.inserted += 1;
-                        if pool.insert(candidate(-product, *other)) {
-                            prefetch_row(flat, *other);
-                        }
-                        bound = pool.bound();
-                    }
-                }
-            }
-        } else {
-            let mut bound = pool.bound();
-            for at in 0..count {
-                if !AT_ONCE && at + AHEAD < count {
-                    prefetch_codes::<BLOCKS>(flat, fresh[at + AHEAD]);
-                }
-                let key = -unsafe { query.one(flat.codes(fresh[at])) };
-                if key < bound {
-                    counts.inserted += 1;
-                    if pool.insert(candidate(key, fresh[at])) {
-                        prefetch_row(flat, fresh[at]);
-                    }
-                    bound = pool.bound();
-                }
-            }
-        }
-    }
-    debug_assert!(pool.entries().iter().all(|entry| key_of(*entry) < i32::MAX));
-}
-
-/// Gather the neighbours that the walk meets for the first time; return their number.
-#[inline(always)]
-pub fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
-    let mut count = 0;
-    for &other in row {
-        if other == NONE {
-            break;
-        }
-        // SAFETY: links are nodes, each of which has a stamp; `fresh` has room for a row.
-        unsafe {
-            let met = stamps.get_unchecked_mut(other as usize);
-            *fresh.get_unchecked_mut(count) = other;
-            count += usize::from(*met != stamp);
-            *met = stamp;
-        }
-    }
-    count
-}
-
-#[inline(always)]
-pub fn prefetch_codes<const BLOCKS: usize>(flat: &Flat, node: u32) {
-    for line in 0..BLOCKS {
-        prefetch(flat.codes(node).wrapping_add(line * LINE));
-    }
-}
-
-#[inline(always)]
-pub fn prefetch_row(flat: &Flat, node: u32) {
-    for line in flat.row(node).chunks_exact(16) {
-        prefetch(line.as_ptr().cast());
-    }
-}
-
-#[inline(always)]
-pub fn prefetch(address: *const u8) {
-    // SAFETY: a prefetch of any address is harmless.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(address.cast()) };
 }
