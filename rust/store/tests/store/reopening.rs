@@ -8,7 +8,7 @@ use tiercel_container::sim::{Fault, FaultKind, SimVfs};
 
 /// Steps that the disk is to last for.
 const STEPS: usize = 10;
-/// Of so many events, the disk is looked at after one; which one depends on the fault.
+/// The disk is looked at after one of this many events. Which one depends on the fault.
 const STRIDE: u64 = 2;
 
 /// Do steps until the fault ends them, open the store again, and look at images of the disk from
