@@ -19,6 +19,18 @@ from tiercel.embed import from_callable
 WAIT = 20  # seconds until a test that hangs fails
 
 
+def count_joins(monkeypatch: pytest.MonkeyPatch, cache: EmbeddingCache, joined: threading.Semaphore) -> None:
+    """Release `joined` whenever a call has joined its flights."""
+    join_all = cache._flights.join_all
+
+    def join(*arguments: Any) -> Any:
+        flights = join_all(*arguments)
+        joined.release()
+        return flights
+
+    monkeypatch.setattr(cache._flights, "join_all", join)
+
+
 def run(*works: Callable[[], object]) -> list[object]:
     """Run works on threads; return what each returned or raised."""
     results: list[object] = [None] * len(works)
@@ -111,14 +123,7 @@ def test_of_ten_who_wait_for_a_failing_embedder_one_tries_again(
     embedder = Embedder(refuse)
     tier = Watched(10)
     cache = EmbeddingCache(embedder, tier)
-    join_all = cache._flights.join_all
-
-    def joined(*arguments: Any) -> Any:
-        flights = join_all(*arguments)
-        waiting.release()
-        return flights
-
-    monkeypatch.setattr(cache._flights, "join_all", joined)
+    count_joins(monkeypatch, cache, waiting)
     results = run(*[lambda: cache.embed_documents(["a"]).shape] * 10)
     assert [str(each) for each in results].count("no model today") == (10 if failing > 1 else 1)
     assert embedder.asked == [["a"]] * calls
@@ -146,14 +151,7 @@ def test_each_of_ten_who_share_a_failure_hears_of_its_own_text(monkeypatch: pyte
     known = [f"text {number}" for number in range(10)]
     tier.looked.once = True
     cache.embed_documents(known)
-    join_all = cache._flights.join_all
-
-    def joined(*arguments: Any) -> Any:
-        flights = join_all(*arguments)
-        waiting.release()
-        return flights
-
-    monkeypatch.setattr(cache._flights, "join_all", joined)
+    count_joins(monkeypatch, cache, waiting)
     results = run(*(lambda place=place: cache.embed_documents([*known[:place], "bad"]) for place in range(10)))
     assert [str(result).rpartition(" ")[2] for result in results] == [str(place) for place in range(10)]
     assert calls == [known, ["bad"], ["bad"]]

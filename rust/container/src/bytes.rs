@@ -1,5 +1,5 @@
-//! Room for bytes, numbers in them, and checksums at their end. All integers in files are little endian, all
-//! checksums CRC32C.
+//! Room for bytes, numbers in them, and checksums at their end. All integers in files are little
+//! endian, all checksums CRC32C.
 
 use std::io;
 

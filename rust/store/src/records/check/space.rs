@@ -60,9 +60,8 @@ impl Space {
         if known == 0 || pages.used().any(|page| page >= known) {
             return Err(format!("free pages: expected all used pages to be among {known}"));
         }
-        let tracker =
-            self.check_tracker().ok_or_else(|| "free pages: expected a tracker that fits the regions".to_owned());
-        tracker.map(|()| known)
+        self.check_tracker().ok_or_else(|| "free pages: expected a tracker that fits the regions".to_owned())?;
+        Ok(known)
     }
 
     fn check_tracker(&self) -> Option<()> {
