@@ -98,6 +98,13 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// values.
     unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32);
 
+    /// Make room for a value in a sorted array: move every greater one up a place, and return the
+    /// place that is free now.
+    ///
+    /// # Safety
+    /// As for the trait; `values` is sorted, holds `n` values, and is valid for writes of one more.
+    unsafe fn make_room(values: *mut u64, n: usize, value: u64) -> usize;
+
     /// Prefetch the cache line at `address`. Any address is allowed, since a prefetch never faults.
     #[inline(always)]
     fn prefetch(address: *const u8) {

@@ -65,3 +65,25 @@ kernel!(
     l2_u4i8(codes: u8, query: i8) -> i32,
     codes.len() == packed::bytes(query.len()) && query.len() <= MAX_CODES
 );
+
+/// Insert a value into a sorted array.
+pub fn insert_sorted(level: Level, values: &mut Vec<u64>, value: u64) {
+    struct One<'a>(&'a mut Vec<u64>, u64);
+    impl Loop for One<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            let n = self.0.len();
+            self.0.reserve(1);
+            // SAFETY: there is room for one more value, which is written before it counts;
+            // `Level::run` checked the instruction set.
+            unsafe {
+                let place = I::make_room(self.0.as_mut_ptr(), n, self.1);
+                self.0.as_mut_ptr().add(place).write(self.1);
+                self.0.set_len(n + 1);
+            }
+        }
+    }
+    assert!(values.is_sorted(), "the values are sorted");
+    level.run(One(values, value));
+}

@@ -263,7 +263,7 @@ impl SpaceLoop for Forward<'_> {
                 for (new, &other) in members[at].iter().enumerate() {
                     let key = space.key::<I>(query, other);
                     if other != slot && key < scratch.pool.bound() {
-                        scratch.pool.insert(candidate(key, (layer.len() + new) as u32));
+                        scratch.pool.insert::<I>(candidate(key, (layer.len() + new) as u32));
                     }
                 }
                 selection.candidates.clear();

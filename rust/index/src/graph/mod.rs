@@ -5,6 +5,7 @@ pub(crate) mod layers;
 pub(crate) mod pool;
 pub(crate) mod reach;
 pub(crate) mod select;
+pub(crate) mod stream;
 pub(crate) mod walk;
 
 pub(crate) use layers::Graph;

@@ -1,5 +1,7 @@
 //! The nearest candidates of a walk, in one sorted array.
 
+use tiercel_simd::Isa;
+
 use crate::storage::candidate::{EXPANDED, key_of};
 
 /// Up to `limit` candidates, nearest first.
@@ -35,15 +37,25 @@ impl Pool {
     /// Insert a candidate in order, dropping the farthest if the pool is full. Return whether it
     /// will be expanded soon.
     #[inline(always)]
-    pub(crate) fn insert(&mut self, entry: u64) -> bool {
-        let at = self.entries.partition_point(|other| *other < entry);
-        if self.entries.len() == self.limit {
-            if at == self.limit {
-                return false;
-            }
-            self.entries.pop();
+    pub(crate) fn insert<I: Isa>(&mut self, entry: u64) -> bool {
+        let len = self.entries.len();
+        let is_full = len == self.limit;
+        if is_full && self.entries.last().is_none_or(|last| *last < entry) {
+            return false;
         }
-        self.entries.insert(at, entry);
+        assert!(len < self.entries.capacity(), "room for one more than the limit");
+        // SAFETY: the entries are sorted, and there is room for one more, as checked above. The
+        // place is below the length of a full pool, whose last entry is greater. An `Isa` exists
+        // only in a loop that checked the instruction set.
+        let at = unsafe {
+            let entries = self.entries.as_mut_ptr();
+            let at = I::make_room(entries, len, entry);
+            entries.add(at).write(entry);
+            if !is_full {
+                self.entries.set_len(len + 1);
+            }
+            at
+        };
         let soon = at <= self.cursor + 1;
         self.cursor = self.cursor.min(at);
         soon
@@ -76,9 +88,21 @@ impl Pool {
 mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::RngSeed;
+    use tiercel_simd::{Level, Loop};
 
     use super::*;
     use crate::storage::candidate::{candidate, slot_of};
+
+    /// Inserts a candidate under an instruction set.
+    struct Insert<'a>(&'a mut Pool, u64);
+
+    impl Loop for Insert<'_> {
+        type Output = ();
+
+        fn run<I: Isa>(self) {
+            self.0.insert::<I>(self.1);
+        }
+    }
 
     /// The contract of a pool: sorted keys and slots, and whether each is expanded.
     #[derive(Default)]
@@ -121,14 +145,14 @@ mod tests {
             steps in prop::collection::vec((prop_oneof![-3..3i32, any::<i32>()], 0..3u8, 1..30usize), 0..80),
         ) {
             let mut pool = Pool::default();
-            for limit in limits {
+            for (level, limit) in Level::available().flat_map(|level| limits.iter().map(move |limit| (level, *limit))) {
                 pool.reset(limit);
                 let mut model = Model { limit, ..Model::default() };
                 for (slot, (key, expand, breadth)) in steps.iter().enumerate() {
                     // Slots are distinct, unordered and as large as possible.
                     let slot = (slot as u32).reverse_bits() >> 1;
                     model.insert(*key, slot);
-                    pool.insert(candidate(*key, slot));
+                    level.run(Insert(&mut pool, candidate(*key, slot)));
                     model.assert_is(&pool);
                     for _ in 0..*expand {
                         let next = pool.expand_next(*breadth).map(|entry| (key_of(entry), slot_of(entry)));

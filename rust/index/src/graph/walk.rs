@@ -1,21 +1,17 @@
 //! The walk through a level, where searches and insertions spend their time.
 //!
 //! A walk waits for memory more than it computes, so it prefetches codes well before it compares
-//! them: those of new neighbours, a few ahead of the current one, and those of the neighbours of
-//! the candidate that will most likely be expanded next. The row of that candidate was prefetched
-//! when it became likely.
+//! them, one node for each that it compares (see [`Stream`]). The row of the candidate after the
+//! likely next one is prefetched while the next is expanded, or when it became likely.
 
 use tiercel_simd::Isa;
 
 use super::layers::{Graph, Layer, NONE};
 use super::pool::Pool;
+use super::stream::{AHEAD, Met, Stream};
 use crate::budget::Meter;
 use crate::storage::candidate::{candidate, slot_of};
 use crate::storage::space::Space;
-
-/// Codes prefetched ahead of the one being compared: enough to cover the latency of memory, few
-/// enough to stay in the cache.
-const AHEAD: usize = 12;
 
 /// The memory of a walk; reused from one to the next.
 #[derive(Clone, Default)]
@@ -26,8 +22,8 @@ pub(crate) struct Scratch {
     stamps: Vec<u8>,
     /// The stamp of the current walk.
     stamp: u8,
-    /// Neighbours met for the first time.
-    fresh: Vec<u32>,
+    /// The nodes to compare.
+    stream: Stream,
 }
 
 impl Scratch {
@@ -38,9 +34,7 @@ impl Scratch {
         if self.stamps.len() < nodes {
             self.stamps.resize(nodes.next_power_of_two(), 0);
         }
-        if self.fresh.len() < stride {
-            self.fresh.resize(stride, 0);
-        }
+        self.stream.begin(stride);
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
             self.stamps.fill(0);
@@ -117,43 +111,48 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
 ) {
     let (nodes, slots) = (layer.len(), layer.slots());
     scratch.begin(nodes, layer.stride(), effort.ef);
-    let Scratch { pool, stamps, stamp, fresh } = scratch;
-    let (stamp, stamps, fresh) = (*stamp, &mut stamps[..nodes], &mut fresh[..layer.stride()]);
-    stamps[start.0 as usize] = stamp;
-    pool.insert(candidate(start.1, start.0));
+    let Scratch { pool, stamps, stamp, stream } = scratch;
+    let mut met = Met { stamps: &mut stamps[..nodes], stamp: *stamp };
+    met.stamps[start.0 as usize] = *stamp;
+    pool.insert::<I>(candidate(start.1, start.0));
     let mut likely = NONE;
     while let Some(next) = pool.expand_next(effort.breadth) {
-        let count = meet(layer.row(slot_of(next)), stamps, stamp, fresh);
-        let fresh = &fresh[..count];
-        for &other in fresh.iter().take(AHEAD) {
-            // SAFETY: a node of the level; the caller vouches for its slot.
-            unsafe { space.prefetch::<I>(slots.of(other)) };
+        let next = slot_of(next);
+        if next == likely {
+            stream.expand_likely(layer.stride(), &mut met);
+        } else {
+            stream.expand(layer.row(next), &mut met);
         }
+        let is_new = next != likely;
+        likely = NONE;
         let mut coming = pool.unexpanded().map(slot_of);
-        if let Some(after) = coming.next().filter(|after| *after != likely) {
+        if let Some(after) = coming.next() {
             likely = after;
-            for &other in layer.row(after) {
-                // The padding of a row has no stamp and is skipped.
-                if stamps.get(other as usize).is_some_and(|met| *met != stamp) {
-                    // SAFETY: it has a stamp, so it is a node of the level.
-                    unsafe { space.prefetch::<I>(slots.of(other)) };
-                }
-            }
+            stream.follow(layer.row(after), &mut met);
         }
         if let Some(after) = coming.next() {
             prefetch_row::<I>(layer.row(after));
         }
         drop(coming);
-        let mut bound = pool.bound();
-        for (at, &other) in fresh.iter().enumerate() {
-            if let Some(&ahead) = fresh.get(at + AHEAD) {
-                // SAFETY: as above.
-                unsafe { space.prefetch::<I>(slots.of(ahead)) };
+        let fresh = stream.nodes();
+        let count = fresh.len() - AHEAD;
+        if is_new {
+            for &other in &fresh[..AHEAD] {
+                // SAFETY: a node of the level; the caller vouches for its slot.
+                unsafe { space.prefetch::<I>(slots.of(other)) };
             }
-            // SAFETY: as above; the caller vouches for the query and the instruction set, too.
-            let key = unsafe { space.key::<I>(query, slots.of(other)) };
+        }
+        let mut bound = pool.bound();
+        for at in 0..count {
+            // SAFETY: `AHEAD` nodes follow the current ones. All are nodes of the level; the caller
+            // vouches for their slots, the query and the instruction set.
+            let (other, key) = unsafe {
+                let (other, ahead) = (*fresh.get_unchecked(at), *fresh.get_unchecked(at + AHEAD));
+                space.prefetch::<I>(slots.of(ahead));
+                (other, space.key::<I>(query, slots.of(other)))
+            };
             if key < bound {
-                if pool.insert(candidate(key, other)) {
+                if pool.insert::<I>(candidate(key, other)) {
                     prefetch_row::<I>(layer.row(other));
                 }
                 bound = pool.bound();
@@ -163,29 +162,6 @@ pub(crate) unsafe fn walk<I: Isa, S: Space>(
             break;
         }
     }
-}
-
-/// Gather the neighbours in a row that the walk meets for the first time at the front of `fresh`.
-/// Return their number.
-#[inline(always)]
-fn meet(row: &[u32], stamps: &mut [u8], stamp: u8, fresh: &mut [u32]) -> usize {
-    let mut count = 0;
-    for &other in row {
-        if other == NONE {
-            break;
-        }
-        debug_assert!((other as usize) < stamps.len() && count < fresh.len());
-        // SAFETY: a row holds only nodes of its level, each of which has a stamp: `Graph::commit`
-        // and `Graph::commit_reach` write no others, and `Graph::is_sound` is checked when a file
-        // is read. `fresh` has room for a row.
-        unsafe {
-            let met = stamps.get_unchecked_mut(other as usize);
-            *fresh.get_unchecked_mut(count) = other;
-            count += usize::from(*met != stamp);
-            *met = stamp;
-        }
-    }
-    count
 }
 
 /// Prefetch a row of neighbours.

@@ -247,7 +247,7 @@ impl SpaceLoop for Candidates<'_, '_, '_> {
                     meter,
                 );
                 for slot in state.graph.len()..state.slots() {
-                    scratch.pool.insert(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
+                    scratch.pool.insert::<I>(candidate(space.key::<I>(prepared, slot as u32), slot as u32));
                 }
                 let found_by_walk = scratch.pool.entries().iter();
                 found.extend(found_by_walk.filter(|entry| allowed.contains(slot_of(**entry) as usize)));

@@ -3,11 +3,13 @@
 //! Byte products go through 16-bit lanes, since `vpmaddubsw` would saturate on full-range codes.
 
 use core::arch::x86_64::{
-    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_si128,
-    _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps, _mm256_extracti128_si256, _mm256_fmadd_ps,
-    _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_set1_epi8,
-    _mm256_set1_epi16, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16, _mm256_srli_epi16,
-    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
+    __m256, __m256i, _mm_loadu_si128, _mm256_add_epi32, _mm256_add_ps, _mm256_and_si256, _mm256_castsi256_pd,
+    _mm256_castsi256_si128, _mm256_cmpgt_epi64, _mm256_cvtepi8_epi16, _mm256_cvtepu8_epi16, _mm256_cvtph_ps,
+    _mm256_extracti128_si256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_madd_epi16,
+    _mm256_maddubs_epi16, _mm256_maskload_ps, _mm256_maskstore_epi64, _mm256_movemask_pd, _mm256_set1_epi8,
+    _mm256_set1_epi16, _mm256_set1_epi64x, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256, _mm256_slli_epi16,
+    _mm256_srli_epi16, _mm256_storeu_ps, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_sub_ps,
+    _mm256_xor_si256,
 };
 
 use super::portable::Portable;
@@ -293,6 +295,31 @@ impl Isa for Avx2 {
                     tile::<L2, 1>(rows.add(r * n), queries, n, out.add(r * Self::WIDE));
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn make_room(values: *mut u64, n: usize, value: u64) -> usize {
+        // SAFETY: blocks stay below `n`, and end one place higher, as the caller promises.
+        unsafe {
+            // Comparisons are signed.
+            let sign = _mm256_set1_epi64x(i64::MIN);
+            let limit = _mm256_xor_si256(_mm256_set1_epi64x(value as i64), sign);
+            let mut end = n;
+            while end >= 4 {
+                let block = _mm256_loadu_si256(values.add(end - 4).cast());
+                let greater = _mm256_cmpgt_epi64(_mm256_xor_si256(block, sign), limit);
+                let mask = _mm256_movemask_pd(_mm256_castsi256_pd(greater));
+                if mask == 0b1111 {
+                    _mm256_storeu_si256(values.add(end - 3).cast(), block);
+                    end -= 4;
+                } else {
+                    // The greater ones are the last of the block.
+                    _mm256_maskstore_epi64(values.add(end - 3).cast(), greater, block);
+                    return end - mask.count_ones() as usize;
+                }
+            }
+            Portable::make_room(values, end, value)
         }
     }
 }

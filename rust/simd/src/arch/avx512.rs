@@ -2,12 +2,13 @@
 
 use core::arch::x86_64::{
     __m512, __m512i, _mm256_loadu_si256, _mm256_mask_loadu_epi8, _mm256_maskz_loadu_epi8, _mm256_maskz_loadu_epi16,
-    _mm256_set1_epi8, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_si256, _mm512_cvtepi8_epi16,
-    _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64,
-    _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_ps,
-    _mm512_maskz_mov_epi8, _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8, _mm512_set1_epi16,
-    _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_ps,
-    _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
+    _mm256_set1_epi8, _mm512_add_epi32, _mm512_add_ps, _mm512_and_si512, _mm512_castsi512_si256,
+    _mm512_cmpgt_epu64_mask, _mm512_cvtepi8_epi16, _mm512_cvtepu8_epi16, _mm512_cvtph_ps, _mm512_dpbusd_epi32,
+    _mm512_dpwssd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    _mm512_mask_cmpgt_epu64_mask, _mm512_mask_storeu_epi64, _mm512_maskz_loadu_epi8, _mm512_maskz_loadu_epi64,
+    _mm512_maskz_loadu_ps, _mm512_maskz_mov_epi8, _mm512_reduce_add_epi32, _mm512_reduce_add_ps, _mm512_set1_epi8,
+    _mm512_set1_epi16, _mm512_set1_epi64, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_storeu_ps, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_sub_epi16, _mm512_sub_ps,
 };
 
 use crate::isa::sealed::Sealed;
@@ -320,6 +321,33 @@ impl Isa for Avx512 {
                     tile::<L2, 1>(rows.add(r * n), queries, n, out.add(r * Self::WIDE));
                 }
             }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn make_room(values: *mut u64, n: usize, value: u64) -> usize {
+        // SAFETY: blocks stay below `n`, and end one place higher, as the caller promises; masked
+        // lanes are neither read nor written.
+        unsafe {
+            let limit = _mm512_set1_epi64(value as i64);
+            let mut end = n;
+            while end >= 8 {
+                let block = _mm512_loadu_si512(values.add(end - 8).cast());
+                let greater = _mm512_cmpgt_epu64_mask(block, limit);
+                if greater == 0xff {
+                    _mm512_storeu_si512(values.add(end - 7).cast(), block);
+                    end -= 8;
+                } else {
+                    // The greater ones are the last of the block.
+                    _mm512_mask_storeu_epi64(values.add(end - 7).cast(), greater, block);
+                    return end - greater.count_ones() as usize;
+                }
+            }
+            let lanes = lowest(end) as u8;
+            let block = _mm512_maskz_loadu_epi64(lanes, values.cast());
+            let greater = _mm512_mask_cmpgt_epu64_mask(lanes, block, limit);
+            _mm512_mask_storeu_epi64(values.add(1).cast(), greater, block);
+            end - greater.count_ones() as usize
         }
     }
 }

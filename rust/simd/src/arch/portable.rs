@@ -147,4 +147,14 @@ impl Isa for Portable {
             unsafe { out.add(r * Self::WIDE).cast::<[f32; Self::WIDE]>().write_unaligned(sums) };
         }
     }
+
+    #[inline(always)]
+    unsafe fn make_room(values: *mut u64, n: usize, value: u64) -> usize {
+        // SAFETY: the caller promises `n` values, and room for one more.
+        unsafe {
+            let place = from_raw_parts(values, n).partition_point(|other| *other <= value);
+            values.add(place + 1).copy_from(values.add(place), n - place);
+            place
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod integers;
 #[path = "../machine/mod.rs"]
 mod machine;
 mod packing;
+mod sorted;
 mod tiles;
 
 /// Every length up to this one is tested.
