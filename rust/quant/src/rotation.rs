@@ -5,12 +5,11 @@
 //! below it cover it, twice over. The result has the same bits on every machine: sums and products
 //! have a fixed order, and operations are not fused.
 
+use tiercel_simd::{Isa, Level, Loop};
+
 /// How often signs and transforms are applied. After two rounds, every coordinate depends on every
 /// other.
 const ROUNDS: usize = 2;
-
-/// Coordinates in one register on the widest machines.
-const LANES: usize = 16;
 
 /// A rotation of vectors of one dimension.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +19,9 @@ pub struct Rotation {
     dim: usize,
     /// Length of a transform: the largest power of two up to `dim`.
     block: usize,
+    /// The compiler knows no good instructions for a transform within a register, so the kernel is
+    /// chosen here, whatever loop calls it.
+    level: Level,
 }
 
 impl Rotation {
@@ -28,7 +30,7 @@ impl Rotation {
         let block = if dim == 0 { 1 } else { 1 << dim.ilog2() };
         let mut state = seed;
         let signs = (0..ROUNDS * dim).map(|_| if split_mix(&mut state) >> 63 == 0 { 1.0 } else { -1.0 }).collect();
-        Self { signs, dim, block }
+        Self { signs, dim, block, level: Level::active().unwrap_or(Level::Scalar) }
     }
 
     /// Length of the vectors it rotates.
@@ -37,17 +39,39 @@ impl Rotation {
     }
 
     /// Rotate a vector in place.
-    #[inline(always)]
+    ///
+    /// # Panics
+    ///
+    /// If the vector has another dimension.
+    #[inline]
     pub fn apply(&self, vector: &mut [f32]) {
-        debug_assert_eq!(vector.len(), self.dim);
-        let scale = 1.0 / (self.block as f32).sqrt();
-        for signs in self.signs.chunks_exact(self.dim) {
+        assert_eq!(vector.len(), self.dim, "values of a vector to rotate");
+        self.level.run(Apply { rotation: self, vector });
+    }
+}
+
+struct Apply<'a> {
+    rotation: &'a Rotation,
+    vector: &'a mut [f32],
+}
+
+impl Loop for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let Self { rotation: Rotation { signs, dim, block, .. }, vector } = self;
+        let scale = 1.0 / (*block as f32).sqrt();
+        for signs in signs.chunks_exact(*dim) {
             for (value, sign) in vector.iter_mut().zip(signs) {
                 *value *= sign;
             }
-            hadamard(&mut vector[..self.block], scale);
-            if self.block < self.dim {
-                hadamard(&mut vector[self.dim - self.block..], scale);
+            // SAFETY: a block is within the vector; `Level::run` checked the instruction set.
+            unsafe {
+                I::hadamard(vector.as_mut_ptr(), *block, scale);
+                if block < dim {
+                    I::hadamard(vector[dim - block..].as_mut_ptr(), *block, scale);
+                }
             }
         }
     }
@@ -61,55 +85,6 @@ pub fn split_mix(state: &mut u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// Apply the Walsh-Hadamard transform to a power of two of values, and multiply them by `scale`.
-#[inline(always)]
-fn hadamard(values: &mut [f32], scale: f32) {
-    let n = values.len();
-    let mut half = n / 2;
-    while half >= LANES {
-        for pair in values.chunks_exact_mut(2 * half) {
-            let (low, high) = pair.split_at_mut(half);
-            for (x, y) in low.iter_mut().zip(high) {
-                (*x, *y) = (*x + *y, *x - *y);
-            }
-        }
-        half /= 2;
-    }
-    if n >= LANES {
-        for lanes in values.as_chunks_mut::<LANES>().0 {
-            *lanes = within_lanes(*lanes, scale);
-        }
-        return;
-    }
-    while half >= 1 {
-        for pair in values.chunks_exact_mut(2 * half) {
-            let (low, high) = pair.split_at_mut(half);
-            for (x, y) in low.iter_mut().zip(high) {
-                (*x, *y) = (*x + *y, *x - *y);
-            }
-        }
-        half /= 2;
-    }
-    for value in values {
-        *value *= scale;
-    }
-}
-
-/// Do the last four steps of the transform inside one register.
-#[inline(always)]
-fn within_lanes(mut lanes: [f32; LANES], scale: f32) -> [f32; LANES] {
-    for half in [8, 4, 2, 1] {
-        let mut next = [0.0; LANES];
-        for (i, value) in next.iter_mut().enumerate() {
-            // The partner differs in one bit; the upper of a pair gets the difference.
-            let partner = lanes[i ^ half];
-            *value = if i & half == 0 { lanes[i] + partner } else { partner - lanes[i] };
-        }
-        lanes = next;
-    }
-    lanes.map(|value| value * scale)
 }
 
 #[cfg(test)]

@@ -98,6 +98,13 @@ pub trait Isa: sealed::Sealed + Copy + Send + Sync + 'static {
     /// values.
     unsafe fn tile_f32<const L2: bool>(rows: *const f32, count: usize, queries: *const f32, n: usize, out: *mut f32);
 
+    /// Apply the Walsh-Hadamard transform to `n` values, a power of two, and multiply them by
+    /// `scale`. The result has the same bits on every instruction set.
+    ///
+    /// # Safety
+    /// As for the trait; `values` is valid for writes, too.
+    unsafe fn hadamard(values: *mut f32, n: usize, scale: f32);
+
     /// Make room for a value in a sorted array: move every greater one up a place, and return the
     /// place that is free now.
     ///

@@ -66,6 +66,21 @@ kernel!(
     codes.len() == packed::bytes(query.len()) && query.len() <= MAX_CODES
 );
 
+/// Apply the Walsh-Hadamard transform to a power of two of values, and multiply them by `scale`.
+pub fn hadamard(level: Level, values: &mut [f32], scale: f32) {
+    struct One<'a>(&'a mut [f32], f32);
+    impl Loop for One<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            // SAFETY: the length was checked below, and the instruction set by `Level::run`.
+            unsafe { I::hadamard(self.0.as_mut_ptr(), self.0.len(), self.1) };
+        }
+    }
+    assert!(values.len().is_power_of_two(), "{} values, expected a power of two", values.len());
+    level.run(One(values, scale));
+}
+
 /// Insert a value into a sorted array.
 pub fn insert_sorted(level: Level, values: &mut Vec<u64>, value: u64) {
     struct One<'a>(&'a mut Vec<u64>, u64);

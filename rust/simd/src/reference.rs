@@ -42,3 +42,19 @@ pub fn l2_u4i8(codes: &[u8], query: &[i8]) -> i32 {
     packed::unpack(codes, &mut unpacked);
     unpacked.iter().zip(query).map(|(c, q)| (8 * i32::from(*c) - 60 - i32::from(*q)).pow(2)).sum()
 }
+
+/// The Walsh-Hadamard transform of a power of two of values, times `scale`.
+pub fn hadamard(values: &[f32], scale: f32) -> Vec<f32> {
+    let mut values = values.to_vec();
+    let mut half = values.len() / 2;
+    while half > 0 {
+        for pair in values.chunks_exact_mut(2 * half) {
+            for low in 0..half {
+                let (x, y) = (pair[low], pair[low + half]);
+                (pair[low], pair[low + half]) = (x + y, x - y);
+            }
+        }
+        half /= 2;
+    }
+    values.iter().map(|value| value * scale).collect()
+}

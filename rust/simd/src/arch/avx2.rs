@@ -299,6 +299,12 @@ impl Isa for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn hadamard(values: *mut f32, n: usize, scale: f32) {
+        // SAFETY: as the caller promises.
+        unsafe { Portable::hadamard(values, n, scale) };
+    }
+
+    #[inline(always)]
     unsafe fn make_room(values: *mut u64, n: usize, value: u64) -> usize {
         // SAFETY: blocks stay below `n`, and end one place higher, as the caller promises.
         unsafe {

@@ -1,6 +1,6 @@
 //! Portable kernels: plain loops over lanes, which the compiler vectorizes for the target.
 
-use core::slice::from_raw_parts;
+use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 use crate::isa::sealed::Sealed;
 use crate::{Isa, Level, packed::BLOCK};
@@ -59,6 +59,55 @@ fn sum_packed(codes: &[u8], query: &[i8], term: impl Fn(i32, i32) -> i32) -> i32
         }
     }
     sum
+}
+
+/// The Walsh-Hadamard transform.
+#[inline(always)]
+fn hadamard(values: &mut [f32], scale: f32) {
+    let n = values.len();
+    let mut half = n / 2;
+    while half >= LANES {
+        for pair in values.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
+            for (x, y) in low.iter_mut().zip(high) {
+                (*x, *y) = (*x + *y, *x - *y);
+            }
+        }
+        half /= 2;
+    }
+    if n >= LANES {
+        for lanes in values.as_chunks_mut::<LANES>().0 {
+            *lanes = within_lanes(*lanes, scale);
+        }
+        return;
+    }
+    while half >= 1 {
+        for pair in values.chunks_exact_mut(2 * half) {
+            let (low, high) = pair.split_at_mut(half);
+            for (x, y) in low.iter_mut().zip(high) {
+                (*x, *y) = (*x + *y, *x - *y);
+            }
+        }
+        half /= 2;
+    }
+    for value in values {
+        *value *= scale;
+    }
+}
+
+/// Do the last four steps of the transform inside one register.
+#[inline(always)]
+fn within_lanes(mut lanes: [f32; LANES], scale: f32) -> [f32; LANES] {
+    for half in [8, 4, 2, 1] {
+        let mut next = [0.0; LANES];
+        for (i, value) in next.iter_mut().enumerate() {
+            // The partner differs in one bit; the upper of a pair gets the difference.
+            let partner = lanes[i ^ half];
+            *value = if i & half == 0 { lanes[i] + partner } else { partner - lanes[i] };
+        }
+        lanes = next;
+    }
+    lanes.map(|value| value * scale)
 }
 
 impl Sealed for Portable {}
@@ -146,6 +195,12 @@ impl Isa for Portable {
             // SAFETY: the caller promises room for `count` times `WIDE` sums.
             unsafe { out.add(r * Self::WIDE).cast::<[f32; Self::WIDE]>().write_unaligned(sums) };
         }
+    }
+
+    #[inline(always)]
+    unsafe fn hadamard(values: *mut f32, n: usize, scale: f32) {
+        // SAFETY: the caller promises `n` values.
+        hadamard(unsafe { from_raw_parts_mut(values, n) }, scale);
     }
 
     #[inline(always)]

@@ -48,7 +48,7 @@ impl<T: Element> Guarded<T> {
     }
 
     /// Copy `values` to a place; one copy at a time.
-    pub(crate) fn put(&mut self, values: &[T], place: Place) -> &[T] {
+    pub(crate) fn put(&mut self, values: &[T], place: Place) -> &mut [T] {
         self.memory.fill(self.poison);
         let start = match place {
             Place::Start(distance) => distance,

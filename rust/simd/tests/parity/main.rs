@@ -12,6 +12,7 @@ mod machine;
 mod packing;
 mod sorted;
 mod tiles;
+mod transforms;
 
 /// Every length up to this one is tested.
 const LONGEST: usize = if cfg!(miri) { 150 } else { 1100 };
