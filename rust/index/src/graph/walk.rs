@@ -71,6 +71,7 @@ pub(crate) unsafe fn descend<I: Isa, S: Space>(graph: &Graph, space: S, query: &
                 let other_key = unsafe { space.key::<I>(query, layer.slot(other)) };
                 if other_key < key {
                     (node, key) = (other, other_key);
+                    prefetch_row::<I>(layer.row(other));
                 }
             }
             if node == before {
